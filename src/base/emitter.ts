@@ -1,0 +1,41 @@
+export type Unsubscribe = () => void;
+
+/**
+ * Typed events without surprises: a listener that throws neither stops the others nor reaches the code that emits;
+ * what it threw goes to `onListenerError`.
+ */
+export class Emitter<Events extends { [K in keyof Events]: unknown }> {
+  readonly #listeners = new Map<keyof Events, Array<(event: never) => void>>();
+  readonly #onListenerError: (error: unknown, event: keyof Events) => void;
+
+  constructor(onListenerError: (error: unknown, event: keyof Events) => void = () => {}) {
+    this.#onListenerError = onListenerError;
+  }
+
+  on<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): Unsubscribe {
+    // Copied on change, so that emitting walks a list nobody alters.
+    this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener as (event: never) => void]);
+    return () => {
+      const rest = (this.#listeners.get(name) ?? []).filter((other) => other !== listener);
+      if (rest.length === 0) this.#listeners.delete(name);
+      else this.#listeners.set(name, rest);
+    };
+  }
+
+  /** Lets a hot path skip building an event that nobody hears. */
+  has(name: keyof Events): boolean {
+    return this.#listeners.has(name);
+  }
+
+  emit<K extends keyof Events>(name: K, event: Events[K]): void {
+    const listeners = this.#listeners.get(name);
+    if (listeners === undefined) return;
+    for (const listener of listeners) {
+      try {
+        listener(event as never);
+      } catch (error) {
+        this.#onListenerError(error, name);
+      }
+    }
+  }
+}

@@ -1,0 +1,103 @@
+export type MetadataValue = string | Uint8Array;
+export type MetadataInit = Metadata | Readonly<Record<string, MetadataValue | readonly MetadataValue[]>>;
+
+const keyPattern = /^[a-z0-9_.-]{1,256}$/;
+
+function checkedKey(key: string): string {
+  const lower = key.toLowerCase();
+  if (!keyPattern.test(lower)) {
+    throw new TypeError(
+      `metadata key ${JSON.stringify(key)} is not valid: 1 to 256 characters of a-z, 0-9, "_", "-", "."`,
+    );
+  }
+  return lower;
+}
+
+/**
+ * Key-value pairs that travel beside a message, both ways. Keys are case-insensitive (kept in lower case) and may
+ * repeat; a value is text (any string) or binary (a `Uint8Array`, read back as a `Buffer`). Order is kept.
+ */
+export class Metadata implements Iterable<[key: string, value: string | Buffer]> {
+  // Key, value, key, value: most calls carry none to three entries, for which a flat list beats a Map.
+  readonly #flat: Array<string | Buffer> = [];
+
+  /** Throws `TypeError` for a key or a value that cannot be sent. */
+  constructor(init?: MetadataInit) {
+    if (init === undefined) return;
+    if (init instanceof Metadata) {
+      this.#flat.push(...init.#flat);
+      return;
+    }
+    for (const [key, value] of Object.entries(init)) {
+      if (Array.isArray(value)) for (const one of value) this.append(key, one);
+      else this.append(key, value as MetadataValue);
+    }
+  }
+
+  static from(init: MetadataInit): Metadata {
+    return init instanceof Metadata ? init : new Metadata(init);
+  }
+
+  /** How many entries, repeats counted. */
+  get size(): number {
+    return this.#flat.length / 2;
+  }
+
+  /** The first value of `key`. */
+  get(key: string): string | Buffer | undefined {
+    const lower = key.toLowerCase();
+    for (let i = 0; i < this.#flat.length; i += 2) if (this.#flat[i] === lower) return this.#flat[i + 1];
+    return undefined;
+  }
+
+  getAll(key: string): Array<string | Buffer> {
+    const lower = key.toLowerCase();
+    return this.#flat.filter((_, i) => i % 2 === 1 && this.#flat[i - 1] === lower);
+  }
+
+  has(key: string): boolean {
+    return this.get(key) !== undefined;
+  }
+
+  /** Replaces every value of `key`. */
+  set(key: string, value: MetadataValue): this {
+    this.delete(key);
+    return this.append(key, value);
+  }
+
+  append(key: string, value: MetadataValue): this {
+    if (typeof value !== "string" && !(value instanceof Uint8Array)) {
+      throw new TypeError(`metadata ${key}: a value is a string or a Uint8Array, not ${typeof value}`);
+    }
+    this.#flat.push(checkedKey(key), typeof value === "string" ? value : toBuffer(value));
+    return this;
+  }
+
+  delete(key: string): void {
+    const lower = key.toLowerCase();
+    for (let i = this.#flat.length - 2; i >= 0; i -= 2) {
+      if (this.#flat[i] === lower) this.#flat.splice(i, 2);
+    }
+  }
+
+  *[Symbol.iterator](): Iterator<[string, string | Buffer]> {
+    for (let i = 0; i < this.#flat.length; i += 2) {
+      yield [this.#flat[i] as string, this.#flat[i + 1] as string | Buffer];
+    }
+  }
+
+  /** For logs and JSON: repeated keys become arrays, binary values base64. */
+  toJSON(): Record<string, string | string[]> {
+    const result: Record<string, string | string[]> = {};
+    for (const [key, value] of this) {
+      const text = typeof value === "string" ? value : value.toString("base64");
+      const before = result[key];
+      result[key] = before === undefined ? text : [...(Array.isArray(before) ? before : [before]), text];
+    }
+    return result;
+  }
+}
+
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,111 @@
+import type { Metadata } from "../base/metadata.js";
+import { Status, type StatusCode, type StatusName, statusName } from "./status.js";
+
+/**
+ * Whether the handler ran. `never`: provably not, so the call may be sent again. `yes`: its answer or its throw came
+ * back. `maybe`: everything between.
+ */
+export type Executed = "never" | "maybe" | "yes";
+
+/** Where a call was when it failed. */
+export type CallPhase = "resolve" | "connect" | "send" | "wait" | "receive" | "handle";
+
+/** A typed, machine-readable detail, in the shape of `google.protobuf.Any`. */
+export interface ErrorDetail {
+  /** A type name the two sides agreed on, e.g. `fixbug.RetryInfo`. */
+  type: string;
+  /** Its encoded bytes. */
+  value: Uint8Array;
+}
+
+export interface RpcErrorOptions {
+  cause?: unknown;
+  details?: readonly ErrorDetail[];
+  /** Default: `maybe`. */
+  executed?: Executed;
+  metadata?: Metadata;
+}
+
+/** What is known of the call, added by the framework as the error passes through it. */
+export interface CallFacts {
+  /** `package.Service.method`. */
+  method?: string;
+  /** `host:port` of the last attempt. */
+  endpoint?: string;
+  phase?: CallPhase;
+  elapsedMs?: number;
+  attempts?: number;
+}
+
+/**
+ * The one error every call fails with. `message` begins with the code in brackets, `[unavailable] ...`, and ends with
+ * what is known of the call; `rawMessage` is the text alone.
+ *
+ * A handler throws it to choose the code the caller sees; anything else it throws reaches the caller as UNKNOWN with a
+ * generic text.
+ */
+export class RpcError extends Error implements CallFacts {
+  override readonly name = "RpcError";
+  readonly code: StatusCode;
+  readonly rawMessage: string;
+  readonly details: readonly ErrorDetail[];
+  readonly executed: Executed;
+  /** Metadata that came with the failing reply; a handler's own for the caller. */
+  readonly metadata: Metadata | undefined;
+  readonly method?: string;
+  readonly endpoint?: string;
+  readonly phase?: CallPhase;
+  readonly elapsedMs?: number;
+  readonly attempts?: number;
+
+  constructor(code: StatusCode, message: string, options: RpcErrorOptions = {}, facts: CallFacts = {}) {
+    super(
+      `[${statusName(code).toLowerCase()}] ${message}${describe(facts)}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.code = code;
+    this.rawMessage = message;
+    this.details = options.details ?? [];
+    this.executed = options.executed ?? "maybe";
+    this.metadata = options.metadata;
+    Object.assign(this, facts);
+  }
+
+  /** `UNAVAILABLE`, `NOT_FOUND` ... */
+  get codeName(): StatusName {
+    return statusName(this.code);
+  }
+
+  /** Any thrown value as an RpcError: itself, or UNKNOWN (`CANCELLED` for an AbortError) with the value as `cause`. */
+  static from(thrown: unknown): RpcError {
+    if (thrown instanceof RpcError) return thrown;
+    const text = thrown instanceof Error ? thrown.message : String(thrown);
+    const aborted = thrown instanceof Error && thrown.name === "AbortError";
+    return new RpcError(aborted ? Status.CANCELLED : Status.UNKNOWN, text, { cause: thrown });
+  }
+
+  /** The same failure with more known of its call. The stack stays that of the first. */
+  with(facts: CallFacts, executed: Executed = this.executed): RpcError {
+    const { method, endpoint, phase, elapsedMs, attempts } = this;
+    const known: CallFacts = {};
+    for (const [key, value] of Object.entries({ method, endpoint, phase, elapsedMs, attempts, ...facts })) {
+      if (value !== undefined) Object.assign(known, { [key]: value });
+    }
+    const options: RpcErrorOptions = { details: this.details, executed, cause: this.cause };
+    if (this.metadata !== undefined) options.metadata = this.metadata;
+    const error = new RpcError(this.code, this.rawMessage, options, known);
+    if (this.stack !== undefined) error.stack = this.stack.replace(this.message, () => error.message);
+    return error;
+  }
+}
+
+/** ` (pkg.Service.method at 127.0.0.1:8000, wait, after 12.3 ms, attempt 2)`: only what is known. */
+function describe({ method, endpoint, phase, elapsedMs, attempts }: CallFacts): string {
+  const parts: string[] = [];
+  if (method !== undefined) parts.push(endpoint === undefined ? method : `${method} at ${endpoint}`);
+  else if (endpoint !== undefined) parts.push(`at ${endpoint}`);
+  if (phase !== undefined) parts.push(`phase ${phase}`);
+  if (elapsedMs !== undefined) parts.push(`after ${elapsedMs.toFixed(1)} ms`);
+  if (attempts !== undefined) parts.push(attempts === 1 ? "1 attempt" : `${attempts} attempts`);
+  return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
+}

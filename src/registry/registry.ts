@@ -1,0 +1,81 @@
+import type { Address } from "../base/endpoint.js";
+
+/** How an endpoint speaks: the multiplexed protocol, or the C++ framework's one-call-per-connection wire. */
+export type EndpointProtocol = "mprpc" | "classic";
+
+/** One instance of a service, as consumers see it. */
+export interface Endpoint extends Address {
+  protocol: EndpointProtocol;
+  /** Share of the calls, relative to the others; default 1. */
+  weight: number;
+  /** Classic endpoints only: the methods that have a znode, in the .proto's spelling. */
+  classicMethods?: readonly string[];
+  /** Free facts the provider published, e.g. `version`. */
+  attributes: Readonly<Record<string, string>>;
+}
+
+/** The endpoints of one service at one moment; `endpoints` is in a stable order and holds each address once. */
+export interface Snapshot {
+  endpoints: readonly Endpoint[];
+  /** True while the registry cannot be reached and this is the last good list. */
+  stale: boolean;
+}
+
+/** What a provider publishes of one service. */
+export interface Registration {
+  /** Full name: `fixbug.UserServiceRpc`. */
+  service: string;
+  /** Methods in the .proto's spelling, for the classic znodes. */
+  methods: readonly string[];
+  /** The address callers are told; never a wildcard, and the port is the real one. */
+  address: Address;
+  weight?: number;
+  attributes?: Readonly<Record<string, string>>;
+  /** Write `/<ShortName>/<Method>` for C++ callers too (ZooKeeper only). Default true. */
+  classic?: boolean;
+}
+
+/** A registration that is kept up (again after every loss of the registry) until it is withdrawn. */
+export interface RegistrationHandle {
+  /** Resolves when the registry no longer shows it, or cannot be reached (it will then expire). Idempotent. */
+  unregister(): Promise<void>;
+}
+
+/** A live view of one service's endpoints. */
+export interface Watch {
+  /** The newest list; `undefined` until the first one is known. */
+  readonly current: Snapshot | undefined;
+  close(): void;
+}
+
+/** What `list()` knows of a service, for `mprpc list`. */
+export interface ServiceListing {
+  service: string;
+  endpoints: readonly Endpoint[];
+}
+
+/**
+ * Where providers publish and callers look up. A driver recovers by itself from every loss of its server; the only
+ * errors it throws are for a registration that can never work (bad name, superseded, no permission) and for `list`.
+ */
+export interface Registry {
+  /** The URL-like text it was made from, without secrets, for messages. */
+  readonly name: string;
+  /** Resolves once the entry is visible to consumers. Rejects when that fails before `signal` aborts or the driver's own start-up timeout. */
+  register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle>;
+  /**
+   * Calls `onSnapshot` with the first list as soon as it is known (never synchronously) and after each change.
+   * A service nobody offers gives an empty list. While the registry is away the last good list stays, marked stale;
+   * when none was ever known (and no snapshot file holds one) nothing is called until it is back.
+   */
+  watch(service: string, onSnapshot: (snapshot: Snapshot) => void): Watch;
+  /** Every service known now. Rejects when the registry cannot be reached. */
+  list(signal?: AbortSignal): Promise<ServiceListing[]>;
+  /** Withdraws everything and ends the session. Idempotent; never rejects. */
+  close(): Promise<void>;
+}
+
+/** The last part of a full name, as the classic wire and classic znodes spell it. */
+export function shortServiceName(fullName: string): string {
+  return fullName.slice(fullName.lastIndexOf(".") + 1);
+}

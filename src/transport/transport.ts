@@ -1,0 +1,55 @@
+import type { Address } from "../base/endpoint.js";
+
+/** What a connection tells its owner. Exactly one owner at a time; `onClose` comes once and is the last call. */
+export interface ConnectionHandler {
+  /** Bytes that arrived. The chunk is the owner's to keep. */
+  onData(chunk: Buffer): void;
+  /** The other side has finished sending; ours may still be open. */
+  onEnd(): void;
+  /** Everything written has left the process; comes after a `write` that returned false. */
+  onDrain(): void;
+  /** The connection is over, with the reason if it failed. */
+  onClose(error: Error | undefined): void;
+}
+
+export interface Connection {
+  readonly remote: string;
+  readonly local: string;
+  /** Bytes accepted by `write` and not yet handed to the system. */
+  readonly unwrittenBytes: number;
+  readonly closed: boolean;
+  /** Must be called once, before the first bytes can arrive (in the turn the connection was received), and may be called again to change owner. */
+  setHandler(handler: ConnectionHandler): void;
+  /** Sends bytes. True: all of them have left and the buffer may be used again. False: it is still in use; `onDrain` follows. */
+  write(data: Uint8Array): boolean;
+  /** Stops and restarts `onData`. */
+  pause(): void;
+  resume(): void;
+  /** Sends what is left and then FIN. The other direction stays open. */
+  end(): void;
+  /** Closes both directions at once, without sending what is left. */
+  destroy(error?: Error): void;
+  /** Closes with RST, so that the peer sees a failure and never a clean end. */
+  reset(): void;
+}
+
+export interface Listener {
+  /** The bound address, with the real port. */
+  readonly address: Address;
+  /** Stops accepting; connections live on. Resolves when the port is free. */
+  close(): Promise<void>;
+}
+
+export interface ConnectOptions {
+  /** Fails with an error that names the limit when the connection takes longer, ms. */
+  timeoutMs: number;
+  signal?: AbortSignal;
+}
+
+/** A way to reach a peer: TCP or in memory. Sockets are opened nowhere else in the library. */
+export interface Transport {
+  /** Rejects with an `Error` whose message names the address. */
+  connect(address: Address, options: ConnectOptions): Promise<Connection>;
+  /** Rejects with an `Error` that names the address (`EADDRINUSE` ...). `onConnection` must call `setHandler` at once. */
+  listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener>;
+}
