@@ -1,0 +1,23 @@
+import type { Metadata } from "../base/metadata.js";
+import type { MethodDefinition } from "../wire/codec/types.js";
+import type { RpcController } from "./controller.js";
+
+/** What a handler knows of the call it serves. */
+export interface CallContext {
+  readonly method: MethodDefinition;
+  /** Sent by the caller. */
+  readonly metadata: Metadata;
+  /** Sent with the reply, also when the call fails. */
+  readonly replyMetadata: Metadata;
+  /** `host:port` of the caller. */
+  readonly peer: string;
+  /** Aborted when the caller cancels, the deadline passes, the connection is lost or the provider stops. */
+  readonly signal: AbortSignal;
+  /** The classic view of the same call. */
+  readonly controller: RpcController;
+  /** Milliseconds left until the deadline; `Infinity` without one. */
+  timeLeftMs(): number;
+  readonly idempotencyKey: string | undefined;
+  /** True for a caller of the classic framework: no metadata, no deadline, no error text reach it. */
+  readonly classic: boolean;
+}

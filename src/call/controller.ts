@@ -1,0 +1,96 @@
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+
+/**
+ * The classic `google::protobuf::RpcController`, for those who prefer asking to catching.
+ *
+ * At the caller: pass one to a stub; afterwards `failed()` and `errorText()` tell how it went, `startCancel()` cancels
+ * the call here and at the provider. One controller serves one call at a time; `reset()` makes it ready for the next.
+ *
+ * In a handler: `context.controller`; `setFailed()` fails the call with a text, `isCanceled()` and `notifyOnCancel()`
+ * tell that the caller has lost interest.
+ */
+export class RpcController {
+  #abort = new AbortController();
+  #error: RpcError | undefined;
+  #callbacks: Array<() => void> = [];
+  #finished = false;
+  #busy = false;
+
+  /** Back to the initial state. Throws `Error` while its call is in flight. */
+  reset(): void {
+    if (this.#busy)
+      throw new Error("RpcController.reset() while its call is in flight: cancel or await it first");
+    this.#abort = new AbortController();
+    this.#error = undefined;
+    this.#callbacks = [];
+    this.#finished = false;
+  }
+
+  failed(): boolean {
+    return this.#error !== undefined;
+  }
+
+  /** Why it failed; empty while it has not. */
+  errorText(): string {
+    return this.#error?.message ?? "";
+  }
+
+  /** The failure with its code and details, as a call without controller throws it. */
+  get error(): RpcError | undefined {
+    return this.#error;
+  }
+
+  /** Fails the call: in a handler, the caller gets `reason` with code UNKNOWN, whatever the handler returns. */
+  setFailed(reason: string): void {
+    this.#error = new RpcError(Status.UNKNOWN, reason, { executed: "yes" });
+  }
+
+  /** Asks that the call be cancelled. Its promise settles with CANCELLED, unless the reply was quicker. */
+  startCancel(): void {
+    if (!this.#abort.signal.aborted) this.#cancel();
+  }
+
+  isCanceled(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  /** Calls `callback` exactly once: when the call is cancelled, or else when it has ended. */
+  notifyOnCancel(callback: () => void): void {
+    if (this.#finished || this.isCanceled()) callback();
+    else this.#callbacks.push(callback);
+  }
+
+  /** Aborted by `startCancel`. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** @internal A call takes the controller. Throws when it serves one already. */
+  begin(): void {
+    if (this.#busy) throw new Error("this RpcController serves a call already: use one controller a call");
+    this.#busy = true;
+    this.#finished = false;
+    this.#error = undefined;
+  }
+
+  /** @internal The call has ended, with `error` or well. */
+  finish(error?: RpcError): void {
+    this.#busy = false;
+    this.#finished = true;
+    if (error !== undefined) this.#error = error;
+    this.#callAll();
+  }
+
+  /** @internal The peer, the deadline or `startCancel` cancelled the call. */
+  #cancel(): void {
+    this.#abort.abort(new RpcError(Status.CANCELLED, "cancelled by RpcController.startCancel()"));
+    this.#callAll();
+  }
+
+  #callAll(): void {
+    const callbacks = this.#callbacks;
+    this.#callbacks = [];
+    for (const callback of callbacks) callback();
+  }
+}

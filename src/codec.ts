@@ -1,0 +1,19 @@
+/** What generated code imports: nothing here opens a socket or reads a file. */
+
+export type { CallContext } from "./call/context.js";
+export { RpcController } from "./call/controller.js";
+export type { CallOptions } from "./call/options.js";
+export { type HandlersOf, invokeStub, type StubChannel } from "./call/stub.js";
+export { nestingMax, Reader } from "./wire/codec/reader.js";
+export {
+  decodeMessage,
+  defineService,
+  encodeMessage,
+  type Idempotency,
+  type InputOf,
+  type MessageType,
+  type MethodDefinition,
+  type OutputOf,
+  type ServiceDefinition,
+} from "./wire/codec/types.js";
+export { Writer } from "./wire/codec/writer.js";

@@ -1,0 +1,89 @@
+import { Reader } from "./reader.js";
+import { Writer } from "./writer.js";
+
+/**
+ * How one message type goes to bytes and back. `mprpc generate` writes these; they hold no state.
+ *
+ * `Out` is what decoding gives: every field present. `In` is what encoding takes: every field optional.
+ * (Method syntax on purpose: it lets every message type be used where `MessageType` is asked for.)
+ */
+export interface MessageType<Out = unknown, In = unknown> {
+  /** Full name: `fixbug.LoginRequest`. */
+  readonly typeName: string;
+  /** A message with every field present, defaults where `input` has none. */
+  create(input?: In): Out;
+  /** Appends `message` to `writer`. Throws `TypeError` that names the field for a value of the wrong kind. */
+  encode(message: In, writer: Writer, depth?: number): void;
+  /** Reads from `reader.pos` up to `end`. Throws for bytes that are not this message. */
+  decode(reader: Reader, end: number, depth?: number): Out;
+}
+
+/** `option idempotency_level` of the .proto. */
+export type Idempotency = "unknown" | "no_side_effects" | "idempotent";
+
+export interface MethodDefinition<
+  Request extends MessageType = MessageType,
+  Response extends MessageType = MessageType,
+> {
+  /** The .proto's spelling: `Login`. */
+  readonly name: string;
+  /** The spelling of stubs and handlers: `login`. */
+  readonly localName: string;
+  /** Full name of the service: `fixbug.UserServiceRpc`. */
+  readonly service: string;
+  /** `fixbug.UserServiceRpc.Login`, for messages. */
+  readonly fullName: string;
+  readonly input: Request;
+  readonly output: Response;
+  readonly idempotency: Idempotency;
+}
+
+export interface ServiceDefinition<
+  Methods extends Readonly<Record<string, MethodDefinition>> = Readonly<Record<string, MethodDefinition>>,
+> {
+  /** Full name: `fixbug.UserServiceRpc`. */
+  readonly typeName: string;
+  /** Keyed by `localName`. */
+  readonly methods: Methods;
+  /** The .proto files behind it as protobufjs JSON descriptors, own file first; used by generic calls. */
+  readonly descriptors: readonly string[];
+}
+
+type MethodInit = { name: string; input: MessageType; output: MessageType; idempotency?: Idempotency };
+
+/** The definition of a service, as generated code writes it. */
+export function defineService<const Methods extends Readonly<Record<string, MethodInit>>>(init: {
+  typeName: string;
+  methods: Methods;
+  descriptors?: readonly string[];
+}): ServiceDefinition<{
+  readonly [K in keyof Methods]: MethodDefinition<Methods[K]["input"], Methods[K]["output"]>;
+}> {
+  const methods: Record<string, MethodDefinition> = {};
+  for (const [localName, { name, input, output, idempotency = "unknown" }] of Object.entries(init.methods)) {
+    const fullName = `${init.typeName}.${name}`;
+    methods[localName] = { name, localName, service: init.typeName, fullName, input, output, idempotency };
+  }
+  return { typeName: init.typeName, methods: methods as never, descriptors: init.descriptors ?? [] };
+}
+
+/** What decoding a message type gives. */
+export type OutputOf<Type> = Type extends MessageType<infer Out, infer _In> ? Out : never;
+/** What encoding a message type takes. */
+export type InputOf<Type> = Type extends MessageType<infer _Out, infer In> ? In : never;
+
+/** A message as bytes of its own. */
+export function encodeMessage<In>(type: MessageType<unknown, In>, message: In): Buffer {
+  const writer = new Writer();
+  type.encode(message, writer);
+  return writer.finish();
+}
+
+/** A message from bytes. Throws for bytes that are not this message. */
+export function decodeMessage<Out>(type: MessageType<Out>, bytes: Uint8Array): Out {
+  const buffer = Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const reader = new Reader(buffer);
+  return type.decode(reader, buffer.length);
+}

@@ -1,0 +1,219 @@
+/** Bytes kept for the next message after a flush; a buffer that grew beyond it for one large message is let go. */
+const keptBytes = 64 * 1024;
+
+/**
+ * Writes protobuf straight into one Buffer, in place: no operation list, no second copy. The method names are
+ * protobufjs's, so that its readers of generated code feel at home; a nested message is written between `begin` and
+ * `end`, which puts its length in front of it.
+ *
+ * The same Writer carries whole frames: a connection hands it from message to message and sends `view()` once a tick.
+ */
+export class Writer {
+  buffer: Buffer;
+  position = 0;
+
+  constructor(initialBytes = 256) {
+    // Not from Node's shared pool: a slice of that would be overwritten by nobody, but would keep 8 KiB alive.
+    this.buffer = Buffer.allocUnsafeSlow(initialBytes);
+  }
+
+  /** Makes room for `count` more bytes. */
+  ensure(count: number): void {
+    if (this.position + count > this.buffer.length) this.#grow(count);
+  }
+
+  #grow(count: number): void {
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.position + count));
+    this.buffer.copy(grown, 0, 0, this.position);
+    this.buffer = grown;
+  }
+
+  /** What was written, as a view of the buffer: valid until the next write or `clear`. */
+  view(): Buffer {
+    return this.buffer.subarray(0, this.position);
+  }
+
+  /** What was written, as bytes of its own. */
+  finish(): Buffer {
+    return Buffer.from(this.view());
+  }
+
+  /** Starts again in the same buffer. */
+  clear(): void {
+    this.position = 0;
+    if (this.buffer.length > keptBytes) this.buffer = Buffer.allocUnsafeSlow(keptBytes);
+  }
+
+  /** Starts again in a new buffer, because the old one is still being sent. */
+  replace(initialBytes: number): void {
+    this.position = 0;
+    this.buffer = Buffer.allocUnsafeSlow(initialBytes);
+  }
+
+  uint32(value: number): this {
+    if (this.position + 5 > this.buffer.length) this.#grow(5);
+    const buffer = this.buffer;
+    let rest = value >>> 0;
+    while (rest > 127) {
+      buffer[this.position++] = (rest & 127) | 128;
+      rest >>>= 7;
+    }
+    buffer[this.position++] = rest;
+    return this;
+  }
+
+  /** A negative int32 takes ten bytes, as protobuf demands. */
+  int32(value: number): this {
+    const whole = value | 0;
+    return whole >= 0 ? this.uint32(whole) : this.#varint64(whole >>> 0, 0xffff_ffff);
+  }
+
+  sint32(value: number): this {
+    return this.uint32(((value << 1) ^ (value >> 31)) >>> 0);
+  }
+
+  uint64(value: bigint | number): this {
+    if (typeof value === "number" && value >= 0 && value <= 0xffff_ffff) return this.uint32(value);
+    const bits = BigInt.asUintN(64, BigInt(value));
+    return this.#varint64(Number(bits & 0xffff_ffffn), Number(bits >> 32n));
+  }
+
+  int64(value: bigint | number): this {
+    return this.uint64(value);
+  }
+
+  sint64(value: bigint | number): this {
+    const whole = BigInt(value);
+    return this.uint64((whole << 1n) ^ (whole >> 63n));
+  }
+
+  #varint64(low: number, high: number): this {
+    this.ensure(10);
+    const buffer = this.buffer;
+    let lo = low;
+    let hi = high;
+    while (hi !== 0) {
+      buffer[this.position++] = (lo & 127) | 128;
+      lo = ((lo >>> 7) | (hi << 25)) >>> 0;
+      hi >>>= 7;
+    }
+    return this.uint32(lo);
+  }
+
+  bool(value: boolean): this {
+    this.ensure(1);
+    this.buffer[this.position++] = value ? 1 : 0;
+    return this;
+  }
+
+  fixed32(value: number): this {
+    this.ensure(4);
+    this.position = this.buffer.writeUInt32LE(value >>> 0, this.position);
+    return this;
+  }
+
+  sfixed32(value: number): this {
+    return this.fixed32(value);
+  }
+
+  fixed64(value: bigint | number): this {
+    this.ensure(8);
+    this.position = this.buffer.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), this.position);
+    return this;
+  }
+
+  sfixed64(value: bigint | number): this {
+    return this.fixed64(value);
+  }
+
+  float(value: number): this {
+    this.ensure(4);
+    this.position = this.buffer.writeFloatLE(value, this.position);
+    return this;
+  }
+
+  double(value: number): this {
+    this.ensure(8);
+    this.position = this.buffer.writeDoubleLE(value, this.position);
+    return this;
+  }
+
+  /** A length and the UTF-8 of `text`. */
+  string(text: string): this {
+    const length = text.length;
+    if (length > 40) return this.#longString(text);
+    // Short ASCII, the common case, byte by byte: cheaper than a call into C++. One unit is at most 3 bytes.
+    this.ensure(1 + length * 3);
+    const buffer = this.buffer;
+    const start = this.position + 1;
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit > 127) {
+        return this.#longString(text);
+      }
+      buffer[start + i] = unit;
+    }
+    buffer[this.position] = length;
+    this.position = start + length;
+    return this;
+  }
+
+  #longString(text: string): this {
+    const length = Buffer.byteLength(text);
+    this.uint32(length);
+    this.ensure(length);
+    this.position += this.buffer.write(text, this.position, length, "utf8");
+    return this;
+  }
+
+  /** A length and the bytes; a string counts as its UTF-8. */
+  bytes(value: Uint8Array | string): this {
+    if (typeof value === "string") return this.string(value);
+    return this.uint32(value.length).raw(value);
+  }
+
+  /** The bytes alone, already encoded. */
+  raw(value: Uint8Array): this {
+    const length = value.length;
+    if (this.position + length > this.buffer.length) this.#grow(length);
+    if (length < 24) {
+      const buffer = this.buffer;
+      const at = this.position;
+      for (let i = 0; i < length; i++) buffer[at + i] = value[i] as number;
+    } else {
+      this.buffer.set(value, this.position);
+    }
+    this.position += length;
+    return this;
+  }
+
+  /** Opens a length-delimited part; returns the mark for `end`. */
+  begin(): number {
+    this.ensure(1);
+    return ++this.position;
+  }
+
+  /** Closes the part opened at `mark`: its length goes in front, and it is moved only when that takes more than a byte. */
+  end(mark: number): this {
+    const length = this.position - mark;
+    if (length < 128) {
+      this.buffer[mark - 1] = length;
+      return this;
+    }
+    const extra = varintBytes(length) - 1;
+    this.ensure(extra);
+    this.buffer.copyWithin(mark + extra, mark, this.position);
+    this.position = mark - 1;
+    this.uint32(length);
+    this.position += length;
+    return this;
+  }
+}
+
+/** How many bytes a uint32 takes as a varint: 1..5. */
+export function varintBytes(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
+  if (value < 0x20_0000) return 3;
+  return value < 0x1000_0000 ? 4 : 5;
+}
