@@ -1,0 +1,96 @@
+import type { Clock, Timer } from "./clock.js";
+
+const slotCount = 512;
+const slotMs = 4;
+
+/** Something with a deadline. The links are the wheel's. */
+export abstract class Expiring {
+  /** On the wheel's clock; `Infinity`: never. Must not change while in the wheel. */
+  deadlineMs = Infinity;
+  /** @internal */
+  wheelNext: Expiring | undefined = undefined;
+  /** @internal */
+  wheelPrevious: Expiring | undefined = undefined;
+  /** @internal */
+  wheelSlot = -1;
+
+  /** The deadline has passed; it is out of the wheel already. */
+  abstract onDeadline(): void;
+}
+
+/**
+ * A hashed timing wheel (Varghese and Lauck 1987, scheme 6): adding and removing cost the same whether ten or a hundred
+ * thousand calls are pending, and one timer serves them all. It fires at most `slotMs` late and never early; deadlines
+ * beyond one turn (about 2 s) are looked at once a turn.
+ */
+export class DeadlineWheel {
+  readonly #clock: Clock;
+  readonly #heads: Array<Expiring | undefined> = new Array(slotCount).fill(undefined);
+  readonly #onTick = (): void => this.#tick();
+  #count = 0;
+  /** Number of the last slot time that has been swept. */
+  #swept = 0;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#count;
+  }
+
+  add(item: Expiring): void {
+    if (item.deadlineMs === Infinity) return;
+    if (this.#count++ === 0) this.#swept = Math.floor(this.#clock.now() / slotMs);
+    // The slot whose sweep comes after the deadline, and in any case one that is still to be swept.
+    const turn = Math.max(Math.ceil(item.deadlineMs / slotMs), this.#swept + 1);
+    const slot = turn % slotCount;
+    const head = this.#heads[slot];
+    item.wheelSlot = slot;
+    item.wheelNext = head;
+    if (head !== undefined) head.wheelPrevious = item;
+    this.#heads[slot] = item;
+    // Keeps the process alive: a pending call must settle before the process may end.
+    if (this.#timer === undefined) this.#timer = this.#clock.setTimer(this.#onTick, slotMs, true);
+  }
+
+  /** Takes `item` out; harmless when it is not in. */
+  remove(item: Expiring): void {
+    const slot = item.wheelSlot;
+    if (slot < 0) return;
+    const { wheelNext, wheelPrevious } = item;
+    if (wheelPrevious === undefined) this.#heads[slot] = wheelNext;
+    else wheelPrevious.wheelNext = wheelNext;
+    if (wheelNext !== undefined) wheelNext.wheelPrevious = wheelPrevious;
+    item.wheelNext = item.wheelPrevious = undefined;
+    item.wheelSlot = -1;
+    this.#count--;
+  }
+
+  #tick(): void {
+    this.#timer = undefined;
+    const now = this.#clock.now();
+    const target = Math.floor(now / slotMs);
+    // After a long pause one full turn visits every slot.
+    const from = Math.max(this.#swept + 1, target - slotCount + 1);
+    this.#swept = target;
+    for (let turn = from; turn <= target; turn++) this.#sweep(turn % slotCount, now);
+    if (this.#count > 0 && this.#timer === undefined) {
+      this.#timer = this.#clock.setTimer(this.#onTick, slotMs, true);
+    }
+  }
+
+  #sweep(slot: number, now: number): void {
+    const due: Expiring[] = [];
+    for (let item = this.#heads[slot]; item !== undefined; item = item.wheelNext) {
+      if (item.deadlineMs <= now) due.push(item);
+    }
+    for (const item of due) {
+      // One that fell due may take another out with it: a cancelled call cancels its nested calls.
+      if (item.wheelSlot < 0) continue;
+      this.remove(item);
+      item.onDeadline();
+    }
+  }
+}

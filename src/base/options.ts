@@ -1,0 +1,136 @@
+import { didYouMean } from "./nearest.js";
+
+/** What an option must be. */
+export interface OptionRule {
+  /** Ends the sentence "expected ...", with the limits in it: `an integer from 1 to 65535`. */
+  readonly expected: string;
+  accepts(value: unknown): boolean;
+}
+
+/** One rule an option; optional options need one too, made with `optional`. */
+export type OptionRules<T extends object> = { readonly [K in keyof T]-?: OptionRule };
+
+/**
+ * The caller's options over the defaults, checked once: a new object, the caller's is neither kept nor changed. An
+ * option given as `undefined` counts as not given.
+ *
+ * `owner` starts each message: `RpcChannel: option "timeoutMs": expected ..., got -1`. Throws `TypeError` for a value
+ * of the wrong type and for an option that does not exist (with the nearest name), `RangeError` for a number out of
+ * its limits.
+ */
+export function checkOptions<T extends object>(
+  owner: string,
+  given: { readonly [K in keyof T]?: T[K] | undefined } | undefined,
+  defaults: T,
+  rules: OptionRules<T>,
+): T {
+  const result = { ...defaults };
+  if (given === undefined) return result;
+  if (typeof given !== "object" || given === null) {
+    throw new TypeError(`${owner}: expected an object of options, got ${describeValue(given)}`);
+  }
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(rules, name)) {
+      throw new TypeError(
+        `${owner}: unknown option ${JSON.stringify(name)}${didYouMean(name, Object.keys(rules))}`,
+      );
+    }
+    const key = name as keyof T;
+    const rule = rules[key];
+    if (!rule.accepts(value)) throw badOption(owner, name, rule, value);
+    result[key] = value as T[keyof T];
+  }
+  return result;
+}
+
+function badOption(owner: string, name: string, rule: OptionRule, value: unknown): Error {
+  const text = `${owner}: option "${name}": expected ${rule.expected}, got ${describeValue(value)}`;
+  return typeof value === "number" ? new RangeError(text) : new TypeError(text);
+}
+
+/** A value as an error message shows it: short, and of objects the kind only, so that no secret slips out. */
+export function describeValue(value: unknown): string {
+  if (typeof value === "string")
+    return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);
+  if (typeof value === "function") return "a function";
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) {
+    const name: unknown = value.constructor?.name;
+    return typeof name === "string" && name !== "" && name !== "Object" ? `a ${name}` : "an object";
+  }
+  return String(value);
+}
+
+/** A whole number, limits included. */
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): OptionRule {
+  const upTo = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  return {
+    expected: `an integer ${upTo}`,
+    accepts: (value) => Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max,
+  };
+}
+
+/** Any number between the limits, fractions allowed, NaN not. `Infinity` only when `max` is. */
+export function number(min: number, max: number = Number.POSITIVE_INFINITY): OptionRule {
+  return {
+    expected:
+      max === Number.POSITIVE_INFINITY ? `a number of at least ${min}` : `a number from ${min} to ${max}`,
+    accepts: (value) => typeof value === "number" && value >= min && value <= max,
+  };
+}
+
+/** Milliseconds, at least `minMs`, fractions allowed; `Infinity` means never. */
+export function durationMs(minMs = 0): OptionRule {
+  return {
+    expected: `milliseconds of at least ${minMs}, or Infinity`,
+    accepts: (value) => typeof value === "number" && value >= minMs,
+  };
+}
+
+export const boolean: OptionRule = {
+  expected: "true or false",
+  accepts: (value) => typeof value === "boolean",
+};
+
+/** Text of at least one character. */
+export const text: OptionRule = {
+  expected: "text that is not empty",
+  accepts: (value) => typeof value === "string" && value !== "",
+};
+
+export const callback: OptionRule = {
+  expected: "a function",
+  accepts: (value) => typeof value === "function",
+};
+
+export function oneOf(...allowed: ReadonlyArray<string | number | boolean>): OptionRule {
+  return {
+    expected: `one of ${allowed.map((value) => JSON.stringify(value)).join(", ")}`,
+    accepts: (value) => allowed.some((one) => one === value),
+  };
+}
+
+export function listOf(rule: OptionRule): OptionRule {
+  return {
+    expected: `an array, each item ${rule.expected}`,
+    accepts: (value) => Array.isArray(value) && value.every((item) => rule.accepts(item)),
+  };
+}
+
+/** An object with these methods: enough for what is passed in as an interface (a logger, a clock, a registry). */
+export function having(...methods: readonly string[]): OptionRule {
+  return {
+    expected: `an object with ${methods.map((method) => `${method}()`).join(", ")}`,
+    accepts: (value) => {
+      if (typeof value !== "object" || value === null) return false;
+      const members = value as Readonly<Record<string, unknown>>;
+      return methods.every((method) => typeof members[method] === "function");
+    },
+  };
+}
+
+/** For an option without a default: `undefined` is accepted as "not given" before any rule is asked. */
+export function optional(rule: OptionRule): OptionRule {
+  return { expected: rule.expected, accepts: (value) => value === undefined || rule.accepts(value) };
+}

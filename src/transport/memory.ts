@@ -1,0 +1,165 @@
+import { type Address, formatAddress } from "../base/endpoint.js";
+import type { Connection, ConnectionHandler, ConnectOptions, Listener, Transport } from "./transport.js";
+
+/** Bytes a paused side gathers before `write` at the other side reports back-pressure, as a socket's buffers would. */
+const windowBytes = 256 * 1024;
+
+type Event = { kind: "data"; bytes: Buffer } | { kind: "end" };
+
+class MemoryConnection implements Connection {
+  readonly remote: string;
+  readonly local: string;
+  peer!: MemoryConnection;
+  #handler: ConnectionHandler | undefined;
+  #inbox: Event[] = [];
+  #inboxBytes = 0;
+  #paused = false;
+  #scheduled = false;
+  #closed = false;
+  #ended = false;
+  #peerEnded = false;
+  #awaitingDrain = false;
+
+  constructor(local: string, remote: string) {
+    this.local = local;
+    this.remote = remote;
+  }
+
+  get unwrittenBytes(): number {
+    return this.#awaitingDrain ? this.peer.#inboxBytes : 0;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  setHandler(handler: ConnectionHandler): void {
+    this.#handler = handler;
+    this.#schedule();
+  }
+
+  write(data: Uint8Array): boolean {
+    if (this.#closed || this.#ended) return true;
+    this.peer.#receive({ kind: "data", bytes: Buffer.from(data) });
+    this.#awaitingDrain = this.peer.#inboxBytes > windowBytes;
+    return !this.#awaitingDrain;
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#schedule();
+  }
+
+  end(): void {
+    if (this.#closed || this.#ended) return;
+    this.#ended = true;
+    this.peer.#receive({ kind: "end" });
+    this.#closeWhenBothEnded();
+  }
+
+  destroy(error?: Error): void {
+    this.#close(error);
+    this.peer.#close(undefined);
+  }
+
+  reset(): void {
+    this.#close(undefined);
+    this.peer.#close(new Error("connection reset by the peer"));
+  }
+
+  #receive(event: Event): void {
+    if (this.#closed) return;
+    this.#inbox.push(event);
+    if (event.kind === "data") this.#inboxBytes += event.bytes.length;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#paused || this.#closed || this.#inbox.length === 0) return;
+    if (this.#handler === undefined) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#deliver());
+  }
+
+  #deliver(): void {
+    this.#scheduled = false;
+    while (!this.#paused && !this.#closed) {
+      const event = this.#inbox.shift();
+      if (event === undefined) break;
+      if (event.kind === "data") {
+        this.#inboxBytes -= event.bytes.length;
+        this.#handler?.onData(event.bytes);
+      } else {
+        this.#peerEnded = true;
+        this.#handler?.onEnd();
+        this.#closeWhenBothEnded();
+      }
+    }
+    const { peer } = this;
+    if (peer.#awaitingDrain && this.#inboxBytes <= windowBytes) {
+      peer.#awaitingDrain = false;
+      peer.#handler?.onDrain();
+    }
+  }
+
+  #closeWhenBothEnded(): void {
+    if (this.#ended && this.#peerEnded) this.#close(undefined);
+  }
+
+  #close(error: Error | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#inbox = [];
+    this.#inboxBytes = 0;
+    setImmediate(() => this.#handler?.onClose(error));
+  }
+}
+
+/** A network inside one process: addresses are names in a table, nothing touches the system. */
+export class MemoryNetwork implements Transport {
+  readonly #listeners = new Map<string, (connection: Connection) => void>();
+  readonly #open = new Set<MemoryConnection>();
+  #nextPort = 40_000;
+
+  async connect(address: Address, options: ConnectOptions): Promise<Connection> {
+    const where = formatAddress(address);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (options.signal?.aborted) {
+      throw new Error(`connecting to ${where} was given up`, { cause: options.signal.reason });
+    }
+    const onConnection = this.#listeners.get(where);
+    if (onConnection === undefined) throw new Error(`cannot connect to ${where}: ECONNREFUSED`);
+    const clientEnd = formatAddress({ host: "127.0.0.1", port: this.#nextPort++ });
+    const client = new MemoryConnection(clientEnd, where);
+    const server = new MemoryConnection(where, clientEnd);
+    client.peer = server;
+    server.peer = client;
+    for (const one of this.#open) if (one.closed) this.#open.delete(one);
+    this.#open.add(client);
+    onConnection(server);
+    return client;
+  }
+
+  async listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
+    const bound = { host: address.host, port: address.port === 0 ? this.#nextPort++ : address.port };
+    const where = formatAddress(bound);
+    if (this.#listeners.has(where)) throw new Error(`cannot listen on ${where}: EADDRINUSE`);
+    this.#listeners.set(where, onConnection);
+    return {
+      address: bound,
+      close: async () => {
+        this.#listeners.delete(where);
+      },
+    };
+  }
+
+  /** Cuts every open connection, as a network failure would. */
+  cutAll(): void {
+    for (const connection of this.#open) connection.reset();
+    this.#open.clear();
+  }
+}

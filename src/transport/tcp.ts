@@ -1,0 +1,148 @@
+import net from "node:net";
+import type { Clock } from "../base/clock.js";
+import { type Address, formatAddress } from "../base/endpoint.js";
+import type { Connection, ConnectionHandler, ConnectOptions, Listener, Transport } from "./transport.js";
+
+/** A backlog that survives 10,000 clients reconnecting at once; the system cuts it to its own maximum. */
+const backlog = 4096;
+
+class TcpConnection implements Connection {
+  readonly remote: string;
+  readonly local: string;
+  readonly #socket: net.Socket;
+  #handler: ConnectionHandler | undefined;
+  #error: Error | undefined;
+  readonly #onWritten = (): void => {
+    if (this.#awaitingDrain && this.#socket.writableLength === 0) {
+      this.#awaitingDrain = false;
+      this.#handler?.onDrain();
+    }
+  };
+  #awaitingDrain = false;
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket;
+    this.remote = describeEnd(socket.remoteAddress, socket.remotePort);
+    this.local = describeEnd(socket.localAddress, socket.localPort);
+    socket.setNoDelay(true);
+    socket.on("error", (error) => {
+      this.#error = error;
+    });
+    socket.once("close", () => this.#handler?.onClose(this.#error));
+  }
+
+  get unwrittenBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  get closed(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  setHandler(handler: ConnectionHandler): void {
+    const first = this.#handler === undefined;
+    this.#handler = handler;
+    if (!first) return;
+    this.#socket.on("data", (chunk: Buffer) => this.#handler?.onData(chunk));
+    this.#socket.on("end", () => this.#handler?.onEnd());
+  }
+
+  write(data: Uint8Array): boolean {
+    const socket = this.#socket;
+    if (socket.destroyed || socket.writableEnded) return true;
+    socket.write(data, this.#onWritten);
+    // Node hands small writes to the kernel at once; then nothing is left and the buffer is free again.
+    if (socket.writableLength === 0) return true;
+    this.#awaitingDrain = true;
+    return false;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(error?: Error): void {
+    if (error !== undefined) this.#error ??= error;
+    this.#socket.destroy();
+  }
+
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+}
+
+function describeEnd(host: string | undefined, port: number | undefined): string {
+  if (host === undefined || port === undefined) return "unknown";
+  // A dual-stack listener shows IPv4 callers as ::ffff:1.2.3.4.
+  return formatAddress({ host: host.replace(/^::ffff:(?=\d+\.)/, ""), port });
+}
+
+function connect(address: Address, options: ConnectOptions, clock: Clock): Promise<Connection> {
+  const where = formatAddress(address);
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ host: address.host, port: address.port, allowHalfOpen: true });
+    const { signal } = options;
+    const settle = (): void => {
+      timer.cancel();
+      signal?.removeEventListener("abort", onAbort);
+      socket.removeAllListeners();
+    };
+    const fail = (message: string, cause?: unknown): void => {
+      settle();
+      socket.on("error", () => {});
+      socket.destroy();
+      reject(new Error(message, { cause }));
+    };
+    const onAbort = (): void => fail(`connecting to ${where} was given up`, signal?.reason);
+    const timer = clock.setTimer(
+      () => fail(`no connection to ${where} within ${options.timeoutMs} ms (channel.connecttimeout)`),
+      options.timeoutMs,
+    );
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      fail(`cannot connect to ${where}: ${error.code ?? error.message}`, error);
+    });
+    socket.once("connect", () => {
+      settle();
+      resolve(new TcpConnection(socket));
+    });
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+function listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
+  const where = formatAddress(address);
+  return new Promise((resolve, reject) => {
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      onConnection(new TcpConnection(socket));
+    });
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const hint =
+        error.code === "EADDRINUSE" ? ": the port is taken (rpcserverport; 0 picks a free one)" : "";
+      reject(new Error(`cannot listen on ${where}: ${error.code ?? error.message}${hint}`, { cause: error }));
+    });
+    server.listen({ host: address.host, port: address.port, backlog }, () => {
+      // Later errors are failures to accept (out of file descriptors): the listener lives on.
+      server.removeAllListeners("error");
+      server.on("error", () => {});
+      const bound = server.address() as net.AddressInfo;
+      resolve({
+        address: { host: bound.address, port: bound.port },
+        close: () => new Promise((closed) => void server.close(() => closed())),
+      });
+    });
+  });
+}
+
+/** TCP over `node:net`, IPv4 and IPv6. */
+export function tcpTransport(clock: Clock): Transport {
+  return { connect: (address, options) => connect(address, options, clock), listen };
+}

@@ -1,0 +1,237 @@
+import { varintBytes, Writer } from "./codec/writer.js";
+
+/**
+ * The wire of the classic C++ framework, in the four dialects its forks speak. Requests differ in how lengths are
+ * written; replies in whether they have a length, and whether the connection lives on. proto/WIRE.md has the table.
+ */
+export const classicDialects = ["le32", "be32", "varint", "framed"] as const;
+export type ClassicDialect = (typeof classicDialects)[number];
+
+export interface ClassicRequest {
+  /** Short name, as the classic framework sends it; a full name is accepted too. */
+  service: string;
+  method: string;
+  bodyStart: number;
+  bodyEnd: number;
+}
+
+/** Three results, never confused: a request, how many bytes are needed in all, or why it is malformed. */
+export type ClassicResult =
+  | { kind: "request"; request: ClassicRequest; end: number }
+  | { kind: "need-more"; bytes: number }
+  | { kind: "malformed"; reason: string };
+
+export type Detection =
+  | { kind: "mprpc" }
+  | { kind: "classic"; dialect: ClassicDialect }
+  | { kind: "need-more" }
+  | { kind: "refused"; reason: string };
+
+/** A classic header is two names and a number: this much is generous, and far below any length that text would claim. */
+const headerMaxBytes = 64 * 1024 - 1;
+/** Of a header this long or shorter, every varint prefix is at most three bytes. */
+const prefixMaxBytes = 3;
+
+/**
+ * Tells from the first bytes of a connection who is calling. mprpc/2 begins with a settings frame, whose header starts
+ * with field 4 (`0x20`); every classic header starts with field 1 (`0x0a`). A candidate dialect must hold up to a
+ * full parse of its header, so that stray HTTP, TLS or text never passes.
+ */
+export function detectProtocol(buffer: Buffer): Detection {
+  let needMore = false;
+  const mprpc = detectMprpc(buffer);
+  if (mprpc === true) return { kind: "mprpc" };
+  if (mprpc === undefined) needMore = true;
+  for (const dialect of classicDialects) {
+    const prefix = readPrefix(buffer, 0, dialect);
+    if (prefix === "need-more") {
+      needMore = true;
+      continue;
+    }
+    if (prefix === undefined) continue;
+    const { headerStart, headerSize } = prefix;
+    if (buffer.length <= headerStart) {
+      needMore = true;
+      continue;
+    }
+    if (buffer[headerStart] !== 0x0a) continue;
+    if (buffer.length < headerStart + headerSize) {
+      // Only plausible while what is there can begin a header; text such as "GET /" fails it at once.
+      if (plausibleStart(buffer, headerStart, headerStart + headerSize)) needMore = true;
+      continue;
+    }
+    if (parseHeader(buffer, headerStart, headerStart + headerSize) !== undefined) {
+      return { kind: "classic", dialect };
+    }
+  }
+  if (needMore) return { kind: "need-more" };
+  return {
+    kind: "refused",
+    reason: `first bytes ${buffer.subarray(0, 16).toString("hex")} are no known protocol`,
+  };
+}
+
+/** True: mprpc/2; false: not; undefined: too early to say. */
+function detectMprpc(buffer: Buffer): boolean | undefined {
+  // A header below 64 KiB has two zero bytes at the top of its little-endian length.
+  if (buffer.length > 2 && buffer[2] !== 0) return false;
+  if (buffer.length > 3 && buffer[3] !== 0) return false;
+  if (buffer.length > 4) return buffer[4] === 0x20;
+  return undefined;
+}
+
+type Prefix = { headerStart: number; headerSize: number; totalEnd: number | undefined };
+
+/** The lengths in front of a header; undefined when they cannot be this dialect's. */
+function readPrefix(
+  buffer: Buffer,
+  start: number,
+  dialect: ClassicDialect,
+): Prefix | "need-more" | undefined {
+  const available = buffer.length - start;
+  if (dialect === "varint") return readVarintPrefix(buffer, start);
+  if (available < 4) return "need-more";
+  const first = dialect === "le32" ? buffer.readUInt32LE(start) : buffer.readUInt32BE(start);
+  if (dialect !== "framed") return checkedPrefix(first, start + 4, undefined);
+  if (available < 8) return "need-more";
+  const headerSize = buffer.readUInt32BE(start + 4);
+  // total covers the inner length, the header and the arguments.
+  if (first < 4 + headerSize) return undefined;
+  return checkedPrefix(headerSize, start + 8, start + 4 + first);
+}
+
+function readVarintPrefix(buffer: Buffer, start: number): Prefix | "need-more" | undefined {
+  let headerSize = 0;
+  for (let i = 0; i < prefixMaxBytes; i++) {
+    if (start + i >= buffer.length) return "need-more";
+    const byte = buffer[start + i] as number;
+    headerSize |= (byte & 127) << (7 * i);
+    if (byte < 128) return checkedPrefix(headerSize, start + i + 1, undefined);
+  }
+  return undefined;
+}
+
+function checkedPrefix(
+  headerSize: number,
+  headerStart: number,
+  totalEnd: number | undefined,
+): Prefix | undefined {
+  // The smallest header has a one-letter service and a one-letter method.
+  return headerSize < 6 || headerSize > headerMaxBytes ? undefined : { headerStart, headerSize, totalEnd };
+}
+
+interface ClassicHeader {
+  service: string;
+  method: string;
+  argsSize: number;
+}
+
+const namePattern = /^[A-Za-z_][\w.]*$/;
+
+/** Does what has arrived of a header look like one so far: a name of field 1, within the header, of name characters? */
+function plausibleStart(buffer: Buffer, start: number, end: number): boolean {
+  if (start + 1 >= buffer.length) return true;
+  const length = buffer[start + 1] as number;
+  if (length >= 128) return true;
+  if (length === 0 || start + 2 + length > end) return false;
+  const name = buffer.toString("latin1", start + 2, Math.min(start + 2 + length, buffer.length));
+  return name === "" || namePattern.test(name);
+}
+
+/** A header with fields 1 to 3 and nothing else; undefined when it is not one. */
+function parseHeader(buffer: Buffer, start: number, end: number): ClassicHeader | undefined {
+  const header: ClassicHeader = { service: "", method: "", argsSize: 0 };
+  let position = start;
+  const varint = (): number => {
+    let value = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      if (position >= end) return -1;
+      const byte = buffer[position++] as number;
+      value += (byte & 127) * 2 ** shift;
+      if (byte < 128) return value;
+    }
+    return -1;
+  };
+  while (position < end) {
+    const fieldTag = varint();
+    const value = varint();
+    if (value < 0) return undefined;
+    if (fieldTag === 0x18) {
+      header.argsSize = value;
+    } else if (fieldTag === 0x0a || fieldTag === 0x12) {
+      if (position + value > end) return undefined;
+      const text = buffer.toString("utf8", position, position + value);
+      if (!namePattern.test(text)) return undefined;
+      if (fieldTag === 0x0a) header.service = text;
+      else header.method = text;
+      position += value;
+    } else {
+      return undefined;
+    }
+  }
+  return header.service === "" || header.method === "" ? undefined : header;
+}
+
+/** The request that starts at `start` in a connection known to speak `dialect`. */
+export function readClassicRequest(
+  buffer: Buffer,
+  start: number,
+  dialect: ClassicDialect,
+  bodyMaxBytes: number,
+): ClassicResult {
+  const prefix = readPrefix(buffer, start, dialect);
+  if (prefix === "need-more") return { kind: "need-more", bytes: dialect === "framed" ? 8 : 4 };
+  if (prefix === undefined) return { kind: "malformed", reason: `not a ${dialect} request` };
+  const { headerStart, headerSize, totalEnd } = prefix;
+  const bodyStart = headerStart + headerSize;
+  if (bodyStart > buffer.length) return { kind: "need-more", bytes: bodyStart - start };
+  const header = parseHeader(buffer, headerStart, bodyStart);
+  if (header === undefined) return { kind: "malformed", reason: "its RpcHeader does not parse" };
+  if (header.argsSize > bodyMaxBytes) {
+    return {
+      kind: "malformed",
+      reason: `${header.argsSize} bytes of arguments are over the limit of ${bodyMaxBytes} (limits.body)`,
+    };
+  }
+  const bodyEnd = bodyStart + header.argsSize;
+  if (totalEnd !== undefined && totalEnd !== bodyEnd) {
+    return { kind: "malformed", reason: "its total length and args_size disagree" };
+  }
+  if (bodyEnd > buffer.length) return { kind: "need-more", bytes: bodyEnd - start };
+  const { service, method } = header;
+  return { kind: "request", request: { service, method, bodyStart, bodyEnd }, end: bodyEnd };
+}
+
+/** A request as one buffer, to be sent in one write: a classic provider reads it with one `recv`. */
+export function writeClassicRequest(
+  dialect: ClassicDialect,
+  service: string,
+  method: string,
+  encodeBody: (writer: Writer) => void,
+): Buffer {
+  const body = new Writer();
+  encodeBody(body);
+  const header = new Writer();
+  header.uint32(0x0a).string(service).uint32(0x12).string(method);
+  // proto3 leaves a zero out, and so does the C++ peer.
+  if (body.position > 0) header.uint32(0x18).uint32(body.position);
+  const lead = Buffer.alloc(8);
+  let leadBytes = 4;
+  if (dialect === "le32") lead.writeUInt32LE(header.position);
+  else if (dialect === "be32") lead.writeUInt32BE(header.position);
+  else if (dialect === "framed") {
+    leadBytes = lead.writeUInt32BE(header.position, lead.writeUInt32BE(4 + header.position + body.position));
+  } else {
+    leadBytes = varintBytes(header.position);
+    new Writer().uint32(header.position).view().copy(lead);
+  }
+  return Buffer.concat([lead.subarray(0, leadBytes), header.view(), body.view()]);
+}
+
+/** A reply as its dialect writes it: raw, or with a big-endian length in front. */
+export function frameClassicReply(dialect: ClassicDialect, body: Buffer): Buffer {
+  if (dialect !== "framed") return body;
+  const lead = Buffer.alloc(4);
+  lead.writeUInt32BE(body.length);
+  return Buffer.concat([lead, body]);
+}

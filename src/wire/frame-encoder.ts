@@ -1,0 +1,129 @@
+import { varintBytes, Writer } from "./codec/writer.js";
+import { Field, Kind, type RareFields, writeRareFields } from "./header.js";
+
+/** Tags of fields 3 to 8 as varints: each is one byte. */
+const tag = {
+  argsSize: Field.ARGS_SIZE << 3,
+  kind: Field.KIND << 3,
+  callId: Field.CALL_ID << 3,
+  methodIndex: Field.METHOD_INDEX << 3,
+  timeoutMs: Field.TIMEOUT_MS << 3,
+  status: Field.STATUS << 3,
+};
+
+/** Room for the length prefix and every fixed field of a header, so that these are written without further checks. */
+const fixedPartBytes = 64;
+
+/**
+ * Appends mprpc/2 frames to one Writer, in place. A frame with a body is `call` or `reply`, then the message encoded
+ * into `writer`, then `endBody`; if encoding fails, `abort` takes the whole frame back.
+ */
+export class FrameEncoder {
+  readonly writer = new Writer(4096);
+  #start = 0;
+  #sizeAt = 0;
+  #bodyAt = 0;
+
+  /** `sizeBytesGuess`: how many bytes the varint of the body size will take; a wrong guess costs a move of the body. */
+  beginCall(
+    callId: number,
+    methodIndex: number,
+    timeoutMs: number,
+    rare: RareFields | undefined,
+    sizeBytesGuess: number,
+  ): void {
+    const { writer } = this;
+    this.#begin(Kind.CALL);
+    if (callId !== 0) this.#number(tag.callId, callId);
+    if (methodIndex !== 0) this.#number(tag.methodIndex, methodIndex);
+    if (timeoutMs >= 0) this.#number(tag.timeoutMs, timeoutMs);
+    if (rare !== undefined) {
+      writeRareFields(writer, rare);
+      writer.ensure(8);
+    }
+    this.#beginBody(sizeBytesGuess);
+  }
+
+  beginReply(callId: number, status: number, rare: RareFields | undefined, sizeBytesGuess: number): void {
+    const { writer } = this;
+    this.#begin(Kind.REPLY);
+    this.#number(tag.callId, callId);
+    if (status !== 0) this.#number(tag.status, status);
+    if (rare !== undefined) {
+      writeRareFields(writer, rare);
+      writer.ensure(8);
+    }
+    this.#beginBody(sizeBytesGuess);
+  }
+
+  /** Closes the frame; returns the size of its body. */
+  endBody(): number {
+    const { writer } = this;
+    const size = writer.position - this.#bodyAt;
+    const guessed = this.#bodyAt - this.#sizeAt;
+    const needed = varintBytes(size);
+    if (needed !== guessed) {
+      if (needed > guessed) writer.ensure(needed - guessed);
+      writer.buffer.copyWithin(this.#sizeAt + needed, this.#bodyAt, writer.position);
+      this.#writeHeaderSize(this.#sizeAt + needed);
+    }
+    writer.position = this.#sizeAt;
+    writer.uint32(size);
+    writer.position += size;
+    return size;
+  }
+
+  /** Size of the header of the frame that is open. */
+  get headerBytes(): number {
+    return this.#bodyAt - this.#start - 4;
+  }
+
+  /** Takes back the frame that is open. */
+  abort(): void {
+    this.writer.position = this.#start;
+  }
+
+  /** A frame without body: cancel, ping, pong, going-away, settings. */
+  control(kind: number, callId: number, rare: RareFields | undefined): void {
+    const { writer } = this;
+    this.#begin(kind);
+    if (callId !== 0) this.#number(tag.callId, callId);
+    if (rare !== undefined) writeRareFields(writer, rare);
+    this.#writeHeaderSize(writer.position);
+  }
+
+  #begin(kind: number): void {
+    const { writer } = this;
+    writer.ensure(fixedPartBytes);
+    this.#start = writer.position;
+    writer.position += 4;
+    writer.buffer[writer.position++] = tag.kind;
+    writer.buffer[writer.position++] = kind;
+  }
+
+  #number(fieldTag: number, value: number): void {
+    const { writer } = this;
+    writer.buffer[writer.position++] = fieldTag;
+    if (value < 128) writer.buffer[writer.position++] = value;
+    else writer.uint32(value);
+  }
+
+  #beginBody(sizeBytesGuess: number): void {
+    const { writer } = this;
+    writer.buffer[writer.position++] = tag.argsSize;
+    this.#sizeAt = writer.position;
+    writer.position += sizeBytesGuess;
+    this.#bodyAt = writer.position;
+    this.#writeHeaderSize(this.#bodyAt);
+  }
+
+  #writeHeaderSize(headerEnd: number): void {
+    const buffer = this.writer.buffer;
+    const size = headerEnd - this.#start - 4;
+    const at = this.#start;
+    buffer[at] = size;
+    buffer[at + 1] = size >>> 8;
+    buffer[at + 2] = size >>> 16;
+    buffer[at + 3] = size >>> 24;
+  }
+}

@@ -1,0 +1,292 @@
+import { Metadata } from "../base/metadata.js";
+import type { ErrorDetail, Executed } from "../error/rpc-error.js";
+import { Reader } from "./codec/reader.js";
+import type { Writer } from "./codec/writer.js";
+
+/** What an mprpc/2 frame is: field 4 of the RpcHeader, always written first. 8 to 10 are reserved for streams. */
+export const Kind = {
+  CALL: 1,
+  REPLY: 2,
+  CANCEL: 3,
+  PING: 4,
+  PONG: 5,
+  GOING_AWAY: 6,
+  SETTINGS: 7,
+} as const;
+
+/** Field numbers of RpcHeader; proto/rpcheader.proto is the normative text. */
+export const Field = {
+  SERVICE_NAME: 1,
+  METHOD_NAME: 2,
+  ARGS_SIZE: 3,
+  KIND: 4,
+  CALL_ID: 5,
+  METHOD_INDEX: 6,
+  TIMEOUT_MS: 7,
+  STATUS: 8,
+  MESSAGE: 9,
+  METADATA: 10,
+  DETAILS: 11,
+  EXECUTED: 12,
+  TRACE_CONTEXT: 13,
+  IDEMPOTENCY_KEY: 14,
+  COMPRESSION: 15,
+  SETTINGS: 16,
+  ACCEPTED_CALLS: 17,
+  PING_ID: 18,
+} as const;
+
+/** What a side tells the other at once when a connection opens. */
+export interface Settings {
+  /** Largest message it accepts, bytes. */
+  bodyMaxBytes: number;
+  /** Most calls it serves at a time on this connection; 0 for a side that serves none. */
+  maxInFlight: number;
+}
+
+/** Fields that most frames do not carry. */
+export interface RareFields {
+  serviceName?: string;
+  methodName?: string;
+  message?: string;
+  metadata?: Metadata;
+  details?: ErrorDetail[];
+  executed?: Executed;
+  idempotencyKey?: string;
+  compression?: number;
+  settings?: Settings;
+  acceptedCalls?: number;
+  pingId?: number;
+}
+
+const executedNames: readonly Executed[] = ["maybe", "never", "yes"];
+const noRareFields: RareFields = Object.freeze({});
+
+/**
+ * A decoded RpcHeader. One object serves every frame of a connection: read what you need before the next frame.
+ * Numbers that were absent are 0; `timeoutMs` is -1.
+ */
+export class FrameHeader {
+  kind = 0;
+  callId = 0;
+  methodIndex = 0;
+  /** Time left for the call, ms; -1: no deadline. */
+  timeoutMs = -1;
+  status = 0;
+  bodySize = 0;
+  rare: RareFields = noRareFields;
+
+  #position = 0;
+
+  /** Reads `buffer[start..end)`. Returns what is wrong with it, or nothing. Unknown fields are passed over. */
+  read(buffer: Buffer, start: number, end: number): string | undefined {
+    this.kind = this.callId = this.methodIndex = this.status = this.bodySize = 0;
+    this.timeoutMs = -1;
+    this.rare = noRareFields;
+    this.#position = start;
+    while (this.#position < end) {
+      const tag = this.#varint(buffer, end);
+      if (tag < 0) return "header cut inside a field tag";
+      switch (tag & 7) {
+        case 0: {
+          const value = this.#varint(buffer, end);
+          if (value < 0) return "header with a broken varint";
+          this.#setNumber(tag >>> 3, value);
+          break;
+        }
+        case 2: {
+          const length = this.#varint(buffer, end);
+          if (length < 0 || this.#position + length > end) return "header field longer than the header";
+          const wrong = this.#setBytes(tag >>> 3, buffer, this.#position, this.#position + length);
+          if (wrong !== undefined) return wrong;
+          this.#position += length;
+          break;
+        }
+        case 1:
+          this.#position += 8;
+          break;
+        case 5:
+          this.#position += 4;
+          break;
+        default:
+          return `header field with wire type ${tag & 7}`;
+      }
+    }
+    return this.#position === end ? undefined : "header cut inside a field";
+  }
+
+  /** A uint32, or -1 when the bytes end or it is longer than ten bytes; higher bits are dropped, as protobuf does. */
+  #varint(buffer: Buffer, end: number): number {
+    let position = this.#position;
+    let byte = position < end ? (buffer[position++] as number) : 255;
+    if (byte < 128) {
+      this.#position = position;
+      return byte;
+    }
+    let value = byte & 127;
+    for (let shift = 7; shift < 70; shift += 7) {
+      if (position >= end) return -1;
+      byte = buffer[position++] as number;
+      if (shift < 32) value |= (byte & 127) << shift;
+      if (byte < 128) {
+        this.#position = position;
+        return value >>> 0;
+      }
+    }
+    return -1;
+  }
+
+  #setNumber(field: number, value: number): void {
+    switch (field) {
+      case Field.ARGS_SIZE:
+        this.bodySize = value;
+        break;
+      case Field.KIND:
+        this.kind = value;
+        break;
+      case Field.CALL_ID:
+        this.callId = value;
+        break;
+      case Field.METHOD_INDEX:
+        this.methodIndex = value;
+        break;
+      case Field.TIMEOUT_MS:
+        this.timeoutMs = value;
+        break;
+      case Field.STATUS:
+        this.status = value;
+        break;
+      case Field.EXECUTED:
+        this.#own().executed = executedNames[value] ?? "maybe";
+        break;
+      case Field.COMPRESSION:
+        this.#own().compression = value;
+        break;
+      case Field.ACCEPTED_CALLS:
+        this.#own().acceptedCalls = value;
+        break;
+      case Field.PING_ID:
+        this.#own().pingId = value;
+        break;
+      default:
+    }
+  }
+
+  #setBytes(field: number, buffer: Buffer, start: number, end: number): string | undefined {
+    switch (field) {
+      case Field.SERVICE_NAME:
+        this.#own().serviceName = buffer.toString("utf8", start, end);
+        break;
+      case Field.METHOD_NAME:
+        this.#own().methodName = buffer.toString("utf8", start, end);
+        break;
+      case Field.MESSAGE:
+        this.#own().message = buffer.toString("utf8", start, end);
+        break;
+      case Field.IDEMPOTENCY_KEY:
+        this.#own().idempotencyKey = buffer.toString("utf8", start, end);
+        break;
+      case Field.METADATA:
+      case Field.DETAILS:
+      case Field.SETTINGS:
+        try {
+          this.#setPart(field, new Reader(buffer).reset(buffer, start, end), end);
+        } catch (error) {
+          return `header field ${field}: ${(error as Error).message}`;
+        }
+        break;
+      default:
+    }
+    return undefined;
+  }
+
+  #setPart(field: number, reader: Reader, end: number): void {
+    const rare = this.#own();
+    if (field === Field.METADATA) {
+      rare.metadata ??= new Metadata();
+      readMetadataEntry(reader, end, rare.metadata);
+    } else if (field === Field.DETAILS) {
+      rare.details ??= [];
+      rare.details.push(readDetail(reader, end));
+    } else {
+      rare.settings = readSettings(reader, end);
+    }
+  }
+
+  #own(): RareFields {
+    if (this.rare === noRareFields) this.rare = {};
+    return this.rare;
+  }
+}
+
+function readMetadataEntry(reader: Reader, end: number, into: Metadata): void {
+  let key = "";
+  let value: string | Buffer = "";
+  while (reader.pos < end) {
+    const tag = reader.uint32();
+    if (tag === 0x0a) key = reader.string();
+    else if (tag === 0x12) value = reader.string();
+    else if (tag === 0x1a) value = reader.bytes();
+    else reader.skipType(tag & 7);
+  }
+  into.append(key, value);
+}
+
+function readDetail(reader: Reader, end: number): ErrorDetail {
+  const detail: ErrorDetail = { type: "", value: Buffer.alloc(0) };
+  while (reader.pos < end) {
+    const tag = reader.uint32();
+    if (tag === 0x0a) detail.type = reader.string();
+    else if (tag === 0x12) detail.value = reader.bytes();
+    else reader.skipType(tag & 7);
+  }
+  return detail;
+}
+
+function readSettings(reader: Reader, end: number): Settings {
+  const settings: Settings = { bodyMaxBytes: 0, maxInFlight: 0 };
+  while (reader.pos < end) {
+    const tag = reader.uint32();
+    if (tag === 0x08) settings.bodyMaxBytes = reader.uint32();
+    else if (tag === 0x10) settings.maxInFlight = reader.uint32();
+    else reader.skipType(tag & 7);
+  }
+  return settings;
+}
+
+/** Appends the fields of `rare`, in field order. */
+export function writeRareFields(writer: Writer, rare: RareFields): void {
+  const { serviceName, methodName, message, metadata, details, executed } = rare;
+  const { idempotencyKey, settings, acceptedCalls, pingId } = rare;
+  if (serviceName !== undefined) writer.uint32((Field.SERVICE_NAME << 3) | 2).string(serviceName);
+  if (methodName !== undefined) writer.uint32((Field.METHOD_NAME << 3) | 2).string(methodName);
+  if (message !== undefined && message !== "") writer.uint32((Field.MESSAGE << 3) | 2).string(message);
+  if (metadata !== undefined) writeMetadata(writer, metadata);
+  for (const detail of details ?? []) {
+    writer.uint32((Field.DETAILS << 3) | 2);
+    const mark = writer.begin();
+    writer.uint32(0x0a).string(detail.type).uint32(0x12).bytes(detail.value).end(mark);
+  }
+  if (executed !== undefined && executed !== "maybe") {
+    writer.uint32(Field.EXECUTED << 3).uint32(executedNames.indexOf(executed));
+  }
+  if (idempotencyKey !== undefined) writer.uint32((Field.IDEMPOTENCY_KEY << 3) | 2).string(idempotencyKey);
+  if (settings !== undefined) {
+    writer.uint32((Field.SETTINGS << 3) | 2);
+    const mark = writer.begin();
+    writer.uint32(0x08).uint32(settings.bodyMaxBytes).uint32(0x10).uint32(settings.maxInFlight).end(mark);
+  }
+  if (acceptedCalls !== undefined) writer.uint32(Field.ACCEPTED_CALLS << 3).uint32(acceptedCalls);
+  if (pingId !== undefined) writer.uint32(Field.PING_ID << 3).uint32(pingId);
+}
+
+function writeMetadata(writer: Writer, metadata: Metadata): void {
+  for (const [key, value] of metadata) {
+    writer.uint32((Field.METADATA << 3) | 2);
+    const mark = writer.begin();
+    writer.uint32(0x0a).string(key);
+    if (typeof value === "string") writer.uint32(0x12).string(value);
+    else writer.uint32(0x1a).bytes(value);
+    writer.end(mark);
+  }
+}

@@ -1,0 +1,12 @@
+/** What a side accepts of one frame; checked before anything is allocated for it. */
+export interface WireLimits {
+  /** Largest RpcHeader, bytes. Metadata and error texts live in it. Default 64 KiB, as gRPC's header lists. */
+  headerMaxBytes: number;
+  /** Largest message, bytes, both ways. Default 4 MiB, as gRPC's. Key: `limits.body`. */
+  bodyMaxBytes: number;
+}
+
+export const defaultWireLimits: Readonly<WireLimits> = {
+  headerMaxBytes: 64 * 1024,
+  bodyMaxBytes: 4 * 1024 * 1024,
+};
