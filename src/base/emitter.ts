@@ -15,8 +15,12 @@ export class Emitter<Events extends { [K in keyof Events]: unknown }> {
   on<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): Unsubscribe {
     // Copied on change, so that emitting walks a list nobody alters.
     this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener as (event: never) => void]);
+    let subscribed = true;
     return () => {
-      const rest = (this.#listeners.get(name) ?? []).filter((other) => other !== listener);
+      if (!subscribed) return;
+      subscribed = false;
+      const rest = [...(this.#listeners.get(name) ?? [])];
+      rest.splice(rest.indexOf(listener as (event: never) => void), 1);
       if (rest.length === 0) this.#listeners.delete(name);
       else this.#listeners.set(name, rest);
     };

@@ -88,7 +88,8 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
 
   /** For logs and JSON: repeated keys become arrays, binary values base64. */
   toJSON(): Record<string, string | string[]> {
-    const result: Record<string, string | string[]> = {};
+    // Without a prototype: "constructor" and "__proto__" are keys a peer may send.
+    const result: Record<string, string | string[]> = Object.create(null);
     for (const [key, value] of this) {
       const text = typeof value === "string" ? value : value.toString("base64");
       const before = result[key];

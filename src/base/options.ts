@@ -7,7 +7,7 @@ export interface OptionRule {
   accepts(value: unknown): boolean;
 }
 
-/** One rule an option; optional options need one too, made with `optional`. */
+/** One rule an option, those without a default included. */
 export type OptionRules<T extends object> = { readonly [K in keyof T]-?: OptionRule };
 
 /**
@@ -128,9 +128,4 @@ export function having(...methods: readonly string[]): OptionRule {
       return methods.every((method) => typeof members[method] === "function");
     },
   };
-}
-
-/** For an option without a default: `undefined` is accepted as "not given" before any rule is asked. */
-export function optional(rule: OptionRule): OptionRule {
-  return { expected: rule.expected, accepts: (value) => value === undefined || rule.accepts(value) };
 }

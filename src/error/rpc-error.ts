@@ -79,7 +79,7 @@ export class RpcError extends Error implements CallFacts {
   /** Any thrown value as an RpcError: itself, or UNKNOWN (`CANCELLED` for an AbortError) with the value as `cause`. */
   static from(thrown: unknown): RpcError {
     if (thrown instanceof RpcError) return thrown;
-    const text = thrown instanceof Error ? thrown.message : String(thrown);
+    const text = textOf(thrown);
     const aborted = thrown instanceof Error && thrown.name === "AbortError";
     return new RpcError(aborted ? Status.CANCELLED : Status.UNKNOWN, text, { cause: thrown });
   }
@@ -96,6 +96,15 @@ export class RpcError extends Error implements CallFacts {
     const error = new RpcError(this.code, this.rawMessage, options, known);
     if (this.stack !== undefined) error.stack = this.stack.replace(this.message, () => error.message);
     return error;
+  }
+}
+
+/** Never throws, whatever user code threw: an object without a prototype cannot be turned into text. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return "a thrown value that has no text form";
   }
 }
 
