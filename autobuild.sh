@@ -1,0 +1,199 @@
+#!/usr/bin/env bash
+# Builds, shows and tests mprpc from a clean clone. `./autobuild.sh --help` says how.
+set -euo pipefail
+
+root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)"
+cd -- "$root"
+
+node_min="20.17.0"
+# The JSON report of the last `test`, which .ci/run counts from.
+report="$root/.cache/vitest.json"
+scratch=""
+provider_pid=""
+
+usage() {
+  cat <<'USAGE'
+Usage: ./autobuild.sh [COMMAND]
+
+  build    the default: install what is missing, build lib/, generate code from the .proto files, check types and style
+  demo     build, then let bin/consumer call bin/provider over a registry in a temp folder, and stop both
+  test     build, fetch ZooKeeper for the tests into a cache folder, run every test
+  clean    remove what the commands above made, except node_modules and downloads
+  -h, --help
+
+Needs Node.js >= 20.17 and npm; `test` also needs what scripts/debian-packages.sh names.
+Exit code: 0 done, 1 a step failed, 2 wrong usage, 3 something to install is missing.
+USAGE
+}
+
+now_us() { printf '%s' "${EPOCHREALTIME//[.,]/}"; }
+
+# Prints the tenths of seconds since the given moment.
+elapsed() {
+  local tenths=$((($(now_us) - $1) / 100000))
+  printf '%d.%d s' $((tenths / 10)) $((tenths % 10))
+}
+
+say() { printf '[%(%H:%M:%S)T] %s\n' -1 "$*"; }
+
+# step TEXT COMMAND...: one line for a quiet command; its output only when it fails.
+step() {
+  local text="$1" start log="$scratch/step.log"
+  shift
+  start="$(now_us)"
+  printf '[%(%H:%M:%S)T] %s ... ' -1 "$text"
+  if "$@" >"$log" 2>&1 </dev/null; then
+    elapsed "$start"
+    printf '\n'
+  else
+    printf 'FAILED after %s: %s\n' "$(elapsed "$start")" "$*"
+    cat -- "$log"
+    exit 1
+  fi
+}
+
+# missing WHAT HOW: says what is not there and how to get it on Debian.
+missing() {
+  printf 'autobuild: %s\n  %s\n' "$1" "$2" >&2
+  exit 3
+}
+
+need_node() {
+  local how="Debian 13 and newer: apt-get install nodejs npm. Older: https://nodejs.org/en/download (version 20 or newer)."
+  command -v node >/dev/null || missing "node is not on the PATH." "$how"
+  node -e 'const p = (v) => v.split(".").map(Number); const [a, b] = p(process.versions.node), [c, d] = p(process.argv[1]);
+    process.exit(a > c || (a === c && b >= d) ? 0 : 1)' "$node_min" ||
+    missing "node $(node --version) is too old: mprpc needs >= $node_min." "$how"
+  command -v npm >/dev/null || missing "npm is not on the PATH." "Debian: apt-get install npm."
+}
+
+# stop PID: SIGTERM, and waits until it is gone; `wait` gives its exit code.
+stop() {
+  kill -TERM "$1" 2>/dev/null || true
+  wait "$1"
+}
+
+cleanup() {
+  local code=$?
+  if [[ -n "$provider_pid" ]]; then
+    stop "$provider_pid" || true
+  fi
+  if [[ -n "$scratch" ]]; then
+    rm -rf -- "$scratch"
+  fi
+  exit "$code"
+}
+
+install() {
+  local reason
+  if reason="$(node scripts/stale.mjs)"; then
+    say "install: node_modules is what package-lock.json asks for"
+  else
+    step "install: npm ci ($reason)" npm ci --no-audit --no-fund
+  fi
+}
+
+launchers() {
+  local name
+  for name in mprpc provider consumer; do
+    [[ -x "bin/$name" ]] || { printf 'bin/%s is not there or not executable\n' "$name"; return 1; }
+  done
+  bin/mprpc --help
+}
+
+build() {
+  need_node
+  install
+  step "build: src/ into lib/" npm run --silent build
+  step "launchers: bin/mprpc, bin/provider, bin/consumer" launchers
+  step "generate: .proto files into TypeScript" node scripts/generate.mjs
+}
+
+check() {
+  step "check: types" npm run --silent types
+  step "check: format and lint" npm run --silent lint
+}
+
+# Waits until the provider has said where it listens; 30 s are far more than it needs on a slow machine.
+await_provider() {
+  local log="$1" tries=0
+  until grep -q 'listening on' "$log"; do
+    if ! kill -0 "$provider_pid" 2>/dev/null || ((++tries > 300)); then
+      say "demo: the provider did not start; it said:"
+      cat -- "$log"
+      exit 1
+    fi
+    sleep 0.1
+  done
+}
+
+demo() {
+  local log="$scratch/provider.log" code=0
+  mkdir -m 700 "$scratch/registry"
+  export MPRPC_REGISTRY="file:$scratch/registry" MPRPC_RPCSERVERPORT=0
+  say "demo: bin/provider -i bin/mprpc.conf, with MPRPC_REGISTRY=$MPRPC_REGISTRY"
+  bin/provider -i bin/mprpc.conf >"$log" 2>&1 </dev/null &
+  provider_pid=$!
+  await_provider "$log"
+  say "demo: provider: $(grep -m 1 'listening on' "$log")"
+  say "demo: bin/consumer -i bin/mprpc.conf"
+  bin/consumer -i bin/mprpc.conf </dev/null || code=$?
+  local pid="$provider_pid"
+  provider_pid=""
+  if ! stop "$pid"; then
+    say "demo: the provider did not stop cleanly; it said:"
+    cat -- "$log"
+    exit 1
+  fi
+  say "demo: provider stopped; the consumer's exit code is $code"
+  ((code == 0)) || exit 1
+}
+
+run_tests() {
+  step "fetch: ZooKeeper and Java for the tests" scripts/debian-packages.sh
+  say "test: vitest"
+  rm -f -- "$report"
+  mkdir -p -- "${report%/*}"
+  npx --no-install vitest run --reporter=default --reporter=json --outputFile.json="$report" </dev/null || exit 1
+}
+
+main() {
+  local command="${1:-build}"
+  if (($# > 1)); then
+    usage >&2
+    exit 2
+  fi
+  trap cleanup EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  scratch="$(mktemp -d "${TMPDIR:-/tmp}/mprpc-autobuild.XXXXXX")"
+  local start
+  start="$(now_us)"
+  case "$command" in
+    build)
+      build
+      check
+      ;;
+    demo)
+      build
+      demo
+      ;;
+    test)
+      build
+      run_tests
+      ;;
+    clean) step "clean: lib/, reports, packed archives" rm -rf -- lib coverage test/bench/dist "$report" ./*.tgz ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *)
+      printf 'autobuild: unknown command: %s\n' "$command" >&2
+      usage >&2
+      exit 2
+      ;;
+  esac
+  say "done: ${command}, $(elapsed "$start")"
+}
+
+main "$@"
