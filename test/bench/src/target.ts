@@ -1,0 +1,46 @@
+import type { Meter } from "./meter.js";
+
+/** Something that is measured: its provider runs in one process, its caller in another. */
+export interface Target {
+  startProvider(): Promise<Provider>;
+  /** `endpoint`: what the provider gave. */
+  startCaller(endpoint: string): Promise<Caller>;
+}
+
+export interface Provider {
+  /** What the caller needs to find it: `127.0.0.1:port`, or whatever the target understands. */
+  readonly endpoint: string;
+  /** Calls answered so far; `payloadBytes` for a target that counts bytes. */
+  served(payloadBytes: number): number;
+  close(): Promise<void>;
+}
+
+export interface Caller {
+  /** Keeps `inFlight` calls going while `meter.running`; resolves when the last reply is in. */
+  drive(meter: Meter, load: Load): Promise<void>;
+  /** Opens `count` more connections, proves that each works, and leaves them idle. */
+  openIdle(count: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Load {
+  /** Size of the encoded request message. */
+  payloadBytes: number;
+  inFlight: number;
+}
+
+export const targetNames = ["mprpc", "mprpc-full", "raw", "grpc-js"] as const;
+export type TargetName = (typeof targetNames)[number];
+
+const files: Record<TargetName, string> = {
+  mprpc: "mprpc",
+  "mprpc-full": "mprpc-full",
+  raw: "raw",
+  "grpc-js": "grpc-js",
+};
+
+/** Loads only the code of one target: a measured process holds nothing of the others. */
+export async function loadTarget(name: TargetName): Promise<Target> {
+  const module: { target: Target } = await import(new URL(`targets/${files[name]}.js`, import.meta.url).href);
+  return module.target;
+}
