@@ -41,11 +41,11 @@ export class DeadlineWheel {
   }
 
   add(item: Expiring): void {
-    if (item.deadlineMs === Infinity) return;
     if (this.#count++ === 0) this.#swept = Math.floor(this.#clock.now() / slotMs);
-    // The slot whose sweep comes after the deadline, and in any case one that is still to be swept.
+    // The slot whose sweep comes after the deadline, and in any case one that is still to be swept. One without a
+    // deadline lies in any slot: it is in the wheel to keep the process alive.
     const turn = Math.max(Math.ceil(item.deadlineMs / slotMs), this.#swept + 1);
-    const slot = turn % slotCount;
+    const slot = turn === Infinity ? 0 : turn % slotCount;
     const head = this.#heads[slot];
     item.wheelSlot = slot;
     item.wheelNext = head;

@@ -93,7 +93,8 @@ function connect(address: Address, options: ConnectOptions, clock: Clock): Promi
     const settle = (): void => {
       timer.cancel();
       signal?.removeEventListener("abort", onAbort);
-      socket.removeAllListeners();
+      socket.removeListener("error", onError);
+      socket.removeListener("connect", onConnect);
     };
     const fail = (message: string, cause?: unknown): void => {
       settle();
@@ -106,13 +107,17 @@ function connect(address: Address, options: ConnectOptions, clock: Clock): Promi
       () => fail(`no connection to ${where} within ${options.timeoutMs} ms (channel.connecttimeout)`),
       options.timeoutMs,
     );
-    socket.once("error", (error: NodeJS.ErrnoException) => {
+    const onError = (error: NodeJS.ErrnoException): void => {
       fail(`cannot connect to ${where}: ${error.code ?? error.message}`, error);
-    });
-    socket.once("connect", () => {
+    };
+    const onConnect = (): void => {
       settle();
+      // A pending call keeps the process alive by its deadline; an idle connection must not.
+      socket.unref();
       resolve(new TcpConnection(socket));
-    });
+    };
+    socket.once("error", onError);
+    socket.once("connect", onConnect);
     if (signal?.aborted) onAbort();
     else signal?.addEventListener("abort", onAbort, { once: true });
   });

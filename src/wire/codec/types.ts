@@ -14,8 +14,11 @@ export interface MessageType<Out = unknown, In = unknown> {
   create(input?: In): Out;
   /** Appends `message` to `writer`. Throws `TypeError` that names the field for a value of the wrong kind. */
   encode(message: In, writer: Writer, depth?: number): void;
-  /** Reads from `reader.pos` up to `end`. Throws for bytes that are not this message. */
-  decode(reader: Reader, end: number, depth?: number): Out;
+  /**
+   * Reads from `reader.pos` up to `end`, into a message of its own or on top of `into`, as a field that is sent twice
+   * is merged. Throws for bytes that are not this message.
+   */
+  decode(reader: Reader, end: number, depth?: number, into?: Out): Out;
 }
 
 /** `option idempotency_level` of the .proto. */
@@ -86,4 +89,9 @@ export function decodeMessage<Out>(type: MessageType<Out>, bytes: Uint8Array): O
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const reader = new Reader(buffer);
   return type.decode(reader, buffer.length);
+}
+
+/** The last part of a full name: `UserServiceRpc` of `fixbug.UserServiceRpc`, as the classic framework spells it. */
+export function shortName(fullName: string): string {
+  return fullName.slice(fullName.lastIndexOf(".") + 1);
 }

@@ -1,0 +1,256 @@
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { Logger } from "../logger/logger.js";
+import type { Connection, ConnectionHandler } from "../transport/transport.js";
+import {
+  type ClassicDialect,
+  type ClassicRequest,
+  frameClassicReply,
+  readClassicRequest,
+} from "../wire/classic.js";
+import { Reader } from "../wire/codec/reader.js";
+import { Writer } from "../wire/codec/writer.js";
+import { type ReplyPort, ServerCall } from "./server-call.js";
+import type { Dispatcher, ServedConnection } from "./server-connection.js";
+
+export interface ClassicServerOptions {
+  bodyMaxBytes: number;
+  /** The classic wire carries no deadline; handlers get this one, ms. `Infinity`: none. */
+  timeoutMs: number;
+  pauseAtBytes: number;
+}
+
+/** A C++ caller reads its reply with one `recv` into a buffer of this size. */
+const classicReplyBytes = 1024;
+/** Requests one caller may have waiting; past it reading stops until some are answered. */
+const pipelinedMax = 128;
+
+interface Waiting {
+  call: ServerCall;
+  /** The framed bytes once the handler has answered. */
+  reply: Buffer | undefined;
+}
+
+/**
+ * The serving side of a connection of the classic framework. `le32` and `be32` carry one call and close; `varint` and
+ * `framed` carry many, answered strictly in order, because nothing in a reply says which request it belongs to.
+ * A call that fails resets the connection: a clean end would read as an empty success.
+ */
+export class ClassicServerConnection implements ConnectionHandler, ReplyPort, ServedConnection {
+  readonly classic = true;
+  readonly peer: string;
+  readonly #connection: Connection;
+  readonly #dialect: ClassicDialect;
+  readonly #dispatcher: Dispatcher;
+  readonly #options: ClassicServerOptions;
+  readonly #log: Logger;
+  #received: Buffer = Buffer.alloc(0);
+  #queue: Waiting[] = [];
+  #state: "open" | "ending" | "closed" = "open";
+  #paused = false;
+  #callerEnded = false;
+
+  constructor(
+    connection: Connection,
+    dialect: ClassicDialect,
+    dispatcher: Dispatcher,
+    options: ClassicServerOptions,
+    log: Logger,
+  ) {
+    this.peer = connection.remote;
+    this.#connection = connection;
+    this.#dialect = dialect;
+    this.#dispatcher = dispatcher;
+    this.#options = options;
+    this.#log = log;
+    connection.setHandler(this);
+  }
+
+  get inFlight(): number {
+    return this.#queue.length;
+  }
+
+  get #oneCall(): boolean {
+    return this.#dialect === "le32" || this.#dialect === "be32";
+  }
+
+  drain(): void {
+    if (this.#state !== "open") return;
+    this.#state = "ending";
+    this.#endIfIdle();
+  }
+
+  close(reason: string): void {
+    if (this.#state === "closed") return;
+    // RST: a C++ caller takes a clean end for an empty reply.
+    this.#connection.reset();
+    this.#onClosed(reason);
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#state !== "open") return;
+    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+    this.#readRequests();
+  }
+
+  onDrain(): void {
+    this.#resumeIfRoom();
+  }
+
+  /** Classic callers may half-close after sending: they still read. */
+  onEnd(): void {
+    this.#callerEnded = true;
+    if (this.#state === "open") this.#state = "ending";
+    this.#endIfIdle();
+  }
+
+  onClose(error: Error | undefined): void {
+    this.#onClosed(error?.message);
+  }
+
+  #readRequests(): void {
+    let offset = 0;
+    while (this.#state === "open" && offset < this.#received.length && this.#queue.length < pipelinedMax) {
+      const result = readClassicRequest(this.#received, offset, this.#dialect, this.#options.bodyMaxBytes);
+      if (result.kind === "need-more") break;
+      if (result.kind === "malformed") {
+        this.#log.warn(`refused a ${this.#dialect} request: ${result.reason}`, { peer: this.peer });
+        this.close(result.reason);
+        return;
+      }
+      const source = this.#received;
+      offset = result.end;
+      if (this.#oneCall) {
+        const rest = source.length - offset;
+        if (rest > 0)
+          this.#log.warn(`${rest} bytes after the one request of a ${this.#dialect} connection are ignored`, {
+            peer: this.peer,
+          });
+        this.#state = "ending";
+        offset = source.length;
+      }
+      this.#onRequest(result.request, source);
+    }
+    this.#received = offset >= this.#received.length ? Buffer.alloc(0) : this.#received.subarray(offset);
+    if (!this.#paused && this.#queue.length >= pipelinedMax) {
+      this.#paused = true;
+      this.#connection.pause();
+    }
+  }
+
+  #onRequest(request: ClassicRequest, buffer: Buffer): void {
+    const bound = this.#dispatcher.find(request.service, request.method);
+    const name = `${request.service}.${request.method}`;
+    const refusal =
+      bound === undefined
+        ? new RpcError(Status.UNIMPLEMENTED, `no method ${name}`)
+        : this.#dispatcher.admit(bound);
+    if (bound === undefined || refusal !== undefined) {
+      this.#log.warn(`classic call refused: ${refusal?.message ?? name}`, { peer: this.peer });
+      this.close(refusal?.message ?? name);
+      return;
+    }
+    const { input } = bound.definition;
+    const startMs = this.#dispatcher.clock.now();
+    const facts = {
+      id: 1,
+      startMs,
+      timeoutMs: this.#options.timeoutMs === Infinity ? -1 : this.#options.timeoutMs,
+    };
+    const call = new ServerCall(this.#dispatcher, this, bound, undefined, facts);
+    this.#queue.push({ call, reply: undefined });
+    this.#dispatcher.onCallStart(call);
+    try {
+      const reader = new Reader().reset(buffer, request.bodyStart, request.bodyEnd);
+      call.request = input.decode(reader, request.bodyEnd);
+    } catch (error) {
+      call.cancel(
+        new RpcError(Status.INTERNAL, `the request cannot be decoded as ${input.typeName}`, { cause: error }),
+      );
+      return;
+    }
+    call.run();
+  }
+
+  reply(call: ServerCall, message: unknown): RpcError | undefined {
+    const { definition } = call.bound;
+    const writer = new Writer();
+    try {
+      definition.output.encode(message, writer);
+    } catch (error) {
+      return new RpcError(Status.INTERNAL, "the handler's reply cannot be encoded", { cause: error });
+    }
+    const body = writer.finish();
+    if (body.length > classicReplyBytes) {
+      this.#log.warn(
+        `a reply of ${body.length} bytes to a classic caller: C++ callers read at most ${classicReplyBytes}`,
+        { peer: this.peer, method: definition.fullName },
+      );
+    }
+    const waiting = this.#queue.find((one) => one.call === call);
+    if (waiting !== undefined) waiting.reply = frameClassicReply(this.#dialect, body);
+    this.#sendAnswered();
+    return undefined;
+  }
+
+  fail(call: ServerCall, error: RpcError): void {
+    if (this.#state === "closed") return;
+    this.#log.warn(`classic call failed, connection reset: ${error.message}`, {
+      peer: this.peer,
+      method: call.method.fullName,
+    });
+    this.#queue = this.#queue.filter((one) => one.call !== call);
+    this.close(error.message);
+  }
+
+  /** Sends the replies at the front of the queue that are there; one still missing holds back those behind it. */
+  #sendAnswered(): void {
+    if (this.#state === "closed") return;
+    const ready: Buffer[] = [];
+    let emptyReply = false;
+    while (!emptyReply) {
+      const reply = this.#queue[0]?.reply;
+      if (reply === undefined) break;
+      this.#queue.shift();
+      ready.push(reply);
+      emptyReply = reply.length === 0;
+    }
+    const bytes = ready.length === 1 ? (ready[0] as Buffer) : Buffer.concat(ready);
+    if (bytes.length > 0) this.#connection.write(bytes);
+    // An empty varint reply is no bytes at all: only the end of the connection tells the caller that it came.
+    if (emptyReply && this.#state === "open") this.#state = "ending";
+    if (emptyReply && this.#queue.length > 0) {
+      this.#connection.end();
+      this.close("an empty reply ends a varint connection");
+      return;
+    }
+    this.#endIfIdle();
+    this.#resumeIfRoom();
+  }
+
+  #resumeIfRoom(): void {
+    if (!this.#paused || this.#queue.length >= pipelinedMax / 2) return;
+    if (this.#connection.unwrittenBytes > this.#options.pauseAtBytes) return;
+    this.#paused = false;
+    this.#connection.resume();
+    this.#readRequests();
+  }
+
+  #endIfIdle(): void {
+    if (this.#state !== "ending" || this.#queue.length > 0) return;
+    this.#connection.end();
+    // The caller has everything it will get; one that keeps its side open must not hold the connection.
+    if (this.#callerEnded) this.#onClosed(undefined);
+  }
+
+  #onClosed(reason: string | undefined): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    const lost = new RpcError(
+      Status.CANCELLED,
+      `the connection to the caller is lost: ${reason ?? "closed"}`,
+    );
+    for (const { call } of this.#queue.splice(0)) call.cancel(lost);
+    this.#dispatcher.onConnectionClosed(this, reason);
+  }
+}

@@ -1,0 +1,364 @@
+import type { Clock } from "../base/clock.js";
+import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../error/rpc-error.js";
+import { Status, toStatusCode } from "../error/status.js";
+import type { Connection, ConnectionHandler } from "../transport/transport.js";
+import { Reader } from "../wire/codec/reader.js";
+import type { MethodDefinition } from "../wire/codec/types.js";
+import { FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
+import { type FrameHeader, Kind, type RareFields, type Settings } from "../wire/header.js";
+import type { WireLimits } from "../wire/limits.js";
+import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
+import { Outbox } from "./outbox.js";
+import type { CallCarrier, PendingCall } from "./pending-call.js";
+
+export interface ClientConnectionOptions {
+  limits: WireLimits;
+  keepalive: KeepaliveOptions;
+  /** Bytes that may wait to be sent before calls fail RESOURCE_EXHAUSTED. Default 64 MiB. */
+  unwrittenMaxBytes: number;
+}
+
+export interface ClientConnectionOwner {
+  /** The provider takes no more calls on this connection; those in flight go on. */
+  onGoingAway(connection: ClientConnection): void;
+  onClosed(connection: ClientConnection, reason: string | undefined): void;
+}
+
+/** Indexes a connection may agree on; methods beyond it are sent by name each time. */
+const methodIndexesMax = 4096;
+/** Until the provider's settings arrive, at most this many calls go out: any provider takes them. */
+const settingsUnknown: Settings = { bodyMaxBytes: 0xffff_ffff, maxInFlight: 1024 };
+
+/** In the place of a call that was given up: its number is free again only when the provider has answered. */
+const abandoned = Symbol("abandoned");
+type Slot = PendingCall | typeof abandoned | undefined;
+
+/** What the connection remembers of a method it has called. */
+interface SentMethod {
+  index: number;
+  /** How many bytes the size of the last request took: the next one most likely takes as many. */
+  sizeBytes: number;
+}
+
+/**
+ * The calling side of one mprpc/2 connection. Calls have small numbers that are used again; the provider answers every
+ * number exactly once, also a cancelled one, so that a late reply never meets another call.
+ */
+export class ClientConnection implements ConnectionHandler, FrameSink, CallCarrier {
+  readonly endpoint: string;
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #options: ClientConnectionOptions;
+  readonly #owner: ClientConnectionOwner;
+  readonly #outbox: Outbox;
+  readonly #decoder: FrameDecoder;
+  readonly #reader = new Reader();
+  readonly #keepalive: Keepalive;
+  readonly #methods = new Map<MethodDefinition, SentMethod>();
+  readonly #slots: Slot[] = [undefined];
+  readonly #freeIds: number[] = [];
+  #inFlight = 0;
+  /** Calls sent, replies or not: the provider counts the same way, and says in going-away how many it took. */
+  #sequence = 0;
+  #peer: Settings = settingsUnknown;
+  #state: "open" | "draining" | "closed" = "open";
+  #closeReason: string | undefined;
+
+  constructor(
+    connection: Connection,
+    clock: Clock,
+    options: ClientConnectionOptions,
+    owner: ClientConnectionOwner,
+  ) {
+    this.endpoint = connection.remote;
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#options = options;
+    this.#owner = owner;
+    this.#outbox = new Outbox(connection);
+    this.#decoder = new FrameDecoder(options.limits);
+    this.#keepalive = new Keepalive(
+      clock,
+      options.keepalive,
+      () => this.#control(Kind.PING, 0, { pingId: 1 }),
+      (silentMs) => this.#fail(`no answer to a ping, silent for ${Math.round(silentMs)} ms`),
+    );
+    connection.setHandler(this);
+    // In the buffer before the first call, so that both leave in one write and the call waits for nothing.
+    const settings: Settings = { bodyMaxBytes: options.limits.bodyMaxBytes, maxInFlight: 0 };
+    this.#control(Kind.SETTINGS, 0, { settings });
+  }
+
+  get local(): string {
+    return this.#connection.local;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** True while it takes calls. */
+  get open(): boolean {
+    return this.#state === "open";
+  }
+
+  /** Sends `call`. A call that cannot be sent fails at once, `executed: never`. */
+  start(call: PendingCall): void {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      call.onFailure(refusal);
+      return;
+    }
+    const now = this.#clock.now();
+    const timeoutMs = call.deadlineMs === Infinity ? -1 : Math.floor(call.deadlineMs - now);
+    if (call.deadlineMs !== Infinity && timeoutMs < 0) {
+      call.onFailure(
+        new RpcError(Status.DEADLINE_EXCEEDED, "the deadline passed before sending", { executed: "never" }),
+      );
+      return;
+    }
+    const id = call.oneway ? 0 : (this.#freeIds.pop() ?? this.#slots.length);
+    const failure = this.#writeCall(call, id, timeoutMs);
+    if (failure !== undefined) {
+      if (id !== 0 && id < this.#slots.length) this.#freeIds.push(id);
+      call.onFailure(failure);
+      return;
+    }
+    call.id = id;
+    call.sequence = ++this.#sequence;
+    this.#outbox.frameWritten();
+    call.frame = this.#outbox.written;
+    if (id === 0) {
+      call.onReply(undefined, undefined);
+      return;
+    }
+    call.carrier = this;
+    this.#slots[id] = call;
+    this.#inFlight++;
+  }
+
+  #refusal(): RpcError | undefined {
+    const never = { executed: "never" } as const;
+    if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, "the connection is closing", never);
+    if (this.#inFlight >= this.#peer.maxInFlight) {
+      const text = `${this.#inFlight} calls are in flight on this connection, the provider's limit (provider.maxinflightperconnection)`;
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
+    }
+    if (this.#outbox.pendingBytes > this.#options.unwrittenMaxBytes) {
+      const text = `${this.#outbox.pendingBytes} bytes wait to be sent, over the limit of ${this.#options.unwrittenMaxBytes} (limits.unwritten)`;
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
+    }
+    return undefined;
+  }
+
+  #writeCall(call: PendingCall, id: number, timeoutMs: number): RpcError | undefined {
+    const { encoder } = this.#outbox;
+    const { method } = call;
+    const known = this.#methods.get(method);
+    let rare: RareFields | undefined;
+    let sent = known;
+    if (call.metadata !== undefined && call.metadata.size > 0) rare = { metadata: call.metadata };
+    if (call.idempotencyKey !== undefined) rare = { ...rare, idempotencyKey: call.idempotencyKey };
+    if (sent === undefined) {
+      const index = this.#methods.size < methodIndexesMax ? this.#methods.size + 1 : 0;
+      sent = { index, sizeBytes: 1 };
+      rare = { ...rare, serviceName: method.service, methodName: method.name };
+    }
+    try {
+      encoder.beginCall(id, sent.index, timeoutMs, rare, sent.sizeBytes);
+      method.input.encode(call.request, encoder.writer);
+      const headerBytes = encoder.headerBytes;
+      const bodyBytes = encoder.endBody();
+      sent.sizeBytes = bodyBytes < 0x80 ? 1 : bodyBytes < 0x4000 ? 2 : bodyBytes < 0x20_0000 ? 3 : 4;
+      const tooLarge = this.#tooLarge(headerBytes, bodyBytes);
+      if (tooLarge !== undefined) {
+        encoder.abort();
+        return tooLarge;
+      }
+    } catch (error) {
+      encoder.abort();
+      const text = `the request cannot be encoded: ${(error as Error).message}`;
+      return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error });
+    }
+    if (known === undefined && sent.index !== 0) this.#methods.set(method, sent);
+    return undefined;
+  }
+
+  #tooLarge(headerBytes: number, bodyBytes: number): RpcError | undefined {
+    const { headerMaxBytes, bodyMaxBytes } = this.#options.limits;
+    let text: string | undefined;
+    if (headerBytes > headerMaxBytes) {
+      text = `metadata make a header of ${headerBytes} bytes, over the limit of ${headerMaxBytes} (limits.header)`;
+    } else if (bodyBytes > bodyMaxBytes) {
+      text = `a request of ${bodyBytes} bytes is over the limit of ${bodyMaxBytes} (limits.body)`;
+    } else if (bodyBytes > this.#peer.bodyMaxBytes) {
+      text = `a request of ${bodyBytes} bytes is over the provider's limit of ${this.#peer.bodyMaxBytes} (its limits.body)`;
+    }
+    return text === undefined
+      ? undefined
+      : new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" });
+  }
+
+  abandon(call: PendingCall): void {
+    if (this.#slots[call.id] !== call) return;
+    this.#slots[call.id] = abandoned;
+    call.carrier = undefined;
+    this.#control(Kind.CANCEL, call.id, undefined);
+  }
+
+  /** Takes no more calls and closes when those in flight have ended. */
+  drain(): void {
+    if (this.#state !== "open") return;
+    this.#state = "draining";
+    this.#endIfIdle();
+  }
+
+  /** Closes at once; calls in flight fail. */
+  close(reason: string): void {
+    this.#fail(reason);
+  }
+
+  // --- from the connection ---
+
+  onData(chunk: Buffer): void {
+    this.#keepalive.heard(this.#clock.now());
+    const malformed = this.#decoder.push(chunk, this);
+    if (malformed !== undefined) this.#fail(`malformed bytes from the provider: ${malformed}`);
+  }
+
+  onDrain(): void {
+    this.#keepalive.heard(this.#clock.now());
+    this.#outbox.onDrain();
+  }
+
+  onEnd(): void {
+    this.#fail(this.#state === "draining" && this.#inFlight === 0 ? undefined : "closed by the provider");
+  }
+
+  onClose(error: Error | undefined): void {
+    this.#closeReason ??= error?.message;
+    this.#reportClose();
+  }
+
+  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number): void {
+    switch (header.kind) {
+      case Kind.REPLY:
+        this.#onReply(header, buffer, bodyStart, bodyEnd);
+        break;
+      case Kind.PING:
+        this.#control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
+        break;
+      case Kind.SETTINGS:
+        if (header.rare.settings !== undefined) this.#peer = header.rare.settings;
+        break;
+      case Kind.GOING_AWAY:
+        this.#onGoingAway(header.rare.acceptedCalls ?? 0);
+        break;
+      default:
+      // Kinds of later versions are passed over.
+    }
+  }
+
+  onOversized(header: FrameHeader): void {
+    if (header.kind !== Kind.REPLY) return;
+    const { bodyMaxBytes } = this.#options.limits;
+    const text = `a reply of ${header.bodySize} bytes is over the limit of ${bodyMaxBytes} (limits.body)`;
+    this.#release(header.callId)?.onFailure(
+      new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "yes" }),
+    );
+  }
+
+  #onReply(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number): void {
+    const call = this.#release(header.callId);
+    if (call === undefined) return;
+    const { rare } = header;
+    if (header.status !== Status.OK) {
+      call.onFailure(failureOf(header));
+      return;
+    }
+    let message: unknown;
+    try {
+      message = call.method.output.decode(this.#reader.reset(buffer, bodyStart, bodyEnd), bodyEnd);
+    } catch (error) {
+      const text = `the reply cannot be decoded as ${call.method.output.typeName}: ${(error as Error).message}`;
+      call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
+      return;
+    }
+    call.onReply(message, rare.metadata);
+  }
+
+  /** Frees the number of an answered call; the call, unless it was given up. */
+  #release(id: number): PendingCall | undefined {
+    const slot = this.#slots[id];
+    if (slot === undefined) return undefined;
+    this.#slots[id] = undefined;
+    this.#freeIds.push(id);
+    this.#inFlight--;
+    if (this.#state === "draining") process.nextTick(() => this.#endIfIdle());
+    if (slot === abandoned) return undefined;
+    slot.carrier = undefined;
+    return slot;
+  }
+
+  #onGoingAway(acceptedCalls: number): void {
+    if (this.#state === "open") {
+      this.#state = "draining";
+      this.#owner.onGoingAway(this);
+    }
+    for (let id = 1; id < this.#slots.length; id++) {
+      const call = this.#slots[id];
+      if (call === undefined || call === abandoned || call.sequence <= acceptedCalls) continue;
+      this.#slots[id] = abandoned;
+      call.carrier = undefined;
+      call.onFailure(
+        new RpcError(Status.UNAVAILABLE, "the provider is shutting down", { executed: "never" }),
+      );
+    }
+    this.#endIfIdle();
+  }
+
+  #control(kind: number, id: number, rare: RareFields | undefined): void {
+    if (this.#state === "closed") return;
+    this.#outbox.encoder.control(kind, id, rare);
+    this.#outbox.frameWritten();
+  }
+
+  #endIfIdle(): void {
+    if (this.#state !== "draining" || this.#inFlight > 0) return;
+    this.#outbox.flush();
+    this.#connection.end();
+  }
+
+  #fail(reason: string | undefined): void {
+    if (this.#state === "closed") return;
+    this.#closeReason ??= reason;
+    this.#connection.destroy();
+    this.#reportClose();
+  }
+
+  #reportClose(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#keepalive.stop();
+    this.#decoder.stop();
+    const reason = this.#closeReason;
+    this.#owner.onClosed(this, reason);
+    for (const call of this.#slots.splice(0)) {
+      if (call === undefined || call === abandoned) continue;
+      call.carrier = undefined;
+      const executed = call.frame > this.#outbox.flushed ? "never" : "maybe";
+      call.onFailure(
+        new RpcError(Status.UNAVAILABLE, `connection lost: ${reason ?? "closed"}`, { executed }),
+      );
+    }
+    this.#inFlight = 0;
+  }
+}
+
+function failureOf(header: FrameHeader): RpcError {
+  const { message, details, metadata, executed } = header.rare;
+  const options: RpcErrorOptions = { executed: executed ?? "maybe" };
+  if (details !== undefined) options.details = details as readonly ErrorDetail[];
+  if (metadata !== undefined) options.metadata = metadata;
+  return new RpcError(toStatusCode(header.status), message ?? "", options);
+}

@@ -1,0 +1,33 @@
+import type { Emitter } from "../base/emitter.js";
+import type { Executed, RpcError } from "../error/rpc-error.js";
+import type { StatusCode } from "../error/status.js";
+import type { MethodDefinition } from "../wire/codec/types.js";
+
+interface CallEnd {
+  method: MethodDefinition;
+  code: StatusCode;
+  elapsedMs: number;
+  /** Set when `code` is not OK. */
+  error: RpcError | undefined;
+}
+
+/** The life of calls and connections, for metrics, tracing and logs. Events are built only when somebody listens. */
+export interface CallEvents {
+  clientStart: { method: MethodDefinition };
+  clientEnd: CallEnd & { endpoint: string | undefined; attempts: number; executed: Executed };
+  /** An attempt failed without reaching a handler and the call goes on elsewhere. */
+  clientRetry: { method: MethodDefinition; endpoint: string | undefined; attempt: number; error: RpcError };
+  serverStart: { method: MethodDefinition; peer: string; classic: boolean };
+  serverEnd: CallEnd & { peer: string; classic: boolean };
+  connectionOpen: { side: "client" | "server"; protocol: "mprpc" | "classic"; local: string; remote: string };
+  connectionClose: {
+    side: "client" | "server";
+    protocol: "mprpc" | "classic";
+    local: string;
+    remote: string;
+    /** Why, when it was not a clean end. */
+    reason: string | undefined;
+  };
+}
+
+export type CallEmitter = Emitter<CallEvents>;

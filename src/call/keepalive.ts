@@ -1,0 +1,68 @@
+import type { Clock, Timer } from "../base/clock.js";
+
+export interface KeepaliveOptions {
+  /** Silence before a ping is sent, ms. Default 10,000. */
+  intervalMs: number;
+  /** Silence after a ping before the connection counts as dead, ms. Default 4,000. */
+  timeoutMs: number;
+}
+
+export const defaultKeepalive: Readonly<KeepaliveOptions> = { intervalMs: 10_000, timeoutMs: 4000 };
+
+/**
+ * Notices a dead peer: after `intervalMs` of silence a ping, after `timeoutMs` more `onDead`. Anything heard resets it.
+ * Both sides run one, so that each finds out by itself.
+ */
+export class Keepalive {
+  readonly #clock: Clock;
+  readonly #options: KeepaliveOptions;
+  readonly #ping: () => void;
+  readonly #onDead: (silentMs: number) => void;
+  #heardMs: number;
+  #pingedMs = -1;
+  #timer: Timer;
+
+  constructor(clock: Clock, options: KeepaliveOptions, ping: () => void, onDead: (silentMs: number) => void) {
+    this.#clock = clock;
+    this.#options = options;
+    this.#ping = ping;
+    this.#onDead = onDead;
+    this.#heardMs = clock.now();
+    this.#timer = this.#arm(options.intervalMs);
+  }
+
+  /** Something arrived, or something written has left. */
+  heard(nowMs: number): void {
+    this.#heardMs = nowMs;
+    this.#pingedMs = -1;
+  }
+
+  stop(): void {
+    this.#timer.cancel();
+  }
+
+  #arm(delayMs: number): Timer {
+    const dueMs = this.#clock.now() + delayMs;
+    return this.#clock.setTimer(() => this.#check(dueMs), delayMs);
+  }
+
+  #check(dueMs: number): void {
+    const { intervalMs, timeoutMs } = this.#options;
+    const now = this.#clock.now();
+    if (this.#pingedMs < 0) {
+      const restMs = this.#heardMs + intervalMs - now;
+      if (restMs > 0) {
+        this.#timer = this.#arm(restMs);
+        return;
+      }
+      this.#pingedMs = now;
+      this.#ping();
+      this.#timer = this.#arm(timeoutMs);
+    } else if (now - dueMs > timeoutMs / 2) {
+      // This process itself was busy or stopped: the answer may lie unread, so let it be read first.
+      this.#timer = this.#arm(timeoutMs);
+    } else {
+      this.#onDead(now - this.#heardMs);
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import { Expiring } from "../base/deadlines.js";
+import type { Metadata } from "../base/metadata.js";
+import type { RpcError } from "../error/rpc-error.js";
+import type { MethodDefinition } from "../wire/codec/types.js";
+
+/** Where a call in flight can be given up. */
+export interface CallCarrier {
+  /** `host:port` of the provider. */
+  readonly endpoint: string;
+  /** Gives the call up: the provider is told where the protocol allows it, and no reply will be delivered. */
+  abandon(call: PendingCall): void;
+}
+
+/** A call as connections see it: what to send, and where the outcome goes. Exactly one of the two outcomes comes, once. */
+export abstract class PendingCall extends Expiring {
+  readonly method: MethodDefinition;
+  request: unknown;
+  metadata: Metadata | undefined = undefined;
+  idempotencyKey: string | undefined = undefined;
+  oneway = false;
+
+  /** Set while a connection carries the call. */
+  carrier: CallCarrier | undefined = undefined;
+  /** Its number on the connection that carries it. */
+  id = 0;
+  /** Counts of frames and of calls on that connection when it was sent; these prove what never left or never ran. */
+  frame = 0;
+  sequence = 0;
+
+  constructor(method: MethodDefinition, request: unknown) {
+    super();
+    this.method = method;
+    this.request = request;
+  }
+
+  abstract onReply(message: unknown, metadata: Metadata | undefined): void;
+  abstract onFailure(error: RpcError): void;
+}

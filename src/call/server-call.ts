@@ -1,0 +1,225 @@
+import type { Clock } from "../base/clock.js";
+import { Expiring } from "../base/deadlines.js";
+import { Metadata } from "../base/metadata.js";
+import type { Executed } from "../error/rpc-error.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { MethodDefinition } from "../wire/codec/types.js";
+import type { CallContext } from "./context.js";
+import { RpcController } from "./controller.js";
+import type { IncomingCall } from "./interceptor.js";
+import { type Cancellable, callScope, type ParentCall } from "./scope.js";
+
+/** A method with its handler, interceptors composed around it. */
+export interface BoundMethod {
+  readonly definition: MethodDefinition;
+  /** Returns the response message, or a promise of it; may throw. Sets `call.handlerStarted` before the handler runs. */
+  invoke(call: ServerCall): unknown;
+  /** How many bytes the size of its last reply took. */
+  replySizeBytes: number;
+}
+
+/** The connection a call came on, whatever its protocol. Each call ends in exactly one of the two, once. */
+export interface ReplyPort {
+  readonly peer: string;
+  readonly classic: boolean;
+  /** Sends the reply. Returns an error when the message cannot be sent (and nothing was). */
+  reply(call: ServerCall, message: unknown): RpcError | undefined;
+  /** Sends the failure; `error.executed` is right already. */
+  fail(call: ServerCall, error: RpcError): void;
+}
+
+/** What the provider does around every call. */
+export interface ServerCallHost {
+  readonly clock: Clock;
+  /** The call has been answered or given up. `thrown` is what the handler really threw, for the log. */
+  onCallEnd(call: ServerCall, error: RpcError | undefined, thrown: unknown): void;
+}
+
+/** One call at the provider: the handler's context, the parent of nested calls, and the guard that it ends once. */
+export class ServerCall extends Expiring implements CallContext, IncomingCall, ParentCall {
+  readonly bound: BoundMethod;
+  request: unknown;
+  readonly id: number;
+  readonly startMs: number;
+  handlerStarted = false;
+  readonly idempotencyKey: string | undefined;
+  readonly #port: ReplyPort;
+  readonly #host: ServerCallHost;
+  #metadata: Metadata | undefined;
+  #replyMetadata: Metadata | undefined;
+  #abort: AbortController | undefined;
+  #controller: RpcController | undefined;
+  #children: Set<Cancellable> | undefined;
+  #ended = false;
+  cancelReason: RpcError | undefined = undefined;
+
+  constructor(
+    host: ServerCallHost,
+    port: ReplyPort,
+    bound: BoundMethod,
+    request: unknown,
+    facts: { id: number; startMs: number; timeoutMs: number; metadata?: Metadata; idempotencyKey?: string },
+  ) {
+    super();
+    this.#host = host;
+    this.#port = port;
+    this.bound = bound;
+    this.request = request;
+    this.id = facts.id;
+    this.startMs = facts.startMs;
+    this.deadlineMs = facts.timeoutMs < 0 ? Infinity : facts.startMs + facts.timeoutMs;
+    this.#metadata = facts.metadata;
+    this.idempotencyKey = facts.idempotencyKey;
+  }
+
+  // --- what the handler sees ---
+
+  get context(): CallContext {
+    return this;
+  }
+
+  get method(): MethodDefinition {
+    return this.bound.definition;
+  }
+
+  get peer(): string {
+    return this.#port.peer;
+  }
+
+  get classic(): boolean {
+    return this.#port.classic;
+  }
+
+  get metadata(): Metadata {
+    this.#metadata ??= new Metadata();
+    return this.#metadata;
+  }
+
+  get replyMetadata(): Metadata {
+    this.#replyMetadata ??= new Metadata();
+    return this.#replyMetadata;
+  }
+
+  /** The reply's metadata if the handler set any. */
+  get replyMetadataIfAny(): Metadata | undefined {
+    return this.#replyMetadata !== undefined && this.#replyMetadata.size > 0
+      ? this.#replyMetadata
+      : undefined;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.cancelReason !== undefined) this.#abort.abort(this.cancelReason);
+    }
+    return this.#abort.signal;
+  }
+
+  get controller(): RpcController {
+    if (this.#controller === undefined) {
+      this.#controller = new RpcController();
+      this.#controller.begin();
+      if (this.cancelReason !== undefined) this.#controller.startCancel();
+    }
+    return this.#controller;
+  }
+
+  timeLeftMs(): number {
+    return this.deadlineMs === Infinity ? Infinity : Math.max(0, this.deadlineMs - this.#host.clock.now());
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  // --- life ---
+
+  /** Runs interceptors and handler inside the call's scope; whatever they do, the call ends once. */
+  run(): void {
+    let result: unknown;
+    try {
+      result = callScope.run(this, this.bound.invoke, this);
+    } catch (thrown) {
+      this.#failWith(thrown);
+      return;
+    }
+    if (isThenable(result)) {
+      result.then(
+        (message) => this.#succeed(message),
+        (thrown) => this.#failWith(thrown),
+      );
+    } else {
+      this.#succeed(result);
+    }
+  }
+
+  onDeadline(): void {
+    this.cancel(new RpcError(Status.DEADLINE_EXCEEDED, "the deadline passed in the handler"));
+  }
+
+  /** The caller, the deadline, the connection or the provider ends the call. The handler is told, its answer dropped. */
+  cancel(reason: RpcError): void {
+    if (this.#ended) return;
+    this.cancelReason = reason;
+    this.#abort?.abort(reason);
+    this.#controller?.startCancel();
+    for (const child of this.#children ?? []) child.cancel(reason);
+    this.#end(reason, undefined);
+  }
+
+  addChild(child: Cancellable): void {
+    this.#children ??= new Set();
+    this.#children.add(child);
+  }
+
+  removeChild(child: Cancellable): void {
+    this.#children?.delete(child);
+  }
+
+  #succeed(message: unknown): void {
+    if (this.#ended) return;
+    if (this.#controller?.failed()) {
+      this.#end(this.#controller.error as RpcError, undefined);
+      return;
+    }
+    const unsendable = this.#port.reply(this, message);
+    if (unsendable !== undefined) this.#end(unsendable, unsendable.cause);
+    else this.#finish(undefined, undefined);
+  }
+
+  #failWith(thrown: unknown): void {
+    if (this.#ended) return;
+    this.#end(this.#callersView(thrown), thrown);
+  }
+
+  /** An RpcError the handler made goes to the caller as it is; anything else, another call's failure too, stays here. */
+  #callersView(thrown: unknown): RpcError {
+    if (thrown instanceof RpcError) {
+      if (thrown.method === undefined) return thrown;
+      if (thrown.code === Status.DEADLINE_EXCEEDED || thrown.code === Status.CANCELLED) {
+        return new RpcError(thrown.code, "a call made by the handler was cancelled or ran out of time");
+      }
+    }
+    return new RpcError(Status.UNKNOWN, "the handler failed; the provider's log has the reason");
+  }
+
+  #end(error: RpcError, thrown: unknown): void {
+    const executed: Executed = this.handlerStarted ? "yes" : "never";
+    const final = error.executed === executed ? error : error.with({}, executed);
+    this.#port.fail(this, final);
+    this.#finish(final, thrown);
+  }
+
+  #finish(error: RpcError | undefined, thrown: unknown): void {
+    this.#ended = true;
+    this.#controller?.finish();
+    this.#host.onCallEnd(this, error, thrown);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
+  );
+}

@@ -1,0 +1,350 @@
+import type { Metadata } from "../base/metadata.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { Connection, ConnectionHandler } from "../transport/transport.js";
+import { Reader } from "../wire/codec/reader.js";
+import { FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
+import { type FrameHeader, Kind, type RareFields } from "../wire/header.js";
+import type { WireLimits } from "../wire/limits.js";
+import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
+import { Outbox } from "./outbox.js";
+import { type BoundMethod, type ReplyPort, ServerCall, type ServerCallHost } from "./server-call.js";
+
+export interface ServerConnectionOptions {
+  limits: WireLimits;
+  keepalive: KeepaliveOptions;
+  /** Calls served at a time on one connection; more are refused RESOURCE_EXHAUSTED. Default 65,536. */
+  maxInFlight: number;
+  /** Reading stops while more than this waits to be sent, bytes. Default 1 MiB. */
+  pauseAtBytes: number;
+  /** A reply that would wait behind more than this is replaced by RESOURCE_EXHAUSTED, bytes. Default 64 MiB. */
+  unwrittenMaxBytes: number;
+}
+
+/** What a connection asks of the provider. */
+export interface Dispatcher extends ServerCallHost {
+  /** By full or short service name, and the .proto's spelling of the method. */
+  find(service: string, method: string): BoundMethod | undefined;
+  /** Takes a call in, or says why not. Every call taken in ends in `onCallEnd`. */
+  admit(bound: BoundMethod): RpcError | undefined;
+  /** A call that was taken in starts. */
+  onCallStart(call: ServerCall): void;
+  onConnectionClosed(connection: ServedConnection, reason: string | undefined): void;
+}
+
+/** A connection of either protocol, as the provider keeps it. */
+export interface ServedConnection {
+  readonly peer: string;
+  readonly inFlight: number;
+  /** Takes no more calls; closes when those in flight have ended. */
+  drain(): void;
+  /** Closes at once; the calls in flight are cancelled with `reason`. */
+  close(reason: string): void;
+}
+
+/** Method indexes a connection may agree on; a caller that goes on beyond it is broken. */
+const methodIndexesMax = 4096;
+const unknownMethod = Symbol("unknown method");
+
+/** The serving side of one mprpc/2 connection. */
+export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort, ServedConnection {
+  readonly classic = false;
+  readonly peer: string;
+  readonly #connection: Connection;
+  readonly #dispatcher: Dispatcher;
+  readonly #options: ServerConnectionOptions;
+  readonly #outbox: Outbox;
+  readonly #decoder: FrameDecoder;
+  readonly #reader = new Reader();
+  readonly #keepalive: Keepalive;
+  readonly #methods: Array<BoundMethod | typeof unknownMethod | undefined> = [];
+  readonly #calls: Array<ServerCall | undefined> = [];
+  #inFlight = 0;
+  #acceptedCalls = 0;
+  #nowMs = 0;
+  #paused = false;
+  #state: "open" | "draining" | "closed" = "open";
+
+  constructor(connection: Connection, dispatcher: Dispatcher, options: ServerConnectionOptions) {
+    this.peer = connection.remote;
+    this.#connection = connection;
+    this.#dispatcher = dispatcher;
+    this.#options = options;
+    this.#outbox = new Outbox(connection);
+    this.#decoder = new FrameDecoder(options.limits);
+    this.#keepalive = new Keepalive(
+      dispatcher.clock,
+      options.keepalive,
+      () => this.#control(Kind.PING, { pingId: 1 }),
+      (silentMs) => this.close(`no answer to a ping, silent for ${Math.round(silentMs)} ms`),
+    );
+    connection.setHandler(this);
+    const { limits, maxInFlight } = options;
+    this.#control(Kind.SETTINGS, { settings: { bodyMaxBytes: limits.bodyMaxBytes, maxInFlight } });
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  drain(): void {
+    if (this.#state !== "open") return;
+    this.#state = "draining";
+    this.#control(Kind.GOING_AWAY, { acceptedCalls: this.#acceptedCalls });
+    this.#endIfIdle();
+  }
+
+  close(reason: string | undefined): void {
+    if (this.#state === "closed") return;
+    this.#outbox.flush();
+    this.#connection.destroy();
+    this.#onClosed(reason);
+  }
+
+  // --- from the connection ---
+
+  onData(chunk: Buffer): void {
+    this.#nowMs = this.#dispatcher.clock.now();
+    this.#keepalive.heard(this.#nowMs);
+    const malformed = this.#decoder.push(chunk, this);
+    if (malformed !== undefined) this.close(`malformed bytes from the caller: ${malformed}`);
+  }
+
+  onDrain(): void {
+    this.#keepalive.heard(this.#dispatcher.clock.now());
+    this.#outbox.onDrain();
+    if (this.#paused && this.#outbox.pendingBytes <= this.#options.pauseAtBytes) {
+      this.#paused = false;
+      this.#connection.resume();
+    }
+    this.#endIfIdle();
+  }
+
+  /** A caller ends only when it waits for nothing; one with calls in flight has died. */
+  onEnd(): void {
+    this.close(this.#inFlight === 0 ? undefined : "the caller is gone");
+  }
+
+  onClose(error: Error | undefined): void {
+    this.#onClosed(error?.message);
+  }
+
+  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number): void {
+    switch (header.kind) {
+      case Kind.CALL:
+        this.#onCall(header, buffer, bodyStart, bodyEnd);
+        break;
+      case Kind.CANCEL:
+        this.#calls[header.callId]?.cancel(new RpcError(Status.CANCELLED, "cancelled by the caller"));
+        break;
+      case Kind.PING:
+        this.#control(Kind.PONG, { pingId: header.rare.pingId ?? 0 });
+        break;
+      default:
+      // Pongs were heard already; kinds of later versions are passed over.
+    }
+  }
+
+  onOversized(header: FrameHeader): void {
+    if (header.kind !== Kind.CALL) return;
+    this.#acceptedCalls++;
+    this.#methodOf(header);
+    const { bodyMaxBytes } = this.#options.limits;
+    const text = `a request of ${header.bodySize} bytes is over the provider's limit of ${bodyMaxBytes} (limits.body)`;
+    this.#refuse(header.callId, new RpcError(Status.RESOURCE_EXHAUSTED, text));
+  }
+
+  #onCall(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number): void {
+    this.#acceptedCalls++;
+    const { callId, rare } = header;
+    // Read before any refusal: later calls rely on the index this one agrees on.
+    const bound = this.#methodOf(header);
+    if (this.#calls[callId] !== undefined || callId > this.#options.maxInFlight * 2) {
+      this.close(`malformed bytes from the caller: call ${callId} is in flight or out of range`);
+      return;
+    }
+    const refusal = this.#refusal(bound, header);
+    if (refusal !== undefined || bound === undefined) {
+      this.#refuse(callId, refusal as RpcError);
+      return;
+    }
+    let request: unknown;
+    try {
+      request = bound.definition.input.decode(this.#reader.reset(buffer, bodyStart, bodyEnd), bodyEnd);
+    } catch (error) {
+      const text = `the request cannot be decoded as ${bound.definition.input.typeName}: ${(error as Error).message}`;
+      this.#refuse(callId, new RpcError(Status.INTERNAL, text));
+      return;
+    }
+    const notAdmitted = this.#dispatcher.admit(bound);
+    if (notAdmitted !== undefined) {
+      this.#refuse(callId, notAdmitted);
+      return;
+    }
+    const facts: {
+      id: number;
+      startMs: number;
+      timeoutMs: number;
+      metadata?: Metadata;
+      idempotencyKey?: string;
+    } = {
+      id: callId,
+      startMs: this.#nowMs,
+      timeoutMs: header.timeoutMs,
+    };
+    if (rare.metadata !== undefined) facts.metadata = rare.metadata;
+    if (rare.idempotencyKey !== undefined) facts.idempotencyKey = rare.idempotencyKey;
+    const call = new ServerCall(this.#dispatcher, this, bound, request, facts);
+    if (callId !== 0) {
+      this.#calls[callId] = call;
+      this.#inFlight++;
+    }
+    this.#dispatcher.onCallStart(call);
+    call.run();
+  }
+
+  /** The method a call names, by index or by name; a first use of an index is remembered, also when it is unknown. */
+  #methodOf(header: FrameHeader): BoundMethod | undefined {
+    const { methodIndex, rare } = header;
+    if (rare.serviceName === undefined && rare.methodName === undefined) {
+      const known = this.#methods[methodIndex];
+      return known === unknownMethod ? undefined : known;
+    }
+    const bound = this.#dispatcher.find(rare.serviceName ?? "", rare.methodName ?? "");
+    if (methodIndex > 0 && methodIndex <= methodIndexesMax)
+      this.#methods[methodIndex] = bound ?? unknownMethod;
+    return bound;
+  }
+
+  #refusal(bound: BoundMethod | undefined, header: FrameHeader): RpcError | undefined {
+    const { rare } = header;
+    if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, "the provider is shutting down");
+    if (bound === undefined) {
+      const name = rare.methodName === undefined ? "" : ` ${rare.serviceName}.${rare.methodName}`;
+      return new RpcError(Status.UNIMPLEMENTED, `this provider has no method${name}`);
+    }
+    if (rare.compression !== undefined && rare.compression !== 0) {
+      return new RpcError(
+        Status.UNIMPLEMENTED,
+        `compression ${rare.compression} is not known to this provider`,
+      );
+    }
+    if (this.#inFlight >= this.#options.maxInFlight) {
+      const text = `${this.#inFlight} calls are in flight on this connection, the limit (provider.maxinflightperconnection)`;
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
+    if (header.timeoutMs === 0)
+      return new RpcError(Status.DEADLINE_EXCEEDED, "the deadline passed on the way");
+    return undefined;
+  }
+
+  #refuse(callId: number, error: RpcError): void {
+    if (callId === 0) return;
+    this.#writeFailure(callId, error.with({}, "never"), undefined);
+  }
+
+  // --- to the caller ---
+
+  reply(call: ServerCall, message: unknown): RpcError | undefined {
+    if (call.id === 0 || this.#state === "closed") {
+      this.#release(call);
+      return undefined;
+    }
+    const { bound } = call;
+    const { encoder } = this.#outbox;
+    const { limits, unwrittenMaxBytes } = this.#options;
+    if (this.#outbox.pendingBytes > unwrittenMaxBytes) {
+      const text = `${this.#outbox.pendingBytes} bytes wait to be sent to this caller, over the limit of ${unwrittenMaxBytes} (limits.unwritten)`;
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
+    const metadata = call.replyMetadataIfAny;
+    try {
+      encoder.beginReply(
+        call.id,
+        Status.OK,
+        metadata === undefined ? undefined : { metadata },
+        bound.replySizeBytes,
+      );
+      bound.definition.output.encode(message, encoder.writer);
+      const headerBytes = encoder.headerBytes;
+      const bytes = encoder.endBody();
+      bound.replySizeBytes = bytes < 0x80 ? 1 : bytes < 0x4000 ? 2 : bytes < 0x20_0000 ? 3 : 4;
+      if (bytes > limits.bodyMaxBytes || headerBytes > limits.headerMaxBytes) {
+        encoder.abort();
+        const text = `the reply takes ${bytes} bytes and its header ${headerBytes}; the limits are ${limits.bodyMaxBytes} (limits.body) and ${limits.headerMaxBytes} (limits.header)`;
+        return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+      }
+    } catch (error) {
+      encoder.abort();
+      const text = `the handler's reply cannot be encoded as ${bound.definition.output.typeName}; the provider's log has the reason`;
+      return new RpcError(Status.INTERNAL, text, { cause: error });
+    }
+    this.#release(call);
+    this.#sent();
+    return undefined;
+  }
+
+  fail(call: ServerCall, error: RpcError): void {
+    this.#release(call);
+    if (call.id !== 0) this.#writeFailure(call.id, error, call.replyMetadataIfAny);
+  }
+
+  #writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {
+    if (this.#state === "closed") return;
+    const rare: RareFields = { message: error.rawMessage, executed: error.executed };
+    const metadata = error.metadata ?? replyMetadata;
+    if (metadata !== undefined) rare.metadata = metadata;
+    if (error.details.length > 0) rare.details = [...error.details];
+    const { encoder } = this.#outbox;
+    encoder.beginReply(callId, error.code, rare, 1);
+    if (encoder.headerBytes > this.#options.limits.headerMaxBytes) {
+      encoder.abort();
+      const text = `${error.rawMessage.slice(0, 1024)} (details and metadata left out: over limits.header)`;
+      encoder.beginReply(callId, error.code, { message: text, executed: error.executed }, 1);
+    }
+    encoder.endBody();
+    this.#sent();
+  }
+
+  #sent(): void {
+    this.#outbox.frameWritten();
+    if (!this.#paused && this.#outbox.pendingBytes > this.#options.pauseAtBytes) {
+      // The caller reads more slowly than it asks: let it feel that.
+      this.#paused = true;
+      this.#connection.pause();
+    }
+    if (this.#state === "draining") this.#endIfIdle();
+  }
+
+  #release(call: ServerCall): void {
+    if (this.#calls[call.id] !== call) return;
+    this.#calls[call.id] = undefined;
+    this.#inFlight--;
+  }
+
+  #control(kind: number, rare: RareFields): void {
+    if (this.#state === "closed") return;
+    this.#outbox.encoder.control(kind, 0, rare);
+    this.#outbox.frameWritten();
+  }
+
+  #endIfIdle(): void {
+    if (this.#state !== "draining" || this.#inFlight > 0) return;
+    this.#outbox.flush();
+    if (this.#outbox.pendingBytes === 0) this.#connection.end();
+  }
+
+  #onClosed(reason: string | undefined): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#keepalive.stop();
+    this.#decoder.stop();
+    const lost = new RpcError(
+      Status.CANCELLED,
+      `the connection to the caller is lost: ${reason ?? "closed"}`,
+    );
+    for (const call of this.#calls.splice(0)) call?.cancel(lost);
+    this.#inFlight = 0;
+    this.#dispatcher.onConnectionClosed(this, reason);
+  }
+}
