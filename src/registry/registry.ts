@@ -10,6 +10,8 @@ export interface Endpoint extends Address {
   weight: number;
   /** Classic endpoints only: the methods that have a znode, in the .proto's spelling. */
   classicMethods?: readonly string[];
+  /** New with every start of the provider, so that a restart at the same address is seen; absent when the registry cannot tell. */
+  incarnation?: string;
   /** Free facts the provider published, e.g. `version`. */
   attributes: Readonly<Record<string, string>>;
 }
@@ -33,6 +35,8 @@ export interface Registration {
   attributes?: Readonly<Record<string, string>>;
   /** Write `/<ShortName>/<Method>` for C++ callers too (ZooKeeper only). Default true. */
   classic?: boolean;
+  /** Called at most once, when the registry gives this registration up for good: a newer provider took the address, or it may no longer write. */
+  onLost?: (reason: Error) => void;
 }
 
 /** A registration that is kept up (again after every loss of the registry) until it is withdrawn. */

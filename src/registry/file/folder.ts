@@ -1,0 +1,59 @@
+import { lstatSync, mkdirSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { dirname, join } from "node:path";
+import { RegistryError, reasonOf } from "../errors.js";
+
+/** Only the owner may look inside: whoever can write there decides where calls go. */
+const privateMode = 0o700;
+
+/**
+ * The folder all processes of one user on one machine share, wherever they were started:
+ * `$XDG_RUNTIME_DIR/mprpc/registry`, or else `<tmpdir>/mprpc-<uid>/registry`.
+ */
+export function defaultRegistryFolder(env: NodeJS.ProcessEnv = process.env): string {
+  const runtime = env.XDG_RUNTIME_DIR;
+  if (runtime !== undefined && runtime.startsWith("/")) return join(runtime, "mprpc", "registry");
+  const user = process.getuid?.() ?? userInfo().username;
+  return join(tmpdir(), `mprpc-${user}`, "registry");
+}
+
+/**
+ * Makes `folder` and its parent ours alone, or throws RegistryError: another user could have put a folder of that name
+ * into the shared temporary folder first, and would then choose where this user's calls go.
+ */
+export function makePrivateFolder(folder: string, cure: string): void {
+  for (const path of [dirname(folder), folder]) {
+    makeFolder(path, cure);
+    checkPrivate(path, cure);
+  }
+}
+
+/** Creates `folder` (mode 0700 when it is new), or throws RegistryError `unreachable` that names it. */
+export function makeFolder(folder: string, cure: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: privateMode });
+  } catch (error) {
+    throw new RegistryError(
+      "unreachable",
+      `cannot create the folder ${folder}: ${reasonOf(error)}; ${cure}`,
+      error,
+    );
+  }
+}
+
+function checkPrivate(path: string, cure: string): void {
+  const stat = lstatSync(path);
+  const uid = process.getuid?.();
+  if (!stat.isDirectory()) throw new RegistryError("denied", `${path} is not a folder; ${cure}`);
+  if (uid === undefined) return;
+  if (stat.uid !== uid) {
+    throw new RegistryError("denied", `${path} belongs to user id ${stat.uid}, not to ${uid}; ${cure}`);
+  }
+  if ((stat.mode & 0o022) !== 0) {
+    const mode = (stat.mode & 0o777).toString(8);
+    throw new RegistryError(
+      "denied",
+      `${path} can be written by other users (mode ${mode}); run: chmod 700 ${path}`,
+    );
+  }
+}

@@ -1,0 +1,151 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { mkdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock, Timer } from "../../base/clock.js";
+
+/** Enough to recognise a process later: its number alone may belong to another by then. */
+export interface ProcessIdentity {
+  pid: number;
+  /** Linux: boot id and start time in ticks since boot. Together with `pid` it never comes again. */
+  start?: string;
+  /** Linux: the pid namespace the number is valid in; containers that share the folder differ in it. */
+  namespace?: string;
+}
+
+/** Whether the process runs; `undefined` when it cannot be judged from here. */
+export type ProcessProbe = (identity: ProcessIdentity) => boolean | undefined;
+
+function bootId(): string | undefined {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** `undefined`: no such process. A zombie counts as gone: it has been killed and only waits to be reaped. */
+function startTicks(pid: number | "self"): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The second field is the command in parentheses and may itself hold spaces and parentheses.
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+export function ownIdentity(): ProcessIdentity {
+  const boot = bootId();
+  const ticks = startTicks("self");
+  if (boot === undefined || ticks === undefined) return { pid: process.pid };
+  return { pid: process.pid, start: `${boot}:${ticks}`, namespace: readlinkSync("/proc/self/ns/pid") };
+}
+
+/** Judges by /proc where the pid means the same here and there, else only what `kill(pid, 0)` proves. */
+export function systemProbe(): ProcessProbe {
+  const own = ownIdentity();
+  const ownBoot = own.start?.split(":")[0];
+  return (identity) => {
+    if (own.start === undefined && identity.start === undefined) return signalProbe(identity.pid);
+    const [boot, ticks] = identity.start?.split(":") ?? [];
+    if (boot !== ownBoot || identity.namespace !== own.namespace) return undefined;
+    return startTicks(identity.pid) === ticks;
+  };
+}
+
+/** ESRCH proves that it is gone; anything else may be a new process with the old number. */
+function signalProbe(pid: number): false | undefined {
+  try {
+    process.kill(pid, 0);
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH" ? false : undefined;
+  }
+}
+
+const heartbeatMs = 2000;
+/** Five missed heartbeats. */
+const silenceMaxMs = 10_000;
+
+interface Sighting {
+  mtimeMs: number;
+  /** The last moment it is known to have been alive, on our own monotonic clock. */
+  aliveAtMs: number;
+}
+
+/**
+ * Which processes still run. The probe decides where it can; where it cannot (another container, no /proc) a heartbeat
+ * file does, which its owner touches every 2 s and which counts as silent after 10 s without a change seen from here.
+ */
+export class Liveness {
+  readonly heartbeat: string;
+  readonly #folder: string;
+  readonly #clock: Clock;
+  readonly #probe: ProcessProbe;
+  readonly #sightings = new Map<string, Sighting>();
+  #timer: Timer | undefined;
+  #beating = false;
+
+  /** `heartbeat`: a name of our own beneath `folder`. */
+  constructor(folder: string, heartbeat: string, clock: Clock, probe: ProcessProbe = systemProbe()) {
+    this.heartbeat = heartbeat;
+    this.#folder = join(folder, ".heartbeats");
+    this.#clock = clock;
+    this.#probe = probe;
+  }
+
+  /** Begins our own heartbeat; the first beat is on disk when it resolves. */
+  async start(): Promise<void> {
+    if (this.#beating) return;
+    this.#beating = true;
+    await this.#beat();
+  }
+
+  async stop(): Promise<void> {
+    this.#beating = false;
+    this.#timer?.cancel();
+    await this.forget(this.heartbeat);
+  }
+
+  /** Whether the owner of an entry is `alive`, is `dead` for certain, or has merely been `silent` too long. */
+  async judge(identity: ProcessIdentity, heartbeat: string): Promise<"alive" | "dead" | "silent"> {
+    if (heartbeat === this.heartbeat) return "alive";
+    const running = this.#probe(identity);
+    if (running !== undefined) return running ? "alive" : "dead";
+    return (await this.#heard(heartbeat)) ? "alive" : "silent";
+  }
+
+  async forget(heartbeat: string): Promise<void> {
+    this.#sightings.delete(heartbeat);
+    await rm(join(this.#folder, heartbeat), { force: true }).catch(() => {});
+  }
+
+  async #heard(heartbeat: string): Promise<boolean> {
+    const nowMs = this.#clock.now();
+    const found = await stat(join(this.#folder, heartbeat)).catch(() => undefined);
+    if (found === undefined) return false;
+    const seen = this.#sightings.get(heartbeat);
+    if (seen !== undefined && seen.mtimeMs === found.mtimeMs) return nowMs - seen.aliveAtMs <= silenceMaxMs;
+    // At first sight only the wall clock can say how old it is; from then on our monotonic clock does.
+    const ageMs = seen === undefined ? Math.max(0, this.#clock.wallNow() - found.mtimeMs) : 0;
+    this.#sightings.set(heartbeat, { mtimeMs: found.mtimeMs, aliveAtMs: nowMs - ageMs });
+    return ageMs <= silenceMaxMs;
+  }
+
+  async #beat(): Promise<void> {
+    const path = join(this.#folder, this.heartbeat);
+    const now = new Date(this.#clock.wallNow());
+    try {
+      await utimes(path, now, now).catch(async () => {
+        await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+        await writeFile(path, "");
+        await utimes(path, now, now);
+      });
+    } finally {
+      if (this.#beating)
+        this.#timer = this.#clock.setTimer(() => void this.#beat().catch(() => {}), heartbeatMs);
+      else await rm(path, { force: true }).catch(() => {});
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { formatAddress, parseAddress } from "../../base/endpoint.js";
+import type { Logger } from "../../logger/logger.js";
+import type { ProviderEntry } from "../entry.js";
+import { reasonOf } from "../errors.js";
+import type { Liveness, ProcessIdentity } from "./liveness.js";
+
+/** One registration on disk: a file `<folder>/<Service>/<incarnation>.json`, never changed after it was written. */
+export interface StoredEntry extends ProviderEntry {
+  service: string;
+  /** Grows with every registration of one address, so that "newer" needs no clock. */
+  sequence: number;
+  process: ProcessIdentity;
+  heartbeat: string;
+}
+
+/** The longest entry a registration can make is far below it. */
+const fileMaxBytes = 64 * 1024;
+const suffix = ".json";
+
+/** Which of two registrations of one address counts: the later one; a tie (registered at once) falls to the larger id. */
+export function isNewer(a: StoredEntry, b: StoredEntry): boolean {
+  if (a.sequence !== b.sequence) return a.sequence > b.sequence;
+  return a.incarnation > b.incarnation;
+}
+
+/** The newest entry of each address. */
+export function newestByAddress(entries: Iterable<StoredEntry>): StoredEntry[] {
+  const newest = new Map<string, StoredEntry>();
+  for (const entry of entries) {
+    const address = formatAddress(entry.address);
+    const other = newest.get(address);
+    if (other === undefined || isNewer(entry, other)) newest.set(address, entry);
+  }
+  return [...newest.values()];
+}
+
+/** The files of one service. */
+export class ServiceFolder {
+  readonly path: string;
+  readonly #service: string;
+  readonly #liveness: Liveness;
+  readonly #log: Logger;
+  /** Files never change, so each is read once. */
+  readonly #parsed = new Map<string, StoredEntry>();
+  readonly #warned = new Set<string>();
+
+  constructor(root: string, service: string, liveness: Liveness, log: Logger) {
+    this.path = join(root, service);
+    this.#service = service;
+    this.#liveness = liveness;
+    this.#log = log;
+  }
+
+  async create(): Promise<void> {
+    await mkdir(this.path, { recursive: true, mode: 0o700 });
+  }
+
+  /** The entries whose process lives. Files of processes that certainly do not are removed. */
+  async read(): Promise<StoredEntry[]> {
+    const names = (await readdir(this.path)).filter((name) => name.endsWith(suffix) && !name.startsWith("."));
+    const present = new Set(names);
+    for (const name of this.#parsed.keys()) if (!present.has(name)) this.#parsed.delete(name);
+    const entries = await Promise.all(names.map((name) => this.#readOne(name)));
+    return entries.filter((entry) => entry !== undefined);
+  }
+
+  /** Atomic: a reader sees the whole file or none. */
+  async write(entry: StoredEntry): Promise<void> {
+    await this.create();
+    const temporary = join(this.path, `.${entry.incarnation}.tmp`);
+    await writeFile(temporary, `${JSON.stringify(entry, undefined, 2)}\n`, { mode: 0o600 });
+    await rename(temporary, join(this.path, entry.incarnation + suffix));
+  }
+
+  async remove({ incarnation }: StoredEntry): Promise<void> {
+    this.#parsed.delete(incarnation + suffix);
+    await rm(join(this.path, incarnation + suffix), { force: true });
+  }
+
+  async #readOne(name: string): Promise<StoredEntry | undefined> {
+    let entry = this.#parsed.get(name);
+    if (entry === undefined) {
+      entry = await this.#parse(name);
+      if (entry === undefined) return undefined;
+      this.#parsed.set(name, entry);
+    }
+    const state = await this.#liveness.judge(entry.process, entry.heartbeat);
+    if (state === "dead") {
+      this.#log.info("removing the entry of a process that is gone", { file: join(this.path, name) });
+      await Promise.all([this.remove(entry), this.#liveness.forget(entry.heartbeat)]).catch(() => {});
+    }
+    return state === "alive" ? entry : undefined;
+  }
+
+  async #parse(name: string): Promise<StoredEntry | undefined> {
+    const file = join(this.path, name);
+    try {
+      const text = await readFile(file, "utf8");
+      if (text.length > fileMaxBytes) throw new Error(`it is longer than ${fileMaxBytes} bytes`);
+      const entry = parseEntry(JSON.parse(text), name.slice(0, -suffix.length));
+      // Two services whose names differ in case share a folder on some file systems.
+      return entry.service === this.#service ? entry : undefined;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT" || this.#warned.has(name)) return undefined;
+      this.#warned.add(name);
+      this.#log.warn("ignoring a file that is no registry entry", { file, error: reasonOf(error) });
+      return undefined;
+    }
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Throws an Error that names the field which is not as it should be. */
+function parseEntry(value: unknown, incarnation: string): StoredEntry {
+  const need = (ok: boolean, field: string) => {
+    if (!ok) throw new Error(`its field "${field}" is missing or wrong`);
+  };
+  if (!isRecord(value)) throw new Error("it is not a JSON object");
+  const { service, address, weight, startedAtMs, attributes, sequence, process, heartbeat } = value;
+  if (!isRecord(address) || typeof address.host !== "string" || typeof address.port !== "number") {
+    throw new Error('its field "address" is missing or wrong');
+  }
+  const host = address.host;
+  const port = address.port;
+  need(parseAddress(formatAddress({ host, port })) !== undefined, "address");
+  if (!isRecord(process) || typeof process.pid !== "number")
+    throw new Error('its field "process" is missing or wrong');
+  if (!isRecord(attributes)) throw new Error('its field "attributes" is missing or wrong');
+  need(value.incarnation === incarnation, "incarnation");
+  if (typeof service !== "string") throw new Error('its field "service" is missing or wrong');
+  if (typeof weight !== "number" || !(weight > 0)) throw new Error('its field "weight" is missing or wrong');
+  if (typeof sequence !== "number") throw new Error('its field "sequence" is missing or wrong');
+  if (typeof heartbeat !== "string" || !/^[0-9a-f]+$/.test(heartbeat)) {
+    throw new Error('its field "heartbeat" is missing or wrong');
+  }
+  const identity: ProcessIdentity = { pid: process.pid };
+  if (typeof process.start === "string") identity.start = process.start;
+  if (typeof process.namespace === "string") identity.namespace = process.namespace;
+  const texts = Object.entries(attributes).filter(
+    (pair): pair is [string, string] => typeof pair[1] === "string",
+  );
+  return {
+    ...{ service, address: { host, port }, weight, sequence, incarnation, heartbeat, process: identity },
+    startedAtMs: typeof startedAtMs === "number" ? startedAtMs : 0,
+    attributes: Object.fromEntries(texts),
+  };
+}

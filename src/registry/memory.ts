@@ -1,0 +1,167 @@
+import { formatAddress } from "../base/endpoint.js";
+import { fillDeps, type RegistryDeps } from "./deps.js";
+import {
+  checkRegistration,
+  checkServiceName,
+  makeEntry,
+  makeIncarnation,
+  type ProviderEntry,
+  toEndpoint,
+} from "./entry.js";
+import { RegistryError } from "./errors.js";
+import type {
+  Registration,
+  RegistrationHandle,
+  Registry,
+  ServiceListing,
+  Snapshot,
+  Watch,
+} from "./registry.js";
+import { ServiceView } from "./view.js";
+
+interface Held {
+  registration: Registration;
+  entry: ProviderEntry;
+}
+
+/** What the registries of one in-process cluster share: the part a server plays elsewhere. */
+export class MemoryStore {
+  readonly #services = new Map<string, Map<string, Held>>();
+  readonly #listeners = new Set<() => void>();
+  #reachable = true;
+
+  /** False makes every registry on this store behave as when its server is away; true brings it back. */
+  setReachable(reachable: boolean): void {
+    this.#reachable = reachable;
+    this.changed();
+  }
+
+  get reachable(): boolean {
+    return this.#reachable;
+  }
+
+  /** @internal Entries of `service` by address. */
+  entriesOf(service: string): Map<string, Held> {
+    let entries = this.#services.get(service);
+    if (entries === undefined) this.#services.set(service, (entries = new Map()));
+    return entries;
+  }
+
+  /** @internal */
+  get services(): ReadonlyMap<string, ReadonlyMap<string, Held>> {
+    return this.#services;
+  }
+
+  /** @internal */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** @internal */
+  changed(): void {
+    for (const listener of [...this.#listeners]) queueMicrotask(listener);
+  }
+}
+
+/**
+ * A registry inside one process, for tests and for programs whose providers and callers live together. Each
+ * `MemoryRegistry` on one `MemoryStore` stands for one process of a cluster.
+ */
+export class MemoryRegistry implements Registry {
+  readonly name = "memory:";
+  readonly #store: MemoryStore;
+  readonly #deps: Required<RegistryDeps>;
+  readonly #views = new Map<string, ServiceView>();
+  readonly #held = new Set<Held>();
+  readonly #unsubscribe: () => void;
+  #closed = false;
+
+  constructor(store: MemoryStore, deps: RegistryDeps = {}) {
+    this.#store = store;
+    this.#deps = fillDeps(deps);
+    this.#unsubscribe = store.subscribe(() => this.#refreshAll());
+  }
+
+  async register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle> {
+    checkRegistration(registration);
+    signal?.throwIfAborted();
+    this.#checkUsable();
+    const { clock, random } = this.#deps;
+    const entry = makeEntry(registration, makeIncarnation(random), clock.wallNow());
+    const held: Held = { registration, entry };
+    const entries = this.#store.entriesOf(registration.service);
+    const address = formatAddress(registration.address);
+    const older = entries.get(address);
+    entries.set(address, held);
+    this.#held.add(held);
+    this.#store.changed();
+    older?.registration.onLost?.(
+      new RegistryError(
+        "superseded",
+        `${address} of ${registration.service} was registered by a newer provider`,
+      ),
+    );
+    return { unregister: async () => this.#withdraw(held) };
+  }
+
+  watch(service: string, onSnapshot: (snapshot: Snapshot) => void): Watch {
+    checkServiceName(service);
+    let view = this.#views.get(service);
+    if (view === undefined) this.#views.set(service, (view = new ServiceView(service, this.#deps.log)));
+    const watch = view.add(onSnapshot, () => this.#views.delete(service));
+    const added = view;
+    queueMicrotask(() => this.#refresh(added));
+    return watch;
+  }
+
+  async list(signal?: AbortSignal): Promise<ServiceListing[]> {
+    signal?.throwIfAborted();
+    this.#checkUsable();
+    const listings: ServiceListing[] = [];
+    for (const [service, entries] of this.#store.services) {
+      const endpoints = [...entries.values()].map(({ entry }) => toEndpoint(entry));
+      if (endpoints.length > 0) listings.push({ service, endpoints });
+    }
+    return listings.sort((a, b) => (a.service < b.service ? -1 : 1));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#unsubscribe();
+    this.#views.clear();
+    for (const held of this.#held) this.#withdraw(held);
+  }
+
+  #checkUsable(): void {
+    if (this.#closed) throw new RegistryError("closed", "the memory registry is closed");
+    if (!this.#store.reachable)
+      throw new RegistryError("unreachable", "the memory registry is set unreachable");
+  }
+
+  #withdraw(held: Held): void {
+    this.#held.delete(held);
+    const entries = this.#store.entriesOf(held.registration.service);
+    const address = formatAddress(held.entry.address);
+    if (entries.get(address) !== held) return;
+    entries.delete(address);
+    this.#store.changed();
+  }
+
+  #refreshAll(): void {
+    for (const view of this.#views.values()) this.#refresh(view);
+  }
+
+  #refresh(view: ServiceView): void {
+    if (this.#closed) return;
+    if (!this.#store.reachable) {
+      view.markStale();
+      return;
+    }
+    const entries = this.#store.entriesOf(view.service).values();
+    view.publish(
+      [...entries].map(({ entry }) => toEndpoint(entry)),
+      false,
+    );
+  }
+}

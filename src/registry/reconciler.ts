@@ -1,0 +1,63 @@
+import type { Clock, Timer } from "../base/clock.js";
+
+export interface ReconcilerOptions {
+  clock: Clock;
+  /**
+   * Brings the world to what it should be, whatever it was called for. Resolves with the delay before the next run, ms,
+   * or `undefined` to wait for a trigger.
+   */
+  run: () => Promise<number | undefined>;
+  /** Called with what `run` threw; answers like `run`. */
+  onError: (error: unknown) => number | undefined;
+}
+
+/**
+ * Runs one task at a time, and once more if it was triggered meanwhile: any number of triggers during a run or a delay
+ * cost one run. It keeps a driver level-triggered: each run looks at what is, never at which event came.
+ */
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  #timer: Timer | undefined;
+  /** When the next run is to start, on the clock. */
+  #dueMs: number | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** A run will start within `withinMs` (never synchronously), or when the one under way is over. */
+  trigger(withinMs = 0): void {
+    const dueMs = this.#options.clock.now() + withinMs;
+    if (this.#stopped || (this.#dueMs !== undefined && this.#dueMs <= dueMs)) return;
+    this.#dueMs = dueMs;
+    if (this.#running === undefined) this.#arm();
+  }
+
+  /** No run starts any more; resolves when the one under way is over. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#running;
+  }
+
+  #arm(): void {
+    this.#timer?.cancel();
+    if (this.#stopped || this.#dueMs === undefined) return;
+    const { clock } = this.#options;
+    this.#timer = clock.setTimer(() => this.#start(), Math.max(0, this.#dueMs - clock.now()));
+  }
+
+  #start(): void {
+    this.#dueMs = undefined;
+    this.#running = this.#options
+      .run()
+      .catch(this.#options.onError)
+      .then((nextMs) => {
+        this.#running = undefined;
+        if (nextMs !== undefined) this.trigger(nextMs);
+        this.#arm();
+      });
+  }
+}

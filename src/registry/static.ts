@@ -1,0 +1,110 @@
+import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import { fillDeps, type RegistryDeps } from "./deps.js";
+import { checkRegistration, checkServiceName, isServiceName } from "./entry.js";
+import { RegistryError } from "./errors.js";
+import {
+  type Endpoint,
+  type EndpointProtocol,
+  type Registration,
+  type RegistrationHandle,
+  type Registry,
+  type ServiceListing,
+  type Snapshot,
+  shortServiceName,
+  type Watch,
+} from "./registry.js";
+import { orderEndpoints, ServiceView } from "./view.js";
+
+/** The service name that stands for "every service not named" in `list()`. */
+const anyService = "*";
+
+export const staticForms =
+  "static://host:port,host:port*weight (for every service) or static://Service=host:port|host:port,Other=host:port; ?protocol=classic for C++ providers";
+
+/**
+ * Fixed endpoints from the URL itself; nothing is looked up and nothing changes. Registering succeeds and does nothing,
+ * so that a provider runs with the same conf as its callers.
+ */
+export class StaticRegistry implements Registry {
+  readonly name: string;
+  readonly #services: ReadonlyMap<string, readonly Endpoint[]>;
+  readonly #deps: Required<RegistryDeps>;
+
+  /** `url` begins with `static://`. Throws RegistryError `invalid` that says what is wrong with it. */
+  constructor(url: string, deps: RegistryDeps = {}) {
+    this.name = url;
+    this.#deps = fillDeps(deps);
+    this.#services = parseStatic(url);
+  }
+
+  async register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle> {
+    checkRegistration(registration);
+    signal?.throwIfAborted();
+    return { unregister: async () => {} };
+  }
+
+  watch(service: string, onSnapshot: (snapshot: Snapshot) => void): Watch {
+    checkServiceName(service);
+    const view = new ServiceView(service, this.#deps.log);
+    view.publish(this.#endpointsOf(service), false);
+    return view.add(onSnapshot, () => {});
+  }
+
+  async list(signal?: AbortSignal): Promise<ServiceListing[]> {
+    signal?.throwIfAborted();
+    return [...this.#services].map(([service, endpoints]) => ({ service, endpoints }));
+  }
+
+  async close(): Promise<void> {}
+
+  /** The service's own endpoints, named in full or short, or else the unnamed ones. */
+  #endpointsOf(service: string): readonly Endpoint[] {
+    const named = this.#services.get(service) ?? this.#services.get(shortServiceName(service));
+    return named ?? this.#services.get(anyService) ?? [];
+  }
+}
+
+function parseStatic(url: string): Map<string, readonly Endpoint[]> {
+  const fail = (text: string) =>
+    new RegistryError("invalid", `registry ${JSON.stringify(url)}: ${text}; allowed: ${staticForms}`);
+  const [list = "", search = ""] = url.slice("static://".length).split(/\?(.*)/s);
+  const protocol = parseProtocol(search, fail);
+  const services = new Map<string, Endpoint[]>();
+  for (const item of list.replace(/\/$/, "").split(",")) {
+    const [, service = anyService, addresses = ""] = /^(?:([^=]*)=)?(.*)$/s.exec(item.trim()) ?? [];
+    if (service !== anyService && !isServiceName(service)) {
+      throw fail(`${JSON.stringify(service)} is not a service name`);
+    }
+    const endpoints = addresses.split("|").map((text) => parseEndpoint(text.trim(), protocol, fail));
+    services.set(service, [...(services.get(service) ?? []), ...endpoints]);
+  }
+  return new Map([...services].map(([service, endpoints]) => [service, orderEndpoints(endpoints)]));
+}
+
+function parseProtocol(search: string, fail: (text: string) => RegistryError): EndpointProtocol {
+  let protocol: EndpointProtocol = "mprpc";
+  for (const [key, value] of new URLSearchParams(search)) {
+    if (key !== "protocol") throw fail(`unknown option ${JSON.stringify(key)} (known: protocol)`);
+    if (value !== "mprpc" && value !== "classic")
+      throw fail(`protocol ${JSON.stringify(value)} is not mprpc or classic`);
+    protocol = value;
+  }
+  return protocol;
+}
+
+function parseEndpoint(
+  text: string,
+  protocol: EndpointProtocol,
+  fail: (text: string) => RegistryError,
+): Endpoint {
+  const [host = "", weightText = "1"] = text.split(/\*(.*)/s);
+  const address: Address | undefined = parseAddress(host);
+  if (address === undefined || address.port === 0) throw fail(`${JSON.stringify(text)} is not host:port`);
+  const weight = Number(weightText);
+  if (!(weight > 0) || weight > 1_000_000) {
+    throw fail(
+      `weight ${JSON.stringify(weightText)} of ${formatAddress(address)} is not a number above 0, at most 1000000`,
+    );
+  }
+  return { ...address, protocol, weight, attributes: {} };
+}

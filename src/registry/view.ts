@@ -1,0 +1,93 @@
+import { formatAddress } from "../base/endpoint.js";
+import type { Logger } from "../logger/logger.js";
+import { reasonOf } from "./errors.js";
+import type { Endpoint, Snapshot, Watch } from "./registry.js";
+
+/** Sorted by address, each address once: the first of equal ones stays. */
+export function orderEndpoints(endpoints: Iterable<Endpoint>): Endpoint[] {
+  const byAddress = new Map<string, Endpoint>();
+  for (const endpoint of endpoints) {
+    const address = formatAddress(endpoint);
+    if (!byAddress.has(address)) byAddress.set(address, endpoint);
+  }
+  return [...byAddress].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint);
+}
+
+function fingerprint({ stale, endpoints }: Snapshot): string {
+  const rows = endpoints.map((e) => [
+    ...[formatAddress(e), e.protocol, e.weight, e.incarnation ?? "", e.classicMethods ?? []],
+    Object.entries(e.attributes).sort(([a], [b]) => (a < b ? -1 : 1)),
+  ]);
+  return JSON.stringify([stale, rows]);
+}
+
+interface Watcher {
+  onSnapshot: (snapshot: Snapshot) => void;
+  /** The snapshot it was last given, so that it never gets one twice. */
+  seen: Snapshot | undefined;
+}
+
+/** One service as this process sees it: keeps the newest snapshot and tells every watcher of each change, once. */
+export class ServiceView {
+  readonly service: string;
+  readonly #log: Logger;
+  readonly #watchers = new Set<Watcher>();
+  #current: Snapshot | undefined;
+  #fingerprint = "";
+
+  constructor(service: string, log: Logger) {
+    this.service = service;
+    this.#log = log;
+  }
+
+  get current(): Snapshot | undefined {
+    return this.#current;
+  }
+
+  get watcherCount(): number {
+    return this.#watchers.size;
+  }
+
+  /** `onUnused` is called when the last watcher closes. */
+  add(onSnapshot: (snapshot: Snapshot) => void, onUnused: () => void): Watch {
+    const watcher: Watcher = { onSnapshot, seen: undefined };
+    this.#watchers.add(watcher);
+    // A watcher is never called from within `watch()`, even when the list is known already.
+    queueMicrotask(() => this.#tell(watcher));
+    const view = this;
+    return {
+      get current() {
+        return view.#current;
+      },
+      close: () => {
+        if (this.#watchers.delete(watcher) && this.#watchers.size === 0) onUnused();
+      },
+    };
+  }
+
+  /** Takes a new list; watchers hear of it only if it differs from the last one. */
+  publish(endpoints: Iterable<Endpoint>, stale: boolean): void {
+    const snapshot: Snapshot = { endpoints: orderEndpoints(endpoints), stale };
+    const print = fingerprint(snapshot);
+    if (print === this.#fingerprint) return;
+    this.#fingerprint = print;
+    this.#current = snapshot;
+    for (const watcher of [...this.#watchers]) this.#tell(watcher);
+  }
+
+  /** The registry cannot be reached: the last good list stays, marked. */
+  markStale(): void {
+    if (this.#current !== undefined) this.publish(this.#current.endpoints, true);
+  }
+
+  #tell(watcher: Watcher): void {
+    const snapshot = this.#current;
+    if (snapshot === undefined || watcher.seen === snapshot || !this.#watchers.has(watcher)) return;
+    watcher.seen = snapshot;
+    try {
+      watcher.onSnapshot(snapshot);
+    } catch (error) {
+      this.#log.error("a watcher of a service threw", { service: this.service, error: reasonOf(error) });
+    }
+  }
+}

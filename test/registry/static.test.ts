@@ -1,0 +1,68 @@
+import { expect, test } from "vitest";
+import { openRegistry } from "../../src/registry/open.js";
+import type { Snapshot } from "../../src/registry/registry.js";
+import { Recorder } from "../tools/wait.js";
+import { addresses, registration } from "./conformance.js";
+
+async function resolve(url: string, service: string): Promise<Snapshot> {
+  const seen = new Recorder<Snapshot>();
+  const watch = openRegistry(url).watch(service, seen.push);
+  expect(seen.values).toEqual([]);
+  const snapshot = await seen.until("the list", () => true);
+  expect(watch.current).toEqual(snapshot);
+  return snapshot;
+}
+
+test("unnamed endpoints serve every service, with weights and IPv6", async () => {
+  const snapshot = await resolve("static://127.0.0.1:8001*3,[::1]:8000,127.0.0.1:8000", "any.Service");
+  expect(snapshot.stale).toBe(false);
+  expect(addresses(snapshot)).toEqual(["127.0.0.1:8000", "127.0.0.1:8001", "[::1]:8000"]);
+  expect(snapshot.endpoints.map(({ weight }) => weight)).toEqual([1, 3, 1]);
+});
+
+test("named endpoints serve their service, by full or short name; the others the rest", async () => {
+  const url = "static://a.Users=127.0.0.1:1|127.0.0.1:2,Friends=127.0.0.1:3,127.0.0.1:4";
+  expect(addresses(await resolve(url, "a.Users"))).toEqual(["127.0.0.1:1", "127.0.0.1:2"]);
+  expect(addresses(await resolve(url, "b.Friends"))).toEqual(["127.0.0.1:3"]);
+  expect(addresses(await resolve(url, "a.Else"))).toEqual(["127.0.0.1:4"]);
+  const services = (await openRegistry(url).list()).map(({ service }) => service);
+  expect(services).toEqual(["a.Users", "Friends", "*"]);
+  expect(addresses(await resolve("static://a.Users=127.0.0.1:1", "a.Else"))).toEqual([]);
+});
+
+test("protocol=classic reaches a C++ provider", async () => {
+  const snapshot = await resolve("static://127.0.0.1:8000?protocol=classic", "fixbug.UserServiceRpc");
+  expect(snapshot.endpoints[0]).toMatchObject({ protocol: "classic", port: 8000 });
+});
+
+test("register does nothing and succeeds, but refuses what can never work", async () => {
+  const registry = openRegistry("static://127.0.0.1:8000");
+  const handle = await registry.register(registration(9000));
+  await handle.unregister();
+  await expect(registry.register(registration(0))).rejects.toThrow("port 0");
+  expect(await registry.list()).toHaveLength(1);
+  await registry.close();
+});
+
+test("a closed watch hears nothing", async () => {
+  const registry = openRegistry("static://127.0.0.1:8000");
+  const seen = new Recorder<Snapshot>();
+  registry.watch("a.B", seen.push).close();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(seen.values).toEqual([]);
+});
+
+test.each([
+  ["static://", '"" is not host:port'],
+  ["static://a", '"a" is not host:port'],
+  ["static://a:0", '"a:0" is not host:port'],
+  ["static://a:1*0", 'weight "0" of a:1'],
+  ["static://a:1*x", 'weight "x" of a:1'],
+  ["static://a b=h:1", '"a b" is not a service name'],
+  ["static://a:1?protocol=grpc", 'protocol "grpc"'],
+  ["static://a:1?x=1", 'unknown option "x"'],
+])("%s is refused: %s", (url, text) => {
+  expect(() => openRegistry(url)).toThrow(text);
+  expect(() => openRegistry(url)).toThrow(`registry "${url}"`);
+  expect(() => openRegistry(url)).toThrow("allowed: static://host:port");
+});
