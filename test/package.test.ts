@@ -1,0 +1,102 @@
+import { execFile } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { beforeAll, describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+interface Archive {
+  /** Of the .tgz. */
+  size: number;
+  unpackedSize: number;
+  files: { path: string; size: number; mode: number }[];
+}
+
+interface Manifest {
+  bin: Record<string, string>;
+  exports: Record<string, string | Record<string, string>>;
+  dependencies: Record<string, string>;
+  scripts: Record<string, string>;
+}
+
+/** All that users get. A file that fits none of these is one they do not need. */
+const shipped: readonly RegExp[] = [
+  /^package\.json$/,
+  /^(README(\.zh-CN)?|CHANGELOG)\.md$/,
+  /^LICENSE$/,
+  /^lib\/[\w/-]+\.(js|d\.ts)$/,
+  /^bin\/mprpc(\.conf)?$/,
+  /^proto\/[\w/-]+\.(proto|md|json)$/,
+  /^docs\/[\w/-]+(\.zh-CN)?\.md$/,
+];
+
+/** Larger than today's by a good part: growth beyond it is a decision, not an accident. */
+const packedMaxBytes = 300_000;
+const unpackedMaxBytes = 1_200_000;
+
+const readJson = <T>(file: string): T => JSON.parse(readFileSync(`${root}/${file}`, "utf8"));
+
+describe("the packed archive", () => {
+  const manifest = readJson<Manifest>("package.json");
+  let archive: Archive;
+  let paths: Set<string>;
+
+  beforeAll(async () => {
+    if (!existsSync(`${root}/lib/index.js`))
+      throw new Error("there is no lib/index.js: run npm run build first");
+    const args = ["pack", "--dry-run", "--json", "--ignore-scripts"];
+    const { stdout } = await promisify(execFile)("npm", args, { cwd: root });
+    const [found] = JSON.parse(stdout) as Archive[];
+    if (found === undefined) throw new Error(`npm pack listed nothing: ${stdout}`);
+    archive = found;
+    paths = new Set(archive.files.map(({ path }) => path));
+  });
+
+  test("holds only what users need", () => {
+    expect([...paths].filter((path) => !shipped.some((pattern) => pattern.test(path)))).toEqual([]);
+  });
+
+  test("holds every file that package.json and users' tools name", () => {
+    const targets = Object.values(manifest.exports).flatMap((target) =>
+      typeof target === "string" ? [target] : Object.values(target),
+    );
+    const wanted = [
+      ...targets,
+      ...Object.values(manifest.bin),
+      "README.md",
+      "README.zh-CN.md",
+      "LICENSE",
+      "CHANGELOG.md",
+    ];
+    expect(wanted.map((path) => path.replace(/^\.\//, "")).filter((path) => !paths.has(path))).toEqual([]);
+  });
+
+  test("has an executable command", () => {
+    for (const path of Object.values(manifest.bin)) {
+      const file = archive.files.find((one) => one.path === path);
+      expect((file?.mode ?? 0) & 0o111, path).toBe(0o111);
+    }
+  });
+
+  test("stays small", () => {
+    expect(archive.size).toBeLessThan(packedMaxBytes);
+    expect(archive.unpackedSize).toBeLessThan(unpackedMaxBytes);
+  });
+});
+
+describe("package.json", () => {
+  test("has at most ten scripts, each one word", () => {
+    const names = Object.keys(readJson<Manifest>("package.json").scripts);
+    expect(names.length).toBeLessThanOrEqual(10);
+    expect(names.filter((name) => !/^[a-z]+$/.test(name))).toEqual([]);
+  });
+});
+
+describe.each(["package-lock.json", "test/bench/package-lock.json"])("%s", (file) => {
+  test("names no registry, so that each machine uses its own", () => {
+    const lock = readJson<{ packages: Record<string, { resolved?: string }> }>(file);
+    const hosts = Object.entries(lock.packages).filter(([, { resolved }]) => resolved?.includes("://"));
+    expect(hosts).toEqual([]);
+  });
+});
