@@ -20,6 +20,18 @@ interface Manifest {
   scripts: Record<string, string>;
 }
 
+interface LockedPackage {
+  resolved?: string;
+  optionalDependencies?: Record<string, string>;
+}
+
+/** The node_modules folders in which a package of a lock file finds its dependencies, nearest first. */
+function foldersAbove(key: string): string[] {
+  const at = key.lastIndexOf("node_modules/");
+  const own = key === "" ? [] : [`${key}/node_modules/`];
+  return at < 0 ? [...own, "node_modules/"] : [...own, ...foldersAbove(key.slice(0, Math.max(0, at - 1)))];
+}
+
 /** All that users get. A file that fits none of these is one they do not need. */
 const shipped: readonly RegExp[] = [
   /^package\.json$/,
@@ -94,9 +106,18 @@ describe("package.json", () => {
 });
 
 describe.each(["package-lock.json", "test/bench/package-lock.json"])("%s", (file) => {
+  const { packages } = readJson<{ packages: Record<string, LockedPackage> }>(file);
+
   test("names no registry, so that each machine uses its own", () => {
-    const lock = readJson<{ packages: Record<string, { resolved?: string }> }>(file);
-    const hosts = Object.entries(lock.packages).filter(([, { resolved }]) => resolved?.includes("://"));
-    expect(hosts).toEqual([]);
+    expect(Object.keys(packages).filter((key) => packages[key]?.resolved?.includes("://"))).toEqual([]);
+  });
+
+  test("has the packages of every platform, without which `npm ci` refuses it", () => {
+    const missing = Object.entries(packages).flatMap(([key, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter(
+        (name) => !foldersAbove(key).some((at) => `${at}${name}` in packages),
+      ),
+    );
+    expect(missing).toEqual([]);
   });
 });
