@@ -1,6 +1,9 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
+  // Generated code imports the package by name; here that is the source, built or not.
+  resolve: { alias: { "mprpc/codec": fileURLToPath(new URL("./src/codec.ts", import.meta.url)) } },
   test: {
     include: ["test/**/*.test.ts", "example/**/*.test.ts"],
     exclude: ["**/node_modules/**"],

@@ -4,7 +4,7 @@ export type { CallContext } from "./call/context.js";
 export { RpcController } from "./call/controller.js";
 export type { CallOptions } from "./call/options.js";
 export { type HandlersOf, invokeStub, type StubChannel } from "./call/stub.js";
-export { nestingMax, Reader } from "./wire/codec/reader.js";
+export { emptyBytes, nestingMax, Reader } from "./wire/codec/reader.js";
 export {
   decodeMessage,
   defineService,
@@ -16,4 +16,16 @@ export {
   type OutputOf,
   type ServiceDefinition,
 } from "./wire/codec/types.js";
+export {
+  checkEnum,
+  checkMessage,
+  entriesOf,
+  isEnumValue,
+  listOf,
+  type MapInput,
+  missingField,
+  toBuffer,
+  tooDeep,
+  unknownCase,
+} from "./wire/codec/values.js";
 export { Writer } from "./wire/codec/writer.js";

@@ -1,4 +1,4 @@
-import protobuf from "protobufjs/minimal.js";
+import { isUtf8 } from "node:buffer";
 
 /** A `bytes` field up to this size is copied out; a larger one is a view, since copying costs more than what it keeps alive. */
 const copiedBytesMax = 16 * 1024;
@@ -6,15 +6,35 @@ const copiedBytesMax = 16 * 1024;
 /** Nested messages deeper than this are refused, so that a hostile body cannot exhaust the stack. */
 export const nestingMax = 100;
 
-const empty = Buffer.alloc(0);
+/** What a `bytes` field is when nothing was sent. One object serves all: it has no byte that could be changed. */
+export const emptyBytes: Buffer = Buffer.alloc(0);
+
+/** Up to this many units a string is decoded here, while it is ASCII: a call into C++ costs more. */
+const shortStringMax = 24;
+
+const scratch = new DataView(new ArrayBuffer(8));
+
+/** Node's Buffer has this, `toString` without its argument checks; the type declarations do not name it. */
+interface SlicingBuffer {
+  utf8Slice(start: number, end: number): string;
+}
 
 /**
- * protobufjs's reader with 64-bit fields as bigint and `bytes` as a Buffer that does not keep a whole network chunk
- * alive. One Reader is used for many messages: `reset` points it at the next.
+ * Reads protobuf from a Buffer. The method names are protobufjs's; 64-bit fields come as bigint, `bytes` as a Buffer
+ * that does not keep a whole network chunk alive. One Reader is used for many messages: `reset` points it at the next.
+ *
+ * Every method throws `RangeError` when the bytes end too early, `Error` for bytes that mean nothing.
  */
-export class Reader extends protobuf.BufferReader {
-  constructor(buffer: Buffer = empty) {
-    super(buffer);
+export class Reader {
+  buf: Buffer;
+  /** Where the next read begins. */
+  pos = 0;
+  /** Where the readable bytes end. */
+  len: number;
+
+  constructor(buffer: Buffer = emptyBytes) {
+    this.buf = buffer;
+    this.len = buffer.length;
   }
 
   /** Points the reader at `buffer[start..end)`. */
@@ -22,8 +42,71 @@ export class Reader extends protobuf.BufferReader {
     this.buf = buffer;
     this.pos = start;
     this.len = end;
-    this.view = null as never;
     return this;
+  }
+
+  /** The key of the next field: field number * 8 + wire type. */
+  tag(): number {
+    const pos = this.pos;
+    if (pos < this.len) {
+      const byte = this.buf[pos] as number;
+      if (byte < 128) {
+        this.pos = pos + 1;
+        return byte;
+      }
+    }
+    return this.#longVarint32();
+  }
+
+  uint32(): number {
+    const pos = this.pos;
+    if (pos < this.len) {
+      const byte = this.buf[pos] as number;
+      if (byte < 128) {
+        this.pos = pos + 1;
+        return byte;
+      }
+    }
+    return this.#longVarint32();
+  }
+
+  /** Bits above 32 are dropped, as protobuf does: a negative int32 comes in ten bytes. */
+  #longVarint32(): number {
+    const { buf, len } = this;
+    let { pos } = this;
+    let value = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (pos >= len) throw outOfRange(this, 1);
+      const byte = buf[pos++] as number;
+      // Shift counts wrap at 32 in JavaScript, so the bytes beyond are only passed over.
+      if (shift < 32) value |= (byte & 127) << shift;
+      if (byte < 128) {
+        this.pos = pos;
+        return value >>> 0;
+      }
+    }
+    throw new Error("invalid varint encoding: longer than 10 bytes");
+  }
+
+  int32(): number {
+    return this.uint32() | 0;
+  }
+
+  sint32(): number {
+    const value = this.uint32();
+    return (value >>> 1) ^ -(value & 1);
+  }
+
+  bool(): boolean {
+    const pos = this.pos;
+    if (pos < this.len) {
+      const byte = this.buf[pos] as number;
+      if (byte < 128) {
+        this.pos = pos + 1;
+        return byte !== 0;
+      }
+    }
+    return this.uint64n() !== 0n;
   }
 
   uint64n(): bigint {
@@ -32,16 +115,16 @@ export class Reader extends protobuf.BufferReader {
     for (let shift = 0; shift < 70; shift += 28) {
       let part = 0;
       for (let bits = 0; bits < 28 && shift + bits < 70; bits += 7) {
-        if (this.pos >= this.len) throw new RangeError(`index out of range: ${this.pos} + 1 > ${this.len}`);
+        if (this.pos >= this.len) throw outOfRange(this, 1);
         const byte = this.buf[this.pos++] as number;
         part |= (byte & 127) << bits;
         if (byte < 128) {
-          return BigInt.asUintN(64, shift === 0 ? BigInt(part) : result | (BigInt(part) << BigInt(shift)));
+          return shift === 0 ? BigInt(part) : BigInt.asUintN(64, result | (BigInt(part) << BigInt(shift)));
         }
       }
       result |= BigInt(part) << BigInt(shift);
     }
-    throw new Error("invalid varint encoding");
+    throw new Error("invalid varint encoding: longer than 10 bytes");
   }
 
   int64n(): bigint {
@@ -53,24 +136,143 @@ export class Reader extends protobuf.BufferReader {
     return (value >> 1n) ^ -(value & 1n);
   }
 
+  fixed32(): number {
+    return this.sfixed32() >>> 0;
+  }
+
+  sfixed32(): number {
+    const at = this.#take(4);
+    const buf = this.buf;
+    return (
+      (buf[at] as number) |
+      ((buf[at + 1] as number) << 8) |
+      ((buf[at + 2] as number) << 16) |
+      ((buf[at + 3] as number) << 24)
+    );
+  }
+
   fixed64n(): bigint {
-    if (this.pos + 8 > this.len) throw new RangeError(`index out of range: ${this.pos} + 8 > ${this.len}`);
-    const low = BigInt(this.fixed32());
-    return low | (BigInt(this.fixed32()) << 32n);
+    return this.buf.readBigUInt64LE(this.#take(8));
   }
 
   sfixed64n(): bigint {
-    return BigInt.asIntN(64, this.fixed64n());
+    return this.buf.readBigInt64LE(this.#take(8));
   }
 
-  override bytes(): Buffer {
-    const length = this.size();
-    const start = this.pos;
-    const end = start + length;
-    if (end > this.len) throw new RangeError(`index out of range: ${start} + ${length} > ${this.len}`);
-    this.pos = end;
-    if (length === 0) return empty;
-    const view = (this.buf as Buffer).subarray(start, end);
-    return length <= copiedBytesMax ? Buffer.from(view) : view;
+  float(): number {
+    scratch.setInt32(0, this.sfixed32());
+    return scratch.getFloat32(0);
   }
+
+  double(): number {
+    return this.buf.readDoubleLE(this.#take(8));
+  }
+
+  /** Moves past `count` bytes and gives where they begin. */
+  #take(count: number): number {
+    const at = this.pos;
+    if (count > this.len - at) throw outOfRange(this, count);
+    this.pos = at + count;
+    return at;
+  }
+
+  bytes(): Buffer {
+    const length = this.uint32();
+    const start = this.#take(length);
+    if (length === 0) return emptyBytes;
+    if (length > copiedBytesMax) return this.buf.subarray(start, start + length);
+    const copy = Buffer.allocUnsafe(length);
+    const buf = this.buf;
+    if (length <= 32) for (let i = 0; i < length; i++) copy[i] = buf[start + i] as number;
+    else copy.set(buf.subarray(start, start + length));
+    return copy;
+  }
+
+  /** Bytes that are no UTF-8 read as U+FFFD. */
+  string(): string {
+    return this.#text(false);
+  }
+
+  /** As `string`, but throws for bytes that are no UTF-8, as proto3 asks. */
+  stringVerify(): string {
+    return this.#text(true);
+  }
+
+  #text(verify: boolean): string {
+    const length = this.uint32();
+    const start = this.#take(length);
+    const buf = this.buf;
+    if (length <= shortStringMax) {
+      let text = "";
+      let at = start;
+      while (at < start + length) {
+        const byte = buf[at] as number;
+        if (byte > 127) break;
+        text += String.fromCharCode(byte);
+        at++;
+      }
+      if (at === start + length) return text;
+    }
+    const text = (buf as unknown as SlicingBuffer).utf8Slice(start, start + length);
+    // A replaced byte shows as U+FFFD, which text may also hold by right; only then are the bytes looked at again.
+    if (verify && text.includes("\ufffd") && !isUtf8(buf.subarray(start, start + length))) {
+      throw new Error("invalid UTF-8 in a string field");
+    }
+    return text;
+  }
+
+  /** Reads the length of a nested message and gives where it ends; throws when that is beyond `end`. */
+  nested(end: number): number {
+    const stop = this.uint32() + this.pos;
+    if (stop > end) throw outOfRange(this, stop - this.pos);
+    return stop;
+  }
+
+  /** Throws unless the message that ends at `end` was read exactly to its end. */
+  finish(end: number): void {
+    if (this.pos !== end)
+      throw new RangeError(`a field goes beyond the end of its message: ${this.pos} > ${end}`);
+  }
+
+  /** Passes over the value of a field this program does not know. */
+  skipField(tag: number, depth = 0): void {
+    if (tag >>> 3 === 0) throw new Error(`invalid field key ${tag}: field number 0`);
+    switch (tag & 7) {
+      case 0:
+        this.#longVarint32();
+        return;
+      case 1:
+        this.#take(8);
+        return;
+      case 2:
+        this.#take(this.uint32());
+        return;
+      case 3: {
+        if (depth >= nestingMax) throw new Error(`groups nested deeper than ${nestingMax}`);
+        const closing = tag + 1;
+        for (let inner = this.tag(); inner !== closing; inner = this.tag()) this.skipField(inner, depth + 1);
+        return;
+      }
+      case 5:
+        this.#take(4);
+        return;
+      default:
+        throw new Error(`invalid wire type ${tag & 7} of field ${tag >>> 3}`);
+    }
+  }
+
+  /** Passes over a value of wire type 0, 1, 2 or 5, when its field number does not matter. */
+  skipType(wireType: number): void {
+    this.skipField(8 | wireType);
+  }
+
+  /** Moves past `count` bytes. */
+  skip(count: number): this {
+    this.#take(count);
+    return this;
+  }
+}
+
+function outOfRange(reader: Reader, count: number): RangeError {
+  return new RangeError(`index out of range: ${reader.pos} + ${count} > ${reader.len}`);
 }

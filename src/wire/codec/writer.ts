@@ -1,3 +1,15 @@
+import {
+  int32Range,
+  int64Range,
+  invalidValue,
+  isInt64,
+  isUint64,
+  uint32Range,
+  uint64Range,
+} from "./values.js";
+
+const loneSurrogate = /\p{Surrogate}/u;
+
 /** Bytes kept for the next message after a flush; a buffer that grew beyond it for one large message is let go. */
 const keptBytes = 64 * 1024;
 
@@ -138,10 +150,13 @@ export class Writer {
     return this;
   }
 
-  /** A length and the UTF-8 of `text`. */
-  string(text: string): this {
+  /**
+   * A length and the UTF-8 of `text`. Half a surrogate pair is no character: it becomes U+FFFD, or with `name`, as the
+   * field is called, throws `TypeError`.
+   */
+  string(text: string, name?: string): this {
     const length = text.length;
-    if (length > 40) return this.#longString(text);
+    if (length > 40) return this.#longString(text, name);
     // Short ASCII, the common case, byte by byte: cheaper than a call into C++. One unit is at most 3 bytes.
     this.ensure(1 + length * 3);
     const buffer = this.buffer;
@@ -149,7 +164,7 @@ export class Writer {
     for (let i = 0; i < length; i++) {
       const unit = text.charCodeAt(i);
       if (unit > 127) {
-        return this.#longString(text);
+        return this.#longString(text, name);
       }
       buffer[start + i] = unit;
     }
@@ -158,8 +173,11 @@ export class Writer {
     return this;
   }
 
-  #longString(text: string): this {
+  #longString(text: string, name: string | undefined): this {
     const length = Buffer.byteLength(text);
+    if (name !== undefined && length !== text.length && loneSurrogate.test(text)) {
+      throw new TypeError(`${name}: the text holds half a surrogate pair, which UTF-8 cannot carry`);
+    }
     this.uint32(length);
     this.ensure(length);
     this.position += this.buffer.write(text, this.position, length, "utf8");
@@ -185,6 +203,127 @@ export class Writer {
     }
     this.position += length;
     return this;
+  }
+
+  // Fields, as generated code writes them: key, check, value. `name` is what an error calls the field. A key of 0 is
+  // not written: that is how the elements of a packed list go. Each throws `TypeError` for a value of the wrong kind.
+
+  uint32Field(tag: number, value: number, name: string): void {
+    if (typeof value !== "number" || value >>> 0 !== value) {
+      throw invalidValue(name, uint32Range, value);
+    }
+    this.#key(tag);
+    this.uint32(value);
+  }
+
+  int32Field(tag: number, value: number, name: string): void {
+    if (typeof value !== "number" || (value | 0) !== value) throw invalidValue(name, int32Range, value);
+    this.#key(tag);
+    this.int32(value);
+  }
+
+  sint32Field(tag: number, value: number, name: string): void {
+    if (typeof value !== "number" || (value | 0) !== value) throw invalidValue(name, int32Range, value);
+    this.#key(tag);
+    this.sint32(value);
+  }
+
+  fixed32Field(tag: number, value: number, name: string): void {
+    if (typeof value !== "number" || value >>> 0 !== value) {
+      throw invalidValue(name, uint32Range, value);
+    }
+    this.#key(tag);
+    this.fixed32(value);
+  }
+
+  sfixed32Field(tag: number, value: number, name: string): void {
+    if (typeof value !== "number" || (value | 0) !== value) throw invalidValue(name, int32Range, value);
+    this.#key(tag);
+    this.sfixed32(value);
+  }
+
+  uint64Field(tag: number, value: bigint | number, name: string): void {
+    if (!isUint64(value)) throw invalidValue(name, uint64Range, value);
+    this.#key(tag);
+    this.uint64(value);
+  }
+
+  int64Field(tag: number, value: bigint | number, name: string): void {
+    if (!isInt64(value)) throw invalidValue(name, int64Range, value);
+    this.#key(tag);
+    this.int64(value);
+  }
+
+  sint64Field(tag: number, value: bigint | number, name: string): void {
+    if (!isInt64(value)) throw invalidValue(name, int64Range, value);
+    this.#key(tag);
+    this.sint64(value);
+  }
+
+  fixed64Field(tag: number, value: bigint | number, name: string): void {
+    if (!isUint64(value)) throw invalidValue(name, uint64Range, value);
+    this.#key(tag);
+    this.fixed64(value);
+  }
+
+  sfixed64Field(tag: number, value: bigint | number, name: string): void {
+    if (!isInt64(value)) throw invalidValue(name, int64Range, value);
+    this.#key(tag);
+    this.sfixed64(value);
+  }
+
+  floatField(tag: number, value: number, name: string): void {
+    if (typeof value !== "number") throw invalidValue(name, "float (a number)", value);
+    this.#key(tag);
+    this.float(value);
+  }
+
+  doubleField(tag: number, value: number, name: string): void {
+    if (typeof value !== "number") throw invalidValue(name, "double (a number)", value);
+    this.#key(tag);
+    this.double(value);
+  }
+
+  boolField(tag: number, value: boolean, name: string): void {
+    if (typeof value !== "boolean") throw invalidValue(name, "bool (true or false)", value);
+    this.#key(tag);
+    this.bool(value);
+  }
+
+  stringField(tag: number, value: string, name: string): void {
+    if (typeof value !== "string") throw invalidValue(name, "string", value);
+    this.#key(tag);
+    this.string(value, name);
+  }
+
+  bytesField(tag: number, value: Uint8Array | string, name: string): void {
+    if (typeof value === "string") {
+      this.#key(tag);
+      this.string(value, name);
+    } else if (value instanceof Uint8Array) {
+      this.#key(tag);
+      this.uint32(value.length).raw(value);
+    } else throw invalidValue(name, "bytes (Uint8Array or string)", value);
+  }
+
+  /** Opens a nested message; returns the mark for `end`. */
+  messageField(tag: number, value: object, name: string): number {
+    if (typeof value !== "object" || value === null) throw invalidValue(name, "a message (an object)", value);
+    return this.partField(tag);
+  }
+
+  /** Opens a packed list or a map entry; returns the mark for `end`. */
+  partField(tag: number): number {
+    this.#key(tag);
+    return this.begin();
+  }
+
+  #key(tag: number): void {
+    if (tag > 127) this.uint32(tag);
+    else if (tag !== 0) {
+      if (this.position === this.buffer.length) this.#grow(1);
+      this.buffer[this.position++] = tag;
+    }
   }
 
   /** Opens a length-delimited part; returns the mark for `end`. */

@@ -1,0 +1,3 @@
+export { CodegenError } from "./error.js";
+export { type GeneratedFile, type GenerateOptions, generate, writeGenerated } from "./generate.js";
+export type { FieldNames } from "./names.js";

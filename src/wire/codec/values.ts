@@ -1,0 +1,113 @@
+import { emptyBytes, nestingMax } from "./reader.js";
+
+export const int32Range = "int32 (a whole number from -2147483648 to 2147483647)";
+export const uint32Range = "uint32 (a whole number from 0 to 4294967295)";
+export const int64Range = "int64 (a bigint from -2^63 to 2^63-1, or a safe whole number)";
+export const uint64Range = "uint64 (a bigint from 0 to 2^64-1, or a safe whole number)";
+
+/** The error for a value that does not fit its field: `LoginRequest.name: expected string, got number (5)`. */
+export function invalidValue(name: string, expected: string, value: unknown): TypeError {
+  return new TypeError(`${name}: expected ${expected}, got ${describe(value)}`);
+}
+
+/** Text and bytes are not shown: what lands in the wrong field may be a password. */
+function describe(value: unknown): string {
+  if (value === null) return "null";
+  switch (typeof value) {
+    case "number":
+    case "boolean":
+      return `${typeof value} (${value})`;
+    case "bigint":
+      return `bigint (${value}n)`;
+    case "object":
+      return Array.isArray(value) ? "an array" : (value.constructor?.name ?? "an object");
+    default:
+      return typeof value;
+  }
+}
+
+/** Throws `TypeError` when what should be a message is no object. */
+export function checkMessage(message: unknown, name: string): void {
+  if (typeof message !== "object" || message === null) {
+    throw invalidValue(name, "a message (an object)", message);
+  }
+}
+
+export function isInt64(value: unknown): boolean {
+  if (typeof value === "bigint") return BigInt.asIntN(64, value) === value;
+  return Number.isSafeInteger(value);
+}
+
+export function isUint64(value: unknown): boolean {
+  if (typeof value === "bigint") return BigInt.asUintN(64, value) === value;
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** `bytes` as decoding gives them; a `Uint8Array` is not copied, a string becomes its UTF-8. */
+export function toBuffer(value: Uint8Array | string): Buffer {
+  if (typeof value === "string") return value === "" ? emptyBytes : Buffer.from(value);
+  return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
+const nothing: readonly never[] = [];
+
+/** A repeated field as something to walk; absent is empty. Throws `TypeError` for what is no array. */
+export function listOf<T>(value: readonly T[] | null | undefined, name: string): readonly T[] {
+  if (Array.isArray(value)) return value;
+  if (value === undefined || value === null) return nothing;
+  throw invalidValue(name, "an array", value);
+}
+
+/** What a map field takes: a `Map`, pairs, or, with string keys, an object. */
+export type MapInput<K, V> =
+  | Iterable<readonly [K, V]>
+  | (K extends string ? Readonly<Record<string, V>> : never);
+
+/** A map field as pairs to walk; absent is empty. Only an object's own keys count, `__proto__` as any other. */
+export function entriesOf<K, V>(
+  value: MapInput<K, V> | null | undefined,
+  name: string,
+): Iterable<readonly [K, V]> {
+  if (value === undefined || value === null) return nothing;
+  if (typeof value !== "object") throw invalidValue(name, "a Map, pairs or an object", value);
+  if (Symbol.iterator in value) return value as Iterable<readonly [K, V]>;
+  return Object.entries(value) as Iterable<[K & string, V]>;
+}
+
+const valuesOfEnums = new WeakMap<object, ReadonlySet<number>>();
+
+/** Whether a number is one of an enum's: a closed enum (proto2) takes no other. */
+export function isEnumValue<E extends Readonly<Record<string, number>>>(
+  values: E,
+  value: number,
+): value is E[keyof E] {
+  let known = valuesOfEnums.get(values);
+  if (known === undefined) {
+    known = new Set(Object.values(values));
+    valuesOfEnums.set(values, known);
+  }
+  return known.has(value);
+}
+
+/** Throws `TypeError` unless `value` is one of a closed enum's. */
+export function checkEnum(values: Readonly<Record<string, number>>, value: number, name: string): void {
+  if (!isEnumValue(values, value)) {
+    const known = Object.entries(values).map(([key, number]) => `${key} = ${number}`);
+    throw invalidValue(name, `one of ${known.join(", ")}`, value);
+  }
+}
+
+/** The error for a proto2 `required` field that is not there. */
+export function missingField(name: string): TypeError {
+  return new TypeError(`${name}: a required field is missing`);
+}
+
+/** The error for a oneof whose `case` names none of its fields. */
+export function unknownCase(value: unknown, name: string, cases: readonly string[]): TypeError {
+  return invalidValue(`${name}.case`, `one of ${cases.join(", ")}`, value);
+}
+
+/** The error for messages nested deeper than `nestingMax`. */
+export function tooDeep(name: string): Error {
+  return new Error(`${name}: messages nested deeper than ${nestingMax}`);
+}
