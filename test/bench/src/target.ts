@@ -32,15 +32,8 @@ export interface Load {
 export const targetNames = ["mprpc", "mprpc-full", "raw", "grpc-js"] as const;
 export type TargetName = (typeof targetNames)[number];
 
-const files: Record<TargetName, string> = {
-  mprpc: "mprpc",
-  "mprpc-full": "mprpc-full",
-  raw: "raw",
-  "grpc-js": "grpc-js",
-};
-
 /** Loads only the code of one target: a measured process holds nothing of the others. */
 export async function loadTarget(name: TargetName): Promise<Target> {
-  const module: { target: Target } = await import(new URL(`targets/${files[name]}.js`, import.meta.url).href);
+  const module: { target: Target } = await import(new URL(`targets/${name}.js`, import.meta.url).href);
   return module.target;
 }

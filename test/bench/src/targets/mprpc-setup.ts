@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import {
+  type CallOptions,
+  type ClientInterceptor,
+  MprpcApplication,
+  RpcChannel,
+  RpcProvider,
+  type ServerInterceptor,
+} from "mprpc";
+import { UserServiceRpc, UserServiceRpcStub } from "../gen/bench.js";
+import { loginRequest, loginResponse } from "../login.js";
+import { driveCalls } from "../meter.js";
+import type { Caller, Provider, Target } from "../target.js";
+
+/** What the calls carry beyond the request. */
+export interface Extras {
+  clientInterceptors: ClientInterceptor[];
+  serverInterceptors: ServerInterceptor[];
+  /** Sent along with each request. */
+  metadata: Record<string, string> | undefined;
+  /** Listen to the events of calls, as metrics do. */
+  countEvents: boolean;
+}
+
+/** Both processes meet in a registry folder of their own; the endpoint of this target is that folder. */
+function initApplication(registryFolder: string): Promise<MprpcApplication> {
+  const flags = [`--registry=file:${registryFolder}`, "--rpcserverip=127.0.0.1", "--rpcserverport=0"];
+  return MprpcApplication.init([process.execPath, "bench", ...flags]);
+}
+
+async function startProvider(extras: Extras): Promise<Provider> {
+  const folder = mkdtempSync(path.join(tmpdir(), "mprpc-bench-"));
+  const app = await initApplication(folder);
+  const counted = { ended: 0 };
+  if (extras.countEvents) app.events.on("serverEnd", () => (counted.ended += 1));
+  let served = 0;
+  const provider = new RpcProvider(app, { interceptors: extras.serverInterceptors });
+  provider.notifyService(UserServiceRpc, {
+    login(request, context) {
+      served += 1;
+      if (extras.metadata !== undefined) context.replyMetadata.set("server", "bench");
+      return loginResponse(request);
+    },
+  });
+  const stopped = provider.run();
+  return {
+    endpoint: folder,
+    served: () => served,
+    async close() {
+      await provider.shutdown();
+      await stopped;
+      await app.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function startCaller(registryFolder: string, extras: Extras): Promise<Caller> {
+  const app = await initApplication(registryFolder);
+  const counted = { ended: 0 };
+  if (extras.countEvents) app.events.on("clientEnd", () => (counted.ended += 1));
+  // A channel has its own connection to each provider.
+  const open = () => new RpcChannel(app, { interceptors: extras.clientInterceptors });
+  const channel = open();
+  const user = new UserServiceRpcStub(channel);
+  const idle: RpcChannel[] = [];
+  // The provider may still be on its way into the registry.
+  await user.login(loginRequest(20), { waitForReady: true });
+  return {
+    drive(meter, { payloadBytes, inFlight }) {
+      const request = loginRequest(payloadBytes);
+      const options: CallOptions = {};
+      if (extras.metadata !== undefined) options.metadata = extras.metadata;
+      return driveCalls(meter, inFlight, () => user.login(request, options));
+    },
+    async openIdle(count) {
+      for (let i = 0; i < count; i += 1) {
+        const one = open();
+        idle.push(one);
+        await new UserServiceRpcStub(one).login(loginRequest(20));
+      }
+    },
+    async close() {
+      for (const one of [channel, ...idle]) await one.close();
+      await app.close();
+    },
+  };
+}
+
+export function mprpcTarget(extras: Extras): Target {
+  return {
+    startProvider: () => startProvider(extras),
+    startCaller: (endpoint) => startCaller(endpoint, extras),
+  };
+}
