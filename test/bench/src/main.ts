@@ -24,7 +24,7 @@ framed echo (the limit) and @grpc/grpc-js (the peer). Prints medians over altern
   --json FILE        where the figures go; default: test/bench/results/<date>.json (none with --quick)
   --targets LIST     of ${targetNames.join(", ")}; default: mprpc,raw,grpc-js, and mprpc-full without --quick
   --rounds N         default 3
-  --measure-ms N     length of one window; default 2000, with --quick 800
+  --measure-ms N     length of one window; default 2000, with --quick 700
   --no-pin           let the system place the processes, instead of one core each
   --no-idle          leave out the memory of idle connections (1000 of them; never measured with --quick)
   -h, --help
@@ -88,7 +88,7 @@ function parsePlan(argv: readonly string[]): Plan | undefined {
     rounds: positive("rounds", values.rounds, 3),
     window: {
       warmMs: quick ? 150 : 500,
-      measureMs: positive("measure-ms", values["measure-ms"], quick ? 800 : 2000),
+      measureMs: positive("measure-ms", values["measure-ms"], quick ? 700 : 2000),
     },
     pin: values.pin,
     idleConnections: values.idle && !quick ? 1000 : 0,
@@ -185,8 +185,7 @@ function writeJson(plan: Plan, rows: readonly Row[], idle: readonly IdleRow[]): 
   log(`figures in ${plan.jsonFile}`);
 }
 
-async function run(plan: Plan): Promise<void> {
-  const startedMs = performance.now();
+async function run(plan: Plan, startedMs: number): Promise<void> {
   const pairs = new Map<TargetName, Pair>();
   try {
     for (const target of plan.targets) pairs.set(target, await Pair.start(target, plan.pin));
@@ -214,12 +213,12 @@ async function run(plan: Plan): Promise<void> {
   }
 }
 
-/** The whole command; sets the exit code: 0 measured, 1 failed, 2 wrong usage. */
-export async function main(argv: readonly string[]): Promise<void> {
+/** The whole command, begun at `startedMs`; sets the exit code: 0 measured, 1 failed, 2 wrong usage. */
+export async function main(argv: readonly string[], startedMs: number): Promise<void> {
   try {
     const plan = parsePlan(argv);
     if (plan === undefined) console.log(usage);
-    else await run(plan);
+    else await run(plan, startedMs);
   } catch (error) {
     const isUsage = error instanceof UsageError || (error instanceof TypeError && "code" in error);
     console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
