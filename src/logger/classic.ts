@@ -1,0 +1,47 @@
+/**
+ * The classic line, `14:03:07 => [info] text key=value key2="two words"`: one line whatever it holds, so that a value from
+ * outside can neither forge a line nor steer a terminal.
+ */
+
+const unsafe = /[\p{Cc}\u2028\u2029]/u;
+const everyUnsafe = new RegExp(unsafe, "gu");
+const bare = /^[^\s"=\p{Cc}\u2028\u2029]+$/u;
+
+/** Control characters become JSON's escapes. */
+export function classicText(text: string): string {
+  return unsafe.test(text) ? text.replace(everyUnsafe, escapeOne) : text;
+}
+
+/** ` key=value` for each: text bare where that is unambiguous, everything else as JSON. */
+export function classicFields(fields: Record<string, unknown>): string {
+  let text = "";
+  for (const key in fields) {
+    const value = fields[key];
+    const shown = typeof value === "string" && bare.test(value) ? value : classicText(JSON.stringify(value));
+    text += ` ${bare.test(key) ? key : classicText(JSON.stringify(key))}=${shown}`;
+  }
+  return text;
+}
+
+function escapeOne(char: string): string {
+  const known: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+  return known[char] ?? `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+/** `HH:MM:SS` in local time; made once per second. */
+export class TimeOfDay {
+  #second = Number.NaN;
+  #text = "";
+
+  /** `wallMs`: milliseconds since the Unix epoch. */
+  textOf(wallMs: number): string {
+    const second = Math.floor(wallMs / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      const date = new Date(wallMs);
+      const parts = [date.getHours(), date.getMinutes(), date.getSeconds()];
+      this.#text = parts.map((part) => String(part).padStart(2, "0")).join(":");
+    }
+    return this.#text;
+  }
+}

@@ -1,0 +1,147 @@
+import { resolve } from "node:path";
+import { type LogLevel, logLevels } from "./logger.js";
+
+/** A threshold: lines below it are not made. `silent` is above every level. */
+export type LoggerLevel = LogLevel | "silent";
+export const loggerLevels: readonly LoggerLevel[] = [...logLevels, "silent"];
+
+export const overflowPolicies = ["drop-oldest", "drop-newest", "block"] as const;
+export type OverflowPolicy = (typeof overflowPolicies)[number];
+
+export const logFormats = ["classic", "json"] as const;
+export type LogFormat = (typeof logFormats)[number];
+
+export const consoleTargets = ["auto", "off", "stdout", "stderr"] as const;
+export type ConsoleTarget = (typeof consoleTargets)[number];
+
+/** Plain values, so that a conf file maps onto them key by key (`[log]` section, names in lower case). */
+export interface LoggerOptions {
+  /** The lowest level written; changeable later through `logger.level`. Default `info`. */
+  level?: LoggerLevel;
+  /** `classic` is one line of text for people, `json` a pino line for machines. Default `classic`. */
+  format?: LogFormat;
+  /** Folder of the log files, made when missing; `""` (the default) writes no file. */
+  dir?: string;
+  /**
+   * Name of a day's file. `YYYY`, `MM` or `M`, `DD` or `D` stand for the local date where a run of letters holds
+   * nothing else (`Demo-YYYYMMDD.log` keeps its `Demo`). Default `YYYY-M-D-log.txt`, as the classic framework.
+   */
+  file?: string;
+  /**
+   * A file that would grow beyond it is renamed to `.1` first (the older `.1` to `.2`, and so on), bytes; 0 never
+   * rotates. Default 100 MiB: files that an editor still opens. A single longer line still gets a file of its own.
+   */
+  maxBytes?: number;
+  /** How many renamed files (`.1` ...) are kept per day, 1 to 1000; the oldest goes. Default 10. */
+  maxFiles?: number;
+  /** Where lines also go; `auto`, the default, is `stderr` when there is no `dir` and `off` when there is one. */
+  console?: ConsoleTarget;
+  /**
+   * How many lines may wait for the writer, 1 to 10 000 000. Default 65 536: more than half a second of a loop that does
+   * nothing but log.
+   */
+  queueLimit?: number;
+  /** The same limit in UTF-16 units, so that huge lines are bounded too. Default 16 Mi (32 MB at most). */
+  queueMaxChars?: number;
+  /**
+   * What happens to a line that finds the queue full. `drop-oldest` (default) keeps the latest lines, which tell what
+   * led to a crash; `drop-newest` keeps what came first; `block` holds the caller until there is room, at most 5 s and
+   * not at all while the destination fails, and then drops the new line. What is dropped is counted and reported.
+   */
+  overflow?: OverflowPolicy;
+  /** Paths of fields whose values are replaced by `[Redacted]`, in pino's syntax: `pwd`, `*.token`, `headers["x-key"]`. */
+  redact?: readonly string[];
+  /** How long a failing destination is left alone before the next attempt, ms, 1 to 3 600 000. Default 1000. */
+  retryMs?: number;
+  /**
+   * Adds handlers for SIGHUP, SIGINT, SIGQUIT and SIGTERM that write the queue before the process dies of the signal,
+   * and logs uncaught exceptions at `fatal`. Default false: a library changes the process only when asked. Exit by any
+   * other way (the natural end, `process.exit()`, an uncaught exception) loses nothing even without it.
+   */
+  exitHandlers?: boolean;
+}
+
+export type ResolvedLoggerOptions = Required<LoggerOptions>;
+
+export const loggerDefaults: ResolvedLoggerOptions = {
+  level: "info",
+  format: "classic",
+  dir: "",
+  file: "YYYY-M-D-log.txt",
+  maxBytes: 100 * 1024 * 1024,
+  maxFiles: 10,
+  console: "auto",
+  queueLimit: 65_536,
+  queueMaxChars: 16 * 1024 * 1024,
+  overflow: "drop-oldest",
+  redact: [],
+  retryMs: 1000,
+  exitHandlers: false,
+};
+
+/**
+ * A longer line is replaced by one with the start of its text and its length: one field must not empty the queue.
+ * UTF-16 units.
+ */
+export const lineMaxChars = 128 * 1024;
+
+/** Fills in the defaults and checks every value once. Throws `TypeError` naming the option, its limit and conf key. */
+export function resolveLoggerOptions(options: LoggerOptions): ResolvedLoggerOptions {
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const resolved: ResolvedLoggerOptions = { ...loggerDefaults, ...given };
+  checkLevel(resolved.level);
+  checkOneOf("format", resolved.format, logFormats);
+  checkOneOf("console", resolved.console, consoleTargets);
+  checkOneOf("overflow", resolved.overflow, overflowPolicies);
+  checkWhole("maxBytes", resolved.maxBytes, 0, Number.MAX_SAFE_INTEGER);
+  checkWhole("maxFiles", resolved.maxFiles, 1, 1000);
+  checkWhole("queueLimit", resolved.queueLimit, 1, 10_000_000);
+  checkWhole("queueMaxChars", resolved.queueMaxChars, lineMaxChars, 1024 * 1024 * 1024);
+  checkWhole("retryMs", resolved.retryMs, 1, 3_600_000);
+  checkFileName(resolved.file);
+  if (typeof resolved.dir !== "string" || resolved.dir.includes("\0")) {
+    throw invalid("dir", resolved.dir, "a folder, or an empty text for no file");
+  }
+  if (!Array.isArray(resolved.redact) || resolved.redact.some((path) => typeof path !== "string")) {
+    throw invalid("redact", resolved.redact, "a list of field paths");
+  }
+  if (resolved.console === "auto") resolved.console = resolved.dir === "" ? "stderr" : "off";
+  if (resolved.console === "off" && resolved.dir === "") {
+    throw new TypeError(
+      'log options name no destination: set dir ([log] dir) or console ([log] console); level "silent" writes nothing',
+    );
+  }
+  // Resolved now, so that a later chdir does not move the files.
+  if (resolved.dir !== "") resolved.dir = resolve(resolved.dir);
+  return resolved;
+}
+
+export function checkLevel(level: unknown): asserts level is LoggerLevel {
+  checkOneOf("level", level, loggerLevels);
+}
+
+/** The error for a value that an option cannot take. */
+export function invalid(name: keyof LoggerOptions, value: unknown, expected: string): TypeError {
+  const shown = JSON.stringify(value) ?? String(value);
+  return new TypeError(`log option ${name} is ${shown}: expected ${expected} ([log] ${name.toLowerCase()})`);
+}
+
+function checkOneOf(name: keyof LoggerOptions, value: unknown, allowed: readonly string[]): void {
+  if (!allowed.includes(value as string)) throw invalid(name, value, `one of ${allowed.join(", ")}`);
+}
+
+function checkWhole(name: keyof LoggerOptions, value: unknown, least: number, most: number): void {
+  if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
+    throw invalid(name, value, `a whole number from ${least} to ${most}`);
+  }
+}
+
+function checkFileName(name: unknown): void {
+  const fine = typeof name === "string" && /^[^/\\\0]{1,200}$/.test(name) && name !== "." && name !== "..";
+  if (!fine)
+    throw invalid(
+      "file",
+      name,
+      "a file name of 1 to 200 characters without a folder, such as YYYY-M-D-log.txt",
+    );
+}
