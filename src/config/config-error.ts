@@ -1,0 +1,43 @@
+/** One thing that is wrong with the configuration, and where. */
+export interface ConfigProblem {
+  /** `mprpc.conf:12`, `MPRPC_LOG_LEVEL` or `--log.level`. */
+  readonly where: string;
+  /** The conf file, as it was named, when the problem stands in it. */
+  readonly file?: string;
+  /** Counted from 1. */
+  readonly line?: number;
+  /** `log.level`, when a key of the schema is meant. */
+  readonly key?: string;
+  readonly expected: string;
+  /** What stood there instead; a secret is never repeated. */
+  readonly found: string;
+}
+
+/** The configuration cannot be used. The message has one line a problem: all of them (up to 20), not just the first. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  /** At least one. */
+  readonly problems: readonly ConfigProblem[];
+
+  /** `unlisted`: how many more there are. */
+  constructor(problems: readonly ConfigProblem[], unlisted = 0) {
+    const more = unlisted === 0 ? [] : [`... and ${unlisted} more`];
+    super([...problems.map(describeProblem), ...more].join("\n"));
+    this.problems = problems;
+  }
+}
+
+function describeProblem({ where, key, expected, found }: ConfigProblem): string {
+  return `${where}: ${key === undefined ? "" : `${key}: `}expected ${expected}, found ${found}`;
+}
+
+/** Text as a message shows it: quoted, short, control characters escaped, credentials in a URL hidden. */
+export function quoteFound(text: string): string {
+  const hidden = hideCredentials(text);
+  return JSON.stringify(hidden.length > 80 ? `${hidden.slice(0, 80)}...` : hidden);
+}
+
+/** `zookeeper://user:password@host` without what stands before the `@`. */
+export function hideCredentials(text: string): string {
+  return text.replace(/\/\/[^/?]*@/, "//***@");
+}

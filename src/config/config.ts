@@ -1,0 +1,307 @@
+import path from "node:path";
+import { formatAddress } from "../base/endpoint.js";
+import { didYouMean } from "../base/nearest.js";
+import { type AdvertisedAddress, zookeeperDefaultPort } from "./address.js";
+import { parseArguments } from "./arguments.js";
+import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBytes } from "./conf-file.js";
+import { ConfigError, type ConfigProblem, quoteFound } from "./config-error.js";
+import { type ConfigValues, type KeyName, type KeyRow, keyRows, sectionNames } from "./schema.js";
+
+/** Everything outside that a configuration depends on. */
+export interface ConfigInput {
+  /** The arguments after the script's name: `process.argv.slice(2)`. */
+  readonly argv: readonly string[];
+  /** `process.env`. A variable that is set but empty counts as not set. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where `./mprpc.conf` and a relative `-i` are looked for. */
+  readonly cwd: string;
+  /** Replaces the file system in tests; throws as `readFileSync` does. */
+  readonly readFile?: (path: string) => Uint8Array;
+}
+
+/** Where a value comes from, the strongest last. */
+export type Source = "default" | "file" | "env" | "flag";
+
+export interface Origin {
+  readonly source: Source;
+  /** `mprpc.conf:12`, `MPRPC_LOG_LEVEL`, `--log.level`; empty for a default. */
+  readonly where: string;
+}
+
+export interface LoadedConfig {
+  /** Deeply frozen. */
+  readonly values: ConfigValues;
+  readonly origins: Readonly<Record<KeyName, Origin>>;
+  /** One sentence each, beginning with its place; to be logged or printed by whoever loads. */
+  readonly warnings: readonly string[];
+  /** The arguments after `--`. */
+  readonly rest: readonly string[];
+  /** The conf file used, as it was named; absent when there was none. */
+  readonly file?: string;
+}
+
+/** Used without `-i` when the working directory has one. */
+const defaultFile = "mprpc.conf";
+
+/** A wrong file (`-i` of a log, say) need not be told line by line. */
+const warningsMax = 50;
+const problemsMax = 20;
+
+/** A text somebody gave for a key. */
+interface Given extends Origin {
+  readonly text: string;
+  readonly file?: string;
+  readonly line?: number;
+}
+
+/** The strongest usable value of a key so far. */
+interface Setting extends Origin {
+  readonly value: unknown;
+}
+
+/** What one loading has gathered so far. */
+class Findings {
+  readonly warnings: string[] = [];
+  readonly problems: ConfigProblem[] = [];
+  #unsaidWarnings = 0;
+  #unsaidProblems = 0;
+
+  /** Takes a function because finding the nearest name for each of 100,000 unknown ones would take long. */
+  warn(text: () => string): void {
+    if (this.warnings.length < warningsMax) this.warnings.push(text());
+    else this.#unsaidWarnings++;
+  }
+
+  fail(problem: ConfigProblem): void {
+    if (this.problems.length < problemsMax) this.problems.push(problem);
+    else this.#unsaidProblems++;
+  }
+
+  throwIfAny(): void {
+    if (this.problems.length > 0) throw new ConfigError(this.problems, this.#unsaidProblems);
+  }
+
+  allWarnings(): readonly string[] {
+    const more = this.#unsaidWarnings === 0 ? [] : [`... and ${this.#unsaidWarnings} more warnings`];
+    return Object.freeze([...this.warnings, ...more]);
+  }
+}
+
+type Settings = Map<KeyName, Setting>;
+
+const rowsByName: ReadonlyMap<string, KeyRow> = new Map(keyRows.map((row) => [row.name, row]));
+const rowsByVariable: ReadonlyMap<string, KeyRow> = new Map(keyRows.map((row) => [row.environment, row]));
+
+/**
+ * The effective configuration: embedded defaults, then the conf file, then `MPRPC_...` variables, then flags, each
+ * stronger than the one before. The file is `-i`'s, or else `./mprpc.conf` if there is one.
+ *
+ * Throws `ConfigError` naming every unusable value with its place, an unknown flag, and a file that cannot be read.
+ * Unknown keys and variables, duplicates and the like are warnings. Reads nothing but `input`; prints nothing.
+ */
+export function loadConfig(input: ConfigInput): LoadedConfig {
+  const findings = new Findings();
+  const args = parseArguments(input.argv);
+  for (const problem of args.problems) findings.fail(problem);
+
+  const settings: Settings = new Map();
+  const file = readFile(input, args.files, settings, findings);
+  readEnvironment(input.env, settings, findings);
+  readFlags(args.flags, settings, findings);
+  deriveRegistry(settings, findings);
+  findings.throwIfAny();
+
+  const values: Record<string, unknown> = {};
+  const origins: Partial<Record<KeyName, Origin>> = {};
+  for (const name of sectionNames) values[name] = {};
+  for (const row of keyRows) {
+    const setting = settings.get(row.name);
+    const target = row.section === "" ? values : (values[row.section] as Record<string, unknown>);
+    target[row.valueName] = setting === undefined ? row.kind.parse(row.fallback)?.value : setting.value;
+    origins[row.name] = Object.freeze({ source: setting?.source ?? "default", where: setting?.where ?? "" });
+  }
+  for (const name of sectionNames) Object.freeze(values[name]);
+  // The two casts: the loop above has filled in each key of the table, from which the types are derived.
+  return Object.freeze({
+    values: Object.freeze(values) as unknown as ConfigValues,
+    origins: Object.freeze(origins) as LoadedConfig["origins"],
+    warnings: findings.allWarnings(),
+    rest: Object.freeze([...args.rest]),
+    ...(file === undefined ? {} : { file }),
+  });
+}
+
+/** The text as the key's value, kept unless it is none; a bad text is told even where a stronger source follows. */
+function give(row: KeyRow, given: Given, settings: Settings, findings: Findings): void {
+  const { text, source, where, file, line } = given;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not get through.
+  const unreadable = /[\u0000-\u001f\u007f]/.test(text) || text.includes("\ufffd");
+  const parsed = unreadable ? undefined : row.kind.parse(text);
+  if (parsed !== undefined) {
+    settings.set(row.name, { source, where, value: parsed.value });
+    return;
+  }
+  findings.fail({
+    where,
+    ...(file === undefined ? {} : { file }),
+    ...(line === undefined ? {} : { line }),
+    key: row.name,
+    expected: unreadable
+      ? `${row.kind.expected}, in UTF-8 and without control characters`
+      : row.kind.expected,
+    found: row.secret ? "a value that is not shown because it is secret" : quoteFound(text),
+  });
+}
+
+/** Fills `settings` from the conf file. Returns the file's name, or nothing when there is none to read. */
+function readFile(
+  input: ConfigInput,
+  named: readonly string[],
+  settings: Settings,
+  findings: Findings,
+): string | undefined {
+  if (named.length > 1) {
+    findings.fail({ where: "-i", expected: "one conf file", found: named.map(quoteFound).join(" and ") });
+    return undefined;
+  }
+  const file = named[0] ?? defaultFile;
+  const absolute = path.resolve(input.cwd, file);
+  let bytes: Uint8Array;
+  try {
+    bytes = (input.readFile ?? readConfBytes)(absolute);
+  } catch (error) {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    if (missing && named.length === 0) return undefined;
+    const where = named.length === 0 ? absolute : `-i ${file}`;
+    const looked = path.isAbsolute(file) ? "" : ` at ${absolute}`;
+    findings.fail({
+      where,
+      file,
+      expected: "a readable conf file",
+      found: describeReadError(error) + looked,
+    });
+    return undefined;
+  }
+  const decoded = decodeConf(bytes);
+  if ("text" in decoded) readDocument(file, parseConf(decoded.text), settings, findings);
+  else findings.fail({ where: file, file, ...decoded });
+  return file;
+}
+
+function readDocument(file: string, document: ConfDocument, settings: Settings, findings: Findings): void {
+  for (const problem of document.problems) {
+    findings.fail({ where: `${file}:${problem.line}`, file, ...problem });
+  }
+  for (const { name, line } of document.sections) {
+    if (sectionNames.includes(name)) continue;
+    const known = `${file}:${line}: unknown section ${quoteFound(`[${name}]`)}, all of it ignored`;
+    findings.warn(() => known + didYouMean(name, sectionNames));
+  }
+  for (const cut of document.cuts) {
+    findings.warn(
+      () =>
+        `${file}:${cut.line}: ${keyIn(cut.section, cut.key)}: the value ends before the "${cut.mark}"; if that belongs to it, quote the value or write \\${cut.mark}`,
+    );
+  }
+  for (const { section, key, text, line } of document.entries) {
+    if (section !== "" && !sectionNames.includes(section)) continue;
+    const row = rowsByName.get(section === "" ? key : `${section}.${key}`);
+    const where = `${file}:${line}`;
+    if (row === undefined || row.section !== section) {
+      findings.warn(() => `${where}: unknown key ${quoteFound(key)}, ignored${adviseKey(section, key)}`);
+      continue;
+    }
+    const before = settings.get(row.name);
+    if (before !== undefined) {
+      findings.warn(
+        () => `${where}: ${row.name} is given twice: this line wins over ${before.where}, which is ignored`,
+      );
+    }
+    give(row, { source: "file", where, text, file, line }, settings, findings);
+  }
+}
+
+function keyIn(section: string, key: string): string {
+  return section === "" ? key : `${section}.${key}`;
+}
+
+/** The end of a warning about an unknown key: where it belongs, or the nearest name of its section. */
+function adviseKey(section: string, key: string): string {
+  const dotted = section === "" ? rowsByName.get(key) : undefined;
+  const elsewhere = dotted ?? keyRows.find((row) => row.key === key);
+  if (elsewhere?.section === "") return "; it belongs above the first [section]";
+  if (elsewhere !== undefined) return `; write ${elsewhere.key}= beneath [${elsewhere.section}]`;
+  const keys = keyRows.filter((row) => row.section === section).map((row) => row.key);
+  return didYouMean(key, keys);
+}
+
+function readEnvironment(env: ConfigInput["env"], settings: Settings, findings: Findings): void {
+  for (const [name, text] of Object.entries(env)) {
+    if (!name.startsWith("MPRPC_") || text === undefined || text.trim() === "") continue;
+    const row = rowsByVariable.get(name);
+    if (row === undefined) {
+      findings.warn(() => `${name}: unknown variable, ignored${didYouMean(name, rowsByVariable.keys())}`);
+    } else {
+      give(row, { source: "env", where: name, text: text.trim() }, settings, findings);
+    }
+  }
+}
+
+function readFlags(
+  flags: ReadonlyArray<{ readonly name: string; readonly text: string | undefined }>,
+  settings: Settings,
+  findings: Findings,
+): void {
+  for (const { name, text } of flags) {
+    const where = `--${name}`;
+    const row = rowsByName.get(name);
+    if (row === undefined) {
+      const hint = didYouMean(
+        where,
+        Array.from(rowsByName.keys(), (one) => `--${one}`),
+      );
+      findings.fail({
+        where: "command line",
+        expected: 'a flag of mprpc (the program\'s own come after "--")',
+        found: quoteFound(where) + hint,
+      });
+    } else if (text === undefined) {
+      findings.fail({
+        where,
+        key: row.name,
+        expected: `${where}=${row.kind.placeholder}`,
+        found: "no value",
+      });
+    } else {
+      if (settings.get(row.name)?.source === "flag") {
+        findings.warn(() => `${where} is given twice: the last one wins`);
+      }
+      give(row, { source: "flag", where, text: text.trim() }, settings, findings);
+    }
+  }
+}
+
+/** `zookeeperip` and `zookeeperport` are another way to say `registry`; said both ways, `registry` wins. */
+function deriveRegistry(settings: Settings, findings: Findings): void {
+  const registry = settings.get("registry");
+  const port = settings.get("zookeeperport");
+  const given = settings.get("zookeeperip");
+  const ip = given?.value === undefined ? undefined : given;
+  if (registry !== undefined) {
+    const ignored = ip ?? port;
+    if (ignored === undefined) return;
+    const name = ignored === ip ? "zookeeperip" : "zookeeperport";
+    findings.warn(() => `${ignored.where}: ${name} is ignored, because registry is set (${registry.where})`);
+  } else if (ip !== undefined) {
+    const address = { host: String(ip.value), port: Number(port?.value ?? zookeeperDefaultPort) };
+    settings.set("registry", {
+      source: ip.source,
+      where: ip.source === "file" ? `${ip.where}, zookeeperip` : ip.where,
+      value: `zookeeper://${formatAddress(address)}`,
+    });
+  } else if (port !== undefined) {
+    findings.warn(() => `${port.where}: zookeeperport has no effect without zookeeperip`);
+  }
+}
+
+export type { AdvertisedAddress, ConfigValues, KeyName };

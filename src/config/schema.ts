@@ -1,0 +1,335 @@
+import { consoleTargets, logFormats, loggerLevels, overflowPolicies } from "../logger/options.js";
+import * as kind from "./kinds.js";
+
+/**
+ * One key of the configuration. The loader, the values' types, the usage text, `mprpc config`, the sample conf and
+ * docs/config.md all come from this table alone.
+ */
+export interface Key<T, U extends kind.Unit = kind.Unit> {
+  readonly kind: kind.Kind<T, U>;
+  /** As it would stand in a conf file; empty: not set. */
+  readonly fallback: string;
+  /** One sentence in English. */
+  readonly doc: string;
+  /** The same in Chinese. */
+  readonly docZh: string;
+  /**
+   * In the sample the key is a comment with this value: it has no default, or standing there it would change what
+   * other keys mean.
+   */
+  readonly example?: string;
+  /** Masked wherever it would be shown. */
+  readonly secret?: true;
+}
+
+type Extra = Pick<Key<unknown>, "example" | "secret">;
+
+function key<T, U extends kind.Unit>(
+  valueKind: kind.Kind<T, U>,
+  fallback: string,
+  doc: string,
+  docZh: string,
+  extra: Extra = {},
+): Key<T, U> {
+  return { kind: valueKind, fallback, doc, docZh, ...extra };
+}
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
+const count = kind.integer({ min: 1, max: 10_000_000 });
+
+/** Sections by name; `""` holds the keys above the first section. Keys are in lower case, as in a classic conf. */
+export const schema = {
+  "": {
+    rpcserverip: key(
+      kind.host,
+      "127.0.0.1",
+      "Where a provider listens; 0.0.0.0 or :: for all interfaces.",
+      "服务端监听的地址；0.0.0.0 或 :: 表示所有网卡。",
+    ),
+    rpcserverport: key(
+      kind.port(0),
+      "0",
+      "Its port; 0 takes any free one.",
+      "监听的端口；0 表示任选空闲端口。",
+    ),
+    zookeeperip: key(
+      kind.optional(kind.host),
+      "",
+      "ZooKeeper, the classic way: the same as registry=zookeeper://IP:PORT.",
+      "ZooKeeper 地址（经典写法），等同于 registry=zookeeper://IP:PORT。",
+      { example: "127.0.0.1" },
+    ),
+    zookeeperport: key(
+      kind.port(1),
+      "2181",
+      "The port that goes with zookeeperip.",
+      "与 zookeeperip 配套的端口。",
+      { example: "2181" },
+    ),
+    registry: key(
+      kind.registryUrl,
+      "file:",
+      "file:[/directory], zookeeper://h1:2181,h2:2181/chroot or static://h1:8000,h2:8000; wins over zookeeperip.",
+      "注册中心的地址；优先于 zookeeperip。",
+      { example: "file:" },
+    ),
+    advertiseaddress: key(
+      kind.optional(kind.advertisedAddress),
+      "",
+      "The address callers are told, when it is not the one listened on (containers, NAT).",
+      "对外公布的地址（容器、NAT 环境下与监听地址不同时设置）。",
+      { example: "192.0.2.10:8000" },
+    ),
+    calltimeout: key(
+      kind.duration({ minMs: 1, none: true }),
+      "5s",
+      "Deadline of a call that brings none of its own; none for no deadline.",
+      "调用的默认超时；none 表示不限时。",
+    ),
+  },
+  log: {
+    level: key(
+      kind.choice(...loggerLevels),
+      "info",
+      "The least severe lines written; silent for none.",
+      "日志级别；silent 表示不输出。",
+    ),
+    format: key(
+      kind.choice(...logFormats),
+      "classic",
+      "One line of text for people, or one JSON object a line for machines.",
+      "日志格式：供人阅读的单行文本，或 JSON。",
+    ),
+    console: key(
+      kind.choice(...consoleTargets),
+      "auto",
+      "Where lines also go; auto: stderr without a dir, off with one.",
+      "控制台输出；auto 表示未设置 dir 时输出到 stderr，否则关闭。",
+    ),
+    dir: key(
+      kind.optional(kind.directory),
+      "",
+      "Directory of the log files, made when missing; not set: no files.",
+      "日志目录，不存在则创建；不设置则不写文件。",
+      { example: "log" },
+    ),
+    file: key(
+      kind.text("PATTERN", "a file name without a directory", (name) =>
+        /^(?!\.{1,2}$)[^/\\]{1,200}$/.test(name),
+      ),
+      "YYYY-M-D-log.txt",
+      "Name of a day's file; YYYY, M or MM, D or DD stand for the date.",
+      "每日日志文件的名称；YYYY、M 或 MM、D 或 DD 代表日期。",
+    ),
+    maxbytes: key(
+      kind.size({ min: 0, max: 1024 * GiB }),
+      "100MiB",
+      "A file that would grow beyond it is renamed to .1 first; 0: never.",
+      "单个日志文件的大小上限，超出前重命名为 .1；0 表示不限。",
+    ),
+    maxfiles: key(
+      kind.integer({ min: 1, max: 1000 }),
+      "10",
+      "How many renamed files are kept per day; the oldest goes.",
+      "每天保留的重命名文件数，超出则删除最旧的。",
+    ),
+    queuelimit: key(count, "65536", "Lines that may wait to be written.", "等待写入的最大行数。"),
+    overflow: key(
+      kind.choice(...overflowPolicies),
+      "drop-oldest",
+      "What a full queue does; what is dropped is counted and reported.",
+      "队列满时的处理方式；丢弃的行数会被统计并报告。",
+    ),
+    redact: key(
+      kind.list,
+      "",
+      "Fields whose values are masked, as paths between commas.",
+      "需要打码的字段路径，以逗号分隔。",
+      { example: "pwd,password,*.token" },
+    ),
+  },
+  provider: {
+    maxconnections: key(count, "10000", "Connections at once; more are refused.", "最大连接数，超出则拒绝。"),
+    maxinflight: key(
+      count,
+      "65536",
+      "Calls in flight; more are refused RESOURCE_EXHAUSTED.",
+      "同时处理的最大调用数，超出则返回 RESOURCE_EXHAUSTED。",
+    ),
+    maxinflightperconnection: key(
+      count,
+      "65536",
+      "Calls in flight on one connection.",
+      "单个连接上同时处理的最大调用数。",
+    ),
+    draintimeout: key(
+      kind.duration({ minMs: 0 }),
+      "10s",
+      "How long calls in flight may go on after SIGTERM or SIGINT.",
+      "收到 SIGTERM 或 SIGINT 后等待进行中调用的时间。",
+    ),
+    classic: key(
+      kind.yesNo,
+      "yes",
+      "Serve callers of the classic C++ framework too, on the same port.",
+      "是否在同一端口兼容经典 C++ 框架的调用方。",
+    ),
+  },
+  channel: {
+    balancer: key(
+      kind.choice("roundrobin", "random", "p2c"),
+      "roundrobin",
+      "How an instance is chosen; p2c: the less loaded of two random ones.",
+      "负载均衡策略；p2c 为随机两个中取负载较低者。",
+    ),
+    connections: key(
+      kind.integer({ min: 1, max: 1024 }),
+      "1",
+      "Connections to each instance.",
+      "到每个实例的连接数。",
+    ),
+    connecttimeout: key(
+      kind.duration({ minMs: 1 }),
+      "2s",
+      "An instance that takes longer to connect to counts as down.",
+      "建立连接的超时。",
+    ),
+    maxpending: key(
+      count,
+      "10000",
+      "Calls waiting for an instance; more fail RESOURCE_EXHAUSTED.",
+      "等待可用实例的最大调用数，超出则返回 RESOURCE_EXHAUSTED。",
+    ),
+  },
+  limits: {
+    header: key(
+      kind.size({ min: KiB, max: 16 * MiB }),
+      "64KiB",
+      "The largest header (metadata, error texts) of a frame.",
+      "帧头的大小上限（元数据、错误信息）。",
+    ),
+    body: key(
+      kind.size({ min: KiB, max: GiB }),
+      "4MiB",
+      "The largest message, both ways.",
+      "单条消息的大小上限（收发两个方向）。",
+    ),
+    unwritten: key(
+      kind.size({ min: 64 * KiB, max: 64 * GiB }),
+      "64MiB",
+      "Bytes a slow peer may leave unread on one connection before calls fail RESOURCE_EXHAUSTED.",
+      "对端读取过慢时单个连接上待发送数据的上限，超出则返回 RESOURCE_EXHAUSTED。",
+    ),
+  },
+  keepalive: {
+    interval: key(
+      kind.duration({ minMs: 100, none: true }),
+      "10s",
+      "Ping a connection after this much silence; none: never.",
+      "连接静默多久后发送 ping；none 表示不发送。",
+    ),
+    timeout: key(
+      kind.duration({ minMs: 100 }),
+      "4s",
+      "A ping without an answer for this long: the connection is dead.",
+      "ping 多久无应答即视为连接已断。",
+    ),
+  },
+  zookeeper: {
+    sessiontimeout: key(
+      kind.duration({ minMs: 1000 }),
+      "10s",
+      "The entry of a provider that died disappears after it.",
+      "会话超时；服务端异常退出后其节点在此时间后消失。",
+    ),
+    auth: key(
+      kind.optional(kind.text("USER:PASSWORD", "user:password", (value) => /^[^:]+:.+$/.test(value))),
+      "",
+      "Digest credentials, better given as MPRPC_ZOOKEEPER_AUTH than in a file or a flag.",
+      "digest 认证信息，建议通过环境变量 MPRPC_ZOOKEEPER_AUTH 提供。",
+      { example: "user:password", secret: true },
+    ),
+    snapshotdir: key(
+      kind.optional(kind.directory),
+      "",
+      "Keep the last good lists here, for a start while ZooKeeper is away.",
+      "保存最近一次有效的服务列表，供 ZooKeeper 不可用时启动。",
+      { example: "/var/lib/mprpc" },
+    ),
+  },
+} satisfies Readonly<Record<string, Readonly<Record<string, Key<unknown>>>>>;
+
+/** A heading for each section. */
+export const sectionDocs: Readonly<Record<string, string>> = {
+  log: "The log / 日志",
+  provider: "Serving calls / 服务端",
+  channel: "Making calls / 调用端",
+  limits: "Sizes nothing may exceed / 大小限制",
+  keepalive: "Noticing dead peers / 连接保活",
+  zookeeper: "Only for registry=zookeeper://... / 仅用于 ZooKeeper 注册中心",
+};
+
+type Schema = typeof schema;
+type Section = keyof Schema;
+type Keys<S extends Section> = keyof Schema[S] & string;
+
+type ValueName<K extends string, U> = U extends "Ms"
+  ? `${K}Ms`
+  : U extends "Bytes"
+    ? K extends `${string}bytes`
+      ? K
+      : `${K}Bytes`
+    : K;
+type UnitOf<K> = K extends Key<infer _, infer U> ? U : never;
+type ValueOf<K> = K extends Key<infer T, infer _> ? T : never;
+
+type SectionValues<S extends Section> = {
+  readonly [K in Keys<S> as ValueName<K, UnitOf<Schema[S][K]>>]: ValueOf<Schema[S][K]>;
+};
+
+/**
+ * Every key's value, typed by the table: top-level keys directly (`values.calltimeoutMs`), the others beneath their
+ * section (`values.log.level`, `values.limits.bodyBytes`). A name is the key's plus its unit.
+ */
+export type ConfigValues = SectionValues<""> & {
+  readonly [S in Exclude<Section, "">]: SectionValues<S>;
+};
+
+/** `calltimeout`, `log.level` ... */
+export type KeyName = { [S in Section]: S extends "" ? Keys<S> : `${S}.${Keys<S>}` }[Section];
+
+/** A row of the table with every name it goes by. */
+export interface KeyRow extends Key<unknown> {
+  /** `log.level`; the flag is `--log.level=`. */
+  readonly name: KeyName;
+  readonly section: string;
+  /** `level` */
+  readonly key: string;
+  /** `MPRPC_LOG_LEVEL` */
+  readonly environment: string;
+  /** Its name among the values of its section: `level`, `bodyBytes`. */
+  readonly valueName: string;
+}
+
+/** The whole table, in its order. */
+export const keyRows: readonly KeyRow[] = Object.entries(schema).flatMap(([section, keys]) =>
+  Object.entries(keys).map(([name, row]) => toRow(section, name, row)),
+);
+
+/** The names of the sections, in their order. */
+export const sectionNames: readonly string[] = Object.keys(schema).filter((name) => name !== "");
+
+function toRow(section: string, key: string, row: Key<unknown>): KeyRow {
+  const path = section === "" ? [key] : [section, key];
+  const { unit } = row.kind;
+  return {
+    ...row,
+    name: path.join(".") as KeyName,
+    section,
+    key,
+    environment: `MPRPC_${path.join("_").toUpperCase()}`,
+    valueName: unit === "Bytes" && key.endsWith("bytes") ? key : `${key}${unit}`,
+  };
+}

@@ -1,0 +1,482 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import fc from "fast-check";
+import { afterAll, describe, expect, test } from "vitest";
+import { loadConfig } from "../../src/config/config.js";
+import { ConfigError } from "../../src/config/config-error.js";
+import { load, loadError } from "./load.js";
+
+describe("order", () => {
+  test("nothing given: the embedded defaults", () => {
+    const loaded = load();
+    expect(loaded.values).toMatchObject({
+      rpcserverip: "127.0.0.1",
+      rpcserverport: 0,
+      zookeeperip: undefined,
+      registry: "file:",
+      advertiseaddress: undefined,
+      calltimeoutMs: 5000,
+      log: { level: "info", redact: [] },
+      provider: { draintimeoutMs: 10_000, classic: true },
+      limits: { headerBytes: 65_536, bodyBytes: 4_194_304, unwrittenBytes: 67_108_864 },
+    });
+    expect(loaded.warnings).toEqual([]);
+    expect(loaded.rest).toEqual([]);
+    expect("file" in loaded).toBe(false);
+    expect(new Set(Object.values(loaded.origins).map((origin) => origin.source))).toEqual(
+      new Set(["default"]),
+    );
+  });
+
+  test("file < environment < flags, each value with its origin", () => {
+    const { values, origins, file } = load({
+      conf: "rpcserverport=1\ncalltimeout=1s\n[log]\nlevel=warn\n[keepalive]\ninterval=1m",
+      env: { MPRPC_RPCSERVERPORT: "2", MPRPC_LOG_LEVEL: "error" },
+      argv: ["--log.level=debug"],
+    });
+    expect(values.calltimeoutMs).toBe(1000);
+    expect(values.rpcserverport).toBe(2);
+    expect(values.log.level).toBe("debug");
+    expect(values.keepalive.intervalMs).toBe(60_000);
+    expect(origins).toMatchObject({
+      calltimeout: { source: "file", where: "mprpc.conf:2" },
+      rpcserverport: { source: "env", where: "MPRPC_RPCSERVERPORT" },
+      "log.level": { source: "flag", where: "--log.level" },
+      "keepalive.interval": { source: "file", where: "mprpc.conf:6" },
+      "keepalive.timeout": { source: "default", where: "" },
+    });
+    expect(file).toBe("mprpc.conf");
+  });
+
+  test("a variable that is empty counts as not set", () => {
+    expect(load({ conf: "rpcserverport=1", env: { MPRPC_RPCSERVERPORT: " " } }).values.rpcserverport).toBe(1);
+    expect(load({ env: { MPRPC_WHATEVER: "", MPRPC_LOG_LEVEL: undefined } }).warnings).toEqual([]);
+  });
+
+  test("a bad value is an error even where a stronger source gives a good one", () => {
+    // Otherwise it would wait for the day the stronger one is taken away.
+    const given = { conf: "rpcserverport=http", argv: ["--rpcserverport=8000"] };
+    expect(loadError(given).problems).toMatchObject([{ file: "mprpc.conf", line: 1, key: "rpcserverport" }]);
+  });
+
+  test("the result cannot be changed", () => {
+    const loaded = load({ argv: ["--log.redact=a,b", "--advertiseaddress=h:1", "--", "x"] });
+    const parts = [
+      loaded,
+      loaded.values,
+      loaded.values.log,
+      loaded.values.log.redact,
+      loaded.values.advertiseaddress,
+      loaded.origins,
+      loaded.origins.registry,
+      loaded.warnings,
+      loaded.rest,
+    ];
+    for (const part of parts) expect(Object.isFrozen(part)).toBe(true);
+  });
+});
+
+describe("the conf file", () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "mprpc-config-"));
+  const inFolder = (...argv: string[]) => loadConfig({ argv, env: {}, cwd: folder });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test("-i FILE and -i=FILE, relative to the working directory or absolute", () => {
+    writeFileSync(path.join(folder, "node.conf"), "rpcserverport=8000\r\n");
+    const absolute = path.join(folder, "node.conf");
+    for (const argv of [["-i", "node.conf"], ["-i=node.conf"], ["-i", absolute]]) {
+      const loaded = inFolder(...argv);
+      expect(loaded.values.rpcserverport).toBe(8000);
+      expect(loaded.origins.rpcserverport.where).toBe(`${loaded.file}:1`);
+    }
+    expect(inFolder("-i", "node.conf").file).toBe("node.conf");
+  });
+
+  test("without -i: ./mprpc.conf when there is one", () => {
+    expect(inFolder().file).toBeUndefined();
+    const conf = path.join(folder, "mprpc.conf");
+    writeFileSync(conf, "rpcserverport=8001");
+    expect(inFolder().values.rpcserverport).toBe(8001);
+    expect(inFolder("-i", "node.conf").values.rpcserverport).toBe(8000);
+    rmSync(conf);
+  });
+
+  test("-i on a missing file, a directory, a path through a file, a large file", () => {
+    mkdirSync(path.join(folder, "conf.d"));
+    writeFileSync(path.join(folder, "large.conf"), Buffer.alloc(1024 * 1024 + 1, "#"));
+    const where = (name: string) => path.join(folder, name);
+    expect(() => inFolder("-i", "missing.conf")).toThrow(
+      `-i missing.conf: expected a readable conf file, found no such file at ${where("missing.conf")}`,
+    );
+    expect(() => inFolder("-i", "conf.d")).toThrow(
+      `-i conf.d: expected a readable conf file, found a directory at ${where("conf.d")}`,
+    );
+    expect(() => inFolder("-i", "node.conf/x")).toThrow("a part of the path is not a directory");
+    expect(() => inFolder("-i", "large.conf")).toThrow(
+      "large.conf: expected a conf file of at most 1048576 bytes, found a larger one",
+    );
+    expect(() => inFolder("-i", where("missing.conf"))).toThrow(/found no such file$/);
+  });
+
+  test("an endless device is read no further than the limit", () => {
+    expect(() => inFolder("-i", "/dev/zero")).toThrow("at most 1048576 bytes");
+  });
+
+  test("a directory in the place of ./mprpc.conf is an error, not an absence", () => {
+    mkdirSync(path.join(folder, "mprpc.conf"));
+    expect(() => inFolder()).toThrow(/mprpc\.conf: expected a readable conf file, found a directory/);
+    rmSync(path.join(folder, "mprpc.conf"), { recursive: true });
+  });
+
+  test("a file that may not be read, and any other failure", () => {
+    const failing = (code: string) => () =>
+      loadConfig({
+        argv: ["-i", "a.conf"],
+        env: {},
+        cwd: "/",
+        readFile: () => {
+          throw Object.assign(new Error(`${code}: it broke`), { code });
+        },
+      });
+    expect(failing("EACCES")).toThrow("found a file this user may not read at /a.conf");
+    expect(failing("EIO")).toThrow("found an error: EIO: it broke at /a.conf");
+  });
+
+  test("text that is not UTF-8 is refused in a value, with its line", () => {
+    const conf = Buffer.concat([Buffer.from("\n[log]\ndir="), Buffer.from([0xc8, 0xd5]), Buffer.from("\n")]);
+    expect(loadError({ conf }).problems).toMatchObject([{ line: 3, key: "log.dir" }]);
+    expect(loadError({ conf: Buffer.from("\uFEFFa=1", "utf16le") }).message).toBe(
+      "mprpc.conf: expected UTF-8 text, found UTF-16",
+    );
+  });
+});
+
+describe("warnings", () => {
+  test.each([
+    [
+      "a duplicate",
+      "rpcserverport=1\n\nrpcserverport=2",
+      "mprpc.conf:3: rpcserverport is given twice: this line wins over mprpc.conf:1, which is ignored",
+    ],
+    [
+      "an unknown key",
+      "rpcserverprot=1",
+      'mprpc.conf:1: unknown key "rpcserverprot", ignored; did you mean "rpcserverport"?',
+    ],
+    [
+      "an unknown key in a section",
+      "[log]\nlevle=info",
+      'mprpc.conf:2: unknown key "levle", ignored; did you mean "level"?',
+    ],
+    ["a key like nothing", "colour=red", 'mprpc.conf:1: unknown key "colour", ignored'],
+    [
+      "a key above its section",
+      "level=debug",
+      'mprpc.conf:1: unknown key "level", ignored; write level= beneath [log]',
+    ],
+    [
+      "a dotted key",
+      "log.level=debug",
+      'mprpc.conf:1: unknown key "log.level", ignored; write level= beneath [log]',
+    ],
+    [
+      "a top-level key in a section",
+      "[log]\ncalltimeout=1s",
+      'mprpc.conf:2: unknown key "calltimeout", ignored; it belongs above the first [section]',
+    ],
+    [
+      "a key in upper case",
+      "RPCSERVERIP=::1",
+      'mprpc.conf:1: unknown key "RPCSERVERIP", ignored; did you mean "rpcserverip"?',
+    ],
+    [
+      "an unknown section",
+      "[lgo]\nlevel=debug\nx=1",
+      'mprpc.conf:1: unknown section "[lgo]", all of it ignored; did you mean "log"?',
+    ],
+    [
+      "a cut value",
+      "[zookeeper]\nauth=me:pass#word",
+      'mprpc.conf:2: zookeeper.auth: the value ends before the "#"; if that belongs to it, quote the value or write \\#',
+    ],
+    [
+      "a port without its address",
+      "zookeeperport=2182",
+      "mprpc.conf:1: zookeeperport has no effect without zookeeperip",
+    ],
+  ])("%s", (_name, conf, warning) => {
+    expect(load({ conf }).warnings).toEqual([warning]);
+  });
+
+  test("the last duplicate wins", () => {
+    expect(load({ conf: "[log]\nlevel=warn\n[log]\nlevel=debug" }).values.log.level).toBe("debug");
+  });
+
+  test("a duplicate flag: the last wins", () => {
+    const { values, warnings } = load({ argv: ["--log.level=warn", "--log.level=debug"] });
+    expect(values.log.level).toBe("debug");
+    expect(warnings).toEqual(["--log.level is given twice: the last one wins"]);
+  });
+
+  test("an unknown variable, with the nearest name; other programs' are not ours", () => {
+    const env = { MPRPC_LOG_LEVLE: "x", LOG_LEVEL: "x", MPRPCX: "x", PATH: "/bin" };
+    expect(load({ env }).warnings).toEqual([
+      'MPRPC_LOG_LEVLE: unknown variable, ignored; did you mean "MPRPC_LOG_LEVEL"?',
+    ]);
+  });
+
+  test("thousands of them are cut short, and quickly", () => {
+    const conf = Array.from({ length: 50_000 }, (_, i) => `rpcserver${i}=1`).join("\n");
+    const { warnings } = load({ conf });
+    expect(warnings).toHaveLength(51);
+    expect(warnings.at(-1)).toBe("... and 49950 more warnings");
+  });
+
+  test("a section named __proto__, constructor or like no other pollutes nothing", () => {
+    const conf = "[__proto__]\npolluted=yes\n[constructor]\nprototype=1\n[log]\n__proto__=1\ntoString=2";
+    const { warnings, values } = load({ conf, env: { MPRPC___PROTO__: "1" } });
+    expect(warnings).toHaveLength(5);
+    expect(({} as { polluted?: string }).polluted).toBeUndefined();
+    expect(values).toEqual(load().values);
+  });
+});
+
+describe("bad values", () => {
+  test("the message names file, line, key, what was expected and what was found", () => {
+    const error = loadError({ conf: "# node\n\n[log]\nlevel = verbose\n" });
+    expect(error.name).toBe("ConfigError");
+    expect(error.message).toBe(
+      'mprpc.conf:4: log.level: expected one of trace, debug, info, warn, error, fatal, silent, found "verbose"',
+    );
+    expect(error.problems).toEqual([
+      {
+        where: "mprpc.conf:4",
+        file: "mprpc.conf",
+        line: 4,
+        key: "log.level",
+        expected: "one of trace, debug, info, warn, error, fatal, silent",
+        found: '"verbose"',
+      },
+    ]);
+  });
+
+  test("in a variable and in a flag", () => {
+    expect(loadError({ env: { MPRPC_RPCSERVERPORT: "http" } }).message).toBe(
+      'MPRPC_RPCSERVERPORT: rpcserverport: expected a port from 0 to 65535, 0 for any free one, found "http"',
+    );
+    expect(loadError({ argv: ["--calltimeout=soon"] }).message).toBe(
+      '--calltimeout: calltimeout: expected a duration from 1ms to 24 days such as 5000, 500ms, 5s or 2m, or none, found "soon"',
+    );
+  });
+
+  test("all of them at once, one a line", () => {
+    const error = loadError({
+      conf: "rpcserverport=x\nnonsense\n[limits]\nbody=big",
+      env: { MPRPC_LOG_LEVEL: "loud" },
+      argv: ["--channel.connections=0", "--nope=1"],
+    });
+    expect(error.message.split("\n")).toHaveLength(6);
+    expect(error.problems.map((problem) => problem.where)).toEqual([
+      "mprpc.conf:2",
+      "mprpc.conf:1",
+      "mprpc.conf:4",
+      "MPRPC_LOG_LEVEL",
+      "--channel.connections",
+      "command line",
+    ]);
+  });
+
+  test("thousands of them are cut short", () => {
+    const error = loadError({ conf: "nonsense\n".repeat(100_000) });
+    expect(error.problems).toHaveLength(20);
+    expect(error.message.split("\n").at(-1)).toBe("... and 99980 more");
+  });
+
+  test("a key without a value", () => {
+    expect(loadError({ conf: "rpcserverport=" }).message).toMatch(
+      /^mprpc\.conf:1: rpcserverport: .* found ""$/,
+    );
+    expect(load({ conf: "advertiseaddress=\nzookeeperip=" }).values.advertiseaddress).toBeUndefined();
+  });
+
+  test("a secret is repeated nowhere", () => {
+    const secret = "hunter2";
+    const errors = [
+      loadError({ conf: `[zookeeper]\nauth=${secret}` }),
+      loadError({ conf: `[zookeeper]\nauth="me:${secret}` }),
+      loadError({ conf: `registry=zoo://me:${secret}@h:1` }),
+      loadError({ env: { MPRPC_ZOOKEEPER_AUTH: secret } }),
+      loadError({ argv: [`--zookeeper.aut=me:${secret}`] }),
+      loadError({ argv: [`-zookeeper.auth=me:${secret}`] }),
+    ];
+    for (const error of errors) expect(error.message).not.toContain(secret);
+    expect(load({ conf: `[zookeeper]\nauht=me:${secret}#x` }).warnings.join()).not.toContain(secret);
+  });
+
+  test("control characters get neither into a value nor into a message", () => {
+    const error = loadError({ conf: '[log]\ndir="a\\u001b[31m\\nb"' });
+    expect(error.message).toMatch(/without control characters, found "a\\u001b\[31m\\nb"$/);
+  });
+
+  test("a long value is cut in the message", () => {
+    expect(loadError({ conf: `rpcserverport=${"9".repeat(5000)}` }).message.length).toBeLessThan(300);
+  });
+});
+
+describe("the command line", () => {
+  test("what follows -- is the program's", () => {
+    const { values, rest } = load({ argv: ["--log.level=warn", "--", "--log.level=debug", "-i", "--", "x"] });
+    expect(values.log.level).toBe("warn");
+    expect(rest).toEqual(["--log.level=debug", "-i", "--", "x"]);
+  });
+
+  test("a value may hold = and spaces", () => {
+    const { values } = load({ argv: ["--registry=file:/tmp/a=b", "--log.dir= my logs "] });
+    expect(values.registry).toBe("file:/tmp/a=b");
+    expect(values.log.dir).toBe("my logs");
+  });
+
+  test.each([
+    [
+      ["--log.levle=debug"],
+      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--log.levle"; did you mean "--log.level"?',
+    ],
+    [
+      ["--verbose"],
+      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--verbose"',
+    ],
+    [
+      ["--__proto__=1"],
+      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--__proto__"',
+    ],
+    [
+      ["--log.level"],
+      "--log.level: log.level: expected --log.level=trace|debug|info|warn|error|fatal|silent, found no value",
+    ],
+    [["-i"], "-i: expected a conf file, found nothing"],
+    [["-i="], "-i: expected a conf file, found nothing"],
+    [["-i", "a", "-i", "b"], '-i: expected one conf file, found "a" and "b"'],
+    [
+      ["mprpc.conf"],
+      'command line: expected -i FILE, --key=value, or "--" before the program\'s own arguments, found "mprpc.conf"',
+    ],
+    [
+      ["-x"],
+      'command line: expected -i FILE, --key=value, or "--" before the program\'s own arguments, found "-x"',
+    ],
+    [
+      [""],
+      'command line: expected -i FILE, --key=value, or "--" before the program\'s own arguments, found ""',
+    ],
+  ])("%j is refused", (argv, message) => {
+    expect(loadError({ argv }).message).toBe(message);
+  });
+});
+
+describe("registry", () => {
+  test.each([
+    ["zookeeperip=10.0.0.1", "zookeeper://10.0.0.1:2181"],
+    ["zookeeperip=10.0.0.1\nzookeeperport=2182", "zookeeper://10.0.0.1:2182"],
+    ["zookeeperip=zk.example\nzookeeperport = 02181", "zookeeper://zk.example:2181"],
+    ["zookeeperip=::1", "zookeeper://[::1]:2181"],
+  ])("the classic keys: %j", (conf, registry) => {
+    const { values, origins, warnings } = load({ conf });
+    expect(values.registry).toBe(registry);
+    expect(origins.registry).toEqual({ source: "file", where: "mprpc.conf:1, zookeeperip" });
+    expect(warnings).toEqual([]);
+  });
+
+  test("from two places", () => {
+    const { values, origins } = load({ conf: "zookeeperport=2182", env: { MPRPC_ZOOKEEPERIP: "10.0.0.1" } });
+    expect(values.registry).toBe("zookeeper://10.0.0.1:2182");
+    expect(origins.registry).toEqual({ source: "env", where: "MPRPC_ZOOKEEPERIP" });
+  });
+
+  test("registry wins over zookeeperip, wherever each stands, and says so", () => {
+    const { values, warnings } = load({
+      conf: "registry=static://h:1\nzookeeperip=10.0.0.1\nzookeeperport=2181",
+      argv: ["--zookeeperip=10.0.0.2"],
+    });
+    expect(values.registry).toBe("static://h:1");
+    expect(warnings).toEqual([
+      "--zookeeperip: zookeeperip is ignored, because registry is set (mprpc.conf:1)",
+    ]);
+    expect(load({ conf: "registry=file:\nzookeeperport=2181" }).warnings).toEqual([
+      "mprpc.conf:2: zookeeperport is ignored, because registry is set (mprpc.conf:1)",
+    ]);
+  });
+
+  test("a bad zookeeperip is told once", () => {
+    expect(loadError({ conf: "zookeeperip=10.0.0.1:2181\n" }).message).toBe(
+      'mprpc.conf:1: zookeeperip: expected a host name, an IPv4 or an IPv6 address, without a port, found "10.0.0.1:2181"',
+    );
+    expect(loadError({ conf: "zookeeperip=h\nzookeeperport=0" }).problems).toMatchObject([
+      { key: "zookeeperport" },
+    ]);
+  });
+});
+
+test("random bytes as a conf file: it loads or it is a ConfigError", () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 400 }),
+    fc.string({ unit: "binary", maxLength: 200 }).map((text) => Buffer.from(text)),
+    fc
+      .array(
+        fc.constantFrom(
+          "[",
+          "]",
+          "=",
+          "#",
+          ";",
+          '"',
+          "'",
+          "\\",
+          "\n",
+          "\r",
+          " ",
+          "log",
+          "level",
+          "registry",
+          "file:",
+          "zookeeperip",
+          "::",
+          "%",
+          "__proto__",
+          "1e9",
+          "\0",
+        ),
+        { maxLength: 60 },
+      )
+      .map((parts) => Buffer.from(parts.join(""))),
+  );
+  fc.assert(
+    fc.property(bytes, (conf) => {
+      try {
+        load({ conf });
+      } catch (error) {
+        expect(error).toBeInstanceOf(ConfigError);
+        expect((error as ConfigError).problems.length).toBeGreaterThan(0);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("random arguments: they load or they are a ConfigError", () => {
+  const part = fc.constantFrom("-", "--", "i", "=", "log.level", "debug", ".", "registry", "file:", "x", " ");
+  const argument = fc.oneof(
+    fc.string(),
+    fc.array(part, { maxLength: 5 }).map((parts) => parts.join("")),
+  );
+  fc.assert(
+    fc.property(fc.array(argument, { maxLength: 5 }), (argv) => {
+      try {
+        load({ argv });
+      } catch (error) {
+        expect(error).toBeInstanceOf(ConfigError);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});

@@ -1,0 +1,35 @@
+import { type ConfigInput, type LoadedConfig, loadConfig } from "../../src/config/config.js";
+import { ConfigError } from "../../src/config/config-error.js";
+
+interface Given {
+  /** What `/work/mprpc.conf` holds; absent: there is no such file. */
+  conf?: string | Uint8Array;
+  env?: ConfigInput["env"];
+  argv?: readonly string[];
+}
+
+/** Loads with `/work` as the working directory, in which at most one file exists. */
+export function load({ conf, env = {}, argv = [] }: Given = {}): LoadedConfig {
+  return loadConfig({
+    argv,
+    env,
+    cwd: "/work",
+    readFile: (path) => {
+      if (path !== "/work/mprpc.conf" || conf === undefined) {
+        throw Object.assign(new Error(`ENOENT: ${path}`), { code: "ENOENT" });
+      }
+      return typeof conf === "string" ? Buffer.from(conf) : conf;
+    },
+  });
+}
+
+/** The error of a configuration that must not load. */
+export function loadError(given: Given): ConfigError {
+  try {
+    load(given);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error("it loaded");
+}
