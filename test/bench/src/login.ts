@@ -5,7 +5,10 @@ export const loginName = Buffer.from("zhang san");
 /** Replies to requests larger than this carry the password back, as the echo does; smaller ones are the classic four bytes. */
 const echoAboveBytes = 1024;
 
-/** A request of `payloadBytes` (20 or more): two bytes fields, of which the second makes up the size. */
+/**
+ * A request of `payloadBytes` (20 or more): two bytes fields, of which the second makes up the size. One byte short where
+ * no such request exists, as at 141, because the length of the second field would then need a byte more.
+ */
 export function loginRequest(payloadBytes: number): { name: Buffer; pwd: Buffer } {
   const rest = payloadBytes - 2 - loginName.length - 1;
   // The varint of the length takes one byte more from 2^7, 2^14 and 2^21 on.
