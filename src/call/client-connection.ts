@@ -63,6 +63,8 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   #peer: Settings = settingsUnknown;
   #state: "open" | "draining" | "closed" = "open";
   #closeReason: string | undefined;
+  /** The provider has sent its settings: whatever closes the connection later, connecting worked. */
+  welcomed = false;
 
   constructor(
     connection: Connection,
@@ -250,6 +252,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
         break;
       case Kind.SETTINGS:
         if (header.rare.settings !== undefined) this.#peer = header.rare.settings;
+        this.welcomed = true;
         break;
       case Kind.GOING_AWAY:
         this.#onGoingAway(header.rare.acceptedCalls ?? 0);
@@ -273,7 +276,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     if (call === undefined) return;
     const { rare } = header;
     if (header.status !== Status.OK) {
-      call.onFailure(failureOf(header));
+      call.onFailure(failureOf(header), true);
       return;
     }
     let message: unknown;

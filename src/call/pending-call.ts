@@ -34,5 +34,6 @@ export abstract class PendingCall extends Expiring {
   }
 
   abstract onReply(message: unknown, metadata: Metadata | undefined): void;
-  abstract onFailure(error: RpcError): void;
+  /** `refused`: the provider itself said no; otherwise the failure arose on this side. */
+  abstract onFailure(error: RpcError, refused?: boolean): void;
 }

@@ -157,6 +157,10 @@ export class MemoryNetwork implements Transport {
     };
   }
 
+  async localHostTowards(): Promise<string> {
+    return "127.0.0.1";
+  }
+
   /** Cuts every open connection, as a network failure would. */
   cutAll(): void {
     for (const connection of this.#open) connection.reset();

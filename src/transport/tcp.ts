@@ -1,3 +1,4 @@
+import dgram from "node:dgram";
 import net from "node:net";
 import type { Clock } from "../base/clock.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
@@ -147,7 +148,24 @@ function listen(address: Address, onConnection: (connection: Connection) => void
   });
 }
 
+/** A datagram socket that is connected shows the route the system would take, without a packet leaving. */
+function localHostTowards(address: Address): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = dgram.createSocket(net.isIPv6(address.host) ? "udp6" : "udp4");
+    const onError = (error: Error): void => {
+      socket.close();
+      reject(new Error(`no route to ${formatAddress(address)} (set advertiseaddress)`, { cause: error }));
+    };
+    socket.once("error", onError);
+    socket.connect(address.port, address.host, () => {
+      const local = socket.address().address;
+      socket.close();
+      resolve(local);
+    });
+  });
+}
+
 /** TCP over `node:net`, IPv4 and IPv6. */
 export function tcpTransport(clock: Clock): Transport {
-  return { connect: (address, options) => connect(address, options, clock), listen };
+  return { connect: (address, options) => connect(address, options, clock), listen, localHostTowards };
 }

@@ -52,4 +52,6 @@ export interface Transport {
   connect(address: Address, options: ConnectOptions): Promise<Connection>;
   /** Rejects with an `Error` that names the address (`EADDRINUSE` ...). `onConnection` must call `setHandler` at once. */
   listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener>;
+  /** The local address that traffic to `address` leaves from. Sends nothing. Rejects when there is no route. */
+  localHostTowards(address: Address): Promise<string>;
 }

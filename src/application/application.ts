@@ -1,0 +1,147 @@
+import { systemClock } from "../base/clock.js";
+import { DeadlineWheel } from "../base/deadlines.js";
+import { Emitter } from "../base/emitter.js";
+import type { CallEmitter, CallEvents } from "../call/events.js";
+import { type ConfigValues, type LoadedConfig, loadConfig } from "../config/config.js";
+import type { Logger } from "../logger/logger.js";
+import { createLogger, type QueueLogger } from "../logger/queue-logger.js";
+import { openRegistry } from "../registry/open.js";
+import type { Registry } from "../registry/registry.js";
+import { defaultSettings, type Runtime, type RuntimeSettings } from "../registry/runtime.js";
+import { tcpTransport } from "../transport/tcp.js";
+import type { Transport } from "../transport/transport.js";
+
+/** Parts to use instead of those the configuration names, for programs that bring their own and for tests. */
+export interface ApplicationParts {
+  /** Default: `process.env`. */
+  env?: Readonly<Record<string, string | undefined>>;
+  /** Where `./mprpc.conf` is looked for. Default: `process.cwd()`. */
+  cwd?: string;
+  /** Default: the asynchronous queue logger, as `[log]` says. The application does not close one it was given. */
+  log?: Logger;
+  /** Default: what `registry` names. The application closes it in either case. */
+  registry?: Registry;
+  /** Default: TCP. */
+  transport?: Transport;
+}
+
+/**
+ * A process as the conf file describes it: configuration, logger and registry, which its providers and channels share.
+ * A process may have several; nothing here is global.
+ */
+export class MprpcApplication implements Runtime, AsyncDisposable {
+  readonly clock = systemClock;
+  readonly random = Math.random;
+  readonly wheel = new DeadlineWheel(systemClock);
+  readonly config: LoadedConfig;
+  readonly settings: Readonly<RuntimeSettings>;
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly transport: Transport;
+  readonly events: CallEmitter;
+  readonly #ownLog: QueueLogger | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(config: LoadedConfig, parts: ApplicationParts) {
+    this.config = config;
+    this.settings = toSettings(config.values);
+    this.#ownLog = parts.log === undefined ? openLog(config.values) : undefined;
+    this.log = parts.log ?? (this.#ownLog as QueueLogger);
+    this.events = new Emitter<CallEvents>((error, event) => {
+      this.log.error(`a listener of ${event} threw`, { error });
+    });
+    this.transport = parts.transport ?? tcpTransport(systemClock);
+    this.registry = parts.registry ?? openConfigured(config.values, this.log);
+  }
+
+  /**
+   * Reads the configuration: defaults, conf file, `MPRPC_...` variables, flags, each stronger than the one before.
+   * `argv` is `process.argv` as it is. Throws `ConfigError` that names file, line and key, and `RegistryError` for a
+   * registry that cannot work. Connects to nothing yet.
+   */
+  static async init(
+    argv: readonly string[] = process.argv,
+    parts: ApplicationParts = {},
+  ): Promise<MprpcApplication> {
+    const { env = process.env, cwd = process.cwd() } = parts;
+    const app = new MprpcApplication(loadConfig({ argv: argv.slice(2), env, cwd }), parts);
+    for (const warning of app.config.warnings) app.log.warn(warning);
+    return app;
+  }
+
+  /** The program's own arguments: those after `--`. */
+  get rest(): readonly string[] {
+    return this.config.rest;
+  }
+
+  /** Ends the registry session and writes out the log. Close providers and channels first. Idempotent; never rejects. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.registry.close();
+    await this.#ownLog?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function openLog(values: ConfigValues): QueueLogger {
+  const { log } = values;
+  return createLogger({
+    level: log.level,
+    format: log.format,
+    console: log.console,
+    dir: log.dir ?? "",
+    file: log.file,
+    maxBytes: log.maxbytes,
+    maxFiles: log.maxfiles,
+    queueLimit: log.queuelimit,
+    overflow: log.overflow,
+    redact: log.redact,
+  });
+}
+
+function openConfigured(values: ConfigValues, log: Logger): Registry {
+  const { sessiontimeoutMs, auth, snapshotdir } = values.zookeeper;
+  const zookeeper = {
+    sessionTimeoutMs: sessiontimeoutMs,
+    ...(auth === undefined ? {} : { auth }),
+    ...(snapshotdir === undefined ? {} : { snapshotFolder: snapshotdir }),
+  };
+  return openRegistry(values.registry, { log, ...zookeeper });
+}
+
+function toSettings(values: ConfigValues): RuntimeSettings {
+  const { provider, channel, limits, keepalive, advertiseaddress } = values;
+  return {
+    ...defaultSettings,
+    callTimeoutMs: values.calltimeoutMs,
+    limits: { headerMaxBytes: limits.headerBytes, bodyMaxBytes: limits.bodyBytes },
+    unwrittenMaxBytes: limits.unwrittenBytes,
+    keepalive: { intervalMs: keepalive.intervalMs, timeoutMs: keepalive.timeoutMs },
+    channel: {
+      balancer: channel.balancer,
+      connections: channel.connections,
+      connectTimeoutMs: channel.connecttimeoutMs,
+      pendingMax: channel.maxpending,
+    },
+    provider: {
+      ...defaultSettings.provider,
+      listen: { host: values.rpcserverip, port: values.rpcserverport },
+      advertise:
+        advertiseaddress === undefined
+          ? undefined
+          : { host: advertiseaddress.host, port: advertiseaddress.port ?? 0 },
+      connectionsMax: provider.maxconnections,
+      inFlightMax: provider.maxinflight,
+      inFlightPerConnectionMax: provider.maxinflightperconnection,
+      drainTimeoutMs: provider.draintimeoutMs,
+      classic: provider.classic,
+    },
+  };
+}

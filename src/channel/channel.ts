@@ -1,0 +1,297 @@
+import { Metadata } from "../base/metadata.js";
+import { boolean, callback, checkOptions, having, listOf, oneOf } from "../base/options.js";
+import type { RpcController } from "../call/controller.js";
+import {
+  type ClientInterceptor,
+  type ClientNext,
+  compose,
+  type IncomingReply,
+  type OutgoingCall,
+} from "../call/interceptor.js";
+import type { CallOptions } from "../call/options.js";
+import type { StubChannel } from "../call/stub.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { Registry } from "../registry/registry.js";
+import { type BalancerName, balancerNames, type Runtime } from "../registry/runtime.js";
+import type { InputOf, MethodDefinition, OutputOf } from "../wire/codec/types.js";
+import { PeerPool } from "./peer-pool.js";
+import { ServiceResolver } from "./resolver.js";
+import { type CallPlan, type CallRouter, parentCall, UnaryCall } from "./unary-call.js";
+
+export interface ChannelOptions {
+  /** Deadline of a call that brings none, ms; `Infinity`: none. Default: `calltimeout` of the conf, 5000. */
+  timeoutMs?: number;
+  /** How an endpoint is chosen. Default: `channel.balancer` of the conf, `roundrobin`. */
+  balancer?: BalancerName;
+  /** Calls wait for an endpoint instead of failing UNAVAILABLE. Default false. */
+  waitForReady?: boolean;
+  /** The first is the outermost. Default none. */
+  interceptors?: readonly ClientInterceptor[];
+  /** Look services up here instead of in the runtime's registry. The channel does not close it. */
+  registry?: Registry;
+}
+
+const optionRules = {
+  timeoutMs: { expected: "milliseconds > 0, or Infinity for no deadline", accepts: isTimeout },
+  balancer: oneOf(...balancerNames),
+  waitForReady: boolean,
+  interceptors: listOf(callback),
+  registry: having("watch", "list"),
+};
+
+/**
+ * Makes calls: looks services up, keeps connections, balances, retries what provably never ran. One channel serves any
+ * number of stubs and services; make one per process and share it.
+ */
+export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
+  readonly runtime: Runtime;
+  readonly #registry: Registry;
+  readonly #pool: PeerPool;
+  readonly #resolvers = new Map<string, ServiceResolver>();
+  readonly #balancer: BalancerName;
+  readonly #timeoutMs: number;
+  readonly #waitForReady: boolean;
+  /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
+  readonly #intercepted: ClientNext | undefined;
+  #inFlight = 0;
+  #closed = false;
+  #whenIdle: (() => void) | undefined;
+
+  /** Throws `TypeError` or `RangeError` for bad options. Connects to nothing yet. */
+  constructor(runtime: Runtime, options: ChannelOptions = {}) {
+    const defaults: Required<ChannelOptions> = {
+      timeoutMs: runtime.settings.callTimeoutMs,
+      balancer: runtime.settings.channel.balancer,
+      waitForReady: false,
+      interceptors: [],
+      registry: runtime.registry,
+    };
+    const checked = checkOptions("RpcChannel", options, defaults, optionRules);
+    this.runtime = runtime;
+    this.#registry = checked.registry;
+    this.#timeoutMs = checked.timeoutMs;
+    this.#balancer = checked.balancer;
+    this.#waitForReady = checked.waitForReady;
+    this.#pool = new PeerPool(runtime, {
+      measuresLatency: this.#balancer === "p2c",
+      onAvailability: (peer) => {
+        for (const resolver of this.#resolvers.values()) resolver.onAvailability(peer);
+      },
+    });
+    if (checked.interceptors.length > 0) {
+      this.#intercepted = compose<ClientNext>(checked.interceptors, (call) => this.#lastNext(call));
+    }
+  }
+
+  /** Calls `method`. Rejects with `RpcError` only; `executed` on it tells whether calling again is safe. */
+  call<M extends MethodDefinition>(
+    method: M,
+    request: InputOf<M["input"]>,
+    options?: CallOptions,
+  ): Promise<OutputOf<M["output"]>> {
+    return this.#invoke(method, request, options, undefined, false) as Promise<OutputOf<M["output"]>>;
+  }
+
+  /**
+   * Sends a request that wants no reply. Resolves when it was handed to a connection; whether it arrives, and what the
+   * handler makes of it, is not told.
+   */
+  async oneway<M extends MethodDefinition>(
+    method: M,
+    request: InputOf<M["input"]>,
+    options?: CallOptions,
+  ): Promise<void> {
+    await this.#invoke(method, request, options, undefined, true);
+  }
+
+  async callMethod<M extends MethodDefinition>(
+    method: M,
+    controller: RpcController,
+    request: InputOf<M["input"]>,
+    options?: CallOptions,
+  ): Promise<OutputOf<M["output"]> | undefined> {
+    controller.begin();
+    try {
+      const message = await this.#invoke(method, request, options, controller.signal, false);
+      controller.finish();
+      return message as OutputOf<M["output"]>;
+    } catch (error) {
+      controller.finish(RpcError.from(error));
+      return undefined;
+    }
+  }
+
+  #invoke(
+    method: MethodDefinition,
+    request: unknown,
+    options: CallOptions | undefined,
+    signal: AbortSignal | undefined,
+    oneway: boolean,
+  ): Promise<unknown> {
+    const plan = this.#plan(method, options, signal, oneway);
+    if (plan instanceof RpcError) return Promise.reject(plan);
+    if (this.#intercepted === undefined) return this.#dispatch(method, request, plan);
+    return this.#runInterceptors(this.#intercepted, new PlannedCall(this.runtime, method, request, plan));
+  }
+
+  /** An interceptor is the user's code: whatever it throws leaves as an RpcError. */
+  async #runInterceptors(intercepted: ClientNext, call: PlannedCall): Promise<unknown> {
+    try {
+      const reply = await intercepted(call);
+      if (reply.metadata.size > 0) call.plan.onMetadata?.(reply.metadata);
+      return reply.message;
+    } catch (error) {
+      if (error instanceof RpcError) throw error;
+      const text = `a client interceptor threw: ${error instanceof Error ? error.message : String(error)}`;
+      throw new RpcError(Status.UNKNOWN, text, { cause: error }, { method: call.method.fullName });
+    }
+  }
+
+  /** The end of the interceptors: each call of it is an attempt of its own under the same deadline. */
+  async #lastNext(call: OutgoingCall): Promise<IncomingReply> {
+    if (!(call instanceof PlannedCall)) {
+      throw new TypeError("a client interceptor must pass on the call it was given, changed in place");
+    }
+    let metadata = new Metadata();
+    const onMetadata = (received: Metadata): void => {
+      metadata = received;
+    };
+    const plan = { ...call.plan, metadata: call.metadata, onMetadata };
+    const message = await this.#dispatch(call.method, call.request, plan);
+    return { message, metadata };
+  }
+
+  #plan(
+    method: MethodDefinition,
+    options: CallOptions | undefined,
+    signal: AbortSignal | undefined,
+    oneway: boolean,
+  ): CallPlan | RpcError {
+    const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
+    if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
+      const text = `timeoutMs: expected milliseconds, or Infinity for no deadline, got ${String(timeoutMs)}`;
+      return new RpcError(Status.INVALID_ARGUMENT, text, { executed: "never" }, { method: method.fullName });
+    }
+    const parent = parentCall();
+    const own = timeoutMs === Infinity ? Infinity : this.runtime.clock.now() + timeoutMs;
+    const signals: AbortSignal[] = [];
+    if (options?.signal !== undefined) signals.push(options.signal);
+    if (signal !== undefined) signals.push(signal);
+    let metadata: Metadata | undefined;
+    if (options?.metadata !== undefined) {
+      try {
+        metadata = Metadata.from(options.metadata);
+      } catch (error) {
+        const text = (error as Error).message;
+        return new RpcError(
+          Status.INVALID_ARGUMENT,
+          text,
+          { executed: "never" },
+          { method: method.fullName },
+        );
+      }
+    }
+    return {
+      deadlineMs: parent === undefined ? own : Math.min(own, parent.deadlineMs),
+      timeoutMs,
+      signals,
+      metadata,
+      onMetadata: options?.onMetadata === undefined ? undefined : this.#guarded(options.onMetadata),
+      idempotencyKey: options?.idempotencyKey,
+      waitForReady: options?.waitForReady ?? this.#waitForReady,
+      oneway,
+      parent,
+    };
+  }
+
+  /** The caller's callback, which must not be able to hurt the connection that calls it. */
+  #guarded(onMetadata: (metadata: Metadata) => void): (metadata: Metadata) => void {
+    return (metadata) => {
+      try {
+        onMetadata(metadata);
+      } catch (error) {
+        this.runtime.log.error("a caller's onMetadata threw", { error });
+      }
+    };
+  }
+
+  #dispatch(method: MethodDefinition, request: unknown, plan: CallPlan): Promise<unknown> {
+    const call = new UnaryCall(this, method, request, plan, this.runtime.clock.now());
+    this.#inFlight++;
+    call.start();
+    return call.promise;
+  }
+
+  /** @internal */
+  route(call: UnaryCall): void {
+    if (this.#closed) {
+      call.fail(new RpcError(Status.UNAVAILABLE, "the channel was closed", { executed: "never" }));
+      return;
+    }
+    const { service } = call.method;
+    let resolver = this.#resolvers.get(service);
+    if (resolver === undefined) {
+      resolver = new ServiceResolver(service, this.runtime, this.#registry, this.#pool, this.#balancer);
+      this.#resolvers.set(service, resolver);
+    }
+    resolver.route(call);
+  }
+
+  /** @internal */
+  onSettled(): void {
+    if (--this.#inFlight === 0) this.#whenIdle?.();
+  }
+
+  /** Takes no more calls; resolves when those in flight have ended and every connection is closed. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#inFlight > 0) {
+      await new Promise<void>((resolve) => {
+        const earlier = this.#whenIdle;
+        this.#whenIdle = () => {
+          earlier?.();
+          resolve();
+        };
+      });
+    }
+    for (const resolver of this.#resolvers.values()) resolver.close();
+    this.#resolvers.clear();
+    this.#pool.destroyAll("the channel was closed");
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** A call as client interceptors see it. */
+class PlannedCall implements OutgoingCall {
+  readonly method: MethodDefinition;
+  request: unknown;
+  readonly plan: CallPlan;
+  readonly metadata: Metadata;
+  readonly #runtime: Runtime;
+
+  constructor(runtime: Runtime, method: MethodDefinition, request: unknown, plan: CallPlan) {
+    this.#runtime = runtime;
+    this.method = method;
+    this.request = request;
+    this.plan = plan;
+    // A copy: interceptors add to it, and the caller's must not change.
+    this.metadata = new Metadata(plan.metadata);
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.plan.signals[0];
+  }
+
+  timeLeftMs(): number {
+    const { deadlineMs } = this.plan;
+    return deadlineMs === Infinity ? Infinity : Math.max(0, deadlineMs - this.#runtime.clock.now());
+  }
+}
+
+function isTimeout(value: unknown): boolean {
+  return typeof value === "number" && value > 0;
+}

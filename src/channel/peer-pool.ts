@@ -1,0 +1,45 @@
+import type { Endpoint } from "../registry/registry.js";
+import type { Runtime } from "../registry/runtime.js";
+import { Peer, type PeerOwner, peerKey } from "./peer.js";
+
+/** The peers of a channel, shared by its services: two services of one provider use the same connections. */
+export class PeerPool {
+  readonly #runtime: Runtime;
+  readonly #owner: PeerOwner;
+  readonly #peers = new Map<string, { peer: Peer; users: number }>();
+  /** Peers no service uses any more, whose calls in flight are ending. */
+  readonly #retired = new Set<Peer>();
+
+  constructor(runtime: Runtime, owner: PeerOwner) {
+    this.#runtime = runtime;
+    this.#owner = owner;
+  }
+
+  /** The peer of `endpoint`, made when new. Each acquire wants a release. */
+  acquire(endpoint: Endpoint): Peer {
+    const key = peerKey(endpoint);
+    let entry = this.#peers.get(key);
+    if (entry === undefined) {
+      entry = { peer: new Peer(endpoint, this.#runtime, this.#owner), users: 0 };
+      this.#peers.set(key, entry);
+    }
+    entry.users++;
+    return entry.peer;
+  }
+
+  release(peer: Peer): void {
+    const entry = this.#peers.get(peer.key);
+    if (entry === undefined || --entry.users > 0) return;
+    this.#peers.delete(peer.key);
+    for (const one of this.#retired) if (one.idle) this.#retired.delete(one);
+    this.#retired.add(peer);
+    peer.retire();
+  }
+
+  destroyAll(reason: string): void {
+    for (const { peer } of this.#peers.values()) peer.destroy(reason);
+    for (const peer of this.#retired) peer.destroy(reason);
+    this.#peers.clear();
+    this.#retired.clear();
+  }
+}

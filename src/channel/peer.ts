@@ -1,0 +1,318 @@
+import type { Candidate } from "../balancer/balancer.js";
+import { PeakEwma } from "../balancer/peak-ewma.js";
+import { Backoff, peerBackoff } from "../base/backoff.js";
+import type { Timer } from "../base/clock.js";
+import { type Address, formatAddress } from "../base/endpoint.js";
+import { ClassicClient } from "../call/classic-client.js";
+import { ClientConnection, type ClientConnectionOwner } from "../call/client-connection.js";
+import type { CallCarrier, PendingCall } from "../call/pending-call.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { Endpoint } from "../registry/registry.js";
+import type { Runtime } from "../registry/runtime.js";
+import { type ClassicDialect, classicDialects } from "../wire/classic.js";
+import type { UnaryCall } from "./unary-call.js";
+
+/** A call that finds every endpoint down tries one anyway when its last attempt is this old, ms. */
+const probeAfterMs = 1000;
+
+export interface PeerOwner {
+  /** The balancer goes by latency. */
+  readonly measuresLatency: boolean;
+  /** `available` changed. */
+  onAvailability(peer: Peer): void;
+}
+
+/**
+ * One provider as a channel keeps it: a few connections, opened when first needed and again when lost.
+ *
+ *     idle --call--> connecting --ok--> ready --lost--> idle
+ *                        |                ^
+ *                      failed             | ok
+ *                        v                |
+ *                      down --backoff--> retrying --failed--> down
+ *
+ * In `down` and `retrying` it takes no calls (`available` is false); the others do, and calls wait while it connects.
+ */
+export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
+  /** Unique in its pool. */
+  readonly key: string;
+  readonly address: Address;
+  readonly endpoint: string;
+  weight: number;
+  readonly #runtime: Runtime;
+  readonly #owner: PeerOwner;
+  readonly #classic: ClassicClient | undefined;
+  readonly #backoff: Backoff;
+  readonly #ewma = new PeakEwma();
+  readonly #waiting = new Set<PendingCall>();
+  #connections: ClientConnection[] = [];
+  #leaving = new Set<ClientConnection>();
+  #opening = 0;
+  #state: "up" | "down" | "retrying" | "closed" = "up";
+  #retryTimer: Timer | undefined;
+  #lastAttemptMs = Number.NEGATIVE_INFINITY;
+  #abort = new AbortController();
+  incarnation: string | undefined;
+  /** Why it is down. */
+  failure = "";
+
+  constructor(endpoint: Endpoint, runtime: Runtime, owner: PeerOwner) {
+    this.address = { host: endpoint.host, port: endpoint.port };
+    this.endpoint = formatAddress(this.address);
+    this.key = peerKey(endpoint);
+    this.weight = endpoint.weight;
+    this.incarnation = endpoint.incarnation;
+    this.#runtime = runtime;
+    this.#owner = owner;
+    this.#backoff = new Backoff(peerBackoff, runtime.random);
+    if (endpoint.protocol === "classic") {
+      this.#classic = new ClassicClient(this.address, runtime.transport, runtime.clock, {
+        dialect: dialectOf(endpoint),
+        connectTimeoutMs: runtime.settings.channel.connectTimeoutMs,
+        bodyMaxBytes: runtime.settings.limits.bodyMaxBytes,
+      });
+    }
+  }
+
+  /** True while calls may be sent to it. */
+  get available(): boolean {
+    return this.#state === "up";
+  }
+
+  /** True when a call that found everything down may try it all the same. */
+  get probeable(): boolean {
+    return this.#runtime.clock.now() - this.#lastAttemptMs >= probeAfterMs;
+  }
+
+  /** True when it has no connection, and so nothing to end. */
+  get idle(): boolean {
+    return this.#connections.length === 0 && this.#leaving.size === 0;
+  }
+
+  load(nowMs: number): number {
+    let inFlight = this.#waiting.size + (this.#classic?.inFlight ?? 0);
+    for (const connection of this.#connections) inFlight += connection.inFlight;
+    return this.#ewma.load(inFlight, nowMs);
+  }
+
+  /** A call to it was answered. */
+  observe(elapsedMs: number, nowMs: number): void {
+    this.#ewma.observe(elapsedMs, nowMs);
+  }
+
+  /** Sends `call`, at once or when a connection is there. */
+  start(call: UnaryCall): void {
+    call.endpoint = this.endpoint;
+    call.attempts++;
+    if (this.#owner.measuresLatency) {
+      call.observer = this;
+      call.sentMs = this.#runtime.clock.now();
+    }
+    if (this.#classic !== undefined) {
+      this.#startClassic(call, this.#classic);
+      return;
+    }
+    const connection = this.#leastBusy();
+    const wanted = this.#runtime.settings.channel.connections;
+    if (this.#connections.length + this.#opening < wanted) this.#open();
+    if (connection === undefined) {
+      this.#wait(call);
+      return;
+    }
+    call.phase = "wait";
+    connection.start(call);
+  }
+
+  #startClassic(call: UnaryCall, classic: ClassicClient): void {
+    if (call.oneway) {
+      call.onFailure(
+        new RpcError(Status.UNIMPLEMENTED, "the classic wire has no oneway calls", { executed: "never" }),
+      );
+      return;
+    }
+    call.phase = "wait";
+    this.#lastAttemptMs = this.#runtime.clock.now();
+    classic.start(call, (reason) => {
+      call.phase = "connect";
+      this.#goDown(reason);
+    });
+  }
+
+  #wait(call: UnaryCall): void {
+    const { pendingMax } = this.#runtime.settings.channel;
+    if (this.#waiting.size >= pendingMax) {
+      const text = `${pendingMax} calls wait for a connection to ${this.endpoint} already (channel.maxpending)`;
+      call.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
+      return;
+    }
+    call.phase = "connect";
+    call.carrier = this;
+    this.#waiting.add(call);
+  }
+
+  /** A call that waits for a connection gives up. */
+  abandon(call: PendingCall): void {
+    this.#waiting.delete(call);
+    call.carrier = undefined;
+  }
+
+  #leastBusy(): ClientConnection | undefined {
+    const connections = this.#connections;
+    let best = connections[0];
+    for (let i = 1; i < connections.length; i++) {
+      const other = connections[i] as ClientConnection;
+      if (best === undefined || other.inFlight < best.inFlight) best = other;
+    }
+    return best;
+  }
+
+  #open(): void {
+    const { transport, clock, settings } = this.#runtime;
+    this.#opening++;
+    this.#lastAttemptMs = clock.now();
+    const options = { timeoutMs: settings.channel.connectTimeoutMs, signal: this.#abort.signal };
+    transport.connect(this.address, options).then(
+      (connection) => {
+        this.#opening--;
+        if (this.#state === "closed") {
+          connection.destroy();
+          return;
+        }
+        this.#onOpened(new ClientConnection(connection, clock, settings, this));
+      },
+      (error: Error) => {
+        this.#opening--;
+        if (this.#state !== "closed") this.#onOpenFailed(error.message);
+      },
+    );
+  }
+
+  #onOpened(connection: ClientConnection): void {
+    const { events } = this.#runtime;
+    events.emit("connectionOpen", {
+      side: "client",
+      protocol: "mprpc",
+      local: connection.local,
+      remote: connection.endpoint,
+    });
+    this.#connections.push(connection);
+    this.#comeUp();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const call of waiting) {
+      call.carrier = undefined;
+      (call as UnaryCall).phase = "wait";
+      connection.start(call);
+    }
+  }
+
+  #onOpenFailed(reason: string): void {
+    // With another connection up this is a matter of the pool, not of the provider.
+    if (this.#connections.length > 0) return;
+    this.#goDown(reason);
+    this.#failWaiting(reason);
+  }
+
+  #failWaiting(reason: string): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const call of waiting) {
+      call.carrier = undefined;
+      call.onFailure(new RpcError(Status.UNAVAILABLE, reason, { executed: "never" }));
+    }
+  }
+
+  onGoingAway(connection: ClientConnection): void {
+    this.#connections = this.#connections.filter((one) => one !== connection);
+    this.#leaving.add(connection);
+  }
+
+  onClosed(connection: ClientConnection, reason: string | undefined): void {
+    this.#connections = this.#connections.filter((one) => one !== connection);
+    this.#leaving.delete(connection);
+    this.#runtime.events.emit("connectionClose", {
+      side: "client",
+      protocol: "mprpc",
+      local: connection.local,
+      remote: connection.endpoint,
+      reason,
+    });
+    // Closed before a word of settings: whatever listens there does not speak to us, so do not hammer it.
+    if (!connection.welcomed && this.#connections.length === 0 && this.#state !== "closed") {
+      this.#goDown(reason ?? "closed by the provider");
+    }
+  }
+
+  #goDown(reason: string): void {
+    if (this.#state === "closed") return;
+    this.failure = reason;
+    const wasUp = this.#state === "up";
+    this.#state = "down";
+    this.#retryTimer?.cancel();
+    this.#retryTimer = this.#runtime.clock.setTimer(() => this.retryNow(), this.#backoff.next());
+    if (wasUp) this.#owner.onAvailability(this);
+  }
+
+  #comeUp(): void {
+    this.#backoff.reset();
+    this.#retryTimer?.cancel();
+    this.failure = "";
+    if (this.#state === "up") return;
+    this.#state = "up";
+    this.#owner.onAvailability(this);
+  }
+
+  /** Something speaks for a new attempt (its backoff has run out, a registry event): make it now. */
+  retryNow(): void {
+    if (this.#state !== "down") return;
+    this.#retryTimer?.cancel();
+    if (this.#classic !== undefined) {
+      // There is no connection to try: the next call is the probe.
+      this.#state = "up";
+      this.#owner.onAvailability(this);
+      return;
+    }
+    this.#state = "retrying";
+    if (this.#opening === 0) this.#open();
+  }
+
+  /** Calls wait for it: begin the backoff anew, and do not sleep longer than its first delay. */
+  hurry(): void {
+    if (this.#state !== "down") return;
+    this.#backoff.reset();
+    if (this.probeable) this.retryNow();
+    else {
+      this.#retryTimer?.cancel();
+      this.#retryTimer = this.#runtime.clock.setTimer(() => this.retryNow(), this.#backoff.next());
+    }
+  }
+
+  /** The registry no longer has it: calls in flight end, then its connections. */
+  retire(): void {
+    this.#close();
+    for (const connection of this.#connections) connection.drain();
+  }
+
+  /** Closes at once; calls in flight fail. */
+  destroy(reason: string): void {
+    this.#close();
+    for (const connection of [...this.#connections, ...this.#leaving]) connection.close(reason);
+  }
+
+  #close(): void {
+    this.#state = "closed";
+    this.#retryTimer?.cancel();
+    this.#abort.abort();
+    this.#failWaiting(`${this.endpoint} is no longer offered`);
+  }
+}
+
+export function peerKey(endpoint: Endpoint): string {
+  return `${endpoint.protocol} ${formatAddress(endpoint)}`;
+}
+
+function dialectOf(endpoint: Endpoint): ClassicDialect {
+  const { dialect } = endpoint.attributes;
+  return classicDialects.find((one) => one === dialect) ?? "le32";
+}

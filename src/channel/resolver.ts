@@ -1,0 +1,165 @@
+import type { Balancer } from "../balancer/balancer.js";
+import { createBalancer } from "../balancer/create.js";
+import type { CallCarrier, PendingCall } from "../call/pending-call.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { Registry, Snapshot, Watch } from "../registry/registry.js";
+import type { BalancerName, Runtime } from "../registry/runtime.js";
+import type { Peer } from "./peer.js";
+import type { PeerPool } from "./peer-pool.js";
+import type { UnaryCall } from "./unary-call.js";
+
+/** Of many failed endpoints a message names this many. */
+const namedFailures = 4;
+
+/** Finds an endpoint for each call of one service: the registry's list, less what is down, through the balancer. */
+export class ServiceResolver implements CallCarrier {
+  /** A waiting call has no endpoint yet. */
+  readonly endpoint = "";
+  readonly #service: string;
+  readonly #runtime: Runtime;
+  readonly #registry: Registry;
+  readonly #pool: PeerPool;
+  readonly #balancer: Balancer<Peer>;
+  readonly #watch: Watch;
+  readonly #waiting = new Set<PendingCall>();
+  #peers: Peer[] = [];
+  /** Set while only classic providers are known: which methods each of them has. */
+  #classicMethods: Map<Peer, readonly string[] | undefined> | undefined;
+  #known = false;
+
+  constructor(service: string, runtime: Runtime, registry: Registry, pool: PeerPool, balancer: BalancerName) {
+    this.#service = service;
+    this.#runtime = runtime;
+    this.#registry = registry;
+    this.#pool = pool;
+    this.#balancer = createBalancer<Peer>(balancer, runtime.random);
+    this.#watch = registry.watch(service, (snapshot) => this.#onSnapshot(snapshot));
+  }
+
+  /** Sends `call` to an endpoint, lets it wait, or fails it. */
+  route(call: UnaryCall): void {
+    if (!this.#known) {
+      this.#wait(call, `registry ${this.#registry.name} has not answered yet`);
+      return;
+    }
+    const peer =
+      this.#classicMethods === undefined
+        ? this.#balancer.pick(this.#runtime.clock.now())
+        : this.#pickClassic(call);
+    if (peer !== undefined) {
+      peer.start(call);
+      return;
+    }
+    const reason = this.#whyNone(call);
+    if (call.waitForReady) {
+      for (const one of this.#peers) one.hurry();
+      this.#wait(call, reason);
+      return;
+    }
+    const probe = this.#hasMethod(call) ? this.#peers.find((one) => one.probeable) : undefined;
+    if (probe !== undefined) probe.start(call);
+    else this.#failCall(call, reason);
+  }
+
+  #failCall(call: UnaryCall, reason: string): void {
+    const code = this.#peers.length > 0 && !this.#hasMethod(call) ? Status.UNIMPLEMENTED : Status.UNAVAILABLE;
+    call.fail(new RpcError(code, reason, { executed: "never", cause: call.lastFailure }));
+  }
+
+  #hasMethod(call: UnaryCall): boolean {
+    if (this.#classicMethods === undefined) return true;
+    return [...this.#classicMethods.values()].some((names) => offers(names, call));
+  }
+
+  /** A classic provider writes a znode for each method; only those with this one are asked. */
+  #pickClassic(call: UnaryCall): Peer | undefined {
+    const able = this.#peers.filter(
+      (peer) => peer.available && offers(this.#classicMethods?.get(peer), call),
+    );
+    return able[Math.floor(this.#runtime.random() * able.length)];
+  }
+
+  #whyNone(call: UnaryCall): string {
+    const where = `registry ${this.#registry.name}`;
+    if (this.#peers.length === 0) return `no provider of ${this.#service} in ${where}`;
+    if (!this.#hasMethod(call))
+      return `no classic provider of ${this.#service} in ${where} has ${call.method.name}`;
+    const failures = this.#peers
+      .slice(0, namedFailures)
+      .map((peer) => peer.failure || `${peer.endpoint} is down`);
+    const more = this.#peers.length > namedFailures ? `, and ${this.#peers.length - namedFailures} more` : "";
+    const stale = this.#watch.current?.stale ? `; ${where} is away, its last list is used` : "";
+    return `every endpoint of ${this.#service} is down: ${failures.join(", ")}${more}${stale}`;
+  }
+
+  #wait(call: UnaryCall, reason: string): void {
+    const { pendingMax } = this.#runtime.settings.channel;
+    if (this.#waiting.size >= pendingMax) {
+      const text = `${pendingMax} calls wait for an endpoint of ${this.#service} already (channel.maxpending): ${reason}`;
+      call.fail(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
+      return;
+    }
+    call.lastFailure = new RpcError(Status.UNAVAILABLE, reason, { executed: "never" });
+    call.carrier = this;
+    this.#waiting.add(call);
+  }
+
+  abandon(call: PendingCall): void {
+    this.#waiting.delete(call);
+    call.carrier = undefined;
+  }
+
+  #onSnapshot(snapshot: Snapshot): void {
+    this.#known = true;
+    const modern = snapshot.endpoints.filter(({ protocol }) => protocol === "mprpc");
+    const endpoints = modern.length > 0 ? modern : snapshot.endpoints;
+    const before = new Set(this.#peers);
+    const fresh: Peer[] = [];
+    this.#peers = endpoints.map((endpoint) => {
+      const peer = this.#pool.acquire(endpoint);
+      if (!before.has(peer) || endpoint.incarnation !== peer.incarnation) fresh.push(peer);
+      peer.incarnation = endpoint.incarnation;
+      peer.weight = endpoint.weight;
+      return peer;
+    });
+    this.#classicMethods =
+      modern.length > 0 || endpoints.length === 0
+        ? undefined
+        : new Map(endpoints.map((endpoint, i) => [this.#peers[i] as Peer, endpoint.classicMethods]));
+    for (const peer of before) this.#pool.release(peer);
+    // The registry has just said that these are there, or there again: their backoff is out of date.
+    for (const peer of fresh) peer.retryNow();
+    this.refresh();
+  }
+
+  onAvailability(peer: Peer): void {
+    if (this.#peers.includes(peer)) this.refresh();
+  }
+
+  /** The peers or their availability changed: the next pick, and the calls that wait, go by the new list. */
+  refresh(): void {
+    this.#balancer.update(this.#peers.filter((peer) => peer.available));
+    if (this.#waiting.size === 0) return;
+    const waiting = [...this.#waiting] as UnaryCall[];
+    this.#waiting.clear();
+    for (const call of waiting) {
+      call.carrier = undefined;
+      if (!call.settled) this.route(call);
+    }
+  }
+
+  close(): void {
+    this.#watch.close();
+    for (const call of [...this.#waiting] as UnaryCall[]) {
+      this.abandon(call);
+      call.fail(new RpcError(Status.UNAVAILABLE, "the channel was closed", { executed: "never" }));
+    }
+    for (const peer of this.#peers) this.#pool.release(peer);
+    this.#peers = [];
+  }
+}
+
+function offers(methods: readonly string[] | undefined, call: UnaryCall): boolean {
+  return methods === undefined || methods.includes(call.method.name);
+}

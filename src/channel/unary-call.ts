@@ -1,0 +1,254 @@
+import type { Unsubscribe } from "../base/emitter.js";
+import type { Metadata } from "../base/metadata.js";
+import { PendingCall } from "../call/pending-call.js";
+import { type Cancellable, callScope, type ParentCall } from "../call/scope.js";
+import { type CallPhase, RpcError } from "../error/rpc-error.js";
+import { Status, type StatusCode } from "../error/status.js";
+import type { Runtime } from "../registry/runtime.js";
+import type { MethodDefinition } from "../wire/codec/types.js";
+
+/** What one call was asked to do, options and defaults already put together. */
+export interface CallPlan {
+  deadlineMs: number;
+  /** For the message when it passes. */
+  timeoutMs: number;
+  signals: readonly AbortSignal[];
+  metadata: Metadata | undefined;
+  /** Must not throw. */
+  onMetadata: ((metadata: Metadata) => void) | undefined;
+  idempotencyKey: string | undefined;
+  waitForReady: boolean;
+  oneway: boolean;
+  parent: ParentCall | undefined;
+}
+
+/** Sends a call on its way, at first and again after a failure that proves no handler ran. */
+export interface CallRouter {
+  readonly runtime: Runtime;
+  route(call: UnaryCall): void;
+  /** A call that went through `start` has ended. */
+  onSettled(): void;
+}
+
+/** Wants to know how long an endpoint took. */
+export interface LatencyObserver {
+  observe(elapsedMs: number, nowMs: number): void;
+}
+
+/** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
+export class UnaryCall extends PendingCall implements Cancellable {
+  /** Of the response message. */
+  readonly promise: Promise<unknown>;
+  readonly waitForReady: boolean;
+  phase: CallPhase = "resolve";
+  endpoint: string | undefined = undefined;
+  attempts = 0;
+  /** Told how long the attempt that began at `sentMs` took. */
+  observer: LatencyObserver | undefined = undefined;
+  sentMs = 0;
+  /** Why the last attempt failed, told when the deadline passes while the call waits for another. */
+  lastFailure: RpcError | undefined = undefined;
+  readonly #router: CallRouter;
+  readonly #plan: CallPlan;
+  readonly #startMs: number;
+  #resolve!: (message: unknown) => void;
+  #reject!: (error: RpcError) => void;
+  #settled = false;
+  #refusals = 0;
+  #unsubscribe: Unsubscribe | undefined;
+
+  constructor(router: CallRouter, method: MethodDefinition, request: unknown, plan: CallPlan, nowMs: number) {
+    super(method, request);
+    this.#router = router;
+    this.#plan = plan;
+    this.#startMs = nowMs;
+    this.metadata = plan.metadata;
+    this.idempotencyKey = plan.idempotencyKey;
+    this.oneway = plan.oneway;
+    this.deadlineMs = plan.deadlineMs;
+    this.waitForReady = plan.waitForReady;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** Checks what can fail at once, then goes on its way. */
+  start(): void {
+    const { runtime } = this.#router;
+    const { parent, signals, timeoutMs } = this.#plan;
+    if (runtime.events.has("clientStart")) runtime.events.emit("clientStart", { method: this.method });
+    if (!(this.deadlineMs > this.#startMs)) {
+      const inherited = parent !== undefined && parent.deadlineMs <= this.#startMs;
+      const text = inherited
+        ? "the deadline of the calling handler has passed"
+        : `timeoutMs is ${timeoutMs}: there is no time for the call`;
+      this.#fail(new RpcError(Status.DEADLINE_EXCEEDED, text, { executed: "never" }));
+      return;
+    }
+    if (parent?.cancelReason !== undefined) {
+      this.cancel(parent.cancelReason);
+      return;
+    }
+    runtime.wheel.add(this);
+    parent?.addChild(this);
+    if (signals.length > 0 && this.#listen(signals)) return;
+    this.#router.route(this);
+  }
+
+  /** True when one is aborted already, and the call has ended with it. */
+  #listen(signals: readonly AbortSignal[]): boolean {
+    const onAbort = (event: Event): void => this.#aborted(event.target as AbortSignal);
+    this.#unsubscribe = () => {
+      for (const signal of signals) signal.removeEventListener("abort", onAbort);
+    };
+    for (const signal of signals) {
+      if (signal.aborted) {
+        this.#aborted(signal);
+        return true;
+      }
+      signal.addEventListener("abort", onAbort);
+    }
+    return false;
+  }
+
+  #aborted(signal: AbortSignal): void {
+    const { reason } = signal;
+    const text = reason instanceof RpcError ? reason.rawMessage : "cancelled by the caller's signal";
+    this.#giveUp(Status.CANCELLED, text, reason);
+  }
+
+  /** The handler that made the call was cancelled. */
+  cancel(reason: RpcError): void {
+    const deadline = reason.code === Status.DEADLINE_EXCEEDED;
+    const text = deadline
+      ? "the deadline of the calling handler passed"
+      : "the calling handler was cancelled";
+    this.#giveUp(deadline ? Status.DEADLINE_EXCEEDED : Status.CANCELLED, text, reason);
+  }
+
+  override onDeadline(): void {
+    const { timeoutMs, deadlineMs } = this.#plan;
+    const inherited = deadlineMs < this.#startMs + timeoutMs;
+    const text = inherited
+      ? "the deadline inherited from the calling handler passed"
+      : `no reply within ${timeoutMs} ms (timeoutMs, calltimeout)`;
+    const before = this.lastFailure === undefined ? "" : `; the last attempt: ${this.lastFailure.rawMessage}`;
+    this.#giveUp(Status.DEADLINE_EXCEEDED, text + before, this.lastFailure);
+  }
+
+  #giveUp(code: StatusCode, text: string, cause: unknown): void {
+    if (this.#settled) return;
+    const executed = this.phase === "resolve" || this.phase === "connect" ? "never" : "maybe";
+    this.carrier?.abandon(this);
+    this.#fail(new RpcError(code, text, { executed, cause }));
+  }
+
+  override onReply(message: unknown, metadata: Metadata | undefined): void {
+    if (this.#settled) return;
+    this.#end();
+    this.#measure();
+    this.#emitEnd(undefined);
+    if (metadata !== undefined) this.#plan.onMetadata?.(metadata);
+    this.#resolve(message);
+  }
+
+  override onFailure(error: RpcError, refused = false): void {
+    if (this.#settled) return;
+    if (refused && error.executed === "yes") {
+      this.phase = "handle";
+      this.#measure();
+    }
+    if (this.#mayGoOn(error, refused)) {
+      this.lastFailure = error;
+      this.#emitRetry(error);
+      this.phase = "resolve";
+      this.#router.route(this);
+      return;
+    }
+    this.#fail(error);
+  }
+
+  /**
+   * Transparent retries (gRFC A6): a call that never left goes on until its deadline, one that a provider refused
+   * before any handler once more.
+   */
+  #mayGoOn(error: RpcError, refused: boolean): boolean {
+    if (error.executed !== "never" || error.code !== Status.UNAVAILABLE) return false;
+    return !refused || this.#refusals++ === 0;
+  }
+
+  /** Ends the call with an error that no attempt stands behind, e.g. that there is no endpoint. */
+  fail(error: RpcError): void {
+    if (!this.#settled) this.#fail(error);
+  }
+
+  #fail(error: RpcError): void {
+    this.#end();
+    const facts: {
+      method: string;
+      phase: CallPhase;
+      elapsedMs: number;
+      attempts: number;
+      endpoint?: string;
+    } = {
+      method: this.method.fullName,
+      phase: this.phase,
+      elapsedMs: this.#router.runtime.clock.now() - this.#startMs,
+      attempts: this.attempts,
+    };
+    if (this.endpoint !== undefined) facts.endpoint = this.endpoint;
+    const full = error.with(facts);
+    this.#emitEnd(full);
+    if (full.metadata !== undefined) this.#plan.onMetadata?.(full.metadata);
+    this.#reject(full);
+  }
+
+  #end(): void {
+    this.#settled = true;
+    this.#router.runtime.wheel.remove(this);
+    this.#plan.parent?.removeChild(this);
+    this.#unsubscribe?.();
+    this.#router.onSettled();
+  }
+
+  #measure(): void {
+    if (this.observer === undefined) return;
+    const now = this.#router.runtime.clock.now();
+    this.observer.observe(now - this.sentMs, now);
+  }
+
+  #emitEnd(error: RpcError | undefined): void {
+    const { events, clock } = this.#router.runtime;
+    if (!events.has("clientEnd")) return;
+    events.emit("clientEnd", {
+      method: this.method,
+      code: error?.code ?? Status.OK,
+      executed: error?.executed ?? "yes",
+      endpoint: this.endpoint,
+      attempts: this.attempts,
+      elapsedMs: clock.now() - this.#startMs,
+      error,
+    });
+  }
+
+  #emitRetry(error: RpcError): void {
+    const { events } = this.#router.runtime;
+    if (!events.has("clientRetry")) return;
+    events.emit("clientRetry", {
+      method: this.method,
+      endpoint: this.endpoint,
+      attempt: this.attempts,
+      error,
+    });
+  }
+}
+
+/** The call whose handler is running now, if any. */
+export function parentCall(): ParentCall | undefined {
+  return callScope.getStore();
+}

@@ -1,0 +1,63 @@
+// For users: serve and call.
+export { type ApplicationParts, MprpcApplication } from "./application/application.js";
+// For those who extend it: other registries, transports, loggers, tools.
+export type { Clock, Timer } from "./base/clock.js";
+export type { Unsubscribe } from "./base/emitter.js";
+export type { Address } from "./base/endpoint.js";
+export { Metadata, type MetadataInit, type MetadataValue } from "./base/metadata.js";
+export {
+  Health,
+  type HealthCheckRequest,
+  type HealthCheckResponse,
+  ServingStatus,
+} from "./call/builtin.js";
+export type { CallContext } from "./call/context.js";
+export { RpcController } from "./call/controller.js";
+export type { CallEmitter, CallEvents } from "./call/events.js";
+export type {
+  ClientInterceptor,
+  ClientNext,
+  IncomingCall,
+  IncomingReply,
+  OutgoingCall,
+  ServerInterceptor,
+  ServerNext,
+} from "./call/interceptor.js";
+export type { CallOptions } from "./call/options.js";
+export type { HandlersOf, StubChannel } from "./call/stub.js";
+export { type ChannelOptions, RpcChannel } from "./channel/channel.js";
+export type { LoadedConfig } from "./config/config.js";
+export { ConfigError, type ConfigProblem } from "./config/config-error.js";
+export {
+  type CallFacts,
+  type CallPhase,
+  type ErrorDetail,
+  type Executed,
+  RpcError,
+  type RpcErrorOptions,
+} from "./error/rpc-error.js";
+export { Status, type StatusCode, type StatusName } from "./error/status.js";
+export { type LogFields, type Logger, type LogLevel, silentLogger } from "./logger/logger.js";
+export type { LoggerOptions } from "./logger/options.js";
+export { createLogger, type QueueLogger } from "./logger/queue-logger.js";
+export { type ProviderOptions, RpcProvider, type ServiceOptions } from "./provider/provider.js";
+export { type OpenRegistryOptions, openRegistry } from "./registry/open.js";
+export type {
+  Endpoint,
+  EndpointProtocol,
+  Registration,
+  RegistrationHandle,
+  Registry,
+  ServiceListing,
+  Snapshot,
+  Watch,
+} from "./registry/registry.js";
+export type { BalancerName, Runtime, RuntimeSettings } from "./registry/runtime.js";
+export type {
+  Connection,
+  ConnectionHandler,
+  ConnectOptions,
+  Listener,
+  Transport,
+} from "./transport/transport.js";
+export type { MethodDefinition, ServiceDefinition } from "./wire/codec/types.js";

@@ -1,0 +1,222 @@
+import type { Clock, Timer } from "../base/clock.js";
+import { ClassicServerConnection } from "../call/classic-server.js";
+import type { CallEvents } from "../call/events.js";
+import { FirstBytes } from "../call/first-bytes.js";
+import type { BoundMethod, ServerCall } from "../call/server-call.js";
+import { type Dispatcher, type ServedConnection, ServerConnection } from "../call/server-connection.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { Runtime } from "../registry/runtime.js";
+import type { Connection } from "../transport/transport.js";
+import type { ClassicDialect } from "../wire/classic.js";
+import type { ServiceTable } from "./dispatch.js";
+
+/** Reading from a caller stops while more than this waits to be sent to it, bytes. */
+const pauseAtBytes = 1024 * 1024;
+/** Callers beyond the limit of connections are turned away politely up to this many times the limit, then reset. */
+const politeFactor = 2;
+
+interface Served {
+  connection: Connection;
+  protocol: "mprpc" | "classic";
+  ageTimer: Timer;
+}
+
+/** Takes connections in, finds out what they speak, counts what is in flight and keeps the limits. */
+export class Acceptor implements Dispatcher {
+  readonly clock: Clock;
+  /** Services that are there without being offered: asked last, served also while draining. */
+  builtin: ServiceTable | undefined;
+  readonly #runtime: Runtime;
+  readonly #table: ServiceTable;
+  readonly #served = new Map<ServedConnection, Served>();
+  readonly #undecided = new Set<FirstBytes>();
+  #inFlight = 0;
+  #draining = false;
+  #waiting: Array<{ done: () => boolean; resolve: () => void }> = [];
+
+  constructor(runtime: Runtime, table: ServiceTable) {
+    this.#runtime = runtime;
+    this.#table = table;
+    this.clock = runtime.clock;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get connections(): number {
+    return this.#served.size + this.#undecided.size;
+  }
+
+  accept(connection: Connection): void {
+    const { connectionsMax } = this.#runtime.settings.provider;
+    if (this.#draining || this.connections >= connectionsMax * politeFactor) {
+      connection.reset();
+      return;
+    }
+    const overLimit = this.connections >= connectionsMax;
+    const first: FirstBytes = new FirstBytes(connection, this.clock, {
+      onProtocol: (protocol, bytes) => {
+        this.#undecided.delete(first);
+        this.#serve(connection, protocol, bytes, overLimit);
+      },
+      onRefused: (reason) => {
+        this.#undecided.delete(first);
+        this.#runtime.log.warn(`connection refused: ${reason}`, { peer: connection.remote });
+      },
+    });
+    this.#undecided.add(first);
+  }
+
+  #serve(
+    connection: Connection,
+    protocol: "mprpc" | ClassicDialect,
+    bytes: Buffer,
+    overLimit: boolean,
+  ): void {
+    const { settings, log, random, events } = this.#runtime;
+    const { connectionsMax, classic, connectionMaxAgeMs, inFlightPerConnectionMax } = settings.provider;
+    if (protocol !== "mprpc" && (!classic || overLimit)) {
+      const why = classic
+        ? `${connectionsMax} connections are open (provider.maxconnections)`
+        : "classic callers are not served (provider.classic)";
+      log.warn(`classic caller refused: ${why}`, { peer: connection.remote });
+      connection.reset();
+      return;
+    }
+    const served =
+      protocol === "mprpc"
+        ? new ServerConnection(connection, this, {
+            limits: settings.limits,
+            keepalive: settings.keepalive,
+            maxInFlight: inFlightPerConnectionMax,
+            pauseAtBytes,
+            unwrittenMaxBytes: settings.unwrittenMaxBytes,
+          })
+        : new ClassicServerConnection(
+            connection,
+            protocol,
+            this,
+            { bodyMaxBytes: settings.limits.bodyMaxBytes, timeoutMs: settings.callTimeoutMs, pauseAtBytes },
+            log,
+          );
+    const ageMs = connectionMaxAgeMs * (0.9 + 0.2 * random());
+    const ageTimer = this.clock.setTimer(() => served.drain(), ageMs);
+    this.#served.set(served, { connection, protocol: served.classic ? "classic" : "mprpc", ageTimer });
+    events.emit("connectionOpen", this.#connectionFacts(served));
+    if (overLimit) {
+      log.warn(`caller turned away: ${connectionsMax} connections are open (provider.maxconnections)`, {
+        peer: connection.remote,
+      });
+      served.drain();
+    }
+    served.onData(bytes);
+  }
+
+  #connectionFacts(served: ServedConnection): CallEvents["connectionOpen"] {
+    const entry = this.#served.get(served);
+    return {
+      side: "server",
+      protocol: entry?.protocol ?? "mprpc",
+      local: entry?.connection.local ?? "",
+      remote: served.peer,
+    };
+  }
+
+  // --- from the connections ---
+
+  find(service: string, method: string): BoundMethod | undefined {
+    return this.#table.find(service, method) ?? this.builtin?.find(service, method);
+  }
+
+  admit(_bound: BoundMethod): RpcError | undefined {
+    const { inFlightMax } = this.#runtime.settings.provider;
+    if (this.#inFlight >= inFlightMax) {
+      const text = `${this.#inFlight} calls are in flight, the provider's limit (provider.maxinflight)`;
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
+    return undefined;
+  }
+
+  onCallStart(call: ServerCall): void {
+    this.#inFlight++;
+    const { events, wheel } = this.#runtime;
+    if (call.deadlineMs !== Infinity) wheel.add(call);
+    if (events.has("serverStart")) {
+      events.emit("serverStart", { method: call.method, peer: call.peer, classic: call.classic });
+    }
+  }
+
+  onCallEnd(call: ServerCall, error: RpcError | undefined, thrown: unknown): void {
+    const { events, wheel, log } = this.#runtime;
+    wheel.remove(call);
+    if (thrown !== undefined && thrown !== error) {
+      log.error(
+        `${call.method.fullName} failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+        {
+          peer: call.peer,
+          error: thrown,
+        },
+      );
+    }
+    if (events.has("serverEnd")) {
+      events.emit("serverEnd", {
+        method: call.method,
+        peer: call.peer,
+        classic: call.classic,
+        code: error?.code ?? Status.OK,
+        elapsedMs: this.clock.now() - call.startMs,
+        error,
+      });
+    }
+    if (--this.#inFlight === 0) this.#tellWaiting();
+  }
+
+  onConnectionClosed(connection: ServedConnection, reason: string | undefined): void {
+    const facts = this.#connectionFacts(connection);
+    this.#served.get(connection)?.ageTimer.cancel();
+    if (!this.#served.delete(connection)) return;
+    this.#runtime.events.emit("connectionClose", { ...facts, reason });
+    if (reason !== undefined)
+      this.#runtime.log.debug(`connection closed: ${reason}`, { peer: connection.peer });
+    this.#tellWaiting();
+  }
+
+  // --- stopping ---
+
+  /** No new connections, no new calls; callers are told. */
+  drain(): void {
+    this.#draining = true;
+    for (const first of this.#undecided) first.refuse("the provider is shutting down");
+    for (const connection of [...this.#served.keys()]) connection.drain();
+  }
+
+  /** Resolves when no call is in flight. */
+  whenIdle(): Promise<void> {
+    return this.#when(() => this.#inFlight === 0);
+  }
+
+  /** Resolves when every connection is closed, and so every reply has been taken. */
+  whenEmpty(): Promise<void> {
+    return this.#when(() => this.#served.size === 0);
+  }
+
+  #when(done: () => boolean): Promise<void> {
+    if (done()) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ done, resolve }));
+  }
+
+  #tellWaiting(): void {
+    if (this.#waiting.length === 0) return;
+    const met = this.#waiting.filter(({ done }) => done());
+    this.#waiting = this.#waiting.filter((one) => !met.includes(one));
+    for (const { resolve } of met) resolve();
+  }
+
+  /** Cancels what is in flight and closes every connection. */
+  closeAll(reason: string): void {
+    for (const first of [...this.#undecided]) first.refuse(reason);
+    for (const connection of [...this.#served.keys()]) connection.close(reason);
+  }
+}

@@ -1,0 +1,77 @@
+import { compose, type IncomingCall, type ServerInterceptor } from "../call/interceptor.js";
+import type { BoundMethod, ServerCall } from "../call/server-call.js";
+import type { MethodDefinition, ServiceDefinition } from "../wire/codec/types.js";
+import { shortName } from "../wire/codec/types.js";
+
+type Handler = (request: unknown, context: unknown) => unknown;
+
+/** The services of a provider, by every name a caller may use. */
+export class ServiceTable {
+  readonly #interceptors: readonly ServerInterceptor[];
+  readonly #services = new Map<
+    string,
+    { definition: ServiceDefinition; methods: Map<string, BoundMethod> }
+  >();
+  /** Short names, for classic callers. */
+  readonly #short = new Map<string, string>();
+
+  constructor(interceptors: readonly ServerInterceptor[]) {
+    this.#interceptors = interceptors;
+  }
+
+  get definitions(): ServiceDefinition[] {
+    return [...this.#services.values()].map(({ definition }) => definition);
+  }
+
+  has(fullName: string): boolean {
+    return this.#services.has(fullName);
+  }
+
+  /** `classic`: also reachable by its short name. Throws `TypeError` for what cannot be served. */
+  add(definition: ServiceDefinition, handlers: object, classic: boolean): void {
+    const { typeName } = definition;
+    if (this.#services.has(typeName)) throw new TypeError(`notifyService: ${typeName} was given already`);
+    const short = shortName(typeName);
+    const other = this.#short.get(short);
+    if (classic && other !== undefined) {
+      throw new TypeError(
+        `notifyService: ${typeName} and ${other} are both ${short} to classic callers: give one { classic: false }`,
+      );
+    }
+    const members = handlers as Readonly<Record<string, unknown>>;
+    const missing = Object.keys(definition.methods).filter((name) => typeof members[name] !== "function");
+    if (missing.length > 0) {
+      throw new TypeError(
+        `notifyService: the handlers of ${typeName} lack ${missing.map((name) => `${name}()`).join(", ")}`,
+      );
+    }
+    const methods = new Map<string, BoundMethod>();
+    for (const method of Object.values(definition.methods)) {
+      methods.set(method.name, this.#bind(method, members[method.localName] as Handler, handlers));
+    }
+    this.#services.set(typeName, { definition, methods });
+    if (classic) this.#short.set(short, typeName);
+  }
+
+  find(service: string, method: string): BoundMethod | undefined {
+    const entry = this.#services.get(service) ?? this.#services.get(this.#short.get(service) ?? "");
+    return entry?.methods.get(method);
+  }
+
+  #bind(definition: MethodDefinition, handler: Handler, self: object): BoundMethod {
+    if (this.#interceptors.length === 0) {
+      const invoke = (call: ServerCall): unknown => {
+        call.handlerStarted = true;
+        return handler.call(self, call.request, call);
+      };
+      return { definition, invoke, replySizeBytes: 1 };
+    }
+    const last = async (call: IncomingCall): Promise<unknown> => {
+      // An interceptor may pass on a call of its own making; the context is always ours.
+      (call.context as ServerCall).handlerStarted = true;
+      return handler.call(self, call.request, call.context);
+    };
+    const chain = compose(this.#interceptors, last);
+    return { definition, invoke: (call) => chain(call), replySizeBytes: 1 };
+  }
+}

@@ -1,0 +1,268 @@
+import { type Address, formatAddress } from "../base/endpoint.js";
+import { callback, checkOptions, listOf } from "../base/options.js";
+import { builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
+import type { ServerInterceptor } from "../call/interceptor.js";
+import type { HandlersOf } from "../call/stub.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { RegistrationHandle } from "../registry/registry.js";
+import type { Runtime } from "../registry/runtime.js";
+import type { Listener } from "../transport/transport.js";
+import type { ServiceDefinition } from "../wire/codec/types.js";
+import { Acceptor } from "./acceptor.js";
+import { advertisedAddress } from "./advertise.js";
+import { ServiceTable } from "./dispatch.js";
+
+export interface ProviderOptions {
+  /** The first is the outermost. Default none. */
+  interceptors?: readonly ServerInterceptor[];
+}
+
+export interface ServiceOptions {
+  /** Serve it to classic callers under its short name, and write classic znodes. Default: `provider.classic` of the conf. */
+  classic?: boolean;
+  /** Published with every instance, e.g. `{ version: "1.4" }`. */
+  attributes?: Readonly<Record<string, string>>;
+  /** Share of the calls, relative to other instances; default 1. */
+  weight?: number;
+}
+
+/** When every call has ended, callers get this long to take their last replies and close. */
+const takeRepliesMs = 1000;
+
+/**
+ * Serves calls.
+ *
+ *     idle --start--> starting --> serving --shutdown--> draining --> stopped
+ */
+export class RpcProvider implements AsyncDisposable {
+  readonly #runtime: Runtime;
+  readonly #table: ServiceTable;
+  readonly #acceptor: Acceptor;
+  readonly #services = new Map<string, { definition: ServiceDefinition; options: ServiceOptions }>();
+  readonly #health = new Map<string, ServingStatus>();
+  #state: "idle" | "starting" | "serving" | "draining" | "stopped" = "idle";
+  #listener: Listener | undefined;
+  #registrations: RegistrationHandle[] = [];
+  #starting: Promise<Address> | undefined;
+  #stopping: Promise<void> | undefined;
+  #stopped!: () => void;
+  readonly #whenStopped = new Promise<void>((resolve) => {
+    this.#stopped = resolve;
+  });
+  #stopNow!: () => void;
+  readonly #cutShort = new Promise<void>((resolve) => {
+    this.#stopNow = resolve;
+  });
+
+  /** Throws `TypeError` for bad options. Listens on nothing yet. */
+  constructor(runtime: Runtime, options: ProviderOptions = {}) {
+    const { interceptors } = checkOptions(
+      "RpcProvider",
+      options,
+      { interceptors: [] } as Required<ProviderOptions>,
+      {
+        interceptors: listOf(callback),
+      },
+    );
+    this.#runtime = runtime;
+    this.#table = new ServiceTable(interceptors);
+    this.#acceptor = new Acceptor(runtime, this.#table);
+    const builtin = new ServiceTable([]);
+    builtin.add(Health, { check: (request: { service: string }) => this.#check(request.service) }, false);
+    builtin.add(
+      Reflection,
+      {
+        listServices: () => ({ services: [...this.#services.keys()].sort() }),
+        describe: (request: { service: string }) => this.#describe(request.service),
+      },
+      false,
+    );
+    this.#acceptor.builtin = builtin;
+  }
+
+  /**
+   * Offers a service. `handlers` has one function a method; they are called as its methods, so it may be an instance of
+   * a class. Throws `TypeError` for a service given twice, a missing handler, or two services classic callers could not
+   * tell apart; `Error` once the provider has started.
+   */
+  notifyService<S extends ServiceDefinition>(
+    service: S,
+    handlers: HandlersOf<S>,
+    options: ServiceOptions = {},
+  ): this {
+    const { typeName } = service;
+    if (this.#state !== "idle")
+      throw new Error(`notifyService: ${typeName} comes too late, the provider has started`);
+    if (builtinServices.includes(typeName)) throw new TypeError(`notifyService: ${typeName} is built in`);
+    this.#table.add(service, handlers, options.classic ?? this.#runtime.settings.provider.classic);
+    this.#services.set(typeName, { definition: service, options });
+    return this;
+  }
+
+  /** Where it listens, with the real port; undefined before `start`. */
+  get address(): Address | undefined {
+    return this.#listener?.address;
+  }
+
+  /** Calls being served. */
+  get inFlight(): number {
+    return this.#acceptor.inFlight;
+  }
+
+  /** Connections of callers, both protocols. */
+  get connections(): number {
+    return this.#acceptor.connections;
+  }
+
+  /**
+   * Listens and then registers every service: a caller that sees it can reach it. Resolves with the bound address.
+   * Rejects (and leaves nothing behind) when the port is taken or the registry refuses.
+   */
+  async start(): Promise<Address> {
+    if (this.#state !== "idle") throw new Error(`RpcProvider.start(): the provider is ${this.#state}`);
+    this.#state = "starting";
+    this.#starting = this.#listenAndRegister();
+    return this.#starting;
+  }
+
+  async #listenAndRegister(): Promise<Address> {
+    const { transport, settings, log, registry } = this.#runtime;
+    try {
+      this.#listener = await transport.listen(settings.provider.listen, (connection) =>
+        this.#acceptor.accept(connection),
+      );
+      const address = await advertisedAddress(this.#listener.address, this.#runtime);
+      this.#setHealth(ServingStatus.SERVING);
+      for (const { definition, options } of this.#services.values()) {
+        this.#registrations.push(
+          await registry.register({
+            service: definition.typeName,
+            methods: Object.values(definition.methods).map(({ name }) => name),
+            address,
+            classic: options.classic ?? settings.provider.classic,
+            onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
+            ...(options.weight === undefined ? {} : { weight: options.weight }),
+            ...(options.attributes === undefined ? {} : { attributes: options.attributes }),
+          }),
+        );
+      }
+      log.info(`listening on ${formatAddress(this.#listener.address)}`, {
+        advertised: formatAddress(address),
+        registry: registry.name,
+        services: [...this.#services.keys()],
+      });
+    } catch (error) {
+      await this.#leaveRegistry();
+      await this.#listener?.close();
+      this.#acceptor.closeAll("the provider did not start");
+      this.#state = "stopped";
+      this.#stopped();
+      throw error;
+    }
+    this.#state = "serving";
+    return this.#listener.address;
+  }
+
+  /**
+   * Starts if need be, and serves until `shutdown()` or SIGTERM or SIGINT, which drain it; a second signal cuts the
+   * drain short. After a signal the runtime is closed as well, the registry session last. The signal handlers are in
+   * place only meanwhile.
+   */
+  async run(): Promise<void> {
+    let signalled = false;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      this.#runtime.log.info(`${signal}: ${signalled ? "stopping at once" : "draining"}`);
+      if (signalled) this.#stopNow();
+      signalled = true;
+      void this.shutdown();
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+    try {
+      if (this.#state === "idle") await this.start();
+      await this.#whenStopped;
+      if (signalled) await this.#runtime.close();
+    } finally {
+      process.off("SIGTERM", onSignal);
+      process.off("SIGINT", onSignal);
+    }
+  }
+
+  /**
+   * Stops without losing a call: health turns NOT_SERVING, the registry entries go, callers are told to go elsewhere,
+   * calls in flight get `provider.draintimeout` to end, the rest is cancelled. Idempotent; never rejects.
+   */
+  shutdown(): Promise<void> {
+    this.#stopping ??= this.#drain();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  async #drain(): Promise<void> {
+    const { settings, log } = this.#runtime;
+    // A start that is under way is let through first, so that what it leaves behind is known.
+    await this.#starting?.catch(() => {});
+    if (this.#state === "stopped") return;
+    this.#state = "draining";
+    this.#setHealth(ServingStatus.NOT_SERVING);
+    await this.#leaveRegistry();
+    const closed = this.#listener?.close();
+    this.#acceptor.drain();
+    await this.#within(settings.provider.drainTimeoutMs, this.#acceptor.whenIdle());
+    const late = this.#acceptor.inFlight;
+    if (late > 0) log.warn(`${late} calls still in flight are cancelled (provider.draintimeout)`);
+    else await this.#within(takeRepliesMs, this.#acceptor.whenEmpty());
+    this.#acceptor.closeAll("the provider stopped");
+    await closed;
+    this.#state = "stopped";
+    this.#stopped();
+  }
+
+  /** Waits for `done`, but no longer than `timeoutMs`, nor than until a second signal. */
+  #within(timeoutMs: number, done: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#runtime.clock.setTimer(resolve, timeoutMs, true);
+      void Promise.race([done, this.#cutShort]).then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  async #leaveRegistry(): Promise<void> {
+    await Promise.all(this.#registrations.splice(0).map((one) => one.unregister()));
+  }
+
+  #onRegistrationLost(service: string, reason: Error): void {
+    this.#runtime.log.error(`the registration of ${service} is lost for good: ${reason.message}`);
+  }
+
+  // --- built-in services ---
+
+  /** Sets what `grpc.health.v1.Health/Check` says of one service, e.g. while a database is away. */
+  setServing(service: string, serving: boolean): void {
+    if (!this.#services.has(service))
+      throw new TypeError(`setServing: this provider has no service ${service}`);
+    this.#health.set(service, serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);
+  }
+
+  #setHealth(status: ServingStatus): void {
+    for (const name of ["", ...this.#services.keys()]) this.#health.set(name, status);
+  }
+
+  #check(service: string): { status: ServingStatus } {
+    const status = this.#health.get(service);
+    if (status === undefined) throw new RpcError(Status.NOT_FOUND, `this provider has no service ${service}`);
+    return { status };
+  }
+
+  #describe(service: string): { descriptors: string[] } {
+    const entry = this.#services.get(service);
+    if (entry === undefined) throw new RpcError(Status.NOT_FOUND, `this provider has no service ${service}`);
+    return { descriptors: [...entry.definition.descriptors] };
+  }
+}

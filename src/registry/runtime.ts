@@ -1,0 +1,82 @@
+import type { Clock } from "../base/clock.js";
+import type { DeadlineWheel } from "../base/deadlines.js";
+import type { Address } from "../base/endpoint.js";
+import type { CallEmitter } from "../call/events.js";
+import { defaultKeepalive, type KeepaliveOptions } from "../call/keepalive.js";
+import type { Logger } from "../logger/logger.js";
+import type { Transport } from "../transport/transport.js";
+import { defaultWireLimits, type WireLimits } from "../wire/limits.js";
+import type { Registry } from "./registry.js";
+
+export const balancerNames = ["roundrobin", "random", "p2c"] as const;
+export type BalancerName = (typeof balancerNames)[number];
+
+/** What a configuration says to channels and providers. */
+export interface RuntimeSettings {
+  /** Deadline of a call that brings none, ms; `Infinity`: none. Default 5000. */
+  callTimeoutMs: number;
+  limits: WireLimits;
+  keepalive: KeepaliveOptions;
+  /** Bytes that may wait on one connection before calls fail RESOURCE_EXHAUSTED. Default 64 MiB. */
+  unwrittenMaxBytes: number;
+  channel: {
+    balancer: BalancerName;
+    /** Connections to each instance. Default 1. */
+    connections: number;
+    /** Default 2000. */
+    connectTimeoutMs: number;
+    /** Calls that may wait for an instance; more fail RESOURCE_EXHAUSTED. Default 10,000. */
+    pendingMax: number;
+  };
+  provider: {
+    /** Port 0 takes a free one. Default 127.0.0.1:0. */
+    listen: Address;
+    /** What callers are told instead of the bound address. */
+    advertise: Address | undefined;
+    /** Default 10,000. */
+    connectionsMax: number;
+    /** Default 65,536. */
+    inFlightMax: number;
+    /** Default 65,536. */
+    inFlightPerConnectionMax: number;
+    /** How long calls in flight may go on when the provider stops. Default 10,000. */
+    drainTimeoutMs: number;
+    /** Serve callers of the classic framework on the same port. Default true. */
+    classic: boolean;
+    /** A connection is replaced after this, spread by 10 %, so that load follows new instances. Default 30 min. */
+    connectionMaxAgeMs: number;
+  };
+}
+
+export const defaultSettings: Readonly<RuntimeSettings> = {
+  callTimeoutMs: 5000,
+  limits: defaultWireLimits,
+  keepalive: defaultKeepalive,
+  unwrittenMaxBytes: 64 * 1024 * 1024,
+  channel: { balancer: "roundrobin", connections: 1, connectTimeoutMs: 2000, pendingMax: 10_000 },
+  provider: {
+    listen: { host: "127.0.0.1", port: 0 },
+    advertise: undefined,
+    connectionsMax: 10_000,
+    inFlightMax: 65_536,
+    inFlightPerConnectionMax: 65_536,
+    drainTimeoutMs: 10_000,
+    classic: true,
+    connectionMaxAgeMs: 30 * 60_000,
+  },
+};
+
+/** What channels and providers stand on. `MprpcApplication` is one; tests make their own. */
+export interface Runtime {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+  readonly registry: Registry;
+  readonly transport: Transport;
+  readonly events: CallEmitter;
+  /** Deadlines of every call of the process share it. */
+  readonly wheel: DeadlineWheel;
+  readonly settings: Readonly<RuntimeSettings>;
+  /** Ends it: the registry session last. Idempotent. */
+  close(): Promise<void>;
+}
