@@ -42,8 +42,8 @@ export class MemoryStore {
 
   /** @internal Entries of `service` by address. */
   entriesOf(service: string): Map<string, Held> {
-    let entries = this.#services.get(service);
-    if (entries === undefined) this.#services.set(service, (entries = new Map()));
+    const entries = this.#services.get(service) ?? new Map<string, Held>();
+    this.#services.set(service, entries);
     return entries;
   }
 
@@ -107,11 +107,10 @@ export class MemoryRegistry implements Registry {
 
   watch(service: string, onSnapshot: (snapshot: Snapshot) => void): Watch {
     checkServiceName(service);
-    let view = this.#views.get(service);
-    if (view === undefined) this.#views.set(service, (view = new ServiceView(service, this.#deps.log)));
+    const view = this.#views.get(service) ?? new ServiceView(service, this.#deps.log);
+    this.#views.set(service, view);
     const watch = view.add(onSnapshot, () => this.#views.delete(service));
-    const added = view;
-    queueMicrotask(() => this.#refresh(added));
+    queueMicrotask(() => this.#refresh(view));
     return watch;
   }
 

@@ -1,22 +1,27 @@
+import { type Address, parseAddress } from "../base/endpoint.js";
 import type { RegistryDeps } from "./deps.js";
 import { RegistryError } from "./errors.js";
 import { FileRegistry, type FileRegistryOptions } from "./file/registry.js";
 import type { Registry } from "./registry.js";
 import { StaticRegistry, staticForms } from "./static.js";
 import { parseDurationMs, redactUrl } from "./url.js";
+import { ZooKeeperRegistry, type ZooKeeperRegistryOptions } from "./zookeeper/registry.js";
 
 /** What the URL itself does not say. */
-export interface OpenRegistryOptions extends RegistryDeps {
-  /**
-   * Where the last good lists are kept for a start without the registry server; false keeps none. Default:
-   * `$XDG_CACHE_HOME/mprpc` or `~/.cache/mprpc`. ZooKeeper only.
-   */
-  snapshotFolder?: string | false;
-}
+/** What the URL need not or should not say; what it does say comes first. */
+export interface OpenRegistryOptions
+  extends RegistryDeps,
+    Pick<
+      ZooKeeperRegistryOptions,
+      "auth" | "sessionTimeoutMs" | "startTimeoutMs" | "emptyGraceMs" | "snapshotFolder"
+    > {}
 
+const zooKeeperForms =
+  "zookeeper://host:2181,host:2181/chroot, with ?session=10s, ?start=10s, ?grace=0 and ?snapshots=off|/folder";
 const fileForms =
   "file: (a private folder of this user) or file:/absolute/folder, with ?poll=1s and ?events=off";
-const forms = [fileForms, staticForms];
+const forms = [zooKeeperForms, fileForms, staticForms];
+const defaultZooKeeperPort = 2181;
 
 /**
  * The registry a URL names. Nothing is connected before the first use, and a driver's library is loaded only then.
@@ -26,6 +31,9 @@ const forms = [fileForms, staticForms];
 export function openRegistry(url: string, options: OpenRegistryOptions = {}): Registry {
   const scheme = /^([a-z]+):/.exec(url)?.[1];
   switch (scheme) {
+    case "zookeeper":
+      if (url.startsWith("zookeeper://")) return openZooKeeper(url, options);
+      break;
     case "file":
       return openFile(url, options);
     case "static":
@@ -39,13 +47,61 @@ export function openRegistry(url: string, options: OpenRegistryOptions = {}): Re
   );
 }
 
+function openZooKeeper(url: string, options: OpenRegistryOptions): ZooKeeperRegistry {
+  const fail = (text: string) =>
+    new RegistryError(
+      "invalid",
+      `registry ${JSON.stringify(redactUrl(url))}: ${text}; allowed: ${zooKeeperForms}`,
+    );
+  const [, user, hosts = "", path = "", search = ""] =
+    /^zookeeper:\/\/(?:([^@/?]*)@)?([^/?]*)(\/[^?]*)?(?:\?(.*))?$/s.exec(url) ?? [];
+  const result: ZooKeeperRegistryOptions = { ...options, servers: parseServers(hosts, fail) };
+  if (user !== undefined) result.auth = decodePart(user, "the user:password", fail);
+  if (result.auth !== undefined && !/^[^:]+:./s.test(result.auth)) throw fail("auth is not user:password");
+  const chroot = decodePart(path, "the chroot", fail).replace(/\/$/, "");
+  if (chroot !== "" && !/^(\/(?!\.{1,2}(\/|$))[^/\p{Cc}]+)+$/u.test(chroot)) {
+    throw fail(`the chroot ${JSON.stringify(chroot)} is not a znode path`);
+  }
+  if (chroot !== "") result.chroot = chroot;
+  for (const [key, value] of new URLSearchParams(search)) setZooKeeperOption(result, key, value, fail);
+  return new ZooKeeperRegistry(result);
+}
+
+function parseServers(hosts: string, fail: (text: string) => RegistryError): Address[] {
+  return hosts.split(",").map((text) => {
+    const address = parseAddress(text) ?? parseAddress(`${text}:${defaultZooKeeperPort}`);
+    if (address === undefined || address.port === 0) throw fail(`${JSON.stringify(text)} is not host:port`);
+    return address;
+  });
+}
+
+function setZooKeeperOption(
+  options: ZooKeeperRegistryOptions,
+  key: string,
+  value: string,
+  fail: (text: string) => RegistryError,
+): void {
+  const time = (leastMs: number) => {
+    const ms = parseDurationMs(value);
+    if (ms === undefined || ms < leastMs) throw fail(`${key}=${value} is not a time of ${leastMs}ms or more`);
+    return ms;
+  };
+  if (key === "session") options.sessionTimeoutMs = time(1000);
+  else if (key === "start") options.startTimeoutMs = time(1);
+  else if (key === "grace") options.emptyGraceMs = time(0);
+  else if (key === "snapshots" && value === "off") options.snapshotFolder = false;
+  else if (key === "snapshots" && value.startsWith("/")) options.snapshotFolder = value;
+  else if (key === "snapshots") throw fail(`snapshots=${value} is neither off nor an absolute folder`);
+  else throw fail(`unknown option ${JSON.stringify(key)} (known: session, start, grace, snapshots)`);
+}
+
 function openFile(url: string, options: OpenRegistryOptions): FileRegistry {
   const fail = (text: string) =>
     new RegistryError("invalid", `registry ${JSON.stringify(url)}: ${text}; allowed: ${fileForms}`);
   const [, path = "", search = ""] = /^file:(?:\/\/(?=\/|$|\?))?([^?]*)(?:\?(.*))?$/s.exec(url) ?? [];
   if (path !== "" && !path.startsWith("/")) throw fail(`the folder ${JSON.stringify(path)} is not absolute`);
   const fileOptions: FileRegistryOptions = { ...options };
-  if (path !== "") fileOptions.folder = decodePath(path, fail);
+  if (path !== "") fileOptions.folder = decodePart(path, "the folder", fail);
   for (const [key, value] of new URLSearchParams(search)) {
     if (key === "poll") {
       const pollMs = parseDurationMs(value);
@@ -59,10 +115,10 @@ function openFile(url: string, options: OpenRegistryOptions): FileRegistry {
   return new FileRegistry(fileOptions);
 }
 
-function decodePath(path: string, fail: (text: string) => RegistryError): string {
+function decodePart(text: string, what: string, fail: (text: string) => RegistryError): string {
   try {
-    return decodeURIComponent(path);
+    return decodeURIComponent(text);
   } catch {
-    throw fail(`the folder ${JSON.stringify(path)} has a "%" that is no escape; write it as %25`);
+    throw fail(`${what} has a "%" that is no escape; write it as %25`);
   }
 }

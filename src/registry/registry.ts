@@ -65,6 +65,8 @@ export interface ServiceListing {
 export interface Registry {
   /** The URL-like text it was made from, without secrets, for messages. */
   readonly name: string;
+  /** Its servers, when it has any: a provider bound to a wildcard advertises the local address of the route to them. */
+  readonly servers?: readonly Address[];
   /** Resolves once the entry is visible to consumers. Rejects when that fails before `signal` aborts or the driver's own start-up timeout. */
   register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle>;
   /**

@@ -13,14 +13,14 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Clock } from "../../src/base/clock.js";
 import { silentLogger } from "../../src/logger/logger.js";
-import { defaultRegistryFolder, makePrivateFolder } from "../../src/registry/file/folder.js";
 import { Liveness, ownIdentity, systemProbe } from "../../src/registry/file/liveness.js";
 import { FileRegistry, type FileRegistryOptions } from "../../src/registry/file/registry.js";
+import { defaultRegistryFolder, makePrivateFolder } from "../../src/registry/folder.js";
 import { openRegistry } from "../../src/registry/open.js";
 import type { Snapshot } from "../../src/registry/registry.js";
 import { type Child, startScript } from "../tools/child.js";
 import { eventually, Recorder, timed } from "../tools/wait.js";
-import { addresses, describeConformance, registration, shows } from "./conformance.js";
+import { describeConformance, registration, shows } from "./conformance.js";
 
 const providerProcess = new URL("provider-process.ts", import.meta.url);
 const makeFolder = () => mkdtempSync(join(tmpdir(), "mprpc-file-registry-"));

@@ -9,6 +9,7 @@ import {
   toEndpoint,
 } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
+import { defaultRegistryFolder, makeFolder, makePrivateFolder } from "../folder.js";
 import type {
   Registration,
   RegistrationHandle,
@@ -18,7 +19,6 @@ import type {
   Watch,
 } from "../registry.js";
 import { orderEndpoints, ServiceView } from "../view.js";
-import { defaultRegistryFolder, makeFolder, makePrivateFolder } from "./folder.js";
 import { Liveness, ownIdentity, type ProcessProbe } from "./liveness.js";
 import { FileService, type Held } from "./service.js";
 import { newestByAddress, ServiceFolder } from "./store.js";

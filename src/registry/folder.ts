@@ -1,7 +1,7 @@
 import { lstatSync, mkdirSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
-import { RegistryError, reasonOf } from "../errors.js";
+import { RegistryError, reasonOf } from "./errors.js";
 
 /** Only the owner may look inside: whoever can write there decides where calls go. */
 const privateMode = 0o700;
@@ -12,7 +12,7 @@ const privateMode = 0o700;
  */
 export function defaultRegistryFolder(env: NodeJS.ProcessEnv = process.env): string {
   const runtime = env.XDG_RUNTIME_DIR;
-  if (runtime !== undefined && runtime.startsWith("/")) return join(runtime, "mprpc", "registry");
+  if (runtime?.startsWith("/")) return join(runtime, "mprpc", "registry");
   const user = process.getuid?.() ?? userInfo().username;
   return join(tmpdir(), `mprpc-${user}`, "registry");
 }

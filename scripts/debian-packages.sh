@@ -1,0 +1,114 @@
+#!/bin/sh
+# Puts Debian packages into a cache folder without installing them: download with apt-get, unpack with dpkg.
+# Needs neither root nor a configured service; what is there already is not fetched again.
+#
+#   scripts/debian-packages.sh               what the tests need: ZooKeeper, and Java unless `java` works
+#   scripts/debian-packages.sh PACKAGE...    these packages
+#
+# Everything lands beneath $MPRPC_TEST_CACHE (default: ${XDG_CACHE_HOME:-~/.cache}/mprpc-test), unpacked in debian/root.
+set -eu
+
+cache=${MPRPC_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mprpc-test}/debian
+root=$cache/root
+done_marks=$cache/done
+
+# All of them: without snappy and metrics the server answers `ruok` but never serves; commons-cli is for zkCli.
+zookeeper_packages='libzookeeper-java libslf4j-java libdropwizard-metrics-java libsnappy-java libcommons-cli-java'
+
+say() { printf 'debian-packages: %s\n' "$*"; }
+fail() {
+  say "$*" >&2
+  exit 1
+}
+
+# apt-get that leaves the system's own lists alone when $own_lists is yes, so that a normal user can update them too.
+own_lists=no
+apt() {
+  if [ "$own_lists" = yes ]; then
+    mkdir -p "$cache/apt/lists/partial" "$cache/apt/cache/archives/partial"
+    set -- -o Dir::State::lists="$cache/apt/lists" -o Dir::Cache="$cache/apt/cache" "$@"
+  fi
+  # Root would drop to the user _apt, who cannot write into the cache folder, and warn about it.
+  apt-get -q -o APT::Sandbox::User=root "$@"
+}
+
+download() { (cd "$cache/deb" && apt download "$@") >"$cache/log" 2>&1; }
+
+# fetch PACKAGE...: those that are not there yet.
+fetch() {
+  missing=
+  for package in "$@"; do
+    [ -e "$done_marks/$package" ] || missing="$missing $package"
+  done
+  if [ -z "$missing" ]; then
+    say "present in $root: $*"
+    return
+  fi
+  for tool in apt-get dpkg; do
+    command -v "$tool" >/dev/null || fail "$tool not found; on Debian or Ubuntu it is there, elsewhere provide:$missing"
+  done
+  mkdir -p "$cache/deb" "$root" "$done_marks"
+  rm -f "$cache"/deb/*.deb
+  say "downloading:$missing"
+  # shellcheck disable=SC2086 # a list of words
+  if ! download $missing; then
+    say "the package lists are missing or old; fetching them into $cache/apt"
+    own_lists=yes
+    apt update >"$cache/log" 2>&1 || fail "apt-get update failed: $(tail -n 3 "$cache/log")"
+    # shellcheck disable=SC2086
+    download $missing || fail "apt-get download failed: $(tail -n 3 "$cache/log")"
+  fi
+  for deb in "$cache"/deb/*.deb; do
+    dpkg -x "$deb" "$root"
+  done
+  for package in $missing; do : >"$done_marks/$package"; done
+  rm -f "$cache"/deb/*.deb
+  say "unpacked into $root"
+}
+
+# The packaged JRE keeps its configuration in /etc and links to it; unpacked elsewhere, the links must become files.
+relocate_java() {
+  find "$root"/usr/lib/jvm -type l | while read -r link; do
+    target=$(readlink "$link")
+    case $target in
+    /etc/java-*)
+      if [ -e "$root$target" ]; then
+        rm "$link"
+        cp -R "$root$target" "$link"
+      fi
+      ;;
+    esac
+  done
+}
+
+unpacked_java() { ls "$root"/usr/lib/jvm/java-*/bin/java 2>/dev/null | head -n 1; }
+
+need_java() {
+  if java -version >/dev/null 2>&1; then
+    say "java on PATH: $(command -v java)"
+    return
+  fi
+  if [ -z "$(unpacked_java)" ]; then
+    package=$(apt-cache depends default-jre-headless 2>/dev/null | sed -n 's/.*Depends: \(openjdk-[0-9]*-jre-headless\).*/\1/p')
+    fetch "${package:-openjdk-17-jre-headless}"
+  fi
+  relocate_java
+  java=$(unpacked_java)
+  "$java" -version >/dev/null 2>&1 || fail "no java that runs; install one: sudo apt-get install default-jre-headless"
+  say "java unpacked: $java"
+}
+
+mkdir -p "$cache"
+# Two test runs at once must not unpack over each other.
+if command -v flock >/dev/null; then
+  exec 9>"$cache/lock"
+  flock 9
+fi
+
+if [ $# -gt 0 ]; then
+  fetch "$@"
+else
+  # shellcheck disable=SC2086
+  fetch $zookeeper_packages
+  need_java
+fi

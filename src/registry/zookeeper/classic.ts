@@ -1,0 +1,188 @@
+import type { Address } from "../../base/endpoint.js";
+import { formatAddress } from "../../base/endpoint.js";
+import type { Logger } from "../../logger/logger.js";
+import { hasCode, type Znode } from "./connection.js";
+import {
+  classicPath,
+  decodeClassicAddress,
+  electionPath,
+  encodeClassicAddress,
+  makePath,
+  orMissing,
+} from "./layout.js";
+import type { ZooKeeperSession } from "./session.js";
+
+export interface ClassicOptions {
+  session: ZooKeeperSession;
+  service: string;
+  methods: readonly string[];
+  address: Address;
+  incarnation: string;
+  log: Logger;
+}
+
+/** Races with other providers end after one or two rounds; more means that something else keeps changing the znode. */
+const attemptsMax = 5;
+const sequenceDigits = 10;
+
+/**
+ * The classic znodes of one service, `/<ShortName>/<Method>`: there is one of each and many providers, so the providers
+ * elect an owner. The lowest candidate owns all of them; each other candidate watches only the one before it. A znode
+ * of a C++ provider is left alone and watched, and taken over when it goes.
+ */
+export class ClassicZnodes {
+  readonly #options: ClassicOptions;
+  readonly #candidatePrefix: string;
+  /** Methods whose znode is ours, as of the last look. */
+  readonly #owned = new Set<string>();
+  readonly #foreign = new Set<string>();
+  #candidate: string | undefined;
+
+  constructor(options: ClassicOptions) {
+    this.#options = options;
+    this.#candidatePrefix = `${options.incarnation}-`;
+  }
+
+  /** Whether a change at `path` may concern us. */
+  concerns(path: string): boolean {
+    const { service } = this.#options;
+    return path.startsWith(`${electionPath(service)}/`) || path.startsWith(`${classicPath(service)}/`);
+  }
+
+  /** Stands for election, and sees to the method znodes if elected. Leaves a watch on whatever it waits for. */
+  async ensure(): Promise<void> {
+    const { session, service, methods } = this.#options;
+    if (!(await this.#isElected())) return;
+    await makePath(session, classicPath(service));
+    await Promise.all(methods.map((method) => this.#ensureMethod(method)));
+  }
+
+  /** Removes what is ours; called before the provider's own entry is removed. */
+  async withdraw(): Promise<void> {
+    const { session, service } = this.#options;
+    const ours = [...this.#owned].map(async (method) => {
+      const path = `${classicPath(service)}/${method}`;
+      const stat = await session.exists(path);
+      if (stat !== undefined && stat.ephemeralOwner === session.id) await orMissing(session.remove(path));
+    });
+    await Promise.all(ours);
+    this.#owned.clear();
+    if (this.#candidate === undefined) return;
+    await orMissing(session.remove(`${electionPath(service)}/${this.#candidate}`));
+    this.#candidate = undefined;
+  }
+
+  async #isElected(): Promise<boolean> {
+    const { session, service } = this.#options;
+    const folder = electionPath(service);
+    for (;;) {
+      const candidates = (await this.#stand()).sort((a, b) => (sequenceOf(a) < sequenceOf(b) ? -1 : 1));
+      const before = candidates[candidates.indexOf(this.#candidate ?? "") - 1];
+      if (before === undefined) return true;
+      if ((await session.exists(`${folder}/${before}`, true)) !== undefined) return false;
+    }
+  }
+
+  /** Makes sure that exactly one candidate of this session is ours, and answers with all candidates. */
+  async #stand(): Promise<string[]> {
+    const { session, service } = this.#options;
+    const folder = electionPath(service);
+    const candidates = await orMissing(session.children(folder));
+    if (candidates === undefined) await makePath(session, folder);
+    const mine = (candidates ?? []).filter((name) => name.startsWith(this.#candidatePrefix));
+    let kept: string | undefined;
+    for (const name of mine) {
+      const stat = await session.exists(`${folder}/${name}`);
+      // One may be left of our last session, or of a create whose answer was lost.
+      if (kept === undefined && stat?.ephemeralOwner === session.id) kept = name;
+      else await orMissing(session.remove(`${folder}/${name}`));
+    }
+    if (kept !== undefined) {
+      this.#candidate = kept;
+      const others = (candidates ?? []).filter((name) => !mine.includes(name));
+      return [kept, ...others];
+    }
+    const path = await session.create(`${folder}/${this.#candidatePrefix}`, {
+      ...{ access: "owned" as const, ephemeral: true, sequential: true },
+    });
+    this.#candidate = path.slice(folder.length + 1);
+    return session.children(folder);
+  }
+
+  async #ensureMethod(method: string): Promise<void> {
+    const { session, service, address } = this.#options;
+    const path = `${classicPath(service)}/${method}`;
+    const data = encodeClassicAddress(address);
+    for (let attempt = 0; attempt < attemptsMax; attempt++) {
+      const node = await orMissing(session.getData(path, true));
+      if (node === undefined) {
+        if (await this.#create(path, data)) this.#setOwned(method, true);
+        // Read again, now that it exists, to leave the watch.
+        continue;
+      }
+      if (node.stat.ephemeralOwner === session.id) {
+        this.#setOwned(method, true);
+        if (node.data.equals(data)) return;
+        await orMissing(session.setData(path, data));
+        continue;
+      }
+      if (!this.#isOurAddress(node)) return this.#leaveAlone(method, node);
+      await this.#takeOver(path, data, node);
+    }
+  }
+
+  async #create(path: string, data: Buffer): Promise<boolean> {
+    try {
+      await this.#options.session.create(path, { data, access: "open", ephemeral: true });
+      return true;
+    } catch (error) {
+      if (hasCode(error, "NODE_EXISTS")) return false;
+      throw error;
+    }
+  }
+
+  #isOurAddress({ data, stat }: Znode): boolean {
+    const address = decodeClassicAddress(data);
+    const same = address !== undefined && formatAddress(address) === formatAddress(this.#options.address);
+    // A persistent one was put there by hand; it would come back as a surprise if it were removed.
+    return same && stat.ephemeralOwner !== 0n;
+  }
+
+  /** Our address of an earlier session: replaced in one step, so that no C++ caller finds it missing. */
+  async #takeOver(path: string, data: Buffer, { stat }: Znode): Promise<void> {
+    const { session } = this.#options;
+    try {
+      // The client cannot compare version 0 in a multi, which is the version of a znode nobody wrote to since.
+      const bumped = await session.setData(path, data, stat.version);
+      await session.multi([
+        { remove: path, version: bumped.version },
+        { create: path, options: { data, access: "open", ephemeral: true } },
+      ]);
+    } catch (error) {
+      if (!hasCode(error, "BAD_VERSION", "NO_NODE", "NODE_EXISTS")) throw error;
+    }
+  }
+
+  #leaveAlone(method: string, { data }: Znode): void {
+    this.#setOwned(method, false);
+    if (this.#foreign.has(method)) return;
+    this.#foreign.add(method);
+    const { service, log } = this.#options;
+    const address = decodeClassicAddress(data);
+    log.info("another provider owns a classic znode; taking over when it goes", {
+      ...{ path: `${classicPath(service)}/${method}`, address: address && formatAddress(address) },
+    });
+  }
+
+  #setOwned(method: string, owned: boolean): void {
+    if (owned) {
+      this.#owned.add(method);
+      this.#foreign.delete(method);
+    } else this.#owned.delete(method);
+  }
+}
+
+/** Names differ in their prefix, so they are ordered by the digits ZooKeeper appended. */
+function sequenceOf(candidate: string): string {
+  return candidate.slice(-sequenceDigits);
+}

@@ -1,0 +1,237 @@
+import { formatAddress } from "../../base/endpoint.js";
+import type { RegistryDeps } from "../deps.js";
+import { decodeEntry, isServiceName, type ProviderEntry, toEndpoint } from "../entry.js";
+import { reasonOf } from "../errors.js";
+import { Reconciler } from "../reconciler.js";
+import type { Endpoint } from "../registry.js";
+import type { ServiceView } from "../view.js";
+import { hasCode } from "./connection.js";
+import {
+  classicPath,
+  decodeClassicAddress,
+  hasClassicPath,
+  orMissing,
+  providersPath,
+  watchChildren,
+} from "./layout.js";
+import type { ZooKeeperSession } from "./session.js";
+import type { SnapshotFile } from "./snapshot-file.js";
+
+export interface ConsumerOptions {
+  session: ZooKeeperSession;
+  view: ServiceView;
+  deps: Required<RegistryDeps>;
+  /** Where the last list is kept for a start without ZooKeeper. */
+  snapshots: SnapshotFile | undefined;
+  /** How long an empty list is not believed after one that was not, ms. */
+  emptyGraceMs: number;
+}
+
+/** A burst of changes costs one reading, and the readers of a large cluster do not come all at once. */
+const settleMs = 5;
+const settleJitterMs = 20;
+/** A watch that got lost for a reason nobody thought of costs at most this. */
+const auditMs = 60_000;
+const retryMs = 1000;
+/** After this without an answer a starting consumer takes the list of the snapshot file. */
+const coldStartMs = 200;
+/**
+ * When our session was lost the providers' were too, and they come back within the cap of the registry backoff: until
+ * then what is missing is kept, so that a restart of ZooKeeper takes no endpoint from callers.
+ */
+const recoveryMs = 2000;
+
+/** Reads one service from ZooKeeper and keeps its view up to date. */
+export class ServiceConsumer {
+  readonly #options: ConsumerOptions;
+  readonly #reconciler: Reconciler;
+  readonly #paths: readonly string[];
+  /** Until then, on the clock, endpoints that are missing are kept. */
+  #keepUntilMs = 0;
+  /** When an empty list was first read after one that was not. */
+  #emptySinceMs: number | undefined;
+  /** Whether the view holds what was read from ZooKeeper, and not from the snapshot file. */
+  #read = false;
+  #closed = false;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+    const { service } = options.view;
+    this.#paths = [providersPath(service), classicPath(service)];
+    this.#reconciler = new Reconciler({
+      clock: options.deps.clock,
+      run: () => this.#refresh(),
+      onError: (error) => this.#onError(error),
+    });
+    if (options.session.connected) this.#reconciler.trigger();
+    options.deps.clock.setTimer(() => void this.#useSnapshotFile(), coldStartMs);
+  }
+
+  onSession(afterLoss: boolean): void {
+    if (afterLoss) this.#keepUntilMs = this.#options.deps.clock.now() + recoveryMs;
+    this.#reconciler.trigger();
+  }
+
+  onSuspended(): void {
+    this.#options.view.markStale();
+  }
+
+  onChanged(path: string): void {
+    if (!this.#paths.some((ours) => path === ours || path.startsWith(`${ours}/`))) return;
+    this.#reconciler.trigger(settleMs + settleJitterMs * this.#options.deps.random());
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#reconciler.stop();
+  }
+
+  async #refresh(): Promise<number> {
+    const { session, view, snapshots, deps } = this.#options;
+    const endpoints = await readService(session, view.service, {
+      watch: true,
+      known: view.current?.endpoints ?? [],
+    });
+    if (this.#closed) return auditMs;
+    const { kept, againMs } = this.#missingToKeep(endpoints);
+    // A disconnect during the reading has marked the view; what was read is then the last good list.
+    view.publish([...endpoints, ...kept], kept.length > 0 || !session.connected);
+    this.#read = true;
+    if (kept.length === 0) void snapshots?.save(view.service, endpoints);
+    return againMs ?? auditMs * (0.9 + 0.2 * deps.random());
+  }
+
+  /** What the new list lacks but is not believed to be gone yet, and when to look again. */
+  #missingToKeep(endpoints: readonly Endpoint[]): { kept: readonly Endpoint[]; againMs?: number } {
+    const { view, deps, emptyGraceMs } = this.#options;
+    const nowMs = deps.clock.now();
+    const before = view.current?.endpoints ?? [];
+    const found = new Set(endpoints.map(formatAddress));
+    const missing = before.filter((endpoint) => !found.has(formatAddress(endpoint)));
+    if (endpoints.length > 0) this.#emptySinceMs = undefined;
+    else if (missing.length > 0) this.#emptySinceMs ??= nowMs;
+    const emptyUntilMs = this.#emptySinceMs === undefined ? 0 : this.#emptySinceMs + emptyGraceMs;
+    const untilMs = Math.max(this.#keepUntilMs, emptyUntilMs);
+    if (missing.length === 0 || nowMs >= untilMs) {
+      this.#emptySinceMs = undefined;
+      return { kept: [] };
+    }
+    return { kept: missing, againMs: untilMs - nowMs };
+  }
+
+  async #useSnapshotFile(): Promise<void> {
+    const { view, snapshots, deps } = this.#options;
+    if (this.#read || this.#closed || snapshots === undefined) return;
+    const endpoints = await snapshots.load(view.service);
+    if (endpoints === undefined || this.#read || this.#closed) return;
+    deps.log.warn("ZooKeeper does not answer; using the last known endpoints", { service: view.service });
+    view.publish(endpoints, true);
+  }
+
+  #onError(error: unknown): number | undefined {
+    // The next `session` event triggers a run.
+    if (hasCode(error, "CONNECTION_LOSS", "SESSION_EXPIRED")) return undefined;
+    const { view, deps } = this.#options;
+    deps.log.warn("cannot read a service from ZooKeeper", { service: view.service, error: reasonOf(error) });
+    return retryMs;
+  }
+}
+
+export interface ReadOptions {
+  watch: boolean;
+  /** The list read before; a classic endpoint that is in it need not be confirmed. */
+  known: readonly Endpoint[];
+}
+
+/** The endpoints of a service now: ours, and classic ones at addresses where none of ours is. */
+export async function readService(
+  session: ZooKeeperSession,
+  service: string,
+  { watch, known }: ReadOptions,
+): Promise<Endpoint[]> {
+  const classic = hasClassicPath(service) ? await readClassic(session, classicPath(service), watch) : [];
+  const entries = await readProviders(session, service, watch);
+  const ours = new Set(entries.map(({ address }) => formatAddress(address)));
+  const knownClassic = new Set(known.filter(({ protocol }) => protocol === "classic").map(formatAddress));
+  const foreign = classic.filter((endpoint) => !ours.has(formatAddress(endpoint)));
+  const confirmed = foreign.every((endpoint) => knownClassic.has(formatAddress(endpoint)))
+    ? foreign
+    : await confirmClassic(session, service, foreign);
+  return [...entries.map(toEndpoint), ...confirmed];
+}
+
+/**
+ * The two readings are not one snapshot: a provider of ours that left between them looks like a C++ one. It takes its
+ * classic znodes away before its entry, so a classic znode that is still there now is none of ours.
+ */
+async function confirmClassic(
+  session: ZooKeeperSession,
+  service: string,
+  foreign: readonly Endpoint[],
+): Promise<Endpoint[]> {
+  const again = new Set((await readClassic(session, classicPath(service), false)).map(formatAddress));
+  return foreign.filter((endpoint) => again.has(formatAddress(endpoint)));
+}
+
+async function readProviders(
+  session: ZooKeeperSession,
+  service: string,
+  watch: boolean,
+): Promise<ProviderEntry[]> {
+  const path = providersPath(service);
+  const names = watch
+    ? await watchChildren(session, path)
+    : ((await orMissing(session.children(path))) ?? []);
+  const byAddress = new Map<string, { entry: ProviderEntry; name: string }[]>();
+  for (const name of names) {
+    const entry = decodeEntry(name);
+    if (entry === undefined) continue;
+    const address = formatAddress(entry.address);
+    byAddress.set(address, [...(byAddress.get(address) ?? []), { entry, name }]);
+  }
+  const newest = [...byAddress.values()].map((same) => newestOf(session, path, same));
+  return (await Promise.all(newest)).filter((entry) => entry !== undefined);
+}
+
+/** Of several incarnations at one address, the one ZooKeeper saw last; `undefined` when all are gone by now. */
+async function newestOf(
+  session: ZooKeeperSession,
+  path: string,
+  same: readonly { entry: ProviderEntry; name: string }[],
+): Promise<ProviderEntry | undefined> {
+  if (same.length === 1) return same[0]?.entry;
+  const stats = await Promise.all(same.map(({ name }) => session.exists(`${path}/${name}`)));
+  let newest = -1;
+  for (const [i, stat] of stats.entries()) {
+    if (stat !== undefined && stat.czxid > (stats[newest]?.czxid ?? -1n)) newest = i;
+  }
+  return same[newest]?.entry;
+}
+
+/** The C++ providers beneath `/<ShortName>`, one endpoint per address with the methods it is named for. */
+export async function readClassic(
+  session: ZooKeeperSession,
+  path: string,
+  watch: boolean,
+): Promise<Endpoint[]> {
+  const names = watch
+    ? await watchChildren(session, path)
+    : ((await orMissing(session.children(path))) ?? []);
+  const methods = names.filter(isServiceName).sort();
+  const nodes = await Promise.all(
+    methods.map((method) => orMissing(session.getData(`${path}/${method}`, watch))),
+  );
+  const found = new Map<string, Endpoint & { classicMethods: string[] }>();
+  for (const [i, node] of nodes.entries()) {
+    const address = node === undefined ? undefined : decodeClassicAddress(node.data);
+    const method = methods[i];
+    if (address === undefined || method === undefined) continue;
+    const key = formatAddress(address);
+    const endpoint = found.get(key) ?? {
+      ...{ ...address, protocol: "classic" as const, weight: 1, attributes: {}, classicMethods: [] },
+    };
+    endpoint.classicMethods.push(method);
+    found.set(key, endpoint);
+  }
+  return [...found.values()];
+}

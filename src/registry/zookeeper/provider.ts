@@ -1,0 +1,246 @@
+import { formatAddress } from "../../base/endpoint.js";
+import type { RegistryDeps } from "../deps.js";
+import { decodeEntry, encodeEntry, type ProviderEntry } from "../entry.js";
+import { RegistryError, reasonOf } from "../errors.js";
+import { Reconciler } from "../reconciler.js";
+import type { Registration } from "../registry.js";
+import { ClassicZnodes } from "./classic.js";
+import { hasCode } from "./connection.js";
+import { hasClassicPath, isNumericIPv4, makePath, orMissing, providersPath } from "./layout.js";
+import type { ZooKeeperSession } from "./session.js";
+
+export interface ProviderOptions {
+  session: ZooKeeperSession;
+  registration: Registration;
+  entry: ProviderEntry;
+  deps: Required<RegistryDeps>;
+  /** It is established no more and never will be: withdrawn, or given up. */
+  onOver: () => void;
+}
+
+/** Our own znodes are looked at this often even if no watch fires. */
+const auditMs = 10_000;
+const retryMs = 1000;
+
+/** `withdrawing`: asked to go, and our znodes may still be there. */
+type ProviderState = "starting" | "established" | "withdrawing" | "over";
+
+/**
+ * One registration in ZooKeeper, kept up until it is withdrawn or a newer provider has its address:
+ *
+ *     starting -> established -> withdrawing -> over
+ *         \___________\_______________________/
+ */
+export class ServiceProvider {
+  readonly #options: ProviderOptions;
+  readonly #folder: string;
+  readonly #name: string;
+  readonly #classic: ClassicZnodes | undefined;
+  readonly #reconciler: Reconciler;
+  readonly #waiting = new Set<() => void>();
+  #state: ProviderState = "starting";
+  #failure: RegistryError | undefined;
+
+  constructor(options: ProviderOptions) {
+    const { session, registration, entry, deps } = options;
+    this.#options = options;
+    this.#folder = providersPath(registration.service);
+    this.#name = encodeEntry(entry);
+    this.#classic = this.#makeClassic();
+    this.#reconciler = new Reconciler({
+      clock: deps.clock,
+      run: () => this.#reconcile(),
+      onError: (error) => this.#onError(error),
+    });
+    if (session.connected) this.#reconciler.trigger();
+  }
+
+  /** Resolves when the entry stands. Rejects with RegistryError when it never will. */
+  async established(): Promise<void> {
+    if (this.#state === "starting") await this.#nextState();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Resolves when our znodes are gone, or ZooKeeper cannot be reached; then they go when it can, or expire. */
+  async withdraw(): Promise<void> {
+    if (this.#state === "over") return;
+    this.#state = "withdrawing";
+    this.#reconciler.trigger();
+    if (this.#options.session.connected) await this.#nextState();
+  }
+
+  onSession(): void {
+    this.#reconciler.trigger();
+  }
+
+  onSuspended(): void {
+    if (this.#state === "withdrawing") this.#tell();
+  }
+
+  /** The session is over: what was to be withdrawn is gone with it. */
+  onLost(): void {
+    if (this.#state === "withdrawing") this.#finish();
+  }
+
+  onChanged(path: string): void {
+    if (path === `${this.#folder}/${this.#name}` || this.#classic?.concerns(path)) this.#reconciler.trigger();
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === "starting") this.#failure = new RegistryError("closed", "the registry was closed");
+    this.#state = "over";
+    this.#tell();
+    await this.#reconciler.stop();
+  }
+
+  #makeClassic(): ClassicZnodes | undefined {
+    const { session, registration, entry, deps } = this.#options;
+    const { service, methods, address, classic = true } = registration;
+    if (!classic || methods.length === 0) return undefined;
+    if (!isNumericIPv4(address.host) || !hasClassicPath(service)) {
+      const reason = hasClassicPath(service)
+        ? "its address is not numeric IPv4"
+        : "its short name is reserved";
+      deps.log.info("C++ callers cannot find this service", {
+        service,
+        address: formatAddress(address),
+        reason,
+      });
+      return undefined;
+    }
+    return new ClassicZnodes({
+      session,
+      service,
+      methods,
+      address,
+      incarnation: entry.incarnation,
+      log: deps.log,
+    });
+  }
+
+  async #reconcile(): Promise<number | undefined> {
+    if (this.#state === "over" || !this.#options.session.connected) return undefined;
+    if (this.#state !== "withdrawing") {
+      const newer = !(await this.#ensureEntry());
+      if (newer) return this.#giveUp();
+      await this.#classic?.ensure();
+    }
+    // Withdrawn meanwhile: then what was just made sure of goes again.
+    if ((this.#state as ProviderState) === "withdrawing") {
+      await this.#remove();
+      this.#finish();
+      return undefined;
+    }
+    if (this.#state === "starting") {
+      this.#state = "established";
+      this.#tell();
+    }
+    return auditMs * (0.9 + 0.2 * this.#options.deps.random());
+  }
+
+  /** False when a newer provider has our address. */
+  async #ensureEntry(): Promise<boolean> {
+    const { session } = this.#options;
+    const names = await orMissing(session.children(this.#folder));
+    if (names === undefined) await makePath(session, this.#folder);
+    const rivals = (names ?? []).filter((name) => this.#isRival(name));
+    const path = `${this.#folder}/${this.#name}`;
+    let stat = await session.exists(path, true);
+    if (stat !== undefined && stat.ephemeralOwner !== session.id) {
+      // Of our last session, which the server has not let go of yet.
+      await orMissing(session.remove(path));
+      stat = undefined;
+    }
+    if (stat === undefined) {
+      // Older incarnations were swept when we first registered, so one that is here now came later.
+      if (this.#state === "established" && rivals.length > 0) return false;
+      await this.#create(path);
+    }
+    return this.#settle(path);
+  }
+
+  async #create(path: string): Promise<void> {
+    const { session } = this.#options;
+    try {
+      await session.create(path, { access: "owned", ephemeral: true });
+    } catch (error) {
+      // Ours already: the answer to an earlier create was lost.
+      if (!hasCode(error, "NODE_EXISTS")) throw error;
+    }
+  }
+
+  /** Removes older incarnations of our address, now that we stand. False when there is a newer one. */
+  async #settle(path: string): Promise<boolean> {
+    const { session } = this.#options;
+    const rivals = (await session.children(this.#folder)).filter((name) => this.#isRival(name));
+    const [mine, ...others] = await Promise.all([
+      session.exists(path, true),
+      ...rivals.map((name) => session.exists(`${this.#folder}/${name}`)),
+    ]);
+    // Removed again already: the watch fires, and the next run sees to it.
+    if (mine === undefined) return true;
+    if (others.some((other) => other !== undefined && other.czxid > mine.czxid)) return false;
+    await Promise.all(rivals.map((name) => orMissing(session.remove(`${this.#folder}/${name}`))));
+    return true;
+  }
+
+  #isRival(name: string): boolean {
+    const { entry } = this.#options;
+    const other = decodeEntry(name);
+    if (other === undefined || other.incarnation === entry.incarnation) return false;
+    return formatAddress(other.address) === formatAddress(entry.address);
+  }
+
+  async #giveUp(): Promise<undefined> {
+    const { registration, entry, deps } = this.#options;
+    const wasEstablished = this.#state === "established";
+    await this.#remove();
+    const text = `${formatAddress(entry.address)} of ${registration.service} was registered by a newer provider`;
+    this.#failure = new RegistryError("superseded", text);
+    this.#finish();
+    if (wasEstablished) {
+      deps.log.error("a registration was given up", { service: registration.service, error: text });
+      registration.onLost?.(this.#failure);
+    }
+  }
+
+  async #remove(): Promise<void> {
+    await this.#classic?.withdraw();
+    await orMissing(this.#options.session.remove(`${this.#folder}/${this.#name}`));
+  }
+
+  #onError(error: unknown): number | undefined {
+    // The next `session` event triggers a run.
+    if (hasCode(error, "CONNECTION_LOSS", "SESSION_EXPIRED")) return undefined;
+    const { registration, deps } = this.#options;
+    if (hasCode(error, "NO_AUTH") && this.#state === "starting") {
+      const text = `no permission in ZooKeeper (${error.message}); give the credentials of the providers with auth=user:password in the conf`;
+      this.#failure = new RegistryError("denied", `cannot register ${registration.service}: ${text}`, error);
+      this.#finish();
+      return undefined;
+    }
+    if (this.#state === "withdrawing") {
+      // Nothing more can be done about it, and nobody waits longer for it than this.
+      this.#finish();
+      return undefined;
+    }
+    deps.log.warn("cannot keep a registration up", { service: registration.service, error: reasonOf(error) });
+    return retryMs;
+  }
+
+  #finish(): void {
+    if (this.#state === "over") return;
+    this.#state = "over";
+    this.#options.onOver();
+    this.#tell();
+  }
+
+  #nextState(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.add(resolve));
+  }
+
+  #tell(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+}

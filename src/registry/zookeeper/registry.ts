@@ -1,0 +1,239 @@
+import type { Timer } from "../../base/clock.js";
+import { type Address, formatAddress } from "../../base/endpoint.js";
+import { fillDeps, type RegistryDeps } from "../deps.js";
+import { checkRegistration, checkServiceName, isServiceName, makeEntry, makeIncarnation } from "../entry.js";
+import { RegistryError, reasonOf } from "../errors.js";
+import {
+  type Registration,
+  type RegistrationHandle,
+  type Registry,
+  type ServiceListing,
+  type Snapshot,
+  shortServiceName,
+  type Watch,
+} from "../registry.js";
+import { orderEndpoints, ServiceView } from "../view.js";
+import { connectZooKeeper } from "./client.js";
+import type { Connect } from "./connection.js";
+import { readClassic, readService, ServiceConsumer } from "./consumer.js";
+import { orMissing, rootPath } from "./layout.js";
+import { ServiceProvider } from "./provider.js";
+import { ZooKeeperSession } from "./session.js";
+import { defaultSnapshotFolder, SnapshotFile } from "./snapshot-file.js";
+
+export interface ZooKeeperRegistryOptions extends RegistryDeps {
+  /** At least one; each connection goes to the next of them, in random order. */
+  servers: readonly Address[];
+  /** All paths are beneath it, e.g. `/team/app`; created when missing. Default: none. */
+  chroot?: string;
+  /** `user:password`: our znodes are then written by its holders alone (ZooKeeper's digest scheme). */
+  auth?: string;
+  /**
+   * How long a silent provider stays listed, ms. Default 10,000: longer outlives more pauses and network trouble,
+   * shorter drops a killed provider sooner. The server's limits apply (usually 4,000 to 40,000).
+   */
+  sessionTimeoutMs?: number;
+  /** How long `register` and `list` wait for ZooKeeper, ms. Default 10,000. */
+  startTimeoutMs?: number;
+  /** How long an empty list is not believed after one that was not, ms. Default 0: believed at once. */
+  emptyGraceMs?: number;
+  /** Where the last good lists are kept for a start without ZooKeeper; false: nowhere. Default `~/.cache/mprpc`. */
+  snapshotFolder?: string | false;
+  /** The ZooKeeper client; default node-zookeeper-client. */
+  connect?: Connect;
+}
+
+export const zooKeeperDefaults = {
+  sessionTimeoutMs: 10_000,
+  startTimeoutMs: 10_000,
+  emptyGraceMs: 0,
+} as const;
+
+/** The registry in ZooKeeper; see layout.ts for what it writes and reads. Nothing is connected before the first use. */
+export class ZooKeeperRegistry implements Registry {
+  readonly name: string;
+  readonly #options: ZooKeeperRegistryOptions;
+  readonly #deps: Required<RegistryDeps>;
+  readonly #session: ZooKeeperSession;
+  readonly #snapshots: SnapshotFile | undefined;
+  readonly #providers = new Set<ServiceProvider>();
+  readonly #consumers = new Map<string, { consumer: ServiceConsumer; view: ServiceView }>();
+  /** Whether a session of ours was lost since the last one was opened. */
+  #sessionLost = false;
+  #lastReason = "";
+  #closed = false;
+
+  constructor(options: ZooKeeperRegistryOptions) {
+    const { servers, chroot = "", auth, snapshotFolder = defaultSnapshotFolder() } = options;
+    this.#options = options;
+    this.#deps = fillDeps(options);
+    this.name = `zookeeper://${servers.map(formatAddress).join(",")}${chroot}`;
+    this.#session = new ZooKeeperSession({
+      ...{ servers, chroot, auth, deps: this.#deps },
+      sessionTimeoutMs: options.sessionTimeoutMs ?? zooKeeperDefaults.sessionTimeoutMs,
+      connect: options.connect ?? connectZooKeeper,
+    });
+    if (snapshotFolder !== false) {
+      this.#snapshots = new SnapshotFile(snapshotFolder, this.name, this.#deps.log);
+    }
+    this.#listen();
+  }
+
+  async register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle> {
+    checkRegistration(registration);
+    signal?.throwIfAborted();
+    this.#checkOpen();
+    const { clock, random } = this.#deps;
+    const provider = new ServiceProvider({
+      ...{ session: this.#session, registration, deps: this.#deps },
+      entry: makeEntry(registration, makeIncarnation(random), clock.wallNow()),
+      onOver: () => this.#providers.delete(provider),
+    });
+    this.#providers.add(provider);
+    this.#session.start();
+    try {
+      await this.#withinStart(provider.established(), `cannot register ${registration.service}`, signal);
+    } catch (error) {
+      void provider.withdraw();
+      throw error;
+    }
+    return { unregister: () => provider.withdraw() };
+  }
+
+  watch(service: string, onSnapshot: (snapshot: Snapshot) => void): Watch {
+    checkServiceName(service);
+    if (this.#closed) return { current: undefined, close: () => {} };
+    const { view } = this.#consumers.get(service) ?? this.#consume(service);
+    this.#session.start();
+    return view.add(onSnapshot, () => {
+      const unused = this.#consumers.get(service);
+      this.#consumers.delete(service);
+      void unused?.consumer.close();
+    });
+  }
+
+  async list(signal?: AbortSignal): Promise<ServiceListing[]> {
+    signal?.throwIfAborted();
+    this.#checkOpen();
+    this.#session.start();
+    return this.#withinStart(this.#list(), "cannot list the services", signal);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    // Ending the session removes all our znodes at once.
+    await this.#session.close();
+    const consumers = [...this.#consumers.values()];
+    await Promise.all(consumers.map(({ consumer }) => consumer.close()));
+    await Promise.all([...this.#providers].map((provider) => provider.close()));
+    this.#providers.clear();
+    this.#consumers.clear();
+  }
+
+  #consume(service: string): { consumer: ServiceConsumer; view: ServiceView } {
+    const { emptyGraceMs = zooKeeperDefaults.emptyGraceMs } = this.#options;
+    const view = new ServiceView(service, this.#deps.log);
+    const consumer = new ServiceConsumer({
+      ...{ session: this.#session, view, deps: this.#deps },
+      ...{ snapshots: this.#snapshots, emptyGraceMs },
+    });
+    const consumed = { consumer, view };
+    this.#consumers.set(service, consumed);
+    return consumed;
+  }
+
+  #listen(): void {
+    const session = this.#session;
+    session.on("session", () => {
+      const afterLoss = this.#sessionLost;
+      this.#sessionLost = false;
+      for (const { consumer } of this.#consumers.values()) consumer.onSession(afterLoss);
+      for (const provider of this.#providers) provider.onSession();
+    });
+    session.on("suspended", ({ reason }) => {
+      this.#lastReason = reason.message;
+      for (const { consumer } of this.#consumers.values()) consumer.onSuspended();
+      for (const provider of this.#providers) provider.onSuspended();
+    });
+    session.on("lost", () => {
+      this.#sessionLost = true;
+      for (const provider of [...this.#providers]) provider.onLost();
+    });
+    session.on("unreachable", ({ reason }) => {
+      this.#lastReason = reason.message;
+    });
+    session.on("changed", ({ path }) => {
+      for (const { consumer } of this.#consumers.values()) consumer.onChanged(path);
+      for (const provider of this.#providers) provider.onChanged(path);
+    });
+  }
+
+  async #list(): Promise<ServiceListing[]> {
+    await this.#connected();
+    const session = this.#session;
+    const services = ((await orMissing(session.children(rootPath))) ?? []).filter(isServiceName);
+    const ours = await Promise.all(
+      services.map(async (service) => {
+        const endpoints = await readService(session, service, { watch: false, known: [] });
+        return { service, endpoints: orderEndpoints(endpoints) };
+      }),
+    );
+    const listed = ours.filter(({ endpoints }) => endpoints.some(({ protocol }) => protocol === "mprpc"));
+    const covered = new Set(listed.map(({ service }) => shortServiceName(service)));
+    const classic = await this.#listClassic((name) => !covered.has(name));
+    return [...listed, ...classic].sort((a, b) => (a.service < b.service ? -1 : 1));
+  }
+
+  /** Services that only C++ providers offer; their package is not known. Other programs' znodes are passed over. */
+  async #listClassic(wanted: (name: string) => boolean): Promise<ServiceListing[]> {
+    const session = this.#session;
+    const names = ((await orMissing(session.children("/"))) ?? []).filter(isServiceName).filter(wanted);
+    const found = await Promise.all(
+      names.map(async (service) => {
+        const endpoints = await readClassic(session, `/${service}`, false).catch(() => []);
+        return { service, endpoints: orderEndpoints(endpoints) };
+      }),
+    );
+    return found.filter(({ endpoints }) => endpoints.length > 0);
+  }
+
+  #connected(): Promise<void> {
+    if (this.#session.connected) return Promise.resolve();
+    return new Promise((resolve) => {
+      const unsubscribe = this.#session.on("session", () => {
+        unsubscribe();
+        resolve();
+      });
+    });
+  }
+
+  /** `work`, or a rejection when ZooKeeper does not let it end in time or `signal` aborts. */
+  async #withinStart<T>(work: Promise<T>, what: string, signal: AbortSignal | undefined): Promise<T> {
+    const { startTimeoutMs = zooKeeperDefaults.startTimeoutMs } = this.#options;
+    let timer: Timer | undefined;
+    let onAbort = () => {};
+    const limit = new Promise<never>((_, reject) => {
+      timer = this.#deps.clock.setTimer(() => {
+        const reason = this.#lastReason === "" ? "" : ` (${this.#lastReason})`;
+        const text = `${what}: ${this.name} did not answer within ${startTimeoutMs} ms${reason}; is it running and the address right?`;
+        reject(new RegistryError("unreachable", text));
+      }, startTimeoutMs);
+      onAbort = () => reject(signal?.reason);
+      signal?.addEventListener("abort", onAbort);
+    });
+    try {
+      return await Promise.race([work, limit]);
+    } catch (error) {
+      if (error instanceof RegistryError || signal?.aborted === true) throw error;
+      throw new RegistryError("unreachable", `${what}: ${this.name}: ${reasonOf(error)}`, error);
+    } finally {
+      timer?.cancel();
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new RegistryError("closed", `the registry ${this.name} is closed`);
+  }
+}

@@ -1,0 +1,98 @@
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/**
+ * A TCP proxy that can fail the ways a network does: swallow everything in silence, or cut a connection in the middle
+ * of a message.
+ */
+export class TcpProxy {
+  readonly #server: Server;
+  readonly #pairs = new Set<{ client: Socket; upstream: Socket }>();
+  #blackHole = false;
+  /** Bytes still passed to the client before its connection is cut; `undefined`: no cut is due. */
+  #cutAfterBytes: number | undefined;
+
+  private constructor(targetPort: number) {
+    this.#server = createServer((client) => this.#accept(client, targetPort));
+  }
+
+  static async start(targetPort: number): Promise<TcpProxy> {
+    const proxy = new TcpProxy(targetPort);
+    await new Promise<void>((resolve) => proxy.#server.listen(0, "127.0.0.1", resolve));
+    return proxy;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    if (address === null || typeof address === "string") throw new Error("the proxy is stopped");
+    return address.port;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** How many connections are open now. */
+  get connections(): number {
+    return this.#pairs.size;
+  }
+
+  /** True: connections stay open and new ones are accepted, but no byte passes either way, and no end either. */
+  setBlackHole(blackHole: boolean): void {
+    this.#blackHole = blackHole;
+    if (blackHole) return;
+    // What was sent meanwhile is lost, so these streams are of no use any more, as after a real partition.
+    this.cut();
+  }
+
+  /** Cuts the connection that next receives more than `bytes` bytes, after exactly that many. */
+  cutAfter(bytes: number): void {
+    this.#cutAfterBytes = bytes;
+  }
+
+  /** Cuts every connection now. */
+  cut(): void {
+    for (const { client, upstream } of [...this.#pairs]) {
+      client.resetAndDestroy();
+      upstream.destroy();
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #accept(client: Socket, targetPort: number): void {
+    const upstream = connect(targetPort, "127.0.0.1");
+    const pair = { client, upstream };
+    this.#pairs.add(pair);
+    client.setNoDelay();
+    upstream.setNoDelay();
+    client.on("data", (chunk) => {
+      if (!this.#blackHole) upstream.write(chunk);
+    });
+    upstream.on("data", (chunk) => {
+      if (!this.#blackHole) this.#pass(chunk, client);
+    });
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      from.on("error", () => {});
+      from.on("close", () => {
+        this.#pairs.delete(pair);
+        if (!this.#blackHole) to.destroy();
+      });
+    }
+  }
+
+  #pass(chunk: Buffer, client: Socket): void {
+    const due = this.#cutAfterBytes;
+    if (due === undefined || chunk.length <= due) {
+      client.write(chunk);
+      return;
+    }
+    this.#cutAfterBytes = undefined;
+    client.write(chunk.subarray(0, due), () => client.resetAndDestroy());
+  }
+}
