@@ -1,3 +1,4 @@
+import type { Timer } from "../base/clock.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Logger } from "../logger/logger.js";
@@ -22,6 +23,10 @@ export interface ClassicServerOptions {
 
 /** A C++ caller reads its reply with one `recv` into a buffer of this size. */
 const classicReplyBytes = 1024;
+/** A request that has begun must be whole within this, and a connection that has been ended must be let go, ms. */
+const unfinishedMaxMs = 10_000;
+/** How long a connection of the kept-open dialects may rest between two requests, ms. */
+const idleMaxMs = 5 * 60_000;
 /** Requests one caller may have waiting; past it reading stops until some are answered. */
 const pipelinedMax = 128;
 
@@ -45,6 +50,11 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   readonly #options: ClassicServerOptions;
   readonly #log: Logger;
   #received: Buffer = Buffer.alloc(0);
+  /** Chunks of a request that is not whole, put together only when `#neededBytes` are there. */
+  #chunks: Buffer[] = [];
+  #chunkBytes = 0;
+  #neededBytes = 0;
+  #timer: Timer | undefined;
   #queue: Waiting[] = [];
   #state: "open" | "ending" | "closed" = "open";
   #paused = false;
@@ -89,8 +99,22 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
 
   onData(chunk: Buffer): void {
     if (this.#state !== "open") return;
-    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+    this.#chunks.push(chunk);
+    this.#chunkBytes += chunk.length;
+    if (this.#chunkBytes < this.#neededBytes) return;
+    this.#received = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
     this.#readRequests();
+  }
+
+  /** Watches over a connection that rests: bytes of a request, its next request, or its end are waited for. */
+  #watch(): void {
+    this.#timer?.cancel();
+    if (this.#state === "closed" || this.#queue.length > 0) return;
+    const unfinished = this.#state === "ending" || this.#chunkBytes > 0;
+    const waitMs = unfinished ? unfinishedMaxMs : idleMaxMs;
+    this.#timer = this.#dispatcher.clock.setTimer(() => {
+      this.close(`nothing came for ${waitMs} ms`);
+    }, waitMs);
   }
 
   onDrain(): void {
@@ -100,6 +124,10 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   /** Classic callers may half-close after sending: they still read. */
   onEnd(): void {
     this.#callerEnded = true;
+    if (this.#state === "open" && this.#queue.length === 0 && this.#chunkBytes > 0) {
+      this.close("the caller left in mid-request");
+      return;
+    }
     if (this.#state === "open") this.#state = "ending";
     this.#endIfIdle();
   }
@@ -110,9 +138,13 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
 
   #readRequests(): void {
     let offset = 0;
+    this.#neededBytes = 0;
     while (this.#state === "open" && offset < this.#received.length && this.#queue.length < pipelinedMax) {
       const result = readClassicRequest(this.#received, offset, this.#dialect, this.#options.bodyMaxBytes);
-      if (result.kind === "need-more") break;
+      if (result.kind === "need-more") {
+        this.#neededBytes = result.bytes;
+        break;
+      }
       if (result.kind === "malformed") {
         this.#log.warn(`refused a ${this.#dialect} request: ${result.reason}`, { peer: this.peer });
         this.close(result.reason);
@@ -121,17 +153,24 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       const source = this.#received;
       offset = result.end;
       if (this.#oneCall) {
-        const rest = source.length - offset;
-        if (rest > 0)
-          this.#log.warn(`${rest} bytes after the one request of a ${this.#dialect} connection are ignored`, {
-            peer: this.peer,
-          });
+        const extra = source.length - offset;
+        if (extra > 0)
+          this.#log.warn(
+            `${extra} bytes after the one request of a ${this.#dialect} connection are ignored`,
+            {
+              peer: this.peer,
+            },
+          );
         this.#state = "ending";
         offset = source.length;
       }
       this.#onRequest(result.request, source);
     }
-    this.#received = offset >= this.#received.length ? Buffer.alloc(0) : this.#received.subarray(offset);
+    const rest = this.#received.subarray(offset);
+    this.#received = rest;
+    this.#chunks = rest.length === 0 ? [] : [rest];
+    this.#chunkBytes = rest.length;
+    this.#watch();
     if (!this.#paused && this.#queue.length >= pipelinedMax) {
       this.#paused = true;
       this.#connection.pause();
@@ -239,6 +278,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   #endIfIdle(): void {
     if (this.#state !== "ending" || this.#queue.length > 0) return;
     this.#connection.end();
+    this.#watch();
     // The caller has everything it will get; one that keeps its side open must not hold the connection.
     if (this.#callerEnded) this.#onClosed(undefined);
   }
@@ -246,6 +286,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   #onClosed(reason: string | undefined): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
+    this.#timer?.cancel();
     const lost = new RpcError(
       Status.CANCELLED,
       `the connection to the caller is lost: ${reason ?? "closed"}`,

@@ -192,8 +192,10 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
         );
       }
     }
+    const inherited = parent !== undefined && parent.deadlineMs < own;
     return {
-      deadlineMs: parent === undefined ? own : Math.min(own, parent.deadlineMs),
+      deadlineMs: inherited ? parent.deadlineMs : own,
+      inherited,
       timeoutMs,
       signals,
       metadata,

@@ -12,6 +12,8 @@ export interface CallPlan {
   deadlineMs: number;
   /** For the message when it passes. */
   timeoutMs: number;
+  /** The deadline is the calling handler's, which is nearer than the call's own. */
+  inherited: boolean;
   signals: readonly AbortSignal[];
   metadata: Metadata | undefined;
   /** Must not throw. */
@@ -80,10 +82,9 @@ export class UnaryCall extends PendingCall implements Cancellable {
   /** Checks what can fail at once, then goes on its way. */
   start(): void {
     const { runtime } = this.#router;
-    const { parent, signals, timeoutMs } = this.#plan;
+    const { parent, signals, timeoutMs, inherited } = this.#plan;
     if (runtime.events.has("clientStart")) runtime.events.emit("clientStart", { method: this.method });
     if (!(this.deadlineMs > this.#startMs)) {
-      const inherited = parent !== undefined && parent.deadlineMs <= this.#startMs;
       const text = inherited
         ? "the deadline of the calling handler has passed"
         : `timeoutMs is ${timeoutMs}: there is no time for the call`;
@@ -132,8 +133,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
   }
 
   override onDeadline(): void {
-    const { timeoutMs, deadlineMs } = this.#plan;
-    const inherited = deadlineMs < this.#startMs + timeoutMs;
+    const { timeoutMs, inherited } = this.#plan;
     const text = inherited
       ? "the deadline inherited from the calling handler passed"
       : `no reply within ${timeoutMs} ms (timeoutMs, calltimeout)`;
