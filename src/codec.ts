@@ -17,15 +17,37 @@ export {
   type ServiceDefinition,
 } from "./wire/codec/types.js";
 export {
+  arrayOf,
   checkEnum,
   checkMessage,
   entriesOf,
   isEnumValue,
   listOf,
+  longMapOf,
   type MapInput,
+  mapOf,
   missingField,
+  optional,
+  same,
   toBuffer,
   tooDeep,
   unknownCase,
 } from "./wire/codec/values.js";
+export {
+  type AnyMessage,
+  anyPack,
+  anyUnpack,
+  durationFromMs,
+  durationToMs,
+  type JsonValue,
+  type SecondsAndNanos,
+  type StructMessage,
+  structFromJson,
+  structToJson,
+  timestampFromDate,
+  timestampToDate,
+  type ValueMessage,
+  valueFromJson,
+  valueToJson,
+} from "./wire/codec/well-known.js";
 export { Writer } from "./wire/codec/writer.js";

@@ -1,3 +1,4 @@
+import { isDefault } from "./defaults.js";
 import { CodegenError } from "./error.js";
 import {
   type ProtoEnum,
@@ -90,6 +91,9 @@ class FileLinker {
     if (field.defaultText === undefined) return;
     if (field.presence === "repeated" || field.presence === "map" || isMessage(field.type)) {
       throw this.#error(field.line, `${name}: only a single scalar or enum takes a [default = ...]`);
+    }
+    if (typeof field.type === "string" && !isDefault(field.type, field.defaultText)) {
+      throw this.#error(field.line, `${name}: ${field.defaultText} is no ${field.type}`);
     }
     if (isEnum(field.type) && !field.type.values.some(({ name: value }) => value === field.defaultText)) {
       throw this.#error(field.line, `${name}: ${field.defaultText} is no value of ${field.type.fullName}`);

@@ -67,8 +67,8 @@ class Loader {
     return this.#add(source, name, file);
   }
 
-  async #add(source: string, name: string, file: string): Promise<ProtoFile> {
-    const parsed = parseProto(source, { name, path: file, fieldNames: this.#fieldNames });
+  async #add(source: string, name: string, file: string, fieldNames = this.#fieldNames): Promise<ProtoFile> {
+    const parsed = parseProto(source, { name, path: file, fieldNames });
     this.#byName.set(name, parsed);
     for (const one of parsed.imports) one.file = await this.#imported(one, parsed);
     return parsed;
@@ -82,7 +82,8 @@ class Loader {
       if (source !== undefined) return this.#add(source, one.target, shown(path.join(root, one.target)));
     }
     const bundled = await bundledProto(one.target);
-    if (bundled !== undefined) return this.#add(bundled, one.target, one.target);
+    // Always in camel case, which is how mprpc/codec knows Timestamp, Any and Struct.
+    if (bundled !== undefined) return this.#add(bundled, one.target, one.target, "camel");
     return this.#besideImporter(one, importer);
   }
 

@@ -11,9 +11,9 @@ const takenTypeNames = new Set(
     "Object Array ReadonlyArray Map ReadonlyMap Promise Buffer Uint8Array Readonly Record Iterable Number NaN " +
     "Infinity globalThis " +
     "CallContext CallOptions MapInput MessageType Reader RpcController StubChannel Writer " +
-    "checkEnum checkMessage defineService emptyBytes entriesOf invokeStub isEnumValue listOf missingField " +
-    "nestingMax toBuffer tooDeep unknownCase " +
-    "input message writer reader depth end into tag value key stop mark request context controller options second third"
+    "arrayOf checkEnum checkMessage defineService emptyBytes entriesOf invokeStub isEnumValue listOf longMapOf mapOf " +
+    "missingField optional same nestingMax toBuffer tooDeep unknownCase " +
+    "BigInt input oneof before part entry message writer reader depth end into tag value key stop mark request context controller options second third"
   ).split(" "),
 );
 

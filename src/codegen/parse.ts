@@ -164,7 +164,8 @@ class FileBuilder {
 
   #refuseUnsupported({ kind, name, line, tokens }: Declaration): void {
     if (kind === "group") throw this.#error(line, `${name}: groups are not supported; use a nested message`);
-    if (kind === "extensions")
+    // Google's descriptor.proto has ranges for options, which nobody sends; it is imported to declare such options.
+    if (kind === "extensions" && !this.#options.name.startsWith("google/protobuf/"))
       throw this.#error(line, "extension ranges are not supported; use Any or a field");
     if (kind === "extend" && !optionsTarget.test(tokens.slice(1).join(""))) {
       throw this.#error(line, `extend ${name}: extensions are not supported; use Any or a field`);
@@ -229,7 +230,7 @@ class FileBuilder {
     const base = this.#base(field, message);
     const found = this.#declaration(message, field.name);
     const packed = field.options?.packed;
-    if (this.#syntax === "proto3" && field.required) {
+    if (this.#syntax === "proto3" && found?.tokens[0] === "required") {
       throw this.#error(base.line, `${message}.${field.name}: proto3 has no required fields`);
     }
     if (this.#syntax === "proto3" && field.options?.default !== undefined) {
@@ -254,7 +255,7 @@ class FileBuilder {
     if (field instanceof protobuf.MapField) return "map";
     if (field.repeated) return "repeated";
     if (found?.oneof !== undefined) return "oneof";
-    if (field.required) return "required";
+    if (found?.tokens[0] === "required") return "required";
     if (this.#syntax === "proto2" || field.options?.proto3_optional === true) return "explicit";
     return "implicit";
   }

@@ -1,25 +1,17 @@
-import { mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { decodeMessage, encodeMessage, type MessageType } from "mprpc/codec";
+import { decodeMessage, encodeMessage } from "mprpc/codec";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { generate, writeGenerated } from "../../src/codegen/index.js";
+import { exampleFolder, type Generated, generateAndImport } from "./generated.js";
 
-const protos = fileURLToPath(new URL("../../example/proto/", import.meta.url));
-let folder: string;
-let types: Record<string, MessageType>;
+let generated: Generated;
 
 beforeAll(async () => {
-  folder = await mkdtemp(path.join(fileURLToPath(new URL("./", import.meta.url)), ".tmp-"));
-  const files = await generate([path.join(protos, "user.proto"), path.join(protos, "friend.proto")]);
-  await writeGenerated(files, folder);
-  const modules = await Promise.all(
-    files.map(({ path: name }) => import(pathToFileURL(path.join(folder, name)).href)),
+  generated = await generateAndImport(
+    ["user.proto", "friend.proto"].map((file) => path.join(exampleFolder, file)),
   );
-  types = Object.assign({}, ...modules);
 });
 
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => generated.remove());
 
 describe("the classic protos", () => {
   const captured: Array<[type: string, message: unknown, hex: string]> = [
@@ -39,10 +31,19 @@ describe("the classic protos", () => {
   ];
 
   it.each(captured)("%s has the bytes of the C++ program", (name, message, hex) => {
-    const type = types[name] as MessageType;
+    const type = generated.type(name);
     expect(encodeMessage(type, message).toString("hex")).toBe(hex);
     const back = decodeMessage(type, Buffer.from(hex, "hex"));
     expect(back).toEqual(type.create(message));
     expect(encodeMessage(type, back).toString("hex")).toBe(hex);
+  });
+
+  it("generates the imported file too, and one descriptor a file", () => {
+    expect(generated.files.map((file) => file.path)).toEqual(["friend.ts", "result.ts", "user.ts"]);
+    const { UserServiceRpc } = generated.module("user.ts") as {
+      UserServiceRpc: { descriptors: string[]; methods: Record<string, { fullName: string }> };
+    };
+    expect(UserServiceRpc.descriptors).toHaveLength(2);
+    expect(UserServiceRpc.methods.login?.fullName).toBe("fixbug.UserServiceRpc.Login");
   });
 });

@@ -145,10 +145,16 @@ function depthOf(from: string): number {
   return from.split("../").length;
 }
 
+/** Letter by letter, a capital before its small letter, as biome sorts imports. */
 function byName(a: string, b: string): number {
-  const first = a.replace(/^type /, "");
-  const second = b.replace(/^type /, "");
-  return compare(first.toLowerCase(), second.toLowerCase()) || compare(first, second);
+  return compare(sortKey(a), sortKey(b));
+}
+
+function sortKey(name: string): string {
+  return name.replace(/^type /, "").replace(/[A-Za-z]/g, (letter) => {
+    const small = letter.toLowerCase();
+    return letter === small ? `${small}1` : `${small}0`;
+  });
 }
 
 function compare(a: string, b: string): number {

@@ -1,3 +1,4 @@
+import { parseInteger } from "../defaults.js";
 import { isEnum, isMessage } from "../link.js";
 import type { ProtoField, ProtoMessage, ProtoOneof } from "../model.js";
 import { propertyKey } from "../names.js";
@@ -22,24 +23,13 @@ export function elementDefault(field: ProtoField, context: ModuleContext): strin
     return String(number);
   }
   if (type === "bool") return defaultText === "true" ? "true" : "false";
-  if (type === "string") return JSON.stringify(defaultText ?? "");
+  if (type === "string") return quoted(defaultText ?? "");
   if (type === "bytes") {
-    return defaultText
-      ? `Buffer.from(${JSON.stringify(defaultText)}, "latin1")`
-      : context.codec("emptyBytes");
+    return defaultText ? `Buffer.from(${quoted(defaultText)}, "latin1")` : context.codec("emptyBytes");
   }
-  if (isLong(type)) return `${BigInt.asIntN(65, integer(defaultText))}n`;
+  if (isLong(type)) return `${parseInteger(defaultText ?? "0")}n`;
   if (type === "float" || type === "double") return floating(defaultText);
-  return String(integer(defaultText));
-}
-
-/** Decimal, hexadecimal and octal, as a .proto writes them. */
-function integer(text: string | undefined): bigint {
-  if (text === undefined) return 0n;
-  const negative = text.startsWith("-");
-  const digits = negative ? text.slice(1) : text;
-  const value = BigInt(/^0[0-7]+$/.test(digits) ? `0o${digits.slice(1)}` : digits);
-  return negative ? -value : value;
+  return String(parseInteger(defaultText ?? "0"));
 }
 
 function floating(text: string | undefined): string {
@@ -51,36 +41,43 @@ function floating(text: string | undefined): string {
   return Object.is(value, -0) ? "-0" : String(value);
 }
 
-/** Turns one value as given into one as decoded; the expression itself when they are alike. */
-function converted(field: ProtoField, value: string, context: ModuleContext): string {
-  if (isMessage(field.type)) return `${context.type(field.type)}.create(${value})`;
-  if (field.type === "bytes") return `${context.codec("toBuffer")}(${value})`;
-  return isLong(field.type) ? `BigInt(${value})` : value;
+/** What turns one value as given into one as decoded: a function of one argument; undefined when they are alike. */
+function converter(field: ProtoField, context: ModuleContext): string | undefined {
+  if (isMessage(field.type)) return `${context.type(field.type)}.create`;
+  if (field.type === "bytes") return context.codec("toBuffer");
+  return isLong(field.type) ? "BigInt" : undefined;
 }
 
-function created(field: ProtoField, message: ProtoMessage, context: ModuleContext): string {
+/** The expression for a field in the object `create` returns: `open`, arguments, `)`; or all of it in `open`. */
+function created(
+  field: ProtoField,
+  message: ProtoMessage,
+  context: ModuleContext,
+): [open: string, ...args: string[]] {
   const value = `input?.${field.localName}`;
   const name = JSON.stringify(`${message.shortName}.${field.name}`);
+  const convert = converter(field, context);
   if (field.presence === "repeated") {
-    const list = `${context.codec("listOf")}(${value}, ${name})`;
-    const element = converted(field, "value", context);
-    return element === "value" ? `[...${list}]` : `${list}.map((value) => ${element})`;
+    if (convert === undefined) return [`[...${context.codec("listOf")}(${value}, ${name})]`];
+    return [context.codec("arrayOf"), value, name, convert];
   }
   if (field.presence === "map") {
-    const pairs = `${context.codec("entriesOf")}(${value}, ${name})`;
-    const key = isLong(field.mapKey) ? "BigInt(key)" : "key";
-    const element = converted(field, "value", context);
-    if (key === "key" && element === "value") return `new Map(${pairs})`;
-    return `new Map(Array.from(${pairs}, ([key, value]) => [${key}, ${element}]))`;
+    const build = context.codec(isLong(field.mapKey) ? "longMapOf" : "mapOf");
+    return [build, value, name, convert ?? context.codec("same")];
   }
   if (isOptional(field)) {
-    const element = converted(field, `input.${field.localName}`, context);
-    return element === `input.${field.localName}` ? value : `${value} == null ? undefined : ${element}`;
+    return convert === undefined ? [value] : [context.codec("optional"), value, convert];
   }
-  const fallback = elementDefault(field, context);
-  if (isMessage(field.type)) return converted(field, value, context);
-  // A default of the right type already needs no conversion, but one expression reads better than two.
-  return converted(field, `${value} ?? ${fallback}`, context);
+  if (isMessage(field.type)) return [`${convert}(${value})`];
+  const given = `${value} ?? ${elementDefault(field, context)}`;
+  return [convert === undefined ? given : `${convert}(${given})`];
+}
+
+/** A string literal with the quotes that need fewer escapes. */
+function quoted(text: string): string {
+  const double = JSON.stringify(text);
+  if (!text.includes('"') || text.includes("'")) return double;
+  return `'${double.slice(1, -1).replaceAll('\\"', '"')}'`;
 }
 
 /** `create` of a message, and, before it, one function for each of its oneofs. */
@@ -100,7 +97,11 @@ export function emitCreate(
       for (const member of all) {
         const key = propertyKey(member.localName);
         if (isOneof(member)) text.line(`${key}: ${helpers.get(member)}(input?.${member.localName}),`);
-        else text.assign(`${key}:`, created(member, message, context), ",");
+        else {
+          const [open, ...args] = created(member, message, context);
+          if (args.length === 0) text.assign(`${key}:`, open, ",");
+          else text.list(`${key}: ${open}(`, args, "),");
+        }
       }
     });
   });
@@ -125,18 +126,18 @@ export function emitOneofHelpers(
         text.indented(() => text.line("return undefined;"));
         for (const field of oneof.fields) {
           const label = JSON.stringify(field.localName);
-          const value = converted(field, "oneof.value", context);
+          const convert = converter(field, context);
           text.line(`case ${label}:`);
           text.indented(() =>
-            value === "oneof.value"
+            convert === undefined
               ? text.line("return oneof;")
-              : text.list("return {", [`case: ${label}`, `value: ${value}`], "};", true),
+              : text.list("return {", [`case: ${label}`, `value: ${convert}(oneof.value)`], "};", true),
           );
         }
         text.line("default:");
-        const cases = `[${oneof.fields.map((field) => JSON.stringify(field.localName)).join(", ")}]`;
+        const cases = oneof.fields.map((field) => JSON.stringify(field.localName));
         text.indented(() =>
-          text.list(`throw ${context.codec("unknownCase")}(`, ["oneof", name, cases], ");"),
+          text.list(`throw ${context.codec("unknownCase")}(`, ["oneof", name, ...cases], ");"),
         );
       });
     });

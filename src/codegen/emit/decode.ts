@@ -1,10 +1,10 @@
 import { isEnum, isMessage } from "../link.js";
-import type { ProtoField, ProtoMessage, ScalarType } from "../model.js";
+import type { ProtoEnum, ProtoField, ProtoMessage, ScalarType } from "../model.js";
 import { propertyKey } from "../names.js";
 import type { ModuleContext } from "./context.js";
 import { defaultOf, elementDefault } from "./create.js";
 import { isPackable, needsDepth, tagOf, wireTypeOf } from "./encode.js";
-import type { Text } from "./text.js";
+import type { Statement, Text } from "./text.js";
 import { elementOut, isLong, isOneof, members } from "./types.js";
 
 export function emitDecode(message: ProtoMessage, context: ModuleContext, text: Text): void {
@@ -112,13 +112,13 @@ function emitField(
 }
 
 /** `case tag:` with braces when the body declares something. */
-function emitCase(tag: number, text: Text, fill: (body: string[]) => void): void {
-  const body: string[] = [];
+function emitCase(tag: number, text: Text, fill: (body: Statement[]) => void): void {
+  const body: Statement[] = [];
   fill(body);
-  const braces = body.some((line) => line.startsWith("const ") || line.startsWith("let "));
+  const braces = body.some((one) => typeof one === "string" && one.startsWith("const "));
   text.line(`case ${tag}:${braces ? " {" : ""}`);
   text.indented(() => {
-    text.lines(body);
+    text.statements(body);
     text.line("break;");
   });
   if (braces) text.line("}");
@@ -128,16 +128,14 @@ function emitCase(tag: number, text: Text, fill: (body: string[]) => void): void
 function store(
   field: ProtoField,
   context: ModuleContext,
-  body: string[],
+  body: Statement[],
   statement: (value: string) => string,
   into?: string,
 ): void {
   const value = read(field, context, "end", into);
   if (isEnum(field.type) && field.type.closed) {
     body.push(`const value = ${value};`);
-    body.push(
-      `if (${context.codec("isEnumValue")}(${context.type(field.type)}, value)) ${statement("value")}`,
-    );
+    body.push({ guard: isKnown(field.type, context), body: statement("value") });
   } else {
     body.push(statement(value));
   }
@@ -147,10 +145,12 @@ function emitPacked(field: ProtoField, context: ModuleContext, text: Text): void
   const target = `message.${field.localName}`;
   text.block(`case ${tagOf(field.id, 2)}: {`, "}", () => {
     text.line("const stop = reader.nested(end);");
-    const body: string[] = [];
+    const body: Statement[] = [];
     store(field, context, body, (value) => `${target}.push(${value});`);
-    if (body.length === 1) text.line(`while (reader.pos < stop) ${body[0]}`);
-    else text.block("while (reader.pos < stop) {", "}", () => text.lines(body));
+    const [only] = body;
+    if (body.length === 1 && typeof only === "string") {
+      text.statements([{ guard: "while (reader.pos < stop)", body: only }]);
+    } else text.block("while (reader.pos < stop) {", "}", () => text.statements(body));
     text.line("reader.finish(stop);");
     text.line("break;");
   });
@@ -166,34 +166,58 @@ function emitOneofField(field: ProtoField, context: ModuleContext, text: Text, m
       body.push(`const before = ${target}?.case === ${label} ? ${target}.value : undefined;`);
       into = "before";
     }
-    store(field, context, body, (value) => `${target} = { case: ${label}, value: ${value} };`, into);
+    if (isEnum(field.type) && field.type.closed) {
+      store(field, context, body, () => `${target} = { case: ${label}, value };`);
+    } else {
+      body.push(`const value = ${read(field, context, "end", into)};`);
+      body.push(`${target} = { case: ${label}, value };`);
+    }
   });
+}
+
+function isKnown(type: ProtoEnum, context: ModuleContext): string {
+  return `if (${context.codec("isEnumValue")}(${context.type(type)}, value))`;
 }
 
 function emitMap(field: ProtoField, context: ModuleContext, text: Text): void {
   const key = { ...field, type: field.mapKey as ScalarType, defaultText: undefined };
-  const closed = isEnum(field.type) && field.type.closed;
-  const valueType = isEnum(field.type) ? "number" : elementOut(field, context);
   const value = { ...field, defaultText: undefined };
+  const valueType = elementOut(field, context);
   text.block(`case ${tagOf(field.id, 2)}: {`, "}", () => {
     text.line("const stop = reader.nested(end);");
     text.line(`let key = ${elementDefault(key, context)};`);
     if (isMessage(field.type)) text.line(`let value: ${valueType} | undefined;`);
     else text.line(`let value${isEnum(field.type) ? ": number" : ""} = ${elementDefault(value, context)};`);
-    text.block("while (reader.pos < stop) {", "}", () => {
-      text.line("const part = reader.tag();");
-      text.line(`if (part === ${tagOf(1, wireTypeOf(key.type))}) key = ${read(key, context, "stop")};`);
-      const into = isMessage(field.type) ? "value" : undefined;
-      text.line(
-        `else if (part === ${tagOf(2, wireTypeOf(field.type))}) value = ${read(value, context, "stop", into)};`,
-      );
-      text.line("else reader.skipField(part);");
-    });
+    text.block("while (reader.pos < stop) {", "}", () => emitMapParts(key, value, context, text));
     text.line("reader.finish(stop);");
-    const set = `message.${field.localName}.set(key, ${isMessage(field.type) ? `value ?? ${elementDefault(value, context)}` : "value"});`;
-    if (closed && isEnum(field.type)) {
-      text.line(`if (${context.codec("isEnumValue")}(${context.type(field.type)}, value)) ${set}`);
-    } else text.line(set);
+    const stored = isMessage(field.type) ? `value ?? ${elementDefault(value, context)}` : "value";
+    const set = `message.${field.localName}.set(key, ${stored});`;
+    const closed = isEnum(field.type) && field.type.closed;
+    text.statements([closed ? { guard: isKnown(field.type as ProtoEnum, context), body: set } : set]);
     text.line("break;");
   });
+}
+
+function emitMapParts(key: ProtoField, value: ProtoField, context: ModuleContext, text: Text): void {
+  const into = isMessage(value.type) ? "value" : undefined;
+  const heads = [
+    `if (part === ${tagOf(1, wireTypeOf(key.type))})`,
+    `else if (part === ${tagOf(2, wireTypeOf(value.type))})`,
+    "else",
+  ] as const;
+  const bodies = [
+    `key = ${read(key, context, "stop")};`,
+    `value = ${read(value, context, "stop", into)};`,
+    "reader.skipField(part);",
+  ] as const;
+  text.line("const part = reader.tag();");
+  if (heads.every((head, i) => text.fits(`${head} ${bodies[i]}`))) {
+    text.lines(heads.map((head, i) => `${head} ${bodies[i]}`));
+    return;
+  }
+  heads.forEach((head, i) => {
+    text.line(i === 0 ? `${head} {` : `} ${head} {`);
+    text.indented(() => text.statements([bodies[i] ?? ""]));
+  });
+  text.line("}");
 }

@@ -82,8 +82,8 @@ function defaultJson(field: ProtoField): unknown {
   if (type === "bool") return defaultText === "true";
   if (type === "string" || type === "bytes" || isEnum(type) || isMessage(type)) return defaultText;
   const number = Number(defaultText);
-  // JSON has no Infinity and no NaN; protobufjs takes the .proto's own words.
-  return Number.isFinite(number) ? number : defaultText;
+  // JSON has no Infinity, no NaN and no 64-bit integers; protobufjs takes the .proto's own words.
+  return Number.isFinite(number) && Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : defaultText;
 }
 
 function enumJson(type: ProtoEnum): Json {

@@ -59,7 +59,10 @@ function emitField(field: ProtoField, message: ProtoMessage, context: ModuleCont
   switch (field.presence) {
     case "required":
       text.line(`if (${value} == null) throw ${context.codec("missingField")}(${name});`);
-      emitValue(field, { tag, value, name }, context, text);
+      // A block of its own, for the mark of a nested message.
+      if (isMessage(field.type))
+        text.block("{", "}", () => emitValue(field, { tag, value, name }, context, text));
+      else emitValue(field, { tag, value, name }, context, text);
       break;
     case "repeated":
       emitRepeated(field, { value, name }, context, text);
@@ -154,23 +157,31 @@ function emitMap(
 
 function emitOneof(oneof: ProtoOneof, message: ProtoMessage, context: ModuleContext, text: Text): void {
   const value = `message.${oneof.localName}`;
-  text.block(`switch (${value}?.case) {`, "}", () => {
-    text.line("case undefined:");
-    text.indented(() => text.line("break;"));
-    for (const field of oneof.fields) {
-      const name = JSON.stringify(`${message.shortName}.${field.name}`);
-      const tag = tagOf(field.id, wireTypeOf(field.type));
-      const braces = isMessage(field.type);
-      text.line(`case ${JSON.stringify(field.localName)}:${braces ? " {" : ""}`);
-      text.indented(() => {
-        emitValue(field, { tag, value: `${value}.value`, name }, context, text);
-        text.line("break;");
-      });
-      if (braces) text.line("}");
-    }
-    text.line("default:");
-    const cases = `[${oneof.fields.map((field) => JSON.stringify(field.localName)).join(", ")}]`;
-    const name = JSON.stringify(`${message.shortName}.${oneof.name}`);
-    text.indented(() => text.list(`throw ${context.codec("unknownCase")}(`, [value, name, cases], ");"));
+  text.when([`${value} != null`], () => {
+    text.block(`switch (${value}.case) {`, "}", () => {
+      for (const field of oneof.fields) emitOneofCase(field, value, message, context, text);
+      text.line("default:");
+      const cases = oneof.fields.map((field) => JSON.stringify(field.localName));
+      const name = JSON.stringify(`${message.shortName}.${oneof.name}`);
+      text.indented(() => text.list(`throw ${context.codec("unknownCase")}(`, [value, name, ...cases], ");"));
+    });
   });
+}
+
+function emitOneofCase(
+  field: ProtoField,
+  value: string,
+  message: ProtoMessage,
+  context: ModuleContext,
+  text: Text,
+): void {
+  const name = JSON.stringify(`${message.shortName}.${field.name}`);
+  const tag = tagOf(field.id, wireTypeOf(field.type));
+  const braces = isMessage(field.type);
+  text.line(`case ${JSON.stringify(field.localName)}:${braces ? " {" : ""}`);
+  text.indented(() => {
+    emitValue(field, { tag, value: `${value}.value`, name }, context, text);
+    text.line("break;");
+  });
+  if (braces) text.line("}");
 }

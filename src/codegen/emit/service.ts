@@ -38,19 +38,21 @@ function emitDefinition(
   text.comment([service.comment, deprecation(service)]);
   text.block(`export const ${name} = ${context.codec("defineService")}({`, "});", () => {
     text.line(`typeName: ${JSON.stringify(service.fullName)},`);
-    text.block("methods: {", "},", () => {
-      for (const method of service.methods) {
-        const { input, output } = messagesOf(method);
-        const parts = [
-          `name: ${JSON.stringify(method.name)}`,
-          `input: ${context.type(input)}`,
-          `output: ${context.type(output)}`,
-        ];
-        if (method.idempotency !== "unknown")
-          parts.push(`idempotency: ${JSON.stringify(method.idempotency)}`);
-        text.list(`${propertyKey(method.localName)}: {`, parts, "},", true);
-      }
-    });
+    if (service.methods.length === 0) text.line("methods: {},");
+    else
+      text.block("methods: {", "},", () => {
+        for (const method of service.methods) {
+          const { input, output } = messagesOf(method);
+          const parts = [
+            `name: ${JSON.stringify(method.name)}`,
+            `input: ${context.type(input)}`,
+            `output: ${context.type(output)}`,
+          ];
+          if (method.idempotency !== "unknown")
+            parts.push(`idempotency: ${JSON.stringify(method.idempotency)}`);
+          text.list(`${propertyKey(method.localName)}: {`, parts, "},", true);
+        }
+      });
     text.list(
       "descriptors: [",
       behind.map((file) => context.descriptor(file)),
@@ -62,18 +64,21 @@ function emitDefinition(
 
 function emitHandler(service: ProtoService, context: ModuleContext, text: Text): void {
   text.comment([`What a provider of ${service.fullName} implements.`, paragraph(service.comment)]);
-  text.block(`export interface ${context.names.handlers.get(service)} {`, "}", () => {
-    for (const method of service.methods) {
-      const { input, output } = messagesOf(method);
-      const reply = context.input(output);
-      text.comment([method.comment, deprecation(method)]);
-      text.list(
-        `${propertyKey(method.localName)}(`,
-        [`request: ${context.typeOnly(input)}`, `context: ${context.codecType("CallContext")}`],
-        `): Promise<${reply}> | ${reply};`,
-      );
-    }
-  });
+  const name = context.names.handlers.get(service) as string;
+  if (service.methods.length === 0) text.line(`export type ${name} = Readonly<Record<string, never>>;`);
+  else
+    text.block(`export interface ${name} {`, "}", () => {
+      for (const method of service.methods) {
+        const { input, output } = messagesOf(method);
+        const reply = context.input(output);
+        text.comment([method.comment, deprecation(method)]);
+        text.list(
+          `${propertyKey(method.localName)}(`,
+          [`request: ${context.typeOnly(input)}`, `context: ${context.codecType("CallContext")}`],
+          `): Promise<${reply}> | ${reply};`,
+        );
+      }
+    });
   text.line();
 }
 
@@ -81,6 +86,10 @@ function emitStub(service: ProtoService, name: string, context: ModuleContext, t
   const channel = context.codecType("StubChannel");
   text.comment([`Calls ${service.fullName}.`, paragraph(service.comment)]);
   text.block(`export class ${context.names.stubs.get(service)} {`, "}", () => {
+    if (service.methods.length === 0) {
+      text.line(`constructor(_channel: ${channel}) {}`);
+      return;
+    }
     text.line(`readonly #channel: ${channel};`);
     text.line();
     text.block(`constructor(channel: ${channel}) {`, "}", () => text.line("this.#channel = channel;"));

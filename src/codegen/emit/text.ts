@@ -1,6 +1,9 @@
 /** Width generated lines keep to, as biome is set to. */
 const lineWidth = 110;
 
+/** A statement, or one that stands behind `if (...)` or `while (...)`. */
+export type Statement = string | { readonly guard: string; readonly body: string };
+
 /** Gathers indented lines. */
 export class Text {
   readonly #lines: string[] = [];
@@ -34,6 +37,21 @@ export class Text {
     const whole = `${open}${space}${items.join(", ")}${space}${close}`;
     if (this.fits(whole)) this.line(whole);
     else this.block(open, close, () => this.lines(items.map((item) => `${item},`)));
+  }
+
+  statements(all: readonly Statement[]): void {
+    for (const one of all) {
+      if (typeof one === "string") this.#statement(one);
+      else if (this.fits(`${one.guard} ${one.body}`)) this.line(`${one.guard} ${one.body}`);
+      else this.block(`${one.guard} {`, "}", () => this.#statement(one.body));
+    }
+  }
+
+  /** Where a call would be too long, its arguments go one a line. */
+  #statement(whole: string): void {
+    const open = whole.indexOf("(");
+    if (this.fits(whole) || open < 0 || !whole.endsWith(");")) this.line(whole);
+    else this.list(whole.slice(0, open + 1), topLevelParts(whole.slice(open + 1, -2)), ");");
   }
 
   /** `if (a && b) {` with its body. */
@@ -93,4 +111,21 @@ export class Text {
   toString(): string {
     return `${this.#lines.join("\n")}\n`;
   }
+}
+
+/** Splits at commas outside of parentheses. */
+function topLevelParts(args: string): string[] {
+  const parts: string[] = [];
+  let depth = 0;
+  let start = 0;
+  for (let i = 0; i <= args.length; i++) {
+    const char = args[i];
+    if (char === "(" || char === "{") depth++;
+    else if (char === ")" || char === "}") depth--;
+    else if (i === args.length || (char === "," && depth === 0)) {
+      parts.push(args.slice(start, i).trim());
+      start = i + 1;
+    }
+  }
+  return parts;
 }

@@ -9,8 +9,8 @@ export const nestingMax = 100;
 /** What a `bytes` field is when nothing was sent. One object serves all: it has no byte that could be changed. */
 export const emptyBytes: Buffer = Buffer.alloc(0);
 
-/** Up to this many units a string is decoded here, while it is ASCII: a call into C++ costs more. */
-const shortStringMax = 24;
+/** Up to this many bytes a string is decoded here, while it is ASCII: for longer ones a call into C++ costs less. */
+const shortStringMax = 12;
 
 const scratch = new DataView(new ArrayBuffer(8));
 
@@ -203,15 +203,8 @@ export class Reader {
     const start = this.#take(length);
     const buf = this.buf;
     if (length <= shortStringMax) {
-      let text = "";
-      let at = start;
-      while (at < start + length) {
-        const byte = buf[at] as number;
-        if (byte > 127) break;
-        text += String.fromCharCode(byte);
-        at++;
-      }
-      if (at === start + length) return text;
+      const text = shortAscii(buf, start, start + length);
+      if (text !== undefined) return text;
     }
     const text = (buf as unknown as SlicingBuffer).utf8Slice(start, start + length);
     // A replaced byte shows as U+FFFD, which text may also hold by right; only then are the bytes looked at again.
@@ -271,6 +264,26 @@ export class Reader {
     this.#take(count);
     return this;
   }
+}
+
+/** Four characters at a time, each by one call; undefined for what is not ASCII. */
+function shortAscii(buf: Buffer, start: number, end: number): string | undefined {
+  let text = "";
+  let at = start;
+  for (; at + 4 <= end; at += 4) {
+    const a = buf[at] as number;
+    const b = buf[at + 1] as number;
+    const c = buf[at + 2] as number;
+    const d = buf[at + 3] as number;
+    if ((a | b | c | d) > 127) return undefined;
+    text += String.fromCharCode(a, b, c, d);
+  }
+  for (; at < end; at++) {
+    const byte = buf[at] as number;
+    if (byte > 127) return undefined;
+    text += String.fromCharCode(byte);
+  }
+  return text;
 }
 
 function outOfRange(reader: Reader, count: number): RangeError {

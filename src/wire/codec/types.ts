@@ -75,11 +75,18 @@ export type OutputOf<Type> = Type extends MessageType<infer Out, infer _In> ? Ou
 /** What encoding a message type takes. */
 export type InputOf<Type> = Type extends MessageType<infer _Out, infer In> ? In : never;
 
+/** Kept from message to message, since a new buffer costs more than encoding; taken away while it is in use. */
+let spareWriter: Writer | undefined;
+
 /** A message as bytes of its own. */
 export function encodeMessage<In>(type: MessageType<unknown, In>, message: In): Buffer {
-  const writer = new Writer();
+  const writer = spareWriter ?? new Writer();
+  spareWriter = undefined;
   type.encode(message, writer);
-  return writer.finish();
+  const bytes = writer.finish();
+  writer.clear();
+  spareWriter = writer;
+  return bytes;
 }
 
 /** A message from bytes. Throws for bytes that are not this message. */

@@ -74,6 +74,50 @@ export function entriesOf<K, V>(
   return Object.entries(value) as Iterable<[K & string, V]>;
 }
 
+/** `convert` of what is there; absent stays absent. */
+export function optional<In, Out>(
+  value: In | null | undefined,
+  convert: (value: In) => Out,
+): Out | undefined {
+  return value === undefined || value === null ? undefined : convert(value);
+}
+
+/** A repeated field as decoding gives it. */
+export function arrayOf<In, Out>(
+  value: readonly In[] | null | undefined,
+  name: string,
+  convert: (value: In) => Out,
+): Out[] {
+  return listOf(value, name).map((one) => convert(one));
+}
+
+/** A map field as decoding gives it. */
+export function mapOf<K, In, Out>(
+  value: MapInput<K, In> | null | undefined,
+  name: string,
+  convert: (value: In) => Out,
+): Map<K, Out> {
+  const result = new Map<K, Out>();
+  for (const [key, one] of entriesOf(value, name)) result.set(key, convert(one));
+  return result;
+}
+
+/** As `mapOf`, for maps with 64-bit keys. */
+export function longMapOf<In, Out>(
+  value: MapInput<bigint | number, In> | null | undefined,
+  name: string,
+  convert: (value: In) => Out,
+): Map<bigint, Out> {
+  const result = new Map<bigint, Out>();
+  for (const [key, one] of entriesOf(value, name)) result.set(BigInt(key), convert(one));
+  return result;
+}
+
+/** The `convert` of values that are the same given and decoded. */
+export function same<T>(value: T): T {
+  return value;
+}
+
 const valuesOfEnums = new WeakMap<object, ReadonlySet<number>>();
 
 /** Whether a number is one of an enum's: a closed enum (proto2) takes no other. */
@@ -103,8 +147,9 @@ export function missingField(name: string): TypeError {
 }
 
 /** The error for a oneof whose `case` names none of its fields. */
-export function unknownCase(value: unknown, name: string, cases: readonly string[]): TypeError {
-  return invalidValue(`${name}.case`, `one of ${cases.join(", ")}`, value);
+export function unknownCase(value: unknown, name: string, ...cases: readonly string[]): TypeError {
+  const given = value as { readonly case?: unknown } | null;
+  return new TypeError(`${name}.case: expected one of ${cases.join(", ")}, got ${String(given?.case)}`);
 }
 
 /** The error for messages nested deeper than `nestingMax`. */

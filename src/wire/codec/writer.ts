@@ -47,7 +47,12 @@ export class Writer {
 
   /** What was written, as bytes of its own. */
   finish(): Buffer {
-    return Buffer.from(this.view());
+    const length = this.position;
+    const bytes = Buffer.allocUnsafe(length);
+    const buffer = this.buffer;
+    if (length <= 32) for (let i = 0; i < length; i++) bytes[i] = buffer[i] as number;
+    else buffer.copy(bytes, 0, 0, length);
+    return bytes;
   }
 
   /** Starts again in the same buffer. */
