@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
@@ -184,12 +185,13 @@ class FileDestination implements Destination {
     return last === newline ? 0 : writeSync((this.#open as { fd: number }).fd, "\n");
   }
 
-  /** `log` becomes `log.1`, `log.1` becomes `log.2`; the last one is overwritten. From the far end, so that a kill loses none. */
+  /** `log` becomes `log.1`, `log.1` becomes `log.2`, and so on; from the far end, so that a kill in between loses none. */
   #rotate(path: string): boolean {
     try {
-      for (let n = this.#options.maxFiles; n >= 1; n -= 1) {
-        renameIfThere(n === 1 ? path : `${path}.${n - 1}`, `${path}.${n}`);
-      }
+      // Up to the first free name, or the oldest file, which is overwritten.
+      let last = 1;
+      while (last < this.#options.maxFiles && existsSync(`${path}.${last}`)) last += 1;
+      for (let n = last; n >= 1; n -= 1) renameIfThere(n === 1 ? path : `${path}.${n - 1}`, `${path}.${n}`);
     } catch (error) {
       // A file that is too long is better than lines that are lost.
       if (!this.#rotationFailed)

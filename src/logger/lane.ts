@@ -272,6 +272,8 @@ export class Lane {
       worker.on("exit", () => {
         if (this.#state === "threaded") this.#goDirect(cause);
       });
+      // After the listeners: adding the one for messages refs it. The exit hook answers for what it has not written.
+      worker.unref();
       this.#worker = worker;
     } catch (error) {
       this.#goDirect(messageOf(error));

@@ -2,16 +2,14 @@ import { type WorkerOptions as ThreadOptions, Worker } from "node:worker_threads
 import type { WorkerOptions } from "./writer-worker.js";
 
 /**
- * Starts the writer's thread, which keeps no process alive. It gets neither the flags nor the environment of the process,
+ * Starts the writer's thread. It gets neither the flags nor the environment of the process,
  * so that what a user preloads (`--import ./tracing.js`) does not run a second time in it.
  */
 export function startWorker(workerData: WorkerOptions): Worker {
   const url = new URL("./writer-worker.js", import.meta.url);
   const options: ThreadOptions = { workerData, name: "mprpc-log", execArgv: [], env: {} };
   const fromSources = import.meta.url.endsWith(".ts");
-  const worker = fromSources ? startFromSources(url, options) : new Worker(url, options);
-  worker.unref();
-  return worker;
+  return fromSources ? startFromSources(url, options) : new Worker(url, options);
 }
 
 /** Tests and `tsx` run the sources. A thread of Node 20 does not load TypeScript by itself, nor with `--import tsx`. */
