@@ -41,7 +41,12 @@ export class DeadlineWheel {
   }
 
   add(item: Expiring): void {
-    if (this.#count++ === 0) this.#swept = Math.floor(this.#clock.now() / slotMs);
+    this.#count++;
+    if (this.#timer === undefined) {
+      this.#swept = Math.floor(this.#clock.now() / slotMs);
+      // Keeps the process alive: a pending call must settle before the process may end.
+      this.#timer = this.#clock.setTimer(this.#onTick, slotMs, true);
+    }
     // The slot whose sweep comes after the deadline, and in any case one that is still to be swept. One without a
     // deadline lies in any slot: it is in the wheel to keep the process alive.
     const turn = Math.max(Math.ceil(item.deadlineMs / slotMs), this.#swept + 1);
@@ -51,8 +56,6 @@ export class DeadlineWheel {
     item.wheelNext = head;
     if (head !== undefined) head.wheelPrevious = item;
     this.#heads[slot] = item;
-    // Keeps the process alive: a pending call must settle before the process may end.
-    if (this.#timer === undefined) this.#timer = this.#clock.setTimer(this.#onTick, slotMs, true);
   }
 
   /** Takes `item` out; harmless when it is not in. */

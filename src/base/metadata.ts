@@ -1,16 +1,23 @@
 export type MetadataValue = string | Uint8Array;
 export type MetadataInit = Metadata | Readonly<Record<string, MetadataValue | readonly MetadataValue[]>>;
 
-const keyPattern = /^[a-z0-9_.-]{1,256}$/;
+const keyMaxLength = 256;
 
+/** The key in lower case; throws for one that cannot be sent. Runs for each entry of each call, so no regex. */
 function checkedKey(key: string): string {
-  const lower = key.toLowerCase();
-  if (!keyPattern.test(lower)) {
-    throw new TypeError(
-      `metadata key ${JSON.stringify(key)} is not valid: 1 to 256 characters of a-z, 0-9, "_", "-", "."`,
-    );
+  const { length } = key;
+  let valid = length > 0 && length <= keyMaxLength;
+  for (let i = 0; valid && i < length; i++) {
+    const unit = key.charCodeAt(i);
+    if (unit >= 65 && unit <= 90) return checkedKey(key.toLowerCase());
+    // a-z, 0-9, "-" and ".", "_"
+    valid =
+      (unit >= 97 && unit <= 122) || (unit >= 48 && unit <= 57) || unit === 45 || unit === 46 || unit === 95;
   }
-  return lower;
+  if (valid) return key;
+  throw new TypeError(
+    `metadata key ${JSON.stringify(key)} is not valid: 1 to ${keyMaxLength} characters of a-z, 0-9, "_", "-", "."`,
+  );
 }
 
 /**
@@ -41,6 +48,16 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
   /** How many entries, repeats counted. */
   get size(): number {
     return this.#flat.length / 2;
+  }
+
+  /** The key of entry `index`, 0 <= index < size; with `valueAt` the quick way through all entries. */
+  keyAt(index: number): string {
+    return this.#flat[index * 2] as string;
+  }
+
+  /** The value of entry `index`. */
+  valueAt(index: number): string | Buffer {
+    return this.#flat[index * 2 + 1] as string | Buffer;
   }
 
   /** The first value of `key`. */

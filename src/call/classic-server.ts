@@ -191,12 +191,8 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     }
     const { input } = bound.definition;
     const startMs = this.#dispatcher.clock.now();
-    const facts = {
-      id: 1,
-      startMs,
-      timeoutMs: this.#options.timeoutMs === Infinity ? -1 : this.#options.timeoutMs,
-    };
-    const call = new ServerCall(this.#dispatcher, this, bound, undefined, facts);
+    const timeoutMs = this.#options.timeoutMs === Infinity ? -1 : this.#options.timeoutMs;
+    const call = new ServerCall(this.#dispatcher, this, bound, undefined, 1, startMs, timeoutMs);
     this.#queue.push({ call, reply: undefined });
     this.#dispatcher.onCallStart(call);
     try {

@@ -111,8 +111,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
       call.onFailure(refusal);
       return;
     }
-    const now = this.#clock.now();
-    const timeoutMs = call.deadlineMs === Infinity ? -1 : Math.floor(call.deadlineMs - now);
+    const timeoutMs = call.deadlineMs === Infinity ? -1 : Math.floor(call.deadlineMs - call.nowMs);
     if (call.deadlineMs !== Infinity && timeoutMs < 0) {
       call.onFailure(
         new RpcError(Status.DEADLINE_EXCEEDED, "the deadline passed before sending", { executed: "never" }),

@@ -18,6 +18,8 @@ export abstract class PendingCall extends Expiring {
   metadata: Metadata | undefined = undefined;
   idempotencyKey: string | undefined = undefined;
   oneway = false;
+  /** When it was last sent on its way: read once for all steps of one turn, since reading the time is not free. */
+  nowMs = 0;
 
   /** Set while a connection carries the call. */
   carrier: CallCarrier | undefined = undefined;

@@ -59,18 +59,23 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     port: ReplyPort,
     bound: BoundMethod,
     request: unknown,
-    facts: { id: number; startMs: number; timeoutMs: number; metadata?: Metadata; idempotencyKey?: string },
+    id: number,
+    startMs: number,
+    /** -1: no deadline. */
+    timeoutMs: number,
+    metadata?: Metadata,
+    idempotencyKey?: string,
   ) {
     super();
     this.#host = host;
     this.#port = port;
     this.bound = bound;
     this.request = request;
-    this.id = facts.id;
-    this.startMs = facts.startMs;
-    this.deadlineMs = facts.timeoutMs < 0 ? Infinity : facts.startMs + facts.timeoutMs;
-    this.#metadata = facts.metadata;
-    this.idempotencyKey = facts.idempotencyKey;
+    this.id = id;
+    this.startMs = startMs;
+    this.deadlineMs = timeoutMs < 0 ? Infinity : startMs + timeoutMs;
+    this.#metadata = metadata;
+    this.idempotencyKey = idempotencyKey;
   }
 
   // --- what the handler sees ---

@@ -181,20 +181,19 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
       this.#refuse(callId, notAdmitted);
       return;
     }
-    const facts: {
-      id: number;
-      startMs: number;
-      timeoutMs: number;
-      metadata?: Metadata;
-      idempotencyKey?: string;
-    } = {
-      id: callId,
-      startMs: this.#nowMs,
-      timeoutMs: header.timeoutMs,
-    };
-    if (rare.metadata !== undefined) facts.metadata = rare.metadata;
-    if (rare.idempotencyKey !== undefined) facts.idempotencyKey = rare.idempotencyKey;
-    const call = new ServerCall(this.#dispatcher, this, bound, request, facts);
+    const { metadata, idempotencyKey } = rare;
+    const { timeoutMs } = header;
+    const call = new ServerCall(
+      this.#dispatcher,
+      this,
+      bound,
+      request,
+      callId,
+      this.#nowMs,
+      timeoutMs,
+      metadata,
+      idempotencyKey,
+    );
     if (callId !== 0) {
       this.#calls[callId] = call;
       this.#inFlight++;

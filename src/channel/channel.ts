@@ -153,13 +153,17 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
     if (!(call instanceof PlannedCall)) {
       throw new TypeError("a client interceptor must pass on the call it was given, changed in place");
     }
-    let metadata = new Metadata();
-    const onMetadata = (received: Metadata): void => {
-      metadata = received;
+    const reply: { message: unknown; metadata: Metadata | undefined } = {
+      message: undefined,
+      metadata: undefined,
+    };
+    const onMetadata = (metadata: Metadata): void => {
+      reply.metadata = metadata;
     };
     const plan = { ...call.plan, metadata: call.metadata, onMetadata };
-    const message = await this.#dispatch(call.method, call.request, plan);
-    return { message, metadata };
+    reply.message = await this.#dispatch(call.method, call.request, plan);
+    reply.metadata ??= new Metadata();
+    return reply as IncomingReply;
   }
 
   #plan(
@@ -174,14 +178,14 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
       return new RpcError(Status.INVALID_ARGUMENT, text, { executed: "never" }, { method: method.fullName });
     }
     const parent = parentCall();
-    const own = timeoutMs === Infinity ? Infinity : this.runtime.clock.now() + timeoutMs;
-    const signals: AbortSignal[] = [];
-    if (options?.signal !== undefined) signals.push(options.signal);
-    if (signal !== undefined) signals.push(signal);
+    const startMs = this.runtime.clock.now();
+    const own = startMs + timeoutMs;
     let metadata: Metadata | undefined;
     if (options?.metadata !== undefined) {
       try {
-        metadata = Metadata.from(options.metadata);
+        // Interceptors add to it, and the caller's own must not change.
+        metadata =
+          this.#intercepted === undefined ? Metadata.from(options.metadata) : new Metadata(options.metadata);
       } catch (error) {
         const text = (error as Error).message;
         return new RpcError(
@@ -197,7 +201,8 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
       deadlineMs: inherited ? parent.deadlineMs : own,
       inherited,
       timeoutMs,
-      signals,
+      startMs,
+      signals: signalsOf(options?.signal, signal),
       metadata,
       onMetadata: options?.onMetadata === undefined ? undefined : this.#guarded(options.onMetadata),
       idempotencyKey: options?.idempotencyKey,
@@ -219,7 +224,7 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
   }
 
   #dispatch(method: MethodDefinition, request: unknown, plan: CallPlan): Promise<unknown> {
-    const call = new UnaryCall(this, method, request, plan, this.runtime.clock.now());
+    const call = new UnaryCall(this, method, request, plan);
     this.#inFlight++;
     call.start();
     return call.promise;
@@ -280,8 +285,7 @@ class PlannedCall implements OutgoingCall {
     this.method = method;
     this.request = request;
     this.plan = plan;
-    // A copy: interceptors add to it, and the caller's must not change.
-    this.metadata = new Metadata(plan.metadata);
+    this.metadata = plan.metadata ?? new Metadata();
   }
 
   get signal(): AbortSignal | undefined {
@@ -292,6 +296,13 @@ class PlannedCall implements OutgoingCall {
     const { deadlineMs } = this.plan;
     return deadlineMs === Infinity ? Infinity : Math.max(0, deadlineMs - this.#runtime.clock.now());
   }
+}
+
+const noSignals: readonly AbortSignal[] = [];
+
+function signalsOf(first: AbortSignal | undefined, second: AbortSignal | undefined): readonly AbortSignal[] {
+  if (first === undefined) return second === undefined ? noSignals : [second];
+  return second === undefined ? [first] : [first, second];
 }
 
 function isTimeout(value: unknown): boolean {

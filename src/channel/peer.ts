@@ -200,8 +200,10 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.#comeUp();
     const waiting = [...this.#waiting];
     this.#waiting.clear();
+    const now = this.#runtime.clock.now();
     for (const call of waiting) {
       call.carrier = undefined;
+      call.nowMs = now;
       (call as UnaryCall).phase = "wait";
       connection.start(call);
     }

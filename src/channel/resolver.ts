@@ -44,9 +44,7 @@ export class ServiceResolver implements CallCarrier {
       return;
     }
     const peer =
-      this.#classicMethods === undefined
-        ? this.#balancer.pick(this.#runtime.clock.now())
-        : this.#pickClassic(call);
+      this.#classicMethods === undefined ? this.#balancer.pick(call.nowMs) : this.#pickClassic(call);
     if (peer !== undefined) {
       peer.start(call);
       return;
@@ -143,8 +141,10 @@ export class ServiceResolver implements CallCarrier {
     if (this.#waiting.size === 0) return;
     const waiting = [...this.#waiting] as UnaryCall[];
     this.#waiting.clear();
+    const now = this.#runtime.clock.now();
     for (const call of waiting) {
       call.carrier = undefined;
+      call.nowMs = now;
       if (!call.settled) this.route(call);
     }
   }

@@ -9,6 +9,7 @@ import type { MethodDefinition } from "../wire/codec/types.js";
 
 /** What one call was asked to do, options and defaults already put together. */
 export interface CallPlan {
+  startMs: number;
   deadlineMs: number;
   /** For the message when it passes. */
   timeoutMs: number;
@@ -59,11 +60,12 @@ export class UnaryCall extends PendingCall implements Cancellable {
   #refusals = 0;
   #unsubscribe: Unsubscribe | undefined;
 
-  constructor(router: CallRouter, method: MethodDefinition, request: unknown, plan: CallPlan, nowMs: number) {
+  constructor(router: CallRouter, method: MethodDefinition, request: unknown, plan: CallPlan) {
     super(method, request);
     this.#router = router;
     this.#plan = plan;
-    this.#startMs = nowMs;
+    this.#startMs = plan.startMs;
+    this.nowMs = plan.startMs;
     this.metadata = plan.metadata;
     this.idempotencyKey = plan.idempotencyKey;
     this.oneway = plan.oneway;
@@ -167,6 +169,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
       this.lastFailure = error;
       this.#emitRetry(error);
       this.phase = "resolve";
+      this.nowMs = this.#router.runtime.clock.now();
       this.#router.route(this);
       return;
     }

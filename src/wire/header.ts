@@ -77,6 +77,7 @@ export class FrameHeader {
   rare: RareFields = noRareFields;
 
   #position = 0;
+  readonly #reader = new Reader();
 
   /** Reads `buffer[start..end)`. Returns what is wrong with it, or nothing. Unknown fields are passed over. */
   read(buffer: Buffer, start: number, end: number): string | undefined {
@@ -190,7 +191,7 @@ export class FrameHeader {
       case Field.DETAILS:
       case Field.SETTINGS:
         try {
-          this.#setPart(field, new Reader(buffer).reset(buffer, start, end), end);
+          this.#setPart(field, this.#reader.reset(buffer, start, end), end);
         } catch (error) {
           return `header field ${field}: ${(error as Error).message}`;
         }
@@ -281,10 +282,12 @@ export function writeRareFields(writer: Writer, rare: RareFields): void {
 }
 
 function writeMetadata(writer: Writer, metadata: Metadata): void {
-  for (const [key, value] of metadata) {
+  const { size } = metadata;
+  for (let i = 0; i < size; i++) {
+    const value = metadata.valueAt(i);
     writer.uint32((Field.METADATA << 3) | 2);
     const mark = writer.begin();
-    writer.uint32(0x0a).string(key);
+    writer.uint32(0x0a).string(metadata.keyAt(i));
     if (typeof value === "string") writer.uint32(0x12).string(value);
     else writer.uint32(0x1a).bytes(value);
     writer.end(mark);
