@@ -13,6 +13,8 @@ export interface GenerateOptions {
   importPaths?: readonly string[];
   /** Names of fields in TypeScript: `camel` (default) makes `user_id` `userId`, `keep` leaves it. */
   fieldNames?: FieldNames;
+  /** Folder the files are written to. Default: nothing is written. */
+  outDir?: string;
 }
 
 export interface GeneratedFile {
@@ -23,7 +25,7 @@ export interface GeneratedFile {
 
 /**
  * TypeScript for .proto files: one module a file, and one for each file their types come from. The same input gives the
- * same bytes. Throws `CodegenError` with file and line.
+ * same bytes. Throws `CodegenError` with file and line, before anything is written.
  */
 export async function generate(
   files: readonly string[],
@@ -44,7 +46,7 @@ export async function generate(
   };
   const needed = new Set(loaded.inputs.flatMap((file) => filesBehind(file)));
   const owners = new Map<string, ProtoFile>();
-  return [...needed]
+  const generated = [...needed]
     .map((file) => {
       const name = outputName(file);
       // Case-insensitive file systems would write both to one file.
@@ -56,6 +58,8 @@ export async function generate(
       return { path: name, content: emitModule(file, filesBehind(file), namesOf) };
     })
     .sort((a, b) => (a.path < b.path ? -1 : 1));
+  if (options.outDir !== undefined) await writeGenerated(generated, options.outDir);
+  return generated;
 }
 
 /** The file and every file whose types it uses, directly or through others; itself first. */

@@ -1,3 +1,4 @@
 export { CodegenError } from "./error.js";
 export { type GeneratedFile, type GenerateOptions, generate, writeGenerated } from "./generate.js";
 export type { FieldNames } from "./names.js";
+export { type GenerateIo, generateUsage, runGenerate } from "./run.js";

@@ -25,7 +25,7 @@ export interface Declaration {
 
 export interface Located {
   readonly declarations: readonly Declaration[];
-  readonly imports: ReadonlyArray<{ target: string; public: boolean; weak: boolean; line: number }>;
+  readonly imports: ReadonlyArray<{ target: string; public: boolean; line: number }>;
   readonly syntax: string | undefined;
   readonly syntaxLine: number;
   readonly packageLine: number;
@@ -44,7 +44,7 @@ interface Block {
 export function locate(source: string): Located {
   const tokenizer = protobuf.tokenize(source, false);
   const declarations: Declaration[] = [];
-  const imports: Array<{ target: string; public: boolean; weak: boolean; line: number }> = [];
+  const imports: Array<{ target: string; public: boolean; line: number }> = [];
   const blocks: Block[] = [{ kind: "file", scope: "", oneof: undefined }];
   let syntax: string | undefined;
   let syntaxLine = 1;
@@ -70,7 +70,7 @@ export function locate(source: string): Located {
       blocks.push({ ...block, kind: "other" });
     } else if (tokens[0] === "import") {
       const target = tokens.find((one) => one.startsWith('"'))?.slice(1) ?? "";
-      imports.push({ target, public: tokens[1] === "public", weak: tokens[1] === "weak", line });
+      imports.push({ target, public: tokens[1] === "public", line });
     } else if (tokens[0] === "syntax" || tokens[0] === "edition") {
       syntax = tokens[2]?.slice(1);
       syntaxLine = line;

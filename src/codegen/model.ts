@@ -33,7 +33,7 @@ export interface ProtoImport {
   readonly target: string;
   readonly public: boolean;
   readonly line: number;
-  /** Set when files are loaded; undefined for a weak import that is not there. */
+  /** Set when files are loaded. */
   file?: ProtoFile;
 }
 
@@ -42,10 +42,8 @@ export interface ProtoFile {
   readonly name: string;
   /** Where it was read, for error texts. */
   readonly path: string;
-  readonly source: string;
   readonly package: string;
   readonly syntax: "proto2" | "proto3";
-  readonly comment: string | undefined;
   readonly imports: readonly ProtoImport[];
   /** In the order of the file, nested ones after their parent. */
   readonly messages: readonly ProtoMessage[];

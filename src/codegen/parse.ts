@@ -110,7 +110,6 @@ const optionsTarget = /^\.?google\.protobuf\.\w+Options$/;
 
 /** Walks protobufjs's objects and the located declarations together. */
 class FileBuilder {
-  readonly #source: string;
   readonly #root: protobuf.Root;
   readonly #package: string;
   readonly #options: ParseOptions;
@@ -122,7 +121,6 @@ class FileBuilder {
   readonly #services: ProtoService[] = [];
 
   constructor(source: string, root: protobuf.Root, packageName: string, options: ParseOptions) {
-    this.#source = source;
     this.#root = root;
     this.#package = packageName;
     this.#options = options;
@@ -140,10 +138,8 @@ class FileBuilder {
     const file: ProtoFile = {
       name: this.#options.name,
       path: this.#options.path,
-      source: this.#source,
       package: this.#package,
       syntax: this.#syntax,
-      comment: undefined,
       imports: this.#located.imports.map(({ target, public: isPublic, line }) => ({
         target,
         public: isPublic,

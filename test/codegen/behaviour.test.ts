@@ -288,7 +288,7 @@ describe("hostile bytes", () => {
     const type = generated.type("Tree");
     const deep = (depth: number): Buffer => {
       const writer = new Writer();
-      let bytes = Buffer.alloc(0);
+      let bytes: Buffer = Buffer.alloc(0);
       for (let i = 0; i < depth; i++) {
         writer.clear();
         writer.uint32(0x12).bytes(bytes);

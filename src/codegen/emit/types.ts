@@ -1,4 +1,4 @@
-import { isEnum, isMessage } from "../link.js";
+import { isMessage } from "../link.js";
 import type { ProtoEnum, ProtoField, ProtoMessage, ProtoOneof, ScalarType } from "../model.js";
 import { propertyKey } from "../names.js";
 import type { ModuleContext } from "./context.js";
@@ -39,7 +39,6 @@ export function isOptional(field: ProtoField): boolean {
   return field.presence === "explicit" && field.defaultText === undefined;
 }
 
-/** A field's own type and, when it is not a plain one, the alternatives of a union. */
 function fieldOut(field: ProtoField, context: ModuleContext): string {
   const element = elementOut(field, context);
   if (field.presence === "repeated") return `${element}[]`;
@@ -144,5 +143,3 @@ export function emitEnum(type: ProtoEnum, context: ModuleContext, text: Text): v
   text.assign(`export type ${name} =`, type.closed ? known : `${known} | (number & {})`, ";");
   text.line();
 }
-
-export { isEnum, isMessage };

@@ -1,0 +1,96 @@
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { CodegenError } from "./error.js";
+import { type GeneratedFile, generate, writeGenerated } from "./generate.js";
+
+export const generateUsage = `Usage: mprpc generate FILES... --out DIR [options]
+
+Writes TypeScript for .proto files: typed messages, service definitions, stubs and handler interfaces.
+
+  --out DIR             folder to write to; made when it is not there
+  --import-path DIR     folder that imports and file names are relative to; may be repeated
+                        (default: the folder all FILES have in common)
+  --field-names STYLE   camel: user_id becomes userId (default); keep: names as in the .proto
+  --check               write nothing; exit 1 when a file under --out is missing or differs
+  --help                this text
+`;
+
+export interface GenerateIo {
+  stdout(text: string): void;
+  stderr(text: string): void;
+}
+
+/** The command `mprpc generate`, without its name. Resolves its exit code: 0 done, 1 failed, 2 wrong usage. */
+export async function runGenerate(argv: readonly string[], io: GenerateIo): Promise<number> {
+  let parsed: ReturnType<typeof parse>;
+  try {
+    parsed = parse(argv);
+  } catch (error) {
+    io.stderr(`mprpc generate: ${(error as Error).message}\n\n${generateUsage}`);
+    return 2;
+  }
+  const { values, positionals } = parsed;
+  if (values.help) {
+    io.stdout(generateUsage);
+    return 0;
+  }
+  const fieldNames = values["field-names"];
+  const wrong =
+    positionals.length === 0
+      ? "no .proto files were given"
+      : values.out === undefined
+        ? "--out DIR is missing"
+        : fieldNames !== "camel" && fieldNames !== "keep"
+          ? `--field-names is camel or keep, not ${fieldNames}`
+          : undefined;
+  if (wrong !== undefined || values.out === undefined) {
+    io.stderr(`mprpc generate: ${wrong}\n\n${generateUsage}`);
+    return 2;
+  }
+  try {
+    const files = await generate(positionals, {
+      importPaths: values["import-path"],
+      fieldNames: fieldNames === "keep" ? "keep" : "camel",
+    });
+    return values.check ? await check(files, values.out, io) : await write(files, values.out, io);
+  } catch (error) {
+    // What is wrong with a .proto is said by its text alone; a fault of ours, or of the disk, shows what it is.
+    io.stderr(error instanceof CodegenError ? `${error.message}\n` : `mprpc generate: ${String(error)}\n`);
+    return 1;
+  }
+}
+
+function parse(argv: readonly string[]) {
+  return parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      out: { type: "string" },
+      "import-path": { type: "string", multiple: true, default: [] },
+      "field-names": { type: "string", default: "camel" },
+      check: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+}
+
+async function write(files: readonly GeneratedFile[], outDir: string, io: GenerateIo): Promise<number> {
+  const written = await writeGenerated(files, outDir);
+  for (const file of written) io.stdout(`${file}\n`);
+  const same = files.length - written.length;
+  if (same > 0) io.stdout(`${same} of ${files.length} files unchanged\n`);
+  return 0;
+}
+
+async function check(files: readonly GeneratedFile[], outDir: string, io: GenerateIo): Promise<number> {
+  let stale = 0;
+  for (const { path: name, content } of files) {
+    const target = path.join(outDir, ...name.split("/"));
+    const before = await readFile(target, "utf8").catch(() => undefined);
+    if (before === content) continue;
+    io.stderr(`${target}: ${before === undefined ? "is missing" : "is not what the .proto gives"}\n`);
+    stale++;
+  }
+  return stale === 0 ? 0 : 1;
+}

@@ -1,0 +1,175 @@
+import fc from "fast-check";
+import { decodeMessage, emptyBytes, encodeMessage, type MessageType, Reader, Writer } from "mprpc/codec";
+import protobuf from "protobufjs/minimal.js";
+import { describe, expect, it } from "vitest";
+
+const int32 = fc.oneof(fc.integer(), fc.constantFrom(0, -1, 2 ** 31 - 1, -(2 ** 31)));
+const uint32 = fc.oneof(
+  fc.nat(),
+  fc.constantFrom(0, 127, 128, 16_383, 16_384, 2 ** 21, 2 ** 28, 2 ** 32 - 1),
+);
+const int64 = fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.constantFrom(0n, -1n));
+const uint64 = fc.oneof(
+  fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  fc.constantFrom(0n, 127n, 128n, 2n ** 28n, 2n ** 35n, 2n ** 56n, 2n ** 63n, 2n ** 64n - 1n),
+);
+const text = fc.string({ unit: "grapheme", maxLength: 80 });
+
+function written(write: (writer: Writer) => void): Buffer {
+  // A first buffer that is too small, so that growing is always part of it.
+  const writer = new Writer(1);
+  write(writer);
+  return writer.finish();
+}
+
+// protobufjs's declarations do not name what its Long can do.
+const { fromString } = protobuf.util.Long as unknown as { fromString(text: string): unknown };
+const long = (value: bigint) => fromString(String(value));
+
+describe("Writer and Reader", () => {
+  const kinds: Array<[name: string, fc.Arbitrary<never>, keyof Writer, keyof Reader, keyof protobuf.Writer]> =
+    [
+      ["int32", int32 as never, "int32", "int32", "int32"],
+      ["uint32", uint32 as never, "uint32", "uint32", "uint32"],
+      ["sint32", int32 as never, "sint32", "sint32", "sint32"],
+      ["fixed32", uint32 as never, "fixed32", "fixed32", "fixed32"],
+      ["sfixed32", int32 as never, "sfixed32", "sfixed32", "sfixed32"],
+      ["int64", int64 as never, "int64", "int64n", "int64"],
+      ["uint64", uint64 as never, "uint64", "uint64n", "uint64"],
+      ["sint64", int64 as never, "sint64", "sint64n", "sint64"],
+      ["fixed64", uint64 as never, "fixed64", "fixed64n", "fixed64"],
+      ["sfixed64", int64 as never, "sfixed64", "sfixed64n", "sfixed64"],
+      ["float", fc.float() as never, "float", "float", "float"],
+      ["double", fc.double() as never, "double", "double", "double"],
+      ["bool", fc.boolean() as never, "bool", "bool", "bool"],
+      ["string", text as never, "string", "string", "string"],
+      ["string, checked", text as never, "string", "stringVerify", "string"],
+    ];
+
+  it.each(kinds)("%s: protobufjs's bytes, and back", (_, arbitrary, write, read, theirs) => {
+    fc.assert(
+      fc.property(arbitrary, (value: unknown) => {
+        const bytes = written((writer) => (writer[write] as (value: unknown) => void).call(writer, value));
+        const their = protobuf.Writer.create();
+        const given = typeof value === "bigint" ? long(value) : value;
+        (their[theirs] as (value: unknown) => void).call(their, given);
+        expect(bytes.toString("hex")).toBe(Buffer.from(their.finish()).toString("hex"));
+        const reader = new Reader(bytes);
+        expect((reader[read] as () => unknown).call(reader)).toEqual(value);
+        expect(reader.pos).toBe(bytes.length);
+      }),
+    );
+  });
+
+  it.each(kinds)("%s: cut anywhere, a RangeError", (_, arbitrary, write, read) => {
+    fc.assert(
+      fc.property(arbitrary, (value: unknown) => {
+        const bytes = written((writer) => (writer[write] as (value: unknown) => void).call(writer, value));
+        for (let length = 0; length < bytes.length; length++) {
+          // The bytes go on behind the limit: only `len` may count.
+          const reader = new Reader().reset(bytes, 0, length);
+          expect(() => (reader[read] as () => unknown).call(reader)).toThrow(RangeError);
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it("takes numbers for 64-bit fields", () => {
+    expect(written((writer) => writer.int64(-1)).toString("hex")).toBe("ffffffffffffffffff01");
+    expect(written((writer) => writer.uint64(2 ** 40)).toString("hex")).toBe("808080808020");
+    expect(written((writer) => writer.sint64(-1)).toString("hex")).toBe("01");
+  });
+
+  it("bytes: copies small ones, hands over big ones, shares the empty one", () => {
+    for (const length of [1, 31, 32, 33, 16 * 1024, 16 * 1024 + 1]) {
+      const value = Buffer.alloc(length, 7);
+      const bytes = written((writer) => writer.bytes(value));
+      const read = new Reader(bytes).bytes();
+      expect(read.equals(value)).toBe(true);
+      expect(read.buffer === bytes.buffer && length <= 16 * 1024 && bytes.length > 4096).toBe(false);
+      bytes.fill(0);
+      expect(read[0]).toBe(length > 16 * 1024 ? 0 : 7);
+    }
+    expect(new Reader(Buffer.from([0])).bytes()).toBe(emptyBytes);
+  });
+
+  it("bytes from a string are its UTF-8", () => {
+    expect(written((writer) => writer.bytes("é")).toString("hex")).toBe("02c3a9");
+  });
+
+  it("half a surrogate pair becomes U+FFFD where no field is named", () => {
+    expect(written((writer) => writer.string("\ud800")).toString("hex")).toBe("03efbfbd");
+  });
+
+  it("bool: any other value than 0 is true, in any length", () => {
+    const read = (hex: string) => new Reader(Buffer.from(hex, "hex")).bool();
+    expect([read("00"), read("01"), read("02"), read("8000"), read("8001")]).toEqual([
+      false,
+      true,
+      true,
+      false,
+      true,
+    ]);
+  });
+
+  it("uint32 drops bits above 32, and refuses an eleventh byte", () => {
+    expect(new Reader(Buffer.from("ffffffffffffffffff01", "hex")).uint32()).toBe(2 ** 32 - 1);
+    expect(() => new Reader(Buffer.from("ffffffffffffffffffff01", "hex")).uint32()).toThrow("invalid varint");
+  });
+
+  it("parts: the length goes in front whatever it takes", () => {
+    for (const length of [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152]) {
+      const bytes = written((writer) => {
+        writer.uint32(1);
+        const mark = writer.begin();
+        writer.raw(Buffer.alloc(length, 5));
+        writer.end(mark).uint32(2);
+      });
+      const reader = new Reader(bytes);
+      expect(reader.uint32()).toBe(1);
+      expect(reader.bytes().length).toBe(length);
+      expect(reader.uint32()).toBe(2);
+    }
+  });
+
+  it("a key of 0 is not written, at the very end of the buffer too", () => {
+    const writer = new Writer(4);
+    writer.fixed32(0);
+    writer.uint32Field(0, 5, "x");
+    writer.int32Field(8, 6, "x");
+    writer.int32Field(1600, 7, "x");
+    expect(writer.finish().toString("hex")).toBe("00000000050806c00c07");
+  });
+
+  it("clear lets go of a buffer that grew, replace of the buffer that is being sent", () => {
+    const writer = new Writer(16);
+    writer.raw(Buffer.alloc(200_000));
+    writer.clear();
+    expect([writer.position, writer.buffer.length]).toEqual([0, 64 * 1024]);
+    const before = writer.buffer;
+    writer.replace(32);
+    expect([writer.buffer === before, writer.buffer.length]).toEqual([false, 32]);
+  });
+});
+
+describe("encodeMessage", () => {
+  it("can be used while it is at work", () => {
+    const inner: MessageType<unknown, string> = {
+      typeName: "inner",
+      create: () => ({}),
+      encode: (message, writer) => void writer.string(message),
+      decode: (reader) => reader.string(),
+    };
+    const outer: MessageType<unknown, string> = {
+      ...inner,
+      encode(message, writer) {
+        writer.uint32(1);
+        writer.bytes(encodeMessage(inner, message));
+        writer.uint32(2);
+      },
+    };
+    expect(encodeMessage(outer, "ab").toString("hex")).toBe("010302616202");
+    expect(decodeMessage(inner, new Uint8Array([2, 97, 98]))).toBe("ab");
+  });
+});
