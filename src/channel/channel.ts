@@ -160,8 +160,7 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
     const onMetadata = (metadata: Metadata): void => {
       reply.metadata = metadata;
     };
-    const plan = { ...call.plan, metadata: call.metadata, onMetadata };
-    reply.message = await this.#dispatch(call.method, call.request, plan);
+    reply.message = await this.#dispatch(call.method, call.request, call.plan, call.metadata, onMetadata);
     reply.metadata ??= new Metadata();
     return reply as IncomingReply;
   }
@@ -223,8 +222,14 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
     };
   }
 
-  #dispatch(method: MethodDefinition, request: unknown, plan: CallPlan): Promise<unknown> {
-    const call = new UnaryCall(this, method, request, plan);
+  #dispatch(
+    method: MethodDefinition,
+    request: unknown,
+    plan: CallPlan,
+    metadata = plan.metadata,
+    onMetadata = plan.onMetadata,
+  ): Promise<unknown> {
+    const call = new UnaryCall(this, method, request, plan, metadata, onMetadata);
     this.#inFlight++;
     call.start();
     return call.promise;

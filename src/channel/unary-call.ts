@@ -53,6 +53,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
   lastFailure: RpcError | undefined = undefined;
   readonly #router: CallRouter;
   readonly #plan: CallPlan;
+  readonly #onMetadata: ((metadata: Metadata) => void) | undefined;
   readonly #startMs: number;
   #resolve!: (message: unknown) => void;
   #reject!: (error: RpcError) => void;
@@ -60,13 +61,21 @@ export class UnaryCall extends PendingCall implements Cancellable {
   #refusals = 0;
   #unsubscribe: Unsubscribe | undefined;
 
-  constructor(router: CallRouter, method: MethodDefinition, request: unknown, plan: CallPlan) {
+  constructor(
+    router: CallRouter,
+    method: MethodDefinition,
+    request: unknown,
+    plan: CallPlan,
+    metadata: Metadata | undefined,
+    onMetadata: ((metadata: Metadata) => void) | undefined,
+  ) {
     super(method, request);
     this.#router = router;
     this.#plan = plan;
     this.#startMs = plan.startMs;
     this.nowMs = plan.startMs;
-    this.metadata = plan.metadata;
+    this.metadata = metadata;
+    this.#onMetadata = onMetadata;
     this.idempotencyKey = plan.idempotencyKey;
     this.oneway = plan.oneway;
     this.deadlineMs = plan.deadlineMs;
@@ -155,7 +164,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     this.#end();
     this.#measure();
     this.#emitEnd(undefined);
-    if (metadata !== undefined) this.#plan.onMetadata?.(metadata);
+    if (metadata !== undefined) this.#onMetadata?.(metadata);
     this.#resolve(message);
   }
 
@@ -207,7 +216,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     if (this.endpoint !== undefined) facts.endpoint = this.endpoint;
     const full = error.with(facts);
     this.#emitEnd(full);
-    if (full.metadata !== undefined) this.#plan.onMetadata?.(full.metadata);
+    if (full.metadata !== undefined) this.#onMetadata?.(full.metadata);
     this.#reject(full);
   }
 
