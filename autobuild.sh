@@ -93,6 +93,11 @@ install() {
   fi
 }
 
+examples() {
+  npx --no-install tsc -p example/callee &&
+    npx --no-install tsc -p example/caller
+}
+
 launchers() {
   local name
   for name in mprpc provider consumer; do
@@ -104,9 +109,10 @@ launchers() {
 build() {
   need_node
   install
-  step "build: src/ into lib/" npm run --silent build
-  step "launchers: bin/mprpc, bin/provider, bin/consumer" launchers
+  step "build: src/ into lib/" npm run --silent lib
   step "generate: .proto files into TypeScript" node scripts/generate.mjs
+  step "build: example/callee and example/caller" examples
+  step "launchers: bin/mprpc, bin/provider, bin/consumer" launchers
 }
 
 check() {
@@ -182,7 +188,7 @@ main() {
       build
       run_tests
       ;;
-    clean) step "clean: lib/, reports, packed archives" rm -rf -- lib coverage test/bench/dist "$report" ./*.tgz ;;
+    clean) step "clean: lib/, reports, packed archives" rm -rf -- lib example/callee/dist example/caller/dist coverage test/bench/dist "$report" ./*.tgz ;;
     -h | --help)
       usage
       exit 0

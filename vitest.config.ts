@@ -3,7 +3,12 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   // Generated code imports the package by name; here that is the source, built or not.
-  resolve: { alias: { "mprpc/codec": fileURLToPath(new URL("./src/codec.ts", import.meta.url)) } },
+  resolve: {
+    alias: [
+      { find: /^mprpc$/, replacement: fileURLToPath(new URL("./src/index.ts", import.meta.url)) },
+      { find: /^mprpc\/codec$/, replacement: fileURLToPath(new URL("./src/codec.ts", import.meta.url)) },
+    ],
+  },
   test: {
     include: ["test/**/*.test.ts", "example/**/*.test.ts"],
     exclude: ["**/node_modules/**"],

@@ -3,7 +3,7 @@ export { type ApplicationParts, MprpcApplication } from "./application/applicati
 // For those who extend it: other registries, transports, loggers, tools.
 export type { Clock, Timer } from "./base/clock.js";
 export type { Unsubscribe } from "./base/emitter.js";
-export type { Address } from "./base/endpoint.js";
+export { type Address, formatAddress } from "./base/endpoint.js";
 export { Metadata, type MetadataInit, type MetadataValue } from "./base/metadata.js";
 export {
   Health,

@@ -1,0 +1,98 @@
+import { parseArgs } from "node:util";
+import { didYouMean } from "../base/nearest.js";
+import { UsageError } from "./command.js";
+
+/** A command's own options. `many`: may be given several times. */
+export interface OptionSpec {
+  readonly kind: "flag" | "value" | "many";
+  readonly short?: string;
+}
+
+export interface ParsedArguments {
+  readonly positionals: readonly string[];
+  readonly help: boolean;
+  has(name: string): boolean;
+  value(name: string): string | undefined;
+  values(name: string): readonly string[];
+  /** `-i FILE` and `--key=value`, for `loadConfig`; empty unless `takesConfig`. */
+  readonly config: readonly string[];
+}
+
+const helpOption: OptionSpec = { kind: "flag", short: "h" };
+
+/**
+ * Reads a command's arguments. With `takesConfig`, `-i FILE` and every `--name=value` that is no option of the command
+ * are kept for the configuration, which judges them. Throws `UsageError`.
+ */
+export function readArguments(
+  args: readonly string[],
+  options: Readonly<Record<string, OptionSpec>>,
+  { takesConfig = false } = {},
+): ParsedArguments {
+  const specs: Readonly<Record<string, OptionSpec>> = { ...options, help: helpOption };
+  const own = Object.entries(specs).map(([name, { kind, short }]) => {
+    const type = kind === "flag" ? ("boolean" as const) : ("string" as const);
+    return [name, short === undefined ? { type } : { type, short }] as const;
+  });
+  const conf = takesConfig ? { i: { type: "string", short: "i" } as const } : {};
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: { ...Object.fromEntries(own), ...conf },
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  const found = new Map<string, string[]>();
+  const positionals: string[] = [];
+  const config: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    const { name, rawName, value } = token;
+    const spec = Object.hasOwn(specs, name) ? specs[name] : undefined;
+    if (spec !== undefined) found.set(name, [...(found.get(name) ?? []), readValue(rawName, spec, value)]);
+    else if (takesConfig && rawName === "-i") config.push("-i", readValue(rawName, { kind: "value" }, value));
+    else if (takesConfig && rawName.startsWith("--") && value !== undefined)
+      config.push(`${rawName}=${value}`);
+    else throw unknownOption(rawName, specs, takesConfig);
+  }
+  for (const [name, values] of found) {
+    if (specs[name]?.kind === "value" && values.length > 1) throw new UsageError(`--${name} is given twice`);
+  }
+  return {
+    positionals,
+    config,
+    help: found.has("help"),
+    has: (name) => found.has(name),
+    value: (name) => found.get(name)?.[0],
+    values: (name) => found.get(name) ?? [],
+  };
+}
+
+function readValue(rawName: string, { kind }: OptionSpec, value: string | undefined): string {
+  if (kind === "flag") {
+    if (value !== undefined) throw new UsageError(`${rawName} takes no value`);
+    return "";
+  }
+  if (value === undefined || value === "") throw new UsageError(`${rawName} needs a value`);
+  return value;
+}
+
+function unknownOption(
+  rawName: string,
+  specs: Readonly<Record<string, OptionSpec>>,
+  takesConfig: boolean,
+): UsageError {
+  const names = Object.keys(specs).map((name) => `--${name}`);
+  const hint = rawName.startsWith("--") ? didYouMean(rawName, names) : "";
+  const keys = takesConfig && hint === "" ? "; a key of the configuration is given as --key=value" : "";
+  return new UsageError(`unknown option ${rawName}${hint}${keys}`);
+}
+
+/** Throws `UsageError` unless there are `min` to `max` positional arguments, called `names` in the message. */
+export function checkCount(positionals: readonly string[], names: string, min: number, max = min): void {
+  const got = positionals.length;
+  if (got >= min && got <= max) return;
+  if (got > max) throw new UsageError(`unexpected argument ${JSON.stringify(positionals[max])}`);
+  throw new UsageError(`expected ${names}`);
+}

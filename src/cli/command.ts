@@ -1,0 +1,34 @@
+/** What a command may touch of the process it runs in, so that tests can stand in for it. */
+export interface CliIo {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Appends to stdout, `text` as it is. */
+  out(text: string): void;
+  /** Appends to stderr, `text` as it is. */
+  err(text: string): void;
+  /** All of stdin as UTF-8. */
+  readStdin(): Promise<string>;
+}
+
+/** One word of the command line and what it does. */
+export interface Command {
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** Printed by `--help`; ends with a newline. */
+  readonly usage: string;
+  /** Resolves with the exit code. Throws `UsageError` for a wrong command line, anything else for a failure. */
+  run(args: readonly string[], io: CliIo): Promise<number>;
+}
+
+/** The command line is wrong: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** The command cannot do what it was asked, and the message says why: exit code 1. */
+export class CliError extends Error {
+  override readonly name = "CliError";
+}
+
+export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;

@@ -1,0 +1,83 @@
+import { readFileSync } from "node:fs";
+import { didYouMean } from "../base/nearest.js";
+import { RpcError } from "../error/rpc-error.js";
+import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
+import { configCommand } from "./config.js";
+import { generateCommand } from "./generate.js";
+
+const commands: readonly Command[] = [generateCommand, configCommand];
+
+function usage(): string {
+  const width = Math.max(...commands.map(({ name }) => name.length)) + 2;
+  return [
+    "Usage: mprpc COMMAND [arguments]",
+    "",
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`),
+    "",
+    "`mprpc COMMAND --help` tells more of one command; `mprpc --version` prints the version.",
+    "Exit code: 0 done, 1 failed, 2 wrong usage.",
+    "",
+  ].join("\n");
+}
+
+/** Runs `mprpc` with `args`; resolves with the exit code and never rejects. Every error is told on stderr without a stack. */
+export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+  const [name, ...rest] = args;
+  const command = commands.find((one) => one.name === name);
+  try {
+    if (command !== undefined) return await runCommand(command, rest, io);
+    return runBare(name, io);
+  } catch (error) {
+    return report(error, command, io);
+  }
+}
+
+async function runCommand(command: Command, args: readonly string[], io: CliIo): Promise<number> {
+  const end = args.indexOf("--");
+  const own = end === -1 ? args : args.slice(0, end);
+  if (own.includes("--help") || own.includes("-h")) {
+    io.out(command.usage);
+    return exitCodes.done;
+  }
+  return command.run(args, io);
+}
+
+function runBare(name: string | undefined, io: CliIo): number {
+  if (name === "--version" || name === "-V") {
+    io.out(`${version()}\n`);
+    return exitCodes.done;
+  }
+  if (name === "--help" || name === "-h" || name === "help") {
+    io.out(usage());
+    return exitCodes.done;
+  }
+  if (name === undefined) {
+    io.err(usage());
+    return exitCodes.usage;
+  }
+  const names = commands.map((one) => one.name);
+  throw new UsageError(
+    `unknown command ${JSON.stringify(name)}${didYouMean(name, names) || `; there are ${names.join(", ")}`}`,
+  );
+}
+
+function report(error: unknown, command: Command | undefined, io: CliIo): number {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof UsageError) {
+    const where = command === undefined ? "mprpc" : `mprpc ${command.name}`;
+    io.err(`${where}: ${text}\nTry \`${where} --help\`.\n`);
+    return exitCodes.usage;
+  }
+  // An RpcError is known by its code in brackets, a CodegenError by its file and line: editors and people look for them first.
+  io.err(error instanceof RpcError || startsWithPlace(error) ? `${text}\n` : `mprpc: ${text}\n`);
+  return exitCodes.failed;
+}
+
+function startsWithPlace(error: unknown): boolean {
+  return error instanceof Error && (error.name === "CodegenError" || error.name === "ConfigError");
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
