@@ -5,7 +5,7 @@ import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { Reader } from "../wire/codec/reader.js";
 import type { MethodDefinition } from "../wire/codec/types.js";
 import { FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
-import { type FrameHeader, Kind, type RareFields, type Settings } from "../wire/header.js";
+import { type FrameHeader, Kind, type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
 import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
 import { Outbox } from "./outbox.js";
@@ -26,8 +26,6 @@ export interface ClientConnectionOwner {
 
 /** Indexes a connection may agree on; methods beyond it are sent by name each time. */
 const methodIndexesMax = 4096;
-/** Until the provider's settings arrive, at most this many calls go out: any provider takes them. */
-const settingsUnknown: Settings = { bodyMaxBytes: 0xffff_ffff, maxInFlight: 1024 };
 
 /** In the place of a call that was given up: its number is free again only when the provider has answered. */
 const abandoned = Symbol("abandoned");
@@ -60,7 +58,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   #inFlight = 0;
   /** Calls sent, replies or not: the provider counts the same way, and says in going-away how many it took. */
   #sequence = 0;
-  #peer: Settings = settingsUnknown;
+  #peer: Readonly<Settings> = settingsUnknown;
   #state: "open" | "draining" | "closed" = "open";
   #closeReason: string | undefined;
   /** The provider has sent its settings: whatever closes the connection later, connecting worked. */
@@ -87,7 +85,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     );
     connection.setHandler(this);
     // In the buffer before the first call, so that both leave in one write and the call waits for nothing.
-    const settings: Settings = { bodyMaxBytes: options.limits.bodyMaxBytes, maxInFlight: 0 };
+    const settings: Settings = { ...options.limits, maxInFlight: 0 };
     this.#control(Kind.SETTINGS, 0, { settings });
   }
 
@@ -168,8 +166,8 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     try {
       encoder.beginCall(id, sent.index, timeoutMs, rare, sent.sizeBytes);
       method.input.encode(call.request, encoder.writer);
-      const headerBytes = encoder.headerBytes;
       const bodyBytes = encoder.endBody();
+      const headerBytes = encoder.headerBytes;
       sent.sizeBytes = bodyBytes < 0x80 ? 1 : bodyBytes < 0x4000 ? 2 : bodyBytes < 0x20_0000 ? 3 : 4;
       const tooLarge = this.#tooLarge(headerBytes, bodyBytes);
       if (tooLarge !== undefined) {
@@ -190,6 +188,8 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     let text: string | undefined;
     if (headerBytes > headerMaxBytes) {
       text = `metadata make a header of ${headerBytes} bytes, over the limit of ${headerMaxBytes} (limits.header)`;
+    } else if (headerBytes > this.#peer.headerMaxBytes) {
+      text = `metadata make a header of ${headerBytes} bytes, over the provider's limit of ${this.#peer.headerMaxBytes} (its limits.header)`;
     } else if (bodyBytes > bodyMaxBytes) {
       text = `a request of ${bodyBytes} bytes is over the limit of ${bodyMaxBytes} (limits.body)`;
     } else if (bodyBytes > this.#peer.bodyMaxBytes) {
@@ -309,7 +309,9 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     }
     for (let id = 1; id < this.#slots.length; id++) {
       const call = this.#slots[id];
-      if (call === undefined || call === abandoned || call.sequence <= acceptedCalls) continue;
+      if (call === undefined || call === abandoned) continue;
+      // The count on the wire goes round at 2^32; calls in flight lie close together, so the difference tells.
+      if (((call.sequence - acceptedCalls) | 0) <= 0) continue;
       this.#slots[id] = abandoned;
       call.carrier = undefined;
       call.onFailure(

@@ -4,7 +4,7 @@ import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { Reader } from "../wire/codec/reader.js";
 import { FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
-import { type FrameHeader, Kind, type RareFields } from "../wire/header.js";
+import { type FrameHeader, Kind, type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
 import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
 import { Outbox } from "./outbox.js";
@@ -59,6 +59,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
   readonly #keepalive: Keepalive;
   readonly #methods: Array<BoundMethod | typeof unknownMethod | undefined> = [];
   readonly #calls: Array<ServerCall | undefined> = [];
+  #peer: Readonly<Settings> = settingsUnknown;
   #inFlight = 0;
   #acceptedCalls = 0;
   #nowMs = 0;
@@ -80,11 +81,24 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     );
     connection.setHandler(this);
     const { limits, maxInFlight } = options;
-    this.#control(Kind.SETTINGS, { settings: { bodyMaxBytes: limits.bodyMaxBytes, maxInFlight } });
+    this.#control(Kind.SETTINGS, { settings: { ...limits, maxInFlight } });
   }
 
   get inFlight(): number {
     return this.#inFlight;
+  }
+
+  /** Callers use small numbers again; one that does not would make the list of calls grow without bound. */
+  get #callIdMax(): number {
+    return Math.max(this.#options.maxInFlight, settingsUnknown.maxInFlight) * 2;
+  }
+
+  get #headerMaxBytes(): number {
+    return Math.min(this.#options.limits.headerMaxBytes, this.#peer.headerMaxBytes);
+  }
+
+  get #bodyMaxBytes(): number {
+    return Math.min(this.#options.limits.bodyMaxBytes, this.#peer.bodyMaxBytes);
   }
 
   drain(): void {
@@ -140,6 +154,9 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
       case Kind.PING:
         this.#control(Kind.PONG, { pingId: header.rare.pingId ?? 0 });
         break;
+      case Kind.SETTINGS:
+        if (header.rare.settings !== undefined) this.#peer = header.rare.settings;
+        break;
       default:
       // Pongs were heard already; kinds of later versions are passed over.
     }
@@ -159,7 +176,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     const { callId, rare } = header;
     // Read before any refusal: later calls rely on the index this one agrees on.
     const bound = this.#methodOf(header);
-    if (this.#calls[callId] !== undefined || callId > this.#options.maxInFlight * 2) {
+    if (this.#calls[callId] !== undefined || callId > this.#callIdMax) {
       this.close(`malformed bytes from the caller: call ${callId} is in flight or out of range`);
       return;
     }
@@ -251,7 +268,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     }
     const { bound } = call;
     const { encoder } = this.#outbox;
-    const { limits, unwrittenMaxBytes } = this.#options;
+    const { unwrittenMaxBytes } = this.#options;
     if (this.#outbox.pendingBytes > unwrittenMaxBytes) {
       const text = `${this.#outbox.pendingBytes} bytes wait to be sent to this caller, over the limit of ${unwrittenMaxBytes} (limits.unwritten)`;
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
@@ -265,12 +282,12 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
         bound.replySizeBytes,
       );
       bound.definition.output.encode(message, encoder.writer);
-      const headerBytes = encoder.headerBytes;
       const bytes = encoder.endBody();
+      const headerBytes = encoder.headerBytes;
       bound.replySizeBytes = bytes < 0x80 ? 1 : bytes < 0x4000 ? 2 : bytes < 0x20_0000 ? 3 : 4;
-      if (bytes > limits.bodyMaxBytes || headerBytes > limits.headerMaxBytes) {
+      if (bytes > this.#bodyMaxBytes || headerBytes > this.#headerMaxBytes) {
         encoder.abort();
-        const text = `the reply takes ${bytes} bytes and its header ${headerBytes}; the limits are ${limits.bodyMaxBytes} (limits.body) and ${limits.headerMaxBytes} (limits.header)`;
+        const text = `the reply takes ${bytes} bytes and its header ${headerBytes}; the limits are ${this.#bodyMaxBytes} (limits.body) and ${this.#headerMaxBytes} (limits.header), the smaller of both sides`;
         return new RpcError(Status.RESOURCE_EXHAUSTED, text);
       }
     } catch (error) {
@@ -296,7 +313,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     if (error.details.length > 0) rare.details = [...error.details];
     const { encoder } = this.#outbox;
     encoder.beginReply(callId, error.code, rare, 1);
-    if (encoder.headerBytes > this.#options.limits.headerMaxBytes) {
+    if (encoder.headerBytes > this.#headerMaxBytes) {
       encoder.abort();
       const text = `${error.rawMessage.slice(0, 1024)} (details and metadata left out: over limits.header)`;
       encoder.beginReply(callId, error.code, { message: text, executed: error.executed }, 1);

@@ -90,6 +90,9 @@ function readPrefix(
 ): Prefix | "need-more" | undefined {
   const available = buffer.length - start;
   if (dialect === "varint") return readVarintPrefix(buffer, start);
+  // A header below 64 KiB leaves two bytes of its length zero: looked at as they arrive, so that text fails early.
+  const zeros = start + (dialect === "le32" ? 2 : dialect === "be32" ? 0 : 4);
+  for (let i = zeros; i < zeros + 2 && i < buffer.length; i++) if (buffer[i] !== 0) return undefined;
   if (available < 4) return "need-more";
   const first = dialect === "le32" ? buffer.readUInt32LE(start) : buffer.readUInt32BE(start);
   if (dialect !== "framed") return checkedPrefix(first, start + 4, undefined);

@@ -37,7 +37,7 @@ export class FrameDecoder {
     this.#partial = undefined;
   }
 
-  /** Hands each whole frame to `sink`. Returns why the stream is malformed, or nothing; after a reason, push no more. */
+  /** Hands each whole frame to `sink`. Returns why the stream is malformed, or nothing; after a reason nothing is decoded. */
   push(chunk: Buffer, sink: FrameSink): string | undefined {
     let offset = 0;
     while (!this.#stopped) {
@@ -52,12 +52,12 @@ export class FrameDecoder {
         if (this.#have < this.#need) return undefined;
         const whole = this.#partial;
         const used = this.#take(whole, 0, this.#have, sink);
-        if (typeof used === "string") return used;
+        if (typeof used === "string") return this.#malformed(used);
         if (used > 0) this.#partial = undefined;
         else this.#need = -used;
       } else {
         const used = this.#take(chunk, offset, chunk.length, sink);
-        if (typeof used === "string") return used;
+        if (typeof used === "string") return this.#malformed(used);
         if (used > 0) offset += used;
         else {
           this.#keep(chunk, offset, -used);
@@ -66,6 +66,11 @@ export class FrameDecoder {
       }
     }
     return undefined;
+  }
+
+  #malformed(reason: string): string {
+    this.stop();
+    return reason;
   }
 
   /**

@@ -11,6 +11,9 @@ const tag = {
   status: Field.STATUS << 3,
 };
 
+/** A uint32 on the wire: about 49 days. */
+const timeoutMaxMs = 0xffff_ffff;
+
 /** Room for the length prefix and every fixed field of a header, so that these are written without further checks. */
 const fixedPartBytes = 64;
 
@@ -24,7 +27,10 @@ export class FrameEncoder {
   #sizeAt = 0;
   #bodyAt = 0;
 
-  /** `sizeBytesGuess`: how many bytes the varint of the body size will take; a wrong guess costs a move of the body. */
+  /**
+   * `timeoutMs`: whole milliseconds, negative for no deadline; more than a uint32 is sent as the largest.
+   * `sizeBytesGuess`: how many bytes the varint of the body size will take; a wrong guess costs a move of the body.
+   */
   beginCall(
     callId: number,
     methodIndex: number,
@@ -36,7 +42,7 @@ export class FrameEncoder {
     this.#begin(Kind.CALL);
     if (callId !== 0) this.#number(tag.callId, callId);
     if (methodIndex !== 0) this.#number(tag.methodIndex, methodIndex);
-    if (timeoutMs >= 0) this.#number(tag.timeoutMs, timeoutMs);
+    if (timeoutMs >= 0) this.#number(tag.timeoutMs, Math.min(timeoutMs, timeoutMaxMs));
     if (rare !== undefined) {
       writeRareFields(writer, rare);
       writer.ensure(8);
@@ -63,9 +69,11 @@ export class FrameEncoder {
     const guessed = this.#bodyAt - this.#sizeAt;
     const needed = varintBytes(size);
     if (needed !== guessed) {
+      const bodyAt = this.#sizeAt + needed;
       if (needed > guessed) writer.ensure(needed - guessed);
-      writer.buffer.copyWithin(this.#sizeAt + needed, this.#bodyAt, writer.position);
-      this.#writeHeaderSize(this.#sizeAt + needed);
+      writer.buffer.copyWithin(bodyAt, this.#bodyAt, writer.position);
+      this.#bodyAt = bodyAt;
+      this.#writeHeaderSize(bodyAt);
     }
     writer.position = this.#sizeAt;
     writer.uint32(size);
@@ -73,12 +81,12 @@ export class FrameEncoder {
     return size;
   }
 
-  /** Size of the header of the frame that is open. */
+  /** Size of the header of the last frame with a body; exact only after `endBody`. */
   get headerBytes(): number {
     return this.#bodyAt - this.#start - 4;
   }
 
-  /** Takes back the frame that is open. */
+  /** Takes back the last frame, open or just closed. */
   abort(): void {
     this.writer.position = this.#start;
   }

@@ -1,7 +1,8 @@
 import { Metadata } from "../base/metadata.js";
 import type { ErrorDetail, Executed } from "../error/rpc-error.js";
-import { Reader } from "./codec/reader.js";
+import { emptyBytes, Reader } from "./codec/reader.js";
 import type { Writer } from "./codec/writer.js";
+import { defaultWireLimits } from "./limits.js";
 
 /** What an mprpc/2 frame is: field 4 of the RpcHeader, always written first. 8 to 10 are reserved for streams. */
 export const Kind = {
@@ -42,7 +43,16 @@ export interface Settings {
   bodyMaxBytes: number;
   /** Most calls it serves at a time on this connection; 0 for a side that serves none. */
   maxInFlight: number;
+  /** Largest header it accepts, bytes. */
+  headerMaxBytes: number;
 }
+
+/** What holds until the other side's settings arrive: the least that every side must take. */
+export const settingsUnknown: Readonly<Settings> = {
+  bodyMaxBytes: 0xffff_ffff,
+  maxInFlight: 1024,
+  headerMaxBytes: defaultWireLimits.headerMaxBytes,
+};
 
 /** Fields that most frames do not carry. */
 export interface RareFields {
@@ -87,7 +97,7 @@ export class FrameHeader {
     this.#position = start;
     while (this.#position < end) {
       const tag = this.#varint(buffer, end);
-      if (tag < 0) return "header cut inside a field tag";
+      if (tag < 8) return tag < 0 ? "header cut inside a field tag" : "header field with number 0";
       switch (tag & 7) {
         case 0: {
           const value = this.#varint(buffer, end);
@@ -109,6 +119,11 @@ export class FrameHeader {
         case 5:
           this.#position += 4;
           break;
+        case 3: {
+          const wrong = this.#skipGroup(tag, buffer, end);
+          if (wrong !== undefined) return wrong;
+          break;
+        }
         default:
           return `header field with wire type ${tag & 7}`;
       }
@@ -135,6 +150,18 @@ export class FrameHeader {
       }
     }
     return -1;
+  }
+
+  /** No field of ours is a group, but a later version's may hold one, and whatever is unknown is passed over. */
+  #skipGroup(tag: number, buffer: Buffer, end: number): string | undefined {
+    const reader = this.#reader.reset(buffer, this.#position, end);
+    try {
+      reader.skipField(tag);
+    } catch (error) {
+      return `header field ${tag >>> 3}: ${(error as Error).message}`;
+    }
+    this.#position = reader.pos;
+    return undefined;
   }
 
   #setNumber(field: number, value: number): void {
@@ -228,30 +255,34 @@ function readMetadataEntry(reader: Reader, end: number, into: Metadata): void {
     if (tag === 0x0a) key = reader.string();
     else if (tag === 0x12) value = reader.string();
     else if (tag === 0x1a) value = reader.bytes();
-    else reader.skipType(tag & 7);
+    else reader.skipField(tag);
   }
   into.append(key, value);
 }
 
 function readDetail(reader: Reader, end: number): ErrorDetail {
-  const detail: ErrorDetail = { type: "", value: Buffer.alloc(0) };
+  const detail: ErrorDetail = { type: "", value: emptyBytes };
   while (reader.pos < end) {
     const tag = reader.uint32();
     if (tag === 0x0a) detail.type = reader.string();
     else if (tag === 0x12) detail.value = reader.bytes();
-    else reader.skipType(tag & 7);
+    else reader.skipField(tag);
   }
   return detail;
 }
 
 function readSettings(reader: Reader, end: number): Settings {
-  const settings: Settings = { bodyMaxBytes: 0, maxInFlight: 0 };
+  const settings: Settings = { bodyMaxBytes: 0, maxInFlight: 0, headerMaxBytes: 0 };
   while (reader.pos < end) {
     const tag = reader.uint32();
     if (tag === 0x08) settings.bodyMaxBytes = reader.uint32();
     else if (tag === 0x10) settings.maxInFlight = reader.uint32();
-    else reader.skipType(tag & 7);
+    else if (tag === 0x18) settings.headerMaxBytes = reader.uint32();
+    else reader.skipField(tag);
   }
+  // A limit of 0 is one that was not told.
+  if (settings.bodyMaxBytes === 0) settings.bodyMaxBytes = settingsUnknown.bodyMaxBytes;
+  if (settings.headerMaxBytes === 0) settings.headerMaxBytes = settingsUnknown.headerMaxBytes;
   return settings;
 }
 
@@ -275,7 +306,9 @@ export function writeRareFields(writer: Writer, rare: RareFields): void {
   if (settings !== undefined) {
     writer.uint32((Field.SETTINGS << 3) | 2);
     const mark = writer.begin();
-    writer.uint32(0x08).uint32(settings.bodyMaxBytes).uint32(0x10).uint32(settings.maxInFlight).end(mark);
+    writer.uint32(0x08).uint32(settings.bodyMaxBytes);
+    if (settings.maxInFlight > 0) writer.uint32(0x10).uint32(settings.maxInFlight);
+    writer.uint32(0x18).uint32(settings.headerMaxBytes).end(mark);
   }
   if (acceptedCalls !== undefined) writer.uint32(Field.ACCEPTED_CALLS << 3).uint32(acceptedCalls);
   if (pingId !== undefined) writer.uint32(Field.PING_ID << 3).uint32(pingId);
