@@ -75,15 +75,19 @@ class Loader {
   }
 
   async #imported(one: ProtoImport, importer: ProtoFile): Promise<ProtoFile> {
-    const known = this.#byName.get(one.target);
+    const name = path.posix.normalize(one.target);
+    const known = this.#byName.get(name);
     if (known !== undefined) return known;
-    for (const root of this.#roots) {
-      const source = await readText(path.join(root, one.target));
-      if (source !== undefined) return this.#add(source, one.target, shown(path.join(root, one.target)));
+    // A name that leads out of the roots would also lead out of the output folder.
+    if (!leadsOut(name)) {
+      for (const root of this.#roots) {
+        const source = await readText(path.join(root, name));
+        if (source !== undefined) return this.#add(source, name, shown(path.join(root, name)));
+      }
+      const bundled = await bundledProto(name);
+      // Always in camel case, which is how mprpc/codec knows Timestamp, Any and Struct.
+      if (bundled !== undefined) return this.#add(bundled, name, name, "camel");
     }
-    const bundled = await bundledProto(one.target);
-    // Always in camel case, which is how mprpc/codec knows Timestamp, Any and Struct.
-    if (bundled !== undefined) return this.#add(bundled, one.target, one.target, "camel");
     return this.#besideImporter(one, importer);
   }
 
@@ -93,7 +97,7 @@ class Loader {
     const name = path.posix.normalize(path.posix.join(path.posix.dirname(importer.name), one.target));
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
-    const source = name.startsWith("../") ? undefined : await readText(path.resolve(file));
+    const source = leadsOut(name) ? undefined : await readText(path.resolve(file));
     if (source !== undefined) return this.#add(source, name, shown(path.resolve(file)));
     const folders = this.#roots.map(shown).join(", ");
     throw new CodegenError(
@@ -102,6 +106,10 @@ class Loader {
       `import "${one.target}" was not found in ${folders}; name its folder with --import-path`,
     );
   }
+}
+
+function leadsOut(name: string): boolean {
+  return name.startsWith("../") || path.isAbsolute(name);
 }
 
 /** A path as an error shows it: relative where that is shorter. */

@@ -247,6 +247,15 @@ describe("files", () => {
     );
   });
 
+  it("imports that lead out of the import paths, and so out of the output folder", async () => {
+    const files = { "in/a.proto": `${proto3}import "../b.proto";\n`, "b.proto": proto3 };
+    expect(await errorOf(files)).toContain('in/a.proto:3: import "../b.proto" was not found');
+    const here = path.join(folder, String(number - 1));
+    const found = await generate([path.join(here, "in/a.proto")], { importPaths: [here] });
+    expect(found.map((file) => file.path)).toEqual(["in/a.ts"]);
+    expect(await errorOf({ "a.proto": `${proto3}import "${here}/b.proto";\n` })).toContain("was not found");
+  });
+
   it("errors in an imported file name that file", async () => {
     expect(
       await errorOf({ "a.proto": `${proto3}import "b.proto";\n`, "b.proto": `${proto3}\nmessage {` }),
