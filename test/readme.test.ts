@@ -1,0 +1,99 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+/**
+ * What the README tells a newcomer to do, done: its files are written, its commands run, in an empty folder, against
+ * the packed library. `<!-- file: F -->`, `<!-- run -->`, `<!-- run: TEXT -->` (what it must print) and
+ * `<!-- background -->` mark the blocks.
+ */
+interface Block {
+  kind: "file" | "run" | "background";
+  argument: string;
+  text: string;
+}
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+function blocksOf(markdown: string): Block[] {
+  const pattern = /<!-- (file|run|background)(?:: (.*?))? -->\n```\w+\n([\s\S]*?)```/g;
+  return [...markdown.matchAll(pattern)].map(([, kind, argument, text]) => ({
+    kind: kind as Block["kind"],
+    argument: argument ?? "",
+    text: text ?? "",
+  }));
+}
+
+let packFolder: string;
+let tarball: string;
+
+beforeAll(() => {
+  packFolder = mkdtempSync(path.join(tmpdir(), "mprpc-pack-"));
+  execFileSync("npm", ["run", "--silent", "build"], { cwd: root, stdio: "pipe" });
+  execFileSync("npm", ["pack", "--silent", "--pack-destination", packFolder], { cwd: root, stdio: "pipe" });
+  tarball = path.join(packFolder, readdirSync(packFolder).find((name) => name.endsWith(".tgz")) as string);
+}, 120_000);
+
+afterAll(() => rmSync(packFolder, { recursive: true, force: true }));
+
+/** Resolves when the provider has said that it listens. */
+function listening(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let output = "";
+    const onText = (chunk: Buffer): void => {
+      output += chunk.toString();
+      if (output.includes("listening on")) resolve();
+    };
+    child.stdout?.on("data", onText);
+    child.stderr?.on("data", onText);
+    child.once("exit", (code) => reject(new Error(`the callee ended with ${code}: ${output}`)));
+  });
+}
+
+describe.each(["README.md", "README.zh-CN.md"])("%s", (name) => {
+  const markdown = readFileSync(path.join(root, name), "utf8");
+  const blocks = blocksOf(markdown);
+
+  it("does what it says, from an empty folder to an answered call", { timeout: 240_000 }, async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "mprpc-readme-"));
+    const env = { ...process.env, MPRPC_REGISTRY: `file:${path.join(folder, "registry")}` };
+    const background: ChildProcess[] = [];
+    try {
+      expect(blocks.map(({ kind }) => kind)).toEqual(["file", "file", "file", "run", "background", "run", "run"]);
+      for (const { kind, argument, text } of blocks) {
+        if (kind === "file") {
+          const file = path.join(folder, argument);
+          mkdirSync(path.dirname(file), { recursive: true });
+          writeFileSync(file, text);
+        } else if (kind === "background") {
+          const [command, ...args] = text.trim().split(" ");
+          const child = spawn(command as string, args, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+          background.push(child);
+          await listening(child);
+        } else {
+          // The library is not published yet: the packed one is installed in its place.
+          const script = text.replace("npm install mprpc", `npm install ${tarball}`);
+          const output = execFileSync("bash", ["-euo", "pipefail", "-c", script], { cwd: folder, env, stdio: "pipe" });
+          expect(output.toString()).toContain(argument);
+        }
+      }
+    } finally {
+      await Promise.all(
+        background.map((child) => {
+          const ended = new Promise((resolve) => child.once("exit", resolve));
+          return child.kill("SIGTERM") ? ended : undefined;
+        }),
+      );
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("links only to files that are there", () => {
+    const links = [...markdown.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(([, target]) => target as string);
+    expect(links.length).toBeGreaterThan(5);
+    for (const link of links) expect(() => readFileSync(path.join(root, link)), link).not.toThrow();
+  });
+});
