@@ -8,6 +8,7 @@ import {
   emptyBytes,
   invokeStub,
   type MessageType,
+  optional,
   type RpcController,
   type StubChannel,
   toBuffer,
@@ -137,7 +138,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
 
   create(input) {
     return {
-      result: input?.result == null ? undefined : ResultCode.create(input.result),
+      result: optional(input?.result, ResultCode.create),
       success: input?.success ?? false,
     };
   },
