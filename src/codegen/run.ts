@@ -8,12 +8,12 @@ export const generateUsage = `Usage: mprpc generate FILES... --out DIR [options]
 
 Writes TypeScript for .proto files: typed messages, service definitions, stubs and handler interfaces.
 
-  --out DIR             folder to write to; made when it is not there
-  --import-path DIR     folder that imports and file names are relative to; may be repeated
-                        (default: the folder all FILES have in common)
-  --field-names STYLE   camel: user_id becomes userId (default); keep: names as in the .proto
-  --check               write nothing; exit 1 when a file under --out is missing or differs
-  --help                this text
+  --out DIR               folder to write to; made when it is not there
+  -I, --import-path DIR   folder that imports and file names are relative to; may be repeated
+                          (default: the folder all FILES have in common)
+  --fields STYLE          camel: user_id becomes userId (default); keep: names as in the .proto
+  --check                 write nothing; exit 1 when a file under --out is missing or differs
+  -h, --help              this text
 `;
 
 export interface GenerateIo {
@@ -27,7 +27,7 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
   try {
     parsed = parse(argv);
   } catch (error) {
-    io.stderr(`mprpc generate: ${(error as Error).message}\n\n${generateUsage}`);
+    io.stderr(wrongUsage((error as Error).message));
     return 2;
   }
   const { values, positionals } = parsed;
@@ -35,17 +35,17 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
     io.stdout(generateUsage);
     return 0;
   }
-  const fieldNames = values["field-names"];
+  const fieldNames = values.fields;
   const wrong =
     positionals.length === 0
       ? "no .proto files were given"
       : values.out === undefined
         ? "--out DIR is missing"
         : fieldNames !== "camel" && fieldNames !== "keep"
-          ? `--field-names is camel or keep, not ${fieldNames}`
+          ? `--fields is camel or keep, not ${fieldNames}`
           : undefined;
   if (wrong !== undefined || values.out === undefined) {
-    io.stderr(`mprpc generate: ${wrong}\n\n${generateUsage}`);
+    io.stderr(wrongUsage(`${wrong}`));
     return 2;
   }
   try {
@@ -61,14 +61,18 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
   }
 }
 
+function wrongUsage(text: string): string {
+  return `mprpc generate: ${text}\nTry \`mprpc generate --help\`.\n`;
+}
+
 function parse(argv: readonly string[]) {
   return parseArgs({
     args: [...argv],
     allowPositionals: true,
     options: {
       out: { type: "string" },
-      "import-path": { type: "string", multiple: true, default: [] },
-      "field-names": { type: "string", default: "camel" },
+      "import-path": { type: "string", short: "I", multiple: true, default: [] },
+      fields: { type: "string", default: "camel" },
       check: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },

@@ -218,13 +218,13 @@ describe("mprpc generate", () => {
     for (const [argv, text] of [
       [[], "no .proto files were given"],
       [["a.proto"], "--out DIR is missing"],
-      [["a.proto", "--out", "x", "--field-names", "snake"], "--field-names is camel or keep, not snake"],
+      [["a.proto", "--out", "x", "--fields", "snake"], "--fields is camel or keep, not snake"],
       [["a.proto", "--oops"], "--oops"],
     ] as const) {
       const io = collect();
       expect(await runGenerate(argv, io)).toBe(2);
       expect(io.err).toContain(text);
-      expect(io.err).toContain("Usage: mprpc generate");
+      expect(io.err).toContain("Try `mprpc generate --help`");
     }
     const help = collect();
     expect(await runGenerate(["--help"], help)).toBe(0);
