@@ -52,9 +52,21 @@ export class ClassicZnodes {
   /** Stands for election, and sees to the method znodes if elected. Leaves a watch on whatever it waits for. */
   async ensure(): Promise<void> {
     const { session, service, methods } = this.#options;
-    if (!(await this.#isElected())) return;
+    if (!(await this.#isElected())) {
+      await Promise.all(methods.map((method) => this.#replaceLeftover(method)));
+      return;
+    }
     await makePath(session, classicPath(service));
     await Promise.all(methods.map((method) => this.#ensureMethod(method)));
+  }
+
+  /** Removes the candidate of an older incarnation of our address, whose session may live on for a while. */
+  async sweep(incarnation: string): Promise<void> {
+    const { session, service } = this.#options;
+    const folder = electionPath(service);
+    const candidates = (await orMissing(session.children(folder))) ?? [];
+    const older = candidates.filter((name) => name.startsWith(`${incarnation}-`));
+    await Promise.all(older.map((name) => orMissing(session.remove(`${folder}/${name}`))));
   }
 
   /** Removes what is ours; called before the provider's own entry is removed. */
@@ -129,6 +141,18 @@ export class ClassicZnodes {
       if (!this.#isOurAddress(node)) return this.#leaveAlone(method, node);
       await this.#takeOver(path, data, node);
     }
+  }
+
+  /** Our address of an earlier session is valid again, and must not vanish when that session expires. */
+  async #replaceLeftover(method: string): Promise<void> {
+    const { session, service, address } = this.#options;
+    const path = `${classicPath(service)}/${method}`;
+    const node = await orMissing(session.getData(path));
+    const ours = node !== undefined && node.stat.ephemeralOwner === session.id;
+    this.#setOwned(method, ours);
+    if (node === undefined || ours || !this.#isOurAddress(node)) return;
+    await this.#takeOver(path, encodeClassicAddress(address), node);
+    this.#setOwned(method, true);
   }
 
   async #create(path: string, data: Buffer): Promise<boolean> {

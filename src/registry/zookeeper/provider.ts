@@ -180,8 +180,14 @@ export class ServiceProvider {
     // Removed again already: the watch fires, and the next run sees to it.
     if (mine === undefined) return true;
     if (others.some((other) => other !== undefined && other.czxid > mine.czxid)) return false;
-    await Promise.all(rivals.map((name) => orMissing(session.remove(`${this.#folder}/${name}`))));
+    await Promise.all(rivals.map((name) => this.#sweep(name)));
     return true;
+  }
+
+  async #sweep(name: string): Promise<void> {
+    const older = decodeEntry(name);
+    if (older !== undefined) await this.#classic?.sweep(older.incarnation);
+    await orMissing(this.#options.session.remove(`${this.#folder}/${name}`));
   }
 
   #isRival(name: string): boolean {

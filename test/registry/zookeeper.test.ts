@@ -1,0 +1,371 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Registration, Snapshot } from "../../src/registry/registry.js";
+import { eventually, Recorder, timed } from "../tools/wait.js";
+import { ZooKeeperServer } from "../tools/zookeeper.js";
+import { addresses, registration, shows } from "./conformance.js";
+import { readText, registerClassic, Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
+
+const loginPath = "/UserServiceRpc/Login";
+const registerPath = "/UserServiceRpc/Register";
+
+let server: ZooKeeperServer;
+beforeAll(async () => {
+  server = await ZooKeeperServer.start();
+});
+afterAll(() => server.stop());
+
+/** A scenario on the shared server. */
+function play(name: string, story: (scenario: Scenario) => Promise<void>): void {
+  test.concurrent(name, scenarioTimeout, () => Scenario.on(server.address, story));
+}
+
+describe("what stands in ZooKeeper", () => {
+  play("ZooKeeper's own command line sees our znodes and the classic ones", async (scenario) => {
+    const provider = scenario.registry();
+    await provider.register(registration(8000, { weight: 2, attributes: { version: "1.2" } }));
+    const { chroot } = scenario;
+    const shortName = await server.cli("ls", `${chroot}/UserServiceRpc`);
+    expect(shortName).toContain("[Login, Register]");
+    expect((await server.cli("get", `${chroot}${loginPath}`)).split("\0")[0]).toMatch(/127\.0\.0\.1:8000$/);
+    const stat = await server.cli("stat", `${chroot}${loginPath}`);
+    expect(stat).toMatch(/ephemeralOwner = 0x[1-9a-f]/);
+    expect(await server.cli("stat", `${chroot}/UserServiceRpc`)).toContain("ephemeralOwner = 0x0");
+    const entries = await server.cli("ls", `${chroot}/mprpc/fixbug.UserServiceRpc/providers`);
+    const name = /\[(127\.0\.0\.1.*)\]/.exec(entries)?.[1] ?? "";
+    expect(decodeURIComponent(name)).toMatch(/^127\.0\.0\.1:8000\?w=2&t=\d+&i=[0-9a-f]{16}&v=1\.2$/);
+  });
+
+  play("unregister leaves no ephemeral znode behind", async (scenario) => {
+    const admin = await scenario.session();
+    const provider = scenario.registry();
+    const handle = await provider.register(registration(8000));
+    expect(await readText(admin, loginPath)).toBe("127.0.0.1:8000");
+    await handle.unregister();
+    expect(await admin.children("/mprpc/fixbug.UserServiceRpc/providers")).toEqual([]);
+    expect(await admin.children("/mprpc/fixbug.UserServiceRpc/classic")).toEqual([]);
+    expect(await admin.children("/UserServiceRpc")).toEqual([]);
+  });
+
+  play("classic znodes end in NUL, are numeric IPv4 only, and can be switched off", async (scenario) => {
+    const admin = await scenario.session();
+    const provider = scenario.registry();
+    const without: Partial<Registration>[] = [
+      { classic: false },
+      { address: { host: "::1", port: 8000 } },
+      { address: { host: "localhost", port: 8000 } },
+      { methods: [] },
+    ];
+    for (const more of without) await provider.register(registration(8000, more));
+    expect(await admin.exists("/UserServiceRpc")).toBeUndefined();
+    await provider.register(registration(8001));
+    expect((await admin.getData(loginPath)).data.toString()).toBe("127.0.0.1:8001\0");
+  });
+
+  play(
+    "with credentials others may read, but not write, our part; the classic part stays open",
+    async (scenario) => {
+      const provider = scenario.registry({ auth: "app:secret" });
+      await provider.register(registration(8000));
+      const { seen } = scenario.follow();
+      await seen.until("read without credentials", shows(8000));
+      const intruder = scenario.registry();
+      const refused = intruder.register(registration(8001));
+      await expect(refused).rejects.toMatchObject({ code: "denied" });
+      await expect(refused).rejects.toThrow(/no permission in ZooKeeper .*auth=user:password/);
+      await scenario.registry({ auth: "app:secret" }).register(registration(8002));
+      await seen.until("another holder", shows(8000, 8002));
+      const cpp = await scenario.session();
+      await registerClassic(cpp, "UserServiceRpc", ["Other"], "127.0.0.1:7000");
+      expect(await readText(cpp, "/UserServiceRpc/Other")).toBe("127.0.0.1:7000");
+      expect(provider.name + intruder.name).not.toContain("secret");
+      const acl = await server.cli("getAcl", `${scenario.chroot}/mprpc`);
+      expect(acl).toMatch(/'digest,'app:.*\n: cdrwa\n'world,'anyone\n: r\n/);
+    },
+  );
+});
+
+describe("classic providers and callers", () => {
+  play("a C++ provider is an endpoint, listed, and dropped when it dies", async (scenario) => {
+    const cpp = await scenario.session();
+    await registerClassic(cpp, "UserServiceRpc", ["Login", "Register"], "127.0.0.1:7000\0\0\0");
+    const { registry, seen } = scenario.follow();
+    const { endpoints } = await seen.until("classic", shows(7000));
+    expect(endpoints).toEqual([
+      {
+        ...{ host: "127.0.0.1", port: 7000, protocol: "classic", weight: 1, attributes: {} },
+        classicMethods: ["Login", "Register"],
+      },
+    ]);
+    expect(await registry.list()).toEqual([{ service: "UserServiceRpc", endpoints }]);
+    await cpp.close();
+    await seen.until("gone", shows());
+  });
+
+  play("data that is no numeric address is no endpoint", async (scenario) => {
+    const cpp = await scenario.session();
+    await registerClassic(cpp, "UserServiceRpc", ["A"], "localhost:7000");
+    await registerClassic(cpp, "UserServiceRpc", ["B"], "\0");
+    await registerClassic(cpp, "UserServiceRpc", ["C"], "127.0.0.1:0");
+    await registerClassic(cpp, "UserServiceRpc", ["D"], "127.0.0.300:1");
+    const { registry, seen } = scenario.follow();
+    await seen.until("none", shows());
+    expect(await registry.list()).toEqual([]);
+  });
+
+  play("a C++ provider's znode is left alone, and taken over when it dies", async (scenario) => {
+    const cpp = await scenario.session();
+    const admin = await scenario.session();
+    await registerClassic(cpp, "UserServiceRpc", ["Login"], "127.0.0.1:7000");
+    const provider = scenario.registry();
+    await provider.register(registration(8000));
+    expect(await readText(admin, loginPath)).toBe("127.0.0.1:7000");
+    expect(await readText(admin, registerPath)).toBe("127.0.0.1:8000");
+    const { seen } = scenario.follow();
+    await seen.until("both", shows(7000, 8000));
+    expect(seen.last?.endpoints.map(({ protocol }) => protocol)).toEqual(["classic", "mprpc"]);
+    await cpp.close();
+    await timed("a foreign classic provider dies", () =>
+      eventually("taken over", async () => (await readText(admin, loginPath)) === "127.0.0.1:8000"),
+    );
+    await seen.until("ours alone", shows(8000));
+  });
+
+  play("our provider comes and goes without ever looking like a C++ one", async (scenario) => {
+    const { seen } = scenario.follow();
+    const provider = scenario.registry();
+    for (let round = 0; round < 10; round++) {
+      const handle = await provider.register(registration(8000));
+      await handle.unregister();
+    }
+    await provider.register(registration(8001));
+    await seen.until("the last", shows(8001));
+    const protocols = seen.values.flatMap(({ endpoints }) => endpoints.map(({ protocol }) => protocol));
+    expect(new Set(protocols)).toEqual(new Set(["mprpc"]));
+  });
+
+  play("of several instances one owns the classic znodes, and the next takes over", async (scenario) => {
+    const admin = await scenario.session();
+    const first = scenario.registry();
+    await first.register(registration(8000));
+    const second = scenario.registry();
+    await second.register(registration(8001));
+    const third = scenario.registry();
+    await third.register(registration(8002));
+    expect(await readText(admin, loginPath)).toBe("127.0.0.1:8000");
+    await second.close();
+    expect(await readText(admin, loginPath)).toBe("127.0.0.1:8000");
+    await first.close();
+    await timed("classic znodes move on", () =>
+      eventually("moved", async () => (await readText(admin, loginPath)) === "127.0.0.1:8002"),
+    );
+  });
+});
+
+describe("failures of providers and people", () => {
+  play("register, unregister and close are seen", async (scenario) => {
+    const { seen } = scenario.follow();
+    await seen.until("none", shows());
+    const provider = scenario.registry();
+    const handle = await timed("register returns", () => provider.register(registration(8000)));
+    await timed("register seen", () => seen.until("8000", shows(8000)));
+    await handle.unregister();
+    await timed("unregister seen", () => seen.until("none", shows()));
+    await provider.register(registration(8000));
+    await seen.until("8000", shows(8000));
+    await provider.close();
+    await timed("close seen", () => seen.until("none", shows()));
+  });
+
+  play("an administrator deletes our znodes: made again", async (scenario) => {
+    const admin = await scenario.session();
+    const { seen } = scenario.follow();
+    await scenario.registry().register(registration(8000));
+    await seen.until("8000", shows(8000));
+    const folder = "/mprpc/fixbug.UserServiceRpc/providers";
+    const [name = ""] = await admin.children(folder);
+    const before = await admin.exists(`${folder}/${name}`);
+    await admin.remove(`${folder}/${name}`);
+    await admin.remove(loginPath);
+    await timed("deleted znodes are back", async () => {
+      await eventually("entry", async () => {
+        const stat = await admin.exists(`${folder}/${name}`);
+        return stat !== undefined && stat.czxid !== before?.czxid;
+      });
+      await eventually("classic", async () => (await readText(admin, loginPath)) === "127.0.0.1:8000");
+    });
+    await seen.until("8000", shows(8000));
+  });
+
+  play("an administrator deletes everything: made again", async (scenario) => {
+    const admin = await scenario.session();
+    const { seen } = scenario.follow();
+    await scenario.registry().register(registration(8000));
+    await seen.until("8000", shows(8000));
+    await server.cli("deleteall", `${scenario.chroot}/mprpc`);
+    await server.cli("deleteall", `${scenario.chroot}/UserServiceRpc`);
+    await eventually(
+      "entry",
+      async () => (await admin.children("/mprpc/fixbug.UserServiceRpc/providers")).length === 1,
+    );
+    await eventually("classic", async () => (await readText(admin, registerPath)) === "127.0.0.1:8000");
+    await seen.until("8000", shows(8000));
+  });
+
+  play("a provider killed is dropped, and its classic znodes are taken over", async (scenario) => {
+    const admin = await scenario.session();
+    const { seen } = scenario.follow();
+    const child = await scenario.providerProcess(8000);
+    await scenario.registry().register(registration(8001));
+    await seen.until("both", shows(8000, 8001));
+    expect(await readText(admin, loginPath)).toBe("127.0.0.1:8000");
+    await child.kill("SIGKILL");
+    await timed("killed provider dropped", () => seen.until("8001", shows(8001)));
+    await timed("then its classic znodes taken over", () =>
+      eventually("taken over", async () => (await readText(admin, loginPath)) === "127.0.0.1:8001"),
+    );
+  });
+
+  play("killed and restarted while its old session lives: no gap, no duplicate", async (scenario) => {
+    const admin = await scenario.session();
+    const { seen } = scenario.follow();
+    // The longest session the server grants, so that the old one lives on however slow the restart is.
+    const first = await scenario.providerProcess(8000, 10_000);
+    const before = (await seen.until("8000", shows(8000))).endpoints[0]?.incarnation;
+    const owner = (await admin.exists(loginPath))?.ephemeralOwner;
+    await scenario.registry().register(registration(8001));
+    await first.kill("SIGKILL");
+    await scenario.providerProcess(8000);
+    await seen.until("the new one", ({ endpoints }) =>
+      endpoints.some(({ incarnation }) => incarnation !== before),
+    );
+    expect((await admin.exists(loginPath))?.ephemeralOwner).not.toBe(owner);
+    expect(await admin.children("/mprpc/fixbug.UserServiceRpc/providers")).toHaveLength(2);
+    const from = seen.values.findIndex(shows(8000));
+    for (const snapshot of seen.values.slice(from)) expect(addresses(snapshot)).toContain("127.0.0.1:8000");
+    await seen.until("no duplicate", shows(8000, 8001));
+  });
+
+  play(
+    "a provider frozen past its session is dropped, and registers again when it thaws",
+    async (scenario) => {
+      const { seen } = scenario.follow();
+      const child = await scenario.providerProcess(8000);
+      await seen.until("8000", shows(8000));
+      child.suspend();
+      await timed("frozen provider dropped", () => seen.until("dropped", shows()));
+      child.resume();
+      await timed("thawed provider back", () => seen.until("back", shows(8000)));
+    },
+  );
+
+  play("forty registrations, thirty consumers: coalesced", async (scenario) => {
+    const consumers = Array.from({ length: 30 }, () => scenario.follow().seen);
+    await Promise.all(consumers.map((seen) => seen.until("none", shows())));
+    const ports = Array.from({ length: 40 }, (_, i) => 9000 + i);
+    const providers = ports.map(() => scenario.registry());
+    await timed("forty registrations seen by thirty consumers", async () => {
+      await Promise.all(providers.map((provider, i) => provider.register(registration(9000 + i))));
+      await Promise.all(consumers.map((seen) => seen.until("forty", shows(...ports))));
+    });
+    const most = Math.max(...consumers.map(({ values }) => values.length));
+    console.info(`snapshots per consumer: at most ${most}`);
+    expect(most).toBeLessThan(ports.length);
+  });
+});
+
+describe("failures of the network", () => {
+  play("a connection cut in the middle of a frame recovers", async (scenario) => {
+    const proxy = await scenario.proxy(server.port);
+    const { seen } = scenario.follow({}, proxy.address);
+    await scenario.registry().register(registration(8000));
+    await seen.until("8000", shows(8000));
+    proxy.cutAfter(10);
+    await scenario.registry().register(registration(8001));
+    await timed("cut in the middle of a frame", () => seen.until("both", shows(8000, 8001)));
+  });
+
+  play("a provider cut off notices, is dropped, and registers again", async (scenario) => {
+    const proxy = await scenario.proxy(server.port);
+    const { seen } = scenario.follow();
+    const provider = scenario.registry({}, proxy.address);
+    await provider.register(registration(8000));
+    const own = new Recorder<Snapshot>();
+    provider.watch("fixbug.UserServiceRpc", own.push);
+    await own.until("8000", shows(8000));
+    await seen.until("8000", shows(8000));
+    proxy.setBlackHole(true);
+    await timed("the partitioned provider notices", () => own.until("stale", ({ stale }) => stale));
+    await timed("its consumers drop it", () => seen.until("dropped", shows()));
+    proxy.setBlackHole(false);
+    await timed("back after the partition", () => seen.until("back", shows(8000)));
+  });
+
+  play("cut off while a newer provider takes its address: it gives up when it is back", async (scenario) => {
+    const proxy = await scenario.proxy(server.port);
+    const { seen } = scenario.follow();
+    const older = scenario.registry({}, proxy.address);
+    const lost = new Recorder<Error>();
+    await older.register(registration(8000, { onLost: lost.push, attributes: { version: "old" } }));
+    await seen.until("8000", shows(8000));
+    proxy.setBlackHole(true);
+    await scenario.registry().register(registration(8000, { attributes: { version: "new" } }));
+    await seen.until("new", ({ endpoints }) => endpoints[0]?.attributes.version === "new");
+    proxy.setBlackHole(false);
+    await lost.until("told", (error) =>
+      /127\.0\.0\.1:8000 of fixbug.UserServiceRpc was registered/.test(error.message),
+    );
+    const admin = await scenario.session();
+    expect(await admin.children("/mprpc/fixbug.UserServiceRpc/providers")).toHaveLength(1);
+    expect(await admin.children("/mprpc/fixbug.UserServiceRpc/classic")).toHaveLength(1);
+    expect(seen.last?.endpoints[0]?.attributes.version).toBe("new");
+  });
+
+  play("with a grace, an empty list is not believed at once", async (scenario) => {
+    const { seen } = scenario.follow({ emptyGraceMs: 300 });
+    const handle = await scenario.registry().register(registration(8000));
+    await seen.until("8000", shows(8000));
+    await handle.unregister();
+    await seen.until("kept for now", ({ stale, endpoints }) => stale && endpoints.length === 1);
+    await seen.until("believed", shows());
+  });
+
+  play("a consumer cut off keeps its last list and catches up", async (scenario) => {
+    const proxy = await scenario.proxy(server.port);
+    const { seen } = scenario.follow({}, proxy.address);
+    const provider = scenario.registry();
+    const handle = await provider.register(registration(8000));
+    await seen.until("8000", shows(8000));
+    proxy.setBlackHole(true);
+    const stale = await seen.until("stale", (snapshot) => snapshot.stale);
+    expect(addresses(stale)).toEqual(["127.0.0.1:8000"]);
+    await provider.register(registration(8001));
+    await handle.unregister();
+    proxy.setBlackHole(false);
+    await timed("a consumer catches up", () => seen.until("8001", shows(8001)));
+    const from = seen.values.findIndex(shows(8000));
+    expect(seen.values.slice(from).filter(({ endpoints }) => endpoints.length === 0)).toEqual([]);
+  });
+
+  play(
+    "cut off while leaving: it ends at once, and the entry goes when ZooKeeper is back",
+    async (scenario) => {
+      const proxy = await scenario.proxy(server.port);
+      const { seen } = scenario.follow();
+      const provider = scenario.registry({}, proxy.address);
+      const handle = await provider.register(registration(8000));
+      await provider.register(registration(8001));
+      await seen.until("both", shows(8000, 8001));
+      proxy.setBlackHole(true);
+      await timed("unregister in a black hole", () => handle.unregister());
+      proxy.setBlackHole(false);
+      await seen.until("only the other", shows(8001));
+      proxy.setBlackHole(true);
+      await timed("close in a black hole", () => provider.close());
+      await seen.until("expired", shows());
+    },
+  );
+});
+
+test("nothing is left connected when all is closed", async () => {
+  await eventually("no connection", async () => /Connections: 1$/m.test(await server.ask("srvr")));
+});
