@@ -1,0 +1,69 @@
+import { type Clock, systemClock } from "../base/clock.js";
+import { DeadlineWheel } from "../base/deadlines.js";
+import { Emitter } from "../base/emitter.js";
+import type { CallEvents } from "../call/events.js";
+import { type Logger, silentLogger } from "../logger/logger.js";
+import { MemoryRegistry, MemoryStore } from "../registry/memory.js";
+import type { Registry } from "../registry/registry.js";
+import { defaultSettings, type Runtime, type RuntimeSettings } from "../registry/runtime.js";
+import { MemoryNetwork } from "../transport/memory.js";
+import type { Transport } from "../transport/transport.js";
+
+/** Settings to differ from the defaults, group by group. */
+export type SettingsInit = {
+  readonly [K in keyof RuntimeSettings]?: RuntimeSettings[K] extends object
+    ? Partial<RuntimeSettings[K]>
+    : RuntimeSettings[K];
+};
+
+/** Parts of a runtime; what is left out is made anew, inside this process. */
+export interface RuntimeParts {
+  /** Default: the system's. */
+  clock?: Clock;
+  /** Default: a `MemoryNetwork` of its own: two runtimes that are to meet need the same one. */
+  transport?: Transport;
+  /** Default: a `MemoryRegistry` on a store of its own. Closed with the runtime. */
+  registry?: Registry;
+  /** Default: silent. */
+  log?: Logger;
+  /** 0 <= x < 1; a seeded one makes a run repeatable. Default `Math.random`. */
+  random?: () => number;
+  /** Over the defaults. */
+  settings?: SettingsInit;
+}
+
+/** A runtime for channels and providers without a conf file, sockets or a real clock. */
+export function createRuntime(parts: RuntimeParts = {}): Runtime {
+  const { clock = systemClock, log = silentLogger, random = Math.random } = parts;
+  const registry = parts.registry ?? memoryRegistry({ clock, log, random });
+  return {
+    clock,
+    log,
+    random,
+    registry,
+    transport: parts.transport ?? new MemoryNetwork(),
+    events: new Emitter<CallEvents>((error, event) => log.error(`a listener of ${event} threw`, { error })),
+    wheel: new DeadlineWheel(clock),
+    settings: mergeSettings(parts.settings ?? {}),
+    close: () => registry.close(),
+  };
+}
+
+/** A registry inside this process; those on one `store` see each other's services. */
+export function memoryRegistry(
+  parts: { store?: MemoryStore; clock?: Clock; log?: Logger; random?: () => number } = {},
+): MemoryRegistry {
+  const { store = new MemoryStore(), ...deps } = parts;
+  return new MemoryRegistry(store, deps);
+}
+
+function mergeSettings(init: SettingsInit): RuntimeSettings {
+  return {
+    ...defaultSettings,
+    ...init,
+    limits: { ...defaultSettings.limits, ...init.limits },
+    keepalive: { ...defaultSettings.keepalive, ...init.keepalive },
+    channel: { ...defaultSettings.channel, ...init.channel },
+    provider: { ...defaultSettings.provider, ...init.provider },
+  };
+}

@@ -1,0 +1,159 @@
+import { onTestFinished } from "vitest";
+import { systemClock } from "../../src/base/clock.js";
+import type { ClientInterceptor, ServerInterceptor } from "../../src/call/interceptor.js";
+import { type ChannelOptions, RpcChannel } from "../../src/channel/channel.js";
+import { RpcProvider } from "../../src/provider/provider.js";
+import type { Runtime } from "../../src/registry/runtime.js";
+import {
+  createRuntime,
+  ManualClock,
+  MemoryNetwork,
+  MemoryStore,
+  memoryRegistry,
+  type RuntimeParts,
+  type SettingsInit,
+} from "../../src/testing/index.js";
+import { tcpTransport } from "../../src/transport/tcp.js";
+import type { Transport } from "../../src/transport/transport.js";
+import { seeded } from "./async.js";
+import { ProbeService, type ProbeServiceHandler, ProbeServiceStub } from "./gen/probe.js";
+import { RecordingLog } from "./log.js";
+
+export interface ClusterOptions {
+  /** Real sockets and the real clock. Default: memory and a clock that stands still. */
+  tcp?: boolean;
+  /** Of callers and providers. */
+  settings?: SettingsInit;
+  /** Of the first provider; what is left out echoes. `null`: no provider is started. */
+  handlers?: Partial<ProbeServiceHandler> | null;
+  channel?: ChannelOptions;
+  clientInterceptors?: readonly ClientInterceptor[];
+  serverInterceptors?: readonly ServerInterceptor[];
+  seed?: number;
+}
+
+const echo: ProbeServiceHandler = {
+  echo: (request) => request,
+  relay: (request) => request,
+  note: (request) => request,
+};
+
+/** Providers and callers in one process; everything ends with the test. */
+export class Cluster {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork();
+  readonly store = new MemoryStore();
+  readonly log = new RecordingLog();
+  readonly #options: ClusterOptions;
+  readonly #closers: Array<() => Promise<void>> = [];
+  readonly transport: Transport;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.transport = options.tcp ? tcpTransport(systemClock) : this.network;
+    onTestFinished(() => this.close());
+  }
+
+  /** A runtime as one process of the cluster has it. */
+  runtime(parts: RuntimeParts = {}): Runtime {
+    const { tcp, settings = {}, seed = 1 } = this.#options;
+    const clock = tcp ? systemClock : this.clock;
+    const random = seeded(seed);
+    const runtime = createRuntime({
+      clock,
+      random,
+      transport: this.transport,
+      registry: memoryRegistry({ store: this.store, clock, random }),
+      log: this.log,
+      ...parts,
+      settings: {
+        ...settings,
+        ...parts.settings,
+        provider: { drainTimeoutMs: 100, ...settings.provider, ...parts.settings?.provider },
+      },
+    });
+    this.onClose(() => runtime.close());
+    return runtime;
+  }
+
+  async provider(
+    handlers: Partial<ProbeServiceHandler> = {},
+    parts: RuntimeParts & { weight?: number } = {},
+  ): Promise<RpcProvider> {
+    const { weight, ...rest } = parts;
+    const provider = new RpcProvider(this.runtime(rest), {
+      interceptors: this.#options.serverInterceptors ?? [],
+    });
+    provider.notifyService(ProbeService, { ...echo, ...handlers }, weight === undefined ? {} : { weight });
+    this.onClose(() => provider.shutdown());
+    await provider.start();
+    return provider;
+  }
+
+  channel(options: ChannelOptions = {}, parts: RuntimeParts = {}): RpcChannel {
+    const interceptors = this.#options.clientInterceptors ?? [];
+    const channel = new RpcChannel(this.runtime(parts), {
+      interceptors,
+      ...this.#options.channel,
+      ...options,
+    });
+    this.onClose(() => channel.close());
+    return channel;
+  }
+
+  /** Callbacks run in reverse order. */
+  onClose(closer: () => Promise<void>): void {
+    this.#closers.push(closer);
+  }
+
+  async close(): Promise<void> {
+    const closing = this.#closers
+      .splice(0)
+      .reverse()
+      .map((close) => close());
+    const all = Promise.all(closing);
+    let done = false;
+    void all.finally(() => {
+      done = true;
+    });
+    // Whatever waits for a time gets it.
+    while (!done && !this.#options.tcp) await this.clock.run(1000);
+    await all;
+  }
+}
+
+export interface Pair {
+  cluster: Cluster;
+  clock: ManualClock;
+  log: RecordingLog;
+  network: MemoryNetwork;
+  provider: RpcProvider;
+  providerRuntime: Runtime;
+  channel: RpcChannel;
+  runtime: Runtime;
+  stub: ProbeServiceStub;
+}
+
+/** One provider and one channel to it. */
+export async function startPair(options: ClusterOptions = {}): Promise<Pair> {
+  const cluster = new Cluster(options);
+  const providerRuntime = cluster.runtime();
+  const provider = new RpcProvider(providerRuntime, { interceptors: options.serverInterceptors ?? [] });
+  provider.notifyService(ProbeService, { ...echo, ...options.handlers });
+  cluster.onClose(() => provider.shutdown());
+  if (options.handlers !== null) await provider.start();
+  const channel = cluster.channel();
+  const { clock, log, network } = cluster;
+  const { runtime } = channel;
+  return {
+    cluster,
+    clock,
+    log,
+    network,
+    provider,
+    providerRuntime,
+    channel,
+    runtime,
+    stub: new ProbeServiceStub(channel),
+  };
+}

@@ -1,0 +1,175 @@
+import type { Address } from "../../src/base/endpoint.js";
+import type { Connection, ConnectionHandler, Transport } from "../../src/transport/transport.js";
+import { Reader } from "../../src/wire/codec/reader.js";
+import { encodeMessage } from "../../src/wire/codec/types.js";
+import { FrameDecoder } from "../../src/wire/frame-decoder.js";
+import { FrameEncoder } from "../../src/wire/frame-encoder.js";
+import type { RareFields } from "../../src/wire/header.js";
+import { type FrameHeader, Kind } from "../../src/wire/header.js";
+import { guarded } from "../tools/wait.js";
+import { Blob, type BlobInput } from "./gen/probe.js";
+
+export interface RawFrame {
+  kind: number;
+  callId: number;
+  methodIndex: number;
+  timeoutMs: number;
+  status: number;
+  rare: RareFields;
+  body: Buffer;
+}
+
+const wide = { headerMaxBytes: 1 << 20, bodyMaxBytes: 1 << 30 };
+
+/** One end of a connection whose every frame the test sees and makes itself. */
+export class RawPeer implements ConnectionHandler {
+  readonly connection: Connection;
+  readonly frames: RawFrame[] = [];
+  readonly chunks: Buffer[] = [];
+  ended = false;
+  closed = false;
+  closeError: Error | undefined;
+  readonly #decoder = new FrameDecoder(wide);
+  readonly #decodes: boolean;
+  #wake = (): void => {};
+
+  /** `decodes`: false for a wire that is not mprpc/2. */
+  constructor(connection: Connection, decodes = true) {
+    this.connection = connection;
+    this.#decodes = decodes;
+    connection.setHandler(this);
+  }
+
+  static async connect(transport: Transport, address: Address, decodes = true): Promise<RawPeer> {
+    return new RawPeer(await transport.connect(address, { timeoutMs: 5000 }), decodes);
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.chunks);
+  }
+
+  onData(chunk: Buffer): void {
+    this.chunks.push(Buffer.from(chunk));
+    if (this.#decodes) this.#decode(chunk);
+    this.#wake();
+  }
+
+  #decode(chunk: Buffer): void {
+    const malformed = this.#decoder.push(chunk, {
+      onFrame: (header, buffer, start, end) => this.#keep(header, Buffer.from(buffer.subarray(start, end))),
+      onOversized: (header) => this.#keep(header, Buffer.alloc(0)),
+    });
+    if (malformed !== undefined) throw new Error(`the peer sent malformed bytes: ${malformed}`);
+  }
+
+  #keep(header: FrameHeader, body: Buffer): void {
+    const { kind, callId, methodIndex, timeoutMs, status, rare } = header;
+    this.frames.push({ kind, callId, methodIndex, timeoutMs, status, rare: { ...rare }, body });
+  }
+
+  onEnd(): void {
+    this.ended = true;
+    this.#wake();
+  }
+
+  onDrain(): void {}
+
+  onClose(error: Error | undefined): void {
+    this.closed = true;
+    this.closeError = error;
+    this.#wake();
+  }
+
+  /** Resolves when `test` holds. */
+  async until(what: string, test: () => boolean): Promise<void> {
+    const met = async (): Promise<void> => {
+      while (!test()) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    };
+    await guarded(met(), what, () => ({
+      frames: this.frames.map(({ kind, callId, status }) => ({ kind, callId, status })),
+      bytes: this.bytes.length,
+      ended: this.ended,
+      closed: this.closed,
+    }));
+  }
+
+  /** The first frame of `kind` (and of `callId`), waited for. */
+  async frame(kind: number, callId?: number): Promise<RawFrame> {
+    const find = () =>
+      this.frames.find((one) => one.kind === kind && (callId === undefined || one.callId === callId));
+    await this.until(
+      `a frame of kind ${kind}${callId === undefined ? "" : ` for call ${callId}`}`,
+      () => find() !== undefined,
+    );
+    return find() as RawFrame;
+  }
+
+  async end(): Promise<void> {
+    await this.until("the end of the connection", () => this.ended || this.closed);
+  }
+
+  send(...parts: Uint8Array[]): void {
+    this.connection.write(Buffer.concat(parts));
+  }
+}
+
+/** One frame as bytes. */
+export function controlFrame(kind: number, callId = 0, rare?: RareFields): Buffer {
+  const encoder = new FrameEncoder();
+  encoder.control(kind, callId, rare);
+  return encoder.writer.finish();
+}
+
+export function settingsFrame(): Buffer {
+  return controlFrame(Kind.SETTINGS, 0, {
+    settings: { bodyMaxBytes: 4 << 20, maxInFlight: 0, headerMaxBytes: 64 << 10 },
+  } as RareFields);
+}
+
+export function callFrame(init: {
+  id: number;
+  index?: number;
+  timeoutMs?: number;
+  rare?: RareFields;
+  body?: BlobInput | Buffer;
+}): Buffer {
+  const { id, index = 0, timeoutMs = -1, rare, body = {} } = init;
+  const encoder = new FrameEncoder();
+  encoder.beginCall(id, index, timeoutMs, rare, 1);
+  appendBody(encoder, body);
+  encoder.endBody();
+  return encoder.writer.finish();
+}
+
+export function replyFrame(init: {
+  id: number;
+  status?: number;
+  rare?: RareFields;
+  body?: BlobInput | Buffer;
+}): Buffer {
+  const { id, status = 0, rare, body = {} } = init;
+  const encoder = new FrameEncoder();
+  encoder.beginReply(id, status, rare, 1);
+  appendBody(encoder, body);
+  encoder.endBody();
+  return encoder.writer.finish();
+}
+
+function appendBody(encoder: FrameEncoder, body: BlobInput | Buffer): void {
+  const bytes = Buffer.isBuffer(body) ? body : encodeMessage(Blob, body);
+  const { writer } = encoder;
+  writer.ensure(bytes.length);
+  bytes.copy(writer.buffer, writer.position);
+  writer.position += bytes.length;
+}
+
+export function blobOf(frame: RawFrame): Blob {
+  return Blob.decode(new Reader(frame.body), frame.body.length);
+}
+
+/** Name fields of a method's first call. */
+export const echoNames = { serviceName: "probe.ProbeService", methodName: "Echo" };
