@@ -21,7 +21,7 @@ function generate(protos, out) {
   const args = [path.join(root, "bin/mprpc"), "generate", ...protos, "--out", out];
   const { status, error } = spawnSync(process.execPath, args, {
     cwd: root,
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", "ignore", "inherit"],
   });
   if (error) throw error;
   if (status !== 0) throw new Error(`mprpc generate ${protos.join(" ")} failed with exit code ${status}`);
