@@ -1,5 +1,6 @@
 import { isEnum, isMessage } from "../link.js";
 import type { ProtoEnum, ProtoField, ProtoFile, ProtoMessage } from "../model.js";
+import { jsonName } from "../names.js";
 
 type Json = { [key: string]: unknown };
 
@@ -68,6 +69,9 @@ function fieldJson(field: ProtoField, file: ProtoFile): Json {
   if (field.mapKey !== undefined) result.keyType = field.mapKey;
   result.type = typeof field.type === "string" ? field.type : `.${field.type.fullName}`;
   result.id = field.id;
+  // JSON may name a field either way: as in the .proto, or by its JSON name.
+  if (field.name !== field.jsonName) result.protoName = field.name;
+  if (field.jsonName !== jsonName(field.name)) result.jsonName = field.jsonName;
   const options: Json = {};
   if (field.presence === "repeated" && field.packed !== (file.syntax === "proto3"))
     options.packed = field.packed;
