@@ -80,7 +80,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     this.#keepalive = new Keepalive(
       clock,
       options.keepalive,
-      () => this.#control(Kind.PING, 0, { pingId: 1 }),
+      () => this.#ping(),
       (silentMs) => this.#fail(`no answer to a ping, silent for ${Math.round(silentMs)} ms`),
     );
     connection.setHandler(this);
@@ -319,6 +319,11 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
       );
     }
     this.#endIfIdle();
+  }
+
+  #ping(): void {
+    this.#outbox.trim();
+    this.#control(Kind.PING, 0, { pingId: 1 });
   }
 
   #control(kind: number, id: number, rare: RareFields | undefined): void {

@@ -69,6 +69,11 @@ export class Outbox {
     this.flush();
   }
 
+  /** The connection rests: what large messages left behind is given back. */
+  trim(): void {
+    this.encoder.writer.trim(freshBytes);
+  }
+
   #sendPieces(): void {
     while (this.#sending !== undefined) {
       const piece = this.#sending.subarray(0, pieceBytes);

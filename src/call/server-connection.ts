@@ -76,7 +76,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     this.#keepalive = new Keepalive(
       dispatcher.clock,
       options.keepalive,
-      () => this.#control(Kind.PING, { pingId: 1 }),
+      () => this.#ping(),
       (silentMs) => this.close(`no answer to a ping, silent for ${Math.round(silentMs)} ms`),
     );
     connection.setHandler(this);
@@ -336,6 +336,11 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     if (this.#calls[call.id] !== call) return;
     this.#calls[call.id] = undefined;
     this.#inFlight--;
+  }
+
+  #ping(): void {
+    this.#outbox.trim();
+    this.#control(Kind.PING, { pingId: 1 });
   }
 
   #control(kind: number, rare: RareFields): void {

@@ -11,7 +11,7 @@ import {
 const loneSurrogate = /\p{Surrogate}/u;
 
 /** Bytes kept for the next message after a flush; a buffer that grew beyond it for one large message is let go. */
-const keptBytes = 64 * 1024;
+const keptBytes = 256 * 1024;
 
 /**
  * Writes protobuf straight into one Buffer, in place: no operation list, no second copy. The method names are
@@ -59,6 +59,11 @@ export class Writer {
   clear(): void {
     this.position = 0;
     if (this.buffer.length > keptBytes) this.buffer = Buffer.allocUnsafeSlow(keptBytes);
+  }
+
+  /** Lets a buffer go that grew beyond `initialBytes`, if nothing is in it: for a writer that rests. */
+  trim(initialBytes: number): void {
+    if (this.position === 0 && this.buffer.length > initialBytes) this.replace(initialBytes);
   }
 
   /** Starts again in a new buffer, because the old one is still being sent. */
