@@ -144,9 +144,11 @@ describe("Writer and Reader", () => {
 
   it("clear lets go of a buffer that grew, replace of the buffer that is being sent", () => {
     const writer = new Writer(16);
-    writer.raw(Buffer.alloc(200_000));
+    writer.raw(Buffer.alloc(600_000));
     writer.clear();
-    expect([writer.position, writer.buffer.length]).toEqual([0, 64 * 1024]);
+    expect([writer.position, writer.buffer.length]).toEqual([0, 256 * 1024]);
+    writer.trim(16);
+    expect(writer.buffer.length).toBe(16);
     const before = writer.buffer;
     writer.replace(32);
     expect([writer.buffer === before, writer.buffer.length]).toEqual([false, 32]);
