@@ -44,8 +44,9 @@ const optionRules = {
  * Makes calls: looks services up, keeps connections, balances, retries what provably never ran. One channel serves any
  * number of stubs and services; make one per process and share it.
  */
-export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
-  readonly runtime: Runtime;
+export class RpcChannel implements StubChannel, AsyncDisposable {
+  readonly #runtime: Runtime;
+  readonly #router: CallRouter;
   readonly #registry: Registry;
   readonly #pool: PeerPool;
   readonly #resolvers = new Map<string, ServiceResolver>();
@@ -68,7 +69,8 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
       registry: runtime.registry,
     };
     const checked = checkOptions("RpcChannel", options, defaults, optionRules);
-    this.runtime = runtime;
+    this.#runtime = runtime;
+    this.#router = { runtime, route: (call) => this.#route(call), onSettled: () => this.#onSettled() };
     this.#registry = checked.registry;
     this.#timeoutMs = checked.timeoutMs;
     this.#balancer = checked.balancer;
@@ -132,7 +134,7 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
     const plan = this.#plan(method, options, signal, oneway);
     if (plan instanceof RpcError) return Promise.reject(plan);
     if (this.#intercepted === undefined) return this.#dispatch(method, request, plan);
-    return this.#runInterceptors(this.#intercepted, new PlannedCall(this.runtime, method, request, plan));
+    return this.#runInterceptors(this.#intercepted, new PlannedCall(this.#runtime, method, request, plan));
   }
 
   /** An interceptor is the user's code: whatever it throws leaves as an RpcError. */
@@ -177,7 +179,7 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
       return new RpcError(Status.INVALID_ARGUMENT, text, { executed: "never" }, { method: method.fullName });
     }
     const parent = parentCall();
-    const startMs = this.runtime.clock.now();
+    const startMs = this.#runtime.clock.now();
     const own = startMs + timeoutMs;
     let metadata: Metadata | undefined;
     if (options?.metadata !== undefined) {
@@ -217,7 +219,7 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
       try {
         onMetadata(metadata);
       } catch (error) {
-        this.runtime.log.error("a caller's onMetadata threw", { error });
+        this.#runtime.log.error("a caller's onMetadata threw", { error });
       }
     };
   }
@@ -229,14 +231,13 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
     metadata = plan.metadata,
     onMetadata = plan.onMetadata,
   ): Promise<unknown> {
-    const call = new UnaryCall(this, method, request, plan, metadata, onMetadata);
+    const call = new UnaryCall(this.#router, method, request, plan, metadata, onMetadata);
     this.#inFlight++;
     call.start();
     return call.promise;
   }
 
-  /** @internal */
-  route(call: UnaryCall): void {
+  #route(call: UnaryCall): void {
     if (this.#closed) {
       call.fail(new RpcError(Status.UNAVAILABLE, "the channel was closed", { executed: "never" }));
       return;
@@ -244,14 +245,13 @@ export class RpcChannel implements StubChannel, CallRouter, AsyncDisposable {
     const { service } = call.method;
     let resolver = this.#resolvers.get(service);
     if (resolver === undefined) {
-      resolver = new ServiceResolver(service, this.runtime, this.#registry, this.#pool, this.#balancer);
+      resolver = new ServiceResolver(service, this.#runtime, this.#registry, this.#pool, this.#balancer);
       this.#resolvers.set(service, resolver);
     }
     resolver.route(call);
   }
 
-  /** @internal */
-  onSettled(): void {
+  #onSettled(): void {
     if (--this.#inFlight === 0) this.#whenIdle?.();
   }
 
