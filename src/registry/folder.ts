@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, statSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { RegistryError, reasonOf } from "./errors.js";
@@ -12,9 +12,15 @@ const privateMode = 0o700;
  */
 export function defaultRegistryFolder(env: NodeJS.ProcessEnv = process.env): string {
   const runtime = env.XDG_RUNTIME_DIR;
-  if (runtime?.startsWith("/")) return join(runtime, "mprpc", "registry");
+  if (runtime?.startsWith("/") && isOwnFolder(runtime)) return join(runtime, "mprpc", "registry");
   const user = process.getuid?.() ?? userInfo().username;
   return join(tmpdir(), `mprpc-${user}`, "registry");
+}
+
+/** The variable outlives a change of user (`sudo`), and then names another user's folder. */
+function isOwnFolder(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && stat.uid === process.getuid?.();
 }
 
 /**

@@ -191,8 +191,11 @@ describe("file registry", () => {
   });
 
   test("the default folder is private to the user", () => {
-    expect(defaultRegistryFolder({ XDG_RUNTIME_DIR: "/run/user/7" })).toBe("/run/user/7/mprpc/registry");
-    expect(defaultRegistryFolder({})).toBe(join(tmpdir(), `mprpc-${process.getuid?.()}`, "registry"));
+    const fallback = join(tmpdir(), `mprpc-${process.getuid?.()}`, "registry");
+    expect(defaultRegistryFolder({ XDG_RUNTIME_DIR: folder })).toBe(join(folder, "mprpc", "registry"));
+    expect(defaultRegistryFolder({ XDG_RUNTIME_DIR: join(folder, "missing") })).toBe(fallback);
+    expect(defaultRegistryFolder({ XDG_RUNTIME_DIR: "relative" })).toBe(fallback);
+    expect(defaultRegistryFolder({})).toBe(fallback);
     const path = join(folder, "mprpc", "registry");
     makePrivateFolder(path, "cure");
     expect(statSync(path).mode & 0o777).toBe(0o700);

@@ -19,14 +19,24 @@ const commonConf = [
   "minSessionTimeout=1000",
 ];
 
+/** Below the range the system takes ports for outgoing connections from: a server that is down keeps its port. */
+const firstPort = 12_000;
+const portCount = 20_000;
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}
+
 /** A port nothing listens on now. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
+  for (;;) {
+    const port = firstPort + Math.floor(Math.random() * portCount);
+    if (await isFree(port)) return port;
+  }
 }
 
 let paths: { java: string; classPath: string } | undefined;
@@ -87,14 +97,32 @@ export class ZooKeeperServer {
 
   /** A standalone server on a free port, serving. */
   static async start(): Promise<ZooKeeperServer> {
-    const port = await freePort();
-    const server = await ZooKeeperServer.#create(port, [`clientPort=${port}`, "clientPortAddress=127.0.0.1"]);
-    await server.start();
+    const [server] = await ZooKeeperServer.#startAll(async () => {
+      const port = await freePort();
+      return [await ZooKeeperServer.#create(port, [`clientPort=${port}`, "clientPortAddress=127.0.0.1"])];
+    });
+    if (server === undefined) throw new Error("no server");
     return server;
   }
 
   /** `size` servers that elect a leader among them, all serving. */
-  static async startEnsemble(size: number): Promise<ZooKeeperServer[]> {
+  static startEnsemble(size: number): Promise<ZooKeeperServer[]> {
+    return ZooKeeperServer.#startAll(() => ZooKeeperServer.#createEnsemble(size));
+  }
+
+  /** Another test run may take a port between the look and the use, so a failed start is tried with other ports. */
+  static async #startAll(create: () => Promise<ZooKeeperServer[]>): Promise<ZooKeeperServer[]> {
+    for (let attempt = 1; ; attempt++) {
+      const servers = await create();
+      const starts = await Promise.allSettled(servers.map((server) => server.start()));
+      const failed = starts.find((start) => start.status === "rejected");
+      if (failed === undefined) return servers;
+      await Promise.all(servers.map((server) => server.stop()));
+      if (attempt === 3) throw failed.reason;
+    }
+  }
+
+  static async #createEnsemble(size: number): Promise<ZooKeeperServer[]> {
     const ports = await Promise.all(
       Array.from({ length: size }, async () => ({
         ...{ peer: await freePort(), election: await freePort(), client: await freePort() },
@@ -105,11 +133,7 @@ export class ZooKeeperServer {
         `server.${i + 1}=127.0.0.1:${peer}:${election}:participant;127.0.0.1:${client}`,
     );
     const lines = ["initLimit=10", "syncLimit=4", ...members];
-    const servers = await Promise.all(
-      ports.map(({ client }, i) => ZooKeeperServer.#create(client, lines, i + 1)),
-    );
-    await Promise.all(servers.map((server) => server.start()));
-    return servers;
+    return Promise.all(ports.map(({ client }, i) => ZooKeeperServer.#create(client, lines, i + 1)));
   }
 
   static async #create(port: number, lines: readonly string[], id?: number): Promise<ZooKeeperServer> {
@@ -129,10 +153,12 @@ export class ZooKeeperServer {
   async start(): Promise<void> {
     const child = startJava(["org.apache.zookeeper.server.quorum.QuorumPeerMain", this.#conf]);
     this.#child = child;
-    await eventually(`ZooKeeper on ${this.address} serves`, async () => {
-      if (child.process.exitCode !== null) throw new Error(child.output);
-      return (await fourLetterWord(this.port, "srvr")).includes("Mode:");
-    });
+    const ended = () => child.process.exitCode !== null || child.process.signalCode !== null;
+    await eventually(
+      `ZooKeeper on ${this.address} serves`,
+      async () => ended() || (await fourLetterWord(this.port, "srvr")).includes("Mode:"),
+    );
+    if (ended()) throw new Error(`ZooKeeper on ${this.address} ended: ${child.output}`);
   }
 
   /** Ends it at once; the data stays. */

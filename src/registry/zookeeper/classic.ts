@@ -37,6 +37,8 @@ export class ClassicZnodes {
   readonly #owned = new Set<string>();
   readonly #foreign = new Set<string>();
   #candidate: string | undefined;
+  /** The session in which leftovers of our address were replaced. */
+  #sweptSession: bigint | undefined;
 
   constructor(options: ClassicOptions) {
     this.#options = options;
@@ -53,7 +55,9 @@ export class ClassicZnodes {
   async ensure(): Promise<void> {
     const { session, service, methods } = this.#options;
     if (!(await this.#isElected())) {
+      if (this.#sweptSession === session.id) return;
       await Promise.all(methods.map((method) => this.#replaceLeftover(method)));
+      this.#sweptSession = session.id;
       return;
     }
     await makePath(session, classicPath(service));

@@ -33,6 +33,8 @@ const settleJitterMs = 20;
 /** A watch that got lost for a reason nobody thought of costs at most this. */
 const auditMs = 60_000;
 const retryMs = 1000;
+/** Permissions are changed by people. */
+const deniedRetryMs = 10_000;
 /** After this without an answer a starting consumer takes the list of the snapshot file. */
 const coldStartMs = 200;
 /**
@@ -52,6 +54,8 @@ export class ServiceConsumer {
   #emptySinceMs: number | undefined;
   /** Whether the view holds what was read from ZooKeeper, and not from the snapshot file. */
   #read = false;
+  /** So that a trouble that lasts is one line in the log. */
+  #lastWarning = "";
   #closed = false;
 
   constructor(options: ConsumerOptions) {
@@ -97,6 +101,7 @@ export class ServiceConsumer {
     // A disconnect during the reading has marked the view; what was read is then the last good list.
     view.publish([...endpoints, ...kept], kept.length > 0 || !session.connected);
     this.#read = true;
+    this.#lastWarning = "";
     if (kept.length === 0) void snapshots?.save(view.service, endpoints);
     return againMs ?? auditMs * (0.9 + 0.2 * deps.random());
   }
@@ -132,8 +137,12 @@ export class ServiceConsumer {
     // The next `session` event triggers a run.
     if (hasCode(error, "CONNECTION_LOSS", "SESSION_EXPIRED")) return undefined;
     const { view, deps } = this.#options;
-    deps.log.warn("cannot read a service from ZooKeeper", { service: view.service, error: reasonOf(error) });
-    return retryMs;
+    const text = reasonOf(error);
+    if (text !== this.#lastWarning) {
+      deps.log.warn("cannot read a service from ZooKeeper", { service: view.service, error: text });
+    }
+    this.#lastWarning = text;
+    return hasCode(error, "NO_AUTH") ? deniedRetryMs : retryMs;
   }
 }
 

@@ -21,6 +21,8 @@ export interface ProviderOptions {
 /** Our own znodes are looked at this often even if no watch fires. */
 const auditMs = 10_000;
 const retryMs = 1000;
+/** Permissions are changed by people. */
+const deniedRetryMs = 10_000;
 
 /** `withdrawing`: asked to go, and our znodes may still be there. */
 type ProviderState = "starting" | "established" | "withdrawing" | "over";
@@ -35,17 +37,22 @@ export class ServiceProvider {
   readonly #options: ProviderOptions;
   readonly #folder: string;
   readonly #name: string;
+  /** How every entry of our address begins. */
+  readonly #addressPrefix: string;
   readonly #classic: ClassicZnodes | undefined;
   readonly #reconciler: Reconciler;
   readonly #waiting = new Set<() => void>();
   #state: ProviderState = "starting";
   #failure: RegistryError | undefined;
+  /** So that a trouble that lasts is one line in the log. */
+  #lastWarning = "";
 
   constructor(options: ProviderOptions) {
     const { session, registration, entry, deps } = options;
     this.#options = options;
     this.#folder = providersPath(registration.service);
     this.#name = encodeEntry(entry);
+    this.#addressPrefix = encodeURIComponent(`${formatAddress(entry.address)}?`);
     this.#classic = this.#makeClassic();
     this.#reconciler = new Reconciler({
       clock: deps.clock,
@@ -125,6 +132,7 @@ export class ServiceProvider {
       if (newer) return this.#giveUp();
       await this.#classic?.ensure();
     }
+    this.#lastWarning = "";
     // Withdrawn meanwhile: then what was just made sure of goes again.
     if ((this.#state as ProviderState) === "withdrawing") {
       await this.#remove();
@@ -190,11 +198,9 @@ export class ServiceProvider {
     await orMissing(this.#options.session.remove(`${this.#folder}/${name}`));
   }
 
+  /** Another incarnation of our address. Not decoded: with many providers that would be most of the work. */
   #isRival(name: string): boolean {
-    const { entry } = this.#options;
-    const other = decodeEntry(name);
-    if (other === undefined || other.incarnation === entry.incarnation) return false;
-    return formatAddress(other.address) === formatAddress(entry.address);
+    return name.startsWith(this.#addressPrefix) && name !== this.#name;
   }
 
   async #giveUp(): Promise<undefined> {
@@ -230,8 +236,12 @@ export class ServiceProvider {
       this.#finish();
       return undefined;
     }
-    deps.log.warn("cannot keep a registration up", { service: registration.service, error: reasonOf(error) });
-    return retryMs;
+    const text = reasonOf(error);
+    if (text !== this.#lastWarning) {
+      deps.log.warn("cannot keep a registration up", { service: registration.service, error: text });
+    }
+    this.#lastWarning = text;
+    return hasCode(error, "NO_AUTH") ? deniedRetryMs : retryMs;
   }
 
   #finish(): void {
