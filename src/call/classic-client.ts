@@ -1,4 +1,3 @@
-import type { Clock } from "../base/clock.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
@@ -12,6 +11,13 @@ export interface ClassicClientOptions {
   dialect: ClassicDialect;
   connectTimeoutMs: number;
   bodyMaxBytes: number;
+}
+
+/** Wants to know whether the provider can be reached. */
+export interface ConnectObserver {
+  onConnected(): void;
+  /** The call fails `executed: never` right after. */
+  onConnectFailed(reason: string): void;
 }
 
 /** A classic provider aborts on requests above this; they are refused here instead. */
@@ -109,15 +115,13 @@ export class ClassicClient implements CallCarrier {
   readonly endpoint: string;
   readonly #address: Address;
   readonly #transport: Transport;
-  readonly #clock: Clock;
   readonly #options: ClassicClientOptions;
   readonly #inFlight = new Map<PendingCall, () => void>();
 
-  constructor(address: Address, transport: Transport, clock: Clock, options: ClassicClientOptions) {
+  constructor(address: Address, transport: Transport, options: ClassicClientOptions) {
     this.endpoint = formatAddress(address);
     this.#address = address;
     this.#transport = transport;
-    this.#clock = clock;
     this.#options = options;
   }
 
@@ -125,8 +129,7 @@ export class ClassicClient implements CallCarrier {
     return this.#inFlight.size;
   }
 
-  /** `onConnectFailed` is told when the provider cannot be reached; the call fails `executed: never` as well. */
-  start(call: PendingCall, onConnectFailed: (reason: string) => void): void {
+  start(call: PendingCall, observer: ConnectObserver): void {
     let bytes: Buffer;
     try {
       bytes = writeClassicRequest(
@@ -148,12 +151,10 @@ export class ClassicClient implements CallCarrier {
     const abort = new AbortController();
     call.carrier = this;
     this.#inFlight.set(call, () => abort.abort());
-    const timeoutMs = Math.min(
-      this.#options.connectTimeoutMs,
-      Math.max(1, call.deadlineMs - this.#clock.now()),
-    );
-    this.#transport.connect(this.#address, { timeoutMs, signal: abort.signal }).then(
+    const options = { timeoutMs: this.#options.connectTimeoutMs, signal: abort.signal };
+    this.#transport.connect(this.#address, options).then(
       (connection) => {
+        observer.onConnected();
         if (!this.#inFlight.has(call)) {
           connection.destroy();
           return;
@@ -167,7 +168,7 @@ export class ClassicClient implements CallCarrier {
       (error: Error) => {
         if (!this.#inFlight.delete(call)) return;
         call.carrier = undefined;
-        onConnectFailed(error.message);
+        observer.onConnectFailed(error.message);
         call.onFailure(new RpcError(Status.UNAVAILABLE, error.message, { executed: "never", cause: error }));
       },
     );

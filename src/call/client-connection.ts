@@ -19,8 +19,13 @@ export interface ClientConnectionOptions {
 }
 
 export interface ClientConnectionOwner {
-  /** The provider takes no more calls on this connection; those in flight go on. */
-  onGoingAway(connection: ClientConnection): void;
+  /** The provider's settings are here: it speaks our protocol, and more calls may go out. */
+  onWelcome(connection: ClientConnection): void;
+  /**
+   * The provider takes no more calls on this connection; those in flight go on. `turnedAway`: why, when it took none at
+   * all; whoever connects again will fare no better for now.
+   */
+  onGoingAway(connection: ClientConnection, turnedAway: string | undefined): void;
   onClosed(connection: ClientConnection, reason: string | undefined): void;
 }
 
@@ -97,9 +102,9 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     return this.#inFlight;
   }
 
-  /** True while it takes calls. */
-  get open(): boolean {
-    return this.#state === "open";
+  /** False while as many calls are out as any provider takes, and the provider's own limit is not known yet. */
+  get hasRoom(): boolean {
+    return this.welcomed || this.#inFlight < this.#peer.maxInFlight;
   }
 
   /** Sends `call`. A call that cannot be sent fails at once, `executed: never`. */
@@ -251,10 +256,10 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
         break;
       case Kind.SETTINGS:
         if (header.rare.settings !== undefined) this.#peer = header.rare.settings;
-        this.welcomed = true;
+        this.#welcome();
         break;
       case Kind.GOING_AWAY:
-        this.#onGoingAway(header.rare.acceptedCalls ?? 0);
+        this.#onGoingAway(header.rare.acceptedCalls ?? 0, header.rare.message);
         break;
       default:
       // Kinds of later versions are passed over.
@@ -302,10 +307,16 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     return slot;
   }
 
-  #onGoingAway(acceptedCalls: number): void {
+  #welcome(): void {
+    if (this.welcomed) return;
+    this.welcomed = true;
+    this.#owner.onWelcome(this);
+  }
+
+  #onGoingAway(acceptedCalls: number, message = "the provider is shutting down"): void {
     if (this.#state === "open") {
       this.#state = "draining";
-      this.#owner.onGoingAway(this);
+      this.#owner.onGoingAway(this, acceptedCalls === 0 && this.#sequence > 0 ? message : undefined);
     }
     for (let id = 1; id < this.#slots.length; id++) {
       const call = this.#slots[id];
@@ -314,9 +325,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
       if (((call.sequence - acceptedCalls) | 0) <= 0) continue;
       this.#slots[id] = abandoned;
       call.carrier = undefined;
-      call.onFailure(
-        new RpcError(Status.UNAVAILABLE, "the provider is shutting down", { executed: "never" }),
-      );
+      call.onFailure(new RpcError(Status.UNAVAILABLE, message, { executed: "never" }));
     }
     this.#endIfIdle();
   }

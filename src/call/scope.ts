@@ -19,4 +19,9 @@ export interface ParentCall {
  * Carries the running call to the calls its handler makes, across every await. One for the process, since an async
  * context belongs to the process and not to an application.
  */
-export const callScope = new AsyncLocalStorage<ParentCall>();
+export const callScope = new AsyncLocalStorage<ParentCall | undefined>();
+
+/** Starts what outlives the call it happens to start in, e.g. a connection: it must not be taken for a part of it. */
+export function outsideOfCalls<T>(start: () => T): T {
+  return callScope.run(undefined, start);
+}

@@ -6,6 +6,7 @@ import { type Address, formatAddress } from "../base/endpoint.js";
 import { ClassicClient } from "../call/classic-client.js";
 import { ClientConnection, type ClientConnectionOwner } from "../call/client-connection.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
+import { outsideOfCalls } from "../call/scope.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Endpoint } from "../registry/registry.js";
@@ -15,6 +16,8 @@ import type { UnaryCall } from "./unary-call.js";
 
 /** A call that finds every endpoint down tries one anyway when its last attempt is this old, ms. */
 const probeAfterMs = 1000;
+/** When one more connection beside those that are up was refused, the next is tried after this, ms. */
+const growAgainAfterMs = 1000;
 
 export interface PeerOwner {
   /** The balancer goes by latency. */
@@ -52,8 +55,8 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   #state: "up" | "down" | "retrying" | "closed" = "up";
   #retryTimer: Timer | undefined;
   #lastAttemptMs = Number.NEGATIVE_INFINITY;
+  #growFromMs = Number.NEGATIVE_INFINITY;
   #abort = new AbortController();
-  incarnation: string | undefined;
   /** Why it is down. */
   failure = "";
 
@@ -62,12 +65,11 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.endpoint = formatAddress(this.address);
     this.key = peerKey(endpoint);
     this.weight = endpoint.weight;
-    this.incarnation = endpoint.incarnation;
     this.#runtime = runtime;
     this.#owner = owner;
     this.#backoff = new Backoff(peerBackoff, runtime.random);
     if (endpoint.protocol === "classic") {
-      this.#classic = new ClassicClient(this.address, runtime.transport, runtime.clock, {
+      this.#classic = new ClassicClient(this.address, runtime.transport, {
         dialect: dialectOf(endpoint),
         connectTimeoutMs: runtime.settings.channel.connectTimeoutMs,
         bodyMaxBytes: runtime.settings.limits.bodyMaxBytes,
@@ -114,14 +116,20 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       return;
     }
     const connection = this.#leastBusy();
-    const wanted = this.#runtime.settings.channel.connections;
-    if (this.#connections.length + this.#opening < wanted) this.#open();
-    if (connection === undefined) {
+    if (this.#mayGrow()) this.#open();
+    if (connection === undefined || !connection.hasRoom) {
       this.#wait(call);
       return;
     }
     call.phase = "wait";
     connection.start(call);
+  }
+
+  #mayGrow(): boolean {
+    const { clock, settings } = this.#runtime;
+    const open = this.#connections.length;
+    if (open + this.#opening >= settings.channel.connections) return false;
+    return open === 0 || clock.now() >= this.#growFromMs;
   }
 
   #startClassic(call: UnaryCall, classic: ClassicClient): void {
@@ -133,9 +141,12 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     }
     call.phase = "wait";
     this.#lastAttemptMs = this.#runtime.clock.now();
-    classic.start(call, (reason) => {
-      call.phase = "connect";
-      this.#goDown(reason);
+    classic.start(call, {
+      onConnected: () => this.#backoff.reset(),
+      onConnectFailed: (reason) => {
+        call.phase = "connect";
+        this.#goDown(reason);
+      },
     });
   }
 
@@ -172,14 +183,14 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.#opening++;
     this.#lastAttemptMs = clock.now();
     const options = { timeoutMs: settings.channel.connectTimeoutMs, signal: this.#abort.signal };
-    transport.connect(this.address, options).then(
+    outsideOfCalls(() => transport.connect(this.address, options)).then(
       (connection) => {
         this.#opening--;
         if (this.#state === "closed") {
           connection.destroy();
           return;
         }
-        this.#onOpened(new ClientConnection(connection, clock, settings, this));
+        this.#onOpened(outsideOfCalls(() => new ClientConnection(connection, clock, settings, this)));
       },
       (error: Error) => {
         this.#opening--;
@@ -198,10 +209,15 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     });
     this.#connections.push(connection);
     this.#comeUp();
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
+    this.#sendWaiting(connection);
+  }
+
+  #sendWaiting(connection: ClientConnection): void {
     const now = this.#runtime.clock.now();
-    for (const call of waiting) {
+    // The first to come is the first to go; what does not fit waits for the provider's settings.
+    for (const call of [...this.#waiting]) {
+      if (!connection.hasRoom) return;
+      this.#waiting.delete(call);
       call.carrier = undefined;
       call.nowMs = now;
       (call as UnaryCall).phase = "wait";
@@ -211,7 +227,11 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
 
   #onOpenFailed(reason: string): void {
     // With another connection up this is a matter of the pool, not of the provider.
-    if (this.#connections.length > 0) return;
+    if (this.#connections.length > 0) this.#growFromMs = this.#runtime.clock.now() + growAgainAfterMs;
+    else this.#fallDown(reason);
+  }
+
+  #fallDown(reason: string): void {
     this.#goDown(reason);
     this.#failWaiting(reason);
   }
@@ -225,9 +245,16 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     }
   }
 
-  onGoingAway(connection: ClientConnection): void {
+  onWelcome(connection: ClientConnection): void {
+    this.#backoff.reset();
+    this.#sendWaiting(connection);
+  }
+
+  onGoingAway(connection: ClientConnection, turnedAway: string | undefined): void {
     this.#connections = this.#connections.filter((one) => one !== connection);
     this.#leaving.add(connection);
+    if (turnedAway !== undefined)
+      this.#onOpenFailed(`${this.endpoint} turned the caller away: ${turnedAway}`);
   }
 
   onClosed(connection: ClientConnection, reason: string | undefined): void {
@@ -241,8 +268,8 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       reason,
     });
     // Closed before a word of settings: whatever listens there does not speak to us, so do not hammer it.
-    if (!connection.welcomed && this.#connections.length === 0 && this.#state !== "closed") {
-      this.#goDown(reason ?? "closed by the provider");
+    if (!connection.welcomed && this.#state !== "closed") {
+      this.#onOpenFailed(`${this.endpoint} closed a new connection: ${reason ?? "without a word"}`);
     }
   }
 
@@ -257,7 +284,6 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   }
 
   #comeUp(): void {
-    this.#backoff.reset();
     this.#retryTimer?.cancel();
     this.failure = "";
     if (this.#state === "up") return;
@@ -294,6 +320,15 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   retire(): void {
     this.#close();
     for (const connection of this.#connections) connection.drain();
+  }
+
+  /** Another process has the address now: new calls go to new connections, those in flight may end on the old ones. */
+  renew(): void {
+    for (const connection of this.#connections.splice(0)) {
+      this.#leaving.add(connection);
+      connection.drain();
+    }
+    this.retryNow();
   }
 
   /** Closes at once; calls in flight fail. */

@@ -26,6 +26,8 @@ export class ServiceResolver implements CallCarrier {
   #peers: Peer[] = [];
   /** Set while only classic providers are known: which methods each of them has. */
   #classicMethods: Map<Peer, readonly string[] | undefined> | undefined;
+  /** Of this service's registrations; another service of the same provider has its own. */
+  #incarnations = new Map<Peer, string | undefined>();
   #known = false;
 
   constructor(service: string, runtime: Runtime, registry: Registry, pool: PeerPool, balancer: BalancerName) {
@@ -81,6 +83,8 @@ export class ServiceResolver implements CallCarrier {
   #whyNone(call: UnaryCall): string {
     const where = `registry ${this.#registry.name}`;
     if (this.#peers.length === 0) return `no provider of ${this.#service} in ${where}`;
+    if (call.lookup !== undefined && !this.#hasMethod(call))
+      return `${this.#service} has only classic providers in ${where}, which cannot be asked for its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`;
     if (!this.#hasMethod(call))
       return `no classic provider of ${this.#service} in ${where} has ${call.method.name}`;
     const failures = this.#peers
@@ -114,13 +118,18 @@ export class ServiceResolver implements CallCarrier {
     const endpoints = modern.length > 0 ? modern : snapshot.endpoints;
     const before = new Set(this.#peers);
     const fresh: Peer[] = [];
+    const renewed: Peer[] = [];
+    const incarnations = new Map<Peer, string | undefined>();
     this.#peers = endpoints.map((endpoint) => {
       const peer = this.#pool.acquire(endpoint);
-      if (!before.has(peer) || endpoint.incarnation !== peer.incarnation) fresh.push(peer);
-      peer.incarnation = endpoint.incarnation;
+      const { incarnation } = endpoint;
+      if (!before.has(peer)) fresh.push(peer);
+      else if (incarnation !== this.#incarnations.get(peer)) renewed.push(peer);
+      incarnations.set(peer, incarnation);
       peer.weight = endpoint.weight;
       return peer;
     });
+    this.#incarnations = incarnations;
     this.#classicMethods =
       modern.length > 0 || endpoints.length === 0
         ? undefined
@@ -128,6 +137,7 @@ export class ServiceResolver implements CallCarrier {
     for (const peer of before) this.#pool.release(peer);
     // The registry has just said that these are there, or there again: their backoff is out of date.
     for (const peer of fresh) peer.retryNow();
+    for (const peer of renewed) peer.renew();
     this.refresh();
   }
 
@@ -161,5 +171,7 @@ export class ServiceResolver implements CallCarrier {
 }
 
 function offers(methods: readonly string[] | undefined, call: UnaryCall): boolean {
+  // The services every provider of ours has are none of a classic one's.
+  if (call.lookup !== undefined) return false;
   return methods === undefined || methods.includes(call.method.name);
 }

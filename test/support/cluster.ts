@@ -90,9 +90,9 @@ export class Cluster {
     return provider;
   }
 
-  channel(options: ChannelOptions = {}, parts: RuntimeParts = {}): RpcChannel {
+  channel(options: ChannelOptions = {}, runtime: Runtime = this.runtime()): RpcChannel {
     const interceptors = this.#options.clientInterceptors ?? [];
-    const channel = new RpcChannel(this.runtime(parts), {
+    const channel = new RpcChannel(runtime, {
       interceptors,
       ...this.#options.channel,
       ...options,
@@ -142,9 +142,9 @@ export async function startPair(options: ClusterOptions = {}): Promise<Pair> {
   provider.notifyService(ProbeService, { ...echo, ...options.handlers });
   cluster.onClose(() => provider.shutdown());
   if (options.handlers !== null) await provider.start();
-  const channel = cluster.channel();
+  const runtime = cluster.runtime();
+  const channel = cluster.channel({}, runtime);
   const { clock, log, network } = cluster;
-  const { runtime } = channel;
   return {
     cluster,
     clock,
