@@ -26,6 +26,7 @@ export type {
 export type { CallOptions } from "./call/options.js";
 export type { HandlersOf, StubChannel } from "./call/stub.js";
 export { type ChannelOptions, RpcChannel } from "./channel/channel.js";
+export type { JsonCallOptions, MethodDescription } from "./channel/generic.js";
 export type { LoadedConfig } from "./config/config.js";
 export { ConfigError, type ConfigProblem } from "./config/config-error.js";
 export {
@@ -61,3 +62,4 @@ export type {
   Transport,
 } from "./transport/transport.js";
 export type { MethodDefinition, ServiceDefinition } from "./wire/codec/types.js";
+export type { JsonValue } from "./wire/codec/well-known.js";

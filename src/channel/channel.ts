@@ -1,5 +1,5 @@
 import { Metadata } from "../base/metadata.js";
-import { boolean, callback, checkOptions, having, listOf, oneOf } from "../base/options.js";
+import { boolean, callback, checkOptions, having, listOf, oneOf, text } from "../base/options.js";
 import type { RpcController } from "../call/controller.js";
 import {
   type ClientInterceptor,
@@ -15,6 +15,8 @@ import { Status } from "../error/status.js";
 import type { Registry } from "../registry/registry.js";
 import { type BalancerName, balancerNames, type Runtime } from "../registry/runtime.js";
 import type { InputOf, MethodDefinition, OutputOf } from "../wire/codec/types.js";
+import type { JsonValue } from "../wire/codec/well-known.js";
+import { GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
 import { PeerPool } from "./peer-pool.js";
 import { ServiceResolver } from "./resolver.js";
 import { type CallPlan, type CallRouter, parentCall, UnaryCall } from "./unary-call.js";
@@ -30,6 +32,11 @@ export interface ChannelOptions {
   interceptors?: readonly ClientInterceptor[];
   /** Look services up here instead of in the runtime's registry. The channel does not close it. */
   registry?: Registry;
+  /**
+   * Descriptors of .proto files, as generated definitions carry them, for `callJson` to providers that cannot be asked
+   * for theirs (classic ones). Default none.
+   */
+  descriptors?: readonly string[];
 }
 
 const optionRules = {
@@ -38,6 +45,7 @@ const optionRules = {
   waitForReady: boolean,
   interceptors: listOf(callback),
   registry: having("watch", "list"),
+  descriptors: listOf(text),
 };
 
 /**
@@ -55,6 +63,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #waitForReady: boolean;
   /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
   readonly #intercepted: ClientNext | undefined;
+  readonly #generic: GenericCalls;
   #inFlight = 0;
   #closed = false;
   #whenIdle: (() => void) | undefined;
@@ -67,6 +76,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       waitForReady: false,
       interceptors: [],
       registry: runtime.registry,
+      descriptors: [],
     };
     const checked = checkOptions("RpcChannel", options, defaults, optionRules);
     this.#runtime = runtime;
@@ -75,6 +85,11 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     this.#timeoutMs = checked.timeoutMs;
     this.#balancer = checked.balancer;
     this.#waitForReady = checked.waitForReady;
+    this.#generic = new GenericCalls(
+      (method, request, callOptions, lookup) =>
+        this.#invoke(method, request, callOptions, undefined, false, lookup),
+      { clock: runtime.clock, timeoutMs: this.#timeoutMs, descriptors: checked.descriptors },
+    );
     this.#pool = new PeerPool(runtime, {
       measuresLatency: this.#balancer === "p2c",
       onAvailability: (peer) => {
@@ -124,14 +139,40 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     }
   }
 
+  /**
+   * Calls a method without generated code: `service` in full (`fixbug.UserServiceRpc`), `method` in the .proto's
+   * spelling or the stubs' (`Login`, `login`), request and reply as JSON values in proto3's JSON mapping: int64 as
+   * strings, bytes as base64 (see `JsonCallOptions.bytes`), enums by name. A field of the request that is left out has
+   * its default, one that the message does not have fails the call; in the reply every field is there, unless its
+   * absence says something. Interceptors see the JSON values.
+   *
+   * The messages come from `ChannelOptions.descriptors`, or else from a provider of the service, which is asked once;
+   * classic providers cannot be asked. Rejects with `RpcError` only: UNIMPLEMENTED for a method that is not there or a
+   * service nobody describes, INTERNAL for JSON that is not the message.
+   */
+  callJson(
+    service: string,
+    method: string,
+    request: JsonValue,
+    options: JsonCallOptions = {},
+  ): Promise<JsonValue> {
+    return this.#generic.call(service, method, request, options);
+  }
+
+  /** The methods of a service, from where `callJson` takes its messages. Rejects with `RpcError` only. */
+  describe(service: string, options: CallOptions = {}): Promise<MethodDescription[]> {
+    return this.#generic.methods(service, options);
+  }
+
   #invoke(
     method: MethodDefinition,
     request: unknown,
     options: CallOptions | undefined,
     signal: AbortSignal | undefined,
     oneway: boolean,
+    lookup?: string,
   ): Promise<unknown> {
-    const plan = this.#plan(method, options, signal, oneway);
+    const plan = this.#plan(method, options, signal, oneway, lookup);
     if (plan instanceof RpcError) return Promise.reject(plan);
     if (this.#intercepted === undefined) return this.#dispatch(method, request, plan);
     return this.#runInterceptors(this.#intercepted, new PlannedCall(this.#runtime, method, request, plan));
@@ -172,6 +213,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     options: CallOptions | undefined,
     signal: AbortSignal | undefined,
     oneway: boolean,
+    lookup: string | undefined,
   ): CallPlan | RpcError {
     const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
     if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
@@ -210,6 +252,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       waitForReady: options?.waitForReady ?? this.#waitForReady,
       oneway,
       parent,
+      lookup,
     };
   }
 
@@ -242,7 +285,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       call.fail(new RpcError(Status.UNAVAILABLE, "the channel was closed", { executed: "never" }));
       return;
     }
-    const { service } = call.method;
+    const service = call.lookup ?? call.method.service;
     let resolver = this.#resolvers.get(service);
     if (resolver === undefined) {
       resolver = new ServiceResolver(service, this.#runtime, this.#registry, this.#pool, this.#balancer);

@@ -23,6 +23,8 @@ export interface CallPlan {
   waitForReady: boolean;
   oneway: boolean;
   parent: ParentCall | undefined;
+  /** Providers of this service are asked, instead of the method's own, which stands in no registry. */
+  lookup: string | undefined;
 }
 
 /** Sends a call on its way, at first and again after a failure that proves no handler ran. */
@@ -43,6 +45,8 @@ export class UnaryCall extends PendingCall implements Cancellable {
   /** Of the response message. */
   readonly promise: Promise<unknown>;
   readonly waitForReady: boolean;
+  /** See CallPlan. */
+  readonly lookup: string | undefined;
   phase: CallPhase = "resolve";
   endpoint: string | undefined = undefined;
   attempts = 0;
@@ -80,6 +84,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     this.oneway = plan.oneway;
     this.deadlineMs = plan.deadlineMs;
     this.waitForReady = plan.waitForReady;
+    this.lookup = plan.lookup;
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;

@@ -1,0 +1,197 @@
+import type { Clock } from "../base/clock.js";
+import { didYouMean } from "../base/nearest.js";
+import { Reflection } from "../call/builtin.js";
+import type { CallOptions } from "../call/options.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { Idempotency, MethodDefinition } from "../wire/codec/types.js";
+import type { JsonValue } from "../wire/codec/well-known.js";
+import type { BytesForm, DescribedServices } from "./json-codec.js";
+
+export interface JsonCallOptions extends CallOptions {
+  /**
+   * How `bytes` fields stand in the JSON, both ways: `base64`, as proto3's mapping says, or `text`, as their UTF-8, for
+   * protos that use `bytes` for names and messages. Default `base64`.
+   */
+  bytes?: BytesForm;
+}
+
+export interface MethodDescription {
+  /** The .proto's spelling: `Login`. */
+  readonly name: string;
+  /** The spelling of stubs: `login`. */
+  readonly localName: string;
+  /** Full name of the message it takes. */
+  readonly input: string;
+  /** Full name of the message it returns. */
+  readonly output: string;
+  readonly idempotency: Idempotency;
+}
+
+/** What a channel does for generic calls. `lookup`: the service whose providers are asked. */
+export type GenericInvoke = (
+  method: MethodDefinition,
+  request: unknown,
+  options: CallOptions,
+  lookup?: string,
+) => Promise<unknown>;
+
+/** One service's methods, for each form of bytes. */
+interface Known {
+  readonly described: DescribedServices;
+  readonly methods: Map<BytesForm, readonly MethodDefinition[]>;
+}
+
+/** What is remembered of services that were called with JSON; the services of one cluster are never near this many. */
+const servicesMax = 1024;
+
+/**
+ * Calls without generated code: a service's messages are read from descriptors, which its own providers give through
+ * `mprpc.reflection.v1.Reflection`, or the user.
+ */
+export class GenericCalls {
+  readonly #invoke: GenericInvoke;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #descriptors: readonly string[];
+  #given: Promise<DescribedServices> | undefined;
+  readonly #services = new Map<string, Known>();
+
+  constructor(
+    invoke: GenericInvoke,
+    options: { clock: Clock; timeoutMs: number; descriptors: readonly string[] },
+  ) {
+    this.#invoke = invoke;
+    this.#clock = options.clock;
+    this.#timeoutMs = options.timeoutMs;
+    this.#descriptors = options.descriptors;
+  }
+
+  async call(
+    service: string,
+    method: string,
+    request: JsonValue,
+    options: JsonCallOptions,
+  ): Promise<JsonValue> {
+    const { bytes = "base64", ...callOptions } = options;
+    if (bytes !== "base64" && bytes !== "text") {
+      throw badCall(
+        `bytes: expected "base64" or "text", got ${JSON.stringify(bytes)}`,
+        `${service}.${method}`,
+      );
+    }
+    const startMs = this.#clock.now();
+    const timeoutMs = options.timeoutMs ?? this.#timeoutMs;
+    // Once with what is remembered; when that does not fit, the provider may be a newer one, and is asked again.
+    for (let known = this.#services.get(service); ; known = undefined) {
+      const remembered = known !== undefined;
+      try {
+        known ??= await this.#describe(service, {
+          ...callOptions,
+          timeoutMs: this.#left(timeoutMs, startMs),
+        });
+        const definition = findMethod(service, method, methodsOf(known, service, bytes));
+        const left = { ...callOptions, timeoutMs: this.#left(timeoutMs, startMs) };
+        return (await this.#invoke(definition, request, left)) as JsonValue;
+      } catch (error) {
+        const misfit = isMisfit(error);
+        if (misfit) this.#services.delete(service);
+        if (!misfit || !remembered || (error as RpcError).executed !== "never") throw error;
+      }
+    }
+  }
+
+  async methods(service: string, options: CallOptions): Promise<MethodDescription[]> {
+    const known = await this.#describe(service, options);
+    return methodsOf(known, service, "base64").map(({ name, localName, input, output, idempotency }) => ({
+      ...{ name, localName, idempotency },
+      input: input.typeName,
+      output: output.typeName,
+    }));
+  }
+
+  #left(timeoutMs: number, startMs: number): number {
+    return timeoutMs - (this.#clock.now() - startMs);
+  }
+
+  async #describe(service: string, options: CallOptions): Promise<Known> {
+    const { DescribedServices } = await import("./json-codec.js");
+    if (this.#descriptors.length > 0) {
+      this.#given ??= Promise.resolve().then(() => new DescribedServices(this.#descriptors));
+      const described = await this.#given.catch((error: Error) => {
+        throw badCall(`option "descriptors": ${error.message}`, service, error);
+      });
+      if (described.methodsOf(service, "base64") !== undefined) return this.#remember(service, described);
+    }
+    const descriptors = await this.#ask(service, options);
+    let described: DescribedServices;
+    try {
+      described = new DescribedServices(descriptors);
+    } catch (error) {
+      const text = `the description of ${service} cannot be used: ${(error as Error).message}`;
+      throw new RpcError(Status.INTERNAL, text, { executed: "never", cause: error });
+    }
+    return this.#remember(service, described);
+  }
+
+  #remember(service: string, described: DescribedServices): Known {
+    const known = { described, methods: new Map() };
+    if (this.#services.size >= servicesMax) this.#services.clear();
+    this.#services.set(service, known);
+    return known;
+  }
+
+  /** Asks an instance of `service`. The metadata and the callbacks of the call itself are none of its business. */
+  async #ask(service: string, { timeoutMs, signal, waitForReady }: CallOptions): Promise<readonly string[]> {
+    const options: CallOptions = {
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(signal === undefined ? {} : { signal }),
+      ...(waitForReady === undefined ? {} : { waitForReady }),
+    };
+    try {
+      const reply = await this.#invoke(Reflection.methods.describe, { service }, options, service);
+      return (reply as { descriptors: string[] }).descriptors;
+    } catch (thrown) {
+      const error = RpcError.from(thrown);
+      // Nothing of the user's ran, whatever became of the question.
+      throw error.with({}, "never");
+    }
+  }
+}
+
+function methodsOf(known: Known, service: string, bytes: BytesForm): readonly MethodDefinition[] {
+  let methods = known.methods.get(bytes);
+  if (methods === undefined) {
+    methods = known.described.methodsOf(service, bytes);
+    if (methods === undefined) {
+      const text = `the provider of ${service} does not tell its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`;
+      throw new RpcError(Status.UNIMPLEMENTED, text, { executed: "never" });
+    }
+    known.methods.set(bytes, methods);
+  }
+  return methods;
+}
+
+/** `method` in the .proto's spelling or that of stubs. */
+function findMethod(service: string, method: string, methods: readonly MethodDefinition[]): MethodDefinition {
+  const found =
+    methods.find(({ name }) => name === method) ?? methods.find(({ localName }) => localName === method);
+  if (found !== undefined) return found;
+  const names = methods.map(({ name }) => name);
+  const hint = didYouMean(method, names) || `; it has ${names.join(", ")}`;
+  const text = `${service} has no method ${JSON.stringify(method)}${hint}`;
+  throw new RpcError(Status.UNIMPLEMENTED, text, { executed: "never" });
+}
+
+/** The failure may come from an outdated description. */
+function isMisfit(error: unknown): boolean {
+  if (!(error instanceof RpcError)) return false;
+  return (
+    error.code === Status.UNIMPLEMENTED ||
+    (error.cause instanceof Error && error.cause.name === "JsonMappingError")
+  );
+}
+
+function badCall(text: string, method: string, cause?: unknown): RpcError {
+  return new RpcError(Status.INVALID_ARGUMENT, text, { executed: "never", cause }, { method });
+}
