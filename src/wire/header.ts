@@ -220,7 +220,8 @@ export class FrameHeader {
         try {
           this.#setPart(field, this.#reader.reset(buffer, start, end), end);
         } catch (error) {
-          return `header field ${field}: ${(error as Error).message}`;
+          // What the peer sent may stand in the message; the log need not hold all of it.
+          return `header field ${field}: ${(error as Error).message.slice(0, 200)}`;
         }
         break;
       default:
