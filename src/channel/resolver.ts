@@ -85,8 +85,6 @@ export class ServiceResolver implements CallCarrier {
     if (this.#peers.length === 0) return `no provider of ${this.#service} in ${where}`;
     if (call.lookup !== undefined && !this.#hasMethod(call))
       return `${this.#service} has only classic providers in ${where}, which cannot be asked for its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`;
-    if (call.lookup !== undefined && !this.#hasMethod(call))
-      return `${this.#service} has only classic providers in ${where}, which cannot be asked for its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`;
     if (!this.#hasMethod(call))
       return `no classic provider of ${this.#service} in ${where} has ${call.method.name}`;
     const failures = this.#peers
@@ -173,8 +171,6 @@ export class ServiceResolver implements CallCarrier {
 }
 
 function offers(methods: readonly string[] | undefined, call: UnaryCall): boolean {
-  // The services every provider of ours has are none of a classic one's.
-  if (call.lookup !== undefined) return false;
   // The services every provider of ours has are none of a classic one's.
   if (call.lookup !== undefined) return false;
   return methods === undefined || methods.includes(call.method.name);
