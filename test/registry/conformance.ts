@@ -227,6 +227,21 @@ export function describeConformance(driver: string, makeCluster: () => Promise<C
       expect(seen.values).toHaveLength(1);
     });
 
+    test("closed while registering, it leaves nothing behind", async () => {
+      const { seen } = follow(connect());
+      await seen.until("empty", shows());
+      const provider = connect();
+      const settled = Promise.allSettled([
+        provider.register(registration(8000)),
+        provider.register(registration(8001)),
+      ]);
+      await provider.close();
+      await guarded(settled, "both registrations settle");
+      await connect().register(registration(8002));
+      await seen.until("only the later one", shows(8002));
+      expect((await connect().list()).flatMap(({ endpoints }) => endpoints)).toHaveLength(1);
+    });
+
     test("IPv6 and host names are kept as they are, in a stable order", async () => {
       const { seen } = follow(connect());
       const provider = connect();

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { silentLogger } from "../../src/logger/logger.js";
 import type { Registration, Snapshot } from "../../src/registry/registry.js";
 import { eventually, Recorder, timed } from "../tools/wait.js";
 import { ZooKeeperServer } from "../tools/zookeeper.js";
@@ -85,6 +86,20 @@ describe("what stands in ZooKeeper", () => {
 });
 
 describe("classic providers and callers", () => {
+  play("classic znodes that cannot be written are a warning, not a failure", async (scenario) => {
+    const cpp = await scenario.session();
+    // Some forks make the service itself ephemeral, and nothing can stand beneath such a znode.
+    await cpp.create("/UserServiceRpc", { access: "open", ephemeral: true });
+    const warnings: string[] = [];
+    const log = {
+      ...silentLogger,
+      warn: (text: string, fields?: object) => warnings.push(text + JSON.stringify(fields)),
+    };
+    await scenario.registry({ log }).register(registration(8000));
+    await scenario.follow().seen.until("8000", shows(8000));
+    expect(warnings.join()).toMatch(/cannot write the znodes C\+\+ callers read.*NO_CHILDREN_FOR_EPHEMERALS/);
+  });
+
   play("a C++ provider is an endpoint, listed, and dropped when it dies", async (scenario) => {
     const cpp = await scenario.session();
     await registerClassic(cpp, "UserServiceRpc", ["Login", "Register"], "127.0.0.1:7000\0\0\0");

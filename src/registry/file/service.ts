@@ -34,6 +34,7 @@ export class FileService {
   readonly #view: ServiceView;
   readonly #options: FileServiceOptions;
   readonly #held = new Set<Held>();
+  #closed = false;
   /** Registrations being written, which keep the service in use. */
   #joining = 0;
   readonly #reconciler: Reconciler;
@@ -61,6 +62,7 @@ export class FileService {
 
   /** Writes the entry and removes older ones of its address. Rejects with RegistryError. */
   async add(held: Held): Promise<void> {
+    if (this.#closed) throw new RegistryError("closed", "the registry is closed");
     this.#joining += 1;
     try {
       await this.#inTurn(() => this.#write(held));
@@ -81,9 +83,12 @@ export class FileService {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
+    await this.#reconciler.stop();
     this.#events?.watcher.close();
     this.#events = undefined;
-    await this.#reconciler.stop();
+    // One that is being written now is held, and so removed below, when its turn is over.
+    await this.#turn;
     await Promise.all([...this.#held].map((held) => this.remove(held)));
   }
 

@@ -44,7 +44,7 @@ export class ServiceProvider {
   readonly #waiting = new Set<() => void>();
   #state: ProviderState = "starting";
   #failure: RegistryError | undefined;
-  /** So that a trouble that lasts is one line in the log. */
+  /** So that a trouble that lasts is one line in the log of each session. */
   #lastWarning = "";
 
   constructor(options: ProviderOptions) {
@@ -68,6 +68,11 @@ export class ServiceProvider {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /** What has kept it from being established so far; empty when nothing is known. */
+  get trouble(): string {
+    return this.#lastWarning;
+  }
+
   /** Resolves when our znodes are gone, or ZooKeeper cannot be reached; then they go when it can, or expire. */
   async withdraw(): Promise<void> {
     if (this.#state === "over") return;
@@ -77,6 +82,7 @@ export class ServiceProvider {
   }
 
   onSession(): void {
+    this.#lastWarning = "";
     this.#reconciler.trigger();
   }
 
@@ -130,9 +136,8 @@ export class ServiceProvider {
     if (this.#state !== "withdrawing") {
       const newer = !(await this.#ensureEntry());
       if (newer) return this.#giveUp();
-      await this.#classic?.ensure();
+      await this.#ensureClassic();
     }
-    this.#lastWarning = "";
     // Withdrawn meanwhile: then what was just made sure of goes again.
     if ((this.#state as ProviderState) === "withdrawing") {
       await this.#remove();
@@ -144,6 +149,16 @@ export class ServiceProvider {
       this.#tell();
     }
     return auditMs * (0.9 + 0.2 * this.#options.deps.random());
+  }
+
+  /** Callers of ours do not need the classic znodes, so trouble with them is a warning only. */
+  async #ensureClassic(): Promise<void> {
+    try {
+      await this.#classic?.ensure();
+    } catch (error) {
+      if (hasCode(error, "CONNECTION_LOSS", "SESSION_EXPIRED")) throw error;
+      this.#warn("cannot write the znodes C++ callers read", error);
+    }
   }
 
   /** False when a newer provider has our address. */
@@ -224,9 +239,9 @@ export class ServiceProvider {
   #onError(error: unknown): number | undefined {
     // The next `session` event triggers a run.
     if (hasCode(error, "CONNECTION_LOSS", "SESSION_EXPIRED")) return undefined;
-    const { registration, deps } = this.#options;
+    const { registration } = this.#options;
     if (hasCode(error, "NO_AUTH") && this.#state === "starting") {
-      const text = `no permission in ZooKeeper (${error.message}); give the credentials of the providers with auth=user:password in the conf`;
+      const text = `no permission in ZooKeeper (${error.message}); give the credentials of the providers, [zookeeper] auth=user:password in the conf`;
       this.#failure = new RegistryError("denied", `cannot register ${registration.service}: ${text}`, error);
       this.#finish();
       return undefined;
@@ -236,12 +251,16 @@ export class ServiceProvider {
       this.#finish();
       return undefined;
     }
-    const text = reasonOf(error);
-    if (text !== this.#lastWarning) {
-      deps.log.warn("cannot keep a registration up", { service: registration.service, error: text });
-    }
-    this.#lastWarning = text;
+    this.#warn("cannot keep a registration up", error);
     return hasCode(error, "NO_AUTH") ? deniedRetryMs : retryMs;
+  }
+
+  #warn(what: string, error: unknown): void {
+    const { registration, deps } = this.#options;
+    const text = reasonOf(error);
+    if (text === this.#lastWarning) return;
+    this.#lastWarning = text;
+    deps.log.warn(what, { service: registration.service, error: text });
   }
 
   #finish(): void {

@@ -92,7 +92,8 @@ export class ZooKeeperRegistry implements Registry {
     this.#providers.add(provider);
     this.#session.start();
     try {
-      await this.#withinStart(provider.established(), `cannot register ${registration.service}`, signal);
+      const what = `cannot register ${registration.service}`;
+      await this.#withinStart(provider.established(), what, signal, () => provider.trouble);
     } catch (error) {
       void provider.withdraw();
       throw error;
@@ -209,15 +210,20 @@ export class ZooKeeperRegistry implements Registry {
   }
 
   /** `work`, or a rejection when ZooKeeper does not let it end in time or `signal` aborts. */
-  async #withinStart<T>(work: Promise<T>, what: string, signal: AbortSignal | undefined): Promise<T> {
+  async #withinStart<T>(
+    work: Promise<T>,
+    what: string,
+    signal: AbortSignal | undefined,
+    trouble: () => string = () => "",
+  ): Promise<T> {
     const { startTimeoutMs = zooKeeperDefaults.startTimeoutMs } = this.#options;
     let timer: Timer | undefined;
     let onAbort = () => {};
     const limit = new Promise<never>((_, reject) => {
       timer = this.#deps.clock.setTimer(() => {
-        const reason = this.#lastReason === "" ? "" : ` (${this.#lastReason})`;
-        const text = `${what}: ${this.name} did not answer within ${startTimeoutMs} ms${reason}; is it running and the address right?`;
-        reject(new RegistryError("unreachable", text));
+        const reason = trouble() || this.#lastReason;
+        const text = `${what}: ${this.name} did not let it within ${startTimeoutMs} ms${reason && ` (${reason})`}`;
+        reject(new RegistryError("unreachable", `${text}; is it running and the address right?`));
       }, startTimeoutMs);
       onAbort = () => reject(signal?.reason);
       signal?.addEventListener("abort", onAbort);

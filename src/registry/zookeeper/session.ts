@@ -229,10 +229,12 @@ export class ZooKeeperSession {
   /** The client itself sends none while it only listens, and does not notice when none is answered. */
   #planHeartbeat(): void {
     this.#timer = this.#deps.clock.setTimer(() => {
-      this.exists("/").then(
-        () => this.#connected && this.#planHeartbeat(),
-        () => {},
-      );
+      // An answer with an error is a sign of life too; without one `#run` ends the connection.
+      this.exists("/")
+        .catch(() => {})
+        .then(() => {
+          if (this.#connected) this.#planHeartbeat();
+        });
     }, this.#timeoutMs / 4);
   }
 
