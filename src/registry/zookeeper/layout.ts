@@ -11,7 +11,6 @@ import type { ZooKeeperSession } from "./session.js";
  */
 export const rootPath = "/mprpc";
 
-export const servicePath = (service: string): string => `${rootPath}/${service}`;
 export const providersPath = (service: string): string => `${rootPath}/${service}/providers`;
 export const electionPath = (service: string): string => `${rootPath}/${service}/classic`;
 export const classicPath = (service: string): string => `/${shortServiceName(service)}`;
