@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { didYouMean } from "../base/nearest.js";
 import { RpcError } from "../error/rpc-error.js";
+import { callCommand } from "./call.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
 import { configCommand } from "./config.js";
 import { generateCommand } from "./generate.js";
+import { listCommand } from "./list.js";
 
-const commands: readonly Command[] = [generateCommand, configCommand];
+const commands: readonly Command[] = [generateCommand, callCommand, listCommand, configCommand];
 
 function usage(): string {
   const width = Math.max(...commands.map(({ name }) => name.length)) + 2;

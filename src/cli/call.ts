@@ -1,0 +1,179 @@
+import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import { Metadata, type MetadataValue } from "../base/metadata.js";
+import { Reflection } from "../call/builtin.js";
+import type { RpcChannel } from "../channel/channel.js";
+import type { JsonCallOptions } from "../channel/generic.js";
+import { describeProtos } from "../codegen/index.js";
+import { duration } from "../config/kinds.js";
+import { RpcError } from "../error/rpc-error.js";
+import type { Registry } from "../registry/registry.js";
+import type { JsonValue } from "../wire/codec/well-known.js";
+import { checkCount, type ParsedArguments, readArguments } from "./arguments.js";
+import { withClient } from "./client.js";
+import { type Command, exitCodes, UsageError } from "./command.js";
+import { fullServiceName, servicesIn } from "./service-names.js";
+
+const usage = `Usage: mprpc call SERVICE METHOD [JSON] [options]
+       mprpc call HOST:PORT SERVICE.METHOD [JSON] [options]
+
+Calls a method and prints its reply as JSON. SERVICE is a service of the registry, in full or by its short name; METHOD
+is spelt as in the .proto or as in stubs. JSON is the request, {} when left out, and - reads it from stdin.
+
+  mprpc call UserServiceRpc Login '{"name": "zhang san", "pwd": "123456"}' --text
+  mprpc call 127.0.0.1:8000 fixbug.UserServiceRpc/Login - < request.json
+
+  --text                  bytes fields are text, not base64, in the request and in the reply
+  --timeout 5s            the deadline; none for no deadline (default: calltimeout of the configuration)
+  --metadata KEY=VALUE    sent with the request; may be repeated
+  -v, --verbose           print the metadata of the reply, on stderr
+  --proto FILE            take the messages from this .proto, for providers that cannot be asked; may be repeated
+  -I, --import-path DIR   where imports of --proto are looked for; may be repeated
+  --classic               HOST:PORT is a provider of the classic C++ framework
+  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
+  -h, --help              this text
+`;
+
+const options = {
+  text: { kind: "flag" },
+  timeout: { kind: "value" },
+  metadata: { kind: "many" },
+  verbose: { kind: "flag", short: "v" },
+  proto: { kind: "many" },
+  "import-path": { kind: "many", short: "I" },
+  classic: { kind: "flag" },
+} as const;
+
+const timeoutKind = duration({ minMs: 1, none: true });
+
+export const callCommand: Command = {
+  name: "call",
+  summary: "call a method with JSON and print its reply",
+  usage,
+  async run(args, io) {
+    const parsed = readArguments(args, options, { takesConfig: true });
+    checkCount(parsed.positionals, "HOST:PORT SERVICE.METHOD [JSON], or SERVICE METHOD [JSON]", 2, 3);
+    const [target = "", method = "", json = "{}"] = parsed.positionals;
+    const address = parseAddress(target);
+    const classic = parsed.has("classic");
+    if (classic && address === undefined) {
+      throw new UsageError(
+        "--classic goes with HOST:PORT; in a registry classic providers are known as such",
+      );
+    }
+    const wanted = address === undefined ? { service: target, method } : splitMethod(method);
+    const callOptions = readCallOptions(parsed);
+    const request = parseRequest(json === "-" ? await io.readStdin() : json);
+    const protos = parsed.values("proto");
+    const descriptors = protos.length === 0 ? [] : await describeProtos(protos, parsed.values("import-path"));
+    const { config } = parsed;
+    return withClient({ config, address, classic, descriptors }, io, async (channel, { registry }) => {
+      const known = servicesIn(descriptors);
+      try {
+        const service =
+          address === undefined
+            ? await inRegistry(wanted.service, known, registry)
+            : await atProvider(wanted.service, known, channel, { address, classic });
+        const reply = await channel.callJson(service, wanted.method, request, {
+          ...callOptions,
+          onMetadata: (metadata) => {
+            if (parsed.has("verbose")) io.err(metadataLines(metadata));
+          },
+        });
+        io.out(`${JSON.stringify(reply, undefined, 2)}\n`);
+        return exitCodes.done;
+      } catch (error) {
+        if (!(error instanceof RpcError)) throw error;
+        io.err(describeFailure(error));
+        return exitCodes.failed;
+      }
+    });
+  },
+};
+
+/** `fixbug.UserServiceRpc/Login` or `fixbug.UserServiceRpc.Login`. */
+function splitMethod(text: string): { service: string; method: string } {
+  const at = Math.max(text.lastIndexOf("/"), text.lastIndexOf("."));
+  const [service, method] = [text.slice(0, Math.max(at, 0)), text.slice(at + 1)];
+  if (service === "" || method === "") {
+    throw new UsageError(
+      `after HOST:PORT comes SERVICE.METHOD or SERVICE/METHOD, not ${JSON.stringify(text)}`,
+    );
+  }
+  return { service, method };
+}
+
+function readCallOptions(parsed: ParsedArguments): JsonCallOptions {
+  const result: JsonCallOptions = { bytes: parsed.has("text") ? "text" : "base64" };
+  const timeout = parsed.value("timeout");
+  if (timeout !== undefined) {
+    const timeoutMs = timeoutKind.parse(timeout)?.value;
+    if (timeoutMs === undefined) {
+      throw new UsageError(`--timeout: expected ${timeoutKind.expected}, got ${JSON.stringify(timeout)}`);
+    }
+    result.timeoutMs = timeoutMs;
+  }
+  const metadata = new Metadata();
+  for (const text of parsed.values("metadata")) {
+    const [, key, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+    if (key === undefined || value === undefined) {
+      throw new UsageError(`--metadata: expected KEY=VALUE, got ${JSON.stringify(text)}`);
+    }
+    append(metadata, key, value);
+  }
+  if (metadata.size > 0) result.metadata = metadata;
+  return result;
+}
+
+function append(metadata: Metadata, key: string, value: MetadataValue): void {
+  try {
+    metadata.append(key, value);
+  } catch (error) {
+    throw new UsageError(`--metadata: ${(error as Error).message}`);
+  }
+}
+
+function parseRequest(text: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch (error) {
+    throw new UsageError(`the request is not JSON: ${(error as Error).message}`);
+  }
+}
+
+/** A full name is looked up by the call itself, so that it works also while a registry can only be remembered. */
+async function inRegistry(wanted: string, known: readonly string[], registry: Registry): Promise<string> {
+  if (wanted.includes(".")) return wanted;
+  const listed = (await registry.list()).map(({ service }) => service);
+  if (listed.includes("*") && known.length === 0) return wanted;
+  return fullServiceName(wanted, [...listed, ...known], `registry ${registry.name}`);
+}
+
+async function atProvider(
+  wanted: string,
+  known: readonly string[],
+  channel: RpcChannel,
+  { address, classic }: { address: Address; classic: boolean },
+): Promise<string> {
+  if (wanted.includes(".")) return wanted;
+  if (known.length > 0) return fullServiceName(wanted, known, "the .proto files");
+  if (classic) return wanted;
+  const { services } = await channel.call(Reflection.methods.listServices, {});
+  return fullServiceName(wanted, services, `the provider at ${formatAddress(address)}`);
+}
+
+function describeFailure(error: RpcError): string {
+  const details = error.details.map(
+    ({ type, value }) => `  detail ${type}: ${Buffer.from(value).toString("base64")}\n`,
+  );
+  const metadata = error.metadata === undefined ? "" : metadataLines(error.metadata);
+  return `${error.message}\n  executed: ${error.executed}\n${details.join("")}${metadata}`;
+}
+
+function metadataLines(metadata: Metadata): string {
+  return [...metadata]
+    .map(
+      ([key, value]) =>
+        `  ${key}: ${typeof value === "string" ? value : `base64 ${value.toString("base64")}`}\n`,
+    )
+    .join("");
+}

@@ -1,0 +1,43 @@
+import { MprpcApplication } from "../application/application.js";
+import { type Address, formatAddress } from "../base/endpoint.js";
+import { RpcChannel } from "../channel/channel.js";
+import type { Logger } from "../logger/logger.js";
+import { openRegistry } from "../registry/open.js";
+import type { CliIo } from "./command.js";
+
+export interface ClientOptions {
+  /** `-i FILE` and `--key=value`. */
+  readonly config: readonly string[];
+  /** Ask this provider, whatever the registry says. */
+  readonly address?: Address | undefined;
+  /** The provider at `address` speaks the classic wire. */
+  readonly classic?: boolean;
+  readonly descriptors?: readonly string[];
+}
+
+/** A channel as the configuration says, for as long as `use` takes. */
+export async function withClient<T>(
+  options: ClientOptions,
+  io: CliIo,
+  use: (channel: RpcChannel, app: MprpcApplication) => Promise<T>,
+): Promise<T> {
+  const { config, address, classic = false, descriptors = [] } = options;
+  const log = consoleLogger(io);
+  const url = address && `static://${formatAddress(address)}${classic ? "?protocol=classic" : ""}`;
+  await using app = await MprpcApplication.init(["node", "mprpc", ...config], {
+    env: io.env,
+    cwd: io.cwd,
+    log,
+    ...(url === undefined ? {} : { registry: openRegistry(url, { log }) }),
+  });
+  await using channel = new RpcChannel(app, { descriptors });
+  return await use(channel, app);
+}
+
+/** The library's warnings and errors go to stderr, for people; the rest is not what a command is run for. */
+function consoleLogger(io: CliIo): Logger {
+  const nothing = (): void => {};
+  const tell = (level: string) => (text: string) => io.err(`mprpc: ${level}: ${text}\n`);
+  const error = tell("error");
+  return { trace: nothing, debug: nothing, info: nothing, warn: tell("warning"), error, fatal: error };
+}

@@ -1,0 +1,193 @@
+import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import { Reflection } from "../call/builtin.js";
+import { RpcChannel } from "../channel/channel.js";
+import { RpcError } from "../error/rpc-error.js";
+import { openRegistry } from "../registry/open.js";
+import type { Endpoint, Registry } from "../registry/registry.js";
+import type { Runtime } from "../registry/runtime.js";
+import { checkCount, readArguments } from "./arguments.js";
+import { withClient } from "./client.js";
+import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
+
+const usage = `Usage: mprpc list [HOST:PORT] [--json] [options]
+
+Lists the services of the registry, or of the provider at HOST:PORT: methods and instances. Methods are asked of the
+providers; those of classic providers are read from ZooKeeper, which does not tell their messages.
+
+  --json                  an array of {service, methods, instances}, for programs
+  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
+  -h, --help              this text
+`;
+
+interface ListedMethod {
+  readonly name: string;
+  /** Full names of the messages; classic providers do not tell them. */
+  readonly input?: string;
+  readonly output?: string;
+}
+
+interface ListedInstance {
+  readonly address: string;
+  readonly protocol: Endpoint["protocol"];
+  readonly weight: number;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+interface ListedService {
+  readonly service: string;
+  readonly methods: readonly ListedMethod[];
+  /** Why the methods are not known. */
+  readonly error?: string;
+  readonly instances: readonly ListedInstance[];
+}
+
+/** A static registry's name for services it does not name. */
+const anyService = "*";
+
+export const listCommand: Command = {
+  name: "list",
+  summary: "list services, their methods and instances",
+  usage,
+  async run(args, io) {
+    const parsed = readArguments(args, { json: { kind: "flag" } }, { takesConfig: true });
+    const [target] = parsed.positionals;
+    checkCount(parsed.positionals, "at most one HOST:PORT", 0, 1);
+    const address = target === undefined ? undefined : parseAddress(target);
+    if (target !== undefined && address === undefined) {
+      throw new UsageError(`expected HOST:PORT, got ${JSON.stringify(target)}`);
+    }
+    const { config } = parsed;
+    return withClient({ config, address }, io, async (channel, app) => {
+      const services =
+        address === undefined
+          ? await listRegistry(channel, app, app.registry)
+          : await listProvider(channel, instanceAt(address));
+      if (services.length === 0) io.err(`mprpc: no services in ${app.registry.name}\n`);
+      print(services, parsed.has("json"), io);
+      return exitCodes.done;
+    });
+  },
+};
+
+async function listRegistry(
+  channel: RpcChannel,
+  runtime: Runtime,
+  registry: Registry,
+): Promise<ListedService[]> {
+  const listings = await registry.list();
+  const listed = await Promise.all(
+    listings.map(async ({ service, endpoints }) =>
+      service === anyService
+        ? listEach(endpoints, runtime)
+        : [await listService(channel, service, endpoints)],
+    ),
+  );
+  return merge(listed.flat());
+}
+
+async function listService(
+  channel: RpcChannel,
+  service: string,
+  endpoints: readonly Endpoint[],
+): Promise<ListedService> {
+  const instances = endpoints.map(instanceOf);
+  if (endpoints.every(({ protocol }) => protocol === "classic")) {
+    const names = new Set(endpoints.flatMap(({ classicMethods = [] }) => classicMethods));
+    return { service, instances, methods: [...names].sort().map((name) => ({ name })) };
+  }
+  return { service, instances, ...(await methodsOf(channel, service)) };
+}
+
+/** Endpoints of which the registry does not know what they offer: each is asked. */
+async function listEach(endpoints: readonly Endpoint[], runtime: Runtime): Promise<ListedService[]> {
+  const listed = await Promise.all(
+    endpoints.map(async (endpoint): Promise<ListedService[]> => {
+      const instance = instanceOf(endpoint);
+      if (endpoint.protocol === "classic")
+        return [{ service: anyService, methods: [], instances: [instance] }];
+      await using channel = new RpcChannel(runtime, {
+        registry: openRegistry(`static://${instance.address}`, { log: runtime.log }),
+      });
+      try {
+        return await listProvider(channel, instance);
+      } catch (error) {
+        return [{ service: anyService, methods: [], instances: [instance], error: textOf(error) }];
+      }
+    }),
+  );
+  return listed.flat();
+}
+
+/** Every endpoint of `channel` is the one provider. Rejects when it cannot be asked. */
+async function listProvider(channel: RpcChannel, instance: ListedInstance): Promise<ListedService[]> {
+  const { services } = await channel.call(Reflection.methods.listServices, {});
+  return Promise.all(
+    services.map(async (service) => ({
+      ...{ service, instances: [instance] },
+      ...(await methodsOf(channel, service)),
+    })),
+  );
+}
+
+async function methodsOf(
+  channel: RpcChannel,
+  service: string,
+): Promise<Pick<ListedService, "methods" | "error">> {
+  try {
+    const methods = await channel.describe(service);
+    return { methods: methods.map(({ name, input, output }) => ({ name, input, output })) };
+  } catch (error) {
+    return { methods: [], error: textOf(error) };
+  }
+}
+
+function textOf(error: unknown): string {
+  if (!(error instanceof RpcError)) throw error;
+  return error.message;
+}
+
+/** One entry a service, sorted by name; what was learnt at different instances is put together. */
+function merge(services: readonly ListedService[]): ListedService[] {
+  const merged = new Map<string, ListedService>();
+  for (const one of services) {
+    const before = merged.get(one.service);
+    merged.set(
+      one.service,
+      before === undefined ? one : { ...before, instances: [...before.instances, ...one.instances] },
+    );
+  }
+  return [...merged.values()].sort((a, b) => (a.service < b.service ? -1 : 1));
+}
+
+function instanceOf({ host, port, protocol, weight, attributes }: Endpoint): ListedInstance {
+  return { address: formatAddress({ host, port }), protocol, weight, attributes };
+}
+
+function instanceAt(address: Address): ListedInstance {
+  return { address: formatAddress(address), protocol: "mprpc", weight: 1, attributes: {} };
+}
+
+function print(services: readonly ListedService[], json: boolean, io: CliIo): void {
+  if (json) {
+    io.out(`${JSON.stringify(services, undefined, 2)}\n`);
+    return;
+  }
+  io.out(services.map(describe).join("\n"));
+}
+
+function describe({ service, methods, error, instances }: ListedService): string {
+  const lines = methods.map(({ name, input, output }) =>
+    input === undefined ? `  ${name}` : `  ${name}(${input}) returns (${output})`,
+  );
+  if (error !== undefined) lines.push(`  methods not known: ${error}`);
+  for (const { address, protocol, weight, attributes } of instances) {
+    const facts = [
+      ...(protocol === "classic" ? ["classic"] : []),
+      ...(weight === 1 ? [] : [`weight ${weight}`]),
+      ...Object.entries(attributes).map(([key, value]) => `${key}=${value}`),
+    ];
+    lines.push(`  at ${address}${facts.length === 0 ? "" : ` (${facts.join(", ")})`}`);
+  }
+  const title = service === anyService ? "any service" : service;
+  return [title, ...lines, ""].join("\n");
+}

@@ -1,0 +1,45 @@
+import { nearestName } from "../base/nearest.js";
+import { shortName } from "../wire/codec/types.js";
+import { CliError } from "./command.js";
+
+/** The full names of the services in protobufjs JSON descriptors. */
+export function servicesIn(descriptors: readonly string[]): string[] {
+  const found: string[] = [];
+  const walk = (nested: unknown, scope: string): void => {
+    for (const [name, value] of Object.entries((nested ?? {}) as Record<string, Record<string, unknown>>)) {
+      const full = scope === "" ? name : `${scope}.${name}`;
+      if (value.methods !== undefined) found.push(full);
+      walk(value.nested, full);
+    }
+  };
+  for (const text of descriptors) walk((JSON.parse(text) as { nested?: unknown }).nested, "");
+  return found;
+}
+
+/**
+ * The full name `wanted` stands for: itself, or the only service of that short name among `known`. Throws `CliError`
+ * for a short name of several services, and for one of none.
+ */
+export function fullServiceName(wanted: string, known: Iterable<string>, where: string): string {
+  const names = [...new Set(known)];
+  if (names.includes(wanted) && wanted.includes(".")) return wanted;
+  const found = names.filter((name) => shortName(name) === wanted);
+  // A classic registry knows short names only; the full one, where there is one, says more.
+  const full = found.filter((name) => name.includes("."));
+  const [first, second] = full.length > 0 ? full : found;
+  if (first !== undefined && second === undefined) return first;
+  if (first !== undefined) {
+    throw new CliError(
+      `${JSON.stringify(wanted)} is short for ${found.join(" and ")} in ${where}: name one in full`,
+    );
+  }
+  const short = nearestName(wanted, names.map(shortName));
+  const nearest = nearestName(wanted, names) ?? names.find((name) => shortName(name) === short);
+  const hint =
+    nearest !== undefined
+      ? `; did you mean ${JSON.stringify(nearest)}?`
+      : names.length === 0
+        ? "; there are none"
+        : `; there are ${names.slice(0, 8).join(", ")}${names.length > 8 ? " and more" : ""}`;
+  throw new CliError(`no service ${JSON.stringify(wanted)} in ${where}${hint}`);
+}
