@@ -86,10 +86,8 @@ export class GenericCalls {
     for (let known = this.#services.get(service); ; known = undefined) {
       const remembered = known !== undefined;
       try {
-        known ??= await this.#describe(service, {
-          ...callOptions,
-          timeoutMs: this.#left(timeoutMs, startMs),
-        });
+        const asking = { ...callOptions, timeoutMs: this.#left(timeoutMs, startMs) };
+        known ??= await this.#describe(service, `${service}.${method}`, asking);
         const definition = findMethod(service, method, methodsOf(known, service, bytes));
         const left = { ...callOptions, timeoutMs: this.#left(timeoutMs, startMs) };
         return (await this.#invoke(definition, request, left)) as JsonValue;
@@ -102,7 +100,7 @@ export class GenericCalls {
   }
 
   async methods(service: string, options: CallOptions): Promise<MethodDescription[]> {
-    const known = await this.#describe(service, options);
+    const known = await this.#describe(service, service, options);
     return methodsOf(known, service, "base64").map(({ name, localName, input, output, idempotency }) => ({
       ...{ name, localName, idempotency },
       input: input.typeName,
@@ -114,22 +112,23 @@ export class GenericCalls {
     return timeoutMs - (this.#clock.now() - startMs);
   }
 
-  async #describe(service: string, options: CallOptions): Promise<Known> {
+  /** `purpose`: what a failure is a failure of. */
+  async #describe(service: string, purpose: string, options: CallOptions): Promise<Known> {
     const { DescribedServices } = await import("./json-codec.js");
     if (this.#descriptors.length > 0) {
       this.#given ??= Promise.resolve().then(() => new DescribedServices(this.#descriptors));
       const described = await this.#given.catch((error: Error) => {
-        throw badCall(`option "descriptors": ${error.message}`, service, error);
+        throw badCall(`option "descriptors": ${error.message}`, purpose, error);
       });
       if (described.methodsOf(service, "base64") !== undefined) return this.#remember(service, described);
     }
-    const descriptors = await this.#ask(service, options);
+    const descriptors = await this.#ask(service, purpose, options);
     let described: DescribedServices;
     try {
       described = new DescribedServices(descriptors);
     } catch (error) {
       const text = `the description of ${service} cannot be used: ${(error as Error).message}`;
-      throw new RpcError(Status.INTERNAL, text, { executed: "never", cause: error });
+      throw new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }, { method: purpose });
     }
     return this.#remember(service, described);
   }
@@ -142,7 +141,11 @@ export class GenericCalls {
   }
 
   /** Asks an instance of `service`. The metadata and the callbacks of the call itself are none of its business. */
-  async #ask(service: string, { timeoutMs, signal, waitForReady }: CallOptions): Promise<readonly string[]> {
+  async #ask(
+    service: string,
+    purpose: string,
+    { timeoutMs, signal, waitForReady }: CallOptions,
+  ): Promise<readonly string[]> {
     const options: CallOptions = {
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(signal === undefined ? {} : { signal }),
@@ -154,7 +157,10 @@ export class GenericCalls {
     } catch (thrown) {
       const error = RpcError.from(thrown);
       // Nothing of the user's ran, whatever became of the question.
-      throw error.with({}, "never");
+      if (error.code !== Status.NOT_FOUND) throw error.with({ method: purpose }, "never");
+      const { rawMessage, endpoint = "" } = error;
+      const facts = { method: purpose, endpoint };
+      throw new RpcError(Status.UNIMPLEMENTED, rawMessage, { executed: "never", cause: error }, facts);
     }
   }
 }
