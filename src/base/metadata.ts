@@ -35,7 +35,8 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
       this.#flat.push(...init.#flat);
       return;
     }
-    for (const [key, value] of Object.entries(init)) {
+    for (const key of Object.keys(init)) {
+      const value = init[key] as MetadataValue | readonly MetadataValue[];
       if (Array.isArray(value)) for (const one of value) this.append(key, one);
       else this.append(key, value as MetadataValue);
     }
