@@ -90,6 +90,10 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     this.#endIfIdle();
   }
 
+  stop(why: string): void {
+    this.close(why);
+  }
+
   close(reason: string): void {
     if (this.#state === "closed") return;
     // RST: a C++ caller takes a clean end for an empty reply.

@@ -235,6 +235,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   onDrain(): void {
     this.#keepalive.heard(this.#clock.now());
     this.#outbox.onDrain();
+    this.#endIfIdle();
   }
 
   onEnd(): void {
@@ -344,7 +345,8 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   #endIfIdle(): void {
     if (this.#state !== "draining" || this.#inFlight > 0) return;
     this.#outbox.flush();
-    this.#connection.end();
+    // Calls that want no reply may still be on their way.
+    if (this.#outbox.pendingBytes === 0) this.#connection.end();
   }
 
   #fail(reason: string | undefined): void {

@@ -16,6 +16,7 @@ export class RpcController {
   #callbacks: Array<() => void> = [];
   #finished = false;
   #busy = false;
+  #onCallbackError: ((thrown: unknown) => void) | undefined;
 
   /** Back to the initial state. Throws `Error` while its call is in flight. */
   reset(): void {
@@ -66,9 +67,13 @@ export class RpcController {
     return this.#abort.signal;
   }
 
-  /** @internal A call takes the controller. Throws when it serves one already. */
-  begin(): void {
+  /**
+   * @internal A call takes the controller. Throws when it serves one already. What callbacks throw goes to
+   * `onCallbackError`: a broken one must hurt neither the others nor the call.
+   */
+  begin(onCallbackError: (thrown: unknown) => void): void {
     if (this.#busy) throw new Error("this RpcController serves a call already: use one controller a call");
+    this.#onCallbackError = onCallbackError;
     this.#busy = true;
     this.#finished = false;
     this.#error = undefined;
@@ -91,6 +96,13 @@ export class RpcController {
   #callAll(): void {
     const callbacks = this.#callbacks;
     this.#callbacks = [];
-    for (const callback of callbacks) callback();
+    for (const callback of callbacks) {
+      try {
+        callback();
+      } catch (thrown) {
+        if (this.#onCallbackError === undefined) throw thrown;
+        this.#onCallbackError(thrown);
+      }
+    }
   }
 }

@@ -3,7 +3,7 @@ import { Expiring } from "../base/deadlines.js";
 import { Metadata } from "../base/metadata.js";
 import type { Executed } from "../error/rpc-error.js";
 import { RpcError } from "../error/rpc-error.js";
-import { Status } from "../error/status.js";
+import { Status, toStatusCode } from "../error/status.js";
 import type { MethodDefinition } from "../wire/codec/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
@@ -32,8 +32,10 @@ export interface ReplyPort {
 /** What the provider does around every call. */
 export interface ServerCallHost {
   readonly clock: Clock;
-  /** The call has been answered or given up. `thrown` is what the handler really threw, for the log. */
-  onCallEnd(call: ServerCall, error: RpcError | undefined, thrown: unknown): void;
+  /** The call has been answered or given up. `hidden`: what really happened, when the caller is not told: for the log. */
+  onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void;
+  /** A callback of the handler threw. */
+  onCallbackError(call: ServerCall, thrown: unknown): void;
 }
 
 /** One call at the provider: the handler's context, the parent of nested calls, and the guard that it ends once. */
@@ -124,7 +126,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   get controller(): RpcController {
     if (this.#controller === undefined) {
       this.#controller = new RpcController();
-      this.#controller.begin();
+      this.#controller.begin((thrown) => this.#host.onCallbackError(this, thrown));
       if (this.cancelReason !== undefined) this.#controller.startCancel();
     }
     return this.#controller;
@@ -145,18 +147,19 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     let result: unknown;
     try {
       result = callScope.run(this, this.bound.invoke, this);
+      // Inside as well: a thenable is the user's code too.
+      if (isThenable(result)) {
+        result.then(
+          (message) => this.#succeed(message),
+          (thrown) => this.#failWith(thrown),
+        );
+        return;
+      }
     } catch (thrown) {
       this.#failWith(thrown);
       return;
     }
-    if (isThenable(result)) {
-      result.then(
-        (message) => this.#succeed(message),
-        (thrown) => this.#failWith(thrown),
-      );
-    } else {
-      this.#succeed(result);
-    }
+    this.#succeed(result);
   }
 
   onDeadline(): void {
@@ -165,12 +168,13 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
 
   /** The caller, the deadline, the connection or the provider ends the call. The handler is told, its answer dropped. */
   cancel(reason: RpcError): void {
-    if (this.#ended) return;
+    if (this.#ended || this.cancelReason !== undefined) return;
     this.cancelReason = reason;
     this.#abort?.abort(reason);
     this.#controller?.startCancel();
     for (const child of this.#children ?? []) child.cancel(reason);
-    this.#end(reason, undefined);
+    // A handler that was stopped may have done its work or not.
+    this.#end(reason, undefined, "maybe");
   }
 
   addChild(child: Cancellable): void {
@@ -185,22 +189,27 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   #succeed(message: unknown): void {
     if (this.#ended) return;
     if (this.#controller?.failed()) {
-      this.#end(this.#controller.error as RpcError, undefined);
+      this.#end(this.#controller.error as RpcError, undefined, "yes");
       return;
     }
     const unsendable = this.#port.reply(this, message);
-    if (unsendable !== undefined) this.#end(unsendable, unsendable.cause);
+    if (unsendable !== undefined) this.#end(unsendable, unsendable.cause, "yes");
     else this.#finish(undefined, undefined);
   }
 
   #failWith(thrown: unknown): void {
     if (this.#ended) return;
-    this.#end(this.#callersView(thrown), thrown);
+    const view = this.#callersView(thrown);
+    this.#end(view, view === thrown ? undefined : (thrown ?? `${thrown} was thrown`), "yes");
   }
 
   /** An RpcError the handler made goes to the caller as it is; anything else, another call's failure too, stays here. */
   #callersView(thrown: unknown): RpcError {
-    if (thrown instanceof RpcError) {
+    if (
+      thrown instanceof RpcError &&
+      thrown.code !== Status.OK &&
+      toStatusCode(thrown.code) === thrown.code
+    ) {
       if (thrown.method === undefined) return thrown;
       if (thrown.code === Status.DEADLINE_EXCEEDED || thrown.code === Status.CANCELLED) {
         return new RpcError(thrown.code, "a call made by the handler was cancelled or ran out of time");
@@ -209,17 +218,19 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     return new RpcError(Status.UNKNOWN, "the handler failed; the provider's log has the reason");
   }
 
-  #end(error: RpcError, thrown: unknown): void {
-    const executed: Executed = this.handlerStarted ? "yes" : "never";
+  /** `ran`: what is known if the handler was started at all. */
+  #end(error: RpcError, hidden: unknown, ran: Executed): void {
+    if (this.#ended) return;
+    const executed = this.handlerStarted ? ran : "never";
     const final = error.executed === executed ? error : error.with({}, executed);
     this.#port.fail(this, final);
-    this.#finish(final, thrown);
+    this.#finish(final, hidden);
   }
 
-  #finish(error: RpcError | undefined, thrown: unknown): void {
+  #finish(error: RpcError | undefined, hidden: unknown): void {
     this.#ended = true;
     this.#controller?.finish();
-    this.#host.onCallEnd(this, error, thrown);
+    this.#host.onCallEnd(this, error, hidden);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Metadata } from "../base/metadata.js";
+import { Metadata } from "../base/metadata.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
@@ -36,9 +36,11 @@ export interface Dispatcher extends ServerCallHost {
 export interface ServedConnection {
   readonly peer: string;
   readonly inFlight: number;
-  /** Takes no more calls; closes when those in flight have ended. */
-  drain(): void;
-  /** Closes at once; the calls in flight are cancelled with `reason`. */
+  /** Takes no more calls, says why where the protocol allows it, and closes when those in flight have ended. */
+  drain(why: string): void;
+  /** Cancels the calls in flight, tells their callers where the protocol allows it, and closes. */
+  stop(why: string): void;
+  /** Closes at once, without another word; the calls in flight are cancelled. */
   close(reason: string): void;
 }
 
@@ -101,11 +103,17 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     return Math.min(this.#options.limits.bodyMaxBytes, this.#peer.bodyMaxBytes);
   }
 
-  drain(): void {
+  drain(why: string): void {
     if (this.#state !== "open") return;
     this.#state = "draining";
-    this.#control(Kind.GOING_AWAY, { acceptedCalls: this.#acceptedCalls });
+    this.#control(Kind.GOING_AWAY, { acceptedCalls: this.#acceptedCalls, message: why });
     this.#endIfIdle();
+  }
+
+  stop(why: string): void {
+    const stopped = new RpcError(Status.UNAVAILABLE, why);
+    for (const call of [...this.#calls]) call?.cancel(stopped);
+    this.close(why);
   }
 
   close(reason: string | undefined): void {
@@ -234,7 +242,8 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
 
   #refusal(bound: BoundMethod | undefined, header: FrameHeader): RpcError | undefined {
     const { rare } = header;
-    if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, "the provider is shutting down");
+    if (this.#state !== "open")
+      return new RpcError(Status.UNAVAILABLE, "the provider takes no more calls here");
     if (bound === undefined) {
       const name = rare.methodName === undefined ? "" : ` ${rare.serviceName}.${rare.methodName}`;
       return new RpcError(Status.UNIMPLEMENTED, `this provider has no method${name}`);
@@ -307,19 +316,34 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
 
   #writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {
     if (this.#state === "closed") return;
-    const rare: RareFields = { message: error.rawMessage, executed: error.executed };
+    const { code, executed } = error;
+    const leftOut = this.#writeWholeFailure(callId, error, replyMetadata);
+    if (leftOut !== undefined) {
+      const { encoder } = this.#outbox;
+      encoder.abort();
+      const message = `${String(error.rawMessage).slice(0, 1024)} (details and metadata left out: ${leftOut})`;
+      encoder.beginReply(callId, code, { message, executed }, 1);
+      encoder.endBody();
+    }
+    this.#sent();
+  }
+
+  /** Returns why it cannot be sent: the handler made the error, and may have put anything into it. */
+  #writeWholeFailure(
+    callId: number,
+    error: RpcError,
+    replyMetadata: Metadata | undefined,
+  ): string | undefined {
+    const { encoder } = this.#outbox;
+    const rare: RareFields = { message: String(error.rawMessage), executed: error.executed };
     const metadata = error.metadata ?? replyMetadata;
     if (metadata !== undefined) rare.metadata = metadata;
-    if (error.details.length > 0) rare.details = [...error.details];
-    const { encoder } = this.#outbox;
-    encoder.beginReply(callId, error.code, rare, 1);
-    if (encoder.headerBytes > this.#headerMaxBytes) {
-      encoder.abort();
-      const text = `${error.rawMessage.slice(0, 1024)} (details and metadata left out: over limits.header)`;
-      encoder.beginReply(callId, error.code, { message: text, executed: error.executed }, 1);
-    }
+    if (Array.isArray(error.details) && error.details.length > 0) rare.details = error.details;
+    const sendable = isSendable(rare);
+    encoder.beginReply(callId, error.code, sendable ? rare : {}, 1);
     encoder.endBody();
-    this.#sent();
+    if (!sendable) return "they cannot be encoded";
+    return encoder.headerBytes > this.#headerMaxBytes ? "over limits.header" : undefined;
   }
 
   #sent(): void {
@@ -368,4 +392,9 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     this.#inFlight = 0;
     this.#dispatcher.onConnectionClosed(this, reason);
   }
+}
+
+function isSendable({ metadata, details = [] }: RareFields): boolean {
+  if (metadata !== undefined && !(metadata instanceof Metadata)) return false;
+  return details.every((one) => typeof one?.type === "string" && one.value instanceof Uint8Array);
 }

@@ -11,7 +11,7 @@ import {
 import type { CallOptions } from "../call/options.js";
 import type { StubChannel } from "../call/stub.js";
 import { RpcError } from "../error/rpc-error.js";
-import { Status } from "../error/status.js";
+import { Status, type StatusCode } from "../error/status.js";
 import type { Registry } from "../registry/registry.js";
 import { type BalancerName, balancerNames, type Runtime } from "../registry/runtime.js";
 import type { InputOf, MethodDefinition, OutputOf } from "../wire/codec/types.js";
@@ -128,7 +128,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     request: InputOf<M["input"]>,
     options?: CallOptions,
   ): Promise<OutputOf<M["output"]> | undefined> {
-    controller.begin();
+    controller.begin((error) => this.#runtime.log.error("a notifyOnCancel callback threw", { error }));
     try {
       const message = await this.#invoke(method, request, options, controller.signal, false);
       controller.finish();
@@ -174,7 +174,15 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   ): Promise<unknown> {
     const plan = this.#plan(method, options, signal, oneway, lookup);
     if (plan instanceof RpcError) return Promise.reject(plan);
-    if (this.#intercepted === undefined) return this.#dispatch(method, request, plan);
+    if (this.#closed) {
+      const { fullName } = method;
+      return Promise.reject(localFailure(Status.UNAVAILABLE, "the channel was closed", fullName));
+    }
+    if (this.#intercepted === undefined) {
+      return this.#dispatch(
+        new UnaryCall(this.#router, method, request, plan, plan.metadata, plan.onMetadata),
+      );
+    }
     return this.#runInterceptors(this.#intercepted, new PlannedCall(this.#runtime, method, request, plan));
   }
 
@@ -184,11 +192,24 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       const reply = await intercepted(call);
       if (reply.metadata.size > 0) call.plan.onMetadata?.(reply.metadata);
       return reply.message;
-    } catch (error) {
-      if (error instanceof RpcError) throw error;
-      const text = `a client interceptor threw: ${error instanceof Error ? error.message : String(error)}`;
-      throw new RpcError(Status.UNKNOWN, text, { cause: error }, { method: call.method.fullName });
+    } catch (thrown) {
+      const error = this.#interceptorError(thrown, call);
+      if (error.metadata !== undefined) call.plan.onMetadata?.(error.metadata);
+      throw error;
     }
+  }
+
+  #interceptorError(thrown: unknown, call: PlannedCall): RpcError {
+    // With facts of a call it comes from an attempt, as it is.
+    if (thrown instanceof RpcError && thrown.method !== undefined) return thrown;
+    const { plan, attempts } = call;
+    const elapsedMs = this.#runtime.clock.now() - plan.startMs;
+    const facts = { method: call.method.fullName, elapsedMs, attempts };
+    const executed = attempts === 0 ? "never" : undefined;
+    if (thrown instanceof RpcError) return thrown.with(facts, executed);
+    const { rawMessage } = RpcError.from(thrown);
+    const text = `a client interceptor threw: ${rawMessage}`;
+    return new RpcError(Status.UNKNOWN, text, { cause: thrown, executed: executed ?? "maybe" }, facts);
   }
 
   /** The end of the interceptors: each call of it is an attempt of its own under the same deadline. */
@@ -203,7 +224,12 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const onMetadata = (metadata: Metadata): void => {
       reply.metadata = metadata;
     };
-    reply.message = await this.#dispatch(call.method, call.request, call.plan, call.metadata, onMetadata);
+    call.attempts++;
+    const { plan } = call;
+    const attempt = new UnaryCall(this.#router, call.method, call.request, plan, call.metadata, onMetadata);
+    // Interceptors take time, too.
+    attempt.nowMs = this.#runtime.clock.now();
+    reply.message = await this.#dispatch(attempt);
     reply.metadata ??= new Metadata();
     return reply as IncomingReply;
   }
@@ -218,7 +244,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
     if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
       const text = `timeoutMs: expected milliseconds, or Infinity for no deadline, got ${String(timeoutMs)}`;
-      return new RpcError(Status.INVALID_ARGUMENT, text, { executed: "never" }, { method: method.fullName });
+      return localFailure(Status.INTERNAL, text, method.fullName);
     }
     const parent = parentCall();
     const startMs = this.#runtime.clock.now();
@@ -230,13 +256,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
         metadata =
           this.#intercepted === undefined ? Metadata.from(options.metadata) : new Metadata(options.metadata);
       } catch (error) {
-        const text = (error as Error).message;
-        return new RpcError(
-          Status.INVALID_ARGUMENT,
-          text,
-          { executed: "never" },
-          { method: method.fullName },
-        );
+        return localFailure(Status.INTERNAL, (error as Error).message, method.fullName);
       }
     }
     const inherited = parent !== undefined && parent.deadlineMs < own;
@@ -267,24 +287,19 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     };
   }
 
-  #dispatch(
-    method: MethodDefinition,
-    request: unknown,
-    plan: CallPlan,
-    metadata = plan.metadata,
-    onMetadata = plan.onMetadata,
-  ): Promise<unknown> {
-    const call = new UnaryCall(this.#router, method, request, plan, metadata, onMetadata);
+  #dispatch(call: UnaryCall): Promise<unknown> {
     this.#inFlight++;
-    call.start();
+    try {
+      call.start();
+    } catch (error) {
+      // What the caller or a registry driver handed in is not what it should be.
+      const text = `the call cannot be made: ${(error as Error).message}`;
+      call.fail(new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }));
+    }
     return call.promise;
   }
 
   #route(call: UnaryCall): void {
-    if (this.#closed) {
-      call.fail(new RpcError(Status.UNAVAILABLE, "the channel was closed", { executed: "never" }));
-      return;
-    }
     const service = call.lookup ?? call.method.service;
     let resolver = this.#resolvers.get(service);
     if (resolver === undefined) {
@@ -312,7 +327,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     }
     for (const resolver of this.#resolvers.values()) resolver.close();
     this.#resolvers.clear();
-    this.#pool.destroyAll("the channel was closed");
+    await this.#pool.close("the channel was closed");
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -326,6 +341,8 @@ class PlannedCall implements OutgoingCall {
   request: unknown;
   readonly plan: CallPlan;
   readonly metadata: Metadata;
+  /** How often it was passed on. */
+  attempts = 0;
   readonly #runtime: Runtime;
 
   constructor(runtime: Runtime, method: MethodDefinition, request: unknown, plan: CallPlan) {
@@ -355,4 +372,9 @@ function signalsOf(first: AbortSignal | undefined, second: AbortSignal | undefin
 
 function isTimeout(value: unknown): boolean {
   return typeof value === "number" && value > 0;
+}
+
+/** A failure before anything was sent. */
+function localFailure(code: StatusCode, text: string, method: string): RpcError {
+  return new RpcError(code, text, { executed: "never" }, { method });
 }

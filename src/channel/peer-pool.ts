@@ -2,6 +2,9 @@ import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../registry/runtime.js";
 import { Peer, type PeerOwner, peerKey } from "./peer.js";
 
+/** How long a provider may take to close its side of a connection that has ended, ms. */
+const endWithinMs = 1000;
+
 /** The peers of a channel, shared by its services: two services of one provider use the same connections. */
 export class PeerPool {
   readonly #runtime: Runtime;
@@ -36,10 +39,21 @@ export class PeerPool {
     peer.retire();
   }
 
-  destroyAll(reason: string): void {
-    for (const { peer } of this.#peers.values()) peer.destroy(reason);
-    for (const peer of this.#retired) peer.destroy(reason);
+  /** Ends every connection when what was written on it has left; `reason` is for those that do not end in time. */
+  async close(reason: string): Promise<void> {
+    const peers = [...this.#retired, ...[...this.#peers.values()].map(({ peer }) => peer)];
     this.#peers.clear();
     this.#retired.clear();
+    for (const peer of peers) peer.retire();
+    const ended = Promise.all(peers.map((peer) => peer.whenIdle()));
+    await new Promise<void>((resolve) => {
+      // Connections alone do not keep the process alive; whoever awaits this wants to see the end of it.
+      const timer = this.#runtime.clock.setTimer(resolve, endWithinMs, true);
+      void ended.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+    for (const peer of peers) peer.destroy(reason);
   }
 }

@@ -56,6 +56,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   #retryTimer: Timer | undefined;
   #lastAttemptMs = Number.NEGATIVE_INFINITY;
   #growFromMs = Number.NEGATIVE_INFINITY;
+  #onIdle = (): void => {};
   #abort = new AbortController();
   /** Why it is down. */
   failure = "";
@@ -90,6 +91,14 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   /** True when it has no connection, and so nothing to end. */
   get idle(): boolean {
     return this.#connections.length === 0 && this.#leaving.size === 0;
+  }
+
+  /** Resolves once it is idle; for one that is closed and so will open no more connections. */
+  async whenIdle(): Promise<void> {
+    if (this.idle) return;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
   }
 
   load(nowMs: number): number {
@@ -267,6 +276,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       remote: connection.endpoint,
       reason,
     });
+    if (this.idle) this.#onIdle();
     // Closed before a word of settings: whatever listens there does not speak to us, so do not hammer it.
     if (!connection.welcomed && this.#state !== "closed") {
       this.#onOpenFailed(`${this.endpoint} closed a new connection: ${reason ?? "without a word"}`);

@@ -100,10 +100,12 @@ export class UnaryCall extends PendingCall implements Cancellable {
     const { runtime } = this.#router;
     const { parent, signals, timeoutMs, inherited } = this.#plan;
     if (runtime.events.has("clientStart")) runtime.events.emit("clientStart", { method: this.method });
-    if (!(this.deadlineMs > this.#startMs)) {
+    if (!(this.deadlineMs > this.nowMs)) {
       const text = inherited
         ? "the deadline of the calling handler has passed"
-        : `timeoutMs is ${timeoutMs}: there is no time for the call`;
+        : timeoutMs > 0
+          ? `no time is left of ${timeoutMs} ms (timeoutMs, calltimeout)`
+          : `timeoutMs is ${timeoutMs}: there is no time for the call`;
       this.#fail(new RpcError(Status.DEADLINE_EXCEEDED, text, { executed: "never" }));
       return;
     }

@@ -25,7 +25,7 @@ interface Served {
 /** Takes connections in, finds out what they speak, counts what is in flight and keeps the limits. */
 export class Acceptor implements Dispatcher {
   readonly clock: Clock;
-  /** Services that are there without being offered: asked last, served also while draining. */
+  /** Services that are there without being offered: asked last. */
   builtin: ServiceTable | undefined;
   readonly #runtime: Runtime;
   readonly #table: ServiceTable;
@@ -102,14 +102,13 @@ export class Acceptor implements Dispatcher {
             log,
           );
     const ageMs = connectionMaxAgeMs * (0.9 + 0.2 * random());
-    const ageTimer = this.clock.setTimer(() => served.drain(), ageMs);
+    const ageTimer = this.clock.setTimer(() => served.drain("the connection has reached its age"), ageMs);
     this.#served.set(served, { connection, protocol: served.classic ? "classic" : "mprpc", ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
     if (overLimit) {
-      log.warn(`caller turned away: ${connectionsMax} connections are open (provider.maxconnections)`, {
-        peer: connection.remote,
-      });
-      served.drain();
+      const why = `${connectionsMax} connections are open (provider.maxconnections)`;
+      log.warn(`caller turned away: ${why}`, { peer: connection.remote });
+      served.drain(why);
     }
     served.onData(bytes);
   }
@@ -148,17 +147,11 @@ export class Acceptor implements Dispatcher {
     }
   }
 
-  onCallEnd(call: ServerCall, error: RpcError | undefined, thrown: unknown): void {
+  onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void {
     const { events, wheel, log } = this.#runtime;
     wheel.remove(call);
-    if (thrown !== undefined && thrown !== error) {
-      log.error(
-        `${call.method.fullName} failed: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-        {
-          peer: call.peer,
-          error: thrown,
-        },
-      );
+    if (hidden !== undefined) {
+      log.error(`${call.method.fullName} failed: ${textOf(hidden)}`, { peer: call.peer, error: hidden });
     }
     if (events.has("serverEnd")) {
       events.emit("serverEnd", {
@@ -171,6 +164,11 @@ export class Acceptor implements Dispatcher {
       });
     }
     if (--this.#inFlight === 0) this.#tellWaiting();
+  }
+
+  onCallbackError(call: ServerCall, thrown: unknown): void {
+    const text = `a notifyOnCancel callback of ${call.method.fullName} threw: ${textOf(thrown)}`;
+    this.#runtime.log.error(text, { peer: call.peer, error: thrown });
   }
 
   onConnectionClosed(connection: ServedConnection, reason: string | undefined): void {
@@ -189,7 +187,7 @@ export class Acceptor implements Dispatcher {
   drain(): void {
     this.#draining = true;
     for (const first of this.#undecided) first.refuse("the provider is shutting down");
-    for (const connection of [...this.#served.keys()]) connection.drain();
+    for (const connection of [...this.#served.keys()]) connection.drain("the provider is shutting down");
   }
 
   /** Resolves when no call is in flight. */
@@ -217,6 +215,11 @@ export class Acceptor implements Dispatcher {
   /** Cancels what is in flight and closes every connection. */
   closeAll(reason: string): void {
     for (const first of [...this.#undecided]) first.refuse(reason);
-    for (const connection of [...this.#served.keys()]) connection.close(reason);
+    for (const connection of [...this.#served.keys()]) connection.stop(reason);
   }
+}
+
+/** For the log; never throws, whatever a handler threw. */
+function textOf(thrown: unknown): string {
+  return thrown instanceof RpcError ? thrown.message : RpcError.from(thrown).rawMessage;
 }

@@ -4,7 +4,7 @@ import type { Connection, ConnectionHandler, ConnectOptions, Listener, Transport
 /** Bytes a paused side gathers before `write` at the other side reports back-pressure, as a socket's buffers would. */
 const windowBytes = 256 * 1024;
 
-type Event = { kind: "data"; bytes: Buffer } | { kind: "end" };
+type Event = { kind: "data"; bytes: Buffer } | { kind: "end" } | { kind: "reset" };
 
 class MemoryConnection implements Connection {
   readonly remote: string;
@@ -19,6 +19,7 @@ class MemoryConnection implements Connection {
   #ended = false;
   #peerEnded = false;
   #awaitingDrain = false;
+  #deaf = false;
 
   constructor(local: string, remote: string) {
     this.local = local;
@@ -40,6 +41,10 @@ class MemoryConnection implements Connection {
 
   write(data: Uint8Array): boolean {
     if (this.#closed || this.#ended) return true;
+    if (this.peer.#closed) {
+      this.#close(new Error("write EPIPE"));
+      return true;
+    }
     this.peer.#receive({ kind: "data", bytes: Buffer.from(data) });
     this.#awaitingDrain = this.peer.#inboxBytes > windowBytes;
     return !this.#awaitingDrain;
@@ -62,17 +67,35 @@ class MemoryConnection implements Connection {
   }
 
   destroy(error?: Error): void {
+    if (this.#closed) return;
+    // As TCP does: unread bytes make it a reset; else what was written arrives, and then the end.
+    if (this.#inbox.length > 0) this.peer.#receive({ kind: "reset" });
+    else if (!this.#ended) this.peer.#receive({ kind: "end" });
     this.#close(error);
-    this.peer.#close(undefined);
   }
 
   reset(): void {
+    if (this.#closed) return;
+    this.peer.#receive({ kind: "reset" });
     this.#close(undefined);
-    this.peer.#close(new Error("connection reset by the peer"));
+  }
+
+  /** Both ends learn of it at once, whatever was under way. */
+  cut(): void {
+    for (const end of [this, this.peer]) end.#close(new Error("connection reset by the peer"));
+  }
+
+  /** From now on nothing arrives at either end. */
+  drop(): void {
+    for (const end of [this, this.peer]) {
+      end.#deaf = true;
+      end.#inbox = [];
+      end.#inboxBytes = 0;
+    }
   }
 
   #receive(event: Event): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#deaf) return;
     this.#inbox.push(event);
     if (event.kind === "data") this.#inboxBytes += event.bytes.length;
     this.#schedule();
@@ -93,6 +116,8 @@ class MemoryConnection implements Connection {
       if (event.kind === "data") {
         this.#inboxBytes -= event.bytes.length;
         this.#handler?.onData(event.bytes);
+      } else if (event.kind === "reset") {
+        this.#close(new Error("connection reset by the peer"));
       } else {
         this.#peerEnded = true;
         this.#handler?.onEnd();
@@ -163,7 +188,12 @@ export class MemoryNetwork implements Transport {
 
   /** Cuts every open connection, as a network failure would. */
   cutAll(): void {
-    for (const connection of this.#open) connection.reset();
+    for (const connection of this.#open) connection.cut();
     this.#open.clear();
+  }
+
+  /** Pulls the cable of every open connection: nothing arrives any more, and nobody is told. New connections work. */
+  dropAll(): void {
+    for (const connection of this.#open) connection.drop();
   }
 }
