@@ -12,15 +12,23 @@ export function classicText(text: string): string {
   return unsafe.test(text) ? text.replace(everyUnsafe, escapeOne) : text;
 }
 
-/** ` key=value` for each: text bare where that is unambiguous, everything else as JSON. */
-export function classicFields(fields: Record<string, unknown>): string {
-  let text = "";
-  for (const key in fields) {
-    const value = fields[key];
-    const shown = typeof value === "string" && bare.test(value) ? value : classicText(JSON.stringify(value));
-    text += ` ${bare.test(key) ? key : classicText(JSON.stringify(key))}=${shown}`;
+export function classicKey(key: string): string {
+  return bare.test(key) ? key : classicText(JSON.stringify(key));
+}
+
+/** A value that is not an object: text bare where that is unambiguous, the rest as JSON; undefined for what JSON omits. */
+export function classicValue(value: unknown): string | undefined {
+  switch (typeof value) {
+    case "string":
+      return bare.test(value) ? value : classicText(JSON.stringify(value));
+    case "number":
+      return Number.isFinite(value) ? String(value) : "null";
+    case "boolean":
+    case "bigint":
+      return String(value);
+    default:
+      return undefined;
   }
-  return text;
 }
 
 function escapeOne(char: string): string {

@@ -1,5 +1,5 @@
 import { type Logger as PinoLogger, pino, stdSerializers } from "pino";
-import { classicFields, classicText, TimeOfDay } from "./classic.js";
+import { classicKey, classicText, classicValue, TimeOfDay } from "./classic.js";
 import type { LogFields, LogLevel } from "./logger.js";
 import { invalid, type LogFormat } from "./options.js";
 
@@ -34,8 +34,8 @@ export function createFormatter(format: LogFormat, redact: readonly string[]): F
       const logger = pino({ ...common, timestamp: () => `,"time":${made.wallMs}` }, destination);
       return new JsonFormatter(logger, made);
     }
-    const logger = pino({ ...common, base: null, timestamp: false, messageKey: hiddenKey }, destination);
-    return new ClassicFormatter(logger, made, new TimeOfDay(), false);
+    const logger = pino({ ...common, base: null, timestamp: false }, destination);
+    return new ClassicFormatter(new ValueWriter(logger, made), new TimeOfDay(), new Map());
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw invalid("redact", redact, `field paths in pino's syntax: ${reason}`);
@@ -68,34 +68,93 @@ class JsonFormatter implements Formatter {
   }
 }
 
-/** The text of a classic line is not pino's to format; this key, last in pino's object, is cut off again. */
-const hiddenKey = " ";
-/** `{"level":30`: pino begins with it, and a field of that name must not be taken for it. */
-const levelPrefixChars = '{"level":30'.length;
-
 class ClassicFormatter implements Formatter {
-  readonly #logger: PinoLogger;
-  readonly #made: Made;
+  readonly #values: ValueWriter;
   readonly #time: TimeOfDay;
-  readonly #bound: boolean;
+  /** ` key=value` by key. */
+  readonly #bound: ReadonlyMap<string, string>;
+  readonly #boundText: string;
 
-  constructor(logger: PinoLogger, made: Made, time: TimeOfDay, bound: boolean) {
-    this.#logger = logger;
-    this.#made = made;
+  constructor(values: ValueWriter, time: TimeOfDay, bound: ReadonlyMap<string, string>) {
+    this.#values = values;
     this.#time = time;
     this.#bound = bound;
+    this.#boundText = [...bound.values()].join("");
   }
 
   line(level: LogLevel, wallMs: number, text: string, fields: LogFields | undefined): string {
-    const sentence = `${this.#time.textOf(wallMs)} => [${level}] ${classicText(text)}`;
-    if (fields === undefined && !this.#bound) return `${sentence}\n`;
-    this.#logger[level](fields ?? {}, "");
-    const values: Record<string, unknown> = JSON.parse(`{${this.#made.line.slice(levelPrefixChars + 1)}`);
-    delete values[hiddenKey];
-    return `${sentence}${classicFields(values)}\n`;
+    let facts = this.#boundText;
+    if (fields !== undefined) {
+      const all = fields instanceof Error ? { err: fields } : fields;
+      if (this.#bound.size > 0) facts = this.#boundBeside(all);
+      for (const key in all) if (Object.hasOwn(all, key)) facts += this.#fact(key, all[key]);
+    }
+    return `${this.#time.textOf(wallMs)} => [${level}] ${classicText(text)}${facts}\n`;
   }
 
   child(fields: LogFields): Formatter {
-    return new ClassicFormatter(this.#logger.child(fields), this.#made, this.#time, true);
+    const bound = new Map(this.#bound);
+    for (const [key, value] of Object.entries(fields)) bound.set(key, this.#fact(key, value));
+    return new ClassicFormatter(this.#values, this.#time, bound);
+  }
+
+  /** A line's own field takes the place of a bound one. */
+  #boundBeside(fields: LogFields): string {
+    let text = "";
+    for (const [key, fact] of this.#bound) if (!Object.hasOwn(fields, key)) text += fact;
+    return text;
+  }
+
+  #fact(key: string, value: unknown): string {
+    const text = this.#values.textOf(key, value);
+    return text === undefined ? "" : ` ${classicKey(key)}=${text}`;
+  }
+}
+
+/** `{"level":30`: what pino begins a line with, at every level. */
+const levelChars = '{"level":30'.length;
+/** More names of fields than a program has; beyond it pino is asked each time. */
+const knownKeysMax = 1000;
+
+/**
+ * The value of one field for a classic line. Plain values are written directly; pino, which knows the serialisers and
+ * what is secret, writes the others as JSON, and is asked once per key whether it would touch a plain one.
+ */
+class ValueWriter {
+  readonly #logger: PinoLogger;
+  readonly #made: Made;
+  readonly #tailChars: number;
+  readonly #untouched = new Map<string, boolean>();
+
+  constructor(logger: PinoLogger, made: Made) {
+    this.#logger = logger;
+    this.#made = made;
+    logger.info({}, "");
+    this.#tailChars = made.line.length - levelChars;
+  }
+
+  /** Undefined for what JSON leaves out. */
+  textOf(key: string, value: unknown): string | undefined {
+    if (value === null || typeof value === "object" || !this.#isUntouched(key))
+      return this.#jsonOf(key, value);
+    return classicValue(value);
+  }
+
+  #isUntouched(key: string): boolean {
+    const known = this.#untouched.get(key);
+    if (known !== undefined) return known;
+    const untouched = this.#jsonOf(key, "probe") === "probe";
+    if (this.#untouched.size < knownKeysMax) this.#untouched.set(key, untouched);
+    return untouched;
+  }
+
+  #jsonOf(key: string, value: unknown): string | undefined {
+    // Half a surrogate pair is the one thing that pino escapes in another way than JSON.stringify.
+    const name = /\p{Cs}/u.test(key) ? JSON.stringify(key) : key;
+    this.#logger.info({ [name]: value }, "");
+    const start = levelChars + `,${JSON.stringify(name)}:`.length;
+    const text = this.#made.line.slice(start, -this.#tailChars);
+    if (text === "") return undefined;
+    return text.startsWith('"') ? classicValue(JSON.parse(text)) : classicText(text);
   }
 }

@@ -37,8 +37,8 @@ export interface LoggerOptions {
   /** Where lines also go; `auto`, the default, is `stderr` when there is no `dir` and `off` when there is one. */
   console?: ConsoleTarget;
   /**
-   * How many lines may wait for the writer, 1 to 10 000 000. Default 65 536: more than half a second of a loop that does
-   * nothing but log.
+   * How many lines may wait for the writer, 1 to 10 000 000; up to 512 Ki characters already handed to it come on top.
+   * Default 65 536: the lines of a busy second, or of a stumbling disk.
    */
   queueLimit?: number;
   /** The same limit in UTF-16 units, so that huge lines are bounded too. Default 16 Mi (32 MB at most). */

@@ -7,7 +7,10 @@ import type { WorkerOptions } from "./writer-worker.js";
  */
 export function startWorker(workerData: WorkerOptions): Worker {
   const url = new URL("./writer-worker.js", import.meta.url);
-  const options: ThreadOptions = { workerData, name: "mprpc-log", execArgv: [], env: {} };
+  // Streams of its own, unread because it says nothing: to pipe them, Node would open the process's stdout and stderr and
+  // make them non-blocking, which the program's own fs.writeSync(1) would feel.
+  const streams = { stdout: true, stderr: true };
+  const options: ThreadOptions = { workerData, name: "mprpc-log", execArgv: [], env: {}, ...streams };
   const fromSources = import.meta.url.endsWith(".ts");
   return fromSources ? startFromSources(url, options) : new Worker(url, options);
 }

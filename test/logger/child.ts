@@ -1,6 +1,7 @@
 /** What the tests of exits run: `child SCENARIO DIR [OPTIONS-JSON]`. Lines are numbered from 0 by their field `n`. */
 import { execFileSync } from "node:child_process";
 import { rmSync, writeSync } from "node:fs";
+import { Worker } from "node:worker_threads";
 import type { LoggerOptions } from "../../src/logger/options.js";
 import { createLogger, type QueueLogger } from "../../src/logger/queue-logger.js";
 
@@ -22,6 +23,11 @@ function say(value: unknown): void {
 const scenarios: Record<string, () => void | Promise<void>> = {
   natural() {
     logLines(open(), 50_000);
+  },
+
+  /** The logger of a thread of the application's. */
+  thread() {
+    new Worker(new URL(import.meta.url), { argv: ["natural", dir] });
   },
 
   /** Exits before the worker can have started. */
@@ -78,8 +84,8 @@ const scenarios: Record<string, () => void | Promise<void>> = {
 
   /** The application has its own idea of SIGTERM, as a provider that drains. */
   ownListener() {
-    const logger = open({ exitHandlers: true });
     const timer = setInterval(() => {}, 1000);
+    // There before the logger is, and gone as soon as it is called.
     process.once("SIGTERM", () => {
       logLines(logger, 1);
       setImmediate(() => {
@@ -87,6 +93,7 @@ const scenarios: Record<string, () => void | Promise<void>> = {
         clearInterval(timer);
       });
     });
+    const logger = open({ exitHandlers: true });
     logLines(logger, 1);
     say("ready");
   },
@@ -139,11 +146,13 @@ const scenarios: Record<string, () => void | Promise<void>> = {
     say(logger.stats());
   },
 
-  /** More than a pipe holds; the parent reads when it hears of the exit. */
-  console() {
+  /** More than a pipe holds, so the exit finds the worker within a write; the parent reads when it hears of the exit. */
+  async console() {
     process.on("exit", () => writeSync(2, "exiting\n"));
     const logger = createLogger({ format: "json", overflow: "block", console: "stdout" });
-    logLines(logger, 20_000);
+    logLines(logger, 1);
+    await logger.flush();
+    logLines(logger, 19_999);
   },
 
   /** As `console`, after Node has made the pipe non-blocking for its own use. */

@@ -45,6 +45,34 @@ describe("classic", () => {
     expect(formatter.child({ pwd: "123456" }).line("info", wallMs, "t", undefined)).not.toContain("123456");
   });
 
+  test("every kind of value, and a date as its text", () => {
+    const values = { big: 12345678901234567890n, nan: Number.NaN, gone: undefined, f() {}, at: new Date(0) };
+    expect(line("t", { ...values, deep: { id: 2n }, [Symbol("s")]: 1, s: Symbol("s") })).toBe(
+      '03:04:05 => [info] t big=12345678901234567890 nan=null at=1970-01-01T00:00:00.000Z deep={"id":2}\n',
+    );
+  });
+
+  test("an error given as the fields themselves is a field", () => {
+    const error = new Error("wrong") as unknown as Record<string, unknown>;
+    expect(line("t", error)).toContain(' err={"type":"Error","message":"wrong"');
+  });
+
+  test("strange keys do not spoil the values", () => {
+    for (const key of ['a"b', "\\", "\ud800", "日本", "", " ", "__proto__"]) {
+      const fields = Object.fromEntries([[key, { v: 1 }]]);
+      expect(line("t", fields)).toMatch(/ t .+=\{"v":1\}\n$/);
+    }
+  });
+
+  test("a secret is censored whatever its type", () => {
+    for (const pwd of ["x", 1, true, 5n, { a: 1 }, null])
+      expect(line("t", { pwd })).toContain(" t pwd=[Redacted]");
+    const all = createFormatter("classic", ["*"]);
+    expect(all.line("info", wallMs, "t", { a: 1, b: { c: 2 } })).toBe(
+      "03:04:05 => [info] t a=[Redacted] b=[Redacted]\n",
+    );
+  });
+
   test("an error keeps its message, its stack and its line", () => {
     const error = new RpcError(Status.UNAVAILABLE, "no\nprovider");
     const text = line("call failed", { error });
@@ -58,6 +86,7 @@ describe("classic", () => {
     const child = formatter.child({ service: "User", n: 1 }).child({ n: 2 });
     expect(child.line("warn", wallMs, "t", { z: 3 })).toBe("03:04:05 => [warn] t service=User n=2 z=3\n");
     expect(child.line("warn", wallMs, "t", undefined)).toBe("03:04:05 => [warn] t service=User n=2\n");
+    expect(child.line("warn", wallMs, "t", { n: 33 })).toBe("03:04:05 => [warn] t service=User n=33\n");
   });
 
   test("is one line whatever it holds", () => {

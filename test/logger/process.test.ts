@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { existsSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -43,6 +42,7 @@ function occurrences(text: string, part: string): number {
 describe("the end of a process loses nothing and writes nothing twice", () => {
   test.each([
     ["natural", 0, 50_000],
+    ["thread", 0, 50_000],
     ["exitAtOnce", 3, 1000],
     ["exitBusy", 3, 50_001],
     ["exitListeners", 0, 26],
@@ -268,11 +268,11 @@ describe("the console", () => {
   test.each(["console", "consoleNonBlocking"])(
     "%s: a reader that comes late gets every line",
     async (scenario) => {
-      const child = start(scenario, "");
-      child.process.stdout?.pause();
-      await once(child.process.stderr as NodeJS.ReadableStream, "data");
-      child.process.stdout?.resume();
-      const { code, stdout, stderr } = await child.ended();
+      const fifo = join(tempDir(), "stderr");
+      // The pipe is full and the worker within a write when the reader hears, on stderr, of the exit and begins.
+      const command = `mkfifo "$1"; "$0" "\${@:2}" 2>"$1" | { read -r word <"$1"; echo "$word" >&2; cat; }; exit $PIPESTATUS`;
+      const args = [process.execPath, fifo, compiled.program, scenario];
+      const { code, stdout, stderr } = await new Running("bash", ["-c", command, ...args]).ended();
       expect([code, stderr]).toEqual([0, "exiting\n"]);
       expect(numbersOf(splitLines(stdout).lines)).toEqual(upTo(20_000));
     },
