@@ -205,6 +205,15 @@ describe("hostile bytes", () => {
     expect(sink.onFrame).not.toHaveBeenCalled();
   });
 
+  test("a claim of 4 MiB with 20 KB behind it costs at most twice what arrived", () => {
+    const arriving = inPieces(
+      Buffer.concat([withHeader(hex("2001 2801 1880808002")), Buffer.alloc(20_000)]),
+      1000,
+    );
+    const allocated = allocatedBy(() => expect(decodeChunks(arriving).frames).toEqual([]));
+    expect(allocated.largest).toBeLessThanOrEqual(2 * 20_011);
+  });
+
   test("a claim of 4 GiB, header or body, allocates nothing", () => {
     const body = withHeader(hex("2001 2801 18ffffffff0f"));
     const arriving = inPieces(Buffer.alloc(200_000), 50_000);
