@@ -17,36 +17,50 @@ export class FirstBytes implements ConnectionHandler {
   readonly #connection: Connection;
   readonly #owner: FirstBytesOwner;
   readonly #timer: Timer;
-  #received: Buffer = Buffer.alloc(0);
+  /** What has come, at the front of a buffer that doubles: one byte at a time must not cost a copy of all each time. */
+  #buffer: Buffer = Buffer.alloc(0);
+  #length = 0;
   #decided = false;
 
   constructor(connection: Connection, clock: Clock, owner: FirstBytesOwner) {
     this.#connection = connection;
     this.#owner = owner;
     this.#timer = clock.setTimer(() => {
-      const { length } = this.#received;
-      this.refuse(`no protocol recognised within ${decideWithinMs} ms (${length} bytes came)`);
+      this.refuse(`no protocol recognised within ${decideWithinMs} ms (${this.#length} bytes came)`);
     }, decideWithinMs);
     connection.setHandler(this);
   }
 
   onData(chunk: Buffer): void {
     if (this.#decided) return;
-    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
-    const detection = detectProtocol(this.#received);
+    this.#keep(chunk);
+    const received = this.#buffer.subarray(0, this.#length);
+    const detection = detectProtocol(received);
     if (detection.kind === "need-more") return;
     if (detection.kind === "refused") {
       this.refuse(detection.reason);
       return;
     }
     this.#decide();
-    this.#owner.onProtocol(detection.kind === "mprpc" ? "mprpc" : detection.dialect, this.#received);
+    this.#owner.onProtocol(detection.kind === "mprpc" ? "mprpc" : detection.dialect, received);
+  }
+
+  #keep(chunk: Buffer): void {
+    const length = this.#length + chunk.length;
+    if (this.#length === 0) this.#buffer = chunk;
+    else {
+      if (length > this.#buffer.length) {
+        const grown = Buffer.allocUnsafeSlow(Math.max(length, this.#buffer.length * 2));
+        this.#buffer.copy(grown, 0, 0, this.#length);
+        this.#buffer = grown;
+      }
+      chunk.copy(this.#buffer, this.#length);
+    }
+    this.#length = length;
   }
 
   onEnd(): void {
-    this.refuse(
-      this.#received.length === 0 ? "the caller left without a word" : "the caller left in mid-header",
-    );
+    this.refuse(this.#length === 0 ? "the caller left without a word" : "the caller left in mid-header");
   }
 
   onDrain(): void {}

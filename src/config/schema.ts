@@ -205,7 +205,7 @@ export const schema = {
   },
   limits: {
     header: key(
-      kind.size({ min: KiB, max: 16 * MiB }),
+      kind.size({ min: 64 * KiB, max: 16 * MiB }),
       "64KiB",
       "The largest header (metadata, error texts) of a frame.",
       "帧头的大小上限（元数据、错误信息）。",
