@@ -16,7 +16,7 @@ import type { Registry } from "../registry/registry.js";
 import { type BalancerName, balancerNames, type Runtime } from "../registry/runtime.js";
 import type { InputOf, MethodDefinition, OutputOf } from "../wire/codec/types.js";
 import type { JsonValue } from "../wire/codec/well-known.js";
-import { GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
+import { type CallOrigin, GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
 import { PeerPool } from "./peer-pool.js";
 import { ServiceResolver } from "./resolver.js";
 import { type CallPlan, type CallRouter, parentCall, UnaryCall } from "./unary-call.js";
@@ -86,9 +86,9 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     this.#balancer = checked.balancer;
     this.#waitForReady = checked.waitForReady;
     this.#generic = new GenericCalls(
-      (method, request, callOptions, lookup) =>
-        this.#invoke(method, request, callOptions, undefined, false, lookup),
-      { clock: runtime.clock, timeoutMs: this.#timeoutMs, descriptors: checked.descriptors },
+      (method, request, callOptions, origin) =>
+        this.#invoke(method, request, callOptions, undefined, false, origin),
+      { clock: runtime.clock, descriptors: checked.descriptors },
     );
     this.#pool = new PeerPool(runtime, {
       measuresLatency: this.#balancer === "p2c",
@@ -170,9 +170,9 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     options: CallOptions | undefined,
     signal: AbortSignal | undefined,
     oneway: boolean,
-    lookup?: string,
+    origin?: CallOrigin,
   ): Promise<unknown> {
-    const plan = this.#plan(method, options, signal, oneway, lookup);
+    const plan = this.#plan(method, options, signal, oneway, origin);
     if (plan instanceof RpcError) return Promise.reject(plan);
     if (this.#closed) {
       const { fullName } = method;
@@ -239,7 +239,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     options: CallOptions | undefined,
     signal: AbortSignal | undefined,
     oneway: boolean,
-    lookup: string | undefined,
+    origin: CallOrigin | undefined,
   ): CallPlan | RpcError {
     const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
     if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
@@ -248,7 +248,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     }
     const parent = parentCall();
     const startMs = this.#runtime.clock.now();
-    const own = startMs + timeoutMs;
+    const own = (origin?.sinceMs ?? startMs) + timeoutMs;
     let metadata: Metadata | undefined;
     if (options?.metadata !== undefined) {
       try {
@@ -272,7 +272,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       waitForReady: options?.waitForReady ?? this.#waitForReady,
       oneway,
       parent,
-      lookup,
+      lookup: origin?.lookup,
     };
   }
 

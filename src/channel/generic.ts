@@ -28,17 +28,30 @@ export interface MethodDescription {
   readonly idempotency: Idempotency;
 }
 
-/** What a channel does for generic calls. `lookup`: the service whose providers are asked. */
+/** What the calls behind one generic call have in common. */
+export interface CallOrigin {
+  /** When the deadline began to run. */
+  readonly sinceMs: number;
+  /** The service whose providers are asked, when that is not the method's own. */
+  readonly lookup?: string;
+}
+
+/** What a channel does for generic calls. */
 export type GenericInvoke = (
   method: MethodDefinition,
   request: unknown,
   options: CallOptions,
-  lookup?: string,
+  origin: CallOrigin,
 ) => Promise<unknown>;
 
-/** One service's methods, for each form of bytes. */
+/** What is known of one service. */
 interface Known {
+  /** Descriptors as they came: the same ones need not be understood twice. */
+  readonly source: string;
   readonly described: DescribedServices;
+  /** A call did not fit it: ask again before the next. */
+  doubted: boolean;
+  /** For each form of bytes. Kept, because a connection remembers the methods it has called. */
   readonly methods: Map<BytesForm, readonly MethodDefinition[]>;
 }
 
@@ -52,18 +65,12 @@ const servicesMax = 1024;
 export class GenericCalls {
   readonly #invoke: GenericInvoke;
   readonly #clock: Clock;
-  readonly #timeoutMs: number;
   readonly #descriptors: readonly string[];
-  #given: Promise<DescribedServices> | undefined;
   readonly #services = new Map<string, Known>();
 
-  constructor(
-    invoke: GenericInvoke,
-    options: { clock: Clock; timeoutMs: number; descriptors: readonly string[] },
-  ) {
+  constructor(invoke: GenericInvoke, options: { clock: Clock; descriptors: readonly string[] }) {
     this.#invoke = invoke;
     this.#clock = options.clock;
-    this.#timeoutMs = options.timeoutMs;
     this.#descriptors = options.descriptors;
   }
 
@@ -80,27 +87,26 @@ export class GenericCalls {
         `${service}.${method}`,
       );
     }
-    const startMs = this.#clock.now();
-    const timeoutMs = options.timeoutMs ?? this.#timeoutMs;
+    const sinceMs = this.#clock.now();
     // Once with what is remembered; when that does not fit, the provider may be a newer one, and is asked again.
-    for (let known = this.#services.get(service); ; known = undefined) {
-      const remembered = known !== undefined;
+    for (;;) {
+      let known = this.#services.get(service);
+      const remembered = known !== undefined && !known.doubted;
       try {
-        const asking = { ...callOptions, timeoutMs: this.#left(timeoutMs, startMs) };
-        known ??= await this.#describe(service, `${service}.${method}`, asking);
+        if (known === undefined || known.doubted)
+          known = await this.#describe(service, `${service}.${method}`, sinceMs, callOptions);
         const definition = findMethod(service, method, methodsOf(known, service, bytes));
-        const left = { ...callOptions, timeoutMs: this.#left(timeoutMs, startMs) };
-        return (await this.#invoke(definition, request, left)) as JsonValue;
+        return (await this.#invoke(definition, request, callOptions, { sinceMs })) as JsonValue;
       } catch (error) {
         const misfit = isMisfit(error);
-        if (misfit) this.#services.delete(service);
+        if (misfit && known !== undefined) known.doubted = true;
         if (!misfit || !remembered || (error as RpcError).executed !== "never") throw error;
       }
     }
   }
 
   async methods(service: string, options: CallOptions): Promise<MethodDescription[]> {
-    const known = await this.#describe(service, service, options);
+    const known = await this.#describe(service, service, this.#clock.now(), options);
     return methodsOf(known, service, "base64").map(({ name, localName, input, output, idempotency }) => ({
       ...{ name, localName, idempotency },
       input: input.typeName,
@@ -108,33 +114,40 @@ export class GenericCalls {
     }));
   }
 
-  #left(timeoutMs: number, startMs: number): number {
-    return timeoutMs - (this.#clock.now() - startMs);
+  /** `purpose`: what a failure is a failure of. */
+  async #describe(service: string, purpose: string, sinceMs: number, options: CallOptions): Promise<Known> {
+    if (this.#descriptors.length > 0) {
+      const given = await this.#understand(service, this.#descriptors, (error) =>
+        badCall(`option "descriptors": ${error.message}`, purpose, error),
+      );
+      if (given.described.methodsOf(service, "base64") !== undefined) return given;
+    }
+    const descriptors = await this.#ask(service, purpose, sinceMs, options);
+    return this.#understand(service, descriptors, (error) => {
+      const text = `the description of ${service} cannot be used: ${error.message}`;
+      return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }, { method: purpose });
+    });
   }
 
-  /** `purpose`: what a failure is a failure of. */
-  async #describe(service: string, purpose: string, options: CallOptions): Promise<Known> {
-    const { DescribedServices } = await import("./json-codec.js");
-    if (this.#descriptors.length > 0) {
-      this.#given ??= Promise.resolve().then(() => new DescribedServices(this.#descriptors));
-      const described = await this.#given.catch((error: Error) => {
-        throw badCall(`option "descriptors": ${error.message}`, purpose, error);
-      });
-      if (described.methodsOf(service, "base64") !== undefined) return this.#remember(service, described);
+  async #understand(
+    service: string,
+    descriptors: readonly string[],
+    failure: (error: Error) => RpcError,
+  ): Promise<Known> {
+    const source = descriptors.join("\n");
+    const before = this.#services.get(service);
+    if (before?.source === source) {
+      before.doubted = false;
+      return before;
     }
-    const descriptors = await this.#ask(service, purpose, options);
+    const { DescribedServices } = await import("./json-codec.js");
     let described: DescribedServices;
     try {
       described = new DescribedServices(descriptors);
     } catch (error) {
-      const text = `the description of ${service} cannot be used: ${(error as Error).message}`;
-      throw new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }, { method: purpose });
+      throw failure(error as Error);
     }
-    return this.#remember(service, described);
-  }
-
-  #remember(service: string, described: DescribedServices): Known {
-    const known = { described, methods: new Map() };
+    const known: Known = { source, described, doubted: false, methods: new Map() };
     if (this.#services.size >= servicesMax) this.#services.clear();
     this.#services.set(service, known);
     return known;
@@ -144,6 +157,7 @@ export class GenericCalls {
   async #ask(
     service: string,
     purpose: string,
+    sinceMs: number,
     { timeoutMs, signal, waitForReady }: CallOptions,
   ): Promise<readonly string[]> {
     const options: CallOptions = {
@@ -152,7 +166,9 @@ export class GenericCalls {
       ...(waitForReady === undefined ? {} : { waitForReady }),
     };
     try {
-      const reply = await this.#invoke(Reflection.methods.describe, { service }, options, service);
+      const reply = await this.#invoke(Reflection.methods.describe, { service }, options, {
+        ...{ sinceMs, lookup: service },
+      });
       return (reply as { descriptors: string[] }).descriptors;
     } catch (thrown) {
       const error = RpcError.from(thrown);

@@ -1,0 +1,389 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.js";
+import { formatAddress } from "../../src/base/endpoint.js";
+import { RpcError } from "../../src/error/rpc-error.js";
+import { Status } from "../../src/error/status.js";
+import { RpcProvider } from "../../src/provider/provider.js";
+import { openRegistry } from "../../src/registry/open.js";
+import type { Runtime } from "../../src/registry/runtime.js";
+import { createRuntime } from "../../src/testing/index.js";
+import { tcpTransport } from "../../src/transport/tcp.js";
+import { type GetFriendListsResponseInput, UserServiceRpc } from "../protobuf/gen/test.js";
+import { KindsService } from "./gen/kinds.js";
+import { mprpc, mprpcProcess } from "./mprpc.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const userProto = path.join(root, "test/protobuf/test.proto");
+
+let folder: string;
+let registry: string;
+let runtime: Runtime;
+let provider: RpcProvider;
+let address: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "mprpc-cli-"));
+  registry = `--registry=file:${path.join(folder, "registry")}`;
+  runtime = createRuntime({
+    transport: tcpTransport(systemClock),
+    registry: openRegistry(`file:${path.join(folder, "registry")}`),
+  });
+  provider = new RpcProvider(runtime);
+  provider.notifyService(
+    UserServiceRpc,
+    {
+      login({ name, pwd }, { metadata, replyMetadata }) {
+        const tenant = metadata.get("tenant");
+        if (tenant !== undefined) replyMetadata.set("tenant-seen", tenant);
+        return { result: { errcode: 0 }, success: `${name}/${pwd}` === "zhang san/123456" };
+      },
+      getFriendLists({ userid }): Promise<GetFriendListsResponseInput> | GetFriendListsResponseInput {
+        if (userid === 404) {
+          throw new RpcError(Status.NOT_FOUND, "no such user", {
+            details: [{ type: "fixbug.Hint", value: Buffer.from("ask again") }],
+          });
+        }
+        if (userid === 408) return new Promise(() => {});
+        return { friendList: [{ name: "li si", age: 22, sex: 2 }] };
+      },
+    },
+    { attributes: { version: "1.4" }, weight: 2 },
+  );
+  provider.notifyService(KindsService, { echo: (request) => request, getNothing: () => ({}) });
+  address = formatAddress(await provider.start());
+});
+
+afterAll(async () => {
+  await provider.shutdown();
+  await runtime.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const login = '{"name": "zhang san", "pwd": "123456"}';
+const loggedIn = { result: { errcode: 0, errmsg: "" }, success: true };
+
+describe("mprpc", () => {
+  test("--help lists the commands, --version tells the package's, each command has its --help", async () => {
+    const help = await mprpc(["--help"]);
+    expect(help).toMatchObject({ code: 0, err: "" });
+    const names = ["generate", "call", "list", "config"];
+    for (const name of names) expect(help.out).toContain(`  ${name} `);
+    const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {
+      version: string;
+    };
+    expect(await mprpc(["--version"])).toEqual({ code: 0, out: `${version}\n`, err: "" });
+    for (const name of names) {
+      for (const flag of ["--help", "-h"]) {
+        const own = await mprpc([name, flag]);
+        expect(own).toMatchObject({ code: 0, err: "" });
+        expect(own.out).toMatch(new RegExp(`^Usage: mprpc ${name}`));
+      }
+    }
+  });
+
+  test.each([
+    [[], /^Usage: mprpc COMMAND/],
+    [["lst"], /^mprpc: unknown command "lst"; did you mean "list"\?\nTry `mprpc --help`\.\n$/],
+    [["frobnicate"], /unknown command "frobnicate"; there are generate, call, list, config/],
+    [["call"], /^mprpc call: expected HOST:PORT SERVICE\.METHOD/],
+    [["call", "a", "b", "{}", "more"], /unexpected argument "more"/],
+    [["call", "a", "b", "{"], /^mprpc call: the request is not JSON: /],
+    [["call", "127.0.0.1:1", "Login"], /SERVICE\.METHOD or SERVICE\/METHOD, not "Login"/],
+    [["call", "a", "b", "--timeout", "soon"], /--timeout: expected a duration .* got "soon"/],
+    [["call", "a", "b", "--timeout"], /--timeout needs a value/],
+    [["call", "a", "b", "--timeout=1s", "--timeout=2s"], /--timeout is given twice/],
+    [["call", "a", "b", "--metadata", "novalue"], /--metadata: expected KEY=VALUE/],
+    [["call", "a", "b", "--metadata", "bad key=1"], /metadata key "bad key" is not valid/],
+    [["call", "a", "b", "--classic"], /--classic goes with HOST:PORT/],
+    [["call", "a", "b", "--text=yes"], /--text takes no value/],
+    [["call", "a", "b", "--tiemout"], /unknown option --tiemout; did you mean "--timeout"\?/],
+    [["call", "a", "b", "-x"], /unknown option -x/],
+    [["list", "nonsense"], /expected HOST:PORT, got "nonsense"/],
+    [["generate"], /^mprpc generate: no \.proto files were given\nTry/],
+    [["generate", "a.proto"], /--out DIR is missing/],
+  ])("wrong usage ends with 2 and a hint: %j", async (args, text) => {
+    const { code, out, err } = await mprpc(args);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toMatch(text);
+    expect(err).not.toContain("    at ");
+  });
+});
+
+describe("mprpc config", () => {
+  test("prints each value and where it comes from; flags beat variables beat the file", async () => {
+    const file = path.join(folder, "node.conf");
+    await writeFile(file, "rpcserverport=8000\ncalltimeout=1s\n[log]\nlevle=debug\nlevel=warn\n");
+    const { code, out, err } = await mprpc(["config", "-i", file, "--log.level=error"], {
+      env: { MPRPC_CALLTIMEOUT: "2s" },
+    });
+    expect(code).toBe(0);
+    expect(out).toMatch(/^rpcserverport +(= )8000 +\(.*node\.conf:1\)$/m);
+    expect(out).toMatch(/^calltimeout +(= )2s +\(env MPRPC_CALLTIMEOUT\)$/m);
+    expect(out).toMatch(/^log\.level +(= )error +\(flag --log\.level\)$/m);
+    expect(err).toMatch(/^mprpc: warning: .*node\.conf:4: unknown key "levle".*"level"\?\n$/);
+  });
+
+  test.each([
+    [["-i", "/nowhere/mprpc.conf"], /expected a readable conf file/],
+    [["--rpcserverport=many"], /^--rpcserverport: rpcserverport: expected .*, found "many"\n$/],
+    [["--log.levl=debug"], /did you mean "--log\.level"\?/],
+  ])("a configuration that cannot be used ends with 1: %j", async (args, text) => {
+    const { code, out, err } = await mprpc(["config", ...args]);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toMatch(text);
+  });
+});
+
+describe("mprpc generate", () => {
+  test("writes the modules and says which; a second run changes nothing", async () => {
+    const out = path.join(folder, "gen");
+    const first = await mprpc(["generate", userProto, "--out", out]);
+    expect(first).toMatchObject({ code: 0, err: "" });
+    expect(first.out).toBe(`${path.join(out, "test.ts")}\n`);
+    const committed = await readFile(path.join(root, "test/protobuf/gen/test.ts"), "utf8");
+    expect(await readFile(path.join(out, "test.ts"), "utf8")).toBe(committed);
+    expect((await mprpc(["generate", userProto, "--out", out])).out).toBe("1 of 1 files unchanged\n");
+  });
+
+  test("-I names the folder of imports, --fields keep leaves names alone", async () => {
+    const out = path.join(folder, "kept");
+    const file = path.join(root, "example/proto/user.proto");
+    const args = ["generate", file, "-I", path.dirname(file), "--fields", "keep", "--out", out];
+    expect(await mprpc(args)).toMatchObject({ code: 0, err: "" });
+    expect(await readFile(path.join(out, "result.ts"), "utf8")).toContain("errcode: number");
+  });
+
+  test("a wrong .proto ends with 1 and file:line: message", async () => {
+    const file = path.join(folder, "wrong.proto");
+    await writeFile(file, 'syntax = "proto3";\nmessage A {\n  B b = 1;\n}\n');
+    const { code, err } = await mprpc(["generate", file, "--out", path.join(folder, "none")]);
+    expect({ code, err }).toEqual({ code: 1, err: `${file}:3: A.b: there is no type B\n` });
+  });
+});
+
+describe("mprpc call", () => {
+  test.each([
+    ["a service of the registry, in full", ["fixbug.UserServiceRpc", "Login"]],
+    ["its short name, the method as stubs spell it", ["UserServiceRpc", "login"]],
+    ["a provider, with a dot", ["ADDRESS", "fixbug.UserServiceRpc.Login"]],
+    ["a provider, with a slash and the short name", ["ADDRESS", "UserServiceRpc/Login"]],
+    [
+      "a classic provider, with its .proto",
+      ["ADDRESS", "UserServiceRpc.Login", "--classic", "--proto", userProto],
+    ],
+  ])("calls %s", async (_, words) => {
+    const [target = "", method = "", ...rest] = words.map((word) => (word === "ADDRESS" ? address : word));
+    const { code, out, err } = await mprpc(["call", target, method, login, "--text", registry, ...rest]);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(JSON.parse(out)).toEqual(loggedIn);
+    expect(out).toBe(`${JSON.stringify(loggedIn, undefined, 2)}\n`);
+  });
+
+  test("takes the request from stdin, bytes as base64 unless asked otherwise, and {} for none", async () => {
+    const request = { name: Buffer.from("zhang san").toString("base64"), pwd: "MTIzNDU2" };
+    const stdin = JSON.stringify(request);
+    const { out } = await mprpc(["call", "UserServiceRpc", "Login", "-", registry], { stdin });
+    expect(JSON.parse(out)).toEqual(loggedIn);
+    const none = await mprpc(["call", "UserServiceRpc", "Login", registry]);
+    expect(JSON.parse(none.out)).toMatchObject({ success: false });
+  });
+
+  test("sends metadata, and prints the reply's with -v, on stderr", async () => {
+    const args = ["call", "UserServiceRpc", "Login", login, "--text", registry, "--metadata", "tenant=a=b"];
+    expect((await mprpc(args)).err).toBe("");
+    const verbose = await mprpc([...args, "-v"]);
+    expect(verbose.err).toBe("  tenant-seen: a=b\n");
+    expect(JSON.parse(verbose.out)).toEqual(loggedIn);
+  });
+
+  test.each([
+    [
+      "a handler's error with its details",
+      ["UserServiceRpc", "GetFriendLists", '{"userid": 404}'],
+      [
+        /^\[not_found\] no such user \(fixbug\.UserServiceRpc\.GetFriendLists at /,
+        /^ {2}executed: yes$/m,
+        /^ {2}detail fixbug\.Hint: YXNrIGFnYWlu$/m,
+      ],
+    ],
+    [
+      "a deadline",
+      ["UserServiceRpc", "GetFriendLists", '{"userid": 408}', "--timeout", "20ms"],
+      [/^\[deadline_exceeded\] no reply within 20 ms/, /executed: maybe/],
+    ],
+    [
+      "a method that is not there",
+      ["UserServiceRpc", "Logn"],
+      [
+        /^\[unimplemented\] fixbug\.UserServiceRpc has no method "Logn"; did you mean "Login"\?/,
+        /executed: never/,
+      ],
+    ],
+    [
+      "a service that is not there",
+      ["fixbug.Nobody", "Login"],
+      [/^\[unavailable\] no provider of fixbug\.Nobody in registry/],
+    ],
+    [
+      "a short name that is not there",
+      ["UserServicRpc", "Login"],
+      [/^mprpc: no service "UserServicRpc" in registry .*; did you mean "fixbug\.UserServiceRpc"\?\n$/],
+    ],
+    [
+      "a provider that is not there",
+      ["127.0.0.1:1", "a.B.c"],
+      [/^\[unavailable\] .*ECONNREFUSED/, /executed: never/],
+    ],
+    [
+      "a field that is not there",
+      ["UserServiceRpc", "Login", '{"nme": ""}'],
+      [/fixbug\.LoginRequest has no field "nme"; did you mean "name"\?/],
+    ],
+    [
+      "text where base64 belongs",
+      ["UserServiceRpc", "Login", login],
+      [/LoginRequest\.name: expected bytes as base64.*--text/],
+    ],
+    [
+      "a .proto that is not there",
+      ["UserServiceRpc", "Login", "--proto", "/nowhere/a.proto"],
+      [/^\/nowhere\/a\.proto: no such file\n$/],
+    ],
+    [
+      "a bad key of the configuration",
+      ["UserServiceRpc", "Login", "--channel.balancer=best"],
+      [/^--channel\.balancer: channel\.balancer: expected .*, found "best"/],
+    ],
+  ])("tells %s and ends with 1", async (_, words, texts) => {
+    const { code, out, err } = await mprpc(["call", ...words, registry]);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    for (const text of texts) expect(err).toMatch(text);
+    expect(err).not.toContain("    at ");
+  });
+
+  test("says that a classic provider cannot be asked", async () => {
+    const args = ["call", address, "UserServiceRpc.Login", login, "--classic"];
+    const { code, err } = await mprpc(args);
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /only classic providers in registry .* cannot be asked for its messages.*--proto FILE/,
+    );
+  });
+
+  test("an ambiguous short name is refused", async () => {
+    const other = path.join(folder, "other.proto");
+    const text = await readFile(userProto, "utf8");
+    await writeFile(other, text.replace("package fixbug;", "package other;"));
+    const args = ["call", address, "UserServiceRpc/Login", "--proto", userProto, "--proto", other];
+    const { code, err } = await mprpc(args);
+    expect(code).toBe(1);
+    expect(err).toContain('"UserServiceRpc" is short for fixbug.UserServiceRpc and other.UserServiceRpc');
+  });
+});
+
+describe("mprpc list", () => {
+  test("lists services, methods and instances of the registry", async () => {
+    const { code, out, err } = await mprpc(["list", registry]);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toBe(
+      [
+        "fixbug.UserServiceRpc",
+        "  Login(fixbug.LoginRequest) returns (fixbug.LoginResponse)",
+        "  GetFriendLists(fixbug.GetFriendListsRequest) returns (fixbug.GetFriendListsResponse)",
+        `  at ${address} (weight 2, version=1.4)`,
+        "",
+        "test.cli.KindsService",
+        "  Echo(test.cli.Kinds) returns (test.cli.Kinds)",
+        "  GetNothing(test.cli.Nothing) returns (test.cli.Nothing)",
+        `  at ${address}`,
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("lists one provider, or those of a static registry, in JSON too", async () => {
+    const direct = await mprpc(["list", address, "--json"]);
+    const listed = JSON.parse(direct.out) as Array<{
+      service: string;
+      instances: unknown[];
+      methods: unknown[];
+    }>;
+    expect(listed.map(({ service }) => service)).toEqual(["fixbug.UserServiceRpc", "test.cli.KindsService"]);
+    expect(listed[1]?.methods[1]).toEqual({
+      ...{ name: "GetNothing", input: "test.cli.Nothing", output: "test.cli.Nothing" },
+    });
+    expect(listed[0]?.instances).toEqual([{ address, protocol: "mprpc", weight: 1, attributes: {} }]);
+    const viaStatic = await mprpc(["list", `--registry=static://${address}`]);
+    expect(viaStatic.out).toBe((await mprpc(["list", address])).out);
+  });
+
+  test("marks classic instances, and tells what could not be asked", async () => {
+    const classic = `--registry=static://UserServiceRpc=${address}?protocol=classic`;
+    expect((await mprpc(["list", classic])).out).toBe(`UserServiceRpc\n  at ${address} (classic)\n`);
+    const down = await mprpc(["list", `--registry=static://127.0.0.1:1,a.B=127.0.0.1:1`]);
+    expect(down.code).toBe(0);
+    expect(down.out).toMatch(
+      /^any service\n {2}methods not known: \[unavailable\] .*\n {2}at 127\.0\.0\.1:1\n/,
+    );
+    expect(down.out).toMatch(/\na\.B\n {2}methods not known: \[unavailable\]/);
+  });
+
+  test("an empty registry is no error; a provider that is not there is one", async () => {
+    const empty = `--registry=file:${path.join(folder, "empty")}`;
+    expect(await mprpc(["list", empty, "--json"])).toMatchObject({ code: 0, out: "[]\n" });
+    expect((await mprpc(["list", empty])).err).toMatch(/^mprpc: no services in file:/);
+    const { code, out, err } = await mprpc(["list", "127.0.0.1:1"]);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toMatch(/^\[unavailable\] /);
+  });
+});
+
+describe("as a process", () => {
+  test("each command runs, reads stdin and ends with its code", async () => {
+    const stdin = login;
+    const called = await mprpcProcess(["call", "UserServiceRpc", "Login", "-", "--text", registry], {
+      stdin,
+    });
+    expect(called).toMatchObject({ code: 0, err: "" });
+    expect(JSON.parse(called.out)).toEqual(loggedIn);
+    const failed = await mprpcProcess(["call", "127.0.0.1:1", "a.B.c"]);
+    expect(failed).toMatchObject({ code: 1, out: "" });
+    expect(failed.err).toMatch(/^\[unavailable\] /);
+    expect((await mprpcProcess(["list", registry])).out).toContain("fixbug.UserServiceRpc\n");
+    expect((await mprpcProcess(["config"])).out).toMatch(/^# conf file: none\n/);
+    expect(await mprpcProcess(["lst"])).toMatchObject({ code: 2, out: "" });
+  });
+
+  test.each(["mprpc", "provider", "consumer"])("bin/%s says so when nothing is built", async (name) => {
+    const copy = path.join(folder, "unbuilt");
+    await cp(path.join(root, "bin"), path.join(copy, "bin"), { recursive: true });
+    await writeFile(path.join(copy, "package.json"), '{"type": "module"}');
+    const code = await new Promise<{ code: unknown; err: string }>((resolve) => {
+      execFile(path.join(copy, "bin", name), (error, _out, err) => resolve({ code: error?.code ?? 0, err }));
+    });
+    expect(code.code).toBe(1);
+    expect(code.err).toMatch(/is not built yet: run \.\/autobuild\.sh/);
+  });
+
+  test("importing the library loads no reflection of protobufjs", async () => {
+    const script = path.join(folder, "import.mjs");
+    const source = [
+      'import { createRequire } from "node:module";',
+      `await import(${JSON.stringify(path.join(root, "src/index.ts"))});`,
+      "const loaded = Object.keys(createRequire(import.meta.url).cache);",
+      'console.log(JSON.stringify(loaded.filter((file) => file.includes("protobufjs"))));',
+    ].join("\n");
+    await writeFile(script, source);
+    const args = ["--import", import.meta.resolve("tsx"), script];
+    const out = await new Promise<string>((resolve, reject) => {
+      execFile(process.execPath, args, (error, stdout) => (error === null ? resolve(stdout) : reject(error)));
+    });
+    expect(JSON.parse(out)).toEqual([]);
+  });
+});

@@ -1,0 +1,67 @@
+import { spawn } from "node:child_process";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { runCli } from "../../src/cli/run.js";
+import { guarded } from "../tools/wait.js";
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface RunOptions {
+  /** Default: a folder without a conf file. */
+  readonly cwd?: string;
+  /** Added to an environment without `MPRPC_...`. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: string;
+}
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The environment without settings of mprpc; programs under test find the sources, not an older lib/. */
+export function cleanEnv(added: Readonly<Record<string, string>> = {}): Record<string, string | undefined> {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("MPRPC_"));
+  return { ...Object.fromEntries(kept), TSX_TSCONFIG_PATH: `${root}tsconfig.json`, ...added };
+}
+
+/** What Node needs to run a TypeScript file of the repository, from whatever folder. */
+export function nodeArguments(file: string): string[] {
+  return ["--import", import.meta.resolve("tsx"), `${root}${file}`];
+}
+
+/** Runs the command in this process: quick, for what does not depend on being one. */
+export async function mprpc(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  let [out, err] = ["", ""];
+  const code = await runCli(args, {
+    cwd: options.cwd ?? `${root}test/cli`,
+    env: cleanEnv(options.env),
+    out: (line) => {
+      out += line;
+    },
+    err: (line) => {
+      err += line;
+    },
+    readStdin: async () => options.stdin ?? "",
+  });
+  return { code, out, err };
+}
+
+/** Runs the command as a process of its own. */
+export async function mprpcProcess(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  const child = spawn(process.execPath, [...nodeArguments("src/cli/main.ts"), ...args], {
+    cwd: options.cwd ?? `${root}test/cli`,
+    env: cleanEnv(options.env),
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  child.stdin.end(options.stdin ?? "");
+  const exit = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  const all = Promise.all([exit, text(child.stdout), text(child.stderr)]);
+  try {
+    const [code, out, err] = await guarded(all, `mprpc ${args.join(" ")}`);
+    return { code, out, err };
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
