@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,13 +27,40 @@ function blocksOf(markdown: string): Block[] {
   }));
 }
 
+/** Names that the README's smaller examples take as given. */
+const prelude = `
+import { type ClientInterceptor, type MprpcApplication, RpcChannel, RpcError, type RpcProvider, Status } from "mprpc";
+import { UserServiceRpc, type UserServiceRpcStub } from "./gen/user.js";
+declare const app: MprpcApplication;
+declare const provider: RpcProvider;
+declare const user: UserServiceRpcStub;
+declare const request: { name: string; pwd: string };
+declare const friends: { getFriendsList(request: { userid: number }): Promise<{ friends: string[] }> };
+declare const histogram: { observe(method: string, code: number, elapsedMs: number): void };
+declare function retryLater(): void;
+declare function newTraceParent(): string;
+`;
+
+/** The examples in TypeScript that are no files: each in a function of its own, as a program the compiler accepts. */
+function snippetsOf(markdown: string): string {
+  const unmarked = markdown.replace(/<!-- .*? -->\n```[\s\S]*?```/g, "");
+  const snippets = [...unmarked.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, text]) => text as string);
+  return prelude + snippets.map((text, i) => `export async function snippet${i}() {\n${text}}\n`).join("");
+}
+
 let packFolder: string;
 let tarball: string;
 
+/** The archive that would be published, made in a copy: tests that run beside this one use lib/. */
 beforeAll(() => {
   packFolder = mkdtempSync(path.join(tmpdir(), "mprpc-pack-"));
-  execFileSync("npm", ["run", "--silent", "build"], { cwd: root, stdio: "pipe" });
-  execFileSync("npm", ["pack", "--silent", "--pack-destination", packFolder], { cwd: root, stdio: "pipe" });
+  const { files } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as { files: string[] };
+  for (const name of [...files, "package.json", "README.md", "LICENSE"]) {
+    if (name !== "lib") cpSync(path.join(root, name), path.join(packFolder, name), { recursive: true });
+  }
+  const build = ["tsc", "-p", "tsconfig.build.json", "--outDir", path.join(packFolder, "lib")];
+  execFileSync("npx", ["--no-install", ...build], { cwd: root, stdio: "pipe" });
+  execFileSync("npm", ["pack", "--silent", "--ignore-scripts"], { cwd: packFolder, stdio: "pipe" });
   tarball = path.join(packFolder, readdirSync(packFolder).find((name) => name.endsWith(".tgz")) as string);
 }, 120_000);
 
@@ -62,7 +89,15 @@ describe.each(["README.md", "README.zh-CN.md"])("%s", (name) => {
     const env = { ...process.env, MPRPC_REGISTRY: `file:${path.join(folder, "registry")}` };
     const background: ChildProcess[] = [];
     try {
-      expect(blocks.map(({ kind }) => kind)).toEqual(["file", "file", "file", "run", "background", "run", "run"]);
+      expect(blocks.map(({ kind }) => kind)).toEqual([
+        "file",
+        "file",
+        "file",
+        "run",
+        "background",
+        "run",
+        "run",
+      ]);
       for (const { kind, argument, text } of blocks) {
         if (kind === "file") {
           const file = path.join(folder, argument);
@@ -70,16 +105,26 @@ describe.each(["README.md", "README.zh-CN.md"])("%s", (name) => {
           writeFileSync(file, text);
         } else if (kind === "background") {
           const [command, ...args] = text.trim().split(" ");
-          const child = spawn(command as string, args, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+          const child = spawn(command as string, args, {
+            cwd: folder,
+            env,
+            stdio: ["ignore", "pipe", "pipe"],
+          });
           background.push(child);
           await listening(child);
         } else {
           // The library is not published yet: the packed one is installed in its place.
           const script = text.replace("npm install mprpc", `npm install ${tarball}`);
-          const output = execFileSync("bash", ["-euo", "pipefail", "-c", script], { cwd: folder, env, stdio: "pipe" });
+          const output = execFileSync("bash", ["-euo", "pipefail", "-c", script], {
+            cwd: folder,
+            env,
+            stdio: "pipe",
+          });
           expect(output.toString()).toContain(argument);
         }
       }
+      writeFileSync(path.join(folder, "src/snippets.ts"), snippetsOf(markdown));
+      execFileSync("npx", ["tsc"], { cwd: folder, stdio: "pipe" });
     } finally {
       await Promise.all(
         background.map((child) => {
@@ -92,7 +137,9 @@ describe.each(["README.md", "README.zh-CN.md"])("%s", (name) => {
   });
 
   it("links only to files that are there", () => {
-    const links = [...markdown.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(([, target]) => target as string);
+    const links = [...markdown.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(
+      ([, target]) => target as string,
+    );
     expect(links.length).toBeGreaterThan(5);
     for (const link of links) expect(() => readFileSync(path.join(root, link)), link).not.toThrow();
   });
