@@ -99,6 +99,9 @@ export function resolveLoggerOptions(options: LoggerOptions): ResolvedLoggerOpti
   checkWhole("queueMaxChars", resolved.queueMaxChars, lineMaxChars, 1024 * 1024 * 1024);
   checkWhole("retryMs", resolved.retryMs, 1, 3_600_000);
   checkFileName(resolved.file);
+  if (typeof resolved.exitHandlers !== "boolean") {
+    throw invalid("exitHandlers", resolved.exitHandlers, "true or false");
+  }
   if (typeof resolved.dir !== "string" || resolved.dir.includes("\0")) {
     throw invalid("dir", resolved.dir, "a folder, or an empty text for no file");
   }
@@ -120,10 +123,14 @@ export function checkLevel(level: unknown): asserts level is LoggerLevel {
   checkOneOf("level", level, loggerLevels);
 }
 
+/** Options that have no key in a conf file. */
+const codeOnly: ReadonlySet<keyof LoggerOptions> = new Set(["queueMaxChars", "retryMs", "exitHandlers"]);
+
 /** The error for a value that an option cannot take. */
 export function invalid(name: keyof LoggerOptions, value: unknown, expected: string): TypeError {
-  const shown = JSON.stringify(value) ?? String(value);
-  return new TypeError(`log option ${name} is ${shown}: expected ${expected} ([log] ${name.toLowerCase()})`);
+  const shown = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+  const key = codeOnly.has(name) ? "" : ` ([log] ${name.toLowerCase()})`;
+  return new TypeError(`log option ${name} is ${shown}: expected ${expected}${key}`);
 }
 
 function checkOneOf(name: keyof LoggerOptions, value: unknown, allowed: readonly string[]): void {
