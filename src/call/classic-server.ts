@@ -11,8 +11,8 @@ import {
 } from "../wire/classic.js";
 import { Reader } from "../wire/codec/reader.js";
 import { Writer } from "../wire/codec/writer.js";
+import type { Dispatcher, ServedConnection } from "./dispatcher.js";
 import { type ReplyPort, ServerCall } from "./server-call.js";
-import type { Dispatcher, ServedConnection } from "./server-connection.js";
 
 export interface ClassicServerOptions {
   bodyMaxBytes: number;

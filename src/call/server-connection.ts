@@ -6,9 +6,10 @@ import { Reader } from "../wire/codec/reader.js";
 import { FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
+import type { Dispatcher, ServedConnection } from "./dispatcher.js";
 import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
 import { Outbox } from "./outbox.js";
-import { type BoundMethod, type ReplyPort, ServerCall, type ServerCallHost } from "./server-call.js";
+import { type BoundMethod, type ReplyPort, ServerCall } from "./server-call.js";
 
 export interface ServerConnectionOptions {
   limits: WireLimits;
@@ -19,29 +20,6 @@ export interface ServerConnectionOptions {
   pauseAtBytes: number;
   /** A reply that would wait behind more than this is replaced by RESOURCE_EXHAUSTED, bytes. Default 64 MiB. */
   unwrittenMaxBytes: number;
-}
-
-/** What a connection asks of the provider. */
-export interface Dispatcher extends ServerCallHost {
-  /** By full or short service name, and the .proto's spelling of the method. */
-  find(service: string, method: string): BoundMethod | undefined;
-  /** Takes a call in, or says why not. Every call taken in ends in `onCallEnd`. */
-  admit(bound: BoundMethod): RpcError | undefined;
-  /** A call that was taken in starts. */
-  onCallStart(call: ServerCall): void;
-  onConnectionClosed(connection: ServedConnection, reason: string | undefined): void;
-}
-
-/** A connection of either protocol, as the provider keeps it. */
-export interface ServedConnection {
-  readonly peer: string;
-  readonly inFlight: number;
-  /** Takes no more calls, says why where the protocol allows it, and closes when those in flight have ended. */
-  drain(why: string): void;
-  /** Cancels the calls in flight, tells their callers where the protocol allows it, and closes. */
-  stop(why: string): void;
-  /** Closes at once, without another word; the calls in flight are cancelled. */
-  close(reason: string): void;
 }
 
 /** Method indexes a connection may agree on; a caller that goes on beyond it is broken. */
@@ -157,7 +135,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
         this.#onCall(header, buffer, bodyStart, bodyEnd);
         break;
       case Kind.CANCEL:
-        this.#calls[header.callId]?.cancel(new RpcError(Status.CANCELLED, "cancelled by the caller"));
+        this.#onCancel(this.#calls[header.callId]);
         break;
       case Kind.PING:
         this.#control(Kind.PONG, { pingId: header.rare.pingId ?? 0 });
@@ -168,6 +146,13 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
       default:
       // Pongs were heard already; kinds of later versions are passed over.
     }
+  }
+
+  #onCancel(call: ServerCall | undefined): void {
+    if (call === undefined) return;
+    // A caller whose deadline has passed cancels as well, and its word is often here before our own timer.
+    if (call.deadlineMs <= this.#nowMs) call.onDeadline();
+    else call.cancel(new RpcError(Status.CANCELLED, "cancelled by the caller"));
   }
 
   onOversized(header: FrameHeader): void {

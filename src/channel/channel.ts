@@ -246,6 +246,9 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       const text = `timeoutMs: expected milliseconds, or Infinity for no deadline, got ${String(timeoutMs)}`;
       return localFailure(Status.INTERNAL, text, method.fullName);
     }
+    if (options?.signal !== undefined && typeof options.signal?.addEventListener !== "function") {
+      return localFailure(Status.INTERNAL, "signal: expected an AbortSignal", method.fullName);
+    }
     const parent = parentCall();
     const startMs = this.#runtime.clock.now();
     const own = (origin?.sinceMs ?? startMs) + timeoutMs;

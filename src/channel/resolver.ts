@@ -102,7 +102,7 @@ export class ServiceResolver implements CallCarrier {
       call.fail(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
       return;
     }
-    call.lastFailure = new RpcError(Status.UNAVAILABLE, reason, { executed: "never" });
+    call.waitsFor = reason;
     call.carrier = this;
     this.#waiting.add(call);
   }
@@ -154,6 +154,7 @@ export class ServiceResolver implements CallCarrier {
     const now = this.#runtime.clock.now();
     for (const call of waiting) {
       call.carrier = undefined;
+      call.waitsFor = undefined;
       call.nowMs = now;
       if (!call.settled) this.route(call);
     }

@@ -53,8 +53,10 @@ export class UnaryCall extends PendingCall implements Cancellable {
   /** Told how long the attempt that began at `sentMs` took. */
   observer: LatencyObserver | undefined = undefined;
   sentMs = 0;
-  /** Why the last attempt failed, told when the deadline passes while the call waits for another. */
+  /** Why the last attempt failed, told when the deadline passes before another succeeds. */
   lastFailure: RpcError | undefined = undefined;
+  /** What it waits for before an endpoint can be picked, told when the deadline passes meanwhile. */
+  waitsFor: string | undefined = undefined;
   readonly #router: CallRouter;
   readonly #plan: CallPlan;
   readonly #onMetadata: ((metadata: Metadata) => void) | undefined;
@@ -155,8 +157,9 @@ export class UnaryCall extends PendingCall implements Cancellable {
     const text = inherited
       ? "the deadline inherited from the calling handler passed"
       : `no reply within ${timeoutMs} ms (timeoutMs, calltimeout)`;
+    const waiting = this.waitsFor === undefined ? "" : `: ${this.waitsFor}`;
     const before = this.lastFailure === undefined ? "" : `; the last attempt: ${this.lastFailure.rawMessage}`;
-    this.#giveUp(Status.DEADLINE_EXCEEDED, text + before, this.lastFailure);
+    this.#giveUp(Status.DEADLINE_EXCEEDED, text + waiting + before, this.lastFailure);
   }
 
   #giveUp(code: StatusCode, text: string, cause: unknown): void {

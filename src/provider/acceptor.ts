@@ -1,9 +1,10 @@
 import type { Clock, Timer } from "../base/clock.js";
 import { ClassicServerConnection } from "../call/classic-server.js";
+import type { Dispatcher, ServedConnection } from "../call/dispatcher.js";
 import type { CallEvents } from "../call/events.js";
 import { FirstBytes } from "../call/first-bytes.js";
 import type { BoundMethod, ServerCall } from "../call/server-call.js";
-import { type Dispatcher, type ServedConnection, ServerConnection } from "../call/server-connection.js";
+import { ServerConnection } from "../call/server-connection.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Runtime } from "../registry/runtime.js";

@@ -1,0 +1,25 @@
+import type { RpcError } from "../error/rpc-error.js";
+import type { BoundMethod, ServerCall, ServerCallHost } from "./server-call.js";
+
+/** What a connection asks of the provider. */
+export interface Dispatcher extends ServerCallHost {
+  /** By full or short service name, and the .proto's spelling of the method. */
+  find(service: string, method: string): BoundMethod | undefined;
+  /** Takes a call in, or says why not. Every call taken in ends in `onCallEnd`. */
+  admit(bound: BoundMethod): RpcError | undefined;
+  /** A call that was taken in starts. */
+  onCallStart(call: ServerCall): void;
+  onConnectionClosed(connection: ServedConnection, reason: string | undefined): void;
+}
+
+/** A connection of either protocol, as the provider keeps it. */
+export interface ServedConnection {
+  readonly peer: string;
+  readonly inFlight: number;
+  /** Takes no more calls, says why where the protocol allows it, and closes when those in flight have ended. */
+  drain(why: string): void;
+  /** Cancels the calls in flight, tells their callers where the protocol allows it, and closes. */
+  stop(why: string): void;
+  /** Closes at once, without another word; the calls in flight are cancelled. */
+  close(reason: string): void;
+}
