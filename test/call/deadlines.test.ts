@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { CallContext } from "../../src/call/context.js";
-import { RpcError } from "../../src/error/rpc-error.js";
+import type { RpcError } from "../../src/error/rpc-error.js";
 import { settle } from "../../src/testing/index.js";
 import { deferred, failure, seeded } from "../support/async.js";
 import { startPair } from "../support/cluster.js";
@@ -306,7 +306,10 @@ describe("AbortSignal", () => {
     expect(error).toMatchObject({ codeName: "CANCELLED", executed: "maybe", phase: "wait" });
     expect(error.cause).toMatchObject({ message: "the user left" });
     await aborted;
-    expect(context.signal.reason).toMatchObject({ codeName: "CANCELLED", rawMessage: "cancelled by the caller" });
+    expect(context.signal.reason).toMatchObject({
+      codeName: "CANCELLED",
+      rawMessage: "cancelled by the caller",
+    });
     expect(provider.inFlight).toBe(0);
   });
 

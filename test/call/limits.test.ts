@@ -78,7 +78,9 @@ describe("headers over the limit", () => {
     const { stub } = await startPair();
     const error = await failure(stub.echo({}, { metadata: large }));
     expect(error).toMatchObject({ codeName: "RESOURCE_EXHAUSTED", executed: "never" });
-    expect(error.rawMessage).toMatch(/metadata make a header of 70\d\d\d bytes, over the limit of 65536 \(limits\.header\)/);
+    expect(error.rawMessage).toMatch(
+      /metadata make a header of 70\d\d\d bytes, over the limit of 65536 \(limits\.header\)/,
+    );
     expect((await stub.echo({ text: "alive" })).text).toBe("alive");
   });
 
@@ -113,7 +115,10 @@ describe("metadata", () => {
       handlers: {
         echo(request, context) {
           seen.resolve(context.metadata);
-          context.replyMetadata.append("Trace", "a").append("trace", Buffer.from([1, 2])).append("x", "ü€");
+          context.replyMetadata
+            .append("Trace", "a")
+            .append("trace", Buffer.from([1, 2]))
+            .append("x", "ü€");
           return request;
         },
       },
