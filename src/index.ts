@@ -39,8 +39,8 @@ export {
 } from "./error/rpc-error.js";
 export { Status, type StatusCode, type StatusName } from "./error/status.js";
 export { type LogFields, type Logger, type LogLevel, silentLogger } from "./logger/logger.js";
-export type { LoggerOptions } from "./logger/options.js";
-export { createLogger, type QueueLogger } from "./logger/queue-logger.js";
+export type { LoggerLevel, LoggerOptions } from "./logger/options.js";
+export { type BoundLogger, createLogger, type LoggerStats, type QueueLogger } from "./logger/queue-logger.js";
 export { type ProviderOptions, RpcProvider, type ServiceOptions } from "./provider/provider.js";
 export { type OpenRegistryOptions, openRegistry } from "./registry/open.js";
 export type {

@@ -103,6 +103,8 @@ function openLog(values: ConfigValues): QueueLogger {
     queueLimit: log.queuelimit,
     overflow: log.overflow,
     redact: log.redact,
+    // The process is ours to describe: dying of a signal must not lose the lines that tell why. It still dies of it.
+    exitHandlers: true,
   });
 }
 
