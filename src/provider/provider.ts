@@ -167,9 +167,11 @@ export class RpcProvider implements AsyncDisposable {
   /**
    * Starts if need be, and serves until `shutdown()` or SIGTERM or SIGINT, which drain it; a second signal cuts the
    * drain short. After a signal the runtime is closed as well, the registry session last. The signal handlers are in
-   * place only meanwhile.
+   * place only meanwhile: before `onListening`, which is called with the bound address once every service is
+   * registered, so that whoever is told there may send a signal at once. Rejects, having stopped, when the start fails
+   * or `onListening` throws.
    */
-  async run(): Promise<void> {
+  async run(onListening?: (address: Address) => void): Promise<void> {
     let signalled = false;
     const onSignal = (signal: NodeJS.Signals): void => {
       this.#runtime.log.info(`${signal}: ${signalled ? "stopping at once" : "draining"}`);
@@ -181,8 +183,12 @@ export class RpcProvider implements AsyncDisposable {
     process.on("SIGINT", onSignal);
     try {
       if (this.#state === "idle") await this.start();
+      if (this.#state === "serving" && this.#listener !== undefined) onListening?.(this.#listener.address);
       await this.#whenStopped;
       if (signalled) await this.#runtime.close();
+    } catch (error) {
+      await this.shutdown();
+      throw error;
     } finally {
       process.off("SIGTERM", onSignal);
       process.off("SIGINT", onSignal);

@@ -13,10 +13,8 @@ try {
   provider.notifyService(UserServiceRpc, new UserService(users));
   provider.notifyService(FriendServiceRpc, new FriendService(users));
 
-  // Once this resolves, every service is registered: a caller that looks can find us.
-  const address = await provider.start();
-  console.log(`listening on ${formatAddress(address)}`);
-  await provider.run();
+  // Called when every service is registered: a caller that looks can find us.
+  await provider.run((address) => console.log(`listening on ${formatAddress(address)}`));
 } catch (error) {
   console.error(`provider: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
