@@ -3,7 +3,6 @@ import { Metadata, type MetadataValue } from "../base/metadata.js";
 import { Reflection } from "../call/builtin.js";
 import type { RpcChannel } from "../channel/channel.js";
 import type { JsonCallOptions } from "../channel/generic.js";
-import { describeProtos } from "../codegen/index.js";
 import { duration } from "../config/kinds.js";
 import { RpcError } from "../error/rpc-error.js";
 import type { Registry } from "../registry/registry.js";
@@ -46,8 +45,6 @@ const options = {
 const timeoutKind = duration({ minMs: 1, none: true });
 
 export const callCommand: Command = {
-  name: "call",
-  summary: "call a method with JSON and print its reply",
   usage,
   async run(args, io) {
     const parsed = readArguments(args, options, { takesConfig: true });
@@ -64,7 +61,7 @@ export const callCommand: Command = {
     const callOptions = readCallOptions(parsed);
     const request = parseRequest(json === "-" ? await io.readStdin() : json);
     const protos = parsed.values("proto");
-    const descriptors = protos.length === 0 ? [] : await describeProtos(protos, parsed.values("import-path"));
+    const descriptors = protos.length === 0 ? [] : await describe(protos, parsed.values("import-path"));
     const { config } = parsed;
     return withClient({ config, address, classic, descriptors }, io, async (channel, { registry }) => {
       const known = servicesIn(descriptors);
@@ -89,6 +86,12 @@ export const callCommand: Command = {
     });
   },
 };
+
+/** The compiler of .proto files is loaded by those who give one. */
+async function describe(protos: readonly string[], importPaths: readonly string[]): Promise<string[]> {
+  const { describeProtos } = await import("../codegen/index.js");
+  return describeProtos(protos, importPaths);
+}
 
 /** `fixbug.UserServiceRpc/Login` or `fixbug.UserServiceRpc.Login`. */
 function splitMethod(text: string): { service: string; method: string } {

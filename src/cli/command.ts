@@ -10,11 +10,8 @@ export interface CliIo {
   readStdin(): Promise<string>;
 }
 
-/** One word of the command line and what it does. */
+/** What one word of the command line does. */
 export interface Command {
-  readonly name: string;
-  /** One line for the list of commands. */
-  readonly summary: string;
   /** Printed by `--help`; ends with a newline. */
   readonly usage: string;
   /** Resolves with the exit code. Throws `UsageError` for a wrong command line, anything else for a failure. */

@@ -9,8 +9,6 @@ Prints each key of the configuration: its effective value, and where that came f
 ${keysUsage()}`;
 
 export const configCommand: Command = {
-  name: "config",
-  summary: "print the effective configuration and where each value comes from",
   usage,
   async run(args, io) {
     const { cwd, env } = io;

@@ -45,8 +45,6 @@ interface ListedService {
 const anyService = "*";
 
 export const listCommand: Command = {
-  name: "list",
-  summary: "list services, their methods and instances",
   usage,
   async run(args, io) {
     const parsed = readArguments(args, { json: { kind: "flag" } }, { takesConfig: true });

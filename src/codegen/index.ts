@@ -1,5 +1,4 @@
 export { describeProtos } from "./describe.js";
 export { CodegenError } from "./error.js";
 export { type GeneratedFile, type GenerateOptions, generate, writeGenerated } from "./generate.js";
-export type { FieldNames } from "./names.js";
-export { type GenerateIo, generateUsage, runGenerate } from "./run.js";
+export { generateUsage, runGenerate } from "./run.js";
