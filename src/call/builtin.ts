@@ -1,4 +1,4 @@
-import { defineService, type MessageType, type MethodDefinition } from "../wire/codec/types.js";
+import { defineService, type MessageType } from "../wire/codec/types.js";
 
 /**
  * The services every provider has besides its own, so that tools need no generated code: health in the shape of
@@ -95,21 +95,3 @@ export const Reflection = defineService({
 
 /** Full names of the built-in services; they stand in no registry. */
 export const builtinServices: readonly string[] = [Health.typeName, Reflection.typeName];
-
-/** A method's definition made up from names alone, for calls whose messages are handled elsewhere. */
-export function methodOf(
-  service: string,
-  name: string,
-  input: MessageType,
-  output: MessageType,
-): MethodDefinition {
-  return {
-    service,
-    name,
-    localName: name,
-    fullName: `${service}.${name}`,
-    input,
-    output,
-    idempotency: "unknown",
-  };
-}

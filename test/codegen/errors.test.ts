@@ -27,9 +27,8 @@ async function errorOf(files: Record<string, string>, options?: GenerateOptions)
   } catch (error) {
     expect(error).toBeInstanceOf(CodegenError);
     return (error as Error).message
-      .replaceAll(path.relative(process.cwd(), here), "")
-      .replaceAll(`${here}/`, "")
-      .replaceAll(here, "");
+      .replaceAll(`${path.relative(process.cwd(), here)}/`, "")
+      .replaceAll(`${here}/`, "");
   }
   return "no error";
 }
