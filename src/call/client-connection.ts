@@ -324,7 +324,9 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
       if (call === undefined || call === abandoned) continue;
       // The count on the wire goes round at 2^32; calls in flight lie close together, so the difference tells.
       if (((call.sequence - acceptedCalls) | 0) <= 0) continue;
-      this.#slots[id] = abandoned;
+      // Its number is not used again here, and no answer need come.
+      this.#slots[id] = undefined;
+      this.#inFlight--;
       call.carrier = undefined;
       call.onFailure(new RpcError(Status.UNAVAILABLE, message, { executed: "never" }));
     }

@@ -124,9 +124,10 @@ export function controlFrame(kind: number, callId = 0, rare?: RareFields): Buffe
   return encoder.writer.finish();
 }
 
-export function settingsFrame(): Buffer {
+/** Of a caller; `maxInFlight` of a provider. */
+export function settingsFrame(maxInFlight = 0): Buffer {
   return controlFrame(Kind.SETTINGS, 0, {
-    settings: { bodyMaxBytes: 4 << 20, maxInFlight: 0, headerMaxBytes: 64 << 10 },
+    settings: { bodyMaxBytes: 4 << 20, maxInFlight, headerMaxBytes: 64 << 10 },
   } as RareFields);
 }
 

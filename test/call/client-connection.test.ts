@@ -1,0 +1,404 @@
+import { setMaxListeners } from "node:events";
+import { describe, expect, test } from "vitest";
+import type { Address } from "../../src/base/endpoint.js";
+import { settle } from "../../src/testing/index.js";
+import { Kind } from "../../src/wire/header.js";
+import { deferred, failure } from "../support/async.js";
+import { Cluster, type ClusterOptions } from "../support/cluster.js";
+import { ProbeServiceStub } from "../support/gen/probe.js";
+import { controlFrame, RawPeer, replyFrame, settingsFrame } from "../support/raw-peer.js";
+
+/** A stub, and providers of which the test writes every frame. */
+async function rawProvider(options: ClusterOptions & { endpoints?: number; greets?: boolean } = {}) {
+  const cluster = new Cluster(options);
+  const runtime = cluster.runtime();
+  const peers: RawPeer[] = [];
+  let wake = () => {};
+  const addresses: Address[] = [];
+  for (let i = 0; i < (options.endpoints ?? 1); i++) {
+    const listener = await cluster.transport.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
+      const peer = new RawPeer(connection);
+      peers.push(peer);
+      if (options.greets ?? true) peer.send(settingsFrame(1000));
+      wake();
+    });
+    cluster.onClose(() => listener.close());
+    addresses.push(listener.address);
+    await runtime.registry.register({
+      service: "probe.ProbeService",
+      methods: ["Echo", "Relay", "Note"],
+      address: listener.address,
+    });
+  }
+  cluster.onClose(async () => {
+    for (const { connection } of peers) connection.destroy();
+  });
+  const channel = cluster.channel({}, runtime);
+  const accepted = async (index: number): Promise<RawPeer> => {
+    while (peers[index] === undefined) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+    return peers[index];
+  };
+  return {
+    cluster,
+    clock: cluster.clock,
+    runtime,
+    channel,
+    stub: new ProbeServiceStub(channel),
+    peers,
+    accepted,
+    addresses,
+  };
+}
+
+test("settings and the first call leave in one write", async () => {
+  const { stub, accepted } = await rawProvider({ greets: false });
+  const call = stub.echo({ text: "x" });
+  const peer = await accepted(0);
+  const frame = await peer.frame(Kind.CALL);
+  expect(peer.chunks).toHaveLength(1);
+  expect(peer.frames.map(({ kind }) => kind)).toEqual([Kind.SETTINGS, Kind.CALL]);
+  expect(peer.bytes[4]).toBe(0x20);
+  expect(frame).toMatchObject({
+    callId: 1,
+    methodIndex: 1,
+    timeoutMs: 5000,
+    rare: { serviceName: "probe.ProbeService", methodName: "Echo" },
+  });
+  peer.send(settingsFrame(1000), replyFrame({ id: 1, body: { text: "y" } }));
+  expect((await call).text).toBe("y");
+});
+
+test("a method is named once; its index does afterwards; numbers are used again", async () => {
+  const { stub, accepted } = await rawProvider();
+  const first = stub.echo({});
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL, 1);
+  peer.send(replyFrame({ id: 1 }));
+  await first;
+  const calls = [stub.echo({}), stub.relay({}), stub.relay({})];
+  await peer.frame(Kind.CALL, 3);
+  const sent = peer.frames.filter(({ kind }) => kind === Kind.CALL).slice(1);
+  expect(sent.map(({ callId, methodIndex, rare }) => [callId, methodIndex, rare.methodName])).toEqual([
+    [1, 1, undefined],
+    [2, 2, "Relay"],
+    [3, 2, undefined],
+  ]);
+  peer.send(replyFrame({ id: 3 }), replyFrame({ id: 2 }), replyFrame({ id: 1 }));
+  await Promise.all(calls);
+});
+
+test("a call whose encoding failed names its method again the next time", async () => {
+  const { stub, accepted } = await rawProvider();
+  await failure(stub.echo({ text: 7 as never }));
+  const call = stub.echo({});
+  const peer = await accepted(0);
+  expect((await peer.frame(Kind.CALL)).rare.methodName).toBe("Echo");
+  peer.send(replyFrame({ id: 1 }));
+  await call;
+});
+
+test("replies split at every byte are the same", async () => {
+  const { stub, accepted } = await rawProvider();
+  const bytes = Buffer.concat([
+    replyFrame({ id: 1, body: { text: "one" } }),
+    replyFrame({ id: 2, body: { text: "two" } }),
+  ]);
+  const warm = stub.echo({});
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL, 1);
+  peer.send(replyFrame({ id: 1 }));
+  await warm;
+  for (let at = 1; at < bytes.length; at++) {
+    const calls = [stub.echo({}), stub.echo({})];
+    await settle();
+    const ids = peer.frames.slice(-2).map(({ callId }) => callId);
+    const swapped = ids[0] === 2;
+    peer.connection.write(bytes.subarray(0, at));
+    await settle();
+    peer.connection.write(bytes.subarray(at));
+    const texts = (await Promise.all(calls)).map(({ text }) => text);
+    expect(texts).toEqual(swapped ? ["two", "one"] : ["one", "two"]);
+  }
+});
+
+test("unknown kinds, replies nobody waits for and replies that come twice are passed over", async () => {
+  const { stub, accepted } = await rawProvider();
+  const call = stub.echo({});
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL);
+  peer.send(
+    controlFrame(55, 1),
+    replyFrame({ id: 900 }),
+    replyFrame({ id: 1, body: { text: "once" } }),
+    replyFrame({ id: 1, body: { text: "twice" } }),
+  );
+  expect((await call).text).toBe("once");
+  const next = stub.echo({});
+  await peer.until("the next call", () => peer.frames.filter(({ kind }) => kind === Kind.CALL).length === 2);
+  peer.send(replyFrame({ id: 1, body: { text: "next" } }));
+  expect((await next).text).toBe("next");
+});
+
+test.each([
+  ["a code outside the set", 77, "UNKNOWN"],
+  ["no text at all", 5, "NOT_FOUND"],
+])("a failure with %s", async (_, status, codeName) => {
+  const { stub, accepted } = await rawProvider();
+  const call = failure(stub.echo({}));
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL);
+  peer.send(replyFrame({ id: 1, status }));
+  expect(await call).toMatchObject({ codeName, executed: "maybe", rawMessage: "" });
+});
+
+test("malformed bytes close the connection; what was in flight is maybe", async () => {
+  const { stub, accepted } = await rawProvider();
+  const call = failure(stub.echo({}));
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL);
+  peer.send(Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  const error = await call;
+  expect(error).toMatchObject({ codeName: "UNAVAILABLE", executed: "maybe" });
+  expect(error.rawMessage).toMatch(
+    /^connection lost: malformed bytes from the provider: header of \d+ bytes/,
+  );
+  await peer.end();
+});
+
+describe("going-away", () => {
+  test("calls above the accepted count go elsewhere, those below finish, new ones use another connection", async () => {
+    const { stub, accepted, peers } = await rawProvider();
+    const calls = [1, 2, 3].map((number) => stub.echo({ number }));
+    const peer = await accepted(0);
+    await peer.frame(Kind.CALL, 3);
+    peer.send(controlFrame(Kind.GOING_AWAY, 0, { acceptedCalls: 1 }));
+    const second = await accepted(1);
+    await second.frame(Kind.CALL, 2);
+    second.send(replyFrame({ id: 1, body: { text: "b" } }), replyFrame({ id: 2, body: { text: "c" } }));
+    peer.send(replyFrame({ id: 1, body: { text: "a" } }));
+    expect((await Promise.all(calls)).map(({ text }) => text)).toEqual(["a", "b", "c"]);
+    await peer.end();
+    expect(peers).toHaveLength(2);
+  });
+
+  test("a late answer to a call that went elsewhere meets nobody", async () => {
+    const { stub, accepted } = await rawProvider();
+    const call = stub.echo({});
+    const keep = stub.echo({});
+    const peer = await accepted(0);
+    await peer.frame(Kind.CALL, 2);
+    peer.send(
+      controlFrame(Kind.GOING_AWAY, 0, { acceptedCalls: 1 }),
+      replyFrame({ id: 2, body: { text: "wrong" } }),
+    );
+    const second = await accepted(1);
+    await second.frame(Kind.CALL);
+    second.send(replyFrame({ id: 1, body: { text: "right" } }));
+    peer.send(replyFrame({ id: 1, body: { text: "kept" } }));
+    expect((await keep).text).toBe("right");
+    expect((await call).text).toBe("kept");
+  });
+
+  test("a provider that turns everybody away is not hammered", async () => {
+    const { stub, peers, cluster, clock } = await rawProvider();
+    const away = controlFrame(Kind.GOING_AWAY, 0, { acceptedCalls: 0, message: "full house" });
+    const call = failure(stub.echo({}));
+    await settle();
+    peers[0]?.send(away);
+    const error = await call;
+    expect(error).toMatchObject({ codeName: "UNAVAILABLE", executed: "never" });
+    expect(error.rawMessage).toContain("turned the caller away: full house");
+    expect(await failure(stub.echo({}))).toMatchObject({ codeName: "UNAVAILABLE", executed: "never" });
+    expect(peers).toHaveLength(1);
+    // The backoff runs out, the connection is made, and a call can have it.
+    await clock.run(1300);
+    expect(peers).toHaveLength(2);
+    const next = stub.echo({});
+    await peers[1]?.frame(Kind.CALL);
+    peers[1]?.send(replyFrame({ id: 1, body: { text: "room" } }));
+    expect((await next).text).toBe("room");
+    expect(cluster.log.at("error")).toEqual([]);
+  });
+});
+
+describe("keepalive of the caller", () => {
+  test("a ping after 10 s of silence; 4 s later the provider is dead and its calls maybe", async () => {
+    const { stub, accepted, clock } = await rawProvider();
+    const call = failure(stub.echo({}, { timeoutMs: 60_000 }));
+    const peer = await accepted(0);
+    await peer.frame(Kind.CALL);
+    await clock.run(9_900);
+    expect(peer.frames.some(({ kind }) => kind === Kind.PING)).toBe(false);
+    await clock.run(200);
+    await peer.frame(Kind.PING);
+    await clock.run(4_000);
+    const error = await call;
+    expect(error).toMatchObject({ codeName: "UNAVAILABLE", executed: "maybe" });
+    expect(error.rawMessage).toBe("connection lost: no answer to a ping, silent for 14000 ms");
+  });
+
+  test("a provider that answers pings keeps its slow calls", async () => {
+    const { stub, accepted, clock } = await rawProvider();
+    const call = stub.echo({}, { timeoutMs: Infinity });
+    const peer = await accepted(0);
+    await peer.frame(Kind.CALL);
+    for (let i = 0; i < 20; i++) {
+      await clock.run(5_000);
+      const pings = peer.frames.filter(({ kind }) => kind === Kind.PING).length;
+      if (pings > 0) peer.send(controlFrame(Kind.PONG, 0, { pingId: 1 }));
+    }
+    peer.send(replyFrame({ id: 1, body: { text: "at last" } }));
+    expect((await call).text).toBe("at last");
+  });
+
+  test("its pings are answered", async () => {
+    const { stub, accepted } = await rawProvider();
+    const call = stub.echo({});
+    const peer = await accepted(0);
+    await peer.frame(Kind.CALL);
+    peer.send(controlFrame(Kind.PING, 0, { pingId: 9 }));
+    expect((await peer.frame(Kind.PONG)).rare.pingId).toBe(9);
+    peer.send(replyFrame({ id: 1 }));
+    await call;
+  });
+});
+
+describe("a connection that is lost", () => {
+  test("after the call has left: maybe, and not tried again", async () => {
+    const { stub, accepted, peers } = await rawProvider();
+    const call = failure(stub.echo({}));
+    const peer = await accepted(0);
+    await peer.frame(Kind.CALL);
+    peer.connection.reset();
+    expect(await call).toMatchObject({
+      codeName: "UNAVAILABLE",
+      executed: "maybe",
+      attempts: 1,
+      phase: "wait",
+    });
+    expect(peers).toHaveLength(1);
+  });
+
+  test("before the call has left: never, and it goes elsewhere", async () => {
+    const { stub, accepted, cluster } = await rawProvider();
+    const warm = stub.echo({});
+    const peer = await accepted(0);
+    await peer.frame(Kind.CALL);
+    peer.send(replyFrame({ id: 1 }));
+    await warm;
+    // The reader stands still, so that what is written gathers here.
+    peer.connection.pause();
+    const sent = failure(stub.echo({ data: Buffer.alloc(300_000) }));
+    await settle();
+    const late = stub.relay({ text: "late" });
+    await settle();
+    cluster.network.cutAll();
+    expect(await sent).toMatchObject({ codeName: "UNAVAILABLE", executed: "maybe" });
+    const second = await accepted(1);
+    const frame = await second.frame(Kind.CALL);
+    expect(frame.rare.methodName).toBe("Relay");
+    second.send(replyFrame({ id: 1, body: { text: "elsewhere" } }));
+    expect((await late).text).toBe("elsewhere");
+  });
+
+  test("a provider that says FIN with calls open is gone", async () => {
+    const { stub, accepted } = await rawProvider();
+    const call = failure(stub.echo({}));
+    const peer = await accepted(0);
+    await peer.frame(Kind.CALL);
+    peer.connection.end();
+    expect(await call).toMatchObject({
+      codeName: "UNAVAILABLE",
+      executed: "maybe",
+      rawMessage: "connection lost: closed by the provider",
+    });
+  });
+
+  test("one that closes every new connection without a word is backed off from", async () => {
+    const { stub, peers, clock } = await rawProvider({ greets: false });
+    let opened = 0;
+    const watch = setInterval(() => {
+      for (; opened < peers.length; opened++) peers[opened]?.connection.destroy();
+    }, 1);
+    try {
+      for (let i = 0; i < 20; i++) {
+        const call = failure(stub.echo({}));
+        for (let turn = 0; turn < 30 && !(await settled(call)); turn++) await clock.run(1);
+        expect((await call).codeName).toBe("UNAVAILABLE");
+      }
+      expect(peers.length).toBeLessThanOrEqual(3);
+    } finally {
+      clearInterval(watch);
+    }
+  });
+});
+
+async function settled(promise: Promise<unknown>): Promise<boolean> {
+  let done = false;
+  void promise.then(() => {
+    done = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  return done;
+}
+
+test("more than the limit waits to be sent: RESOURCE_EXHAUSTED, never", async () => {
+  const { stub, accepted } = await rawProvider({ settings: { unwrittenMaxBytes: 1 << 20 } });
+  const warm = stub.echo({});
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL);
+  peer.send(replyFrame({ id: 1 }));
+  await warm;
+  peer.connection.pause();
+  const abort = new AbortController();
+  setMaxListeners(0, abort.signal);
+  const { signal } = abort;
+  const calls = Array.from({ length: 30 }, () =>
+    failure(stub.echo({ data: Buffer.alloc(100_000) }, { signal })),
+  );
+  const refused = await Promise.race(calls);
+  expect(refused).toMatchObject({ codeName: "RESOURCE_EXHAUSTED", executed: "never" });
+  expect(refused.rawMessage).toContain("over the limit of 1048576 (limits.unwritten)");
+  abort.abort();
+  const codes = (await Promise.all(calls)).map(({ codeName }) => codeName);
+  expect(codes.filter((code) => code === "RESOURCE_EXHAUSTED").length).toBeGreaterThan(10);
+});
+
+test("over TCP: a provider that never reads does not make this side grow", async () => {
+  const { stub, accepted } = await rawProvider({ tcp: true, settings: { unwrittenMaxBytes: 4 << 20 } });
+  const warm = stub.echo({});
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL);
+  peer.send(replyFrame({ id: 1 }));
+  await warm;
+  peer.connection.pause();
+  const outcomes: string[] = [];
+  const calls = [];
+  for (let i = 0; i < 200; i++) {
+    calls.push(
+      failure(stub.echo({ data: Buffer.alloc(1 << 20) }, { timeoutMs: Infinity })).then((e) =>
+        outcomes.push(e.codeName),
+      ),
+    );
+    await settle();
+  }
+  expect(outcomes.filter((name) => name === "RESOURCE_EXHAUSTED").length).toBeGreaterThan(150);
+  peer.connection.reset();
+  await Promise.all(calls);
+});
+
+test("a connection cut while a reply is half here fails the call", async () => {
+  const { stub, accepted } = await rawProvider({ tcp: true });
+  const done = deferred<unknown>();
+  stub.echo({}).catch(done.resolve);
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL);
+  const reply = replyFrame({ id: 1, body: { data: Buffer.alloc(50_000) } });
+  peer.connection.write(reply.subarray(0, 20_000));
+  peer.connection.end();
+  expect(await done.promise).toMatchObject({ codeName: "UNAVAILABLE", executed: "maybe" });
+});
