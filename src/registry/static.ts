@@ -1,10 +1,10 @@
 import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import { classicDialects } from "../wire/classic.js";
 import { fillDeps, type RegistryDeps } from "./deps.js";
 import { checkRegistration, checkServiceName, isServiceName } from "./entry.js";
 import { RegistryError } from "./errors.js";
 import {
   type Endpoint,
-  type EndpointProtocol,
   type Registration,
   type RegistrationHandle,
   type Registry,
@@ -19,7 +19,7 @@ import { orderEndpoints, ServiceView } from "./view.js";
 const anyService = "*";
 
 export const staticForms =
-  "static://host:port,host:port*weight (for every service) or static://Service=host:port|host:port,Other=host:port; ?protocol=classic for C++ providers";
+  "static://host:port,host:port*weight (for every service) or static://Service=host:port|host:port,Other=host:port; ?protocol=classic for C++ providers, with &dialect=le32, be32, varint or framed";
 
 /**
  * Fixed endpoints from the URL itself; nothing is looked up and nothing changes. Registering succeeds and does nothing,
@@ -68,35 +68,43 @@ function parseStatic(url: string): Map<string, readonly Endpoint[]> {
   const fail = (text: string) =>
     new RegistryError("invalid", `registry ${JSON.stringify(url)}: ${text}; allowed: ${staticForms}`);
   const [list = "", search = ""] = url.slice("static://".length).split(/\?(.*)/s);
-  const protocol = parseProtocol(search, fail);
+  const kind = parseKind(search, fail);
   const services = new Map<string, Endpoint[]>();
   for (const item of list.replace(/\/$/, "").split(",")) {
     const [, service = anyService, addresses = ""] = /^(?:([^=]*)=)?(.*)$/s.exec(item.trim()) ?? [];
     if (service !== anyService && !isServiceName(service)) {
       throw fail(`${JSON.stringify(service)} is not a service name`);
     }
-    const endpoints = addresses.split("|").map((text) => parseEndpoint(text.trim(), protocol, fail));
+    const endpoints = addresses.split("|").map((text) => parseEndpoint(text.trim(), kind, fail));
     services.set(service, [...(services.get(service) ?? []), ...endpoints]);
   }
   return new Map([...services].map(([service, endpoints]) => [service, orderEndpoints(endpoints)]));
 }
 
-function parseProtocol(search: string, fail: (text: string) => RegistryError): EndpointProtocol {
-  let protocol: EndpointProtocol = "mprpc";
-  for (const [key, value] of new URLSearchParams(search)) {
-    if (key !== "protocol") throw fail(`unknown option ${JSON.stringify(key)} (known: protocol)`);
-    if (value !== "mprpc" && value !== "classic")
-      throw fail(`protocol ${JSON.stringify(value)} is not mprpc or classic`);
-    protocol = value;
+/** What all endpoints of a URL have in common. */
+type EndpointKind = Pick<Endpoint, "protocol" | "attributes">;
+
+function parseKind(search: string, fail: (text: string) => RegistryError): EndpointKind {
+  const options = new URLSearchParams(search);
+  for (const key of options.keys()) {
+    if (key !== "protocol" && key !== "dialect") {
+      throw fail(`unknown option ${JSON.stringify(key)} (known: protocol, dialect)`);
+    }
   }
-  return protocol;
+  const protocol = options.get("protocol") ?? "mprpc";
+  const dialect = options.get("dialect");
+  if (protocol !== "mprpc" && protocol !== "classic") {
+    throw fail(`protocol ${JSON.stringify(protocol)} is not mprpc or classic`);
+  }
+  if (dialect === null) return { protocol, attributes: {} };
+  if (protocol !== "classic") throw fail("a dialect goes with protocol=classic");
+  if (!classicDialects.some((known) => known === dialect)) {
+    throw fail(`dialect ${JSON.stringify(dialect)} is not one of ${classicDialects.join(", ")}`);
+  }
+  return { protocol, attributes: { dialect } };
 }
 
-function parseEndpoint(
-  text: string,
-  protocol: EndpointProtocol,
-  fail: (text: string) => RegistryError,
-): Endpoint {
+function parseEndpoint(text: string, kind: EndpointKind, fail: (text: string) => RegistryError): Endpoint {
   const [host = "", weightText = "1"] = text.split(/\*(.*)/s);
   const address: Address | undefined = parseAddress(host);
   if (address === undefined || address.port === 0) throw fail(`${JSON.stringify(text)} is not host:port`);
@@ -106,5 +114,5 @@ function parseEndpoint(
       `weight ${JSON.stringify(weightText)} of ${formatAddress(address)} is not a number above 0, at most 1000000`,
     );
   }
-  return { ...address, protocol, weight, attributes: {} };
+  return { ...address, ...kind, weight };
 }

@@ -32,7 +32,12 @@ test("named endpoints serve their service, by full or short name; the others the
 
 test("protocol=classic reaches a C++ provider", async () => {
   const snapshot = await resolve("static://127.0.0.1:8000?protocol=classic", "fixbug.UserServiceRpc");
-  expect(snapshot.endpoints[0]).toMatchObject({ protocol: "classic", port: 8000 });
+  expect(snapshot.endpoints[0]).toMatchObject({ protocol: "classic", port: 8000, attributes: {} });
+  const framed = await resolve(
+    "static://127.0.0.1:8000?protocol=classic&dialect=framed",
+    "fixbug.UserServiceRpc",
+  );
+  expect(framed.endpoints[0]).toMatchObject({ protocol: "classic", attributes: { dialect: "framed" } });
 });
 
 test("register does nothing and succeeds, but refuses what can never work", async () => {
@@ -60,6 +65,8 @@ test.each([
   ["static://a:1*x", 'weight "x" of a:1'],
   ["static://a b=h:1", '"a b" is not a service name'],
   ["static://a:1?protocol=grpc", 'protocol "grpc"'],
+  ["static://a:1?protocol=classic&dialect=le16", 'dialect "le16" is not one of le32, be32, varint, framed'],
+  ["static://a:1?dialect=le32", "a dialect goes with protocol=classic"],
   ["static://a:1?x=1", 'unknown option "x"'],
 ])("%s is refused: %s", (url, text) => {
   expect(() => openRegistry(url)).toThrow(text);
