@@ -30,10 +30,14 @@ const idleMaxMs = 5 * 60_000;
 /** Requests one caller may have waiting; past it reading stops until some are answered. */
 const pipelinedMax = 128;
 
+/** A request in the order it came; once `reply` or `failed` is set, its turn can come. */
 interface Waiting {
-  call: ServerCall;
-  /** The framed bytes once the handler has answered. */
+  /** Undefined for one that never reached a handler. */
+  call: ServerCall | undefined;
+  /** The framed bytes of its answer. */
   reply: Buffer | undefined;
+  /** Why it has no answer. */
+  failed: string | undefined;
 }
 
 /**
@@ -128,6 +132,12 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   /** Classic callers may half-close after sending: they still read. */
   onEnd(): void {
     this.#callerEnded = true;
+    this.#endIfCallerDid();
+  }
+
+  #endIfCallerDid(): void {
+    // While paused, whole requests may lie here unread.
+    if (!this.#callerEnded || this.#paused) return;
     if (this.#state === "open" && this.#queue.length === 0 && this.#chunkBytes > 0) {
       this.close("the caller left in mid-request");
       return;
@@ -179,6 +189,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       this.#paused = true;
       this.#connection.pause();
     }
+    this.#endIfCallerDid();
   }
 
   #onRequest(request: ClassicRequest, buffer: Buffer): void {
@@ -189,15 +200,17 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
         ? new RpcError(Status.UNIMPLEMENTED, `no method ${name}`)
         : this.#dispatcher.admit(bound);
     if (bound === undefined || refusal !== undefined) {
-      this.#log.warn(`classic call refused: ${refusal?.message ?? name}`, { peer: this.peer });
-      this.close(refusal?.message ?? name);
+      const reason = refusal?.message ?? name;
+      this.#log.warn(`classic call refused: ${reason}`, { peer: this.peer });
+      this.#queue.push({ call: undefined, reply: undefined, failed: reason });
+      this.#sendAnswered();
       return;
     }
     const { input } = bound.definition;
     const startMs = this.#dispatcher.clock.now();
     const timeoutMs = this.#options.timeoutMs === Infinity ? -1 : this.#options.timeoutMs;
     const call = new ServerCall(this.#dispatcher, this, bound, undefined, 1, startMs, timeoutMs);
-    this.#queue.push({ call, reply: undefined });
+    this.#queue.push({ call, reply: undefined, failed: undefined });
     this.#dispatcher.onCallStart(call);
     try {
       const reader = new Reader().reset(buffer, request.bodyStart, request.bodyEnd);
@@ -233,13 +246,14 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   }
 
   fail(call: ServerCall, error: RpcError): void {
-    if (this.#state === "closed") return;
-    this.#log.warn(`classic call failed, connection reset: ${error.message}`, {
+    const waiting = this.#queue.find((one) => one.call === call);
+    if (waiting === undefined) return;
+    this.#log.warn(`classic call failed, its connection is reset: ${error.message}`, {
       peer: this.peer,
       method: call.method.fullName,
     });
-    this.#queue = this.#queue.filter((one) => one.call !== call);
-    this.close(error.message);
+    waiting.failed = error.message;
+    this.#sendAnswered();
   }
 
   /** Sends the replies at the front of the queue that are there; one still missing holds back those behind it. */
@@ -256,15 +270,24 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     }
     const bytes = ready.length === 1 ? (ready[0] as Buffer) : Buffer.concat(ready);
     if (bytes.length > 0) this.#connection.write(bytes);
-    // An empty varint reply is no bytes at all: only the end of the connection tells the caller that it came.
-    if (emptyReply && this.#state === "open") this.#state = "ending";
-    if (emptyReply && this.#queue.length > 0) {
-      this.#connection.end();
-      this.close("an empty reply ends a varint connection");
+    if (emptyReply) this.#endAfterEmptyReply();
+    const failed = this.#queue[0]?.failed;
+    if (failed !== undefined) {
+      this.close(failed);
       return;
     }
     this.#endIfIdle();
     this.#resumeIfRoom();
+  }
+
+  /** An empty reply without a length is no bytes at all: only the end of the connection tells that it came. */
+  #endAfterEmptyReply(): void {
+    this.#state = "ending";
+    if (this.#queue.length === 0) return;
+    const text = "an empty reply ended the connection, and with it the requests behind it";
+    this.#log.warn(`${text}: ${this.#queue.length}`, { peer: this.peer });
+    const dropped = new RpcError(Status.CANCELLED, text);
+    for (const { call } of this.#queue.splice(0)) call?.cancel(dropped);
   }
 
   #resumeIfRoom(): void {
@@ -291,7 +314,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       Status.CANCELLED,
       `the connection to the caller is lost: ${reason ?? "closed"}`,
     );
-    for (const { call } of this.#queue.splice(0)) call.cancel(lost);
+    for (const { call } of this.#queue.splice(0)) call?.cancel(lost);
     this.#dispatcher.onConnectionClosed(this, reason);
   }
 }

@@ -8,8 +8,10 @@ const decideWithinMs = 5000;
 export interface FirstBytesOwner {
   /** `first` is what has arrived; the new owner takes the connection and these bytes. */
   onProtocol(protocol: "mprpc" | ClassicDialect, first: Buffer): void;
-  /** Closed already; `reason` says why it was refused, or that the caller left. */
+  /** Closed already; `reason` says why. */
   onRefused(reason: string): void;
+  /** The caller left without a word, as port probes do. */
+  onLeft(): void;
 }
 
 /** Owns a new connection until its first bytes tell the protocol, or for 5 s. */
@@ -60,7 +62,9 @@ export class FirstBytes implements ConnectionHandler {
   }
 
   onEnd(): void {
-    this.refuse(this.#length === 0 ? "the caller left without a word" : "the caller left in mid-header");
+    if (this.#length > 0) this.refuse("the caller left in mid-header");
+    else this.onClose(undefined);
+    this.#connection.destroy();
   }
 
   onDrain(): void {}
@@ -68,7 +72,8 @@ export class FirstBytes implements ConnectionHandler {
   onClose(error: Error | undefined): void {
     if (this.#decided) return;
     this.#decide();
-    this.#owner.onRefused(error?.message ?? "the caller left without a word");
+    if (this.#length > 0) this.#owner.onRefused(error?.message ?? "the caller left in mid-header");
+    else this.#owner.onLeft();
   }
 
   /** Closes the connection with RST. */

@@ -18,10 +18,26 @@ export interface ParentCall {
 /**
  * Carries the running call to the calls its handler makes, across every await. One for the process, since an async
  * context belongs to the process and not to an application.
+ *
+ * On Node 20 an AsyncLocalStorage in use makes every promise of the process dearer, so a process pays only from its
+ * first channel on: without one there is no call that could inherit anything.
  */
-export const callScope = new AsyncLocalStorage<ParentCall | undefined>();
+class CallScope {
+  readonly #storage = new AsyncLocalStorage<ParentCall>();
+  #inUse = false;
 
-/** Starts what outlives the call it happens to start in, e.g. a connection: it must not be taken for a part of it. */
-export function outsideOfCalls<T>(start: () => T): T {
-  return callScope.run(undefined, start);
+  /** A channel was made: handlers that start from now on pass their call on. */
+  use(): void {
+    this.#inUse = true;
+  }
+
+  run<Call extends ParentCall>(call: Call, handler: (call: Call) => unknown): unknown {
+    return this.#inUse ? this.#storage.run(call, handler, call) : handler(call);
+  }
+
+  get current(): ParentCall | undefined {
+    return this.#inUse ? this.#storage.getStore() : undefined;
+  }
 }
+
+export const callScope = new CallScope();

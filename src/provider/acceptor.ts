@@ -66,6 +66,7 @@ export class Acceptor implements Dispatcher {
         this.#undecided.delete(first);
         this.#runtime.log.warn(`connection refused: ${reason}`, { peer: connection.remote });
       },
+      onLeft: () => this.#undecided.delete(first),
     });
     this.#undecided.add(first);
   }

@@ -61,7 +61,7 @@ describe("a deadline", () => {
     const context = await entered.promise;
     expect(context.timeLeftMs()).toBe(Infinity);
     expect(providerRuntime.wheel.size).toBe(0);
-    await clock.run(3_600_000);
+    await clock.run(30_000);
     expect(context.signal.aborted).toBe(false);
     release.resolve();
     expect((await call).text).toBe("patient");
