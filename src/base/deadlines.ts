@@ -2,6 +2,11 @@ import type { Clock, Timer } from "./clock.js";
 
 const slotCount = 512;
 const slotMs = 4;
+/**
+ * The timer looks at most this many slots (about 50 ms) ahead: few enough wake-ups to cost nothing, and short enough
+ * that a process whose last call has ended is not kept alive noticeably by a timer that is still set.
+ */
+const lookaheadSlots = 12;
 
 /** Something with a deadline. The links are the wheel's. */
 export abstract class Expiring {
@@ -31,6 +36,8 @@ export class DeadlineWheel {
   /** Number of the last slot time that has been swept. */
   #swept = 0;
   #timer: Timer | undefined;
+  /** The slot time the timer is set for; `Infinity` while there is none. */
+  #armedTurn = Infinity;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -42,11 +49,7 @@ export class DeadlineWheel {
 
   add(item: Expiring): void {
     this.#count++;
-    if (this.#timer === undefined) {
-      this.#swept = Math.floor(this.#clock.now() / slotMs);
-      // Keeps the process alive: a pending call must settle before the process may end.
-      this.#timer = this.#clock.setTimer(this.#onTick, slotMs, true);
-    }
+    if (this.#timer === undefined) this.#swept = Math.floor(this.#clock.now() / slotMs);
     // The slot whose sweep comes after the deadline, and in any case one that is still to be swept. One without a
     // deadline lies in any slot: it is in the wheel to keep the process alive.
     const turn = Math.max(Math.ceil(item.deadlineMs / slotMs), this.#swept + 1);
@@ -56,6 +59,7 @@ export class DeadlineWheel {
     item.wheelNext = head;
     if (head !== undefined) head.wheelPrevious = item;
     this.#heads[slot] = item;
+    if (this.#timer === undefined || turn < this.#armedTurn) this.#arm(turn, this.#clock.now());
   }
 
   /** Takes `item` out; harmless when it is not in. */
@@ -71,17 +75,27 @@ export class DeadlineWheel {
     this.#count--;
   }
 
+  /** Sets the timer for `turn`, or for the end of the lookahead if that comes first. */
+  #arm(turn: number, now: number): void {
+    this.#timer?.cancel();
+    this.#armedTurn = Math.min(turn, Math.floor(now / slotMs) + lookaheadSlots);
+    // Keeps the process alive: a pending call must settle before the process may end.
+    this.#timer = this.#clock.setTimer(this.#onTick, Math.max(0, this.#armedTurn * slotMs - now), true);
+  }
+
   #tick(): void {
     this.#timer = undefined;
+    this.#armedTurn = Infinity;
     const now = this.#clock.now();
     const target = Math.floor(now / slotMs);
     // After a long pause one full turn visits every slot.
     const from = Math.max(this.#swept + 1, target - slotCount + 1);
     this.#swept = target;
     for (let turn = from; turn <= target; turn++) this.#sweep(turn % slotCount, now);
-    if (this.#count > 0 && this.#timer === undefined) {
-      this.#timer = this.#clock.setTimer(this.#onTick, slotMs, true);
-    }
+    if (this.#count === 0) return;
+    let next = target + 1;
+    while (next < target + lookaheadSlots && this.#heads[next % slotCount] === undefined) next++;
+    if (next < this.#armedTurn) this.#arm(next, now);
   }
 
   #sweep(slot: number, now: number): void {

@@ -35,6 +35,14 @@ class CallScope {
     return this.#inUse ? this.#storage.run(call, handler, call) : handler(call);
   }
 
+  /**
+   * Runs `start` outside of every call: what lives longer than the call that happens to start it (a connection, its
+   * timers) must not keep that call, nor pass it on.
+   */
+  outside<T>(start: () => T): T {
+    return this.#inUse ? this.#storage.exit(start) : start();
+  }
+
   get current(): ParentCall | undefined {
     return this.#inUse ? this.#storage.getStore() : undefined;
   }

@@ -146,7 +146,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   run(): void {
     let result: unknown;
     try {
-      result = callScope.run(this, this.bound.invoke, this);
+      result = callScope.run<ServerCall>(this, this.bound.invoke);
       // Inside as well: a thenable is the user's code too.
       if (isThenable(result)) {
         result.then(

@@ -9,6 +9,7 @@ import {
   type OutgoingCall,
 } from "../call/interceptor.js";
 import type { CallOptions } from "../call/options.js";
+import { callScope } from "../call/scope.js";
 import type { StubChannel } from "../call/stub.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
@@ -80,6 +81,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     };
     const checked = checkOptions("RpcChannel", options, defaults, optionRules);
     this.#runtime = runtime;
+    callScope.use();
     this.#router = { runtime, route: (call) => this.#route(call), onSettled: () => this.#onSettled() };
     this.#registry = checked.registry;
     this.#timeoutMs = checked.timeoutMs;

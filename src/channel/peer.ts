@@ -6,7 +6,7 @@ import { type Address, formatAddress } from "../base/endpoint.js";
 import { ClassicClient } from "../call/classic-client.js";
 import { ClientConnection, type ClientConnectionOwner } from "../call/client-connection.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
-import { outsideOfCalls } from "../call/scope.js";
+import { callScope } from "../call/scope.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Endpoint } from "../registry/registry.js";
@@ -192,20 +192,22 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.#opening++;
     this.#lastAttemptMs = clock.now();
     const options = { timeoutMs: settings.channel.connectTimeoutMs, signal: this.#abort.signal };
-    outsideOfCalls(() => transport.connect(this.address, options)).then(
-      (connection) => {
-        this.#opening--;
-        if (this.#state === "closed") {
-          connection.destroy();
-          return;
-        }
-        this.#onOpened(outsideOfCalls(() => new ClientConnection(connection, clock, settings, this)));
-      },
-      (error: Error) => {
-        this.#opening--;
-        if (this.#state !== "closed") this.#onOpenFailed(error.message);
-      },
-    );
+    callScope
+      .outside(() => transport.connect(this.address, options))
+      .then(
+        (connection) => {
+          this.#opening--;
+          if (this.#state === "closed") {
+            connection.destroy();
+            return;
+          }
+          this.#onOpened(callScope.outside(() => new ClientConnection(connection, clock, settings, this)));
+        },
+        (error: Error) => {
+          this.#opening--;
+          if (this.#state !== "closed") this.#onOpenFailed(error.message);
+        },
+      );
   }
 
   #onOpened(connection: ClientConnection): void {

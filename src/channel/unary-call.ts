@@ -272,5 +272,5 @@ export class UnaryCall extends PendingCall implements Cancellable {
 
 /** The call whose handler is running now, if any. */
 export function parentCall(): ParentCall | undefined {
-  return callScope.getStore();
+  return callScope.current;
 }

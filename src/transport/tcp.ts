@@ -7,6 +7,8 @@ import type { Connection, ConnectionHandler, ConnectOptions, Listener, Transport
 /** A backlog that survives 10,000 clients reconnecting at once; the system cuts it to its own maximum. */
 const backlog = 4096;
 
+const nothing = new Uint8Array(0);
+
 class TcpConnection implements Connection {
   readonly remote: string;
   readonly local: string;
@@ -14,10 +16,13 @@ class TcpConnection implements Connection {
   #handler: ConnectionHandler | undefined;
   #error: Error | undefined;
   readonly #onWritten = (): void => {
-    if (this.#awaitingDrain && this.#socket.writableLength === 0) {
-      this.#awaitingDrain = false;
-      this.#handler?.onDrain();
+    if (!this.#awaitingDrain) return;
+    if (this.#socket.writableLength > 0) {
+      this.#socket.write(nothing, this.#onWritten);
+      return;
     }
+    this.#awaitingDrain = false;
+    this.#handler?.onDrain();
   };
   #awaitingDrain = false;
 
@@ -51,9 +56,11 @@ class TcpConnection implements Connection {
   write(data: Uint8Array): boolean {
     const socket = this.#socket;
     if (socket.destroyed || socket.writableEnded) return true;
-    socket.write(data, this.#onWritten);
+    socket.write(data);
     // Node hands small writes to the kernel at once; then nothing is left and the buffer is free again.
     if (socket.writableLength === 0) return true;
+    // Nothing, written behind it, tells when it has left: a callback for every write would cost the quick ones.
+    if (!this.#awaitingDrain) socket.write(nothing, this.#onWritten);
     this.#awaitingDrain = true;
     return false;
   }
