@@ -52,7 +52,7 @@ export class ManualClock implements Clock {
   }
 
   /** Timers that are set. */
-  get timers(): number {
+  get pending(): number {
     return this.#pending.length;
   }
 

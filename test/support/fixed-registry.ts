@@ -1,0 +1,57 @@
+import type {
+  Endpoint,
+  RegistrationHandle,
+  Registry,
+  ServiceListing,
+  Snapshot,
+  Watch,
+} from "../../src/registry/registry.js";
+
+/** A registry whose every word the test says: the same endpoints for every service. */
+export class FixedRegistry implements Registry {
+  readonly name = "fixed:";
+  watches = 0;
+  closed = false;
+  #snapshot: Snapshot | undefined;
+  readonly #watchers = new Set<(snapshot: Snapshot) => void>();
+
+  /** Without endpoints nothing is known until `publish`. */
+  constructor(endpoints?: readonly Endpoint[]) {
+    if (endpoints !== undefined) this.#snapshot = { endpoints, stale: false };
+  }
+
+  publish(endpoints: readonly Endpoint[], stale = false): void {
+    this.#snapshot = { endpoints, stale };
+    for (const watcher of [...this.#watchers]) watcher(this.#snapshot);
+  }
+
+  async register(): Promise<RegistrationHandle> {
+    return { unregister: async () => {} };
+  }
+
+  watch(_service: string, onSnapshot: (snapshot: Snapshot) => void): Watch {
+    this.watches++;
+    this.#watchers.add(onSnapshot);
+    const registry = this;
+    queueMicrotask(() => {
+      if (this.#snapshot !== undefined && this.#watchers.has(onSnapshot)) onSnapshot(this.#snapshot);
+    });
+    return {
+      get current() {
+        return registry.#snapshot;
+      },
+      close: () => {
+        this.watches--;
+        this.#watchers.delete(onSnapshot);
+      },
+    };
+  }
+
+  async list(): Promise<ServiceListing[]> {
+    return [];
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+}
