@@ -21,6 +21,11 @@ export class PeakEwma {
     this.#stampMs = nowMs;
   }
 
+  /** A call was given up after `elapsedMs`: what it would have cost is more than that, and nobody knows how much. */
+  observeAtLeast(elapsedMs: number, nowMs: number): void {
+    if (elapsedMs > this.#costMs) this.observe(elapsedMs, nowMs);
+  }
+
   /** Cost times the calls that a new one would share the endpoint with. */
   load(inFlight: number, nowMs: number): number {
     if (this.#costMs === 0) return inFlight === 0 ? 0 : unknownLoad + inFlight;

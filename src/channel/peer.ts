@@ -112,6 +112,10 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.#ewma.observe(elapsedMs, nowMs);
   }
 
+  observeAtLeast(elapsedMs: number, nowMs: number): void {
+    this.#ewma.observeAtLeast(elapsedMs, nowMs);
+  }
+
   /** Sends `call`, at once or when a connection is there. */
   start(call: UnaryCall): void {
     call.endpoint = this.endpoint;

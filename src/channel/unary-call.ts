@@ -38,6 +38,8 @@ export interface CallRouter {
 /** Wants to know how long an endpoint took. */
 export interface LatencyObserver {
   observe(elapsedMs: number, nowMs: number): void;
+  /** There was no answer in this time. */
+  observeAtLeast(elapsedMs: number, nowMs: number): void;
 }
 
 /** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
@@ -165,6 +167,8 @@ export class UnaryCall extends PendingCall implements Cancellable {
   #giveUp(code: StatusCode, text: string, cause: unknown): void {
     if (this.#settled) return;
     const executed = this.phase === "resolve" || this.phase === "connect" ? "never" : "maybe";
+    // No answer in all that time says something of the endpoint, too.
+    if (code === Status.DEADLINE_EXCEEDED && executed === "maybe") this.#measure(false);
     this.carrier?.abandon(this);
     this.#fail(new RpcError(code, text, { executed, cause }));
   }
@@ -238,10 +242,11 @@ export class UnaryCall extends PendingCall implements Cancellable {
     this.#router.onSettled();
   }
 
-  #measure(): void {
+  #measure(answered = true): void {
     if (this.observer === undefined) return;
     const now = this.#router.runtime.clock.now();
-    this.observer.observe(now - this.sentMs, now);
+    if (answered) this.observer.observe(now - this.sentMs, now);
+    else this.observer.observeAtLeast(now - this.sentMs, now);
   }
 
   #emitEnd(error: RpcError | undefined): void {

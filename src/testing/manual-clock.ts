@@ -52,7 +52,7 @@ export class ManualClock implements Clock {
   }
 
   /** Timers that are set. */
-  get pending(): number {
+  get timers(): number {
     return this.#pending.length;
   }
 
