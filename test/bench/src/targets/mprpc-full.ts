@@ -1,7 +1,8 @@
 import type { ClientInterceptor, ServerInterceptor } from "mprpc";
 import { mprpcTarget } from "./mprpc-setup.js";
 
-/** Everything on the path: besides the deadline and the context, metadata both ways, interceptors, and event listeners. */
+/** Everything on the path: besides the deadline and the context, metadata both ways, interceptors, event listeners,
+ * and the context carried to nested calls. */
 
 const onClient: ClientInterceptor = (next) => async (call) => next(call);
 const onServer: ServerInterceptor = (next) => async (call) => next(call);
@@ -11,4 +12,5 @@ export const target = mprpcTarget({
   serverInterceptors: [onServer, onServer],
   metadata: { tenant: "bench", "request-id": "0123456789abcdef" },
   countEvents: true,
+  carryContext: true,
 });

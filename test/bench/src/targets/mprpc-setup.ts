@@ -22,6 +22,8 @@ export interface Extras {
   metadata: Record<string, string> | undefined;
   /** Listen to the events of calls, as metrics do. */
   countEvents: boolean;
+  /** The provider is a caller too, so that it carries the context of each call to the calls a handler could make. */
+  carryContext: boolean;
 }
 
 /** Both processes meet in a registry folder of their own; the endpoint of this target is that folder. */
@@ -41,9 +43,10 @@ async function startProvider(extras: Extras): Promise<Provider> {
   const counted = { ended: 0 };
   if (extras.countEvents) app.events.on("serverEnd", () => (counted.ended += 1));
   let served = 0;
+  const outgoing = extras.carryContext ? new RpcChannel(app) : undefined;
   const provider = new RpcProvider(app, { interceptors: extras.serverInterceptors });
   provider.notifyService(UserServiceRpc, {
-    login(request, context) {
+    async login(request, context) {
       served += 1;
       if (extras.metadata !== undefined) context.replyMetadata.set("server", "bench");
       return loginResponse(request);
@@ -55,6 +58,7 @@ async function startProvider(extras: Extras): Promise<Provider> {
     served: () => served,
     async close() {
       await provider.shutdown();
+      await outgoing?.close();
       await app.close();
       rmSync(folder, { recursive: true, force: true });
     },

@@ -6,4 +6,5 @@ export const target = mprpcTarget({
   serverInterceptors: [],
   metadata: undefined,
   countEvents: false,
+  carryContext: false,
 });
