@@ -1,3 +1,4 @@
+import { describeValue } from "../base/options.js";
 import { compose, type IncomingCall, type ServerInterceptor } from "../call/interceptor.js";
 import type { BoundMethod, ServerCall } from "../call/server-call.js";
 import type { MethodDefinition, ServiceDefinition } from "../wire/codec/types.js";
@@ -36,6 +37,11 @@ export class ServiceTable {
     if (classic && other !== undefined) {
       throw new TypeError(
         `notifyService: ${typeName} and ${other} are both ${short} to classic callers: give one { classic: false }`,
+      );
+    }
+    if (typeof handlers !== "object" || handlers === null) {
+      throw new TypeError(
+        `notifyService: the handlers of ${typeName} are no object, but ${describeValue(handlers)}`,
       );
     }
     const members = handlers as Readonly<Record<string, unknown>>;

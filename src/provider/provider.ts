@@ -1,11 +1,11 @@
 import { type Address, formatAddress } from "../base/endpoint.js";
-import { callback, checkOptions, listOf } from "../base/options.js";
+import { boolean, callback, checkOptions, having, listOf, number } from "../base/options.js";
 import { builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
 import type { ServerInterceptor } from "../call/interceptor.js";
 import type { HandlersOf } from "../call/stub.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import type { RegistrationHandle } from "../registry/registry.js";
+import type { Registration, RegistrationHandle } from "../registry/registry.js";
 import type { Runtime } from "../registry/runtime.js";
 import type { Listener } from "../transport/transport.js";
 import type { ServiceDefinition } from "../wire/codec/types.js";
@@ -27,6 +27,8 @@ export interface ServiceOptions {
   weight?: number;
 }
 
+const serviceRules = { classic: boolean, attributes: having(), weight: number(Number.MIN_VALUE) };
+
 /** When every call has ended, callers get this long to take their last replies and close. */
 const takeRepliesMs = 1000;
 
@@ -40,11 +42,13 @@ export class RpcProvider implements AsyncDisposable {
   readonly #table: ServiceTable;
   readonly #acceptor: Acceptor;
   readonly #services = new Map<string, { definition: ServiceDefinition; options: ServiceOptions }>();
-  readonly #health = new Map<string, ServingStatus>();
+  /** Services that `setServing` took out. */
+  readonly #outOfService = new Set<string>();
   #state: "idle" | "starting" | "serving" | "draining" | "stopped" = "idle";
   #listener: Listener | undefined;
   #registrations: RegistrationHandle[] = [];
   #starting: Promise<Address> | undefined;
+  readonly #startAbort = new AbortController();
   #stopping: Promise<void> | undefined;
   #stopped!: () => void;
   readonly #whenStopped = new Promise<void>((resolve) => {
@@ -84,7 +88,7 @@ export class RpcProvider implements AsyncDisposable {
   /**
    * Offers a service. `handlers` has one function a method; they are called as its methods, so it may be an instance of
    * a class. Throws `TypeError` for a service given twice, a missing handler, or two services classic callers could not
-   * tell apart; `Error` once the provider has started.
+   * tell apart, or a bad option; `Error` once the provider has started.
    */
   notifyService<S extends ServiceDefinition>(
     service: S,
@@ -95,8 +99,9 @@ export class RpcProvider implements AsyncDisposable {
     if (this.#state !== "idle")
       throw new Error(`notifyService: ${typeName} comes too late, the provider has started`);
     if (builtinServices.includes(typeName)) throw new TypeError(`notifyService: ${typeName} is built in`);
-    this.#table.add(service, handlers, options.classic ?? this.#runtime.settings.provider.classic);
-    this.#services.set(typeName, { definition: service, options });
+    const checked = checkOptions<ServiceOptions>(`notifyService: ${typeName}`, options, {}, serviceRules);
+    this.#table.add(service, handlers, checked.classic ?? this.#runtime.settings.provider.classic);
+    this.#services.set(typeName, { definition: service, options: checked });
     return this;
   }
 
@@ -117,7 +122,7 @@ export class RpcProvider implements AsyncDisposable {
 
   /**
    * Listens and then registers every service: a caller that sees it can reach it. Resolves with the bound address.
-   * Rejects (and leaves nothing behind) when the port is taken or the registry refuses.
+   * Rejects (and leaves nothing behind) when the port is taken, the registry refuses, or `shutdown` comes first.
    */
   async start(): Promise<Address> {
     if (this.#state !== "idle") throw new Error(`RpcProvider.start(): the provider is ${this.#state}`);
@@ -133,20 +138,19 @@ export class RpcProvider implements AsyncDisposable {
         this.#acceptor.accept(connection),
       );
       const address = await advertisedAddress(this.#listener.address, this.#runtime);
-      this.#setHealth(ServingStatus.SERVING);
       for (const { definition, options } of this.#services.values()) {
-        this.#registrations.push(
-          await registry.register({
-            service: definition.typeName,
-            methods: Object.values(definition.methods).map(({ name }) => name),
-            address,
-            classic: options.classic ?? settings.provider.classic,
-            onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
-            ...(options.weight === undefined ? {} : { weight: options.weight }),
-            ...(options.attributes === undefined ? {} : { attributes: options.attributes }),
-          }),
-        );
+        const { classic = settings.provider.classic, ...published } = options;
+        const registration: Registration = {
+          ...published,
+          service: definition.typeName,
+          methods: Object.values(definition.methods).map(({ name }) => name),
+          address,
+          classic,
+          onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
+        };
+        this.#registrations.push(await registry.register(registration, this.#startAbort.signal));
       }
+      this.#startAbort.signal.throwIfAborted();
       log.info(`listening on ${formatAddress(this.#listener.address)}`, {
         advertised: formatAddress(address),
         registry: registry.name,
@@ -154,8 +158,9 @@ export class RpcProvider implements AsyncDisposable {
       });
     } catch (error) {
       await this.#leaveRegistry();
-      await this.#listener?.close();
+      const closed = this.#listener?.close();
       this.#acceptor.closeAll("the provider did not start");
+      await closed;
       this.#state = "stopped";
       this.#stopped();
       throw error;
@@ -188,7 +193,9 @@ export class RpcProvider implements AsyncDisposable {
       if (signalled) await this.#runtime.close();
     } catch (error) {
       await this.shutdown();
-      throw error;
+      // A start that a signal broke off is what was asked for.
+      if (!signalled) throw error;
+      await this.#runtime.close();
     } finally {
       process.off("SIGTERM", onSignal);
       process.off("SIGINT", onSignal);
@@ -210,12 +217,13 @@ export class RpcProvider implements AsyncDisposable {
 
   async #drain(): Promise<void> {
     const { settings, log } = this.#runtime;
-    // A start that is under way is let through first, so that what it leaves behind is known.
+    // A start that is under way is broken off first, and cleans up after itself.
+    this.#startAbort.abort(new Error("the provider was shut down while it started"));
     await this.#starting?.catch(() => {});
     if (this.#state === "stopped") return;
     this.#state = "draining";
-    this.#setHealth(ServingStatus.NOT_SERVING);
-    await this.#leaveRegistry();
+    // A registry that is away must not hold up the rest for long.
+    await this.#within(settings.provider.drainTimeoutMs, this.#leaveRegistry());
     const closed = this.#listener?.close();
     this.#acceptor.drain();
     await this.#within(settings.provider.drainTimeoutMs, this.#acceptor.whenIdle());
@@ -240,7 +248,7 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   async #leaveRegistry(): Promise<void> {
-    await Promise.all(this.#registrations.splice(0).map((one) => one.unregister()));
+    await Promise.allSettled(this.#registrations.splice(0).map((one) => one.unregister()));
   }
 
   #onRegistrationLost(service: string, reason: Error): void {
@@ -249,21 +257,21 @@ export class RpcProvider implements AsyncDisposable {
 
   // --- built-in services ---
 
-  /** Sets what `grpc.health.v1.Health/Check` says of one service, e.g. while a database is away. */
+  /** Sets what `grpc.health.v1.Health/Check` says of one service while the provider serves, e.g. while a database is away. */
   setServing(service: string, serving: boolean): void {
     if (!this.#services.has(service))
       throw new TypeError(`setServing: this provider has no service ${service}`);
-    this.#health.set(service, serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);
-  }
-
-  #setHealth(status: ServingStatus): void {
-    for (const name of ["", ...this.#services.keys()]) this.#health.set(name, status);
+    if (serving) this.#outOfService.delete(service);
+    else this.#outOfService.add(service);
   }
 
   #check(service: string): { status: ServingStatus } {
-    const status = this.#health.get(service);
-    if (status === undefined) throw new RpcError(Status.NOT_FOUND, `this provider has no service ${service}`);
-    return { status };
+    if (service !== "" && !this.#services.has(service)) {
+      throw new RpcError(Status.NOT_FOUND, `this provider has no service ${service}`);
+    }
+    const up = this.#state === "starting" || this.#state === "serving";
+    const serving = up && !this.#outOfService.has(service);
+    return { status: serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING };
   }
 
   #describe(service: string): { descriptors: string[] } {

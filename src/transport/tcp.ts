@@ -149,7 +149,8 @@ function listen(address: Address, onConnection: (connection: Connection) => void
       const bound = server.address() as net.AddressInfo;
       resolve({
         address: { host: bound.address, port: bound.port },
-        close: () => new Promise((closed) => void server.close(() => closed())),
+        // The port is free at once; the server's own callback waits for the last connection.
+        close: async () => void server.close(),
       });
     });
   });
