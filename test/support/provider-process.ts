@@ -1,0 +1,48 @@
+// A provider in a process of its own, for tests of signals. Arguments: how its handlers behave, as JSON.
+import { systemClock } from "../../src/base/clock.js";
+import { RpcProvider } from "../../src/provider/provider.js";
+import { createRuntime } from "../../src/testing/index.js";
+import { tcpTransport } from "../../src/transport/tcp.js";
+import { ProbeService } from "./gen/probe.js";
+import { RecordingLog } from "./log.js";
+
+interface Behaviour {
+  drainTimeoutMs?: number;
+  keepalive?: { intervalMs: number; timeoutMs: number };
+}
+
+const { drainTimeoutMs = 5000, keepalive }: Behaviour = JSON.parse(process.argv[2] ?? "{}");
+const log = new RecordingLog();
+const runtime = createRuntime({
+  transport: tcpTransport(systemClock),
+  log,
+  settings: { provider: { drainTimeoutMs }, ...(keepalive === undefined ? {} : { keepalive }) },
+});
+const provider = new RpcProvider(runtime);
+const before = process.listenerCount("SIGTERM");
+let release = (): void => {};
+const released = new Promise<void>((resolve) => {
+  release = resolve;
+});
+
+provider.notifyService(ProbeService, {
+  // Answers when `relay` was called, or never.
+  async echo(request, { signal }) {
+    signal.addEventListener("abort", () => console.log(`aborted ${request.text}`));
+    console.log(`entered ${request.text}`);
+    await released;
+    return request;
+  },
+  relay(request) {
+    release();
+    return request;
+  },
+  // Blocks the event loop until killed.
+  note() {
+    console.log("blocking");
+    for (;;);
+  },
+});
+await provider.run(({ port }) => console.log(`listening ${port}`));
+console.log(`stopped, ${process.listenerCount("SIGTERM") - before} signal handlers left`);
+for (const { level, text } of log.lines) console.log(`${level}: ${text}`);
