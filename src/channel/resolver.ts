@@ -63,7 +63,9 @@ export class ServiceResolver implements CallCarrier {
   }
 
   #failCall(call: UnaryCall, reason: string): void {
-    const code = this.#peers.length > 0 && !this.#hasMethod(call) ? Status.UNIMPLEMENTED : Status.UNAVAILABLE;
+    const unknownMethod = this.#peers.length > 0 && !this.#hasMethod(call);
+    const code = unknownMethod ? Status.UNIMPLEMENTED : Status.UNAVAILABLE;
+    if (this.#peers.length > 0 && !unknownMethod) call.phase = "connect";
     call.fail(new RpcError(code, reason, { executed: "never", cause: call.lastFailure }));
   }
 

@@ -188,6 +188,8 @@ export class UnaryCall extends PendingCall implements Cancellable {
       this.phase = "handle";
       this.#measure();
     }
+    // There was a connection, and the request did not get as far as to leave on it.
+    if (!refused && error.executed === "never" && this.phase === "wait") this.phase = "send";
     if (this.#mayGoOn(error, refused)) {
       this.lastFailure = error;
       this.#emitRetry(error);

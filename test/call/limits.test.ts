@@ -221,7 +221,7 @@ test("the calls in flight on one connection: refused here once the provider's li
     expect(error.rawMessage).toContain("provider.maxinflightperconnection");
   }
   const late = await failure(stub.echo({}));
-  expect(late).toMatchObject({ codeName: "RESOURCE_EXHAUSTED", executed: "never", phase: "wait" });
+  expect(late).toMatchObject({ codeName: "RESOURCE_EXHAUSTED", executed: "never", phase: "send" });
   hold.resolve();
   expect((await Promise.all(burst.slice(0, 3))).map(({ number }) => number)).toEqual([0, 1, 2]);
   expect((await stub.relay({ text: "room again" })).text).toBe("room again");

@@ -214,7 +214,7 @@ test("a request the provider cannot read is INTERNAL, executed never", async () 
 test("a request of the wrong kind fails here, executed never, and the next call is whole", async () => {
   const { stub } = await startPair();
   const error = await failure(stub.echo({ text: 7 as never }));
-  expect(error).toMatchObject({ codeName: "INTERNAL", executed: "never" });
+  expect(error).toMatchObject({ codeName: "INTERNAL", executed: "never", phase: "send" });
   expect(error.rawMessage).toMatch(/the request cannot be encoded: .*Blob\.text/);
   expect((await stub.echo({ text: "fine" })).text).toBe("fine");
 });

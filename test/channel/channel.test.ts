@@ -175,7 +175,12 @@ describe("the registry", () => {
     const registry = new FixedRegistry([at(1), at(2)]);
     const stub = new ProbeServiceStub(cluster.channel({ registry }));
     const error = await failure(stub.echo({}));
-    expect(error).toMatchObject({ codeName: "UNAVAILABLE", executed: "never", attempts: 2 });
+    expect(error).toMatchObject({
+      codeName: "UNAVAILABLE",
+      executed: "never",
+      phase: "connect",
+      attempts: 2,
+    });
     expect(error.rawMessage).toBe(
       "every endpoint of probe.ProbeService is down: cannot connect to 127.0.0.1:1: ECONNREFUSED, cannot connect to 127.0.0.1:2: ECONNREFUSED",
     );
