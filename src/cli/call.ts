@@ -57,6 +57,7 @@ export const callCommand: Command = {
         "--classic goes with HOST:PORT; in a registry classic providers are known as such",
       );
     }
+    if (address === undefined) checkServiceAndMethod(target, method);
     const wanted = address === undefined ? { service: target, method } : splitMethod(method);
     const callOptions = readCallOptions(parsed);
     const request = parseRequest(json === "-" ? await io.readStdin() : json);
@@ -91,6 +92,20 @@ export const callCommand: Command = {
 async function describe(protos: readonly string[], importPaths: readonly string[]): Promise<string[]> {
   const { describeProtos } = await import("../codegen/index.js");
   return describeProtos(protos, importPaths);
+}
+
+/** The two forms are easily mixed: the mix is told as such, not as a service or a method of an odd name. */
+function checkServiceAndMethod(service: string, method: string): void {
+  if (/^\s*[[{]/.test(method)) {
+    throw new UsageError(
+      `METHOD is missing: write SERVICE METHOD [JSON] (SERVICE.METHOD in one goes with HOST:PORT), got ${JSON.stringify(service)} and JSON`,
+    );
+  }
+  if (/[./]/.test(method)) {
+    throw new UsageError(
+      `before SERVICE.METHOD comes HOST:PORT, such as 127.0.0.1:8000, not ${JSON.stringify(service)}`,
+    );
+  }
 }
 
 /** `fixbug.UserServiceRpc/Login` or `fixbug.UserServiceRpc.Login`. */

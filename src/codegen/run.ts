@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { didYouMean } from "../base/nearest.js";
 import { CodegenError } from "./error.js";
 import { type GeneratedFile, generate, writeGenerated } from "./generate.js";
 
@@ -27,7 +28,7 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
   try {
     parsed = parse(argv);
   } catch (error) {
-    io.stderr(wrongUsage((error as Error).message));
+    io.stderr(wrongUsage(usageProblem(error as Error)));
     return 2;
   }
   const { values, positionals } = parsed;
@@ -56,7 +57,8 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
     return values.check ? await check(files, values.out, io) : await write(files, values.out, io);
   } catch (error) {
     // What is wrong with a .proto is said by its text alone; a fault of ours, or of the disk, shows what it is.
-    io.stderr(error instanceof CodegenError ? `${error.message}\n` : `mprpc generate: ${String(error)}\n`);
+    const text = isSystemError(error) ? `--out ${values.out}: ${error.message}` : String(error);
+    io.stderr(error instanceof CodegenError ? `${error.message}\n` : `mprpc generate: ${text}\n`);
     return 1;
   }
 }
@@ -65,18 +67,29 @@ function wrongUsage(text: string): string {
   return `mprpc generate: ${text}\nTry \`mprpc generate --help\`.\n`;
 }
 
+/** Node's texts advise on arguments that begin with "-", which no file of ours does. */
+function usageProblem({ message }: Error): string {
+  const unknown = /^Unknown option '(.*?)'/.exec(message)?.[1];
+  if (unknown === undefined) return message;
+  const names = Object.keys(cliOptions).map((name) => `--${name}`);
+  return `unknown option ${unknown}${didYouMean(unknown, names)}`;
+}
+
+/** The folder cannot be made, or a file in it not written. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error;
+}
+
+const cliOptions = {
+  out: { type: "string" },
+  "import-path": { type: "string", short: "I", multiple: true, default: [] as string[] },
+  fields: { type: "string", default: "camel" },
+  check: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
 function parse(argv: readonly string[]) {
-  return parseArgs({
-    args: [...argv],
-    allowPositionals: true,
-    options: {
-      out: { type: "string" },
-      "import-path": { type: "string", short: "I", multiple: true, default: [] },
-      fields: { type: "string", default: "camel" },
-      check: { type: "boolean", default: false },
-      help: { type: "boolean", short: "h", default: false },
-    },
-  });
+  return parseArgs({ args: [...argv], allowPositionals: true, options: cliOptions });
 }
 
 async function write(files: readonly GeneratedFile[], outDir: string, io: GenerateIo): Promise<number> {

@@ -95,6 +95,12 @@ describe("mprpc", () => {
     [["call", "a", "b", "{}", "more"], /unexpected argument "more"/],
     [["call", "a", "b", "{"], /^mprpc call: the request is not JSON: /],
     [["call", "127.0.0.1:1", "Login"], /SERVICE\.METHOD or SERVICE\/METHOD, not "Login"/],
+    [
+      ["call", "a.B.C", '{"x": 1.5}'],
+      /METHOD is missing: write SERVICE METHOD \[JSON\] .* got "a\.B\.C" and JSON/,
+    ],
+    [["call", "localhost:abc", "a.B/C"], /before SERVICE\.METHOD comes HOST:PORT, .* not "localhost:abc"/],
+    [["call", "127.0.0.1", "a.B/C", "{}"], /before SERVICE\.METHOD comes HOST:PORT, .* not "127\.0\.0\.1"/],
     [["call", "a", "b", "--timeout", "soon"], /--timeout: expected a duration .* got "soon"/],
     [["call", "a", "b", "--timeout"], /--timeout needs a value/],
     [["call", "a", "b", "--timeout=1s", "--timeout=2s"], /--timeout is given twice/],
@@ -107,6 +113,10 @@ describe("mprpc", () => {
     [["list", "nonsense"], /expected HOST:PORT, got "nonsense"/],
     [["generate"], /^mprpc generate: no \.proto files were given\nTry/],
     [["generate", "a.proto"], /--out DIR is missing/],
+    [
+      ["generate", "a.proto", "--outt", "x"],
+      /^mprpc generate: unknown option --outt; did you mean "--out"\?\nTry/,
+    ],
   ])("wrong usage ends with 2 and a hint: %j", async (args, text) => {
     const { code, out, err } = await mprpc(args);
     expect({ code, out }).toEqual({ code: 2, out: "" });
