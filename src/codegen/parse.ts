@@ -55,8 +55,17 @@ function syntaxError(source: string, path: string, thrown: Error): CodegenError 
   return new CodegenError(
     path,
     line === undefined ? lineOfError(source, thrown.message) : Number(line),
-    message,
+    message + proto2Hint(source, message),
   );
+}
+
+/** A file that forgot its first line fails at a field, which says nothing to who has only ever written proto3. */
+function proto2Hint(source: string, message: string): string {
+  if (message === "unexpected 'required'" && /^\s*syntax\s*=\s*["']proto3/m.test(source)) {
+    return "; proto3 has no required fields";
+  }
+  if (!/^unexpected '[\w.]+'$/.test(message) || /^\s*syntax\s*=/m.test(source)) return "";
+  return `; the file has no \`syntax = "proto3";\`, and in proto2 a field begins with optional, required or repeated`;
 }
 
 /** The line at which the parser first says `message`, for the errors it gives without one. */

@@ -46,6 +46,16 @@ describe("syntax", () => {
     ["a bad number", `${proto3}message A {\n  int32 a = x;\n}\n`, "a.proto:4: illegal id 'x'"],
     ["a bad name", `${proto3}message 1A {\n}\n`, "a.proto:3: illegal type name '1A'"],
     ["an unknown word", `${proto3}\nmesage A {}\n`, "a.proto:4: unexpected 'mesage'"],
+    [
+      "no syntax line",
+      "message A {\n  int32 a = 1;\n}\n",
+      `a.proto:2: unexpected 'int32'; the file has no \`syntax = "proto3";\`, and in proto2 a field begins with optional, required or repeated`,
+    ],
+    [
+      "required in proto3",
+      `${proto3}message A {\n  required int32 a = 1;\n}\n`,
+      "a.proto:4: unexpected 'required'; proto3 has no required fields",
+    ],
     ["an open brace at the end", `${proto3}message A {\n  int32 a = 1;\n`, "a.proto:5: "],
     ["an open comment", `${proto3}/* never ends\n`, "a.proto:4: illegal comment"],
     ["an open string", `${proto3}import "x;\n`, "a.proto:3: illegal string"],

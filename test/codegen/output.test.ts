@@ -239,4 +239,13 @@ describe("mprpc generate", () => {
     expect(io.err).toBe(`${proto}:3: A.b: there is no type B\n`);
     await expect(stat(path.join(folder, "nothing"))).rejects.toThrow("ENOENT");
   });
+
+  it("names --out when it cannot be written", async () => {
+    const proto = path.join(folder, "right.proto");
+    await writeFile(proto, 'syntax = "proto3";\nmessage A {}\n');
+    const out = path.join(proto, "below-a-file");
+    const io = collect();
+    expect(await runGenerate([proto, "--out", out], io)).toBe(1);
+    expect(io.err).toMatch(/^mprpc generate: --out .*below-a-file: ENOTDIR/);
+  });
 });
