@@ -183,7 +183,7 @@ describe("a start without ZooKeeper", () => {
       await expect(refused).rejects.toMatchObject({ code: "unreachable" });
       await expect(refused).rejects.toThrow(
         new RegExp(
-          `cannot register fixbug.UserServiceRpc: zookeeper://127.0.0.1:${port}/\\S+ did not let it within 300 ms .*ECONNREFUSED`,
+          `cannot register fixbug.UserServiceRpc at zookeeper://127.0.0.1:${port}/\\S+ within 300 ms .*ECONNREFUSED`,
         ),
       );
       await expect(registry.list()).rejects.toThrow("cannot list the services");

@@ -222,7 +222,7 @@ export class ZooKeeperRegistry implements Registry {
     const limit = new Promise<never>((_, reject) => {
       timer = this.#deps.clock.setTimer(() => {
         const reason = trouble() || this.#lastReason;
-        const text = `${what}: ${this.name} did not let it within ${startTimeoutMs} ms${reason && ` (${reason})`}`;
+        const text = `${what} at ${this.name} within ${startTimeoutMs} ms${reason && ` (${reason})`}`;
         reject(new RegistryError("unreachable", `${text}; is it running and the address right?`));
       }, startTimeoutMs);
       onAbort = () => reject(signal?.reason);
