@@ -1,17 +1,23 @@
 // A provider in a process of its own, for tests of signals. Arguments: how its handlers behave, as JSON.
 import { systemClock } from "../../src/base/clock.js";
 import { RpcProvider } from "../../src/provider/provider.js";
-import { createRuntime } from "../../src/testing/index.js";
+import { createRuntime, settle } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { ProbeService } from "./gen/probe.js";
 import { RecordingLog } from "./log.js";
 
 interface Behaviour {
   drainTimeoutMs?: number;
+  /** Calls of `echo` are answered a little after the drain has begun; else never. */
+  answersInDrain?: boolean;
   keepalive?: { intervalMs: number; timeoutMs: number };
 }
 
-const { drainTimeoutMs = 5000, keepalive }: Behaviour = JSON.parse(process.argv[2] ?? "{}");
+const {
+  drainTimeoutMs = 5000,
+  answersInDrain = false,
+  keepalive,
+}: Behaviour = JSON.parse(process.argv[2] ?? "{}");
 const log = new RecordingLog();
 const runtime = createRuntime({
   transport: tcpTransport(systemClock),
@@ -25,18 +31,20 @@ const released = new Promise<void>((resolve) => {
   release = resolve;
 });
 
+const { info } = log;
+log.info = (text, fields) => {
+  info(text, fields);
+  if (answersInDrain && text.endsWith("draining")) void settle().then(release);
+};
+
 provider.notifyService(ProbeService, {
-  // Answers when `relay` was called, or never.
   async echo(request, { signal }) {
     signal.addEventListener("abort", () => console.log(`aborted ${request.text}`));
     console.log(`entered ${request.text}`);
     await released;
     return request;
   },
-  relay(request) {
-    release();
-    return request;
-  },
+  relay: (request) => request,
   // Blocks the event loop until killed.
   note() {
     console.log("blocking");
