@@ -1,3 +1,4 @@
+import { defaultMaxListeners, getMaxListeners, setMaxListeners } from "node:events";
 import type { Unsubscribe } from "../base/emitter.js";
 import type { Metadata } from "../base/metadata.js";
 import { PendingCall } from "../call/pending-call.js";
@@ -134,6 +135,8 @@ export class UnaryCall extends PendingCall implements Cancellable {
         this.#aborted(signal);
         return true;
       }
+      // One signal for hundreds of calls is how a user means it; Node would warn of a leak at the eleventh.
+      if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(0, signal);
       signal.addEventListener("abort", onAbort);
     }
     return false;
@@ -160,7 +163,10 @@ export class UnaryCall extends PendingCall implements Cancellable {
       ? "the deadline inherited from the calling handler passed"
       : `no reply within ${timeoutMs} ms (timeoutMs, calltimeout)`;
     const waiting = this.waitsFor === undefined ? "" : `: ${this.waitsFor}`;
-    const before = this.lastFailure === undefined ? "" : `; the last attempt: ${this.lastFailure.rawMessage}`;
+    const last = this.lastFailure?.rawMessage;
+    // What it waits for may say the same: that every endpoint is down, and how.
+    const told = last === undefined || waiting.includes(last);
+    const before = told ? "" : `; the last attempt: ${last}`;
     this.#giveUp(Status.DEADLINE_EXCEEDED, text + waiting + before, this.lastFailure);
   }
 

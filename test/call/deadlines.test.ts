@@ -313,6 +313,27 @@ describe("AbortSignal", () => {
     expect(provider.inFlight).toBe(0);
   });
 
+  test("one signal for many calls cancels them all, and Node warns of no leak", async () => {
+    const { stub, entered } = await slowPair();
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", onWarning);
+    try {
+      const abort = new AbortController();
+      const options = { signal: abort.signal, timeoutMs: Infinity };
+      const calls = Array.from({ length: 30 }, () => failure(stub.echo({}, options)));
+      await entered.promise;
+      abort.abort();
+      const codes = new Set((await Promise.all(calls)).map(({ codeName }) => codeName));
+      expect([...codes]).toEqual(["CANCELLED"]);
+      // Warnings are told in a later turn.
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(warnings).toEqual([]);
+    } finally {
+      process.off("warning", onWarning);
+    }
+  });
+
   test("aborted after: nothing happens, and no listener is left", async () => {
     const { stub } = await startPair();
     const abort = new AbortController();
