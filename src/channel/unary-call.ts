@@ -136,7 +136,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
         return true;
       }
       // One signal for hundreds of calls is how a user means it; Node would warn of a leak at the eleventh.
-      if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(0, signal);
+      if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(Infinity, signal);
       signal.addEventListener("abort", onAbort);
     }
     return false;
