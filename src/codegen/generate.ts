@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { makeFolder } from "../base/make-folder.js";
 import { type ModuleNames, moduleNames, outputName } from "./emit/context.js";
 import { emitModule } from "./emit/module.js";
 import { CodegenError } from "./error.js";
@@ -85,7 +86,7 @@ export async function writeGenerated(files: readonly GeneratedFile[], outDir: st
     const target = path.join(outDir, ...name.split("/"));
     const before = await readFile(target, "utf8").catch(() => undefined);
     if (before === content) continue;
-    await mkdir(path.dirname(target), { recursive: true });
+    await makeFolder(path.dirname(target));
     // In one step, so that a watching compiler never reads half a file.
     const temporary = `${target}.${process.pid}.tmp`;
     await writeFile(temporary, content);

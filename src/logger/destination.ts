@@ -2,7 +2,6 @@ import {
   closeSync,
   existsSync,
   fstatSync,
-  mkdirSync,
   openSync,
   readSync,
   renameSync,
@@ -10,6 +9,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { makeFolderSync } from "../base/make-folder.js";
 import { type Day, fileNameOf } from "./day.js";
 
 /** Where lines go. Its methods are synchronous: they run in the worker, or in main when the process is ending. */
@@ -150,7 +150,7 @@ class FileDestination implements Destination {
 
   /** Returns its size. */
   #openFile(path: string): number {
-    mkdirSync(this.#options.dir, { recursive: true });
+    makeFolderSync(this.#options.dir);
     const fd = openSync(path, "a");
     const { size, dev, ino } = fstatSync(fd);
     this.#open = { fd, path, device: dev, inode: ino };

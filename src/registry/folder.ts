@@ -1,6 +1,7 @@
-import { lstatSync, mkdirSync, statSync } from "node:fs";
+import { lstatSync, statSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
+import { makeFolderSync } from "../base/make-folder.js";
 import { RegistryError, reasonOf } from "./errors.js";
 
 /** Only the owner may look inside: whoever can write there decides where calls go. */
@@ -37,7 +38,7 @@ export function makePrivateFolder(folder: string, cure: string): void {
 /** Creates `folder` (mode 0700 when it is new), or throws RegistryError `unreachable` that names it. */
 export function makeFolder(folder: string, cure: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: privateMode });
+    makeFolderSync(folder, privateMode);
   } catch (error) {
     throw new RegistryError(
       "unreachable",

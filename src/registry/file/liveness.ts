@@ -1,7 +1,8 @@
 import { readFileSync, readlinkSync } from "node:fs";
-import { mkdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock, Timer } from "../../base/clock.js";
+import { makeFolder } from "../../base/make-folder.js";
 
 /** Enough to recognise a process later: its number alone may belong to another by then. */
 export interface ProcessIdentity {
@@ -138,7 +139,7 @@ export class Liveness {
     const now = new Date(this.#clock.wallNow());
     try {
       await utimes(path, now, now).catch(async () => {
-        await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+        await makeFolder(this.#folder, 0o700);
         await writeFile(path, "");
         await utimes(path, now, now);
       });

@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { formatAddress, parseAddress } from "../../base/endpoint.js";
+import { makeFolder } from "../../base/make-folder.js";
 import type { Logger } from "../../logger/logger.js";
 import type { ProviderEntry } from "../entry.js";
 import { reasonOf } from "../errors.js";
@@ -54,7 +55,7 @@ export class ServiceFolder {
   }
 
   async create(): Promise<void> {
-    await mkdir(this.path, { recursive: true, mode: 0o700 });
+    await makeFolder(this.path, 0o700);
   }
 
   /** The entries whose process lives. Files of processes that certainly do not are removed. */
