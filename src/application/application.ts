@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
 import { Emitter } from "../base/emitter.js";
@@ -40,9 +41,12 @@ export class MprpcApplication implements Runtime, AsyncDisposable {
   readonly transport: Transport;
   readonly events: CallEmitter;
   readonly #ownLog: QueueLogger | undefined;
+  readonly #closed = new AbortController();
   #closing: Promise<void> | undefined;
 
   private constructor(config: LoadedConfig, parts: ApplicationParts) {
+    // Each channel listens.
+    setMaxListeners(Infinity, this.#closed.signal);
     this.config = config;
     this.settings = toSettings(config.values);
     this.#ownLog = parts.log === undefined ? openLog(config.values) : undefined;
@@ -74,13 +78,21 @@ export class MprpcApplication implements Runtime, AsyncDisposable {
     return this.config.rest;
   }
 
-  /** Ends the registry session and writes out the log. Close providers and channels first. Idempotent; never rejects. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  /**
+   * Ends the registry session and writes out the log. Close providers and channels first: a call made later, or still
+   * waiting for a provider, fails UNAVAILABLE. Idempotent; never rejects.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
+    this.#closed.abort();
     await this.registry.close();
     await this.#ownLog?.close();
   }

@@ -65,8 +65,10 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
   readonly #intercepted: ClientNext | undefined;
   readonly #generic: GenericCalls;
+  readonly #onRuntimeClosed = (): void => this.#refuse(applicationClosed);
   #inFlight = 0;
-  #closed = false;
+  /** Why it takes no more calls. */
+  #refusal: string | undefined;
   #whenIdle: (() => void) | undefined;
 
   /** Throws `TypeError` or `RangeError` for bad options. Connects to nothing yet. */
@@ -98,6 +100,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
         for (const resolver of this.#resolvers.values()) resolver.onAvailability(peer);
       },
     });
+    if (runtime.closed.aborted) this.#refusal = applicationClosed;
+    else runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
     if (checked.interceptors.length > 0) {
       this.#intercepted = compose<ClientNext>(checked.interceptors, (call) => this.#lastNext(call));
     }
@@ -176,9 +180,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   ): Promise<unknown> {
     const plan = this.#plan(method, options, signal, oneway, origin);
     if (plan instanceof RpcError) return Promise.reject(plan);
-    if (this.#closed) {
-      const { fullName } = method;
-      return Promise.reject(localFailure(Status.UNAVAILABLE, "the channel was closed", fullName));
+    if (this.#refusal !== undefined) {
+      return Promise.reject(localFailure(Status.UNAVAILABLE, this.#refusal, method.fullName));
     }
     if (this.#intercepted === undefined) {
       return this.#dispatch(
@@ -310,8 +313,16 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     if (resolver === undefined) {
       resolver = new ServiceResolver(service, this.#runtime, this.#registry, this.#pool, this.#balancer);
       this.#resolvers.set(service, resolver);
+      // An interceptor passed its call on too late.
+      if (this.#runtime.closed.aborted) resolver.refuse(applicationClosed);
     }
     resolver.route(call);
+  }
+
+  /** The registry is gone with the runtime: a call that waits would wait for nothing. Those that were sent may end. */
+  #refuse(reason: string): void {
+    this.#refusal ??= reason;
+    for (const resolver of this.#resolvers.values()) resolver.refuse(reason);
   }
 
   #onSettled(): void {
@@ -320,7 +331,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 
   /** Takes no more calls; resolves when those in flight have ended and every connection is closed. Idempotent. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#refusal ??= "the channel was closed";
     if (this.#inFlight > 0) {
       await new Promise<void>((resolve) => {
         const earlier = this.#whenIdle;
@@ -330,6 +341,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
         };
       });
     }
+    this.#runtime.closed.removeEventListener("abort", this.#onRuntimeClosed);
     for (const resolver of this.#resolvers.values()) resolver.close();
     this.#resolvers.clear();
     await this.#pool.close("the channel was closed");
@@ -367,6 +379,8 @@ class PlannedCall implements OutgoingCall {
     return deadlineMs === Infinity ? Infinity : Math.max(0, deadlineMs - this.#runtime.clock.now());
   }
 }
+
+const applicationClosed = "the application was closed";
 
 const noSignals: readonly AbortSignal[] = [];
 

@@ -29,6 +29,8 @@ export class ServiceResolver implements CallCarrier {
   /** Of this service's registrations; another service of the same provider has its own. */
   #incarnations = new Map<Peer, string | undefined>();
   #known = false;
+  /** Why it sends no more calls. */
+  #refusal: string | undefined;
 
   constructor(service: string, runtime: Runtime, registry: Registry, pool: PeerPool, balancer: BalancerName) {
     this.#service = service;
@@ -41,6 +43,10 @@ export class ServiceResolver implements CallCarrier {
 
   /** Sends `call` to an endpoint, lets it wait, or fails it. */
   route(call: UnaryCall): void {
+    if (this.#refusal !== undefined) {
+      call.fail(new RpcError(Status.UNAVAILABLE, this.#refusal, { executed: "never" }));
+      return;
+    }
     if (!this.#known) {
       this.#wait(call, `registry ${this.#registry.name} has not answered yet`);
       return;
@@ -162,12 +168,14 @@ export class ServiceResolver implements CallCarrier {
     }
   }
 
+  /** Sends no more calls; those that wait fail. */
+  refuse(reason: string): void {
+    this.#refusal = reason;
+    this.refresh();
+  }
+
   close(): void {
     this.#watch.close();
-    for (const call of [...this.#waiting] as UnaryCall[]) {
-      this.abandon(call);
-      call.fail(new RpcError(Status.UNAVAILABLE, "the channel was closed", { executed: "never" }));
-    }
     for (const peer of this.#peers) this.#pool.release(peer);
     this.#peers = [];
   }

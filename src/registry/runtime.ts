@@ -77,6 +77,8 @@ export interface Runtime {
   /** Deadlines of every call of the process share it. */
   readonly wheel: DeadlineWheel;
   readonly settings: Readonly<RuntimeSettings>;
+  /** Aborted as soon as `close` is called: channels then refuse calls, which no registry would answer. */
+  readonly closed: AbortSignal;
   /** Ends it: the registry session last. Idempotent. */
   close(): Promise<void>;
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
 import { Emitter } from "../base/emitter.js";
@@ -36,6 +37,9 @@ export interface RuntimeParts {
 export function createRuntime(parts: RuntimeParts = {}): Runtime {
   const { clock = systemClock, log = silentLogger, random = Math.random } = parts;
   const registry = parts.registry ?? memoryRegistry({ clock, log, random });
+  const closing = new AbortController();
+  // Each channel listens.
+  setMaxListeners(Infinity, closing.signal);
   return {
     clock,
     log,
@@ -45,7 +49,11 @@ export function createRuntime(parts: RuntimeParts = {}): Runtime {
     events: new Emitter<CallEvents>((error, event) => log.error(`a listener of ${event} threw`, { error })),
     wheel: new DeadlineWheel(clock),
     settings: mergeSettings(parts.settings ?? {}),
-    close: () => registry.close(),
+    closed: closing.signal,
+    close() {
+      closing.abort();
+      return registry.close();
+    },
   };
 }
 

@@ -579,6 +579,51 @@ describe("close", () => {
     await channel.close();
   });
 
+  test("an application closed first refuses calls at once and fails those that wait; a call that was sent ends", async () => {
+    const hold = deferred();
+    const { stub, channel, runtime } = await startPair({
+      handlers: {
+        async echo(request) {
+          await hold.promise;
+          return request;
+        },
+      },
+    });
+    const refused = {
+      codeName: "UNAVAILABLE",
+      executed: "never",
+      rawMessage: "the application was closed",
+    };
+    const sent = stub.echo({ text: "sent" });
+    await settle();
+    const ready = { waitForReady: true, timeoutMs: Number.POSITIVE_INFINITY };
+    const waiting = failure(channel.callJson("lib.Nobody", "Offers", {}, ready));
+    await settle();
+    await runtime.close();
+    expect(await waiting).toMatchObject(refused);
+    expect(await failure(stub.echo({}))).toMatchObject(refused);
+    expect(await failure(channel.callJson("lib.Other", "Method", {}))).toMatchObject(refused);
+    expect(await failure(new ProbeServiceStub(new RpcChannel(runtime)).echo({}))).toMatchObject(refused);
+    hold.resolve();
+    expect((await sent).text).toBe("sent");
+  });
+
+  test("an interceptor that passes its call on after the application was closed does not wait for a registry", async () => {
+    const hold = deferred();
+    const { stub, runtime } = await startPair({
+      clientInterceptors: [
+        (next) => async (call) => {
+          await hold.promise;
+          return next(call);
+        },
+      ],
+    });
+    const late = failure(stub.echo({}));
+    await runtime.close();
+    hold.resolve();
+    expect(await late).toMatchObject({ rawMessage: "the application was closed", executed: "never" });
+  });
+
   test("a call in flight whose provider leaves meanwhile still goes elsewhere", async () => {
     const cluster = new Cluster({ settings: { provider: { drainTimeoutMs: 5000 } } });
     const a = await cluster.provider({ echo: () => ({ text: "a" }) });
