@@ -1,4 +1,4 @@
-import { defaultMaxListeners, getMaxListeners, setMaxListeners } from "node:events";
+import { setMaxListeners } from "node:events";
 import type { Unsubscribe } from "../base/emitter.js";
 import type { Metadata } from "../base/metadata.js";
 import { PendingCall } from "../call/pending-call.js";
@@ -136,7 +136,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
         return true;
       }
       // One signal for hundreds of calls is how a user means it; Node would warn of a leak at the eleventh.
-      if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(Infinity, signal);
+      setMaxListeners(Infinity, signal);
       signal.addEventListener("abort", onAbort);
     }
     return false;

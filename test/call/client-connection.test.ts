@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import type { Address } from "../../src/base/endpoint.js";
 import { settle } from "../../src/testing/index.js";
@@ -347,7 +346,6 @@ test("more than the limit waits to be sent: RESOURCE_EXHAUSTED, never", async ()
   await warm;
   peer.connection.pause();
   const abort = new AbortController();
-  setMaxListeners(0, abort.signal);
   const { signal } = abort;
   const calls = Array.from({ length: 30 }, () =>
     failure(stub.echo({ data: Buffer.alloc(100_000) }, { signal })),
