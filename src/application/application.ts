@@ -4,8 +4,11 @@ import { DeadlineWheel } from "../base/deadlines.js";
 import { Emitter } from "../base/emitter.js";
 import type { CallEmitter, CallEvents } from "../call/events.js";
 import { type ConfigValues, type LoadedConfig, loadConfig } from "../config/config.js";
+import { ConfigError } from "../config/config-error.js";
+import { blameCaller } from "../error/blame-caller.js";
 import type { Logger } from "../logger/logger.js";
 import { createLogger, type QueueLogger } from "../logger/queue-logger.js";
+import { RegistryError } from "../registry/errors.js";
 import { openRegistry } from "../registry/open.js";
 import type { Registry } from "../registry/registry.js";
 import { defaultSettings, type Runtime, type RuntimeSettings } from "../registry/runtime.js";
@@ -68,7 +71,13 @@ export class MprpcApplication implements Runtime, AsyncDisposable {
     parts: ApplicationParts = {},
   ): Promise<MprpcApplication> {
     const { env = process.env, cwd = process.cwd() } = parts;
-    const app = new MprpcApplication(loadConfig({ argv: argv.slice(2), env, cwd }), parts);
+    let app: MprpcApplication;
+    try {
+      app = new MprpcApplication(loadConfig({ argv: argv.slice(2), env, cwd }), parts);
+    } catch (error) {
+      const told = error instanceof ConfigError || error instanceof RegistryError;
+      throw told ? blameCaller(error, MprpcApplication.init) : error;
+    }
     for (const warning of app.config.warnings) app.log.warn(warning);
     return app;
   }

@@ -24,6 +24,8 @@ export class ConfigError extends Error {
     const more = unlisted === 0 ? [] : [`... and ${unlisted} more`];
     super([...problems.map(describeProblem), ...more].join("\n"));
     this.problems = problems;
+    // The message has said it all: printed as a property it would be said again, as code.
+    Object.defineProperty(this, "problems", { enumerable: false });
   }
 }
 

@@ -55,7 +55,7 @@ export interface LoggerOptions {
   retryMs?: number;
   /**
    * Adds handlers for SIGHUP, SIGINT, SIGQUIT and SIGTERM that write the queue before the process dies of the signal,
-   * and logs uncaught exceptions at `fatal`. Default false: a library changes the process only when asked. Exit by any
+   * and logs uncaught exceptions at `fatal` (not to stderr, where Node prints them itself). Default false: a library changes the process only when asked. Exit by any
    * other way (the natural end, `process.exit()`, an uncaught exception) loses nothing even without it.
    */
   exitHandlers?: boolean;

@@ -80,12 +80,14 @@ class Core {
   readonly console: Lane | undefined;
   readonly #days = new DayFinder();
   readonly #root: Formatter;
+  readonly #onStderr: boolean;
 
   constructor(options: ResolvedLoggerOptions, formatter: Formatter, clock: Clock) {
     this.level = options.level;
     this.threshold = severity[options.level];
     this.clock = clock;
     this.#root = formatter;
+    this.#onStderr = options.console === "stderr";
     const deps = {
       clock,
       today: () => this.#days.dayOf(clock.wallNow()),
@@ -102,12 +104,26 @@ class Core {
     return [this.file, this.console].filter((lane) => lane !== undefined);
   }
 
-  log(formatter: Formatter, level: LogLevel, text: string, fields: LogFields | undefined): void {
+  log(
+    formatter: Formatter,
+    level: LogLevel,
+    text: string,
+    fields: LogFields | undefined,
+    onConsole = true,
+  ): void {
     const wallMs = this.clock.wallNow();
     const line = this.#makeLine(formatter, level, wallMs, text, fields);
     const day = this.#days.dayOf(wallMs);
     this.file?.enqueue(line, day);
-    this.console?.enqueue(line, day);
+    if (onConsole) this.console?.enqueue(line, day);
+  }
+
+  /** Unless somebody handles it, Node prints it on stderr: said there twice, it would only be harder to read. */
+  logUncaught(formatter: Formatter, fields: LogFields): void {
+    if (this.threshold > severity.fatal) return;
+    const handled =
+      process.listenerCount("uncaughtException") > 0 || process.hasUncaughtExceptionCaptureCallback();
+    this.log(formatter, "fatal", "uncaught exception", fields, handled || !this.#onStderr);
   }
 
   #makeLine(formatter: Formatter, level: LogLevel, wallMs: number, text: string, fields?: LogFields): string {
@@ -187,7 +203,7 @@ class RootLogger extends ChildLogger implements QueueLogger {
     const removeHandlers = exitHandlers
       ? installExitHandlers({
           end,
-          uncaught: (err, origin) => this.fatal("uncaught exception", { err, origin }),
+          uncaught: (err, origin) => core.logUncaught(formatter, { err, origin }),
         })
       : undefined;
     this.#unhook = () => {

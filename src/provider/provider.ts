@@ -3,8 +3,10 @@ import { boolean, callback, checkOptions, having, listOf, number } from "../base
 import { builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
 import type { ServerInterceptor } from "../call/interceptor.js";
 import type { HandlersOf } from "../call/stub.js";
+import { blameCaller } from "../error/blame-caller.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
+import { RegistryError } from "../registry/errors.js";
 import type { Registration, RegistrationHandle } from "../registry/registry.js";
 import type { Runtime } from "../registry/runtime.js";
 import type { Listener } from "../transport/transport.js";
@@ -126,13 +128,24 @@ export class RpcProvider implements AsyncDisposable {
    */
   async start(): Promise<Address> {
     if (this.#state !== "idle") throw new Error(`RpcProvider.start(): the provider is ${this.#state}`);
+    return this.#startFor(this.start);
+  }
+
+  async #startFor(entry: RpcProvider["start"] | RpcProvider["run"]): Promise<Address> {
     this.#state = "starting";
     this.#starting = this.#listenAndRegister();
-    return this.#starting;
+    try {
+      return await this.#starting;
+    } catch (error) {
+      // A port that is taken, a registry that refuses: the text is all there is to know.
+      const told = error instanceof RegistryError || (error as Error | undefined)?.constructor === Error;
+      throw told ? blameCaller(error, entry) : error;
+    }
   }
 
   async #listenAndRegister(): Promise<Address> {
     const { transport, settings, log, registry } = this.#runtime;
+    if (this.#services.size === 0) log.warn("no service was given (notifyService)");
     try {
       this.#listener = await transport.listen(settings.provider.listen, (connection) =>
         this.#acceptor.accept(connection),
@@ -187,7 +200,7 @@ export class RpcProvider implements AsyncDisposable {
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
     try {
-      if (this.#state === "idle") await this.start();
+      if (this.#state === "idle") await this.#startFor(this.run);
       if (this.#state === "serving" && this.#listener !== undefined) onListening?.(this.#listener.address);
       await this.#whenStopped;
       if (signalled) await this.#runtime.close();

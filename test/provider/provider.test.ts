@@ -138,6 +138,14 @@ describe("start", () => {
     expect(reachable).toBe(true);
   });
 
+  test("without a service it starts, for its health and reflection, and warns", async () => {
+    const cluster = new Cluster({});
+    const provider = new RpcProvider(cluster.runtime());
+    await provider.start();
+    expect(cluster.log.at("warn")).toEqual(["no service was given (notifyService)"]);
+    await provider.shutdown();
+  });
+
   test("a port that is taken: says so and leaves nothing behind", async () => {
     const first = fresh();
     const { port } = await first.provider.start();
@@ -377,6 +385,7 @@ describe("shutdown", () => {
     await cluster.clock.run(200);
     await peer.end();
     expect(cluster.log.at("warn")).toEqual([
+      "no service was given (notifyService)",
       "connection refused: no protocol recognised within 5000 ms (1 bytes came)",
     ]);
   });
