@@ -161,6 +161,12 @@ class LibraryConnection implements ZooKeeperConnection {
     if (ticket !== undefined) manager.zxid = ticket.zxid;
     if (auth !== undefined) client.addAuthInfo("digest", Buffer.from(auth));
     // These are looked up when it connects. Instead of its own `onSocketClosed`, which reconnects, ours ends it all.
+    const greet = manager.onSocketConnected.bind(manager);
+    manager.onSocketConnected = () => {
+      // Whoever waits for an answer keeps the process alive; listening for changes does not.
+      manager.socket?.unref();
+      greet();
+    };
     const deliver = manager.onSocketData.bind(manager);
     manager.onSocketData = (chunk) => this.#onData(chunk, deliver);
     manager.onSocketError = (error) => {

@@ -20,9 +20,10 @@ declare module "node-zookeeper-client" {
 
   interface ConnectionManager {
     servers: { host: string; port: number }[];
-    socket?: { destroy(): void };
+    socket?: { destroy(): void; unref(): void };
     connectTimeoutHandler: NodeJS.Timeout | null;
     zxid: Buffer;
+    onSocketConnected(): void;
     onSocketData(chunk: Buffer): void;
     onSocketError(error: Error): void;
     onSocketClosed(): void;

@@ -95,10 +95,10 @@ export class ZooKeeperRegistry implements Registry {
       const what = `cannot register ${registration.service}`;
       await this.#withinStart(provider.established(), what, signal, () => provider.trouble);
     } catch (error) {
-      void provider.withdraw();
+      void this.#keptAlive(provider.withdraw());
       throw error;
     }
-    return { unregister: () => provider.withdraw() };
+    return { unregister: () => this.#keptAlive(provider.withdraw()) };
   }
 
   watch(service: string, onSnapshot: (snapshot: Snapshot) => void): Watch {
@@ -220,11 +220,15 @@ export class ZooKeeperRegistry implements Registry {
     let timer: Timer | undefined;
     let onAbort = () => {};
     const limit = new Promise<never>((_, reject) => {
-      timer = this.#deps.clock.setTimer(() => {
-        const reason = trouble() || this.#lastReason;
-        const text = `${what} at ${this.name} within ${startTimeoutMs} ms${reason && ` (${reason})`}`;
-        reject(new RegistryError("unreachable", `${text}; is it running and the address right?`));
-      }, startTimeoutMs);
+      timer = this.#deps.clock.setTimer(
+        () => {
+          const reason = trouble() || this.#lastReason;
+          const text = `${what} at ${this.name} within ${startTimeoutMs} ms${reason && ` (${reason})`}`;
+          reject(new RegistryError("unreachable", `${text}; is it running and the address right?`));
+        },
+        startTimeoutMs,
+        true,
+      );
       onAbort = () => reject(signal?.reason);
       signal?.addEventListener("abort", onAbort);
     });
@@ -236,6 +240,16 @@ export class ZooKeeperRegistry implements Registry {
     } finally {
       timer?.cancel();
       signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** `work`; the process stays alive until it settles. */
+  async #keptAlive<T>(work: Promise<T>): Promise<T> {
+    const timer = this.#deps.clock.setTimer(() => {}, Infinity, true);
+    try {
+      return await work;
+    } finally {
+      timer.cancel();
     }
   }
 

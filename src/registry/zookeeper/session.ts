@@ -49,7 +49,8 @@ const endSessionMaxMs = 1000;
 /**
  * A ZooKeeper session that is kept up across servers, connections and its own expiry. Operations fail at once with
  * CONNECTION_LOSS while there is no connection; one that is not answered in time ends the connection, as everything
- * behind it would wait too. After each `session` event whatever matters must be read and watched again.
+ * behind it would wait too. Nothing of it keeps the process alive: that is for whoever waits for it. After each `session`
+ * event whatever matters must be read and watched again.
  */
 export class ZooKeeperSession {
   readonly #options: SessionOptions;
@@ -270,7 +271,7 @@ export class ZooKeeperSession {
 
   #planConnect(): void {
     if (this.#closed) return;
-    this.#timer = this.#deps.clock.setTimer(() => void this.#connect(), this.#backoff.next(), true);
+    this.#timer = this.#deps.clock.setTimer(() => void this.#connect(), this.#backoff.next());
   }
 
   #loseSession(reason: Error): void {
