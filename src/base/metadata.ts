@@ -3,26 +3,30 @@ export type MetadataInit = Metadata | Readonly<Record<string, MetadataValue | re
 
 const keyMaxLength = 256;
 
-/** The key in lower case; throws for one that cannot be sent. Runs for each entry of each call, so no regex. */
-function checkedKey(key: string): string {
+/**
+ * The key in lower case; throws for one that cannot be sent, naming it as it was `given`. Runs for each entry of each
+ * call, so no regex.
+ */
+function checkedKey(key: string, given = key): string {
   const { length } = key;
   let valid = length > 0 && length <= keyMaxLength;
   for (let i = 0; valid && i < length; i++) {
     const unit = key.charCodeAt(i);
-    if (unit >= 65 && unit <= 90) return checkedKey(key.toLowerCase());
+    if (unit >= 65 && unit <= 90) return checkedKey(key.toLowerCase(), given);
     // a-z, 0-9, "-" and ".", "_"
     valid =
       (unit >= 97 && unit <= 122) || (unit >= 48 && unit <= 57) || unit === 45 || unit === 46 || unit === 95;
   }
   if (valid) return key;
   throw new TypeError(
-    `metadata key ${JSON.stringify(key)} is not valid: 1 to ${keyMaxLength} characters of a-z, 0-9, "_", "-", "."`,
+    `metadata key ${JSON.stringify(given)} is not valid: 1 to ${keyMaxLength} characters of a-z, 0-9, "_", "-", "."`,
   );
 }
 
 /**
  * Key-value pairs that travel beside a message, both ways. Keys are case-insensitive (kept in lower case) and may
- * repeat; a value is text (any string) or binary (a `Uint8Array`, read back as a `Buffer`). Order is kept.
+ * repeat; a value is text or binary (a `Uint8Array`, read back as a `Buffer`). Order is kept. Text is any string, line
+ * breaks and control characters included: who writes a peer's value to a terminal or a log must escape it.
  */
 export class Metadata implements Iterable<[key: string, value: string | Buffer]> {
   // Key, value, key, value: most calls carry none to three entries, for which a flat list beats a Map.
@@ -61,11 +65,22 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
     return this.#flat[index * 2 + 1] as string | Buffer;
   }
 
-  /** The first value of `key`. */
+  /** The first value of `key`, as it was given: text or binary. */
   get(key: string): string | Buffer | undefined {
     const lower = key.toLowerCase();
     for (let i = 0; i < this.#flat.length; i += 2) if (this.#flat[i] === lower) return this.#flat[i + 1];
     return undefined;
+  }
+
+  /** The first value of `key` as text; a binary one is read as UTF-8, with U+FFFD for what is none. */
+  getText(key: string): string | undefined {
+    return this.get(key)?.toString("utf8");
+  }
+
+  /** The first value of `key` as bytes; of text, its UTF-8. */
+  getBytes(key: string): Buffer | undefined {
+    const value = this.get(key);
+    return typeof value === "string" ? Buffer.from(value, "utf8") : value;
   }
 
   getAll(key: string): Array<string | Buffer> {

@@ -79,3 +79,19 @@ test("toJSON: repeats become arrays, bytes base64", () => {
   const metadata = new Metadata({ a: ["1", "2", "3"], b: Buffer.from("hi") });
   expect(JSON.parse(JSON.stringify(metadata))).toEqual({ a: ["1", "2", "3"], b: "aGk=" });
 });
+
+test("getText and getBytes read the first value either way", () => {
+  const metadata = new Metadata({ text: ["Grüße\n", "2"], bin: Buffer.from("€"), none: Buffer.of(0xff) });
+  expect([metadata.getText("TEXT"), metadata.getText("bin"), metadata.getText("none")]).toEqual([
+    "Grüße\n",
+    "€",
+    "\ufffd",
+  ]);
+  expect(metadata.getBytes("text")).toEqual(Buffer.from("Grüße\n"));
+  expect(metadata.getBytes("Bin")).toEqual(Buffer.from("€"));
+  expect([metadata.getText("absent"), metadata.getBytes("absent")]).toEqual([undefined, undefined]);
+});
+
+test("a bad key is named as it was given", () => {
+  expect(() => new Metadata({ "X Y": "1" })).toThrow('metadata key "X Y" is not valid');
+});
