@@ -4,6 +4,7 @@ import { Status, toStatusCode } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { Reader } from "../wire/codec/reader.js";
 import type { MethodDefinition } from "../wire/codec/types.js";
+import { describeFirstBytes, firstBytesShown } from "../wire/first-bytes.js";
 import { FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
@@ -68,6 +69,8 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   #closeReason: string | undefined;
   /** The provider has sent its settings: whatever closes the connection later, connecting worked. */
   welcomed = false;
+  /** What came first, until the settings are there. */
+  #first: Buffer = Buffer.alloc(0);
 
   constructor(
     connection: Connection,
@@ -228,8 +231,19 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
 
   onData(chunk: Buffer): void {
     this.#keepalive.heard(this.#clock.now());
+    if (!this.welcomed) this.#keepFirst(chunk);
     const malformed = this.#decoder.push(chunk, this);
-    if (malformed !== undefined) this.#fail(`malformed bytes from the provider: ${malformed}`);
+    if (malformed === undefined) return;
+    this.#fail(
+      this.welcomed
+        ? `malformed bytes from the provider: ${malformed}`
+        : `what listens at ${this.endpoint} does not speak mprpc, its first bytes are ${describeFirstBytes(this.#first)}`,
+    );
+  }
+
+  #keepFirst(chunk: Buffer): void {
+    const missing = firstBytesShown - this.#first.length;
+    if (missing > 0) this.#first = Buffer.concat([this.#first, chunk.subarray(0, missing)]);
   }
 
   onDrain(): void {

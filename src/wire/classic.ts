@@ -1,4 +1,5 @@
 import { varintBytes, Writer } from "./codec/writer.js";
+import { describeFirstBytes } from "./first-bytes.js";
 
 /**
  * The wire of the classic C++ framework, in the four dialects its forks speak. Requests differ in how lengths are
@@ -67,7 +68,7 @@ export function detectProtocol(buffer: Buffer): Detection {
   if (needMore) return { kind: "need-more" };
   return {
     kind: "refused",
-    reason: `first bytes ${buffer.subarray(0, 16).toString("hex")} are no known protocol`,
+    reason: `first bytes ${describeFirstBytes(buffer)} are no known protocol`,
   };
 }
 

@@ -168,6 +168,28 @@ test("malformed bytes close the connection; what was in flight is maybe", async 
   await peer.end();
 });
 
+test.each([
+  ["HTTP/1.1 400 Bad", '485454502f312e312034303020426164 "HTTP/1.1 400 Bad" (HTTP)'],
+  ["SSH-2.0-x\r\n", '5353482d322e302d780d0a "SSH-2.0-x.." (SSH)'],
+  ["\u0015\u0003\u0003\0\u0002\u0002(", '15030300020228 "......(" (TLS)'],
+  ["+PONG\r\n", '2b504f4e470d0a "+PONG.."'],
+])("whoever begins with %j does not speak mprpc, also byte by byte", async (text, told) => {
+  const bytes = Buffer.from(text, "latin1");
+  for (const chunks of [[bytes], [...bytes].map((byte) => Buffer.of(byte))]) {
+    const { stub, accepted } = await rawProvider({ greets: false });
+    const call = failure(stub.echo({}));
+    const peer = await accepted(0);
+    await peer.frame(Kind.CALL);
+    peer.send(...chunks);
+    const error = await call;
+    expect(error.rawMessage).toContain(
+      `what listens at ${error.endpoint} does not speak mprpc, its first bytes are `,
+    );
+    if (chunks.length === 1) expect(error.rawMessage).toContain(`its first bytes are ${told}`);
+    await peer.end();
+  }
+});
+
 describe("going-away", () => {
   test("calls above the accepted count go elsewhere, those below finish, new ones use another connection", async () => {
     const { stub, accepted, peers } = await rawProvider();

@@ -178,6 +178,16 @@ describe("detection", () => {
     expect(refused).toMatchObject({ reason: expect.stringContaining(bytes.subarray(0, 8).toString("hex")) });
   });
 
+  test.each([
+    ["GET / HTTP/1.1\r\n\r\n", '"GET / HTTP/1.1...." (HTTP) are no known protocol'],
+    ["\x16\x03\x01\x02\x00\x01", '"......" (TLS) are no known protocol'],
+    ["*1\r\n$4\r\nPING\r\n", '"*1..$4..PING.." are no known protocol'],
+  ])("%j is told as text, too", (text, told) => {
+    expect(detectProtocol(Buffer.from(text, "latin1"))).toMatchObject({
+      reason: expect.stringContaining(told),
+    });
+  });
+
   test("printable text is never taken for a caller", () => {
     const text = fc.string({ unit: fc.integer({ min: 32, max: 126 }).map((c) => String.fromCharCode(c)) });
     fc.assert(fc.property(text, (s) => !["mprpc", ...classicDialects].includes(told(Buffer.from(s)))));
