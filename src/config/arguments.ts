@@ -1,9 +1,17 @@
+export interface Flag {
+  readonly name: string;
+  /** Absent when there is no `=`. */
+  readonly text: string | undefined;
+  /** What stands behind a flag without `=`, and so was most likely meant as its value. */
+  readonly next?: string;
+}
+
 /** What a command line says, before anybody knows the keys. */
 export interface Arguments {
   /** Each `-i`, in order. */
   readonly files: readonly string[];
-  /** Each `--name=value`, in order; no text when there is no `=`. */
-  readonly flags: ReadonlyArray<{ readonly name: string; readonly text: string | undefined }>;
+  /** Each `--name=value`, in order. */
+  readonly flags: readonly Flag[];
   /** What follows `--`: the program's own. */
   readonly rest: readonly string[];
   readonly problems: ReadonlyArray<{
@@ -16,7 +24,7 @@ export interface Arguments {
 /** Reads `-i FILE`, `-i=FILE` and `--name=value`, up to `--`. Pure, and never throws. */
 export function parseArguments(argv: readonly string[]): Arguments {
   const files: string[] = [];
-  const flags: Array<{ name: string; text: string | undefined }> = [];
+  const flags: Flag[] = [];
   const problems: Array<{ where: string; expected: string; found: string }> = [];
   const end = argv.indexOf("--");
   const own = end === -1 ? argv : argv.slice(0, end);
@@ -31,7 +39,15 @@ export function parseArguments(argv: readonly string[]): Arguments {
     }
     const match = /^--([^=]+)(?:=(.*))?$/s.exec(argument);
     if (match === null) problems.push({ where: "command line", ...misplaced(argument) });
-    else flags.push({ name: match[1] ?? "", text: match[2] });
+    else {
+      const [, name = "", text] = match;
+      const next = own[i + 1];
+      if (text !== undefined || next === undefined || next.startsWith("-")) flags.push({ name, text });
+      else {
+        flags.push({ name, text, next });
+        i++;
+      }
+    }
   }
   return { files, flags, rest: end === -1 ? [] : argv.slice(end + 1), problems };
 }

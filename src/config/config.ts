@@ -2,9 +2,9 @@ import path from "node:path";
 import { formatAddress } from "../base/endpoint.js";
 import { didYouMean } from "../base/nearest.js";
 import { type AdvertisedAddress, zookeeperDefaultPort } from "./address.js";
-import { parseArguments } from "./arguments.js";
+import { type Flag, parseArguments } from "./arguments.js";
 import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBytes } from "./conf-file.js";
-import { ConfigError, type ConfigProblem, quoteFound } from "./config-error.js";
+import { ConfigError, type ConfigProblem, hideCredentials, quoteFound } from "./config-error.js";
 import { type ConfigValues, type KeyName, type KeyRow, keyRows, sectionNames } from "./schema.js";
 
 /** Everything outside that a configuration depends on. */
@@ -247,12 +247,8 @@ function readEnvironment(env: ConfigInput["env"], settings: Settings, findings: 
   }
 }
 
-function readFlags(
-  flags: ReadonlyArray<{ readonly name: string; readonly text: string | undefined }>,
-  settings: Settings,
-  findings: Findings,
-): void {
-  for (const { name, text } of flags) {
+function readFlags(flags: readonly Flag[], settings: Settings, findings: Findings): void {
+  for (const { name, text, next } of flags) {
     const where = `--${name}`;
     const row = rowsByName.get(name);
     if (row === undefined) {
@@ -269,8 +265,8 @@ function readFlags(
       findings.fail({
         where,
         key: row.name,
-        expected: `${where}=${row.kind.placeholder}`,
-        found: "no value",
+        expected: `${where}=${next === undefined ? row.kind.placeholder : suggestValue(row, next)}`,
+        found: next === undefined ? "no value" : 'a space in the place of "="',
       });
     } else {
       if (settings.get(row.name)?.source === "flag") {
@@ -279,6 +275,11 @@ function readFlags(
       give(row, { source: "flag", where, text: text.trim() }, settings, findings);
     }
   }
+}
+
+/** As it should have been written, unless that should not be shown. */
+function suggestValue({ kind, secret }: KeyRow, text: string): string {
+  return secret || !/^[!-~]{1,80}$/.test(text) ? kind.placeholder : hideCredentials(text);
 }
 
 /** `zookeeperip` and `zookeeperport` are another way to say `registry`; said both ways, `registry` wins. */

@@ -354,6 +354,23 @@ describe("the command line", () => {
       ["--log.level"],
       "--log.level: log.level: expected --log.level=trace|debug|info|warn|error|fatal|silent, found no value",
     ],
+    [
+      ["--rpcserverport", "8000"],
+      '--rpcserverport: rpcserverport: expected --rpcserverport=8000, found a space in the place of "="',
+    ],
+    [
+      ["--registry", "zookeeper://me:secret@h:1"],
+      '--registry: registry: expected --registry=zookeeper://***@h:1, found a space in the place of "="',
+    ],
+    [
+      ["--zookeeper.auth", "me:secret"],
+      '--zookeeper.auth: zookeeper.auth: expected --zookeeper.auth=USER:PASSWORD, found a space in the place of "="',
+    ],
+    [["--log.dir", "a\nb"], '--log.dir: log.dir: expected --log.dir=DIR, found a space in the place of "="'],
+    [
+      ["--rpcserverprot", "8000"],
+      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--rpcserverprot"; did you mean "--rpcserverport"?',
+    ],
     [["-i"], "-i: expected a conf file, found nothing"],
     [["-i="], "-i: expected a conf file, found nothing"],
     [["-i", "a", "-i", "b"], '-i: expected one conf file, found "a" and "b"'],
