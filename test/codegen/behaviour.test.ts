@@ -103,7 +103,14 @@ describe("a value of the wrong kind is a TypeError that names the field", () => 
     ["Scalars", { aDouble: "1" }, "Scalars.a_double: expected double (a number), got string"],
     ["Scalars", { aFloat: 1n }, "Scalars.a_float: expected float (a number), got bigint (1n)"],
     ["Scalars", { aBool: 1 }, "Scalars.a_bool: expected bool (true or false), got number (1)"],
-    ["Scalars", { aColor: "RED" }, "Scalars.a_color: expected int32"],
+    [
+      "Scalars",
+      { aColor: "COLOR_RED" },
+      "Scalars.a_color: expected a number of the enum Color, such as Color.COLOR_RED, got string",
+    ],
+    ["Scalars", { aColor: "toString" }, "such as Color.COLOR_NONE, got string"],
+    ["Scalars", { aColor: 1.5 }, "such as Color.COLOR_NONE, got number (1.5)"],
+    ["Scalars", { aColor: 2 ** 31 }, "Scalars.a_color: expected a number of the enum Color"],
     ["Scalars", { aMessage: 5 }, "Scalars.a_message: expected a message (an object), got number (5)"],
     ["Scalars", { aMessage: { name: 5 } }, "Shared.name: expected string, got number (5)"],
     ["Scalars", 5, "Scalars: expected a message (an object), got number (5)"],
@@ -131,6 +138,11 @@ describe("a value of the wrong kind is a TypeError that names the field", () => 
       "Old",
       { id: 1, part: { label: "" }, mood: 3 },
       "Old.mood: expected one of SAD = 1, GLAD = 2, got number (3)",
+    ],
+    [
+      "Old",
+      { id: 1, part: { label: "" }, mood: "GLAD" },
+      "Old.mood: expected a number of the enum Old_Mood, such as Old_Mood.GLAD, got string",
     ],
   ];
 

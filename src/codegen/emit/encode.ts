@@ -1,5 +1,6 @@
 import { isEnum, isMessage } from "../link.js";
 import type { ProtoField, ProtoMessage, ProtoOneof, ScalarType } from "../model.js";
+import { typeName } from "../names.js";
 import type { ModuleContext } from "./context.js";
 import type { Text } from "./text.js";
 import { isLong, isOneof, members } from "./types.js";
@@ -112,7 +113,12 @@ function emitValue(field: ProtoField, { tag, value, name }: Value, context: Modu
   if (isEnum(type) && type.closed) {
     text.list(`${context.codec("checkEnum")}(`, [context.type(type), value, name], ");");
   }
-  text.list(`writer.${isEnum(type) ? "int32" : type}Field(`, [String(tag), value, name], ");");
+  if (isEnum(type)) {
+    const enumName = JSON.stringify(typeName(type.shortName));
+    text.list("writer.enumField(", [String(tag), value, name, enumName, context.type(type)], ");");
+    return;
+  }
+  text.list(`writer.${type}Field(`, [String(tag), value, name], ");");
 }
 
 function emitRepeated(

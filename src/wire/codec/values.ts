@@ -133,9 +133,20 @@ export function isEnumValue<E extends Readonly<Record<string, number>>>(
   return known.has(value);
 }
 
-/** Throws `TypeError` unless `value` is one of a closed enum's. */
+/** The error for what is no number in the place of an enum's; its members' names are the usual mistake. */
+export function invalidEnum(
+  name: string,
+  enumName: string,
+  values: Readonly<Record<string, number>>,
+  value: unknown,
+): TypeError {
+  const meant = typeof value === "string" && Object.hasOwn(values, value) ? value : Object.keys(values)[0];
+  return invalidValue(name, `a number of the enum ${enumName}, such as ${enumName}.${meant}`, value);
+}
+
+/** Throws `TypeError` for a number that is not one of a closed enum's; what is no number fails in `enumField`. */
 export function checkEnum(values: Readonly<Record<string, number>>, value: number, name: string): void {
-  if (!isEnumValue(values, value)) {
+  if (typeof value === "number" && !isEnumValue(values, value)) {
     const known = Object.entries(values).map(([key, number]) => `${key} = ${number}`);
     throw invalidValue(name, `one of ${known.join(", ")}`, value);
   }

@@ -1,6 +1,7 @@
 import {
   int32Range,
   int64Range,
+  invalidEnum,
   invalidValue,
   isInt64,
   isUint64,
@@ -228,6 +229,19 @@ export class Writer {
 
   int32Field(tag: number, value: number, name: string): void {
     if (typeof value !== "number" || (value | 0) !== value) throw invalidValue(name, int32Range, value);
+    this.#key(tag);
+    this.int32(value);
+  }
+
+  /** `values` and `enumName`, as the generated code has them: for the error. */
+  enumField(
+    tag: number,
+    value: number,
+    name: string,
+    enumName: string,
+    values: Readonly<Record<string, number>>,
+  ): void {
+    if (typeof value !== "number" || (value | 0) !== value) throw invalidEnum(name, enumName, values, value);
     this.#key(tag);
     this.int32(value);
   }

@@ -225,7 +225,7 @@ export const Kinds: MessageType<Kinds, KindsInput> = {
       writer.bytesField(122, message.aBytes, "Kinds.a_bytes");
     }
     if (message.aColor != null && message.aColor !== 0) {
-      writer.int32Field(128, message.aColor, "Kinds.a_color");
+      writer.enumField(128, message.aColor, "Kinds.a_color", "Color", Color);
     }
     if (message.aPart != null) {
       const mark = writer.messageField(138, message.aPart, "Kinds.a_part");

@@ -296,7 +296,7 @@ export const User: MessageType<User, UserInput> = {
       writer.uint32Field(16, message.age, "User.age");
     }
     if (message.sex != null && message.sex !== 0) {
-      writer.int32Field(24, message.sex, "User.sex");
+      writer.enumField(24, message.sex, "User.sex", "User_Sex", User_Sex);
     }
   },
 

@@ -155,7 +155,7 @@ export const Value: MessageType<Value, ValueInput> = {
     if (message.kind != null) {
       switch (message.kind.case) {
         case "nullValue":
-          writer.int32Field(8, message.kind.value, "Value.null_value");
+          writer.enumField(8, message.kind.value, "Value.null_value", "NullValue", NullValue);
           break;
         case "numberValue":
           writer.doubleField(17, message.kind.value, "Value.number_value");
