@@ -90,7 +90,11 @@ export class ServiceResolver implements CallCarrier {
 
   #whyNone(call: UnaryCall): string {
     const where = `registry ${this.#registry.name}`;
-    if (this.#peers.length === 0) return `no provider of ${this.#service} in ${where}`;
+    if (this.#peers.length === 0) {
+      // The short name is what the classic framework would take.
+      const hint = `; if it is in a package, give its full name: PACKAGE.${this.#service}`;
+      return `no provider of ${this.#service} in ${where}${this.#service.includes(".") ? "" : hint}`;
+    }
     if (call.lookup !== undefined && !this.#hasMethod(call))
       return `${this.#service} has only classic providers in ${where}, which cannot be asked for its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`;
     if (!this.#hasMethod(call))

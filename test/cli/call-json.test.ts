@@ -335,7 +335,19 @@ describe("what cannot be called", () => {
     expect(error).toMatchObject({
       ...{ code: Status.UNAVAILABLE, executed: "never", method: "test.cli.Nobody.Echo" },
     });
-    expect(error.rawMessage).toContain("no provider of test.cli.Nobody");
+    expect(error.rawMessage).toMatch(/^no provider of test\.cli\.Nobody in registry \S+$/);
+  });
+
+  test("a service by its short name: asks for the full one", async () => {
+    const { channel } = await setup();
+    const short = service.slice(service.lastIndexOf(".") + 1);
+    const error = await failure(channel.callJson(short, "Echo", {}));
+    expect(error).toMatchObject({ code: Status.UNAVAILABLE, executed: "never" });
+    expect(error.rawMessage).toMatch(
+      new RegExp(
+        `^no provider of ${short} in registry \\S+; if it is in a package, give its full name: PACKAGE\\.${short}$`,
+      ),
+    );
   });
 
   test("a method the service does not have", async () => {
