@@ -21,6 +21,8 @@ export interface ApplicationParts {
   env?: Readonly<Record<string, string | undefined>>;
   /** Where `./mprpc.conf` is looked for. Default: `process.cwd()`. */
   cwd?: string;
+  /** Sections of the conf that are the program's own: what stands there is `app.config.own`. Default none. */
+  sections?: readonly string[];
   /** Default: the asynchronous queue logger, as `[log]` says. The application does not close one it was given. */
   log?: Logger;
   /** Default: what `registry` names. The application closes it in either case. */
@@ -63,17 +65,17 @@ export class MprpcApplication implements Runtime, AsyncDisposable {
 
   /**
    * Reads the configuration: defaults, conf file, `MPRPC_...` variables, flags, each stronger than the one before.
-   * `argv` is `process.argv` as it is. Throws `ConfigError` that names file, line and key, and `RegistryError` for a
+   * `argv` is `process.argv` as it is. Throws `TypeError` for bad `sections`, `ConfigError` that names file, line and key, and `RegistryError` for a
    * registry that cannot work. Connects to nothing yet.
    */
   static async init(
     argv: readonly string[] = process.argv,
     parts: ApplicationParts = {},
   ): Promise<MprpcApplication> {
-    const { env = process.env, cwd = process.cwd() } = parts;
+    const { env = process.env, cwd = process.cwd(), sections = [] } = parts;
     let app: MprpcApplication;
     try {
-      app = new MprpcApplication(loadConfig({ argv: argv.slice(2), env, cwd }), parts);
+      app = new MprpcApplication(loadConfig({ argv: argv.slice(2), env, cwd, sections }), parts);
     } catch (error) {
       const told = error instanceof ConfigError || error instanceof RegistryError;
       throw told ? blameCaller(error, MprpcApplication.init) : error;

@@ -5,6 +5,7 @@ import { type AdvertisedAddress, zookeeperDefaultPort } from "./address.js";
 import { type Flag, parseArguments } from "./arguments.js";
 import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBytes } from "./conf-file.js";
 import { ConfigError, type ConfigProblem, hideCredentials, quoteFound } from "./config-error.js";
+import { type OwnKey, OwnSections, type OwnValues } from "./own-sections.js";
 import { type ConfigValues, type KeyName, type KeyRow, keyRows, sectionNames } from "./schema.js";
 
 /** Everything outside that a configuration depends on. */
@@ -15,6 +16,8 @@ export interface ConfigInput {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where `./mprpc.conf` and a relative `-i` are looked for. */
   readonly cwd: string;
+  /** Sections of the program itself, whose keys may have any name and any text. Default none. */
+  readonly sections?: readonly string[];
   /** Replaces the file system in tests; throws as `readFileSync` does. */
   readonly readFile?: (path: string) => Uint8Array;
 }
@@ -32,6 +35,8 @@ export interface LoadedConfig {
   /** Deeply frozen. */
   readonly values: ConfigValues;
   readonly origins: Readonly<Record<KeyName, Origin>>;
+  /** What conf, environment and flags say in the program's own sections (`sections`), as text. */
+  readonly own: OwnValues;
   /** One sentence each, beginning with its place; to be logged or printed by whoever loads. */
   readonly warnings: readonly string[];
   /** The arguments after `--`. */
@@ -96,8 +101,11 @@ const rowsByVariable: ReadonlyMap<string, KeyRow> = new Map(keyRows.map((row) =>
  * The effective configuration: embedded defaults, then the conf file, then `MPRPC_...` variables, then flags, each
  * stronger than the one before. The file is `-i`'s, or else `./mprpc.conf` if there is one.
  *
+ * `sections` of the program go the same way: `[clouddisk] root=`, `MPRPC_CLOUDDISK_ROOT`, `--clouddisk.root=`.
+ *
  * Throws `ConfigError` naming every unusable value with its place, an unknown flag, and a file that cannot be read.
  * Unknown keys and variables, duplicates and the like are warnings. Reads nothing but `input`; prints nothing.
+ * Throws `TypeError` for a section that cannot be the program's.
  */
 export function loadConfig(input: ConfigInput): LoadedConfig {
   const findings = new Findings();
@@ -105,9 +113,10 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
   for (const problem of args.problems) findings.fail(problem);
 
   const settings: Settings = new Map();
-  const file = readFile(input, args.files, settings, findings);
-  readEnvironment(input.env, settings, findings);
-  readFlags(args.flags, settings, findings);
+  const own = new OwnSections(input.sections ?? []);
+  const file = readFile(input, args.files, { settings, own, findings });
+  readEnvironment(input.env, { settings, own, findings });
+  readFlags(args.flags, { settings, own, findings });
   deriveRegistry(settings, findings);
   findings.throwIfAny();
 
@@ -125,17 +134,55 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
   return Object.freeze({
     values: Object.freeze(values) as unknown as ConfigValues,
     origins: Object.freeze(origins) as LoadedConfig["origins"],
+    own: own.values(),
     warnings: findings.allWarnings(),
     rest: Object.freeze([...args.rest]),
     ...(file === undefined ? {} : { file }),
   });
 }
 
+/** Where everything that is read goes. */
+interface Reading {
+  readonly settings: Settings;
+  readonly own: OwnSections;
+  readonly findings: Findings;
+}
+
+function isReadable(text: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not get through.
+  return !/[\u0000-\u001f\u007f]/.test(text) && !text.includes("\ufffd");
+}
+
+const readable = "in UTF-8 and without control characters";
+
+/** The text as the value of a key of the program's own; of each source the last one wins. */
+function giveOwn(key: OwnKey, { text, source, where, file, line }: Given, { own, findings }: Reading): void {
+  const name = `${key.section}.${key.key}`;
+  if (isReadable(text)) {
+    const before = own.set(key, text, where);
+    if (before === undefined || source === "env") return;
+    if (source === "flag") {
+      if (before === where) findings.warn(() => `${where} is given twice: the last one wins`);
+      return;
+    }
+    findings.warn(() => `${where}: ${name} is given twice: this line wins over ${before}, which is ignored`);
+    return;
+  }
+  findings.fail({
+    where,
+    ...(file === undefined ? {} : { file }),
+    ...(line === undefined ? {} : { line }),
+    key: name,
+    expected: `text ${readable}`,
+    // Its value may be a secret, for all we know.
+    found: "something else",
+  });
+}
+
 /** The text as the key's value, kept unless it is none; a bad text is told even where a stronger source follows. */
 function give(row: KeyRow, given: Given, settings: Settings, findings: Findings): void {
   const { text, source, where, file, line } = given;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not get through.
-  const unreadable = /[\u0000-\u001f\u007f]/.test(text) || text.includes("\ufffd");
+  const unreadable = !isReadable(text);
   const parsed = unreadable ? undefined : row.kind.parse(text);
   if (parsed !== undefined) {
     settings.set(row.name, { source, where, value: parsed.value });
@@ -146,20 +193,14 @@ function give(row: KeyRow, given: Given, settings: Settings, findings: Findings)
     ...(file === undefined ? {} : { file }),
     ...(line === undefined ? {} : { line }),
     key: row.name,
-    expected: unreadable
-      ? `${row.kind.expected}, in UTF-8 and without control characters`
-      : row.kind.expected,
+    expected: unreadable ? `${row.kind.expected}, ${readable}` : row.kind.expected,
     found: row.secret ? "a value that is not shown because it is secret" : quoteFound(text),
   });
 }
 
 /** Fills `settings` from the conf file. Returns the file's name, or nothing when there is none to read. */
-function readFile(
-  input: ConfigInput,
-  named: readonly string[],
-  settings: Settings,
-  findings: Findings,
-): string | undefined {
+function readFile(input: ConfigInput, named: readonly string[], reading: Reading): string | undefined {
+  const { findings } = reading;
   if (named.length > 1) {
     findings.fail({ where: "-i", expected: "one conf file", found: named.map(quoteFound).join(" and ") });
     return undefined;
@@ -183,19 +224,20 @@ function readFile(
     return undefined;
   }
   const decoded = decodeConf(bytes);
-  if ("text" in decoded) readDocument(file, parseConf(decoded.text), settings, findings);
+  if ("text" in decoded) readDocument(file, parseConf(decoded.text), reading);
   else findings.fail({ where: file, file, ...decoded });
   return file;
 }
 
-function readDocument(file: string, document: ConfDocument, settings: Settings, findings: Findings): void {
+function readDocument(file: string, document: ConfDocument, reading: Reading): void {
+  const { settings, own, findings } = reading;
   for (const problem of document.problems) {
     findings.fail({ where: `${file}:${problem.line}`, file, ...problem });
   }
   for (const { name, line } of document.sections) {
-    if (sectionNames.includes(name)) continue;
+    if (sectionNames.includes(name) || own.has(name)) continue;
     const known = `${file}:${line}: unknown section ${quoteFound(`[${name}]`)}, all of it ignored`;
-    findings.warn(() => known + didYouMean(name, sectionNames));
+    findings.warn(() => known + didYouMean(name, [...sectionNames, ...own.names]));
   }
   for (const cut of document.cuts) {
     findings.warn(
@@ -204,9 +246,10 @@ function readDocument(file: string, document: ConfDocument, settings: Settings, 
     );
   }
   for (const { section, key, text, line } of document.entries) {
+    const where = `${file}:${line}`;
+    if (own.has(section)) giveOwn({ section, key }, { source: "file", where, text, file, line }, reading);
     if (section !== "" && !sectionNames.includes(section)) continue;
     const row = rowsByName.get(section === "" ? key : `${section}.${key}`);
-    const where = `${file}:${line}`;
     if (row === undefined || row.section !== section) {
       findings.warn(() => `${where}: unknown key ${quoteFound(key)}, ignored${adviseKey(section, key)}`);
       continue;
@@ -235,11 +278,14 @@ function adviseKey(section: string, key: string): string {
   return didYouMean(key, keys);
 }
 
-function readEnvironment(env: ConfigInput["env"], settings: Settings, findings: Findings): void {
+function readEnvironment(env: ConfigInput["env"], reading: Reading): void {
+  const { settings, own, findings } = reading;
   for (const [name, text] of Object.entries(env)) {
     if (!name.startsWith("MPRPC_") || text === undefined || text.trim() === "") continue;
     const row = rowsByVariable.get(name);
-    if (row === undefined) {
+    const ownKey = row === undefined ? own.ofVariable(name) : undefined;
+    if (ownKey !== undefined) giveOwn(ownKey, { source: "env", where: name, text: text.trim() }, reading);
+    else if (row === undefined) {
       findings.warn(() => `${name}: unknown variable, ignored${didYouMean(name, rowsByVariable.keys())}`);
     } else {
       give(row, { source: "env", where: name, text: text.trim() }, settings, findings);
@@ -247,11 +293,18 @@ function readEnvironment(env: ConfigInput["env"], settings: Settings, findings: 
   }
 }
 
-function readFlags(flags: readonly Flag[], settings: Settings, findings: Findings): void {
+function readFlags(flags: readonly Flag[], reading: Reading): void {
+  const { settings, own, findings } = reading;
   for (const { name, text, next } of flags) {
     const where = `--${name}`;
     const row = rowsByName.get(name);
-    if (row === undefined) {
+    const ownKey = row === undefined ? own.ofFlag(name) : undefined;
+    const noValue = next === undefined ? "no value" : 'a space in the place of "="';
+    if (ownKey !== undefined && text !== undefined) {
+      giveOwn(ownKey, { source: "flag", where, text: text.trim() }, reading);
+    } else if (ownKey !== undefined) {
+      findings.fail({ where, expected: `${where}=TEXT`, found: noValue });
+    } else if (row === undefined) {
       const hint = didYouMean(
         where,
         Array.from(rowsByName.keys(), (one) => `--${one}`),
@@ -266,7 +319,7 @@ function readFlags(flags: readonly Flag[], settings: Settings, findings: Finding
         where,
         key: row.name,
         expected: `${where}=${next === undefined ? row.kind.placeholder : suggestValue(row, next)}`,
-        found: next === undefined ? "no value" : 'a space in the place of "="',
+        found: noValue,
       });
     } else {
       if (settings.get(row.name)?.source === "flag") {

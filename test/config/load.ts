@@ -6,13 +6,15 @@ interface Given {
   conf?: string | Uint8Array;
   env?: ConfigInput["env"];
   argv?: readonly string[];
+  sections?: readonly string[];
 }
 
 /** Loads with `/work` as the working directory, in which at most one file exists. */
-export function load({ conf, env = {}, argv = [] }: Given = {}): LoadedConfig {
+export function load({ conf, env = {}, argv = [], sections = [] }: Given = {}): LoadedConfig {
   return loadConfig({
     argv,
     env,
+    sections,
     cwd: "/work",
     readFile: (path) => {
       if (path !== "/work/mprpc.conf" || conf === undefined) {
