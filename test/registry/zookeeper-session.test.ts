@@ -149,9 +149,11 @@ describe("connecting and closing", () => {
     const address = mute.address();
     if (address === null || typeof address === "string") throw new Error("no address");
     const server = await fake((request) => answer(request, noNode));
+    const alone = open([address.port]);
     const { told } = open([address.port, server.port]);
     await told.until("connected to the other", (text) => text === "session fresh");
-    expect(told.values[0]).toMatch(/no answer to the handshake within 1000 ms/);
+    expect(told.values[0]).toMatch(/no answer to the handshake within 500 ms/);
+    await alone.told.until("left", (text) => text.includes("no answer to the handshake within 1000 ms"));
   });
 
   test("closing is safe at any moment, twice, and tells nothing more", async () => {

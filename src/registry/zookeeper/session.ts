@@ -185,7 +185,9 @@ export class ZooKeeperSession {
 
   async #open(server: Address): Promise<void> {
     const { clock } = this.#deps;
-    const timeoutMs = Math.min(handshakeMaxMs, (this.#timeoutMs * 2) / 3);
+    // As an operation, while there is another server to try; a server that is the only one may be slow to start.
+    const share = this.#servers.length > 1 ? 1 / 3 : 2 / 3;
+    const timeoutMs = Math.min(handshakeMaxMs, this.#timeoutMs * share);
     const connection = await this.#options.connect({
       server,
       sessionTimeoutMs: this.#options.sessionTimeoutMs,
