@@ -4,6 +4,7 @@ import { Status, toStatusCode } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { Reader } from "../wire/codec/reader.js";
 import type { MethodDefinition } from "../wire/codec/types.js";
+import { varintBytes } from "../wire/codec/writer.js";
 import { describeFirstBytes, firstBytesShown } from "../wire/first-bytes.js";
 import { FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
@@ -176,7 +177,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
       method.input.encode(call.request, encoder.writer);
       const bodyBytes = encoder.endBody();
       const headerBytes = encoder.headerBytes;
-      sent.sizeBytes = bodyBytes < 0x80 ? 1 : bodyBytes < 0x4000 ? 2 : bodyBytes < 0x20_0000 ? 3 : 4;
+      sent.sizeBytes = varintBytes(bodyBytes);
       const tooLarge = this.#tooLarge(headerBytes, bodyBytes);
       if (tooLarge !== undefined) {
         encoder.abort();

@@ -3,6 +3,7 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { Reader } from "../wire/codec/reader.js";
+import { varintBytes } from "../wire/codec/writer.js";
 import { FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
@@ -278,7 +279,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
       bound.definition.output.encode(message, encoder.writer);
       const bytes = encoder.endBody();
       const headerBytes = encoder.headerBytes;
-      bound.replySizeBytes = bytes < 0x80 ? 1 : bytes < 0x4000 ? 2 : bytes < 0x20_0000 ? 3 : 4;
+      bound.replySizeBytes = varintBytes(bytes);
       if (bytes > this.#bodyMaxBytes || headerBytes > this.#headerMaxBytes) {
         encoder.abort();
         const text = `the reply takes ${bytes} bytes and its header ${headerBytes}; the limits are ${this.#bodyMaxBytes} (limits.body) and ${this.#headerMaxBytes} (limits.header), the smaller of both sides`;

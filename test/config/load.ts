@@ -2,22 +2,22 @@ import { type ConfigInput, type LoadedConfig, loadConfig } from "../../src/confi
 import { ConfigError } from "../../src/config/config-error.js";
 
 interface Given {
-  /** What `/work/mprpc.conf` holds; absent: there is no such file. */
+  /** What `/node/mprpc.conf` holds; absent: there is no such file. */
   conf?: string | Uint8Array;
   env?: ConfigInput["env"];
   argv?: readonly string[];
   sections?: readonly string[];
 }
 
-/** Loads with `/work` as the working directory, in which at most one file exists. */
+/** Loads with `/node` as the working directory, in which at most one file exists. */
 export function load({ conf, env = {}, argv = [], sections = [] }: Given = {}): LoadedConfig {
   return loadConfig({
     argv,
     env,
     sections,
-    cwd: "/work",
+    cwd: "/node",
     readFile: (path) => {
-      if (path !== "/work/mprpc.conf" || conf === undefined) {
+      if (path !== "/node/mprpc.conf" || conf === undefined) {
         throw Object.assign(new Error(`ENOENT: ${path}`), { code: "ENOENT" });
       }
       return typeof conf === "string" ? Buffer.from(conf) : conf;
