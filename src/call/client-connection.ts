@@ -228,8 +228,6 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     this.#fail(reason);
   }
 
-  // --- from the connection ---
-
   onData(chunk: Buffer): void {
     this.#keepalive.heard(this.#clock.now());
     if (!this.welcomed) this.#keepFirst(chunk);
