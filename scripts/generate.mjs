@@ -14,6 +14,10 @@ const targets = [
   { protos: ["test/support/protos/probe.proto", "test/support/protos/twin.proto"], out: "test/support/gen" },
   { protos: ["test/cli/protos/kinds.proto"], out: "test/cli/gen" },
   { protos: ["test/protobuf/test.proto"], out: "test/protobuf/gen" },
+  ...["account", "dbproxy", "upload", "download", "transfer"].map((name) => ({
+    protos: [`example/clouddisk/proto/${name}.proto`],
+    out: `example/clouddisk/src/${name}/gen`,
+  })),
 ];
 
 /** @param {string[]} protos @param {string} out */

@@ -1,0 +1,325 @@
+import Type, { type Static, type TSchema } from "typebox";
+
+/** What an action takes and gives. The parameters are checked against the schema before any SQL. */
+export interface ActionContract<P extends TSchema = TSchema, R = unknown> {
+  readonly params: P;
+  /** Only a type. */
+  readonly result?: R;
+}
+
+const gives =
+  <R>() =>
+  <P extends TSchema>(params: P): ActionContract<P, R> => ({ params });
+
+// --- kinds of parameters
+
+const id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
+/** 0 is the top folder. */
+const folderId = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const bytes = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const timeMs = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const durationMs = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
+/** SHA-256 as 64 lower-case hex digits. */
+const hash = Type.String({ pattern: "^[0-9a-f]{64}$" });
+const username = Type.String({ minLength: 1, maxLength: 64 });
+/** As the user sees it; what may stand in a name is checked in common/names.ts. */
+const entryName = Type.String({ minLength: 1, maxLength: 255 });
+const token = Type.String({ minLength: 1, maxLength: 128 });
+const text = Type.String({ maxLength: 4096 });
+const limit = Type.Integer({ minimum: 1, maximum: 1000 });
+const partIndex = Type.Integer({ minimum: 0, maximum: 1_000_000 });
+
+// --- rows as callers see them; times are milliseconds since 1970
+
+export interface UserRow {
+  id: number;
+  username: string;
+  passwordHash: string;
+  signupAtMs: number;
+  lastActiveMs: number;
+  quotaBytes: number;
+  usedBytes: number;
+}
+
+/** Where a content is: `local` staged on `node` only, `stored` in the object store, `deleting` when nobody holds it. */
+export type ContentState = "local" | "stored" | "deleting";
+export type TransferState = "local" | "storing" | "stored" | "failed";
+
+export interface ContentRow {
+  fileHash: string;
+  sizeBytes: number;
+  state: ContentState;
+  /** Whose staging folder has it, while it is `local`. */
+  node: string;
+  refCount: number;
+}
+
+export interface EntryRow {
+  id: number;
+  userId: number;
+  parentId: number;
+  name: string;
+  folder: boolean;
+  /** Empty for a folder. */
+  fileHash: string;
+  sizeBytes: number;
+  createdAtMs: number;
+  updatedAtMs: number;
+  /** 0: not in the trash. Everything beneath a trashed folder goes with it and is not listed in the trash itself. */
+  trashedAtMs: number;
+  /** Of the content; empty for a folder. */
+  state: TransferState | "";
+}
+
+export type UploadState = "open" | "merging" | "done" | "cancelled" | "expired";
+
+export interface UploadRow {
+  /** 32 hex digits, random. */
+  id: string;
+  userId: number;
+  fileHash: string;
+  sizeBytes: number;
+  name: string;
+  parentId: number;
+  partBytes: number;
+  partCount: number;
+  node: string;
+  state: UploadState;
+  createdAtMs: number;
+  updatedAtMs: number;
+  /** Of the entry it became; 0 before. */
+  entryId: number;
+}
+
+export interface OutboxJob {
+  id: number;
+  kind: "put" | "delete";
+  fileHash: string;
+  sizeBytes: number;
+  node: string;
+  attempts: number;
+}
+
+/** A name that is taken gets " (1)", " (2)" and so on before its extension with `rename`. */
+const onConflict = Type.Union([Type.Literal("rename"), Type.Literal("fail")]);
+export type OnConflict = Static<typeof onConflict>;
+
+type EntryOutcome =
+  | { outcome: "ok"; entry: EntryRow }
+  | { outcome: "not_found" | "no_parent" | "conflict" | "cycle" };
+
+/**
+ * Every action of dbproxy. Each is one transaction of its own, or part of the one of its batch. What goes wrong in the
+ * ordinary course is an `outcome`; only a broken database or bad parameters fail the call.
+ */
+export const actions = {
+  // --- users and sessions
+  "user.create": gives<{ created: boolean; id: number }>()(
+    Type.Object({ username, passwordHash: text, quotaBytes: bytes }),
+  ),
+  "user.find": gives<{ user: UserRow | null }>()(Type.Object({ username })),
+  "user.get": gives<{ user: UserRow | null }>()(Type.Object({ userId: id })),
+  /** Also moves `lastActive` of the user. */
+  "session.create": gives<Record<never, never>>()(
+    Type.Object({ userId: id, tokenHash: hash, expiresAtMs: timeMs }),
+  ),
+  /** Only one that has not expired. */
+  "session.find": gives<{ session: { userId: number; username: string; expiresAtMs: number } | null }>()(
+    Type.Object({ tokenHash: hash }),
+  ),
+  "session.delete": gives<{ deleted: number }>()(Type.Object({ tokenHash: hash })),
+  "session.deleteExpired": gives<{ deleted: number }>()(Type.Object({})),
+  /** The value under this name; `proposed` becomes it when there is none. All who ask get the same. */
+  "secret.get": gives<{ value: string }>()(Type.Object({ name: text, proposed: text })),
+
+  // --- a user's files and folders
+  "entry.get": gives<{ entry: EntryRow | null; parents: EntryRow[] }>()(Type.Object({ userId: id, id })),
+  /** Entries with this content that are not in the trash, the oldest first. Empty: the user does not hold it. */
+  "entry.byHash": gives<{ entries: EntryRow[] }>()(Type.Object({ userId: id, fileHash: hash })),
+  /** The newest files (no folders) of a user wherever they are, not those in the trash. */
+  "entry.recent": gives<{ entries: EntryRow[] }>()(Type.Object({ userId: id, limit })),
+  /**
+   * Folders first, then by `sort`. With `query` (case does not count) entries everywhere; with `trashed` what was put into
+   * the trash. `path` is the names of the folders above, "a/b". `parents` is the way to `parentId`, from the top.
+   */
+  "entry.list": gives<
+    | {
+        outcome: "ok";
+        entries: Array<EntryRow & { path: string }>;
+        total: number;
+        nextCursor: string;
+        parents: EntryRow[];
+      }
+    | { outcome: "not_found" | "bad_cursor" }
+  >()(
+    Type.Object({
+      userId: id,
+      parentId: folderId,
+      trashed: Type.Boolean(),
+      query: Type.String({ maxLength: 255 }),
+      sort: Type.Union([Type.Literal("name"), Type.Literal("size"), Type.Literal("updated")]),
+      descending: Type.Boolean(),
+      limit,
+      cursor: Type.String({ maxLength: 1024 }),
+    }),
+  ),
+  /** With `reuse` a folder of this name that is there already is given. */
+  "entry.createFolder": gives<EntryOutcome>()(
+    Type.Object({ userId: id, parentId: folderId, name: entryName, reuse: Type.Boolean() }),
+  ),
+  "entry.rename": gives<EntryOutcome>()(Type.Object({ userId: id, id, name: entryName })),
+  /** `cycle`: a folder into itself or beneath itself. */
+  "entry.move": gives<EntryOutcome>()(Type.Object({ userId: id, id, parentId: folderId })),
+  "entry.trash": gives<EntryOutcome>()(Type.Object({ userId: id, id })),
+  /** Back to where it was; to the top when that folder is gone; a name taken meanwhile gets a number. */
+  "entry.restore": gives<EntryOutcome>()(Type.Object({ userId: id, id })),
+  /**
+   * For good; the entry must be in the trash. Gives back quota and references; a content nobody holds any more becomes
+   * `deleting`, with a delete job in the outbox.
+   */
+  "entry.delete": gives<{ deleted: number }>()(Type.Object({ userId: id, id })),
+  "entry.emptyTrash": gives<{ deleted: number }>()(Type.Object({ userId: id })),
+  /** Of every user, at most `limit` trashed entries. */
+  "trash.purge": gives<{ deleted: number }>()(Type.Object({ trashedBeforeMs: timeMs, limit })),
+  /** A further name for a content that is there and not `deleting` (instant upload). */
+  "entry.link": gives<
+    { outcome: "ok"; entry: EntryRow } | { outcome: "no_content" | "no_parent" | "conflict" | "quota" }
+  >()(Type.Object({ userId: id, parentId: folderId, name: entryName, fileHash: hash, onConflict })),
+
+  // --- contents
+  "content.get": gives<{ content: ContentRow | null }>()(Type.Object({ fileHash: hash })),
+
+  // --- uploads in parts, and whole files
+  /** `quota`: used bytes, what is open already and this one together exceed it. */
+  "upload.create": gives<{ outcome: "ok" | "quota" | "no_parent"; quotaBytes: number; usedBytes: number }>()(
+    Type.Object({
+      id: Type.String({ pattern: "^[0-9a-f]{32}$" }),
+      userId: id,
+      fileHash: hash,
+      sizeBytes: bytes,
+      name: entryName,
+      parentId: folderId,
+      partBytes: Type.Integer({ minimum: 1 }),
+      partCount: partIndex,
+      node: text,
+    }),
+  ),
+  /** Only the user's own. */
+  "upload.get": gives<{ upload: UploadRow | null }>()(Type.Object({ id: token, userId: id })),
+  /** By id alone, for the cleaner. */
+  "upload.peek": gives<{ upload: UploadRow | null }>()(Type.Object({ id: token })),
+  /** The user's open ones, the newest first; `fileHash` and `sizeBytes` narrow it to those of one file. */
+  "upload.open": gives<{ uploads: UploadRow[] }>()(
+    Type.Object({ userId: id, fileHash: Type.Optional(hash), limit }),
+  ),
+  /** Moves `updatedAt`, so that it does not expire. False: it is not open any more. */
+  "upload.touch": gives<{ open: boolean }>()(Type.Object({ id: token })),
+  /**
+   * open -> merging by compare-and-set, for `owner` until the lease runs out; a merging one whose lease ran out is taken over.
+   * `busy`: another owner is at it. `done` gives the entry it became.
+   */
+  "upload.startMerge": gives<
+    | { outcome: "started"; upload: UploadRow }
+    | { outcome: "done"; upload: UploadRow; entry: EntryRow | null }
+    | { outcome: "busy" | "closed" | "not_found" }
+  >()(Type.Object({ id: token, userId: id, owner: text, leaseMs: durationMs })),
+  /** Back to open: the hash was wrong or parts are missing. */
+  "upload.stopMerge": gives<{ stopped: boolean }>()(Type.Object({ id: token, owner: text })),
+  /**
+   * In one transaction: the content row (or one more reference), the user's entry, the quota, a put job in the outbox
+   * unless the content is stored already, and the upload done. `lost`: the lease is another's by now.
+   * `staged` says whether the staged file is needed (true) or may be deleted (the content is stored already).
+   */
+  "upload.finish": gives<
+    { outcome: "ok"; entry: EntryRow; staged: boolean } | { outcome: "lost" | "quota" }
+  >()(Type.Object({ id: token, owner: text })),
+  /** The same for a whole file that was never an upload in parts. */
+  "upload.whole": gives<
+    { outcome: "ok"; entry: EntryRow; staged: boolean } | { outcome: "quota" | "no_parent" }
+  >()(
+    Type.Object({
+      userId: id,
+      parentId: folderId,
+      name: entryName,
+      fileHash: hash,
+      sizeBytes: bytes,
+      node: text,
+      onConflict,
+    }),
+  ),
+  /** `busy`: it is being merged. Of one that is done, cancelled or expired: `closed`. */
+  "upload.cancel": gives<{ outcome: "ok" | "busy" | "closed" | "not_found" }>()(
+    Type.Object({ id: token, userId: id }),
+  ),
+  /** Marks the node's open uploads not touched since then as expired, and gives them. */
+  "upload.expire": gives<{ ids: string[] }>()(Type.Object({ node: text, touchedBeforeMs: timeMs, limit })),
+
+  // --- parts received, when they are kept in the database
+  /** `claimed` for this owner until the lease runs out; `recorded` with the hash it has; `busy`: another writes it. */
+  "part.claim": gives<{ outcome: "claimed" | "busy" } | { outcome: "recorded"; partHash: string }>()(
+    Type.Object({ uploadId: token, index: partIndex, owner: text, leaseMs: durationMs }),
+  ),
+  /** False: the claim is not this owner's any more. */
+  "part.record": gives<{ recorded: boolean }>()(
+    Type.Object({ uploadId: token, index: partIndex, owner: text, partHash: hash }),
+  ),
+  "part.release": gives<Record<never, never>>()(
+    Type.Object({ uploadId: token, index: partIndex, owner: text }),
+  ),
+  /** `claims`: how many are being written right now. */
+  "part.list": gives<{ parts: Array<{ index: number; partHash: string }>; claims: number }>()(
+    Type.Object({ uploadId: token }),
+  ),
+  "part.clear": gives<Record<never, never>>()(Type.Object({ uploadId: token })),
+
+  // --- challenges of instant upload
+  "challenge.create": gives<Record<never, never>>()(
+    Type.Object({ id: token, userId: id, fileHash: hash, question: text, expiresAtMs: timeMs }),
+  ),
+  /** Gives it once; a second take finds nothing. */
+  "challenge.take": gives<{ question: string | null }>()(
+    Type.Object({ id: token, userId: id, fileHash: hash }),
+  ),
+  "challenge.deleteExpired": gives<{ deleted: number }>()(Type.Object({})),
+
+  // --- outbox: what the store still has to be told
+  /** Jobs that are due, at most one per content, put jobs only of this node; leased to `owner`. */
+  "outbox.claim": gives<{ jobs: OutboxJob[] }>()(
+    Type.Object({ node: text, owner: text, limit, leaseMs: durationMs }),
+  ),
+  "outbox.renew": gives<{ held: boolean }>()(Type.Object({ id, owner: text, leaseMs: durationMs })),
+  /**
+   * put: the content becomes `stored`; when nobody holds it any more by now, `deleting` with a delete job.
+   * delete: the content row goes, unless somebody holds it again, then it becomes `local` with a put job.
+   */
+  "outbox.done": gives<{ held: boolean }>()(Type.Object({ id, owner: text })),
+  "outbox.retry": gives<{ held: boolean }>()(
+    Type.Object({ id, owner: text, error: text, nextAttemptMs: timeMs, failed: Type.Boolean() }),
+  ),
+  /** Makes every waiting job of a content (or all, without one) due now. */
+  "outbox.wake": gives<{ woken: number }>()(Type.Object({ fileHash: Type.Optional(hash) })),
+  "outbox.status": gives<{
+    state: TransferState | "";
+    attempts: number;
+    lastError: string;
+    nextAttemptMs: number;
+  }>()(Type.Object({ fileHash: hash })),
+  "outbox.depth": gives<{ waiting: number; running: number; failed: number }>()(Type.Object({})),
+
+  // --- scheduled work
+  /** One owner at a time over all processes; the same owner may take it again. */
+  "lease.take": gives<{ taken: boolean }>()(Type.Object({ name: text, owner: text, leaseMs: durationMs })),
+  /** Contents in the order of their hashes, after `afterHash` (empty: from the start). */
+  "content.page": gives<{ contents: ContentRow[] }>()(
+    Type.Object({ afterHash: Type.String({ maxLength: 64 }), limit }),
+  ),
+  /** A stored content whose object is gone or wrong. With a good staged copy on `node` it is put again. */
+  "content.repair": gives<{ repaired: boolean }>()(Type.Object({ fileHash: hash, node: text })),
+  /** Counts references and used bytes afresh; gives how many were wrong. */
+  "content.recount": gives<{ contents: number; users: number }>()(Type.Object({})),
+} satisfies Record<string, ActionContract>;
+
+export type ActionName = keyof typeof actions;
+export type ParamsOf<N extends ActionName> = Static<(typeof actions)[N]["params"]>;
+export type ResultOf<N extends ActionName> =
+  (typeof actions)[N] extends ActionContract<infer _P, infer R> ? R : never;
