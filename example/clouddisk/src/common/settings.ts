@@ -35,6 +35,8 @@ export interface Settings {
     secureCookie: boolean;
     /** Requests per minute and address; of sign-in and sign-up a tenth. */
     requestsPerMinute: number;
+    /** Addresses or networks (`10.0.0.0/8`) of proxies whose X-Forwarded-For is believed; empty: nobody's. */
+    trustedProxies: string[];
   };
   account: {
     quotaBytes: number;
