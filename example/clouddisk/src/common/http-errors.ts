@@ -1,0 +1,78 @@
+import type { FastifyError, FastifyInstance } from "fastify";
+import { type Logger, RpcError, Status } from "mprpc";
+import { Code, httpStatus, Refusal } from "./codes.js";
+
+/** What a client is told of an error. */
+export interface ErrorReply {
+  status: number;
+  body: Record<string, unknown> & { code: number; msg: string };
+  /** Seconds; undefined: trying again does not help. */
+  retryAfterS?: number;
+  /** Ours rather than the client's: it is logged with its stack. */
+  ours: boolean;
+}
+
+/** RPC errors that pass: the service is away, starting, or has too much to do. */
+const passing: readonly number[] = [Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.RESOURCE_EXHAUSTED];
+
+export function toErrorReply(error: unknown): ErrorReply {
+  if (error instanceof Refusal) {
+    const body = { ...error.data, code: error.code, msg: error.message };
+    const ours = error.code === Code.SERVER;
+    if (ours) return { status: 503, body, retryAfterS: 1, ours };
+    return { status: httpStatus(error.code), body, ours };
+  }
+  if (error instanceof RpcError && passing.includes(error.code)) {
+    return {
+      status: 503,
+      body: {
+        code: Code.SERVER,
+        msg: "a service is not available at the moment; try again in a few seconds",
+      },
+      retryAfterS: 1,
+      ours: true,
+    };
+  }
+  const { code, statusCode, validation, message } = error as Partial<FastifyError>;
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return { status: 507, body: { code: Code.SERVER, msg: "the server's disk is full" }, ours: true };
+  }
+  if (validation !== undefined) {
+    return {
+      status: 400,
+      body: { code: Code.PARAMETER, msg: message ?? "a parameter is wrong" },
+      ours: false,
+    };
+  }
+  if (statusCode === 413) {
+    return {
+      status: 413,
+      body: { code: Code.QUOTA, msg: message ?? "the body is too large" },
+      ours: false,
+    };
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return {
+      status: statusCode,
+      body: { code: Code.PARAMETER, msg: message ?? "bad request" },
+      ours: false,
+    };
+  }
+  return { status: 500, body: { code: Code.SERVER, msg: "the server failed; its log says why" }, ours: true };
+}
+
+export function addErrors(http: FastifyInstance, log: Logger): void {
+  http.setErrorHandler((error, request, reply) => {
+    const answer = toErrorReply(error);
+    if (answer.ours) log.error("request failed", { method: request.method, error });
+    if (answer.retryAfterS !== undefined) reply.header("retry-after", String(answer.retryAfterS));
+    return reply
+      .status(answer.status)
+      .type("application/json; charset=utf-8")
+      .header("cache-control", "no-store")
+      .send(answer.body);
+  });
+  http.setNotFoundHandler((_request, reply) =>
+    reply.status(404).send({ code: Code.NOT_FOUND, msg: "there is no such route" }),
+  );
+}

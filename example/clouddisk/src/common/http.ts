@@ -1,0 +1,213 @@
+import type { Socket } from "node:net";
+import cookie from "@fastify/cookie";
+import formbody from "@fastify/formbody";
+import swagger from "@fastify/swagger";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { Logger } from "mprpc";
+import { Code } from "./codes.js";
+import { addCors } from "./cors.js";
+import { addErrors } from "./http-errors.js";
+import type { Host } from "./part.js";
+import { newTraceId, withTraceId } from "./trace.js";
+
+/** Limits of every HTTP server of the cloud disk. Tests shorten the times. */
+export interface HttpLimits {
+  /** Of a JSON or form body; bodies of files are streamed past it. Default 256 KiB. */
+  bodyMaxBytes: number;
+  /** For the head of a request, ms. Default 15 s. */
+  headersTimeoutMs: number;
+  /** For the whole of a JSON or form body, ms. Default 20 s. */
+  smallBodyTimeoutMs: number;
+  /** How long a body or a reply under way may stand still because of the client, ms. Default 60 s. */
+  idleTimeoutMs: number;
+  /** What requests in flight get when the server closes before they are cut off, ms. Default 10 s. */
+  drainTimeoutMs: number;
+}
+
+const defaults: HttpLimits = {
+  bodyMaxBytes: 256 * 1024,
+  headersTimeoutMs: 15_000,
+  smallBodyTimeoutMs: 20_000,
+  idleTimeoutMs: 60_000,
+  drainTimeoutMs: 10_000,
+};
+
+/**
+ * The HTTP server of a process, not listening yet: traced, logged, limited, with cookies, JSON and form bodies. Whatever a
+ * handler throws becomes `{code, msg}`. The body of a request with `Expect: 100-continue` is asked for only once
+ * its `onRequest` hooks have let it pass.
+ */
+export async function createHttp(
+  host: Host,
+  log: Logger,
+  limits: Partial<HttpLimits> = {},
+): Promise<FastifyInstance> {
+  const { bodyMaxBytes, headersTimeoutMs, ...times } = { ...defaults, ...limits };
+  const proxies = host.settings.apigw.trustedProxies;
+  const http: FastifyInstance = fastify({
+    bodyLimit: bodyMaxBytes,
+    connectionTimeout: times.idleTimeoutMs,
+    keepAliveTimeout: 30_000,
+    // A big body may take hours; small ones get a timer of their own below.
+    requestTimeout: 0,
+    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: Math.min(5000, headersTimeoutMs) },
+    forceCloseConnections: "idle",
+    trustProxy: proxies.length > 0 ? [...proxies] : false,
+    genReqId: (raw) => wellFormed(raw.headers["x-trace-id"]) ?? newTraceId(),
+    ajv: { customOptions: { coerceTypes: true, removeAdditional: false } },
+    frameworkErrors: (error, _request, reply) => {
+      (reply as FastifyReply).code(400).send({ code: Code.PARAMETER, msg: error.message });
+    },
+    clientErrorHandler: answerBadRequest,
+  });
+  // Schemas of replies describe them in the OpenAPI document; they do not decide what is sent.
+  http.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  // Nothing takes it, so it is not read.
+  http.removeContentTypeParser("text/plain");
+  addTracing(http, log);
+  addTimeouts(http, times);
+  addContinue(http);
+  addHeaders(http);
+  addErrors(http, log);
+  addCors(http, host.settings);
+  await http.register(cookie);
+  await http.register(formbody, { bodyLimit: bodyMaxBytes });
+  await http.register(swagger, {
+    openapi: {
+      info: {
+        title: "Cloud disk",
+        version: "1",
+        description: "Every reply has a code; 0 and 10000 mean done.",
+      },
+      components: {
+        securitySchemes: {
+          bearer: { type: "http", scheme: "bearer" },
+          cookie: { type: "apiKey", in: "cookie", name: "clouddisk_token" },
+          ticket: { type: "apiKey", in: "header", name: "x-ticket" },
+        },
+      },
+    },
+  });
+  return http;
+}
+
+function wellFormed(traceId: string | string[] | undefined): string | undefined {
+  return typeof traceId === "string" && /^[A-Za-z0-9_-]{8,64}$/.test(traceId) ? traceId : undefined;
+}
+
+/** The path alone: a query may hold tokens and tickets. */
+export function pathOf(url: string): string {
+  const end = url.search(/[?#]/);
+  return end === -1 ? url : url.slice(0, end);
+}
+
+function addTracing(http: FastifyInstance, log: Logger): void {
+  http.addHook("onRequest", (request, reply, done) => {
+    const startMs = performance.now();
+    reply.header("x-trace-id", request.id);
+    // "close" comes exactly once, also for a client that went away midway.
+    reply.raw.once("close", () => {
+      const fields = {
+        method: request.method,
+        path: pathOf(request.url).slice(0, 512),
+        status: reply.raw.statusCode,
+        elapsedMs: Math.round((performance.now() - startMs) * 10) / 10,
+        address: request.ip,
+        ...(reply.raw.writableFinished ? {} : { aborted: true }),
+      };
+      withTraceId(request.id, () => log.info("request", fields));
+    });
+    withTraceId(request.id, done);
+  });
+  // Bodies are read in the context of the socket: from here on it is the request's again.
+  http.addHook("preValidation", (request, _reply, done) => withTraceId(request.id, done));
+}
+
+function isSmallBody(request: FastifyRequest): boolean {
+  const type = request.headers["content-type"] ?? "";
+  return /^application\/(json|x-www-form-urlencoded)\b/i.test(type);
+}
+
+function addTimeouts(
+  http: FastifyInstance,
+  times: Omit<HttpLimits, "bodyMaxBytes" | "headersTimeoutMs">,
+): void {
+  http.addHook("onRequest", (request, reply, done) => {
+    const { socket } = request.raw;
+    // The socket was silent. A server that is still working on a whole request is no reason to end it; a client that does
+    // not go on sending or reading is.
+    reply.raw.on("timeout", () => {
+      if (request.raw.complete && !reply.raw.headersSent) socket.setTimeout(times.idleTimeoutMs);
+      else socket.destroy();
+    });
+    done();
+  });
+  http.addHook("preParsing", (request, reply, payload, done) => {
+    if (isSmallBody(request)) {
+      const timer = setTimeout(() => request.raw.socket.destroy(), times.smallBodyTimeoutMs);
+      timer.unref();
+      const stop = (): void => clearTimeout(timer);
+      request.raw.once("end", stop);
+      reply.raw.once("close", stop);
+    }
+    done(null, payload);
+  });
+  let closing = false;
+  http.addHook("preClose", (done) => {
+    closing = true;
+    const timer = setTimeout(() => http.server.closeAllConnections(), times.drainTimeoutMs);
+    http.server.once("close", () => clearTimeout(timer));
+    done();
+  });
+  // A connection whose request was answered while the server closes must not wait for another one.
+  http.addHook("onSend", async (_request, reply) => {
+    if (closing) reply.header("connection", "close");
+  });
+}
+
+/** Node would ask for the body at once, and who has no right to send one would have sent it before being told. */
+function addContinue(http: FastifyInstance): void {
+  const waiting = new WeakSet<object>();
+  http.server.on("checkContinue", (request, response) => {
+    waiting.add(response);
+    http.server.emit("request", request, response);
+  });
+  http.addHook("preParsing", (_request, reply, payload, done) => {
+    if (waiting.delete(reply.raw)) reply.raw.writeContinue();
+    done(null, payload);
+  });
+}
+
+function addHeaders(http: FastifyInstance): void {
+  http.addHook("onRequest", (_request, reply, done) => {
+    reply.headers({
+      "x-content-type-options": "nosniff",
+      "x-frame-options": "DENY",
+      "referrer-policy": "no-referrer",
+      "cross-origin-resource-policy": "same-site",
+      // Pages set their own; everything else, files of users above all, can do nothing in a browser.
+      "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    });
+    done();
+  });
+  http.addHook("onSend", async (_request, reply) => {
+    if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
+  });
+}
+
+function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, msg] =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? ["431 Request Header Fields Too Large", "the head of the request is too large"]
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? ["408 Request Timeout", "the head of the request did not arrive in time"]
+        : ["400 Bad Request", "this is not a valid HTTP request"];
+  const body = JSON.stringify({ code: Code.PARAMETER, msg });
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
