@@ -25,8 +25,11 @@ export interface ApplicationParts {
   sections?: readonly string[];
   /** Default: the asynchronous queue logger, as `[log]` says. The application does not close one it was given. */
   log?: Logger;
-  /** Default: what `registry` names. The application closes it in either case. */
-  registry?: Registry;
+  /**
+   * Default: what `registry` names; also when a function, which sees the configuration, gives none. The application
+   * closes it in either case.
+   */
+  registry?: Registry | ((config: LoadedConfig, log: Logger) => Registry | undefined);
   /** Default: TCP. */
   transport?: Transport;
 }
@@ -60,7 +63,9 @@ export class MprpcApplication implements Runtime, AsyncDisposable {
       this.log.error(`a listener of ${event} threw`, { error });
     });
     this.transport = parts.transport ?? tcpTransport(systemClock);
-    this.registry = parts.registry ?? openConfigured(config.values, this.log);
+    const { registry } = parts;
+    const own = typeof registry === "function" ? registry(config, this.log) : registry;
+    this.registry = own ?? openConfigured(config.values, this.log);
   }
 
   /**

@@ -33,7 +33,10 @@ export interface Part {
   routes?(http: FastifyInstance): Promise<void>;
   /** Called once the RPC services are registered and HTTP listens; background work starts here. */
   start?(): Promise<void>;
-  /** Ends background work and waits for it. HTTP has closed by then; RPC still works. */
+  /**
+   * Ends background work and waits for it. HTTP has closed by then; RPC still works. dbproxy's is called last, when the
+   * process serves no call any more.
+   */
   stop?(): Promise<void>;
 }
 

@@ -1,3 +1,5 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { MprpcApplication } from "mprpc";
@@ -82,7 +84,101 @@ export function dataFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env.CLOUDDISK_DATA || path.join(os.homedir(), ".local/share/mprpc-clouddisk");
 }
 
+function given(app: MprpcApplication, name: string): string | undefined {
+  const [section = "", key = ""] = name.split(".");
+  const text = app.config.own[section]?.[key];
+  return text === "" ? undefined : text;
+}
+
+const units: Readonly<Record<string, number>> = {
+  "": 1,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+  TiB: 1024 ** 4,
+};
+
+function amount(app: MprpcApplication, name: string, fallback: string): number {
+  const text = given(app, name) ?? fallback;
+  const [, digits = "", unit = ""] = /^(\d+)([a-zA-Z]*)$/.exec(text) ?? [];
+  const perUnit = units[unit];
+  if (digits === "" || perUnit === undefined)
+    throw new Error(`${name}: expected an amount, found ${JSON.stringify(text)}`);
+  return Number(digits) * perUnit;
+}
+
+function http(app: MprpcApplication, section: string, port: string): HttpSettings {
+  return {
+    host: given(app, `${section}.host`) ?? "127.0.0.1",
+    port: amount(app, `${section}.port`, port),
+    publicUrl: given(app, `${section}.publicurl`),
+  };
+}
+
+/** The folder as the conf and `CLOUDDISK_DATA` say. */
+export function configuredFolder(config: MprpcApplication["config"]): string {
+  return path.resolve(config.own.clouddisk?.data ?? dataFolder());
+}
+
+/** Written at the first start, so that staged files are found again under whatever host name the machine has by then. */
+function nodeName(folder: string): string {
+  const file = path.join(folder, "node");
+  try {
+    writeFileSync(file, `${os.hostname()}-${randomBytes(4).toString("hex")}\n`, { flag: "wx" });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+  return readFileSync(file, "utf8").trim();
+}
+
+/** The settings of a process; makes its data folder. */
 export function loadSettings(app: MprpcApplication): Settings {
-  void app;
-  throw new Error("not written yet");
+  const folder = configuredFolder(app.config);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return {
+    dataFolder: folder,
+    node: given(app, "clouddisk.node") ?? nodeName(folder),
+    secret: given(app, "clouddisk.secret"),
+    apigw: {
+      ...http(app, "apigw", "8080"),
+      secureCookie: given(app, "apigw.securecookie") === "yes",
+      requestsPerMinute: amount(app, "apigw.requestsperminute", "600"),
+      trustedProxies: (given(app, "apigw.trustedproxies") ?? "").split(",").filter((one) => one !== ""),
+    },
+    account: {
+      quotaBytes: amount(app, "account.quota", "10GiB"),
+      sessionTtlMs: amount(app, "account.sessionttl", "7d"),
+      failuresMax: amount(app, "account.failures", "10"),
+    },
+    databaseUrl: given(app, "database.url") ?? `sqlite:${path.join(folder, "clouddisk.db")}`,
+    progressUrl: given(app, "progress.url") ?? "database:",
+    upload: {
+      ...http(app, "upload", "8081"),
+      partBytes: amount(app, "upload.part", "8MiB"),
+      fileMaxBytes: amount(app, "upload.filemax", "1TiB"),
+      uploadTtlMs: amount(app, "upload.uploadttl", "3d"),
+      ticketTtlMs: amount(app, "upload.ticketttl", "1h"),
+    },
+    download: { ...http(app, "download", "8082"), urlTtlMs: amount(app, "download.urlttl", "10m") },
+    store: {
+      url: given(app, "store.url") ?? "local:",
+      bucket: given(app, "store.bucket") ?? "clouddisk",
+      region: given(app, "store.region") ?? "us-east-1",
+      accessKey: given(app, "store.accesskey") ?? "",
+      secretKey: given(app, "store.secretkey") ?? "",
+    },
+    transfer: {
+      concurrency: amount(app, "transfer.concurrency", "2"),
+      retryMinMs: amount(app, "transfer.retrymin", "1s"),
+      retryMaxMs: amount(app, "transfer.retrymax", "5m"),
+      cleanIntervalMs: amount(app, "transfer.cleaninterval", "10m"),
+      scrubIntervalMs: amount(app, "transfer.scrubinterval", "7d"),
+      trashTtlMs: amount(app, "transfer.trashttl", "30d"),
+    },
+  };
 }
