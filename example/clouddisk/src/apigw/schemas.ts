@@ -1,0 +1,187 @@
+import type { FastifySchema, RouteShorthandOptions } from "fastify";
+import Type, { type TSchema } from "typebox";
+
+/** The shapes of the gateway's requests and replies: those of `/api` are checked, all are in `/openapi.json`. */
+
+const signedIn = [{ bearer: [] }, { cookie: [] }];
+const time = Type.Integer({ description: "milliseconds since 1970" });
+const outcome = { code: Type.Integer(), msg: Type.String() };
+export const refusal = Type.Object(outcome, { description: "code says why; see the table of codes" });
+
+const entry = Type.Object({
+  id: Type.Integer(),
+  parentId: Type.Integer({ description: "0: the top" }),
+  name: Type.String(),
+  folder: Type.Boolean(),
+  fileHash: Type.String({ description: "SHA-256, hex; empty for a folder" }),
+  sizeBytes: Type.Integer(),
+  createdAtMs: time,
+  updatedAtMs: time,
+  trashedAtMs: Type.Integer({ description: "0: not in the trash" }),
+  state: Type.String({ description: "local, storing, stored, failed; empty for a folder" }),
+  path: Type.String({ description: "the folders above it, for a search and in the trash" }),
+});
+const legacyFile = Type.Object({
+  UserName: Type.String(),
+  FileHash: Type.String(),
+  FileName: Type.String(),
+  FileSize: Type.Integer(),
+  UploadAt: Type.String({ description: "2026-01-31 12:00:00, UTC" }),
+  LastUpdated: Type.String(),
+});
+
+function replies(properties: Record<string, TSchema>): Record<string, TSchema> {
+  return { 200: Type.Object({ ...outcome, ...properties }), "4xx": refusal };
+}
+
+const integer = (min: number, max = Number.MAX_SAFE_INTEGER) => Type.Integer({ minimum: min, maximum: max });
+const idParams = Type.Object({ id: integer(1) });
+const name = Type.String({ description: "1 to 255 bytes of UTF-8; no / \\ or control characters" });
+
+export const bodies = {
+  folder: Type.Object({ parentId: integer(0), name, reuse: Type.Optional(Type.Boolean()) }),
+  change: Type.Union([
+    Type.Object({ name }, { additionalProperties: false }),
+    Type.Object({ parentId: integer(0) }, { additionalProperties: false }),
+  ]),
+  list: Type.Object({
+    parent: Type.Optional(integer(0)),
+    q: Type.Optional(Type.String({ maxLength: 255 })),
+    trashed: Type.Optional(Type.Boolean()),
+    sort: Type.Optional(Type.Union([Type.Literal("name"), Type.Literal("size"), Type.Literal("updated")])),
+    desc: Type.Optional(Type.Boolean()),
+    limit: Type.Optional(integer(1, 1000)),
+    cursor: Type.Optional(Type.String({ maxLength: 1024 })),
+  }),
+  id: idParams,
+};
+
+const tagged = (tag: string, summary: string, schema: FastifySchema): FastifySchema => ({
+  tags: [tag],
+  summary,
+  ...schema,
+});
+const file = (summary: string, schema: FastifySchema) => ({
+  schema: tagged("files", summary, { security: signedIn, ...schema }),
+});
+
+/** Of `/api`: parameters are checked against them. */
+export const checkedBy = {
+  me: {
+    schema: tagged("session", "Who is signed in, and where bodies go", {
+      security: signedIn,
+      response: replies({
+        user: Type.Object({
+          username: Type.String(),
+          signupAtMs: time,
+          quotaBytes: Type.Integer(),
+          usedBytes: Type.Integer(),
+        }),
+        uploadEntry: Type.String({ description: "empty: this origin" }),
+        uploadTicket: Type.String({ description: "for x-ticket there" }),
+        downloadEntry: Type.String(),
+        downloadTicket: Type.String(),
+      }),
+    }),
+  },
+  signout: { schema: tagged("session", "Ends the session of the token", { response: replies({}) }) },
+  list: file("A page of a folder, of the trash, or of what a search finds", {
+    querystring: bodies.list,
+    response: replies({
+      entries: Type.Array(entry),
+      nextCursor: Type.String({ description: "empty: the last page" }),
+      total: Type.Integer(),
+      parents: Type.Array(entry),
+    }),
+  }),
+  createFolder: file("Makes a folder", { body: bodies.folder, response: replies({ entry }) }),
+  change: file("Renames or moves", { params: idParams, body: bodies.change, response: replies({ entry }) }),
+  trash: file("Puts into the trash", { params: idParams, response: replies({ entry }) }),
+  restore: file("Takes out of the trash", { params: idParams, response: replies({ entry }) }),
+  remove: file("Deletes for good what is in the trash", {
+    params: idParams,
+    response: replies({ deleted: Type.Integer() }),
+  }),
+  emptyTrash: file("Deletes all that is in the trash", { response: replies({ deleted: Type.Integer() }) }),
+  services: {
+    schema: tagged("service", "Which instances the registry lists, and which of them answer", {
+      security: signedIn,
+      response: replies({
+        services: Type.Array(
+          Type.Object({
+            service: Type.String(),
+            instances: Type.Array(Type.Object({ address: Type.String(), healthy: Type.Boolean() })),
+          }),
+        ),
+      }),
+    }),
+  },
+  health: { schema: tagged("service", "Whether this process serves", { response: replies({}) }) },
+};
+
+/** Routes of the course projects take a parameter from body or query, so that `Parameters` checks it, not the schema. */
+function legacy(tag: string, summary: string, body: Record<string, TSchema>, reply: TSchema) {
+  return {
+    schema: tagged(tag, summary, {
+      consumes: ["application/json", "application/x-www-form-urlencoded"],
+      body: Type.Object(body),
+      response: { 200: reply, "4xx": refusal },
+    }),
+    validatorCompiler: () => () => true,
+  } satisfies RouteShorthandOptions;
+}
+
+const credentials = {
+  username: Type.String({ description: "3 to 64 letters, digits, dots, underscores, hyphens" }),
+  password: Type.String({ minLength: 5, maxLength: 128 }),
+};
+const legacyAuth = {
+  username: Type.Optional(Type.String()),
+  token: Type.Optional(Type.String({ description: "or Authorization: Bearer, or the cookie" })),
+};
+
+export const documented = {
+  signup: legacy("session", "Makes a user", credentials, Type.Object(outcome)),
+  signin: legacy(
+    "session",
+    "Opens a session",
+    credentials,
+    Type.Object({
+      ...outcome,
+      data: Type.Object({
+        Location: Type.String(),
+        Username: Type.String(),
+        Token: Type.String(),
+        UploadEntry: Type.String(),
+        DownloadEntry: Type.String(),
+      }),
+    }),
+  ),
+  userInfo: legacy(
+    "session",
+    "Facts about the user",
+    legacyAuth,
+    Type.Object({
+      ...outcome,
+      data: Type.Object({ Username: Type.String(), SignupAt: Type.String(), LastActive: Type.String() }),
+    }),
+  ),
+  fileQuery: legacy(
+    "files",
+    "The newest files",
+    { ...legacyAuth, limit: Type.Optional(integer(1, 1000)) },
+    Type.Array(legacyFile),
+  ),
+  fileUpdate: legacy(
+    "files",
+    "Renames the file with this content",
+    {
+      ...legacyAuth,
+      op: Type.Optional(Type.Literal("0")),
+      filehash: Type.String(),
+      filename: Type.String(),
+      oldname: Type.Optional(Type.String({ description: "which, when the content has several names" })),
+    },
+    Type.Object({ ...outcome, ...legacyFile.properties, data: legacyFile }),
+  ),
+};
