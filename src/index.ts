@@ -27,7 +27,8 @@ export type { CallOptions } from "./call/options.js";
 export type { HandlersOf, StubChannel } from "./call/stub.js";
 export { type ChannelOptions, RpcChannel } from "./channel/channel.js";
 export type { JsonCallOptions, MethodDescription } from "./channel/generic.js";
-export type { LoadedConfig } from "./config/config.js";
+export { conf } from "./config/conf.js";
+export type { LoadedConfig, Sections } from "./config/config.js";
 export { ConfigError, type ConfigProblem } from "./config/config-error.js";
 export {
   type CallFacts,

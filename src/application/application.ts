@@ -3,7 +3,13 @@ import { systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
 import { Emitter } from "../base/emitter.js";
 import type { CallEmitter, CallEvents } from "../call/events.js";
-import { type ConfigValues, type LoadedConfig, loadConfig } from "../config/config.js";
+import {
+  type ConfigValues,
+  type LoadedConfig,
+  loadConfig,
+  type NoSections,
+  type Sections,
+} from "../config/config.js";
 import { ConfigError } from "../config/config-error.js";
 import { blameCaller } from "../error/blame-caller.js";
 import type { Logger } from "../logger/logger.js";
@@ -16,20 +22,23 @@ import { tcpTransport } from "../transport/tcp.js";
 import type { Transport } from "../transport/transport.js";
 
 /** Parts to use instead of those the configuration names, for programs that bring their own and for tests. */
-export interface ApplicationParts {
+export interface ApplicationParts<S extends Sections = NoSections> {
   /** Default: `process.env`. */
   env?: Readonly<Record<string, string | undefined>>;
   /** Where `./mprpc.conf` is looked for. Default: `process.cwd()`. */
   cwd?: string;
-  /** Sections of the conf that are the program's own: what stands there is `app.config.own`. Default none. */
-  sections?: readonly string[];
+  /**
+   * Sections of the conf that are the program's own, `{ upload: { part: conf.key(conf.size({ min, max }), "8MiB") } }`:
+   * their values are `app.config.own`, here `own.upload.partBytes`. Default none.
+   */
+  sections?: S;
   /** Default: the asynchronous queue logger, as `[log]` says. The application does not close one it was given. */
   log?: Logger;
   /**
    * Default: what `registry` names; also when a function, which sees the configuration, gives none. The application
    * closes it in either case.
    */
-  registry?: Registry | ((config: LoadedConfig, log: Logger) => Registry | undefined);
+  registry?: Registry | ((config: LoadedConfig<S>, log: Logger) => Registry | undefined);
   /** Default: TCP. */
   transport?: Transport;
 }
@@ -38,11 +47,11 @@ export interface ApplicationParts {
  * A process as the conf file describes it: configuration, logger and registry, which its providers and channels share.
  * A process may have several; nothing here is global.
  */
-export class MprpcApplication implements Runtime, AsyncDisposable {
+export class MprpcApplication<S extends Sections = NoSections> implements Runtime, AsyncDisposable {
   readonly clock = systemClock;
   readonly random = Math.random;
   readonly wheel = new DeadlineWheel(systemClock);
-  readonly config: LoadedConfig;
+  readonly config: LoadedConfig<S>;
   readonly settings: Readonly<RuntimeSettings>;
   readonly log: Logger;
   readonly registry: Registry;
@@ -52,7 +61,7 @@ export class MprpcApplication implements Runtime, AsyncDisposable {
   readonly #closed = new AbortController();
   #closing: Promise<void> | undefined;
 
-  private constructor(config: LoadedConfig, parts: ApplicationParts) {
+  private constructor(config: LoadedConfig<S>, parts: ApplicationParts<S>) {
     // Each channel listens.
     setMaxListeners(Infinity, this.#closed.signal);
     this.config = config;
@@ -73,14 +82,15 @@ export class MprpcApplication implements Runtime, AsyncDisposable {
    * `argv` is `process.argv` as it is. Throws `TypeError` for bad `sections`, `ConfigError` that names file, line and key, and `RegistryError` for a
    * registry that cannot work. Connects to nothing yet.
    */
-  static async init(
+  static async init<S extends Sections = NoSections>(
     argv: readonly string[] = process.argv,
-    parts: ApplicationParts = {},
-  ): Promise<MprpcApplication> {
-    const { env = process.env, cwd = process.cwd(), sections = [] } = parts;
-    let app: MprpcApplication;
+    parts: ApplicationParts<S> = {},
+  ): Promise<MprpcApplication<S>> {
+    const { env = process.env, cwd = process.cwd(), sections } = parts;
+    const input = { argv: argv.slice(2), env, cwd, ...(sections === undefined ? {} : { sections }) };
+    let app: MprpcApplication<S>;
     try {
-      app = new MprpcApplication(loadConfig({ argv: argv.slice(2), env, cwd, sections }), parts);
+      app = new MprpcApplication(loadConfig<S>(input), parts);
     } catch (error) {
       const told = error instanceof ConfigError || error instanceof RegistryError;
       throw told ? blameCaller(error, MprpcApplication.init) : error;

@@ -5,19 +5,29 @@ import { type AdvertisedAddress, zookeeperDefaultPort } from "./address.js";
 import { type Flag, parseArguments } from "./arguments.js";
 import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBytes } from "./conf-file.js";
 import { ConfigError, type ConfigProblem, hideCredentials, quoteFound } from "./config-error.js";
-import { type OwnKey, OwnSections, type OwnValues } from "./own-sections.js";
-import { type ConfigValues, type KeyName, type KeyRow, keyRows, sectionNames } from "./schema.js";
+import { type OwnValues, ownRows } from "./own-sections.js";
+import {
+  type ConfigValues,
+  type KeyName,
+  type KeyRow,
+  keyRows,
+  type Sections,
+  sectionNames,
+} from "./schema.js";
+
+/** A program without sections of its own. */
+export type NoSections = Readonly<Record<never, never>>;
 
 /** Everything outside that a configuration depends on. */
-export interface ConfigInput {
+export interface ConfigInput<S extends Sections = NoSections> {
   /** The arguments after the script's name: `process.argv.slice(2)`. */
   readonly argv: readonly string[];
   /** `process.env`. A variable that is set but empty counts as not set. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where `./mprpc.conf` and a relative `-i` are looked for. */
   readonly cwd: string;
-  /** Sections of the program itself, whose keys may have any name and any text. Default none. */
-  readonly sections?: readonly string[];
+  /** Sections of the program itself, with their keys. Default none. */
+  readonly sections?: S;
   /** Replaces the file system in tests; throws as `readFileSync` does. */
   readonly readFile?: (path: string) => Uint8Array;
 }
@@ -31,12 +41,13 @@ export interface Origin {
   readonly where: string;
 }
 
-export interface LoadedConfig {
+export interface LoadedConfig<S extends Sections = NoSections> {
   /** Deeply frozen. */
   readonly values: ConfigValues;
-  readonly origins: Readonly<Record<KeyName, Origin>>;
-  /** What conf, environment and flags say in the program's own sections (`sections`), as text. */
-  readonly own: OwnValues;
+  /** Of ours and of the program's own keys. */
+  readonly origins: Readonly<Record<KeyName | OwnName<S>, Origin>>;
+  /** The values of the program's own sections (`sections`). Deeply frozen. */
+  readonly own: OwnValues<S>;
   /** One sentence each, beginning with its place; to be logged or printed by whoever loads. */
   readonly warnings: readonly string[];
   /** The arguments after `--`. */
@@ -44,6 +55,9 @@ export interface LoadedConfig {
   /** The conf file used, as it was named; absent when there was none. */
   readonly file?: string;
 }
+
+type OwnName<S extends Sections> = { [N in keyof S & string]: `${N}.${keyof S[N] & string}` }[keyof S &
+  string];
 
 /** Used without `-i` when the working directory has one. */
 const defaultFile = "mprpc.conf";
@@ -92,10 +106,22 @@ class Findings {
   }
 }
 
-type Settings = Map<KeyName, Setting>;
+type Settings = Map<string, Setting>;
 
-const rowsByName: ReadonlyMap<string, KeyRow> = new Map(keyRows.map((row) => [row.name, row]));
-const rowsByVariable: ReadonlyMap<string, KeyRow> = new Map(keyRows.map((row) => [row.environment, row]));
+/** Every key there is: ours, then the program's own. */
+class KeyTable {
+  readonly rows: readonly KeyRow[];
+  readonly byName: ReadonlyMap<string, KeyRow>;
+  readonly byVariable: ReadonlyMap<string, KeyRow>;
+  readonly sections: readonly string[];
+
+  constructor(own: Sections) {
+    this.rows = [...keyRows, ...ownRows(own)];
+    this.byName = new Map(this.rows.map((row) => [row.name, row]));
+    this.byVariable = new Map(this.rows.map((row) => [row.environment, row]));
+    this.sections = [...sectionNames, ...Object.keys(own)];
+  }
+}
 
 /**
  * The effective configuration: embedded defaults, then the conf file, then `MPRPC_...` variables, then flags, each
@@ -105,36 +131,42 @@ const rowsByVariable: ReadonlyMap<string, KeyRow> = new Map(keyRows.map((row) =>
  *
  * Throws `ConfigError` naming every unusable value with its place, an unknown flag, and a file that cannot be read.
  * Unknown keys and variables, duplicates and the like are warnings. Reads nothing but `input`; prints nothing.
- * Throws `TypeError` for a section that cannot be the program's.
+ * Throws `TypeError` for `sections` that cannot be.
  */
-export function loadConfig(input: ConfigInput): LoadedConfig {
+export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S>): LoadedConfig<S> {
   const findings = new Findings();
   const args = parseArguments(input.argv);
   for (const problem of args.problems) findings.fail(problem);
 
+  const sections: Sections = input.sections ?? {};
+  const table = new KeyTable(sections);
   const settings: Settings = new Map();
-  const own = new OwnSections(input.sections ?? []);
-  const file = readFile(input, args.files, { settings, own, findings });
-  readEnvironment(input.env, { settings, own, findings });
-  readFlags(args.flags, { settings, own, findings });
+  const reading = { table, settings, findings };
+  const file = readFile(input, args.files, reading);
+  readEnvironment(input.env, reading);
+  readFlags(args.flags, reading);
   deriveRegistry(settings, findings);
   findings.throwIfAny();
 
   const values: Record<string, unknown> = {};
-  const origins: Partial<Record<KeyName, Origin>> = {};
+  const own: Record<string, unknown> = {};
+  const origins: Record<string, Origin> = {};
   for (const name of sectionNames) values[name] = {};
-  for (const row of keyRows) {
+  for (const name of Object.keys(sections)) own[name] = {};
+  for (const row of table.rows) {
     const setting = settings.get(row.name);
-    const target = row.section === "" ? values : (values[row.section] as Record<string, unknown>);
+    const home = values[row.section] ?? own[row.section];
+    const target = row.section === "" ? values : (home as Record<string, unknown>);
     target[row.valueName] = setting === undefined ? row.kind.parse(row.fallback)?.value : setting.value;
     origins[row.name] = Object.freeze({ source: setting?.source ?? "default", where: setting?.where ?? "" });
   }
   for (const name of sectionNames) Object.freeze(values[name]);
-  // The two casts: the loop above has filled in each key of the table, from which the types are derived.
+  for (const section of Object.values(own)) Object.freeze(section);
+  // The casts: the loop above has filled in each key of the table, from which the types are derived.
   return Object.freeze({
     values: Object.freeze(values) as unknown as ConfigValues,
-    origins: Object.freeze(origins) as LoadedConfig["origins"],
-    own: own.values(),
+    origins: Object.freeze(origins) as unknown as LoadedConfig<S>["origins"],
+    own: Object.freeze(own) as unknown as OwnValues<S>,
     warnings: findings.allWarnings(),
     rest: Object.freeze([...args.rest]),
     ...(file === undefined ? {} : { file }),
@@ -143,8 +175,8 @@ export function loadConfig(input: ConfigInput): LoadedConfig {
 
 /** Where everything that is read goes. */
 interface Reading {
+  readonly table: KeyTable;
   readonly settings: Settings;
-  readonly own: OwnSections;
   readonly findings: Findings;
 }
 
@@ -154,30 +186,6 @@ function isReadable(text: string): boolean {
 }
 
 const readable = "in UTF-8 and without control characters";
-
-/** The text as the value of a key of the program's own; of each source the last one wins. */
-function giveOwn(key: OwnKey, { text, source, where, file, line }: Given, { own, findings }: Reading): void {
-  const name = `${key.section}.${key.key}`;
-  if (isReadable(text)) {
-    const before = own.set(key, text, where);
-    if (before === undefined || source === "env") return;
-    if (source === "flag") {
-      if (before === where) findings.warn(() => `${where} is given twice: the last one wins`);
-      return;
-    }
-    findings.warn(() => `${where}: ${name} is given twice: this line wins over ${before}, which is ignored`);
-    return;
-  }
-  findings.fail({
-    where,
-    ...(file === undefined ? {} : { file }),
-    ...(line === undefined ? {} : { line }),
-    key: name,
-    expected: `text ${readable}`,
-    // Its value may be a secret, for all we know.
-    found: "something else",
-  });
-}
 
 /** The text as the key's value, kept unless it is none; a bad text is told even where a stronger source follows. */
 function give(row: KeyRow, given: Given, settings: Settings, findings: Findings): void {
@@ -199,7 +207,11 @@ function give(row: KeyRow, given: Given, settings: Settings, findings: Findings)
 }
 
 /** Fills `settings` from the conf file. Returns the file's name, or nothing when there is none to read. */
-function readFile(input: ConfigInput, named: readonly string[], reading: Reading): string | undefined {
+function readFile(
+  input: Pick<ConfigInput, "cwd" | "readFile">,
+  named: readonly string[],
+  reading: Reading,
+): string | undefined {
   const { findings } = reading;
   if (named.length > 1) {
     findings.fail({ where: "-i", expected: "one conf file", found: named.map(quoteFound).join(" and ") });
@@ -230,14 +242,14 @@ function readFile(input: ConfigInput, named: readonly string[], reading: Reading
 }
 
 function readDocument(file: string, document: ConfDocument, reading: Reading): void {
-  const { settings, own, findings } = reading;
+  const { table, settings, findings } = reading;
   for (const problem of document.problems) {
     findings.fail({ where: `${file}:${problem.line}`, file, ...problem });
   }
   for (const { name, line } of document.sections) {
-    if (sectionNames.includes(name) || own.has(name)) continue;
+    if (table.sections.includes(name)) continue;
     const known = `${file}:${line}: unknown section ${quoteFound(`[${name}]`)}, all of it ignored`;
-    findings.warn(() => known + didYouMean(name, [...sectionNames, ...own.names]));
+    findings.warn(() => known + didYouMean(name, table.sections));
   }
   for (const cut of document.cuts) {
     findings.warn(
@@ -247,11 +259,12 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
   }
   for (const { section, key, text, line } of document.entries) {
     const where = `${file}:${line}`;
-    if (own.has(section)) giveOwn({ section, key }, { source: "file", where, text, file, line }, reading);
-    if (section !== "" && !sectionNames.includes(section)) continue;
-    const row = rowsByName.get(section === "" ? key : `${section}.${key}`);
+    if (section !== "" && !table.sections.includes(section)) continue;
+    const row = table.byName.get(section === "" ? key : `${section}.${key}`);
     if (row === undefined || row.section !== section) {
-      findings.warn(() => `${where}: unknown key ${quoteFound(key)}, ignored${adviseKey(section, key)}`);
+      findings.warn(
+        () => `${where}: unknown key ${quoteFound(key)}, ignored${adviseKey(table, section, key)}`,
+      );
       continue;
     }
     const before = settings.get(row.name);
@@ -269,24 +282,23 @@ function keyIn(section: string, key: string): string {
 }
 
 /** The end of a warning about an unknown key: where it belongs, or the nearest name of its section. */
-function adviseKey(section: string, key: string): string {
-  const dotted = section === "" ? rowsByName.get(key) : undefined;
-  const elsewhere = dotted ?? keyRows.find((row) => row.key === key);
+function adviseKey({ rows, byName }: KeyTable, section: string, key: string): string {
+  const dotted = section === "" ? byName.get(key) : undefined;
+  const [only, ...more] = rows.filter((row) => row.key === key);
+  const elsewhere = dotted ?? (more.length === 0 ? only : undefined);
   if (elsewhere?.section === "") return "; it belongs above the first [section]";
   if (elsewhere !== undefined) return `; write ${elsewhere.key}= beneath [${elsewhere.section}]`;
-  const keys = keyRows.filter((row) => row.section === section).map((row) => row.key);
+  const keys = rows.filter((row) => row.section === section).map((row) => row.key);
   return didYouMean(key, keys);
 }
 
 function readEnvironment(env: ConfigInput["env"], reading: Reading): void {
-  const { settings, own, findings } = reading;
+  const { table, settings, findings } = reading;
   for (const [name, text] of Object.entries(env)) {
     if (!name.startsWith("MPRPC_") || text === undefined || text.trim() === "") continue;
-    const row = rowsByVariable.get(name);
-    const ownKey = row === undefined ? own.ofVariable(name) : undefined;
-    if (ownKey !== undefined) giveOwn(ownKey, { source: "env", where: name, text: text.trim() }, reading);
-    else if (row === undefined) {
-      findings.warn(() => `${name}: unknown variable, ignored${didYouMean(name, rowsByVariable.keys())}`);
+    const row = table.byVariable.get(name);
+    if (row === undefined) {
+      findings.warn(() => `${name}: unknown variable, ignored${didYouMean(name, table.byVariable.keys())}`);
     } else {
       give(row, { source: "env", where: name, text: text.trim() }, settings, findings);
     }
@@ -294,20 +306,15 @@ function readEnvironment(env: ConfigInput["env"], reading: Reading): void {
 }
 
 function readFlags(flags: readonly Flag[], reading: Reading): void {
-  const { settings, own, findings } = reading;
+  const { table, settings, findings } = reading;
   for (const { name, text, next } of flags) {
     const where = `--${name}`;
-    const row = rowsByName.get(name);
-    const ownKey = row === undefined ? own.ofFlag(name) : undefined;
+    const row = table.byName.get(name);
     const noValue = next === undefined ? "no value" : 'a space in the place of "="';
-    if (ownKey !== undefined && text !== undefined) {
-      giveOwn(ownKey, { source: "flag", where, text: text.trim() }, reading);
-    } else if (ownKey !== undefined) {
-      findings.fail({ where, expected: `${where}=TEXT`, found: noValue });
-    } else if (row === undefined) {
+    if (row === undefined) {
       const hint = didYouMean(
         where,
-        Array.from(rowsByName.keys(), (one) => `--${one}`),
+        Array.from(table.byName.keys(), (one) => `--${one}`),
       );
       findings.fail({
         where: "command line",
@@ -358,4 +365,4 @@ function deriveRegistry(settings: Settings, findings: Findings): void {
   }
 }
 
-export type { AdvertisedAddress, ConfigValues, KeyName };
+export type { AdvertisedAddress, ConfigValues, KeyName, Sections };

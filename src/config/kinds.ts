@@ -16,34 +16,45 @@ export interface Kind<T, U extends Unit = Unit> {
   format(value: T): string;
 }
 
-/** Beyond it Node's timers do not reach: 2^31 - 1 ms, nearly 25 days. */
+/** Beyond it Node's timers do not reach: 2^31 - 1 ms, nearly 25 days. Times that no timer waits for may be longer. */
 const durationMaxMs = 2_147_483_647;
 
 const durationUnits: ReadonlyArray<readonly [unit: string, ms: number]> = [
+  ["d", 86_400_000],
   ["h", 3_600_000],
   ["m", 60_000],
   ["s", 1000],
 ];
 
 const sizeUnits: ReadonlyArray<readonly [unit: string, bytes: number]> = [
+  ["TiB", 1024 ** 4],
   ["GiB", 1024 ** 3],
   ["MiB", 1024 ** 2],
   ["KiB", 1024],
 ];
 
-/** `5000` (ms), `500ms`, `5s`, `1.5s`, `2m`, `1h`; whole milliseconds. `none`, where allowed, is `Infinity`. */
-export function duration({ minMs, none = false }: { minMs: number; none?: boolean }): Kind<number, "Ms"> {
-  const limits = `from ${formatDuration(minMs)} to 24 days`;
+export interface DurationLimits {
+  minMs: number;
+  /** Default: what a timer can wait, 24 days. */
+  maxMs?: number;
+  /** Allow `none`, which is `Infinity`. Default false. */
+  none?: boolean;
+}
+
+/** `5000` (ms), `500ms`, `5s`, `1.5s`, `2m`, `1h`, `7d`; whole milliseconds. */
+export function duration({ minMs, maxMs = durationMaxMs, none = false }: DurationLimits): Kind<number, "Ms"> {
+  const most = maxMs === durationMaxMs ? "24 days" : formatDuration(maxMs);
+  const limits = `from ${formatDuration(minMs)} to ${most}`;
   return {
     unit: "Ms",
     placeholder: "DURATION",
     expected: `a duration ${limits} such as 5000, 500ms, 5s or 2m${none ? ", or none" : ""}`,
     parse(text) {
       if (none && text.toLowerCase() === "none") return { value: Number.POSITIVE_INFINITY };
-      const match = /^(\d+(?:\.\d+)?) ?(ms|s|m|h)?$/.exec(text);
+      const match = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d)?$/.exec(text);
       if (match === null) return undefined;
       const perUnit = durationUnits.find(([unit]) => unit === match[2])?.[1] ?? 1;
-      return whole(Number(match[1]) * perUnit, minMs, durationMaxMs);
+      return whole(Number(match[1]) * perUnit, minMs, maxMs);
     },
     format: formatDuration,
   };
@@ -56,14 +67,14 @@ function formatDuration(ms: number): string {
   return found === undefined ? `${ms}ms` : `${ms / found[1]}${found[0]}`;
 }
 
-/** `65536`, `64KiB`, `4MiB`, `1GiB`: 1024, not 1000, hence no `KB`. */
+/** `65536`, `64KiB`, `4MiB`, `1GiB`, `1TiB`: 1024, not 1000, hence no `KB`. */
 export function size({ min, max }: { min: number; max: number }): Kind<number, "Bytes"> {
   return {
     unit: "Bytes",
     placeholder: "SIZE",
     expected: `a size from ${formatSize(min)} to ${formatSize(max)} such as 65536, 64KiB or 4MiB`,
     parse(text) {
-      const match = /^(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB)?$/i.exec(text);
+      const match = /^(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB|TiB)?$/i.exec(text);
       if (match === null) return undefined;
       const unit = match[2]?.toLowerCase();
       const perUnit = sizeUnits.find(([name]) => name.toLowerCase() === unit)?.[1] ?? 1;

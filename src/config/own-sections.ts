@@ -1,83 +1,82 @@
-import { sectionNames } from "./schema.js";
+import type { Kind, Unit } from "./kinds.js";
+import {
+  type Key,
+  type KeyRow,
+  keyRows,
+  type Sections,
+  sectionNames,
+  toRows,
+  type ValuesOf,
+} from "./schema.js";
 
-/** The texts of a program's own sections: `own.clouddisk?.root`. Each declared section is there, if only empty. */
-export type OwnValues = Readonly<Record<string, Readonly<Record<string, string>>>>;
+/** The values of a program's own sections: `own.upload.partBytes`. */
+export type OwnValues<S extends Sections> = { readonly [N in keyof S & string]: ValuesOf<S[N]> };
 
-/** A key of one of the program's own sections. */
-export interface OwnKey {
-  readonly section: string;
-  readonly key: string;
+/** What may be said of a key besides its kind and default. */
+export interface KeyAbout {
+  /** One sentence, for usage texts. */
+  readonly doc?: string;
+  /** The same in Chinese. */
+  readonly docZh?: string;
+  /** A value to show where there is no default. */
+  readonly example?: string;
+  /** Masked wherever it would be shown. Default false. */
+  readonly secret?: boolean;
 }
 
-interface OwnText {
-  readonly text: string;
-  readonly where: string;
+/**
+ * A key of a program's own section. `fallback` is its default, written as in a conf file; empty, with an optional kind:
+ * not set.
+ */
+export function ownKey<T, U extends Unit>(
+  kind: Kind<T, U>,
+  fallback: string,
+  about: KeyAbout = {},
+): Key<T, U> {
+  const { doc = "", docZh = "", example, secret } = about;
+  return {
+    kind,
+    fallback,
+    doc,
+    docZh,
+    ...(example === undefined ? {} : { example }),
+    ...(secret === true ? { secret } : {}),
+  };
 }
 
-/** Gathers what conf, environment and flags say of sections the program declares; knows nothing of their keys. */
-export class OwnSections {
-  readonly names: readonly string[];
-  readonly #sections: ReadonlyMap<string, Map<string, OwnText>>;
+const namePattern = /^[a-z][a-z0-9_-]*$/;
 
-  /** Throws `TypeError` for a name that cannot be one, or is one of ours. */
-  constructor(names: readonly string[]) {
-    for (const name of names) {
-      if (typeof name !== "string" || !/^[a-z][a-z0-9_-]*$/i.test(name)) {
-        const shown = typeof name === "string" ? JSON.stringify(name) : typeof name;
-        throw new TypeError(`option "sections": ${shown} is no name: letters, digits, "_" and "-"`);
-      }
-      if (sectionNames.includes(name)) throw new TypeError(`option "sections": [${name}] is one of mprpc's`);
-    }
-    this.names = names;
-    this.#sections = new Map(names.map((name) => [name, new Map()]));
-  }
-
-  has(section: string): boolean {
-    return this.#sections.has(section);
-  }
-
-  /** `clouddisk.root`, as a flag names it. */
-  ofFlag(name: string): OwnKey | undefined {
-    const dot = name.indexOf(".");
-    const section = name.slice(0, Math.max(dot, 0));
-    const key = name.slice(dot + 1);
-    return this.has(section) && key !== "" ? { section, key } : undefined;
-  }
-
-  /** `MPRPC_CLOUDDISK_ROOT`: the key as the conf spells it, or else in lower case. */
-  ofVariable(name: string): OwnKey | undefined {
-    let found: OwnKey | undefined;
-    for (const [section, keys] of this.#sections) {
-      const start = `MPRPC_${variablePart(section)}_`;
-      if (!name.startsWith(start) || name.length === start.length) continue;
-      // Of [disk] and [disk_cache] the longer name is meant.
-      if (found !== undefined && found.section.length > section.length) continue;
-      const part = name.slice(start.length);
-      const known = [...keys.keys()].find((key) => variablePart(key) === part);
-      found = { section, key: known ?? part.toLowerCase() };
-    }
-    return found;
-  }
-
-  /** Where the value came from that `text` takes the place of. */
-  set({ section, key }: OwnKey, text: string, where: string): string | undefined {
-    const keys = this.#sections.get(section);
-    const before = keys?.get(key)?.where;
-    keys?.set(key, { text, where });
-    return before;
-  }
-
-  values(): OwnValues {
-    const values: Record<string, Readonly<Record<string, string>>> = Object.create(null);
-    for (const [section, keys] of this.#sections) {
-      const texts: Record<string, string> = Object.create(null);
-      for (const [key, { text }] of keys) texts[key] = text;
-      values[section] = Object.freeze(texts);
-    }
-    return Object.freeze(values);
-  }
+function refuse(name: string, why: string): never {
+  throw new TypeError(`option "sections": ${name}: ${why}`);
 }
 
-function variablePart(name: string): string {
-  return name.toUpperCase().replace(/[^A-Z0-9]/g, "_");
+/**
+ * The rows of a program's own sections. Throws `TypeError` for a section that is one of ours, a name that cannot be one,
+ * two keys with one variable or one value, and a default that is none of the key's values.
+ */
+export function ownRows(sections: Sections): KeyRow[] {
+  if (typeof sections !== "object" || sections === null || Array.isArray(sections)) {
+    throw new TypeError('option "sections": expected an object { section: { key: conf.key(...) } }');
+  }
+  for (const section of Object.keys(sections)) {
+    if (!namePattern.test(section))
+      refuse(`[${section}]`, 'a name has lower-case letters, digits, "_" and "-"');
+    if (sectionNames.includes(section)) refuse(`[${section}]`, "this section is one of mprpc's");
+  }
+  const rows = toRows(sections);
+  const variables = new Map(keyRows.map((row): [string, string] => [row.environment, row.name]));
+  const values = new Map<string, string>();
+  for (const row of rows) {
+    if (!namePattern.test(row.key)) refuse(row.name, 'a name has lower-case letters, digits, "_" and "-"');
+    if (row.kind?.parse(row.fallback) === undefined) {
+      const expected = row.kind?.expected ?? "a key made by conf.key";
+      refuse(row.name, `expected ${expected} as its default, found ${JSON.stringify(row.fallback)}`);
+    }
+    const value = `${row.section}.${row.valueName}`;
+    const other = variables.get(row.environment) ?? values.get(value);
+    if (other !== undefined) refuse(row.name, `${other} has the same variable or value name`);
+    variables.set(row.environment, row.name);
+    values.set(value, row.name);
+  }
+  return rows;
 }

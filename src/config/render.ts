@@ -1,19 +1,20 @@
-import type { LoadedConfig, Origin } from "./config.js";
+import type { LoadedConfig, NoSections, Origin } from "./config.js";
 import { hideCredentials } from "./config-error.js";
-import { type KeyRow, keyRows, sectionDocs } from "./schema.js";
+import { ownRows } from "./own-sections.js";
+import { type KeyRow, keyRows, type Sections, sectionDocs } from "./schema.js";
 
 /** A value longer than this does not push the column of origins any further to the right. */
 const valueColumnMax = 40;
 
 /**
  * What `mprpc config` prints: one `key = value  (origin)` a line, aligned, secrets as `***`. Ends with a newline;
- * the warnings are not in it.
+ * the warnings are not in it. `sections`: those the configuration was loaded with.
  */
-export function renderConfig(loaded: LoadedConfig): string {
-  const rows = keyRows.map((row) => ({
+export function renderConfig<S extends Sections = NoSections>(loaded: LoadedConfig<S>, sections?: S): string {
+  const rows = [...keyRows, ...ownRows(sections ?? {})].map((row) => ({
     name: row.name,
     value: showValue(row, loaded),
-    origin: describeOrigin(loaded.origins[row.name]),
+    origin: describeOrigin((loaded.origins as Readonly<Record<string, Origin>>)[row.name]),
   }));
   const nameWidth = Math.max(...rows.map((row) => row.name.length));
   const widths = rows.map((row) => row.value.length).filter((width) => width <= valueColumnMax);
@@ -24,22 +25,24 @@ export function renderConfig(loaded: LoadedConfig): string {
   return [`# conf file: ${loaded.file ?? "none"}`, ...lines, ""].join("\n");
 }
 
-function showValue(row: KeyRow, { values }: LoadedConfig): string {
-  const section = (row.section === "" ? values : values[row.section as keyof typeof values]) as unknown;
+function showValue<S extends Sections>(row: KeyRow, { values, own }: LoadedConfig<S>): string {
+  const all: Readonly<Record<string, unknown>> = { ...values, ...own };
+  const section = row.section === "" ? all : all[row.section];
   const value = (section as Readonly<Record<string, unknown>>)[row.valueName];
   if (row.secret && value !== undefined) return "***";
   return hideCredentials(row.kind.format(value));
 }
 
-function describeOrigin({ source, where }: Origin): string {
+function describeOrigin(origin: Origin | undefined): string {
+  const { source = "default", where = "" } = origin ?? {};
   return source === "default" || source === "file" ? where || source : `${source} ${where}`;
 }
 
-/** The part of a usage text that the schema knows: `-i` and each `--key=`. Ends with a newline. */
-export function usage(): string {
+/** The part of a usage text that the schema knows: `-i` and each `--key=`, ours and those of `sections`. Ends with a newline. */
+export function usage(sections: Sections = {}): string {
   const flags: Array<readonly [flag: string, doc: string]> = [
     ["-i FILE", "The conf file; ./mprpc.conf, if there is one, without it."],
-    ...keyRows.map((row) => {
+    ...[...keyRows, ...ownRows(sections)].map((row) => {
       const unset = row.fallback === "" ? "" : ` [${row.fallback}]`;
       return [`--${row.name}=${row.kind.placeholder}`, row.doc + unset] as const;
     }),

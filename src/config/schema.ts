@@ -24,6 +24,9 @@ export interface Key<T, U extends kind.Unit = kind.Unit> {
 
 type Extra = Pick<Key<unknown>, "example" | "secret">;
 
+/** Keys by section and name. */
+export type Sections = Readonly<Record<string, Readonly<Record<string, Key<unknown>>>>>;
+
 function key<T, U extends kind.Unit>(
   valueKind: kind.Kind<T, U>,
   fallback: string,
@@ -259,7 +262,7 @@ export const schema = {
       { example: "/var/lib/mprpc" },
     ),
   },
-} satisfies Readonly<Record<string, Readonly<Record<string, Key<unknown>>>>>;
+} satisfies Sections;
 
 /** A heading for each section. */
 export const sectionDocs: Readonly<Record<string, string>> = {
@@ -285,16 +288,17 @@ type ValueName<K extends string, U> = U extends "Ms"
 type UnitOf<K> = K extends Key<infer _, infer U> ? U : never;
 type ValueOf<K> = K extends Key<infer T, infer _> ? T : never;
 
-type SectionValues<S extends Section> = {
-  readonly [K in Keys<S> as ValueName<K, UnitOf<Schema[S][K]>>]: ValueOf<Schema[S][K]>;
+/** The values of a section's keys; a name is the key's plus its unit. */
+export type ValuesOf<Table> = {
+  readonly [K in keyof Table & string as ValueName<K, UnitOf<Table[K]>>]: ValueOf<Table[K]>;
 };
 
 /**
  * Every key's value, typed by the table: top-level keys directly (`values.calltimeoutMs`), the others beneath their
  * section (`values.log.level`, `values.limits.bodyBytes`). A name is the key's plus its unit.
  */
-export type ConfigValues = SectionValues<""> & {
-  readonly [S in Exclude<Section, "">]: SectionValues<S>;
+export type ConfigValues = ValuesOf<Schema[""]> & {
+  readonly [S in Exclude<Section, "">]: ValuesOf<Schema[S]>;
 };
 
 /** `calltimeout`, `log.level` ... */
@@ -303,7 +307,7 @@ export type KeyName = { [S in Section]: S extends "" ? Keys<S> : `${S}.${Keys<S>
 /** A row of the table with every name it goes by. */
 export interface KeyRow extends Key<unknown> {
   /** `log.level`; the flag is `--log.level=`. */
-  readonly name: KeyName;
+  readonly name: string;
   readonly section: string;
   /** `level` */
   readonly key: string;
@@ -313,12 +317,17 @@ export interface KeyRow extends Key<unknown> {
   readonly valueName: string;
 }
 
-/** The whole table, in its order. */
-export const keyRows: readonly KeyRow[] = Object.entries(schema).flatMap(([section, keys]) =>
-  Object.entries(keys).map(([name, row]) => toRow(section, name, row)),
-);
+/** The rows of a table, in its order. */
+export function toRows(sections: Sections): KeyRow[] {
+  return Object.entries(sections).flatMap(([section, keys]) =>
+    Object.entries(keys).map(([name, row]) => toRow(section, name, row)),
+  );
+}
 
-/** The names of the sections, in their order. */
+/** The whole of our table, in its order. The cast: a row's name is made of its section and key, as KeyName is. */
+export const keyRows = toRows(schema) as ReadonlyArray<KeyRow & { readonly name: KeyName }>;
+
+/** The names of our sections, in their order. */
 export const sectionNames: readonly string[] = Object.keys(schema).filter((name) => name !== "");
 
 function toRow(section: string, key: string, row: Key<unknown>): KeyRow {
@@ -326,10 +335,10 @@ function toRow(section: string, key: string, row: Key<unknown>): KeyRow {
   const { unit } = row.kind;
   return {
     ...row,
-    name: path.join(".") as KeyName,
+    name: path.join("."),
     section,
     key,
-    environment: `MPRPC_${path.join("_").toUpperCase()}`,
+    environment: `MPRPC_${path.join("_").toUpperCase().replaceAll("-", "_")}`,
     valueName: unit === "Bytes" && key.endsWith("bytes") ? key : `${key}${unit}`,
   };
 }

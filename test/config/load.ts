@@ -1,20 +1,27 @@
-import { type ConfigInput, type LoadedConfig, loadConfig } from "../../src/config/config.js";
+import {
+  type ConfigInput,
+  type LoadedConfig,
+  loadConfig,
+  type NoSections,
+  type Sections,
+} from "../../src/config/config.js";
 import { ConfigError } from "../../src/config/config-error.js";
 
-interface Given {
+interface Given<S extends Sections = NoSections> {
   /** What `/node/mprpc.conf` holds; absent: there is no such file. */
   conf?: string | Uint8Array;
   env?: ConfigInput["env"];
   argv?: readonly string[];
-  sections?: readonly string[];
+  sections?: S;
 }
 
 /** Loads with `/node` as the working directory, in which at most one file exists. */
-export function load({ conf, env = {}, argv = [], sections = [] }: Given = {}): LoadedConfig {
-  return loadConfig({
+export function load<S extends Sections = NoSections>(given: Given<S> = {}): LoadedConfig<S> {
+  const { conf, env = {}, argv = [], sections } = given;
+  return loadConfig<S>({
     argv,
     env,
-    sections,
+    ...(sections === undefined ? {} : { sections }),
     cwd: "/node",
     readFile: (path) => {
       if (path !== "/node/mprpc.conf" || conf === undefined) {
@@ -26,7 +33,7 @@ export function load({ conf, env = {}, argv = [], sections = [] }: Given = {}): 
 }
 
 /** The error of a configuration that must not load. */
-export function loadError(given: Given): ConfigError {
+export function loadError<S extends Sections = NoSections>(given: Given<S>): ConfigError {
   try {
     load(given);
   } catch (error) {

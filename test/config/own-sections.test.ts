@@ -1,96 +1,176 @@
-import { describe, expect, test } from "vitest";
-import { MprpcApplication } from "../../src/index.js";
+import { describe, expect, expectTypeOf, test } from "vitest";
+import { conf, MprpcApplication } from "../../src/index.js";
 import { silentLogger } from "../../src/logger/logger.js";
 import { MemoryStore, memoryRegistry } from "../../src/testing/index.js";
 import { load, loadError } from "./load.js";
 
-const sections = ["clouddisk", "disk", "disk_cache"];
+const { key } = conf;
+const MiB = 1024 * 1024;
+
+const sections = {
+  upload: {
+    part: key(conf.size({ min: 1, max: 64 * MiB }), "8MiB", { doc: "Size of a part." }),
+    maxbytes: key(conf.size({ min: 1, max: 64 * MiB }), "1MiB"),
+    ttl: key(conf.duration({ minMs: 1, maxMs: 366 * 86_400_000, none: true }), "30d"),
+  },
+  disk: {
+    root: key(conf.optional(conf.directory), ""),
+    mode: key(conf.choice("fast", "safe"), "safe"),
+    secret: key(conf.optional(conf.text("TEXT", "a secret of 4 letters", (text) => text.length === 4)), "", {
+      secret: true,
+    }),
+    url: key(conf.text("URL", "a URL"), "http://a"),
+  },
+  "disk-cache": { dir: key(conf.directory, "/tmp"), "max-age": key(conf.integer({ min: 0, max: 9 }), "1") },
+};
 
 describe("a program's own sections", () => {
   test("none declared: an unknown section is a warning, as ever", () => {
-    const { own, warnings } = load({ conf: "[clouddisk]\nroot=/x" });
-    expect(Object.keys(own)).toEqual([]);
-    expect(warnings).toEqual(['mprpc.conf:1: unknown section "[clouddisk]", all of it ignored']);
+    const { own, warnings } = load({ conf: "[upload]\npart=1MiB" });
+    expect(own).toEqual({});
+    expect(warnings).toEqual(['mprpc.conf:1: unknown section "[upload]", all of it ignored']);
   });
 
-  test("file < environment < flags, as text, without a warning; empty where nothing is said", () => {
-    const { own, warnings } = load({
-      conf: '[clouddisk]\nroot=/a\nMax-Size=5 GiB\nkept="a#b"\n[log]\nlevel=warn\n[disk]\n',
-      env: { MPRPC_CLOUDDISK_MAX_SIZE: " 6 ", MPRPC_CLOUDDISK_ROOT: "/b", MPRPC_CLOUDDISK_KEPT: "" },
-      argv: ["--clouddisk.root=/c=d", "--clouddisk.log.level=x"],
-      sections,
-    });
+  test("defaults, typed by the schema and named with their units", () => {
+    const { own, origins } = load({ sections });
     expect(own).toEqual({
-      clouddisk: { root: "/c=d", "Max-Size": "6", kept: "a#b", "log.level": "x" },
-      disk: {},
-      disk_cache: {},
+      upload: { partBytes: 8 * MiB, maxbytes: MiB, ttlMs: 30 * 86_400_000 },
+      disk: { root: undefined, mode: "safe", secret: undefined, url: "http://a" },
+      "disk-cache": { dir: "/tmp", "max-age": 1 },
     });
+    expect(Object.isFrozen(own) && Object.isFrozen(own.upload)).toBe(true);
+    expect(origins["upload.part"]).toEqual({ source: "default", where: "" });
+    expectTypeOf(own.upload.partBytes).toEqualTypeOf<number>();
+    expectTypeOf(own.upload.ttlMs).toEqualTypeOf<number>();
+    expectTypeOf(own.disk.root).toEqualTypeOf<string | undefined>();
+    expectTypeOf(own.disk.mode).toEqualTypeOf<"fast" | "safe">();
+    expectTypeOf<keyof typeof own.upload>().toEqualTypeOf<"partBytes" | "maxbytes" | "ttlMs">();
+  });
+
+  test("file < environment < flags", () => {
+    const { own, origins, warnings } = load({
+      conf: "[upload]\npart=1MiB\nttl=none\n[disk]\nroot=/a\nmode=FAST\n[log]\nlevel=warn\n",
+      env: { MPRPC_UPLOAD_PART: "2MiB", MPRPC_DISK_ROOT: " /b ", MPRPC_DISK_CACHE_MAX_AGE: "3" },
+      argv: ["--disk.root=/c", "--disk-cache.dir=/d"],
+      sections,
+    });
+    expect(own.upload).toEqual({ partBytes: 2 * MiB, maxbytes: MiB, ttlMs: Number.POSITIVE_INFINITY });
+    expect(own.disk).toMatchObject({ root: "/c", mode: "fast" });
+    expect(own["disk-cache"]).toEqual({ dir: "/d", "max-age": 3 });
+    expect(origins["disk.root"]).toEqual({ source: "flag", where: "--disk.root" });
+    expect(origins["disk.mode"]).toEqual({ source: "file", where: "mprpc.conf:6" });
     expect(warnings).toEqual([]);
-    expect(Object.isFrozen(own) && Object.isFrozen(own.clouddisk)).toBe(true);
   });
 
-  test("a key that the conf does not have is named by a variable in lower case, of the longest section", () => {
-    const { own, warnings } = load({
-      env: { MPRPC_DISK_CACHE_DIR: "/a", MPRPC_DISK_ROOT: "/b", MPRPC_DISK_: "x", MPRPC_DSK_ROOT: "y" },
+  test("what is given twice, unknown or in the wrong section is told, with the nearest name", () => {
+    const { warnings } = load({
+      conf: "[upload]\npart=1\npart=2\npat=3\nroot=/x\n[uplod]\n[disk]\nurI=x",
+      env: { MPRPC_UPLOAD_PARTS: "1" },
       sections,
     });
-    expect(own).toEqual({ clouddisk: {}, disk: { root: "/b" }, disk_cache: { dir: "/a" } });
-    expect(warnings.map((one) => one.split(":")[0])).toEqual(["MPRPC_DISK_", "MPRPC_DSK_ROOT"]);
-  });
-
-  test("names of Object are names as any other", () => {
-    const { own } = load({ conf: "[disk]\n__proto__=1\nconstructor=2", sections });
-    expect(Object.entries(own.disk ?? {})).toEqual([
-      ["__proto__", "1"],
-      ["constructor", "2"],
-    ]);
-  });
-
-  test("what is given twice is told", () => {
-    const { own, warnings } = load({
-      conf: "[disk]\na=1\na=2",
-      argv: ["--disk.b=1", "--disk.b=2"],
-      sections,
-    });
-    expect(own.disk).toEqual({ a: "2", b: "2" });
     expect(warnings).toEqual([
-      "mprpc.conf:3: disk.a is given twice: this line wins over mprpc.conf:2, which is ignored",
-      "--disk.b is given twice: the last one wins",
+      'mprpc.conf:6: unknown section "[uplod]", all of it ignored; did you mean "upload"?',
+      "mprpc.conf:3: upload.part is given twice: this line wins over mprpc.conf:2, which is ignored",
+      'mprpc.conf:4: unknown key "pat", ignored; did you mean "part"?',
+      'mprpc.conf:5: unknown key "root", ignored; write root= beneath [disk]',
+      'mprpc.conf:8: unknown key "urI", ignored; did you mean "url"?',
+      'MPRPC_UPLOAD_PARTS: unknown variable, ignored; did you mean "MPRPC_UPLOAD_PART"?',
     ]);
   });
 
   test.each([
-    [{ argv: ["--disk.root"] }, "--disk.root: expected --disk.root=TEXT, found no value"],
+    [
+      { conf: "[upload]\npart=65MiB" },
+      'mprpc.conf:2: upload.part: expected a size from 1 to 64MiB such as 65536, 64KiB or 4MiB, found "65MiB"',
+    ],
+    [
+      { env: { MPRPC_UPLOAD_TTL: "367d" } },
+      'MPRPC_UPLOAD_TTL: upload.ttl: expected a duration from 1ms to 366d such as 5000, 500ms, 5s or 2m, or none, found "367d"',
+    ],
+    [
+      { argv: ["--disk.secret=hunter2"] },
+      "--disk.secret: disk.secret: expected a secret of 4 letters, found a value that is not shown because it is secret",
+    ],
     [
       { argv: ["--disk.root", "/x"] },
-      '--disk.root: expected --disk.root=TEXT, found a space in the place of "="',
+      '--disk.root: disk.root: expected --disk.root=/x, found a space in the place of "="',
     ],
     [
-      { conf: "[disk]\nroot=a\u0007b" },
-      "mprpc.conf:2: disk.root: expected text in UTF-8 and without control characters, found something else",
-    ],
-    [
-      { argv: ["--dsk.root=/x"] },
-      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--dsk.root"',
+      { argv: ["--disk.rot=/x"] },
+      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--disk.rot"; did you mean "--disk.root"?',
     ],
   ])("%j is refused", (given, message) => {
     expect(loadError({ ...given, sections }).message).toBe(message);
   });
 
+  const fine = key(conf.integer({ min: 0, max: 9 }), "1");
   test.each([
-    ["log", 'option "sections": [log] is one of mprpc\'s'],
-    ["a.b", 'option "sections": "a.b" is no name'],
-    ["", 'option "sections": "" is no name'],
-    [5, 'option "sections": number is no name'],
-  ])("%j cannot be one", (name, text) => {
-    expect(() => load({ sections: [name as string] })).toThrow(TypeError);
-    expect(() => load({ sections: [name as string] })).toThrow(text);
+    [{ log: { a: fine } }, "[log]: this section is one of mprpc's"],
+    [{ "a.b": {} }, "[a.b]: a name has lower-case letters"],
+    [{ "": {} }, "[]: a name has lower-case letters"],
+    [{ disk: { Root: fine } }, "disk.Root: a name has lower-case letters"],
+    [
+      { disk: { a: key(conf.integer({ min: 0, max: 9 }), "10") } },
+      'disk.a: expected an integer from 0 to 9 as its default, found "10"',
+    ],
+    [{ disk: { "a-b": fine, a_b: fine } }, "disk.a_b: disk.a-b has the same variable or value name"],
+    [{ disk: { "cache-a": fine }, disk_cache: { a: fine } }, "disk_cache.a: disk.cache-a has the same"],
+    [
+      { disk: { max: key(conf.size({ min: 0, max: 9 }), "1"), maxBytes: fine } },
+      "disk.maxBytes: a name has lower-case letters",
+    ],
+    [["disk"] as unknown as Record<string, never>, "expected an object { section: { key: conf.key(...) } }"],
+  ])("%j cannot be the program's", (bad, text) => {
+    expect(() => load({ sections: bad })).toThrow(TypeError);
+    expect(() => load({ sections: bad })).toThrow(text);
+  });
+
+  test("they are printed after ours, secrets masked, credentials hidden", () => {
+    const loaded = load({
+      sections,
+      conf: "[disk]\nsecret=abcd\nurl=http://me:pw@host/",
+      argv: ["--upload.part=1048576"],
+    });
+    const lines = conf
+      .render(loaded, sections)
+      .split("\n")
+      .map((line) => line.replace(/ +/g, " "));
+    expect(lines).toContain("upload.part = 1MiB (flag --upload.part)");
+    expect(lines).toContain("disk.secret = *** (mprpc.conf:2)");
+    expect(lines).toContain("disk.url = http://***@host/ (mprpc.conf:3)");
+    expect(lines).toContain("upload.ttl = 30d (default)");
+    expect(conf.usage(sections)).toContain("--upload.part=SIZE                      Size of a part. [8MiB]");
   });
 
   test("the application has them", async () => {
     const parts = { env: {}, log: silentLogger, registry: memoryRegistry({ store: new MemoryStore() }) };
-    const argv = ["node", "program", "--clouddisk.root=/data"];
+    const argv = ["node", "program", "--disk.root=/data"];
     await using app = await MprpcApplication.init(argv, { ...parts, sections });
-    expect(app.config.own.clouddisk?.root).toBe("/data");
+    expect(app.config.own.disk.root).toBe("/data");
+    // Where an application of any program will do.
+    const any: MprpcApplication = app;
+    expect(any.config.own).toBe(app.config.own);
+  });
+
+  test("the registry may depend on what the configuration says", async () => {
+    const store = new MemoryStore();
+    const seen: unknown[] = [];
+    await using app = await MprpcApplication.init(["node", "program", "--disk.root=/data"], {
+      env: {},
+      log: silentLogger,
+      sections,
+      registry: (config) => {
+        seen.push(config.own.disk.root, config.origins.registry.source);
+        return memoryRegistry({ store });
+      },
+    });
+    expect(seen).toEqual(["/data", "default"]);
+    expect(app.registry.name).toBe(memoryRegistry({ store }).name);
+    await using other = await MprpcApplication.init(["node", "program", "--registry=static://127.0.0.1:1"], {
+      env: {},
+      log: silentLogger,
+      registry: () => undefined,
+    });
+    expect(other.registry.name).toContain("static");
   });
 });

@@ -13,7 +13,8 @@ import {
 import { Database } from "../dbproxy/client.js";
 import { createHttp } from "./http.js";
 import { type CreatePart, type Host, type Part, type ServiceName, serviceNames } from "./part.js";
-import { configuredFolder, loadSettings, type Settings, sections } from "./settings.js";
+import { sections } from "./sections.js";
+import { configuredFolder, loadSettings, type Settings } from "./settings.js";
 import { traceCalls, tracedLogger, traceServing } from "./trace.js";
 
 export interface NodeOptions {
@@ -110,7 +111,7 @@ async function start(options: NodeOptions, undo: Undo): Promise<RunningNode> {
   const app = await initApp(options);
   undo.log = app.log;
   undo.push("the application", () => app.close());
-  const settings = loadSettings(app);
+  const settings = loadSettings(app.config);
   const channel = new RpcChannel(app, {
     waitForReady: true,
     timeoutMs: callTimeoutMs,
@@ -165,7 +166,11 @@ async function start(options: NodeOptions, undo: Undo): Promise<RunningNode> {
   };
 }
 
-function initApp({ argv = process.argv, env = process.env, log }: NodeOptions): Promise<MprpcApplication> {
+function initApp({
+  argv = process.argv,
+  env = process.env,
+  log,
+}: NodeOptions): Promise<MprpcApplication<typeof sections>> {
   const { CLOUDDISK_DATA, MPRPC_CLOUDDISK_DATA = CLOUDDISK_DATA } = env;
   return MprpcApplication.init(argv, {
     env: { ...env, MPRPC_CLOUDDISK_DATA },
@@ -176,7 +181,7 @@ function initApp({ argv = process.argv, env = process.env, log }: NodeOptions): 
 }
 
 /** Unless the conf names a registry, each data folder has its own: two disks on one machine must not mix. */
-function ownRegistry(config: MprpcApplication["config"], log: Logger): Registry | undefined {
+function ownRegistry(config: MprpcApplication<typeof sections>["config"], log: Logger): Registry | undefined {
   if (config.origins.registry.source !== "default") return undefined;
   return openRegistry(`file:${encodeURI(path.join(configuredFolder(config), "registry"))}`, { log });
 }

@@ -1,21 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { MprpcApplication } from "mprpc";
-
-/** The sections of the conf that are the cloud disk's own; clouddisk.conf explains each key. */
-export const sections = [
-  "clouddisk",
-  "apigw",
-  "account",
-  "database",
-  "progress",
-  "upload",
-  "download",
-  "store",
-  "transfer",
-];
+import type { sections } from "./sections.js";
 
 /** Where an HTTP server listens, and what browsers call it. */
 export interface HttpSettings {
@@ -84,101 +72,105 @@ export function dataFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env.CLOUDDISK_DATA || path.join(os.homedir(), ".local/share/mprpc-clouddisk");
 }
 
-function given(app: MprpcApplication, name: string): string | undefined {
-  const [section = "", key = ""] = name.split(".");
-  const text = app.config.own[section]?.[key];
-  return text === "" ? undefined : text;
-}
+type DiskConfig = MprpcApplication<typeof sections>["config"];
 
-const units: Readonly<Record<string, number>> = {
-  "": 1,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  KiB: 1024,
-  MiB: 1024 ** 2,
-  GiB: 1024 ** 3,
-  TiB: 1024 ** 4,
-};
-
-function amount(app: MprpcApplication, name: string, fallback: string): number {
-  const text = given(app, name) ?? fallback;
-  const [, digits = "", unit = ""] = /^(\d+)([a-zA-Z]*)$/.exec(text) ?? [];
-  const perUnit = units[unit];
-  if (digits === "" || perUnit === undefined)
-    throw new Error(`${name}: expected an amount, found ${JSON.stringify(text)}`);
-  return Number(digits) * perUnit;
-}
-
-function http(app: MprpcApplication, section: string, port: string): HttpSettings {
-  return {
-    host: given(app, `${section}.host`) ?? "127.0.0.1",
-    port: amount(app, `${section}.port`, port),
-    publicUrl: given(app, `${section}.publicurl`),
-  };
-}
-
-/** The folder as the conf and `CLOUDDISK_DATA` say. */
-export function configuredFolder(config: MprpcApplication["config"]): string {
-  return path.resolve(config.own.clouddisk?.data ?? dataFolder());
+/** The folder as the conf says. */
+export function configuredFolder({ own }: DiskConfig): string {
+  return path.resolve(own.clouddisk.data ?? dataFolder());
 }
 
 /** Written at the first start, so that staged files are found again under whatever host name the machine has by then. */
 function nodeName(folder: string): string {
   const file = path.join(folder, "node");
+  const name = `${os
+    .hostname()
+    .replace(/[^\w.-]/g, "_")
+    .slice(0, 80)}-${randomBytes(4).toString("hex")}`;
+  // A name appears whole or not at all: several processes may start at once, and any may be killed.
+  const mine = `${file}.${process.pid}.${randomBytes(4).toString("hex")}`;
   try {
-    writeFileSync(file, `${os.hostname()}-${randomBytes(4).toString("hex")}\n`, { flag: "wx" });
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  writeFileSync(mine, `${name}\n`);
+  try {
+    linkSync(mine, file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    unlinkSync(mine);
   }
   return readFileSync(file, "utf8").trim();
 }
 
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    accessSync(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `the data folder ${folder} cannot be used: ${why}; change [clouddisk] data or CLOUDDISK_DATA`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
 /** The settings of a process; makes its data folder. */
-export function loadSettings(app: MprpcApplication): Settings {
-  const folder = configuredFolder(app.config);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+export function loadSettings(config: DiskConfig): Settings {
+  const { clouddisk, apigw, account, database, progress, upload, download, store, transfer } = config.own;
+  const folder = configuredFolder(config);
+  makeFolder(folder);
   return {
     dataFolder: folder,
-    node: given(app, "clouddisk.node") ?? nodeName(folder),
-    secret: given(app, "clouddisk.secret"),
+    node: clouddisk.node ?? nodeName(folder),
+    secret: clouddisk.secret,
     apigw: {
-      ...http(app, "apigw", "8080"),
-      secureCookie: given(app, "apigw.securecookie") === "yes",
-      requestsPerMinute: amount(app, "apigw.requestsperminute", "600"),
-      trustedProxies: (given(app, "apigw.trustedproxies") ?? "").split(",").filter((one) => one !== ""),
+      ...httpSettings(apigw),
+      secureCookie: apigw.securecookie,
+      requestsPerMinute: apigw.requestsperminute,
+      trustedProxies: [...apigw.trustedproxies],
     },
     account: {
-      quotaBytes: amount(app, "account.quota", "10GiB"),
-      sessionTtlMs: amount(app, "account.sessionttl", "7d"),
-      failuresMax: amount(app, "account.failures", "10"),
+      quotaBytes: account.quotaBytes,
+      sessionTtlMs: account.sessionttlMs,
+      failuresMax: account.failures,
     },
-    databaseUrl: given(app, "database.url") ?? `sqlite:${path.join(folder, "clouddisk.db")}`,
-    progressUrl: given(app, "progress.url") ?? "database:",
+    databaseUrl: database.url ?? `sqlite:${path.join(folder, "clouddisk.db")}`,
+    progressUrl: progress.url,
     upload: {
-      ...http(app, "upload", "8081"),
-      partBytes: amount(app, "upload.part", "8MiB"),
-      fileMaxBytes: amount(app, "upload.filemax", "1TiB"),
-      uploadTtlMs: amount(app, "upload.uploadttl", "3d"),
-      ticketTtlMs: amount(app, "upload.ticketttl", "1h"),
+      ...httpSettings(upload),
+      partBytes: upload.partBytes,
+      fileMaxBytes: upload.filemaxBytes,
+      uploadTtlMs: upload.uploadttlMs,
+      ticketTtlMs: upload.ticketttlMs,
     },
-    download: { ...http(app, "download", "8082"), urlTtlMs: amount(app, "download.urlttl", "10m") },
+    download: { ...httpSettings(download), urlTtlMs: download.urlttlMs },
     store: {
-      url: given(app, "store.url") ?? "local:",
-      bucket: given(app, "store.bucket") ?? "clouddisk",
-      region: given(app, "store.region") ?? "us-east-1",
-      accessKey: given(app, "store.accesskey") ?? "",
-      secretKey: given(app, "store.secretkey") ?? "",
+      url: store.url,
+      bucket: store.bucket,
+      region: store.region,
+      accessKey: store.accesskey ?? "",
+      secretKey: store.secretkey ?? "",
     },
     transfer: {
-      concurrency: amount(app, "transfer.concurrency", "2"),
-      retryMinMs: amount(app, "transfer.retrymin", "1s"),
-      retryMaxMs: amount(app, "transfer.retrymax", "5m"),
-      cleanIntervalMs: amount(app, "transfer.cleaninterval", "10m"),
-      scrubIntervalMs: amount(app, "transfer.scrubinterval", "7d"),
-      trashTtlMs: amount(app, "transfer.trashttl", "30d"),
+      concurrency: transfer.concurrency,
+      retryMinMs: transfer.retryminMs,
+      retryMaxMs: transfer.retrymaxMs,
+      cleanIntervalMs: transfer.cleanintervalMs,
+      scrubIntervalMs: transfer.scrubintervalMs,
+      trashTtlMs: transfer.trashttlMs,
     },
   };
+}
+
+function httpSettings({
+  host,
+  port,
+  publicurl,
+}: DiskConfig["own"]["apigw" | "upload" | "download"]): HttpSettings {
+  return { host, port, publicUrl: publicurl };
 }
