@@ -185,7 +185,10 @@ export function checkOrigin(request: FastifyRequest, host: Host): void {
 function isOwnOrigin(origin: string, hostHeader: string, host: Host): boolean {
   const given = originOf(origin);
   if (given === undefined) return false;
-  return given.host === hostHeader || given.origin === originOf(host.settings.apigw.publicUrl)?.origin;
+  return (
+    given.host === originOf(`${given.protocol}//${hostHeader}`)?.host ||
+    given.origin === originOf(host.settings.apigw.publicUrl)?.origin
+  );
 }
 
 function foreign(why: string): Refusal {

@@ -1,0 +1,76 @@
+import { expect, test } from "vitest";
+import { Code, Refusal } from "../../src/common/codes.js";
+import { checkName, contentDisposition } from "../../src/common/names.js";
+
+test.each([
+  "a",
+  "photo.jpg",
+  "照片 (1).jpg",
+  "👩‍👩‍👧.png",
+  "...",
+  ".hidden",
+  `"quoted"; rm -rf '$HOME' <b>&amp;`,
+  "'; DROP TABLE tbl_file; --",
+  "x".repeat(255),
+])("%j is a name", (name) => {
+  expect(checkName(name)).toBe(name);
+});
+
+test("what looks the same is the same", () => {
+  expect(checkName("e\u0301.txt")).toBe("\u00e9.txt");
+});
+
+test.each([
+  ["empty", ""],
+  ["blank", " \u3000"],
+  ["dot", "."],
+  ["dots", ".."],
+  ["slash", "../../etc/passwd"],
+  ["backslash", "..\\boot.ini"],
+  ["NUL", "a\0.txt"],
+  ["newline", "a\r\nSet-Cookie: x=y"],
+  ["C1 control", "a\u0085b"],
+  ["line separator", "a\u2028b"],
+  ["reversed", "a\u202egpj.exe"],
+  ["isolated", "a\u2066b"],
+  ["half a character", "a\ud83d"],
+  ["256 bytes", "x".repeat(256)],
+  ["86 Chinese characters", "照".repeat(86)],
+  ["a number", 7],
+  ["nothing", undefined],
+])("refused: %s", (_what, name) => {
+  try {
+    checkName(name);
+    expect.unreachable();
+  } catch (error) {
+    expect(error).toBeInstanceOf(Refusal);
+    expect(error).toMatchObject({ code: Code.PARAMETER, message: expect.stringMatching(/^the file name /) });
+  }
+});
+
+test("a plain name needs no second form", () => {
+  expect(contentDisposition("a b.txt", "inline")).toBe('inline; filename="a b.txt"');
+});
+
+test("any other has both forms", () => {
+  expect(contentDisposition("照片 (1)'*.jpg", "attachment")).toBe(
+    `attachment; filename="__ (1)'*.jpg"; filename*=UTF-8''%E7%85%A7%E7%89%87%20%281%29%27%2A.jpg`,
+  );
+});
+
+test.each([
+  'a"; filename="b.exe',
+  "a\r\nX: y",
+  "a\\",
+  "100%.txt",
+  "a;b",
+  "\ud83d",
+  "\0",
+  "\u202e",
+  "é".repeat(200),
+])("no name gets out of its quotes or line: %j", (name) => {
+  const header = contentDisposition(name, "attachment");
+  expect(header).toMatch(
+    /^attachment; filename="[ !#$&-:<-[\]-~]*"(; filename\*=UTF-8''[A-Za-z0-9%._!~-]*)?$/,
+  );
+});
