@@ -1,9 +1,19 @@
 import { loadConfig } from "./config.js";
-import * as kinds from "./kinds.js";
+import {
+  choice,
+  directory,
+  duration,
+  host,
+  integer,
+  list,
+  optional,
+  port,
+  size,
+  text,
+  yesNo,
+} from "./kinds.js";
 import { ownKey } from "./own-sections.js";
 import { renderConfig, usage } from "./render.js";
-
-const { duration, size, integer, port, choice, yesNo, list, text, directory, host, optional } = kinds;
 
 /**
  * What a program's own sections are made of: `conf.key(kind, default)`, the kinds of values, and what tools of the

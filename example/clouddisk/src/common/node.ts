@@ -166,14 +166,19 @@ async function start(options: NodeOptions, undo: Undo): Promise<RunningNode> {
   };
 }
 
+/** `CLOUDDISK_DATA` is a short name for `MPRPC_CLOUDDISK_DATA`. */
+export function nodeEnvironment(env: NonNullable<NodeOptions["env"]>): NonNullable<NodeOptions["env"]> {
+  const { CLOUDDISK_DATA, MPRPC_CLOUDDISK_DATA = CLOUDDISK_DATA } = env;
+  return { ...env, MPRPC_CLOUDDISK_DATA };
+}
+
 function initApp({
   argv = process.argv,
   env = process.env,
   log,
 }: NodeOptions): Promise<MprpcApplication<typeof sections>> {
-  const { CLOUDDISK_DATA, MPRPC_CLOUDDISK_DATA = CLOUDDISK_DATA } = env;
   return MprpcApplication.init(argv, {
-    env: { ...env, MPRPC_CLOUDDISK_DATA },
+    env: nodeEnvironment(env),
     sections,
     registry: ownRegistry,
     ...(log === undefined ? {} : { log }),

@@ -68,15 +68,11 @@ export interface Settings {
   };
 }
 
-export function dataFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return env.CLOUDDISK_DATA || path.join(os.homedir(), ".local/share/mprpc-clouddisk");
-}
-
 type DiskConfig = MprpcApplication<typeof sections>["config"];
 
 /** The folder as the conf says. */
 export function configuredFolder({ own }: DiskConfig): string {
-  return path.resolve(own.clouddisk.data ?? dataFolder());
+  return path.resolve(own.clouddisk.data ?? path.join(os.homedir(), ".local/share/mprpc-clouddisk"));
 }
 
 /** Written at the first start, so that staged files are found again under whatever host name the machine has by then. */

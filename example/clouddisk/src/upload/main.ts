@@ -1,0 +1,3 @@
+import { runNode } from "../common/node.js";
+
+await runNode(["upload"]);
