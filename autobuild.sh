@@ -15,10 +15,14 @@ usage() {
   cat <<'USAGE'
 Usage: ./autobuild.sh [COMMAND]
 
-  build    the default: install what is missing, build lib/, generate code from the .proto files, check types and style
-  demo     build, then let bin/consumer call bin/provider over a registry in a temp folder, and stop both
-  test     build, fetch ZooKeeper for the tests into a cache folder, run every test
-  clean    remove what the commands above made, except node_modules and downloads
+  build      the default: install what is missing, build lib/, generate code from the .proto files, build the examples, check
+             types and style
+  demo       build, then let bin/consumer call bin/provider over a registry in a temp folder, and stop both
+  clouddisk [--port=N]
+             build, then serve the cloud disk of example/clouddisk at http://127.0.0.1:8080 (or port N) until Ctrl-C; its data
+             are in CLOUDDISK_DATA (default ~/.local/share/mprpc-clouddisk)
+  test       build, fetch ZooKeeper for the tests into a cache folder, run every test
+  clean      remove what the commands above made, except node_modules, downloads and the cloud disk's data
   -h, --help
 
 Needs Node.js >= 20.17 and npm; `test` also needs what scripts/debian-packages.sh names.
@@ -98,12 +102,19 @@ examples() {
     npx --no-install tsc -p example/caller
 }
 
+# What was compiled from a file that is not there any more must not be started.
+clouddisk_build() {
+  rm -rf -- example/clouddisk/dist &&
+    npm run --silent build -w mprpc-clouddisk
+}
+
 launchers() {
   local name
-  for name in mprpc provider consumer; do
-    [[ -x "bin/$name" ]] || { printf 'bin/%s is not there or not executable\n' "$name"; return 1; }
+  for name in bin/mprpc bin/provider bin/consumer example/clouddisk/bin/clouddisk; do
+    [[ -x "$name" ]] || { printf '%s is not there or not executable\n' "$name"; return 1; }
   done
   bin/mprpc --help
+  example/clouddisk/bin/clouddisk --help
 }
 
 build() {
@@ -112,7 +123,8 @@ build() {
   step "build: src/ into lib/" npm run --silent lib
   step "generate: .proto files into TypeScript" node scripts/generate.mjs
   step "build: example/callee and example/caller" examples
-  step "launchers: bin/mprpc, bin/provider, bin/consumer" launchers
+  step "build: example/clouddisk, its services and its web page" clouddisk_build
+  step "launchers: bin/mprpc, bin/provider, bin/consumer, clouddisk" launchers
 }
 
 check() {
@@ -155,6 +167,15 @@ demo() {
   ((code == 0)) || exit 1
 }
 
+# Becomes the cloud disk: signals reach it, and its exit code is ours.
+clouddisk() {
+  local conf=example/clouddisk/clouddisk.conf
+  say "clouddisk: data in $(example/clouddisk/bin/clouddisk folder -i "$conf"); Ctrl-C ends it"
+  rm -rf -- "$scratch"
+  trap - EXIT INT TERM
+  exec example/clouddisk/bin/clouddisk all -i "$conf" "--apigw.port=$1"
+}
+
 run_tests() {
   step "fetch: ZooKeeper and Java for the tests" scripts/debian-packages.sh
   say "test: vitest"
@@ -164,7 +185,11 @@ run_tests() {
 }
 
 main() {
-  local command="${1:-build}"
+  local command="${1:-build}" port=8080
+  if [[ "$command" == clouddisk && "${2:-}" =~ ^--port=([0-9]{1,5})$ ]]; then
+    port="${BASH_REMATCH[1]}"
+    set -- "$1"
+  fi
   if (($# > 1)); then
     usage >&2
     exit 2
@@ -184,11 +209,15 @@ main() {
       build
       demo
       ;;
+    clouddisk)
+      build
+      clouddisk "$port"
+      ;;
     test)
       build
       run_tests
       ;;
-    clean) step "clean: lib/, reports, packed archives" rm -rf -- lib example/callee/dist example/caller/dist coverage test/bench/dist "$report" ./*.tgz ;;
+    clean) step "clean: lib/, reports, packed archives" rm -rf -- lib example/callee/dist example/caller/dist example/clouddisk/dist coverage test/bench/dist "$report" ./*.tgz ;;
     -h | --help)
       usage
       exit 0
