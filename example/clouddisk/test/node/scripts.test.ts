@@ -1,0 +1,163 @@
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { serviceNames } from "../../src/common/part.js";
+
+const folder = fileURLToPath(new URL("../../", import.meta.url));
+
+interface Outcome {
+  code: number;
+  out: string;
+}
+
+function run(script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  const { PATH, HOME } = process.env;
+  return new Promise((resolve) => {
+    execFile(path.join(folder, script), args, { env: { PATH, HOME, ...env } }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code), out: stdout + stderr }),
+    );
+  });
+}
+
+/** A disk that the scripts start; it is stopped with the test. */
+async function scripted(conf: readonly string[] = []) {
+  const data = await mkdtemp(path.join(os.tmpdir(), "clouddisk-scripts-"));
+  const ports = ["--apigw.port=0", "--upload.port=0", "--download.port=0"];
+  const args = [`--clouddisk.data=${data}`, ...ports, "--provider.draintimeout=2s", ...conf];
+  onTestFinished(async () => {
+    await run("stop-all.sh", args);
+    await rm(data, { recursive: true, force: true });
+  });
+  return {
+    data,
+    start: (...more: string[]) => run("start-all.sh", [...args, ...more]),
+    stop: () => run("stop-all.sh", args),
+    pidOf: async (name: string) =>
+      Number((await readFile(path.join(data, "run", `${name}.pid`), "utf8")).split("\n")[0]),
+    pidFiles: async () => (await readdir(path.join(data, "run"))).filter((file) => file.endsWith(".pid")),
+  };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function urlIn(out: string): string {
+  const url = /^http:\S+$/m.exec(out)?.[0];
+  if (url === undefined) throw new Error(`no URL in: ${out}`);
+  return url;
+}
+
+async function canSignUp(url: string): Promise<void> {
+  const body = new URLSearchParams({ username: "zhang", password: "secret-1" });
+  const reply = await fetch(`${url}/user/signup`, { method: "POST", body });
+  expect(await reply.json()).toMatchObject({ code: 10_000 });
+}
+
+beforeAll(() => {
+  if (!existsSync(path.join(folder, "dist/cli.js"))) throw new Error("not built: run ./autobuild.sh first");
+});
+
+test("all in one process: serves, refuses to run twice, and ends", async () => {
+  const disk = await scripted();
+  const started = await disk.start();
+  expect(started, started.out).toMatchObject({ code: 0 });
+  await canSignUp(urlIn(started.out));
+  expect(await disk.pidFiles()).toEqual(["all.pid"]);
+  const pid = await disk.pidOf("all");
+
+  const again = await disk.start("--processes");
+  expect(again.code).toBe(1);
+  expect(again.out).toContain("already running: all");
+  expect(isAlive(pid)).toBe(true);
+
+  expect(await disk.stop()).toEqual({ code: 0, out: `stopped all (${pid})\n` });
+  expect(isAlive(pid)).toBe(false);
+  expect(await disk.pidFiles()).toEqual([]);
+  expect(await disk.stop()).toEqual({ code: 0, out: "" });
+});
+
+test("one process each, over a shared data folder", async () => {
+  const disk = await scripted();
+  const started = await disk.start("--processes");
+  expect(started, started.out).toMatchObject({ code: 0 });
+  expect((await disk.pidFiles()).sort()).toEqual(serviceNames.map((name) => `${name}.pid`).sort());
+  await canSignUp(urlIn(started.out));
+  const pids = await Promise.all(serviceNames.map((name) => disk.pidOf(name)));
+  const stopped = await disk.stop();
+  expect(stopped.code, stopped.out).toBe(0);
+  expect(stopped.out.match(/^stopped/gm)).toHaveLength(6);
+  expect(pids.filter(isAlive)).toEqual([]);
+});
+
+test("after kill -9 its pid file is stale and in nobody's way", async () => {
+  const disk = await scripted();
+  expect((await disk.start()).code).toBe(0);
+  const pid = await disk.pidOf("all");
+  process.kill(pid, "SIGKILL");
+  const started = await disk.start();
+  expect(started, started.out).toMatchObject({ code: 0 });
+  expect(await disk.pidOf("all")).not.toBe(pid);
+  await canSignUp(urlIn(started.out));
+});
+
+test("a process that was given the id of ours later is left alone", async () => {
+  const disk = await scripted();
+  const file = path.join(disk.data, "run", "all.pid");
+  await mkdir(path.dirname(file));
+  await writeFile(file, `${process.pid}\n1\n`);
+  expect(await disk.stop()).toEqual({ code: 0, out: "" });
+  expect(existsSync(file)).toBe(false);
+});
+
+test("a port that is taken is named, with the key that changes it, and nothing is left behind", async () => {
+  const taken = net.createServer().listen(0, "127.0.0.1");
+  onTestFinished(() => void taken.close());
+  await once(taken, "listening");
+  const { port } = taken.address() as net.AddressInfo;
+  const disk = await scripted();
+  for (const mode of [[], ["--processes"]]) {
+    const started = await disk.start(`--apigw.port=${port}`, ...mode);
+    expect(started.code).toBe(1);
+    expect(started.out).toContain(`apigw: cannot listen on 127.0.0.1:${port}: another program listens there`);
+    expect(started.out).toContain("--apigw.port=N");
+    expect(await disk.pidFiles()).toEqual([]);
+  }
+});
+
+test("a conf that is wrong is told with its line", async () => {
+  const disk = await scripted();
+  const conf = path.join(disk.data, "my.conf");
+  await writeFile(conf, "[upload]\npart=1TiB\n");
+  const started = await disk.start("-i", conf);
+  expect(started.code).toBe(1);
+  expect(started.out).toContain(`${conf}:2: upload.part: expected a size from 1KiB to 64MiB`);
+});
+
+test("the command: help, config with every key and no secret, wrong usage", async () => {
+  const help = await run("bin/clouddisk", ["--help"]);
+  expect(help.code).toBe(0);
+  expect(help.out).toContain("--upload.part=SIZE");
+  const config = await run("bin/clouddisk", ["config", "--store.secretkey=hunter2"], {
+    CLOUDDISK_DATA: "/x",
+  });
+  expect(config.code).toBe(0);
+  expect(config.out).toMatch(/^clouddisk\.data += \/x/m);
+  expect(config.out).toMatch(/^store\.secretkey += \*\*\*/m);
+  expect(config.out).not.toContain("hunter2");
+  expect(await run("bin/clouddisk", ["folder"], { CLOUDDISK_DATA: "/x" })).toEqual({ code: 0, out: "/x\n" });
+  const wrong = await run("bin/clouddisk", ["acount"]);
+  expect(wrong.code).toBe(2);
+  expect(wrong.out).toContain("unknown: acount; there are all, dbproxy");
+});
