@@ -46,9 +46,13 @@ export class Gateway {
   }
 
   /** Rejects with RpcError when no server of bodies answers. */
-  entryPoint(kind: "upload" | "download", user: { userId: number; username: string }): Promise<EntryPoint> {
+  entryPoint(
+    kind: "upload" | "download",
+    user: { userId: number; username: string },
+    waitForReady = true,
+  ): Promise<EntryPoint> {
     const { userId, username } = user;
-    const options = { timeoutMs: entryTimeoutMs };
+    const options = { timeoutMs: entryTimeoutMs, waitForReady };
     return kind === "upload"
       ? this.#upload.uploadEntry({ userId, username }, options)
       : this.#download.downloadEntry({ userId, username }, options);
@@ -60,7 +64,7 @@ export class Gateway {
     download: EntryPoint;
   }> {
     const ask = (kind: "upload" | "download"): Promise<EntryPoint> =>
-      this.entryPoint(kind, user).catch((error: unknown) => {
+      this.entryPoint(kind, user, false).catch((error: unknown) => {
         this.log.warn(`no ${kind} entry`, { error });
         return { entry: "", ticket: "" };
       });

@@ -54,7 +54,8 @@ export async function createHttp(
     forceCloseConnections: "idle",
     trustProxy: proxies.length > 0 ? [...proxies] : false,
     genReqId: (raw) => wellFormed(raw.headers["x-trace-id"]) ?? newTraceId(),
-    ajv: { customOptions: { coerceTypes: true, removeAdditional: false } },
+    // strictNumbers would spare infinities (`1e400`) the comparison with a maximum.
+    ajv: { customOptions: { coerceTypes: true, removeAdditional: false, strictNumbers: false } },
     frameworkErrors: (error, _request, reply) => {
       (reply as FastifyReply).code(400).send({ code: Code.PARAMETER, msg: error.message });
     },
