@@ -28,6 +28,8 @@ interface Entry {
 const runLeaseMs = 60_000;
 /** The first look after a start, and the next after a turn that was another's or failed. */
 const lookAgainMs = 30_000;
+/** A stop does not wait long for a database that is gone. */
+const leaseTimeoutMs = 3_000;
 /** The longest a timer of Node.js waits. */
 const timerMaxMs = 2_147_483_647;
 
@@ -156,6 +158,6 @@ export class Schedule {
 
   async #take(name: string, leaseMs: number): Promise<boolean> {
     const params = { name, owner: this.#instance, leaseMs: Math.max(1, Math.round(leaseMs)) };
-    return (await this.#database.run("lease.take", params)).taken;
+    return (await this.#database.run("lease.take", params, { timeoutMs: leaseTimeoutMs })).taken;
   }
 }

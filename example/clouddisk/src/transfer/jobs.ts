@@ -1,4 +1,4 @@
-import type { OutboxJob } from "../dbproxy/actions.js";
+import type { ContentRow, OutboxJob } from "../dbproxy/actions.js";
 import { StoreError } from "../store/store.js";
 import { Hopeless, type Step, type TransferContext } from "./context.js";
 import type { JobLease } from "./lease.js";
@@ -114,18 +114,23 @@ async function checkStaged(staged: StagedFile, signal: AbortSignal): Promise<voi
 }
 
 /**
- * Deletes a staged copy that nobody needs. One whose content is `local` stays, and so does one whose object is not in the
+ * Deletes a staged copy that nobody needs. One whose content is not stored yet stays, and so does one whose object is not in the
  * store although the row says so: then it is put again. True: it was deleted.
  */
 export async function removeStaged(context: TransferContext, staged: StagedFile): Promise<boolean> {
   const { fileHash } = staged;
   const { content } = await context.database.run("content.get", { fileHash });
-  if (content?.state === "local") return false;
+  if (content !== null && isNeeded(content)) return false;
   if (content?.state === "stored" && (await context.store.sizeOf(fileHash)) !== content.sizeBytes) {
     await repair(context, staged, content.sizeBytes);
     return false;
   }
   return context.staged.remove(staged);
+}
+
+/** Held again while its object is being deleted, it becomes `local` as soon as that is done. */
+function isNeeded({ state, refCount }: ContentRow): boolean {
+  return state === "local" || (state === "deleting" && refCount > 0);
 }
 
 /** Has a content whose object is bad put again from the staged copy, when that is good. */

@@ -34,7 +34,7 @@ export class JobLease {
   /** Asks whether the job is still ours; throws when it is not. What must not be done by two is done right after. */
   async confirm(): Promise<void> {
     await this.#renew();
-    if (performance.now() > this.#untilMs) this.#lost.abort(new Error("the lease of the job ran out"));
+    this.#checkTime();
     this.signal.throwIfAborted();
   }
 
@@ -43,11 +43,16 @@ export class JobLease {
   }
 
   async #tick(): Promise<void> {
+    // Asked first: a renewal may hang longer than the lease lasts.
+    this.#checkTime();
     try {
       await this.#renew();
     } catch {
       // Perhaps the database is back before the lease runs out.
     }
+  }
+
+  #checkTime(): void {
     if (performance.now() > this.#untilMs) this.#lost.abort(new Error("the lease of the job ran out"));
   }
 

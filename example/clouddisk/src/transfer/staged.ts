@@ -170,7 +170,8 @@ export class StagedFiles {
       const file = path.join(folder, name);
       const stats = await ifThere(stat(file));
       if (stats === undefined || !stats.isFile()) continue;
-      if (Math.max(stats.ctimeMs, stats.mtimeMs) > unchangedSinceMs || (await needed(name))) continue;
+      if (Math.floor(Math.max(stats.ctimeMs, stats.mtimeMs)) > unchangedSinceMs || (await needed(name)))
+        continue;
       if ((await ifThere(unlink(file).then(() => true))) === true) removed++;
     }
     return removed;

@@ -22,6 +22,8 @@ export const workerDefaults: WorkerOptions = {
 
 /** The error of a job is kept in the database; more than this is not read by anybody. */
 const errorMaxChars = 1_000;
+/** A stop does not wait long for a database that is gone. */
+const reportTimeoutMs = 3_000;
 
 /** Does the jobs of the outbox, several at once. Any number of workers, in any number of processes, may. */
 export class Worker {
@@ -84,7 +86,7 @@ export class Worker {
     const askedAtMs = performance.now();
     try {
       const params = { node, owner: instance, limit, leaseMs: this.#options.leaseMs };
-      const { jobs } = await database.run("outbox.claim", params);
+      const { jobs } = await database.run("outbox.claim", params, { signal: this.#abandon.signal });
       if (this.#away) log.info("the outbox is back");
       this.#away = false;
       return jobs.map((job) => ({ job, askedAtMs }));
@@ -131,13 +133,14 @@ export class Worker {
     if (failed) log.error("a job cannot be done", fields);
     else if (!released) log.warn("a job is tried again", { ...fields, delayMs });
     try {
-      await database.run("outbox.retry", {
+      const params = {
         id: job.id,
         owner: instance,
         error: message.slice(0, errorMaxChars),
         nextAttemptMs: Date.now() + delayMs,
         failed,
-      });
+      };
+      await database.run("outbox.retry", params, { timeoutMs: reportTimeoutMs });
       // Sooner than the slow polling of an empty outbox would find it.
       if (!failed && !released) setTimeout(() => this.wake(), delayMs).unref();
     } catch (unreported) {

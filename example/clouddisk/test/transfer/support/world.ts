@@ -7,6 +7,7 @@ import { onTestFinished } from "vitest";
 import { Staging } from "../../../src/common/staging.js";
 import type { ContentRow, EntryRow, OutboxJob } from "../../../src/dbproxy/actions.js";
 import type { Database } from "../../../src/dbproxy/client.js";
+import type { ObjectStore } from "../../../src/store/store.js";
 import type { Step, TransferContext } from "../../../src/transfer/context.js";
 import { StagedFiles } from "../../../src/transfer/staged.js";
 import { Transfer } from "../../../src/transfer/transfer.js";
@@ -65,7 +66,7 @@ export class Events {
 }
 
 export interface TransferParts {
-  store?: MemoryStore;
+  store?: ObjectStore;
   database?: Pick<Database, "run">;
   onStep?: (step: Step, fileHash: string) => Promise<void>;
   settings?: Partial<TransferContext["settings"]>;
