@@ -28,6 +28,7 @@ describe("duration", () => {
       ["1.1s", 1100],
       ["2m", 120_000],
       ["1h", 3_600_000],
+      ["1.5d", 129_600_000],
       ["none", Number.POSITIVE_INFINITY],
       ["2147483647", 2_147_483_647],
     ],
@@ -53,6 +54,14 @@ describe("duration", () => {
     expect(kind.duration({ minMs: 0 }).parse("none")).toBeUndefined();
     expect(kind.duration({ minMs: 0 }).parse("0")).toEqual({ value: 0 });
   });
+
+  test("longer than a timer waits only where it is allowed", () => {
+    const long = kind.duration({ minMs: 0, maxMs: 30 * 86_400_000 });
+    expect(long.parse("30d")).toEqual({ value: 2_592_000_000 });
+    expect(long.parse("31d")).toBeUndefined();
+    expect(long.expected).toContain("from 0 to 30d such as");
+    expect(long.format(2_592_000_000)).toBe("30d");
+  });
 });
 
 describe("size", () => {
@@ -70,6 +79,12 @@ describe("size", () => {
     ],
     ["", "64KB", "64K", "-1", "0.5", "2GiB", "1e3", "99999999999999999999", "KiB"],
   );
+});
+
+test("a size of terabytes", () => {
+  const large = kind.size({ min: 0, max: 1024 ** 5 });
+  expect(large.parse("2TiB")).toEqual({ value: 2 * 1024 ** 4 });
+  expect(large.format(2 * 1024 ** 4)).toBe("2TiB");
 });
 
 describe("integer and port", () => {
