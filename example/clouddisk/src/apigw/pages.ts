@@ -41,9 +41,12 @@ const notBuilt = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Cl
 /** The web page. Its routes are read at the start: a page built later is served after a restart. */
 export async function addPages(http: FastifyInstance, host: Host, folder = findWebFolder()): Promise<void> {
   const csp = policy(host);
+  // Assets too: a worker has the policy of its own file.
+  http.addHook("onRequest", async (_request, reply) => {
+    reply.header("content-security-policy", csp);
+  });
   const page = (reply: FastifyReply): FastifyReply => {
     reply.headers({
-      "content-security-policy": csp,
       "cross-origin-opener-policy": "same-origin",
       "cache-control": "no-cache",
     });
@@ -62,8 +65,6 @@ export async function addPages(http: FastifyInstance, host: Host, folder = findW
         // Names of assets change with their content.
         const hashed = /[\\/]assets[\\/]/.test(file);
         response.setHeader("cache-control", hashed ? "public, max-age=31536000, immutable" : "no-cache");
-        // A worker has the policy of its own file.
-        response.setHeader("content-security-policy", csp);
       },
     });
   }

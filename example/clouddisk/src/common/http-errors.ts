@@ -20,7 +20,8 @@ export function toErrorReply(error: unknown): ErrorReply {
     const body = { ...error.data, code: error.code, msg: error.message };
     const ours = error.code === Code.SERVER;
     if (ours) return { status: 503, body, retryAfterS: 1, ours };
-    return { status: httpStatus(error.code), body, ours };
+    const retryAfterS = error.code === Code.TOO_MANY ? { retryAfterS: 60 } : {};
+    return { status: httpStatus(error.code), body, ours, ...retryAfterS };
   }
   if (error instanceof RpcError && passing.includes(error.code)) {
     return {
@@ -65,7 +66,8 @@ export function addErrors(http: FastifyInstance, log: Logger): void {
   http.setErrorHandler((error, request, reply) => {
     const answer = toErrorReply(error);
     if (answer.ours) log.error("request failed", { method: request.method, error });
-    if (answer.retryAfterS !== undefined) reply.header("retry-after", String(answer.retryAfterS));
+    if (answer.retryAfterS !== undefined && !reply.hasHeader("retry-after"))
+      reply.header("retry-after", String(answer.retryAfterS));
     return reply
       .status(answer.status)
       .type("application/json; charset=utf-8")
