@@ -13,7 +13,8 @@ const routes: Record<Kind, readonly string[]> = {
 
 /**
  * When upload or download runs in another process: its routes answer with 307 to where it is, and a ticket in place of the token.
- * The body is not read, so that nothing of it passes through here; only a small one that holds the token itself is.
+ * The body is not asked for, so that nothing of it passes through here; only a small one that holds the token itself is. What a client
+ * sends without being asked is thrown away as it comes: ending the connection would make many of them miss the reply.
  */
 export function addRedirects(http: FastifyInstance, gateway: Gateway, kind: Kind): void {
   http.addContentTypeParser("*", (_request, _payload, done) => done(null, undefined));
@@ -63,10 +64,5 @@ async function redirect(
   const query = new URLSearchParams(queryOf(request));
   for (const name of ["token", "username", "ticket"]) query.delete(name);
   query.set("ticket", ticket);
-  // A body that is on its way already is not waited for, unless it is soon over.
-  const length = Number(
-    request.headers["content-length"] ?? (request.headers["transfer-encoding"] ? Infinity : 0),
-  );
-  if (length > 1024 * 1024) reply.header("connection", "close");
   return reply.redirect(`${entry}${pathOf(request.url)}?${query}`, 307);
 }

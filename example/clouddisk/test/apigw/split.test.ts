@@ -83,6 +83,11 @@ test("routes of bodies answer with 307 to where they are, and a ticket in place 
     307,
     `${upload}/file/upload?${ticket}`,
   ]);
+  // Sent without waiting for an answer: thrown away, and the reply still arrives.
+  expect(await ask("POST", "/file/upload", { body: new Uint8Array(8_000_000) })).toEqual([
+    307,
+    `${upload}/file/upload?${ticket}`,
+  ]);
   expect(await ask("GET", `/file/download?filehash=ab&username=${name}&token=${token}`)).toEqual([
     307,
     `http://download.test:81/file/download?filehash=ab&ticket=download-ticket-of-${name}`,
