@@ -258,6 +258,7 @@ export async function runNode(
         node.app.log.info(`${signal}: finishing what is in flight; once more ends it at once`);
         await node.stop();
         process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
+        endSoon();
       },
       () => {},
     );
@@ -272,5 +273,15 @@ export async function runNode(
     process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
     console.error(`clouddisk: ${error instanceof Error ? error.message : String(error)}`);
     process.exitCode = 1;
+    endSoon();
   }
+}
+
+/** With everything closed the process ends by itself. What a library left open must not keep it, and is named. */
+function endSoon(): void {
+  const timer = setTimeout(() => {
+    console.error(`clouddisk: ending in spite of ${process.getActiveResourcesInfo().join(", ")}`);
+    process.exit();
+  }, 3000);
+  timer.unref();
 }
