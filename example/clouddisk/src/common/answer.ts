@@ -7,9 +7,10 @@ export interface Answer {
   message: string;
 }
 
-/** What an RPC handler that fails with one of these says of itself: the caller may try again later. */
+/** Failures of a call that pass: the service is away, is starting, or has too much to do. */
 const passing: readonly number[] = [Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.RESOURCE_EXHAUSTED];
 
+/** Whether the same call may work in a few seconds. */
 export function isPassing(error: unknown): error is RpcError {
   return error instanceof RpcError && passing.includes(error.code);
 }

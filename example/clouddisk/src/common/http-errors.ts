@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance } from "fastify";
-import { type Logger, RpcError, Status } from "mprpc";
+import type { Logger } from "mprpc";
+import { isPassing } from "./answer.js";
 import { Code, httpStatus, Refusal } from "./codes.js";
 
 /** What a client is told of an error. */
@@ -12,9 +13,6 @@ export interface ErrorReply {
   ours: boolean;
 }
 
-/** RPC errors that pass: the service is away, starting, or has too much to do. */
-const passing: readonly number[] = [Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.RESOURCE_EXHAUSTED];
-
 export function toErrorReply(error: unknown): ErrorReply {
   if (error instanceof Refusal) {
     const body = { ...error.data, code: error.code, msg: error.message };
@@ -23,7 +21,7 @@ export function toErrorReply(error: unknown): ErrorReply {
     const retryAfterS = error.code === Code.TOO_MANY ? { retryAfterS: 60 } : {};
     return { status: httpStatus(error.code), body, ours, ...retryAfterS };
   }
-  if (error instanceof RpcError && passing.includes(error.code)) {
+  if (isPassing(error)) {
     return {
       status: 503,
       body: {
