@@ -284,11 +284,15 @@ test("deleted and uploaded again between done and the removal: the new staged co
 
 test("many files at once, no more than the limit under way", async () => {
   const here = await world();
+  const full = deferred();
   let now = 0;
   let most = 0;
   here.store.before = async (operation) => {
     if (operation !== "put") return;
     most = Math.max(most, ++now);
+    if (now === 3) full.resolve();
+    // The first ones wait for each other.
+    await full.promise;
     await new Promise((resolve) => setImmediate(resolve));
     now--;
   };
