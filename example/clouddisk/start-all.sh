@@ -32,7 +32,7 @@ use_data_folder "${arguments[@]+"${arguments[@]}"}"
 lock
 
 if names="$(running_names)" && [[ -n "$names" ]]; then
-  die "already running: $names (run/ in $data); ./stop-all.sh ends it"
+  die "already running: ${names% } (run/ in $data); ./stop-all.sh ends it"
 fi
 rm -f -- "$run"/*.pid
 
