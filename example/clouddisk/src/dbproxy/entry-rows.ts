@@ -1,0 +1,171 @@
+import type { Selectable } from "kysely";
+import type { EntryRow } from "./actions.js";
+import { transferState } from "./outbox.js";
+import type { Tables } from "./tables.js";
+import type { Tx } from "./transaction.js";
+
+export type NameRow = Selectable<Tables["tbl_user_file"]>;
+
+/** Longer than this no way to the top is; it also ends a walk in a tree that is not one. */
+const depthMax = 200;
+
+export function nameKey(name: string): string {
+  return name.normalize("NFC").toLowerCase();
+}
+
+/** Names with the state of their contents. */
+export function selectEntries({ trx }: Tx) {
+  return trx
+    .selectFrom("tbl_user_file as e")
+    .leftJoin("tbl_file as f", "f.file_hash", "e.file_hash")
+    .leftJoin("tbl_outbox as o", "o.file_hash", "e.file_hash")
+    .selectAll("e")
+    .select(["f.state", "o.failed", "o.lease_until"]);
+}
+
+type StatefulRow = NameRow & {
+  state: string | null;
+  failed: number | null;
+  lease_until: number | null;
+};
+
+export function toEntry(row: StatefulRow, nowMs: number): EntryRow {
+  const content = row.state === null ? undefined : { state: row.state };
+  return {
+    id: row.id,
+    userId: row.user_id,
+    parentId: row.parent_id,
+    name: row.file_name,
+    folder: row.folder === 1,
+    fileHash: row.file_hash,
+    sizeBytes: row.size_bytes,
+    createdAtMs: row.created_at,
+    updatedAtMs: row.updated_at,
+    trashedAtMs: row.trashed_at,
+    state: transferState(content, row, nowMs),
+  };
+}
+
+export async function entryById(tx: Tx, id: number): Promise<EntryRow> {
+  return toEntry(await selectEntries(tx).where("e.id", "=", id).executeTakeFirstOrThrow(), tx.nowMs);
+}
+
+export function findName({ trx }: Tx, userId: number, id: number): Promise<NameRow | undefined> {
+  return trx
+    .selectFrom("tbl_user_file")
+    .selectAll()
+    .where("user_id", "=", userId)
+    .where("id", "=", id)
+    .executeTakeFirst();
+}
+
+/** Whether a name can be put there: the top, or a folder of the user that is not in the trash. */
+export async function isFolder(tx: Tx, userId: number, id: number): Promise<boolean> {
+  if (id === 0) return true;
+  const row = await findName(tx, userId, id);
+  return row !== undefined && row.folder === 1 && row.trash_root === 0;
+}
+
+/** The folders from the top to `id`, itself included. */
+export async function wayTo(tx: Tx, userId: number, id: number): Promise<NameRow[]> {
+  const way: NameRow[] = [];
+  for (let at = id; at !== 0 && way.length < depthMax; ) {
+    const row = await findName(tx, userId, at);
+    if (row === undefined) break;
+    way.unshift(row);
+    at = row.parent_id;
+  }
+  return way;
+}
+
+/** Everything beneath a folder that is not in the trash, itself not included. */
+export async function beneath({ trx }: Tx, userId: number, folder: number): Promise<NameRow[]> {
+  const found: NameRow[] = [];
+  let level = [folder];
+  for (let depth = 0; level.length > 0 && depth < depthMax; depth++) {
+    const next: number[] = [];
+    for (let start = 0; start < level.length; start += 500) {
+      const rows = await trx
+        .selectFrom("tbl_user_file")
+        .selectAll()
+        .where("user_id", "=", userId)
+        .where("trash_root", "=", 0)
+        .where("parent_id", "in", level.slice(start, start + 500))
+        .execute();
+      found.push(...rows);
+      next.push(...rows.filter((row) => row.folder === 1).map((row) => row.id));
+    }
+    level = next;
+  }
+  return found;
+}
+
+export function named(
+  { trx }: Tx,
+  userId: number,
+  parentId: number,
+  name: string,
+): Promise<NameRow | undefined> {
+  return trx
+    .selectFrom("tbl_user_file")
+    .selectAll()
+    .where("user_id", "=", userId)
+    .where("parent_id", "=", parentId)
+    .where("trash_root", "=", 0)
+    .where("file_name", "=", name)
+    .executeTakeFirst();
+}
+
+export function escapeLike(text: string): string {
+  return text.replace(/[!%_]/g, "!$&");
+}
+
+/** `name`, or when it is taken `name (1)` and so on, the number before the extension. */
+export async function freeName(tx: Tx, userId: number, parentId: number, name: string): Promise<string> {
+  if ((await named(tx, userId, parentId, name)) === undefined) return name;
+  const dot = name.lastIndexOf(".");
+  const extension = dot > 0 && name.length - dot <= 16 ? name.slice(dot) : "";
+  const base = name.slice(0, name.length - extension.length).slice(0, 255 - extension.length - 12);
+  const rows = await tx.trx
+    .selectFrom("tbl_user_file")
+    .select("file_name")
+    .where("user_id", "=", userId)
+    .where("parent_id", "=", parentId)
+    .where("trash_root", "=", 0)
+    .where("name_key", "like", `${escapeLike(nameKey(base))} (%`)
+    .execute();
+  const taken = new Set(rows.map((row) => row.file_name));
+  for (let number = 1; ; number++) {
+    const candidate = `${base} (${number})${extension}`;
+    if (!taken.has(candidate)) return candidate;
+  }
+}
+
+export interface NewName {
+  userId: number;
+  parentId: number;
+  name: string;
+  folder: boolean;
+  fileHash: string;
+  sizeBytes: number;
+}
+
+export async function insertName({ trx, nowMs }: Tx, entry: NewName): Promise<number> {
+  const { insertId } = await trx
+    .insertInto("tbl_user_file")
+    .values({
+      user_id: entry.userId,
+      parent_id: entry.parentId,
+      file_name: entry.name,
+      name_key: nameKey(entry.name),
+      folder: entry.folder ? 1 : 0,
+      file_hash: entry.fileHash,
+      size_bytes: entry.sizeBytes,
+      created_at: nowMs,
+      updated_at: nowMs,
+      trash_root: 0,
+      trashed_at: 0,
+    })
+    .executeTakeFirstOrThrow();
+  return Number(insertId);
+}

@@ -1,0 +1,140 @@
+import { type ColumnBuilderCallback, type Kysely, type Migration, type MigrationProvider, sql } from "kysely";
+
+/** Each change of the tables, in the order of the names. One that has been released is never changed. */
+export function migrations(mysql: boolean): MigrationProvider {
+  return { getMigrations: async () => ({ "0001_first": first(mysql) }) };
+}
+
+/** Names and hashes are compared byte by byte on both databases. */
+const tableEnd = sql`engine=InnoDB default charset=utf8mb4 collate=utf8mb4_bin`;
+
+function first(mysql: boolean): Migration {
+  const text = (length: number) => sql.raw(mysql ? `varchar(${length})` : "text");
+  const number = mysql ? "bigint" : "integer";
+  const filled: ColumnBuilderCallback = (column) => column.notNull();
+  const key: ColumnBuilderCallback = (column) =>
+    mysql ? column.primaryKey().autoIncrement() : column.primaryKey().autoIncrement().notNull();
+
+  return {
+    async up(db: Kysely<unknown>) {
+      const table = (name: string) => {
+        const made = db.schema.createTable(name);
+        return mysql ? made.modifyEnd(tableEnd) : made;
+      };
+      await table("tbl_user")
+        .addColumn("id", number, key)
+        .addColumn("user_name", text(64), (column) => column.notNull().unique())
+        .addColumn("user_pwd", text(512), filled)
+        .addColumn("signup_at", number, filled)
+        .addColumn("last_active", number, filled)
+        .addColumn("quota_bytes", number, filled)
+        .addColumn("used_bytes", number, filled)
+        .execute();
+      await table("tbl_user_token")
+        .addColumn("token_hash", text(64), (column) => column.primaryKey().notNull())
+        .addColumn("user_id", number, filled)
+        .addColumn("created_at", number, filled)
+        .addColumn("expires_at", number, filled)
+        .execute();
+      await table("tbl_file")
+        .addColumn("file_hash", text(64), (column) => column.primaryKey().notNull())
+        .addColumn("size_bytes", number, filled)
+        .addColumn("state", text(16), filled)
+        .addColumn("node", text(255), filled)
+        .addColumn("ref_count", number, filled)
+        .addColumn("created_at", number, filled)
+        .execute();
+      await table("tbl_user_file")
+        .addColumn("id", number, key)
+        .addColumn("user_id", number, filled)
+        .addColumn("parent_id", number, filled)
+        .addColumn("file_name", text(255), filled)
+        .addColumn("name_key", text(512), filled)
+        .addColumn("folder", number, filled)
+        .addColumn("file_hash", text(64), filled)
+        .addColumn("size_bytes", number, filled)
+        .addColumn("created_at", number, filled)
+        .addColumn("updated_at", number, filled)
+        .addColumn("trash_root", number, filled)
+        .addColumn("trashed_at", number, filled)
+        .addUniqueConstraint("uniq_user_file_name", ["user_id", "parent_id", "trash_root", "file_name"])
+        .execute();
+      await table("tbl_upload")
+        .addColumn("id", text(32), (column) => column.primaryKey().notNull())
+        .addColumn("user_id", number, filled)
+        .addColumn("file_hash", text(64), filled)
+        .addColumn("size_bytes", number, filled)
+        .addColumn("file_name", text(255), filled)
+        .addColumn("parent_id", number, filled)
+        .addColumn("part_bytes", number, filled)
+        .addColumn("part_count", number, filled)
+        .addColumn("node", text(255), filled)
+        .addColumn("state", text(16), filled)
+        .addColumn("created_at", number, filled)
+        .addColumn("updated_at", number, filled)
+        .addColumn("entry_id", number, filled)
+        .addColumn("owner", text(255), filled)
+        .addColumn("lease_until", number, filled)
+        .execute();
+      await table("tbl_upload_part")
+        .addColumn("upload_id", text(128), filled)
+        .addColumn("part_index", number, filled)
+        .addColumn("part_hash", text(64), filled)
+        .addColumn("owner", text(255), filled)
+        .addColumn("lease_until", number, filled)
+        .addPrimaryKeyConstraint("pk_upload_part", ["upload_id", "part_index"])
+        .execute();
+      await table("tbl_outbox")
+        .addColumn("id", number, key)
+        .addColumn("kind", text(16), filled)
+        .addColumn("file_hash", text(64), (column) => column.notNull().unique())
+        .addColumn("size_bytes", number, filled)
+        .addColumn("node", text(255), filled)
+        .addColumn("attempts", number, filled)
+        .addColumn("last_error", text(4096), filled)
+        .addColumn("next_attempt", number, filled)
+        .addColumn("owner", text(255), filled)
+        .addColumn("lease_until", number, filled)
+        .addColumn("failed", number, filled)
+        .addColumn("created_at", number, filled)
+        .execute();
+      await table("tbl_challenge")
+        .addColumn("id", text(128), (column) => column.primaryKey().notNull())
+        .addColumn("user_id", number, filled)
+        .addColumn("file_hash", text(64), filled)
+        .addColumn("question", text(4096), filled)
+        .addColumn("expires_at", number, filled)
+        .execute();
+      await table("tbl_secret")
+        .addColumn("name", text(255), (column) => column.primaryKey().notNull())
+        .addColumn("value", text(4096), filled)
+        .execute();
+      await table("tbl_lease")
+        .addColumn("name", text(255), (column) => column.primaryKey().notNull())
+        .addColumn("owner", text(255), filled)
+        .addColumn("lease_until", number, filled)
+        .execute();
+
+      const indices: Array<[table: string, columns: string[]]> = [
+        ["tbl_user_token", ["expires_at"]],
+        ["tbl_user_file", ["user_id", "file_hash"]],
+        ["tbl_user_file", ["user_id", "trash_root", "parent_id", "folder", "name_key", "id"]],
+        ["tbl_user_file", ["user_id", "trash_root", "parent_id", "folder", "updated_at", "id"]],
+        ["tbl_user_file", ["trash_root", "trashed_at"]],
+        ["tbl_user_file", ["parent_id"]],
+        ["tbl_user_file", ["file_hash"]],
+        ["tbl_upload", ["user_id", "state"]],
+        ["tbl_upload", ["node", "state", "updated_at"]],
+        ["tbl_outbox", ["failed", "next_attempt"]],
+        ["tbl_challenge", ["expires_at"]],
+      ];
+      for (const [table, columns] of indices) {
+        await db.schema
+          .createIndex(`idx_${table.slice(4)}_${columns.join("_")}`.slice(0, 60))
+          .on(table)
+          .columns(columns)
+          .execute();
+      }
+    },
+  };
+}
