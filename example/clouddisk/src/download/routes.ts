@@ -1,0 +1,185 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import Type, { type Static } from "typebox";
+import { Authenticator } from "../common/auth.js";
+import { Code, Refusal } from "../common/codes.js";
+import { contentDisposition } from "../common/names.js";
+import type { Host } from "../common/part.js";
+import type { Tickets } from "../common/tickets.js";
+import type { EntryRow } from "../dbproxy/actions.js";
+import { select } from "./conditions.js";
+import { previewType } from "./media-types.js";
+import { type ContentSource, NotNow } from "./source.js";
+
+const hash = Type.String({
+  pattern: "^[0-9a-f]{64}$",
+  description: "SHA-256 of the content, 64 lower-case hex digits",
+});
+const which = {
+  id: Type.Optional(
+    Type.Integer({ minimum: 1, description: "the entry, when the content has several names" }),
+  ),
+  filename: Type.Optional(Type.String({ description: "the name to take, when the content has several" })),
+  inline: Type.Optional(Type.Boolean({ description: "for a preview, instead of a file to save" })),
+};
+const legacy = { username: Type.Optional(Type.String()), token: Type.Optional(Type.String()) };
+const DownloadQuery = Type.Object({
+  filehash: Type.Optional(hash),
+  ticket: Type.Optional(Type.String({ description: "of a signed URL, in place of filehash and token" })),
+  ...which,
+  ...legacy,
+});
+const UrlBody = Type.Object({ filehash: hash, ...which, ...legacy });
+
+type DownloadQuery = Static<typeof DownloadQuery>;
+
+/** What is sent, and under which name. */
+interface Wanted {
+  fileHash: string;
+  fileName: string;
+  inline: boolean;
+}
+
+interface Which {
+  id?: number;
+  filename?: string;
+}
+
+export interface DownloadRoutes {
+  host: Host;
+  source: ContentSource;
+  tickets: Tickets;
+}
+
+/** The user's entry with this content; throws Refusal (10007) when there is none outside of the trash. */
+async function heldEntry(
+  host: Host,
+  userId: number,
+  fileHash: string,
+  { id, filename }: Which,
+): Promise<EntryRow> {
+  const { entries } = await host.database.run("entry.byHash", { userId, fileHash });
+  const entry = entries.find(
+    (one) => (id === undefined || one.id === id) && (filename === undefined || one.name === filename),
+  );
+  if (entry === undefined) throw new Refusal(Code.NOT_FOUND, "you have no such file");
+  return entry;
+}
+
+export async function addDownloadRoutes(
+  http: FastifyInstance,
+  { host, source, tickets }: DownloadRoutes,
+): Promise<void> {
+  const authenticator = new Authenticator(host);
+
+  /** A signed URL names a file; everybody else shows who asks. Either way the user must hold the file now. */
+  async function wanted(request: FastifyRequest<{ Querystring: DownloadQuery }>): Promise<Wanted> {
+    const { filehash, ticket, inline = false } = request.query;
+    if (ticket !== undefined && filehash === undefined) {
+      const { userId, fileHash = "", fileName = "" } = await tickets.verify(ticket, "file");
+      await heldEntry(host, userId, fileHash, {});
+      return { fileHash, fileName, inline };
+    }
+    const { userId } = await authenticator.user(request, "download");
+    if (filehash === undefined) throw new Refusal(Code.PARAMETER, "filehash is missing");
+    const entry = await heldEntry(host, userId, filehash, request.query);
+    return { fileHash: filehash, fileName: entry.name, inline };
+  }
+
+  http.route<{ Querystring: DownloadQuery }>({
+    method: ["GET", "HEAD"],
+    url: "/file/download",
+    schema: {
+      tags: ["download"],
+      summary:
+        "The bytes of a file. Range, If-Range, If-Match and If-None-Match are understood; the ETag is the hash.",
+      querystring: DownloadQuery,
+    },
+    handler: async (request, reply) => send(source, request, reply, await wanted(request)),
+  });
+
+  http.route<{ Body: Static<typeof UrlBody> }>({
+    method: "POST",
+    url: "/file/downloadurl",
+    schema: {
+      tags: ["download"],
+      summary: "A URL for one file that needs no token and expires.",
+      body: UrlBody,
+    },
+    handler: async (request) => {
+      const { userId, username } = await authenticator.user(request, "download");
+      const { filehash: fileHash, inline } = request.body;
+      const { name: fileName } = await heldEntry(host, userId, fileHash, request.body);
+      const expiresAtMs = Date.now() + host.settings.download.urlTtlMs;
+      const ticket = await tickets.sign({ kind: "file", userId, username, expiresAtMs, fileHash, fileName });
+      const base = host.settings.download.publicUrl ?? `${request.protocol}://${request.host}`;
+      const url = `${base}/file/download?ticket=${ticket}${inline ? "&inline=true" : ""}`;
+      return { code: Code.DONE, msg: "ok", url, data: { url, expiresAtMs } };
+    },
+  });
+}
+
+async function send(
+  source: ContentSource,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { fileHash, fileName, inline }: Wanted,
+): Promise<FastifyReply> {
+  const content = await source.find(fileHash);
+  const { sizeBytes } = content;
+  const etag = `"${fileHash}"`;
+  const { headers, method } = request;
+  const selection = select(
+    {
+      method,
+      range: headers.range,
+      ifRange: one(headers["if-range"]),
+      ifMatch: headers["if-match"],
+      ifNoneMatch: headers["if-none-match"],
+    },
+    etag,
+    sizeBytes,
+  );
+  reply.headers({
+    etag,
+    "accept-ranges": "bytes",
+    // Whoever has it may keep it, and asks whether it is still theirs.
+    "cache-control": "private, no-cache",
+    "content-disposition": contentDisposition(fileName, inline ? "inline" : "attachment"),
+    "content-type": inline ? previewType(fileName) : "application/octet-stream",
+  });
+  reply.code(selection.status);
+  if (selection.status === 304) return reply.send();
+  if (selection.status === 412) throw new Refusal(Code.CONFLICT, "the content has another tag");
+  if (selection.status === 416) {
+    reply.header("content-range", `bytes */${sizeBytes}`);
+    return reply
+      .type("application/json")
+      .send({ code: Code.PARAMETER, msg: `the range is beyond the ${sizeBytes} bytes of the file` });
+  }
+  const { range } = selection;
+  reply.header("content-length", range === undefined ? sizeBytes : range.end - range.start + 1);
+  if (range !== undefined) reply.header("content-range", `bytes ${range.start}-${range.end}/${sizeBytes}`);
+  if (method === "HEAD" || sizeBytes === 0)
+    return reply.send(method === "HEAD" ? undefined : Buffer.alloc(0));
+  try {
+    // An error midway destroys the connection: the client sees that something is missing.
+    return reply.send(await source.read(content, range));
+  } catch (error) {
+    if (!(error instanceof NotNow)) throw error;
+    for (const name of ["etag", "accept-ranges", "content-disposition", "content-length", "content-range"]) {
+      reply.removeHeader(name);
+    }
+    return reply
+      .code(503)
+      .headers({
+        "retry-after": "2",
+        "content-type": "application/json; charset=utf-8",
+        "cache-control": "no-store",
+      })
+      .send({ code: Code.SERVER, msg: error.message });
+  }
+}
+
+function one(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header;
+}
