@@ -64,10 +64,10 @@ function addFileRoutes(http: FastifyInstance, gateway: Gateway): void {
       await files.list({
         userId,
         parentId: parent,
-        trashed,
+        trashed: Boolean(trashed),
         query: q,
         sort,
-        descending: desc,
+        descending: Boolean(desc),
         limit,
         cursor,
       }),

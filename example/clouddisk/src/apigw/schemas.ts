@@ -1,5 +1,6 @@
 import type { FastifySchema, RouteShorthandOptions } from "fastify";
 import Type, { type TSchema } from "typebox";
+import { flag } from "../common/flag.js";
 
 /** The shapes of the gateway's requests and replies: those of `/api` are checked, all are in `/openapi.json`. */
 
@@ -47,9 +48,9 @@ export const bodies = {
   list: Type.Object({
     parent: Type.Optional(integer(0)),
     q: Type.Optional(Type.String({ maxLength: 255 })),
-    trashed: Type.Optional(Type.Boolean()),
+    trashed: Type.Optional(flag),
     sort: Type.Optional(Type.Union([Type.Literal("name"), Type.Literal("size"), Type.Literal("updated")])),
-    desc: Type.Optional(Type.Boolean()),
+    desc: Type.Optional(flag),
     limit: Type.Optional(integer(1, 1000)),
     cursor: Type.Optional(Type.String({ maxLength: 1024 })),
   }),

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Type, { type Static } from "typebox";
 import { Authenticator } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
+import { flag } from "../common/flag.js";
 import { contentDisposition } from "../common/names.js";
 import type { Host } from "../common/part.js";
 import type { Tickets } from "../common/tickets.js";
@@ -19,7 +20,7 @@ const which = {
     Type.Integer({ minimum: 1, description: "the entry, when the content has several names" }),
   ),
   filename: Type.Optional(Type.String({ description: "the name to take, when the content has several" })),
-  inline: Type.Optional(Type.Boolean({ description: "for a preview, instead of a file to save" })),
+  inline: Type.Optional(flag),
 };
 const legacy = { username: Type.Optional(Type.String()), token: Type.Optional(Type.String()) };
 const DownloadQuery = Type.Object({
@@ -73,7 +74,9 @@ export async function addDownloadRoutes(
 
   /** A signed URL names a file; everybody else shows who asks. Either way the user must hold the file now. */
   async function wanted(request: FastifyRequest<{ Querystring: DownloadQuery }>): Promise<Wanted> {
-    const { filehash, ticket, inline = false } = request.query;
+    const { filehash, ticket } = request.query;
+    // For a preview, instead of a file to save.
+    const inline = Boolean(request.query.inline);
     if (ticket !== undefined && filehash === undefined) {
       const { userId, fileHash = "", fileName = "" } = await tickets.verify(ticket, "file");
       await heldEntry(host, userId, fileHash, {});
@@ -112,7 +115,7 @@ export async function addDownloadRoutes(
       const expiresAtMs = Date.now() + host.settings.download.urlTtlMs;
       const ticket = await tickets.sign({ kind: "file", userId, username, expiresAtMs, fileHash, fileName });
       const base = host.settings.download.publicUrl ?? `${request.protocol}://${request.host}`;
-      const url = `${base}/file/download?ticket=${ticket}${inline ? "&inline=true" : ""}`;
+      const url = `${base}/file/download?ticket=${ticket}${inline ? "&inline=1" : ""}`;
       return { code: Code.DONE, msg: "ok", url, data: { url, expiresAtMs } };
     },
   });
