@@ -1,0 +1,9 @@
+import { render } from "preact";
+import "./style/base.css";
+import "./style/layout.css";
+import "./style/files.css";
+import "./style/uploads.css";
+import { App } from "./views/app.js";
+
+const root = document.getElementById("app");
+if (root !== null) render(<App />, root);

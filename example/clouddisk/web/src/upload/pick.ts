@@ -1,0 +1,53 @@
+/** A file and the folders it was found in, from the top of what was picked. */
+export interface Picked {
+  file: File;
+  folders: string[];
+}
+
+/** Of an `<input type="file">`, `webkitdirectory` or not. */
+export function pickedOf(files: Iterable<File>): Picked[] {
+  return [...files].map((file) => ({ file, folders: file.webkitRelativePath.split("/").slice(0, -1) }));
+}
+
+/** What was dropped. The items have to be taken at once: after the event there is nothing in them. */
+export async function droppedOf(transfer: DataTransfer): Promise<{ picked: Picked[]; folders: string[][] }> {
+  const entries = [...transfer.items]
+    .map((item) => item.webkitGetAsEntry())
+    .filter((entry) => entry !== null);
+  const picked: Picked[] = [];
+  const folders: string[][] = [];
+  const visit = async (entry: FileSystemEntry, above: string[]): Promise<void> => {
+    if (isFile(entry)) {
+      const file = await new Promise<File>((resolve, reject) => entry.file(resolve, reject));
+      picked.push({ file, folders: above });
+    } else if (isFolder(entry)) {
+      const path = [...above, entry.name];
+      const children = await childrenOf(entry);
+      if (children.length === 0) folders.push(path);
+      for (const child of children) await visit(child, path);
+    }
+  };
+  for (const entry of entries) await visit(entry, []);
+  return { picked, folders };
+}
+
+function isFile(entry: FileSystemEntry): entry is FileSystemFileEntry {
+  return entry.isFile;
+}
+
+function isFolder(entry: FileSystemEntry): entry is FileSystemDirectoryEntry {
+  return entry.isDirectory;
+}
+
+/** A reader gives a hundred at a time, then none. */
+async function childrenOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
+  const reader = folder.createReader();
+  const all: FileSystemEntry[] = [];
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
+    if (some.length === 0) return all;
+    all.push(...some);
+  }
+}

@@ -1,0 +1,87 @@
+import type { PDFDocumentProxy } from "pdfjs-dist";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useI18n } from "../i18n/context.js";
+import { IconButton } from "./parts.js";
+
+/** Loaded when the first PDF is looked at: it is larger than the rest of the page. */
+async function openPdf(url: string): Promise<PDFDocumentProxy> {
+  const [pdfjs, worker] = await Promise.all([
+    import("pdfjs-dist"),
+    import("pdfjs-dist/build/pdf.worker.min.mjs?url"),
+  ]);
+  pdfjs.GlobalWorkerOptions.workerSrc = worker.default;
+  // Scripts in the file are not run: nothing here would, and the page's policy forbids it besides.
+  return pdfjs.getDocument({ url, enableXfa: false }).promise;
+}
+
+export function PdfPages({ url, onError }: { url: string; onError: (error: unknown) => void }) {
+  const { t } = useI18n();
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [pdf, setPdf] = useState<PDFDocumentProxy>();
+  const [page, setPage] = useState(1);
+  useEffect(() => {
+    let opened: PDFDocumentProxy | undefined;
+    let closed = false;
+    openPdf(url).then(
+      (loaded) => {
+        opened = loaded;
+        if (closed) void loaded.destroy();
+        else setPdf(loaded);
+      },
+      (error: unknown) => {
+        if (!closed) onError(error);
+      },
+    );
+    return () => {
+      closed = true;
+      void opened?.destroy();
+    };
+  }, [url, onError]);
+  useEffect(() => {
+    if (pdf === undefined) return;
+    let cancel = (): void => {};
+    let closed = false;
+    const draw = async (): Promise<void> => {
+      const shown = await pdf.getPage(page);
+      if (closed || canvas.current === null) return;
+      const width = shown.getViewport({ scale: 1 }).width;
+      const scale = (Math.min(900, innerWidth - 48) / width) * Math.min(2, devicePixelRatio);
+      const viewport = shown.getViewport({ scale });
+      canvas.current.width = viewport.width;
+      canvas.current.height = viewport.height;
+      const task = shown.render({ canvas: canvas.current, viewport });
+      cancel = () => task.cancel();
+      await task.promise;
+    };
+    draw().catch((error: unknown) => {
+      if (!closed) onError(error);
+    });
+    return () => {
+      closed = true;
+      cancel();
+    };
+  }, [pdf, page, onError]);
+  if (pdf === undefined) return <p role="status">{t("app.loading")}</p>;
+  const total = pdf.numPages;
+  return (
+    <>
+      <div class="pdf-bar">
+        <IconButton
+          icon="chevron"
+          class="back"
+          label={t("preview.previous")}
+          disabled={page <= 1}
+          onClick={() => setPage(page - 1)}
+        />
+        <span role="status">{t("preview.page", { page, total })}</span>
+        <IconButton
+          icon="chevron"
+          label={t("preview.next")}
+          disabled={page >= total}
+          onClick={() => setPage(page + 1)}
+        />
+      </div>
+      <canvas ref={canvas} role="img" aria-label={t("preview.page", { page, total })} />
+    </>
+  );
+}

@@ -1,0 +1,104 @@
+import { useEffect, useState } from "preact/hooks";
+import { type Api, ApiError, Code, type Entry } from "../api.js";
+import { describe } from "../describe.js";
+import { fileKind, formatBytes } from "../format.js";
+import { useI18n } from "../i18n/context.js";
+import { Icon } from "./icons.js";
+import { Dialog } from "./parts.js";
+import { PdfPages } from "./pdf.js";
+
+const textMaxBytes = 256 * 1024;
+
+/** Shows a file without leaving the page. Nothing in it runs: images as images, everything else as text. */
+export function Preview(props: { api: Api; entry: Entry; onDownload: () => void; onClose: () => void }) {
+  const { api, entry, onDownload, onClose } = props;
+  const { t } = useI18n();
+  const [url, setUrl] = useState<string>();
+  const [error, setError] = useState<unknown>();
+  const kind = fileKind(entry.name);
+  useEffect(() => {
+    const controller = new AbortController();
+    if (kind === "other" || kind === "archive") return;
+    api.downloadUrl(entry, true, controller.signal).then(setUrl, (failure: unknown) => {
+      if (!controller.signal.aborted) setError(failure);
+    });
+    return () => controller.abort();
+  }, [api, entry, kind]);
+  return (
+    <Dialog title={entry.name} onClose={onClose} wide>
+      <div class={`preview ${kind}`}>
+        {error !== undefined && (
+          <p class="notice" role="alert">
+            {describe(error, t)}
+          </p>
+        )}
+        {(kind === "other" || kind === "archive") && <p class="muted">{t("preview.none")}</p>}
+        {url !== undefined && <Content kind={kind} url={url} entry={entry} onError={setError} />}
+      </div>
+      <footer>
+        <span class="muted grow">{formatBytes(entry.sizeBytes)}</span>
+        <button type="button" class="button primary" data-focus onClick={onDownload}>
+          <Icon name="download" />
+          {t("action.download")}
+        </button>
+      </footer>
+    </Dialog>
+  );
+}
+
+function Content(props: {
+  kind: ReturnType<typeof fileKind>;
+  url: string;
+  entry: Entry;
+  onError: (error: unknown) => void;
+}) {
+  const { kind, url, entry, onError } = props;
+  const { t } = useI18n();
+  const title = t("preview.title", { name: entry.name });
+  const broken = (): void => onError(new ApiError(Code.SERVER, t("preview.none")));
+  switch (kind) {
+    case "image":
+      return <img src={url} alt={title} onError={broken} />;
+    case "video":
+      // biome-ignore lint/a11y/useMediaCaption: it is the user's own file, which brings its captions along or has none.
+      return <video src={url} controls aria-label={title} onError={broken} />;
+    case "audio":
+      // biome-ignore lint/a11y/useMediaCaption: as above.
+      return <audio src={url} controls aria-label={title} onError={broken} />;
+    case "pdf":
+      return <PdfPages url={url} onError={onError} />;
+    default:
+      return <Text url={url} entry={entry} onError={onError} />;
+  }
+}
+
+function Text({ url, entry, onError }: { url: string; entry: Entry; onError: (error: unknown) => void }) {
+  const { t } = useI18n();
+  const [text, setText] = useState<string>();
+  const cut = entry.sizeBytes > textMaxBytes;
+  useEffect(() => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    readText(url, cut, signal).then(setText, (failure: unknown) => {
+      if (!signal.aborted) onError(failure);
+    });
+    return () => controller.abort();
+  }, [url, cut, onError]);
+  if (text === undefined) return <p role="status">{t("app.loading")}</p>;
+  return (
+    <>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard. */}
+      <pre tabIndex={0}>{text}</pre>
+      {cut && <p class="muted">{t("preview.cut", { size: formatBytes(textMaxBytes) })}</p>}
+    </>
+  );
+}
+
+async function readText(url: string, cut: boolean, signal: AbortSignal): Promise<string> {
+  const headers: Record<string, string> = cut ? { range: `bytes=0-${textMaxBytes - 1}` } : {};
+  const response = await fetch(url, { headers, signal }).catch((cause: unknown) => {
+    throw new ApiError(Code.NETWORK, "no reply", { cause });
+  });
+  if (!response.ok) throw new ApiError(Code.SERVER, `HTTP ${response.status}`);
+  return response.text();
+}
