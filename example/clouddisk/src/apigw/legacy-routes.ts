@@ -3,8 +3,8 @@ import type { Entry } from "../account/gen/account.js";
 import { checked } from "../common/answer.js";
 import { checkOrigin } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
+import { Parameters } from "../common/parameters.js";
 import type { Gateway } from "./gateway.js";
-import { Parameters } from "./parameters.js";
 import { documented } from "./schemas.js";
 
 /** The routes of the course projects that are the gateway's: `/user/*`, `/file/query`, `/file/update`. */

@@ -4,7 +4,7 @@ import { chmod, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/p
 import path from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { HashingStream, hashOf } from "./digest.js";
+import { HashingStream, hashOf } from "../common/hashing.js";
 import { type ByteRange, type ObjectStore, StoreError } from "./store.js";
 
 const chunkBytes = 512 * 1024;

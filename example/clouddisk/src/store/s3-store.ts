@@ -3,8 +3,8 @@ import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { addAbortSignal, type Readable } from "node:stream";
 import { Client } from "minio";
+import { HashingStream, hashOf } from "../common/hashing.js";
 import type { Settings } from "../common/settings.js";
-import { HashingStream, hashOf } from "./digest.js";
 import { type ByteRange, type ObjectStore, StoreError } from "./store.js";
 
 /** A connection that is silent for this long is given up. */

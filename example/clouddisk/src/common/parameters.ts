@@ -1,11 +1,11 @@
 import type { FastifyRequest } from "fastify";
-import { Code, Refusal } from "../common/codes.js";
+import { Code, Refusal } from "./codes.js";
 
 /** The parameters of a route of the course projects: JSON or form, and the query for what is not in the body. */
 export class Parameters {
   readonly #sources: readonly object[];
 
-  constructor(request: FastifyRequest) {
+  constructor(request: Pick<FastifyRequest, "body" | "query">) {
     this.#sources = [request.body, request.query].filter(
       (from): from is object => typeof from === "object" && from !== null && !Array.isArray(from),
     );

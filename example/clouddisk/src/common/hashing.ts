@@ -1,15 +1,30 @@
 import { createHash } from "node:crypto";
-import type { Readable } from "node:stream";
-import { Transform } from "node:stream";
+import { type Readable, Transform, type TransformOptions } from "node:stream";
+
+/** What a stream that carries more fails with. */
+export interface SizeLimit {
+  sizeMaxBytes: number;
+  error: Error;
+}
 
 /** Passes bytes through, counting and hashing them. */
 export class HashingStream extends Transform {
   readonly #hash = createHash("sha256");
+  readonly #limit: SizeLimit | undefined;
   sizeBytes = 0;
 
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.#hash.update(chunk);
+  constructor({ limit, ...options }: TransformOptions & { limit?: SizeLimit } = {}) {
+    super(options);
+    this.#limit = limit;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
     this.sizeBytes += chunk.length;
+    if (this.#limit !== undefined && this.sizeBytes > this.#limit.sizeMaxBytes) {
+      done(this.#limit.error);
+      return;
+    }
+    this.#hash.update(chunk);
     this.push(chunk);
     done();
   }

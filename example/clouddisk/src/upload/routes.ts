@@ -1,0 +1,234 @@
+import multipart from "@fastify/multipart";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { Authenticator } from "../common/auth.js";
+import { Code, Refusal } from "../common/codes.js";
+import { checkName } from "../common/names.js";
+import { Parameters } from "../common/parameters.js";
+import type { EntryRow } from "../dbproxy/actions.js";
+import type { UploadContext } from "./context.js";
+import { uploadInstantly } from "./instant.js";
+import { type UploadStatus, Uploads } from "./uploads.js";
+import { receiveWhole } from "./whole.js";
+
+const done = { code: Code.DONE, msg: "ok" };
+const tags = ["upload"];
+
+function hashOf(parameters: Parameters, name: string, fallback?: string): string {
+  const text = parameters.text(name, fallback).toLowerCase();
+  if (text !== fallback && !/^[0-9a-f]{64}$/.test(text)) {
+    throw new Refusal(Code.PARAMETER, `${name} must be a SHA-256: 64 hex digits`);
+  }
+  return text;
+}
+
+/** The course projects spell it in two ways. */
+function uploadIdOf(parameters: Parameters): string {
+  const id = parameters.text("uploadid", "") || parameters.text("uploadID");
+  if (!/^[0-9a-f]{32}$/.test(id)) throw new Refusal(Code.NOT_FOUND, "you have no such upload");
+  return id;
+}
+
+function parentOf(parameters: Parameters): number {
+  return parameters.integer("parentid", { min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 0 });
+}
+
+function shownStatus({ upload, present }: UploadStatus) {
+  return {
+    uploadID: upload.id,
+    filename: upload.name,
+    filehash: upload.fileHash,
+    filesize: upload.sizeBytes,
+    chunkcount: upload.partCount,
+    chunksize: upload.partBytes,
+    chunkexists: present,
+    parentId: upload.parentId,
+    state: upload.state,
+    createdAtMs: upload.createdAtMs,
+  };
+}
+
+function shownEntry(entry: EntryRow | null) {
+  if (entry === null) return {};
+  const { id, name, fileHash, sizeBytes, parentId, state } = entry;
+  return { data: { id, filename: name, filehash: fileHash, filesize: sizeBytes, parentId, state } };
+}
+
+export async function addUploadRoutes(http: FastifyInstance, context: UploadContext): Promise<void> {
+  const uploads = new Uploads(context);
+  const authenticator = new Authenticator(context.host);
+  const userOf = async (request: FastifyRequest): Promise<number> =>
+    (await authenticator.user(request, "upload")).userId;
+
+  http.get("/file/upload", { schema: { hide: true } }, (_request, reply) => reply.redirect("/", 303));
+  http.post(
+    "/file/fastupload",
+    { schema: { tags, summary: "Instant upload: filehash, filename; 0, -1 or -2" } },
+    async (request) => {
+      const parameters = new Parameters(request);
+      const entry = await uploadInstantly(context, {
+        userId: await userOf(request),
+        parentId: parentOf(parameters),
+        name: checkName(parameters.text("filename")),
+        fileHash: hashOf(parameters, "filehash"),
+        challengeId: parameters.text("challengeid", ""),
+        proof: parameters.text("proof", ""),
+      });
+      return { ...done, ...shownEntry(entry) };
+    },
+  );
+  http.get("/api/uploads", { schema: { tags, summary: "Your open uploads" } }, async (request) => {
+    const open = await uploads.open(await userOf(request));
+    return { ...done, uploads: open.map(shownStatus) };
+  });
+  for (const base of ["/file/mpupload", "/file/mupload"]) addPartRoutes(http, base, uploads, userOf);
+  await http.register(async (scope) => addBodyRoutes(scope, context, uploads, userOf));
+}
+
+type UserOf = (request: FastifyRequest) => Promise<number>;
+
+function addPartRoutes(http: FastifyInstance, base: string, uploads: Uploads, userOf: UserOf): void {
+  http.post(
+    `${base}/init`,
+    { schema: { tags, summary: "Begins an upload in parts, or goes on with it" } },
+    async (request) => {
+      const parameters = new Parameters(request);
+      const userId = await userOf(request);
+      const status = await uploads.begin({
+        userId,
+        parentId: parentOf(parameters),
+        name: checkName(parameters.text("filename")),
+        fileHash: hashOf(parameters, "filehash"),
+        sizeBytes: parameters.integer("filesize", {
+          min: 0,
+          max: Number.MAX_SAFE_INTEGER,
+          fallback: Number.NaN,
+        }),
+      });
+      const shown = shownStatus(status);
+      return { ...done, status: "OK", ...shown, data: shown };
+    },
+  );
+  http.route({
+    method: ["GET", "POST"],
+    url: `${base}/complete`,
+    config: { changesState: true },
+    schema: { tags, summary: "Makes a file of the parts; may be asked for again" },
+    handler: async (request) => {
+      const parameters = new Parameters(request);
+      const userId = await userOf(request);
+      const id = uploadIdOf(parameters);
+      await checkClaims(parameters, await uploads.find(userId, id));
+      const { entry } = await uploads.complete(userId, id);
+      return { ...done, ...shownEntry(entry) };
+    },
+  });
+  http.post(`${base}/cancel`, { schema: { tags, summary: "Gives an upload up" } }, async (request) => {
+    await uploads.cancel(await userOf(request), uploadIdOf(new Parameters(request)));
+    return done;
+  });
+  http.get(`${base}/status`, { schema: { tags, summary: "Which parts are there" } }, async (request) => {
+    const status = await uploads.status(await userOf(request), uploadIdOf(new Parameters(request)));
+    const shown = shownStatus(status);
+    return { ...done, ...shown, data: shown };
+  });
+}
+
+/** What the client repeats of the file must agree with what it began. */
+async function checkClaims(
+  parameters: Parameters,
+  upload: { fileHash: string; sizeBytes: number },
+): Promise<void> {
+  const { fileHash, sizeBytes } = upload;
+  if (hashOf(parameters, "filehash", fileHash) !== fileHash) {
+    throw new Refusal(Code.PARAMETER, "filehash is not that of the upload");
+  }
+  const max = Number.MAX_SAFE_INTEGER;
+  if (parameters.integer("filesize", { min: 0, max, fallback: sizeBytes }) !== sizeBytes) {
+    throw new Refusal(Code.PARAMETER, "filesize is not that of the upload");
+  }
+}
+
+/** Routes whose bodies are streamed past the parsers. */
+async function addBodyRoutes(
+  http: FastifyInstance,
+  context: UploadContext,
+  uploads: Uploads,
+  userOf: UserOf,
+): Promise<void> {
+  const { fileMaxBytes } = context.host.settings.upload;
+  http.removeAllContentTypeParsers();
+  http.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null, undefined));
+  await http.register(multipart, {
+    // One byte more than allowed, so that a file that is too large is told from one that just fits.
+    limits: { fileSize: fileMaxBytes + 1, files: 1, fields: 20, fieldSize: 4096, parts: 30 },
+  });
+  // A body nobody wants is thrown away as it comes: cut off, many clients would miss the reply.
+  http.addHook("onError", async (request) => {
+    request.raw.resume();
+  });
+
+  http.post(
+    "/file/upload",
+    { schema: { tags, summary: "A whole file: the form field `file`, or a raw body with ?filename=" } },
+    async (request) => {
+      const userId = await userOf(request);
+      const entry = request.isMultipart()
+        ? await receiveForm(context, request, userId)
+        : await receiveRaw(context, request, userId);
+      return { ...done, ...shownEntry(entry) };
+    },
+  );
+  for (const base of ["/file/mpupload", "/file/mupload"]) {
+    http.post(`${base}/uppart`, { schema: { tags, summary: "A part, as the raw body" } }, async (request) => {
+      const userId = await userOf(request);
+      const parameters = new Parameters(request);
+      const name = parameters.text("index", "") === "" ? "chkidx" : "index";
+      const { "content-length": length } = request.headers;
+      await uploads.receive(userId, uploadIdOf(parameters), {
+        index: parameters.integer(name, { min: 0, max: 1_000_000, fallback: Number.NaN }),
+        partHash: hashOf(parameters, "chkhash", ""),
+        body: request.raw,
+        contentLength: length === undefined ? undefined : Number(length),
+      });
+      return done;
+    });
+  }
+}
+
+async function receiveRaw(
+  context: UploadContext,
+  request: FastifyRequest,
+  userId: number,
+): Promise<EntryRow> {
+  const parameters = new Parameters(request);
+  return receiveWhole(context, request.raw, {
+    userId,
+    parentId: parentOf(parameters),
+    name: checkName(parameters.text("filename")),
+    fileHash: hashOf(parameters, "filehash", ""),
+  });
+}
+
+async function receiveForm(
+  context: UploadContext,
+  request: FastifyRequest,
+  userId: number,
+): Promise<EntryRow> {
+  const fields = new Map<string, string>();
+  let entry: EntryRow | undefined;
+  for await (const part of request.parts()) {
+    if (part.type === "field") {
+      fields.set(part.fieldname, String(part.value));
+      continue;
+    }
+    const parameters = new Parameters({ body: Object.fromEntries(fields), query: request.query });
+    entry = await receiveWhole(context, part.file, {
+      userId,
+      parentId: parentOf(parameters),
+      name: checkName(parameters.text("filename", part.filename)),
+      fileHash: hashOf(parameters, "filehash", ""),
+    });
+  }
+  if (entry === undefined) throw new Refusal(Code.PARAMETER, "the form has no field `file` with a file");
+  return entry;
+}
