@@ -70,8 +70,14 @@ export class Hasher {
       signal.addEventListener("abort", onAbort);
       this.#jobs.set(id, {
         onProgress,
-        resolve: (digest) => (end(), resolve(digest)),
-        reject: (error) => (end(), reject(error)),
+        resolve: (digest) => {
+          end();
+          resolve(digest);
+        },
+        reject: (error) => {
+          end();
+          reject(error);
+        },
       });
       this.#post({ id, ...request });
     });

@@ -1,0 +1,91 @@
+import { expect, test } from "vitest";
+import { fileKind, formatBytes, formatDuration, formatTime, fraction } from "../../web/src/format.js";
+import { chooseLanguage, dictionaries, translator } from "../../web/src/i18n/translate.js";
+import { formatRoute, parseRoute, type Route } from "../../web/src/route.js";
+
+test("sizes", () => {
+  const cases: Array<[number, string]> = [
+    [0, "0 B"],
+    [-1, "0 B"],
+    [Number.NaN, "0 B"],
+    [1, "1 B"],
+    [1023, "1023 B"],
+    [1024, "1 KB"],
+    [1536, "1.5 KB"],
+    [1024 ** 2 - 1, "1 MB"],
+    [150 * 1024 ** 2, "150 MB"],
+    [1024 ** 3 * 2.25, "2.3 GB"],
+    [Number.MAX_SAFE_INTEGER, "8 PB"],
+  ];
+  for (const [bytes, text] of cases) expect(formatBytes(bytes), String(bytes)).toBe(text);
+});
+
+test("times left", () => {
+  expect(formatDuration(0)).toBe("0:00");
+  expect(formatDuration(-5)).toBe("0:00");
+  expect(formatDuration(100)).toBe("0:01");
+  expect(formatDuration(65_000)).toBe("1:05");
+  expect(formatDuration(3_600_000 + 61_000)).toBe("1:01:01");
+  expect(formatDuration(86_400_000 * 2 + 3_600_000)).toBe("2 d 1 h");
+});
+
+test("a time says no more than is of use", () => {
+  const now = new Date(2026, 5, 15, 12, 0).getTime();
+  expect(formatTime(new Date(2026, 5, 15, 9, 5).getTime(), "en", now)).toContain("09:05");
+  expect(formatTime(new Date(2026, 0, 2).getTime(), "en", now)).toBe("Jan 2");
+  expect(formatTime(new Date(2024, 0, 2).getTime(), "en", now)).toBe("Jan 2, 2024");
+});
+
+test("a fraction stays between none and all", () => {
+  expect(fraction(0, 0)).toBe(1);
+  expect(fraction(5, 10)).toBe(0.5);
+  expect(fraction(11, 10)).toBe(1);
+  expect(fraction(-1, 10)).toBe(0);
+});
+
+test("kinds of files", () => {
+  expect(fileKind("a.PNG")).toBe("image");
+  expect(fileKind("a.tar.gz")).toBe("archive");
+  expect(fileKind("notes.md")).toBe("text");
+  expect(fileKind("paper.pdf")).toBe("pdf");
+  expect(fileKind("Makefile")).toBe("other");
+  expect(fileKind("a.constructor")).toBe("other");
+});
+
+test("both dictionaries have the same keys and the same parameters", () => {
+  const { en, zh } = dictionaries;
+  expect(Object.keys(zh).sort()).toEqual(Object.keys(en).sort());
+  const parametersOf = (text: string): string[] =>
+    [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
+  for (const key of Object.keys(en) as Array<keyof typeof en>) {
+    expect(zh[key], key).not.toBe("");
+    expect(parametersOf(zh[key]), key).toEqual(parametersOf(en[key]));
+  }
+});
+
+test("a name with braces or dollars is said as it is", () => {
+  const t = translator("en");
+  expect(t("rename.title", { name: "{name} $& $1" })).toBe("Rename {name} $& $1");
+  expect(t("rename.title", {})).toBe("Rename {name}");
+});
+
+test("the language is the first one there is", () => {
+  expect(chooseLanguage(["fr", "zh-TW", "en"])).toBe("zh");
+  expect(chooseLanguage(["en-GB", "zh"])).toBe("en");
+  expect(chooseLanguage(["fr"])).toBe("en");
+  expect(chooseLanguage([])).toBe("en");
+});
+
+test("a route is what its address says", () => {
+  const routes: Route[] = [
+    { view: "files", folderId: 0 },
+    { view: "files", folderId: 12 },
+    { view: "search", query: "a/b %?#" },
+    { view: "trash" },
+    { view: "services" },
+  ];
+  for (const route of routes) expect(parseRoute(formatRoute(route))).toEqual(route);
+  for (const bad of ["", "#", "#/files/-1", "#/files/1e9", "#/other", "#/search/%E0%A4%A"]) {
+    expect(parseRoute(bad), bad).toEqual({ view: "files", folderId: 0 });
+  }
+});
