@@ -58,9 +58,10 @@ export function SignIn(props: { api: Api; look: Look; onSignedIn: () => Promise<
         </div>
         <form class="sign-form" onSubmit={submit}>
           <h1>{t(isNew ? "sign.up.title" : "sign.in.title")}</h1>
-          <label class="field">
-            <span>{t("sign.username")}</span>
+          <div class="field">
+            <label for="username">{t("sign.username")}</label>
             <input
+              id="username"
               name="username"
               value={username}
               onInput={(event) => setUsername(event.currentTarget.value)}
@@ -75,10 +76,11 @@ export function SignIn(props: { api: Api; look: Look; onSignedIn: () => Promise<
             <small id="username-hint" hidden={!isNew}>
               {t("sign.username.hint")}
             </small>
-          </label>
-          <label class="field">
-            <span>{t("sign.password")}</span>
+          </div>
+          <div class="field">
+            <label for="password">{t("sign.password")}</label>
             <input
+              id="password"
               name="password"
               type={shown ? "text" : "password"}
               value={password}
@@ -92,7 +94,7 @@ export function SignIn(props: { api: Api; look: Look; onSignedIn: () => Promise<
             <small id="password-hint" hidden={!isNew}>
               {t("sign.password.hint")}
             </small>
-          </label>
+          </div>
           <label class="check">
             <input
               type="checkbox"

@@ -1,0 +1,331 @@
+import { createHash, randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import path from "node:path";
+
+interface Item {
+  id: number;
+  parentId: number;
+  name: string;
+  folder: boolean;
+  fileHash: string;
+  sizeBytes: number;
+  createdAtMs: number;
+  updatedAtMs: number;
+  trashedAtMs: number;
+  state: string;
+  path: string;
+}
+
+interface Upload {
+  uploadID: string;
+  filename: string;
+  filehash: string;
+  filesize: number;
+  parentId: number;
+  chunkcount: number;
+  chunksize: number;
+  parts: Map<number, Buffer>;
+}
+
+type Json = Record<string, unknown>;
+type Handler = (call: {
+  query: URLSearchParams;
+  json: Json;
+  body: Buffer;
+  id: number;
+}) => Json | Promise<Json>;
+
+const types: Record<string, string> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
+/** As the gateway's when all six services are one process. */
+const policy =
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; font-src 'self' data:; img-src 'self' data: blob:; media-src 'self' blob:; frame-src 'self' blob:; connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/** The HTTP contract in memory, for one user at a time: the page alone is tested, whatever the services do. */
+export class FakeDisk {
+  readonly entries = new Map<number, Item>();
+  readonly contents = new Map<string, Buffer>();
+  readonly uploads = new Map<string, Upload>();
+  readonly received: number[] = [];
+  /** Awaited before a part is taken: how a test stops an upload in the middle. */
+  beforePart: (index: number) => Promise<void> = async () => {};
+  /** Outcomes for the next parts, instead of 0. */
+  readonly refuseParts: number[] = [];
+  readonly #web: string;
+  readonly #server: Server;
+  readonly #routes = new Map<string, Handler>();
+  readonly #challenges = new Map<
+    string,
+    { nonce: string; ranges: Array<{ offset: number; length: number }> }
+  >();
+  readonly #users = new Map<string, string>();
+  #signedIn: string | undefined;
+  #lastId = 0;
+
+  constructor(web: string) {
+    this.#web = web;
+    this.#server = createServer((request, response) => {
+      this.#serve(request, response).catch((error: unknown) => {
+        if (!response.headersSent) response.writeHead(500);
+        response.end(String(error));
+      });
+    });
+    this.#addSession();
+    this.#addFiles();
+    this.#addUploads();
+  }
+
+  async start(): Promise<string> {
+    this.#server.listen(0, "127.0.0.1");
+    await once(this.#server, "listening");
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  add(item: Partial<Item> & { name: string }, body?: Buffer): Item {
+    const id = ++this.#lastId;
+    const nowMs = Date.now();
+    const fileHash = body === undefined ? "" : createHash("sha256").update(body).digest("hex");
+    if (body !== undefined) this.contents.set(fileHash, body);
+    const entry: Item = {
+      id,
+      parentId: 0,
+      folder: body === undefined && item.fileHash === undefined,
+      fileHash,
+      sizeBytes: body?.length ?? 0,
+      createdAtMs: nowMs,
+      updatedAtMs: nowMs,
+      trashedAtMs: 0,
+      state: "stored",
+      path: "",
+      ...item,
+    };
+    this.entries.set(id, entry);
+    return entry;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", "http://disk");
+    const method = request.method ?? "GET";
+    const [, id = "0"] = /\/(\d+)(?:\/|$)/.exec(url.pathname) ?? [];
+    const handler = this.#routes.get(`${method} ${url.pathname.replace(/\/\d+(?=\/|$)/, "/:id")}`);
+    if (url.pathname === "/file/download") return this.#download(url, response);
+    if (handler === undefined) return this.#page(url.pathname, response);
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = Buffer.concat(chunks);
+    const isJson = request.headers["content-type"] === "application/json";
+    const json = isJson ? (JSON.parse(body.toString()) as Json) : {};
+    const open = url.pathname.startsWith("/user/");
+    const reply =
+      open || this.#signedIn !== undefined
+        ? await handler({ query: url.searchParams, json, body, id: Number(id) })
+        : { code: 10_005, msg: "sign in first" };
+    const code = Number(reply.code ?? 0);
+    const status = [0, -1, -2, 10_000].includes(code) ? 200 : code === 10_005 ? 401 : 400;
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(reply));
+  }
+
+  async #page(pathname: string, response: ServerResponse): Promise<void> {
+    const name = pathname === "/" ? "index.html" : pathname.slice(1);
+    const body = await readFile(path.join(this.#web, path.normalize(name)));
+    const type = types[path.extname(name)] ?? "application/octet-stream";
+    response.writeHead(200, { "content-type": type, "content-security-policy": policy }).end(body);
+  }
+
+  #download(url: URL, response: ServerResponse): void {
+    const body = this.contents.get(url.searchParams.get("filehash") ?? "");
+    const name = url.searchParams.get("name") ?? "";
+    const inline = url.searchParams.get("inline") === "1";
+    const type = inline && /\.svg$/.test(name) ? "image/svg+xml" : "application/octet-stream";
+    response
+      .writeHead(200, {
+        "content-type": inline && /\.(md|txt)$/.test(name) ? "text/plain; charset=utf-8" : type,
+        "content-disposition": `${inline ? "inline" : "attachment"}; filename*=UTF-8''${encodeURIComponent(name)}`,
+      })
+      .end(body);
+  }
+
+  #addSession(): void {
+    const routes = this.#routes;
+    routes.set("POST /user/signup", ({ json }) => {
+      if (this.#users.has(String(json.username))) return { code: 10_003, msg: "taken" };
+      this.#users.set(String(json.username), String(json.password));
+      return { code: 10_000, msg: "signed up" };
+    });
+    routes.set("POST /user/signin", ({ json }) => {
+      if (this.#users.get(String(json.username)) !== json.password) return { code: 10_004, msg: "wrong" };
+      this.#signedIn = String(json.username);
+      return { code: 10_000, msg: "signed in" };
+    });
+    routes.set("POST /api/signout", () => {
+      this.#signedIn = undefined;
+      return { code: 0 };
+    });
+    routes.set("GET /api/me", () => {
+      const usedBytes = [...this.entries.values()].reduce((sum, one) => sum + one.sizeBytes, 0);
+      return {
+        code: 0,
+        user: { username: this.#signedIn, signupAtMs: 0, quotaBytes: 10 * 2 ** 30, usedBytes },
+        uploadEntry: "",
+        uploadTicket: "",
+        downloadEntry: "",
+        downloadTicket: "",
+      };
+    });
+    const names = ["account", "apigw", "dbproxy", "download", "transfer", "upload"];
+    routes.set("GET /api/services", () => ({
+      code: 0,
+      services: names.map((name, at) => ({
+        service: `clouddisk.${name}`,
+        instances: [
+          { address: `127.0.0.1:${41_000 + at}`, healthy: true },
+          { address: `127.0.0.1:${42_000 + at}`, healthy: at !== 3 },
+        ],
+      })),
+    }));
+  }
+
+  #addFiles(): void {
+    const routes = this.#routes;
+    const change = (id: number, changes: Partial<Item>): Json => {
+      const entry = this.entries.get(id);
+      if (entry === undefined) return { code: 10_007, msg: "no such entry" };
+      Object.assign(entry, changes);
+      return { code: 0, entry };
+    };
+    routes.set("GET /api/files", ({ query }) => this.#list(query));
+    routes.set("POST /api/folders", ({ json }) => {
+      const found = [...this.entries.values()].find(
+        (one) => one.folder && one.name === json.name && one.parentId === json.parentId,
+      );
+      if (found !== undefined && json.reuse !== true) return { code: 10_008, msg: "exists" };
+      return {
+        code: 0,
+        entry: found ?? this.add({ name: String(json.name), parentId: Number(json.parentId) }),
+      };
+    });
+    routes.set("PATCH /api/files/:id", ({ id, json }) => change(id, json as Partial<Item>));
+    routes.set("DELETE /api/files/:id", ({ id }) => change(id, { trashedAtMs: Date.now() }));
+    routes.set("POST /api/files/:id/restore", ({ id }) => change(id, { trashedAtMs: 0 }));
+    routes.set("DELETE /api/trash/:id", ({ id }) => ({ code: 0, deleted: Number(this.entries.delete(id)) }));
+    routes.set("DELETE /api/trash", () => {
+      const gone = [...this.entries.values()].filter(({ trashedAtMs }) => trashedAtMs > 0);
+      for (const { id } of gone) this.entries.delete(id);
+      return { code: 0, deleted: gone.length };
+    });
+    routes.set("POST /file/downloadurl", ({ json }) => {
+      const entry = this.entries.get(Number(json.id));
+      const query = new URLSearchParams({
+        filehash: String(json.filehash),
+        name: entry?.name ?? "",
+        inline: String(json.inline ?? 0),
+      });
+      return { code: 0, url: `/file/download?${query}` };
+    });
+  }
+
+  #list(query: URLSearchParams): Json {
+    const parent = Number(query.get("parent") ?? 0);
+    const wanted = query.get("q");
+    const trashed = query.get("trashed") === "1";
+    const found = [...this.entries.values()].filter((one) => {
+      if (one.trashedAtMs > 0 !== trashed) return false;
+      if (trashed) return true;
+      return wanted === null ? one.parentId === parent : one.name.includes(wanted);
+    });
+    const key = { size: "sizeBytes", updated: "updatedAtMs" }[query.get("sort") ?? ""] ?? "name";
+    const sign = query.get("desc") === "1" ? -1 : 1;
+    const value = (one: Item): string | number => one[key as "name" | "sizeBytes" | "updatedAtMs"];
+    found.sort((a, b) => Number(b.folder) - Number(a.folder) || (value(a) < value(b) ? -sign : sign));
+    const parents: Item[] = [];
+    for (let at = this.entries.get(parent); at !== undefined; at = this.entries.get(at.parentId))
+      parents.unshift(at);
+    const limit = Number(query.get("limit") ?? 100);
+    const from = Number(query.get("cursor") ?? 0);
+    const nextCursor = from + limit < found.length ? String(from + limit) : "";
+    return { code: 0, entries: found.slice(from, from + limit), nextCursor, total: found.length, parents };
+  }
+
+  #addUploads(): void {
+    const routes = this.#routes;
+    routes.set("POST /file/fastupload", ({ json }) => this.#fastUpload(json));
+    routes.set("POST /file/mpupload/init", ({ json }) => {
+      const [filehash, filename] = [String(json.filehash), String(json.filename)];
+      const filesize = Number(json.filesize);
+      const chunksize = 64 * 1024;
+      const known = [...this.uploads.values()].find(
+        (one) => one.filehash === filehash && one.filename === filename,
+      );
+      const upload = known ?? {
+        ...{ uploadID: randomUUID(), filename, filehash, filesize, parentId: Number(json.parentid) },
+        ...{ chunkcount: Math.ceil(filesize / chunksize), chunksize, parts: new Map<number, Buffer>() },
+      };
+      this.uploads.set(upload.uploadID, upload);
+      return { status: "OK", code: 0, ...view(upload) };
+    });
+    routes.set("POST /file/mpupload/uppart", async ({ query, body }) => {
+      const index = Number(query.get("index"));
+      await this.beforePart(index);
+      const refused = this.refuseParts.shift();
+      if (refused !== undefined) return { code: refused, msg: "refused by the test" };
+      if (createHash("sha256").update(body).digest("hex") !== query.get("chkhash")) return { code: -2 };
+      this.received.push(index);
+      this.uploads.get(query.get("uploadid") ?? "")?.parts.set(index, body);
+      return { code: 0 };
+    });
+    routes.set("POST /file/mpupload/complete", ({ json }) => {
+      const upload = this.uploads.get(String(json.uploadid));
+      if (upload === undefined) return { code: 10_007, msg: "no such upload" };
+      const parts = [...upload.parts].sort(([a], [b]) => a - b).map(([, part]) => part);
+      if (parts.length < upload.chunkcount) return { code: -2 };
+      const entry = this.add({ name: upload.filename, parentId: upload.parentId }, Buffer.concat(parts));
+      this.uploads.delete(upload.uploadID);
+      return entry.fileHash === upload.filehash ? { code: 0 } : { code: -1 };
+    });
+    routes.set("POST /file/mpupload/cancel", ({ json }) => {
+      this.uploads.delete(String(json.uploadid));
+      return { code: 0 };
+    });
+    routes.set("GET /api/uploads", () => ({ code: 0, uploads: [...this.uploads.values()].map(view) }));
+  }
+
+  #fastUpload(json: Json): Json {
+    const content = this.contents.get(String(json.filehash));
+    if (content === undefined) return { code: -1 };
+    const challenge = this.#challenges.get(String(json.challengeid));
+    if (challenge !== undefined) {
+      const hash = createHash("sha256").update(challenge.nonce);
+      for (const { offset, length } of challenge.ranges)
+        hash.update(content.subarray(offset, offset + length));
+      if (hash.digest("hex") !== json.proof) return { code: -1 };
+      this.add({ name: String(json.filename), parentId: Number(json.parentid) }, content);
+      return { code: 0 };
+    }
+    const id = randomUUID();
+    const half = Math.floor(content.length / 2);
+    const ranges = [
+      { offset: half, length: Math.min(100, content.length - half) },
+      { offset: 0, length: Math.min(7, content.length) },
+    ];
+    this.#challenges.set(id, { nonce: "nonce-é", ranges });
+    return { code: -2, data: { challenge: { id, nonce: "nonce-é", ranges } } };
+  }
+}
+
+function view({ parts, ...upload }: Upload): Json {
+  return { ...upload, chunkexists: [...parts.keys()] };
+}
