@@ -2,7 +2,8 @@
 # Puts Debian packages into a cache folder without installing them: download with apt-get, unpack with dpkg.
 # Needs neither root nor a configured service; what is there already is not fetched again.
 #
-#   scripts/debian-packages.sh               what the tests need: ZooKeeper, and Java unless `java` works
+#   scripts/debian-packages.sh               what the tests need: ZooKeeper, Java unless `java` works, and Chromium, which is
+#                                            installed (as root, or with sudo) unless it is there
 #   scripts/debian-packages.sh PACKAGE...    these packages
 #
 # Everything lands beneath $MPRPC_TEST_CACHE (default: ${XDG_CACHE_HOME:-~/.cache}/mprpc-test), unpacked in debian/root.
@@ -98,6 +99,25 @@ need_java() {
   say "java unpacked: $java"
 }
 
+# A browser is more than files to unpack: it is installed, for the tests of the cloud disk's page.
+need_chromium() {
+  if [ -x /usr/bin/chromium ]; then
+    say "chromium: /usr/bin/chromium"
+    return
+  fi
+  install='apt-get install -y --no-install-recommends chromium'
+  become=
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "no /usr/bin/chromium; install it as root: $install"
+    become='sudo -n'
+  fi
+  say "installing chromium"
+  # shellcheck disable=SC2086 # lists of words
+  DEBIAN_FRONTEND=noninteractive $become $install >"$cache/log" 2>&1 ||
+    { $become apt-get -q update >"$cache/log" 2>&1 && DEBIAN_FRONTEND=noninteractive $become $install >"$cache/log" 2>&1; } ||
+    fail "chromium could not be installed ($become $install): $(tail -n 3 "$cache/log")"
+}
+
 mkdir -p "$cache"
 # Two test runs at once must not unpack over each other.
 if command -v flock >/dev/null; then
@@ -111,4 +131,5 @@ else
   # shellcheck disable=SC2086
   fetch $zookeeper_packages
   need_java
+  need_chromium
 fi

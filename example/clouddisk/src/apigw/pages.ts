@@ -39,7 +39,7 @@ const notBuilt = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Cl
 </html>`;
 
 /** The web page. Its routes are read at the start: a page built later is served after a restart. */
-export async function addPages(http: FastifyInstance, host: Host, folder = findWebFolder()): Promise<void> {
+export async function addPages(http: FastifyInstance, host: Host, folder: string | undefined): Promise<void> {
   const csp = policy(host);
   // Assets too: a worker has the policy of its own file.
   http.addHook("onRequest", async (_request, reply) => {

@@ -6,7 +6,7 @@ import { tracedLogger } from "../common/trace.js";
 import { addApiRoutes } from "./api-routes.js";
 import { Gateway } from "./gateway.js";
 import { addLegacyRoutes } from "./legacy-routes.js";
-import { addPages } from "./pages.js";
+import { addPages, findWebFolder } from "./pages.js";
 import { addRedirects } from "./redirects.js";
 import { checkedBy } from "./schemas.js";
 import { ServiceHealth } from "./services.js";
@@ -23,7 +23,7 @@ export const createApigw: CreatePart = (host) => {
     async routes(http) {
       http.get("/healthz", checkedBy.health, async () => ({ code: Code.DONE, msg: "ok" }));
       http.get("/openapi.json", { schema: { hide: true } }, async () => http.swagger());
-      await http.register((pages) => addPages(pages, host));
+      await http.register((pages) => addPages(pages, host, findWebFolder()));
       await http.register(async (limited) => {
         await addLimits(limited, host, gateway);
         addLegacyRoutes(limited, gateway);
