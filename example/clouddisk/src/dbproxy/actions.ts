@@ -102,7 +102,6 @@ export interface OutboxJob {
 
 /** A name that is taken gets " (1)", " (2)" and so on before its extension with `rename`. */
 const onConflict = Type.Union([Type.Literal("rename"), Type.Literal("fail")]);
-export type OnConflict = Static<typeof onConflict>;
 
 type EntryOutcome =
   | { outcome: "ok"; entry: EntryRow }
