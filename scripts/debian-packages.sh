@@ -2,8 +2,8 @@
 # Puts Debian packages into a cache folder without installing them: download with apt-get, unpack with dpkg.
 # Needs neither root nor a configured service; what is there already is not fetched again.
 #
-#   scripts/debian-packages.sh               what the tests need: ZooKeeper, Java unless `java` works, and Chromium, which is
-#                                            installed (as root, or with sudo) unless it is there
+#   scripts/debian-packages.sh               what the tests need: ZooKeeper, Java unless `java` works, and for the cloud
+#                                            disk Chromium, MariaDB and Redis, which are installed unless they are there
 #   scripts/debian-packages.sh PACKAGE...    these packages
 #
 # Everything lands beneath $MPRPC_TEST_CACHE (default: ${XDG_CACHE_HOME:-~/.cache}/mprpc-test), unpacked in debian/root.
@@ -99,23 +99,25 @@ need_java() {
   say "java unpacked: $java"
 }
 
-# A browser is more than files to unpack: it is installed, for the tests of the cloud disk's page.
-need_chromium() {
-  if [ -x /usr/bin/chromium ]; then
-    say "chromium: /usr/bin/chromium"
-    return
-  fi
-  install='apt-get install -y --no-install-recommends chromium'
-  become=
+# need_installed PROGRAM PACKAGE: what is more than files to unpack is installed, as root or with sudo, unless it is there.
+need_installed() {
+  for place in /usr/bin /usr/sbin; do
+    if [ -x "$place/$1" ]; then
+      say "$2: $place/$1"
+      return
+    fi
+  done
+  install="apt-get install -y --no-install-recommends $2"
+  become='env DEBIAN_FRONTEND=noninteractive'
   if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || fail "no /usr/bin/chromium; install it as root: $install"
-    become='sudo -n'
+    command -v sudo >/dev/null || fail "$1 is missing; install it as root: $install"
+    become="sudo -n $become"
   fi
-  say "installing chromium"
+  say "installing $2"
   # shellcheck disable=SC2086 # lists of words
-  DEBIAN_FRONTEND=noninteractive $become $install >"$cache/log" 2>&1 ||
-    { $become apt-get -q update >"$cache/log" 2>&1 && DEBIAN_FRONTEND=noninteractive $become $install >"$cache/log" 2>&1; } ||
-    fail "chromium could not be installed ($become $install): $(tail -n 3 "$cache/log")"
+  $become $install >"$cache/log" 2>&1 ||
+    { $become apt-get -q update >"$cache/log" 2>&1 && $become $install >"$cache/log" 2>&1; } ||
+    fail "$2 could not be installed ($install): $(tail -n 3 "$cache/log")"
 }
 
 mkdir -p "$cache"
@@ -131,5 +133,8 @@ else
   # shellcheck disable=SC2086
   fetch $zookeeper_packages
   need_java
-  need_chromium
+  # For the cloud disk: its page in a browser, and its production mode. The last two start no service.
+  need_installed chromium chromium
+  need_installed mariadbd mariadb-server-core
+  need_installed redis-check-rdb redis-tools
 fi

@@ -1,0 +1,59 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { findProgram, freePort, ServerProcess } from "./server.js";
+
+/** A real Redis on a free port, its data in a temp folder. */
+export class RedisServer {
+  readonly port: number;
+  readonly #folder: string;
+  #process: ServerProcess | undefined;
+
+  private constructor(folder: string, port: number) {
+    this.#folder = folder;
+    this.port = port;
+  }
+
+  static async start(): Promise<RedisServer> {
+    const folder = await mkdtemp(path.join(os.tmpdir(), "clouddisk-redis-"));
+    const server = new RedisServer(folder, await freePort());
+    await server.restart();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}/0`;
+  }
+
+  /** Starts it again, on the same data and port. */
+  async restart(): Promise<void> {
+    // Debian's redis-tools has the server too: one program, whose name says what it is.
+    this.#process = new ServerProcess(
+      findProgram("redis-check-rdb", "redis-tools"),
+      [
+        "--port",
+        String(this.port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        this.#folder,
+        "--appendonly",
+        "yes",
+        "--save",
+        "",
+      ],
+      { argv0: "redis-server" },
+    );
+    await this.#process.said("Ready to accept connections");
+  }
+
+  async end(signal: NodeJS.Signals): Promise<void> {
+    await this.#process?.end(signal);
+  }
+
+  /** Ends it, and its data. */
+  async close(): Promise<void> {
+    await this.end("SIGKILL");
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
