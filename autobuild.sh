@@ -21,7 +21,7 @@ Usage: ./autobuild.sh [COMMAND]
   clouddisk [--port=N]
              build, then serve the cloud disk of example/clouddisk at http://127.0.0.1:8080 (or port N) until Ctrl-C; its data
              are in CLOUDDISK_DATA (default ~/.local/share/mprpc-clouddisk)
-  test       build, fetch what the tests need (ZooKeeper, MariaDB, Redis, Chromium) from Debian, run every test
+  test       build, fetch what the tests need (ZooKeeper, MariaDB, Redis, Swift, Chromium) from Debian, run every test
   clean      remove what the commands above made, except node_modules, downloads and the cloud disk's data
   -h, --help
 
@@ -177,7 +177,7 @@ clouddisk() {
 }
 
 run_tests() {
-  step "fetch: ZooKeeper, Java, Chromium, MariaDB and Redis for the tests" scripts/debian-packages.sh
+  step "fetch: ZooKeeper, Java, Chromium, MariaDB, Redis and Swift for the tests" scripts/debian-packages.sh
   say "test: vitest"
   rm -f -- "$report"
   mkdir -p -- "${report%/*}"

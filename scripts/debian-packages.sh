@@ -3,7 +3,8 @@
 # Needs neither root nor a configured service; what is there already is not fetched again.
 #
 #   scripts/debian-packages.sh               what the tests need: ZooKeeper, Java unless `java` works, and for the cloud
-#                                            disk Chromium, MariaDB and Redis, which are installed unless they are there
+#                                            disk MariaDB, Redis, Swift unless they are installed, and Chromium, the only
+#                                            one that is installed: it runs from its own place alone
 #   scripts/debian-packages.sh PACKAGE...    these packages
 #
 # Everything lands beneath $MPRPC_TEST_CACHE (default: ${XDG_CACHE_HOME:-~/.cache}/mprpc-test), unpacked in debian/root.
@@ -35,6 +36,23 @@ apt() {
 
 download() { (cd "$cache/deb" && apt download "$@") >"$cache/log" 2>&1; }
 
+# need_tools WHAT: apt-get and dpkg, without which nothing is fetched.
+need_tools() {
+  for tool in apt-get dpkg; do
+    command -v "$tool" >/dev/null || fail "$tool not found; on Debian or Ubuntu it is there, elsewhere provide: $1"
+  done
+}
+
+# with_lists COMMAND...: again with lists of our own when the command fails, and with new ones when it fails still.
+with_lists() {
+  "$@" && return
+  own_lists=yes
+  "$@" && return
+  say "the package lists are missing or old; fetching them into $cache/apt"
+  apt update >"$cache/log" 2>&1 || fail "apt-get update failed: $(tail -n 3 "$cache/log")"
+  "$@"
+}
+
 # fetch PACKAGE...: those that are not there yet.
 fetch() {
   missing=
@@ -45,26 +63,29 @@ fetch() {
     say "present in $root: $*"
     return
   fi
-  for tool in apt-get dpkg; do
-    command -v "$tool" >/dev/null || fail "$tool not found; on Debian or Ubuntu it is there, elsewhere provide:$missing"
-  done
+  need_tools "$missing"
   mkdir -p "$cache/deb" "$root" "$done_marks"
   rm -f "$cache"/deb/*.deb
   say "downloading:$missing"
   # shellcheck disable=SC2086 # a list of words
-  if ! download $missing; then
-    say "the package lists are missing or old; fetching them into $cache/apt"
-    own_lists=yes
-    apt update >"$cache/log" 2>&1 || fail "apt-get update failed: $(tail -n 3 "$cache/log")"
-    # shellcheck disable=SC2086
-    download $missing || fail "apt-get download failed: $(tail -n 3 "$cache/log")"
-  fi
+  with_lists download $missing || fail "apt-get download failed: $(tail -n 3 "$cache/log")"
   for deb in "$cache"/deb/*.deb; do
     dpkg -x "$deb" "$root"
   done
   for package in $missing; do : >"$done_marks/$package"; done
   rm -f "$cache"/deb/*.deb
   say "unpacked into $root"
+}
+
+simulate() { apt -s install --no-install-recommends "$@" >"$cache/simulated" 2>"$cache/log"; }
+
+# fetch_with_dependencies PACKAGE...: what of them, and of what they need, the system does not have.
+fetch_with_dependencies() {
+  need_tools "$*"
+  with_lists simulate "$@" || fail "apt-get knows no way to install $*: $(tail -n 3 "$cache/log")"
+  # shellcheck disable=SC2046 # a list of words
+  set -- $(sed -n 's/^Inst \([^ ]*\).*/\1/p' "$cache/simulated")
+  [ $# -eq 0 ] || fetch "$@"
 }
 
 # The packaged JRE keeps its configuration in /etc and links to it; unpacked elsewhere, the links must become files.
@@ -133,8 +154,7 @@ else
   # shellcheck disable=SC2086
   fetch $zookeeper_packages
   need_java
-  # For the cloud disk: its page in a browser, and its production mode. The last two start no service.
+  # For the cloud disk: its page in a browser, and its production mode. redis-tools has the server too.
   need_installed chromium chromium
-  need_installed mariadbd mariadb-server-core
-  need_installed redis-check-rdb redis-tools
+  fetch_with_dependencies mariadb-server-core redis-tools python3-swift
 fi

@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 
 const script = fileURLToPath(new URL("../../scripts/debian-packages.sh", import.meta.url));
 
-function rootFolder(): string {
+/** The folder packages are unpacked in, whether any are or not. */
+export function debianRoot(): string {
   const { MPRPC_TEST_CACHE, XDG_CACHE_HOME } = process.env;
   const cache = MPRPC_TEST_CACHE ?? join(XDG_CACHE_HOME || join(homedir(), ".cache"), "mprpc-test");
   return join(cache, "debian", "root");
@@ -15,7 +16,7 @@ function rootFolder(): string {
 /** The folder the packages are unpacked in; fetches those that are not. Without names: what ZooKeeper needs. */
 export function debianPackages(...names: string[]): string {
   execFileSync(script, names, { stdio: ["ignore", "ignore", "inherit"] });
-  return rootFolder();
+  return debianRoot();
 }
 
 /** A Java that runs: the one on PATH, or else the unpacked one. */
@@ -24,7 +25,7 @@ export function javaCommand(): string {
     execFileSync("java", ["-version"], { stdio: "ignore" });
     return "java";
   } catch {
-    const folder = join(rootFolder(), "usr", "lib", "jvm");
+    const folder = join(debianRoot(), "usr", "lib", "jvm");
     const home = readdirSync(folder).find((name) => name.startsWith("java-"));
     if (home === undefined) throw new Error(`no java on PATH and none in ${folder}`);
     return join(folder, home, "bin", "java");

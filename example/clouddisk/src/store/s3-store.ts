@@ -1,14 +1,34 @@
 import { createReadStream } from "node:fs";
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
-import { addAbortSignal, type Readable } from "node:stream";
+import http from "node:http";
+import https from "node:https";
+import { addAbortSignal, pipeline, type Readable } from "node:stream";
 import { Client } from "minio";
 import { HashingStream, hashOf } from "../common/hashing.js";
 import type { Settings } from "../common/settings.js";
 import { type ByteRange, type ObjectStore, StoreError } from "./store.js";
 
-/** A connection that is silent for this long is given up. */
-const idleTimeoutMs = 15_000;
+const idleTimeoutMsDefault = 15_000;
+/** What is sent in one request, and held in memory meanwhile. 10,000 of them are the largest object; it grows beyond. */
+const partBytes = 8 * 1024 * 1024;
+
+/** `request` of node:http or node:https, for requests that fail with Error when the store is silent for too long. */
+function impatient(request: typeof http.request, idleTimeoutMs: number): Pick<typeof http, "request"> {
+  return {
+    request: ((options: https.RequestOptions, onResponse?: (response: http.IncomingMessage) => void) => {
+      let response: http.IncomingMessage | undefined;
+      const asked = request(options, (answer) => {
+        response = answer;
+        onResponse?.(answer);
+      });
+      const onTimeout = (): void => {
+        // Nobody took what has come: the silence is the reader's, who may take the time he likes.
+        if (response !== undefined && response.readableLength > 0) asked.setTimeout(idleTimeoutMs);
+        else (response ?? asked).destroy(new Error(`no byte for ${idleTimeoutMs} ms`));
+      };
+      return asked.setTimeout(idleTimeoutMs).on("timeout", onTimeout);
+    }) as typeof http.request,
+  };
+}
 
 function codeOf(error: unknown): string {
   return String((error as { code?: unknown } | undefined)?.code ?? "");
@@ -22,17 +42,20 @@ export class S3Store implements ObjectStore {
   readonly #client: Client;
   readonly #bucket: string;
   readonly #region: string;
-  readonly #agent: HttpAgent;
+  readonly #agent: http.Agent;
   #ready: Promise<void> | undefined;
 
-  constructor({ url, bucket, region, accessKey, secretKey }: Settings["store"]) {
+  /** `idleTimeoutMs`: a request that hears nothing for this long fails. Default: 15,000. */
+  constructor(
+    { url, bucket, region, accessKey, secretKey }: Settings["store"],
+    idleTimeoutMs = idleTimeoutMsDefault,
+  ) {
     const { hostname, port, protocol } = new URL(url);
     const secure = protocol === "https:";
     this.name = `${url}/${bucket}`;
     this.#bucket = bucket;
     this.#region = region;
-    const options = { keepAlive: true, timeout: idleTimeoutMs };
-    this.#agent = secure ? new HttpsAgent(options) : new HttpAgent(options);
+    this.#agent = secure ? new https.Agent({ keepAlive: true }) : new http.Agent({ keepAlive: true });
     this.#client = new Client({
       endPoint: hostname.replace(/^\[|\]$/g, ""),
       ...(port === "" ? {} : { port: Number(port) }),
@@ -41,6 +64,8 @@ export class S3Store implements ObjectStore {
       secretKey,
       region,
       pathStyle: true,
+      partSize: partBytes,
+      transport: impatient(secure ? https.request : http.request, idleTimeoutMs),
       transportAgent: this.#agent,
       // Retries are the caller's, who knows how long it may take.
       retryOptions: { disableRetry: true },
@@ -78,13 +103,20 @@ export class S3Store implements ObjectStore {
   }
 
   async put(fileHash: string, sizeBytes: number, file: string, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
     const hashing = new HashingStream();
-    const source = createReadStream(file, { highWaterMark: 512 * 1024 });
-    source.on("error", (error) => hashing.destroy(error));
-    hashing.on("close", () => source.destroy());
-    const body = source.pipe(hashing);
-    if (signal !== undefined) addAbortSignal(signal, body);
-    await this.#ask(() => this.#client.putObject(this.#bucket, fileHash, body, sizeBytes));
+    // The client does not look at errors of what it is to send.
+    const broken = new Promise<never>((_resolve, reject) => {
+      const source = createReadStream(file, { highWaterMark: 512 * 1024, ...(signal && { signal }) });
+      pipeline(source, hashing, (error) => error && reject(error));
+    });
+    broken.catch(() => {});
+    try {
+      const sent = () => this.#client.putObject(this.#bucket, fileHash, hashing, sizeBytes);
+      await this.#ask(() => Promise.race([sent(), broken]));
+    } finally {
+      hashing.destroy();
+    }
     if (hashing.sizeBytes === sizeBytes && hashing.digest() === fileHash) return;
     await this.delete(fileHash);
     throw new StoreError("wrong", `${file} is not ${fileHash} of ${sizeBytes} bytes`);
@@ -126,6 +158,11 @@ export class S3Store implements ObjectStore {
 
   async delete(fileHash: string): Promise<void> {
     await this.#ask(() => this.#client.removeObject(this.#bucket, fileHash));
+    // Parts of a put that was given up: the next put would have gone on with them.
+    const uploadId = await this.#ask(() => this.#client.findUploadId(this.#bucket, fileHash));
+    if (uploadId !== undefined) {
+      await this.#ask(() => this.#client.abortMultipartUpload(this.#bucket, fileHash, uploadId));
+    }
   }
 
   async *list(): AsyncIterable<string> {

@@ -1,4 +1,5 @@
 import type { Settings } from "../../src/common/settings.js";
+import { SwiftServer } from "../support/swift.js";
 
 interface OpenedStore {
   settings: Settings["store"];
@@ -18,6 +19,13 @@ export const stores = [
         secretKey: "",
       };
       return { settings, close: async () => {} };
+    },
+  },
+  {
+    name: "an S3 store",
+    async open(): Promise<OpenedStore> {
+      const server = await SwiftServer.start();
+      return { settings: server.settings("clouddisk"), close: () => server.close() };
     },
   },
 ];

@@ -3,27 +3,28 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { createConnection } from "mysql2/promise";
-import { findProgram, freePort, runProgram, ServerProcess } from "./server.js";
+import { freePort } from "../../../../test/tools/zookeeper.js";
+import { findProgram, type Program } from "./programs.js";
+import { runProgram, ServerProcess } from "./server.js";
 
-const sqlFolder = "/usr/share/mysql";
 const password = "disk-password";
 
 /** A real MariaDB on a free port, its data in a temp folder. */
 export class MariadbServer {
   readonly port: number;
-  readonly #program: string;
+  readonly #program: Program;
   readonly #folder: string;
   #process: ServerProcess | undefined;
   #databases = 0;
 
-  private constructor(program: string, folder: string, port: number) {
+  private constructor(program: Program, folder: string, port: number) {
     this.#program = program;
     this.#folder = folder;
     this.port = port;
   }
 
   static async start(): Promise<MariadbServer> {
-    const program = findProgram("mariadbd", "mariadb-server-core");
+    const program = findProgram("mariadbd");
     const folder = await mkdtemp(path.join(os.tmpdir(), "clouddisk-mariadb-"));
     const server = new MariadbServer(program, folder, await freePort());
     await mkdir(path.join(folder, "data/mysql"), { recursive: true });
@@ -33,7 +34,9 @@ export class MariadbServer {
       "mysql_performance_tables.sql",
       "mysql_system_tables_data.sql",
     ];
-    const sql = tables.map((file) => readFileSync(path.join(sqlFolder, file), "utf8")).join("\n");
+    const sql = tables
+      .map((file) => readFileSync(path.join(program.root, "usr/share/mysql", file), "utf8"))
+      .join("\n");
     const user = `flush privileges;\ncreate user disk@'127.0.0.1' identified by '${password}';\ngrant all on *.* to disk@'127.0.0.1';\n`;
     runProgram(program, [...server.#args(), "--bootstrap"], `use mysql;\n${sql}\n${user}`);
     await server.restart();
@@ -43,7 +46,8 @@ export class MariadbServer {
   #args(): string[] {
     const root = process.getuid?.() === 0 ? ["--user=root"] : [];
     const data = `--datadir=${path.join(this.#folder, "data")}`;
-    return ["--no-defaults", ...root, data, "--innodb-buffer-pool-size=32M", "--skip-log-bin"];
+    const base = `--basedir=${path.join(this.#program.root, "usr")}`;
+    return ["--no-defaults", ...root, base, data, "--innodb-buffer-pool-size=32M", "--skip-log-bin"];
   }
 
   /** Starts it again, on the same data and port. */

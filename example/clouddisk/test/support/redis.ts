@@ -1,7 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { findProgram, freePort, ServerProcess } from "./server.js";
+import { freePort } from "../../../../test/tools/zookeeper.js";
+import { findProgram } from "./programs.js";
+import { ServerProcess } from "./server.js";
 
 /** A real Redis on a free port, its data in a temp folder. */
 export class RedisServer {
@@ -29,7 +31,7 @@ export class RedisServer {
   async restart(): Promise<void> {
     // Debian's redis-tools has the server too: one program, whose name says what it is.
     this.#process = new ServerProcess(
-      findProgram("redis-check-rdb", "redis-tools"),
+      findProgram("redis-check-rdb"),
       [
         "--port",
         String(this.port),

@@ -1,26 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import net from "node:net";
-
-/** A free port of this machine. */
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-/** Where a program is; an error that names the Debian package when it is nowhere. */
-export function findProgram(name: string, debianPackage: string): string {
-  const found = ["/usr/sbin", "/usr/bin", "/usr/local/bin"]
-    .map((folder) => `${folder}/${name}`)
-    .find((file) => existsSync(file));
-  if (found === undefined) throw new Error(`${name} is missing: apt-get install ${debianPackage}`);
-  return found;
-}
+import type { Program } from "./programs.js";
 
 /** A server in a process of its own; ends by signal, and never outlives the tests. */
 export class ServerProcess {
@@ -29,8 +9,8 @@ export class ServerProcess {
   #output = "";
   #onOutput: (() => void) | undefined;
 
-  constructor(program: string, args: readonly string[], options: { argv0?: string } = {}) {
-    this.#child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
+  constructor({ file, env }: Program, args: readonly string[], options: { argv0?: string } = {}) {
+    this.#child = spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe"], ...options });
     this.#child.stdout?.on("data", (chunk: Buffer) => this.#take(chunk));
     this.#child.stderr?.on("data", (chunk: Buffer) => this.#take(chunk));
     this.#exited = once(this.#child, "exit");
@@ -56,6 +36,11 @@ export class ServerProcess {
     });
   }
 
+  /** Stops and goes on: silent in between, as a machine whose cable is out. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#child.kill(signal);
+  }
+
   async end(signal: NodeJS.Signals): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#child.kill(signal);
@@ -64,11 +49,12 @@ export class ServerProcess {
 }
 
 /** Runs a program to its end with this input; throws what it said when it fails. */
-export function runProgram(program: string, args: readonly string[], input: string): void {
-  const { status, stderr, stdout } = spawnSync(program, args, {
+export function runProgram({ file, env }: Program, args: readonly string[], input = ""): void {
+  const { status, stderr, stdout } = spawnSync(file, args, {
     input,
+    env,
     encoding: "utf8",
     maxBuffer: 1 << 26,
   });
-  if (status !== 0) throw new Error(`${program} failed (${status}):\n${stdout}${stderr}`);
+  if (status !== 0) throw new Error(`${file} failed (${status}):\n${stdout}${stderr}`);
 }
