@@ -7,7 +7,7 @@ import type { Gateway } from "./gateway.js";
 type Kind = "upload" | "download";
 
 const routes: Record<Kind, readonly string[]> = {
-  upload: ["/file/upload", "/file/fastupload", "/file/mpupload/*", "/file/mupload/*"],
+  upload: ["/file/upload", "/file/fastupload", "/file/mpupload/*", "/file/mupload/*", "/api/uploads"],
   download: ["/file/download", "/file/downloadurl"],
 };
 

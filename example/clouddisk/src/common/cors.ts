@@ -1,4 +1,4 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Settings } from "./settings.js";
 
 const loopback = new Set(["localhost", "127.0.0.1", "[::1]"]);
@@ -24,6 +24,11 @@ export function isGatewayOrigin(origin: string, hostHeader: string | undefined, 
   return own.hostname === given.hostname || (loopback.has(own.hostname) && loopback.has(given.hostname));
 }
 
+/** Sent here by another node, a browser no longer says from which page. The ticket in the query is right enough. */
+function isRedirected({ headers, url }: FastifyRequest): boolean {
+  return headers.origin === "null" && new URL(url, "http://node").searchParams.has("ticket");
+}
+
 /**
  * Lets the gateway's pages send bodies here with a ticket in `x-ticket`. Never with credentials: a cookie counts for
  * nothing from another origin.
@@ -33,7 +38,7 @@ export function addCors(http: FastifyInstance, settings: Settings): void {
     const { origin } = request.headers;
     if (origin === undefined) return done();
     reply.header("vary", "Origin");
-    if (!isGatewayOrigin(origin, request.host, settings)) return done();
+    if (!isGatewayOrigin(origin, request.host, settings) && !isRedirected(request)) return done();
     reply.headers({
       "access-control-allow-origin": origin,
       "access-control-expose-headers":

@@ -2,6 +2,7 @@ import type { FastifyError, FastifyInstance } from "fastify";
 import type { Logger } from "mprpc";
 import { isPassing } from "./answer.js";
 import { Code, httpStatus, Refusal } from "./codes.js";
+import { type NodeRedirects, OnNode } from "./nodes.js";
 
 /** What a client is told of an error. */
 export interface ErrorReply {
@@ -20,6 +21,10 @@ export function toErrorReply(error: unknown): ErrorReply {
     if (ours) return { status: 503, body, retryAfterS: 1, ours };
     const retryAfterS = error.code === Code.TOO_MANY ? { retryAfterS: 60 } : {};
     return { status: httpStatus(error.code), body, ours, ...retryAfterS };
+  }
+  if (error instanceof OnNode) {
+    const msg = `${error.message}, which is away; try again when it is back`;
+    return { status: 503, body: { code: Code.SERVER, msg }, retryAfterS: 5, ours: false };
   }
   if (isPassing(error)) {
     return {
@@ -60,8 +65,17 @@ export function toErrorReply(error: unknown): ErrorReply {
   return { status: 500, body: { code: Code.SERVER, msg: "the server failed; its log says why" }, ours: true };
 }
 
-export function addErrors(http: FastifyInstance, log: Logger): void {
-  http.setErrorHandler((error, request, reply) => {
+export function addErrors(http: FastifyInstance, redirects: NodeRedirects, log: Logger): void {
+  http.setErrorHandler(async (thrown, request, reply) => {
+    let error: unknown = thrown;
+    if (error instanceof OnNode) {
+      try {
+        const location = await redirects.locationOf(error, request);
+        if (location !== undefined) return reply.header("cache-control", "no-store").redirect(location, 307);
+      } catch (failure) {
+        error = failure;
+      }
+    }
     const answer = toErrorReply(error);
     if (answer.ours) log.error("request failed", { method: request.method, error });
     if (answer.retryAfterS !== undefined && !reply.hasHeader("retry-after"))

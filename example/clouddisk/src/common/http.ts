@@ -7,6 +7,7 @@ import type { Logger } from "mprpc";
 import { Code } from "./codes.js";
 import { addCors } from "./cors.js";
 import { addErrors } from "./http-errors.js";
+import { NodeRedirects } from "./nodes.js";
 import type { Host } from "./part.js";
 import { newTraceId, withTraceId } from "./trace.js";
 
@@ -69,7 +70,7 @@ export async function createHttp(
   addTimeouts(http, times);
   addContinue(http);
   addHeaders(http);
-  addErrors(http, log);
+  addErrors(http, new NodeRedirects(host), log);
   addCors(http, host.settings);
   await http.register(cookie);
   await http.register(formbody, { bodyLimit: bodyMaxBytes });

@@ -58,14 +58,14 @@ const owners: Readonly<Record<string, ServiceName>> = {
 const callTimeoutMs = 15_000;
 
 /** Only what a process serves is loaded: a machine that only stores needs no database driver in its memory. */
-async function loadPart(service: ServiceName, host: Host): Promise<Part> {
-  const own = new URL(import.meta.url).pathname;
-  const file = new URL(`../${service}/service${path.extname(own)}`, import.meta.url).href;
-  const exports: Record<string, unknown> = await import(/* @vite-ignore */ file);
-  const create = Object.entries(exports).find(([name]) => name.toLowerCase() === `create${service}`)?.[1];
-  if (typeof create !== "function") throw new Error(`${service}/service.ts exports no create function`);
-  return (create as CreatePart)(host);
-}
+const parts: Readonly<Record<ServiceName, () => Promise<CreatePart>>> = {
+  dbproxy: async () => (await import("../dbproxy/service.js")).createDbproxy,
+  account: async () => (await import("../account/service.js")).createAccount,
+  transfer: async () => (await import("../transfer/service.js")).createTransfer,
+  download: async () => (await import("../download/service.js")).createDownload,
+  upload: async () => (await import("../upload/service.js")).createUpload,
+  apigw: async () => (await import("../apigw/service.js")).createApigw,
+};
 
 /** What runs so far, each with how it is ended, so that a start that fails halfway leaves nothing behind. */
 class Undo {
@@ -129,10 +129,11 @@ async function start(options: NodeOptions, undo: Undo): Promise<RunningNode> {
     ],
   });
 
-  const parts: Part[] = [];
+  const running: Part[] = [];
   for (const name of services) {
-    const part = await loadPart(name, host);
-    parts.push(part);
+    const create = await parts[name]();
+    const part = await create(host);
+    running.push(part);
     // dbproxy's database is needed until the last call is served.
     if (name === "dbproxy") undo.push(name, () => part.stop?.());
     part.notify(provider);
@@ -140,12 +141,12 @@ async function start(options: NodeOptions, undo: Undo): Promise<RunningNode> {
   // apigw alone serves no RPC.
   const serves = services.some((name) => name !== "apigw");
   if (serves) undo.push("the provider", () => provider.shutdown());
-  for (const part of parts) if (part.name !== "dbproxy") undo.push(part.name, () => part.stop?.());
+  for (const part of running) if (part.name !== "dbproxy") undo.push(part.name, () => part.stop?.());
 
   // HTTP comes first: a port that is taken is told before anybody is sent here.
-  const httpAddresses = await startHttp(host, parts, undo);
+  const httpAddresses = await startHttp(host, running, undo);
   if (serves) await provider.start();
-  for (const part of parts) await part.start?.();
+  for (const part of running) await part.start?.();
   for (const [service, url] of httpAddresses) app.log.info(`${service}: ${url}`);
 
   let stopping: Promise<void> | undefined;

@@ -100,6 +100,8 @@ export interface OutboxJob {
   attempts: number;
 }
 
+const nodeKind = Type.Union([Type.Literal("upload"), Type.Literal("download")]);
+
 /** A name that is taken gets " (1)", " (2)" and so on before its extension with `rename`. */
 const onConflict = Type.Union([Type.Literal("rename"), Type.Literal("fail")]);
 
@@ -304,6 +306,13 @@ export const actions = {
     nextAttemptMs: number;
   }>()(Type.Object({ fileHash: hash })),
   "outbox.depth": gives<{ waiting: number; running: number; failed: number }>()(Type.Object({})),
+
+  // --- nodes: where the upload and the download of a data folder are
+  "node.announce": gives<Record<never, never>>()(
+    Type.Object({ node: text, kind: nodeKind, url: text, ttlMs: durationMs }),
+  ),
+  /** null: it has not said so lately. */
+  "node.find": gives<{ url: string | null }>()(Type.Object({ node: text, kind: nodeKind })),
 
   // --- scheduled work
   /** One owner at a time over all processes; the same owner may take it again. */

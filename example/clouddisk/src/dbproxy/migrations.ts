@@ -2,25 +2,49 @@ import { type ColumnBuilderCallback, type Kysely, type Migration, type Migration
 
 /** Each change of the tables, in the order of the names. One that has been released is never changed. */
 export function migrations(mysql: boolean): MigrationProvider {
-  return { getMigrations: async () => ({ "0001_first": first(mysql) }) };
+  return { getMigrations: async () => ({ "0001_first": first(mysql), "0002_nodes": nodes(mysql) }) };
 }
 
 /** Names and hashes are compared byte by byte on both databases. */
 const tableEnd = sql`engine=InnoDB default charset=utf8mb4 collate=utf8mb4_bin`;
 
+const filled: ColumnBuilderCallback = (column) => column.notNull();
+
+/** The kinds of columns, and tables, of either database. */
+function kinds(mysql: boolean) {
+  return {
+    text: (length: number) => sql.raw(mysql ? `varchar(${length})` : "text"),
+    number: mysql ? ("bigint" as const) : ("integer" as const),
+    tablesOf: (db: Kysely<unknown>) => (name: string) => {
+      const made = db.schema.createTable(name);
+      return mysql ? made.modifyEnd(tableEnd) : made;
+    },
+  };
+}
+
+function nodes(mysql: boolean): Migration {
+  const { text, number, tablesOf } = kinds(mysql);
+  return {
+    async up(db: Kysely<unknown>) {
+      await tablesOf(db)("tbl_node")
+        .addColumn("node", text(255), filled)
+        .addColumn("kind", text(16), filled)
+        .addColumn("url", text(4096), filled)
+        .addColumn("valid_until", number, filled)
+        .addPrimaryKeyConstraint("pk_node", ["node", "kind"])
+        .execute();
+    },
+  };
+}
+
 function first(mysql: boolean): Migration {
-  const text = (length: number) => sql.raw(mysql ? `varchar(${length})` : "text");
-  const number = mysql ? "bigint" : "integer";
-  const filled: ColumnBuilderCallback = (column) => column.notNull();
+  const { text, number, tablesOf } = kinds(mysql);
   const key: ColumnBuilderCallback = (column) =>
     mysql ? column.primaryKey().autoIncrement() : column.primaryKey().autoIncrement().notNull();
 
   return {
     async up(db: Kysely<unknown>) {
-      const table = (name: string) => {
-        const made = db.schema.createTable(name);
-        return mysql ? made.modifyEnd(tableEnd) : made;
-      };
+      const table = tablesOf(db);
       await table("tbl_user")
         .addColumn("id", number, key)
         .addColumn("user_name", text(64), (column) => column.notNull().unique())

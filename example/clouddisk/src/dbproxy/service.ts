@@ -9,6 +9,7 @@ import { contentActions } from "./contents.js";
 import { entryActions } from "./entries.js";
 import type { ActionResult, ExecuteReplyInput, ExecuteRequest, SingleAction } from "./gen/dbproxy.js";
 import { DBProxyService } from "./gen/dbproxy.js";
+import { nodeActions } from "./nodes.js";
 import { outboxActions } from "./outbox.js";
 import { partActions } from "./parts.js";
 import { type Implementations, inTransaction, type Tx } from "./transaction.js";
@@ -22,6 +23,7 @@ const implementations: Implementations = {
   ...uploadActions,
   ...partActions,
   ...outboxActions,
+  ...nodeActions,
 };
 
 const notRun = -1;

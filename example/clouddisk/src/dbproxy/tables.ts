@@ -109,6 +109,13 @@ interface LeaseTable {
   lease_until: number;
 }
 
+interface NodeTable {
+  node: string;
+  kind: "upload" | "download";
+  url: string;
+  valid_until: number;
+}
+
 export interface Tables {
   tbl_user: UserTable;
   tbl_user_token: TokenTable;
@@ -120,4 +127,5 @@ export interface Tables {
   tbl_challenge: ChallengeTable;
   tbl_secret: SecretTable;
   tbl_lease: LeaseTable;
+  tbl_node: NodeTable;
 }

@@ -168,10 +168,10 @@ async function send(
     // An error midway destroys the connection: the client sees that something is missing.
     return reply.send(await source.read(content, range));
   } catch (error) {
-    if (!(error instanceof NotNow)) throw error;
     for (const name of ["etag", "accept-ranges", "content-disposition", "content-length", "content-range"]) {
       reply.removeHeader(name);
     }
+    if (!(error instanceof NotNow)) throw error;
     return reply
       .code(503)
       .headers({

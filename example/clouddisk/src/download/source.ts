@@ -1,6 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { Code, Refusal } from "../common/codes.js";
+import { OnNode } from "../common/nodes.js";
 import type { Host } from "../common/part.js";
 import { Staging } from "../common/staging.js";
 import type { ContentRow } from "../dbproxy/actions.js";
@@ -33,11 +34,12 @@ export class ContentSource {
     return content;
   }
 
-  /** Both ends of `range` included. Rejects with NotNow when it is staged on another node only, or the store is away. */
+  /** Both ends of `range` included. Rejects with OnNode when another node has it staged, NotNow when the store is away. */
   async read(content: ContentRow, range: ByteRange | undefined): Promise<Readable> {
     if (content.state === "local") {
       const handle = await this.#openStaged(content);
       if (handle !== undefined) return handle.createReadStream({ ...range, highWaterMark: chunkBytes });
+      if (content.node !== this.#host.settings.node) throw new OnNode(content.node, "download", "the file");
     }
     try {
       return await this.#store.read(content.fileHash, range);
@@ -46,9 +48,6 @@ export class ContentSource {
       // Stored and gone from the staging folder since the row was read, or the other way round: look once more.
       const handle = error.reason === "missing" ? await this.#openStaged(content) : undefined;
       if (handle !== undefined) return handle.createReadStream({ ...range, highWaterMark: chunkBytes });
-      if (error.reason === "missing" && content.state === "local") {
-        throw new NotNow(`the file is on its way from ${content.node} into the store; try again in a moment`);
-      }
       throw new NotNow("the store does not give the file right now; try again in a moment", { cause: error });
     }
   }

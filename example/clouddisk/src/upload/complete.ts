@@ -4,6 +4,7 @@ import { open, rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, Refusal } from "../common/codes.js";
 import { hashOf } from "../common/hashing.js";
+import { OnNode } from "../common/nodes.js";
 import type { EntryRow, UploadRow } from "../dbproxy/actions.js";
 import type { Step, UploadContext } from "./context.js";
 import { overQuota, stage } from "./whole.js";
@@ -161,11 +162,8 @@ export class Completer {
   }
 }
 
-export function elsewhere({ node }: UploadRow): Refusal {
-  return new Refusal(
-    Code.CONFLICT,
-    `the upload belongs to the node ${node}; send it to the entry it was begun at`,
-  );
+export function elsewhere({ node }: UploadRow): OnNode {
+  return new OnNode(node, "upload", "the upload");
 }
 
 async function exists(file: string): Promise<boolean> {

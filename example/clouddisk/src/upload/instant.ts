@@ -1,5 +1,5 @@
 import { randomBytes, randomInt, timingSafeEqual } from "node:crypto";
-import { checked } from "../common/answer.js";
+import { checked, isPassing } from "../common/answer.js";
 import { Code, Refusal } from "../common/codes.js";
 import type { EntryRow } from "../dbproxy/actions.js";
 import type { UploadContext } from "./context.js";
@@ -49,7 +49,7 @@ export async function uploadInstantly(context: UploadContext, file: InstantUploa
   const { entries } = await database.run("entry.byHash", { userId, fileHash });
   if (entries.length === 0) {
     if (challengeId === "") throw await challenge(context, file, content.sizeBytes);
-    if (!(await isProved(context, file)))
+    if (!(await isProved(context, file).catch(notCheckable)))
       throw new Refusal(Code.UPLOAD_NORMALLY, "the proof is wrong or came too late: upload it");
   }
   const { parentId, name } = file;
@@ -64,6 +64,12 @@ export async function uploadInstantly(context: UploadContext, file: InstantUploa
     default:
       throw normally;
   }
+}
+
+/** The bytes are on a node that was not asked, or in a store that is away: sending them works all the same. */
+function notCheckable(error: unknown): never {
+  if (!isPassing(error)) throw error;
+  throw new Refusal(Code.UPLOAD_NORMALLY, "the proof cannot be checked at the moment: upload it");
 }
 
 async function challenge(
@@ -97,12 +103,7 @@ async function isProved(
   });
   if (question === null || !/^[0-9a-f]{64}$/i.test(proof)) return false;
   const { nonce, ranges } = JSON.parse(question) as Question;
-  const { digest } = checked(
-    await context.download.digest({
-      fileHash,
-      nonce,
-      ranges: ranges.map(({ offset, length }) => ({ offset, lengthBytes: length })),
-    }),
-  );
+  const wanted = ranges.map(({ offset, length }) => ({ offset, lengthBytes: length }));
+  const { digest } = checked(await context.download.digest({ fileHash, nonce, ranges: wanted }));
   return timingSafeEqual(Buffer.from(digest, "hex"), Buffer.from(proof, "hex"));
 }

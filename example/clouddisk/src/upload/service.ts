@@ -1,5 +1,6 @@
 import { answer } from "../common/answer.js";
 import { entryAddress } from "../common/entry-address.js";
+import { NodeAnnouncement } from "../common/nodes.js";
 import type { CreatePart } from "../common/part.js";
 import { Schedule } from "../common/schedule.js";
 import { Staging } from "../common/staging.js";
@@ -37,6 +38,7 @@ export const createUpload: CreatePart = async (host) => {
   };
   const tickets = new Tickets(database, settings.secret);
   const entry = entryAddress(host, "upload");
+  const announcement = new NodeAnnouncement(host, "upload", entry, log);
   const schedule = new Schedule(database, instance, log);
   // Each node has its own files, so each has its own turn.
   schedule.add(`uploads@${settings.node}`, settings.transfer.cleanIntervalMs, (signal) =>
@@ -64,8 +66,12 @@ export const createUpload: CreatePart = async (host) => {
       entry.servedBy(http);
       await addUploadRoutes(http, context);
     },
-    start: async () => schedule.start(),
+    async start() {
+      announcement.start();
+      schedule.start();
+    },
     async stop() {
+      await announcement.stop();
       await schedule.stop();
       await context.progress.close();
     },

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open } from "node:fs/promises";
 import { Code, Refusal } from "../common/codes.js";
+import { nodeUrl } from "../common/nodes.js";
 import type { UploadRow } from "../dbproxy/actions.js";
 import { type Completed, Completer, elsewhere, removeParts } from "./complete.js";
 import type { UploadContext } from "./context.js";
@@ -24,7 +25,7 @@ export interface UploadStatus {
   present: number[];
 }
 
-/** Uploads in parts: begun, filled in any order, completed or given up. All throw Refusal. */
+/** Uploads in parts: begun, filled in any order, completed or given up. All throw Refusal, and OnNode when the parts are on another node. */
 export class Uploads {
   readonly #context: UploadContext;
   readonly #completer: Completer;
@@ -34,14 +35,19 @@ export class Uploads {
     this.#completer = new Completer(context);
   }
 
-  /** The user's open upload of this content, if there is one here: its parts need not be sent again. */
+  /** The user's open upload of this content, if there is one: its parts need not be sent again. */
   async begin(file: NewUpload): Promise<UploadStatus> {
     const { database, settings } = this.#context.host;
     const { userId, fileHash, sizeBytes } = file;
     if (sizeBytes > settings.upload.fileMaxBytes) throw tooLarge(settings.upload.fileMaxBytes);
     const { uploads } = await database.run("upload.open", { userId, fileHash, limit: 100 });
-    const known = uploads.find((one) => one.sizeBytes === sizeBytes && one.node === settings.node);
-    if (known !== undefined) return this.#statusOf(known);
+    const known = uploads.filter((one) => one.sizeBytes === sizeBytes);
+    const here = known.find((one) => one.node === settings.node);
+    if (here !== undefined) return this.#statusOf(here);
+    for (const one of known) {
+      // Of one whose node is away nothing can be had: it is begun anew.
+      if ((await nodeUrl(this.#context.host, one.node, "upload")) !== undefined) throw elsewhere(one);
+    }
     let { partBytes } = settings.upload;
     while (Math.ceil(sizeBytes / partBytes) > partsMax) partBytes *= 2;
     const id = randomBytes(16).toString("hex");

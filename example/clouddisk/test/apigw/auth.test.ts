@@ -7,6 +7,7 @@ import { afterEach, expect, test } from "vitest";
 import { Authenticator, cookieName } from "../../src/common/auth.js";
 import { Code } from "../../src/common/codes.js";
 import { addErrors } from "../../src/common/http-errors.js";
+import { NodeRedirects } from "../../src/common/nodes.js";
 import type { Host } from "../../src/common/part.js";
 import { Tickets } from "../../src/common/tickets.js";
 import { fakeHost, testSettings } from "./fake-host.js";
@@ -36,7 +37,7 @@ async function serve(
 ): Promise<(options: InjectOptions) => Promise<{ status: number; body: object }>> {
   const http = fastify();
   servers.push(http);
-  addErrors(http, silentLogger);
+  addErrors(http, new NodeRedirects(host), silentLogger);
   await http.register(cookie);
   await http.register(formbody);
   const authenticator = new Authenticator(host);

@@ -147,6 +147,10 @@ test("CORS lets the machine's own pages in, without credentials, and nobody else
   expect(own.headers.has("access-control-allow-credentials")).toBe(false);
   const foreign = await fetch(url, { headers: { origin: "http://evil.example" } });
   expect(foreign.headers.has("access-control-allow-origin")).toBe(false);
+  const opaque = { headers: { origin: "null" } };
+  expect((await fetch(url, opaque)).headers.has("access-control-allow-origin")).toBe(false);
+  const redirected = await fetch(`${url}?ticket=of-another-node`, opaque);
+  expect(redirected.headers.get("access-control-allow-origin")).toBe("null");
   expect(port).toBeGreaterThan(0);
 });
 

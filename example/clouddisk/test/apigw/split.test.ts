@@ -83,6 +83,7 @@ test("routes of bodies answer with 307 to where they are, and a ticket in place 
     307,
     `${upload}/file/upload?${ticket}`,
   ]);
+  expect(await ask("GET", "/api/uploads")).toEqual([307, `${upload}/api/uploads?${ticket}`]);
   // Sent without waiting for an answer: thrown away, and the reply still arrives.
   expect(await ask("POST", "/file/upload", { body: new Uint8Array(8_000_000) })).toEqual([
     307,
