@@ -34,8 +34,13 @@ export class Child {
   readonly #lines: string[] = [];
   #wake = () => {};
 
-  constructor(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
-    this.process = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  constructor(
+    command: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv = process.env,
+    options: { argv0?: string } = {},
+  ) {
+    this.process = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"], ...options });
     dieTogether(this.process);
     for (const stream of [this.process.stdout, this.process.stderr]) {
       if (stream === null) continue;
@@ -45,6 +50,7 @@ export class Child {
         this.#wake();
       });
     }
+    this.process.once("exit", () => this.#wake());
     this.process.once("error", (error) => {
       this.output += `${command}: ${error.message}\n`;
     });
@@ -64,7 +70,6 @@ export class Child {
         if (this.process.exitCode !== null) throw new Error(`it ended before ${pattern}: ${this.output}`);
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
-          this.process.once("exit", () => resolve());
         });
       }
     };

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import path from "node:path";
 import type { FastifyInstance } from "fastify";
 import {
@@ -12,6 +11,7 @@ import {
 } from "mprpc";
 import { Database } from "../dbproxy/client.js";
 import { createHttp } from "./http.js";
+import { endInstance, newInstance } from "./instance.js";
 import { type CreatePart, type Host, type Part, type ServiceName, serviceNames } from "./part.js";
 import { sections } from "./sections.js";
 import { configuredFolder, loadSettings, type Settings } from "./settings.js";
@@ -118,7 +118,8 @@ async function start(options: NodeOptions, undo: Undo): Promise<RunningNode> {
     interceptors: [traceCalls],
   });
   undo.push("the channel", () => channel.close());
-  const instance = `${settings.node}-${process.pid}-${randomBytes(4).toString("hex")}`;
+  const instance = newInstance(settings.node);
+  undo.push("the instance", async () => endInstance(instance));
   const host: Host = { app, channel, database: new Database(channel), settings, services, instance };
   const provider = new RpcProvider(app, {
     interceptors: [

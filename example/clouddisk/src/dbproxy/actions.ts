@@ -222,7 +222,8 @@ export const actions = {
   "upload.startMerge": gives<
     | { outcome: "started"; upload: UploadRow }
     | { outcome: "done"; upload: UploadRow; entry: EntryRow | null }
-    | { outcome: "busy" | "closed" | "not_found" }
+    | { outcome: "busy"; owner: string }
+    | { outcome: "closed" | "not_found" }
   >()(Type.Object({ id: token, userId: id, owner: text, leaseMs: durationMs })),
   /** Back to open: the hash was wrong or parts are missing. */
   "upload.stopMerge": gives<{ stopped: boolean }>()(Type.Object({ id: token, owner: text })),
@@ -257,9 +258,9 @@ export const actions = {
 
   // --- parts received, when they are kept in the database
   /** `claimed` for this owner until the lease runs out; `recorded` with the hash it has; `busy`: another writes it. */
-  "part.claim": gives<{ outcome: "claimed" | "busy" } | { outcome: "recorded"; partHash: string }>()(
-    Type.Object({ uploadId: token, index: partIndex, owner: text, leaseMs: durationMs }),
-  ),
+  "part.claim": gives<
+    { outcome: "claimed" } | { outcome: "busy"; owner: string } | { outcome: "recorded"; partHash: string }
+  >()(Type.Object({ uploadId: token, index: partIndex, owner: text, leaseMs: durationMs })),
   /** False: the claim is not this owner's any more. */
   "part.record": gives<{ recorded: boolean }>()(
     Type.Object({ uploadId: token, index: partIndex, owner: text, partHash: hash }),

@@ -20,7 +20,7 @@ export const partActions: Pick<Implementations, PartActions> = {
       return { outcome: "claimed" };
     }
     if (row.part_hash !== "") return { outcome: "recorded", partHash: row.part_hash };
-    if (row.owner !== owner && row.lease_until > nowMs) return { outcome: "busy" };
+    if (row.owner !== owner && row.lease_until > nowMs) return { outcome: "busy", owner: row.owner };
     await trx
       .updateTable("tbl_upload_part")
       .set(claim)

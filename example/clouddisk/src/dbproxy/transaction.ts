@@ -36,6 +36,12 @@ function codeOf(error: unknown): string {
   return String((error as { code?: unknown } | undefined)?.code ?? "");
 }
 
+function isAway(error: unknown): boolean {
+  // What mysql2 says to the rollback on a connection that broke in the transaction has no code.
+  const code = codeOf(error);
+  return away.includes(code) || (code === "" && (error as { fatal?: unknown }).fatal === true);
+}
+
 /** Runs `work` in one transaction; again when it collided with another one. Throws RpcError UNAVAILABLE while the database is away. */
 export async function inTransaction<T>({ db, mysql }: Connected, work: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
@@ -45,10 +51,8 @@ export async function inTransaction<T>({ db, mysql }: Connected, work: (tx: Tx) 
         work({ trx, nowMs: Date.now(), lock: (query) => (mysql ? query.forUpdate() : query) }),
       );
     } catch (error) {
-      const code = codeOf(error);
-      if (away.includes(code))
-        throw new RpcError(Status.UNAVAILABLE, "the database is away", { cause: error });
-      if (!passing.some((known) => code.startsWith(known)) || attempt >= attemptsMax) throw error;
+      if (isAway(error)) throw new RpcError(Status.UNAVAILABLE, "the database is away", { cause: error });
+      if (!passing.some((known) => codeOf(error).startsWith(known)) || attempt >= attemptsMax) throw error;
       await delay(Math.random() * Math.min(5 * 2 ** attempt, 200));
     }
   }

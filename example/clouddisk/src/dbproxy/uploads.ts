@@ -163,7 +163,7 @@ const merging: Pick<Implementations, Merging> = {
       };
     }
     if (row.state === "merging" && row.owner !== owner && row.lease_until > tx.nowMs)
-      return { outcome: "busy" };
+      return { outcome: "busy", owner: row.owner };
     if (row.state !== "open" && row.state !== "merging") return { outcome: "closed" };
     await change(tx, id, { state: "merging", owner, lease_until: tx.nowMs + leaseMs });
     return { outcome: "started", upload: { ...toUpload(row), state: "merging" } };

@@ -2,7 +2,10 @@ import type { Settings } from "../common/settings.js";
 import type { Database } from "../dbproxy/client.js";
 import { DatabaseProgress } from "./database-progress.js";
 
-export type Claim = { outcome: "claimed" | "busy" } | { outcome: "recorded"; partHash: string };
+export type Claim =
+  | { outcome: "claimed" }
+  | { outcome: "busy"; owner: string }
+  | { outcome: "recorded"; partHash: string };
 
 export interface PartKey {
   uploadId: string;

@@ -16,7 +16,7 @@ if done then return {'recorded', done} end
 local held = redis.call('HGET', KEYS[1], 'claim:' .. ARGV[1])
 if held then
   local untilMs, owner = held:match('^(%d+):(.*)$')
-  if owner ~= ARGV[2] and tonumber(untilMs) > now then return {'busy', ''} end
+  if owner ~= ARGV[2] and tonumber(untilMs) > now then return {'busy', owner} end
 end
 redis.call('HSET', KEYS[1], 'claim:' .. ARGV[1], string.format('%d:%s', now + ARGV[3], ARGV[2]))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
@@ -61,9 +61,9 @@ export class RedisProgress implements ProgressStore {
 
   async claim({ uploadId, index, owner }: PartKey, leaseMs: number): Promise<Claim> {
     const reply = (await this.#eval(claimScript, uploadId, [index, owner, leaseMs, this.#ttlMs])) as string[];
-    const [outcome, partHash = ""] = reply;
-    if (outcome === "recorded") return { outcome, partHash };
-    return { outcome: outcome === "claimed" ? "claimed" : "busy" };
+    const [outcome, text = ""] = reply;
+    if (outcome === "recorded") return { outcome, partHash: text };
+    return outcome === "claimed" ? { outcome } : { outcome: "busy", owner: text };
   }
 
   async record({ uploadId, index, owner }: PartKey, partHash: string): Promise<boolean> {

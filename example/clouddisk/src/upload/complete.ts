@@ -4,6 +4,7 @@ import { open, rm } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, Refusal } from "../common/codes.js";
 import { hashOf } from "../common/hashing.js";
+import { isGone } from "../common/instance.js";
 import { OnNode } from "../common/nodes.js";
 import type { EntryRow, UploadRow } from "../dbproxy/actions.js";
 import type { Step, UploadContext } from "./context.js";
@@ -47,7 +48,7 @@ export class Completer {
 
   async #complete(userId: number, id: string): Promise<Completed> {
     const { database, instance } = this.#context.host;
-    const owner = `${instance}-${randomBytes(6).toString("hex")}`;
+    const owner = `${instance}/${randomBytes(6).toString("hex")}`;
     const giveUpAtMs = performance.now() + patienceMs;
     for (;;) {
       const start = await database.run("upload.startMerge", { id, userId, owner, leaseMs });
@@ -59,6 +60,10 @@ export class Completer {
         case "closed":
           throw new Refusal(Code.CONFLICT, "the upload was cancelled or has expired");
         case "busy":
+          if (isGone(start.owner)) {
+            await database.run("upload.stopMerge", { id, owner: start.owner });
+            continue;
+          }
           if (performance.now() > giveUpAtMs)
             throw new Refusal(Code.RETRY, "the upload is being completed; ask again");
           await delay(lookAgainMs);

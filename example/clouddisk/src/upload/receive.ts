@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { Code, Refusal } from "../common/codes.js";
+import { isGone } from "../common/instance.js";
 import type { UploadRow } from "../dbproxy/actions.js";
 import type { PartKey } from "../progress/progress.js";
 import type { UploadContext } from "./context.js";
@@ -9,6 +10,7 @@ import type { UploadContext } from "./context.js";
 /** A writer that renews its claim this often has it; one that was stopped for longer than the lease writes nothing more. */
 const leaseMs = 30_000;
 const renewMs = 8_000;
+const releaseEveryMs = 500;
 /** A write that was begun ends within this. */
 const marginMs = 5_000;
 
@@ -81,10 +83,15 @@ export async function receivePart(
       `part ${part.index} has ${lengthBytes} bytes, not ${part.contentLength}`,
     );
   }
-  const owner = `${context.host.instance}-${randomBytes(6).toString("hex")}`;
+  const owner = `${context.host.instance}/${randomBytes(6).toString("hex")}`;
   const key = { uploadId: upload.id, index: part.index, owner };
   const askedAtMs = performance.now();
-  const claimed = await progress.claim(key, leaseMs);
+  let claimed = await progress.claim(key, leaseMs);
+  if (claimed.outcome === "busy" && isGone(claimed.owner)) {
+    // Its process was killed: nobody has to wait for the lease.
+    await progress.release({ ...key, owner: claimed.owner });
+    claimed = await progress.claim(key, leaseMs);
+  }
   if (claimed.outcome === "busy") {
     throw new Refusal(Code.RETRY, `part ${part.index} is being written by another request`);
   }
@@ -101,8 +108,21 @@ export async function receivePart(
     if (!recorded) throw new Refusal(Code.RETRY, "the part took too long; send it again");
   } finally {
     claim.stop();
-    if (!recorded) await progress.release(key).catch(() => {});
+    if (!recorded) await release(context, key);
   }
+}
+
+/** While the progress is away, again in the background, for as long as the claim would be in anybody's way. */
+async function release({ progress }: UploadContext, key: PartKey): Promise<void> {
+  const endAtMs = performance.now() + leaseMs;
+  const again = async (): Promise<void> => {
+    try {
+      await progress.release(key);
+    } catch {
+      if (performance.now() < endAtMs) setTimeout(() => void again(), releaseEveryMs).unref();
+    }
+  };
+  await again();
 }
 
 /** A part that is there already is not written again: what was checked stays. */

@@ -271,7 +271,7 @@ describe.each(databases)("the actions on $name", ({ open }) => {
     const uploadId = newId();
     const part = { uploadId, index: 3, leaseMs: 60_000 };
     expect(await run("part.claim", { ...part, owner: "a" })).toEqual({ outcome: "claimed" });
-    expect(await run("part.claim", { ...part, owner: "b" })).toEqual({ outcome: "busy" });
+    expect(await run("part.claim", { ...part, owner: "b" })).toEqual({ outcome: "busy", owner: "a" });
     expect(await run("part.list", { uploadId })).toEqual({ parts: [], claims: 1 });
     const partHash = hashOf("5");
     expect(await run("part.record", { uploadId, index: 3, owner: "b", partHash })).toEqual({

@@ -27,7 +27,7 @@ test("one owner at a time writes a part, and what is recorded stays", async () =
   ];
   expect(await progress.claim(first, 60_000)).toEqual({ outcome: "claimed" });
   expect(await progress.claim(first, 60_000)).toEqual({ outcome: "claimed" });
-  expect(await progress.claim(second, 60_000)).toEqual({ outcome: "busy" });
+  expect(await progress.claim(second, 60_000)).toEqual({ outcome: "busy", owner: "a:1" });
   expect(await progress.list(uploadId)).toEqual({ parts: new Map(), claims: 1 });
   expect(await progress.record(second, partHash)).toBe(false);
   await progress.release(second);
@@ -41,7 +41,7 @@ test("one owner at a time writes a part, and what is recorded stays", async () =
 test("a claim that was given back, or ran out, is another's", async () => {
   const part = { uploadId: randomBytes(16).toString("hex"), index: 0 };
   await progress.claim({ ...part, owner: "a" }, 60_000);
-  await progress.release({ ...part, owner: "a" });
+  await progress.release({ ...part, owner: "a:1" });
   expect(await progress.claim({ ...part, owner: "b" }, 1)).toEqual({ outcome: "claimed" });
   await expect.poll(() => progress.claim({ ...part, owner: "c" }, 60_000)).toEqual({ outcome: "claimed" });
   expect(await progress.record({ ...part, owner: "b" }, partHash)).toBe(false);

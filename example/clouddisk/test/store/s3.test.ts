@@ -72,7 +72,7 @@ it("gives a silent server up, and waits for a slow reader", async () => {
     expect((await hashOf(slow)).fileHash).toBe(fileHash);
 
     const cut = await store.read(fileHash);
-    swift.signal("SIGSTOP");
+    swift.suspend();
     try {
       await expect(hashOf(cut)).rejects.toThrow("no byte for 300 ms");
       await expect(store.sizeOf(fileHash)).rejects.toMatchObject({
@@ -81,7 +81,7 @@ it("gives a silent server up, and waits for a slow reader", async () => {
       });
       await expect(store.put(fileHash, sizeBytes, source)).rejects.toMatchObject({ reason: "away" });
     } finally {
-      swift.signal("SIGCONT");
+      swift.resume();
     }
     expect(await store.sizeOf(fileHash)).toBe(sizeBytes);
   });

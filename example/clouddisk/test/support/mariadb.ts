@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { createConnection } from "mysql2/promise";
+import type { Child } from "../../../../test/tools/child.js";
 import { freePort } from "../../../../test/tools/zookeeper.js";
-import { findProgram, type Program } from "./programs.js";
-import { runProgram, ServerProcess } from "./server.js";
+import { findProgram, type Program, runProgram, startProgram } from "./programs.js";
 
 const password = "disk-password";
 
@@ -14,7 +14,7 @@ export class MariadbServer {
   readonly port: number;
   readonly #program: Program;
   readonly #folder: string;
-  #process: ServerProcess | undefined;
+  #process: Child | undefined;
   #databases = 0;
 
   private constructor(program: Program, folder: string, port: number) {
@@ -52,7 +52,7 @@ export class MariadbServer {
 
   /** Starts it again, on the same data and port. */
   async restart(): Promise<void> {
-    this.#process = new ServerProcess(this.#program, [
+    this.#process = startProgram(this.#program, [
       ...this.#args(),
       `--port=${this.port}`,
       "--bind-address=127.0.0.1",
@@ -60,7 +60,7 @@ export class MariadbServer {
       `--socket=${path.join(this.#folder, "socket")}`,
       `--pid-file=${path.join(this.#folder, "pid")}`,
     ]);
-    await this.#process.said("ready for connections");
+    await this.#process.line(/ready for connections/);
   }
 
   /** A new, empty database; gives its URL for `[database] url`. */
@@ -73,7 +73,7 @@ export class MariadbServer {
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
-    await this.#process?.end(signal);
+    await this.#process?.kill(signal);
   }
 
   /** Ends it, and its data. */

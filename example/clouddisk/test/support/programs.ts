@@ -1,5 +1,7 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
+import { Child } from "../../../../test/tools/child.js";
 import { debianRoot } from "../../../../test/tools/debian.js";
 
 /** A program of a Debian package, installed or unpacked by scripts/debian-packages.sh, and what it needs to run. */
@@ -42,4 +44,20 @@ export function findPython(): Program {
   // An unpacked Python looks for its own modules where it was built to be.
   const home = python.root === "/" ? {} : { PYTHONHOME: path.join(root, "usr") };
   return { ...python, env: { ...environment(root), ...home, PYTHONPATH: modules } };
+}
+
+/** A program that goes on running; dies with this process. */
+export function startProgram({ file, env }: Program, args: readonly string[], argv0?: string): Child {
+  return new Child(file, args, env, argv0 === undefined ? {} : { argv0 });
+}
+
+/** Runs a program to its end with this input; throws what it said when it fails. */
+export function runProgram({ file, env }: Program, args: readonly string[], input = ""): void {
+  const { status, stderr, stdout } = spawnSync(file, args, {
+    input,
+    env,
+    encoding: "utf8",
+    maxBuffer: 1 << 26,
+  });
+  if (status !== 0) throw new Error(`${file} failed (${status}):\n${stdout}${stderr}`);
 }

@@ -1,15 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import type { Child } from "../../../../test/tools/child.js";
 import { freePort } from "../../../../test/tools/zookeeper.js";
-import { findProgram } from "./programs.js";
-import { ServerProcess } from "./server.js";
+import { findProgram, startProgram } from "./programs.js";
 
 /** A real Redis on a free port, its data in a temp folder. */
 export class RedisServer {
   readonly port: number;
   readonly #folder: string;
-  #process: ServerProcess | undefined;
+  #process: Child | undefined;
 
   private constructor(folder: string, port: number) {
     this.#folder = folder;
@@ -30,27 +30,14 @@ export class RedisServer {
   /** Starts it again, on the same data and port. */
   async restart(): Promise<void> {
     // Debian's redis-tools has the server too: one program, whose name says what it is.
-    this.#process = new ServerProcess(
-      findProgram("redis-check-rdb"),
-      [
-        "--port",
-        String(this.port),
-        "--bind",
-        "127.0.0.1",
-        "--dir",
-        this.#folder,
-        "--appendonly",
-        "yes",
-        "--save",
-        "",
-      ],
-      { argv0: "redis-server" },
-    );
-    await this.#process.said("Ready to accept connections");
+    const args = ["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#folder];
+    const program = findProgram("redis-check-rdb");
+    this.#process = startProgram(program, [...args, "--appendonly", "yes", "--save", ""], "redis-server");
+    await this.#process.line(/Ready to accept connections/);
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
-    await this.#process?.end(signal);
+    await this.#process?.kill(signal);
   }
 
   /** Ends it, and its data. */

@@ -2,10 +2,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Child } from "../../../../test/tools/child.js";
 import { freePort } from "../../../../test/tools/zookeeper.js";
 import type { Settings } from "../../src/common/settings.js";
-import { findPython, type Program } from "./programs.js";
-import { runProgram, ServerProcess } from "./server.js";
+import { findPython, type Program, runProgram, startProgram } from "./programs.js";
 
 const script = fileURLToPath(new URL("swift-server.py", import.meta.url));
 /** In the order they are started in: the proxy asks the others. */
@@ -17,7 +17,7 @@ export class SwiftServer {
   readonly port: number;
   readonly #python: Program;
   readonly #folder: string;
-  #processes: ServerProcess[] = [];
+  #processes: Child[] = [];
 
   private constructor(python: Program, folder: string, port: number) {
     this.#python = python;
@@ -58,19 +58,21 @@ export class SwiftServer {
 
   /** Starts it again, on the same data and ports. */
   async restart(): Promise<void> {
-    this.#processes = roles.map(
-      (role) => new ServerProcess(this.#python, [script, "serve", this.#folder, role]),
-    );
-    await Promise.all(this.#processes.map((one) => one.said("ready\n")));
+    this.#processes = roles.map((role) => startProgram(this.#python, [script, "serve", this.#folder, role]));
+    await Promise.all(this.#processes.map((one) => one.line(/^ready$/)));
   }
 
-  /** Silent until `SIGCONT`. */
-  signal(signal: "SIGSTOP" | "SIGCONT"): void {
-    for (const one of this.#processes) one.signal(signal);
+  /** Silent from now on, as a machine whose cable is out. */
+  suspend(): void {
+    for (const one of this.#processes) one.suspend();
+  }
+
+  resume(): void {
+    for (const one of this.#processes) one.resume();
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
-    await Promise.all(this.#processes.map((one) => one.end(signal)));
+    await Promise.all(this.#processes.map((one) => one.kill(signal)));
   }
 
   /** Ends it, and its data. */

@@ -1,0 +1,52 @@
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync, readlinkSync } from "node:fs";
+import os from "node:os";
+
+/** Of this process; a test may start several nodes in one. */
+const alive = new Set<string>();
+
+function readOr(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return "";
+  }
+}
+
+/** Where process ids mean the same: this boot of this machine, and on Linux this container. */
+const place = createHash("sha256")
+  .update(os.hostname())
+  .update(readOr(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8")))
+  .update(readOr(() => readlinkSync("/proc/self/ns/pid")))
+  .digest("hex")
+  .slice(0, 12);
+
+/** A name no other process has, also not after a restart: `<node>@<place>:<pid>:<random>`. */
+export function newInstance(node: string): string {
+  const instance = `${node}@${place}:${process.pid}:${randomBytes(4).toString("hex")}`;
+  alive.add(instance);
+  return instance;
+}
+
+/** It holds nothing any more. */
+export function endInstance(instance: string): void {
+  alive.delete(instance);
+}
+
+/**
+ * Whether what is owned by this name, an instance with anything after a `/`, has no owner any more. Only of processes of
+ * this place can that be told; of others their leases must run out.
+ */
+export function isGone(owner: string): boolean {
+  const [instance = ""] = owner.split("/");
+  const [, ownerPlace, pid] = /@([0-9a-f]{12}):(\d+):[0-9a-f]{8}$/.exec(instance) ?? [];
+  if (ownerPlace !== place) return false;
+  if (Number(pid) === process.pid) return !alive.has(instance);
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (error) {
+    // EPERM: it runs, as another user.
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}
