@@ -33,15 +33,14 @@ console.log(`ZooKeeper, MariaDB, Redis and Swift run until Ctrl-C. A cloud disk 
   CLOUDDISK_DATA=${folder}/data example/clouddisk/bin/clouddisk all -i ${conf}
 `);
 
-let ending: Promise<void> | undefined;
-async function end(): Promise<void> {
-  await servers.close();
-  rmSync(folder, { recursive: true, force: true });
-  process.exit();
-}
+let ending = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   // Those of test/tools/child.ts would end this process before the folders are gone.
-  process.removeAllListeners(signal).on(signal, () => {
-    ending ??= end();
+  process.removeAllListeners(signal).on(signal, async () => {
+    if (ending) return;
+    ending = true;
+    await servers.close();
+    rmSync(folder, { recursive: true, force: true });
+    process.exit();
   });
 }
