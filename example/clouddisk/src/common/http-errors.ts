@@ -39,7 +39,11 @@ export function toErrorReply(error: unknown): ErrorReply {
   }
   const { code, statusCode, validation, message } = error as Partial<FastifyError>;
   if (code === "ENOSPC" || code === "EDQUOT") {
-    return { status: 507, body: { code: Code.SERVER, msg: "the server's disk is full" }, ours: true };
+    return {
+      status: 507,
+      body: { code: Code.SERVER, msg: "the server's disk is full ([clouddisk] data)" },
+      ours: true,
+    };
   }
   if (validation !== undefined) {
     return {

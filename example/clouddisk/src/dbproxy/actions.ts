@@ -253,7 +253,7 @@ export const actions = {
   "upload.cancel": gives<{ outcome: "ok" | "busy" | "closed" | "not_found" }>()(
     Type.Object({ id: token, userId: id }),
   ),
-  /** Marks the node's open uploads not touched since then as expired, and gives them. */
+  /** Marks the node's open uploads not touched since then as expired, and gives them; forgets those closed for as long. */
   "upload.expire": gives<{ ids: string[] }>()(Type.Object({ node: text, touchedBeforeMs: timeMs, limit })),
 
   // --- parts received, when they are kept in the database

@@ -38,6 +38,11 @@ async function change({ trx, nowMs }: Tx, id: string, to: Partial<Omit<Row, "id"
     .execute();
 }
 
+/** Those in Redis end with their TTL. */
+async function forgetParts({ trx }: Tx, ids: readonly string[]): Promise<void> {
+  await trx.deleteFrom("tbl_upload_part").where("upload_id", "in", ids).execute();
+}
+
 interface Complete {
   userId: number;
   parentId: number;
@@ -192,6 +197,7 @@ const merging: Pick<Implementations, Merging> = {
     const added = await addFile(tx, { ...upload, parentId });
     if (added === undefined) return { outcome: "quota" };
     await change(tx, id, { state: "done", entry_id: added.entry.id, owner: "", lease_until: 0 });
+    await forgetParts(tx, [id]);
     return { outcome: "ok", ...added };
   },
 
@@ -201,6 +207,7 @@ const merging: Pick<Implementations, Merging> = {
     if (row.state === "merging" && row.lease_until > tx.nowMs) return { outcome: "busy" };
     if (row.state !== "open" && row.state !== "merging") return { outcome: "closed" };
     await change(tx, id, { state: "cancelled", owner: "", lease_until: 0 });
+    await forgetParts(tx, [id]);
     return { outcome: "ok" };
   },
 
@@ -219,8 +226,23 @@ const merging: Pick<Implementations, Merging> = {
       )
       .execute();
     const ids = rows.map((row) => row.id);
-    if (ids.length > 0)
-      await tx.trx.updateTable("tbl_upload").set({ state: "expired" }).where("id", "in", ids).execute();
+    if (ids.length > 0) {
+      const change = { state: "expired" as const, updated_at: tx.nowMs };
+      await tx.trx.updateTable("tbl_upload").set(change).where("id", "in", ids).execute();
+      await forgetParts(tx, ids);
+    }
+    const closed = await tx.trx
+      .selectFrom("tbl_upload")
+      .select("id")
+      .where("node", "=", node)
+      .where("state", "in", ["done", "cancelled", "expired"])
+      .where("updated_at", "<", touchedBeforeMs)
+      .where("id", "not in", ["", ...ids])
+      .orderBy("id")
+      .limit(limit)
+      .execute();
+    const old = closed.map((row) => row.id);
+    if (old.length > 0) await tx.trx.deleteFrom("tbl_upload").where("id", "in", old).execute();
     return { ids };
   },
 };

@@ -43,7 +43,7 @@ export class Uploads {
     const { uploads } = await database.run("upload.open", { userId, fileHash, limit: 100 });
     const known = uploads.filter((one) => one.sizeBytes === sizeBytes);
     const here = known.find((one) => one.node === settings.node);
-    if (here !== undefined) return this.#statusOf(here);
+    if (here !== undefined) return this.#goOn(here);
     for (const one of known) {
       // Of one whose node is away nothing can be had: it is begun anew.
       if ((await nodeUrl(this.#context.host, one.node, "upload")) !== undefined) throw elsewhere(one);
@@ -51,15 +51,28 @@ export class Uploads {
     let { partBytes } = settings.upload;
     while (Math.ceil(sizeBytes / partBytes) > partsMax) partBytes *= 2;
     const id = randomBytes(16).toString("hex");
-    await mkdir(this.#context.staging.partsFolder, { recursive: true, mode: 0o700 });
-    await (await open(this.#context.staging.parts(id), "wx", 0o600)).close();
+    await this.#makeParts(id);
     try {
       await this.#create(id, file, partBytes);
     } catch (error) {
-      await removeParts(this.#context, id);
+      // Otherwise nobody knows whether the database has it: then the file may be needed, and else is the cleaner's.
+      if (error instanceof Refusal) await removeParts(this.#context, id);
       throw error;
     }
     return this.status(userId, id);
+  }
+
+  async #goOn(upload: UploadRow): Promise<UploadStatus> {
+    const status = await this.#statusOf(upload);
+    // With parts recorded and no file a complete has renamed it, and can be asked for.
+    if (status.present.length === 0) await this.#makeParts(upload.id);
+    return status;
+  }
+
+  async #makeParts(id: string): Promise<void> {
+    const { staging } = this.#context;
+    await mkdir(staging.partsFolder, { recursive: true, mode: 0o700 });
+    await (await open(staging.parts(id), "a", 0o600)).close();
   }
 
   async #create(

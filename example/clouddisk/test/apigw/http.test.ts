@@ -91,7 +91,11 @@ test("whatever a handler throws becomes code and msg", async () => {
   expect(await get("/throw/late")).toEqual([503, away, "1"]);
   expect(await get("/throw/internal")).toEqual([500, failed, null]);
   expect(await get("/throw/bug")).toEqual([500, failed, null]);
-  expect(await get("/throw/full")).toEqual([507, { code: 10002, msg: "the server's disk is full" }, null]);
+  expect(await get("/throw/full")).toEqual([
+    507,
+    { code: 10002, msg: "the server's disk is full ([clouddisk] data)" },
+    null,
+  ]);
   expect(await get("/nowhere")).toEqual([404, { code: 10007, msg: "there is no such route" }, null]);
   expect((await get("/%ff"))[0]).toBe(400);
 });

@@ -265,6 +265,10 @@ describe.each(databases)("the actions on $name", ({ open }) => {
     const expired = await run("upload.expire", { node: "n1", touchedBeforeMs: Date.now() + 1, limit: 1000 });
     expect(expired.ids).toContain(id);
     expect(await run("upload.touch", { id })).toEqual({ open: false });
+    expect((await run("upload.peek", { id })).upload).toMatchObject({ state: "expired" });
+    // Closed for as long again, it is forgotten.
+    await run("upload.expire", { node: "n1", touchedBeforeMs: Date.now() + 60_000, limit: 1000 });
+    expect(await run("upload.peek", { id })).toEqual({ upload: null });
   });
 
   it("lets one owner write a part", async () => {
