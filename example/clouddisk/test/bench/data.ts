@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "../../../../test/tools/zookeeper.js";
 import { serviceNames } from "../../src/common/part.js";
 import { startDisk } from "../support/disk.js";
@@ -22,6 +23,16 @@ function timed(command: string, ...args: string[]): number {
 
 function median(values: readonly number[]): number {
   return [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0;
+}
+
+/** Resolves when all of the user's files are in the store. */
+async function stored(url: string, headers: Record<string, string>): Promise<void> {
+  for (;;) {
+    const reply = await fetch(`${url}/api/files?limit=1000`, { headers });
+    const { entries } = (await reply.json()) as { entries: Array<{ state: string }> };
+    if (entries.every(({ state }) => state === "stored")) return;
+    await delay(200);
+  }
 }
 
 /** nginx that serves a folder; undefined when it is not installed and was not unpacked. */
@@ -75,6 +86,8 @@ export async function data(sizeMiB: number): Promise<void> {
       const hash = await sha256Of(file);
       const route = `${disk.url}/file/upload?filename=whole-${round}`;
       note("upload, whole", timed("curl", "-sf", "-X", "POST", "-T", file, ...auth, route));
+      // Into the store first: that takes the processor too.
+      await stored(disk.url, user.headers);
       const url = `${disk.url}/file/download?filehash=${hash}`;
       note("download", timed("curl", "-sf", "-o", "/dev/null", ...auth, url));
       if (nginx !== undefined) {
@@ -82,6 +95,7 @@ export async function data(sizeMiB: number): Promise<void> {
       }
       await makeFile(file, sizeMiB * 1024 * 1024);
       const options = { headers: user.headers, file, name: `parts-${round}`, parallel: 4 };
+      await stored(disk.url, user.headers);
       const { elapsedMs } = await uploadInParts(disk.url, options);
       note("upload, 4 parts at once (hash of the client not counted)", elapsedMs / 1000);
     }

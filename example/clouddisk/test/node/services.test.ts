@@ -1,10 +1,13 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import http from "node:http";
+import path from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, test, vi } from "vitest";
 import { type ServiceName, serviceNames } from "../../src/common/part.js";
-import { type Disk, startDisk, type User } from "../support/disk.js";
+import { confText } from "../support/conf-text.js";
+import { type Disk, DiskProcess, startDisk, type User } from "../support/disk.js";
 
 async function uploadFile(url: string, user: User, content: Buffer, traceId: string): Promise<void> {
   const form = new FormData();
@@ -63,6 +66,30 @@ test("each service in a node of its own: the trace id of a request is in the log
   const secrets = JSON.stringify(disk.log.lines);
   expect(secrets).not.toContain(user.token);
   expect(secrets).not.toContain("password-1");
+});
+
+test("each service starts from a conf of its own", async () => {
+  const disk = await startDisk({ services: [] });
+  const common = {
+    registry: `file:${disk.dataFolder}/registry?poll=100ms`,
+    "clouddisk.data": disk.dataFolder,
+  };
+  await Promise.all(
+    serviceNames.map(async (name) => {
+      const port =
+        name === "apigw" || name === "upload" || name === "download" ? { [`${name}.port`]: "0" } : {};
+      const own: Record<string, string> = { ...common, ...port };
+      const file = path.join(disk.dataFolder, `${name}.conf`);
+      await writeFile(file, confText(own));
+      const started = new DiskProcess([name], ["-i", file]);
+      disk.processes.push(started);
+      await started.ready;
+    }),
+  );
+  const user = await disk.user();
+  const content = randomBytes(100_000);
+  await uploadFile(disk.urlOf("upload"), user, content, "trace-up-3");
+  expect(await downloadFile(disk.urlOf("download"), user, content, "trace-down-3")).toEqual(content);
 });
 
 test("a service that is killed and started again is found by the others", async () => {

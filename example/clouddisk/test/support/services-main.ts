@@ -4,22 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { confText } from "./conf-text.js";
 import { ProductionServers } from "./production.js";
-
-/** `{ "store.url": "x" }` as the text of a conf; keys without a section come first. */
-function confText(keys: Readonly<Record<string, string>>): string {
-  const lines = ["# Written by `npm run services`; the servers it names end with that.", ""];
-  let section = "";
-  for (const [name, value] of Object.entries(keys)) {
-    const [first = "", key = first] = name.split(".");
-    if (name.includes(".") && first !== section) {
-      section = first;
-      lines.push("", `[${section}]`);
-    }
-    lines.push(`${key}=${value}`);
-  }
-  return `${lines.join("\n")}\n`;
-}
 
 execFileSync(fileURLToPath(new URL("../../../../scripts/debian-packages.sh", import.meta.url)), {
   stdio: ["ignore", "inherit", "inherit"],
@@ -27,7 +13,8 @@ execFileSync(fileURLToPath(new URL("../../../../scripts/debian-packages.sh", imp
 const folder = mkdtempSync(path.join(os.tmpdir(), "clouddisk-services-"));
 const servers = await ProductionServers.start();
 const conf = path.join(folder, "clouddisk.conf");
-writeFileSync(conf, confText(servers.conf()), { mode: 0o600 });
+const note = "# Written by `npm run services`; the servers it names end with that.\n";
+writeFileSync(conf, note + confText(servers.conf()), { mode: 0o600 });
 console.log(`ZooKeeper, MariaDB, Redis and Swift run until Ctrl-C. A cloud disk over them:
 
   CLOUDDISK_DATA=${folder}/data example/clouddisk/bin/clouddisk all -i ${conf}
