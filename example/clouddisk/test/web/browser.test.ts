@@ -1,84 +1,18 @@
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import os from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { build } from "vite";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { FakeDisk } from "./fake-disk.js";
+import { readFile } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { chooser, signUp, Web } from "./support.js";
 
 /** The built page in a real browser, with a disk that keeps the HTTP contract in memory. */
 
-const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((file) => existsSync(file));
-let folder: string;
-let browser: Browser;
-
-beforeAll(async () => {
-  if (executablePath === undefined) {
-    throw new Error("these tests need chromium: apt-get install --no-install-recommends chromium");
-  }
-  folder = await mkdtemp(path.join(os.tmpdir(), "clouddisk-web-"));
-  await build({
-    root: fileURLToPath(new URL("../../web", import.meta.url)),
-    logLevel: "warn",
-    build: { outDir: path.join(folder, "web"), emptyOutDir: true },
-  });
-  browser = await chromium.launch({
-    executablePath,
-    args: ["--no-sandbox", "--disable-quic", "--disable-background-networking"],
-  });
-}, 120_000);
-
-afterAll(async () => {
-  await browser?.close();
-  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-});
-
-async function openPage(disk: FakeDisk): Promise<Page> {
-  const url = await disk.start();
-  const context = await browser.newContext({ locale: "en", viewport: { width: 1100, height: 760 } });
-  const page = await context.newPage();
-  // Beneath the test's own limit, so that a failure names what was waited for.
-  page.setDefaultTimeout(10_000);
-  const problems: string[] = [];
-  page.on("pageerror", (error) => problems.push(String(error)));
-  page.on("console", (message) => {
-    if (/Content Security Policy/i.test(message.text())) problems.push(message.text());
-  });
-  onTestFinished(async () => {
-    await context.close();
-    await disk.stop();
-    expect(problems).toEqual([]);
-  });
-  await page.goto(url);
-  return page;
-}
-
-async function signUp(page: Page): Promise<void> {
-  await page.getByRole("button", { name: "New here? Create an account" }).click();
-  await page.getByLabel("User name").fill("ann");
-  await page.getByLabel("Password", { exact: true }).fill("secret-1");
-  await page.getByRole("button", { name: "Create account" }).click();
-  await page.getByRole("navigation", { name: "Main" }).waitFor();
-}
-
-async function file(name: string, body: Buffer): Promise<string> {
-  const whole = path.join(folder, name);
-  await writeFile(whole, body);
-  return whole;
-}
-
-const chooser = 'input[data-upload="files"]';
+const web = new Web();
 
 test("sign up, upload, list, download the same bytes, sign out", async () => {
-  const disk = new FakeDisk(path.join(folder, "web"));
-  const page = await openPage(disk);
+  const { disk, page } = await web.open();
   await signUp(page);
   const body = randomBytes(300_000);
   disk.refuseParts.push(-2);
-  await page.setInputFiles(chooser, await file("holiday.bin", body));
+  await page.setInputFiles(chooser, await web.file("holiday.bin", body));
   await page.locator('[data-phase="done"]').waitFor();
   const name = page.getByRole("table").getByText("holiday.bin");
   await name.waitFor();
@@ -97,19 +31,18 @@ test("sign up, upload, list, download the same bytes, sign out", async () => {
 });
 
 test("after a reload in the middle, only what is missing is sent", async () => {
-  const disk = new FakeDisk(path.join(folder, "web"));
-  const page = await openPage(disk);
+  const { disk, page } = await web.open();
   await signUp(page);
   // The first two parts arrive; the others wait for a reload that ends them.
   disk.beforePart = (index) => (index < 2 ? Promise.resolve() : new Promise(() => {}));
-  const whole = await file("long.bin", randomBytes(400_000));
+  const whole = await web.file("long.bin", randomBytes(400_000));
   await page.setInputFiles(chooser, whole);
   await expect.poll(() => disk.received.length).toBe(2);
   page.on("dialog", (dialog) => void dialog.accept());
   await page.reload();
   disk.beforePart = async () => {};
   await page.locator('[data-phase="unfinished"]').waitFor();
-  const other = await file("other.bin", randomBytes(10));
+  const other = await web.file("other.bin", randomBytes(10));
   const resume = page.getByLabel("Choose long.bin to go on", { exact: true });
   await page.setInputFiles('[data-phase="unfinished"] input', other);
   await page.getByText("That is not long.bin").waitFor();
@@ -121,8 +54,7 @@ test("after a reload in the middle, only what is missing is sent", async () => {
 });
 
 test("pause, resume, cancel", async () => {
-  const disk = new FakeDisk(path.join(folder, "web"));
-  const page = await openPage(disk);
+  const { disk, page } = await web.open();
   await signUp(page);
   let release = (): void => {};
   const held = new Promise<void>((resolve) => {
@@ -130,8 +62,8 @@ test("pause, resume, cancel", async () => {
   });
   disk.beforePart = () => held;
   await page.setInputFiles(chooser, [
-    await file("one.bin", randomBytes(100_000)),
-    await file("two.bin", randomBytes(100_000)),
+    await web.file("one.bin", randomBytes(100_000)),
+    await web.file("two.bin", randomBytes(100_000)),
   ]);
   await expect.poll(() => disk.uploads.size).toBe(2);
   await page.getByRole("button", { name: "Pause one.bin" }).click();
@@ -145,20 +77,18 @@ test("pause, resume, cancel", async () => {
 });
 
 test("what the disk has is not sent, but proven", async () => {
-  const disk = new FakeDisk(path.join(folder, "web"));
-  const page = await openPage(disk);
+  const { disk, page } = await web.open();
   await signUp(page);
   const body = randomBytes(200_000);
   disk.add({ name: "first.bin" }, body);
-  await page.setInputFiles(chooser, await file("second.bin", body));
+  await page.setInputFiles(chooser, await web.file("second.bin", body));
   await page.getByText("Instant: the disk had it already").waitFor();
   await page.getByRole("table").getByText("second.bin").waitFor();
   expect(disk.received).toEqual([]);
 });
 
 test("folders, rename, move, trash and back, by keyboard where it matters", async () => {
-  const disk = new FakeDisk(path.join(folder, "web"));
-  const page = await openPage(disk);
+  const { disk, page } = await web.open();
   await signUp(page);
   disk.add({ name: "a <b>.txt" }, Buffer.from("<script>alert(1)</script>"));
   await page.getByRole("button", { name: "New folder" }).click();

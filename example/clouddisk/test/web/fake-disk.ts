@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
+import { previewType } from "../../src/download/media-types.js";
 
 interface Item {
   id: number;
@@ -59,6 +60,10 @@ export class FakeDisk {
   beforePart: (index: number) => Promise<void> = async () => {};
   /** Outcomes for the next parts, instead of 0. */
   readonly refuseParts: number[] = [];
+  /** Every request there was, as `GET /api/files`. */
+  readonly calls: string[] = [];
+  /** What a route says instead of its own reply, until the test takes it out again. */
+  readonly refuse = new Map<string, { status: number; code: number; msg: string }>();
   readonly #web: string;
   readonly #server: Server;
   readonly #routes = new Map<string, Handler>();
@@ -95,6 +100,32 @@ export class FakeDisk {
     await once(this.#server, "close");
   }
 
+  /** As if the visitor had done it. */
+  signIn(username: string): void {
+    this.#signedIn = username;
+  }
+
+  /** The names in a folder, sorted; those of folders end with a slash. */
+  names(parentId = 0): string[] {
+    return [...this.entries.values()]
+      .filter((one) => one.parentId === parentId && one.trashedAtMs === 0)
+      .map(({ name, folder }) => (folder ? `${name}/` : name))
+      .sort();
+  }
+
+  /** By its path from the top. */
+  find(pathname: string): Item | undefined {
+    let found: Item | undefined;
+    for (const name of pathname.split("/")) {
+      const parentId: number = found?.id ?? 0;
+      found = [...this.entries.values()].find(
+        (one) => one.name === name && one.parentId === parentId && one.trashedAtMs === 0,
+      );
+      if (found === undefined) return undefined;
+    }
+    return found;
+  }
+
   add(item: Partial<Item> & { name: string }, body?: Buffer): Item {
     const id = ++this.#lastId;
     const nowMs = Date.now();
@@ -121,7 +152,9 @@ export class FakeDisk {
     const url = new URL(request.url ?? "/", "http://disk");
     const method = request.method ?? "GET";
     const [, id = "0"] = /\/(\d+)(?:\/|$)/.exec(url.pathname) ?? [];
-    const handler = this.#routes.get(`${method} ${url.pathname.replace(/\/\d+(?=\/|$)/, "/:id")}`);
+    const route = `${method} ${url.pathname.replace(/\/\d+(?=\/|$)/, "/:id")}`;
+    const handler = this.#routes.get(route);
+    if (handler !== undefined) this.calls.push(route);
     if (url.pathname === "/file/download") return this.#download(url, response);
     if (handler === undefined) return this.#page(url.pathname, response);
     const chunks: Buffer[] = [];
@@ -129,6 +162,12 @@ export class FakeDisk {
     const body = Buffer.concat(chunks);
     const isJson = request.headers["content-type"] === "application/json";
     const json = isJson ? (JSON.parse(body.toString()) as Json) : {};
+    const refused = this.refuse.get(route);
+    if (refused !== undefined) {
+      const { status, ...said } = refused;
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(said));
+      return;
+    }
     const open = url.pathname.startsWith("/user/");
     const reply =
       open || this.#signedIn !== undefined
@@ -150,10 +189,11 @@ export class FakeDisk {
     const body = this.contents.get(url.searchParams.get("filehash") ?? "");
     const name = url.searchParams.get("name") ?? "";
     const inline = url.searchParams.get("inline") === "1";
-    const type = inline && /\.svg$/.test(name) ? "image/svg+xml" : "application/octet-stream";
     response
       .writeHead(200, {
-        "content-type": inline && /\.(md|txt)$/.test(name) ? "text/plain; charset=utf-8" : type,
+        "content-type": inline ? previewType(name) : "application/octet-stream",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
         "content-disposition": `${inline ? "inline" : "attachment"}; filename*=UTF-8''${encodeURIComponent(name)}`,
       })
       .end(body);

@@ -4,6 +4,8 @@ import "./style/layout.css";
 import "./style/files.css";
 import "./style/uploads.css";
 import { App } from "./views/app.js";
+import { keepPageOnDrop } from "./views/drop.js";
 
+keepPageOnDrop();
 const root = document.getElementById("app");
 if (root !== null) render(<App />, root);

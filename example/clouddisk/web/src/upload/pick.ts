@@ -11,10 +11,15 @@ export function pickedOf(files: Iterable<File>): Picked[] {
 
 /** What was dropped. The items have to be taken at once: after the event there is nothing in them. */
 export async function droppedOf(transfer: DataTransfer): Promise<{ picked: Picked[]; folders: string[][] }> {
-  const entries = [...transfer.items]
-    .map((item) => item.webkitGetAsEntry())
-    .filter((entry) => entry !== null);
+  const entries: FileSystemEntry[] = [];
   const picked: Picked[] = [];
+  for (const item of transfer.items) {
+    const entry = item.webkitGetAsEntry();
+    // What a program makes in memory is a file all the same, and of no folder.
+    const file = entry === null ? item.getAsFile() : null;
+    if (entry !== null) entries.push(entry);
+    else if (file !== null) picked.push({ file, folders: [] });
+  }
   const folders: string[][] = [];
   const visit = async (entry: FileSystemEntry, above: string[]): Promise<void> => {
     if (isFile(entry)) {

@@ -47,10 +47,12 @@ interface Item {
 
 const filesAtOnce = 3;
 const partsAtOnce = 4;
+/** Of a thousand small files, not each is a reason to ask the disk for its list again. */
+const tellEveryMs = 1500;
 
 /** All uploads of the page: which run, which wait, and how far they are. */
 export class UploadQueue {
-  /** After a file or folder has come to the disk. */
+  /** After files or folders have come to the disk. */
   onArrived: () => void = () => {};
   readonly #api: Api;
   readonly #remembered: RememberedUploads;
@@ -64,6 +66,8 @@ export class UploadQueue {
   #movedBytes = 0;
   #lastId = 0;
   #notifying: ReturnType<typeof setTimeout> | undefined;
+  #telling: ReturnType<typeof setTimeout> | undefined;
+  #untold = false;
   #view: QueueView = { uploads: [], unfinished: [], bytesPerSecond: 0 };
 
   constructor(api: Api, remembered: RememberedUploads) {
@@ -107,7 +111,7 @@ export class UploadQueue {
   async addFolders(paths: readonly string[][], parentId: number): Promise<void> {
     const { signal } = new AbortController();
     for (const path of paths) await this.#findFolder(parentId, path, signal);
-    if (paths.length > 0) this.onArrived();
+    if (paths.length > 0) this.#arrived();
   }
 
   pause(id: number): void {
@@ -161,6 +165,7 @@ export class UploadQueue {
     this.#items.clear();
     this.#listeners.clear();
     clearTimeout(this.#notifying);
+    clearTimeout(this.#telling);
   }
 
   /** Asks the disk which uploads are open. */
@@ -242,7 +247,7 @@ export class UploadQueue {
         { api: this.#api, hasher: this.#hasher, slots: this.#slots },
       );
       if (item.session !== undefined) this.#remembered.remove(item.session.facts);
-      this.onArrived();
+      this.#arrived();
     } catch (error) {
       if (!signal.aborted) {
         this.#dispatch(item.id, { type: "fail", error });
@@ -299,6 +304,20 @@ export class UploadQueue {
     }
     signal.throwIfAborted();
     return found;
+  }
+
+  /** The first is told at once, the others together after a while. */
+  #arrived(): void {
+    if (this.#telling !== undefined) {
+      this.#untold = true;
+      return;
+    }
+    this.#untold = false;
+    this.onArrived();
+    this.#telling = setTimeout(() => {
+      this.#telling = undefined;
+      if (this.#untold) this.#arrived();
+    }, tellEveryMs);
   }
 
   /** Bytes come often; a view need not change more than ten times a second. */

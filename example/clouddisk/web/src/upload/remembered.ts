@@ -19,16 +19,22 @@ const max = 500;
 export class RememberedUploads {
   readonly #storage: TextStorage;
   readonly #key: string;
+  #read: { text: string; list: readonly Remembered[] } = { text: "[]", list: [] };
 
   constructor(storage: TextStorage, username: string) {
     this.#storage = storage;
     this.#key = `clouddisk.uploads.${username}`;
   }
 
-  list(): Remembered[] {
+  /** Asked for every file of a folder: it is parsed once. */
+  list(): readonly Remembered[] {
     try {
-      const parsed: unknown = JSON.parse(this.#storage.getItem(this.#key) ?? "[]");
-      return Array.isArray(parsed) ? parsed.filter(isRemembered) : [];
+      const text = this.#storage.getItem(this.#key) ?? "[]";
+      if (text !== this.#read.text) {
+        const parsed: unknown = JSON.parse(text);
+        this.#read = { text, list: Array.isArray(parsed) ? parsed.filter(isRemembered) : [] };
+      }
+      return this.#read.list;
     } catch {
       // Somebody else's text, or storage that is switched off: nothing is remembered.
       return [];

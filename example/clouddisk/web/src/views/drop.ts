@@ -5,36 +5,58 @@ import { droppedOf } from "../upload/pick.js";
 import type { UploadQueue } from "../upload/queue.js";
 import { useToast } from "./toasts.js";
 
+function filesOf({ dataTransfer }: DragEvent): DataTransfer | undefined {
+  return dataTransfer?.types.includes("Files") ? dataTransfer : undefined;
+}
+
+/** The browser would leave the page for a file that nobody takes. */
+export function keepPageOnDrop(): void {
+  const refuse = (event: DragEvent): void => {
+    const files = filesOf(event);
+    if (files === undefined || event.defaultPrevented) return;
+    event.preventDefault();
+    files.dropEffect = "none";
+  };
+  // After whoever listens on the document.
+  addEventListener("dragover", refuse);
+  addEventListener("drop", refuse);
+}
+
 /** Files dropped anywhere go to this folder; true while some are held above the page. Undefined: they go nowhere. */
 export function useDrop(queue: UploadQueue, folderId: number | undefined): boolean {
   const { t } = useI18n();
   const say = useToast();
   const [over, setOver] = useState(false);
   useEffect(() => {
+    if (folderId === undefined) return;
     // A child that is entered comes before the parent that is left.
     let depth = 0;
-    const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes("Files") ?? false;
-    const onEnter = (event: DragEvent): void => {
-      if (!hasFiles(event)) return;
-      depth++;
-      setOver(folderId !== undefined);
-    };
-    const onLeave = (event: DragEvent): void => {
-      if (!hasFiles(event)) return;
-      depth--;
-      if (depth <= 0) setOver(false);
-    };
-    // Without it the browser would leave the page for the file.
-    const onOver = (event: DragEvent): void => {
-      if (hasFiles(event)) event.preventDefault();
-    };
-    const onDrop = (event: DragEvent): void => {
-      if (!hasFiles(event) || event.dataTransfer === null) return;
-      event.preventDefault();
+    const end = (): void => {
       depth = 0;
       setOver(false);
-      if (folderId === undefined) return;
-      droppedOf(event.dataTransfer)
+    };
+    const onEnter = (event: DragEvent): void => {
+      if (filesOf(event) === undefined) return;
+      depth++;
+      setOver(true);
+    };
+    const onLeave = (event: DragEvent): void => {
+      if (filesOf(event) === undefined) return;
+      depth--;
+      if (depth <= 0) end();
+    };
+    const onOver = (event: DragEvent): void => {
+      const files = filesOf(event);
+      if (files === undefined) return;
+      event.preventDefault();
+      files.dropEffect = "copy";
+    };
+    const onDrop = (event: DragEvent): void => {
+      const files = filesOf(event);
+      if (files === undefined) return;
+      event.preventDefault();
+      end();
+      droppedOf(files)
         .then(({ picked, folders }) => {
           queue.add(picked, folderId);
           return queue.addFolders(folders, folderId);
@@ -46,6 +68,7 @@ export function useDrop(queue: UploadQueue, folderId: number | undefined): boole
       document.addEventListener(name, listener as EventListener);
     }
     return () => {
+      setOver(false);
       for (const [name, listener] of Object.entries(listeners)) {
         document.removeEventListener(name, listener as EventListener);
       }
