@@ -155,7 +155,7 @@ export class FakeDisk {
     const route = `${method} ${url.pathname.replace(/\/\d+(?=\/|$)/, "/:id")}`;
     const handler = this.#routes.get(route);
     if (handler !== undefined) this.calls.push(route);
-    if (url.pathname === "/file/download") return this.#download(url, response);
+    if (url.pathname === "/file/download") return this.#download(url, request, response);
     if (handler === undefined) return this.#page(url.pathname, response);
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -185,12 +185,14 @@ export class FakeDisk {
     response.writeHead(200, { "content-type": type, "content-security-policy": policy }).end(body);
   }
 
-  #download(url: URL, response: ServerResponse): void {
-    const body = this.contents.get(url.searchParams.get("filehash") ?? "");
+  #download(url: URL, request: IncomingMessage, response: ServerResponse): void {
+    const whole = this.contents.get(url.searchParams.get("filehash") ?? "");
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
+    const body = to === undefined ? whole : whole?.subarray(Number(from), Number(to) + 1);
     const name = url.searchParams.get("name") ?? "";
     const inline = url.searchParams.get("inline") === "1";
     response
-      .writeHead(200, {
+      .writeHead(to === undefined ? 200 : 206, {
         "content-type": inline ? previewType(name) : "application/octet-stream",
         "x-content-type-options": "nosniff",
         "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",

@@ -16,6 +16,17 @@ const texts = new Map<number, Key>([
   [Code.CONFLICT, "error.conflict"],
 ]);
 
+/** The file is there, and cannot be shown. */
+export class NoPreview extends Error {
+  override readonly name = "NoPreview";
+  readonly why: "broken" | "locked";
+
+  constructor(why: "broken" | "locked", cause?: unknown) {
+    super(why, { cause });
+    this.why = why;
+  }
+}
+
 /** A failure in words for who looks at the page. */
 export function describe(error: unknown, t: Translate): string {
   if (error instanceof ApiError) {
@@ -23,6 +34,7 @@ export function describe(error: unknown, t: Translate): string {
     return key === undefined ? t("error.unknown", { why: error.message }) : t(key);
   }
   if (error instanceof UploadRefused) return t(error.why === "changed" ? "error.changed" : "error.proof");
+  if (error instanceof NoPreview) return t(`preview.${error.why}`);
   if (error instanceof UnreadableFile) return t("error.unreadable");
   return t("error.unknown", { why: error instanceof Error ? error.message : String(error) });
 }

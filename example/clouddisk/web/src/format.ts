@@ -52,7 +52,7 @@ const kinds: Readonly<Record<Exclude<FileKind, "other">, string>> = {
   image: "png jpg jpeg gif webp avif bmp ico svg",
   video: "mp4 webm mov m4v mkv",
   audio: "mp3 ogg oga wav flac m4a aac",
-  text: "txt md log csv tsv json json5 xml yaml yml toml ini conf js mjs ts tsx jsx css html sh py go rs c h cpp java sql proto",
+  text: "txt md log csv tsv json json5 xml yaml yml toml ini conf js mjs ts tsx jsx css html htm sh py go rs c h cpp java sql proto",
   pdf: "pdf",
   archive: "zip gz tgz tar xz bz2 7z rar zst",
 };

@@ -128,6 +128,8 @@ export const en = {
   "uploads.sent": "{sent} of {size}",
   "preview.title": "Preview of {name}",
   "preview.none": "There is no preview for this kind of file.",
+  "preview.broken": "This file cannot be shown. Download it to open it elsewhere.",
+  "preview.locked": "This file asks for a password. Download it to open it elsewhere.",
   "preview.cut": "Only the first {size} are shown.",
   "preview.page": "Page {page} of {total}",
   "preview.previous": "Previous page",

@@ -129,6 +129,8 @@ export const zh: Dictionary = {
   "uploads.sent": "{sent} / {size}",
   "preview.title": "预览 {name}",
   "preview.none": "这种文件无法预览。",
+  "preview.broken": "无法显示此文件，请下载后用其他程序打开。",
+  "preview.locked": "此文件需要密码，请下载后用其他程序打开。",
   "preview.cut": "仅显示前 {size}。",
   "preview.page": "第 {page} 页，共 {total} 页",
   "preview.previous": "上一页",

@@ -1,5 +1,6 @@
 import type { PDFDocumentProxy } from "pdfjs-dist";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { NoPreview } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
 import { IconButton } from "./parts.js";
 
@@ -10,15 +11,24 @@ async function openPdf(url: string): Promise<PDFDocumentProxy> {
     import("pdfjs-dist/build/pdf.worker.min.mjs?url"),
   ]);
   pdfjs.GlobalWorkerOptions.workerSrc = worker.default;
+  const data = `${import.meta.env.BASE_URL}assets/pdfjs-${pdfjs.version}/`;
   // Scripts in the file are not run: nothing here would, and the page's policy forbids it besides.
-  return pdfjs.getDocument({ url, enableXfa: false }).promise;
+  return pdfjs.getDocument({
+    url,
+    enableXfa: false,
+    cMapUrl: `${data}cmaps/`,
+    standardFontDataUrl: `${data}standard_fonts/`,
+    wasmUrl: `${data}wasm/`,
+  }).promise;
 }
 
-export function PdfPages({ url, onError }: { url: string; onError: (error: unknown) => void }) {
-  const { t } = useI18n();
-  const canvas = useRef<HTMLCanvasElement>(null);
+function toNoPreview(error: unknown): NoPreview {
+  const locked = error instanceof Error && error.name === "PasswordException";
+  return new NoPreview(locked ? "locked" : "broken", error);
+}
+
+function usePdf(url: string, onError: (error: unknown) => void): PDFDocumentProxy | undefined {
   const [pdf, setPdf] = useState<PDFDocumentProxy>();
-  const [page, setPage] = useState(1);
   useEffect(() => {
     let opened: PDFDocumentProxy | undefined;
     let closed = false;
@@ -29,7 +39,7 @@ export function PdfPages({ url, onError }: { url: string; onError: (error: unkno
         else setPdf(loaded);
       },
       (error: unknown) => {
-        if (!closed) onError(error);
+        if (!closed) onError(toNoPreview(error));
       },
     );
     return () => {
@@ -37,6 +47,14 @@ export function PdfPages({ url, onError }: { url: string; onError: (error: unkno
       void opened?.destroy();
     };
   }, [url, onError]);
+  return pdf;
+}
+
+export function PdfPages({ url, onError }: { url: string; onError: (error: unknown) => void }) {
+  const { t } = useI18n();
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const pdf = usePdf(url, onError);
+  const [page, setPage] = useState(1);
   useEffect(() => {
     if (pdf === undefined) return;
     let cancel = (): void => {};
@@ -52,9 +70,10 @@ export function PdfPages({ url, onError }: { url: string; onError: (error: unkno
       const task = shown.render({ canvas: canvas.current, viewport });
       cancel = () => task.cancel();
       await task.promise;
+      if (!closed) canvas.current?.setAttribute("data-drawn", String(page));
     };
     draw().catch((error: unknown) => {
-      if (!closed) onError(error);
+      if (!closed) onError(toNoPreview(error));
     });
     return () => {
       closed = true;

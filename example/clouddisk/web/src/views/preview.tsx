@@ -1,6 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Api, ApiError, Code, type Entry } from "../api.js";
-import { describe } from "../describe.js";
+import { decodeText } from "../decode.js";
+import { describe, NoPreview } from "../describe.js";
 import { fileKind, formatBytes } from "../format.js";
 import { useI18n } from "../i18n/context.js";
 import { Icon } from "./icons.js";
@@ -33,7 +34,9 @@ export function Preview(props: { api: Api; entry: Entry; onDownload: () => void;
           </p>
         )}
         {(kind === "other" || kind === "archive") && <p class="muted">{t("preview.none")}</p>}
-        {url !== undefined && <Content kind={kind} url={url} entry={entry} onError={setError} />}
+        {url !== undefined && error === undefined && (
+          <Content kind={kind} url={url} entry={entry} onError={setError} />
+        )}
       </div>
       <footer>
         <span class="muted grow">{formatBytes(entry.sizeBytes)}</span>
@@ -55,9 +58,10 @@ function Content(props: {
   const { kind, url, entry, onError } = props;
   const { t } = useI18n();
   const title = t("preview.title", { name: entry.name });
-  const broken = (): void => onError(new ApiError(Code.SERVER, t("preview.none")));
+  const broken = (): void => onError(new NoPreview("broken"));
   switch (kind) {
     case "image":
+      if (/\.svg$/i.test(entry.name)) return <Drawing url={url} title={title} onError={onError} />;
       return <img src={url} alt={title} onError={broken} />;
     case "video":
       // biome-ignore lint/a11y/useMediaCaption: it is the user's own file, which brings its captions along or has none.
@@ -79,9 +83,12 @@ function Text({ url, entry, onError }: { url: string; entry: Entry; onError: (er
   useEffect(() => {
     const controller = new AbortController();
     const { signal } = controller;
-    readText(url, cut, signal).then(setText, (failure: unknown) => {
-      if (!signal.aborted) onError(failure);
-    });
+    readBytes(url, cut ? textMaxBytes : undefined, signal).then(
+      (bytes) => setText(decodeText(new Uint8Array(bytes), cut)),
+      (failure: unknown) => {
+        if (!signal.aborted) onError(failure);
+      },
+    );
     return () => controller.abort();
   }, [url, cut, onError]);
   if (text === undefined) return <p role="status">{t("app.loading")}</p>;
@@ -94,11 +101,45 @@ function Text({ url, entry, onError }: { url: string; entry: Entry; onError: (er
   );
 }
 
-async function readText(url: string, cut: boolean, signal: AbortSignal): Promise<string> {
-  const headers: Record<string, string> = cut ? { range: `bytes=0-${textMaxBytes - 1}` } : {};
-  const response = await fetch(url, { headers, signal }).catch((cause: unknown) => {
+/** The disk gives an SVG as text, so that it can do nothing when opened; as an image it runs no scripts and loads nothing. */
+function Drawing(props: { url: string; title: string; onError: (error: unknown) => void }) {
+  const { url, title, onError } = props;
+  const { t } = useI18n();
+  const [image, setImage] = useState<string>();
+  useEffect(() => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    let made: string | undefined;
+    readBytes(url, undefined, signal).then(
+      (bytes) => {
+        made = URL.createObjectURL(new Blob([bytes], { type: "image/svg+xml" }));
+        setImage(made);
+      },
+      (failure: unknown) => {
+        if (!signal.aborted) onError(failure);
+      },
+    );
+    return () => {
+      controller.abort();
+      if (made !== undefined) URL.revokeObjectURL(made);
+    };
+  }, [url, onError]);
+  if (image === undefined) return <p role="status">{t("app.loading")}</p>;
+  return <img src={image} alt={title} onError={() => onError(new NoPreview("broken"))} />;
+}
+
+async function readBytes(
+  url: string,
+  maxBytes: number | undefined,
+  signal: AbortSignal,
+): Promise<ArrayBuffer> {
+  const headers: Record<string, string> = maxBytes === undefined ? {} : { range: `bytes=0-${maxBytes - 1}` };
+  try {
+    const response = await fetch(url, { headers, signal });
+    if (!response.ok) throw new ApiError(Code.SERVER, `HTTP ${response.status}`);
+    return await response.arrayBuffer();
+  } catch (cause) {
+    if (cause instanceof ApiError || signal.aborted) throw cause;
     throw new ApiError(Code.NETWORK, "no reply", { cause });
-  });
-  if (!response.ok) throw new ApiError(Code.SERVER, `HTTP ${response.status}`);
-  return response.text();
+  }
 }
