@@ -1,4 +1,4 @@
-// `npm run bench:clouddisk -- crash|data|api [--size-mib 1024] [--production]`: prints what it measured.
+// `npm run bench -w mprpc-clouddisk -- crash|data|api [--size-mib 1024] [--production]`: prints what it measured.
 import { parseArgs } from "node:util";
 import { api } from "./api.js";
 import { crash } from "./crash.js";
