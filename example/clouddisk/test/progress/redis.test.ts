@@ -41,7 +41,7 @@ test("one owner at a time writes a part, and what is recorded stays", async () =
 test("a claim that was given back, or ran out, is another's", async () => {
   const part = { uploadId: randomBytes(16).toString("hex"), index: 0 };
   await progress.claim({ ...part, owner: "a" }, 60_000);
-  await progress.release({ ...part, owner: "a:1" });
+  await progress.release({ ...part, owner: "a" });
   expect(await progress.claim({ ...part, owner: "b" }, 1)).toEqual({ outcome: "claimed" });
   await expect.poll(() => progress.claim({ ...part, owner: "c" }, 60_000)).toEqual({ outcome: "claimed" });
   expect(await progress.record({ ...part, owner: "b" }, partHash)).toBe(false);
