@@ -245,7 +245,16 @@ export class FakeDisk {
     const routes = this.#routes;
     const change = (id: number, changes: Partial<Item>): Json => {
       const entry = this.entries.get(id);
-      if (entry === undefined) return { code: 10_007, msg: "no such entry" };
+      if (entry === undefined) return { code: 10_007, msg: "there is no such file or folder" };
+      const after = { ...entry, ...changes };
+      const taken = [...this.entries.values()].some(
+        (one) =>
+          one !== entry &&
+          one.name === after.name &&
+          one.parentId === after.parentId &&
+          one.trashedAtMs + after.trashedAtMs === 0,
+      );
+      if (taken) return { code: 10_008, msg: "something of this name is there already" };
       Object.assign(entry, changes);
       return { code: 0, entry };
     };

@@ -58,12 +58,14 @@ export const en = {
   "files.folder": "Folder",
   "files.in": "in {path}",
   "files.path": "Folder path",
+  "files.sort": "Sort",
   "files.sortBy": "Sort by {column}",
   "files.storing": "being stored",
   "files.failed": "not stored yet",
   "action.open": "Open",
   "action.download": "Download",
   "action.preview": "Preview",
+  "action.openParent": "Open its folder",
   "action.rename": "Rename",
   "action.move": "Move",
   "action.trash": "Move to trash",
@@ -151,6 +153,8 @@ export const en = {
   "error.changed": "The file has changed while it was uploaded. Retry.",
   "error.unreadable": "The file cannot be read.",
   "error.proof": "The disk did not accept the file. Retry.",
+  "error.of": "{name}: {why}",
+  "error.ofMany": "{name}: {why} ({count} more)",
   "error.unknown": "Something went wrong: {why}",
 } as const;
 

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Api, Entry } from "../api.js";
 import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
@@ -108,9 +108,13 @@ export function MoveDialog(props: {
   const [folders, setFolders] = useState<readonly Entry[]>();
   const [parents, setParents] = useState<readonly Entry[]>([]);
   const [error, setError] = useState<unknown>();
+  const list = useRef<HTMLUListElement>(null);
   useEffect(() => {
     const controller = new AbortController();
     setFolders(undefined);
+    setError(undefined);
+    // The folder that was gone into is not there to have the focus any more.
+    list.current?.focus();
     api.list({ parentId: folderId, sort: "name", limit: 1000 }, controller.signal).then(
       (page) => {
         setFolders(page.entries.filter((entry) => entry.folder));
@@ -143,7 +147,13 @@ export function MoveDialog(props: {
           </span>
         ))}
       </nav>
-      <ul class="pick-list" aria-busy={folders === undefined}>
+      <ul
+        class="pick-list"
+        ref={list}
+        tabIndex={-1}
+        aria-label={parents.at(-1)?.name ?? t("files.title")}
+        aria-busy={folders === undefined}
+      >
         {folders?.length === 0 && <li class="muted">{t("move.noFolders")}</li>}
         {folders?.map(({ id, name }) => (
           <li key={id}>

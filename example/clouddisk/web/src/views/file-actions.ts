@@ -1,4 +1,4 @@
-import type { Api, Entry } from "../api.js";
+import { type Api, ApiError, Code, type Entry } from "../api.js";
 import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
 import { useToast } from "./toasts.js";
@@ -8,21 +8,29 @@ export function useFileActions(api: Api, onChanged: () => void) {
   const { t } = useI18n();
   const say = useToast();
 
-  /** One after the other; what was done before a failure stays done, and is seen. */
+  /** One after the other. What can be done is done, and what could not be is said. */
   const each = async (
     entries: readonly Entry[],
     act: (entry: Entry) => Promise<void>,
-    onDone: (count: number) => void,
+    onDone: (done: readonly Entry[]) => void,
   ): Promise<void> => {
-    let count = 0;
-    try {
-      for (const entry of entries) {
+    const done: Entry[] = [];
+    const failed: Array<{ name: string; error: unknown }> = [];
+    for (const entry of entries) {
+      try {
         await act(entry);
-        count++;
+        done.push(entry);
+      } catch (error) {
+        failed.push({ name: entry.name, error });
+        // The others would fare no better.
+        if (!(error instanceof ApiError) || error.temporary || error.code === Code.TOKEN) break;
       }
-      onDone(count);
-    } catch (error) {
-      say(describe(error, t), { error: true });
+    }
+    if (done.length > 0) onDone(done);
+    const [first, ...others] = failed;
+    if (first !== undefined) {
+      const facts = { name: first.name, why: describe(first.error, t), count: others.length };
+      say(t(others.length === 0 ? "error.of" : "error.ofMany", facts), { error: true });
     }
     onChanged();
   };
@@ -31,7 +39,7 @@ export function useFileActions(api: Api, onChanged: () => void) {
     each(
       entries,
       ({ id }) => api.restore(id),
-      (count) => say(t("done.restored", { count })),
+      ({ length }) => say(t("done.restored", { count: length })),
     );
 
   return {
@@ -40,19 +48,19 @@ export function useFileActions(api: Api, onChanged: () => void) {
       each(
         entries,
         ({ id }) => api.trash(id),
-        (count) => say(t("done.trashed", { count }), { undo: () => void restore(entries) }),
+        (done) => say(t("done.trashed", { count: done.length }), { undo: () => void restore(done) }),
       ),
     remove: (entries: readonly Entry[]): Promise<void> =>
       each(
         entries,
         ({ id }) => api.remove(id),
-        (count) => say(t("done.deleted", { count })),
+        ({ length }) => say(t("done.deleted", { count: length })),
       ),
     move: (entries: readonly Entry[], parentId: number): Promise<void> =>
       each(
         entries,
         ({ id }) => api.move(id, parentId),
-        (count) => say(t("done.moved", { count })),
+        ({ length }) => say(t("done.moved", { count: length })),
       ),
     async emptyTrash(): Promise<void> {
       try {
@@ -82,6 +90,8 @@ export function useFileActions(api: Api, onChanged: () => void) {
     },
   };
 }
+
+export type FileActions = ReturnType<typeof useFileActions>;
 
 /** The browser does it, with its own progress and pause. */
 function startDownload(url: string, name: string): void {

@@ -1,8 +1,10 @@
 import type { Entry, SortColumn } from "../api.js";
 import { fileKind, formatBytes, formatTime } from "../format.js";
 import { useI18n } from "../i18n/context.js";
+import { onTableKey } from "./file-keys.js";
 import { Icon } from "./icons.js";
 import { Menu, type MenuItem } from "./parts.js";
+import type { Selecting } from "./selection.js";
 
 export interface Sorting {
   column: SortColumn;
@@ -11,37 +13,35 @@ export interface Sorting {
 
 interface Props {
   entries: readonly Entry[];
-  selected: ReadonlySet<number>;
-  onSelect: (ids: readonly number[], on: boolean) => void;
-  /** undefined: the order is the disk's own. */
-  sorting: Sorting | undefined;
+  selecting: Selecting;
+  sorting: Sorting;
   onSort: (sorting: Sorting) => void;
   onOpen: (entry: Entry) => void;
-  actionsOf: (entry: Entry) => readonly MenuItem[];
+  onRename: (entry: Entry) => void;
+  /** Into the trash, or out of it for good. */
+  onRemove: (entries: readonly Entry[]) => void;
+  menuOf: (entry: Entry) => readonly MenuItem[];
   trashed: boolean;
   /** A search and the trash show where things are. */
   showPath: boolean;
 }
 
 export function FileTable(props: Props) {
-  const { entries, selected, onSelect, trashed } = props;
+  const { entries, selecting, trashed } = props;
   const { t } = useI18n();
-  const all = entries.length > 0 && entries.every(({ id }) => selected.has(id));
+  const all = entries.every(({ id }) => selecting.selected.has(id));
+  const some = !all && entries.some(({ id }) => selecting.selected.has(id));
   return (
-    <table class="files">
+    <table class="files" onKeyDown={(event) => onTableKey(event, props)}>
       <thead>
         <tr>
           <th class="cell-check">
             <input
               type="checkbox"
               checked={all}
+              indeterminate={some}
               aria-label={t("files.selectAll")}
-              onChange={() =>
-                onSelect(
-                  entries.map(({ id }) => id),
-                  !all,
-                )
-              }
+              onChange={() => selecting.chooseAll(!all)}
             />
           </th>
           <Heading {...props} column="name" label={t("files.name")} />
@@ -49,6 +49,7 @@ export function FileTable(props: Props) {
           <Heading {...props} column="updated" label={t(trashed ? "files.trashedAt" : "files.updated")} />
           <th class="cell-actions">
             <span class="hidden">{t("files.actions")}</span>
+            <SortMenu {...props} />
           </th>
         </tr>
       </thead>
@@ -63,15 +64,14 @@ export function FileTable(props: Props) {
 
 function Heading({ column, label, sorting, onSort }: Props & { column: SortColumn; label: string }) {
   const { t } = useI18n();
-  const active = sorting?.column === column;
+  const active = sorting.column === column;
   const order = active ? (sorting.descending ? "descending" : "ascending") : "none";
-  if (sorting === undefined) return <th class={`cell-${column}`}>{label}</th>;
   return (
     <th class={`cell-${column}`} aria-sort={order}>
       <button
         type="button"
         title={t("files.sortBy", { column: label })}
-        onClick={() => onSort({ column, descending: active ? !sorting.descending : false })}
+        onClick={() => onSort(sortedBy(column, sorting))}
       >
         {label}
         {active && <Icon name="down" class={sorting.descending ? "" : "turned"} />}
@@ -80,7 +80,33 @@ function Heading({ column, label, sorting, onSort }: Props & { column: SortColum
   );
 }
 
-function Row({ entry, selected, onSelect, onOpen, actionsOf, trashed, showPath }: Props & { entry: Entry }) {
+/** The same column again: the other way round. */
+function sortedBy(column: SortColumn, before: Sorting): Sorting {
+  return { column, descending: before.column === column && !before.descending };
+}
+
+/** On a phone, where there is one column. */
+function SortMenu({ sorting, onSort, trashed }: Props) {
+  const { t } = useI18n();
+  const names = { name: "files.name", size: "files.size", updated: "files.updated" } as const;
+  const columns = ["name", "size", "updated"] as const;
+  return (
+    <Menu
+      class="icon-button narrow-only"
+      label={t("files.sort")}
+      items={columns.map((column) => ({
+        icon: column !== sorting.column ? "none" : sorting.descending ? "down" : "up",
+        label: t(column === "updated" && trashed ? "files.trashedAt" : names[column]),
+        checked: column === sorting.column,
+        run: () => onSort(sortedBy(column, sorting)),
+      }))}
+    >
+      <Icon name="sort" />
+    </Menu>
+  );
+}
+
+function Row({ entry, selecting, onOpen, menuOf, trashed, showPath }: Props & { entry: Entry }) {
   const { t, language } = useI18n();
   const { id, name, folder, sizeBytes } = entry;
   const kind = folder ? "folder" : fileKind(name);
@@ -88,14 +114,15 @@ function Row({ entry, selected, onSelect, onOpen, actionsOf, trashed, showPath }
   const time = formatTime(atMs, language === "zh" ? "zh-CN" : "en");
   const size = folder ? "—" : formatBytes(sizeBytes);
   const state = entry.state === "failed" ? t("files.failed") : "";
+  const selected = selecting.selected.has(id);
   return (
-    <tr class={selected.has(id) ? "selected" : ""}>
+    <tr class={selected ? "selected" : ""}>
       <td class="cell-check">
         <input
           type="checkbox"
-          checked={selected.has(id)}
+          checked={selected}
           aria-label={t("files.select", { name })}
-          onChange={(event) => onSelect([id], event.currentTarget.checked)}
+          onClick={(event) => selecting.choose(id, event.currentTarget.checked, event.shiftKey)}
         />
       </td>
       <td class="cell-name">
@@ -123,7 +150,7 @@ function Row({ entry, selected, onSelect, onOpen, actionsOf, trashed, showPath }
         </time>
       </td>
       <td class="cell-actions">
-        <Menu label={t("files.actionsOf", { name })} items={actionsOf(entry)}>
+        <Menu label={t("files.actionsOf", { name })} items={menuOf(entry)}>
           <Icon name="more" />
         </Menu>
       </td>

@@ -31,6 +31,8 @@ export interface MenuItem {
   label: string;
   run: () => void;
   danger?: boolean;
+  /** One of several, of which one holds. */
+  checked?: boolean;
 }
 
 /** A button that opens a menu; arrows, Home, End and Escape work in it. */
@@ -93,7 +95,7 @@ export function Menu(props: {
         title={label}
         aria-haspopup="menu"
         aria-expanded={open}
-        aria-controls={id}
+        aria-controls={open ? id : undefined}
         onClick={() => setOpen(!open)}
       >
         {children}
@@ -112,7 +114,9 @@ export function Menu(props: {
             <button
               key={item.label}
               type="button"
-              role="menuitem"
+              {...(item.checked === undefined
+                ? { role: "menuitem" }
+                : { role: "menuitemradio", "aria-checked": item.checked })}
               tabIndex={-1}
               class={item.danger ? "danger" : ""}
               onClick={() => {

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import type { Api, User } from "../api.js";
 import { describe } from "../describe.js";
 import { formatBytes, fraction } from "../format.js";
@@ -28,9 +28,26 @@ function useRoute(): [Route, (route: Route) => void] {
     return () => removeEventListener("hashchange", onChange);
   }, []);
   const go = useCallback((to: Route) => {
-    location.hash = formatRoute(to);
+    // Each letter of a search is no step to go back by.
+    if (to.view === "search" && parseRoute(location.hash).view === "search") {
+      history.replaceState(null, "", formatRoute(to));
+      setRoute(to);
+    } else location.hash = formatRoute(to);
   }, []);
+  const place = placeOf(route);
+  const before = useRef(place);
+  useEffect(() => {
+    if (before.current === place) return;
+    before.current = place;
+    // What had the focus is gone with the view it was in.
+    if (document.activeElement === document.body) document.getElementById("content")?.focus();
+  }, [place]);
   return [route, go];
+}
+
+/** The same while a search changes: then the view stays. */
+function placeOf(route: Route): string {
+  return route.view === "search" ? "search" : formatRoute(route);
 }
 
 /** The queue of this user, for as long as he is signed in. */
@@ -117,7 +134,7 @@ export function Shell(props: {
           <Services api={api} />
         ) : (
           <Files
-            key={formatRoute(route)}
+            key={placeOf(route)}
             api={api}
             route={route}
             go={go}
@@ -157,14 +174,13 @@ function Search({ route, go }: { route: Route; go: (route: Route) => void }) {
   const { t } = useI18n();
   const shown = route.view === "search" ? route.query : "";
   const [text, setText] = useState(shown);
+  const cameFrom = useRef<Route>({ view: "files", folderId: 0 });
+  if (route.view !== "search") cameFrom.current = route;
   useEffect(() => setText(shown), [shown]);
   useEffect(() => {
     const query = text.trim();
     if (query === shown) return;
-    const timer = setTimeout(
-      () => go(query === "" ? { view: "files", folderId: 0 } : { view: "search", query }),
-      300,
-    );
+    const timer = setTimeout(() => go(query === "" ? cameFrom.current : { view: "search", query }), 300);
     return () => clearTimeout(timer);
   }, [text, shown, go]);
   return (
