@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -89,6 +90,22 @@ describe("the packed archive", () => {
       const file = archive.files.find((one) => one.path === path);
       expect((file?.mode ?? 0) & 0o111, path).toBe(0o111);
     }
+  });
+
+  test("is loaded as a few files, and without what only some programs need", () => {
+    const [files, packages] = [new Set<string>(), new Set<string>()];
+    const follow = (file: string): void => {
+      if (files.has(file)) return;
+      files.add(file);
+      const text = readFileSync(file, "utf8");
+      for (const [, name = ""] of text.matchAll(/^(?:import|export)[^;"]*?"([^"]+)";$/gms)) {
+        if (name.startsWith(".")) follow(path.join(path.dirname(file), name));
+        else if (!name.startsWith("node:")) packages.add(name);
+      }
+    };
+    follow(path.join(root, "lib/index.js"));
+    expect(files.size).toBeLessThanOrEqual(20);
+    expect([...packages]).toEqual(["ini"]);
   });
 
   test("stays small", () => {

@@ -58,8 +58,8 @@ beforeAll(() => {
   for (const name of [...files, "package.json", "README.md", "LICENSE"]) {
     if (name !== "lib") cpSync(path.join(root, name), path.join(packFolder, name), { recursive: true });
   }
-  const build = ["tsc", "-p", "tsconfig.build.json", "--outDir", path.join(packFolder, "lib")];
-  execFileSync("npx", ["--no-install", ...build], { cwd: root, stdio: "pipe" });
+  const build = ["scripts/build-lib.mjs", path.join(packFolder, "lib")];
+  execFileSync(process.execPath, build, { cwd: root, stdio: "pipe" });
   execFileSync("npm", ["pack", "--silent", "--ignore-scripts"], { cwd: packFolder, stdio: "pipe" });
   tarball = path.join(packFolder, readdirSync(packFolder).find((name) => name.endsWith(".tgz")) as string);
 }, 120_000);

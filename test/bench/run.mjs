@@ -27,7 +27,7 @@ const startedMs = performance.now();
 if (!existsSync(`${bench}/node_modules/mprpc`)) symlinkSync("../../..", `${bench}/node_modules/mprpc`);
 const compiler = "node_modules/typescript/bin/tsc";
 // In place and always: figures of an older lib/ would be taken for those of src/.
-step("building lib/", process.execPath, [compiler, "-p", "tsconfig.build.json"]);
+step("building lib/", process.execPath, ["scripts/build-lib.mjs"]);
 step("compiling the benchmark", process.execPath, [compiler, "-p", "test/bench/tsconfig.json"]);
 
 const { main } = await import(new URL("dist/main.js", import.meta.url).href);
