@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { newsOf, nothingSaid, overallOf, rowsOf, type Said } from "../../web/src/upload/overall.js";
 import { type Remembered, RememberedUploads } from "../../web/src/upload/remembered.js";
 import { Speed, timeLeftMs } from "../../web/src/upload/speed.js";
 import {
@@ -9,6 +10,7 @@ import {
   type UploadEvent,
   type UploadState,
 } from "../../web/src/upload/state.js";
+import type { UploadView } from "../../web/src/upload/view.js";
 import { Slots, wait } from "../../web/src/upload/wait.js";
 
 function after(...events: UploadEvent[]): UploadState {
@@ -168,4 +170,50 @@ test("waiting ends with its signal", async () => {
   const waiting = wait(1_000_000, controller.signal);
   controller.abort(new Error("enough"));
   await expect(waiting).rejects.toThrow("enough");
+});
+
+function view(id: number, events: UploadEvent[]): UploadView {
+  return { id, name: `${id}.bin`, state: after(...events), bytesPerSecond: 0 };
+}
+
+test("all uploads as one: by bytes, without those that were cancelled", () => {
+  const half: UploadEvent[] = [...sending, { type: "sent", bytes: 50 }];
+  const uploads = [view(1, reached.done), view(2, half), view(3, reached.paused), view(4, reached.cancelled)];
+  const { progress, ...counts } = overallOf(uploads);
+  expect(counts).toEqual({ total: 3, done: 1, active: 1, paused: 1, leftBytes: 50 });
+  expect(progress).toBeCloseTo((1 + 0.55) / 3);
+  expect(overallOf([]).progress).toBe(0);
+  expect(overallOf([{ ...view(1, []), state: { ...newUpload(0), phase: "done" } }]).progress).toBe(1);
+});
+
+test("of uploads the beginning, each quarter, each failure and the end are told once", () => {
+  let said: Said = nothingSaid;
+  const tell = (...uploads: UploadView[]) => {
+    const told = newsOf(uploads, said);
+    said = told.said;
+    return told.news;
+  };
+  const sent = (bytes: number): UploadEvent[] => [...sending, { type: "sent", bytes }];
+  expect(tell()).toBeUndefined();
+  expect(tell(view(1, []), view(2, []))).toEqual({ kind: "started", count: 2 });
+  expect(tell(view(1, sent(30)), view(2, []))).toBeUndefined();
+  expect(tell(view(1, sent(90)), view(2, []))).toEqual({ kind: "percent", percent: 25 });
+  expect(tell(view(1, sent(90)), view(2, []))).toBeUndefined();
+  const failure = { kind: "failed", name: "2.bin", error: "why", others: 0 };
+  expect(tell(view(1, sent(90)), view(2, reached.failed))).toEqual(failure);
+  expect(tell(view(1, reached.done), view(2, reached.failed))).toEqual({ kind: "done", count: 1 });
+  expect(tell(view(1, reached.done), view(2, reached.failed))).toBeUndefined();
+  expect(tell(view(1, reached.done), view(2, []))).toBeUndefined();
+  expect(tell(view(1, reached.done), view(2, reached.paused))).toBeUndefined();
+  expect(tell(view(1, reached.done), view(2, reached.done))).toBeUndefined();
+  // Too quick to be seen at work.
+  const three = [view(1, reached.done), view(2, reached.done), view(3, reached.done)];
+  expect(tell(...three)).toEqual({ kind: "done", count: 3 });
+});
+
+test("of many uploads those that are not done are shown, then the latest", () => {
+  const uploads = Array.from({ length: 10 }, (_, at) => view(at, at === 2 || at === 9 ? [] : reached.done));
+  expect(rowsOf(uploads, 10)).toBe(uploads);
+  expect(rowsOf(uploads, 4).map(({ id }) => id)).toEqual([2, 7, 8, 9]);
+  expect(rowsOf(uploads, 1).map(({ id }) => id)).toEqual([2]);
 });

@@ -5,32 +5,8 @@ import type { RememberedUploads } from "./remembered.js";
 import { runUpload } from "./run.js";
 import { Speed } from "./speed.js";
 import { activePhases, newUpload, reduceUpload, type UploadEvent, type UploadState } from "./state.js";
+import type { QueueView, Unfinished } from "./view.js";
 import { Slots } from "./wait.js";
-
-/** What a view shows of one upload. */
-export interface UploadView {
-  readonly id: number;
-  readonly name: string;
-  readonly state: UploadState;
-  readonly bytesPerSecond: number;
-}
-
-/** Begun in an earlier visit; its file has to be chosen again. */
-export interface Unfinished {
-  readonly key: string;
-  readonly name: string;
-  readonly hash: string;
-  readonly sizeBytes: number;
-  readonly parentId: number;
-  readonly sentBytes: number;
-  readonly uploadId: string;
-}
-
-export interface QueueView {
-  readonly uploads: readonly UploadView[];
-  readonly unfinished: readonly Unfinished[];
-  readonly bytesPerSecond: number;
-}
 
 interface Item {
   id: number;
@@ -138,7 +114,7 @@ export class UploadQueue {
   }
 
   remove(id: number): void {
-    this.cancel(id);
+    if (this.#items.get(id)?.state.phase !== "done") this.cancel(id);
     this.#items.delete(id);
     this.#notify();
   }

@@ -2,12 +2,15 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { describe } from "../describe.js";
 import { formatBytes, formatDuration } from "../format.js";
 import { useI18n } from "../i18n/context.js";
-import type { QueueView, Unfinished, UploadQueue, UploadView } from "../upload/queue.js";
+import type { Translate } from "../i18n/translate.js";
+import { isOver, type News, newsOf, nothingSaid, overallOf, rowsOf } from "../upload/overall.js";
+import type { UploadQueue } from "../upload/queue.js";
 import { timeLeftMs } from "../upload/speed.js";
-import { activePhases, progressOf } from "../upload/state.js";
-import { Icon } from "./icons.js";
+import type { QueueView } from "../upload/view.js";
 import { IconButton } from "./parts.js";
-import { useToast } from "./toasts.js";
+import { UnfinishedRow, UploadRow } from "./upload-rows.js";
+
+const rowsMax = 60;
 
 function useQueueView(queue: UploadQueue): QueueView {
   const [view, setView] = useState(queue.view);
@@ -15,47 +18,36 @@ function useQueueView(queue: UploadQueue): QueueView {
   return view;
 }
 
-/** The panel of uploads, there while there are any. */
+/** The panel of uploads, there while there are any, and what is said of them. */
 export function Uploads({ queue }: { queue: UploadQueue }) {
-  const { t } = useI18n();
   const view = useQueueView(queue);
-  const [open, setOpen] = useState(true);
-  const { uploads, unfinished, bytesPerSecond } = view;
-  if (uploads.length + unfinished.length === 0) return null;
+  const empty = view.uploads.length + view.unfinished.length === 0;
+  return (
+    <>
+      <UploadNews view={view} />
+      {!empty && <Panel queue={queue} view={view} />}
+    </>
+  );
+}
 
-  const counted = uploads.filter(({ state }) => state.phase !== "cancelled");
-  const active = counted.filter(({ state }) => activePhases.includes(state.phase));
-  const done = counted.filter(({ state }) => state.phase === "done").length;
-  const sizeBytes = counted.reduce((sum, { state }) => sum + state.sizeBytes, 0);
-  const progress =
-    sizeBytes === 0
-      ? fractionOf(done, counted.length)
-      : counted.reduce((sum, { state }) => sum + progressOf(state) * state.sizeBytes, 0) / sizeBytes;
-  const leftBytes = active.reduce((sum, { state }) => sum + state.sizeBytes - state.sentBytes, 0);
-  const leftMs = active.length > 0 ? timeLeftMs(leftBytes, bytesPerSecond) : undefined;
-  const paused = counted.some(({ state }) => state.phase === "paused");
+function Panel({ queue, view }: { queue: UploadQueue; view: QueueView }) {
+  const { t } = useI18n();
+  const [open, setOpen] = useState(true);
+  const { uploads, unfinished } = view;
+  const { total, active, paused, progress } = overallOf(uploads);
+  const rows = rowsOf(uploads, rowsMax);
+  const hidden = uploads.length - rows.length;
   return (
     <section class="uploads" aria-label={t("uploads.title")}>
       <header class="uploads-head">
-        <div class="uploads-summary">
-          <h2>{t("uploads.title")}</h2>
-          <span class="muted" role="status">
-            {counted.length > 0 && t("uploads.summary", { done, total: counted.length })}
-          </span>
-          <span class="muted">
-            {active.length > 0 &&
-              bytesPerSecond > 0 &&
-              ` · ${t("uploads.speed", { speed: formatBytes(bytesPerSecond) })}`}
-            {leftMs !== undefined && ` · ${t("uploads.left", { time: formatDuration(leftMs) })}`}
-          </span>
-        </div>
-        {active.length > 0 && (
+        <Summary view={view} />
+        {active > 0 && (
           <IconButton icon="pause" label={t("uploads.pauseAll")} onClick={() => queue.pauseAll()} />
         )}
-        {paused && (
+        {paused > 0 && (
           <IconButton icon="play" label={t("uploads.resumeAll")} onClick={() => queue.resumeAll()} />
         )}
-        {active.length === 0 && !paused && counted.length + uploads.length > 0 && (
+        {active + paused === 0 && uploads.some(isOver) && (
           <IconButton icon="check" label={t("uploads.clear")} onClick={() => queue.clearFinished()} />
         )}
         <IconButton
@@ -65,14 +57,15 @@ export function Uploads({ queue }: { queue: UploadQueue }) {
           onClick={() => setOpen(!open)}
         />
       </header>
-      {counted.length > 0 && (
+      {total > 0 && (
         <progress class="bar thin" value={progress} max={1} aria-label={t("uploads.progressAll")} />
       )}
       {open && (
         <ul class="uploads-list">
-          {uploads.map((one) => (
+          {rows.map((one) => (
             <UploadRow key={one.id} upload={one} queue={queue} />
           ))}
+          {hidden > 0 && <li class="uploads-more muted">{t("uploads.more", { count: hidden })}</li>}
           {unfinished.map((one) => (
             <UnfinishedRow key={one.key} unfinished={one} queue={queue} />
           ))}
@@ -82,98 +75,55 @@ export function Uploads({ queue }: { queue: UploadQueue }) {
   );
 }
 
-function fractionOf(done: number, total: number): number {
-  return total === 0 ? 0 : done / total;
-}
-
-function UploadRow({ upload, queue }: { upload: UploadView; queue: UploadQueue }) {
+function Summary({ view: { uploads, bytesPerSecond } }: { view: QueueView }) {
   const { t } = useI18n();
-  const { id, name, state, bytesPerSecond } = upload;
-  const { phase, sizeBytes, sentBytes } = state;
-  const active = activePhases.includes(phase);
-  const leftMs = phase === "sending" ? timeLeftMs(sizeBytes - sentBytes, bytesPerSecond) : undefined;
-  const facts = [
-    phase === "failed"
-      ? t("uploads.failed", { why: describe(state.error, t) })
-      : t(phase === "done" && state.instant ? "uploads.instant" : `uploads.${phase}`),
-  ];
-  if (phase === "sending" || phase === "paused") {
-    facts.push(t("uploads.sent", { sent: formatBytes(sentBytes), size: formatBytes(sizeBytes) }));
-  }
-  if (phase === "sending" && bytesPerSecond > 0)
+  const { total, done, active, leftBytes } = overallOf(uploads);
+  const leftMs = active > 0 ? timeLeftMs(leftBytes, bytesPerSecond) : undefined;
+  const facts: string[] = [];
+  if (total > 0) facts.push(t("uploads.summary", { done, total }));
+  if (active > 0 && bytesPerSecond > 0)
     facts.push(t("uploads.speed", { speed: formatBytes(bytesPerSecond) }));
   if (leftMs !== undefined) facts.push(t("uploads.left", { time: formatDuration(leftMs) }));
-  if (phase === "done") facts.push(formatBytes(sizeBytes));
   return (
-    <li class={`upload ${phase}`} data-phase={phase}>
-      <Icon name={phase === "done" ? (state.instant ? "bolt" : "check") : "file"} />
-      <div class="upload-main">
-        <div class="upload-name" title={name}>
-          {name}
-        </div>
-        <div class="upload-facts">{facts.join(" · ")}</div>
-        {(active || phase === "paused") && (
-          <progress
-            class="bar thin"
-            value={progressOf(state)}
-            max={1}
-            aria-label={t("uploads.progressOf", { name })}
-          />
-        )}
-      </div>
-      {active && (
-        <IconButton icon="pause" label={t("uploads.pause", { name })} onClick={() => queue.pause(id)} />
-      )}
-      {phase === "paused" && (
-        <IconButton icon="play" label={t("uploads.resume", { name })} onClick={() => queue.resume(id)} />
-      )}
-      {(phase === "failed" || phase === "cancelled") && (
-        <IconButton icon="retry" label={t("uploads.retry", { name })} onClick={() => queue.retry(id)} />
-      )}
-      {active || phase === "paused" ? (
-        <IconButton icon="close" label={t("uploads.cancel", { name })} onClick={() => queue.cancel(id)} />
-      ) : (
-        <IconButton icon="close" label={t("uploads.remove", { name })} onClick={() => queue.remove(id)} />
-      )}
-    </li>
+    <div class="uploads-summary">
+      <h2>{t("uploads.title")}</h2>
+      <span class="muted">{facts.join(" · ")}</span>
+    </div>
   );
 }
 
-function UnfinishedRow({ unfinished, queue }: { unfinished: Unfinished; queue: UploadQueue }) {
+/** There from the beginning: what comes into the page together with its text is not read out. */
+function UploadNews({ view }: { view: QueueView }) {
   const { t } = useI18n();
-  const say = useToast();
-  const input = useRef<HTMLInputElement>(null);
-  const { name, sizeBytes, sentBytes } = unfinished;
-  const choose = (file: File | undefined): void => {
-    if (file === undefined || queue.continueWith(unfinished, file)) return;
-    say(t("uploads.wrongFile", { name }), { error: true });
-  };
+  const before = useRef(nothingSaid);
+  const [text, setText] = useState("");
+  useEffect(() => {
+    const { said, news } = newsOf(view.uploads, before.current);
+    before.current = said;
+    if (news !== undefined) setText(inWords(news, t));
+  }, [view, t]);
   return (
-    <li class="upload unfinished" data-phase="unfinished">
-      <Icon name="file" />
-      <div class="upload-main">
-        <div class="upload-name" title={name}>
-          {name}
-        </div>
-        <div class="upload-facts">
-          {t("uploads.unfinished")} ·{" "}
-          {t("uploads.sent", { sent: formatBytes(sentBytes), size: formatBytes(sizeBytes) })}
-        </div>
-        <div class="upload-facts">{t("uploads.unfinished.hint")}</div>
-      </div>
-      <input
-        ref={input}
-        type="file"
-        hidden
-        aria-label={t("uploads.choose", { name })}
-        onChange={(event) => choose(event.currentTarget.files?.[0])}
-      />
-      <IconButton icon="play" label={t("uploads.choose", { name })} onClick={() => input.current?.click()} />
-      <IconButton
-        icon="close"
-        label={t("uploads.discard", { name })}
-        onClick={() => queue.discard(unfinished)}
-      />
-    </li>
+    <div class="hidden" role="status" aria-live="polite" data-news>
+      {text}
+    </div>
   );
+}
+
+function inWords(news: News, t: Translate): string {
+  switch (news.kind) {
+    case "started":
+      return t("uploads.news.started", { count: news.count });
+    case "percent":
+      return t("uploads.news.percent", { percent: news.percent });
+    case "done":
+      return t("uploads.news.done", { count: news.count });
+    case "failed": {
+      const why = t("uploads.failed", { why: describe(news.error, t) });
+      return t(news.others === 0 ? "error.of" : "error.ofMany", {
+        name: news.name,
+        why,
+        count: news.others,
+      });
+    }
+  }
 }

@@ -1,0 +1,26 @@
+import type { UploadState } from "./state.js";
+
+/** What a view shows of one upload. */
+export interface UploadView {
+  readonly id: number;
+  readonly name: string;
+  readonly state: UploadState;
+  readonly bytesPerSecond: number;
+}
+
+/** Begun in an earlier visit; its file has to be chosen again. */
+export interface Unfinished {
+  readonly key: string;
+  readonly name: string;
+  readonly hash: string;
+  readonly sizeBytes: number;
+  readonly parentId: number;
+  readonly sentBytes: number;
+  readonly uploadId: string;
+}
+
+export interface QueueView {
+  readonly uploads: readonly UploadView[];
+  readonly unfinished: readonly Unfinished[];
+  readonly bytesPerSecond: number;
+}
