@@ -1,0 +1,34 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+
+const program = fileURLToPath(new URL("cost-process.ts", import.meta.url));
+const heap = ["--expose-gc", "--min-semi-space-size=256", "--max-semi-space-size=256"];
+
+interface Cost {
+  collections: number;
+  timers: number;
+  writesPer1000: number;
+  heapBytesPerCall: number;
+  wireBytesPerCall: number;
+}
+
+async function costOf(what: "bare" | "everything"): Promise<Cost> {
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", ...heap, program, what]);
+  return JSON.parse(stdout) as Cost;
+}
+
+/** Counts of caller and provider together, at 64 calls in flight: what is measured in time elsewhere is held here. */
+test.each([
+  { what: "bare" as const, wireBytes: 69, heapMaxBytes: 2_500, writesMax: 70 },
+  { what: "everything" as const, wireBytes: 117, heapMaxBytes: 7_500, writesMax: 100 },
+])("a call with $what on its path costs so many bytes, writes and timers", async (row) => {
+  const cost = await costOf(row.what);
+  expect(cost.collections).toBe(0);
+  expect(cost.wireBytesPerCall).toBe(row.wireBytes);
+  // The wheel's, one a tick, and the registry's poll: none of a call's.
+  expect(cost.timers).toBeLessThan(100);
+  expect(cost.writesPer1000).toBeLessThan(row.writesMax);
+  expect(cost.heapBytesPerCall).toBeLessThan(row.heapMaxBytes);
+});
