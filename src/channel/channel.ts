@@ -218,25 +218,17 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 
   /** The end of the interceptors: each call of it is an attempt of its own under the same deadline. */
-  async #lastNext(call: OutgoingCall): Promise<IncomingReply> {
+  #lastNext(call: OutgoingCall): Promise<IncomingReply> {
     if (!(call instanceof PlannedCall)) {
-      throw new TypeError("a client interceptor must pass on the call it was given, changed in place");
+      const text = "a client interceptor must pass on the call it was given, changed in place";
+      return Promise.reject(new TypeError(text));
     }
-    const reply: { message: unknown; metadata: Metadata | undefined } = {
-      message: undefined,
-      metadata: undefined,
-    };
-    const onMetadata = (metadata: Metadata): void => {
-      reply.metadata = metadata;
-    };
     call.attempts++;
     const { plan } = call;
-    const attempt = new UnaryCall(this.#router, call.method, call.request, plan, call.metadata, onMetadata);
+    const attempt = new UnaryCall(this.#router, call.method, call.request, plan, call.metadata, "reply");
     // Interceptors take time, too.
     attempt.nowMs = this.#runtime.clock.now();
-    reply.message = await this.#dispatch(attempt);
-    reply.metadata ??= new Metadata();
-    return reply as IncomingReply;
+    return this.#dispatch(attempt) as Promise<IncomingReply>;
   }
 
   #plan(

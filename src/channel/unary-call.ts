@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import type { Unsubscribe } from "../base/emitter.js";
-import type { Metadata } from "../base/metadata.js";
+import { Metadata } from "../base/metadata.js";
+import type { IncomingReply } from "../call/interceptor.js";
 import { PendingCall } from "../call/pending-call.js";
 import { type Cancellable, callScope, type ParentCall } from "../call/scope.js";
 import { type CallPhase, RpcError } from "../error/rpc-error.js";
@@ -45,7 +46,7 @@ export interface LatencyObserver {
 
 /** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
 export class UnaryCall extends PendingCall implements Cancellable {
-  /** Of the response message. */
+  /** Of the response message; of an `IncomingReply` when interceptors want it. */
   readonly promise: Promise<unknown>;
   readonly waitForReady: boolean;
   /** See CallPlan. */
@@ -62,7 +63,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
   waitsFor: string | undefined = undefined;
   readonly #router: CallRouter;
   readonly #plan: CallPlan;
-  readonly #onMetadata: ((metadata: Metadata) => void) | undefined;
+  readonly #onMetadata: ((metadata: Metadata) => void) | "reply" | undefined;
   readonly #startMs: number;
   #resolve!: (message: unknown) => void;
   #reject!: (error: RpcError) => void;
@@ -76,7 +77,8 @@ export class UnaryCall extends PendingCall implements Cancellable {
     request: unknown,
     plan: CallPlan,
     metadata: Metadata | undefined,
-    onMetadata: ((metadata: Metadata) => void) | undefined,
+    /** `"reply"`: the metadata comes with the message, as an `IncomingReply`. */
+    onMetadata: ((metadata: Metadata) => void) | "reply" | undefined,
   ) {
     super(method, request);
     this.#router = router;
@@ -184,6 +186,11 @@ export class UnaryCall extends PendingCall implements Cancellable {
     this.#end();
     this.#measure();
     this.#emitEnd(undefined);
+    if (this.#onMetadata === "reply") {
+      const reply: IncomingReply = { message, metadata: metadata ?? new Metadata() };
+      this.#resolve(reply);
+      return;
+    }
     if (metadata !== undefined) this.#onMetadata?.(metadata);
     this.#resolve(message);
   }
@@ -238,7 +245,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     if (this.endpoint !== undefined) facts.endpoint = this.endpoint;
     const full = error.with(facts);
     this.#emitEnd(full);
-    if (full.metadata !== undefined) this.#onMetadata?.(full.metadata);
+    if (full.metadata !== undefined && this.#onMetadata !== "reply") this.#onMetadata?.(full.metadata);
     this.#reject(full);
   }
 
