@@ -1,4 +1,8 @@
 import { expect, test } from "vitest";
+import { checkPassword } from "../../src/account/passwords.js";
+import { checkUsername } from "../../src/account/users.js";
+import { wrongIn } from "../../web/src/credentials.js";
+import { decodeText } from "../../web/src/decode.js";
 import { fileKind, formatBytes, formatDuration, formatTime, fraction } from "../../web/src/format.js";
 import { chooseLanguage, dictionaries, translator } from "../../web/src/i18n/translate.js";
 import { formatRoute, parseRoute, type Route } from "../../web/src/route.js";
@@ -27,6 +31,7 @@ test("times left", () => {
   expect(formatDuration(65_000)).toBe("1:05");
   expect(formatDuration(3_600_000 + 61_000)).toBe("1:01:01");
   expect(formatDuration(86_400_000 * 2 + 3_600_000)).toBe("2 d 1 h");
+  expect(formatDuration(86_400_000 * 2 + 3_600_000, "zh")).toBe("2 天 1 小时");
 });
 
 test("a time says no more than is of use", () => {
@@ -88,4 +93,35 @@ test("a route is what its address says", () => {
   for (const bad of ["", "#", "#/files/-1", "#/files/1e9", "#/other", "#/search/%E0%A4%A"]) {
     expect(parseRoute(bad), bad).toEqual({ view: "files", folderId: 0 });
   }
+});
+
+test("a new account is checked as the disk does", () => {
+  const good = ["ann", "李", "李雷", "é12", "a.b_c-d", "x".repeat(64)];
+  for (const name of good) {
+    expect(wrongIn(name, "secret"), name).toBeUndefined();
+    expect(() => checkUsername(name), name).not.toThrow();
+  }
+  for (const name of ["", "ab", "é", "a b", "a/b", "x".repeat(65), "<b>"]) {
+    expect(wrongIn(name, "secret"), name).toBe("username");
+    expect(() => checkUsername(name), name).toThrow();
+  }
+  for (const password of ["12345", "密码密码密", "x".repeat(128)]) {
+    expect(wrongIn("ann", password), password).toBeUndefined();
+    expect(() => checkPassword(password), password).not.toThrow();
+  }
+  for (const password of ["", "1234", "\u{1f600}".repeat(4), "x".repeat(129)]) {
+    expect(wrongIn("ann", password), password).toBe("password");
+    expect(() => checkPassword(password), password).toThrow();
+  }
+});
+
+test("a text is decoded by its mark, as UTF-8, else as GB 18030", () => {
+  const utf8 = new TextEncoder().encode("a好");
+  expect(decodeText(utf8, false)).toBe("a好");
+  expect(decodeText(utf8.subarray(0, -1), true)).toBe("a");
+  expect(decodeText(Uint8Array.of(0xef, 0xbb, 0xbf, ...utf8), false)).toBe("a好");
+  expect(decodeText(Uint8Array.of(0xff, 0xfe, 0x7d, 0x59), false)).toBe("好");
+  expect(decodeText(Uint8Array.of(0xfe, 0xff, 0x59, 0x7d), false)).toBe("好");
+  expect(decodeText(Uint8Array.of(0xba, 0xc3), false)).toBe("好");
+  expect(decodeText(new Uint8Array(), false)).toBe("");
 });

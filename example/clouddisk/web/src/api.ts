@@ -1,41 +1,9 @@
-/** The client of the disk's HTTP API. Every failure is an `ApiError`, but an abort, which stays what it is. */
+import { ApiError, type Reply, type RequestOptions, request, sendBody } from "./api-http.js";
 
-export const Code = {
-  DONE: 0,
-  UPLOAD_NORMALLY: -1,
-  RETRY: -2,
-  OK: 10_000,
-  PARAMETER: 10_001,
-  SERVER: 10_002,
-  SIGNUP: 10_003,
-  SIGNIN: 10_004,
-  TOKEN: 10_005,
-  NO_SUCH_USER: 10_006,
-  NOT_FOUND: 10_007,
-  CONFLICT: 10_008,
-  QUOTA: 10_009,
-  TOO_MANY: 10_010,
-  FORBIDDEN: 10_011,
-  /** Not of the server: no reply came. */
-  NETWORK: -1000,
-} as const;
+import { Code } from "./codes.js";
 
-export class ApiError extends Error {
-  override readonly name = "ApiError";
-  readonly code: number;
-  readonly retryAfterMs: number;
-
-  constructor(code: number, message: string, options: { retryAfterMs?: number; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
-    this.code = code;
-    this.retryAfterMs = options.retryAfterMs ?? 0;
-  }
-
-  /** Another attempt may do. */
-  get temporary(): boolean {
-    return this.code === Code.NETWORK || this.code === Code.SERVER || this.code === Code.TOO_MANY;
-  }
-}
+export { ApiError } from "./api-http.js";
+export { Code } from "./codes.js";
 
 export interface Entry {
   id: number;
@@ -117,69 +85,7 @@ export interface FileFacts {
   parentId: number;
 }
 
-interface Reply {
-  code: number;
-  msg?: string;
-  data?: unknown;
-}
-
-interface RequestOptions {
-  method?: "GET" | "POST" | "PATCH" | "DELETE";
-  json?: unknown;
-  ticket?: string | undefined;
-  signal?: AbortSignal | undefined;
-}
-
-const outcomes: readonly number[] = [Code.DONE, Code.UPLOAD_NORMALLY, Code.RETRY, Code.OK];
-
-function isReply(value: unknown): value is Reply {
-  return typeof value === "object" && value !== null && "code" in value && typeof value.code === "number";
-}
-
-/** What a body says, or the error it is. */
-function readReply<T extends object>(status: number, text: string, retryAfter: string | null): Reply & T {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch (cause) {
-    throw new ApiError(Code.SERVER, `HTTP ${status}`, { cause });
-  }
-  // The reply of init says `status: "OK"`; its code may be missing.
-  const reply = isReply(parsed)
-    ? parsed
-    : { code: status < 300 ? Code.DONE : Code.SERVER, ...Object(parsed) };
-  if (!outcomes.includes(reply.code) || status >= 400) {
-    const retryAfterMs = Number(retryAfter ?? 0) * 1000 || 0;
-    throw new ApiError(reply.code, reply.msg ?? `HTTP ${status}`, { retryAfterMs });
-  }
-  return reply as Reply & T;
-}
-
-async function request<T extends object>(url: string, options: RequestOptions = {}): Promise<Reply & T> {
-  const { method = "GET", json, ticket, signal } = options;
-  const headers: Record<string, string> = {};
-  if (json !== undefined) headers["content-type"] = "application/json";
-  if (ticket !== undefined) headers["x-ticket"] = ticket;
-  let status: number;
-  let text: string;
-  let retryAfter: string | null;
-  try {
-    const response = await fetch(url, {
-      method,
-      headers,
-      ...(json === undefined ? {} : { body: JSON.stringify(json) }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    status = response.status;
-    retryAfter = response.headers.get("retry-after");
-    text = await response.text();
-  } catch (cause) {
-    if (signal?.aborted) throw signal.reason;
-    throw new ApiError(Code.NETWORK, "no reply", { cause });
-  }
-  return readReply<T>(status, text, retryAfter);
-}
-
+/** The client of the disk's HTTP API. */
 export class Api {
   /** Called when the session is not valid any more. */
   onSignedOut: () => void = () => {};
@@ -368,42 +274,4 @@ export class Api {
 
 function fileFields(file: FileFacts) {
   return { filename: file.name, filehash: file.hash, filesize: file.sizeBytes, parentid: file.parentId };
-}
-
-/** fetch does not tell how much of a body has gone; XMLHttpRequest does. */
-function sendBody(
-  url: string,
-  ticket: string | undefined,
-  part: { body: Blob; onProgress: (sentBytes: number) => void; signal: AbortSignal },
-): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const { signal } = part;
-    if (signal.aborted) return reject(signal.reason);
-    const xhr = new XMLHttpRequest();
-    const onAbort = (): void => xhr.abort();
-    const end = (settle: () => void): void => {
-      signal.removeEventListener("abort", onAbort);
-      settle();
-    };
-    const fail = (): void => end(() => reject(new ApiError(Code.NETWORK, "no reply")));
-    xhr.open("POST", url);
-    xhr.setRequestHeader("content-type", "application/octet-stream");
-    if (ticket !== undefined) xhr.setRequestHeader("x-ticket", ticket);
-    xhr.upload.onprogress = (event) => part.onProgress(event.loaded);
-    xhr.onload = () =>
-      end(() => {
-        try {
-          resolve(readReply(xhr.status, xhr.responseText, xhr.getResponseHeader("retry-after")));
-        } catch (error) {
-          reject(error);
-        }
-      });
-    xhr.onerror = fail;
-    xhr.ontimeout = fail;
-    xhr.onabort = () => end(() => reject(signal.reason));
-    // Away for good without a word: a part is small enough for this.
-    xhr.timeout = 10 * 60_000;
-    signal.addEventListener("abort", onAbort);
-    xhr.send(part.body);
-  });
 }

@@ -14,12 +14,12 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits).replace(/\.0$/, "")} ${units[unit]}`;
 }
 
-/** `1:05`, `2:03:09`; from a day on `3 d 4 h`. */
-export function formatDuration(ms: number): string {
+/** `1:05`, `2:03:09`; from a day on `3 d 4 h`, `3 天 4 小时`. */
+export function formatDuration(ms: number, language = "en"): string {
   const totalS = Math.max(0, Math.ceil(ms / 1000));
   const days = Math.floor(totalS / 86_400);
   const hours = Math.floor((totalS % 86_400) / 3600);
-  if (days > 0) return `${days} d ${hours} h`;
+  if (days > 0) return language === "zh" ? `${days} 天 ${hours} 小时` : `${days} d ${hours} h`;
   const minutes = Math.floor((totalS % 3600) / 60);
   const two = (value: number): string => String(value).padStart(2, "0");
   const seconds = two(totalS % 60);

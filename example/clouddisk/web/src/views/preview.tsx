@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { type Api, ApiError, Code, type Entry } from "../api.js";
+import type { Api, Entry } from "../api.js";
+import { requestBytes } from "../api-http.js";
 import { decodeText } from "../decode.js";
 import { describe, NoPreview } from "../describe.js";
 import { fileKind, formatBytes } from "../format.js";
@@ -128,18 +129,6 @@ function Drawing(props: { url: string; title: string; onError: (error: unknown) 
   return <img src={image} alt={title} onError={() => onError(new NoPreview("broken"))} />;
 }
 
-async function readBytes(
-  url: string,
-  maxBytes: number | undefined,
-  signal: AbortSignal,
-): Promise<ArrayBuffer> {
-  const headers: Record<string, string> = maxBytes === undefined ? {} : { range: `bytes=0-${maxBytes - 1}` };
-  try {
-    const response = await fetch(url, { headers, signal });
-    if (!response.ok) throw new ApiError(Code.SERVER, `HTTP ${response.status}`);
-    return await response.arrayBuffer();
-  } catch (cause) {
-    if (cause instanceof ApiError || signal.aborted) throw cause;
-    throw new ApiError(Code.NETWORK, "no reply", { cause });
-  }
+function readBytes(url: string, maxBytes: number | undefined, signal: AbortSignal): Promise<ArrayBuffer> {
+  return requestBytes(url, maxBytes === undefined ? {} : { range: `bytes=0-${maxBytes - 1}` }, signal);
 }

@@ -1,5 +1,6 @@
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import type { Api } from "../api.js";
+import { wrongIn } from "../credentials.js";
 import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
 import { Icon, Logo } from "./icons.js";
@@ -11,30 +12,12 @@ const points = [
   ["shield", "sign.point.verify"],
 ] as const;
 
+type FieldName = "username" | "password";
+type Problem = { field: FieldName } | { error: unknown } | undefined;
+
 export function SignIn(props: { api: Api; look: Look; onSignedIn: () => Promise<void> }) {
   const { api, look, onSignedIn } = props;
   const { t } = useI18n();
-  const [isNew, setIsNew] = useState(location.pathname === "/user/signup");
-  const [username, setUsername] = useState("");
-  const [password, setPassword] = useState("");
-  const [shown, setShown] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<unknown>();
-
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
-    setBusy(true);
-    setError(undefined);
-    try {
-      if (isNew) await api.signup(username.trim(), password);
-      await api.signin(username.trim(), password);
-      await onSignedIn();
-    } catch (failure) {
-      setError(failure);
-      setBusy(false);
-    }
-  };
-
   return (
     <div class="sign">
       <section class="sign-story">
@@ -56,71 +39,106 @@ export function SignIn(props: { api: Api; look: Look; onSignedIn: () => Promise<
         <div class="sign-look">
           <LookButtons look={look} />
         </div>
-        <form class="sign-form" onSubmit={submit}>
-          <h1>{t(isNew ? "sign.up.title" : "sign.in.title")}</h1>
-          <div class="field">
-            <label for="username">{t("sign.username")}</label>
-            <input
-              id="username"
-              name="username"
-              value={username}
-              onInput={(event) => setUsername(event.currentTarget.value)}
-              autoComplete="username"
-              autoCapitalize="none"
-              spellcheck={false}
-              required
-              minLength={3}
-              maxLength={64}
-              aria-describedby="username-hint"
-            />
-            <small id="username-hint" hidden={!isNew}>
-              {t("sign.username.hint")}
-            </small>
-          </div>
-          <div class="field">
-            <label for="password">{t("sign.password")}</label>
-            <input
-              id="password"
-              name="password"
-              type={shown ? "text" : "password"}
-              value={password}
-              onInput={(event) => setPassword(event.currentTarget.value)}
-              autoComplete={isNew ? "new-password" : "current-password"}
-              required
-              minLength={5}
-              maxLength={128}
-              aria-describedby="password-hint"
-            />
-            <small id="password-hint" hidden={!isNew}>
-              {t("sign.password.hint")}
-            </small>
-          </div>
-          <label class="check">
-            <input
-              type="checkbox"
-              checked={shown}
-              onChange={(event) => setShown(event.currentTarget.checked)}
-            />
-            {t("sign.password.show")}
-          </label>
-          <p class="form-error" role="alert">
-            {error === undefined ? "" : describe(error, t)}
-          </p>
-          <button type="submit" class="button primary big" disabled={busy}>
-            {t(isNew ? "sign.up" : "sign.in")}
-          </button>
-          <button
-            type="button"
-            class="link"
-            onClick={() => {
-              setIsNew(!isNew);
-              setError(undefined);
-            }}
-          >
-            {t(isNew ? "sign.toIn" : "sign.toUp")}
-          </button>
-        </form>
+        <SignForm api={api} onSignedIn={onSignedIn} />
       </main>
+    </div>
+  );
+}
+
+function SignForm({ api, onSignedIn }: { api: Api; onSignedIn: () => Promise<void> }) {
+  const { t } = useI18n();
+  const [isNew, setIsNew] = useState(location.pathname === "/user/signup");
+  const [username, setUsername] = useState("");
+  const [password, setPassword] = useState("");
+  const [shown, setShown] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem>();
+  const form = useRef<HTMLFormElement>(null);
+
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    const name = username.trim();
+    const empty = name === "" ? "username" : password === "" ? "password" : undefined;
+    const field = isNew ? wrongIn(name, password) : empty;
+    if (field !== undefined) {
+      setProblem({ field });
+      form.current?.querySelector<HTMLInputElement>(`[name="${field}"]`)?.focus();
+      return;
+    }
+    setBusy(true);
+    setProblem(undefined);
+    try {
+      if (isNew) await api.signup(name, password);
+      await api.signin(name, password);
+      await onSignedIn();
+    } catch (error) {
+      setProblem({ error });
+      setBusy(false);
+    }
+  };
+  const wrong = problem !== undefined && "field" in problem ? problem.field : undefined;
+  const said =
+    wrong !== undefined
+      ? t(isNew ? `refusal.${wrong}` : `sign.${wrong}.missing`)
+      : problem !== undefined && "error" in problem && describe(problem.error, t);
+  return (
+    // What is wrong is said in the language of the page, which need not be the browser's.
+    <form class="sign-form" onSubmit={submit} ref={form} noValidate>
+      <h1>{t(isNew ? "sign.up.title" : "sign.in.title")}</h1>
+      <Field name="username" value={username} onInput={setUsername} {...{ isNew, wrong }} />
+      <Field name="password" value={password} onInput={setPassword} {...{ isNew, wrong, shown }} />
+      <label class="check">
+        <input type="checkbox" checked={shown} onChange={(event) => setShown(event.currentTarget.checked)} />
+        {t("sign.password.show")}
+      </label>
+      <p class="form-error" role="alert">
+        {said}
+      </p>
+      <button type="submit" class="button primary big" disabled={busy}>
+        {t(isNew ? "sign.up" : "sign.in")}
+      </button>
+      <button
+        type="button"
+        class="link"
+        onClick={() => {
+          setIsNew(!isNew);
+          setProblem(undefined);
+        }}
+      >
+        {t(isNew ? "sign.toIn" : "sign.toUp")}
+      </button>
+    </form>
+  );
+}
+
+function Field(props: {
+  name: FieldName;
+  value: string;
+  onInput: (value: string) => void;
+  isNew: boolean;
+  wrong: FieldName | undefined;
+  shown?: boolean;
+}) {
+  const { name, value, onInput, isNew, wrong, shown = false } = props;
+  const { t } = useI18n();
+  const isPassword = name === "password";
+  return (
+    <div class="field">
+      <label for={name}>{t(`sign.${name}`)}</label>
+      <input
+        id={name}
+        name={name}
+        type={isPassword && !shown ? "password" : "text"}
+        value={value}
+        onInput={(event) => onInput(event.currentTarget.value)}
+        autoComplete={isPassword ? (isNew ? "new-password" : "current-password") : "username"}
+        autoCapitalize="none"
+        spellcheck={false}
+        required
+        aria-invalid={wrong === name}
+        aria-describedby={isNew ? `${name}-hint` : undefined}
+      />
+      {isNew && <small id={`${name}-hint`}>{t(`sign.${name}.hint`)}</small>}
     </div>
   );
 }

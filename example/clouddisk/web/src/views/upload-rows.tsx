@@ -11,7 +11,7 @@ import { IconButton } from "./parts.js";
 import { useToast } from "./toasts.js";
 
 export function UploadRow({ upload, queue }: { upload: UploadView; queue: UploadQueue }) {
-  const { t } = useI18n();
+  const { t, language } = useI18n();
   const { id, name, state, bytesPerSecond } = upload;
   const { phase, sizeBytes, sentBytes } = state;
   const active = activePhases.includes(phase);
@@ -26,7 +26,7 @@ export function UploadRow({ upload, queue }: { upload: UploadView; queue: Upload
   }
   if (phase === "sending" && bytesPerSecond > 0)
     facts.push(t("uploads.speed", { speed: formatBytes(bytesPerSecond) }));
-  if (leftMs !== undefined) facts.push(t("uploads.left", { time: formatDuration(leftMs) }));
+  if (leftMs !== undefined) facts.push(t("uploads.left", { time: formatDuration(leftMs, language) }));
   if (phase === "done") facts.push(formatBytes(sizeBytes));
   return (
     <li class={`upload ${phase}`} data-phase={phase}>

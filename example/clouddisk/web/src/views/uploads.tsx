@@ -76,14 +76,14 @@ function Panel({ queue, view }: { queue: UploadQueue; view: QueueView }) {
 }
 
 function Summary({ view: { uploads, bytesPerSecond } }: { view: QueueView }) {
-  const { t } = useI18n();
+  const { t, language } = useI18n();
   const { total, done, active, leftBytes } = overallOf(uploads);
   const leftMs = active > 0 ? timeLeftMs(leftBytes, bytesPerSecond) : undefined;
   const facts: string[] = [];
   if (total > 0) facts.push(t("uploads.summary", { done, total }));
   if (active > 0 && bytesPerSecond > 0)
     facts.push(t("uploads.speed", { speed: formatBytes(bytesPerSecond) }));
-  if (leftMs !== undefined) facts.push(t("uploads.left", { time: formatDuration(leftMs) }));
+  if (leftMs !== undefined) facts.push(t("uploads.left", { time: formatDuration(leftMs, language) }));
   return (
     <div class="uploads-summary">
       <h2>{t("uploads.title")}</h2>
