@@ -25,3 +25,20 @@ export function loginResponse(request: { pwd: Uint8Array }): {
 }
 
 const noBytes = Buffer.alloc(0);
+
+/** The same for peers that speak JSON: as text, of the size the protobuf request has. */
+export interface JsonRequest {
+  name: string;
+  pwd: string;
+}
+
+export function jsonRequest(payloadBytes: number): JsonRequest {
+  return { name: loginName.toString(), pwd: loginRequest(payloadBytes).pwd.toString() };
+}
+
+export function jsonResponse({ pwd }: JsonRequest): {
+  result: { errcode: number; errmsg: string };
+  success: boolean;
+} {
+  return { result: { errcode: 0, errmsg: pwd.length > echoAboveBytes ? pwd : "" }, success: true };
+}

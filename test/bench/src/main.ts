@@ -18,11 +18,12 @@ import { type Load, type TargetName, targetNames } from "./target.js";
 const usage = `Usage: npm run bench -- [options]
 
 Measures unary Login over loopback, provider and caller in two processes with a core each, one connection, beside a raw
-framed echo (the limit) and @grpc/grpc-js (the peer). Prints medians over alternating rounds, their ratios and the goals.
+framed echo (the limit), @grpc/grpc-js (the peer) and, when asked for, other frameworks. Prints medians over alternating rounds, their ratios and the goals.
 
   --quick            20 B only, three short rounds; ends within 50 s
   --json FILE        where the figures go; default: test/bench/results/<date>.json (none with --quick)
-  --targets LIST     of ${targetNames.join(", ")}; default: mprpc,raw,grpc-js, and mprpc-full without --quick
+  --targets LIST     of ${targetNames.join(", ")}, or all;
+                     default: mprpc,raw,grpc-js, and mprpc-full without --quick
   --rounds N         default 3
   --measure-ms N     length of one window; default 2000, with --quick 700
   --no-pin           let the system place the processes, instead of one core each
@@ -56,6 +57,7 @@ function positive(name: string, text: string | undefined, standard: number): num
 
 function targetsOf(list: string | undefined, quick: boolean): TargetName[] {
   const standard = quick ? "mprpc,raw,grpc-js" : "mprpc,mprpc-full,raw,grpc-js";
+  if (list === "all") return [...targetNames];
   return (list ?? standard).split(",").map((text) => {
     const name = targetNames.find((known) => known === text);
     if (name === undefined) throw new UsageError(`--targets: "${text}" is none of ${targetNames.join(", ")}`);
@@ -137,6 +139,8 @@ async function measureAll(
 async function measureIdle({ targets, idleConnections, pin }: Plan): Promise<IdleRow[]> {
   const rows: IdleRow[] = [];
   for (const target of idleConnections === 0 ? [] : targets) {
+    // Its nodes have one connection to each other, however many callers there are.
+    if (target === "moleculer") continue;
     const pair = await Pair.start(target, pin);
     try {
       rows.push({ target, kibPerIdleConnection: await pair.idleKibPerConnection(idleConnections) });

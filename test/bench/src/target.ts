@@ -29,7 +29,15 @@ export interface Load {
   inFlight: number;
 }
 
-export const targetNames = ["mprpc", "mprpc-full", "raw", "grpc-js"] as const;
+export const targetNames = [
+  "mprpc",
+  "mprpc-full",
+  "raw",
+  "grpc-js",
+  "fastify",
+  "nestjs",
+  "moleculer",
+] as const;
 export type TargetName = (typeof targetNames)[number];
 
 /** Loads only the code of one target: a measured process holds nothing of the others. */
