@@ -35,7 +35,7 @@ async function expectChinese(page: Page, own: RegExp): Promise<void> {
 test("a new visitor reads Chinese, and is told in Chinese what a user name and a password need", async () => {
   const { disk, page } = await web.open(chinese);
   expect(await page.locator("html").getAttribute("lang")).toBe("zh-CN");
-  expect(await page.title()).toBe("云盘");
+  await expect.poll(() => page.title()).toBe("登录 · 云盘");
   await page.getByRole("button", { name: "登录" }).click();
   await page.getByRole("alert").getByText("请输入用户名。").waitFor();
   await page.getByRole("button", { name: "还没有账号？立即注册" }).click();

@@ -35,8 +35,7 @@ export function loadLanguage(): Language {
   return stored === "en" || stored === "zh" ? stored : chooseLanguage(navigator.languages);
 }
 
-export function applyLanguage(language: Language, title: string): void {
+export function applyLanguage(language: Language): void {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  document.title = title;
   write("language", language);
 }

@@ -14,6 +14,8 @@ export const en = {
   "nav.theme.light": "Colours: light",
   "nav.theme.dark": "Colours: dark",
   "nav.signout": "Sign out",
+  "signout.active":
+    "Uploads are under way. They stop, and go on where they were once you sign in again and choose the files.",
   "sign.in": "Sign in",
   "sign.up": "Create account",
   "sign.in.title": "Welcome back",
@@ -39,6 +41,7 @@ export const en = {
   "files.upload": "Upload",
   "files.upload.files": "Upload files",
   "files.upload.folder": "Upload a folder",
+  "files.upload.more": "Files or a folder",
   "files.newFolder": "New folder",
   "files.name": "Name",
   "files.size": "Size",

@@ -30,7 +30,7 @@ export function App() {
   }, [api]);
 
   useEffect(() => applyTheme(theme), [theme]);
-  useEffect(() => applyLanguage(language, t("app.name")), [language, t]);
+  useEffect(() => applyLanguage(language), [language]);
   useEffect(() => {
     api.onSignedOut = () => setSession("out");
     void refresh();

@@ -2,8 +2,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Api, Entry } from "../api.js";
 import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
+import { Dialog } from "./dialog.js";
 import { Icon } from "./icons.js";
-import { Dialog } from "./parts.js";
 
 /** Asks for a name; what goes wrong is said in it, and it stays. */
 export function NameDialog(props: {

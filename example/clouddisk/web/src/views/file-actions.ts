@@ -42,6 +42,9 @@ export function useFileActions(api: Api, onChanged: () => void) {
       ({ length }) => say(t("done.restored", { count: length })),
     );
 
+  const downloadOne = async (entry: Entry): Promise<void> =>
+    startDownload(await api.downloadUrl(entry), entry.name);
+
   return {
     restore,
     trash: (entries: readonly Entry[]): Promise<void> =>
@@ -81,9 +84,11 @@ export function useFileActions(api: Api, onChanged: () => void) {
       say(t("done.created", { name: made.name }));
       onChanged();
     },
+    /** Rejects: the preview says why. */
+    downloadOne,
     async download(entries: readonly Entry[]): Promise<void> {
       try {
-        for (const entry of entries) startDownload(await api.downloadUrl(entry), entry.name);
+        for (const entry of entries) await downloadOne(entry);
       } catch (error) {
         say(describe(error, t), { error: true });
       }

@@ -3,7 +3,7 @@ import { fileKind, formatBytes, formatTime } from "../format.js";
 import { useI18n } from "../i18n/context.js";
 import { onTableKey } from "./file-keys.js";
 import { Icon } from "./icons.js";
-import { Menu, type MenuItem } from "./parts.js";
+import { Menu, type MenuItem } from "./menu.js";
 import type { Selecting } from "./selection.js";
 
 export interface Sorting {

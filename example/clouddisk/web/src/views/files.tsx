@@ -12,8 +12,8 @@ import { FileTable, type Sorting } from "./file-table.js";
 import { FilesHead } from "./files-head.js";
 import { Icon } from "./icons.js";
 import { useListing } from "./listing.js";
+import type { MenuItem } from "./menu.js";
 import { type Opened, OpenedDialog } from "./opened-dialog.js";
-import type { MenuItem } from "./parts.js";
 import { type Selecting, SelectionBar, useSelection } from "./selection.js";
 
 interface Props {

@@ -26,7 +26,7 @@ export function OpenedDialog({ opened, ...props }: Props & { opened: Opened | un
         <Preview
           api={props.api}
           entry={opened.entry}
-          onDownload={() => void props.actions.download([opened.entry])}
+          onDownload={() => props.actions.downloadOne(opened.entry)}
           onClose={props.onClose}
         />
       );

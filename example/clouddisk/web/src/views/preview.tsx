@@ -5,18 +5,24 @@ import { decodeText } from "../decode.js";
 import { describe, NoPreview } from "../describe.js";
 import { fileKind, formatBytes } from "../format.js";
 import { useI18n } from "../i18n/context.js";
+import { Dialog } from "./dialog.js";
 import { Icon } from "./icons.js";
-import { Dialog } from "./parts.js";
 import { PdfPages } from "./pdf.js";
 
 const textMaxBytes = 256 * 1024;
 
 /** Shows a file without leaving the page. Nothing in it runs: images as images, everything else as text. */
-export function Preview(props: { api: Api; entry: Entry; onDownload: () => void; onClose: () => void }) {
+export function Preview(props: {
+  api: Api;
+  entry: Entry;
+  onDownload: () => Promise<void>;
+  onClose: () => void;
+}) {
   const { api, entry, onDownload, onClose } = props;
   const { t } = useI18n();
   const [url, setUrl] = useState<string>();
   const [error, setError] = useState<unknown>();
+  const [refused, setRefused] = useState<unknown>();
   const kind = fileKind(entry.name);
   useEffect(() => {
     const controller = new AbortController();
@@ -39,9 +45,19 @@ export function Preview(props: { api: Api; entry: Entry; onDownload: () => void;
           <Content kind={kind} url={url} entry={entry} onError={setError} />
         )}
       </div>
+      {refused !== undefined && (
+        <p class="form-error" role="alert">
+          {describe(refused, t)}
+        </p>
+      )}
       <footer>
         <span class="muted grow">{formatBytes(entry.sizeBytes)}</span>
-        <button type="button" class="button primary" data-focus onClick={onDownload}>
+        <button
+          type="button"
+          class="button primary"
+          data-focus
+          onClick={() => void onDownload().catch(setRefused)}
+        >
           <Icon name="download" />
           {t("action.download")}
         </button>

@@ -5,6 +5,7 @@ import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
 import { Icon, Logo } from "./icons.js";
 import { type Look, LookButtons } from "./look.js";
+import { useTitle } from "./title.js";
 
 const points = [
   ["bolt", "sign.point.instant"],
@@ -53,6 +54,7 @@ function SignForm({ api, onSignedIn }: { api: Api; onSignedIn: () => Promise<voi
   const [shown, setShown] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
+  useTitle(t(isNew ? "sign.up" : "sign.in"));
   const form = useRef<HTMLFormElement>(null);
 
   const submit = async (event: Event): Promise<void> => {

@@ -17,53 +17,67 @@ export function useToast(): Say {
   return useContext(ToastContext);
 }
 
-const shownMs = 6000;
+const shownMs = 8000;
 
 export function ToastProvider({ children }: { children: ComponentChildren }) {
-  const { t } = useI18n();
   const [toasts, setToasts] = useState<readonly Toast[]>([]);
+  const [held, setHeld] = useState(false);
   const lastId = useRef(0);
-  const timers = useRef(new Set<ReturnType<typeof setTimeout>>());
-  const remove = useCallback((id: number) => setToasts((all) => all.filter((one) => one.id !== id)), []);
-  const say = useCallback<Say>(
-    (text, { error = false, undo } = {}) => {
-      const id = ++lastId.current;
-      setToasts((all) => [...all.slice(-2), { id, text, error, undo }]);
-      const timer = setTimeout(() => {
-        timers.current.delete(timer);
-        remove(id);
-      }, shownMs);
-      timers.current.add(timer);
-    },
-    [remove],
-  );
-  useEffect(() => {
-    const { current } = timers;
-    return () => {
-      for (const timer of current) clearTimeout(timer);
-    };
+  const remove = useCallback((id: number) => {
+    setToasts((all) => all.filter((one) => one.id !== id));
+    // What is pressed and goes is not left.
+    setHeld(false);
   }, []);
+  const say = useCallback<Say>((text, { error = false, undo } = {}) => {
+    const id = ++lastId.current;
+    setToasts((all) => [...all.slice(-2), { id, text, error, undo }]);
+  }, []);
+  const hold = (): void => setHeld(true);
+  const release = (): void => setHeld(false);
   return (
     <ToastContext.Provider value={say}>
       {children}
-      <div class="toasts" role="status" aria-live="polite">
-        {toasts.map(({ id, text, error, undo }) => (
-          <div key={id} class={error ? "toast error" : "toast"}>
-            <span>{text}</span>
-            {undo !== undefined && (
-              <button
-                type="button"
-                onClick={() => {
-                  remove(id);
-                  undo();
-                }}
-              >
-                {t("action.undo")}
-              </button>
-            )}
-          </div>
+      {/* Whoever points at it, or is in it, still reads. */}
+      <div
+        class="toasts"
+        role="status"
+        aria-live="polite"
+        onPointerEnter={hold}
+        onPointerLeave={release}
+        onFocusIn={hold}
+        onFocusOut={release}
+      >
+        {toasts.map((toast) => (
+          <ToastRow key={toast.id} toast={toast} held={held} onGone={remove} />
         ))}
       </div>
     </ToastContext.Provider>
+  );
+}
+
+function ToastRow(props: { toast: Toast; held: boolean; onGone: (id: number) => void }) {
+  const { toast, held, onGone } = props;
+  const { id, text, error, undo } = toast;
+  const { t } = useI18n();
+  useEffect(() => {
+    if (held) return;
+    const timer = setTimeout(() => onGone(id), shownMs);
+    return () => clearTimeout(timer);
+  }, [id, held, onGone]);
+  return (
+    <div class={error ? "toast error" : "toast"}>
+      <span>{text}</span>
+      {undo !== undefined && (
+        <button
+          type="button"
+          onClick={() => {
+            onGone(id);
+            undo();
+          }}
+        >
+          {t("action.undo")}
+        </button>
+      )}
+    </div>
   );
 }

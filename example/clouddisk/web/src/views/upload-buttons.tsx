@@ -2,7 +2,7 @@ import { useRef } from "preact/hooks";
 import { useI18n } from "../i18n/context.js";
 import { type Picked, pickedOf } from "../upload/pick.js";
 import { Icon } from "./icons.js";
-import { Menu } from "./parts.js";
+import { Menu } from "./menu.js";
 
 /** Upload files, or a whole folder. */
 export function UploadButtons({ onPicked }: { onPicked: (picked: Picked[]) => void }) {
@@ -43,7 +43,7 @@ export function UploadButtons({ onPicked }: { onPicked: (picked: Picked[]) => vo
       </button>
       <Menu
         class="button primary split-more"
-        label={t("files.upload.folder")}
+        label={t("files.upload.more")}
         items={[
           { icon: "file", label: t("files.upload.files"), run: () => files.current?.click() },
           { icon: "folder", label: t("files.upload.folder"), run: () => folder.current?.click() },
