@@ -1,5 +1,8 @@
+import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readdir, rm, symlink } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { endInstance, newInstance } from "../../src/common/instance.js";
 import type { Host } from "../../src/common/part.js";
@@ -13,6 +16,8 @@ import { type Disk, startDisk, type User } from "../support/disk.js";
 
 const partBytes = 65_536;
 const sizeBytes = 3 * partBytes + 7;
+const root = fileURLToPath(new URL("../../../../", import.meta.url));
+const script = fileURLToPath(new URL("support/killed-complete.ts", import.meta.url));
 const steps: readonly Step[] = ["merging", "hashed", "renamed", "finished", "cleared"];
 
 let disk: Disk;
@@ -70,39 +75,72 @@ function dyingAt(dyingStep: Step): { context: UploadContext; died: Promise<void>
   return { context, died: death.promise };
 }
 
+/** Completes in a process that is killed there; gives the signal it died of. */
+async function killedAt(step: Step, userId: number, uploadId: string): Promise<unknown> {
+  const { PATH, HOME } = process.env;
+  const args = ["--import", "tsx", script, step, String(userId), uploadId, ...disk.argv()];
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    env: { PATH, HOME, TSX_TSCONFIG_PATH: "tsconfig.json" },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const [code, signal] = await once(child, "close");
+  return signal ?? code;
+}
+
+async function ownerOf(id: string): Promise<number> {
+  const { upload } = await disk.node.host.database.run("upload.peek", { id });
+  return upload?.userId ?? 0;
+}
+
+/** The client's retry makes one file of it, whatever was done already, and nothing else stays. */
+async function expectRetryCompletes(user: User, id: string, data: Buffer): Promise<void> {
+  const fileHash = sha256(data);
+  for (let again = 0; again < 2; again++) {
+    const reply = await disk.post("/file/mpupload/complete", { uploadid: id }, user);
+    expect(reply).toMatchObject({ code: 0, data: { filename: "steps.bin", filesize: sizeBytes } });
+  }
+  const { headers } = user;
+  const list = async () => (await (await fetch(`${disk.url}/api/files`, { headers })).json()) as Reply;
+  // Nobody told transfer: it looks at its outbox every three seconds.
+  await expect
+    .poll(list, { timeout: 15_000 })
+    .toMatchObject({ total: 1, entries: [{ name: "steps.bin", state: "stored" }] });
+  const me = (await (await fetch(`${disk.url}/api/me`, { headers })).json()) as Reply;
+  expect(me.user).toMatchObject({ usedBytes: sizeBytes });
+  const bytes = await fetch(`${disk.url}/file/download?filehash=${fileHash}`, { headers });
+  expect(sha256(new Uint8Array(await bytes.arrayBuffer()))).toBe(fileHash);
+  const { content } = await disk.node.host.database.run("content.get", { fileHash });
+  expect(content).toMatchObject({ refCount: 1, state: "stored" });
+
+  const staging = new Staging(disk.dataFolder);
+  expect(await readdir(staging.partsFolder)).toEqual([]);
+  // Transfer deletes it once the store has it.
+  const staged = async () =>
+    (await readdir(staging.contentFolder, { recursive: true })).filter((name) => name.length > 2);
+  await expect.poll(staged).toEqual([]);
+  const { parts } = await new DatabaseProgress(disk.node.host.database).list(id);
+  expect(parts.size).toBe(0);
+}
+
 it.each(steps)(
-  "a complete that dies at %s is asked for once more: one row, the bytes, one copy, no rest",
+  "a complete that dies at %s is asked for once more: one row, one copy, no rest",
   async (step) => {
     const data = randomBytes(sizeBytes);
     const { user, id } = await uploadParts(data);
     const { context, died } = dyingAt(step);
-    const { upload } = await disk.node.host.database.run("upload.peek", { id });
-    void new Completer(context).complete(upload?.userId ?? 0, id);
+    void new Completer(context).complete(await ownerOf(id), id);
     await died;
-
-    for (let again = 0; again < 2; again++) {
-      const reply = await disk.post("/file/mpupload/complete", { uploadid: id }, user);
-      expect(reply).toMatchObject({ code: 0, data: { filename: "steps.bin", filesize: sizeBytes } });
-    }
-    const headers = user.headers;
-    const list = async () => (await (await fetch(`${disk.url}/api/files`, { headers })).json()) as Reply;
-    await expect.poll(list).toMatchObject({ total: 1, entries: [{ name: "steps.bin", state: "stored" }] });
-    const me = (await (await fetch(`${disk.url}/api/me`, { headers })).json()) as Reply;
-    expect(me.user).toMatchObject({ usedBytes: sizeBytes });
-    const bytes = await fetch(`${disk.url}/file/download?filehash=${sha256(data)}`, { headers });
-    expect(sha256(new Uint8Array(await bytes.arrayBuffer()))).toBe(sha256(data));
-    const { content } = await disk.node.host.database.run("content.get", { fileHash: sha256(data) });
-    expect(content).toMatchObject({ refCount: 1, state: "stored" });
-
-    expect(await readdir(context.staging.partsFolder)).toEqual([]);
-    // Transfer deletes it once the store has it.
-    const staged = async () =>
-      (await readdir(context.staging.contentFolder, { recursive: true })).filter((name) => name.length > 2);
-    await expect.poll(staged).toEqual([]);
-    const { parts } = await new DatabaseProgress(disk.node.host.database).list(id);
-    expect(parts.size).toBe(0);
+    await expectRetryCompletes(user, id, data);
   },
 );
+
+it.each(steps)("kill -9 at %s: the retry needs no lease to run out", async (step) => {
+  const data = randomBytes(sizeBytes);
+  const { user, id } = await uploadParts(data);
+  expect(await killedAt(step, await ownerOf(id), id)).toBe("SIGKILL");
+  await expectRetryCompletes(user, id, data);
+});
 
 it("a full disk is told with 507 and where; once there is room the upload goes on", async () => {
   const data = randomBytes(sizeBytes);
