@@ -177,6 +177,8 @@ test("the progress of uploads is read out: the beginning, quarters, failures, th
 
 test("the whole way without a mouse: an account, an upload, a new name, the trash, and out", async () => {
   const { disk, page } = await web.open();
+  // Waited for from the beginning, so that the browser has been told in time not to open a window of its own.
+  const picker = page.waitForEvent("filechooser", { timeout: 20_000 });
   const press = (key: string): Promise<void> => page.keyboard.press(key);
   const tabTo = async (name: string | RegExp): Promise<void> => {
     const there = (text: string) => (typeof name === "string" ? text === name : name.test(text));
@@ -199,8 +201,8 @@ test("the whole way without a mouse: an account, an upload, a new name, the tras
   await tabTo("Skip to the content");
   await press("Enter");
   await tabTo("Upload");
-  const [picker] = await Promise.all([page.waitForEvent("filechooser"), press("Enter")]);
-  await picker.setFiles({ name: "one.txt", mimeType: "", buffer: Buffer.from("one") });
+  await press("Enter");
+  await (await picker).setFiles({ name: "one.txt", mimeType: "", buffer: Buffer.from("one") });
   disk.add({ name: "two.txt" }, Buffer.from("two"));
   await page.getByRole("table").getByText("two.txt").waitFor();
 
