@@ -16,4 +16,5 @@ USAGE
 done
 use_data_folder "$@"
 lock
+[[ -n "$(running_names)" ]] || printf 'stop-all: nothing of %s is running\n' "$data"
 stop_all

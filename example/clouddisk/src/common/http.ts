@@ -10,6 +10,7 @@ import { addErrors } from "./http-errors.js";
 import { NodeRedirects } from "./nodes.js";
 import type { Host } from "./part.js";
 import { newTraceId, withTraceId } from "./trace.js";
+import { sayProblem } from "./validation.js";
 
 /** Limits of every HTTP server of the cloud disk. Tests shorten the times. */
 export interface HttpLimits {
@@ -57,6 +58,7 @@ export async function createHttp(
     genReqId: (raw) => wellFormed(raw.headers["x-trace-id"]) ?? newTraceId(),
     // strictNumbers would spare infinities (`1e400`) the comparison with a maximum.
     ajv: { customOptions: { coerceTypes: true, removeAdditional: false, strictNumbers: false } },
+    schemaErrorFormatter: sayProblem,
     frameworkErrors: (error, _request, reply) => {
       (reply as FastifyReply).code(400).send({ code: Code.PARAMETER, msg: error.message });
     },

@@ -19,13 +19,20 @@ export class Parameters {
     return value;
   }
 
+  /** `fallback` NaN: it must be given. */
   integer(name: string, range: { min: number; max: number; fallback: number }): number {
     const value = this.#find(name) ?? range.fallback;
+    if (Number.isNaN(value)) throw new Refusal(Code.PARAMETER, `${name} is missing`);
     const number = typeof value === "string" && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
     if (!Number.isInteger(number) || Number(number) < range.min || Number(number) > range.max) {
       throw new Refusal(Code.PARAMETER, `${name} must be a whole number from ${range.min} to ${range.max}`);
     }
     return Number(number);
+  }
+
+  /** The first of these spellings that is given, or else the first. */
+  spelling(...names: [string, ...string[]]): string {
+    return names.find((name) => this.#find(name) !== undefined) ?? names[0];
   }
 
   #find(name: string): unknown {

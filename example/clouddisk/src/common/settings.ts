@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { accessSync, constants, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import { accessSync, constants, linkSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { MprpcApplication } from "mprpc";
+import { makeFolder } from "./folder.js";
 import type { sections } from "./sections.js";
 
 /** Where an HTTP server listens, and what browsers call it. */
@@ -100,9 +101,9 @@ function nodeName(folder: string): string {
   return readFileSync(file, "utf8").trim();
 }
 
-function makeFolder(folder: string): void {
+function makeDataFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -119,7 +120,7 @@ function makeFolder(folder: string): void {
 export function loadSettings(config: DiskConfig): Settings {
   const { clouddisk, apigw, account, database, progress, upload, download, store, transfer } = config.own;
   const folder = configuredFolder(config);
-  makeFolder(folder);
+  makeDataFolder(folder);
   return {
     dataFolder: folder,
     node: clouddisk.node ?? nodeName(folder),

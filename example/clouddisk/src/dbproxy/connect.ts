@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import {
   CompiledQuery,
@@ -11,6 +10,7 @@ import {
   SqliteDialect,
   SqliteDriver,
 } from "kysely";
+import { makeFolder } from "../common/folder.js";
 import { migrations } from "./migrations.js";
 import type { Tables } from "./tables.js";
 
@@ -44,7 +44,7 @@ class ImmediateDialect extends SqliteDialect {
 
 async function openSqlite(file: string): Promise<Kysely<Tables>> {
   const { default: Sqlite } = await import("libsql");
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  makeFolder(path.dirname(file));
   const database = new Sqlite(file);
   database.exec("pragma journal_mode=wal");
   // What a client was told survives a power cut as well; NORMAL would lose the last commits then.

@@ -12,8 +12,8 @@ import { previewType } from "./media-types.js";
 import { type ContentSource, NotNow } from "./source.js";
 
 const hash = Type.String({
-  pattern: "^[0-9a-f]{64}$",
-  description: "SHA-256 of the content, 64 lower-case hex digits",
+  pattern: "^[0-9a-fA-F]{64}$",
+  description: "SHA-256 of the content, 64 hex digits",
 });
 const which = {
   id: Type.Optional(
@@ -84,8 +84,9 @@ export async function addDownloadRoutes(
     }
     const { userId } = await authenticator.user(request, "download");
     if (filehash === undefined) throw new Refusal(Code.PARAMETER, "filehash is missing");
-    const entry = await heldEntry(host, userId, filehash, request.query);
-    return { fileHash: filehash, fileName: entry.name, inline };
+    const fileHash = filehash.toLowerCase();
+    const entry = await heldEntry(host, userId, fileHash, request.query);
+    return { fileHash, fileName: entry.name, inline };
   }
 
   http.route<{ Querystring: DownloadQuery }>({
@@ -110,7 +111,8 @@ export async function addDownloadRoutes(
     },
     handler: async (request) => {
       const { userId, username } = await authenticator.user(request, "download");
-      const { filehash: fileHash, inline } = request.body;
+      const { inline } = request.body;
+      const fileHash = request.body.filehash.toLowerCase();
       const { name: fileName } = await heldEntry(host, userId, fileHash, request.body);
       const expiresAtMs = Date.now() + host.settings.download.urlTtlMs;
       const ticket = await tickets.sign({ kind: "file", userId, username, expiresAtMs, fileHash, fileName });
@@ -152,7 +154,10 @@ async function send(
   });
   reply.code(selection.status);
   if (selection.status === 304) return reply.send();
-  if (selection.status === 412) throw new Refusal(Code.CONFLICT, "the content has another tag");
+  if (selection.status === 412 || selection.status === 416) reply.removeHeader("content-disposition");
+  if (selection.status === 412) {
+    return reply.type("application/json").send({ code: Code.CONFLICT, msg: "the content has another tag" });
+  }
   if (selection.status === 416) {
     reply.header("content-range", `bytes */${sizeBytes}`);
     return reply

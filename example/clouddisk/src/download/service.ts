@@ -51,7 +51,13 @@ export const createDownload: CreatePart = async (host) => {
       entry.servedBy(http);
       await addDownloadRoutes(http, { host, source, tickets });
     },
-    start: async () => announcement.start(),
+    async start() {
+      announcement.start();
+      // Nothing hangs on it: what was not stored yet is served without it.
+      store.sizeOf("0".repeat(64)).catch((error: unknown) => {
+        log.warn(`the store is not reachable ([store] url): ${String(error)}`);
+      });
+    },
     async stop() {
       await announcement.stop();
       await store.close();

@@ -4,6 +4,7 @@ import { chmod, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/p
 import path from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { makeFolder } from "../common/folder.js";
 import { HashingStream, hashOf } from "../common/hashing.js";
 import { type ByteRange, type ObjectStore, StoreError } from "./store.js";
 
@@ -40,7 +41,7 @@ export class LocalStore implements ObjectStore {
   static async open(folder: string): Promise<LocalStore> {
     const store = new LocalStore(path.resolve(folder));
     try {
-      await mkdir(store.#temp, { recursive: true, mode: 0o700 });
+      makeFolder(store.#temp);
       await store.#removeOldTemps();
     } catch (error) {
       throw new Error(`[store] url: ${folder} cannot be used: ${(error as Error).message}`, { cause: error });

@@ -85,7 +85,10 @@ test("all in one process: serves, refuses to run twice, and ends", async () => {
   expect(await disk.stop()).toEqual({ code: 0, out: `stopped all (${pid})\n` });
   expect(isAlive(pid)).toBe(false);
   expect(await disk.pidFiles()).toEqual([]);
-  expect(await disk.stop()).toEqual({ code: 0, out: "" });
+  expect(await disk.stop()).toEqual({
+    code: 0,
+    out: expect.stringMatching(/^stop-all: nothing of .* is running\n$/),
+  });
 });
 
 test("one process each, over a shared data folder", async () => {
@@ -117,7 +120,10 @@ test("a process that was given the id of ours later is left alone", async () => 
   const file = path.join(disk.data, "run", "all.pid");
   await mkdir(path.dirname(file));
   await writeFile(file, `${process.pid}\n1\n`);
-  expect(await disk.stop()).toEqual({ code: 0, out: "" });
+  expect(await disk.stop()).toEqual({
+    code: 0,
+    out: expect.stringMatching(/^stop-all: nothing of .* is running\n$/),
+  });
   expect(existsSync(file)).toBe(false);
 });
 
