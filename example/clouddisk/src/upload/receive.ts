@@ -6,6 +6,7 @@ import { isGone } from "../common/instance.js";
 import type { UploadRow } from "../dbproxy/actions.js";
 import type { PartKey } from "../progress/progress.js";
 import type { UploadContext } from "./context.js";
+import { throwNoRoom } from "./room.js";
 
 /** A writer that renews its claim this often has it; one that was stopped for longer than the lease writes nothing more. */
 const leaseMs = 30_000;
@@ -37,12 +38,15 @@ class Claim {
   readonly #context: UploadContext;
   readonly #timer: NodeJS.Timeout;
   #renewedAtMs: number;
+  #renewing: Promise<void> = Promise.resolve();
 
   constructor(context: UploadContext, key: PartKey, askedAtMs: number) {
     this.#context = context;
     this.key = key;
     this.#renewedAtMs = askedAtMs;
-    this.#timer = setInterval(() => void this.#renew(), renewMs);
+    this.#timer = setInterval(() => {
+      this.#renewing = this.#renewing.then(() => this.#renew());
+    }, renewMs);
   }
 
   async #renew(): Promise<void> {
@@ -61,8 +65,10 @@ class Claim {
     throw new Refusal(Code.RETRY, "the part took too long; send it again");
   }
 
-  stop(): void {
+  /** Afterwards no renewal is under way: one that came after the release would hold the part for all of the lease. */
+  async stop(): Promise<void> {
     clearInterval(this.#timer);
+    await this.#renewing;
   }
 }
 
@@ -107,7 +113,7 @@ export async function receivePart(
     recorded = await progress.record(key, partHash);
     if (!recorded) throw new Refusal(Code.RETRY, "the part took too long; send it again");
   } finally {
-    claim.stop();
+    await claim.stop();
     if (!recorded) await release(context, key);
   }
 }
@@ -156,15 +162,25 @@ async function write(
       if (receivedBytes + chunk.length > lengthBytes) throw wrongLength(part.index, lengthBytes, "more");
       hash.update(chunk);
       claim.check();
-      await handle.write(chunk, 0, chunk.length, start + receivedBytes);
+      await writeAll(handle, chunk, start + receivedBytes);
       receivedBytes += chunk.length;
     }
     if (receivedBytes < lengthBytes) throw wrongLength(part.index, lengthBytes, "fewer");
     await handle.datasync();
+  } catch (error) {
+    throwNoRoom(context, error);
   } finally {
     await handle.close();
   }
   return hash.digest("hex");
+}
+
+/** A disk that is getting full takes less than it is given, and says so only the next time. */
+async function writeAll(handle: FileHandle, chunk: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < chunk.length; ) {
+    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, position + done);
+    done += bytesWritten;
+  }
 }
 
 function wrongLength(index: number, lengthBytes: number, how: string): Refusal {
