@@ -30,7 +30,9 @@ export class ConfigError extends Error {
 }
 
 function describeProblem({ where, key, expected, found }: ConfigProblem): string {
-  return `${where}: ${key === undefined ? "" : `${key}: `}expected ${expected}, found ${found}`;
+  // A flag is the key.
+  const what = key === undefined || where === `--${key}` ? "" : `${key}: `;
+  return `${where}: ${what}expected ${expected}, found ${found}`;
 }
 
 /** Text as a message shows it: quoted, short, control characters escaped, credentials in a URL hidden. */

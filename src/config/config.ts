@@ -318,7 +318,7 @@ function readFlags(flags: readonly Flag[], reading: Reading): void {
       );
       findings.fail({
         where: "command line",
-        expected: 'a flag of mprpc (the program\'s own come after "--")',
+        expected: 'a known key (flags of the program\'s own come after "--")',
         found: quoteFound(where) + hint,
       });
     } else if (text === undefined) {

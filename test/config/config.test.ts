@@ -266,7 +266,7 @@ describe("bad values", () => {
       'MPRPC_RPCSERVERPORT: rpcserverport: expected a port from 0 to 65535, 0 for any free one, found "http"',
     );
     expect(loadError({ argv: ["--calltimeout=soon"] }).message).toBe(
-      '--calltimeout: calltimeout: expected a duration from 1ms to 24 days such as 5000, 500ms, 5s or 2m, or none, found "soon"',
+      '--calltimeout: expected a duration from 1ms to 24 days such as 5000, 500ms, 5s or 2m, or none, found "soon"',
     );
   });
 
@@ -340,36 +340,36 @@ describe("the command line", () => {
   test.each([
     [
       ["--log.levle=debug"],
-      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--log.levle"; did you mean "--log.level"?',
+      'command line: expected a known key (flags of the program\'s own come after "--"), found "--log.levle"; did you mean "--log.level"?',
     ],
     [
       ["--verbose"],
-      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--verbose"',
+      'command line: expected a known key (flags of the program\'s own come after "--"), found "--verbose"',
     ],
     [
       ["--__proto__=1"],
-      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--__proto__"',
+      'command line: expected a known key (flags of the program\'s own come after "--"), found "--__proto__"',
     ],
     [
       ["--log.level"],
-      "--log.level: log.level: expected --log.level=trace|debug|info|warn|error|fatal|silent, found no value",
+      "--log.level: expected --log.level=trace|debug|info|warn|error|fatal|silent, found no value",
     ],
     [
       ["--rpcserverport", "8000"],
-      '--rpcserverport: rpcserverport: expected --rpcserverport=8000, found a space in the place of "="',
+      '--rpcserverport: expected --rpcserverport=8000, found a space in the place of "="',
     ],
     [
       ["--registry", "zookeeper://me:secret@h:1"],
-      '--registry: registry: expected --registry=zookeeper://***@h:1, found a space in the place of "="',
+      '--registry: expected --registry=zookeeper://***@h:1, found a space in the place of "="',
     ],
     [
       ["--zookeeper.auth", "me:secret"],
-      '--zookeeper.auth: zookeeper.auth: expected --zookeeper.auth=USER:PASSWORD, found a space in the place of "="',
+      '--zookeeper.auth: expected --zookeeper.auth=USER:PASSWORD, found a space in the place of "="',
     ],
-    [["--log.dir", "a\nb"], '--log.dir: log.dir: expected --log.dir=DIR, found a space in the place of "="'],
+    [["--log.dir", "a\nb"], '--log.dir: expected --log.dir=DIR, found a space in the place of "="'],
     [
       ["--rpcserverprot", "8000"],
-      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--rpcserverprot"; did you mean "--rpcserverport"?',
+      'command line: expected a known key (flags of the program\'s own come after "--"), found "--rpcserverprot"; did you mean "--rpcserverport"?',
     ],
     [["-i"], "-i: expected a conf file, found nothing"],
     [["-i="], "-i: expected a conf file, found nothing"],

@@ -89,15 +89,15 @@ describe("a program's own sections", () => {
     ],
     [
       { argv: ["--disk.secret=hunter2"] },
-      "--disk.secret: disk.secret: expected a secret of 4 letters, found a value that is not shown because it is secret",
+      "--disk.secret: expected a secret of 4 letters, found a value that is not shown because it is secret",
     ],
     [
       { argv: ["--disk.root", "/x"] },
-      '--disk.root: disk.root: expected --disk.root=/x, found a space in the place of "="',
+      '--disk.root: expected --disk.root=/x, found a space in the place of "="',
     ],
     [
       { argv: ["--disk.rot=/x"] },
-      'command line: expected a flag of mprpc (the program\'s own come after "--"), found "--disk.rot"; did you mean "--disk.root"?',
+      'command line: expected a known key (flags of the program\'s own come after "--"), found "--disk.rot"; did you mean "--disk.root"?',
     ],
   ])("%j is refused", (given, message) => {
     expect(loadError({ ...given, sections }).message).toBe(message);
