@@ -124,7 +124,6 @@ export const en = {
   "uploads.waiting": "Waiting",
   "uploads.hashing": "Computing its hash",
   "uploads.checking": "Asking the disk",
-  "uploads.sending": "Uploading",
   "uploads.finishing": "Verifying",
   "uploads.paused": "Paused",
   "uploads.done": "Uploaded",

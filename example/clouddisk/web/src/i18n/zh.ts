@@ -124,7 +124,6 @@ export const zh: Dictionary = {
   "uploads.waiting": "等待中",
   "uploads.hashing": "正在计算哈希",
   "uploads.checking": "正在询问云盘",
-  "uploads.sending": "上传中",
   "uploads.finishing": "校验中",
   "uploads.paused": "已暂停",
   "uploads.done": "已上传",

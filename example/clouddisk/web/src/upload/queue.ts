@@ -42,6 +42,7 @@ export class UploadQueue {
   #movedBytes = 0;
   #lastId = 0;
   #notifying: ReturnType<typeof setTimeout> | undefined;
+  #ticking: ReturnType<typeof setTimeout> | undefined;
   #telling: ReturnType<typeof setTimeout> | undefined;
   #untold = false;
   #view: QueueView = { uploads: [], unfinished: [], bytesPerSecond: 0 };
@@ -141,6 +142,7 @@ export class UploadQueue {
     this.#items.clear();
     this.#listeners.clear();
     clearTimeout(this.#notifying);
+    clearTimeout(this.#ticking);
     clearTimeout(this.#telling);
   }
 
@@ -312,6 +314,10 @@ export class UploadQueue {
         bytesPerSecond: this.#speed.bytesPerSecond(nowMs),
       };
       for (const listener of this.#listeners) listener();
+      // When nothing moves, that is to be seen as well: the speed falls.
+      clearTimeout(this.#ticking);
+      const sending = this.#view.uploads.some(({ state }) => state.phase === "sending");
+      if (sending) this.#ticking = setTimeout(() => this.#notify(), 1000);
     }, 100);
   }
 }

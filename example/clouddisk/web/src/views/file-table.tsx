@@ -1,6 +1,7 @@
 import type { Entry, SortColumn } from "../api.js";
 import { fileKind, formatBytes, formatTime } from "../format.js";
 import { useI18n } from "../i18n/context.js";
+import type { Translate } from "../i18n/translate.js";
 import { onTableKey } from "./file-keys.js";
 import { Icon } from "./icons.js";
 import { Menu, type MenuItem } from "./menu.js";
@@ -36,13 +37,15 @@ export function FileTable(props: Props) {
       <thead>
         <tr>
           <th class="cell-check">
-            <input
-              type="checkbox"
-              checked={all}
-              indeterminate={some}
-              aria-label={t("files.selectAll")}
-              onChange={() => selecting.chooseAll(!all)}
-            />
+            <label>
+              <input
+                type="checkbox"
+                checked={all}
+                indeterminate={some}
+                aria-label={t("files.selectAll")}
+                onChange={() => selecting.chooseAll(!all)}
+              />
+            </label>
           </th>
           <Heading {...props} column="name" label={t("files.name")} />
           <Heading {...props} column="size" label={t("files.size")} />
@@ -78,6 +81,11 @@ function Heading({ column, label, sorting, onSort }: Props & { column: SortColum
       </button>
     </th>
   );
+}
+
+/** The folders above it, as a path; the top by its name. */
+function placeOf({ path }: Entry, t: Translate): string {
+  return path === "" || path === "/" ? t("files.title") : path;
 }
 
 /** The same column again: the other way round. */
@@ -118,30 +126,32 @@ function Row({ entry, selecting, onOpen, menuOf, trashed, showPath }: Props & { 
   return (
     <tr class={selected ? "selected" : ""}>
       <td class="cell-check">
-        <input
-          type="checkbox"
-          checked={selected}
-          aria-label={t("files.select", { name })}
-          onClick={(event) => selecting.choose(id, event.currentTarget.checked, event.shiftKey)}
-        />
+        <label>
+          <input
+            type="checkbox"
+            checked={selected}
+            aria-label={t("files.select", { name })}
+            onClick={(event) => selecting.choose(id, event.currentTarget.checked, event.shiftKey)}
+          />
+        </label>
       </td>
       <td class="cell-name">
-        <button type="button" class="file-name" onClick={() => onOpen(entry)} disabled={trashed}>
-          <span class={`kind ${kind}`}>
-            <Icon name={kind === "other" ? "file" : kind} />
-          </span>
-          <span class="file-text">
-            <span class="file-title" title={name}>
-              {name}
-              {folder && <span class="hidden"> ({t("files.folder")})</span>}
+        <div class="name-line">
+          <button type="button" class="file-name" onClick={() => onOpen(entry)} disabled={trashed}>
+            <span class={`kind ${kind}`}>
+              <Icon name={kind === "other" ? "file" : kind} />
             </span>
-            {showPath && (
-              <span class="file-path">{t("files.in", { path: entry.path === "" ? "/" : entry.path })}</span>
-            )}
-            <span class="file-small">{folder ? time : `${size} · ${time}`}</span>
-          </span>
-        </button>
-        {state !== "" && <span class="badge some">{state}</span>}
+            <span class="file-text">
+              <span class="file-title" title={name}>
+                {name}
+                {folder && <span class="hidden"> ({t("files.folder")})</span>}
+              </span>
+              {showPath && <span class="file-path">{t("files.in", { path: placeOf(entry, t) })}</span>}
+              <span class="file-small">{folder ? time : `${size} · ${time}`}</span>
+            </span>
+          </button>
+          {state !== "" && <span class="badge some">{state}</span>}
+        </div>
       </td>
       <td class="cell-size">{size}</td>
       <td class="cell-updated">

@@ -16,11 +16,11 @@ export function UploadRow({ upload, queue }: { upload: UploadView; queue: Upload
   const { phase, sizeBytes, sentBytes } = state;
   const active = activePhases.includes(phase);
   const leftMs = phase === "sending" ? timeLeftMs(sizeBytes - sentBytes, bytesPerSecond) : undefined;
-  const facts = [
-    phase === "failed"
-      ? t("uploads.failed", { why: describe(state.error, t) })
-      : t(phase === "done" && state.instant ? "uploads.instant" : `uploads.${phase}`),
-  ];
+  const facts: string[] = [];
+  if (phase === "failed") facts.push(t("uploads.failed", { why: describe(state.error, t) }));
+  // That it is sending is seen by the numbers.
+  else if (phase !== "sending")
+    facts.push(t(phase === "done" && state.instant ? "uploads.instant" : `uploads.${phase}`));
   if (phase === "sending" || phase === "paused") {
     facts.push(t("uploads.sent", { sent: formatBytes(sentBytes), size: formatBytes(sizeBytes) }));
   }
@@ -35,7 +35,7 @@ export function UploadRow({ upload, queue }: { upload: UploadView; queue: Upload
         <div class="upload-name" title={name}>
           {name}
         </div>
-        <div class="upload-facts">{facts.join(" · ")}</div>
+        <Facts facts={facts} />
         {(active || phase === "paused") && (
           <progress
             class="bar thin"
@@ -63,6 +63,20 @@ export function UploadRow({ upload, queue }: { upload: UploadView; queue: Upload
   );
 }
 
+/** A line ends between two of them, not within one. */
+function Facts({ facts }: { facts: readonly string[] }) {
+  return (
+    <div class="upload-facts">
+      {facts.map((fact, at) => (
+        <span key={fact} class="fact">
+          {fact}
+          {at < facts.length - 1 && " ·"}
+        </span>
+      ))}
+    </div>
+  );
+}
+
 export function UnfinishedRow({ unfinished, queue }: { unfinished: Unfinished; queue: UploadQueue }) {
   const { t } = useI18n();
   const say = useToast();
@@ -79,10 +93,12 @@ export function UnfinishedRow({ unfinished, queue }: { unfinished: Unfinished; q
         <div class="upload-name" title={name}>
           {name}
         </div>
-        <div class="upload-facts">
-          {t("uploads.unfinished")} ·{" "}
-          {t("uploads.sent", { sent: formatBytes(sentBytes), size: formatBytes(sizeBytes) })}
-        </div>
+        <Facts
+          facts={[
+            t("uploads.unfinished"),
+            t("uploads.sent", { sent: formatBytes(sentBytes), size: formatBytes(sizeBytes) }),
+          ]}
+        />
         <div class="upload-facts">{t("uploads.unfinished.hint")}</div>
       </div>
       <input

@@ -21,6 +21,7 @@ export function useRoute(): [Route, (route: Route) => void] {
   useEffect(() => {
     if (before.current === place) return;
     before.current = place;
+    scrollTo(0, 0);
     // What had the focus is gone with the view it was in.
     if (document.activeElement === document.body) document.getElementById("content")?.focus();
   }, [place]);
