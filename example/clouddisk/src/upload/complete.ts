@@ -97,8 +97,9 @@ export class Completer {
     const step = async (name: Step): Promise<void> => this.#context.onStep?.(name, upload.id);
     if (upload.node !== host.settings.node) throw elsewhere(upload);
     await step("merging");
+    // Whoever has the content: without all parts nobody has shown that he has it too.
+    await this.#checkParts(upload);
     if (!(await this.#isStaged(upload))) {
-      await this.#checkParts(upload);
       await this.#checkHash(upload);
       await step("hashed");
       await stage(this.#context, this.#context.staging.parts(upload.id), upload.fileHash);
@@ -140,8 +141,9 @@ export class Completer {
       if (!parts.has(index)) missing.push(index);
     }
     if (missing.length > 0) {
+      if (!(await exists(this.#context.staging.parts(id)))) await this.#partsAreGone(id);
       const shown = missing.slice(0, 10).join(", ");
-      throw new Refusal(Code.RETRY, `${partCount - parts.size} parts are missing: ${shown}`, {
+      throw new Refusal(Code.RETRY, `missing of ${partCount} parts: ${shown}`, {
         data: { missing },
       });
     }
@@ -149,14 +151,17 @@ export class Completer {
     if (claims > 0) throw new Refusal(Code.RETRY, "parts are still being written; ask again");
   }
 
+  /** Makes room for them to be sent again. */
+  async #partsAreGone(id: string): Promise<never> {
+    await this.#context.progress.clear(id);
+    await (await open(this.#context.staging.parts(id), "a", 0o600)).close();
+    throw new Refusal(Code.RETRY, "the parts are gone from the server's disk; send them again");
+  }
+
   async #checkHash({ id, fileHash, sizeBytes }: UploadRow): Promise<void> {
     const { staging, progress } = this.#context;
     const file = staging.parts(id);
-    if (!(await exists(file))) {
-      await progress.clear(id);
-      await (await open(file, "a", 0o600)).close();
-      throw new Refusal(Code.RETRY, "the parts are gone from the server's disk; send them again");
-    }
+    if (!(await exists(file))) await this.#partsAreGone(id);
     const found = await hashOf(createReadStream(file, { highWaterMark: 1_048_576 }));
     if (found.fileHash === fileHash && found.sizeBytes === sizeBytes) return;
     await progress.clear(id);

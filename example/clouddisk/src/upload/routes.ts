@@ -1,4 +1,4 @@
-import multipart from "@fastify/multipart";
+import multipart, { type Multipart } from "@fastify/multipart";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Authenticator } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
@@ -8,7 +8,7 @@ import type { EntryRow } from "../dbproxy/actions.js";
 import type { UploadContext } from "./context.js";
 import { uploadInstantly } from "./instant.js";
 import { type UploadStatus, Uploads } from "./uploads.js";
-import { receiveWhole } from "./whole.js";
+import { addWhole, type ReceivedFile, receiveWhole, type WholeFile } from "./whole.js";
 
 const done = { code: Code.DONE, msg: "ok" };
 const tags = ["upload"];
@@ -29,7 +29,9 @@ function uploadIdOf(parameters: Parameters): string {
 }
 
 function parentOf(parameters: Parameters): number {
-  return parameters.integer("parentid", { min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 0 });
+  // As the course projects spell theirs, as the replies have it, and as /api/files asks for it.
+  const name = parameters.spelling("parentid", "parentId", "parent");
+  return parameters.integer(name, { min: 0, max: Number.MAX_SAFE_INTEGER, fallback: 0 });
 }
 
 function shownStatus({ upload, present }: UploadStatus) {
@@ -160,7 +162,7 @@ async function addBodyRoutes(
   http.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null, undefined));
   await http.register(multipart, {
     // One byte more than allowed, so that a file that is too large is told from one that just fits.
-    limits: { fileSize: fileMaxBytes + 1, files: 1, fields: 20, fieldSize: 4096, parts: 30 },
+    limits: { fileSize: fileMaxBytes + 1, files: 2, fields: 20, fieldSize: 4096, parts: 30 },
   });
   // A body nobody wants is thrown away as it comes: cut off, many clients would miss the reply.
   http.addHook("onError", async (request) => {
@@ -182,7 +184,7 @@ async function addBodyRoutes(
     http.post(`${base}/uppart`, { schema: { tags, summary: "A part, as the raw body" } }, async (request) => {
       const userId = await userOf(request);
       const parameters = new Parameters(request);
-      const name = parameters.text("index", "") === "" ? "chkidx" : "index";
+      const name = parameters.spelling("index", "chkidx");
       const { "content-length": length } = request.headers;
       await uploads.receive(userId, uploadIdOf(parameters), {
         index: parameters.integer(name, { min: 0, max: 1_000_000, fallback: Number.NaN }),
@@ -200,13 +202,9 @@ async function receiveRaw(
   request: FastifyRequest,
   userId: number,
 ): Promise<EntryRow> {
-  const parameters = new Parameters(request);
-  return receiveWhole(context, request.raw, {
-    userId,
-    parentId: parentOf(parameters),
-    name: checkName(parameters.text("filename")),
-    fileHash: hashOf(parameters, "filehash", ""),
-  });
+  const wanted = wholeFileOf(new Parameters(request), userId);
+  const received = await receiveWhole(context, request.raw);
+  return addWhole(context, received, wanted);
 }
 
 async function receiveForm(
@@ -215,20 +213,51 @@ async function receiveForm(
   userId: number,
 ): Promise<EntryRow> {
   const fields = new Map<string, string>();
-  let entry: EntryRow | undefined;
-  for await (const part of request.parts()) {
-    if (part.type === "field") {
-      fields.set(part.fieldname, String(part.value));
-      continue;
+  let received: ReceivedFile | undefined;
+  let fileName = "";
+  try {
+    for await (const part of partsOf(request)) {
+      if (part.type === "field") {
+        fields.set(part.fieldname, String(part.value));
+        continue;
+      }
+      if (received !== undefined) throw new Refusal(Code.PARAMETER, "send one file in a request");
+      if (part.fieldname !== "file") throw noFile();
+      fileName = part.filename;
+      received = await receiveWhole(context, part.file);
     }
+    if (received === undefined) throw noFile();
     const parameters = new Parameters({ body: Object.fromEntries(fields), query: request.query });
-    entry = await receiveWhole(context, part.file, {
-      userId,
-      parentId: parentOf(parameters),
-      name: checkName(parameters.text("filename", part.filename)),
-      fileHash: hashOf(parameters, "filehash", ""),
-    });
+    // Throws as well: until here what was received is ours to throw away.
+    const wanted = wholeFileOf(parameters, userId, fileName);
+    const adding = received;
+    received = undefined;
+    return await addWhole(context, adding, wanted);
+  } finally {
+    await received?.discard();
   }
-  if (entry === undefined) throw new Refusal(Code.PARAMETER, "the form has no field `file` with a file");
-  return entry;
+}
+
+function noFile(): Refusal {
+  return new Refusal(Code.PARAMETER, "the form has no field `file` with a file");
+}
+
+async function* partsOf(request: FastifyRequest): AsyncGenerator<Multipart> {
+  try {
+    yield* request.parts();
+  } catch (error) {
+    const { message, statusCode } = error as { message?: unknown; statusCode?: unknown };
+    if (error instanceof Refusal || statusCode !== undefined) throw error;
+    if (!/multipart|form|part header/i.test(String(message))) throw error;
+    throw new Refusal(Code.PARAMETER, `the body is no multipart form: ${message}`);
+  }
+}
+
+function wholeFileOf(parameters: Parameters, userId: number, fileName?: string): WholeFile {
+  return {
+    userId,
+    parentId: parentOf(parameters),
+    name: checkName(parameters.text("filename", fileName)),
+    fileHash: hashOf(parameters, "filehash", ""),
+  };
 }

@@ -69,6 +69,9 @@ export const createUpload: CreatePart = async (host) => {
     async start() {
       announcement.start();
       schedule.start();
+      context.progress.list("0".repeat(32)).catch((error: unknown) => {
+        log.warn(`the parts received cannot be noted ([progress] url): ${String(error)}`);
+      });
     },
     async stop() {
       await announcement.stop();

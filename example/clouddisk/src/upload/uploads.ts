@@ -41,7 +41,10 @@ export class Uploads {
     const { userId, fileHash, sizeBytes } = file;
     if (sizeBytes > settings.upload.fileMaxBytes) throw tooLarge(settings.upload.fileMaxBytes);
     const { uploads } = await database.run("upload.open", { userId, fileHash, limit: 100 });
-    const known = uploads.filter((one) => one.sizeBytes === sizeBytes);
+    // Under another name it is another upload: what was asked for is what will be there.
+    const isSame = (one: UploadRow) =>
+      one.sizeBytes === sizeBytes && one.name === file.name && one.parentId === file.parentId;
+    const known = uploads.filter(isSame);
     const here = known.find((one) => one.node === settings.node);
     if (here !== undefined) return this.#goOn(here);
     for (const one of known) {
@@ -143,6 +146,8 @@ export class Uploads {
     const { outcome } = await this.#context.host.database.run("upload.cancel", { id, userId });
     if (outcome === "not_found") throw new Refusal(Code.NOT_FOUND, "you have no such upload");
     if (outcome === "busy") throw new Refusal(Code.CONFLICT, "the upload is being completed");
-    if (outcome === "ok") await removeParts(this.#context, id);
+    if (outcome === "ok") return removeParts(this.#context, id);
+    const { state } = await this.find(userId, id);
+    if (state === "done") throw new Refusal(Code.CONFLICT, "the upload is done; delete the file instead");
   }
 }

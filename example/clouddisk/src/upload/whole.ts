@@ -34,14 +34,18 @@ export function tooLarge(sizeMaxBytes: number): Refusal {
   return new Refusal(Code.QUOTA, `the file is larger than ${sizeMaxBytes} bytes ([upload] filemax)`);
 }
 
-/** Streams a body to disk while hashing it. Nothing stays of one that fails, is cut off or has another hash. */
-export async function receiveWhole(
-  context: UploadContext,
-  body: Readable,
-  file: WholeFile,
-): Promise<EntryRow> {
-  const { staging, host } = context;
+/** A body that is on the disk, and nobody's file yet. */
+export interface ReceivedFile {
+  readonly temp: string;
+  readonly fileHash: string;
+  readonly sizeBytes: number;
+  discard(): Promise<void>;
+}
+
+/** Streams a body to disk while hashing it. Nothing stays of one that fails or is cut off. */
+export async function receiveWhole({ staging, host }: UploadContext, body: Readable): Promise<ReceivedFile> {
   const temp = path.join(staging.wholeFolder, randomBytes(16).toString("hex"));
+  const discard = () => rm(temp, { force: true });
   await mkdir(staging.wholeFolder, { recursive: true, mode: 0o700 });
   try {
     const { fileMaxBytes } = host.settings.upload;
@@ -49,27 +53,34 @@ export async function receiveWhole(
       limit: { sizeMaxBytes: fileMaxBytes, error: tooLarge(fileMaxBytes) },
     });
     await pipeline(body, hashing, createWriteStream(temp, { flags: "wx", mode: 0o600, flush: true }));
-    const fileHash = hashing.digest();
-    if (file.fileHash !== "" && file.fileHash !== fileHash) {
-      throw new Refusal(Code.UPLOAD_NORMALLY, `the content's SHA-256 is ${fileHash}, not ${file.fileHash}`);
+    return { temp, fileHash: hashing.digest(), sizeBytes: hashing.sizeBytes, discard };
+  } catch (error) {
+    await discard();
+    throw error;
+  }
+}
+
+/** Makes a file of what was received. Nothing stays of one that has another hash. */
+export async function addWhole(
+  context: UploadContext,
+  received: ReceivedFile,
+  { userId, parentId, name, fileHash: wanted }: WholeFile,
+): Promise<EntryRow> {
+  const { fileHash, sizeBytes, temp } = received;
+  const { database, settings } = context.host;
+  try {
+    if (wanted !== "" && wanted !== fileHash) {
+      throw new Refusal(Code.UPLOAD_NORMALLY, `the content's SHA-256 is ${fileHash}, not ${wanted}`);
     }
     await stage(context, temp, fileHash);
-    const { userId, parentId, name } = file;
-    const added = await host.database.run("upload.whole", {
-      userId,
-      parentId,
-      name,
-      fileHash,
-      sizeBytes: hashing.sizeBytes,
-      node: host.settings.node,
-      onConflict: "rename",
-    });
+    const file = { userId, parentId, name, fileHash, sizeBytes, node: settings.node };
+    const added = await database.run("upload.whole", { ...file, onConflict: "rename" });
     // The staged copy of a refused one is transfer's to clean: another user's upload may have put the same there.
     if (added.outcome !== "ok") throw added.outcome === "quota" ? overQuota() : noFolder(parentId);
     context.submit(fileHash);
     return added.entry;
   } finally {
-    await rm(temp, { force: true });
+    await received.discard();
   }
 }
 
