@@ -22,6 +22,7 @@ async function nameless(page: Page): Promise<string[]> {
 
 test("everything that is pressed, typed into or looked at has a name", async () => {
   const { disk, page } = await web.open();
+  await page.getByRole("heading", { name: "Welcome back" }).waitFor();
   expect(await nameless(page)).toEqual([]);
   fill(disk);
   disk.signIn("ann");

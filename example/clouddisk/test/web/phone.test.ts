@@ -35,9 +35,18 @@ const findOutOfReach = `(() => {
     // The label around a box belongs to it.
     const target = control.type === "checkbox" ? control.closest("label") : control;
     count++;
-    target.scrollIntoView({ block: "center" });
-    const { left, top, width, height } = target.getBoundingClientRect();
-    const there = document.elementFromPoint(left + width / 2, top + height / 2);
+    // What lies above the page leaves some of it free.
+    let there;
+    let box;
+    for (const part of [0.5, 0.3, 0.7]) {
+      target.scrollIntoView({ block: "nearest" });
+      box = target.getBoundingClientRect();
+      scrollBy(0, box.top + box.height / 2 - part * innerHeight);
+      box = target.getBoundingClientRect();
+      there = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+      if (target.contains(there)) break;
+    }
+    const { width, height } = box;
     const name = control.ariaLabel ?? control.textContent.trim();
     if (!target.contains(there)) found.push(name + " is beneath " + (there?.outerHTML.slice(0, 80) ?? "nothing"));
     if (width < 24 || height < 24) found.push(name + " is " + width + " by " + height);
@@ -54,6 +63,7 @@ async function expectReachable(page: Page, state: string): Promise<void> {
 for (const colorScheme of ["light", "dark"] as const) {
   test(`no view is wider than a phone, and all in it can be pressed: ${colorScheme}`, async () => {
     const { disk, page } = await web.open({ ...phone, colorScheme });
+    await page.getByRole("heading", { name: "Welcome back" }).waitFor();
     await expectNoSideways(page, "sign-in");
     await expectReachable(page, "sign-in");
     fill(disk);
@@ -81,26 +91,18 @@ test("names of any length stay within the phone, wherever they are said", async 
   await page.getByRole("table").getByText(`${long}folder`).click();
   await page.locator("h1").getByText(long).waitFor();
   await expectNoSideways(page, "the path");
-  for (const item of ["Preview", "Rename", "Move"]) {
+  for (const item of ["Preview", "Move", "Rename"]) {
     await page.getByRole("button", { name: `Actions for ${long}.txt` }).click();
     await page.getByRole("menuitem", { name: item, exact: true }).click();
     await page.getByRole("dialog").waitFor();
     if (item === "Preview") await page.getByText("wwww").waitFor();
     await expectNoSideways(page, item);
-    if (item === "Rename") {
-      await page.getByRole("textbox", { name: "Name" }).fill(`${long}2.txt`);
-      await page.getByRole("button", { name: "Save" }).click();
-      await page.getByText(`Renamed to ${long}2.txt`).waitFor();
-      await expectNoSideways(page, "what was done");
-      await page.getByRole("button", { name: "Actions for" }).first().click();
-      await page.getByRole("menuitem", { name: "Rename" }).click();
-      await page.getByRole("textbox", { name: "Name" }).fill(`${long}.txt`);
-      await page.getByRole("button", { name: "Save" }).click();
-      await page.getByText(`Renamed to ${long}.txt`).waitFor();
-      continue;
-    }
-    await page.keyboard.press("Escape");
+    if (item !== "Rename") await page.keyboard.press("Escape");
   }
+  await page.getByRole("textbox", { name: "Name" }).fill(`${long}2.txt`);
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText(`Renamed to ${long}2.txt`).waitFor();
+  await expectNoSideways(page, "what was done");
   await page.getByRole("searchbox").fill(long);
   await page.getByRole("heading", { name: "Results for" }).waitFor();
   await expectNoSideways(page, "a search");

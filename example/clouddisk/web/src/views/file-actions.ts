@@ -3,29 +3,41 @@ import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
 import { useToast } from "./toasts.js";
 
+interface Outcome {
+  done: Entry[];
+  failed: Array<{ name: string; error: unknown }>;
+}
+
+/** One after the other: what can be done is done. */
+async function each(entries: readonly Entry[], act: (entry: Entry) => Promise<void>): Promise<Outcome> {
+  const outcome: Outcome = { done: [], failed: [] };
+  for (const entry of entries) {
+    try {
+      await act(entry);
+      outcome.done.push(entry);
+    } catch (error) {
+      outcome.failed.push({ name: entry.name, error });
+      // The others would fare no better.
+      if (!(error instanceof ApiError) || error.temporary || error.code === Code.TOKEN) break;
+    }
+  }
+  return outcome;
+}
+
 /** What is done with entries: each says how it went, and has the list shown anew. */
 export function useFileActions(api: Api, onChanged: () => void) {
   const { t } = useI18n();
   const say = useToast();
-
-  /** One after the other. What can be done is done, and what could not be is said. */
-  const each = async (
+  const tell =
+    (key: "done.restored" | "done.deleted" | "done.moved") =>
+    ({ length }: readonly Entry[]): void =>
+      say(t(key, { count: length }));
+  const doAll = async (
     entries: readonly Entry[],
     act: (entry: Entry) => Promise<void>,
     onDone: (done: readonly Entry[]) => void,
   ): Promise<void> => {
-    const done: Entry[] = [];
-    const failed: Array<{ name: string; error: unknown }> = [];
-    for (const entry of entries) {
-      try {
-        await act(entry);
-        done.push(entry);
-      } catch (error) {
-        failed.push({ name: entry.name, error });
-        // The others would fare no better.
-        if (!(error instanceof ApiError) || error.temporary || error.code === Code.TOKEN) break;
-      }
-    }
+    const { done, failed } = await each(entries, act);
     if (done.length > 0) onDone(done);
     const [first, ...others] = failed;
     if (first !== undefined) {
@@ -36,11 +48,7 @@ export function useFileActions(api: Api, onChanged: () => void) {
   };
 
   const restore = (entries: readonly Entry[]): Promise<void> =>
-    each(
-      entries,
-      ({ id }) => api.restore(id),
-      ({ length }) => say(t("done.restored", { count: length })),
-    );
+    doAll(entries, ({ id }) => api.restore(id), tell("done.restored"));
 
   const downloadOne = async (entry: Entry): Promise<void> =>
     startDownload(await api.downloadUrl(entry), entry.name);
@@ -48,23 +56,15 @@ export function useFileActions(api: Api, onChanged: () => void) {
   return {
     restore,
     trash: (entries: readonly Entry[]): Promise<void> =>
-      each(
+      doAll(
         entries,
         ({ id }) => api.trash(id),
         (done) => say(t("done.trashed", { count: done.length }), { undo: () => void restore(done) }),
       ),
     remove: (entries: readonly Entry[]): Promise<void> =>
-      each(
-        entries,
-        ({ id }) => api.remove(id),
-        ({ length }) => say(t("done.deleted", { count: length })),
-      ),
+      doAll(entries, ({ id }) => api.remove(id), tell("done.deleted")),
     move: (entries: readonly Entry[], parentId: number): Promise<void> =>
-      each(
-        entries,
-        ({ id }) => api.move(id, parentId),
-        ({ length }) => say(t("done.moved", { count: length })),
-      ),
+      doAll(entries, ({ id }) => api.move(id, parentId), tell("done.moved")),
     async emptyTrash(): Promise<void> {
       try {
         say(t("done.deleted", { count: await api.emptyTrash() }));

@@ -90,7 +90,7 @@ export function useKeptFocus(section: RefObject<HTMLElement>, shown: unknown): v
     if (at.current === undefined || document.activeElement !== document.body) return;
     const rows = section.current?.querySelectorAll("tbody tr") ?? [];
     const row = rows[Math.min(at.current, rows.length - 1)];
-    if (row === undefined) document.getElementById("content")?.focus();
+    if (row === undefined) document.getElementById("content")?.focus({ preventScroll: true });
     else focusRow(row, ".file-name");
   }, [shown]);
 }

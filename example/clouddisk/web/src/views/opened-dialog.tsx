@@ -1,7 +1,8 @@
 import type { Api, Entry } from "../api.js";
 import { useI18n } from "../i18n/context.js";
-import { ConfirmDialog, MoveDialog, NameDialog } from "./dialogs.js";
+import { ConfirmDialog, NameDialog } from "./dialogs.js";
 import type { FileActions } from "./file-actions.js";
+import { MoveDialog } from "./move-dialog.js";
 import { Preview } from "./preview.js";
 
 export type Opened =

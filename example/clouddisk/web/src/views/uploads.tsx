@@ -1,4 +1,5 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { describe } from "../describe.js";
 import { formatBytes, formatDuration } from "../format.js";
 import { useI18n } from "../i18n/context.js";
@@ -30,15 +31,32 @@ export function Uploads({ queue }: { queue: UploadQueue }) {
   );
 }
 
+/** How high the panel is, for what must not lie beneath it. */
+function useToldHeight(panel: RefObject<HTMLElement>): void {
+  useLayoutEffect(() => {
+    const { style } = document.documentElement;
+    const observer = new ResizeObserver(() => {
+      style.setProperty("--uploads-height", `${panel.current?.offsetHeight ?? 0}px`);
+    });
+    if (panel.current !== null) observer.observe(panel.current);
+    return () => {
+      observer.disconnect();
+      style.removeProperty("--uploads-height");
+    };
+  }, [panel]);
+}
+
 function Panel({ queue, view }: { queue: UploadQueue; view: QueueView }) {
   const { t } = useI18n();
   const [open, setOpen] = useState(true);
+  const panel = useRef<HTMLElement>(null);
+  useToldHeight(panel);
   const { uploads, unfinished } = view;
   const { total, active, paused, progress } = overallOf(uploads);
   const rows = rowsOf(uploads, rowsMax);
   const hidden = uploads.length - rows.length;
   return (
-    <section class="uploads" aria-label={t("uploads.title")}>
+    <section class="uploads" ref={panel} aria-label={t("uploads.title")}>
       <header class="uploads-head">
         <Summary view={view} />
         {active > 0 && (

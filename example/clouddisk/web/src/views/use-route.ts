@@ -23,7 +23,8 @@ export function useRoute(): [Route, (route: Route) => void] {
     before.current = place;
     scrollTo(0, 0);
     // What had the focus is gone with the view it was in.
-    if (document.activeElement === document.body) document.getElementById("content")?.focus();
+    if (document.activeElement === document.body)
+      document.getElementById("content")?.focus({ preventScroll: true });
   }, [place]);
   return [route, go];
 }
