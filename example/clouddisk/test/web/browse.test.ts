@@ -27,7 +27,7 @@ test("a search finds files in all folders, says where they are, and ends where i
     fill: (disk) => {
       const trips = disk.add({ name: "Trips" });
       const year = disk.add({ name: "2024", parentId: trips.id });
-      disk.add({ name: "beach.jpg", parentId: year.id, path: "/Trips/2024" }, Buffer.from("1"));
+      disk.add({ name: "beach.jpg", parentId: year.id, path: "Trips/2024" }, Buffer.from("1"));
       disk.add({ name: "beach plan.txt" }, Buffer.from("2"));
       disk.add({ name: "other.txt" }, Buffer.from("3"));
     },
@@ -37,7 +37,7 @@ test("a search finds files in all folders, says where they are, and ends where i
   const box = page.getByRole("searchbox", { name: "Search files" });
   await box.pressSequentially("beach");
   await page.getByRole("heading", { name: "Results for “beach”" }).waitFor();
-  await page.getByText("in /Trips/2024").waitFor();
+  await page.getByText("in Trips › 2024").waitFor();
   expect(await row(page, "other.txt").count()).toBe(0);
   await box.pressSequentially(" plan");
   await expect.poll(() => row(page, "beach.jpg").count()).toBe(0);

@@ -69,7 +69,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     fill(disk);
     disk.add({ name: `${long}folder` });
     disk.add({ name: `${long}.txt`, state: "failed" }, Buffer.from("1"));
-    disk.add({ name: `${long}.pdf`, trashedAtMs: Date.now(), path: `/${long}` }, Buffer.from("2"));
+    disk.add({ name: `${long}.pdf`, trashedAtMs: Date.now(), path: `${long}/${long}` }, Buffer.from("2"));
     disk.signIn("a".repeat(64));
     await page.reload();
     await page.locator('.browser[aria-busy="false"]').waitFor();

@@ -3,6 +3,7 @@ import type { Page } from "playwright-core";
 import { expect, onTestFinished, test } from "vitest";
 import { findWebFolder } from "../../src/apigw/pages.js";
 import { type Disk, startDisk } from "../support/disk.js";
+import { pdf, songti } from "./samples.js";
 import { chooser, startBrowser } from "./support.js";
 
 const sha256 = (data: Buffer): string => createHash("sha256").update(data).digest("hex");
@@ -65,4 +66,116 @@ test("hostile files run nothing, neither in the page nor opened by their own add
     await other.close();
   }
   expect(await page.evaluate("window.hacked")).toBeUndefined();
+});
+
+const row = (page: Page, name: string) => page.getByRole("row").filter({ hasText: name });
+
+async function menu(page: Page, name: string, item: string): Promise<void> {
+  await page.getByRole("button", { name: `Actions for ${name}` }).click();
+  await page.getByRole("menuitem", { name: item, exact: true }).click();
+}
+
+/** The folder 旅行, made and gone into, with these files. */
+async function fillFolder(page: Page, names: string[]): Promise<void> {
+  await page.getByRole("button", { name: "New folder" }).click();
+  await page.getByRole("textbox", { name: "Name of the folder" }).fill("旅行");
+  await page.keyboard.press("Enter");
+  await row(page, "旅行").locator(".file-name").click();
+  await page.locator("h1").getByText("旅行").waitFor();
+  const files = names.map((name) => ({ name, mimeType: "", buffer: Buffer.from(name) }));
+  await page.setInputFiles(chooser, files);
+  for (const name of names) await row(page, name).waitFor();
+}
+
+test("names that the services refuse are explained, and a search finds what moves", async () => {
+  const page = await signUp(await startDisk());
+  await fillFolder(page, ["one.txt", "two.txt"]);
+  await menu(page, "one.txt", "Rename");
+  const name = page.getByRole("textbox", { name: "Name" });
+  for (const [wrong, said] of [
+    ["two.txt", "Something here has this name already."],
+    ["a/b.txt", "The name may not contain / or \\."],
+    ["..", "The name may not be . or .."],
+    ["长".repeat(100), "The name is too long"],
+  ] as const) {
+    await name.fill(wrong);
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText(said).waitFor();
+  }
+  await name.fill("three.txt");
+  await page.keyboard.press("Enter");
+  await row(page, "three.txt").waitFor();
+
+  await page.getByRole("searchbox").fill("three");
+  await row(page, "three.txt").getByText("in 旅行").waitFor();
+  await menu(page, "three.txt", "Move");
+  await page.getByRole("dialog").getByRole("button", { name: "My files" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "旅行" }).waitFor();
+  await page.getByRole("button", { name: "Move here" }).click();
+  await row(page, "three.txt").getByText("in My files").waitFor();
+});
+
+test("the trash takes a folder with what is in it, gives it back, and deletes for good", async () => {
+  const page = await signUp(await startDisk());
+  await fillFolder(page, ["one.txt", "two.txt"]);
+  await page.getByLabel("Select one.txt").check();
+  await page.keyboard.press("Delete");
+  await row(page, "one.txt").waitFor({ state: "detached" });
+  await page.getByRole("link", { name: "Files", exact: true }).click();
+  await page.getByLabel("Select 旅行").check();
+  await page.keyboard.press("Delete");
+  await page.getByText("Nothing here yet").waitFor();
+  await page.getByRole("link", { name: "Trash" }).click();
+  await menu(page, "旅行", "Restore");
+  await page.getByText("1 restored").waitFor();
+  await menu(page, "one.txt", "Delete for good");
+  await page.getByRole("dialog").getByRole("button", { name: "Delete for good" }).click();
+  await page.getByText("The trash is empty").waitFor();
+  await page.getByRole("link", { name: "Files", exact: true }).click();
+  await row(page, "旅行").locator(".file-name").click();
+  await row(page, "two.txt").waitFor();
+});
+
+test("an upload goes on after a reload: the services get what they have not got, and the same bytes", async () => {
+  const disk = await startDisk({ conf: { "upload.part": "256KiB" } });
+  const page = await signUp(disk);
+  const buffer = randomBytes(5 * 256 * 1024);
+  const sent: string[] = [];
+  let holding = true;
+  await page.route(/\/uppart\?/, async (route) => {
+    const index = new URL(route.request().url()).searchParams.get("index") ?? "";
+    // What is held back never goes; the reload ends it.
+    if (holding && Number(index) >= 2) return;
+    sent.push(index);
+    await route.continue();
+  });
+  const answered = Promise.all(
+    ["0", "1"].map((index) => page.waitForResponse((one) => one.url().includes(`index=${index}&`))),
+  );
+  await page.setInputFiles(chooser, { name: "long.bin", mimeType: "", buffer });
+  await answered;
+  page.on("dialog", (dialog) => void dialog.accept());
+  await page.reload();
+  holding = false;
+  await page.locator('[data-phase="unfinished"]').getByText("512 KB of 1.3 MB").waitFor();
+  await page.setInputFiles('[data-phase="unfinished"] input', { name: "long.bin", mimeType: "", buffer });
+  await row(page, "long.bin").waitFor();
+  expect(sent.sort()).toEqual(["0", "1", "2", "3", "4"]);
+  const user = await disk.signin("browser", "password-1");
+  const reply = await fetch(`${disk.url}/file/download?filehash=${sha256(buffer)}`, {
+    headers: user.headers,
+  });
+  expect(sha256(Buffer.from(await reply.arrayBuffer()))).toBe(sha256(buffer));
+});
+
+test("a PDF is shown under the policy of the real gateway, its Chinese characters too", async () => {
+  const disk = await startDisk();
+  const page = await signUp(disk);
+  await page.setInputFiles(chooser, { name: "字.pdf", mimeType: "", buffer: pdf(["<C4E3BAC3>"], songti) });
+  const [map] = await Promise.all([
+    page.waitForResponse(/GBK-EUC-H\.bcmap$/),
+    row(page, "字.pdf").locator(".file-name").click(),
+  ]);
+  expect(map.status()).toBe(200);
+  await page.locator('canvas[data-drawn="1"]').waitFor();
 });

@@ -8,7 +8,7 @@ export function fill(disk: FakeDisk): void {
   disk.add({ name: "Folder" });
   disk.add({ name: "notes.txt" }, Buffer.from("some text"));
   disk.add({ name: "failed.bin", state: "failed" }, Buffer.from("x"));
-  disk.add({ name: "gone.txt", trashedAtMs: Date.now(), path: "/Folder" }, Buffer.from("y"));
+  disk.add({ name: "gone.txt", trashedAtMs: Date.now(), path: "Folder" }, Buffer.from("y"));
 }
 
 /** One upload that runs, one that is done and one that is refused, in the panel. */

@@ -83,9 +83,9 @@ function Heading({ column, label, sorting, onSort }: Props & { column: SortColum
   );
 }
 
-/** The folders above it, as a path; the top by its name. */
+/** The folders above it; the top by its name. */
 function placeOf({ path }: Entry, t: Translate): string {
-  return path === "" || path === "/" ? t("files.title") : path;
+  return path === "" ? t("files.title") : path.split("/").join(" › ");
 }
 
 /** The same column again: the other way round. */
