@@ -220,8 +220,9 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** The end of the interceptors: each call of it is an attempt of its own under the same deadline. */
   #lastNext(call: OutgoingCall): Promise<IncomingReply> {
     if (!(call instanceof PlannedCall)) {
-      const text = "a client interceptor must pass on the call it was given, changed in place";
-      return Promise.reject(new TypeError(text));
+      return Promise.reject(
+        new TypeError("a client interceptor must pass on the call it was given, changed in place"),
+      );
     }
     call.attempts++;
     const { plan } = call;
