@@ -37,7 +37,8 @@ test("a folder that is dropped arrives as it was, empty folders too", async () =
   await expect.poll(() => disk.find("trip/empty")?.folder).toBe(true);
   const names = (folder: string) => disk.names(disk.find(folder)?.id);
   await expect.poll(() => names("trip")).toEqual(["a.txt", "empty/", "photos/"]);
-  expect(names("trip/photos")).toEqual(["2024/", "b.txt"]);
+  await expect.poll(() => names("trip/photos")).toEqual(["2024/", "b.txt"]);
+  await expect.poll(() => disk.find("trip/photos/2024/c.txt")?.fileHash).toBeDefined();
   expect(disk.contents.get(disk.find("trip/photos/2024/c.txt")?.fileHash ?? "")?.toString()).toBe("three");
 });
 

@@ -55,9 +55,10 @@ const findOutOfReach = `(() => {
 })()`;
 
 async function expectReachable(page: Page, state: string): Promise<void> {
-  const { found, count } = (await page.evaluate(findOutOfReach)) as { found: string[]; count: number };
-  expect(found, state).toEqual([]);
-  expect(count, state).toBeGreaterThan(1);
+  const look = () => page.evaluate(findOutOfReach) as Promise<{ found: string[]; count: number }>;
+  // The page may still be on its way there.
+  await expect.poll(async () => (await look()).count, state).toBeGreaterThan(1);
+  expect((await look()).found, state).toEqual([]);
 }
 
 for (const colorScheme of ["light", "dark"] as const) {
