@@ -42,6 +42,19 @@ test("a folder that is dropped arrives as it was, empty folders too", async () =
   expect(disk.contents.get(disk.find("trip/photos/2024/c.txt")?.fileHash ?? "")?.toString()).toBe("three");
 });
 
+test("folders that the disk has no time for are asked for again", async () => {
+  const { disk, page } = await web.openSignedIn();
+  const msg = "too many requests of this user: at most 600 a minute; try again in 1 s";
+  disk.refuse.set("POST /api/folders", { status: 429, code: 10_010, msg });
+  await drop(page, [await web.tree("trip", { "empty/": "", "a.txt": "one" })]);
+  await expect
+    .poll(() => disk.calls.filter((call) => call === "POST /api/folders").length)
+    .toBeGreaterThan(1);
+  disk.refuse.clear();
+  await expect.poll(() => disk.find("trip/empty")?.folder, { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => disk.find("trip/a.txt")?.sizeBytes, { timeout: 10_000 }).toBe(3);
+});
+
 test("a folder that is chosen arrives in the folder that is open", async () => {
   const { disk, page } = await web.openSignedIn({ fill: (one) => one.add({ name: "Papers" }) });
   await page.getByRole("table").getByText("Papers").click();

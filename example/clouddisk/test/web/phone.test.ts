@@ -57,7 +57,7 @@ const findOutOfReach = `(() => {
 async function expectReachable(page: Page, state: string): Promise<void> {
   const look = () => page.evaluate(findOutOfReach) as Promise<{ found: string[]; count: number }>;
   // The page may still be on its way there.
-  await expect.poll(async () => (await look()).count, state).toBeGreaterThan(1);
+  await expect.poll(async () => (await look()).count, { message: state }).toBeGreaterThan(1);
   expect((await look()).found, state).toEqual([]);
 }
 

@@ -109,6 +109,22 @@ test("a page with uploads asks before it is left; what is unfinished can be give
   await expect.poll(() => disk.uploads.size).toBe(0);
 });
 
+test("signing out during an upload asks first, and what was sent is kept", async () => {
+  const { disk, page } = await web.openSignedIn();
+  disk.beforePart = hold(2).beforePart;
+  await page.setInputFiles(chooser, { name: "left.bin", mimeType: "", buffer: randomBytes(4 * part) });
+  await expect.poll(() => disk.received.length).toBe(2);
+  const out = page.getByRole("button", { name: "Sign out" });
+  await out.click();
+  await page.getByRole("dialog", { name: "Sign out" }).getByText("Uploads are under way.").waitFor();
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.locator('[data-phase="sending"]').waitFor();
+  await out.click();
+  await page.getByRole("dialog").getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "Welcome back" }).waitFor();
+  expect([...disk.uploads.values()].map(({ parts }) => parts.size)).toEqual([2]);
+});
+
 test("of hundreds of files only some have a row, and the rest is counted", async () => {
   const { disk, page } = await web.openSignedIn();
   const { beforePart, release } = hold(0);

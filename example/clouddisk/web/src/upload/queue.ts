@@ -2,7 +2,7 @@ import { type Api, ApiError, type FileFacts, type OpenUpload } from "../api.js";
 import { Hasher } from "./hasher.js";
 import type { Picked } from "./pick.js";
 import type { RememberedUploads } from "./remembered.js";
-import { runUpload } from "./run.js";
+import { persist, runUpload } from "./run.js";
 import { Speed } from "./speed.js";
 import { activePhases, newUpload, reduceUpload, type UploadEvent, type UploadState } from "./state.js";
 import type { QueueView, Unfinished } from "./view.js";
@@ -87,7 +87,7 @@ export class UploadQueue {
   /** Empty folders come with a drop, and no file would make them. */
   async addFolders(paths: readonly string[][], parentId: number): Promise<void> {
     const { signal } = new AbortController();
-    for (const path of paths) await this.#findFolder(parentId, path, signal);
+    for (const path of paths) await persist(signal, () => this.#findFolder(parentId, path, signal));
     if (paths.length > 0) this.#arrived();
   }
 

@@ -41,7 +41,7 @@ function backoffMs(attempt: number): number {
 }
 
 /** Once more after what may pass: a lost connection, a server that restarts. */
-async function persist<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+export async function persist<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     try {
       return await work();
