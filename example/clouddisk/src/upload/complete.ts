@@ -76,9 +76,10 @@ export class Completer {
 
   async #merge(upload: UploadRow, owner: string): Promise<Completed> {
     const { host } = this.#context;
-    const { id, userId } = upload;
-    const renewing = setInterval(() => {
-      host.database.run("upload.startMerge", { id, userId, owner, leaseMs }).catch(() => {});
+    const { id } = upload;
+    let renewing: Promise<unknown> = Promise.resolve();
+    const timer = setInterval(() => {
+      renewing = renewing.then(() => this.#hold(upload, owner)).catch(() => {});
     }, renewMs);
     let finished = false;
     try {
@@ -86,10 +87,19 @@ export class Completer {
       finished = true;
       return completed;
     } finally {
-      clearInterval(renewing);
+      clearInterval(timer);
+      // A renewal that came after the end would hold it for all of the lease.
+      await renewing;
       // Back to open, for what is missing; after a failure that passes as well, so that nobody has to wait for the lease.
       if (!finished) await host.database.run("upload.stopMerge", { id, owner }).catch(() => {});
     }
+  }
+
+  /** Throws Refusal (-2) when another process has taken over, as it may after a long stop of this one. */
+  async #hold({ id, userId }: UploadRow, owner: string): Promise<void> {
+    const { database } = this.#context.host;
+    const { outcome } = await database.run("upload.startMerge", { id, userId, owner, leaseMs });
+    if (outcome !== "started") throw lost();
   }
 
   async #finish(upload: UploadRow, owner: string): Promise<Completed> {
@@ -100,16 +110,13 @@ export class Completer {
     // Whoever has the content: without all parts nobody has shown that he has it too.
     await this.#checkParts(upload);
     if (!(await this.#isStaged(upload))) {
-      await this.#checkHash(upload);
+      await this.#checkHash(upload, owner);
       await step("hashed");
       await stage(this.#context, this.#context.staging.parts(upload.id), upload.fileHash);
     }
     await step("renamed");
     const done = await host.database.run("upload.finish", { id: upload.id, owner });
-    if (done.outcome !== "ok") {
-      const lost = new Refusal(Code.RETRY, "the upload is being completed elsewhere; ask again");
-      throw done.outcome === "quota" ? overQuota() : lost;
-    }
+    if (done.outcome !== "ok") throw done.outcome === "quota" ? overQuota() : lost();
     await step("finished");
     this.#context.submit(upload.fileHash);
     try {
@@ -128,7 +135,7 @@ export class Completer {
     if (!(await exists(staging.content(fileHash)))) {
       // Transfer may have stored it already, for another upload of the same content.
       const { content } = await this.#context.host.database.run("content.get", { fileHash });
-      return content?.state === "stored";
+      return content?.state === "stored" && content.sizeBytes === sizeBytes;
     }
     const found = await hashOf(createReadStream(staging.content(fileHash), { highWaterMark: 1_048_576 }));
     return found.fileHash === fileHash && found.sizeBytes === sizeBytes;
@@ -158,11 +165,15 @@ export class Completer {
     throw new Refusal(Code.RETRY, "the parts are gone from the server's disk; send them again");
   }
 
-  async #checkHash({ id, fileHash, sizeBytes }: UploadRow): Promise<void> {
+  async #checkHash(upload: UploadRow, owner: string): Promise<void> {
+    const { id, fileHash, sizeBytes } = upload;
     const { staging, progress } = this.#context;
     const file = staging.parts(id);
-    if (!(await exists(file))) await this.#partsAreGone(id);
-    const found = await hashOf(createReadStream(file, { highWaterMark: 1_048_576 }));
+    const there = await exists(file);
+    const found = there ? await hashOf(createReadStream(file, { highWaterMark: 1_048_576 })) : undefined;
+    // Hashing may have taken long: from here on things are changed.
+    await this.#hold(upload, owner);
+    if (found === undefined) return this.#partsAreGone(id);
     if (found.fileHash === fileHash && found.sizeBytes === sizeBytes) return;
     await progress.clear(id);
     throw new Refusal(
@@ -170,6 +181,10 @@ export class Completer {
       `the content's SHA-256 is ${found.fileHash}, not ${fileHash}; send all parts again`,
     );
   }
+}
+
+function lost(): Refusal {
+  return new Refusal(Code.RETRY, "the upload is being completed elsewhere; ask again");
 }
 
 export function elsewhere({ node }: UploadRow): OnNode {

@@ -3,6 +3,7 @@ import type { Host } from "../common/part.js";
 import type { Staging } from "../common/staging.js";
 import type { DownloadServiceStub } from "../download/gen/download.js";
 import type { ProgressStore } from "../progress/progress.js";
+import type { Pace } from "./body.js";
 
 /** Points in the life of a complete; a process may die at any of them. */
 export type Step = "merging" | "hashed" | "renamed" | "finished" | "cleared";
@@ -16,6 +17,8 @@ export interface UploadContext {
   readonly log: Logger;
   /** Tells transfer that there is work; a failure is nobody's concern, since transfer looks by itself. */
   readonly submit: (fileHash: string) => void;
+  /** Default: `defaultPace`. */
+  readonly pace?: Pace;
   /** Called at each step, before the next is begun: tests kill the process there. */
   readonly onStep?: (step: Step, uploadId: string) => Promise<void>;
 }

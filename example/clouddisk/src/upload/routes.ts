@@ -1,10 +1,11 @@
-import multipart, { type Multipart } from "@fastify/multipart";
+import multipart from "@fastify/multipart";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Authenticator } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
 import { checkName } from "../common/names.js";
 import { Parameters } from "../common/parameters.js";
-import type { EntryRow } from "../dbproxy/actions.js";
+import type { EntryRow, UploadRow } from "../dbproxy/actions.js";
+import { defaultPace, IncomingBody, receiving } from "./body.js";
 import type { UploadContext } from "./context.js";
 import { uploadInstantly } from "./instant.js";
 import { type UploadStatus, Uploads } from "./uploads.js";
@@ -119,7 +120,7 @@ function addPartRoutes(http: FastifyInstance, base: string, uploads: Uploads, us
       const parameters = new Parameters(request);
       const userId = await userOf(request);
       const id = uploadIdOf(parameters);
-      await checkClaims(parameters, await uploads.find(userId, id));
+      checkClaims(parameters, await uploads.find(userId, id));
       const { entry } = await uploads.complete(userId, id);
       return { ...done, ...shownEntry(entry) };
     },
@@ -136,11 +137,7 @@ function addPartRoutes(http: FastifyInstance, base: string, uploads: Uploads, us
 }
 
 /** What the client repeats of the file must agree with what it began. */
-async function checkClaims(
-  parameters: Parameters,
-  upload: { fileHash: string; sizeBytes: number },
-): Promise<void> {
-  const { fileHash, sizeBytes } = upload;
+function checkClaims(parameters: Parameters, { fileHash, sizeBytes }: UploadRow): void {
   if (hashOf(parameters, "filehash", fileHash) !== fileHash) {
     throw new Refusal(Code.PARAMETER, "filehash is not that of the upload");
   }
@@ -158,6 +155,7 @@ async function addBodyRoutes(
   userOf: UserOf,
 ): Promise<void> {
   const { fileMaxBytes } = context.host.settings.upload;
+  const { pace = defaultPace } = context;
   http.removeAllContentTypeParsers();
   http.addContentTypeParser("*", (_request, _payload, parsed) => parsed(null, undefined));
   await http.register(multipart, {
@@ -166,47 +164,61 @@ async function addBodyRoutes(
   });
   // A body nobody wants is thrown away as it comes: cut off, many clients would miss the reply.
   http.addHook("onError", async (request) => {
-    request.raw.resume();
+    // Not into a form's part that nobody reads.
+    request.raw.unpipe().resume();
   });
 
   http.post(
     "/file/upload",
     { schema: { tags, summary: "A whole file: the form field `file`, or a raw body with ?filename=" } },
-    async (request) => {
+    async (request, reply) => {
       const userId = await userOf(request);
-      const entry = request.isMultipart()
-        ? await receiveForm(context, request, userId)
-        : await receiveRaw(context, request, userId);
+      const receive = request.isMultipart() ? receiveForm : receiveRaw;
+      const entry = await receiving(request, reply, pace, () => receive(context, request, userId));
       return { ...done, ...shownEntry(entry) };
     },
   );
   for (const base of ["/file/mpupload", "/file/mupload"]) {
-    http.post(`${base}/uppart`, { schema: { tags, summary: "A part, as the raw body" } }, async (request) => {
+    const schema = { tags, summary: "A part, as the raw body" };
+    http.post(`${base}/uppart`, { schema }, async (request, reply) => {
       const userId = await userOf(request);
-      const parameters = new Parameters(request);
-      const name = parameters.spelling("index", "chkidx");
-      const { "content-length": length } = request.headers;
-      await uploads.receive(userId, uploadIdOf(parameters), {
-        index: parameters.integer(name, { min: 0, max: 1_000_000, fallback: Number.NaN }),
-        partHash: hashOf(parameters, "chkhash", ""),
-        body: request.raw,
-        contentLength: length === undefined ? undefined : Number(length),
-      });
+      await receiving(request, reply, pace, () => receivePart(uploads, request, userId));
       return done;
     });
   }
 }
 
-async function receiveRaw(
-  context: UploadContext,
-  request: FastifyRequest,
-  userId: number,
-): Promise<EntryRow> {
-  const wanted = wholeFileOf(new Parameters(request), userId);
-  const received = await receiveWhole(context, request.raw);
-  return addWhole(context, received, wanted);
+function receivePart(uploads: Uploads, request: FastifyRequest, userId: number): Promise<void> {
+  return withBody(request, (body) => {
+    const parameters = new Parameters(request);
+    const name = parameters.spelling("index", "chkidx");
+    const { "content-length": length } = request.headers;
+    return uploads.receive(userId, uploadIdOf(parameters), {
+      index: parameters.integer(name, { min: 0, max: 1_000_000, fallback: Number.NaN }),
+      partHash: hashOf(parameters, "chkhash", ""),
+      body,
+      contentLength: length === undefined ? undefined : Number(length),
+    });
+  });
 }
 
+async function withBody<T>(request: FastifyRequest, use: (body: IncomingBody) => Promise<T>): Promise<T> {
+  const body = new IncomingBody(request.raw);
+  try {
+    return await use(body);
+  } finally {
+    body.destroy();
+  }
+}
+
+function receiveRaw(context: UploadContext, request: FastifyRequest, userId: number): Promise<EntryRow> {
+  return withBody(request, async (body) => {
+    const wanted = wholeFileOf(new Parameters(request), userId);
+    return addWhole(context, await receiveWhole(context, userId, body), wanted);
+  });
+}
+
+/** The file counts once all of the form is there: its fields may come in any order. */
 async function receiveForm(
   context: UploadContext,
   request: FastifyRequest,
@@ -216,7 +228,7 @@ async function receiveForm(
   let received: ReceivedFile | undefined;
   let fileName = "";
   try {
-    for await (const part of partsOf(request)) {
+    for await (const part of request.parts()) {
       if (part.type === "field") {
         fields.set(part.fieldname, String(part.value));
         continue;
@@ -224,33 +236,28 @@ async function receiveForm(
       if (received !== undefined) throw new Refusal(Code.PARAMETER, "send one file in a request");
       if (part.fieldname !== "file") throw noFile();
       fileName = part.filename;
-      received = await receiveWhole(context, part.file);
+      received = await receiveWhole(context, userId, part.file);
     }
     if (received === undefined) throw noFile();
     const parameters = new Parameters({ body: Object.fromEntries(fields), query: request.query });
-    // Throws as well: until here what was received is ours to throw away.
-    const wanted = wholeFileOf(parameters, userId, fileName);
-    const adding = received;
-    received = undefined;
-    return await addWhole(context, adding, wanted);
+    return await addWhole(context, received, wholeFileOf(parameters, userId, fileName));
+  } catch (error) {
+    throw isMalformed(error)
+      ? new Refusal(Code.PARAMETER, `the body is no multipart form: ${error.message}`)
+      : error;
   } finally {
     await received?.discard();
   }
 }
 
-function noFile(): Refusal {
-  return new Refusal(Code.PARAMETER, "the form has no field `file` with a file");
+/** What the parser says of a form that is none. */
+function isMalformed(error: unknown): error is Error {
+  if (!(error instanceof Error) || error instanceof Refusal || "code" in error) return false;
+  return /multipart|form|part header/i.test(error.message);
 }
 
-async function* partsOf(request: FastifyRequest): AsyncGenerator<Multipart> {
-  try {
-    yield* request.parts();
-  } catch (error) {
-    const { message, statusCode } = error as { message?: unknown; statusCode?: unknown };
-    if (error instanceof Refusal || statusCode !== undefined) throw error;
-    if (!/multipart|form|part header/i.test(String(message))) throw error;
-    throw new Refusal(Code.PARAMETER, `the body is no multipart form: ${message}`);
-  }
+function noFile(): Refusal {
+  return new Refusal(Code.PARAMETER, "the form has no field `file` with a file");
 }
 
 function wholeFileOf(parameters: Parameters, userId: number, fileName?: string): WholeFile {

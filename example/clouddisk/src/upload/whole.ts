@@ -5,9 +5,10 @@ import path from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Code, Refusal } from "../common/codes.js";
-import { HashingStream } from "../common/hashing.js";
+import { HashingStream, type SizeLimit } from "../common/hashing.js";
 import type { EntryRow } from "../dbproxy/actions.js";
 import type { UploadContext } from "./context.js";
+import { throwNoRoom } from "./room.js";
 
 export interface WholeFile {
   userId: number;
@@ -42,22 +43,37 @@ export interface ReceivedFile {
   discard(): Promise<void>;
 }
 
-/** Streams a body to disk while hashing it. Nothing stays of one that fails or is cut off. */
-export async function receiveWhole({ staging, host }: UploadContext, body: Readable): Promise<ReceivedFile> {
+/**
+ * Streams a body to disk while hashing it, no more of it than the user has room for. Nothing stays of one that fails or is
+ * cut off.
+ */
+export async function receiveWhole(
+  context: UploadContext,
+  userId: number,
+  body: Readable,
+): Promise<ReceivedFile> {
+  const { staging } = context;
   const temp = path.join(staging.wholeFolder, randomBytes(16).toString("hex"));
   const discard = () => rm(temp, { force: true });
-  await mkdir(staging.wholeFolder, { recursive: true, mode: 0o700 });
   try {
-    const { fileMaxBytes } = host.settings.upload;
-    const hashing = new HashingStream({
-      limit: { sizeMaxBytes: fileMaxBytes, error: tooLarge(fileMaxBytes) },
-    });
+    const hashing = new HashingStream({ limit: await sizeLimit(context, userId) });
+    await mkdir(staging.wholeFolder, { recursive: true, mode: 0o700 });
     await pipeline(body, hashing, createWriteStream(temp, { flags: "wx", mode: 0o600, flush: true }));
     return { temp, fileHash: hashing.digest(), sizeBytes: hashing.sizeBytes, discard };
   } catch (error) {
     await discard();
-    throw error;
+    throwNoRoom(context, error);
   }
+}
+
+/** Before a body is received: who has no room for it must not fill the disk with it. */
+async function sizeLimit({ host }: UploadContext, userId: number): Promise<SizeLimit> {
+  const { fileMaxBytes } = host.settings.upload;
+  const { user } = await host.database.run("user.get", { userId });
+  const leftBytes = Math.max(0, (user?.quotaBytes ?? 0) - (user?.usedBytes ?? 0));
+  return leftBytes < fileMaxBytes
+    ? { sizeMaxBytes: leftBytes, error: overQuota() }
+    : { sizeMaxBytes: fileMaxBytes, error: tooLarge(fileMaxBytes) };
 }
 
 /** Makes a file of what was received. Nothing stays of one that has another hash. */
