@@ -108,7 +108,7 @@ export class Completer {
     if (upload.node !== host.settings.node) throw elsewhere(upload);
     await step("merging");
     // Whoever has the content: without all parts nobody has shown that he has it too.
-    await this.#checkParts(upload);
+    await this.#checkParts(upload, owner);
     if (!(await this.#isStaged(upload))) {
       await this.#checkHash(upload, owner);
       await step("hashed");
@@ -141,14 +141,15 @@ export class Completer {
     return found.fileHash === fileHash && found.sizeBytes === sizeBytes;
   }
 
-  async #checkParts({ id, partCount }: UploadRow): Promise<void> {
+  async #checkParts(upload: UploadRow, owner: string): Promise<void> {
+    const { id, partCount } = upload;
     const { parts, claims } = await this.#context.progress.list(id);
     const missing: number[] = [];
     for (let index = 0; index < partCount && missing.length < 1000; index++) {
       if (!parts.has(index)) missing.push(index);
     }
     if (missing.length > 0) {
-      if (!(await exists(this.#context.staging.parts(id)))) await this.#partsAreGone(id);
+      if (!(await exists(this.#context.staging.parts(id)))) await this.#partsAreGone(upload, owner);
       const shown = missing.slice(0, 10).join(", ");
       throw new Refusal(Code.RETRY, `missing of ${partCount} parts: ${shown}`, {
         data: { missing },
@@ -159,9 +160,11 @@ export class Completer {
   }
 
   /** Makes room for them to be sent again. */
-  async #partsAreGone(id: string): Promise<never> {
-    await this.#context.progress.clear(id);
-    await (await open(this.#context.staging.parts(id), "a", 0o600)).close();
+  async #partsAreGone(upload: UploadRow, owner: string): Promise<never> {
+    // Unless another process has completed it meanwhile.
+    await this.#hold(upload, owner);
+    await this.#context.progress.clear(upload.id);
+    await (await open(this.#context.staging.parts(upload.id), "a", 0o600)).close();
     throw new Refusal(Code.RETRY, "the parts are gone from the server's disk; send them again");
   }
 
@@ -169,11 +172,10 @@ export class Completer {
     const { id, fileHash, sizeBytes } = upload;
     const { staging, progress } = this.#context;
     const file = staging.parts(id);
-    const there = await exists(file);
-    const found = there ? await hashOf(createReadStream(file, { highWaterMark: 1_048_576 })) : undefined;
-    // Hashing may have taken long: from here on things are changed.
+    if (!(await exists(file))) await this.#partsAreGone(upload, owner);
+    const found = await hashOf(createReadStream(file, { highWaterMark: 1_048_576 }));
+    // That may have taken long: from here on things are changed.
     await this.#hold(upload, owner);
-    if (found === undefined) return this.#partsAreGone(id);
     if (found.fileHash === fileHash && found.sizeBytes === sizeBytes) return;
     await progress.clear(id);
     throw new Refusal(

@@ -1,7 +1,9 @@
 import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { Staging } from "../../src/common/staging.js";
 import { type Disk, type DiskProcess, startDisk, type User } from "../support/disk.js";
 
 /** A process whose files may not grow beyond a limit: like a disk that is full, for any user on any machine. */
@@ -9,6 +11,8 @@ import { type Disk, type DiskProcess, startDisk, type User } from "../support/di
 const run = promisify(execFile);
 const partBytes = 65_536;
 const data = randomBytes(3 * partBytes);
+
+const full = { code: 10_002, msg: "the server's disk is full ([clouddisk] data)" };
 
 let disk: Disk;
 let upload: DiskProcess;
@@ -28,7 +32,7 @@ async function limitFiles(limit: number | "unlimited"): Promise<void> {
   await run("prlimit", ["--pid", String(upload.pid), `--fsize=${limit}:`]);
 }
 
-async function post(route: string, body: URLSearchParams | Uint8Array): Promise<[number, object]> {
+async function post(route: string, body: URLSearchParams | Uint8Array | FormData): Promise<[number, object]> {
   const reply = await fetch(disk.urlOf("upload") + route, { method: "POST", body, headers: user.headers });
   return [reply.status, (await reply.json()) as object];
 }
@@ -42,7 +46,6 @@ it("a part that the disk takes only some of is not there; with room the upload g
   const file = { filename: "part.bin", filehash: sha256(data), filesize: String(data.length) };
   const [, begun] = await post("/file/mpupload/init", new URLSearchParams(file));
   const id = Reflect.get(begun, "uploadID");
-  const full = { code: 10_002, msg: "the server's disk is full ([clouddisk] data)" };
   // The last write of the part is a short one, which is no error by itself.
   await limitFiles(2 * partBytes - 10);
   expect(await sendPart(id, 0)).toMatchObject([200, { code: 0 }]);
@@ -60,4 +63,19 @@ it("a part that the disk takes only some of is not there; with room the upload g
   expect(done).toMatchObject({ code: 0 });
   const bytes = await fetch(`${disk.url}/file/download?filehash=${file.filehash}`, { headers: user.headers });
   expect(sha256(new Uint8Array(await bytes.arrayBuffer()))).toBe(file.filehash);
+});
+
+it("a whole file that the disk does not take leaves nothing, raw or in a form", async () => {
+  const bytes = new Uint8Array(randomBytes(3 * partBytes));
+  const form = new FormData();
+  form.set("file", new Blob([bytes]), "form.bin");
+  const files = () => readdir(new Staging(disk.dataFolder).wholeFolder);
+  await limitFiles(2 * partBytes);
+  expect(await post("/file/upload?filename=raw.bin", bytes)).toEqual([507, full]);
+  expect(await post("/file/upload", form)).toEqual([507, full]);
+  expect(await files()).toEqual([]);
+  await limitFiles("unlimited");
+  expect(await post("/file/upload?filename=raw.bin", bytes)).toMatchObject([200, { code: 0 }]);
+  expect(await post("/file/upload", form)).toMatchObject([200, { code: 0 }]);
+  expect(await files()).toEqual([]);
 });
