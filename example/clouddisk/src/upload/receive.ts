@@ -99,7 +99,10 @@ export async function receivePart(
     claimed = await progress.claim(key, leaseMs);
   }
   if (claimed.outcome === "busy") {
-    throw new Refusal(Code.RETRY, `part ${part.index} is being written by another request`);
+    throw new Refusal(
+      Code.RETRY,
+      `part ${part.index} is being written by another request; send it again in a moment`,
+    );
   }
   if (claimed.outcome === "recorded") return compare(part, lengthBytes, claimed.partHash);
   const claim = new Claim(context, key, askedAtMs);
