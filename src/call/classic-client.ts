@@ -42,7 +42,7 @@ class ClassicExchange implements ConnectionHandler {
   }
 
   onData(chunk: Buffer): void {
-    this.#chunks.push(chunk);
+    this.#chunks.push(Buffer.from(chunk));
     this.#bytes += chunk.length;
     const { bodyMaxBytes, dialect } = this.#options;
     if (this.#bytes > bodyMaxBytes + 4) {
@@ -175,10 +175,11 @@ export class ClassicClient implements CallCarrier {
   }
 
   /** The classic wire cannot say it to the provider; closing the connection is all there is. */
-  abandon(call: PendingCall): void {
+  abandon(call: PendingCall): boolean {
     const cancel = this.#inFlight.get(call);
     this.#inFlight.delete(call);
     call.carrier = undefined;
     cancel?.();
+    return false;
   }
 }

@@ -107,10 +107,10 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
 
   onData(chunk: Buffer): void {
     if (this.#state !== "open") return;
-    this.#chunks.push(chunk);
+    this.#chunks.push(Buffer.from(chunk));
     this.#chunkBytes += chunk.length;
     if (this.#chunkBytes < this.#neededBytes) return;
-    this.#received = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
+    this.#received = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
     this.#readRequests();
   }
 

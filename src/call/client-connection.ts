@@ -1,17 +1,17 @@
 import type { Clock } from "../base/clock.js";
+import type { Metadata } from "../base/metadata.js";
 import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../error/rpc-error.js";
 import { Status, toStatusCode } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { Reader } from "../wire/codec/reader.js";
-import type { MethodDefinition } from "../wire/codec/types.js";
-import { varintBytes } from "../wire/codec/writer.js";
 import { describeFirstBytes, firstBytesShown } from "../wire/first-bytes.js";
-import { FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
-import { type FrameHeader, Kind, type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
+import { type ChunkedMessage, FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
+import { type FrameHeader, Kind, type RareFields, type Settings } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
 import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
 import { Outbox } from "./outbox.js";
 import type { CallCarrier, PendingCall } from "./pending-call.js";
+import { RequestWriter } from "./request-writer.js";
 
 export interface ClientConnectionOptions {
   limits: WireLimits;
@@ -31,19 +31,9 @@ export interface ClientConnectionOwner {
   onClosed(connection: ClientConnection, reason: string | undefined): void;
 }
 
-/** Indexes a connection may agree on; methods beyond it are sent by name each time. */
-const methodIndexesMax = 4096;
-
 /** In the place of a call that was given up: its number is free again only when the provider has answered. */
 const abandoned = Symbol("abandoned");
 type Slot = PendingCall | typeof abandoned | undefined;
-
-/** What the connection remembers of a method it has called. */
-interface SentMethod {
-  index: number;
-  /** How many bytes the size of the last request took: the next one most likely takes as many. */
-  sizeBytes: number;
-}
 
 /**
  * The calling side of one mprpc/2 connection. Calls have small numbers that are used again; the provider answers every
@@ -56,16 +46,15 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   readonly #options: ClientConnectionOptions;
   readonly #owner: ClientConnectionOwner;
   readonly #outbox: Outbox;
+  readonly #requests: RequestWriter;
   readonly #decoder: FrameDecoder;
   readonly #reader = new Reader();
   readonly #keepalive: Keepalive;
-  readonly #methods = new Map<MethodDefinition, SentMethod>();
   readonly #slots: Slot[] = [undefined];
   readonly #freeIds: number[] = [];
   #inFlight = 0;
   /** Calls sent, replies or not: the provider counts the same way, and says in going-away how many it took. */
   #sequence = 0;
-  #peer: Readonly<Settings> = settingsUnknown;
   #state: "open" | "draining" | "closed" = "open";
   #closeReason: string | undefined;
   /** The provider has sent its settings: whatever closes the connection later, connecting worked. */
@@ -84,17 +73,18 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     this.#clock = clock;
     this.#options = options;
     this.#owner = owner;
-    this.#outbox = new Outbox(connection);
+    this.#outbox = new Outbox(connection, () => this.#endIfIdle());
+    this.#requests = new RequestWriter(this.#outbox, options.limits);
     this.#decoder = new FrameDecoder(options.limits);
     this.#keepalive = new Keepalive(
       clock,
       options.keepalive,
-      () => this.#ping(),
+      () => this.#control(Kind.PING, 0, { pingId: 1 }),
       (silentMs) => this.#fail(`no answer to a ping, silent for ${Math.round(silentMs)} ms`),
     );
     connection.setHandler(this);
     // In the buffer before the first call, so that both leave in one write and the call waits for nothing.
-    const settings: Settings = { ...options.limits, maxInFlight: 0 };
+    const settings: Settings = { ...options.limits, maxInFlight: 0, chunks: true };
     this.#control(Kind.SETTINGS, 0, { settings });
   }
 
@@ -108,7 +98,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
 
   /** False while as many calls are out as any provider takes, and the provider's own limit is not known yet. */
   get hasRoom(): boolean {
-    return this.welcomed || this.#inFlight < this.#peer.maxInFlight;
+    return this.welcomed || this.#inFlight < this.#requests.peer.maxInFlight;
   }
 
   /** Sends `call`. A call that cannot be sent fails at once, `executed: never`. */
@@ -125,8 +115,9 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
       );
       return;
     }
+    call.frame = 0;
     const id = call.oneway ? 0 : (this.#freeIds.pop() ?? this.#slots.length);
-    const failure = this.#writeCall(call, id, timeoutMs);
+    const failure = this.#requests.write(call, id, timeoutMs);
     if (failure !== undefined) {
       if (id !== 0 && id < this.#slots.length) this.#freeIds.push(id);
       call.onFailure(failure);
@@ -135,7 +126,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     call.id = id;
     call.sequence = ++this.#sequence;
     this.#outbox.frameWritten();
-    call.frame = this.#outbox.written;
+    if (call.frame === 0) call.frame = this.#outbox.written;
     if (id === 0) {
       call.onReply(undefined, undefined);
       return;
@@ -148,7 +139,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   #refusal(): RpcError | undefined {
     const never = { executed: "never" } as const;
     if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, "the connection is closing", never);
-    if (this.#inFlight >= this.#peer.maxInFlight) {
+    if (this.#inFlight >= this.#requests.peer.maxInFlight) {
       const text = `${this.#inFlight} calls are in flight on this connection, the provider's limit (provider.maxinflightperconnection)`;
       return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
     }
@@ -159,61 +150,12 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     return undefined;
   }
 
-  #writeCall(call: PendingCall, id: number, timeoutMs: number): RpcError | undefined {
-    const { encoder } = this.#outbox;
-    const { method } = call;
-    const known = this.#methods.get(method);
-    let rare: RareFields | undefined;
-    let sent = known;
-    if (call.metadata !== undefined && call.metadata.size > 0) rare = { metadata: call.metadata };
-    if (call.idempotencyKey !== undefined) rare = { ...rare, idempotencyKey: call.idempotencyKey };
-    if (sent === undefined) {
-      const index = this.#methods.size < methodIndexesMax ? this.#methods.size + 1 : 0;
-      sent = { index, sizeBytes: 1 };
-      rare = { ...rare, serviceName: method.service, methodName: method.name };
-    }
-    try {
-      encoder.beginCall(id, sent.index, timeoutMs, rare, sent.sizeBytes);
-      method.input.encode(call.request, encoder.writer);
-      const bodyBytes = encoder.endBody();
-      const headerBytes = encoder.headerBytes;
-      sent.sizeBytes = varintBytes(bodyBytes);
-      const tooLarge = this.#tooLarge(headerBytes, bodyBytes);
-      if (tooLarge !== undefined) {
-        encoder.abort();
-        return tooLarge;
-      }
-    } catch (error) {
-      encoder.abort();
-      const text = `the request cannot be encoded: ${(error as Error).message}`;
-      return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error });
-    }
-    if (known === undefined && sent.index !== 0) this.#methods.set(method, sent);
-    return undefined;
-  }
-
-  #tooLarge(headerBytes: number, bodyBytes: number): RpcError | undefined {
-    const { headerMaxBytes, bodyMaxBytes } = this.#options.limits;
-    let text: string | undefined;
-    if (headerBytes > headerMaxBytes) {
-      text = `metadata make a header of ${headerBytes} bytes, over the limit of ${headerMaxBytes} (limits.header)`;
-    } else if (headerBytes > this.#peer.headerMaxBytes) {
-      text = `metadata make a header of ${headerBytes} bytes, over the provider's limit of ${this.#peer.headerMaxBytes} (its limits.header)`;
-    } else if (bodyBytes > bodyMaxBytes) {
-      text = `a request of ${bodyBytes} bytes is over the limit of ${bodyMaxBytes} (limits.body)`;
-    } else if (bodyBytes > this.#peer.bodyMaxBytes) {
-      text = `a request of ${bodyBytes} bytes is over the provider's limit of ${this.#peer.bodyMaxBytes} (its limits.body)`;
-    }
-    return text === undefined
-      ? undefined
-      : new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" });
-  }
-
-  abandon(call: PendingCall): void {
-    if (this.#slots[call.id] !== call) return;
+  abandon(call: PendingCall): boolean {
+    if (this.#slots[call.id] !== call) return false;
     this.#slots[call.id] = abandoned;
     call.carrier = undefined;
     this.#control(Kind.CANCEL, call.id, undefined);
+    return this.#outbox.giveUp(call.id);
   }
 
   /** Takes no more calls and closes when those in flight have ended. */
@@ -245,6 +187,10 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     if (missing > 0) this.#first = Buffer.concat([this.#first, chunk.subarray(0, missing)]);
   }
 
+  readTo(usual: Buffer): Buffer {
+    return this.#decoder.readTo(usual);
+  }
+
   onDrain(): void {
     this.#keepalive.heard(this.#clock.now());
     this.#outbox.onDrain();
@@ -260,16 +206,16 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     this.#reportClose();
   }
 
-  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number): void {
+  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
     switch (header.kind) {
       case Kind.REPLY:
-        this.#onReply(header, buffer, bodyStart, bodyEnd);
+        this.#onReply(header, buffer, bodyStart, bodyEnd, shared);
         break;
       case Kind.PING:
         this.#control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
         break;
       case Kind.SETTINGS:
-        if (header.rare.settings !== undefined) this.#peer = header.rare.settings;
+        if (header.rare.settings !== undefined) this.#requests.peer = header.rare.settings;
         this.#welcome();
         break;
       case Kind.GOING_AWAY:
@@ -280,32 +226,61 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     }
   }
 
-  onOversized(header: FrameHeader): void {
+  onOversized(header: FrameHeader, sizeBytes: number): void {
     if (header.kind !== Kind.REPLY) return;
     const { bodyMaxBytes } = this.#options.limits;
-    const text = `a reply of ${header.bodySize} bytes is over the limit of ${bodyMaxBytes} (limits.body)`;
+    const text = `a reply of ${sizeBytes} bytes is over the limit of ${bodyMaxBytes} (limits.body)`;
     this.#release(header.callId)?.onFailure(
       new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "yes" }),
     );
   }
 
-  #onReply(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number): void {
+  onOpening(header: FrameHeader): ChunkedMessage | undefined {
+    const { kind, callId } = header;
+    const { metadata } = header.rare;
+    const slots = this.#slots;
+    if (kind !== Kind.REPLY || slots[callId] === undefined) return undefined;
+    return {
+      get awaited() {
+        return slots[callId] !== abandoned;
+      },
+      onEnd: (body) => {
+        const call = this.#release(callId);
+        if (call === undefined) return;
+        if (body !== undefined) this.#deliver(call, body, 0, body.length, false, metadata);
+        else {
+          const text = "the provider gave its reply up before all of it was sent";
+          call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes" }));
+        }
+      },
+    };
+  }
+
+  #onReply(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
     const call = this.#release(header.callId);
     if (call === undefined) return;
-    const { rare } = header;
-    if (header.status !== Status.OK) {
-      call.onFailure(failureOf(header), true);
-      return;
-    }
+    if (header.status === Status.OK) {
+      this.#deliver(call, buffer, bodyStart, bodyEnd, shared, header.rare.metadata);
+    } else call.onFailure(failureOf(header), true);
+  }
+
+  #deliver(
+    call: PendingCall,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    shared: boolean,
+    metadata: Metadata | undefined,
+  ): void {
     let message: unknown;
     try {
-      message = call.method.output.decode(this.#reader.reset(buffer, bodyStart, bodyEnd), bodyEnd);
+      message = call.method.output.decode(this.#reader.reset(buffer, start, end, shared), end);
     } catch (error) {
       const text = `the reply cannot be decoded as ${call.method.output.typeName}: ${(error as Error).message}`;
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
       return;
     }
-    call.onReply(message, rare.metadata);
+    call.onReply(message, metadata);
   }
 
   /** Frees the number of an answered call; the call, unless it was given up. */
@@ -341,14 +316,10 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
       this.#slots[id] = undefined;
       this.#inFlight--;
       call.carrier = undefined;
+      this.#outbox.giveUp(id);
       call.onFailure(new RpcError(Status.UNAVAILABLE, message, { executed: "never" }));
     }
     this.#endIfIdle();
-  }
-
-  #ping(): void {
-    this.#outbox.trim();
-    this.#control(Kind.PING, 0, { pingId: 1 });
   }
 
   #control(kind: number, id: number, rare: RareFields | undefined): void {
@@ -376,6 +347,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     this.#state = "closed";
     this.#keepalive.stop();
     this.#decoder.stop();
+    this.#outbox.stop();
     const reason = this.#closeReason;
     this.#owner.onClosed(this, reason);
     for (const call of this.#slots.splice(0)) {

@@ -49,15 +49,12 @@ export class FirstBytes implements ConnectionHandler {
 
   #keep(chunk: Buffer): void {
     const length = this.#length + chunk.length;
-    if (this.#length === 0) this.#buffer = chunk;
-    else {
-      if (length > this.#buffer.length) {
-        const grown = Buffer.allocUnsafeSlow(Math.max(length, this.#buffer.length * 2));
-        this.#buffer.copy(grown, 0, 0, this.#length);
-        this.#buffer = grown;
-      }
-      chunk.copy(this.#buffer, this.#length);
+    if (length > this.#buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(length, this.#buffer.length * 2));
+      this.#buffer.copy(grown, 0, 0, this.#length);
+      this.#buffer = grown;
     }
+    chunk.copy(this.#buffer, this.#length);
     this.#length = length;
   }
 

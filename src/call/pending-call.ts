@@ -7,8 +7,11 @@ import type { MethodDefinition } from "../wire/codec/types.js";
 export interface CallCarrier {
   /** `host:port` of the provider. */
   readonly endpoint: string;
-  /** Gives the call up: the provider is told where the protocol allows it, and no reply will be delivered. */
-  abandon(call: PendingCall): void;
+  /**
+   * Gives the call up: the provider is told where the protocol allows it, and no reply will be delivered. True: not all
+   * of the request was sent, nor will it be, so that it can never run.
+   */
+  abandon(call: PendingCall): boolean;
 }
 
 /** A call as connections see it: what to send, and where the outcome goes. Exactly one of the two outcomes comes, once. */

@@ -1,15 +1,15 @@
-import { Metadata } from "../base/metadata.js";
+import type { Metadata } from "../base/metadata.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { Reader } from "../wire/codec/reader.js";
-import { varintBytes } from "../wire/codec/writer.js";
-import { FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
-import { type FrameHeader, Kind, type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
+import { type ChunkedMessage, FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
+import { type FrameHeader, Kind, type RareFields, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
 import type { Dispatcher, ServedConnection } from "./dispatcher.js";
 import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
 import { Outbox } from "./outbox.js";
+import { ReplyWriter } from "./reply-writer.js";
 import { type BoundMethod, type ReplyPort, ServerCall } from "./server-call.js";
 
 export interface ServerConnectionOptions {
@@ -25,6 +25,8 @@ export interface ServerConnectionOptions {
 
 /** Method indexes a connection may agree on; a caller that goes on beyond it is broken. */
 const methodIndexesMax = 4096;
+/** Small calls pass large replies, so reading goes on while this many times `pauseAtBytes` of those wait. */
+const chunkPauseFactor = 16;
 const unknownMethod = Symbol("unknown method");
 
 /** The serving side of one mprpc/2 connection. */
@@ -35,12 +37,14 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
   readonly #dispatcher: Dispatcher;
   readonly #options: ServerConnectionOptions;
   readonly #outbox: Outbox;
+  readonly #replies: ReplyWriter;
   readonly #decoder: FrameDecoder;
   readonly #reader = new Reader();
   readonly #keepalive: Keepalive;
   readonly #methods: Array<BoundMethod | typeof unknownMethod | undefined> = [];
   readonly #calls: Array<ServerCall | undefined> = [];
-  #peer: Readonly<Settings> = settingsUnknown;
+  /** Oneway calls whose request has not arrived as a whole. */
+  readonly #arriving = new Set<ServerCall>();
   #inFlight = 0;
   #acceptedCalls = 0;
   #nowMs = 0;
@@ -52,17 +56,18 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     this.#connection = connection;
     this.#dispatcher = dispatcher;
     this.#options = options;
-    this.#outbox = new Outbox(connection);
+    this.#outbox = new Outbox(connection, () => this.#onProgress());
+    this.#replies = new ReplyWriter(this.#outbox, options.limits, options.unwrittenMaxBytes);
     this.#decoder = new FrameDecoder(options.limits);
     this.#keepalive = new Keepalive(
       dispatcher.clock,
       options.keepalive,
-      () => this.#ping(),
+      () => this.#control(Kind.PING, { pingId: 1 }),
       (silentMs) => this.close(`no answer to a ping, silent for ${Math.round(silentMs)} ms`),
     );
     connection.setHandler(this);
     const { limits, maxInFlight } = options;
-    this.#control(Kind.SETTINGS, { settings: { ...limits, maxInFlight } });
+    this.#control(Kind.SETTINGS, { settings: { ...limits, maxInFlight, chunks: true } });
   }
 
   get inFlight(): number {
@@ -72,14 +77,6 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
   /** Callers use small numbers again; one that does not would make the list of calls grow without bound. */
   get #callIdMax(): number {
     return Math.max(this.#options.maxInFlight, settingsUnknown.maxInFlight) * 2;
-  }
-
-  get #headerMaxBytes(): number {
-    return Math.min(this.#options.limits.headerMaxBytes, this.#peer.headerMaxBytes);
-  }
-
-  get #bodyMaxBytes(): number {
-    return Math.min(this.#options.limits.bodyMaxBytes, this.#peer.bodyMaxBytes);
   }
 
   drain(why: string): void {
@@ -111,14 +108,30 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     if (malformed !== undefined) this.close(`malformed bytes from the caller: ${malformed}`);
   }
 
+  readTo(usual: Buffer): Buffer {
+    return this.#decoder.readTo(usual);
+  }
+
   onDrain(): void {
     this.#keepalive.heard(this.#dispatcher.clock.now());
     this.#outbox.onDrain();
-    if (this.#paused && this.#outbox.pendingBytes <= this.#options.pauseAtBytes) {
+    this.#onProgress();
+  }
+
+  /** There is less to send than there was. */
+  #onProgress(): void {
+    if (this.#paused && !this.#callerIsSlow) {
       this.#paused = false;
       this.#connection.resume();
     }
     this.#endIfIdle();
+  }
+
+  /** The caller reads more slowly than it asks. */
+  get #callerIsSlow(): boolean {
+    const { pauseAtBytes } = this.#options;
+    const { pendingFrameBytes, pendingChunkBytes } = this.#outbox;
+    return pendingFrameBytes > pauseAtBytes || pendingChunkBytes > pauseAtBytes * chunkPauseFactor;
   }
 
   /** A caller ends only when it waits for nothing; one with calls in flight has died. */
@@ -130,70 +143,119 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     this.#onClosed(error?.message);
   }
 
-  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number): void {
+  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
     switch (header.kind) {
       case Kind.CALL:
-        this.#onCall(header, buffer, bodyStart, bodyEnd);
+        this.#onCall(header, buffer, bodyStart, bodyEnd, shared);
         break;
       case Kind.CANCEL:
-        this.#onCancel(this.#calls[header.callId]);
+        this.#onCancel(header.callId);
         break;
       case Kind.PING:
         this.#control(Kind.PONG, { pingId: header.rare.pingId ?? 0 });
         break;
       case Kind.SETTINGS:
-        if (header.rare.settings !== undefined) this.#peer = header.rare.settings;
+        if (header.rare.settings !== undefined) this.#replies.peer = header.rare.settings;
         break;
       default:
       // Pongs were heard already; kinds of later versions are passed over.
     }
   }
 
-  #onCancel(call: ServerCall | undefined): void {
-    if (call === undefined) return;
+  #onCancel(callId: number): void {
+    const call = this.#calls[callId];
+    if (call === undefined) {
+      // It has been answered; nobody waits for what is left of that.
+      if (callId !== 0) this.#outbox.giveUp(callId);
+      return;
+    }
     // A caller whose deadline has passed cancels as well, and its word is often here before our own timer.
     if (call.deadlineMs <= this.#nowMs) call.onDeadline();
     else call.cancel(new RpcError(Status.CANCELLED, "cancelled by the caller"));
   }
 
-  onOversized(header: FrameHeader): void {
+  onOversized(header: FrameHeader, sizeBytes: number): void {
     if (header.kind !== Kind.CALL) return;
     this.#acceptedCalls++;
     this.#methodOf(header);
     const { bodyMaxBytes } = this.#options.limits;
-    const text = `a request of ${header.bodySize} bytes is over the provider's limit of ${bodyMaxBytes} (limits.body)`;
+    const text = `a request of ${sizeBytes} bytes is over the provider's limit of ${bodyMaxBytes} (limits.body)`;
     this.#refuse(header.callId, new RpcError(Status.RESOURCE_EXHAUSTED, text));
   }
 
-  #onCall(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number): void {
+  #onCall(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
+    const bound = this.#accept(header);
+    if (bound === undefined) return;
+    let request: unknown;
+    try {
+      request = bound.definition.input.decode(
+        this.#reader.reset(buffer, bodyStart, bodyEnd, shared),
+        bodyEnd,
+      );
+    } catch (error) {
+      this.#refuse(header.callId, undecodable(bound, error));
+      return;
+    }
+    this.#begin(header, bound, request)?.run();
+  }
+
+  /** A call whose request comes in chunks: it is in flight from now on, and runs when all of it is here. */
+  onOpening(header: FrameHeader): ChunkedMessage | undefined {
+    if (header.kind !== Kind.CALL) return undefined;
+    const bound = this.#accept(header);
+    const call = bound === undefined ? undefined : this.#begin(header, bound, undefined);
+    if (bound === undefined || call === undefined) return undefined;
+    // Nothing else knows of a call without a number.
+    if (call.id === 0) this.#arriving.add(call);
+    return {
+      get awaited() {
+        return !call.ended;
+      },
+      onEnd: (body) => {
+        this.#arriving.delete(call);
+        if (call.ended) return;
+        if (body === undefined) {
+          call.cancel(
+            new RpcError(Status.CANCELLED, "the caller gave its request up before all of it was sent"),
+          );
+          return;
+        }
+        try {
+          const reader = this.#reader.reset(body, 0, body.length);
+          call.request = bound.definition.input.decode(reader, body.length);
+        } catch (error) {
+          call.cancel(undecodable(bound, error));
+          return;
+        }
+        call.run();
+      },
+    };
+  }
+
+  /** The method of a new call; undefined when it was refused. */
+  #accept(header: FrameHeader): BoundMethod | undefined {
     this.#acceptedCalls++;
-    const { callId, rare } = header;
+    const { callId } = header;
     // Read before any refusal: later calls rely on the index this one agrees on.
     const bound = this.#methodOf(header);
     if (this.#calls[callId] !== undefined || callId > this.#callIdMax) {
       this.close(`malformed bytes from the caller: call ${callId} is in flight or out of range`);
-      return;
+      return undefined;
     }
     const refusal = this.#refusal(bound, header);
-    if (refusal !== undefined || bound === undefined) {
-      this.#refuse(callId, refusal as RpcError);
-      return;
-    }
-    let request: unknown;
-    try {
-      request = bound.definition.input.decode(this.#reader.reset(buffer, bodyStart, bodyEnd), bodyEnd);
-    } catch (error) {
-      const text = `the request cannot be decoded as ${bound.definition.input.typeName}: ${(error as Error).message}`;
-      this.#refuse(callId, new RpcError(Status.INTERNAL, text));
-      return;
-    }
+    if (refusal === undefined) return bound;
+    this.#refuse(callId, refusal);
+    return undefined;
+  }
+
+  #begin(header: FrameHeader, bound: BoundMethod, request: unknown): ServerCall | undefined {
+    const { callId, timeoutMs } = header;
     const notAdmitted = this.#dispatcher.admit(bound);
     if (notAdmitted !== undefined) {
       this.#refuse(callId, notAdmitted);
-      return;
+      return undefined;
     }
-    const { metadata, idempotencyKey } = rare;
-    const { timeoutMs } = header;
+    const { metadata, idempotencyKey } = header.rare;
     const call = new ServerCall(
       this.#dispatcher,
       this,
@@ -210,7 +272,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
       this.#inFlight++;
     }
     this.#dispatcher.onCallStart(call);
-    call.run();
+    return call;
   }
 
   /** The method a call names, by index or by name; a first use of an index is remembered, also when it is unknown. */
@@ -261,35 +323,8 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
       this.#release(call);
       return undefined;
     }
-    const { bound } = call;
-    const { encoder } = this.#outbox;
-    const { unwrittenMaxBytes } = this.#options;
-    if (this.#outbox.pendingBytes > unwrittenMaxBytes) {
-      const text = `${this.#outbox.pendingBytes} bytes wait to be sent to this caller, over the limit of ${unwrittenMaxBytes} (limits.unwritten)`;
-      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
-    }
-    const metadata = call.replyMetadataIfAny;
-    try {
-      encoder.beginReply(
-        call.id,
-        Status.OK,
-        metadata === undefined ? undefined : { metadata },
-        bound.replySizeBytes,
-      );
-      bound.definition.output.encode(message, encoder.writer);
-      const bytes = encoder.endBody();
-      const headerBytes = encoder.headerBytes;
-      bound.replySizeBytes = varintBytes(bytes);
-      if (bytes > this.#bodyMaxBytes || headerBytes > this.#headerMaxBytes) {
-        encoder.abort();
-        const text = `the reply takes ${bytes} bytes and its header ${headerBytes}; the limits are ${this.#bodyMaxBytes} (limits.body) and ${this.#headerMaxBytes} (limits.header), the smaller of both sides`;
-        return new RpcError(Status.RESOURCE_EXHAUSTED, text);
-      }
-    } catch (error) {
-      encoder.abort();
-      const text = `the handler's reply cannot be encoded as ${bound.definition.output.typeName}; the provider's log has the reason`;
-      return new RpcError(Status.INTERNAL, text, { cause: error });
-    }
+    const failure = this.#replies.write(call, message);
+    if (failure !== undefined) return failure;
     this.#release(call);
     this.#sent();
     return undefined;
@@ -302,40 +337,14 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
 
   #writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {
     if (this.#state === "closed") return;
-    const { code, executed } = error;
-    const leftOut = this.#writeWholeFailure(callId, error, replyMetadata);
-    if (leftOut !== undefined) {
-      const { encoder } = this.#outbox;
-      encoder.abort();
-      const message = `${String(error.rawMessage).slice(0, 1024)} (details and metadata left out: ${leftOut})`;
-      encoder.beginReply(callId, code, { message, executed }, 1);
-      encoder.endBody();
-    }
+    this.#replies.writeFailure(callId, error, replyMetadata);
     this.#sent();
-  }
-
-  /** Returns why it cannot be sent: the handler made the error, and may have put anything into it. */
-  #writeWholeFailure(
-    callId: number,
-    error: RpcError,
-    replyMetadata: Metadata | undefined,
-  ): string | undefined {
-    const { encoder } = this.#outbox;
-    const rare: RareFields = { message: String(error.rawMessage), executed: error.executed };
-    const metadata = error.metadata ?? replyMetadata;
-    if (metadata !== undefined) rare.metadata = metadata;
-    if (Array.isArray(error.details) && error.details.length > 0) rare.details = error.details;
-    const sendable = isSendable(rare);
-    encoder.beginReply(callId, error.code, sendable ? rare : {}, 1);
-    encoder.endBody();
-    if (!sendable) return "they cannot be encoded";
-    return encoder.headerBytes > this.#headerMaxBytes ? "over limits.header" : undefined;
   }
 
   #sent(): void {
     this.#outbox.frameWritten();
-    if (!this.#paused && this.#outbox.pendingBytes > this.#options.pauseAtBytes) {
-      // The caller reads more slowly than it asks: let it feel that.
+    if (!this.#paused && this.#callerIsSlow) {
+      // Let it feel that.
       this.#paused = true;
       this.#connection.pause();
     }
@@ -346,11 +355,6 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     if (this.#calls[call.id] !== call) return;
     this.#calls[call.id] = undefined;
     this.#inFlight--;
-  }
-
-  #ping(): void {
-    this.#outbox.trim();
-    this.#control(Kind.PING, { pingId: 1 });
   }
 
   #control(kind: number, rare: RareFields): void {
@@ -370,17 +374,19 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     this.#state = "closed";
     this.#keepalive.stop();
     this.#decoder.stop();
+    this.#outbox.stop();
     const lost = new RpcError(
       Status.CANCELLED,
       `the connection to the caller is lost: ${reason ?? "closed"}`,
     );
-    for (const call of this.#calls.splice(0)) call?.cancel(lost);
+    for (const call of [...this.#calls.splice(0), ...this.#arriving]) call?.cancel(lost);
+    this.#arriving.clear();
     this.#inFlight = 0;
     this.#dispatcher.onConnectionClosed(this, reason);
   }
 }
 
-function isSendable({ metadata, details = [] }: RareFields): boolean {
-  if (metadata !== undefined && !(metadata instanceof Metadata)) return false;
-  return details.every((one) => typeof one?.type === "string" && one.value instanceof Uint8Array);
+function undecodable(bound: BoundMethod, error: unknown): RpcError {
+  const text = `the request cannot be decoded as ${bound.definition.input.typeName}: ${(error as Error).message}`;
+  return new RpcError(Status.INTERNAL, text);
 }

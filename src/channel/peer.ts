@@ -176,9 +176,9 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   }
 
   /** A call that waits for a connection gives up. */
-  abandon(call: PendingCall): void {
-    this.#waiting.delete(call);
+  abandon(call: PendingCall): boolean {
     call.carrier = undefined;
+    return this.#waiting.delete(call);
   }
 
   #leastBusy(): ClientConnection | undefined {

@@ -119,9 +119,9 @@ export class ServiceResolver implements CallCarrier {
     this.#waiting.add(call);
   }
 
-  abandon(call: PendingCall): void {
-    this.#waiting.delete(call);
+  abandon(call: PendingCall): boolean {
     call.carrier = undefined;
+    return this.#waiting.delete(call);
   }
 
   #onSnapshot(snapshot: Snapshot): void {

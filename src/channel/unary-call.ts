@@ -174,10 +174,10 @@ export class UnaryCall extends PendingCall implements Cancellable {
 
   #giveUp(code: StatusCode, text: string, cause: unknown): void {
     if (this.#settled) return;
-    const executed = this.phase === "resolve" || this.phase === "connect" ? "never" : "maybe";
+    const unsent = this.carrier?.abandon(this) ?? false;
+    const executed = unsent || this.phase === "resolve" || this.phase === "connect" ? "never" : "maybe";
     // No answer in all that time says something of the endpoint, too.
     if (code === Status.DEADLINE_EXCEEDED && executed === "maybe") this.#measure(false);
-    this.carrier?.abandon(this);
     this.#fail(new RpcError(code, text, { executed, cause }));
   }
 

@@ -116,6 +116,8 @@ class MemoryConnection implements Connection {
       if (event.kind === "data") {
         this.#inboxBytes -= event.bytes.length;
         this.#handler?.onData(event.bytes);
+        // A socket's memory is used again: whoever kept it instead of copying shall notice.
+        event.bytes.fill(0xdd);
       } else if (event.kind === "reset") {
         this.#close(new Error("connection reset by the peer"));
       } else {

@@ -2,8 +2,13 @@ import type { Address } from "../base/endpoint.js";
 
 /** What a connection tells its owner. Exactly one owner at a time; `onClose` comes once and is the last call. */
 export interface ConnectionHandler {
-  /** Bytes that arrived. The chunk is the owner's to keep. */
+  /** Bytes that arrived, in memory that is used again for the next ones: what is to be kept must be copied before it returns. */
   onData(chunk: Buffer): void;
+  /**
+   * Where the next bytes should go: memory of the owner's, so that a large message is gathered without a copy, or
+   * `usual`, the connection's own, or a part of it. A wish: a connection may hand over its own memory all the same.
+   */
+  readTo?(usual: Buffer): Buffer;
   /** The other side has finished sending; ours may still be open. */
   onEnd(): void;
   /** Everything written has left the process; comes after a `write` that returned false. */

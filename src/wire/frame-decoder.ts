@@ -1,30 +1,57 @@
-import { FrameHeader } from "./header.js";
+import { firstPieceBytes, Gathering } from "./gathering.js";
+import { FrameHeader, Kind } from "./header.js";
 import type { WireLimits } from "./limits.js";
 
-/** Takes the frames of one connection. `header` is valid only during the call; the bytes may be kept. */
+/** Takes the frames of one connection. `header` is valid only during the call. */
 export interface FrameSink {
-  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number): void;
-  /** A frame whose body is over `bodyMaxBytes`: its body is passed over, never gathered, and the next frame follows. */
-  onOversized(header: FrameHeader): void;
+  /** `shared`: the bytes lie in memory that is used again, so what is to be kept must be copied; else they may be kept. */
+  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void;
+  /** A message over `bodyMaxBytes`: it is passed over, never gathered, and the next frame follows. */
+  onOversized(header: FrameHeader, sizeBytes: number): void;
+  /** A CALL or REPLY whose message comes in chunks. Undefined: nobody wants it, and it is passed over. */
+  onOpening(header: FrameHeader): ChunkedMessage | undefined;
 }
 
-/** First allocation for a frame that comes in pieces; it grows as bytes really arrive, so a claimed length costs nothing. */
-const firstPieceBytes = 16 * 1024;
+/** A message that comes in chunks, as its receiver sees it. */
+export interface ChunkedMessage {
+  /** False: nobody waits for it any more, and what still comes is passed over. */
+  readonly awaited: boolean;
+  /** Its turn is over; the whole of it, in memory of its own, or nothing when it was passed over or given up. */
+  onEnd(body: Buffer | undefined): void;
+}
+
+interface Opened {
+  readonly sizeBytes: number;
+  leftBytes: number;
+  readonly message: ChunkedMessage | undefined;
+  gathering: Gathering | undefined;
+}
+
+/** How many messages in chunks may be announced and not here yet; a sender that goes beyond is broken. */
+export const openedMax = 65_536;
+/** From this many missing bytes on they are read to where they belong, instead of being copied there. */
+const directBytes = 8 * 1024;
+/** Before a message that is likely to be large, no more than this is read, so that little of it must be copied. */
+const peekBytes = 4 * 1024;
 
 /**
  * Cuts a byte stream into frames: any split, any coalescing. Whole frames inside a chunk are handed over where they
- * lie; only a frame that crosses chunks is gathered.
+ * lie; what crosses the bytes of one read is gathered. Messages that come in chunk frames are put together, one at a
+ * time, in the order in which they were announced.
  */
 export class FrameDecoder {
   readonly #limits: WireLimits;
   readonly #header = new FrameHeader();
-  /** Bytes of the frame that is not whole yet. */
-  #partial: Buffer | undefined;
-  #have = 0;
-  /** How many bytes the partial frame needs before it can be looked at again. */
-  #need = 0;
-  /** Bytes of an oversized body still to pass over. */
+  /** The frame that is not whole yet. */
+  #partial: Gathering | undefined;
+  /** Bytes of a body still to pass over. */
   #skip = 0;
+  /** Messages in chunks that have been announced; the first is the one whose chunks come now. */
+  #opened: Opened[] | undefined;
+  /** Bytes of the present chunk frame still to come. */
+  #chunkLeft = 0;
+  /** Size of the last thing that was gathered: the next may get its room at once. 0 once a small one has come. */
+  #largeBytes = 0;
   #stopped = false;
 
   constructor(limits: WireLimits) {
@@ -35,32 +62,55 @@ export class FrameDecoder {
   stop(): void {
     this.#stopped = true;
     this.#partial = undefined;
+    this.#opened = undefined;
+  }
+
+  /** Where the next bytes of the connection should be read to: `usual`, a part of it, or where they belong. */
+  readTo(usual: Buffer): Buffer {
+    const partial = this.#partial;
+    if (partial !== undefined) {
+      const missing = partial.need - partial.have;
+      return missing < directBytes ? usual : partial.room(missing);
+    }
+    if (this.#chunkLeft >= directBytes) {
+      const gathering = this.#opened?.[0]?.gathering;
+      return gathering === undefined ? usual : gathering.room(this.#chunkLeft);
+    }
+    return this.#largeBytes > 0 ? usual.subarray(0, peekBytes) : usual;
   }
 
   /** Hands each whole frame to `sink`. Returns why the stream is malformed, or nothing; after a reason nothing is decoded. */
   push(chunk: Buffer, sink: FrameSink): string | undefined {
+    const end = chunk.length;
     let offset = 0;
     while (!this.#stopped) {
       if (this.#skip > 0) {
-        const passed = Math.min(this.#skip, chunk.length - offset);
+        const passed = Math.min(this.#skip, end - offset);
         this.#skip -= passed;
         offset += passed;
       }
-      if (offset >= chunk.length) return undefined;
-      if (this.#partial !== undefined) {
-        offset += this.#gather(chunk, offset);
-        if (this.#have < this.#need) return undefined;
-        const whole = this.#partial;
-        const used = this.#take(whole, 0, this.#have, sink);
+      if (offset >= end) return undefined;
+      if (this.#chunkLeft > 0) {
+        offset += this.#fill(chunk, offset);
+        continue;
+      }
+      const partial = this.#partial;
+      if (partial !== undefined) {
+        const count = Math.min(partial.need - partial.have, end - offset);
+        partial.append(chunk, offset, count);
+        offset += count;
+        if (partial.have < partial.need) return undefined;
+        const used = this.#take(partial.buffer, 0, partial.have, sink, false);
         if (typeof used === "string") return this.#malformed(used);
         if (used > 0) this.#partial = undefined;
-        else this.#need = -used;
+        else partial.need = -used;
       } else {
-        const used = this.#take(chunk, offset, chunk.length, sink);
+        const used = this.#take(chunk, offset, end, sink, true);
         if (typeof used === "string") return this.#malformed(used);
         if (used > 0) offset += used;
         else {
-          this.#keep(chunk, offset, -used);
+          this.#partial = new Gathering(-used, Math.max(this.#largeBytes, end - offset));
+          this.#partial.append(chunk, offset, end - offset);
           return undefined;
         }
       }
@@ -77,7 +127,7 @@ export class FrameDecoder {
    * Looks at the frame that starts at `start`. A positive result is how many bytes it took, a negative one how many it
    * needs in all, a string why it is malformed.
    */
-  #take(buffer: Buffer, start: number, end: number, sink: FrameSink): number | string {
+  #take(buffer: Buffer, start: number, end: number, sink: FrameSink, shared: boolean): number | string {
     if (end - start < 4) return -4;
     const headerSize =
       ((buffer[start] as number) |
@@ -94,40 +144,71 @@ export class FrameDecoder {
     const header = this.#header;
     const wrong = header.read(buffer, start + 4, bodyStart);
     if (wrong !== undefined) return wrong;
-    if (header.kind === 0) return "a classic header on an mprpc/2 connection";
-    if (header.bodySize > this.#limits.bodyMaxBytes) {
-      this.#skip = header.bodySize;
-      sink.onOversized(header);
+    const { kind, bodySize } = header;
+    if (kind === 0) return "a classic header on an mprpc/2 connection";
+    if (kind === Kind.CHUNK) return this.#onChunk(header) ?? bodyStart - start;
+    if (header.messageSize > 0 && (kind === Kind.CALL || kind === Kind.REPLY)) {
+      // The table of kinds gives it no body of its own.
+      this.#skip = bodySize;
+      return this.#open(header, sink) ?? bodyStart - start;
+    }
+    if (bodySize > this.#limits.bodyMaxBytes) {
+      this.#skip = bodySize;
+      sink.onOversized(header, bodySize);
       return bodyStart - start;
     }
-    const bodyEnd = bodyStart + header.bodySize;
+    const bodyEnd = bodyStart + bodySize;
     if (bodyEnd > end) return -(bodyEnd - start);
-    sink.onFrame(header, buffer, bodyStart, bodyEnd);
+    this.#largeBytes = !shared && bodySize > firstPieceBytes ? bodyEnd - start : 0;
+    sink.onFrame(header, buffer, bodyStart, bodyEnd, shared);
     return bodyEnd - start;
   }
 
-  /** Starts a partial frame with the rest of `chunk`. */
-  #keep(chunk: Buffer, offset: number, need: number): void {
-    const have = chunk.length - offset;
-    const partial = Buffer.allocUnsafeSlow(Math.max(have, Math.min(need, firstPieceBytes)));
-    chunk.copy(partial, 0, offset);
-    this.#partial = partial;
-    this.#have = have;
-    this.#need = need;
+  #open(header: FrameHeader, sink: FrameSink): string | undefined {
+    const sizeBytes = header.messageSize;
+    this.#opened ??= [];
+    const opened = this.#opened;
+    if (opened.length >= openedMax) return `more than ${openedMax} messages in chunks at a time`;
+    let message: ChunkedMessage | undefined;
+    if (sizeBytes > this.#limits.bodyMaxBytes) sink.onOversized(header, sizeBytes);
+    else message = sink.onOpening(header);
+    opened.push({ sizeBytes, leftBytes: sizeBytes, message, gathering: undefined });
+    return undefined;
   }
 
-  /** Moves bytes from `chunk` to the partial frame, at most what it needs; returns how many. */
-  #gather(chunk: Buffer, offset: number): number {
-    let partial = this.#partial as Buffer;
-    const count = Math.min(this.#need - this.#have, chunk.length - offset);
-    const total = this.#have + count;
-    if (total > partial.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(total, Math.min(this.#need, partial.length * 2)));
-      partial.copy(grown, 0, 0, this.#have);
-      partial = this.#partial = grown;
+  #onChunk({ bodySize, status }: FrameHeader): string | undefined {
+    const opened = this.#opened?.[0];
+    if (opened === undefined) return "a chunk of no message";
+    if (status !== 0) {
+      this.#skip = bodySize;
+      this.#opened?.shift();
+      opened.message?.onEnd(undefined);
+      return undefined;
     }
-    chunk.copy(partial, this.#have, offset, offset + count);
-    this.#have = total;
+    if (bodySize > opened.leftBytes) {
+      return `a chunk of ${bodySize} bytes where ${opened.leftBytes} are left of the message`;
+    }
+    this.#chunkLeft = bodySize;
+    if (opened.message?.awaited) {
+      opened.gathering ??= new Gathering(opened.sizeBytes, this.#largeBytes);
+    }
+    return undefined;
+  }
+
+  /** Takes bytes of the present chunk frame; returns how many. */
+  #fill(chunk: Buffer, offset: number): number {
+    const opened = this.#opened?.[0] as Opened;
+    const { message } = opened;
+    const count = Math.min(this.#chunkLeft, chunk.length - offset);
+    this.#chunkLeft -= count;
+    opened.leftBytes -= count;
+    if (message?.awaited) opened.gathering?.append(chunk, offset, count);
+    else opened.gathering = undefined;
+    if (opened.leftBytes === 0) {
+      this.#opened?.shift();
+      this.#largeBytes = opened.sizeBytes;
+      message?.onEnd(opened.gathering?.buffer);
+    }
     return count;
   }
 }

@@ -1,3 +1,4 @@
+import { Status } from "../error/status.js";
 import { varintBytes, Writer } from "./codec/writer.js";
 import { Field, Kind, type RareFields, writeRareFields } from "./header.js";
 
@@ -10,6 +11,8 @@ const tag = {
   timeoutMs: Field.TIMEOUT_MS << 3,
   status: Field.STATUS << 3,
 };
+/** This one takes two bytes. */
+const messageSizeTag = Field.MESSAGE_SIZE << 3;
 
 /** A uint32 on the wire: about 49 days. */
 const timeoutMaxMs = 0xffff_ffff;
@@ -22,7 +25,7 @@ const fixedPartBytes = 64;
  * into `writer`, then `endBody`; if encoding fails, `abort` takes the whole frame back.
  */
 export class FrameEncoder {
-  readonly writer = new Writer(4096);
+  readonly writer = new Writer(0);
   #start = 0;
   #sizeAt = 0;
   #bodyAt = 0;
@@ -86,6 +89,24 @@ export class FrameEncoder {
     return this.#bodyAt - this.#start - 4;
   }
 
+  /**
+   * Makes the frame just closed one that says its message comes in chunks, and gives the message out: `buffer[start..end)`,
+   * the buffer now the caller's alone, with room for the header of a chunk in front.
+   */
+  detachBody(): { buffer: Buffer; start: number; end: number } {
+    const { writer } = this;
+    const end = writer.position;
+    const start = this.#bodyAt;
+    const kept = this.#sizeAt - 1;
+    const buffer = writer.detach();
+    writer
+      .raw(buffer.subarray(0, kept))
+      .uint32(messageSizeTag)
+      .uint32(end - start);
+    this.#writeHeaderSize(writer.position);
+    return { buffer, start, end };
+  }
+
   /** Takes back the last frame, open or just closed. */
   abort(): void {
     this.writer.position = this.#start;
@@ -98,6 +119,13 @@ export class FrameEncoder {
     if (callId !== 0) this.#number(tag.callId, callId);
     if (rare !== undefined) writeRareFields(writer, rare);
     this.#writeHeaderSize(writer.position);
+  }
+
+  /** Says of the message whose turn in chunks it is that the rest of it does not come. */
+  giveUpMessage(): void {
+    this.#begin(Kind.CHUNK);
+    this.#number(tag.status, Status.CANCELLED);
+    this.#writeHeaderSize(this.writer.position);
   }
 
   #begin(kind: number): void {
@@ -134,4 +162,18 @@ export class FrameEncoder {
     buffer[at + 2] = size >>> 16;
     buffer[at + 3] = size >>> 24;
   }
+}
+
+/** Writes the header of a chunk of `size` bytes, 12 bytes at most, right in front of `buffer[at]`; returns where it begins. */
+export function writeChunkHeader(buffer: Buffer, at: number, size: number): number {
+  const headerBytes = 3 + varintBytes(size);
+  const start = at - 4 - headerBytes;
+  let position = buffer.writeUInt32LE(headerBytes, start);
+  buffer[position++] = tag.kind;
+  buffer[position++] = Kind.CHUNK;
+  buffer[position++] = tag.argsSize;
+  let rest = size;
+  for (; rest > 127; rest >>>= 7) buffer[position++] = (rest & 127) | 128;
+  buffer[position] = rest;
+  return start;
 }

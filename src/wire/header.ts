@@ -4,7 +4,7 @@ import { emptyBytes, Reader } from "./codec/reader.js";
 import type { Writer } from "./codec/writer.js";
 import { defaultWireLimits } from "./limits.js";
 
-/** What an mprpc/2 frame is: field 4 of the RpcHeader, always written first. 8 to 10 are reserved for streams. */
+/** What an mprpc/2 frame is: field 4 of the RpcHeader, always written first. */
 export const Kind = {
   CALL: 1,
   REPLY: 2,
@@ -13,6 +13,8 @@ export const Kind = {
   PONG: 5,
   GOING_AWAY: 6,
   SETTINGS: 7,
+  // 8 to 10 are reserved for streams.
+  CHUNK: 11,
 } as const;
 
 /** Field numbers of RpcHeader; proto/rpcheader.proto is the normative text. */
@@ -35,6 +37,7 @@ export const Field = {
   SETTINGS: 16,
   ACCEPTED_CALLS: 17,
   PING_ID: 18,
+  MESSAGE_SIZE: 20,
 } as const;
 
 /** What a side tells the other at once when a connection opens. */
@@ -45,6 +48,8 @@ export interface Settings {
   maxInFlight: number;
   /** Largest header it accepts, bytes. */
   headerMaxBytes: number;
+  /** It takes messages in chunks. */
+  chunks: boolean;
 }
 
 /** What holds until the other side's settings arrive: the least that every side must take. */
@@ -52,6 +57,7 @@ export const settingsUnknown: Readonly<Settings> = {
   bodyMaxBytes: 0xffff_ffff,
   maxInFlight: 1024,
   headerMaxBytes: defaultWireLimits.headerMaxBytes,
+  chunks: false,
 };
 
 /** Fields that most frames do not carry. */
@@ -84,6 +90,8 @@ export class FrameHeader {
   timeoutMs = -1;
   status = 0;
   bodySize = 0;
+  /** Size of a message that follows in chunks. */
+  messageSize = 0;
   rare: RareFields = noRareFields;
 
   #position = 0;
@@ -91,7 +99,7 @@ export class FrameHeader {
 
   /** Reads `buffer[start..end)`. Returns what is wrong with it, or nothing. Unknown fields are passed over. */
   read(buffer: Buffer, start: number, end: number): string | undefined {
-    this.kind = this.callId = this.methodIndex = this.status = this.bodySize = 0;
+    this.kind = this.callId = this.methodIndex = this.status = this.bodySize = this.messageSize = 0;
     this.timeoutMs = -1;
     this.rare = noRareFields;
     this.#position = start;
@@ -184,6 +192,9 @@ export class FrameHeader {
       case Field.STATUS:
         this.status = value;
         break;
+      case Field.MESSAGE_SIZE:
+        this.messageSize = value;
+        break;
       case Field.EXECUTED:
         this.#own().executed = executedNames[value] ?? "maybe";
         break;
@@ -218,7 +229,7 @@ export class FrameHeader {
       case Field.DETAILS:
       case Field.SETTINGS:
         try {
-          this.#setPart(field, this.#reader.reset(buffer, start, end), end);
+          this.#setPart(field, this.#reader.reset(buffer, start, end, true), end);
         } catch (error) {
           // What the peer sent may stand in the message; the log need not hold all of it.
           return `header field ${field}: ${(error as Error).message.slice(0, 200)}`;
@@ -273,12 +284,13 @@ function readDetail(reader: Reader, end: number): ErrorDetail {
 }
 
 function readSettings(reader: Reader, end: number): Settings {
-  const settings: Settings = { bodyMaxBytes: 0, maxInFlight: 0, headerMaxBytes: 0 };
+  const settings: Settings = { bodyMaxBytes: 0, maxInFlight: 0, headerMaxBytes: 0, chunks: false };
   while (reader.pos < end) {
     const tag = reader.uint32();
     if (tag === 0x08) settings.bodyMaxBytes = reader.uint32();
     else if (tag === 0x10) settings.maxInFlight = reader.uint32();
     else if (tag === 0x18) settings.headerMaxBytes = reader.uint32();
+    else if (tag === 0x20) settings.chunks = reader.bool();
     else reader.skipField(tag);
   }
   // A limit of 0 is one that was not told.
@@ -309,7 +321,9 @@ export function writeRareFields(writer: Writer, rare: RareFields): void {
     const mark = writer.begin();
     writer.uint32(0x08).uint32(settings.bodyMaxBytes);
     if (settings.maxInFlight > 0) writer.uint32(0x10).uint32(settings.maxInFlight);
-    writer.uint32(0x18).uint32(settings.headerMaxBytes).end(mark);
+    writer.uint32(0x18).uint32(settings.headerMaxBytes);
+    if (settings.chunks) writer.uint32(0x20).bool(true);
+    writer.end(mark);
   }
   if (acceptedCalls !== undefined) writer.uint32(Field.ACCEPTED_CALLS << 3).uint32(acceptedCalls);
   if (pingId !== undefined) writer.uint32(Field.PING_ID << 3).uint32(pingId);

@@ -17,6 +17,9 @@ export interface RawFrame {
   status: number;
   rare: RareFields;
   body: Buffer;
+  /** Of a message in chunks: its size as announced, and what became of it. */
+  messageSize: number;
+  message: Buffer | "given up" | undefined;
 }
 
 const wide = { headerMaxBytes: 1 << 20, bodyMaxBytes: 1 << 30 };
@@ -56,15 +59,31 @@ export class RawPeer implements ConnectionHandler {
 
   #decode(chunk: Buffer): void {
     const malformed = this.#decoder.push(chunk, {
-      onFrame: (header, buffer, start, end) => this.#keep(header, Buffer.from(buffer.subarray(start, end))),
-      onOversized: (header) => this.#keep(header, Buffer.alloc(0)),
+      onFrame: (header, buffer, start, end) => {
+        this.#keep(header, Buffer.from(buffer.subarray(start, end)));
+      },
+      onOversized: (header) => void this.#keep(header, Buffer.alloc(0)),
+      onOpening: (header) => {
+        const frame = this.#keep(header, Buffer.alloc(0));
+        return {
+          awaited: true,
+          onEnd: (body) => {
+            frame.message = body ?? "given up";
+          },
+        };
+      },
     });
     if (malformed !== undefined) throw new Error(`the peer sent malformed bytes: ${malformed}`);
   }
 
-  #keep(header: FrameHeader, body: Buffer): void {
-    const { kind, callId, methodIndex, timeoutMs, status, rare } = header;
-    this.frames.push({ kind, callId, methodIndex, timeoutMs, status, rare: { ...rare }, body });
+  #keep(header: FrameHeader, body: Buffer): RawFrame {
+    const { kind, callId, methodIndex, timeoutMs, status, rare, messageSize } = header;
+    const frame: RawFrame = {
+      ...{ kind, callId, methodIndex, timeoutMs, status, messageSize },
+      ...{ rare: { ...rare }, body, message: undefined },
+    };
+    this.frames.push(frame);
+    return frame;
   }
 
   onEnd(): void {

@@ -142,9 +142,12 @@ describe("detection", () => {
 
   test("an mprpc/2 caller is told from its fifth byte, whatever its settings", () => {
     const number = fc.integer({ min: 0, max: 0xffff_ffff });
-    const property = fc.property(number, number, number, (bodyMaxBytes, maxInFlight, headerMaxBytes) => {
+    const property = fc.property(number, number, number, fc.boolean(), (...numbers) => {
+      const [bodyMaxBytes, maxInFlight, headerMaxBytes, chunks] = numbers;
       const encoder = new FrameEncoder();
-      encoder.control(Kind.SETTINGS, 0, { settings: { bodyMaxBytes, maxInFlight, headerMaxBytes } });
+      encoder.control(Kind.SETTINGS, 0, {
+        settings: { bodyMaxBytes, maxInFlight, headerMaxBytes, chunks },
+      });
       const bytes = encoder.writer.view();
       for (let end = 0; end <= bytes.length; end++) {
         expect(told(bytes.subarray(0, end))).toBe(end < 5 ? "need-more" : "mprpc");

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { decodeMessage, emptyBytes, encodeMessage, type MessageType, Reader, Writer } from "mprpc/codec";
 import protobuf from "protobufjs/minimal.js";
 import { describe, expect, it } from "vitest";
+import { shelve } from "../../src/wire/codec/writer.js";
 
 const int32 = fc.oneof(fc.integer(), fc.constantFrom(0, -1, 2 ** 31 - 1, -(2 ** 31)));
 const uint32 = fc.oneof(
@@ -142,16 +143,28 @@ describe("Writer and Reader", () => {
     expect(writer.finish().toString("hex")).toBe("00000000050806c00c07");
   });
 
-  it("clear lets go of a buffer that grew, replace of the buffer that is being sent", () => {
+  it("clear lets go of a buffer that grew", () => {
     const writer = new Writer(16);
     writer.raw(Buffer.alloc(600_000));
     writer.clear();
     expect([writer.position, writer.buffer.length]).toEqual([0, 256 * 1024]);
-    writer.trim(16);
-    expect(writer.buffer.length).toBe(16);
-    const before = writer.buffer;
-    writer.replace(32);
-    expect([writer.buffer === before, writer.buffer.length]).toEqual([false, 32]);
+  });
+
+  it("one that begins with nothing borrows its buffers, and gives them up with detach", () => {
+    const writer = new Writer(0);
+    expect(writer.buffer.length).toBe(0);
+    writer.uint32(1);
+    const small = writer.buffer;
+    writer.raw(Buffer.alloc(20_000, 7));
+    const large = writer.buffer;
+    expect([small.length, large.length]).toEqual([16 * 1024, 256 * 1024]);
+    expect(writer.detach()).toBe(large);
+    expect([writer.position, writer.buffer.length]).toEqual([0, 0]);
+    shelve(large);
+    // Both lie on the shelf: the small one since the writer outgrew it.
+    expect(new Writer(0).uint32(1).buffer).toBe(small);
+    expect(new Writer(0).raw(Buffer.alloc(16_385)).buffer).toBe(large);
+    expect(new Writer(0).raw(Buffer.alloc(300_000)).buffer.length).toBe(300_000);
   });
 });
 

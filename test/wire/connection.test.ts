@@ -109,7 +109,7 @@ describe("caller", () => {
     const [first, second] = await connection.sent();
     expect(first).toEqual({
       kind: "SETTINGS",
-      settings: { body_max_bytes: 4 << 20, max_in_flight: 0, header_max_bytes: 65_536 },
+      settings: { body_max_bytes: 4 << 20, max_in_flight: 0, header_max_bytes: 65_536, chunks: true },
     });
     expect(second).toMatchObject({ kind: "CALL", call_id: 1, method_index: 1, ...names });
   });

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { Metadata } from "../../src/base/metadata.js";
-import { FrameDecoder } from "../../src/wire/frame-decoder.js";
-import { FrameEncoder } from "../../src/wire/frame-encoder.js";
+import { FrameDecoder, type FrameSink } from "../../src/wire/frame-decoder.js";
+import { FrameEncoder, writeChunkHeader } from "../../src/wire/frame-encoder.js";
 import type { FrameHeader } from "../../src/wire/header.js";
 import { defaultWireLimits } from "../../src/wire/limits.js";
 import {
@@ -22,6 +22,18 @@ function withHeader(header: Buffer, body = Buffer.alloc(0)): Buffer {
   const lead = Buffer.alloc(4);
   lead.writeUInt32LE(header.length);
   return Buffer.concat([lead, header, body]);
+}
+
+function allocatedBy(work: () => void): { largest: number; count: number } {
+  const spies = [
+    vi.spyOn(Buffer, "allocUnsafeSlow"),
+    vi.spyOn(Buffer, "allocUnsafe"),
+    vi.spyOn(Buffer, "alloc"),
+  ];
+  work();
+  const sizes = spies.flatMap((spy) => spy.mock.calls.map(([size]) => size)).filter((size) => size > 0);
+  for (const spy of spies) spy.mockRestore();
+  return { largest: Math.max(0, ...sizes), count: sizes.length };
 }
 
 const uint32 = fc.integer({ min: 1, max: 0xffff_ffff });
@@ -104,6 +116,7 @@ describe("any split, any coalescing", () => {
         count++;
       },
       onOversized() {},
+      onOpening: () => undefined,
     });
     expect(malformed).toBeUndefined();
     expect(count).toBe(frames.length);
@@ -118,8 +131,12 @@ describe("any split, any coalescing", () => {
     );
     for (const piece of inPieces(bytes, 1777)) {
       decoder.push(piece, {
-        onFrame: (_header, buffer, start, end) => kept.push(buffer.subarray(start, end)),
+        onFrame: (_header, buffer, start, end, shared) => {
+          expect(shared).toBe(false);
+          kept.push(buffer.subarray(start, end));
+        },
         onOversized() {},
+        onOpening: () => undefined,
       });
     }
     expect(kept).toEqual(bodies);
@@ -145,6 +162,83 @@ describe("any split, any coalescing", () => {
     }
     return { bytes: encoder.writer.finish(), frames };
   }
+});
+
+describe("reading to where the bytes belong", () => {
+  const sizes = [10, 70_000, 3, 300_000, 65_536, 20_000, 0, 1 << 20, 5];
+  const body = (size: number): Buffer => Buffer.alloc(size, size & 255);
+
+  /** Whole frames and messages in chunks by turns. */
+  function stream(): Buffer {
+    const encoder = new FrameEncoder();
+    const parts: Buffer[] = [];
+    for (const [i, size] of sizes.entries()) {
+      encoder.beginReply(i + 1, 0, undefined, 1);
+      encoder.writer.raw(body(size));
+      encoder.endBody();
+      if (i % 2 === 0 || size === 0) parts.push(encoder.writer.finish());
+      else {
+        const { buffer, start, end } = encoder.detachBody();
+        parts.push(encoder.writer.finish());
+        for (let at = start; at < end; at += 50_000) {
+          const to = Math.min(at + 50_000, end);
+          const from = writeChunkHeader(buffer, at, to - at);
+          parts.push(Buffer.from(buffer.subarray(from, to)));
+        }
+      }
+      encoder.writer.position = 0;
+    }
+    return Buffer.concat(parts);
+  }
+
+  test("gives the same frames, whatever the length of each read, and copies little of the large ones", () => {
+    const bytes = stream();
+    const property = fc.property(fc.infiniteStream(fc.integer({ min: 1, max: 90_000 })), (lengths) => {
+      const decoder = new FrameDecoder(defaultWireLimits);
+      const usual = Buffer.alloc(65_536);
+      const got: Array<[number, boolean]> = [];
+      const keep = (id: number, message: Buffer): void => {
+        got.push([id, message.equals(body(sizes[id - 1] ?? -1))]);
+      };
+      const sink: FrameSink = {
+        onFrame: (header, buffer, start, end) => keep(header.callId, buffer.subarray(start, end)),
+        onOversized: () => expect.unreachable(),
+        onOpening: ({ callId }) => ({ awaited: true, onEnd: (message) => keep(callId, message ?? usual) }),
+      };
+      let direct = 0;
+      for (let at = 0; at < bytes.length; ) {
+        const room = decoder.readTo(usual);
+        const count = Math.min(room.length, bytes.length - at, lengths.next().value as number);
+        bytes.copy(room, 0, at, at + count);
+        if (room.buffer !== usual.buffer) direct += count;
+        expect(decoder.push(room.subarray(0, count), sink)).toBeUndefined();
+        at += count;
+        // As a socket does: the next read goes over what was there.
+        usual.fill(0xee);
+      }
+      expect(got.map(([id]) => id)).toEqual(sizes.map((_, i) => i + 1));
+      expect(got.every(([, same]) => same)).toBe(true);
+      expect(direct).toBeGreaterThan(300_000);
+    });
+    fc.assert(property, { numRuns: 50 });
+  });
+
+  test("what nobody waits for is passed over, and gathered nowhere", () => {
+    const bytes = stream();
+    const decoder = new FrameDecoder(defaultWireLimits);
+    const ended: unknown[] = [];
+    const allocated = allocatedBy(() => {
+      for (let at = 0; at < bytes.length; at += 65_536) {
+        decoder.push(bytes.subarray(at, at + 65_536), {
+          onFrame: () => {},
+          onOversized: () => expect.unreachable(),
+          onOpening: () => ({ awaited: false, onEnd: (message) => ended.push(message) }),
+        });
+      }
+    });
+    expect(ended).toEqual([undefined, undefined, undefined, undefined]);
+    expect(allocated.largest).toBeLessThan(128 * 1024);
+  });
 });
 
 describe("hostile bytes", () => {
@@ -195,7 +289,7 @@ describe("hostile bytes", () => {
     ["a body of 4 MiB", withHeader(hex("2001 2801 1880808002"))],
   ])("a claim of %s costs a few KiB until its bytes arrive", (_what, claim) => {
     const decoder = new FrameDecoder(defaultWireLimits);
-    const sink = { onFrame: vi.fn(), onOversized: vi.fn() };
+    const sink = { onFrame: vi.fn(), onOversized: vi.fn(), onOpening: vi.fn() };
     const arriving = inPieces(Buffer.alloc(1000), 10);
     const allocated = allocatedBy(() => {
       expect(decoder.push(claim, sink)).toBeUndefined();
@@ -240,18 +334,6 @@ describe("hostile bytes", () => {
     expect(allocated.count).toBeLessThan(12);
     expect(allocated.largest).toBeLessThanOrEqual(2 * (1 << 20));
   });
-
-  function allocatedBy(work: () => void): { largest: number; count: number } {
-    const spies = [
-      vi.spyOn(Buffer, "allocUnsafeSlow"),
-      vi.spyOn(Buffer, "allocUnsafe"),
-      vi.spyOn(Buffer, "alloc"),
-    ];
-    work();
-    const sizes = spies.flatMap((spy) => spy.mock.calls.map(([size]) => size)).filter((size) => size > 0);
-    for (const spy of spies) spy.mockRestore();
-    return { largest: Math.max(0, ...sizes), count: sizes.length };
-  }
 });
 
 describe("limits", () => {
@@ -286,7 +368,11 @@ describe("limits", () => {
 });
 
 describe("stopping", () => {
-  const sinkThat = (onFrame: (header: FrameHeader) => void) => ({ onFrame, onOversized() {} });
+  const sinkThat = (onFrame: (header: FrameHeader) => void) => ({
+    onFrame,
+    onOversized() {},
+    onOpening: () => undefined,
+  });
 
   test("stop() in the middle of a chunk ends the decoding there", () => {
     const seen: number[] = [];
@@ -336,6 +422,7 @@ describe("FrameEncoder", () => {
             if (header.kind === 2) bodies.push(buffer.subarray(start, end));
           },
           onOversized() {},
+          onOpening: () => undefined,
         });
         expect(malformed).toBeUndefined();
         expect(kinds).toEqual([5, 2, 4]);

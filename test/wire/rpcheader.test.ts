@@ -101,14 +101,20 @@ const anyHeader = fc.record(
     trace_context: text,
     idempotency_key: text,
     compression: uint32,
-    settings: fc.record({ body_max_bytes: uint32, max_in_flight: uint32, header_max_bytes: uint32 }),
+    settings: fc.record({
+      body_max_bytes: uint32,
+      max_in_flight: uint32,
+      header_max_bytes: uint32,
+      chunks: fc.boolean(),
+    }),
     accepted_calls: uint32,
     ping_id: uint32,
+    message_size: uint32,
   },
   optional,
 );
 
-const fieldNumber = fc.integer({ min: 20, max: 536_870_911 });
+const fieldNumber = fc.integer({ min: 21, max: 536_870_911 });
 const unknownField = fc
   .tuple(fieldNumber, fc.constantFrom(0, 1, 2, 3, 5), bytes)
   .map(([number, wireType, value]) => {

@@ -22,9 +22,10 @@ export interface VectorFrame {
   executed?: string;
   idempotency_key?: string;
   compression?: number;
-  settings?: { body_max_bytes: number; max_in_flight: number; header_max_bytes: number };
+  settings?: { body_max_bytes: number; max_in_flight: number; header_max_bytes: number; chunks?: true };
   accepted_calls?: number;
   ping_id?: number;
+  message_size?: number;
   /** Hex; absent when it is empty or was passed over. */
   body?: string;
   /** Size of a body that was over the limit and therefore passed over. */
@@ -55,9 +56,9 @@ export const vectors: Vectors = JSON.parse(readFileSync(new URL("vectors.json", 
 
 export const hex = (text: string): Buffer => Buffer.from(text.replace(/\s/g, ""), "hex");
 
-const kindNames = Object.keys(Kind) as Array<keyof typeof Kind>;
+const kindNames = new Map<number, string>(Object.entries(Kind).map(([name, kind]) => [kind, name]));
 
-const kindName = (kind: number): string => kindNames[kind - 1] ?? String(kind);
+const kindName = (kind: number): string => kindNames.get(kind) ?? String(kind);
 
 /** What a decoder gave, in the words of the vectors. */
 export function describeFrame(header: FrameHeader, body: Buffer): VectorFrame {
@@ -85,15 +86,17 @@ export function describeFrame(header: FrameHeader, body: Buffer): VectorFrame {
   if (rare.idempotencyKey !== undefined) frame.idempotency_key = rare.idempotencyKey;
   if (rare.compression !== undefined) frame.compression = rare.compression;
   if (rare.settings !== undefined) {
-    const { bodyMaxBytes, maxInFlight, headerMaxBytes } = rare.settings;
+    const { bodyMaxBytes, maxInFlight, headerMaxBytes, chunks } = rare.settings;
     frame.settings = {
       body_max_bytes: bodyMaxBytes,
       max_in_flight: maxInFlight,
       header_max_bytes: headerMaxBytes,
+      ...(chunks ? { chunks } : {}),
     };
   }
   if (rare.acceptedCalls !== undefined) frame.accepted_calls = rare.acceptedCalls;
   if (rare.pingId !== undefined) frame.ping_id = rare.pingId;
+  if (header.messageSize > 0) frame.message_size = header.messageSize;
   if (body.length > 0) frame.body = body.toString("hex");
   return frame;
 }
@@ -115,11 +118,12 @@ function rareOf(frame: VectorFrame): RareFields | undefined {
   if (frame.executed !== undefined) rare.executed = frame.executed.toLowerCase() as Executed;
   if (frame.idempotency_key !== undefined) rare.idempotencyKey = frame.idempotency_key;
   if (frame.settings !== undefined) {
-    const { body_max_bytes, max_in_flight, header_max_bytes } = frame.settings;
+    const { body_max_bytes, max_in_flight, header_max_bytes, chunks = false } = frame.settings;
     rare.settings = {
       bodyMaxBytes: body_max_bytes,
       maxInFlight: max_in_flight,
       headerMaxBytes: header_max_bytes,
+      chunks,
     };
   }
   if (frame.accepted_calls !== undefined) rare.acceptedCalls = frame.accepted_calls;
@@ -139,8 +143,10 @@ export function encodeFrame(encoder: FrameEncoder, frame: VectorFrame, sizeBytes
     encoder.control(Kind[frame.kind as keyof typeof Kind], callId, rare);
     return;
   }
-  encoder.writer.raw(hex(frame.body ?? ""));
+  const { message_size: sizeBytes } = frame;
+  encoder.writer.raw(sizeBytes === undefined ? hex(frame.body ?? "") : Buffer.alloc(sizeBytes));
   encoder.endBody();
+  if (sizeBytes !== undefined) encoder.detachBody();
 }
 
 export function encodedFrame(frame: VectorFrame): Buffer {
@@ -162,8 +168,19 @@ export function decodeChunks(chunks: Iterable<Buffer>, limits: Partial<WireLimit
     onFrame(header: FrameHeader, buffer: Buffer, start: number, end: number) {
       frames.push(describeFrame(header, buffer.subarray(start, end)));
     },
-    onOversized(header: FrameHeader) {
-      frames.push({ ...describeFrame(header, Buffer.alloc(0)), oversized: header.bodySize });
+    onOversized(header: FrameHeader, sizeBytes: number) {
+      frames.push({ ...describeFrame(header, Buffer.alloc(0)), oversized: sizeBytes });
+    },
+    onOpening(header: FrameHeader) {
+      frames.push(describeFrame(header, Buffer.alloc(0)));
+      return {
+        awaited: true,
+        onEnd: (body: Buffer | undefined) => {
+          frames.push(
+            body === undefined ? { kind: "GIVEN_UP" } : { kind: "MESSAGE", body: body.toString("hex") },
+          );
+        },
+      };
     },
   };
   for (const chunk of chunks) {

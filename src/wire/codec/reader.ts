@@ -31,17 +31,20 @@ export class Reader {
   pos = 0;
   /** Where the readable bytes end. */
   len: number;
+  /** The bytes lie in memory that will be used again: nothing read may be a view of it. */
+  #shared = false;
 
   constructor(buffer: Buffer = emptyBytes) {
     this.buf = buffer;
     this.len = buffer.length;
   }
 
-  /** Points the reader at `buffer[start..end)`. */
-  reset(buffer: Buffer, start: number, end: number): this {
+  /** Points the reader at `buffer[start..end)`. `shared`: the memory is used again, so nothing read may be a view of it. */
+  reset(buffer: Buffer, start: number, end: number, shared = false): this {
     this.buf = buffer;
     this.pos = start;
     this.len = end;
+    this.#shared = shared;
     return this;
   }
 
@@ -180,7 +183,7 @@ export class Reader {
     const length = this.uint32();
     const start = this.#take(length);
     if (length === 0) return emptyBytes;
-    if (length > copiedBytesMax) return this.buf.subarray(start, start + length);
+    if (length > copiedBytesMax && !this.#shared) return this.buf.subarray(start, start + length);
     const copy = Buffer.allocUnsafe(length);
     const buf = this.buf;
     if (length <= 32) for (let i = 0; i < length; i++) copy[i] = buf[start + i] as number;

@@ -11,8 +11,31 @@ import {
 
 const loneSurrogate = /\p{Surrogate}/u;
 
-/** Bytes kept for the next message after a flush; a buffer that grew beyond it for one large message is let go. */
+/** Bytes kept for the next message after `clear`; a buffer that grew beyond it for one large message is let go. */
 const keptBytes = 256 * 1024;
+
+const noBytes: Buffer = Buffer.alloc(0);
+
+/** Buffers that go from one writer to the next: those of a turn of the event loop, and those of large messages. */
+const shelves = [
+  { bytes: 16 * 1024, most: 64, spare: [] as Buffer[] },
+  { bytes: keptBytes, most: 8, spare: [] as Buffer[] },
+] as const;
+
+/** A buffer of at least `count` bytes, from the shelf if there is one. */
+function takeBuffer(count: number): Buffer {
+  for (const { bytes, spare } of shelves) {
+    if (count <= bytes) return spare.pop() ?? Buffer.allocUnsafeSlow(bytes);
+  }
+  return Buffer.allocUnsafeSlow(count);
+}
+
+/** Puts a buffer nobody uses any more where the next writer finds it. */
+export function shelve(buffer: Buffer): void {
+  for (const { bytes, most, spare } of shelves) {
+    if (buffer.length === bytes && spare.length < most) spare.push(buffer);
+  }
+}
 
 /**
  * Writes protobuf straight into one Buffer, in place: no operation list, no second copy. The method names are
@@ -24,10 +47,13 @@ const keptBytes = 256 * 1024;
 export class Writer {
   buffer: Buffer;
   position = 0;
+  readonly #shared: boolean;
 
+  /** With 0 bytes it takes a shared buffer when it first writes, and gives it up with `detach`. */
   constructor(initialBytes = 256) {
     // Not from Node's shared pool: a slice of that would be overwritten by nobody, but would keep 8 KiB alive.
-    this.buffer = Buffer.allocUnsafeSlow(initialBytes);
+    this.buffer = initialBytes === 0 ? noBytes : Buffer.allocUnsafeSlow(initialBytes);
+    this.#shared = initialBytes === 0;
   }
 
   /** Makes room for `count` more bytes. */
@@ -36,12 +62,15 @@ export class Writer {
   }
 
   #grow(count: number): void {
-    const grown = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.position + count));
-    this.buffer.copy(grown, 0, 0, this.position);
+    const old = this.buffer;
+    const least = Math.max(old.length * 2, this.position + count);
+    const grown = this.#shared ? takeBuffer(least) : Buffer.allocUnsafeSlow(least);
+    old.copy(grown, 0, 0, this.position);
     this.buffer = grown;
+    if (this.#shared) shelve(old);
   }
 
-  /** What was written, as a view of the buffer: valid until the next write or `clear`. */
+  /** What was written, as a view of the buffer: valid until the next write, `clear` or `detach`. */
   view(): Buffer {
     return this.buffer.subarray(0, this.position);
   }
@@ -62,15 +91,12 @@ export class Writer {
     if (this.buffer.length > keptBytes) this.buffer = Buffer.allocUnsafeSlow(keptBytes);
   }
 
-  /** Lets a buffer go that grew beyond `initialBytes`, if nothing is in it: for a writer that rests. */
-  trim(initialBytes: number): void {
-    if (this.position === 0 && this.buffer.length > initialBytes) this.replace(initialBytes);
-  }
-
-  /** Starts again in a new buffer, because the old one is still being sent. */
-  replace(initialBytes: number): void {
+  /** Starts again without a buffer; the old one is the caller's, to `shelve` when it is done with it. */
+  detach(): Buffer {
+    const { buffer } = this;
     this.position = 0;
-    this.buffer = Buffer.allocUnsafeSlow(initialBytes);
+    this.buffer = noBytes;
+    return buffer;
   }
 
   uint32(value: number): this {

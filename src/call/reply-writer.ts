@@ -1,0 +1,96 @@
+import { Metadata } from "../base/metadata.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import { varintBytes } from "../wire/codec/writer.js";
+import { type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
+import type { WireLimits } from "../wire/limits.js";
+import { chunkBytes, type Outbox } from "./outbox.js";
+import type { ServerCall } from "./server-call.js";
+
+/** Puts the replies of one connection into its outbox, within the limits of both sides. */
+export class ReplyWriter {
+  /** What the caller accepts. */
+  peer: Readonly<Settings> = settingsUnknown;
+  readonly #outbox: Outbox;
+  readonly #limits: WireLimits;
+  readonly #unwrittenMaxBytes: number;
+
+  constructor(outbox: Outbox, limits: WireLimits, unwrittenMaxBytes: number) {
+    this.#outbox = outbox;
+    this.#limits = limits;
+    this.#unwrittenMaxBytes = unwrittenMaxBytes;
+  }
+
+  get #headerMaxBytes(): number {
+    return Math.min(this.#limits.headerMaxBytes, this.peer.headerMaxBytes);
+  }
+
+  get #bodyMaxBytes(): number {
+    return Math.min(this.#limits.bodyMaxBytes, this.peer.bodyMaxBytes);
+  }
+
+  /** Returns why the message cannot be sent, and then nothing was. */
+  write(call: ServerCall, message: unknown): RpcError | undefined {
+    const { bound } = call;
+    const { encoder, pendingBytes } = this.#outbox;
+    if (pendingBytes > this.#unwrittenMaxBytes) {
+      const text = `${pendingBytes} bytes wait to be sent to this caller, over the limit of ${this.#unwrittenMaxBytes} (limits.unwritten)`;
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
+    const metadata = call.replyMetadataIfAny;
+    const rare = metadata === undefined ? undefined : { metadata };
+    let bytes: number;
+    try {
+      encoder.beginReply(call.id, Status.OK, rare, bound.replySizeBytes);
+      bound.definition.output.encode(message, encoder.writer);
+      bytes = encoder.endBody();
+    } catch (error) {
+      encoder.abort();
+      const text = `the handler's reply cannot be encoded as ${bound.definition.output.typeName}; the provider's log has the reason`;
+      return new RpcError(Status.INTERNAL, text, { cause: error });
+    }
+    bound.replySizeBytes = varintBytes(bytes);
+    const { headerBytes } = encoder;
+    if (bytes > this.#bodyMaxBytes || headerBytes > this.#headerMaxBytes) {
+      encoder.abort();
+      const text = `the reply takes ${bytes} bytes and its header ${headerBytes}; the limits are ${this.#bodyMaxBytes} (limits.body) and ${this.#headerMaxBytes} (limits.header), the smaller of both sides`;
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
+    if (bytes > chunkBytes && this.peer.chunks) this.#outbox.sendInChunks(call.id, undefined);
+    return undefined;
+  }
+
+  writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {
+    const { code, executed } = error;
+    const leftOut = this.#writeWholeFailure(callId, error, replyMetadata);
+    if (leftOut === undefined) return;
+    const { encoder } = this.#outbox;
+    encoder.abort();
+    const message = `${String(error.rawMessage).slice(0, 1024)} (details and metadata left out: ${leftOut})`;
+    encoder.beginReply(callId, code, { message, executed }, 1);
+    encoder.endBody();
+  }
+
+  /** Returns why it cannot be sent: the handler made the error, and may have put anything into it. */
+  #writeWholeFailure(
+    callId: number,
+    error: RpcError,
+    replyMetadata: Metadata | undefined,
+  ): string | undefined {
+    const { encoder } = this.#outbox;
+    const rare: RareFields = { message: String(error.rawMessage), executed: error.executed };
+    const metadata = error.metadata ?? replyMetadata;
+    if (metadata !== undefined) rare.metadata = metadata;
+    if (Array.isArray(error.details) && error.details.length > 0) rare.details = error.details;
+    const sendable = isSendable(rare);
+    encoder.beginReply(callId, error.code, sendable ? rare : {}, 1);
+    encoder.endBody();
+    if (!sendable) return "they cannot be encoded";
+    return encoder.headerBytes > this.#headerMaxBytes ? "over limits.header" : undefined;
+  }
+}
+
+function isSendable({ metadata, details = [] }: RareFields): boolean {
+  if (metadata !== undefined && !(metadata instanceof Metadata)) return false;
+  return details.every((one) => typeof one?.type === "string" && one.value instanceof Uint8Array);
+}
