@@ -1,54 +1,25 @@
 import { createServer } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import { fillDeps } from "../../src/registry/deps.js";
-import { connectZooKeeper } from "../../src/registry/zookeeper/client.js";
-import { ZooKeeperSession } from "../../src/registry/zookeeper/session.js";
-import { type FakeRequest, FakeZooKeeper, frame, int32, replyHeader } from "../tools/fake-zookeeper.js";
-import { TcpProxy } from "../tools/tcp-proxy.js";
-import { guarded, Recorder, timed } from "../tools/wait.js";
-import { freePort, sessionTimeoutMs, ZooKeeperServer } from "../tools/zookeeper.js";
+import { type FakeRequest, frame, int32, replyHeader } from "../tools/fake-zookeeper.js";
+import { guarded, timed } from "../tools/wait.js";
+import { freePort } from "../tools/zookeeper.js";
+import { answer, SessionBench } from "./session-bench.js";
 
 const noNode = -101;
 const quotaExceeded = -125;
 const pingXid = -2;
 const authXid = -4;
 
-let cleanups: Array<() => Promise<unknown>> = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.reverse()) await cleanup();
-  cleanups = [];
-});
+const bench = new SessionBench();
+afterEach(() => bench.close());
 
-async function fake(onRequest: (request: FakeRequest) => void, timeoutMs = 1500): Promise<FakeZooKeeper> {
-  const server = await FakeZooKeeper.start(timeoutMs, onRequest);
-  cleanups.push(() => server.stop());
-  return server;
-}
-
-/** A session and what it told, in order. */
-function open(ports: readonly number[], auth?: string) {
-  const session = new ZooKeeperSession({
-    servers: ports.map((port) => ({ host: "127.0.0.1", port })),
-    ...{ chroot: "", sessionTimeoutMs: 1500, auth, connect: connectZooKeeper },
-    deps: fillDeps({ random: () => 0.99 }),
-  });
-  const told = new Recorder<string>();
-  session.on("session", ({ fresh }) => told.push(fresh ? "session fresh" : "session resumed"));
-  session.on("suspended", ({ reason }) => told.push(`suspended ${reason.message}`));
-  session.on("lost", () => told.push("lost"));
-  session.on("unreachable", ({ reason }) => told.push(`unreachable ${reason.message}`));
-  session.start();
-  cleanups.push(() => session.close());
-  return { session, told };
-}
-
-const answer = ({ socket, xid }: FakeRequest, errorCode: number) =>
-  socket.write(frame(replyHeader(xid, errorCode)));
+const open = (ports: readonly number[], auth?: string) =>
+  bench.open(ports, { timeoutMs: 1500, ...(auth === undefined ? {} : { auth }) });
 
 describe("answers that are not as they should be", () => {
   test("an error code the client does not know is an error of that operation alone", async () => {
     let next = quotaExceeded;
-    const server = await fake((request) => answer(request, request.xid === pingXid ? 0 : next));
+    const server = await bench.fake((request) => answer(request, request.xid === pingXid ? 0 : next));
     const { session, told } = open([server.port]);
     await told.until("a session", (text) => text === "session fresh");
     await expect(session.children("/a")).rejects.toMatchObject({ code: "CODE_-125" });
@@ -61,7 +32,7 @@ describe("answers that are not as they should be", () => {
 
   test("answers that arrive byte by byte, or many in one chunk, read alike", async () => {
     const held: Buffer[] = [];
-    const server = await fake(({ xid, socket }) => {
+    const server = await bench.fake(({ xid, socket }) => {
       held.push(frame(replyHeader(xid, noNode)));
       if (held.length < 3) return;
       const [first, ...rest] = held.splice(0);
@@ -84,7 +55,7 @@ describe("answers that are not as they should be", () => {
     ["an answer to nothing", ({ xid }: FakeRequest) => frame(replyHeader(xid + 7, 0))],
     ["an answer cut short", ({ xid }: FakeRequest) => frame(replyHeader(xid, 0), int32(1000))],
   ])("%s ends the connection, and the session goes on", async (_, garbage) => {
-    const server = await fake((request) => {
+    const server = await bench.fake((request) => {
       if (request.connection === 1) request.socket.write(garbage(request));
       else answer(request, noNode);
     });
@@ -96,7 +67,7 @@ describe("answers that are not as they should be", () => {
   });
 
   test("a server that falls silent is left after a third of the session", async () => {
-    const server = await fake((request) => {
+    const server = await bench.fake((request) => {
       if (request.connection > 1) answer(request, noNode);
     });
     const { session, told } = open([server.port]);
@@ -108,7 +79,7 @@ describe("answers that are not as they should be", () => {
   });
 
   test("a session nobody uses is kept alive and watched over by its heartbeat", async () => {
-    const server = await fake((request) => {
+    const server = await bench.fake((request) => {
       if (request.connection > 1) answer(request, noNode);
     });
     const { told } = open([server.port]);
@@ -118,7 +89,7 @@ describe("answers that are not as they should be", () => {
 
   test("refused credentials are reported and tried again", async () => {
     let refuse = true;
-    const server = await fake((request) => {
+    const server = await bench.fake((request) => {
       if (request.xid !== authXid) answer(request, noNode);
       else if (refuse) answer(request, -115);
     });
@@ -142,13 +113,13 @@ describe("connecting and closing", () => {
     await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
     const sockets = new Set<{ destroy(): void }>();
     mute.on("connection", (socket) => sockets.add(socket));
-    cleanups.push(async () => {
+    bench.onClose(async () => {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => mute.close(resolve));
     });
     const address = mute.address();
     if (address === null || typeof address === "string") throw new Error("no address");
-    const server = await fake((request) => answer(request, noNode));
+    const server = await bench.fake((request) => answer(request, noNode));
     const alone = open([address.port]);
     const { told } = open([address.port, server.port]);
     await told.until("connected to the other", (text) => text === "session fresh");
@@ -157,7 +128,7 @@ describe("connecting and closing", () => {
   });
 
   test("closing is safe at any moment, twice, and tells nothing more", async () => {
-    const server = await fake((request) => answer(request, noNode));
+    const server = await bench.fake((request) => answer(request, noNode));
     for (const turns of [0, 1, 2, 3, 5, 10]) {
       const { session, told } = open([server.port]);
       for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -168,64 +139,5 @@ describe("connecting and closing", () => {
       session.start();
       await expect(session.exists("/")).rejects.toMatchObject({ code: "CONNECTION_LOSS" });
     }
-  });
-});
-
-describe("against a real server", () => {
-  test("a cut connection resumes the session; an expired one is lost, then fresh", {
-    timeout: 60_000,
-  }, async () => {
-    const server = await ZooKeeperServer.start();
-    cleanups.push(() => server.stop());
-    const proxy = await TcpProxy.start(server.port);
-    cleanups.push(() => proxy.stop());
-    const { session, told } = open([proxy.port]);
-    await told.until("fresh", (text) => text === "session fresh");
-    const first = session.id;
-    await session.create("/mine", { access: "open", ephemeral: true });
-    proxy.cut();
-    await told.until("resumed", (text) => text === "session resumed");
-    expect(session.id).toBe(first);
-    expect((await session.exists("/mine"))?.ephemeralOwner).toBe(first);
-    proxy.setBlackHole(true);
-    const witness = open([server.port]);
-    await witness.told.until("fresh", (text) => text === "session fresh");
-    await guarded(
-      (async () => {
-        while ((await witness.session.exists("/mine")) !== undefined)
-          await new Promise((r) => setTimeout(r, 20));
-      })(),
-      `the session expires within ${sessionTimeoutMs} ms`,
-    );
-    proxy.setBlackHole(false);
-    await told.until("fresh again", (text) => text === "session fresh");
-    expect(told.values).toContain("lost");
-    expect(session.id).not.toBe(first);
-  });
-
-  test("multi is all or nothing and compares versions", async () => {
-    const server = await ZooKeeperServer.start();
-    cleanups.push(() => server.stop());
-    const { session, told } = open([server.port]);
-    await told.until("fresh", (text) => text === "session fresh");
-    await session.create("/a", { access: "open" });
-    await session.setData("/a", Buffer.from("1"), 0);
-    const options = { access: "open" as const };
-    const stale = session.multi([
-      { remove: "/a", version: 2 },
-      { create: "/b", options },
-    ]);
-    await expect(stale).rejects.toMatchObject({ code: "BAD_VERSION" });
-    expect(await session.children("/")).not.toContain("b");
-    await session.multi([
-      { remove: "/a", version: 1 },
-      { create: "/b", options },
-    ]);
-    expect((await session.children("/")).sort()).toEqual(["b", "zookeeper"]);
-    await expect(session.multi([{ remove: "/b", version: 0 }])).rejects.toThrow(
-      "version 0 cannot be compared",
-    );
-    await expect(session.setData("/b", Buffer.alloc(1024 * 1024), 0)).rejects.toThrow("the limit is 524288");
-    await expect(session.setData("/b", Buffer.from("x"), 5)).rejects.toMatchObject({ code: "BAD_VERSION" });
   });
 });

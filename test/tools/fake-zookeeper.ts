@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from "node:net";
+import { FrameSplitter, operationOf, xidOf } from "./zookeeper-frames.js";
 
 export interface FakeRequest {
   /** Number of the connection it came on, from 1. */
@@ -9,7 +10,6 @@ export interface FakeRequest {
   socket: Socket;
 }
 
-const lengthBytes = 4;
 /** Operation code. */
 const closeSession = -11;
 
@@ -73,26 +73,20 @@ function serve(
   sessionTimeoutMs: number,
   onRequest: (request: FakeRequest) => void,
 ): void {
-  let received = Buffer.alloc(0);
+  const requests = new FrameSplitter();
   let greeted = false;
   socket.on("data", (chunk) => {
-    received = Buffer.concat([received, chunk]);
-    while (received.length >= lengthBytes && received.length >= lengthBytes + received.readInt32BE(0)) {
-      const end = lengthBytes + received.readInt32BE(0);
-      const body = received.subarray(lengthBytes, end);
-      received = received.subarray(end);
-      if (greeted && body.readInt32BE(4) === closeSession) {
-        socket.end(frame(replyHeader(body.readInt32BE(0), 0)));
-        continue;
+    for (const request of requests.push(chunk)) {
+      if (greeted && operationOf(request) === closeSession) {
+        socket.end(frame(replyHeader(xidOf(request), 0)));
+      } else if (greeted) {
+        onRequest({ connection, xid: xidOf(request), type: operationOf(request), socket });
+      } else {
+        greeted = true;
+        const sessionId = Buffer.from("00000000000000aa", "hex");
+        const password = Buffer.concat([int32(16), Buffer.alloc(16)]);
+        socket.write(frame(int32(0), int32(sessionTimeoutMs), sessionId, password, Buffer.from([0])));
       }
-      if (greeted) {
-        onRequest({ connection, xid: body.readInt32BE(0), type: body.readInt32BE(4), socket });
-        continue;
-      }
-      greeted = true;
-      const sessionId = Buffer.from("00000000000000aa", "hex");
-      const password = Buffer.concat([int32(16), Buffer.alloc(16)]);
-      socket.write(frame(int32(0), int32(sessionTimeoutMs), sessionId, password, Buffer.from([0])));
     }
   });
 }

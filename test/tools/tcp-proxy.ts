@@ -1,13 +1,17 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 
 /**
- * A TCP proxy that can fail the ways a network does: swallow everything in silence, or cut a connection in the middle
- * of a message.
+ * A TCP proxy that can fail the ways a network does: swallow everything in silence, in one direction or both, be slow, or
+ * cut a connection in the middle of a message.
  */
 export class TcpProxy {
   readonly #server: Server;
   readonly #pairs = new Set<{ client: Socket; upstream: Socket }>();
+  /** No byte passes, and no end either. */
   #blackHole = false;
+  /** What the client sends arrives; what it is answered does not. */
+  #deaf = false;
+  #delayMs = 0;
   /** Bytes still passed to the client before its connection is cut; `undefined`: no cut is due. */
   #cutAfterBytes: number | undefined;
 
@@ -44,6 +48,17 @@ export class TcpProxy {
     this.cut();
   }
 
+  /** True: requests pass and are carried out, and no answer comes back. False heals it, as for a black hole. */
+  setDeaf(deaf: boolean): void {
+    this.#deaf = deaf;
+    if (!deaf) this.cut();
+  }
+
+  /** What is sent from now on arrives that much later, either way. */
+  setDelay(delayMs: number): void {
+    this.#delayMs = delayMs;
+  }
+
   /** Cuts the connection that next receives more than `bytes` bytes, after exactly that many. */
   cutAfter(bytes: number): void {
     this.#cutAfterBytes = bytes;
@@ -69,10 +84,10 @@ export class TcpProxy {
     client.setNoDelay();
     upstream.setNoDelay();
     client.on("data", (chunk) => {
-      if (!this.#blackHole) upstream.write(chunk);
+      if (!this.#blackHole) this.#later(() => upstream.write(chunk));
     });
     upstream.on("data", (chunk) => {
-      if (!this.#blackHole) this.#pass(chunk, client);
+      if (!this.#blackHole && !this.#deaf) this.#later(() => this.#pass(chunk, client));
     });
     for (const [from, to] of [
       [client, upstream],
@@ -84,6 +99,12 @@ export class TcpProxy {
         if (!this.#blackHole) to.destroy();
       });
     }
+  }
+
+  /** Timers of one delay fire in their order, so the bytes keep theirs. */
+  #later(pass: () => void): void {
+    if (this.#delayMs === 0) pass();
+    else setTimeout(pass, this.#delayMs);
   }
 
   #pass(chunk: Buffer, client: Socket): void {

@@ -17,6 +17,8 @@ const commonConf = [
   "4lw.commands.whitelist=*",
   "maxClientCnxns=0",
   "minSessionTimeout=1000",
+  // Only for paths that were given a quota.
+  "enforceQuota=true",
 ];
 
 /** Below the range the system takes ports for outgoing connections from: a server that is down keeps its port. */
