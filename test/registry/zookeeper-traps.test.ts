@@ -87,6 +87,9 @@ trap(4, "an unknown error code is an error of that operation alone", async (benc
   await server.cli("setquota", "-N", "2", `${chroot}/quota`);
   await session.create("/quota/a", open);
   await expect(session.create("/quota/b", open)).rejects.toMatchObject({ code: "CODE_-125" });
+  await expect(session.multi([{ create: "/quota/b", options: open }])).rejects.toMatchObject({
+    code: "CODE_-125",
+  });
   expect(await session.children("/quota")).toEqual(["a"]);
   expect(told.values).toEqual(["session fresh"]);
 });

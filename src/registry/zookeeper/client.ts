@@ -1,4 +1,4 @@
-import type { Client, Library, LibraryError, LibraryStat } from "node-zookeeper-client";
+import type { Client, Library, LibraryError, LibraryStat, MultiCallback } from "node-zookeeper-client";
 import { formatAddress } from "../../base/endpoint.js";
 import { reasonOf } from "../errors.js";
 import {
@@ -122,6 +122,7 @@ class LibraryConnection implements ZooKeeperConnection {
 
   async multi(operations: readonly MultiOperation[]): Promise<void> {
     const transaction = this.#client.transaction();
+    transaction.connectionManager = { queue: (request, done) => this.#queueMulti(request, done) };
     for (const operation of operations) {
       if ("create" in operation) {
         const { data, acls, mode } = this.#createArguments(operation.create, operation.options);
@@ -240,6 +241,18 @@ class LibraryConnection implements ZooKeeperConnection {
         if (error) reject(this.#toError(error, path));
         else resolve(value);
       });
+    });
+  }
+
+  /** The library throws at a code it does not know in the results of a multi too; the first failed one is its error. */
+  #queueMulti(request: unknown, done: MultiCallback): void {
+    this.#client.connectionManager.queue(request, (error, response) => {
+      const failed = response?.payload?.results.find(({ err }) => err !== undefined && err !== 0);
+      if (failed?.err !== undefined && !this.#knownCodes.has(failed.err)) {
+        this.#replacedCode = failed.err;
+        failed.err = systemErrorCode;
+      }
+      done(error, response);
     });
   }
 

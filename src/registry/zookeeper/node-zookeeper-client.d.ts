@@ -18,7 +18,14 @@ declare module "node-zookeeper-client" {
     readonly permission: number;
   }
 
-  interface ConnectionManager {
+  /** The answer to a multi: a result for each of its operations; `err` in those that failed. */
+  type MultiCallback = Callback<[response?: { payload: { results: { err?: number }[] } | null }]>;
+
+  interface RequestQueue {
+    queue(request: unknown, callback: MultiCallback): void;
+  }
+
+  interface ConnectionManager extends RequestQueue {
     servers: { host: string; port: number }[];
     socket?: { destroy(): void; unref(): void };
     connectTimeoutHandler: NodeJS.Timeout | null;
@@ -30,6 +37,8 @@ declare module "node-zookeeper-client" {
   }
 
   interface Transaction {
+    /** Where `commit` sends its request. */
+    connectionManager: RequestQueue;
     create(path: string, data: Buffer, acls: AclEntry[], mode: number): Transaction;
     remove(path: string, version: number): Transaction;
     commit(callback: Callback<[unknown]>): void;
@@ -68,6 +77,6 @@ declare module "node-zookeeper-client" {
 
   const library: Library;
 
-  export type { Client, ConnectionManager, Library, LibraryError, LibraryStat };
+  export type { Client, ConnectionManager, Library, LibraryError, LibraryStat, MultiCallback };
   export default library;
 }
