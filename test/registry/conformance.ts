@@ -28,6 +28,12 @@ export function shows(...ports: number[]): (snapshot: Snapshot) => boolean {
   return (snapshot) => !snapshot.stale && addresses(snapshot).join() === wanted;
 }
 
+/** After the first list that has it, none is without this endpoint. */
+export function expectNoGap(seen: Recorder<Snapshot>, address = "127.0.0.1:8000"): void {
+  const from = seen.values.findIndex((snapshot) => addresses(snapshot).includes(address));
+  for (const snapshot of seen.values.slice(from)) expect(addresses(snapshot)).toContain(address);
+}
+
 /** What every driver that can register must do. */
 export function describeConformance(driver: string, makeCluster: () => Promise<Cluster>): void {
   describe(`${driver} registry conformance`, () => {

@@ -2,20 +2,13 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { silentLogger } from "../../src/logger/logger.js";
-import type { Snapshot } from "../../src/registry/registry.js";
 import { eventually, Recorder, timed } from "../tools/wait.js";
-import { freePort, ZooKeeperServer } from "../tools/zookeeper.js";
-import { addresses, registration, shows } from "./conformance.js";
+import { freePort } from "../tools/zookeeper.js";
+import { expectNoGap, registration, shows } from "./conformance.js";
 import { readText, Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
 
 const providers = "/mprpc/fixbug.UserServiceRpc/providers";
 const loginPath = "/UserServiceRpc/Login";
-
-/** After its first list the consumer never sees one without the provider. */
-function expectNoGap(seen: Recorder<Snapshot>, address = "127.0.0.1:8000"): void {
-  const from = seen.values.findIndex((snapshot) => addresses(snapshot).includes(address));
-  for (const snapshot of seen.values.slice(from)) expect(addresses(snapshot)).toContain(address);
-}
 
 describe("ZooKeeper itself fails", () => {
   test.concurrent("down and back within the session: the list stays, the znode too", scenarioTimeout, () =>
@@ -87,61 +80,6 @@ describe("ZooKeeper itself fails", () => {
       await registered;
       await seen.until("8000", shows(8000));
     }),
-  );
-
-  test.concurrent("of two servers one is frozen: the other one serves", scenarioTimeout, async () => {
-    const servers = await ZooKeeperServer.startEnsemble(3);
-    const [frozen, other] = servers;
-    if (frozen === undefined || other === undefined) throw new Error("no servers");
-    try {
-      await Scenario.on(other.address, async (scenario) => {
-        await scenario.registry().register(registration(8000));
-        frozen.suspend();
-        const both = `${frozen.address},${other.address}`;
-        // A seed for each order, so that one of them meets the frozen server first.
-        await timed("frozen server of two", () =>
-          Promise.all(
-            [0, 0.9].map((random) => {
-              const { seen } = scenario.follow({ random: () => random }, both);
-              return seen.until("8000", shows(8000));
-            }),
-          ),
-        );
-      });
-    } finally {
-      await Promise.all(servers.map((server) => server.stop()));
-    }
-  });
-
-  test.concurrent(
-    "the leader of three is killed: nothing is lost; the quorum is lost: lists stay",
-    scenarioTimeout,
-    async () => {
-      const servers = await ZooKeeperServer.startEnsemble(3);
-      const all = servers.map(({ address }) => address).join(",");
-      try {
-        await Scenario.on(all, async (scenario) => {
-          const { seen } = scenario.follow();
-          await scenario.registry().register(registration(8000));
-          await seen.until("8000", shows(8000));
-          const modes = await Promise.all(servers.map((server) => server.ask("srvr")));
-          const leader = servers[modes.findIndex((mode) => mode.includes("Mode: leader"))];
-          await leader?.kill();
-          await timed("leader killed, a new registration seen", async () => {
-            await scenario.registry({ startTimeoutMs: 30_000 }).register(registration(8001));
-            await seen.until("both", shows(8000, 8001));
-          });
-          const second = servers.find((server) => server !== leader);
-          await second?.kill();
-          await seen.until("stale", ({ stale }) => stale);
-          await second?.start();
-          await timed("quorum back", () => seen.until("fresh", shows(8000, 8001)));
-          expectNoGap(seen);
-        });
-      } finally {
-        await Promise.all(servers.map((server) => server.stop()));
-      }
-    },
   );
 });
 

@@ -89,12 +89,15 @@ export class ZooKeeperServer {
   readonly port: number;
   readonly #folder: string;
   readonly #conf: string;
+  /** Its number in an ensemble. */
+  readonly #id: number | undefined;
   #child: Child | undefined;
 
-  private constructor(folder: string, port: number, conf: string) {
+  private constructor(folder: string, port: number, conf: string, id: number | undefined) {
     this.#folder = folder;
     this.port = port;
     this.#conf = conf;
+    this.#id = id;
   }
 
   /** A standalone server on a free port, serving. */
@@ -141,8 +144,8 @@ export class ZooKeeperServer {
   static async #create(port: number, lines: readonly string[], id?: number): Promise<ZooKeeperServer> {
     const folder = await mkdtemp(join(tmpdir(), "mprpc-zookeeper-"));
     const conf = join(folder, "zoo.cfg");
-    const server = new ZooKeeperServer(folder, port, conf);
-    await server.#makeDataFolder(id);
+    const server = new ZooKeeperServer(folder, port, conf, id);
+    await server.#makeDataFolder();
     await writeFile(conf, [...commonConf, `dataDir=${folder}/data`, ...lines, ""].join("\n"));
     return server;
   }
@@ -204,8 +207,8 @@ export class ZooKeeperServer {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  async #makeDataFolder(id?: number): Promise<void> {
+  async #makeDataFolder(): Promise<void> {
     await mkdir(join(this.#folder, "data"), { recursive: true });
-    if (id !== undefined) await writeFile(join(this.#folder, "data", "myid"), String(id));
+    if (this.#id !== undefined) await writeFile(join(this.#folder, "data", "myid"), String(this.#id));
   }
 }
