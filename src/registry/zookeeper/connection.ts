@@ -53,7 +53,7 @@ export interface CreateOptions {
 
 export type MultiOperation =
   | { create: string; options: CreateOptions }
-  /** `version` is compared; it must not be 0, see `ZooKeeperConnection.multi`. */
+  /** `version` is compared, -1 matches any; it must not be 0, which the client cannot compare here. */
   | { remove: string; version: number };
 
 /** What resumes a session on another connection. */

@@ -168,18 +168,26 @@ export class ServiceProvider {
     if (names === undefined) await makePath(session, this.#folder);
     const rivals = (names ?? []).filter((name) => this.#isRival(name));
     const path = `${this.#folder}/${this.#name}`;
-    let stat = await session.exists(path, true);
-    if (stat !== undefined && stat.ephemeralOwner !== session.id) {
-      // Of our last session, which the server has not let go of yet.
-      await orMissing(session.remove(path));
-      stat = undefined;
-    }
-    if (stat === undefined) {
+    const stat = await session.exists(path, true);
+    if (stat?.ephemeralOwner !== session.id) {
       // Older incarnations were swept when we first registered, so one that is here now came later.
       if (this.#state === "established" && rivals.length > 0) return false;
-      await this.#create(path);
+      await (stat === undefined ? this.#create(path) : this.#replace(path));
     }
     return this.#settle(path);
+  }
+
+  /** Ours of the last session, which the server has not let go of yet: moved in one step, so that no caller misses it. */
+  async #replace(path: string): Promise<void> {
+    try {
+      await this.#options.session.multi([
+        { remove: path, version: -1 },
+        { create: path, options: { access: "owned", ephemeral: true } },
+      ]);
+    } catch (error) {
+      if (!hasCode(error, "NO_NODE")) throw error;
+      await this.#create(path);
+    }
   }
 
   async #create(path: string): Promise<void> {
