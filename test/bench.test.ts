@@ -1,9 +1,19 @@
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { encodeMessage } from "../src/codec.js";
 import { LoginRequest } from "./bench/src/gen/bench.js";
+import { type GrowthAxis, growthAxes } from "./bench/src/growth/axes.js";
+import { growthTarget } from "./bench/src/growth/target.js";
 import { loginRequest, loginResponse } from "./bench/src/login.js";
+import { main } from "./bench/src/main.js";
 import { driveCalls, Meter } from "./bench/src/meter.js";
+import { loopbackAddress } from "./bench/src/node.js";
+import { scaleAxis, tickText } from "./bench/src/report/axis.js";
+import { figure } from "./bench/src/report/plot.js";
 import { goalTable, median, type Row, ratios } from "./bench/src/report.js";
+import type { Load, Target } from "./bench/src/target.js";
 import { target as raw } from "./bench/src/targets/raw.js";
 
 function row(target: Row["target"], values: Partial<Row>): Row {
@@ -59,27 +69,75 @@ describe("the Login of the benchmark", () => {
   });
 });
 
+/** Makes at least `least` calls and counts them on both sides. */
+async function countCalls(target: Target, load: Load, least: number) {
+  class Limited extends Meter {
+    override record(): void {
+      if (this.completed >= least) this.running = false;
+    }
+  }
+  const provider = await target.startProvider();
+  const caller = await target.startCaller(provider.endpoint);
+  try {
+    const meter = new Limited();
+    const before = provider.served(load.payloadBytes);
+    await caller.drive(meter, load);
+    return { made: meter.completed, served: provider.served(load.payloadBytes) - before };
+  } finally {
+    await caller.close();
+    await provider.close();
+  }
+}
+
 test.each([
   { payloadBytes: 20, inFlight: 1 },
   { payloadBytes: 20, inFlight: 64 },
   { payloadBytes: 65_536, inFlight: 16 },
 ])("the raw echo answers every frame of $payloadBytes B, $inFlight at a time", async (load) => {
-  const provider = await raw.startProvider();
-  const caller = await raw.startCaller(provider.endpoint);
-  try {
-    class Limited extends Meter {
-      override record(): void {
-        if (this.completed >= 500) this.running = false;
-      }
-    }
-    const meter = new Limited();
-    await caller.drive(meter, load);
-    expect(meter.completed).toBeGreaterThanOrEqual(500);
-    expect(provider.served(load.payloadBytes)).toBe(meter.completed);
-  } finally {
-    await caller.close();
-    await provider.close();
-  }
+  const { made, served } = await countCalls(raw, load, 500);
+  expect(made).toBeGreaterThanOrEqual(500);
+  expect(served).toBe(made);
+});
+
+describe("growth", () => {
+  const steps = growthAxes.flatMap((axis) =>
+    axis.series.flatMap((series) => {
+      const source = series.source(axis.values[1] ?? 1);
+      return typeof source === "string" ? [] : [{ axis, series, source }];
+    }),
+  );
+
+  test.each(steps)(
+    "of $axis.name ($series.name) serves every call it makes",
+    async ({ axis, series, source }) => {
+      const load = series.load(axis.values[1] ?? 1);
+      const { made, served } = await countCalls(growthTarget(source), load, 200);
+      expect(made).toBeGreaterThanOrEqual(200);
+      expect(served).toBe(made);
+    },
+  );
+
+  test("has steps from the smallest to what was asked for", () => {
+    const ends = growthAxes.map(({ name, values }: GrowthAxis) => [name, values[0], values.at(-1)]);
+    expect(ends).toEqual([
+      ["services", 1, 1000],
+      ["methods", 1, 10_000],
+      ["endpoints", 1, 1000],
+      ["in-flight", 1, 100_000],
+      ["metadata", 0, 32],
+      ["payload", 0, 16_777_216],
+      ["pending", 0, 100_000],
+    ]);
+  });
+
+  test("has as many endpoints as it wants on the loopback network", () => {
+    expect([0, 254, 255, 65_535].map(loopbackAddress)).toEqual([
+      "127.0.0.1",
+      "127.0.0.255",
+      "127.0.1.0",
+      "127.1.0.0",
+    ]);
+  });
 });
 
 describe("the report", () => {
@@ -101,10 +159,196 @@ describe("the report", () => {
 
   test("says of each goal whether it was met, and leaves out what was not measured", () => {
     const rows = [row("mprpc", { callsPerSecond: 40, p99Us: 500 }), row("raw", { callsPerSecond: 100 })];
-    const lines = goalTable(rows, [{ target: "mprpc", kibPerIdleConnection: 8 }]).split("\n");
-    expect(lines).toHaveLength(4);
-    expect(lines[1]).toMatch(/against the raw echo .* >= 0\.5 +0\.400 +missed$/);
-    expect(lines[2]).toMatch(/p99.* 500 +missed$/);
-    expect(lines[3]).toMatch(/idle connection.* 8\.00 +met$/);
+    const { lines } = goalTable(rows, [{ target: "mprpc", kibPerIdleConnection: 8 }]);
+    expect(lines).toEqual([
+      ["calls/s against the raw echo", "20 B", "16", ">= 0.5", "0.400", "missed"],
+      ["p99, µs", "20 B", "16", "<= 400", "500", "missed"],
+      ["KiB per idle connection", "-", "-", "<= 20", "8.00", "met"],
+    ]);
+  });
+});
+
+describe("plots", () => {
+  test("write numbers as people do", () => {
+    expect([0, 0.25, 1500, 100_000, 2e6].map((value) => tickText(value, "count"))).toEqual([
+      "0",
+      "0.25",
+      "1.5k",
+      "100k",
+      "2M",
+    ]);
+    expect([0, 256, 65_536, 16_777_216].map((value) => tickText(value, "bytes"))).toEqual([
+      "0 B",
+      "256 B",
+      "64 KiB",
+      "16 MiB",
+    ]);
+  });
+
+  test("have a place for nothing on a log axis, left of the smallest step", () => {
+    const axis = { label: "entries", unit: "count", scale: "log", ticks: [0, 1, 10] } as const;
+    const { place } = scaleAxis(axis, [0, 1, 10], [0, 100]);
+    expect([place(0), place(10)]).toEqual([0, 100]);
+    expect(place(1)).toBeGreaterThan(0);
+    expect(place(1)).toBeLessThan(50);
+  });
+
+  test("leave out ticks that would run into each other, and escape what they are given", () => {
+    const points = Array.from({ length: 200 }, (_, index) => ({ x: index + 1, y: index }));
+    const x = { label: "a < b", unit: "count", scale: "linear", ticks: points.map((one) => one.x) } as const;
+    const y = { label: "s", unit: "count", scale: "linear" } as const;
+    const svg = figure("T", [{ kind: "lines", title: "P", x, y, lines: [{ name: "own", points }] }]);
+    expect(svg).toContain("a &lt; b");
+    const shown = [...svg.matchAll(/<text x="([\d.]+)" y="272"/g)].map(([, at]) => Number(at));
+    expect(shown.length).toBeGreaterThan(5);
+    expect(shown.slice(1).filter((at, index) => at - (shown[index] ?? 0) < 12)).toEqual([]);
+  });
+});
+
+interface ReportFile {
+  command: string;
+  facts: Record<string, unknown>;
+  sections: { title: string; tables: { head: string[]; lines: string[][] }[]; plots: string[] }[];
+  results: unknown;
+}
+
+/** Each runs real processes; how long they take to start is the machine's affair. */
+const commandTimeoutMs = 180_000;
+
+describe("the command line", () => {
+  let folder = "";
+
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), "mprpc-bench-test-"));
+    vi.spyOn(console, "log").mockReturnValue();
+    vi.spyOn(console, "error").mockReturnValue();
+  });
+
+  afterEach(() => {
+    vi.restoreAllMocks();
+    process.exitCode = undefined;
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** Runs a command and reads what it reports. Tables are rectangular, files are where the report says. */
+  async function reportOf(command: string, options: string): Promise<ReportFile> {
+    await main([command, ...options.split(" "), "--report", folder], performance.now());
+    expect(
+      vi
+        .mocked(console.error)
+        .mock.calls.flat()
+        .filter((text) => /failed|Error/.test(text)),
+    ).toEqual([]);
+    expect(process.exitCode).toBeUndefined();
+    const report: ReportFile = JSON.parse(readFileSync(path.join(folder, `${command}.json`), "utf8"));
+    const markdown = readFileSync(path.join(folder, `${command}.md`), "utf8");
+    expect(Object.keys(report.facts)).toEqual([
+      "date",
+      "command",
+      "gitCommit",
+      "cpu",
+      "cores",
+      "memoryGib",
+      "node",
+      "kernel",
+      "loadBefore",
+      "loadAfter",
+    ]);
+    for (const { title, tables, plots } of report.sections) {
+      expect(markdown).toContain(`## ${title}\n`);
+      for (const { head, lines } of tables) {
+        expect(lines.map((line) => line.length)).toEqual(lines.map(() => head.length));
+        expect(JSON.stringify(lines)).not.toMatch(/NaN|undefined|Infinity/);
+      }
+      for (const file of plots) {
+        expect(markdown).toContain(`](${file})`);
+        const svg = readFileSync(path.join(folder, file), "utf8");
+        expect(svg).toMatch(/^<svg .*<\/svg>\n$/s);
+        expect(svg).not.toMatch(/NaN|undefined|Infinity/);
+      }
+    }
+    return report;
+  }
+
+  test("lists its commands, and says which there are when it gets another", async () => {
+    await main(["--help"], 0);
+    const help = String(vi.mocked(console.log).mock.calls[0]);
+    for (const name of ["compare", "growth", "connections", "startup"]) expect(help).toContain(`  ${name} `);
+    await main(["grow"], 0);
+    expect(vi.mocked(console.error).mock.calls[0]).toEqual([
+      'bench: "grow" is none of compare, growth, connections, startup',
+    ]);
+    expect(process.exitCode).toBe(2);
+  });
+
+  test("compare reports every target under every load", { timeout: commandTimeoutMs }, async () => {
+    const json = path.join(folder, "old.json");
+    const options = `--targets mprpc,raw --rounds 1 --measure-ms 20 --no-pin --no-idle --json ${json}`;
+    const { results, sections } = await reportOf("compare", options);
+    const { rows } = results as { rows: { target: string; callsPerSecond: number }[] };
+    expect(rows).toHaveLength(10);
+    expect(rows.filter(({ callsPerSecond }) => !(callsPerSecond > 0))).toEqual([]);
+    expect(sections.map(({ title }) => title)).toEqual(["Calls", "Ratios", "Goals"]);
+    expect(sections[0]?.plots).toEqual([
+      "compare-calls.svg",
+      "compare-targets-20.svg",
+      "compare-targets-65536.svg",
+    ]);
+    expect(JSON.parse(readFileSync(json, "utf8"))).toMatchObject({ rounds: 1, rows: { length: 10 } });
+  });
+
+  test("growth reports every step, and all its calls were served", {
+    timeout: commandTimeoutMs,
+  }, async () => {
+    const options = "--only services,in-flight --max 10 --rounds 1 --measure-ms 20 --no-pin";
+    const { results, sections } = await reportOf("growth", options);
+    const rows = results as Record<"axis" | "series" | "value" | "made" | "served", unknown>[];
+    expect(rows.map(({ axis, series, value }) => [axis, series, value])).toEqual([
+      ["services", "mprpc", 1],
+      ["services", "mprpc", 10],
+      ["in-flight", "mprpc", 1],
+      ["in-flight", "mprpc", 10],
+      ["in-flight", "raw echo", 1],
+      ["in-flight", "raw echo", 10],
+    ]);
+    for (const { made, served } of rows) {
+      expect(made).toBeGreaterThan(0);
+      expect(served).toBe(made);
+    }
+    expect(sections.map(({ plots }) => plots)).toEqual([["growth-services.svg"], ["growth-in-flight.svg"]]);
+  });
+
+  test("connections come back after a restart, every one", { timeout: commandTimeoutMs }, async () => {
+    const options =
+      "--sizes 1,120 --rounds 1 --processes 2 --in-flight 8 --measure-ms 20 --down-ms 1 --no-pin";
+    const { results } = await reportOf("connections", options);
+    const { rows } = results as {
+      rows: {
+        connections: number;
+        made: number;
+        served: number;
+        timeline: Record<"lost" | "attempts" | "connected" | "back", number[]>;
+      }[];
+    };
+    expect(rows.map(({ connections }) => connections)).toEqual([1, 120]);
+    for (const { connections, made, served, timeline } of rows) {
+      expect(served).toBe(made);
+      const { lost, attempts, connected, back } = timeline;
+      const [lostSum, attemptSum, connectedSum, backSum] = [lost, attempts, connected, back].map((counts) =>
+        counts.reduce((sum, count) => sum + count, 0),
+      );
+      expect([lostSum, connectedSum, backSum]).toEqual([connections, connections, connections]);
+      expect(attemptSum).toBeGreaterThanOrEqual(connections);
+    }
+  });
+
+  test("startup reports a fresh process of each kind", { timeout: commandTimeoutMs }, async () => {
+    const { results } = await reportOf("startup", "--targets mprpc --runs 1 --no-install");
+    const { starts, installs } = results as { starts: Record<string, number>[]; installs: unknown[] };
+    expect(starts).toMatchObject([{ target: "mprpc", runs: 1 }]);
+    const [{ importMs = 0, listeningMs = 0, firstCallMs = 0, tenthCallMs = 0 } = {}] = starts;
+    expect([importMs, firstCallMs, tenthCallMs].filter((ms) => !(ms > 0))).toEqual([]);
+    expect(listeningMs).toBeGreaterThan(importMs);
+    expect(installs).toEqual([]);
   });
 });

@@ -23,25 +23,19 @@ export interface Mark {
   rssBytes: number;
 }
 
-export interface Latencies {
+export interface DriveResult {
   p50Us: number;
   p99Us: number;
+  /** Calls answered from `start` on, those outside of the window too. */
+  made: number;
 }
 
 /** What each request is answered with. */
 export interface Answers {
   start: null;
   mark: Mark;
-  stop: Latencies;
+  stop: DriveResult;
   idle: null;
-  memory: { rssBytes: number };
+  memory: { rssBytes: number; heapUsedBytes: number };
   close: null;
-}
-
-export type Answer = { ok: true; value: Answers[keyof Answers] } | { ok: false; text: string };
-
-/** Sent once, before any answer: the process is ready. */
-export interface Ready {
-  ready: true;
-  endpoint: string;
 }

@@ -1,4 +1,6 @@
 import type { Measurement } from "./pair.js";
+import { barPlots, linePlots } from "./report/compare-plots.js";
+import { type Report, type Section, short, type Table } from "./report/write.js";
 import type { Load, TargetName } from "./target.js";
 
 /** One row of the result: a target under a load, medians over the rounds. */
@@ -31,29 +33,9 @@ export function medianOf(measurements: readonly Measurement[]): Measurement {
   };
 }
 
-/** A number of three or four digits that matter. */
-function short(value: number): string {
-  if (!Number.isFinite(value)) return "-";
-  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en-US");
-  return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
-}
-
-function table(head: readonly string[], lines: readonly (readonly string[])[]): string {
-  const widths = head.map((title, column) =>
-    Math.max(title.length, ...lines.map((line) => line[column]?.length ?? 0)),
-  );
-  const format = (cells: readonly string[]) =>
-    cells
-      .map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-      )
-      .join("  ");
-  return [head, ...lines].map(format).join("\n");
-}
-
 const sizeText = (bytes: number) => (bytes >= 1024 ? `${bytes / 1024} KiB` : `${bytes} B`);
 
-export function measurementTable(rows: readonly Row[]): string {
+function measurementTable(rows: readonly Row[]): Table {
   const head = [
     "target",
     "payload",
@@ -78,7 +60,7 @@ export function measurementTable(rows: readonly Row[]): string {
     short(row.clientRssMib),
     short(row.serverRssMib),
   ]);
-  return table(head, lines);
+  return { head, lines };
 }
 
 const cpuUs = (row: Row) => row.clientCpuUsPerCall + row.serverCpuUsPerCall;
@@ -111,7 +93,7 @@ export function ratios(rows: readonly Row[]): Ratio[] {
     );
 }
 
-export function ratioTable(all: readonly Ratio[]): string {
+function ratioTable(all: readonly Ratio[]): Table {
   const head = ["target / against", "payload", "in flight", "calls/s", "CPU per call", "p99"];
   const lines = all.map((ratio) => [
     `${ratio.target} / ${ratio.against}`,
@@ -121,7 +103,7 @@ export function ratioTable(all: readonly Ratio[]): string {
     ratio.cpuPerCall.toPrecision(2),
     ratio.p99.toPrecision(2),
   ]);
-  return table(head, lines);
+  return { head, lines };
 }
 
 interface Goal extends Load {
@@ -194,7 +176,7 @@ const goals: readonly Goal[] = [
 ];
 
 /** The goals of which this run measured both sides. */
-export function goalTable(rows: readonly Row[], idle: readonly IdleRow[]): string {
+export function goalTable(rows: readonly Row[], idle: readonly IdleRow[]): Table {
   const find = (target: TargetName, { payloadBytes, inFlight }: Load) =>
     rows.find(
       (row) => row.target === target && row.payloadBytes === payloadBytes && row.inFlight === inFlight,
@@ -221,5 +203,27 @@ export function goalTable(rows: readonly Row[], idle: readonly IdleRow[]): strin
       verdict(connection, 20, false),
     ]);
   }
-  return lines.length === 0 ? "" : table(["goal", "payload", "in flight", "wanted", "measured", ""], lines);
+  return { head: ["goal", "payload", "in flight", "wanted", "measured", ""], lines };
+}
+
+function idleTable(idle: readonly IdleRow[]): Table {
+  const lines = idle.map(({ target, kibPerIdleConnection }) => [target, short(kibPerIdleConnection)]);
+  return { head: ["target", "KiB per idle connection on the provider"], lines };
+}
+
+export function compareReport(rows: readonly Row[], idle: readonly IdleRow[]): Report {
+  const all = ratios(rows);
+  const section = (title: string, table: Table): Section => ({ title, text: [], tables: [table], plots: [] });
+  const sections = [
+    { ...section("Calls", measurementTable(rows)), plots: [...linePlots(rows), ...barPlots(rows)] },
+    section("Ratios", ratioTable(all)),
+    section("Idle connections", idleTable(idle)),
+    section("Goals", goalTable(rows, idle)),
+  ];
+  return {
+    command: "compare",
+    title: "mprpc beside others",
+    sections: sections.filter(({ tables }) => tables.some(({ lines }) => lines.length > 0)),
+    results: { rows, ratios: all, idle },
+  };
 }

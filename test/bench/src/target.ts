@@ -1,3 +1,4 @@
+import type { GrowthSetting } from "./growth/setting.js";
 import type { Meter } from "./meter.js";
 
 /** Something that is measured: its provider runs in one process, its caller in another. */
@@ -40,8 +41,13 @@ export const targetNames = [
 ] as const;
 export type TargetName = (typeof targetNames)[number];
 
+/** A target by its name, or mprpc grown to a size. */
+export type TargetSource = TargetName | GrowthSetting;
+
 /** Loads only the code of one target: a measured process holds nothing of the others. */
-export async function loadTarget(name: TargetName): Promise<Target> {
+export async function loadTarget(source: TargetSource): Promise<Target> {
+  if (typeof source !== "string") return (await import("./growth/target.js")).growthTarget(source);
+  const name = source;
   const module: { target: Target } = await import(new URL(`targets/${name}.js`, import.meta.url).href);
   return module.target;
 }

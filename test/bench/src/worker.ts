@@ -1,23 +1,9 @@
-import { setImmediate } from "node:timers/promises";
 import { Meter } from "./meter.js";
-import type { Answer, Answers, Latencies, Mark, Ready, Request } from "./protocol.js";
-import { type Load, loadTarget, type TargetName } from "./target.js";
+import type { Answers, DriveResult, Mark, Request } from "./protocol.js";
+import { serveRequests, takeMark, takeMemory } from "./serve.js";
+import { type Load, loadTarget, type TargetSource } from "./target.js";
 
-/** The measured process: `worker.js TARGET provider` or `worker.js TARGET caller ENDPOINT`. */
-
-function takeMark(calls: number): Mark {
-  const { user, system } = process.cpuUsage();
-  return { timeMs: performance.now(), cpuUs: user + system, calls, rssBytes: process.memoryUsage.rss() };
-}
-
-/** Memory with the garbage gone. A few rounds, as freeing one thing lets go of another. */
-async function takeMemory(): Promise<{ rssBytes: number }> {
-  for (let round = 0; round < 5; round += 1) {
-    globalThis.gc?.();
-    await setImmediate();
-  }
-  return { rssBytes: process.memoryUsage.rss() };
-}
+/** The measured process: `worker.js TARGET provider` or `worker.js TARGET caller ENDPOINT`, the target as JSON. */
 
 type Handle = (request: Request) => Promise<Answers[keyof Answers]>;
 
@@ -25,7 +11,7 @@ const refuse = (request: Request): never => {
   throw new Error(`cannot ${request.kind} here`);
 };
 
-async function providerRole(target: TargetName): Promise<{ endpoint: string; handle: Handle }> {
+async function providerRole(target: TargetSource): Promise<{ endpoint: string; handle: Handle }> {
   const provider = await (await loadTarget(target)).startProvider();
   const handle: Handle = async (request) => {
     if (request.kind === "mark") return takeMark(provider.served(request.payloadBytes));
@@ -38,7 +24,7 @@ async function providerRole(target: TargetName): Promise<{ endpoint: string; han
 }
 
 async function callerRole(
-  target: TargetName,
+  target: TargetSource,
   endpoint: string,
 ): Promise<{ endpoint: string; handle: Handle }> {
   const caller = await (await loadTarget(target)).startCaller(endpoint);
@@ -52,11 +38,11 @@ async function callerRole(
     // A failure is told by `stop`; until then it must not end the process.
     driving.catch(() => {});
   };
-  const stop = async (): Promise<Latencies> => {
+  const stop = async (): Promise<DriveResult> => {
     meter.running = false;
     await driving;
     const [p50Us = Number.NaN, p99Us = Number.NaN] = meter.quantilesUs([0.5, 0.99]);
-    return { p50Us, p99Us };
+    return { p50Us, p99Us, made: meter.completed };
   };
   const mark = (edge: "start" | "end"): Mark => {
     const taken = takeMark(meter.completed);
@@ -86,23 +72,7 @@ async function callerRole(
   return { endpoint, handle };
 }
 
-async function main(target: TargetName, role: string, endpoint: string): Promise<void> {
-  const worker = await (role === "provider" ? providerRole(target) : callerRole(target, endpoint));
-  const send = (message: Answer | Ready, sent = () => {}) => process.send?.(message, sent);
-  process.on("message", (request: Request) => {
-    worker.handle(request).then(
-      (value) => {
-        const isLast = request.kind === "close";
-        send({ ok: true, value }, () => isLast && process.disconnect());
-      },
-      (error: unknown) =>
-        send({ ok: false, text: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
-    );
-  });
-  // The bench is gone: nobody would stop this process.
-  process.on("disconnect", () => process.exit());
-  send({ ready: true, endpoint: worker.endpoint });
-}
-
-const [target, role = "", endpoint = ""] = process.argv.slice(2);
-await main(target as TargetName, role, endpoint);
+const [source = "", role = "", endpoint = ""] = process.argv.slice(2);
+const target = JSON.parse(source) as TargetSource;
+const worker = await (role === "provider" ? providerRole(target) : callerRole(target, endpoint));
+serveRequests(worker.endpoint, worker.handle);

@@ -1,0 +1,214 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { allowedCores, Child } from "../child.js";
+import { wallNow } from "./clock.js";
+import { fixedPort } from "./limits.js";
+import type {
+  ClientsAnswers,
+  ClientsRequest,
+  ProviderAnswers,
+  ProviderRequest,
+  Reconnection,
+} from "./protocol.js";
+
+export interface ConnectionsPlan {
+  sizes: readonly number[];
+  rounds: number;
+  /** Processes the clients are spread over. */
+  processes: number;
+  inFlight: number;
+  warmMs: number;
+  measureMs: number;
+  /** How long the provider is away when it is restarted. */
+  downMs: number;
+  pin: boolean;
+}
+
+/** What one round of one size showed. */
+export interface ConnectionsMeasurement {
+  connectsPerSecond: number;
+  callsPerSecond: number;
+  clientCpuUsPerCall: number;
+  serverCpuUsPerCall: number;
+  /** Undefined for so few connections that one cannot be told from noise. */
+  rssKibPerConnection: number | undefined;
+  heapKibPerConnection: number | undefined;
+  made: number;
+  served: number;
+  restart: Restart;
+}
+
+export interface Restart {
+  /** Milliseconds since the provider was killed. */
+  listeningMs: number;
+  lostMs: number[];
+  attemptsMs: number[];
+  connectedMs: number[];
+  backMs: number[];
+}
+
+type ProviderProcess = Child<ProviderRequest, ProviderAnswers>;
+type ClientsProcess = Child<ClientsRequest, ClientsAnswers>;
+
+/** Below so many, memory is not divided by them. */
+const memoryFrom = 100;
+
+function startProvider(port: number, pin: boolean): Promise<ProviderProcess> {
+  const args = [String(port)];
+  const core = pin ? 0 : undefined;
+  return Child.start({ name: "provider", program: "connections/provider", args, core });
+}
+
+/** The clients have the cores the provider has not. */
+function startClients(port: number, plan: ConnectionsPlan, index: number): Promise<ClientsProcess> {
+  const others = Math.max(1, allowedCores().length - 1);
+  const core = plan.pin ? 1 + (index % others) : undefined;
+  const args = [String(port)];
+  return Child.start({ name: `clients ${index + 1}`, program: "connections/clients", args, core });
+}
+
+/** `count` in as equal parts as there are processes. */
+function shares(count: number, processes: number): number[] {
+  return Array.from({ length: processes }, (_, index) => Math.floor((count + index) / processes));
+}
+
+/** One provider, its clients, one size. */
+class Cluster {
+  readonly #plan: ConnectionsPlan;
+  readonly #port: number;
+  #provider: ProviderProcess;
+  readonly #clients: ClientsProcess[] = [];
+  /** Those that have at least one connection. */
+  #busy: ClientsProcess[] = [];
+
+  private constructor(plan: ConnectionsPlan, port: number, provider: ProviderProcess) {
+    this.#plan = plan;
+    this.#port = port;
+    this.#provider = provider;
+  }
+
+  static async start(plan: ConnectionsPlan): Promise<Cluster> {
+    const port = await fixedPort();
+    const cluster = new Cluster(plan, port, await startProvider(port, plan.pin));
+    try {
+      for (let i = 0; i < plan.processes; i += 1) {
+        cluster.#clients.push(await startClients(port, plan, i));
+      }
+      return cluster;
+    } catch (error) {
+      cluster.kill();
+      throw error;
+    }
+  }
+
+  async #open(count: number): Promise<{ opened: number; elapsedMs: number }> {
+    const parts = shares(count, this.#clients.length);
+    const asked = this.#clients.flatMap((clients, index) => {
+      const part = parts[index] ?? 0;
+      if (part === 0) return [];
+      if (!this.#busy.includes(clients)) this.#busy.push(clients);
+      return [clients.ask({ kind: "open", count: part })];
+    });
+    const answers = await Promise.all(asked);
+    return {
+      opened: answers.reduce((sum, { opened }) => sum + opened, 0),
+      elapsedMs: Math.max(...answers.map(({ elapsedMs }) => elapsedMs)),
+    };
+  }
+
+  /** Opens all connections, a tenth of them before memory is looked at: the first load code and grow pools. */
+  async openAll(size: number) {
+    const first = await this.#open(Math.ceil(size / 10));
+    const rest = size - first.opened;
+    if (rest === 0) return { connectsPerSecond: (first.opened * 1000) / first.elapsedMs };
+    const before = await this.#provider.ask({ kind: "memory" });
+    const last = await this.#open(rest);
+    const after = await this.#provider.ask({ kind: "memory" });
+    if (after.connections !== size) {
+      throw new Error(`${size} connections were opened, but the provider has ${after.connections}`);
+    }
+    const kib = (bytes: number) => (size < memoryFrom ? undefined : bytes / 1024 / rest);
+    return {
+      connectsPerSecond: (last.opened * 1000) / last.elapsedMs,
+      rssKibPerConnection: kib(after.rssBytes - before.rssBytes),
+      heapKibPerConnection: kib(after.heapUsedBytes - before.heapUsedBytes),
+    };
+  }
+
+  async measureCalls() {
+    const { inFlight, warmMs, measureMs } = this.#plan;
+    const marks = () => Promise.all(this.#busy.map((clients) => clients.ask({ kind: "mark" })));
+    const servedBefore = (await this.#provider.ask({ kind: "mark" })).calls;
+    const parts = shares(inFlight, this.#busy.length);
+    await Promise.all(
+      this.#busy.map((clients, index) => clients.ask({ kind: "start", inFlight: parts[index] ?? 1 })),
+    );
+    await wait(warmMs);
+    const [starts, serverStart] = await Promise.all([marks(), this.#provider.ask({ kind: "mark" })]);
+    await wait(measureMs);
+    const [ends, serverEnd] = await Promise.all([marks(), this.#provider.ask({ kind: "mark" })]);
+    const stopped = await Promise.all(this.#busy.map((clients) => clients.ask({ kind: "stop" })));
+    const windows = ends.map((end, index) => {
+      const begin = starts[index] ?? end;
+      return {
+        calls: end.calls - begin.calls,
+        cpuUs: end.cpuUs - begin.cpuUs,
+        elapsedMs: end.timeMs - begin.timeMs,
+      };
+    });
+    const sum = (of: (window: (typeof windows)[number]) => number) =>
+      windows.reduce((total, window) => total + of(window), 0);
+    return {
+      callsPerSecond: sum(({ calls, elapsedMs }) => (calls * 1000) / elapsedMs),
+      clientCpuUsPerCall: sum(({ cpuUs }) => cpuUs) / sum(({ calls }) => calls),
+      serverCpuUsPerCall: (serverEnd.cpuUs - serverStart.cpuUs) / (serverEnd.calls - serverStart.calls),
+      made: stopped.reduce((total, { made }) => total + made, 0),
+      served: (await this.#provider.ask({ kind: "mark" })).calls - servedBefore,
+    };
+  }
+
+  /** The provider dies without a word and is started again on its port; every client has calls to make all the while. */
+  async restart(): Promise<Restart> {
+    await Promise.all(this.#busy.map((clients) => clients.ask({ kind: "hang" })));
+    const killedAtMs = wallNow();
+    await this.#provider.killed();
+    const reconnected = this.#busy.map((clients) => clients.ask({ kind: "reconnected" }));
+    // Told below; until then a failure must not end the process.
+    for (const one of reconnected) one.catch(() => {});
+    await wait(this.#plan.downMs);
+    this.#provider = await startProvider(this.#port, this.#plan.pin);
+    const listeningMs = wallNow() - killedAtMs;
+    const all = await Promise.all(reconnected);
+    const since = (of: (one: Reconnection) => number[]) =>
+      all
+        .flatMap(of)
+        .map((atMs) => atMs - killedAtMs)
+        .sort((a, b) => a - b);
+    return {
+      listeningMs,
+      lostMs: since((one) => one.lostAtMs),
+      attemptsMs: since((one) => one.attemptsAtMs),
+      connectedMs: since((one) => one.connectedAtMs),
+      backMs: since((one) => one.backAtMs),
+    };
+  }
+
+  kill(): void {
+    for (const one of [this.#provider, ...this.#clients]) one.kill();
+  }
+}
+
+/** One round of one size, in processes of its own. */
+export async function measureSize(size: number, plan: ConnectionsPlan): Promise<ConnectionsMeasurement> {
+  const cluster = await Cluster.start(plan);
+  try {
+    const opened = await cluster.openAll(size);
+    const calls = await cluster.measureCalls();
+    if (calls.made !== calls.served) {
+      throw new Error(`${size} connections: ${calls.made} calls answered, but ${calls.served} served`);
+    }
+    const memory = { rssKibPerConnection: undefined, heapKibPerConnection: undefined };
+    return { ...memory, ...opened, ...calls, restart: await cluster.restart() };
+  } finally {
+    cluster.kill();
+  }
+}

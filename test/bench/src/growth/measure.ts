@@ -1,0 +1,74 @@
+import { log } from "../arguments.js";
+import { type Measurement, Pair, type Window } from "../pair.js";
+import { medianOf } from "../report.js";
+import { rotated } from "../rounds.js";
+import type { GrowthAxis, Series } from "./axes.js";
+
+export interface GrowthRow {
+  axis: string;
+  series: string;
+  /** The size on the axis. */
+  value: number;
+  callsPerSecond: number;
+  /** Both ways together. */
+  bytesPerSecond: number;
+  clientCpuUsPerCall: number;
+  serverCpuUsPerCall: number;
+  /** All calls of all rounds, those outside of the windows too, as each side counted them. */
+  made: number;
+  served: number;
+}
+
+export interface GrowthPlan {
+  rounds: number;
+  window: Window;
+  pin: boolean;
+}
+
+interface Cell {
+  series: Series;
+  value: number;
+  pair: Pair;
+  measurements: Measurement[];
+  made: number;
+  served: number;
+}
+
+/** Medians of rounds that take every step in turn, so that noise of the machine hits all alike. */
+export async function measureAxis(axis: GrowthAxis, plan: GrowthPlan): Promise<GrowthRow[]> {
+  const cells: Cell[] = [];
+  try {
+    for (const series of axis.series) {
+      for (const value of axis.values) {
+        const pair = await Pair.start(series.source(value), plan.pin);
+        cells.push({ series, value, pair, measurements: [], made: 0, served: 0 });
+      }
+    }
+    for (let round = 0; round < plan.rounds; round += 1) {
+      for (const cell of rotated(cells, round)) await measureCell(cell, plan.window);
+    }
+    log(`${axis.name}: ${cells.length} steps, ${plan.rounds} rounds`);
+    return cells.map((cell) => toRow(axis, cell));
+  } finally {
+    for (const { pair } of cells) pair.kill();
+  }
+}
+
+async function measureCell(cell: Cell, window: Window): Promise<void> {
+  const load = cell.series.load(cell.value);
+  const { made, served, ...measurement } = await cell.pair.measure(load, window);
+  if (made !== served) {
+    throw new Error(`${cell.series.name} at ${cell.value}: ${made} calls answered, but ${served} served`);
+  }
+  cell.measurements.push(measurement);
+  cell.made += made;
+  cell.served += served;
+}
+
+function toRow(axis: GrowthAxis, { series, value, measurements, made, served }: Cell): GrowthRow {
+  const { callsPerSecond, clientCpuUsPerCall, serverCpuUsPerCall } = medianOf(measurements);
+  const { payloadBytes } = series.load(value);
+  const bytesPerSecond = callsPerSecond * payloadBytes * 2;
+  const names = { axis: axis.name, series: series.name, value };
+  return { ...names, callsPerSecond, bytesPerSecond, clientCpuUsPerCall, serverCpuUsPerCall, made, served };
+}
