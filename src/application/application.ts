@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { systemClock } from "../base/clock.js";
+import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
 import { Emitter } from "../base/emitter.js";
 import type { CallEmitter, CallEvents } from "../call/events.js";
@@ -41,6 +41,10 @@ export interface ApplicationParts<S extends Sections = NoSections> {
   registry?: Registry | ((config: LoadedConfig<S>, log: Logger) => Registry | undefined);
   /** Default: TCP. */
   transport?: Transport;
+  /** Default: the system's. A test's own makes time virtual, for the application and all that stands on it. */
+  clock?: Clock;
+  /** 0 <= x < 1; a seeded one makes a run repeatable. Default `Math.random`. */
+  random?: () => number;
 }
 
 /**
@@ -48,9 +52,9 @@ export interface ApplicationParts<S extends Sections = NoSections> {
  * A process may have several; nothing here is global.
  */
 export class MprpcApplication<S extends Sections = NoSections> implements Runtime, AsyncDisposable {
-  readonly clock = systemClock;
-  readonly random = Math.random;
-  readonly wheel = new DeadlineWheel(systemClock);
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly wheel: DeadlineWheel;
   readonly config: LoadedConfig<S>;
   readonly settings: Readonly<RuntimeSettings>;
   readonly log: Logger;
@@ -64,6 +68,9 @@ export class MprpcApplication<S extends Sections = NoSections> implements Runtim
   private constructor(config: LoadedConfig<S>, parts: ApplicationParts<S>) {
     // Each channel listens.
     setMaxListeners(Infinity, this.#closed.signal);
+    this.clock = parts.clock ?? systemClock;
+    this.random = parts.random ?? Math.random;
+    this.wheel = new DeadlineWheel(this.clock);
     this.config = config;
     this.settings = toSettings(config.values);
     this.#ownLog = parts.log === undefined ? openLog(config.values) : undefined;
@@ -71,7 +78,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements Runtim
     this.events = new Emitter<CallEvents>((error, event) => {
       this.log.error(`a listener of ${event} threw`, { error });
     });
-    this.transport = parts.transport ?? tcpTransport(systemClock);
+    this.transport = parts.transport ?? tcpTransport(this.clock);
     const { registry } = parts;
     const own = typeof registry === "function" ? registry(config, this.log) : registry;
     this.registry = own ?? openConfigured(config.values, this.log);

@@ -65,7 +65,8 @@ export function memoryRegistry(
   return new MemoryRegistry(store, deps);
 }
 
-function mergeSettings(init: SettingsInit): RuntimeSettings {
+/** The defaults, with `init` over them. */
+export function mergeSettings(init: SettingsInit): RuntimeSettings {
   return {
     ...defaultSettings,
     ...init,
