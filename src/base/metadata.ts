@@ -1,25 +1,38 @@
 export type MetadataValue = string | Uint8Array;
 export type MetadataInit = Metadata | Readonly<Record<string, MetadataValue | readonly MetadataValue[]>>;
 
-const keyMaxLength = 256;
-
 /**
  * The key in lower case; throws for one that cannot be sent, naming it as it was `given`. Runs for each entry of each
  * call, so no regex.
  */
 function checkedKey(key: string, given = key): string {
   const { length } = key;
-  let valid = length > 0 && length <= keyMaxLength;
+  let valid = length > 0 && length <= metadataKeyMaxLength;
   for (let i = 0; valid && i < length; i++) {
     const unit = key.charCodeAt(i);
     if (unit >= 65 && unit <= 90) return checkedKey(key.toLowerCase(), given);
-    // a-z, 0-9, "-" and ".", "_"
-    valid =
-      (unit >= 97 && unit <= 122) || (unit >= 48 && unit <= 57) || unit === 45 || unit === 46 || unit === 95;
+    valid = isKeyUnit(unit);
   }
   if (valid) return key;
   throw new TypeError(
-    `metadata key ${JSON.stringify(given)} is not valid: 1 to ${keyMaxLength} characters of a-z, 0-9, "_", "-", "."`,
+    `metadata key ${JSON.stringify(given)} is not valid: 1 to ${metadataKeyMaxLength} characters of a-z, 0-9, "_", "-", "."`,
+  );
+}
+
+/** Entries that have arrived and were not looked at yet. */
+export interface UnreadMetadata {
+  readonly size: number;
+  /** Appends them. */
+  readInto(metadata: Metadata): void;
+}
+
+/** How many characters a key may have. */
+export const metadataKeyMaxLength = 256;
+
+/** True for what a key may be made of: a-z, 0-9, "-", ".", "_". */
+export function isKeyUnit(unit: number): boolean {
+  return (
+    (unit >= 97 && unit <= 122) || (unit >= 48 && unit <= 57) || unit === 45 || unit === 46 || unit === 95
   );
 }
 
@@ -30,13 +43,14 @@ function checkedKey(key: string, given = key): string {
  */
 export class Metadata implements Iterable<[key: string, value: string | Buffer]> {
   // Key, value, key, value: most calls carry none to three entries, for which a flat list beats a Map.
-  readonly #flat: Array<string | Buffer> = [];
+  #entries: Array<string | Buffer> | undefined;
+  #unread: UnreadMetadata | undefined;
 
   /** Throws `TypeError` for a key or a value that cannot be sent. */
   constructor(init?: MetadataInit) {
     if (init === undefined) return;
     if (init instanceof Metadata) {
-      this.#flat.push(...init.#flat);
+      if (init.size > 0) this.#entries = [...init.#flat];
       return;
     }
     for (const key of Object.keys(init)) {
@@ -50,9 +64,30 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
     return init instanceof Metadata ? init : new Metadata(init);
   }
 
+  /**
+   * Entries as they arrived, turned into text only when somebody looks at them: most handlers never do.
+   *
+   * @internal
+   */
+  static unread(unread: UnreadMetadata): Metadata {
+    const metadata = new Metadata();
+    metadata.#unread = unread;
+    return metadata;
+  }
+
+  get #flat(): Array<string | Buffer> {
+    if (this.#entries === undefined) {
+      this.#entries = [];
+      const unread = this.#unread;
+      this.#unread = undefined;
+      unread?.readInto(this);
+    }
+    return this.#entries;
+  }
+
   /** How many entries, repeats counted. */
   get size(): number {
-    return this.#flat.length / 2;
+    return this.#unread?.size ?? (this.#entries === undefined ? 0 : this.#entries.length / 2);
   }
 
   /** The key of entry `index`, 0 <= index < size; with `valueAt` the quick way through all entries. */

@@ -53,6 +53,8 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   readonly #slots: Slot[] = [undefined];
   readonly #freeIds: number[] = [];
   #inFlight = 0;
+  /** When the last bytes arrived. */
+  #nowMs = 0;
   /** Calls sent, replies or not: the provider counts the same way, and says in going-away how many it took. */
   #sequence = 0;
   #state: "open" | "draining" | "closed" = "open";
@@ -171,7 +173,8 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   }
 
   onData(chunk: Buffer): void {
-    this.#keepalive.heard(this.#clock.now());
+    this.#nowMs = this.#clock.now();
+    this.#keepalive.heard(this.#nowMs);
     if (!this.welcomed) this.#keepFirst(chunk);
     const malformed = this.#decoder.push(chunk, this);
     if (malformed === undefined) return;
@@ -280,6 +283,8 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
       return;
     }
+    if (!shared) this.#reader.release();
+    call.repliedMs = this.#nowMs;
     call.onReply(message, metadata);
   }
 

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../base/clock.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { type ClassicDialect, detectProtocol } from "../wire/classic.js";
+import { emptyBytes } from "../wire/codec/reader.js";
 
 /** How long a caller may take to show what it speaks. */
 const decideWithinMs = 5000;
@@ -20,7 +21,7 @@ export class FirstBytes implements ConnectionHandler {
   readonly #owner: FirstBytesOwner;
   readonly #timer: Timer;
   /** What has come, at the front of a buffer that doubles: one byte at a time must not cost a copy of all each time. */
-  #buffer: Buffer = Buffer.alloc(0);
+  #buffer: Buffer = emptyBytes;
   #length = 0;
   #decided = false;
 
@@ -35,10 +36,12 @@ export class FirstBytes implements ConnectionHandler {
 
   onData(chunk: Buffer): void {
     if (this.#decided) return;
-    this.#keep(chunk);
-    const received = this.#buffer.subarray(0, this.#length);
+    const received = this.#length === 0 ? chunk : this.#keep(chunk);
     const detection = detectProtocol(received);
-    if (detection.kind === "need-more") return;
+    if (detection.kind === "need-more") {
+      if (received === chunk) this.#keep(chunk);
+      return;
+    }
     if (detection.kind === "refused") {
       this.refuse(detection.reason);
       return;
@@ -47,7 +50,8 @@ export class FirstBytes implements ConnectionHandler {
     this.#owner.onProtocol(detection.kind === "mprpc" ? "mprpc" : detection.dialect, received);
   }
 
-  #keep(chunk: Buffer): void {
+  /** Returns all that has come. */
+  #keep(chunk: Buffer): Buffer {
     const length = this.#length + chunk.length;
     if (length > this.#buffer.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(length, this.#buffer.length * 2));
@@ -56,6 +60,7 @@ export class FirstBytes implements ConnectionHandler {
     }
     chunk.copy(this.#buffer, this.#length);
     this.#length = length;
+    return this.#buffer.subarray(0, length);
   }
 
   onEnd(): void {

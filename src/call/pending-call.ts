@@ -23,6 +23,8 @@ export abstract class PendingCall extends Expiring {
   oneway = false;
   /** When it was last sent on its way: read once for all steps of one turn, since reading the time is not free. */
   nowMs = 0;
+  /** When the bytes of its reply arrived; 0: the carrier does not say. */
+  repliedMs = 0;
 
   /** Set while a connection carries the call. */
   carrier: CallCarrier | undefined = undefined;

@@ -44,7 +44,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
   readonly #methods: Array<BoundMethod | typeof unknownMethod | undefined> = [];
   readonly #calls: Array<ServerCall | undefined> = [];
   /** Oneway calls whose request has not arrived as a whole. */
-  readonly #arriving = new Set<ServerCall>();
+  #arriving: Set<ServerCall> | undefined;
   #inFlight = 0;
   #acceptedCalls = 0;
   #nowMs = 0;
@@ -196,6 +196,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
       this.#refuse(header.callId, undecodable(bound, error));
       return;
     }
+    if (!shared) this.#reader.release();
     this.#begin(header, bound, request)?.run();
   }
 
@@ -206,13 +207,16 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     const call = bound === undefined ? undefined : this.#begin(header, bound, undefined);
     if (bound === undefined || call === undefined) return undefined;
     // Nothing else knows of a call without a number.
-    if (call.id === 0) this.#arriving.add(call);
+    if (call.id === 0) {
+      this.#arriving ??= new Set();
+      this.#arriving.add(call);
+    }
     return {
       get awaited() {
         return !call.ended;
       },
       onEnd: (body) => {
-        this.#arriving.delete(call);
+        this.#arriving?.delete(call);
         if (call.ended) return;
         if (body === undefined) {
           call.cancel(
@@ -223,6 +227,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
         try {
           const reader = this.#reader.reset(body, 0, body.length);
           call.request = bound.definition.input.decode(reader, body.length);
+          reader.release();
         } catch (error) {
           call.cancel(undecodable(bound, error));
           return;
@@ -379,8 +384,8 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
       Status.CANCELLED,
       `the connection to the caller is lost: ${reason ?? "closed"}`,
     );
-    for (const call of [...this.#calls.splice(0), ...this.#arriving]) call?.cancel(lost);
-    this.#arriving.clear();
+    for (const call of [...this.#calls.splice(0), ...(this.#arriving ?? [])]) call?.cancel(lost);
+    this.#arriving = undefined;
     this.#inFlight = 0;
     this.#dispatcher.onConnectionClosed(this, reason);
   }

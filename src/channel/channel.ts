@@ -194,8 +194,11 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** An interceptor is the user's code: whatever it throws leaves as an RpcError. */
   async #runInterceptors(intercepted: ClientNext, call: PlannedCall): Promise<unknown> {
     try {
-      const reply = await intercepted(call);
-      if (reply.metadata.size > 0) call.plan.onMetadata?.(reply.metadata);
+      const replying = intercepted(call);
+      call.sameTurn = false;
+      const reply = await replying;
+      const { onMetadata } = call.plan;
+      if (onMetadata !== undefined && reply.metadata.size > 0) onMetadata(reply.metadata);
       return reply.message;
     } catch (thrown) {
       const error = this.#interceptorError(thrown, call);
@@ -227,8 +230,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     call.attempts++;
     const { plan } = call;
     const attempt = new UnaryCall(this.#router, call.method, call.request, plan, call.metadata, "reply");
-    // Interceptors take time, too.
-    attempt.nowMs = this.#runtime.clock.now();
+    // Interceptors may take time, too.
+    if (!call.sameTurn) attempt.nowMs = this.#runtime.clock.now();
     return this.#dispatch(attempt) as Promise<IncomingReply>;
   }
 
@@ -353,6 +356,8 @@ class PlannedCall implements OutgoingCall {
   readonly metadata: Metadata;
   /** How often it was passed on. */
   attempts = 0;
+  /** No interceptor has waited for anything yet, so that no time has passed. */
+  sameTurn = true;
   readonly #runtime: Runtime;
 
   constructor(runtime: Runtime, method: MethodDefinition, request: unknown, plan: CallPlan) {

@@ -259,13 +259,18 @@ export class UnaryCall extends PendingCall implements Cancellable {
 
   #measure(answered = true): void {
     if (this.observer === undefined) return;
-    const now = this.#router.runtime.clock.now();
+    const now = this.#nowOrReplied;
     if (answered) this.observer.observe(now - this.sentMs, now);
     else this.observer.observeAtLeast(now - this.sentMs, now);
   }
 
+  /** The time is not read again for a reply that says when it came. */
+  get #nowOrReplied(): number {
+    return this.repliedMs > 0 ? this.repliedMs : this.#router.runtime.clock.now();
+  }
+
   #emitEnd(error: RpcError | undefined): void {
-    const { events, clock } = this.#router.runtime;
+    const { events } = this.#router.runtime;
     if (!events.has("clientEnd")) return;
     events.emit("clientEnd", {
       method: this.method,
@@ -273,7 +278,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
       executed: error?.executed ?? "yes",
       endpoint: this.endpoint,
       attempts: this.attempts,
-      elapsedMs: clock.now() - this.#startMs,
+      elapsedMs: this.#nowOrReplied - this.#startMs,
       error,
     });
   }

@@ -4,7 +4,7 @@ import type { Dispatcher, ServedConnection } from "../call/dispatcher.js";
 import type { CallEvents } from "../call/events.js";
 import { FirstBytes } from "../call/first-bytes.js";
 import type { BoundMethod, ServerCall } from "../call/server-call.js";
-import { ServerConnection } from "../call/server-connection.js";
+import { ServerConnection, type ServerConnectionOptions } from "../call/server-connection.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Runtime } from "../registry/runtime.js";
@@ -30,6 +30,8 @@ export class Acceptor implements Dispatcher {
   builtin: ServiceTable | undefined;
   readonly #runtime: Runtime;
   readonly #table: ServiceTable;
+  /** One object for all connections. */
+  readonly #connectionOptions: ServerConnectionOptions;
   readonly #served = new Map<ServedConnection, Served>();
   readonly #undecided = new Set<FirstBytes>();
   #inFlight = 0;
@@ -40,6 +42,9 @@ export class Acceptor implements Dispatcher {
     this.#runtime = runtime;
     this.#table = table;
     this.clock = runtime.clock;
+    const { limits, keepalive, unwrittenMaxBytes, provider } = runtime.settings;
+    const maxInFlight = provider.inFlightPerConnectionMax;
+    this.#connectionOptions = { limits, keepalive, maxInFlight, pauseAtBytes, unwrittenMaxBytes };
   }
 
   get inFlight(): number {
@@ -78,7 +83,7 @@ export class Acceptor implements Dispatcher {
     overLimit: boolean,
   ): void {
     const { settings, log, random, events } = this.#runtime;
-    const { connectionsMax, classic, connectionMaxAgeMs, inFlightPerConnectionMax } = settings.provider;
+    const { connectionsMax, classic, connectionMaxAgeMs } = settings.provider;
     if (protocol !== "mprpc" && (!classic || overLimit)) {
       const why = classic
         ? `${connectionsMax} connections are open (provider.maxconnections)`
@@ -89,13 +94,7 @@ export class Acceptor implements Dispatcher {
     }
     const served =
       protocol === "mprpc"
-        ? new ServerConnection(connection, this, {
-            limits: settings.limits,
-            keepalive: settings.keepalive,
-            maxInFlight: inFlightPerConnectionMax,
-            pauseAtBytes,
-            unwrittenMaxBytes: settings.unwrittenMaxBytes,
-          })
+        ? new ServerConnection(connection, this, this.#connectionOptions)
         : new ClassicServerConnection(
             connection,
             protocol,
@@ -103,7 +102,8 @@ export class Acceptor implements Dispatcher {
             { bodyMaxBytes: settings.limits.bodyMaxBytes, timeoutMs: settings.callTimeoutMs, pauseAtBytes },
             log,
           );
-    const ageMs = connectionMaxAgeMs * (0.9 + 0.2 * random());
+    // In whole seconds: timers of one duration share a list.
+    const ageMs = Math.ceil((connectionMaxAgeMs * (0.9 + 0.2 * random())) / 1000) * 1000;
     const ageTimer = this.clock.setTimer(() => served.drain("the connection has reached its age"), ageMs);
     this.#served.set(served, { connection, protocol: served.classic ? "classic" : "mprpc", ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));

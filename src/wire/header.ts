@@ -1,8 +1,9 @@
 import { Metadata } from "../base/metadata.js";
 import type { ErrorDetail, Executed } from "../error/rpc-error.js";
 import { emptyBytes, Reader } from "./codec/reader.js";
-import type { Writer } from "./codec/writer.js";
+import { varintBytes, type Writer } from "./codec/writer.js";
 import { defaultWireLimits } from "./limits.js";
+import { isPlainEntry, PackedMetadata, readMetadataEntry } from "./packed-metadata.js";
 
 /** What an mprpc/2 frame is: field 4 of the RpcHeader, always written first. */
 export const Kind = {
@@ -96,12 +97,17 @@ export class FrameHeader {
 
   #position = 0;
   readonly #reader = new Reader();
+  /** Entries of metadata that are kept as bytes: how many, and where they lie. */
+  #packedCount = 0;
+  #packedStart = 0;
+  #packedEnd = 0;
 
   /** Reads `buffer[start..end)`. Returns what is wrong with it, or nothing. Unknown fields are passed over. */
   read(buffer: Buffer, start: number, end: number): string | undefined {
     this.kind = this.callId = this.methodIndex = this.status = this.bodySize = this.messageSize = 0;
     this.timeoutMs = -1;
     this.rare = noRareFields;
+    this.#packedCount = 0;
     this.#position = start;
     while (this.#position < end) {
       const tag = this.#varint(buffer, end);
@@ -136,6 +142,7 @@ export class FrameHeader {
           return `header field with wire type ${tag & 7}`;
       }
     }
+    if (this.#packedCount > 0) this.#unpackLater(buffer);
     return this.#position === end ? undefined : "header cut inside a field";
   }
 
@@ -226,17 +233,43 @@ export class FrameHeader {
         this.#own().idempotencyKey = buffer.toString("utf8", start, end);
         break;
       case Field.METADATA:
+        if (this.#packEntry(buffer, start, end)) break;
+        return this.#readPart(field, buffer, start, end);
       case Field.DETAILS:
       case Field.SETTINGS:
-        try {
-          this.#setPart(field, this.#reader.reset(buffer, start, end, true), end);
-        } catch (error) {
-          // What the peer sent may stand in the message; the log need not hold all of it.
-          return `header field ${field}: ${(error as Error).message.slice(0, 200)}`;
-        }
-        break;
+        return this.#readPart(field, buffer, start, end);
       default:
     }
+    return undefined;
+  }
+
+  /** Keeps an entry of metadata as bytes, if it is a plain one next to those that are kept already. */
+  #packEntry(buffer: Buffer, start: number, end: number): boolean {
+    if (!isPlainEntry(buffer, start, end)) return false;
+    if (this.#packedCount === 0) {
+      if (this.rare.metadata !== undefined) return false;
+      this.#packedStart = start;
+    } else if (start !== this.#packedEnd + 1 + varintBytes(end - start)) return false;
+    this.#packedEnd = end;
+    this.#packedCount++;
+    return true;
+  }
+
+  #unpackLater(buffer: Buffer): void {
+    const packed = new PackedMetadata(this.#packedCount, buffer, this.#packedStart, this.#packedEnd);
+    this.#packedCount = 0;
+    this.#own().metadata = Metadata.unread(packed);
+  }
+
+  #readPart(field: number, buffer: Buffer, start: number, end: number): string | undefined {
+    if (field === Field.METADATA && this.#packedCount > 0) this.#unpackLater(buffer);
+    try {
+      this.#setPart(field, this.#reader.reset(buffer, start, end, true), end);
+    } catch (error) {
+      // What the peer sent may stand in the message; the log need not hold all of it.
+      return `header field ${field}: ${(error as Error).message.slice(0, 200)}`;
+    }
+    this.#reader.release();
     return undefined;
   }
 
@@ -257,19 +290,6 @@ export class FrameHeader {
     if (this.rare === noRareFields) this.rare = {};
     return this.rare;
   }
-}
-
-function readMetadataEntry(reader: Reader, end: number, into: Metadata): void {
-  let key = "";
-  let value: string | Buffer = "";
-  while (reader.pos < end) {
-    const tag = reader.uint32();
-    if (tag === 0x0a) key = reader.string();
-    else if (tag === 0x12) value = reader.string();
-    else if (tag === 0x1a) value = reader.bytes();
-    else reader.skipField(tag);
-  }
-  into.append(key, value);
 }
 
 function readDetail(reader: Reader, end: number): ErrorDetail {

@@ -48,6 +48,12 @@ export class Reader {
     return this;
   }
 
+  /** Lets the bytes go: a reader that rests must not keep them alive. */
+  release(): void {
+    this.buf = emptyBytes;
+    this.pos = this.len = 0;
+  }
+
   /** The key of the next field: field number * 8 + wire type. */
   tag(): number {
     const pos = this.pos;
