@@ -33,6 +33,11 @@ export function isServiceName(text: string): boolean {
   return text.length <= nameMaxChars && namePattern.test(text);
 }
 
+/** Whether callers can share out calls by it: one that is endless would leave nothing to the others. */
+export function isWeight(weight: number): boolean {
+  return weight > 0 && weight <= weightMax;
+}
+
 /** Throws RegistryError `invalid` unless `service` is a protobuf full name. */
 export function checkServiceName(service: string): void {
   if (isServiceName(service)) return;
@@ -61,8 +66,7 @@ export function checkRegistration(registration: Registration): void {
       `${formatAddress(address)} is a wildcard that callers cannot connect to; set advertiseaddress to one they can`,
     );
   }
-  if (!(weight > 0 && weight <= weightMax))
-    throw fail(`weight ${weight} is outside 0 < weight <= ${weightMax}`);
+  if (!isWeight(weight)) throw fail(`weight ${weight} is outside 0 < weight <= ${weightMax}`);
   for (const [key, value] of Object.entries(attributes)) {
     if (!attributeKeyPattern.test(key) || reservedKeys.has(key)) {
       throw fail(
@@ -123,7 +127,8 @@ export function decodeEntry(name: string): ProviderEntry | undefined {
   const query = new URLSearchParams(search);
   const weight = Number(query.get(weightKey) ?? 1);
   const incarnation = query.get(incarnationKey) ?? "";
-  if (address === undefined || incarnation === "" || !(weight > 0)) return undefined;
+  if (address === undefined || address.port === 0 || incarnation === "" || !isWeight(weight))
+    return undefined;
   const attributes: Record<string, string> = {};
   for (const [key, value] of query) {
     if (key === versionKey) attributes.version = value;

@@ -38,6 +38,9 @@ test.each([
   "127.0.0.1%3A8000",
   "127.0.0.1%3A99999%3Fi%3D1",
   "127.0.0.1%3A1%3Fi%3D1%26w%3D-1",
+  "127.0.0.1%3A1%3Fi%3D1%26w%3DInfinity",
+  "127.0.0.1%3A1%3Fi%3D1%26w%3D1e7",
+  "127.0.0.1%3A0%3Fi%3D1",
   "a%3A1%3Fi%3D",
 ])("%j is no entry", (name) => expect(decodeEntry(name)).toBeUndefined());
 

@@ -24,21 +24,25 @@ function bootId(): string | undefined {
   }
 }
 
-/** `undefined`: no such process. A zombie counts as gone: it has been killed and only waits to be reaped. */
-function startTicks(pid: number | "self"): string | undefined {
+/** `undefined` when it cannot be read: no such process, or another reason. */
+function readStat(pid: number | "self"): string | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the command in parentheses and may itself hold spaces and parentheses.
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+    return readFileSync(`/proc/${pid}/stat`, "utf8");
   } catch {
     return undefined;
   }
 }
 
+/** `undefined` for a zombie too: it has been killed and only waits to be reaped. */
+function startTicks(text: string): string | undefined {
+  // The second field is the command in parentheses and may itself hold spaces and parentheses.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+}
+
 export function ownIdentity(): ProcessIdentity {
   const boot = bootId();
-  const ticks = startTicks("self");
+  const ticks = startTicks(readStat("self") ?? "");
   if (boot === undefined || ticks === undefined) return { pid: process.pid };
   return { pid: process.pid, start: `${boot}:${ticks}`, namespace: readlinkSync("/proc/self/ns/pid") };
 }
@@ -51,7 +55,9 @@ export function systemProbe(): ProcessProbe {
     if (own.start === undefined && identity.start === undefined) return signalProbe(identity.pid);
     const [boot, ticks] = identity.start?.split(":") ?? [];
     if (boot !== ownBoot || identity.namespace !== own.namespace) return undefined;
-    return startTicks(identity.pid) === ticks;
+    const text = readStat(identity.pid);
+    // Not there, or not to be read: hidden from us (hidepid), or this process has no file descriptor left.
+    return text === undefined ? signalProbe(identity.pid) : startTicks(text) === ticks;
   };
 }
 

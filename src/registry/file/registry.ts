@@ -73,6 +73,7 @@ export class FileRegistry implements Registry {
     const entry = makeEntry(registration, makeIncarnation(random), clock.wallNow());
     const { service: name } = registration;
     const held: Held = {
+      established: false,
       entry: { ...entry, service: name, sequence: 1, process: ownIdentity(), heartbeat },
       onLost: (reason) => {
         log.error("a registration was given up", { service: name, error: reason.message });
@@ -112,7 +113,7 @@ export class FileRegistry implements Registry {
     });
     const liveness = this.#makeLiveness();
     const listings = names.filter(isServiceName).map(async (service) => {
-      const folder = new ServiceFolder(this.folder, service, liveness, this.#deps.log);
+      const folder = new ServiceFolder(this.folder, service, { ...this.#deps, liveness });
       const entries = await folder.read().catch(() => []);
       return { service, endpoints: orderEndpoints(newestByAddress(entries).map(toEndpoint)) };
     });
@@ -159,7 +160,7 @@ export class FileRegistry implements Registry {
     const { clock, log } = this.#deps;
     const { pollMs = defaultPollMs, fileEvents = true } = this.#options;
     const view = new ServiceView(name, log);
-    const folder = new ServiceFolder(this.folder, name, this.#liveness, log);
+    const folder = new ServiceFolder(this.folder, name, { clock, log, liveness: this.#liveness });
     const service = new FileService(folder, view, { clock, log, pollMs, fileEvents });
     const opened = { service, view };
     this.#services.set(name, opened);

@@ -21,12 +21,16 @@ export interface FileServiceOptions {
 /** A registration of ours, kept on disk. */
 export interface Held {
   entry: StoredEntry;
-  /** Called when a newer process has taken the address. */
+  /** Whether `add` has resolved; a registration that fails is told by its rejection alone. */
+  established: boolean;
+  /** Called when a newer process has taken the address of an established one. */
   onLost: (reason: RegistryError) => void;
 }
 
 /** Several events come of one rename, and several processes start together: they cost one reading. */
 const settleMs = 5;
+/** When the folder was removed the providers put their entries back within their polls, 1 s by default. */
+const recoveryMs = 2000;
 
 /** One service of the file registry: what others registered is published to `view`, what we registered is kept there. */
 export class FileService {
@@ -34,11 +38,18 @@ export class FileService {
   readonly #view: ServiceView;
   readonly #options: FileServiceOptions;
   readonly #held = new Set<Held>();
+  /** Withdrawn ones whose file could not be removed yet; it is tried again, as their process lives on. */
+  readonly #withdrawn = new Set<Held>();
   #closed = false;
   /** Registrations being written, which keep the service in use. */
   #joining = 0;
   readonly #reconciler: Reconciler;
-  #events: { watcher: FSWatcher; inode: number } | undefined;
+  #watcher: FSWatcher | undefined;
+  /** The folder that was read last: its inode number alone may come again at once. */
+  #read: { ino: bigint; birthtimeNs: bigint } | undefined;
+  #hasBirthtimes = false;
+  /** Until then, on the clock, endpoints that are missing are kept. */
+  #keepUntilMs = 0;
   #eventsFailed = false;
   #lastWarning = "";
   /** Reading and changing the folder take turns, or an unregistered entry could be written again. */
@@ -57,7 +68,8 @@ export class FileService {
   }
 
   get inUse(): boolean {
-    return this.#held.size > 0 || this.#joining > 0 || this.#view.watcherCount > 0;
+    const { size } = this.#held;
+    return size + this.#withdrawn.size + this.#joining + this.#view.watcherCount > 0;
   }
 
   /** Writes the entry and removes older ones of its address. Rejects with RegistryError. */
@@ -74,19 +86,20 @@ export class FileService {
     }
     this.#reconciler.trigger();
     if (!this.#held.has(held)) throw supersededError(held.entry);
+    held.established = true;
   }
 
   async remove(held: Held): Promise<void> {
     this.#held.delete(held);
-    await this.#inTurn(() => this.#folder.remove(held.entry)).catch((error: unknown) => this.#warn(error));
+    this.#withdrawn.add(held);
+    await this.#inTurn(() => this.#removeWithdrawn());
     this.#reconciler.trigger();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     await this.#reconciler.stop();
-    this.#events?.watcher.close();
-    this.#events = undefined;
+    this.#stopListening();
     // One that is being written now is held, and so removed below, when its turn is over.
     await this.#turn;
     await Promise.all([...this.#held].map((held) => this.remove(held)));
@@ -104,14 +117,45 @@ export class FileService {
 
   async #refresh(): Promise<number> {
     await this.#folder.create();
-    await this.#listen();
+    await this.#identify();
+    await this.#removeWithdrawn();
     let entries = await this.#folder.read();
-    for (const held of [...this.#held]) {
-      if (await this.#keep(held, entries)) entries = await this.#folder.read();
+    try {
+      for (const held of [...this.#held]) {
+        if (await this.#keep(held, entries)) entries = await this.#folder.read();
+      }
+    } catch (error) {
+      // What others registered is known, though ours cannot be kept up.
+      this.#publish(entries, true);
+      throw error;
     }
-    this.#view.publish(newestByAddress(entries).map(toEndpoint), false);
-    this.#lastWarning = "";
-    return this.#options.pollMs;
+    const againMs = this.#publish(entries, false);
+    if (this.#withdrawn.size === 0) this.#lastWarning = "";
+    return againMs;
+  }
+
+  /** Answers with when to look again, ms. */
+  #publish(entries: readonly StoredEntry[], stale: boolean): number {
+    const gone = new Set([...this.#withdrawn].map(({ entry }) => entry.incarnation));
+    const listed = entries.filter(({ incarnation }) => !gone.has(incarnation));
+    const endpoints = newestByAddress(listed).map(toEndpoint);
+    const keepMs = this.#keepUntilMs - this.#options.clock.now();
+    const found = new Set(endpoints.map(formatAddress));
+    const before = this.#view.current?.endpoints ?? [];
+    const kept = keepMs > 0 ? before.filter((endpoint) => !found.has(formatAddress(endpoint))) : [];
+    this.#view.publish([...endpoints, ...kept], stale || kept.length > 0);
+    return kept.length === 0 ? this.#options.pollMs : Math.min(keepMs, this.#options.pollMs);
+  }
+
+  async #removeWithdrawn(): Promise<void> {
+    for (const held of [...this.#withdrawn]) {
+      try {
+        await this.#folder.remove(held.entry);
+        this.#withdrawn.delete(held);
+      } catch (error) {
+        this.#warn(error);
+      }
+    }
   }
 
   /** Restores our entry if someone removed it, removes older ones, gives up if a newer one is there. True: files changed. */
@@ -124,37 +168,53 @@ export class FileService {
     if (others.some((other) => isNewer(other, entry))) {
       this.#held.delete(held);
       await this.#folder.remove(entry);
-      held.onLost(supersededError(entry));
+      if (held.established) held.onLost(supersededError(entry));
       return true;
     }
     for (const other of others) await this.#folder.remove(other);
-    const missing = !entries.some((other) => other.incarnation === entry.incarnation);
+    const missing = !(await this.#folder.holds(entry));
     if (missing) await this.#folder.write(entry);
     return missing || others.length > 0;
   }
 
-  /** A folder that was removed and made again is another inode, of which the old watcher hears nothing. */
-  async #listen(): Promise<void> {
+  /** A folder that was removed and made again is empty for a moment, as its providers have to notice first. */
+  async #identify(): Promise<void> {
+    const { ino, birthtimeNs, ctimeNs } = await stat(this.#folder.path, { bigint: true });
+    // A file system that keeps no birth times gives the time of the last change.
+    if (birthtimeNs !== ctimeNs) this.#hasBirthtimes = true;
+    const before = this.#read;
+    if (before?.ino === ino && before.birthtimeNs === birthtimeNs) return;
+    this.#read = { ino, birthtimeNs };
+    if (before !== undefined && (before.ino !== ino || this.#hasBirthtimes)) {
+      this.#keepUntilMs = this.#options.clock.now() + recoveryMs;
+    }
+    this.#listen();
+  }
+
+  /** Anew for each folder: of one that was removed and made again the old watcher hears nothing. */
+  #listen(): void {
+    this.#stopListening();
     if (!this.#options.fileEvents || this.#eventsFailed) return;
-    const inode = (await stat(this.#folder.path)).ino;
-    if (this.#events?.inode === inode) return;
-    this.#events?.watcher.close();
     try {
-      const watcher = watch(this.#folder.path, { persistent: false }, () => {
+      this.#watcher = watch(this.#folder.path, { persistent: false }, () => {
         this.#reconciler.trigger(settleMs);
       });
-      watcher.on("error", (error) => this.#onEventsFailed(error));
-      this.#events = { watcher, inode };
+      this.#watcher.on("error", (error) => this.#onEventsFailed(error));
     } catch (error) {
-      this.#onEventsFailed(error);
+      // Removed since: then the one that is made again is listened to.
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") this.#onEventsFailed(error);
     }
+  }
+
+  #stopListening(): void {
+    this.#watcher?.close();
+    this.#watcher = undefined;
   }
 
   /** For instance the system's limit of inotify watches. Polling goes on. */
   #onEventsFailed(error: unknown): void {
     this.#eventsFailed = true;
-    this.#events?.watcher.close();
-    this.#events = undefined;
+    this.#stopListening();
     const { pollMs, log } = this.#options;
     log.warn("no file events; the registry folder is polled", {
       path: this.#folder.path,

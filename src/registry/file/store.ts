@@ -1,9 +1,11 @@
-import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Clock } from "../../base/clock.js";
 import { formatAddress, parseAddress } from "../../base/endpoint.js";
 import { makeFolder } from "../../base/make-folder.js";
 import type { Logger } from "../../logger/logger.js";
-import type { ProviderEntry } from "../entry.js";
+import { isWeight, type ProviderEntry } from "../entry.js";
 import { reasonOf } from "../errors.js";
 import type { Liveness, ProcessIdentity } from "./liveness.js";
 
@@ -19,6 +21,12 @@ export interface StoredEntry extends ProviderEntry {
 /** The longest entry a registration can make is far below it. */
 const fileMaxBytes = 64 * 1024;
 const suffix = ".json";
+const temporarySuffix = ".tmp";
+/** Writing one takes a moment; what is seen for this long was left by a process that was killed meanwhile. */
+const temporaryMaxMs = 60_000;
+
+const fileName = (incarnation: string): string => incarnation + suffix;
+const textOf = (entry: StoredEntry): string => `${JSON.stringify(entry, undefined, 2)}\n`;
 
 /** Which of two registrations of one address counts: the later one; a tie (registered at once) falls to the larger id. */
 export function isNewer(a: StoredEntry, b: StoredEntry): boolean {
@@ -46,12 +54,16 @@ export class ServiceFolder {
   /** Files never change, so each is read once. */
   readonly #parsed = new Map<string, StoredEntry>();
   readonly #warned = new Set<string>();
+  /** Files others are writing, and since when they are seen, on the clock. */
+  readonly #temporaries = new Map<string, number>();
+  readonly #clock: Clock;
 
-  constructor(root: string, service: string, liveness: Liveness, log: Logger) {
+  constructor(root: string, service: string, deps: { liveness: Liveness; log: Logger; clock: Clock }) {
     this.path = join(root, service);
     this.#service = service;
-    this.#liveness = liveness;
-    this.#log = log;
+    this.#liveness = deps.liveness;
+    this.#log = deps.log;
+    this.#clock = deps.clock;
   }
 
   async create(): Promise<void> {
@@ -60,7 +72,9 @@ export class ServiceFolder {
 
   /** The entries whose process lives. Files of processes that certainly do not are removed. */
   async read(): Promise<StoredEntry[]> {
-    const names = (await readdir(this.path)).filter((name) => name.endsWith(suffix) && !name.startsWith("."));
+    const all = await readdir(this.path);
+    await this.#sweep(all.filter((name) => name.startsWith(".") && name.endsWith(temporarySuffix)));
+    const names = all.filter((name) => name.endsWith(suffix) && !name.startsWith("."));
     const present = new Set(names);
     for (const name of this.#parsed.keys()) if (!present.has(name)) this.#parsed.delete(name);
     const entries = await Promise.all(names.map((name) => this.#readOne(name)));
@@ -70,14 +84,36 @@ export class ServiceFolder {
   /** Atomic: a reader sees the whole file or none. */
   async write(entry: StoredEntry): Promise<void> {
     await this.create();
-    const temporary = join(this.path, `.${entry.incarnation}.tmp`);
-    await writeFile(temporary, `${JSON.stringify(entry, undefined, 2)}\n`, { mode: 0o600 });
-    await rename(temporary, join(this.path, entry.incarnation + suffix));
+    const temporary = join(this.path, `.${entry.incarnation}${temporarySuffix}`);
+    try {
+      await writeFile(temporary, textOf(entry), { mode: 0o600 });
+      await rename(temporary, join(this.path, fileName(entry.incarnation)));
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Whether the file of our own entry is there and as we wrote it: others may have changed it meanwhile. */
+  async holds(entry: StoredEntry): Promise<boolean> {
+    const text = await readFile(join(this.path, fileName(entry.incarnation)), "utf8").catch(() => undefined);
+    return text === textOf(entry);
   }
 
   async remove({ incarnation }: StoredEntry): Promise<void> {
-    this.#parsed.delete(incarnation + suffix);
-    await rm(join(this.path, incarnation + suffix), { force: true });
+    const name = fileName(incarnation);
+    this.#parsed.delete(name);
+    await rm(join(this.path, name), { force: true });
+  }
+
+  async #sweep(names: readonly string[]): Promise<void> {
+    const nowMs = this.#clock.now();
+    for (const name of this.#temporaries.keys()) if (!names.includes(name)) this.#temporaries.delete(name);
+    for (const name of names) {
+      const sinceMs = this.#temporaries.get(name) ?? nowMs;
+      this.#temporaries.set(name, sinceMs);
+      if (nowMs - sinceMs > temporaryMaxMs) await rm(join(this.path, name), { force: true }).catch(() => {});
+    }
   }
 
   async #readOne(name: string): Promise<StoredEntry | undefined> {
@@ -98,9 +134,7 @@ export class ServiceFolder {
   async #parse(name: string): Promise<StoredEntry | undefined> {
     const file = join(this.path, name);
     try {
-      const text = await readFile(file, "utf8");
-      if (text.length > fileMaxBytes) throw new Error(`it is longer than ${fileMaxBytes} bytes`);
-      const entry = parseEntry(JSON.parse(text), name.slice(0, -suffix.length));
+      const entry = parseEntry(JSON.parse(await readPlain(file)), name.slice(0, -suffix.length));
       // Two services whose names differ in case share a folder on some file systems.
       return entry.service === this.#service ? entry : undefined;
     } catch (error) {
@@ -109,6 +143,19 @@ export class ServiceFolder {
       this.#log.warn("ignoring a file that is no registry entry", { file, error: reasonOf(error) });
       return undefined;
     }
+  }
+}
+
+/** The text of a plain file of moderate length. Opening a pipe would wait for its writer, reading a device may never end. */
+async function readPlain(file: string): Promise<string> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const found = await handle.stat();
+    if (!found.isFile()) throw new Error("it is no plain file");
+    if (found.size > fileMaxBytes) throw new Error(`it is longer than ${fileMaxBytes} bytes`);
+    return await handle.readFile("utf8");
+  } finally {
+    await handle.close();
   }
 }
 
@@ -128,13 +175,14 @@ function parseEntry(value: unknown, incarnation: string): StoredEntry {
   }
   const host = address.host;
   const port = address.port;
-  need(parseAddress(formatAddress({ host, port })) !== undefined, "address");
+  need(port > 0 && parseAddress(formatAddress({ host, port })) !== undefined, "address");
   if (!isRecord(process) || typeof process.pid !== "number")
     throw new Error('its field "process" is missing or wrong');
   if (!isRecord(attributes)) throw new Error('its field "attributes" is missing or wrong');
   need(value.incarnation === incarnation, "incarnation");
   if (typeof service !== "string") throw new Error('its field "service" is missing or wrong');
-  if (typeof weight !== "number" || !(weight > 0)) throw new Error('its field "weight" is missing or wrong');
+  if (typeof weight !== "number" || !isWeight(weight))
+    throw new Error('its field "weight" is missing or wrong');
   if (typeof sequence !== "number") throw new Error('its field "sequence" is missing or wrong');
   if (typeof heartbeat !== "string" || !/^[0-9a-f]+$/.test(heartbeat)) {
     throw new Error('its field "heartbeat" is missing or wrong');
