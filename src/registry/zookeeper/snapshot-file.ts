@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseAddress } from "../../base/endpoint.js";
 import type { Logger } from "../../logger/logger.js";
+import { isWeight } from "../entry.js";
 import { reasonOf } from "../errors.js";
 import { makePrivateFolder } from "../folder.js";
 import type { Endpoint } from "../registry.js";
@@ -16,14 +17,18 @@ export function defaultSnapshotFolder(env: NodeJS.ProcessEnv = process.env): str
 
 /**
  * The last good list of each service on disk, for a start while ZooKeeper is away: `<folder>/<registry>/<Service>.json`,
- * written whole or not at all. It is a help and never a condition: when it cannot be written there is one warning.
+ * written whole or not at all. It is a help and never a condition: when it cannot be written there is one warning, and
+ * the next list is tried again.
  */
 export class SnapshotFile {
   readonly #folder: string;
   readonly #log: Logger;
-  /** What each service's file holds, so that an unchanged list is not written again. */
-  readonly #written = new Map<string, string>();
-  #usable: boolean | undefined;
+  /** The newest list of each service, written or about to be, so that an unchanged one is not written again. */
+  readonly #newest = new Map<string, string>();
+  /** Files are written in turn: of two lists of a service the older one must not be the last. */
+  #turn: Promise<void> = Promise.resolve();
+  #prepared = false;
+  #warned = false;
 
   /** `registry` tells registries apart that share the folder. */
   constructor(folder: string, registry: string, log: Logger) {
@@ -31,23 +36,42 @@ export class SnapshotFile {
     this.#log = log;
   }
 
+  /** Resolves when it is on disk, or was not to be written. */
   async save(service: string, endpoints: readonly Endpoint[]): Promise<void> {
     const text = `${JSON.stringify({ service, endpoints }, undefined, 2)}\n`;
-    if (this.#written.get(service) === text || !this.#prepare()) return;
-    this.#written.set(service, text);
+    if (this.#newest.get(service) === text) return;
+    this.#newest.set(service, text);
+    this.#turn = this.#turn.then(() => this.#write(service, text));
+    await this.#turn;
+  }
+
+  async #write(service: string, text: string): Promise<void> {
+    // A newer list came while this one waited.
+    if (this.#newest.get(service) !== text) return;
     const temporary = this.#path(service, `.${randomBytes(4).toString("hex")}.tmp`);
     try {
+      this.#prepare();
       await writeFile(temporary, text, { mode: 0o600 });
       await rename(temporary, this.#path(service, ".json"));
+      this.#warned = false;
     } catch (error) {
-      this.#giveUp(error);
+      await rm(temporary, { force: true }).catch(() => {});
+      if (this.#newest.get(service) === text) this.#newest.delete(service);
+      // It may have been removed.
+      this.#prepared = false;
+      this.#warn(error);
     }
   }
 
   /** `undefined` when there is none that can be trusted. */
   async load(service: string): Promise<Endpoint[] | undefined> {
-    if (!this.#prepare()) return undefined;
     const path = this.#path(service, ".json");
+    try {
+      this.#prepare();
+    } catch (error) {
+      this.#warn(error);
+      return undefined;
+    }
     try {
       const value = JSON.parse(await readFile(path, "utf8")) as { endpoints: unknown };
       if (!Array.isArray(value.endpoints) || !value.endpoints.every(isEndpoint))
@@ -68,35 +92,41 @@ export class SnapshotFile {
     return join(this.#folder, service + suffix);
   }
 
-  #prepare(): boolean {
-    if (this.#usable !== undefined) return this.#usable;
-    try {
-      makePrivateFolder(
-        this.#folder,
-        "choose another with snapshots=/folder in the registry URL, or snapshots=off",
-      );
-      this.#usable = true;
-    } catch (error) {
-      this.#giveUp(error);
-    }
-    return this.#usable === true;
+  /** Throws RegistryError when the folder is none that can be trusted. */
+  #prepare(): void {
+    if (this.#prepared) return;
+    makePrivateFolder(
+      this.#folder,
+      "choose another with snapshots=/folder in the registry URL, or snapshots=off",
+    );
+    this.#prepared = true;
   }
 
-  #giveUp(error: unknown): void {
-    if (this.#usable !== false) {
-      this.#log.warn("no snapshot file: a start without ZooKeeper will find no endpoints", {
-        error: reasonOf(error),
-      });
-    }
-    this.#usable = false;
+  #warn(error: unknown): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    this.#log.warn("no snapshot file: a start without ZooKeeper would find no endpoints, or old ones", {
+      error: reasonOf(error),
+    });
   }
 }
 
 function isEndpoint(value: unknown): value is Endpoint {
   if (typeof value !== "object" || value === null) return false;
-  const { host, port, protocol, weight, attributes } = value as Partial<Endpoint>;
-  const named =
-    typeof host === "string" && typeof port === "number" && parseAddress(`[${host}]:${port}`) !== undefined;
-  const spoken = protocol === "mprpc" || protocol === "classic";
-  return named && spoken && typeof weight === "number" && weight > 0 && typeof attributes === "object";
+  const { host, port, protocol, weight, attributes, incarnation, classicMethods } =
+    value as Partial<Endpoint>;
+  const isText = (text: unknown) => typeof text === "string";
+  const named = isText(host) && typeof port === "number" && port > 0;
+  return (
+    named &&
+    parseAddress(`[${host}]:${port}`) !== undefined &&
+    (protocol === "mprpc" || protocol === "classic") &&
+    typeof weight === "number" &&
+    isWeight(weight) &&
+    typeof attributes === "object" &&
+    attributes !== null &&
+    Object.values(attributes).every(isText) &&
+    (incarnation === undefined || isText(incarnation)) &&
+    (classicMethods === undefined || (Array.isArray(classicMethods) && classicMethods.every(isText)))
+  );
 }
