@@ -1,10 +1,10 @@
-/** A provider of its own process: `provider-process.ts <registry url> <port>`. It prints its warnings, and every list it sees. */
+/** A provider of its own process: `provider-process.ts <registry url> <port>`. It prints warnings, errors and every list it sees. */
 import { silentLogger } from "../../src/logger/logger.js";
 import { openRegistry } from "../../src/registry/open.js";
 
 const [url = "", port = ""] = process.argv.slice(2);
 const warn = (text: string, fields?: object) => console.info(`${text} ${JSON.stringify(fields)}`);
-const registry = openRegistry(url, { snapshotFolder: false, log: { ...silentLogger, warn } });
+const registry = openRegistry(url, { snapshotFolder: false, log: { ...silentLogger, warn, error: warn } });
 await registry.register({
   service: "fixbug.UserServiceRpc",
   methods: ["Login", "Register"],

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
-import type { Snapshot } from "../../src/registry/registry.js";
+import { silentLogger } from "../../src/logger/logger.js";
+import type { Registry, Snapshot } from "../../src/registry/registry.js";
 import { LossyProxy } from "../tools/lossy-proxy.js";
 import { eventually, Recorder, timed } from "../tools/wait.js";
 import { ZooKeeperServer } from "../tools/zookeeper.js";
-import { registration, shows } from "./conformance.js";
+import { addresses, expectNoGap, registration, shows } from "./conformance.js";
 import { readText, Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
 
 const service = "fixbug.UserServiceRpc";
@@ -22,6 +23,185 @@ afterAll(() => server.stop());
 function play(name: string, story: (scenario: Scenario) => Promise<void>): void {
   test.concurrent(name, scenarioTimeout, () => Scenario.on(server.address, story));
 }
+
+const isStale = ({ stale }: Snapshot): boolean => stale;
+
+/** Watches with this registry too, up to its first full list. */
+async function followWith(registry: Registry, ...ports: number[]): Promise<Recorder<Snapshot>> {
+  const seen = new Recorder<Snapshot>();
+  registry.watch(service, seen.push);
+  await seen.until(`${ports}`, shows(...ports));
+  return seen;
+}
+
+describe("partitions", () => {
+  play(
+    "a provider cut off and back within its session: the same entry, and nobody noticed",
+    async (scenario) => {
+      const proxy = await scenario.proxy(server.port);
+      const { seen } = scenario.follow();
+      const provider = scenario.registry({ sessionTimeoutMs: 10_000 }, proxy.address);
+      await provider.register(registration(8000));
+      await seen.until("8000", shows(8000));
+      const own = await followWith(provider, 8000);
+      const admin = await scenario.session();
+      const [name = ""] = await admin.children(providers);
+      const before = await admin.exists(`${providers}/${name}`);
+      proxy.setBlackHole(true);
+      await timed("partitioned provider notices (session 10 s)", () => own.until("stale", isStale));
+      proxy.setBlackHole(false);
+      await timed("partition healed within the session", () => own.until("fresh", shows(8000)));
+      expect(await admin.exists(`${providers}/${name}`)).toEqual(before);
+      expect(seen.values.slice(seen.values.findIndex(shows(8000)))).toHaveLength(1);
+    },
+  );
+
+  play(
+    "a consumer cut off until its session has expired: the last list is kept, and corrected",
+    async (scenario) => {
+      const proxy = await scenario.proxy(server.port);
+      const logged = new Recorder<string>();
+      const { seen } = scenario.follow(
+        { log: { ...silentLogger, warn: logged.push }, sessionTimeoutMs: 1500 },
+        proxy.address,
+      );
+      const provider = scenario.registry();
+      const handle = await provider.register(registration(8000));
+      await provider.register(registration(8001));
+      await seen.until("both", shows(8000, 8001));
+      proxy.setBlackHole(true);
+      await timed("partitioned consumer gives its session up", () =>
+        logged.until("lost", (text) => text === "ZooKeeper session lost"),
+      );
+      expect(seen.last).toMatchObject({ stale: true });
+      expect(addresses(seen.last ?? { endpoints: [], stale: true })).toHaveLength(2);
+      await handle.unregister();
+      proxy.setBlackHole(false);
+      await timed("partition of a consumer healed after expiry, corrected", () =>
+        seen.until("8001", shows(8001)),
+      );
+      expectNoGap(seen, "127.0.0.1:8001");
+    },
+  );
+
+  play("a provider that is heard but hears nothing: one entry when it is over", async (scenario) => {
+    const proxy = await scenario.proxy(server.port);
+    const { seen } = scenario.follow();
+    const logged = new Recorder<string>();
+    const log = { ...silentLogger, warn: logged.push };
+    const provider = scenario.registry({ log, sessionTimeoutMs: 1500 }, proxy.address);
+    await provider.register(registration(8000));
+    await seen.until("8000", shows(8000));
+    proxy.setDeaf(true);
+    await timed("deaf provider gives its session up", () =>
+      logged.until("lost", (text) => text === "ZooKeeper session lost"),
+    );
+    proxy.setDeaf(false);
+    const own = new Recorder<Snapshot>();
+    provider.watch(service, own.push);
+    await timed("deaf provider hears again", () => own.until("8000", shows(8000)));
+    await seen.until("8000", shows(8000));
+    const admin = await scenario.session();
+    await eventually("one entry, one candidate, of the living session", async () => {
+      const [name = "", ...others] = await admin.children(providers);
+      const candidates = await admin.children(election);
+      const entry = await admin.exists(`${providers}/${name}`);
+      const classic = await admin.exists(loginPath);
+      const alone = others.length === 0 && candidates.length === 1;
+      return alone && entry !== undefined && entry.ephemeralOwner === classic?.ephemeralOwner;
+    });
+  });
+
+  play(
+    "provider and consumer both cut off, from different sides: each comes back by itself",
+    async (scenario) => {
+      const left = await scenario.proxy(server.port);
+      const right = await scenario.proxy(server.port);
+      const { seen } = scenario.follow({}, right.address);
+      const witness = scenario.follow();
+      await scenario.registry({}, left.address).register(registration(8000));
+      await Promise.all([seen, witness.seen].map((each) => each.until("8000", shows(8000))));
+      left.setBlackHole(true);
+      right.setBlackHole(true);
+      await timed("both partitioned: dropped for the others", () => witness.seen.until("dropped", shows()));
+      await seen.until("stale", isStale);
+      expect(addresses(seen.last ?? { endpoints: [], stale: true })).toEqual(["127.0.0.1:8000"]);
+      left.setBlackHole(false);
+      right.setBlackHole(false);
+      await timed("both partitions healed", () =>
+        Promise.all([seen, witness.seen].map((each) => each.until("8000", shows(8000)))),
+      );
+    },
+  );
+});
+
+describe("connections that are cut or slow", () => {
+  // Within the length, at its end, in the header, at its end, in the list of names.
+  const offsets = [1, 3, 4, 7, 20, 25, 60];
+
+  play(
+    "a consumer's, in the middle of a frame at any byte: it recovers and misses nothing",
+    async (scenario) => {
+      const proxy = await scenario.proxy(server.port);
+      const { seen } = scenario.follow({}, proxy.address);
+      await scenario.registry().register(registration(8000));
+      await seen.until("8000", shows(8000));
+      const ports = [8000];
+      const provider = scenario.registry();
+      for (const [i, bytes] of offsets.entries()) {
+        proxy.cutAfter(bytes);
+        ports.push(8001 + i);
+        await provider.register(registration(8001 + i, { classic: false }));
+        await timed(`cut mid-frame at byte ${bytes}, consumer`, () =>
+          seen.until(`${ports}`, shows(...ports)),
+        );
+      }
+      expectNoGap(seen);
+    },
+  );
+
+  play("a provider's, at any byte while it registers: it is registered once", async (scenario) => {
+    const { seen } = scenario.follow();
+    for (const [i, bytes] of offsets.entries()) {
+      const proxy = await scenario.proxy(server.port);
+      proxy.cutAfter(bytes);
+      const provider = scenario.registry({}, proxy.address);
+      await timed(`cut mid-frame at byte ${bytes}, provider`, () =>
+        provider.register(registration(9000 + i)),
+      );
+    }
+    await seen.until("all", shows(...offsets.map((_, i) => 9000 + i)));
+    const admin = await scenario.session();
+    expect(await admin.children(providers)).toHaveLength(offsets.length);
+    await eventually("as many candidates", async () => {
+      return (await admin.children(election)).length === offsets.length;
+    });
+  });
+
+  play("slow by 50 ms each way: everything works, nothing is stale", async (scenario) => {
+    const proxy = await scenario.proxy(server.port);
+    proxy.setDelay(50);
+    const { seen } = scenario.follow({}, proxy.address);
+    const provider = scenario.registry({}, proxy.address);
+    const handle = await timed("registered over a slow network", () => provider.register(registration(8000)));
+    await seen.until("8000", shows(8000));
+    await handle.unregister();
+    await seen.until("none", shows());
+    expect(seen.values.filter(isStale)).toEqual([]);
+  });
+
+  play("so slow that no answer comes in time: as a partition, and back when it is fast", async (scenario) => {
+    const proxy = await scenario.proxy(server.port);
+    const { seen } = scenario.follow({}, proxy.address);
+    await scenario.registry().register(registration(8000));
+    await seen.until("8000", shows(8000));
+    proxy.setDelay(1500);
+    await timed("too slow: stale", () => seen.until("stale", isStale));
+    proxy.setDelay(0);
+    await timed("fast again", () => seen.until("fresh", shows(8000)));
+    expectNoGap(seen);
+  });
+});
 
 describe("a session that is replaced", () => {
   play("while the server still holds the old one: the entry moves in one step", async (scenario) => {
