@@ -24,7 +24,11 @@ export interface Window {
   /** Calls before the window, for the optimising compiler and the sockets to settle. */
   warmMs: number;
   measureMs: number;
+  /** With fewer calls than these the window goes on, up to eight times as long. Default 0. */
+  callsMin?: number;
 }
+
+const longestFactor = 8;
 
 type Worker = Child<Request, Answers>;
 
@@ -65,7 +69,7 @@ export class Pair {
     }
   }
 
-  async measure(load: Load, { warmMs, measureMs }: Window): Promise<Measurement & Counts> {
+  async measure(load: Load, { warmMs, measureMs, callsMin = 0 }: Window): Promise<Measurement & Counts> {
     const { payloadBytes } = load;
     const servedNow = async () =>
       (await this.#provider.ask({ kind: "mark", edge: "start", payloadBytes })).calls;
@@ -79,7 +83,12 @@ export class Pair {
     await wait(warmMs);
     const [clientStart, serverStart] = await mark("start");
     await wait(measureMs);
-    const [clientEnd, serverEnd] = await mark("end");
+    let [clientEnd, serverEnd] = await mark("end");
+    for (let windows = 1; windows < longestFactor; windows += 1) {
+      if (serverEnd.calls - serverStart.calls >= callsMin) break;
+      await wait(measureMs);
+      [clientEnd, serverEnd] = await mark("end");
+    }
     const { made, ...latencies } = await this.#caller.ask({ kind: "stop" });
     const served = (await servedNow()) - servedBefore;
     const calls = clientEnd.calls - clientStart.calls;

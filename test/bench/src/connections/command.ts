@@ -1,10 +1,9 @@
 import { parseArgs } from "node:util";
 import { log, positive } from "../arguments.js";
-import { allowedCores } from "../child.js";
 import type { Command, Task } from "../command.js";
 import { rotated } from "../rounds.js";
 import { connectionsMax, tooManyText } from "./limits.js";
-import { type ConnectionsMeasurement, type ConnectionsPlan, measureSize } from "./measure.js";
+import { type ConnectionsMeasurement, type ConnectionsPlan, measureSize, processesFor } from "./measure.js";
 import { connectionsReport, toRow } from "./report.js";
 
 const usage = `Usage: npm run bench -- connections [options]
@@ -14,7 +13,8 @@ when the provider is killed and started again on its port. About 4 minutes. Need
 
   --sizes LIST       default 1,100,1000,10000
   --rounds N         default 3
-  --processes N      processes the clients are spread over; default: one for each core but the provider's, at most 4
+  --processes N      processes the clients are spread over; default: one for each core
+                     but the provider's, at most 4, and one for each 1,250 clients
   --in-flight N      calls in flight over all connections; default 256
   --measure-ms N     length of one window; default 1000
   --down-ms N        how long the provider is away when it is restarted; default 3000
@@ -35,7 +35,7 @@ async function run(plan: ConnectionsPlan) {
       log(`round ${round + 1} of ${plan.rounds}: ${size} connections`);
     }
   }
-  const rows = [...measured].map(([size, all]) => toRow(size, all));
+  const rows = [...measured].map(([size, all]) => toRow(size, processesFor(size, plan), all));
   return connectionsReport(rows, plan, leftOut);
 }
 
@@ -63,7 +63,7 @@ export const connections: Command = {
     const plan = {
       sizes: values.sizes.split(",").map((text) => positive("sizes", text, 1)),
       rounds: positive("rounds", values.rounds, 3),
-      processes: positive("processes", values.processes, Math.min(4, Math.max(1, allowedCores().length - 1))),
+      processes: values.processes === undefined ? undefined : positive("processes", values.processes, 1),
       inFlight: positive("in-flight", values["in-flight"], 256),
       warmMs: Math.min(500, measureMs),
       measureMs,

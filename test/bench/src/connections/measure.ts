@@ -13,8 +13,8 @@ import type {
 export interface ConnectionsPlan {
   sizes: readonly number[];
   rounds: number;
-  /** Processes the clients are spread over. */
-  processes: number;
+  /** Processes the clients are spread over; undefined: as many as there are cores for them, and more for many clients. */
+  processes: number | undefined;
   inFlight: number;
   warmMs: number;
   measureMs: number;
@@ -26,6 +26,8 @@ export interface ConnectionsPlan {
 /** What one round of one size showed. */
 export interface ConnectionsMeasurement {
   connectsPerSecond: number;
+  /** What a connection and its first call cost the provider. */
+  serverCpuUsPerConnect: number | undefined;
   callsPerSecond: number;
   clientCpuUsPerCall: number;
   serverCpuUsPerCall: number;
@@ -44,10 +46,22 @@ export interface Restart {
   attemptsMs: number[];
   connectedMs: number[];
   backMs: number[];
+  failed: number;
 }
 
 type ProviderProcess = Child<ProviderRequest, ProviderAnswers>;
 type ClientsProcess = Child<ClientsRequest, ClientsAnswers>;
+
+/**
+ * A process with more clients than these is busy with itself when all of them connect at once: it runs every timer that
+ * is due before it looks at what came of the attempts.
+ */
+const clientsPerProcess = 1250;
+
+export function processesFor(size: number, plan: ConnectionsPlan): number {
+  const cores = Math.min(4, Math.max(1, allowedCores().length - 1));
+  return plan.processes ?? Math.max(cores, Math.ceil(size / clientsPerProcess));
+}
 
 /** Below so many, memory is not divided by them. */
 const memoryFrom = 100;
@@ -86,11 +100,11 @@ class Cluster {
     this.#provider = provider;
   }
 
-  static async start(plan: ConnectionsPlan): Promise<Cluster> {
+  static async start(size: number, plan: ConnectionsPlan): Promise<Cluster> {
     const port = await fixedPort();
     const cluster = new Cluster(plan, port, await startProvider(port, plan.pin));
     try {
-      for (let i = 0; i < plan.processes; i += 1) {
+      for (let i = 0; i < processesFor(size, plan); i += 1) {
         cluster.#clients.push(await startClients(port, plan, i));
       }
       return cluster;
@@ -121,7 +135,9 @@ class Cluster {
     const rest = size - first.opened;
     if (rest === 0) return { connectsPerSecond: (first.opened * 1000) / first.elapsedMs };
     const before = await this.#provider.ask({ kind: "memory" });
+    const idle = await this.#provider.ask({ kind: "mark" });
     const last = await this.#open(rest);
+    const busy = await this.#provider.ask({ kind: "mark" });
     const after = await this.#provider.ask({ kind: "memory" });
     if (after.connections !== size) {
       throw new Error(`${size} connections were opened, but the provider has ${after.connections}`);
@@ -129,6 +145,7 @@ class Cluster {
     const kib = (bytes: number) => (size < memoryFrom ? undefined : bytes / 1024 / rest);
     return {
       connectsPerSecond: (last.opened * 1000) / last.elapsedMs,
+      serverCpuUsPerConnect: (busy.cpuUs - idle.cpuUs) / rest,
       rssKibPerConnection: kib(after.rssBytes - before.rssBytes),
       heapKibPerConnection: kib(after.heapUsedBytes - before.heapUsedBytes),
     };
@@ -189,6 +206,7 @@ class Cluster {
       attemptsMs: since((one) => one.attemptsAtMs),
       connectedMs: since((one) => one.connectedAtMs),
       backMs: since((one) => one.backAtMs),
+      failed: all.reduce((sum, one) => sum + one.failed, 0),
     };
   }
 
@@ -199,15 +217,19 @@ class Cluster {
 
 /** One round of one size, in processes of its own. */
 export async function measureSize(size: number, plan: ConnectionsPlan): Promise<ConnectionsMeasurement> {
-  const cluster = await Cluster.start(plan);
+  const cluster = await Cluster.start(size, plan);
   try {
     const opened = await cluster.openAll(size);
     const calls = await cluster.measureCalls();
     if (calls.made !== calls.served) {
       throw new Error(`${size} connections: ${calls.made} calls answered, but ${calls.served} served`);
     }
-    const memory = { rssKibPerConnection: undefined, heapKibPerConnection: undefined };
-    return { ...memory, ...opened, ...calls, restart: await cluster.restart() };
+    const none = {
+      serverCpuUsPerConnect: undefined,
+      rssKibPerConnection: undefined,
+      heapKibPerConnection: undefined,
+    };
+    return { ...none, ...opened, ...calls, restart: await cluster.restart() };
   } finally {
     cluster.kill();
   }

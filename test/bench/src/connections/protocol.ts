@@ -44,4 +44,6 @@ export interface Reconnection {
   connectedAtMs: number[];
   /** When each client had the reply to its first call on the new connection. */
   backAtMs: number[];
+  /** Calls on a new connection that ended before their reply, and were made again. */
+  failed: number;
 }

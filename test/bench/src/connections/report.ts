@@ -7,7 +7,10 @@ import type { ConnectionsMeasurement, ConnectionsPlan, Restart } from "./measure
 /** One size, medians over the rounds. */
 export interface ConnectionsRow {
   connections: number;
+  /** Processes the clients were in. */
+  processes: number;
   connectsPerSecond: number;
+  serverCpuUsPerConnect: number | undefined;
   callsPerSecond: number;
   clientCpuUsPerCall: number;
   serverCpuUsPerCall: number;
@@ -19,6 +22,8 @@ export interface ConnectionsRow {
   /** From listening again to the first reply of the last client. */
   allBackMs: number;
   attemptsPerClient: number;
+  /** Calls on a new connection that were lost with it, over all rounds. */
+  failedAgain: number;
   /** In the busiest bucket once the loss itself is over. */
   peakAttemptsPerSecond: number;
   /** Of the last round. */
@@ -69,7 +74,11 @@ function peakPerSecond({ attemptsMs, lostMs }: Restart): number {
   return (Math.max(0, ...counts.values()) * 1000) / bucketMs;
 }
 
-export function toRow(connections: number, all: readonly ConnectionsMeasurement[]): ConnectionsRow {
+export function toRow(
+  connections: number,
+  processes: number,
+  all: readonly ConnectionsMeasurement[],
+): ConnectionsRow {
   const of = (value: (one: ConnectionsMeasurement) => number) => median(all.map(value));
   const some = (value: (one: ConnectionsMeasurement) => number | undefined) => {
     const values = all.map(value).filter((one) => one !== undefined);
@@ -81,7 +90,9 @@ export function toRow(connections: number, all: readonly ConnectionsMeasurement[
   if (last === undefined) throw new Error(`nothing was measured with ${connections} connections`);
   return {
     connections,
+    processes,
     connectsPerSecond: of((one) => one.connectsPerSecond),
+    serverCpuUsPerConnect: some((one) => one.serverCpuUsPerConnect),
     callsPerSecond: of((one) => one.callsPerSecond),
     clientCpuUsPerCall: of((one) => one.clientCpuUsPerCall),
     serverCpuUsPerCall: of((one) => one.serverCpuUsPerCall),
@@ -91,6 +102,7 @@ export function toRow(connections: number, all: readonly ConnectionsMeasurement[
     served: sum((one) => one.served),
     allBackMs: of(({ restart }) => (restart.backMs.at(-1) ?? Number.NaN) - restart.listeningMs),
     attemptsPerClient: of(({ restart }) => restart.attemptsMs.length / connections),
+    failedAgain: sum(({ restart }) => restart.failed),
     peakAttemptsPerSecond: of(({ restart }) => peakPerSecond(restart)),
     timeline: timelineOf(last.restart),
   };
@@ -101,7 +113,9 @@ function callsTable(rows: readonly ConnectionsRow[]): Table {
   return {
     head: [
       "connections",
+      "client processes",
       "opened/s",
+      "provider µs/connection",
       "calls/s",
       "calls/s against the first",
       "clients µs/call",
@@ -111,7 +125,9 @@ function callsTable(rows: readonly ConnectionsRow[]): Table {
     ],
     lines: rows.map((row) => [
       row.connections.toLocaleString("en-US"),
+      String(row.processes),
       short(row.connectsPerSecond),
+      short(row.serverCpuUsPerConnect),
       short(row.callsPerSecond),
       `x ${short(row.callsPerSecond / (first?.callsPerSecond ?? Number.NaN))}`,
       short(row.clientCpuUsPerCall),
@@ -130,6 +146,7 @@ function restartTable(rows: readonly ConnectionsRow[]): Table {
       "all back after ms",
       "attempts a client",
       "most attempts/s after the loss",
+      "calls lost again",
     ],
     lines: rows.map((row) => [
       row.connections.toLocaleString("en-US"),
@@ -137,6 +154,7 @@ function restartTable(rows: readonly ConnectionsRow[]): Table {
       short(row.allBackMs),
       short(row.attemptsPerClient),
       short(row.peakAttemptsPerSecond),
+      String(row.failedAgain),
     ]),
   };
 }
@@ -183,7 +201,6 @@ function timelinePanel({ connections, timeline }: ConnectionsRow): LinePanel {
 }
 
 function costSection(rows: readonly ConnectionsRow[], plan: ConnectionsPlan): Section {
-  const processes = plan.processes === 1 ? "one process" : `${plan.processes} processes`;
   const title = `Connections to one provider, ${plan.inFlight} calls in flight over all of them`;
   const panels = [
     panelOf(rows, {
@@ -216,7 +233,7 @@ function costSection(rows: readonly ConnectionsRow[], plan: ConnectionsPlan): Se
   return {
     title: "Calls, memory, opening",
     text: [
-      `Clients are channels with a connection of their own, in ${processes}; ${plan.inFlight} calls are in flight, the next always over the next connection. Up to 200 connections a process are being opened at a time, each proven by a call. Memory is what the provider has more after garbage collection, over nine tenths of the connections; it is not given below 100.`,
+      `Clients are channels with a connection of their own; ${plan.inFlight} calls are in flight, the next always over the next connection. Up to 200 connections a process are being opened at a time, each proven by a call; what one costs the provider says how many a second it can take, however busy the clients are. Memory is what the provider has more after garbage collection, over nine tenths of the connections; it is not given below 100.`,
     ],
     tables: [callsTable(rows)],
     plots: [{ name: "cost", title, svg: figure(title, panels) }],

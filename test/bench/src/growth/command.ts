@@ -10,7 +10,7 @@ const names = growthAxes.map(({ name }) => name);
 const usage = `Usage: npm run bench -- growth [options]
 
 What a call costs, in calls/s and in CPU time of each side, as one thing after the other grows while all else stays small.
-Two processes with a core each; medians of rounds that take all steps of an axis in turn. About 6 minutes.
+Two processes with a core each; medians of rounds that take all steps of an axis in turn. About 8 minutes.
 
   --only LIST        of ${names.join(", ")}; default: all
   --max N            leaves out steps above N
@@ -47,7 +47,8 @@ export const growth: Command = {
     const measureMs = positive("measure-ms", values["measure-ms"], 1000);
     const plan = {
       rounds: positive("rounds", values.rounds, 3),
-      window: { warmMs: Math.min(300, measureMs), measureMs },
+      warmUp: { warmMs: 1.5 * measureMs, measureMs: measureMs / 10 },
+      window: { warmMs: 0.3 * measureMs, measureMs, callsMin: 16 },
       pin: values.pin,
     };
     return {

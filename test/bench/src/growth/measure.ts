@@ -2,6 +2,7 @@ import { log } from "../arguments.js";
 import { type Measurement, Pair, type Window } from "../pair.js";
 import { medianOf } from "../report.js";
 import { rotated } from "../rounds.js";
+import type { Load } from "../target.js";
 import type { GrowthAxis, Series } from "./axes.js";
 
 export interface GrowthRow {
@@ -21,9 +22,13 @@ export interface GrowthRow {
 
 export interface GrowthPlan {
   rounds: number;
+  /** Of each step, once, with small calls; thrown away. */
+  warmUp: Window;
   window: Window;
   pin: boolean;
 }
+
+const warmUpLoad: Load = { payloadBytes: 20, inFlight: 64 };
 
 interface Cell {
   series: Series;
@@ -44,6 +49,8 @@ export async function measureAxis(axis: GrowthAxis, plan: GrowthPlan): Promise<G
         cells.push({ series, value, pair, measurements: [], made: 0, served: 0 });
       }
     }
+    // Code is compiled by then as it will be: a step whose start makes many calls must not look cheaper for it.
+    for (const { pair } of cells) await pair.measure(warmUpLoad, plan.warmUp);
     for (let round = 0; round < plan.rounds; round += 1) {
       for (const cell of rotated(cells, round)) await measureCell(cell, plan.window);
     }

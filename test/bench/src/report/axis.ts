@@ -41,24 +41,30 @@ function logarithmic(axis: Axis, low: number, high: number, range: [number, numb
   // With ticks of its own an axis ends at its values; otherwise it leaves a little room above and below.
   const [from, to] = axis.ticks === undefined || narrow ? [low / 1.25, high * 1.25] : [low, high];
   const scale = scaleLog([from, to], range);
-  return { place: (value) => scale(value), ticks: axis.ticks ?? roundTicks(from, to) };
+  return { place: (value) => scale(value), ticks: axis.ticks ?? logTicks(axis.unit, from, to) };
 }
 
-/** 0 stands one step to the left of the smallest other value. */
+/** 0 stands as far to the left of the smallest other value as the next one stands to the right of it. */
 function withZero(axis: Axis, values: readonly number[], range: [number, number]): ScaledAxis {
-  const smallest = Math.min(...values.filter((value) => value > 0));
-  const constant = Number.isFinite(smallest) ? smallest : 1;
-  const scale = scaleSymlog([0, Math.max(...values, constant)], range).constant(constant);
+  const [first = 1, second = 10 * first] = [...new Set(values.filter((value) => value > 0))].sort(
+    (a, b) => a - b,
+  );
+  // A symmetric log is log(1 + x / constant), and this makes the two steps equal, near enough.
+  const constant = first / (second / first - 1);
+  const scale = scaleSymlog([0, Math.max(...values, first)], range).constant(constant);
   return { place: (value) => scale(value), ticks: axis.ticks ?? [...new Set(values)] };
 }
 
-/** Powers of ten with as many steps between them as the span has room for. */
-function roundTicks(from: number, to: number): number[] {
+/** Powers of ten with as many steps between them as the span has room for; for bytes, powers of two. */
+function logTicks(unit: Unit, from: number, to: number): number[] {
   const decades = Math.log10(to / from);
   const steps = decades > 2.5 ? [1] : decades > 1.2 ? [1, 3] : [1, 2, 3, 5, 7];
+  const base = unit === "bytes" ? 2 ** Math.max(1, Math.round((decades * Math.log2(10)) / 5)) : 10;
   const ticks: number[] = [];
-  for (let power = Math.floor(Math.log10(from)); power <= Math.ceil(Math.log10(to)); power += 1) {
-    ticks.push(...steps.map((step) => step * 10 ** power).filter((tick) => tick >= from && tick <= to));
+  const last = Math.ceil(Math.log(to) / Math.log(base));
+  for (let power = Math.floor(Math.log(from) / Math.log(base)); power <= last; power += 1) {
+    const near = unit === "bytes" ? [base ** power] : steps.map((step) => step * base ** power);
+    ticks.push(...near.filter((tick) => tick >= from && tick <= to));
   }
   return ticks;
 }

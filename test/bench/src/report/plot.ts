@@ -42,7 +42,7 @@ const panelWidth = 430;
 const plotHeight = 220;
 const barHeight = 26;
 const left = 62;
-const right = 18;
+const right = 26;
 const top = 34;
 /** Ticks and label of the x axis. */
 const bottom = 46;
@@ -136,6 +136,9 @@ function legend(names: readonly string[], y: number): { svg: string; height: num
   return { svg: entries.join(""), height: (row + 1) * legendRowHeight };
 }
 
+/** A step without a figure has no place. */
+const isFinitePoint = ({ x, y }: { x: number; y: number }) => Number.isFinite(x) && Number.isFinite(y);
+
 interface Drawn {
   svg: string;
   height: number;
@@ -143,7 +146,8 @@ interface Drawn {
 
 function drawLines(panel: LinePanel): Drawn {
   const floor = top + plotHeight;
-  const points = panel.lines.flatMap((one) => one.points);
+  const lines = panel.lines.map((one) => ({ ...one, points: one.points.filter(isFinitePoint) }));
+  const points = lines.flatMap((one) => one.points);
   const moments = panel.moments ?? [];
   const xs = [...points, ...moments].map((one) => one.x).concat(panel.x.ticks ?? []);
   const x = scaleAxis(panel.x, xs, [left, panelWidth - right]);
@@ -161,7 +165,7 @@ function drawLines(panel: LinePanel): Drawn {
     (point) => x.place(point.x),
     (point) => y.place(point.y),
   );
-  const drawn = panel.lines.map(({ points: own, markers: marked = true }, index) => {
+  const drawn = lines.map(({ points: own, markers: marked = true }, index) => {
     const marks = marked ? own.map((point) => mark(index, x.place(point.x), y.place(point.y))) : [];
     return `<path class="line s${index}" d="${path.digits(1)(own) ?? ""}"/>${marks.join("")}`;
   });
