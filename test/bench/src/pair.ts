@@ -90,7 +90,8 @@ export class Pair {
       [clientEnd, serverEnd] = await mark("end");
     }
     const { made, ...latencies } = await this.#caller.ask({ kind: "stop" });
-    const served = (await servedNow()) - servedBefore;
+    // The echo counts bytes and divides; the difference of two such figures is whole but for what floating point loses.
+    const served = Math.round((await servedNow()) - servedBefore);
     const calls = clientEnd.calls - clientStart.calls;
     return {
       callsPerSecond: (calls * 1000) / (clientEnd.timeMs - clientStart.timeMs),
