@@ -5,7 +5,9 @@ import {
   symbolCross,
   symbolDiamond,
   symbolSquare,
+  symbolStar,
   symbolTriangle,
+  symbolWye,
 } from "d3-shape";
 import { type Axis, type ScaledAxis, scaleAxis, tickText } from "./axis.js";
 
@@ -51,10 +53,43 @@ const titleHeight = 34;
 /** Of the 12-pixel text, on average; no font is asked. */
 const characterWidth = 6.4;
 
-/** Okabe and Ito's colours, which people of any colour vision tell apart, and lighter ones of the same order for dark pages. */
-const lightColours = ["#0072b2", "#d55e00", "#00805d", "#b0468a", "#8a6d00", "#3a3a3a"];
-const darkColours = ["#58b4f0", "#ff9d4d", "#3ddbab", "#f09bcb", "#e6cf3c", "#c9d1d9"];
-const markers = [symbolCircle, symbolSquare, symbolTriangle, symbolDiamond, symbolCross, symbolCircle];
+/** Okabe and Ito's colours first, which people of any colour vision tell apart; marks differ too. Lighter ones of the same order for dark pages. */
+const lightColours = [
+  "#0072b2",
+  "#d55e00",
+  "#00805d",
+  "#b0468a",
+  "#8a6d00",
+  "#3a3a3a",
+  "#6639ba",
+  "#1b7c99",
+  "#a40e26",
+  "#5c7f00",
+];
+const darkColours = [
+  "#58b4f0",
+  "#ff9d4d",
+  "#3ddbab",
+  "#f09bcb",
+  "#e6cf3c",
+  "#c9d1d9",
+  "#b392f0",
+  "#76e3ea",
+  "#ff8f8f",
+  "#b5d94c",
+];
+const markers = [
+  symbolCircle,
+  symbolSquare,
+  symbolTriangle,
+  symbolDiamond,
+  symbolCross,
+  symbolStar,
+  symbolWye,
+  symbolCircle,
+  symbolSquare,
+  symbolTriangle,
+];
 
 function styleSheet(): string {
   const series = (colours: readonly string[]) =>
