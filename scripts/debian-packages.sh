@@ -6,6 +6,8 @@
 #                                            disk MariaDB, Redis, Swift unless they are installed, and Chromium, the only
 #                                            one that is installed: it runs from its own place alone
 #   scripts/debian-packages.sh PACKAGE...    these packages
+#   scripts/debian-packages.sh --with-dependencies PACKAGE...
+#                                            these, unless the system has them, and what of theirs it does not have
 #
 # Everything lands beneath $MPRPC_TEST_CACHE (default: ${XDG_CACHE_HOME:-~/.cache}/mprpc-test), unpacked in debian/root.
 set -eu
@@ -148,7 +150,10 @@ if command -v flock >/dev/null; then
   flock 9
 fi
 
-if [ $# -gt 0 ]; then
+if [ "${1:-}" = --with-dependencies ]; then
+  shift
+  fetch_with_dependencies "$@"
+elif [ $# -gt 0 ]; then
   fetch "$@"
 else
   # shellcheck disable=SC2086

@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const targets = [
   { protos: ["example/proto/user.proto", "example/proto/friend.proto"], out: "example/callee/src/gen" },
   { protos: ["example/proto/user.proto", "example/proto/friend.proto"], out: "example/caller/src/gen" },
-  { protos: ["test/bench/bench.proto"], out: "test/bench/src/gen" },
+  { protos: ["test/bench/bench.proto", "test/bench/codec.proto"], out: "test/bench/src/gen" },
   { protos: ["test/support/protos/probe.proto", "test/support/protos/twin.proto"], out: "test/support/gen" },
   { protos: ["test/cli/protos/kinds.proto"], out: "test/cli/gen" },
   { protos: ["test/protobuf/test.proto"], out: "test/protobuf/gen" },

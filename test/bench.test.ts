@@ -13,8 +13,8 @@ import { loopbackAddress } from "./bench/src/node.js";
 import { scaleAxis, tickText } from "./bench/src/report/axis.js";
 import { figure } from "./bench/src/report/plot.js";
 import { goalTable, median, type Row, ratios } from "./bench/src/report.js";
-import type { Load, Target } from "./bench/src/target.js";
 import { target as raw } from "./bench/src/targets/raw.js";
+import { countCalls } from "./support/count-calls.js";
 
 function row(target: Row["target"], values: Partial<Row>): Row {
   const measured = { callsPerSecond: 1, p50Us: 1, p99Us: 1, clientCpuUsPerCall: 1, serverCpuUsPerCall: 1 };
@@ -68,26 +68,6 @@ describe("the Login of the benchmark", () => {
     expect(loginResponse(loginRequest(65_536)).result.errmsg.length).toBeGreaterThan(65_000);
   });
 });
-
-/** Makes at least `least` calls and counts them on both sides. */
-async function countCalls(target: Target, load: Load, least: number) {
-  class Limited extends Meter {
-    override record(): void {
-      if (this.completed >= least) this.running = false;
-    }
-  }
-  const provider = await target.startProvider();
-  const caller = await target.startCaller(provider.endpoint);
-  try {
-    const meter = new Limited();
-    const before = provider.served(load.payloadBytes);
-    await caller.drive(meter, load);
-    return { made: meter.completed, served: provider.served(load.payloadBytes) - before };
-  } finally {
-    await caller.close();
-    await provider.close();
-  }
-}
 
 test.each([
   { payloadBytes: 20, inFlight: 1 },
@@ -273,10 +253,11 @@ describe("the command line", () => {
   test("lists its commands, and says which there are when it gets another", async () => {
     await main(["--help"], 0);
     const help = String(vi.mocked(console.log).mock.calls[0]);
-    for (const name of ["compare", "growth", "connections", "startup"]) expect(help).toContain(`  ${name} `);
+    for (const name of ["compare", "growth", "connections", "startup", "codec", "logger"])
+      expect(help).toContain(`  ${name} `);
     await main(["grow"], 0);
     expect(vi.mocked(console.error).mock.calls[0]).toEqual([
-      'bench: "grow" is none of compare, growth, connections, startup',
+      'bench: "grow" is none of compare, growth, connections, startup, codec, logger',
     ]);
     expect(process.exitCode).toBe(2);
   });

@@ -18,6 +18,8 @@ export interface ChildOptions {
   name: string;
   /** Of the program, without folder and ending: one of this folder. */
   program: string;
+  /** A program that is none of Node's and talks as one; instead of the one above. */
+  executable?: string | undefined;
   args: readonly string[];
   /** A core of its own, by its place among those allowed; the system places it without. */
   core?: number | undefined;
@@ -68,8 +70,10 @@ export class Child<R extends { kind: string }, A extends Record<R["kind"], unkno
     options: ChildOptions,
   ): Promise<Child<R, A>> {
     const { name, program, args, core } = options;
-    const nodeArgs = ["--expose-gc", ...programArgs(program), ...args];
-    const [command = process.execPath, ...rest] = [...corePrefix(core), process.execPath, ...nodeArgs];
+    const { executable } = options;
+    const line =
+      executable === undefined ? [process.execPath, "--expose-gc", ...programArgs(program)] : [executable];
+    const [command = process.execPath, ...rest] = [...corePrefix(core), ...line, ...args];
     const child = spawn(command, rest, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
     try {
       const ready = (await nextMessage(child, name)) as Ready;

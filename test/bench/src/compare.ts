@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { log, positive, UsageError } from "./arguments.js";
 import type { Command } from "./command.js";
+import { prepareCpp } from "./cpp.js";
 import { type Measurement, Pair, type Window } from "./pair.js";
 import type { Report } from "./report/write.js";
 import { compareReport, type IdleRow, medianOf, type Row, ratios } from "./report.js";
@@ -19,7 +20,8 @@ framed echo (the limit), @grpc/grpc-js (the peer) and, when asked for, other fra
   --quick            20 B only, three short rounds; ends within 50 s
   --json FILE        where the figures go; default: test/bench/results/<date>.json (none with --quick)
   --targets LIST     of ${targetNames.join(", ")}, or all;
-                     default: mprpc,raw,grpc-js, and mprpc-full without --quick
+                     default: mprpc,raw,grpc-js, and mprpc-full without --quick; grpc-cpp, when named, fetches and
+                     unpacks the Debian packages it is built with
   --rounds N         default 3
   --measure-ms N     length of one window; default 2000, with --quick 700
   --no-pin           let the system place the processes, instead of one core each
@@ -30,6 +32,8 @@ framed echo (the limit), @grpc/grpc-js (the peer) and, when asked for, other fra
 
 interface Plan {
   targets: TargetName[];
+  /** Targets were named one by one: what one of them needs is fetched, and none is left out. */
+  named: boolean;
   loads: Load[];
   rounds: number;
   window: Window;
@@ -77,6 +81,7 @@ function parsePlan(argv: readonly string[]): Plan | undefined {
   const standardFile = path.join(results, `${new Date().toISOString().replaceAll(":", "-")}.json`);
   return {
     targets: targetsOf(values.targets, quick),
+    named: values.targets !== undefined && values.targets !== "all",
     loads: quick ? smallLoads : [...smallLoads, largeLoad],
     rounds: positive("rounds", values.rounds, 3),
     window: {
@@ -175,7 +180,18 @@ function writeJson(plan: Plan, rows: readonly Row[], idle: readonly IdleRow[]): 
   log(`figures in ${plan.jsonFile}`);
 }
 
-async function run(plan: Plan, startedMs: number): Promise<Report> {
+/** The plan with the targets this machine can run. */
+function runnable(plan: Plan): Plan {
+  if (!plan.targets.includes("grpc-cpp")) return plan;
+  const missing = prepareCpp({ fetch: plan.named, env: process.env, log });
+  if (missing === undefined) return plan;
+  if (plan.named) throw new Error(`grpc-cpp: ${missing}`);
+  log(`grpc-cpp is left out: ${missing}`);
+  return { ...plan, targets: plan.targets.filter((target) => target !== "grpc-cpp") };
+}
+
+async function run(asked: Plan, startedMs: number): Promise<Report> {
+  const plan = runnable(asked);
   const pairs = new Map<TargetName, Pair>();
   try {
     for (const target of plan.targets) pairs.set(target, await Pair.start(target, plan.pin));

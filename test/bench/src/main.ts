@@ -1,13 +1,15 @@
 import { log, UsageError } from "./arguments.js";
+import { codec } from "./codec/command.js";
 import type { Command } from "./command.js";
 import { compare } from "./compare.js";
 import { connections } from "./connections/command.js";
 import { growth } from "./growth/command.js";
+import { logger } from "./logger/command.js";
 import { takeFacts } from "./report/facts.js";
 import { plainReport, writeReport } from "./report/write.js";
 import { startup } from "./startup/command.js";
 
-const commands: Readonly<Record<string, Command>> = { compare, growth, connections, startup };
+const commands: Readonly<Record<string, Command>> = { compare, growth, connections, startup, codec, logger };
 
 function help(): string {
   const list = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(14)}${about}`);

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Child } from "./child.js";
+import { cppProgram } from "./cpp.js";
 import type { Answers, Request } from "./protocol.js";
 import type { Load, TargetSource } from "./target.js";
 
@@ -43,7 +44,11 @@ function startWorker(
 ): Promise<Worker> {
   const args = [JSON.stringify(source), role, endpoint];
   const name = `${role} of ${typeof source === "string" ? source : JSON.stringify(source)}`;
-  return Child.start({ name, program: "worker", args, core: pin ? coreOf[role] : undefined });
+  const core = pin ? coreOf[role] : undefined;
+  if (source === "grpc-cpp") {
+    return Child.start({ name, program: "", executable: cppProgram, args: [role, endpoint], core });
+  }
+  return Child.start({ name, program: "worker", args, core });
 }
 
 const mibBytes = 1024 * 1024;

@@ -38,8 +38,14 @@ export const targetNames = [
   "fastify",
   "nestjs",
   "moleculer",
+  "thrift",
+  "grpc-cpp",
 ] as const;
-export type TargetName = (typeof targetNames)[number];
+
+/** mprpc with listeners to its events and with logging: for the command `logger` alone. */
+export const observedNames = ["mprpc-events", "mprpc-log-off", "mprpc-log"] as const;
+
+export type TargetName = (typeof targetNames)[number] | (typeof observedNames)[number];
 
 /** A target by its name, or mprpc grown to a size. */
 export type TargetSource = TargetName | GrowthSetting;

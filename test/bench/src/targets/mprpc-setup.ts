@@ -8,6 +8,7 @@ import {
   RpcChannel,
   RpcProvider,
   type ServerInterceptor,
+  Status,
 } from "mprpc";
 import { UserServiceRpc, UserServiceRpcStub } from "../gen/bench.js";
 import { loginRequest, loginResponse } from "../login.js";
@@ -22,13 +23,23 @@ export interface Extras {
   metadata: Record<string, string> | undefined;
   /** Listen to the events of calls, as metrics do. */
   countEvents: boolean;
+  /** Log each call on both sides, in files of the folder MPRPC_BENCH_LOGS, with a logger of this level. */
+  logCalls?: "info" | "warn";
   /** The provider is a caller too, so that it carries the context of each call to the calls a handler could make. */
   carryContext: boolean;
 }
 
 /** Both processes meet in a registry folder of their own; the endpoint of this target is that folder. */
-function initApplication(registryFolder: string): Promise<MprpcApplication> {
-  const flags = ["--rpcserverip=127.0.0.1", "--rpcserverport=0", "--log.level=error"];
+function initApplication(
+  registryFolder: string,
+  side: "caller" | "provider",
+  { logCalls }: Extras,
+): Promise<MprpcApplication> {
+  const flags = ["--rpcserverip=127.0.0.1", "--rpcserverport=0", `--log.level=${logCalls ?? "error"}`];
+  const { MPRPC_BENCH_LOGS } = process.env;
+  if (logCalls !== undefined && MPRPC_BENCH_LOGS !== undefined) {
+    flags.push(`--log.dir=${MPRPC_BENCH_LOGS}`, `--log.file=${side}.log`, "--log.maxbytes=0");
+  }
   // Neither the variables nor the conf file of whoever runs the benchmark may change what it measures.
   const parts = { env: {}, cwd: registryFolder };
   return MprpcApplication.init(
@@ -37,11 +48,28 @@ function initApplication(registryFolder: string): Promise<MprpcApplication> {
   );
 }
 
+/** What a program does with the events of calls: count them, log them. */
+function observe(app: MprpcApplication, event: "serverEnd" | "clientEnd", extras: Extras): void {
+  const counted = { ended: 0, failed: 0, elapsedMs: 0 };
+  if (extras.countEvents) {
+    app.events.on(event, ({ code, elapsedMs }) => {
+      counted.ended += 1;
+      if (code !== Status.OK) counted.failed += 1;
+      counted.elapsedMs += elapsedMs;
+    });
+  }
+  if (extras.logCalls !== undefined) {
+    app.events.on(event, ({ method, code, elapsedMs, ...rest }) => {
+      const peer = "peer" in rest ? rest.peer : rest.endpoint;
+      app.log.info("call served", { method: method.fullName, code, elapsedMs, peer });
+    });
+  }
+}
+
 async function startProvider(extras: Extras): Promise<Provider> {
   const folder = mkdtempSync(path.join(tmpdir(), "mprpc-bench-"));
-  const app = await initApplication(folder);
-  const counted = { ended: 0 };
-  if (extras.countEvents) app.events.on("serverEnd", () => (counted.ended += 1));
+  const app = await initApplication(folder, "provider", extras);
+  observe(app, "serverEnd", extras);
   let served = 0;
   const outgoing = extras.carryContext ? new RpcChannel(app) : undefined;
   const provider = new RpcProvider(app, { interceptors: extras.serverInterceptors });
@@ -66,9 +94,8 @@ async function startProvider(extras: Extras): Promise<Provider> {
 }
 
 async function startCaller(registryFolder: string, extras: Extras): Promise<Caller> {
-  const app = await initApplication(registryFolder);
-  const counted = { ended: 0 };
-  if (extras.countEvents) app.events.on("clientEnd", () => (counted.ended += 1));
+  const app = await initApplication(registryFolder, "caller", extras);
+  observe(app, "clientEnd", extras);
   // A channel has its own connection to each provider.
   const open = () => new RpcChannel(app, { interceptors: extras.clientInterceptors });
   const channel = open();
