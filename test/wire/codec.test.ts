@@ -166,6 +166,59 @@ describe("Writer and Reader", () => {
     expect(new Writer(0).raw(Buffer.alloc(16_385)).buffer).toBe(large);
     expect(new Writer(0).raw(Buffer.alloc(300_000)).buffer.length).toBe(300_000);
   });
+
+  it("puts the length in front of a string in as few bytes as it takes, whatever its characters", () => {
+    // Where the count of units and that of bytes take a varint of another length, and where room is made another way.
+    const around = [41, 43, 64, 127, 128, 1365, 4095, 4096, 4097, 5461, 5462, 8192, 16_383, 16_384, 21_846];
+    for (const character of ["a", "é", "你", "😀"]) {
+      for (const units of around.flatMap((at) => [at - 1, at, at + 1])) {
+        const string = character.repeat(units).slice(0, units - (units % character.length));
+        const expected = protobuf.Writer.create().string(string).finish();
+        expect(written((writer) => writer.string(string, "M.f")).equals(expected)).toBe(true);
+      }
+    }
+  });
+
+  it.each([10, 60, 2000, 6000])(
+    "refuses half a surrogate pair by its field in %i characters, and writes nothing",
+    (units) => {
+      for (const string of [
+        `\ud83d${"你".repeat(units)}`,
+        `${"a".repeat(units)}\udc00`,
+        `${"é".repeat(units)}\ud83d`,
+      ]) {
+        const writer = new Writer(1);
+        expect(() => writer.string(string, "M.f")).toThrow(/^M\.f: the text holds half a surrogate pair/);
+        expect(writer.position).toBe(0);
+        expect(written((other) => other.string(string)).includes("\ufffd")).toBe(true);
+      }
+    },
+  );
+
+  it("reads varints at the very end of the readable bytes, and never beyond it", () => {
+    for (const value of [
+      0n,
+      127n,
+      128n,
+      2n ** 28n - 1n,
+      2n ** 28n,
+      2n ** 32n - 1n,
+      2n ** 35n,
+      2n ** 63n,
+      2n ** 64n - 1n,
+    ]) {
+      const bytes = written((writer) => writer.uint64(value));
+      const longer = Buffer.concat([bytes, Buffer.alloc(16, 0xff)]);
+      expect(new Reader().reset(longer, 0, bytes.length).uint64n()).toBe(value);
+      expect(new Reader().reset(longer, 0, bytes.length).uint32()).toBe(Number(BigInt.asUintN(32, value)));
+      for (const end of Array.from(bytes.keys())) {
+        expect(() => new Reader().reset(longer, 0, end).uint64n()).toThrow(RangeError);
+        expect(() => new Reader().reset(longer, 0, end).uint32()).toThrow(RangeError);
+      }
+    }
+    expect(() => new Reader(Buffer.alloc(11, 0xff)).uint32()).toThrow(/longer than 10 bytes/);
+    expect(() => new Reader(Buffer.alloc(11, 0xff)).uint64n()).toThrow(/longer than 10 bytes/);
+  });
 });
 
 describe("encodeMessage", () => {

@@ -83,6 +83,24 @@ export class Reader {
   #longVarint32(): number {
     const { buf, len } = this;
     let { pos } = this;
+    // All five bytes are there: looked at without asking each time whether there is one more.
+    if (len - pos >= 5) {
+      let byte = buf[pos] as number;
+      let value = byte & 127;
+      if (byte < 128) return this.#moved(pos + 1, value);
+      byte = buf[pos + 1] as number;
+      value |= (byte & 127) << 7;
+      if (byte < 128) return this.#moved(pos + 2, value);
+      byte = buf[pos + 2] as number;
+      value |= (byte & 127) << 14;
+      if (byte < 128) return this.#moved(pos + 3, value);
+      byte = buf[pos + 3] as number;
+      value |= (byte & 127) << 21;
+      if (byte < 128) return this.#moved(pos + 4, value);
+      byte = buf[pos + 4] as number;
+      value |= (byte & 127) << 28;
+      if (byte < 128) return this.#moved(pos + 5, value >>> 0);
+    }
     let value = 0;
     for (let shift = 0; shift < 70; shift += 7) {
       if (pos >= len) throw outOfRange(this, 1);
@@ -95,6 +113,11 @@ export class Reader {
       }
     }
     throw new Error("invalid varint encoding: longer than 10 bytes");
+  }
+
+  #moved(pos: number, value: number): number {
+    this.pos = pos;
+    return value;
   }
 
   int32(): number {
@@ -119,25 +142,39 @@ export class Reader {
   }
 
   uint64n(): bigint {
-    let result = 0n;
-    // Up to 28 bits at a time in plain numbers, so that short values never meet bigint arithmetic in the loop.
-    for (let shift = 0; shift < 70; shift += 28) {
-      let part = 0;
-      for (let bits = 0; bits < 28 && shift + bits < 70; bits += 7) {
-        if (this.pos >= this.len) throw outOfRange(this, 1);
-        const byte = this.buf[this.pos++] as number;
-        part |= (byte & 127) << bits;
-        if (byte < 128) {
-          return shift === 0 ? BigInt(part) : BigInt.asUintN(64, result | (BigInt(part) << BigInt(shift)));
-        }
-      }
-      result |= BigInt(part) << BigInt(shift);
-    }
-    throw new Error("invalid varint encoding: longer than 10 bytes");
+    this.#varint64();
+    return scratch.getBigUint64(0);
   }
 
   int64n(): bigint {
-    return BigInt.asIntN(64, this.uint64n());
+    this.#varint64();
+    return scratch.getBigInt64(0);
+  }
+
+  /** Leaves a varint's 64 bits in `scratch`, gathered in plain numbers. */
+  #varint64(): void {
+    const { buf, len } = this;
+    let { pos } = this;
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (pos >= len) throw outOfRange(this, 1);
+      const byte = buf[pos++] as number;
+      const bits = byte & 127;
+      if (shift < 28) low |= bits << shift;
+      else if (shift === 28) {
+        low |= bits << 28;
+        high = bits >>> 4;
+      } else if (shift < 63) high |= bits << (shift - 32);
+      else high |= bits << 31;
+      if (byte < 128) {
+        this.pos = pos;
+        scratch.setInt32(0, high);
+        scratch.setInt32(4, low);
+        return;
+      }
+    }
+    throw new Error("invalid varint encoding: longer than 10 bytes");
   }
 
   sint64n(): bigint {
@@ -161,11 +198,13 @@ export class Reader {
   }
 
   fixed64n(): bigint {
-    return this.buf.readBigUInt64LE(this.#take(8));
+    this.#fixed64();
+    return scratch.getBigUint64(0);
   }
 
   sfixed64n(): bigint {
-    return this.buf.readBigInt64LE(this.#take(8));
+    this.#fixed64();
+    return scratch.getBigInt64(0);
   }
 
   float(): number {
@@ -174,7 +213,15 @@ export class Reader {
   }
 
   double(): number {
-    return this.buf.readDoubleLE(this.#take(8));
+    this.#fixed64();
+    return scratch.getFloat64(0);
+  }
+
+  /** Leaves eight bytes in `scratch`. */
+  #fixed64(): void {
+    if (this.len - this.pos < 8) throw outOfRange(this, 8);
+    scratch.setInt32(4, this.sfixed32());
+    scratch.setInt32(0, this.sfixed32());
   }
 
   /** Moves past `count` bytes and gives where they begin. */

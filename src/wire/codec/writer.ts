@@ -9,7 +9,21 @@ import {
   uint64Range,
 } from "./values.js";
 
-const loneSurrogate = /\p{Surrogate}/u;
+/** What JavaScript has since Node 20, and the library of TypeScript only later. */
+interface WellFormed {
+  isWellFormed(): boolean;
+}
+
+/** Node's Buffer has this, `write` without its argument checks; the type declarations do not name it. */
+interface WritingBuffer {
+  utf8Write(text: string, at: number, bytesMax: number): number;
+}
+
+/** Up to this many UTF-16 units room is made for the longest a text can become, without asking how long it does. */
+const roomyTextMax = 4096;
+
+/** Takes numbers apart, and bigints into the two halves of their lowest 64 bits: the upper first. */
+const scratch = new DataView(new ArrayBuffer(8));
 
 /** Bytes kept for the next message after `clear`; a buffer that grew beyond it for one large message is let go. */
 const keptBytes = 256 * 1024;
@@ -100,14 +114,16 @@ export class Writer {
   }
 
   uint32(value: number): this {
-    if (this.position + 5 > this.buffer.length) this.#grow(5);
+    let at = this.position;
+    if (at + 5 > this.buffer.length) this.#grow(5);
     const buffer = this.buffer;
     let rest = value >>> 0;
     while (rest > 127) {
-      buffer[this.position++] = (rest & 127) | 128;
+      buffer[at++] = (rest & 127) | 128;
       rest >>>= 7;
     }
-    buffer[this.position++] = rest;
+    buffer[at++] = rest;
+    this.position = at;
     return this;
   }
 
@@ -123,8 +139,8 @@ export class Writer {
 
   uint64(value: bigint | number): this {
     if (typeof value === "number" && value >= 0 && value <= 0xffff_ffff) return this.uint32(value);
-    const bits = BigInt.asUintN(64, BigInt(value));
-    return this.#varint64(Number(bits & 0xffff_ffffn), Number(bits >> 32n));
+    scratch.setBigUint64(0, BigInt(value));
+    return this.#varint64(scratch.getUint32(4), scratch.getUint32(0));
   }
 
   int64(value: bigint | number): this {
@@ -139,13 +155,15 @@ export class Writer {
   #varint64(low: number, high: number): this {
     this.ensure(10);
     const buffer = this.buffer;
+    let at = this.position;
     let lo = low;
     let hi = high;
     while (hi !== 0) {
-      buffer[this.position++] = (lo & 127) | 128;
+      buffer[at++] = (lo & 127) | 128;
       lo = ((lo >>> 7) | (hi << 25)) >>> 0;
       hi >>>= 7;
     }
+    this.position = at;
     return this.uint32(lo);
   }
 
@@ -157,7 +175,14 @@ export class Writer {
 
   fixed32(value: number): this {
     this.ensure(4);
-    this.position = this.buffer.writeUInt32LE(value >>> 0, this.position);
+    const buffer = this.buffer;
+    const at = this.position;
+    // Stored bytes are cut to their lowest 8 bits.
+    buffer[at] = value;
+    buffer[at + 1] = value >>> 8;
+    buffer[at + 2] = value >>> 16;
+    buffer[at + 3] = value >>> 24;
+    this.position = at + 4;
     return this;
   }
 
@@ -166,9 +191,8 @@ export class Writer {
   }
 
   fixed64(value: bigint | number): this {
-    this.ensure(8);
-    this.position = this.buffer.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), this.position);
-    return this;
+    scratch.setBigUint64(0, BigInt(value));
+    return this.fixed32(scratch.getInt32(4)).fixed32(scratch.getInt32(0));
   }
 
   sfixed64(value: bigint | number): this {
@@ -176,15 +200,13 @@ export class Writer {
   }
 
   float(value: number): this {
-    this.ensure(4);
-    this.position = this.buffer.writeFloatLE(value, this.position);
-    return this;
+    scratch.setFloat32(0, value);
+    return this.fixed32(scratch.getInt32(0));
   }
 
   double(value: number): this {
-    this.ensure(8);
-    this.position = this.buffer.writeDoubleLE(value, this.position);
-    return this;
+    scratch.setFloat64(0, value);
+    return this.fixed32(scratch.getInt32(4)).fixed32(scratch.getInt32(0));
   }
 
   /**
@@ -211,13 +233,19 @@ export class Writer {
   }
 
   #longString(text: string, name: string | undefined): this {
-    const length = Buffer.byteLength(text);
-    if (name !== undefined && length !== text.length && loneSurrogate.test(text)) {
+    const units = text.length;
+    // One unit is at most 3 bytes; where their count takes as many bytes as that of the units does, its place is known.
+    const prefix = varintBytes(units);
+    const length =
+      units <= roomyTextMax && varintBytes(units * 3) === prefix ? units * 3 : Buffer.byteLength(text);
+    this.ensure(5 + length);
+    const start = this.position + varintBytes(length);
+    const written = (this.buffer as unknown as WritingBuffer).utf8Write(text, start, length);
+    if (written !== units && name !== undefined && !(text as unknown as WellFormed).isWellFormed()) {
       throw new TypeError(`${name}: the text holds half a surrogate pair, which UTF-8 cannot carry`);
     }
-    this.uint32(length);
-    this.ensure(length);
-    this.position += this.buffer.write(text, this.position, length, "utf8");
+    this.uint32(written);
+    this.position = start + written;
     return this;
   }
 
