@@ -146,6 +146,8 @@ export class ServiceResolver implements CallCarrier {
       modern.length > 0 || endpoints.length === 0
         ? undefined
         : new Map(endpoints.map((endpoint, i) => [this.#peers[i] as Peer, endpoint.classicMethods]));
+    // First: a call that waited for a peer which goes now is routed anew at once, and must not meet it again.
+    this.#balancer.update(this.#peers.filter((peer) => peer.available));
     for (const peer of before) this.#pool.release(peer);
     // The registry has just said that these are there, or there again: their backoff is out of date.
     for (const peer of fresh) peer.retryNow();
