@@ -17,6 +17,8 @@ const pauseAtBytes = 1024 * 1024;
 /** Callers beyond the limit of connections are turned away politely up to this many times the limit, then reset. */
 const politeFactor = 2;
 
+const shuttingDown = "the provider is shutting down";
+
 interface Served {
   connection: Connection;
   protocol: "mprpc" | "classic";
@@ -36,6 +38,7 @@ export class Acceptor implements Dispatcher {
   readonly #undecided = new Set<FirstBytes>();
   #inFlight = 0;
   #draining = false;
+  #stopped = false;
   #waiting: Array<{ done: () => boolean; resolve: () => void }> = [];
 
   constructor(runtime: Runtime, table: ServiceTable) {
@@ -57,7 +60,7 @@ export class Acceptor implements Dispatcher {
 
   accept(connection: Connection): void {
     const { connectionsMax } = this.#runtime.settings.provider;
-    if (this.#draining || this.connections >= connectionsMax * politeFactor) {
+    if (this.#stopped || this.connections >= connectionsMax * politeFactor) {
       connection.reset();
       return;
     }
@@ -66,12 +69,17 @@ export class Acceptor implements Dispatcher {
       onProtocol: (protocol, bytes) => {
         this.#undecided.delete(first);
         this.#serve(connection, protocol, bytes, overLimit);
+        this.#tellWaiting();
       },
       onRefused: (reason) => {
         this.#undecided.delete(first);
         this.#runtime.log.warn(`connection refused: ${reason}`, { peer: connection.remote });
+        this.#tellWaiting();
       },
-      onLeft: () => this.#undecided.delete(first),
+      onLeft: () => {
+        this.#undecided.delete(first);
+        this.#tellWaiting();
+      },
     });
     this.#undecided.add(first);
   }
@@ -84,10 +92,12 @@ export class Acceptor implements Dispatcher {
   ): void {
     const { settings, log, random, events } = this.#runtime;
     const { connectionsMax, classic, connectionMaxAgeMs } = settings.provider;
-    if (protocol !== "mprpc" && (!classic || overLimit)) {
-      const why = classic
-        ? `${connectionsMax} connections are open (provider.maxconnections)`
-        : "classic callers are not served (provider.classic)";
+    if (protocol !== "mprpc" && (!classic || overLimit || this.#draining)) {
+      const why = !classic
+        ? "classic callers are not served (provider.classic)"
+        : overLimit
+          ? `${connectionsMax} connections are open (provider.maxconnections)`
+          : shuttingDown;
       log.warn(`classic caller refused: ${why}`, { peer: connection.remote });
       connection.reset();
       return;
@@ -111,7 +121,7 @@ export class Acceptor implements Dispatcher {
       const why = `${connectionsMax} connections are open (provider.maxconnections)`;
       log.warn(`caller turned away: ${why}`, { peer: connection.remote });
       served.drain(why);
-    }
+    } else if (this.#draining) served.drain(shuttingDown);
     served.onData(bytes);
   }
 
@@ -188,8 +198,9 @@ export class Acceptor implements Dispatcher {
   /** No new connections, no new calls; callers are told. */
   drain(): void {
     this.#draining = true;
-    for (const first of this.#undecided) first.refuse("the provider is shutting down");
-    for (const connection of [...this.#served.keys()]) connection.drain("the provider is shutting down");
+    for (const connection of [...this.#served.keys()]) connection.drain(shuttingDown);
+    // Those that have not shown what they speak are told as soon as they do: a reset would leave their caller, whose
+    // first call is on its way, in doubt whether it ran.
   }
 
   /** Resolves when no call is in flight. */
@@ -199,7 +210,7 @@ export class Acceptor implements Dispatcher {
 
   /** Resolves when every connection is closed, and so every reply has been taken. */
   whenEmpty(): Promise<void> {
-    return this.#when(() => this.#served.size === 0);
+    return this.#when(() => this.connections === 0);
   }
 
   #when(done: () => boolean): Promise<void> {
@@ -216,6 +227,7 @@ export class Acceptor implements Dispatcher {
 
   /** Cancels what is in flight and closes every connection. */
   closeAll(reason: string): void {
+    this.#stopped = true;
     for (const first of [...this.#undecided]) first.refuse(reason);
     for (const connection of [...this.#served.keys()]) connection.stop(reason);
   }

@@ -364,13 +364,16 @@ describe("shutdown", () => {
     await expect(cluster.network.connect({ host: "127.0.0.1", port }, { timeoutMs: 10 })).rejects.toThrow();
   });
 
-  test("connections that never said a word are reset", async () => {
+  test("connections that never said a word are reset when they have had a second to", async () => {
     const { provider, cluster } = fresh();
     const address = await provider.start();
     const peer = await RawPeer.connect(cluster.network, address);
     await settle();
+    const stopped = provider.shutdown();
+    await cluster.clock.run(990);
     expect(provider.connections).toBe(1);
-    await provider.shutdown();
+    await cluster.clock.run(10);
+    await stopped;
     await peer.end();
     expect(provider.connections).toBe(0);
   });
