@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import { AsyncResource } from "node:async_hooks";
 import { crc32 } from "node:zlib";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
 import type { Machine, Socket } from "./machine.js";
@@ -59,7 +59,7 @@ export class SimulatedConnection implements Connection, Socket {
   readonly #path: Path;
   readonly #enter: (run: () => void) => void;
   /** As a socket's events do, ours come in the context the socket was made in. */
-  readonly #inContext = AsyncLocalStorage.snapshot();
+  readonly #context = new AsyncResource("SimulatedConnection");
   #handler: ConnectionHandler | undefined;
   /** Taken by `write`, and still the caller's memory. */
   #unwritten: Uint8Array[] = [];
@@ -247,12 +247,12 @@ export class SimulatedConnection implements Connection, Socket {
       this.#inbox.shift();
       this.#peerEnded = true;
       this.#wire.note(this, "end");
-      this.#inContext(() => this.#handler?.onEnd());
+      this.#context.runInAsyncScope(() => this.#handler?.onEnd());
       this.#closeWhenBothEnded();
     } else {
       const chunk = this.#takeChunk();
       this.#wire.note(this, `data ${chunk.length} ${crc32(chunk).toString(16)}`);
-      this.#inContext(() => this.#handler?.onData(chunk));
+      this.#context.runInAsyncScope(() => this.#handler?.onData(chunk));
     }
     this.#readSoon();
   }
@@ -393,6 +393,6 @@ export class SimulatedConnection implements Connection, Socket {
 
   /** In an event of its own, as Node does. */
   #soon(run: () => void): void {
-    this.#wire.scheduler.after(0, () => this.#enter(() => this.#inContext(run)));
+    this.#wire.scheduler.after(0, () => this.#enter(() => this.#context.runInAsyncScope(run)));
   }
 }

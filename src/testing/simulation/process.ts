@@ -94,7 +94,8 @@ export class ProcessClock implements Clock {
   setTimer(callback: () => void, delayMs: number): Timer {
     this.#timers++;
     // As Node does for its own timers: what it runs belongs to the call that set it.
-    let bound: (() => void) | undefined = AsyncResource.bind(callback);
+    let bound: (() => void) | undefined = callback;
+    const resource = new AsyncResource("SimulatedTimer");
     const end = (): (() => void) | undefined => {
       if (bound === undefined) return undefined;
       const run = bound;
@@ -102,7 +103,11 @@ export class ProcessClock implements Clock {
       this.#timers--;
       return run;
     };
-    const scheduled = this.#scheduler.after(delayMs, () => this.#life.enter(() => end()?.()));
+    const fire = (): void => {
+      const run = end();
+      if (run !== undefined) resource.runInAsyncScope(run);
+    };
+    const scheduled = this.#scheduler.after(delayMs, () => this.#life.enter(fire));
     return {
       cancel: () => {
         scheduled.cancel();
