@@ -36,6 +36,8 @@ export class Acceptor implements Dispatcher {
   readonly #connectionOptions: ServerConnectionOptions;
   readonly #served = new Map<ServedConnection, Served>();
   readonly #undecided = new Set<FirstBytes>();
+  /** Calls that no reply is wanted of: no connection knows of them, since they may outlive theirs. */
+  readonly #oneway = new Set<ServerCall>();
   #inFlight = 0;
   #draining = false;
   #stopped = false;
@@ -152,6 +154,7 @@ export class Acceptor implements Dispatcher {
 
   onCallStart(call: ServerCall): void {
     this.#inFlight++;
+    if (call.id === 0) this.#oneway.add(call);
     const { events, wheel } = this.#runtime;
     if (call.deadlineMs !== Infinity) wheel.add(call);
     if (events.has("serverStart")) {
@@ -162,6 +165,7 @@ export class Acceptor implements Dispatcher {
   onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void {
     const { events, wheel, log } = this.#runtime;
     wheel.remove(call);
+    if (call.id === 0) this.#oneway.delete(call);
     if (hidden !== undefined) {
       log.error(`${call.method.fullName} failed: ${textOf(hidden)}`, { peer: call.peer, error: hidden });
     }
@@ -230,6 +234,7 @@ export class Acceptor implements Dispatcher {
     this.#stopped = true;
     for (const first of [...this.#undecided]) first.refuse(reason);
     for (const connection of [...this.#served.keys()]) connection.stop(reason);
+    for (const call of [...this.#oneway]) call.cancel(new RpcError(Status.UNAVAILABLE, reason));
   }
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { RpcChannel } from "../../src/index.js";
 import { type SimulatedHost, Simulation } from "../../src/testing/index.js";
-import { ProbeServiceStub } from "../support/gen/probe.js";
+import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import { probeProgram } from "../testing/support.js";
 
 function simulation(): Simulation {
@@ -44,4 +44,29 @@ test("and so it goes on at another provider", async () => {
   const calls = [stub.echo({ number: 1 }), stub.echo({ number: 2 })];
   await stopMeanwhile(sim, orders);
   expect(await sim.until(Promise.all(calls))).toMatchObject([{ number: 1 }, { number: 2 }]);
+});
+
+test("a call that wants no reply and does not end in time is cancelled like the others", async () => {
+  const sim = simulation();
+  const aborted: number[] = [];
+  const program = probeProgram({
+    note: (request, { signal }) =>
+      new Promise((resolve) => {
+        signal.addEventListener("abort", () => {
+          aborted.push(sim.nowMs);
+          resolve(request);
+        });
+      }),
+  });
+  const orders = sim.host("orders", program, { settings: { provider: { drainTimeoutMs: 300 } } });
+  await sim.until(orders.ready);
+  const channel = new RpcChannel(sim.host("shop").app);
+  await sim.until(channel.oneway(ProbeService.methods.note, {}, { timeoutMs: Infinity }));
+  await sim.until(channel.close());
+  await sim.run(100);
+  expect(aborted).toEqual([]);
+  const stoppedAtMs = sim.nowMs;
+  await sim.until(orders.stop());
+  expect(aborted).toEqual([stoppedAtMs + 310]);
+  expect(orders.leftovers).toEqual([]);
 });
