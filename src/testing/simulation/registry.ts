@@ -61,6 +61,7 @@ export class SimulatedRegistry implements Registry {
   readonly #held = new Set<Held>();
   /** Ends of what waits for an answer, for when the registry is closed. */
   readonly #waiting = new Set<(error: Error) => void>();
+  readonly #withdrawing = new Set<() => void>();
   /** The server's side of the session, and how many there were before it. */
   #remote: Session | undefined;
   #epoch = 0;
@@ -240,6 +241,7 @@ export class SimulatedRegistry implements Registry {
     const { server, toServer, toClient, gate } = this.#parts;
     this.#heartbeat?.cancel();
     for (const fail of [...this.#waiting]) fail(closedError());
+    for (const done of [...this.#withdrawing]) done();
     this.#held.clear();
     this.#views.clear();
     await this.#within(closeWithinMs, (done) => {
@@ -290,11 +292,14 @@ export class SimulatedRegistry implements Registry {
   /** Waits for `start`'s callback, but no longer than `timeoutMs`. */
   #within(timeoutMs: number, start: (done: () => void) => void): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.#parts.clock.setTimer(resolve, timeoutMs);
-      start(() => {
+      const done = (): void => {
         timer.cancel();
+        this.#withdrawing.delete(done);
         resolve();
-      });
+      };
+      const timer = this.#parts.clock.setTimer(done, timeoutMs);
+      this.#withdrawing.add(done);
+      start(done);
     });
   }
 }
