@@ -253,11 +253,11 @@ describe("the command line", () => {
   test("lists its commands, and says which there are when it gets another", async () => {
     await main(["--help"], 0);
     const help = String(vi.mocked(console.log).mock.calls[0]);
-    for (const name of ["compare", "growth", "connections", "startup", "codec", "logger"])
+    for (const name of ["compare", "growth", "connections", "mixed", "startup", "codec", "logger"])
       expect(help).toContain(`  ${name} `);
     await main(["grow"], 0);
     expect(vi.mocked(console.error).mock.calls[0]).toEqual([
-      'bench: "grow" is none of compare, growth, connections, startup, codec, logger',
+      'bench: "grow" is none of compare, growth, connections, mixed, startup, codec, logger',
     ]);
     expect(process.exitCode).toBe(2);
   });
@@ -297,6 +297,20 @@ describe("the command line", () => {
       expect(served).toBe(made);
     }
     expect(sections.map(({ plots }) => plots)).toEqual([["growth-services.svg"], ["growth-in-flight.svg"]]);
+  });
+
+  test("mixed reports small calls beside each pace of large ones", {
+    timeout: commandTimeoutMs,
+  }, async () => {
+    const options = "--targets mprpc --rates 0,50 --rounds 1 --measure-ms 100 --no-pin";
+    const { results, sections } = await reportOf("mixed", options);
+    const rows = results as Record<"target" | "mibPerSecond" | "callsPerSecond", unknown>[];
+    expect(rows.map(({ target, mibPerSecond }) => [target, mibPerSecond])).toEqual([
+      ["mprpc", 0],
+      ["mprpc", 50],
+    ]);
+    for (const { callsPerSecond } of rows) expect(callsPerSecond).toBeGreaterThan(0);
+    expect(sections.map(({ plots }) => plots)).toEqual([["mixed-mixed.svg"]]);
   });
 
   test("connections come back after a restart, every one", { timeout: commandTimeoutMs }, async () => {

@@ -5,11 +5,20 @@ import { compare } from "./compare.js";
 import { connections } from "./connections/command.js";
 import { growth } from "./growth/command.js";
 import { logger } from "./logger/command.js";
+import { mixed } from "./mixed/command.js";
 import { takeFacts } from "./report/facts.js";
 import { plainReport, writeReport } from "./report/write.js";
 import { startup } from "./startup/command.js";
 
-const commands: Readonly<Record<string, Command>> = { compare, growth, connections, startup, codec, logger };
+const commands: Readonly<Record<string, Command>> = {
+  compare,
+  growth,
+  connections,
+  mixed,
+  startup,
+  codec,
+  logger,
+};
 
 function help(): string {
   const list = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(14)}${about}`);

@@ -19,6 +19,7 @@ export interface Measurement {
 export interface Counts {
   made: number;
   served: number;
+  besides?: { made: number; elapsedMs: number };
 }
 
 export interface Window {

@@ -28,6 +28,8 @@ export interface DriveResult {
   p99Us: number;
   /** Calls answered from `start` on, those outside of the window too. */
   made: number;
+  /** The large ones among them: how many, and over how many milliseconds. */
+  besides?: { made: number; elapsedMs: number };
 }
 
 /** What each request is answered with. */

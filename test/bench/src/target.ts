@@ -19,6 +19,8 @@ export interface Provider {
 export interface Caller {
   /** Keeps `inFlight` calls going while `meter.running`; resolves when the last reply is in. */
   drive(meter: Meter, load: Load): Promise<void>;
+  /** Makes one call with a request and a reply of `payloadBytes`; for targets of the command `mixed`. */
+  callOnce?(payloadBytes: number): Promise<unknown>;
   /** Opens `count` more connections, proves that each works, and leaves them idle. */
   openIdle(count: number): Promise<void>;
   close(): Promise<void>;
@@ -28,6 +30,8 @@ export interface Load {
   /** Size of the encoded request message. */
   payloadBytes: number;
   inFlight: number;
+  /** Large calls made meanwhile, at an even pace. */
+  besides?: { payloadBytes: number; callsPerSecond: number };
 }
 
 export const targetNames = [

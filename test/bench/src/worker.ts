@@ -1,4 +1,5 @@
 import { Meter } from "./meter.js";
+import { Pacer } from "./mixed/pacer.js";
 import type { Answers, DriveResult, Mark, Request } from "./protocol.js";
 import { serveRequests, takeMark, takeMemory } from "./serve.js";
 import { type Load, loadTarget, type TargetSource } from "./target.js";
@@ -31,9 +32,11 @@ async function callerRole(
   let meter = new Meter();
   let startedMs = 0;
   let driving = Promise.resolve();
+  let pacer: Pacer | undefined;
   const start = (load: Load) => {
     meter = new Meter();
     startedMs = performance.now();
+    pacer = load.besides === undefined ? undefined : new Pacer(caller, load.besides);
     driving = caller.drive(meter, load);
     // A failure is told by `stop`; until then it must not end the process.
     driving.catch(() => {});
@@ -41,8 +44,9 @@ async function callerRole(
   const stop = async (): Promise<DriveResult> => {
     meter.running = false;
     await driving;
+    const besides = await pacer?.stop();
     const [p50Us = Number.NaN, p99Us = Number.NaN] = meter.quantilesUs([0.5, 0.99]);
-    return { p50Us, p99Us, made: meter.completed };
+    return { p50Us, p99Us, made: meter.completed, ...(besides === undefined ? {} : { besides }) };
   };
   const mark = (edge: "start" | "end"): Mark => {
     const taken = takeMark(meter.completed);

@@ -83,6 +83,7 @@ async function startCaller(endpoint: string): Promise<Caller> {
       const request = loginRequest(payloadBytes);
       return driveCalls(meter, inFlight, () => call(client, login, request));
     },
+    callOnce: (payloadBytes) => call(client, login, loginRequest(payloadBytes)),
     async openIdle(count) {
       for (let i = 0; i < count; i += 1) {
         const one = open();

@@ -108,6 +108,7 @@ async function startCaller(registryFolder: string, extras: Extras): Promise<Call
       if (extras.metadata !== undefined) options.metadata = extras.metadata;
       return driveCalls(meter, inFlight, () => user.login(request, options));
     },
+    callOnce: (payloadBytes) => user.login(loginRequest(payloadBytes)),
     async openIdle(count) {
       for (let i = 0; i < count; i += 1) {
         const one = open();
