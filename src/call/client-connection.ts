@@ -8,6 +8,7 @@ import { describeFirstBytes, firstBytesShown } from "../wire/first-bytes.js";
 import { type ChunkedMessage, FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, type Settings } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
+import { Inbox } from "./inbox.js";
 import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
 import { Outbox } from "./outbox.js";
 import type { CallCarrier, PendingCall } from "./pending-call.js";
@@ -48,6 +49,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   readonly #outbox: Outbox;
   readonly #requests: RequestWriter;
   readonly #decoder: FrameDecoder;
+  readonly #inbox: Inbox;
   readonly #reader = new Reader();
   readonly #keepalive: Keepalive;
   readonly #slots: Slot[] = [undefined];
@@ -78,6 +80,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     this.#outbox = new Outbox(connection, () => this.#endIfIdle());
     this.#requests = new RequestWriter(this.#outbox, options.limits);
     this.#decoder = new FrameDecoder(options.limits);
+    this.#inbox = new Inbox(this.#decoder, this.#outbox, this, (reason) => this.#onMalformed(reason));
     this.#keepalive = new Keepalive(
       clock,
       options.keepalive,
@@ -176,11 +179,13 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     this.#nowMs = this.#clock.now();
     this.#keepalive.heard(this.#nowMs);
     if (!this.welcomed) this.#keepFirst(chunk);
-    const malformed = this.#decoder.push(chunk, this);
-    if (malformed === undefined) return;
+    this.#inbox.receive(chunk);
+  }
+
+  #onMalformed(reason: string): void {
     this.#fail(
       this.welcomed
-        ? `malformed bytes from the provider: ${malformed}`
+        ? `malformed bytes from the provider: ${reason}`
         : `what listens at ${this.endpoint} does not speak mprpc, its first bytes are ${describeFirstBytes(this.#first)}`,
     );
   }
@@ -201,6 +206,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   }
 
   onEnd(): void {
+    this.#inbox.finish();
     this.#fail(this.#state === "draining" && this.#inFlight === 0 ? undefined : "closed by the provider");
   }
 
@@ -352,6 +358,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     this.#state = "closed";
     this.#keepalive.stop();
     this.#decoder.stop();
+    this.#inbox.stop();
     this.#outbox.stop();
     const reason = this.#closeReason;
     this.#owner.onClosed(this, reason);

@@ -38,6 +38,8 @@ export interface ServerCallHost {
   onCallbackError(call: ServerCall, thrown: unknown): void;
 }
 
+const nothingSent = {};
+
 /** One call at the provider: the handler's context, the parent of nested calls, and the guard that it ends once. */
 export class ServerCall extends Expiring implements CallContext, IncomingCall, ParentCall {
   readonly bound: BoundMethod;
@@ -65,8 +67,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     startMs: number,
     /** -1: no deadline. */
     timeoutMs: number,
-    metadata?: Metadata,
-    idempotencyKey?: string,
+    sent: { readonly metadata?: Metadata; readonly idempotencyKey?: string } = nothingSent,
   ) {
     super();
     this.#host = host;
@@ -76,8 +77,8 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     this.id = id;
     this.startMs = startMs;
     this.deadlineMs = timeoutMs < 0 ? Infinity : startMs + timeoutMs;
-    this.#metadata = metadata;
-    this.idempotencyKey = idempotencyKey;
+    this.#metadata = sent.metadata;
+    this.idempotencyKey = sent.idempotencyKey;
   }
 
   // --- what the handler sees ---

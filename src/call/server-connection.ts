@@ -7,6 +7,7 @@ import { type ChunkedMessage, FrameDecoder, type FrameSink } from "../wire/frame
 import { type FrameHeader, Kind, type RareFields, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
 import type { Dispatcher, ServedConnection } from "./dispatcher.js";
+import { Inbox } from "./inbox.js";
 import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
 import { Outbox } from "./outbox.js";
 import { ReplyWriter } from "./reply-writer.js";
@@ -39,6 +40,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
   readonly #outbox: Outbox;
   readonly #replies: ReplyWriter;
   readonly #decoder: FrameDecoder;
+  readonly #inbox: Inbox;
   readonly #reader = new Reader();
   readonly #keepalive: Keepalive;
   readonly #methods: Array<BoundMethod | typeof unknownMethod | undefined> = [];
@@ -59,6 +61,9 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     this.#outbox = new Outbox(connection, () => this.#onProgress());
     this.#replies = new ReplyWriter(this.#outbox, options.limits, options.unwrittenMaxBytes);
     this.#decoder = new FrameDecoder(options.limits);
+    this.#inbox = new Inbox(this.#decoder, this.#outbox, this, (reason) =>
+      this.close(`malformed bytes from the caller: ${reason}`),
+    );
     this.#keepalive = new Keepalive(
       dispatcher.clock,
       options.keepalive,
@@ -104,8 +109,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
   onData(chunk: Buffer): void {
     this.#nowMs = this.#dispatcher.clock.now();
     this.#keepalive.heard(this.#nowMs);
-    const malformed = this.#decoder.push(chunk, this);
-    if (malformed !== undefined) this.close(`malformed bytes from the caller: ${malformed}`);
+    this.#inbox.receive(chunk);
   }
 
   readTo(usual: Buffer): Buffer {
@@ -136,6 +140,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
 
   /** A caller ends only when it waits for nothing; one with calls in flight has died. */
   onEnd(): void {
+    this.#inbox.finish();
     this.close(this.#inFlight === 0 ? undefined : "the caller is gone");
   }
 
@@ -260,18 +265,9 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
       this.#refuse(callId, notAdmitted);
       return undefined;
     }
-    const { metadata, idempotencyKey } = header.rare;
-    const call = new ServerCall(
-      this.#dispatcher,
-      this,
-      bound,
-      request,
-      callId,
-      this.#nowMs,
-      timeoutMs,
-      metadata,
-      idempotencyKey,
-    );
+    const startMs = this.#nowMs;
+    const { rare } = header;
+    const call = new ServerCall(this.#dispatcher, this, bound, request, callId, startMs, timeoutMs, rare);
     if (callId !== 0) {
       this.#calls[callId] = call;
       this.#inFlight++;
@@ -379,6 +375,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     this.#state = "closed";
     this.#keepalive.stop();
     this.#decoder.stop();
+    this.#inbox.stop();
     this.#outbox.stop();
     const lost = new RpcError(
       Status.CANCELLED,

@@ -53,6 +53,10 @@ export class FrameDecoder {
   /** Size of the last thing that was gathered: the next may get its room at once. 0 once a small one has come. */
   #largeBytes = 0;
   #stopped = false;
+  /** Frames that were taken so far. */
+  frames = 0;
+  /** Where in the last chunk `push` stopped. */
+  unread = 0;
 
   constructor(limits: WireLimits) {
     this.#limits = limits;
@@ -79,9 +83,13 @@ export class FrameDecoder {
     return this.#largeBytes > 0 ? usual.subarray(0, peekBytes) : usual;
   }
 
-  /** Hands each whole frame to `sink`. Returns why the stream is malformed, or nothing; after a reason nothing is decoded. */
-  push(chunk: Buffer, sink: FrameSink): string | undefined {
+  /**
+   * Hands each whole frame to `sink`, at most about `framesMax`; `unread` says where it stopped, and the rest must be given
+   * again. Returns why the stream is malformed, or nothing; after a reason nothing is decoded.
+   */
+  push(chunk: Buffer, sink: FrameSink, framesMax = Infinity): string | undefined {
     const end = chunk.length;
+    const last = this.frames + framesMax;
     let offset = 0;
     while (!this.#stopped) {
       if (this.#skip > 0) {
@@ -89,7 +97,8 @@ export class FrameDecoder {
         this.#skip -= passed;
         offset += passed;
       }
-      if (offset >= end) return undefined;
+      this.unread = offset;
+      if (offset >= end || this.frames >= last) return undefined;
       if (this.#chunkLeft > 0) {
         offset += this.#fill(chunk, offset);
         continue;
@@ -99,6 +108,7 @@ export class FrameDecoder {
         const count = Math.min(partial.need - partial.have, end - offset);
         partial.append(chunk, offset, count);
         offset += count;
+        this.unread = offset;
         if (partial.have < partial.need) return undefined;
         const used = this.#take(partial.buffer, 0, partial.have, sink, false);
         if (typeof used === "string") return this.#malformed(used);
@@ -111,10 +121,12 @@ export class FrameDecoder {
         else {
           this.#partial = new Gathering(-used, Math.max(this.#largeBytes, end - offset));
           this.#partial.append(chunk, offset, end - offset);
+          this.unread = end;
           return undefined;
         }
       }
     }
+    this.unread = end;
     return undefined;
   }
 
@@ -146,6 +158,7 @@ export class FrameDecoder {
     if (wrong !== undefined) return wrong;
     const { kind, bodySize } = header;
     if (kind === 0) return "a classic header on an mprpc/2 connection";
+    this.frames++;
     if (kind === Kind.CHUNK) return this.#onChunk(header) ?? bodyStart - start;
     if (header.messageSize > 0 && (kind === Kind.CALL || kind === Kind.REPLY)) {
       // The table of kinds gives it no body of its own.

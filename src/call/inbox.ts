@@ -1,0 +1,65 @@
+import type { FrameDecoder, FrameSink } from "../wire/frame-decoder.js";
+import type { Outbox } from "./outbox.js";
+
+/** Fewer frames than this are not worth a write and a read more. */
+const sliceFramesMin = 8;
+/** A rest up to this size is set aside; larger frames come in reads of their own anyway, and are not worth the copy. */
+const restMaxBytes = 16 * 1024;
+
+/**
+ * Takes the bytes of one connection. Where one read brings many frames, the first half is worked on and answered before
+ * the second: so both ends of the connection have something to do, where otherwise each would wait for the other's batch.
+ */
+export class Inbox {
+  readonly #decoder: FrameDecoder;
+  readonly #outbox: Outbox;
+  readonly #sink: FrameSink;
+  readonly #onMalformed: (reason: string) => void;
+  /** How many frames the last read brought. */
+  #lastFrames = 0;
+  #rest: Buffer | undefined;
+  readonly #afterMicrotasks = (): void => {
+    process.nextTick(this.#goOn);
+  };
+  readonly #goOn = (): void => {
+    this.#outbox.flush();
+    this.finish();
+  };
+
+  constructor(decoder: FrameDecoder, outbox: Outbox, sink: FrameSink, onMalformed: (reason: string) => void) {
+    this.#decoder = decoder;
+    this.#outbox = outbox;
+    this.#sink = sink;
+    this.#onMalformed = onMalformed;
+  }
+
+  receive(chunk: Buffer): void {
+    this.finish();
+    const most = chunk.length > restMaxBytes ? Infinity : Math.max(sliceFramesMin, this.#lastFrames >> 1);
+    const { frames } = this.#decoder;
+    const malformed = this.#decoder.push(chunk, this.#sink, most);
+    this.#lastFrames = this.#decoder.frames - frames;
+    if (malformed !== undefined) this.#onMalformed(malformed);
+    else if (this.#decoder.unread < chunk.length) {
+      // The memory is the socket's, and used again.
+      this.#rest = Buffer.from(chunk.subarray(this.#decoder.unread));
+      queueMicrotask(this.#afterMicrotasks);
+    }
+  }
+
+  /** Works on what was set aside. */
+  finish(): void {
+    const rest = this.#rest;
+    if (rest === undefined) return;
+    this.#rest = undefined;
+    const { frames } = this.#decoder;
+    const malformed = this.#decoder.push(rest, this.#sink);
+    this.#lastFrames += this.#decoder.frames - frames;
+    if (malformed !== undefined) this.#onMalformed(malformed);
+  }
+
+  /** The connection is gone. */
+  stop(): void {
+    this.#rest = undefined;
+  }
+}
