@@ -38,13 +38,15 @@ describe("the folder", () => {
   });
 
   test.each([true, false])(
-    "removed with all in it (file events: %s): no caller misses a provider",
+    "moved away with all in it (file events: %s): no caller misses a provider",
     async (fileEvents) => {
       const seen = follow({ fileEvents });
       await connect({ fileEvents, pollMs: 200 }).register(registration(8000));
       await seen.until("8000", shows(8000));
       for (let round = 0; round < 3; round++) {
-        rmSync(root(), { recursive: true });
+        // In one step: a reader in the middle of an `rm -r` sees entries removed, as by their providers.
+        renameSync(root(), `${root()}-aside`);
+        rmSync(`${root()}-aside`, { recursive: true });
         await eventually("the entry is back", async () => entryFiles().length === 1);
         await seen.until("8000", shows(8000));
       }
@@ -59,13 +61,11 @@ describe("the folder", () => {
     await seen.until("8000", shows(8000));
     const aside = `${root()}-aside`;
     renameSync(root(), aside);
-    try {
+    await eventually("in the way, where it may have been made again", async () => {
+      rmSync(root(), { recursive: true, force: true });
       writeFileSync(root(), "in the way");
-    } catch {
-      // It was made again in between.
-      rmSync(root(), { recursive: true });
-      writeFileSync(root(), "in the way");
-    }
+      return true;
+    });
     await seen.until("stale", isStale);
     expect(addresses(seen.last ?? { endpoints: [], stale: false })).toEqual(["127.0.0.1:8000"]);
     expect(warnings.last).toMatch(/^the registry folder cannot be used .*(ENOTDIR|EEXIST)/);

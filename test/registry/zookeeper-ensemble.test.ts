@@ -59,6 +59,37 @@ play("the leader is killed: nothing is lost, and a new registration is seen", as
   expectNoGap(seen);
 });
 
+play("a partition from one server, and cuts at any byte: the sessions move on", async (scenario) => {
+  const proxies = await Promise.all(servers.map(({ port }) => scenario.proxy(port)));
+  const address = proxies.map((proxy) => proxy.address).join(",");
+  const provider = scenario.registry({ random: () => 0.98 }, address);
+  await provider.register(registration(8000));
+  const own = new Recorder<Snapshot>();
+  provider.watch("fixbug.UserServiceRpc", own.push);
+  await own.until("8000", shows(8000));
+  const { seen: witness } = scenario.follow();
+  await witness.until("8000", shows(8000));
+  const admin = await scenario.session();
+  const [name = ""] = await admin.children(providers);
+  const before = await admin.exists(`${providers}/${name}`);
+  proxies[0]?.setBlackHole(true);
+  await timed("partitioned from one of three: moved on", () => moved(own));
+  proxies[0]?.setBlackHole(false);
+  // Within the length of a frame, in its header, in its content; each cut sends it to the next server.
+  for (const [i, bytes] of [1, 4, 7, 20, 25, 60].entries()) {
+    for (const proxy of proxies) proxy.cutAfter(bytes);
+    const other = await scenario.registry().register(registration(8001 + i, { classic: false }));
+    await timed(`cut mid-frame at byte ${bytes}, three servers`, () =>
+      own.until("both", shows(8000, 8001 + i)),
+    );
+    await other.unregister();
+    await own.until("one", shows(8000));
+  }
+  expect(await admin.exists(`${providers}/${name}`)).toEqual(before);
+  expectNoGap(own);
+  expectNoGap(witness);
+});
+
 play("a follower freezes: its clients move on with their sessions", async (scenario) => {
   const [leader, frozen, other] = await roles();
   const { own, seen } = await startPair(scenario, [frozen, other, leader]);
@@ -120,9 +151,11 @@ play(
   async (scenario) => {
     const [leader, first, second] = await roles();
     const warned = [new Recorder<string>(), new Recorder<string>()];
-    const logs = warned.map((each) => ({ ...silentLogger, warn: each.push }));
-    const { seen } = scenario.follow({ log: logs[0] ?? silentLogger });
-    await scenario.registry({ log: logs[1] ?? silentLogger }).register(registration(8000));
+    const sessions = warned.map((each) => ({
+      ...{ sessionTimeoutMs: 2000, log: { ...silentLogger, warn: each.push } },
+    }));
+    const { seen } = scenario.follow(sessions[0]);
+    await scenario.registry(sessions[1]).register(registration(8000));
     await scenario.registry().register(registration(8001));
     await seen.until("both", shows(8000, 8001));
     await Promise.all([leader.kill(), first.kill()]);
