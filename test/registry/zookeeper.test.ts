@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentLogger } from "../../src/logger/logger.js";
 import type { Registration } from "../../src/registry/registry.js";
-import { eventually, timed } from "../tools/wait.js";
+import { eventually, Recorder, timed } from "../tools/wait.js";
 import { ZooKeeperServer } from "../tools/zookeeper.js";
 import { addresses, registration, shows } from "./conformance.js";
 import { readText, registerClassic, Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
@@ -270,6 +270,26 @@ describe("failures of providers and people", () => {
       await timed("frozen provider dropped", () => seen.until("dropped", shows()));
       child.resume();
       await timed("thawed provider back", () => seen.until("back", shows(8000)));
+    },
+  );
+
+  play(
+    "an entry that may not be removed when its provider leaves is removed when it may be",
+    async (scenario) => {
+      const { seen } = scenario.follow();
+      const folder = "/mprpc/fixbug.UserServiceRpc/providers";
+      const warnings = new Recorder<string>();
+      const handle = await scenario
+        .registry({ log: { ...silentLogger, warn: warnings.push } })
+        .register(registration(8000, { classic: false }));
+      await seen.until("8000", shows(8000));
+      await server.cli("setAcl", `${scenario.chroot}${folder}`, "world:anyone:ra");
+      await handle.unregister();
+      await warnings.until("told", (text) => text === "cannot withdraw a registration");
+      const admin = await scenario.session();
+      expect(await admin.children(folder)).toHaveLength(1);
+      await server.cli("setAcl", `${scenario.chroot}${folder}`, "world:anyone:cdrwa");
+      await timed("withdrawn entry may be removed", () => seen.until("gone", shows()));
     },
   );
 

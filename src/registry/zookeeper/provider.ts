@@ -255,9 +255,10 @@ export class ServiceProvider {
       return undefined;
     }
     if (this.#state === "withdrawing") {
-      // Nothing more can be done about it, and nobody waits longer for it than this.
-      this.#finish();
-      return undefined;
+      // Nobody waits longer for it than this; but as long as our session lives the entry does, so it is tried again.
+      this.#tell();
+      this.#warn("cannot withdraw a registration", error);
+      return retryMs;
     }
     this.#warn("cannot keep a registration up", error);
     return hasCode(error, "NO_AUTH") ? deniedRetryMs : retryMs;
