@@ -7,7 +7,7 @@ import { wallNow } from "./clock.js";
 import type { ClientsAnswers, ClientsRequest, Reconnection } from "./protocol.js";
 import { clientsService } from "./service.js";
 
-/** A process of many clients: `clients.js PORT`. */
+/** A process of many clients: `clients.js PORT REGISTRY`. */
 
 /** Connections to one address share its ephemeral ports; over so many, nobody runs out of them. */
 const addresses = 8;
@@ -17,7 +17,7 @@ const hangMs = 3_600_000;
 /** A client that is not back after so long will not be. */
 const backWithinMs = 110_000;
 
-const [port = ""] = process.argv.slice(2);
+const [port = "", registry = ""] = process.argv.slice(2);
 const { echo, hang } = clientsService.methods;
 const request = loginRequest(20);
 const attemptsAtMs: number[] = [];
@@ -37,16 +37,17 @@ function counting(inner: Transport): Transport {
   };
 }
 
-const plain = await initNode("static://127.0.0.1:1", []);
-const app = await initNode("static://127.0.0.1:1", [], { transport: counting(plain.transport) });
-const registries = Array.from({ length: addresses }, (_, index) =>
+const plain = await initNode(registry, []);
+const app = await initNode(registry, [], { transport: counting(plain.transport) });
+/** A static list knows nothing but addresses, so that each client can have another one; else the registry says where. */
+const own = Array.from({ length: registry.startsWith("static:") ? addresses : 0 }, (_, index) =>
   openRegistry(`static://${loopbackAddress(index)}:${port}`),
 );
 const channels: RpcChannel[] = [];
 
 async function openOne(): Promise<void> {
-  const registry = registries[channels.length % registries.length];
-  const channel = new RpcChannel(app, registry === undefined ? {} : { registry });
+  const list = own[channels.length % own.length];
+  const channel = new RpcChannel(app, list === undefined ? {} : { registry: list });
   channels.push(channel);
   await channel.call(echo, request, { waitForReady: true, timeoutMs: 30_000 });
 }

@@ -1,10 +1,12 @@
 import { parseArgs } from "node:util";
-import { log, positive } from "../arguments.js";
+import { chosen, log, positive } from "../arguments.js";
 import type { Command, Task } from "../command.js";
 import { rotated } from "../rounds.js";
 import { connectionsMax, tooManyText } from "./limits.js";
 import { type ConnectionsMeasurement, type ConnectionsPlan, measureSize, processesFor } from "./measure.js";
 import { connectionsReport, toRow } from "./report.js";
+
+const registryKinds = ["static", "file"] as const;
 
 const usage = `Usage: npm run bench -- connections [options]
 
@@ -18,6 +20,8 @@ when the provider is killed and started again on its port. About 4 minutes. Need
   --in-flight N      calls in flight over all connections; default 256
   --measure-ms N     length of one window; default 1000
   --down-ms N        how long the provider is away when it is restarted; default 3000
+  --registry KIND    static (default), or file: clients are told when the provider is there again; the report is then
+                     connections-file
   --no-pin           let the system place the processes
   --report FOLDER    connections.json, connections.md and plots
   -h, --help
@@ -53,6 +57,7 @@ export const connections: Command = {
         "in-flight": { type: "string" },
         "measure-ms": { type: "string" },
         "down-ms": { type: "string" },
+        registry: { type: "string", default: "static" },
         pin: { type: "boolean", default: true },
         report: { type: "string" },
         help: { type: "boolean", short: "h", default: false },
@@ -69,6 +74,7 @@ export const connections: Command = {
       measureMs,
       downMs: positive("down-ms", values["down-ms"], 3000),
       pin: values.pin,
+      registry: chosen("registry", values.registry, registryKinds)[0] ?? "static",
     };
     return { reportFolder: values.report, run: () => run(plan) };
   },

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { allowedCores, Child } from "../child.js";
 import { wallNow } from "./clock.js";
@@ -21,10 +24,14 @@ export interface ConnectionsPlan {
   /** How long the provider is away when it is restarted. */
   downMs: number;
   pin: boolean;
+  /** `file`: a folder in which the provider registers, so that its clients hear when it is there again. */
+  registry: "static" | "file";
 }
 
 /** What one round of one size showed. */
 export interface ConnectionsMeasurement {
+  /** Connections the provider had when all were opened: fewer when it was too busy to answer pings. */
+  open: number;
   connectsPerSecond: number;
   /** What a connection and its first call cost the provider. */
   serverCpuUsPerConnect: number | undefined;
@@ -66,17 +73,32 @@ export function processesFor(size: number, plan: ConnectionsPlan): number {
 /** Below so many, memory is not divided by them. */
 const memoryFrom = 100;
 
-function startProvider(port: number, pin: boolean): Promise<ProviderProcess> {
-  const args = [String(port)];
-  const core = pin ? 0 : undefined;
+/** Where everybody meets. */
+interface Place {
+  port: number;
+  registry: string;
+  /** Of a file registry. */
+  folder: string | undefined;
+}
+
+async function makePlace(plan: ConnectionsPlan): Promise<Place> {
+  const port = await fixedPort();
+  if (plan.registry === "static") return { port, registry: `static://127.0.0.1:${port}`, folder: undefined };
+  const folder = mkdtempSync(path.join(tmpdir(), "mprpc-bench-"));
+  return { port, registry: `file:${folder}`, folder };
+}
+
+function startProvider(place: Place, plan: ConnectionsPlan): Promise<ProviderProcess> {
+  const args = [String(place.port), place.registry];
+  const core = plan.pin ? 0 : undefined;
   return Child.start({ name: "provider", program: "connections/provider", args, core });
 }
 
 /** The clients have the cores the provider has not. */
-function startClients(port: number, plan: ConnectionsPlan, index: number): Promise<ClientsProcess> {
+function startClients(place: Place, plan: ConnectionsPlan, index: number): Promise<ClientsProcess> {
   const others = Math.max(1, allowedCores().length - 1);
   const core = plan.pin ? 1 + (index % others) : undefined;
-  const args = [String(port)];
+  const args = [String(place.port), place.registry];
   return Child.start({ name: `clients ${index + 1}`, program: "connections/clients", args, core });
 }
 
@@ -88,28 +110,28 @@ function shares(count: number, processes: number): number[] {
 /** One provider, its clients, one size. */
 class Cluster {
   readonly #plan: ConnectionsPlan;
-  readonly #port: number;
+  readonly #place: Place;
   #provider: ProviderProcess;
   readonly #clients: ClientsProcess[] = [];
   /** Those that have at least one connection. */
   #busy: ClientsProcess[] = [];
 
-  private constructor(plan: ConnectionsPlan, port: number, provider: ProviderProcess) {
+  private constructor(plan: ConnectionsPlan, place: Place, provider: ProviderProcess) {
     this.#plan = plan;
-    this.#port = port;
+    this.#place = place;
     this.#provider = provider;
   }
 
   static async start(size: number, plan: ConnectionsPlan): Promise<Cluster> {
-    const port = await fixedPort();
-    const cluster = new Cluster(plan, port, await startProvider(port, plan.pin));
+    const place = await makePlace(plan);
+    const cluster = new Cluster(plan, place, await startProvider(place, plan));
     try {
       for (let i = 0; i < processesFor(size, plan); i += 1) {
-        cluster.#clients.push(await startClients(port, plan, i));
+        cluster.#clients.push(await startClients(place, plan, i));
       }
       return cluster;
     } catch (error) {
-      cluster.kill();
+      await cluster.kill();
       throw error;
     }
   }
@@ -133,17 +155,16 @@ class Cluster {
   async openAll(size: number) {
     const first = await this.#open(Math.ceil(size / 10));
     const rest = size - first.opened;
-    if (rest === 0) return { connectsPerSecond: (first.opened * 1000) / first.elapsedMs };
+    if (rest === 0) return { open: size, connectsPerSecond: (first.opened * 1000) / first.elapsedMs };
     const before = await this.#provider.ask({ kind: "memory" });
     const idle = await this.#provider.ask({ kind: "mark" });
     const last = await this.#open(rest);
     const busy = await this.#provider.ask({ kind: "mark" });
     const after = await this.#provider.ask({ kind: "memory" });
-    if (after.connections !== size) {
-      throw new Error(`${size} connections were opened, but the provider has ${after.connections}`);
-    }
-    const kib = (bytes: number) => (size < memoryFrom ? undefined : bytes / 1024 / rest);
+    const added = after.connections - before.connections;
+    const kib = (bytes: number) => (size < memoryFrom ? undefined : bytes / 1024 / added);
     return {
+      open: after.connections,
       connectsPerSecond: (last.opened * 1000) / last.elapsedMs,
       serverCpuUsPerConnect: (busy.cpuUs - idle.cpuUs) / rest,
       rssKibPerConnection: kib(after.rssBytes - before.rssBytes),
@@ -192,7 +213,7 @@ class Cluster {
     // Told below; until then a failure must not end the process.
     for (const one of reconnected) one.catch(() => {});
     await wait(this.#plan.downMs);
-    this.#provider = await startProvider(this.#port, this.#plan.pin);
+    this.#provider = await startProvider(this.#place, this.#plan);
     const listeningMs = wallNow() - killedAtMs;
     const all = await Promise.all(reconnected);
     const since = (of: (one: Reconnection) => number[]) =>
@@ -210,8 +231,9 @@ class Cluster {
     };
   }
 
-  kill(): void {
-    for (const one of [this.#provider, ...this.#clients]) one.kill();
+  async kill(): Promise<void> {
+    await Promise.all([this.#provider, ...this.#clients].map((one) => one.killed()));
+    if (this.#place.folder !== undefined) rmSync(this.#place.folder, { recursive: true, force: true });
   }
 }
 
@@ -231,6 +253,6 @@ export async function measureSize(size: number, plan: ConnectionsPlan): Promise<
     };
     return { ...none, ...opened, ...calls, restart: await cluster.restart() };
   } finally {
-    cluster.kill();
+    await cluster.kill();
   }
 }

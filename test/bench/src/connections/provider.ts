@@ -4,10 +4,10 @@ import { serveRequests, takeMark, takeMemory } from "../serve.js";
 import type { ProviderRequest } from "./protocol.js";
 import { clientsService } from "./service.js";
 
-/** The measured provider: `provider.js PORT`, at every address of the loopback network. */
+/** The measured provider: `provider.js PORT REGISTRY`, at every address of the loopback network; callers are told the first. */
 
-const [port = "0"] = process.argv.slice(2);
-const app = await initNode("static://127.0.0.1:1", [
+const [port = "0", registry = ""] = process.argv.slice(2);
+const app = await initNode(registry, [
   "rpcserverip=0.0.0.0",
   `rpcserverport=${port}`,
   "advertiseaddress=127.0.0.1",

@@ -9,6 +9,7 @@ export interface ConnectionsRow {
   connections: number;
   /** Processes the clients were in. */
   processes: number;
+  open: number;
   connectsPerSecond: number;
   serverCpuUsPerConnect: number | undefined;
   callsPerSecond: number;
@@ -91,6 +92,7 @@ export function toRow(
   return {
     connections,
     processes,
+    open: of((one) => one.open),
     connectsPerSecond: of((one) => one.connectsPerSecond),
     serverCpuUsPerConnect: some((one) => one.serverCpuUsPerConnect),
     callsPerSecond: of((one) => one.callsPerSecond),
@@ -114,6 +116,7 @@ function callsTable(rows: readonly ConnectionsRow[]): Table {
     head: [
       "connections",
       "client processes",
+      "open at the provider",
       "opened/s",
       "provider µs/connection",
       "calls/s",
@@ -126,6 +129,7 @@ function callsTable(rows: readonly ConnectionsRow[]): Table {
     lines: rows.map((row) => [
       row.connections.toLocaleString("en-US"),
       String(row.processes),
+      row.open.toLocaleString("en-US"),
       short(row.connectsPerSecond),
       short(row.serverCpuUsPerConnect),
       short(row.callsPerSecond),
@@ -240,6 +244,9 @@ function costSection(rows: readonly ConnectionsRow[], plan: ConnectionsPlan): Se
   };
 }
 
+const registryText =
+  "The provider registers in a folder that all clients watch. Its entry is taken out when its process is found gone, and there again when it listens again: then every client that hears of it tries at once, without waiting for its backoff.";
+
 function restartSection(rows: readonly ConnectionsRow[], plan: ConnectionsPlan): Section {
   const title = "The provider is killed and started again on its port";
   const shown = rows.filter(({ connections }) => connections >= Math.min(100, rows.at(-1)?.connections ?? 1));
@@ -247,6 +254,7 @@ function restartSection(rows: readonly ConnectionsRow[], plan: ConnectionsPlan):
     title: "Restart of the provider",
     text: [
       `Every client has a call under way when the provider is killed (SIGKILL), and makes the next at once, with \`waitForReady\`. The provider is started again after ${plan.downMs} ms. All clients learn of the loss together and try once at once, which is refused; from then on each waits 1 s, 1.6 s, 2.56 s ... give or take 20 %, so that the attempts spread out.`,
+      ...(plan.registry === "static" ? [] : [registryText]),
     ],
     tables: [restartTable(rows)],
     plots: [{ name: "restart", title, svg: figure(title, shown.map(timelinePanel)) }],
@@ -261,7 +269,7 @@ export function connectionsReport(
   const missing: Section = { title: "Left out", text: leftOut, tables: [], plots: [] };
   const measured = rows.length === 0 ? [] : [costSection(rows, plan), restartSection(rows, plan)];
   return {
-    command: "connections",
+    command: plan.registry === "static" ? "connections" : "connections-file",
     title: "Many connections to one provider",
     sections: leftOut.length === 0 ? measured : [...measured, missing],
     results: { rows, leftOut },

@@ -204,11 +204,13 @@ function drawLines(panel: LinePanel): Drawn {
     const marks = marked ? own.map((point) => mark(index, x.place(point.x), y.place(point.y))) : [];
     return `<path class="line s${index}" d="${path.digits(1)(own) ?? ""}"/>${marks.join("")}`;
   });
-  const pointedOut = moments.map(
-    (moment, index) =>
-      stroke("moment", x.place(moment.x), top, x.place(moment.x), floor) +
-      text(x.place(moment.x) + 4, top + 12 + index * 15, moment.text, { className: "quiet" }),
-  );
+  const pointedOut = moments.map((moment, index) => {
+    const at = x.place(moment.x);
+    // On the side where there is room for it.
+    const side = at > (left + panelWidth) / 2 ? ({ shift: -4, anchor: "end" } as const) : { shift: 4 };
+    const words = text(at + side.shift, top + 12 + index * 15, moment.text, { className: "quiet", ...side });
+    return stroke("moment", at, top, at, floor) + words;
+  });
   const names = legend(
     panel.lines.map(({ name }) => name),
     floor + bottom + 10,
