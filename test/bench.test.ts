@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { encodeMessage } from "../src/codec.js";
+import { fixedPort, tooManyText } from "./bench/src/connections/limits.js";
 import { LoginRequest } from "./bench/src/gen/bench.js";
 import { type GrowthAxis, growthAxes } from "./bench/src/growth/axes.js";
 import { growthTarget } from "./bench/src/growth/target.js";
@@ -194,6 +195,20 @@ interface ReportFile {
 
 /** Each runs real processes; how long they take to start is the machine's affair. */
 const commandTimeoutMs = 180_000;
+
+describe("connections beyond what the machine allows", () => {
+  test("are told of with the figures and what to do", () => {
+    const text = tooManyText(10_000, 4032);
+    expect(text).toMatch(
+      /^10,000 connections were left out: a process may open 4,096 files here .* and 10,064 are needed/,
+    );
+    for (const cure of ["limits.conf", "LimitNOFILE=", "--ulimit", "prlimit"]) expect(text).toContain(cure);
+  });
+
+  test("need a port that no caller is given as its own", async () => {
+    expect(await fixedPort()).toBeLessThan(32_768);
+  });
+});
 
 describe("the command line", () => {
   let folder = "";

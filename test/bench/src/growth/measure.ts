@@ -18,6 +18,8 @@ export interface GrowthRow {
   /** All calls of all rounds, those outside of the windows too, as each side counted them. */
   made: number;
   served: number;
+  /** What each round showed. */
+  rounds: readonly Measurement[];
 }
 
 export interface GrowthPlan {
@@ -76,6 +78,16 @@ function toRow(axis: GrowthAxis, { series, value, measurements, made, served }: 
   const { callsPerSecond, clientCpuUsPerCall, serverCpuUsPerCall } = medianOf(measurements);
   const { payloadBytes } = series.load(value);
   const bytesPerSecond = callsPerSecond * payloadBytes * 2;
-  const names = { axis: axis.name, series: series.name, value };
-  return { ...names, callsPerSecond, bytesPerSecond, clientCpuUsPerCall, serverCpuUsPerCall, made, served };
+  return {
+    axis: axis.name,
+    series: series.name,
+    value,
+    callsPerSecond,
+    bytesPerSecond,
+    clientCpuUsPerCall,
+    serverCpuUsPerCall,
+    made,
+    served,
+    rounds: measurements,
+  };
 }

@@ -11,6 +11,7 @@ const flatWithin = 1.3;
 
 function tableOf(axis: GrowthAxis, rows: readonly GrowthRow[]): Table {
   const withBytes = axis.unit === "bytes";
+  const other = axis.series[1]?.name;
   const head = [
     "",
     axis.name,
@@ -19,6 +20,7 @@ function tableOf(axis: GrowthAxis, rows: readonly GrowthRow[]): Table {
     "caller µs/call",
     "provider µs/call",
     "CPU against the first step",
+    ...(other === undefined ? [] : [`CPU against: ${other}`]),
   ];
   const lines = rows.map((row) => {
     const first = rows.find(({ series }) => series === row.series) ?? row;
@@ -30,9 +32,16 @@ function tableOf(axis: GrowthAxis, rows: readonly GrowthRow[]): Table {
       short(row.clientCpuUsPerCall),
       short(row.serverCpuUsPerCall),
       `x ${short(cpuUs(row) / cpuUs(first))}`,
+      ...(other === undefined ? [] : [beside(row, other, rows)]),
     ];
   });
   return { head, lines };
+}
+
+/** CPU of a step divided by that of the same step of the other series. */
+function beside(row: GrowthRow, other: string, rows: readonly GrowthRow[]): string {
+  const peer = rows.find(({ series, value }) => series === other && value === row.value);
+  return row.series === other || peer === undefined ? "-" : `x ${short(cpuUs(row) / cpuUs(peer))}`;
 }
 
 /** Whether CPU per call is flat, in a sentence for each series. */

@@ -6,6 +6,8 @@ import type { StartRow } from "./measure.js";
 interface Measure<T> {
   name: string;
   of(row: T): number;
+  /** A count. */
+  whole?: boolean;
 }
 
 const startMeasures: readonly Measure<StartRow>[] = [
@@ -19,9 +21,9 @@ const startMeasures: readonly Measure<StartRow>[] = [
 ];
 
 const installMeasures: readonly Measure<InstallSize>[] = [
-  { name: "Packages installed", of: (row) => row.packages },
+  { name: "Packages installed", of: (row) => row.packages, whole: true },
   { name: "Installed size, MiB", of: (row) => row.bytes / 2 ** 20 },
-  { name: "Files", of: (row) => row.files },
+  { name: "Files", of: (row) => row.files, whole: true },
 ];
 
 /** Each measure a line, each target a column, and the first target divided by each other. */
@@ -37,9 +39,9 @@ function sideBySide<T extends { target: string }>(
       ...rows.map(({ target }) => target),
       ...peers.map(({ target }) => `${own.target} / ${target}`),
     ],
-    lines: measures.map(({ name, of }) => [
+    lines: measures.map(({ name, of, whole = false }) => [
       name,
-      ...rows.map((row) => short(of(row))),
+      ...rows.map((row) => (whole ? of(row).toLocaleString("en-US") : short(of(row)))),
       ...peers.map((peer) => `x ${short(of(own) / of(peer))}`),
     ]),
   };
