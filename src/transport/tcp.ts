@@ -162,6 +162,14 @@ function connect(address: Address, options: ConnectOptions, clock: Clock): Promi
       fail(`cannot connect to ${where}: ${error.code ?? error.message}`, error);
     };
     const onConnect = (): void => {
+      // Nobody listens, and of this machine's free ports the system gave the caller the very one it calls. Nothing but its
+      // own frames would ever come back, its own pongs to its pings among them.
+      if (socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress) {
+        fail(
+          `cannot connect to ${where}: nobody listens there, the connection came back to the caller itself`,
+        );
+        return;
+      }
       settle();
       // A pending call keeps the process alive by its deadline; an idle connection must not.
       socket.unref();

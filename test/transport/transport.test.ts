@@ -1,4 +1,5 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import net from "node:net";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import type { Address } from "../../src/base/endpoint.js";
 import { MemoryNetwork } from "../../src/transport/memory.js";
@@ -223,6 +224,22 @@ describe.each(kinds)("$name", ({ make }) => {
 
 describe("tcp alone", () => {
   const transport = tcpTransport(systemClock);
+
+  test("a connection that came back to the caller itself is none", async () => {
+    const listener = await transport.listen({ host: "127.0.0.1", port: 0 }, () => {});
+    const { address } = listener;
+    await listener.close();
+    // What the system does by chance: the caller is given the port it calls.
+    const { connect } = net;
+    const spy = vi
+      .spyOn(net, "connect")
+      .mockImplementation(((options: net.TcpNetConnectOpts) =>
+        connect({ ...options, localAddress: address.host, localPort: address.port })) as typeof connect);
+    onTestFinished(() => spy.mockRestore());
+    await expect(transport.connect(address, { timeoutMs: 10_000 })).rejects.toThrow(
+      `cannot connect to 127.0.0.1:${address.port}: nobody listens there`,
+    );
+  });
 
   test("IPv6, named in brackets", async () => {
     let peer: Notes | undefined;
