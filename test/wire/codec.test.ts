@@ -240,4 +240,20 @@ describe("encodeMessage", () => {
     expect(encodeMessage(outer, "ab").toString("hex")).toBe("010302616202");
     expect(decodeMessage(inner, new Uint8Array([2, 97, 98]))).toBe("ab");
   });
+
+  it("gives bytes of their own, whatever their size, and holds no large buffer back", () => {
+    const blob: MessageType<unknown, Uint8Array> = {
+      typeName: "blob",
+      create: () => ({}),
+      encode: (message, writer) => void writer.bytes(message),
+      decode: (reader) => reader.bytes(),
+    };
+    const sizes = [1, 1000, 200_000, 262_140, 262_144, 300_000, 1 << 20, 5 << 20];
+    const inputs = sizes.map((size) => Buffer.alloc(size, size & 255));
+    const encoded = inputs.map((input) => encodeMessage(blob, input));
+    for (const [at, bytes] of encoded.entries()) {
+      expect(Buffer.compare(decodeMessage(blob, bytes) as Buffer, inputs[at] ?? emptyBytes)).toBe(0);
+      if (bytes.length > 10_000) expect(bytes.buffer.byteLength).toBeLessThan(bytes.length * 1.3);
+    }
+  });
 });

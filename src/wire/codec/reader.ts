@@ -14,6 +14,12 @@ const shortStringMax = 12;
 
 const scratch = new DataView(new ArrayBuffer(8));
 
+/** Whether a number of this machine has its lowest byte first, as on the wire. */
+const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+const doubles = new Float64Array(1);
+const doubleBytes = new Uint8Array(doubles.buffer);
+
 /** Node's Buffer has this, `toString` without its argument checks; the type declarations do not name it. */
 interface SlicingBuffer {
   utf8Slice(start: number, end: number): string;
@@ -213,8 +219,18 @@ export class Reader {
   }
 
   double(): number {
-    this.#fixed64();
-    return scratch.getFloat64(0);
+    const at = this.#take(8);
+    const buf = this.buf;
+    if (!littleEndian) return buf.readDoubleLE(at);
+    doubleBytes[0] = buf[at] as number;
+    doubleBytes[1] = buf[at + 1] as number;
+    doubleBytes[2] = buf[at + 2] as number;
+    doubleBytes[3] = buf[at + 3] as number;
+    doubleBytes[4] = buf[at + 4] as number;
+    doubleBytes[5] = buf[at + 5] as number;
+    doubleBytes[6] = buf[at + 6] as number;
+    doubleBytes[7] = buf[at + 7] as number;
+    return doubles[0] as number;
   }
 
   /** Leaves eight bytes in `scratch`. */

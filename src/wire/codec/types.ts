@@ -75,6 +75,9 @@ export type OutputOf<Type> = Type extends MessageType<infer Out, infer _In> ? Ou
 /** What encoding a message type takes. */
 export type InputOf<Type> = Type extends MessageType<infer _Out, infer In> ? In : never;
 
+/** From this size on a message's buffer is not kept for the next one. */
+const givenAwayMin = 256 * 1024;
+
 /** Kept from message to message, since a new buffer costs more than encoding; taken away while it is in use. */
 let spareWriter: Writer | undefined;
 
@@ -83,6 +86,11 @@ export function encodeMessage<In>(type: MessageType<unknown, In>, message: In): 
   const writer = spareWriter ?? new Writer();
   spareWriter = undefined;
   type.encode(message, writer);
+  const { position } = writer;
+  // A large buffer would be let go anyway: it is given away, not copied, unless much of it is empty.
+  if (position > givenAwayMin && position > writer.buffer.length * 0.8) {
+    return writer.detach().subarray(0, position);
+  }
   const bytes = writer.finish();
   writer.clear();
   spareWriter = writer;
