@@ -45,17 +45,24 @@ interface Destination extends pino.DestinationStream, NodeJS.EventEmitter {
   end(): void;
 }
 
+/** A worker thread of pino does not keep the process alive, not even until it has done what is waited for. */
+async function alive(start: (done: (error?: Error) => void) => void): Promise<void> {
+  const timer = setInterval(() => {}, 1000);
+  try {
+    await new Promise<void>((resolve, reject) => start((error) => (error ? reject(error) : resolve())));
+  } finally {
+    clearInterval(timer);
+  }
+}
+
 function pinoSubject(destination: Destination): Subject {
   const logger = pino({}, destination);
   return {
     info: (text, fields) => logger.info(fields, text),
-    flush: () =>
-      new Promise((resolve, reject) => {
-        destination.flush((error) => (error ? reject(error) : resolve()));
-      }),
+    flush: () => alive((done) => destination.flush(done)),
     close: () =>
-      new Promise((resolve) => {
-        destination.once("close", () => resolve());
+      alive((done) => {
+        destination.once("close", () => done());
         destination.end();
       }),
   };
