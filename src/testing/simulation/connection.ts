@@ -69,7 +69,7 @@ export class SimulatedConnection implements Connection, Socket {
   #sentUnreadBytes = 0;
   #inbox: Arrival[] = [];
   #receivedBytes = 0;
-  #fault: ByteFault = { kind: "cut", atBytes: Infinity };
+  #fault: ByteFault | undefined;
   #nextReadMs = 0;
   #reading = false;
   #paused = false;
@@ -203,12 +203,11 @@ export class SimulatedConnection implements Connection, Socket {
       return;
     }
     if (arrival !== "end") {
-      const { kind, atBytes } = this.#fault;
-      const left = atBytes - this.#receivedBytes;
+      const left = (this.#fault?.atBytes ?? Infinity) - this.#receivedBytes;
       this.#receivedBytes += arrival.length;
       if (arrival.length >= left) {
         this.#take(arrival.subarray(0, left));
-        if (kind === "cut") this.cut();
+        if (this.#fault?.kind === "cut") this.cut();
         else this.drop();
         return;
       }
@@ -362,6 +361,10 @@ export class SimulatedConnection implements Connection, Socket {
 
   failAfter(kind: ByteFault["kind"], moreBytes: number): void {
     this.#fault = { kind, atBytes: this.#receivedBytes + Math.max(1, moreBytes) };
+  }
+
+  spare(): void {
+    this.#fault = undefined;
   }
 
   drop(): void {

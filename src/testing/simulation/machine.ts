@@ -27,6 +27,8 @@ export interface Socket {
   drop(): void;
   /** Lets it happen as soon as this end has received so many more bytes. */
   failAfter(kind: "cut" | "drop", moreBytes: number): void;
+  /** Calls that off. */
+  spare(): void;
 }
 
 /** A host as the network sees it: what of it lives on when its process dies. */

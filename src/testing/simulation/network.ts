@@ -76,6 +76,11 @@ export class SimulatedNetwork {
     return [...a.connections].filter(({ peer }) => peer?.machine === b);
   }
 
+  /** No open connection breaks at some byte any more. */
+  spareAll(): void {
+    for (const { connections } of this.#machines.values()) for (const one of connections) one.spare();
+  }
+
   transport(machine: Machine, process: Connecting): Transport {
     return {
       connect: (address, options) => this.#connect(machine, process, address, options),

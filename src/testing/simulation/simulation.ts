@@ -146,7 +146,10 @@ export class Simulation {
     if (!oneWay) this.#network.link(to, from).setUp(false);
   }
 
-  /** Ends partitions: all of them, those of `a`, or the one between `a` and `b`. */
+  /**
+   * Ends partitions: all of them, those of `a`, or the one between `a` and `b`. Without hosts it also calls off the cuts
+   * and drops that connections are still to suffer at some byte.
+   */
   heal(a?: SimulatedHost | string, b?: SimulatedHost | string): void {
     const [one, other] = [a, b].map((host) => (host === undefined ? undefined : this.#nameOf(host)));
     this.note(`heal ${one ?? "all"} ${other ?? ""}`.trimEnd());
@@ -155,6 +158,7 @@ export class Simulation {
       const meant = (name: string | undefined): boolean => name === undefined || ends.includes(name);
       if (link.down && meant(one) && meant(other)) link.setUp(true);
     }
+    if (one === undefined) this.#network.spareAll();
   }
 
   /**

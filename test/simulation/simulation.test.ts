@@ -1,0 +1,36 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+import { Simulation, simulate } from "../../src/testing/index.js";
+import { namedSeeds } from "./named-seeds.js";
+import { replayCommand, scenario } from "./scenario.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Of the seeds that CI plays; `main.ts` plays any number. */
+const seedCount = process.env.CI === undefined ? 100 : 1000;
+
+async function hashOf(seed: number): Promise<string> {
+  const sim = new Simulation({ seed });
+  await scenario(sim);
+  return sim.trace.hash;
+}
+
+describe("three providers and four callers", () => {
+  test.each(namedSeeds)("seed %i: %s", async (seed) => {
+    await simulate({ seeds: 1, firstSeed: seed, twice: 0, replay: replayCommand }, scenario);
+  });
+
+  test(`${seedCount} seeds`, { timeout: 300_000 }, async () => {
+    const report = await simulate({ seeds: seedCount, twice: 3, replay: replayCommand }, scenario);
+    expect(report.seeds).toBe(seedCount);
+  });
+
+  test("a seed gives the same trace in another process", async () => {
+    const args = ["--import", "tsx", "test/simulation/main.ts", "--seed", "11", "--hash"];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root });
+    expect(stdout.trim()).toBe(await hashOf(11));
+    expect(await hashOf(12)).not.toBe(await hashOf(11));
+  });
+});
