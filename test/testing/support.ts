@@ -34,7 +34,7 @@ export class Ear implements ConnectionHandler {
   }
 
   onData(chunk: Buffer): void {
-    this.chunks.push(chunk);
+    this.chunks.push(Buffer.from(chunk));
     if (this.told.at(-1) !== "data") this.told.push("data");
   }
 

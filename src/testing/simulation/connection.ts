@@ -6,8 +6,6 @@ import type { Path } from "./path.js";
 import type { SeededRandom } from "./random.js";
 import type { Scheduler } from "./scheduler.js";
 
-/** One read of Node is at most this. */
-const readMaxBytes = 64 * 1024;
 /** A slow reader takes what it can read in this time at once, ms. */
 const slowReadMs = 5;
 
@@ -249,24 +247,34 @@ export class SimulatedConnection implements Connection, Socket {
       this.#context.runInAsyncScope(() => this.#handler?.onEnd());
       this.#closeWhenBothEnded();
     } else {
-      const chunk = this.#takeChunk();
-      this.#wire.note(this, `data ${chunk.length} ${crc32(chunk).toString(16)}`);
-      this.#context.runInAsyncScope(() => this.#handler?.onData(chunk));
+      this.#context.runInAsyncScope(() => this.#readBytes());
     }
     this.#readSoon();
   }
 
-  #takeChunk(): Buffer {
+  #readBytes(): void {
+    const { readBuffer } = this.machine;
+    const wished = this.#handler?.readTo?.(readBuffer);
+    // A wish need not be granted.
+    const memory = wished !== undefined && this.#wire.random.chance(0.8) ? wished : readBuffer;
+    const chunk = memory.subarray(0, this.#fill(memory));
+    this.#wire.note(this, `data ${chunk.length} ${crc32(chunk).toString(16)}`);
+    this.#handler?.onData(chunk);
+    // The memory is used again: whoever kept it instead of copying shall notice.
+    if (chunk.buffer === readBuffer.buffer) chunk.fill(0xdd);
+  }
+
+  /** Takes from the inbox what one read gives, into `memory`; returns how many bytes. */
+  #fill(memory: Buffer): number {
     const { random, coalesce, scheduler } = this.#wire;
     const { readBytesPerMs } = this.machine;
-    const most = Math.min(readMaxBytes, Math.max(1, Math.floor(readBytesPerMs * slowReadMs)));
-    const pieces: Buffer[] = [];
+    const most = Math.min(memory.length, Math.max(1, Math.floor(readBytesPerMs * slowReadMs)));
     let size = 0;
     for (;;) {
       const head = this.#inbox[0];
       if (!(head instanceof Buffer) || size >= most) break;
       const taken = head.subarray(0, most - size);
-      pieces.push(taken);
+      taken.copy(memory, size);
       size += taken.length;
       if (taken.length < head.length) this.#inbox[0] = head.subarray(taken.length);
       else this.#inbox.shift();
@@ -274,7 +282,7 @@ export class SimulatedConnection implements Connection, Socket {
     }
     if (readBytesPerMs < Infinity) this.#nextReadMs = scheduler.nowMs + size / readBytesPerMs;
     this.#acknowledge(size);
-    return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, size);
+    return size;
   }
 
   /** Room in the window; the sender hears of it when it has something to send. */

@@ -1,5 +1,8 @@
 import type { Connection } from "../../transport/transport.js";
 
+/** One read of Node is at most this. */
+const readBufferBytes = 64 * 1024;
+
 /** A program listens on a port. */
 export interface Listening {
   readonly onConnection: (connection: Connection) => void;
@@ -37,6 +40,8 @@ export class Machine {
   readonly ip: string;
   readonly listeners = new Map<number, Listening>();
   readonly connections = new Set<Socket>();
+  /** What its sockets read into, one after the other, as those of a process of Node do. */
+  readonly readBuffer: Buffer = Buffer.alloc(readBufferBytes);
   /** How fast it reads; `Infinity`: at once. */
   readBytesPerMs = Infinity;
   /** Its system refuses every new connection, as one without a listener does. */
