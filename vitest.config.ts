@@ -7,6 +7,10 @@ export default defineConfig({
     alias: [
       { find: /^mprpc$/, replacement: fileURLToPath(new URL("./src/index.ts", import.meta.url)) },
       { find: /^mprpc\/codec$/, replacement: fileURLToPath(new URL("./src/codec.ts", import.meta.url)) },
+      {
+        find: /^mprpc\/testing$/,
+        replacement: fileURLToPath(new URL("./src/testing/index.ts", import.meta.url)),
+      },
     ],
   },
   test: {
