@@ -1,2 +1,15 @@
-/** Seeds that found a bug, each with a line of what it was. They are played before all others. */
-export const namedSeeds: ReadonlyArray<readonly [seed: number, what: string]> = [];
+/**
+ * Seeds that found a bug, each with what it was. They are played before all others. A change of the scenario or of the
+ * wire makes another run of a seed, so each bug has a test of its own as well.
+ */
+export const namedSeeds: ReadonlyArray<readonly [seed: number, what: string]> = [
+  [
+    392,
+    "a call that waited for a provider which left the registry was sent to it again, and hung (test/channel/leaving.test.ts)",
+  ],
+  [
+    35,
+    "a drain reset connections it had not read from, and their first calls were lost in doubt (test/provider/drain.test.ts)",
+  ],
+  [1138, "a provider that stopped did not cancel calls that want no reply (test/provider/drain.test.ts)"],
+];
