@@ -71,6 +71,17 @@ describe("simulate", () => {
     );
   });
 
+  test("calls in JSON, which load their code when it is first needed, repeat too", async () => {
+    await simulate({ seeds: 3, twice: 3 }, async (sim) => {
+      sim.host("orders", probeProgram());
+      const channel = new RpcChannel(sim.host("shop").app);
+      const reply = await sim.until(
+        channel.callJson("probe.ProbeService", "Echo", { text: "hi" }, { waitForReady: true }),
+      );
+      expect(reply).toMatchObject({ text: "hi" });
+    });
+  });
+
   test("says when a failure does not come again", async () => {
     let runs = 0;
     const once = simulate({}, async (sim) => {

@@ -45,11 +45,13 @@ export class Scheduler {
    * Lets events happen up to and including `endMs`, which is then the time, or until `done`. Rejects with what an event
    * threw.
    */
-  run(endMs: number, done: () => boolean): Promise<"time" | "done" | "idle"> {
+  async run(endMs: number, done: () => boolean): Promise<"time" | "done" | "idle"> {
     if (this.#running) {
       throw new Error("the simulation is running already: inside it, await app.sleep() or a promise");
     }
     this.#running = true;
+    // Calls in JSON load it when they first need it, which would take a real time that no seed repeats.
+    await import("../../channel/json-codec.js");
     return new Promise((resolve, reject) => {
       let busyTurns = 0;
       const step = (): void => {
