@@ -57,6 +57,8 @@ export class RpcProvider implements AsyncDisposable {
     this.#stopped = resolve;
   });
   #stopNow!: () => void;
+  /** A second signal came. */
+  #hurried = false;
   readonly #cutShort = new Promise<void>((resolve) => {
     this.#stopNow = resolve;
   });
@@ -193,7 +195,10 @@ export class RpcProvider implements AsyncDisposable {
     let signalled = false;
     const onSignal = (signal: NodeJS.Signals): void => {
       this.#runtime.log.info(`${signal}: ${signalled ? "stopping at once" : "draining"}`);
-      if (signalled) this.#stopNow();
+      if (signalled) {
+        this.#hurried = true;
+        this.#stopNow();
+      }
       signalled = true;
       void this.shutdown();
     };
@@ -229,12 +234,13 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   async #drain(): Promise<void> {
-    const { settings, log } = this.#runtime;
+    const { settings, log, clock } = this.#runtime;
     // A start that is under way is broken off first, and cleans up after itself.
     this.#startAbort.abort(new Error("the provider was shut down while it started"));
     await this.#starting?.catch(() => {});
     if (this.#state === "stopped") return;
     this.#state = "draining";
+    const drainEndMs = clock.now() + settings.provider.drainTimeoutMs;
     // A registry that is away must not hold up the rest for long.
     await this.#within(settings.provider.drainTimeoutMs, this.#leaveRegistry());
     const closed = this.#listener?.close();
@@ -242,11 +248,18 @@ export class RpcProvider implements AsyncDisposable {
     await this.#within(settings.provider.drainTimeoutMs, this.#acceptor.whenIdle());
     const late = this.#acceptor.inFlight;
     if (late > 0) log.warn(`${late} calls still in flight are cancelled (provider.draintimeout)`);
-    else await this.#within(takeRepliesMs, this.#acceptor.whenEmpty());
+    else await this.#letRepliesLeave(drainEndMs);
     this.#acceptor.closeAll("the provider stopped");
     await closed;
     this.#state = "stopped";
     this.#stopped();
+  }
+
+  /** A large reply to a slow caller is a call that has not ended: it has the time of the drain, as others have. */
+  async #letRepliesLeave(untilMs: number): Promise<void> {
+    do {
+      await this.#within(takeRepliesMs, this.#acceptor.whenEmpty());
+    } while (this.#acceptor.sending && !this.#hurried && this.#runtime.clock.now() < untilMs);
   }
 
   /** Waits for `done`, but no longer than `timeoutMs`, nor than until a second signal. */

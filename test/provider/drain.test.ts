@@ -70,3 +70,26 @@ test("a call that wants no reply and does not end in time is cancelled like the 
   expect(aborted).toEqual([stoppedAtMs + 310]);
   expect(orders.leftovers).toEqual([]);
 });
+
+test.each([
+  ["as long as the drain may take", 10_000, "[ok]"],
+  ["and no longer", 1000, "connection lost: closed by the provider"],
+])("a large reply to a slow caller may leave: %s", async (_what, drainTimeoutMs, outcome) => {
+  const sim = new Simulation({ network: { windowBytes: [1000, 1000] } });
+  const settings = { provider: { drainTimeoutMs } };
+  const program = probeProgram({ echo: () => ({ data: Buffer.alloc(50_000) }) });
+  const orders = sim.host("orders", program, { settings });
+  await sim.until(orders.ready);
+  const shop = sim.host("shop");
+  const call = new ProbeServiceStub(new RpcChannel(shop.app)).echo({}, { timeoutMs: 60_000 });
+  const ended = call.then(
+    ({ data }) => `[ok] ${data.length}`,
+    (error) => String(error),
+  );
+  // The reply takes five seconds.
+  shop.readBytesPerMs = 10;
+  await sim.run(50);
+  const stopped = orders.stop();
+  expect(await sim.until(ended)).toContain(outcome);
+  await sim.until(stopped);
+});
