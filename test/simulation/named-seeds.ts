@@ -12,4 +12,5 @@ export const namedSeeds: ReadonlyArray<readonly [seed: number, what: string]> = 
     "a drain reset connections it had not read from, and their first calls were lost in doubt (test/provider/drain.test.ts)",
   ],
   [1138, "a provider that stopped did not cancel calls that want no reply (test/provider/drain.test.ts)"],
+  [5544, "a drain cut off a large reply to a slow caller after a second (test/provider/drain.test.ts)"],
 ];

@@ -36,7 +36,18 @@ export function providerProgram(world: World): HostProgram {
       .notifyService(ProbeService, { echo: serve, relay, note: serve })
       .notifyService(SideService, { echo: serve });
     await provider.start();
-    return [channel, provider];
+    return [channel, nothingLeft(world, host, provider), provider];
+  };
+}
+
+/** Disposed of after its provider: the provider's own books must be empty then. */
+function nothingLeft(world: World, app: SimulatedApp, provider: RpcProvider): AsyncDisposable {
+  return {
+    async [Symbol.asyncDispose]() {
+      const { inFlight, connections } = provider;
+      if (inFlight > 0) world.ledger.fault(`${app.host} has stopped with ${inFlight} calls in flight`);
+      if (connections > 0) world.ledger.fault(`${app.host} has stopped with ${connections} connections`);
+    },
   };
 }
 
