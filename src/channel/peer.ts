@@ -16,6 +16,8 @@ import type { UnaryCall } from "./unary-call.js";
 
 /** A call that finds every endpoint down tries one anyway when its last attempt is this old, ms. */
 const probeAfterMs = 1000;
+/** Callers that hear of a provider in the same moment come to it spread over this time, ms. */
+const spreadMs = 250;
 /** When one more connection beside those that are up was refused, the next is tried after this, ms. */
 const growAgainAfterMs = 1000;
 
@@ -307,7 +309,23 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.#owner.onAvailability(this);
   }
 
-  /** Something speaks for a new attempt (its backoff has run out, a registry event): make it now. */
+  /**
+   * The registry has just said that it is there, or there again: its backoff is out of date. Not at once, since every other
+   * caller is told in the same moment.
+   */
+  retrySoon(): void {
+    if (this.#state !== "down") return;
+    if (this.#classic !== undefined) {
+      this.retryNow();
+      return;
+    }
+    this.#retryTimer?.cancel();
+    this.#backoff.reset();
+    const delayMs = this.#runtime.random() * spreadMs;
+    this.#retryTimer = this.#runtime.clock.setTimer(() => this.retryNow(), delayMs);
+  }
+
+  /** Its backoff has run out, or somebody cannot wait: try now. */
   retryNow(): void {
     if (this.#state !== "down") return;
     this.#retryTimer?.cancel();
@@ -344,7 +362,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       this.#leaving.add(connection);
       connection.drain();
     }
-    this.retryNow();
+    this.retrySoon();
   }
 
   /** Closes at once; calls in flight fail. */

@@ -149,8 +149,7 @@ export class ServiceResolver implements CallCarrier {
     // First: a call that waited for a peer which goes now is routed anew at once, and must not meet it again.
     this.#balancer.update(this.#peers.filter((peer) => peer.available));
     for (const peer of before) this.#pool.release(peer);
-    // The registry has just said that these are there, or there again: their backoff is out of date.
-    for (const peer of fresh) peer.retryNow();
+    for (const peer of fresh) peer.retrySoon();
     for (const peer of renewed) peer.renew();
     this.refresh();
   }
