@@ -11,7 +11,10 @@ export interface CallContext {
   readonly replyMetadata: Metadata;
   /** `host:port` of the caller. */
   readonly peer: string;
-  /** Aborted when the caller cancels, the deadline passes, the connection is lost or the provider stops. */
+  /**
+   * Aborted when the caller cancels, the deadline passes, the connection is lost or the provider stops; for a oneway call
+   * only by its deadline and the provider: its caller may be gone long before it runs.
+   */
   readonly signal: AbortSignal;
   /** The classic view of the same call. */
   readonly controller: RpcController;

@@ -3,6 +3,8 @@ import type { Outbox } from "./outbox.js";
 
 /** Fewer frames than this are not worth a write and a read more. */
 const sliceFramesMin = 8;
+/** More frames than this are worth more in one go: their answers leave early anyway, by their size. */
+const splitFramesMax = 64;
 /** A rest up to this size is set aside; larger frames come in reads of their own anyway, and are not worth the copy. */
 const restMaxBytes = 16 * 1024;
 
@@ -35,7 +37,8 @@ export class Inbox {
 
   receive(chunk: Buffer): void {
     this.finish();
-    const most = chunk.length > restMaxBytes ? Infinity : Math.max(sliceFramesMin, this.#lastFrames >> 1);
+    const splits = chunk.length <= restMaxBytes && this.#lastFrames <= splitFramesMax;
+    const most = splits ? Math.max(sliceFramesMin, this.#lastFrames >> 1) : Infinity;
     const { frames } = this.#decoder;
     const malformed = this.#decoder.push(chunk, this.#sink, most);
     this.#lastFrames = this.#decoder.frames - frames;
