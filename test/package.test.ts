@@ -42,6 +42,8 @@ const shipped: readonly RegExp[] = [
   /^bin\/mprpc(\.conf)?$/,
   /^proto\/[\w/-]+\.(proto|md|json)$/,
   /^docs\/[\w/-]+(\.zh-CN)?\.md$/,
+  // Plots the pages show.
+  /^docs\/[\w/-]+\.svg$/,
 ];
 
 /** Larger than today's by a good part: growth beyond it is a decision, not an accident. */
