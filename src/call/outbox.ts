@@ -1,6 +1,6 @@
 import type { Connection } from "../transport/transport.js";
 import { emptyBytes } from "../wire/codec/reader.js";
-import { shelve } from "../wire/codec/writer.js";
+import { shelve } from "../wire/codec/shelf.js";
 import { openedMax } from "../wire/frame-decoder.js";
 import { FrameEncoder, writeChunkHeader } from "../wire/frame-encoder.js";
 
@@ -87,17 +87,16 @@ export class Outbox {
   }
 
   /**
-   * The message of the frame just closed shall leave in chunks; the frame itself is sent as always, with `frameWritten`.
-   * False: too many do so already, and it has to go as it is.
+   * The message of the frame just closed shall leave in chunks, unless too many do so already and it has to go as it is; the
+   * frame itself is sent as always, with `frameWritten`.
    */
-  sendInChunks(callId: number, send: ChunkedSend | undefined): boolean {
+  sendInChunks(callId: number, send: ChunkedSend | undefined): void {
     this.#large ??= [];
-    if (this.#large.length >= openedMax) return false;
+    if (this.#large.length >= openedMax) return;
     const { buffer, start, end } = this.encoder.detachBody();
     if (send !== undefined) send.frame = Number.POSITIVE_INFINITY;
     this.#large.push({ callId, send, buffer, at: start, end, givenUp: false });
     this.#largeBytes += end - start;
-    return true;
   }
 
   /** Sends no more of the message of this call. False when all of it has gone out, or it did not go in chunks. */

@@ -1,3 +1,5 @@
+import { emptyBytes } from "./reader.js";
+import { largeBufferBytes, shelve, takeBuffer } from "./shelf.js";
 import {
   int32Range,
   int64Range,
@@ -25,32 +27,6 @@ const roomyTextMax = 4096;
 /** Takes numbers apart, and bigints into the two halves of their lowest 64 bits: the upper first. */
 const scratch = new DataView(new ArrayBuffer(8));
 
-/** Bytes kept for the next message after `clear`; a buffer that grew beyond it for one large message is let go. */
-const keptBytes = 256 * 1024;
-
-const noBytes: Buffer = Buffer.alloc(0);
-
-/** Buffers that go from one writer to the next: those of a turn of the event loop, and those of large messages. */
-const shelves = [
-  { bytes: 16 * 1024, most: 64, spare: [] as Buffer[] },
-  { bytes: keptBytes, most: 8, spare: [] as Buffer[] },
-] as const;
-
-/** A buffer of at least `count` bytes, from the shelf if there is one. */
-function takeBuffer(count: number): Buffer {
-  for (const { bytes, spare } of shelves) {
-    if (count <= bytes) return spare.pop() ?? Buffer.allocUnsafeSlow(bytes);
-  }
-  return Buffer.allocUnsafeSlow(count);
-}
-
-/** Puts a buffer nobody uses any more where the next writer finds it. */
-export function shelve(buffer: Buffer): void {
-  for (const { bytes, most, spare } of shelves) {
-    if (buffer.length === bytes && spare.length < most) spare.push(buffer);
-  }
-}
-
 /**
  * Writes protobuf straight into one Buffer, in place: no operation list, no second copy. The method names are
  * protobufjs's, so that its readers of generated code feel at home; a nested message is written between `begin` and
@@ -66,7 +42,7 @@ export class Writer {
   /** With 0 bytes it takes a shared buffer when it first writes, and gives it up with `detach`. */
   constructor(initialBytes = 256) {
     // Not from Node's shared pool: a slice of that would be overwritten by nobody, but would keep 8 KiB alive.
-    this.buffer = initialBytes === 0 ? noBytes : Buffer.allocUnsafeSlow(initialBytes);
+    this.buffer = initialBytes === 0 ? emptyBytes : Buffer.allocUnsafeSlow(initialBytes);
     this.#shared = initialBytes === 0;
   }
 
@@ -102,14 +78,14 @@ export class Writer {
   /** Starts again in the same buffer. */
   clear(): void {
     this.position = 0;
-    if (this.buffer.length > keptBytes) this.buffer = Buffer.allocUnsafeSlow(keptBytes);
+    if (this.buffer.length > largeBufferBytes) this.buffer = Buffer.allocUnsafeSlow(largeBufferBytes);
   }
 
   /** Starts again without a buffer; the old one is the caller's, to `shelve` when it is done with it. */
   detach(): Buffer {
     const { buffer } = this;
     this.position = 0;
-    this.buffer = noBytes;
+    this.buffer = emptyBytes;
     return buffer;
   }
 
