@@ -18,6 +18,8 @@ export default defineConfig({
     exclude: ["**/node_modules/**"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // What is polled for comes when the machine gets to it; a second (the default) is less than some of it takes.
+    expect: { poll: { timeout: 20_000 } },
     pool: "forks",
     maxWorkers: 2,
   },

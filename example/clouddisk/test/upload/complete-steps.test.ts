@@ -103,9 +103,7 @@ async function expectRetryCompletes(user: User, id: string, data: Buffer): Promi
   const { headers } = user;
   const list = async () => (await (await fetch(`${disk.url}/api/files`, { headers })).json()) as Reply;
   // Nobody told transfer: it looks at its outbox every three seconds.
-  await expect
-    .poll(list, { timeout: 15_000 })
-    .toMatchObject({ total: 1, entries: [{ name: "steps.bin", state: "stored" }] });
+  await expect.poll(list).toMatchObject({ total: 1, entries: [{ name: "steps.bin", state: "stored" }] });
   const me = (await (await fetch(`${disk.url}/api/me`, { headers })).json()) as Reply;
   expect(me.user).toMatchObject({ usedBytes: sizeBytes });
   const bytes = await fetch(`${disk.url}/file/download?filehash=${fileHash}`, { headers });

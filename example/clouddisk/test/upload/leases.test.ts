@@ -179,7 +179,7 @@ it("a content of another length than the upload's is not its content", async () 
   expect(await client.whole("known", data)).toMatchObject({ code: 0 });
   const { database } = disk.node.host;
   const stored = async () => (await database.run("content.get", { fileHash })).content?.state;
-  await expect.poll(stored, { timeout: 15_000 }).toBe("stored");
+  await expect.poll(stored).toBe("stored");
   const file = { filename: "liar", filehash: fileHash, filesize: partBytes };
   const id = String((await client.post("/file/mpupload/init", file)).uploadID);
   expect(await client.uppart(id, 0, randomBytes(partBytes))).toMatchObject({ code: 0 });

@@ -51,8 +51,8 @@ test("folders that the disk has no time for are asked for again", async () => {
     .poll(() => disk.calls.filter((call) => call === "POST /api/folders").length)
     .toBeGreaterThan(1);
   disk.refuse.clear();
-  await expect.poll(() => disk.find("trip/empty")?.folder, { timeout: 10_000 }).toBe(true);
-  await expect.poll(() => disk.find("trip/a.txt")?.sizeBytes, { timeout: 10_000 }).toBe(3);
+  await expect.poll(() => disk.find("trip/empty")?.folder).toBe(true);
+  await expect.poll(() => disk.find("trip/a.txt")?.sizeBytes).toBe(3);
 });
 
 test("a folder that is chosen arrives in the folder that is open", async () => {
@@ -112,7 +112,7 @@ test("many small files do not make the page ask for the list again for each of t
     Array.from({ length: 60 }, (_, at) => web.file(`many/${at}.txt`, `file ${at}`)),
   );
   await page.setInputFiles(chooser, files);
-  await expect.poll(() => disk.names().length, { timeout: 20_000 }).toBe(60);
+  await expect.poll(() => disk.names().length).toBe(60);
   await page.getByText("60 of 60", { exact: true }).waitFor();
   expect(disk.calls.filter((call) => call === "GET /api/files").length).toBeLessThan(30);
 });
