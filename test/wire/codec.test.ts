@@ -164,7 +164,21 @@ describe("Writer and Reader", () => {
     // Both lie on the shelf: the small one since the writer outgrew it.
     expect(new Writer(0).uint32(1).buffer).toBe(small);
     expect(new Writer(0).raw(Buffer.alloc(16_385)).buffer).toBe(large);
-    expect(new Writer(0).raw(Buffer.alloc(300_000)).buffer.length).toBe(300_000);
+  });
+
+  it("a large buffer has room for what comes behind the field it was made for, and is used again", () => {
+    const nested = new Writer(0);
+    const outer = nested.partField(0x0a);
+    const inner = nested.partField(0x12);
+    nested.bytesField(0x1a, Buffer.alloc(300_000, 1), "M.f");
+    const { buffer } = nested;
+    nested.end(inner).end(outer).boolField(0x20, true, "M.g");
+    expect(nested.buffer).toBe(buffer);
+    shelve(nested.detach());
+    expect(new Writer(0).raw(Buffer.alloc(290_000)).buffer).toBe(buffer);
+    shelve(buffer);
+    // Too small for this one.
+    expect(new Writer(0).raw(Buffer.alloc(400_000)).buffer).not.toBe(buffer);
   });
 
   it("puts the length in front of a string in as few bytes as it takes, whatever its characters", () => {

@@ -24,6 +24,9 @@ interface WritingBuffer {
 /** Up to this many UTF-16 units room is made for the longest a text can become, without asking how long it does. */
 const roomyTextMax = 4096;
 
+/** Room for what comes behind a large field, lengths and small fields: it would be copied once more for the want of it. */
+const behindBytes = 1024;
+
 /** Takes numbers apart, and bigints into the two halves of their lowest 64 bits: the upper first. */
 const scratch = new DataView(new ArrayBuffer(8));
 
@@ -234,7 +237,9 @@ export class Writer {
   /** The bytes alone, already encoded. */
   raw(value: Uint8Array): this {
     const length = value.length;
-    if (this.position + length > this.buffer.length) this.#grow(length);
+    if (this.position + length > this.buffer.length) {
+      this.#grow(length > largeBufferBytes ? length + behindBytes : length);
+    }
     if (length < 24) {
       const buffer = this.buffer;
       const at = this.position;
