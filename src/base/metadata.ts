@@ -53,11 +53,25 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
       if (init.size > 0) this.#entries = [...init.#flat];
       return;
     }
-    for (const key of Object.keys(init)) {
+    const keys = Object.keys(init);
+    // As long as it will most likely be: the first `push` to an empty list makes room for 17.
+    const entries: Array<string | Buffer> = new Array(keys.length * 2);
+    let at = 0;
+    for (const key of keys) {
       const value = init[key] as MetadataValue | readonly MetadataValue[];
-      if (Array.isArray(value)) for (const one of value) this.append(key, one);
-      else this.append(key, value as MetadataValue);
+      const valid = checkedKey(key);
+      if (Array.isArray(value)) {
+        for (const one of value) {
+          entries[at++] = valid;
+          entries[at++] = checkedValue(key, one);
+        }
+      } else {
+        entries[at++] = valid;
+        entries[at++] = checkedValue(key, value as MetadataValue);
+      }
     }
+    entries.length = at;
+    this.#entries = entries;
   }
 
   static from(init: MetadataInit): Metadata {
@@ -90,14 +104,13 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
     return this.#unread?.size ?? (this.#entries === undefined ? 0 : this.#entries.length / 2);
   }
 
-  /** The key of entry `index`, 0 <= index < size; with `valueAt` the quick way through all entries. */
-  keyAt(index: number): string {
-    return this.#flat[index * 2] as string;
-  }
-
-  /** The value of entry `index`. */
-  valueAt(index: number): string | Buffer {
-    return this.#flat[index * 2 + 1] as string | Buffer;
+  /**
+   * Key, value, key, value: the quick way through all entries. Not to be changed.
+   *
+   * @internal
+   */
+  get flat(): ReadonlyArray<string | Buffer> {
+    return this.#flat;
   }
 
   /** The first value of `key`, as it was given: text or binary. */
@@ -129,15 +142,19 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
 
   /** Replaces every value of `key`. */
   set(key: string, value: MetadataValue): this {
-    this.delete(key);
-    return this.append(key, value);
+    if (this.size === 0) return this.append(key, value);
+    // What cannot be sent replaces nothing.
+    const [valid, sendable] = [checkedKey(key), checkedValue(key, value)];
+    this.delete(valid);
+    this.#flat.push(valid, sendable);
+    return this;
   }
 
   append(key: string, value: MetadataValue): this {
-    if (typeof value !== "string" && !(value instanceof Uint8Array)) {
-      throw new TypeError(`metadata ${key}: a value is a string or a Uint8Array, not ${typeof value}`);
-    }
-    this.#flat.push(checkedKey(key), typeof value === "string" ? value : toBuffer(value));
+    const valid = checkedKey(key);
+    const sendable = checkedValue(key, value);
+    if (this.size === 0) this.#entries = [valid, sendable];
+    else this.#flat.push(valid, sendable);
     return this;
   }
 
@@ -167,6 +184,10 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
   }
 }
 
-function toBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function checkedValue(key: string, value: MetadataValue): string | Buffer {
+  if (typeof value === "string") return value;
+  if (!(value instanceof Uint8Array)) {
+    throw new TypeError(`metadata ${key}: a value is a string or a Uint8Array, not ${typeof value}`);
+  }
+  return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }

@@ -3,7 +3,7 @@ import type { ErrorDetail, Executed } from "../error/rpc-error.js";
 import { emptyBytes, Reader } from "./codec/reader.js";
 import { varintBytes, type Writer } from "./codec/writer.js";
 import { defaultWireLimits } from "./limits.js";
-import { isPlainEntry, PackedMetadata, readMetadataEntry } from "./packed-metadata.js";
+import { isPlainEntry, PackedMetadata, readMetadataEntry, writeMetadataEntry } from "./packed-metadata.js";
 
 /** What an mprpc/2 frame is: field 4 of the RpcHeader, always written first. */
 export const Kind = {
@@ -350,14 +350,8 @@ export function writeRareFields(writer: Writer, rare: RareFields): void {
 }
 
 function writeMetadata(writer: Writer, metadata: Metadata): void {
-  const { size } = metadata;
-  for (let i = 0; i < size; i++) {
-    const value = metadata.valueAt(i);
-    writer.uint32((Field.METADATA << 3) | 2);
-    const mark = writer.begin();
-    writer.uint32(0x0a).string(metadata.keyAt(i));
-    if (typeof value === "string") writer.uint32(0x12).string(value);
-    else writer.uint32(0x1a).bytes(value);
-    writer.end(mark);
+  const { flat } = metadata;
+  for (let i = 0; i < flat.length; i += 2) {
+    writeMetadataEntry(writer, (Field.METADATA << 3) | 2, flat[i] as string, flat[i + 1] as string | Buffer);
   }
 }
