@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import type { Logger as PinoLogger } from "pino";
+import type { LoggerOptions, Logger as PinoLogger } from "pino";
 import { classicKey, classicText, classicValue, TimeOfDay } from "./classic.js";
 import type { LogFields, LogLevel } from "./logger.js";
 import { invalid, type LogFormat } from "./options.js";
@@ -15,59 +15,96 @@ export interface Formatter {
   child(fields: LogFields): Formatter;
 }
 
-/** Pino serialises for both formats, so fields, errors and redaction are alike. Throws `TypeError` for a bad path. */
+/**
+ * Pino serialises for both formats, so fields, errors and redaction are alike; a classic line of plain values alone does
+ * without. Throws `TypeError` for a bad path.
+ */
 export function createFormatter(format: LogFormat, redact: readonly string[]): Formatter {
-  // A quarter of what importing mprpc would take: only who logs waits for it.
-  const { pino, stdSerializers } = createRequire(import.meta.url)("pino") as typeof import("pino");
-  // One object receives the lines of every child: pino hands a line over before its log call returns.
-  const made: Made = { line: "", wallMs: 0 };
-  const destination = {
-    write(line: string) {
-      made.line = line;
-    },
-  };
-  const error = stdSerializers.err;
-  const common = {
-    level: "trace",
-    serializers: { err: error, error, cause: error },
-    ...(redact.length > 0 ? { redact: [...redact] } : {}),
-  };
-  try {
-    if (format === "json") {
-      const logger = pino({ ...common, timestamp: () => `,"time":${made.wallMs}` }, destination);
-      return new JsonFormatter(logger, made);
-    }
-    const logger = pino({ ...common, base: null, timestamp: false }, destination);
-    return new ClassicFormatter(new ValueWriter(logger, made), new TimeOfDay(), new Map());
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw invalid("redact", redact, `field paths in pino's syntax: ${reason}`);
+  if (format === "json") {
+    const lines = new PinoLines(redact, (made) => ({ timestamp: () => `,"time":${made.wallMs}` }));
+    return new JsonFormatter(lines, undefined);
   }
+  const values = new PinoLines(redact, () => ({ base: null, timestamp: false }));
+  return new ClassicFormatter(new ValueWriter(values, redact.length > 0), new TimeOfDay(), new Map());
 }
 
+/** What pino made last, and the time it is to put into it. */
 interface Made {
   line: string;
   wallMs: number;
 }
 
-class JsonFormatter implements Formatter {
-  readonly #logger: PinoLogger;
-  readonly #made: Made;
+/** Pino's logger, made when it is first needed: its library is a quarter of what a node that starts would wait for. */
+class PinoLines {
+  readonly made: Made = { line: "", wallMs: 0 };
+  readonly #redact: readonly string[];
+  readonly #options: (made: Made) => LoggerOptions;
+  #logger: PinoLogger | undefined;
 
-  constructor(logger: PinoLogger, made: Made) {
-    this.#logger = logger;
-    this.#made = made;
+  constructor(redact: readonly string[], options: (made: Made) => LoggerOptions) {
+    this.#redact = redact;
+    this.#options = options;
+    // Whether the paths are right is pino's to say, and to be said at once.
+    if (redact.length > 0) this.#logger = this.#make();
+  }
+
+  get logger(): PinoLogger {
+    this.#logger ??= this.#make();
+    return this.#logger;
+  }
+
+  #make(): PinoLogger {
+    const { pino, stdSerializers } = createRequire(import.meta.url)("pino") as typeof import("pino");
+    const error = stdSerializers.err;
+    const { made } = this;
+    const redact = this.#redact;
+    // One object receives the lines of every child: pino hands a line over before its log call returns.
+    const destination = {
+      write(line: string) {
+        made.line = line;
+      },
+    };
+    try {
+      return pino(
+        {
+          level: "trace",
+          serializers: { err: error, error, cause: error },
+          ...(redact.length > 0 ? { redact: [...redact] } : {}),
+          ...this.#options(made),
+        },
+        destination,
+      );
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw invalid("redact", redact, `field paths in pino's syntax: ${reason}`);
+    }
+  }
+}
+
+class JsonFormatter implements Formatter {
+  readonly #lines: PinoLines;
+  /** Has the bound fields; undefined: there are none. */
+  readonly #child: PinoLogger | undefined;
+
+  constructor(lines: PinoLines, child: PinoLogger | undefined) {
+    this.#lines = lines;
+    this.#child = child;
+  }
+
+  get #logger(): PinoLogger {
+    return this.#child ?? this.#lines.logger;
   }
 
   line(level: LogLevel, wallMs: number, text: string, fields: LogFields | undefined): string {
-    this.#made.wallMs = wallMs;
+    const { made } = this.#lines;
+    made.wallMs = wallMs;
     if (fields === undefined) this.#logger[level](text);
     else this.#logger[level](fields, text);
-    return this.#made.line;
+    return made.line;
   }
 
   child(fields: LogFields): Formatter {
-    return new JsonFormatter(this.#logger.child(fields), this.#made);
+    return new JsonFormatter(this.#lines, this.#logger.child(fields));
   }
 }
 
@@ -121,29 +158,32 @@ const knownKeysMax = 1000;
 
 /**
  * The value of one field for a classic line. Plain values are written directly; pino, which knows the serialisers and
- * what is secret, writes the others as JSON, and is asked once per key whether it would touch a plain one.
+ * what is secret, writes the others as JSON, and where anything is secret is asked once per key whether it would touch
+ * a plain one.
  */
 class ValueWriter {
-  readonly #logger: PinoLogger;
-  readonly #made: Made;
-  readonly #tailChars: number;
+  readonly #lines: PinoLines;
+  readonly #secrets: boolean;
   readonly #untouched = new Map<string, boolean>();
+  /** How long what pino puts behind the field is; 0: not known yet. */
+  #tailChars = 0;
 
-  constructor(logger: PinoLogger, made: Made) {
-    this.#logger = logger;
-    this.#made = made;
-    logger.info({}, "");
-    this.#tailChars = made.line.length - levelChars;
+  constructor(lines: PinoLines, secrets: boolean) {
+    this.#lines = lines;
+    this.#secrets = secrets;
   }
 
   /** Undefined for what JSON leaves out. */
   textOf(key: string, value: unknown): string | undefined {
+    if (!this.#secrets && isPlainList(value)) return classicText(JSON.stringify(value));
     if (value === null || typeof value === "object" || !this.#isUntouched(key))
       return this.#jsonOf(key, value);
     return classicValue(value);
   }
 
   #isUntouched(key: string): boolean {
+    // The serialisers turn errors into objects, and leave plain values as they are.
+    if (!this.#secrets) return true;
     const known = this.#untouched.get(key);
     if (known !== undefined) return known;
     const untouched = this.#jsonOf(key, "probe") === "probe";
@@ -152,12 +192,30 @@ class ValueWriter {
   }
 
   #jsonOf(key: string, value: unknown): string | undefined {
+    const { logger, made } = this.#lines;
+    if (this.#tailChars === 0) {
+      logger.info({}, "");
+      this.#tailChars = made.line.length - levelChars;
+    }
     // Half a surrogate pair is the one thing that pino escapes in another way than JSON.stringify.
     const name = /\p{Cs}/u.test(key) ? JSON.stringify(key) : key;
-    this.#logger.info({ [name]: value }, "");
+    logger.info({ [name]: value }, "");
     const start = levelChars + `,${JSON.stringify(name)}:`.length;
-    const text = this.#made.line.slice(start, -this.#tailChars);
+    const text = made.line.slice(start, -this.#tailChars);
     if (text === "") return undefined;
     return text.startsWith('"') ? classicValue(JSON.parse(text)) : classicText(text);
   }
+}
+
+/** Pino leaves out what comes behind this many elements, and says so. */
+const plainListMax = 100;
+
+/** A list that pino writes as JSON.stringify does. */
+function isPlainList(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.length <= plainListMax &&
+    !("toJSON" in value) &&
+    value.every((one) => typeof one === "string" || typeof one === "boolean" || Number.isFinite(one))
+  );
 }

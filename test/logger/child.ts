@@ -1,6 +1,7 @@
 /** What the tests of exits run: `child SCENARIO DIR [OPTIONS-JSON]`. Lines are numbered from 0 by their field `n`. */
 import { execFileSync } from "node:child_process";
 import { rmSync, writeSync } from "node:fs";
+import { createRequire } from "node:module";
 import { Worker } from "node:worker_threads";
 import type { LoggerOptions } from "../../src/logger/options.js";
 import { createLogger, type QueueLogger } from "../../src/logger/queue-logger.js";
@@ -23,6 +24,18 @@ function say(value: unknown): void {
 const scenarios: Record<string, () => void | Promise<void>> = {
   natural() {
     logLines(open(), 50_000);
+  },
+
+  /** Says whether pino was loaded: before any line, behind a line of plain values, and behind one with an object. */
+  withoutPino() {
+    const loaded = (): boolean =>
+      Object.keys(createRequire(import.meta.url).cache).some((file) => /pino/.test(file));
+    const logger = open({ format: "classic" });
+    const before = loaded();
+    logger.info("listening", { port: 1, services: ["a.B"] });
+    const plain = loaded();
+    logger.info("object", { object: { a: 1 } });
+    say([before, plain, loaded()]);
   },
 
   /** The logger of a thread of the application's. */

@@ -89,6 +89,33 @@ describe("classic", () => {
     expect(child.line("warn", wallMs, "t", { n: 33 })).toBe("03:04:05 => [warn] t service=User n=33\n");
   });
 
+  test("what is written without pino reads as pino would have it", () => {
+    const [plain, asked] = [[], ["somewhere.else"]].map((redact) => createFormatter("classic", redact));
+    const element = fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.double(),
+      fc.boolean(),
+      fc.constantFrom(null, undefined, -0),
+      fc.array(fc.string(), { maxLength: 2 }),
+    );
+    const value = fc.oneof(element, fc.array(element, { maxLength: 3 }), fc.anything());
+    const withKeys = fc.dictionary(fc.oneof(fc.string(), fc.constantFrom("err", "error", "cause")), value);
+    const many = fc.array(fc.string(), { minLength: 98, maxLength: 103 }).map((list) => ({ list }));
+    fc.assert(
+      fc.property(fc.oneof(withKeys, many), (fields) => {
+        const [mine, pinos] = [plain, asked].map((one) => {
+          try {
+            return one?.line("info", wallMs, "t", fields);
+          } catch (error) {
+            return String(error);
+          }
+        });
+        expect(mine).toBe(pinos);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test("is one line whatever it holds", () => {
     const value = fc.oneof(
       fc.string({ unit: "binary" }),

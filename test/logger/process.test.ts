@@ -295,3 +295,8 @@ test("a folder that is missing is made", async () => {
   expect((await start("exitAtOnce", dir).ended()).stderr).toBe("");
   expect(numbersOf(readLog(dir).lines)).toEqual(upTo(1000));
 });
+
+test("pino is loaded by the first line that needs it", async () => {
+  const { stdout } = await start("withoutPino", tempDir()).ended();
+  expect(JSON.parse(stdout)).toEqual([false, false, true]);
+});
