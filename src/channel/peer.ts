@@ -18,6 +18,8 @@ import type { UnaryCall } from "./unary-call.js";
 const probeAfterMs = 1000;
 /** Callers that hear of a provider in the same moment come to it spread over this time, ms. */
 const spreadMs = 250;
+/** A connection that was made after a loss is taken for one with the process the registry names next, for this long, ms. */
+const successorWithinMs = 10_000;
 /** When one more connection beside those that are up was refused, the next is tried after this, ms. */
 const growAgainAfterMs = 1000;
 
@@ -58,6 +60,9 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   #retryTimer: Timer | undefined;
   #lastAttemptMs = Number.NEGATIVE_INFINITY;
   #growFromMs = Number.NEGATIVE_INFINITY;
+  /** When a connection was last lost, or could not be made. */
+  #lastLossMs = Number.POSITIVE_INFINITY;
+  readonly #openedMs = new WeakMap<ClientConnection, number>();
   #onIdle = (): void => {};
   #abort = new AbortController();
   /** Why it is down. */
@@ -225,6 +230,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       remote: connection.endpoint,
     });
     this.#connections.push(connection);
+    this.#openedMs.set(connection, this.#runtime.clock.now());
     this.#comeUp();
     this.#sendWaiting(connection);
   }
@@ -243,6 +249,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   }
 
   #onOpenFailed(reason: string): void {
+    this.#lastLossMs = this.#runtime.clock.now();
     // With another connection up this is a matter of the pool, not of the provider.
     if (this.#connections.length > 0) this.#growFromMs = this.#runtime.clock.now() + growAgainAfterMs;
     else this.#fallDown(reason);
@@ -277,6 +284,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   onClosed(connection: ClientConnection, reason: string | undefined): void {
     this.#connections = this.#connections.filter((one) => one !== connection);
     this.#leaving.delete(connection);
+    this.#lastLossMs = this.#runtime.clock.now();
     this.#runtime.events.emit("connectionClose", {
       side: "client",
       protocol: "mprpc",
@@ -356,13 +364,25 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     for (const connection of this.#connections) connection.drain();
   }
 
-  /** Another process has the address now: new calls go to new connections, those in flight may end on the old ones. */
+  /**
+   * Another process has the address now: new calls go to new connections, those in flight may end on the old ones. The
+   * registry often says so after the caller has met that process: each of its services has an entry of its own.
+   */
   renew(): void {
-    for (const connection of this.#connections.splice(0)) {
+    const nowMs = this.#runtime.clock.now();
+    const old = this.#connections.filter((connection) => !this.#isWithSuccessor(connection, nowMs));
+    this.#connections = this.#connections.filter((connection) => !old.includes(connection));
+    for (const connection of old) {
       this.#leaving.add(connection);
       connection.drain();
     }
     this.retrySoon();
+  }
+
+  /** Should it be with the old one all the same, which vanished within these seconds, the keepalive finds that out. */
+  #isWithSuccessor(connection: ClientConnection, nowMs: number): boolean {
+    const openedMs = this.#openedMs.get(connection) ?? Number.NEGATIVE_INFINITY;
+    return openedMs >= this.#lastLossMs && nowMs - openedMs < successorWithinMs;
   }
 
   /** Closes at once; calls in flight fail. */

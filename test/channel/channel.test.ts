@@ -7,6 +7,7 @@ import { deferred, failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
+import { ProbeServiceStub as TwinServiceStub } from "../support/gen/twin.js";
 
 const at = (port: number, more: Partial<Endpoint> = {}): Endpoint => ({
   host: "127.0.0.1",
@@ -526,6 +527,34 @@ describe("connections", () => {
     expect(provider.connections).toBe(1);
     registry.publish([at(port, { incarnation: "2", weight: 7 })]);
     expect((await stub.echo({})).text).toBe(second);
+  });
+
+  test.each([
+    ["within seconds of its restart, for each of its services: its connection stays", 1000, true],
+    ["long after: it has restarted once more, perhaps unseen", 11_000, false],
+  ])("a provider that was met again before the registry tells of it, %s", async (_, laterMs, stays) => {
+    const cluster = new Cluster({ seed: 3 });
+    const settings = { provider: { listen: { host: "127.0.0.1", port: 4711 } } };
+    const handlers = { echo: (_request: unknown, { peer }: { peer: string }) => ({ text: peer }) };
+    const before = await cluster.provider(handlers, { settings });
+    const registry = new FixedRegistry([at(4711, { incarnation: "1" })]);
+    const channel = cluster.channel({ registry });
+    const stub = new ProbeServiceStub(channel);
+    const first = (await stub.echo({})).text;
+    expect((await failure(new TwinServiceStub(channel).echo({}))).codeName).toBe("UNIMPLEMENTED");
+    const stopped = before.shutdown();
+    await cluster.clock.run(2000);
+    await stopped;
+    const after = await cluster.provider(handlers, { settings });
+    const again = (await stub.echo({})).text;
+    expect(again).not.toBe(first);
+    await cluster.clock.run(laterMs);
+    // Two services watch: each is told, and one connection serves both.
+    registry.publish([at(4711, { incarnation: "2" })]);
+    await cluster.clock.run(500);
+    const then = (await stub.echo({})).text;
+    expect(then === again).toBe(stays);
+    expect(after.connections).toBe(1);
   });
 
   test("a half-open connection is found out, and the next call uses a new one", async () => {
