@@ -164,7 +164,10 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   }
 
   onDeadline(): void {
-    this.cancel(new RpcError(Status.DEADLINE_EXCEEDED, "the deadline passed in the handler"));
+    const text = this.handlerStarted
+      ? "the deadline passed in the handler"
+      : "the deadline passed before the handler ran";
+    this.cancel(new RpcError(Status.DEADLINE_EXCEEDED, text));
   }
 
   /** The caller, the deadline, the connection or the provider ends the call. The handler is told, its answer dropped. */

@@ -294,8 +294,11 @@ describe("a provider", () => {
       if (how === "cancelled") peer.send(controlFrame(Kind.CANCEL, 1));
       else if (how === "out of time") await clock.run(60);
       else peer.send(givenUp());
-      const status = how === "out of time" ? 4 : 1;
-      expect(await peer.frame(Kind.REPLY, 1)).toMatchObject({ status, rare: { executed: "never" } });
+      const expected =
+        how === "out of time"
+          ? { status: 4, rare: { executed: "never", message: "the deadline passed before the handler ran" } }
+          : { status: 1, rare: { executed: "never" } };
+      expect(await peer.frame(Kind.REPLY, 1)).toMatchObject(expected);
       if (how !== "given up") peer.send(...frames.slice(3));
       await stillServes(peer);
       expect([ran, provider.inFlight]).toEqual([0, 0]);
