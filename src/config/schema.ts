@@ -170,8 +170,8 @@ export const schema = {
     draintimeout: key(
       kind.duration({ minMs: 0 }),
       "10s",
-      "How long calls in flight may go on after SIGTERM or SIGINT.",
-      "收到 SIGTERM 或 SIGINT 后等待进行中调用的时间。",
+      "How long calls in flight may go on after SIGTERM, SIGINT or SIGHUP.",
+      "收到 SIGTERM、SIGINT 或 SIGHUP 后等待进行中调用的时间。",
     ),
     classic: key(
       kind.yesNo,

@@ -14,6 +14,7 @@ import type { ServiceDefinition } from "../wire/codec/types.js";
 import { Acceptor } from "./acceptor.js";
 import { advertisedAddress } from "./advertise.js";
 import { ServiceTable } from "./dispatch.js";
+import { exitCodeOf, listenForEnd } from "./signals.js";
 
 export interface ProviderOptions {
   /** The first is the outermost. Default none. */
@@ -33,6 +34,9 @@ const serviceRules = { classic: boolean, attributes: having(), weight: number(Nu
 
 /** When every call has ended, callers get this long to take their last replies and close. */
 const takeRepliesMs = 1000;
+
+/** After a second signal the process ends within this time, ms. */
+const endAtOnceMs = 1000;
 
 /**
  * Serves calls.
@@ -185,25 +189,35 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   /**
-   * Starts if need be, and serves until `shutdown()` or SIGTERM or SIGINT, which drain it; a second signal cuts the
-   * drain short. After a signal the runtime is closed as well, the registry session last. The signal handlers are in
-   * place only meanwhile: before `onListening`, which is called with the bound address once every service is
-   * registered, so that whoever is told there may send a signal at once. Rejects, having stopped, when the start fails
-   * or `onListening` throws.
+   * Starts if need be, and serves until `shutdown()`, or until SIGTERM, SIGINT or SIGHUP, which drain it. After a signal
+   * the runtime is closed as well, the registry session last. A second SIGTERM or SIGINT cuts the drain short, and ends
+   * the process with 128 + the signal's number, as shells count. The signal handlers are in place only meanwhile: before
+   * `onListening`, which is called with the bound address once every service is registered, so that whoever is told
+   * there may send a signal at once. Rejects, having stopped, when the start fails or `onListening` throws.
    */
   async run(onListening?: (address: Address) => void): Promise<void> {
+    const { clock, log } = this.#runtime;
     let signalled = false;
-    const onSignal = (signal: NodeJS.Signals): void => {
-      this.#runtime.log.info(`${signal}: ${signalled ? "stopping at once" : "draining"}`);
-      if (signalled) {
+    let hurriedBy: NodeJS.Signals | undefined;
+    const endProcess = (): void => {
+      // Its listeners on `exit` write what waits in a log.
+      if (hurriedBy !== undefined) process.exit(exitCodeOf(hurriedBy));
+    };
+    const stopListening = listenForEnd(clock, {
+      drain: (signal) => {
+        log.info(`${signal}: draining`);
+        signalled = true;
+        void this.shutdown();
+      },
+      hurry: (signal) => {
+        log.info(`${signal}: stopping at once`);
+        hurriedBy = signal;
         this.#hurried = true;
         this.#stopNow();
-      }
-      signalled = true;
-      void this.shutdown();
-    };
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
+        // Whatever the registry does.
+        clock.setTimer(endProcess, endAtOnceMs, true);
+      },
+    });
     try {
       if (this.#state === "idle") await this.#startFor(this.run);
       if (this.#state === "serving" && this.#listener !== undefined) onListening?.(this.#listener.address);
@@ -215,8 +229,8 @@ export class RpcProvider implements AsyncDisposable {
       if (!signalled) throw error;
       await this.#runtime.close();
     } finally {
-      process.off("SIGTERM", onSignal);
-      process.off("SIGINT", onSignal);
+      stopListening();
+      endProcess();
     }
   }
 

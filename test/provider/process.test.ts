@@ -35,7 +35,7 @@ function exitOf(child: Child): Promise<number | null> {
 }
 
 describe("run()", () => {
-  test.each(["SIGTERM", "SIGINT"] as const)(
+  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
     "%s: calls in flight finish, then the process ends by itself",
     async (signal) => {
       const { child, stub } = await startProvider({ answersInDrain: true });
@@ -69,7 +69,7 @@ describe("run()", () => {
     await failure(untilRefused(stub));
     child.process.kill("SIGTERM");
     expect((await call).codeName).toBe("UNAVAILABLE");
-    expect(await exitOf(child)).toBe(0);
+    expect(await exitOf(child)).toBe(128 + 15);
     expect(child.output).toContain("info: SIGTERM: stopping at once");
   });
 });

@@ -51,6 +51,8 @@ provider.notifyService(ProbeService, {
     for (;;);
   },
 });
+process.on("exit", () => {
+  for (const { level, text } of log.lines) console.log(`${level}: ${text}`);
+});
 await provider.run(({ port }) => console.log(`listening ${port}`));
 console.log(`stopped, ${process.listenerCount("SIGTERM") - before} signal handlers left`);
-for (const { level, text } of log.lines) console.log(`${level}: ${text}`);

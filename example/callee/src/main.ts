@@ -1,4 +1,4 @@
-// The provider: offers two services until SIGTERM or SIGINT. Start it with `bin/provider -i bin/mprpc.conf`.
+// The provider: offers two services until SIGTERM, SIGINT or SIGHUP. Start it with `bin/provider -i bin/mprpc.conf`.
 import { formatAddress, MprpcApplication, RpcProvider } from "mprpc";
 import { FriendService } from "./friend-service.js";
 import { FriendServiceRpc } from "./gen/friend.js";

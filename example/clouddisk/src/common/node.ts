@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import path from "node:path";
 import type { FastifyInstance } from "fastify";
 import {
@@ -242,9 +243,12 @@ async function listen(http: FastifyInstance, service: HttpService, settings: Set
   return `http://${formatAddress({ host: reachable, port: bound.port })}`;
 }
 
+/** What asks a node to end; the end of a terminal is told by SIGHUP. */
+const endingSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
 /**
- * The main program of a service: serves until SIGTERM or SIGINT, which let requests in flight end; a second signal ends it
- * at once. A start that fails is told on stderr, with exit code 1.
+ * The main program of a service: serves until SIGTERM, SIGINT or SIGHUP, which let requests in flight end; a second
+ * SIGTERM or SIGINT ends it at once, with 128 + its number. A start that fails is told on stderr, with exit code 1.
  */
 export async function runNode(
   services: readonly ServiceName[],
@@ -253,26 +257,33 @@ export async function runNode(
   const starting = startNode({ ...options, services });
   let signalled = false;
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (signalled) process.exit(1);
+    if (signalled) {
+      // The shell and the system both tell of the end of a terminal: that is no hurry.
+      if (signal !== "SIGHUP") process.exit(128 + constants.signals[signal]);
+      return;
+    }
     signalled = true;
     void starting.then(
       async (node) => {
         node.app.log.info(`${signal}: finishing what is in flight; once more ends it at once`);
         await node.stop();
-        process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
+        stopListening();
         endSoon();
       },
       () => {},
     );
   };
-  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  const stopListening = (): void => {
+    for (const signal of endingSignals) process.off(signal, onSignal);
+  };
+  for (const signal of endingSignals) process.on(signal, onSignal);
   try {
     const { httpAddresses } = await starting;
     const urls = Array.from(httpAddresses, ([service, url]) => ` ${service}=${url}`);
     // Whoever started us waits for this line.
     console.log(`clouddisk ready: ${services.join(",")}${urls.join("")}`);
   } catch (error) {
-    process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
+    stopListening();
     console.error(`clouddisk: ${error instanceof Error ? error.message : String(error)}`);
     process.exitCode = 1;
     endSoon();

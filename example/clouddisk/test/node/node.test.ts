@@ -8,8 +8,8 @@ test("a node without services starts and stops", async () => {
   await node.stop();
 });
 
-test("the same in a process of its own, until SIGTERM", async () => {
+test.each(["SIGTERM", "SIGHUP"] as const)("the same in a process of its own, until %s", async (signal) => {
   const disk = await startDisk({ services: [] });
   const started = await disk.startProcess([]);
-  expect(await started.kill("SIGTERM")).toBe(0);
+  expect(await started.kill(signal)).toBe(0);
 });
