@@ -225,6 +225,8 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   /** `ran`: what is known if the handler was started at all. */
   #end(error: RpcError, hidden: unknown, ran: Executed): void {
     if (this.#ended) return;
+    // Before the port hears of it: a classic connection closes on a failure, and cancels what it still has in flight.
+    this.#ended = true;
     const executed = this.handlerStarted ? ran : "never";
     const final = error.executed === executed ? error : error.with({}, executed);
     this.#port.fail(this, final);

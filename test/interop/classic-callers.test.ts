@@ -49,6 +49,8 @@ async function startProvider(handlers: Partial<UserServiceRpcHandler> = {}, sett
     log,
     settings: { ...settings, provider: { drainTimeoutMs: 100, ...settings.provider } },
   });
+  const ends: string[] = [];
+  runtime.events.on("serverEnd", ({ method }) => void ends.push(method.fullName.replace("fixbug.", "")));
   const provider = new RpcProvider(runtime);
   provider.notifyService(UserServiceRpc, {
     login: () => ({ result: {}, success: true }),
@@ -65,7 +67,7 @@ async function startProvider(handlers: Partial<UserServiceRpcHandler> = {}, sett
     onTestFinished(() => caller.destroy());
     return caller;
   };
-  return { provider, log, port, connect };
+  return { provider, log, port, connect, ends };
 }
 
 function request(dialect: ClassicDialect, service: string, method: string, body: Buffer): Buffer {
@@ -275,7 +277,7 @@ describe("many requests in one chunk", () => {
 
 describe("what a classic caller cannot be told in words", () => {
   test.each(classicDialects)("%s: a failing call resets the connection", async (dialect) => {
-    const { connect, log } = await startProvider({
+    const { connect, log, provider, ends } = await startProvider({
       login() {
         throw new Error("database away");
       },
@@ -284,6 +286,9 @@ describe("what a classic caller cannot be told in words", () => {
     await caller.write(login(dialect));
     expect(await caller.outcome()).toEqual({ reply: Buffer.alloc(0), end: "reset" });
     expect(log.at("error")).toEqual(["fixbug.UserServiceRpc.Login failed: database away"]);
+    // It ended once: a second end would leave the provider below zero, and its drain waiting.
+    expect(ends).toEqual(["UserServiceRpc.Login"]);
+    expect(provider.inFlight).toBe(0);
   });
 
   test.each([
