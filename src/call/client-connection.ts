@@ -316,7 +316,9 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   #onGoingAway(acceptedCalls: number, message = "the provider is shutting down"): void {
     if (this.#state === "open") {
       this.#state = "draining";
-      this.#owner.onGoingAway(this, acceptedCalls === 0 && this.#sequence > 0 ? message : undefined);
+      // Right behind the settings it is the answer to the connection itself, though no call has tried it.
+      const turnedAway = acceptedCalls === 0 && (this.#sequence > 0 || this.#decoder.frames === 2);
+      this.#owner.onGoingAway(this, turnedAway ? message : undefined);
     }
     for (let id = 1; id < this.#slots.length; id++) {
       const call = this.#slots[id];

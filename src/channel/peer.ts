@@ -67,6 +67,8 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   #abort = new AbortController();
   /** Why it is down. */
   failure = "";
+  /** It is down by the provider's own word, which nobody's hurry changes: only the backoff leads back. */
+  #turnedAway = false;
 
   constructor(endpoint: Endpoint, runtime: Runtime, owner: PeerOwner) {
     this.address = { host: endpoint.host, port: endpoint.port };
@@ -92,6 +94,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
 
   /** True when a call that found everything down may try it all the same. */
   get probeable(): boolean {
+    if (this.#turnedAway) return false;
     return this.#runtime.clock.now() - this.#lastAttemptMs >= probeAfterMs;
   }
 
@@ -248,14 +251,14 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     }
   }
 
-  #onOpenFailed(reason: string): void {
+  #onOpenFailed(reason: string, turnedAway = false): void {
     this.#lastLossMs = this.#runtime.clock.now();
     // With another connection up this is a matter of the pool, not of the provider.
-    if (this.#connections.length > 0) this.#growFromMs = this.#runtime.clock.now() + growAgainAfterMs;
-    else this.#fallDown(reason);
-  }
-
-  #fallDown(reason: string): void {
+    if (this.#connections.length > 0) {
+      this.#growFromMs = this.#runtime.clock.now() + growAgainAfterMs;
+      return;
+    }
+    this.#turnedAway = turnedAway;
     this.#goDown(reason);
     this.#failWaiting(reason);
   }
@@ -270,18 +273,22 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   }
 
   onWelcome(connection: ClientConnection): void {
-    this.#backoff.reset();
     this.#sendWaiting(connection);
   }
 
   onGoingAway(connection: ClientConnection, turnedAway: string | undefined): void {
     this.#connections = this.#connections.filter((one) => one !== connection);
     this.#leaving.add(connection);
-    if (turnedAway !== undefined)
-      this.#onOpenFailed(`${this.endpoint} turned the caller away: ${turnedAway}`);
+    if (turnedAway === undefined) {
+      this.#backoff.reset();
+      return;
+    }
+    this.#onOpenFailed(`${this.endpoint} turned the caller away: ${turnedAway}`, true);
   }
 
   onClosed(connection: ClientConnection, reason: string | undefined): void {
+    // One that worked, and is not merely let in to be turned away: the next trouble begins with a short backoff.
+    if (connection.welcomed && !this.#leaving.has(connection)) this.#backoff.reset();
     this.#connections = this.#connections.filter((one) => one !== connection);
     this.#leaving.delete(connection);
     this.#lastLossMs = this.#runtime.clock.now();
@@ -349,7 +356,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
 
   /** Calls wait for it: begin the backoff anew, and do not sleep longer than its first delay. */
   hurry(): void {
-    if (this.#state !== "down") return;
+    if (this.#state !== "down" || this.#turnedAway) return;
     this.#backoff.reset();
     if (this.probeable) this.retryNow();
     else {

@@ -14,8 +14,13 @@ import type { ServiceTable } from "./dispatch.js";
 
 /** Reading from a caller stops while more than this waits to be sent to it, bytes. */
 const pauseAtBytes = 1024 * 1024;
-/** Callers beyond the limit of connections are turned away politely up to this many times the limit, then reset. */
-const politeFactor = 2;
+/**
+ * Callers beyond the limit of connections are told so, as many at a time as the limit lets in, and at least this many; what
+ * comes beyond that is a flood, and reset.
+ */
+const politeMin = 1000;
+/** A caller that was told to go has this long to do so, ms. */
+const leaveWithinMs = 5000;
 
 const shuttingDown = "the provider is shutting down";
 
@@ -36,6 +41,8 @@ export class Acceptor implements Dispatcher {
   readonly #connectionOptions: ServerConnectionOptions;
   readonly #served = new Map<ServedConnection, Served>();
   readonly #undecided = new Set<FirstBytes>();
+  /** Connections that came over the limit: they are on their way out, and take nobody's place. */
+  readonly #turnedAway = new Set<Connection>();
   /** Calls that no reply is wanted of: no connection knows of them, since they may outlive theirs. */
   readonly #oneway = new Set<ServerCall>();
   #inFlight = 0;
@@ -62,38 +69,41 @@ export class Acceptor implements Dispatcher {
 
   accept(connection: Connection): void {
     const { connectionsMax } = this.#runtime.settings.provider;
-    if (this.#stopped || this.connections >= connectionsMax * politeFactor) {
+    const overLimit = this.connections - this.#turnedAway.size >= connectionsMax;
+    if (this.#stopped || (overLimit && this.#turnedAway.size >= Math.max(connectionsMax, politeMin))) {
       connection.reset();
       return;
     }
-    const overLimit = this.connections >= connectionsMax;
+    if (overLimit) this.#turnedAway.add(connection);
     const first: FirstBytes = new FirstBytes(connection, this.clock, {
       onProtocol: (protocol, bytes) => {
         this.#undecided.delete(first);
-        this.#serve(connection, protocol, bytes, overLimit);
+        this.#serve(connection, protocol, bytes);
         this.#tellWaiting();
       },
       onRefused: (reason) => {
-        this.#undecided.delete(first);
+        this.#forget(first, connection);
         this.#runtime.log.warn(`connection refused: ${reason}`, { peer: connection.remote });
         this.#tellWaiting();
       },
       onLeft: () => {
-        this.#undecided.delete(first);
+        this.#forget(first, connection);
         this.#tellWaiting();
       },
     });
     this.#undecided.add(first);
   }
 
-  #serve(
-    connection: Connection,
-    protocol: "mprpc" | ClassicDialect,
-    bytes: Buffer,
-    overLimit: boolean,
-  ): void {
+  /** A connection that never showed what it speaks is gone. */
+  #forget(first: FirstBytes, connection: Connection): void {
+    this.#undecided.delete(first);
+    this.#turnedAway.delete(connection);
+  }
+
+  #serve(connection: Connection, protocol: "mprpc" | ClassicDialect, bytes: Buffer): void {
     const { settings, log, random, events } = this.#runtime;
     const { connectionsMax, classic, connectionMaxAgeMs } = settings.provider;
+    const overLimit = this.#turnedAway.has(connection);
     if (protocol !== "mprpc" && (!classic || overLimit || this.#draining)) {
       const why = !classic
         ? "classic callers are not served (provider.classic)"
@@ -101,6 +111,7 @@ export class Acceptor implements Dispatcher {
           ? `${connectionsMax} connections are open (provider.maxconnections)`
           : shuttingDown;
       log.warn(`classic caller refused: ${why}`, { peer: connection.remote });
+      this.#turnedAway.delete(connection);
       connection.reset();
       return;
     }
@@ -116,7 +127,9 @@ export class Acceptor implements Dispatcher {
           );
     // In whole seconds: timers of one duration share a list.
     const ageMs = Math.ceil((connectionMaxAgeMs * (0.9 + 0.2 * random())) / 1000) * 1000;
-    const ageTimer = this.clock.setTimer(() => served.drain("the connection has reached its age"), ageMs);
+    const ageTimer = overLimit
+      ? this.clock.setTimer(() => served.stop("the caller was turned away, and stayed"), leaveWithinMs)
+      : this.clock.setTimer(() => served.drain("the connection has reached its age"), ageMs);
     this.#served.set(served, { connection, protocol: served.classic ? "classic" : "mprpc", ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
     if (overLimit) {
@@ -189,8 +202,11 @@ export class Acceptor implements Dispatcher {
 
   onConnectionClosed(connection: ServedConnection, reason: string | undefined): void {
     const facts = this.#connectionFacts(connection);
-    this.#served.get(connection)?.ageTimer.cancel();
-    if (!this.#served.delete(connection)) return;
+    const entry = this.#served.get(connection);
+    if (entry === undefined) return;
+    entry.ageTimer.cancel();
+    this.#turnedAway.delete(entry.connection);
+    this.#served.delete(connection);
     this.#runtime.events.emit("connectionClose", { ...facts, reason });
     if (reason !== undefined)
       this.#runtime.log.debug(`connection closed: ${reason}`, { peer: connection.peer });

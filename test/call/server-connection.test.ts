@@ -313,10 +313,31 @@ describe("limits of the provider", () => {
     expect(provider.connections).toBe(1);
     expect(log.at("warn")).toEqual(["caller turned away: 1 connections are open (provider.maxconnections)"]);
     // Silent ones fill the rest.
-    await RawPeer.connect(cluster.transport, address);
+    for (let i = 0; i < 1000; i++) await RawPeer.connect(cluster.transport, address);
     const beyond = await RawPeer.connect(cluster.transport, address);
     await beyond.end();
     expect(beyond.closeError?.message).toContain("reset");
+  });
+
+  test("those that are being turned away take nobody's place, and not for long", async () => {
+    const { peer, cluster, address, provider, clock } = await rawCaller({
+      settings: { provider: { connectionsMax: 1 } },
+    });
+    peer.send(settingsFrame());
+    await peer.frame(Kind.SETTINGS);
+    await RawPeer.connect(cluster.transport, address);
+    const stays = await RawPeer.connect(cluster.transport, address);
+    stays.send(settingsFrame());
+    await stays.frame(Kind.GOING_AWAY);
+    expect(provider.connections).toBe(3);
+    peer.connection.end();
+    await settle();
+    // Two are there that had no place, and the place is free.
+    const next = await RawPeer.connect(cluster.transport, address);
+    next.send(settingsFrame(), callFrame({ id: 1, rare: echoNames, body: { text: "in" } }));
+    expect(blobOf(await next.frame(Kind.REPLY, 1)).text).toBe("in");
+    await clock.run(5000);
+    expect(provider.connections).toBe(1);
   });
 
   test("many connections at a time above the limit: the first stay", async () => {
