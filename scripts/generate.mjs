@@ -15,6 +15,7 @@ const targets = [
   { protos: ["test/support/protos/probe.proto", "test/support/protos/twin.proto"], out: "test/support/gen" },
   { protos: ["test/cli/protos/kinds.proto"], out: "test/cli/gen" },
   { protos: ["test/protobuf/test.proto"], out: "test/protobuf/gen" },
+  { protos: ["test/fuzz/protos/zoo.proto"], out: "test/fuzz/gen" },
   ...["account", "dbproxy", "upload", "download", "transfer"].map((name) => ({
     protos: [`example/clouddisk/proto/${name}.proto`],
     out: `example/clouddisk/src/${name}/gen`,

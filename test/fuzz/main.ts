@@ -1,0 +1,77 @@
+// Attacks a provider and callers with mutated frames, until so many were read or so much time has passed:
+//
+//   npm run fuzz -- [--frames 1000000] [--seed 1] [--minutes 60]
+//   npm run fuzz -- --seed 7 --case caller-mprpc:1234      one case alone, as a failure names it
+import { parseArgs } from "node:util";
+import { Fuzzer, type FuzzReport } from "./fuzzer.js";
+import { type LaneName, laneNames } from "./lanes.js";
+
+const { values } = parseArgs({
+  options: {
+    frames: { type: "string", default: "1000000" },
+    seed: { type: "string", default: "1" },
+    minutes: { type: "string", default: "60" },
+    case: { type: "string" },
+  },
+});
+
+function numberOf(name: "frames" | "seed" | "minutes"): number {
+  const value = Number(values[name]);
+  if (!Number.isFinite(value) || value < 0) throw new Error(`--${name} ${values[name]} is no number`);
+  return value;
+}
+
+function caseOf(text: string): { lane: LaneName; index: number } {
+  const [name = "", number = ""] = text.split(":");
+  const lane = laneNames.find((one) => one === name);
+  if (lane === undefined || !/^\d+$/.test(number)) {
+    throw new Error(`--case ${text}: write ${laneNames.map((one) => `${one}:N`).join(", ")}`);
+  }
+  return { lane, index: Number(number) };
+}
+
+const sum = (counts: Record<LaneName, number>): number =>
+  laneNames.reduce((all, lane) => all + counts[lane], 0);
+const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
+
+function progress(report: FuzzReport): string {
+  const frames = sum(report.frames);
+  const rate = Math.round((frames * 1000) / report.elapsedMs);
+  return [
+    `${(report.elapsedMs / 1000).toFixed(0)} s`,
+    `${frames} mutated frames (${rate}/s)`,
+    `${sum(report.cases)} connections`,
+    `${report.honestCalls} honest calls`,
+    `RSS ${mebibytes(report.providerRssBytes)} provider, ${mebibytes(report.clientRssBytes)} callers`,
+  ].join(", ");
+}
+
+function table(title: string, counts: Iterable<[string, number]>): string {
+  const rows = [...counts].sort(([, a], [, b]) => b - a).slice(0, 40);
+  return [`\n${title}`, ...rows.map(([text, count]) => `${String(count).padStart(9)}  ${text}`)].join("\n");
+}
+
+const only = values.case === undefined ? undefined : caseOf(values.case);
+let saidMs = 0;
+await using fuzzer = await Fuzzer.start({
+  frames: numberOf("frames"),
+  seed: numberOf("seed"),
+  untilMs: numberOf("minutes") * 60_000,
+  ...(only === undefined ? {} : { only }),
+  onProgress(report) {
+    if (report.elapsedMs < saidMs) return;
+    saidMs = report.elapsedMs + 5000;
+    console.error(progress(report));
+  },
+});
+try {
+  const report = await fuzzer.run();
+  for (const lane of laneNames)
+    console.log(`${lane}: ${report.frames[lane]} frames, ${report.cases[lane]} cases`);
+  console.log(table("What the provider said:", Object.entries(report.provider)));
+  console.log(table("How calls to evil providers ended:", report.callers));
+  console.log(`\nseed ${values.seed}: ${progress(report)}; no crash, no hang, nothing left behind`);
+} catch (error) {
+  console.error(`\nFAILED after ${progress(fuzzer.report)}\n${(error as Error).message}`);
+  process.exitCode = 1;
+}
