@@ -37,6 +37,7 @@ export interface Load {
 export const targetNames = [
   "mprpc",
   "mprpc-full",
+  "mprpc-async",
   "raw",
   "grpc-js",
   "fastify",

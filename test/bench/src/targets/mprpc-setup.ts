@@ -29,6 +29,17 @@ export interface Extras {
   carryContext: boolean;
 }
 
+/** All that can be on the path of a call besides the deadline and the context, with these interceptors. */
+export function everything(client: ClientInterceptor, server: ServerInterceptor): Extras {
+  return {
+    clientInterceptors: [client, client],
+    serverInterceptors: [server, server],
+    metadata: { tenant: "bench", "request-id": "0123456789abcdef" },
+    countEvents: true,
+    carryContext: true,
+  };
+}
+
 /** Both processes meet in a registry folder of their own; the endpoint of this target is that folder. */
 function initApplication(
   registryFolder: string,
