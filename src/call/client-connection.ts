@@ -196,7 +196,7 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   }
 
   readTo(usual: Buffer): Buffer {
-    return this.#decoder.readTo(usual);
+    return this.#inbox.readTo(usual);
   }
 
   onDrain(): void {

@@ -50,6 +50,14 @@ export class Inbox {
     }
   }
 
+  /**
+   * Where the next bytes should be read to. A socket asks right after a read, not right before the next: while bytes are
+   * set aside the decoder does not know yet where those behind them belong.
+   */
+  readTo(usual: Buffer): Buffer {
+    return this.#rest === undefined ? this.#decoder.readTo(usual) : usual;
+  }
+
   /** Works on what was set aside. */
   finish(): void {
     const rest = this.#rest;

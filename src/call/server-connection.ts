@@ -113,7 +113,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
   }
 
   readTo(usual: Buffer): Buffer {
-    return this.#decoder.readTo(usual);
+    return this.#inbox.readTo(usual);
   }
 
   onDrain(): void {

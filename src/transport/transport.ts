@@ -6,7 +6,8 @@ export interface ConnectionHandler {
   onData(chunk: Buffer): void;
   /**
    * Where the next bytes should go: memory of the owner's, so that a large message is gathered without a copy, or
-   * `usual`, the connection's own, or a part of it. A wish: a connection may hand over its own memory all the same.
+   * `usual`, the connection's own, or a part of it. Asked at the end of the read before, so that what the owner does until
+   * the bytes come must leave that memory alone. A wish: a connection may hand over its own memory all the same.
    */
   readTo?(usual: Buffer): Buffer;
   /** The other side has finished sending; ours may still be open. */

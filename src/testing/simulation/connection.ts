@@ -69,6 +69,8 @@ export class SimulatedConnection implements Connection, Socket {
   #receivedBytes = 0;
   #fault: ByteFault | undefined;
   #nextReadMs = 0;
+  /** Where its handler wants the next bytes. */
+  #wished: Buffer | undefined;
   #reading = false;
   #paused = false;
   /** We shall send no more; `endSent`: the other side is told. */
@@ -254,7 +256,7 @@ export class SimulatedConnection implements Connection, Socket {
 
   #readBytes(): void {
     const { readBuffer } = this.machine;
-    const wished = this.#handler?.readTo?.(readBuffer);
+    const wished = this.#wished ?? this.#handler?.readTo?.(readBuffer);
     // A wish need not be granted.
     const memory = wished !== undefined && this.#wire.random.chance(0.8) ? wished : readBuffer;
     const chunk = memory.subarray(0, this.#fill(memory));
@@ -262,6 +264,8 @@ export class SimulatedConnection implements Connection, Socket {
     this.#handler?.onData(chunk);
     // The memory is used again: whoever kept it instead of copying shall notice.
     if (chunk.buffer === readBuffer.buffer) chunk.fill(0xdd);
+    // As Node does: asked now, and not when the next bytes are here.
+    this.#wished = this.#handler?.readTo?.(readBuffer);
   }
 
   /** Takes from the inbox what one read gives, into `memory`; returns how many bytes. */
