@@ -28,7 +28,7 @@ export async function playCaller(
   const random = caseRandom(seed, lane, index);
   const mprpc = lane === "caller-mprpc";
   const stream = mprpc
-    ? mprpcStream(random, recorded.asked, [...recorded.asked, ...recorded.answered, ...recorded.golden])
+    ? mprpcStream(random, recorded.asked, [...recorded.asked, ...recorded.answered, ...recorded.golden], 8)
     : classicRequests(random, recorded);
   const socket = net.connect({ host: "127.0.0.1", port, allowHalfOpen: true });
   await once(socket, "connect");
@@ -115,7 +115,7 @@ export class EvilSlot {
     const { answered, asked, golden } = this.#recorded;
     const stream =
       this.dialect === undefined
-        ? mprpcStream(random, answered, [...answered, ...asked, ...golden])
+        ? mprpcStream(random, answered, [...answered, ...asked, ...golden], 0)
         : classicReply(random, this.#recorded, this.dialect);
     playing.mutated += await peer.play(stream, random);
   }

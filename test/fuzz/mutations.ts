@@ -25,8 +25,13 @@ const loudNumbers = [
   2 ** 32 - 1,
 ] as const;
 
+const shortVarints: readonly Buffer[] = Array.from({ length: 128 }, (_, value) => Buffer.of(value));
+
 /** As protobuf writes a number; `padded`: in so many bytes at least, more than it needs. */
 export function varint(value: number | bigint, padded = 1): Buffer {
+  // Most of them, without the detour.
+  if (padded === 1 && typeof value === "number" && value >= 0 && value < 128)
+    return shortVarints[value] as Buffer;
   const bytes: number[] = [];
   let rest = BigInt.asUintN(64, BigInt(value));
   while (rest > 127n || bytes.length + 1 < padded) {
@@ -147,9 +152,9 @@ function valueEnd(bytes: Buffer, at: number, wireType: number): number | undefin
 }
 
 export function writeFields(fields: readonly Field[]): Buffer {
-  return Buffer.concat(
-    fields.flatMap(({ number, wireType, value }) => [varint(number * 8 + wireType), value]),
-  );
+  const parts: Buffer[] = [];
+  for (const { number, wireType, value } of fields) parts.push(varint(number * 8 + wireType), value);
+  return Buffer.concat(parts);
 }
 
 /** A value as its wire type wants it, of numbers that break things. */
@@ -287,6 +292,18 @@ function callNumber(random: SeededRandom, frame: Buffer): Buffer {
   return joined(writeFields(fields), parts.body);
 }
 
+/** The frame with the number of its call moved; others as they are. */
+export function renumbered(frame: Buffer, by: number): Buffer {
+  const parts = by === 0 ? undefined : partsOf(frame);
+  const fields = parts === undefined ? undefined : readFields(parts.header);
+  const field = fields?.find(({ number }) => number === 5);
+  if (parts === undefined || fields === undefined || field === undefined) return frame;
+  const id = readVarint(field.value, 0)?.value ?? 0;
+  if (id === 0) return frame;
+  field.value = varint(id + by);
+  return joined(writeFields(fields), parts.body);
+}
+
 function kind(random: SeededRandom, frame: Buffer): Buffer {
   const parts = partsOf(frame);
   const fields = parts === undefined ? undefined : readFields(parts.header);
@@ -297,11 +314,14 @@ function kind(random: SeededRandom, frame: Buffer): Buffer {
 }
 
 /** Those that leave the stream in step most of the time, so that the frames behind are read as well. */
-const tame: readonly Mutation[] = [headerFields, bodyFields, bodyFields, callNumber, kind];
+const tame: readonly Mutation[] = [headerFields, headerFields, bodyFields, bodyFields, bodyFields, kind];
+/** A number that is in use closes the connection, so not often. */
+const callNumberShare = 0.01;
 const wild: readonly Mutation[] = [...byteMutations, bodySize, headerFields];
 
 /** One frame of mprpc/2, changed. */
 export function mutateFrame(random: SeededRandom, frame: Buffer, isTame: boolean): Buffer {
+  if (random.chance(isTame ? callNumberShare : 0.1)) return callNumber(random, frame);
   const mutations = isTame ? tame : wild;
   for (let tries = 0; tries < 4; tries++) {
     const mutated = random.pick(mutations)(random, frame);

@@ -56,10 +56,13 @@ async function start(protocol: string, port: number) {
 async function recordMprpc(): Promise<Pick<Recorded, "asked" | "answered">> {
   const { transport, provider, channel, runtime, stub } = await start("", 7001);
   await stub.echo(animalOf(1));
-  await stub.echo(animalOf(2), { timeoutMs: 700, metadata: { "x-tenant": "42", "x-bin": Buffer.of(1, 2) } });
+  await stub.echo(animalOf(2, 1), {
+    timeoutMs: 700,
+    metadata: { "x-tenant": "42", "x-bin": Buffer.of(1, 2) },
+  });
   await stub.echo({}, { timeoutMs: Infinity, idempotencyKey: "once" });
   await stub.refuse({ name: "dodo" }).catch(() => {});
-  await channel.oneway(ZooService.methods.echo, animalOf(3));
+  await channel.oneway(ZooService.methods.echo, animalOf(3, 1));
   const abort = new AbortController();
   const held = stub.hold({ name: "held" }, { signal: abort.signal }).catch(() => {});
   await stub.echo({ name: "beside it" });
@@ -84,7 +87,7 @@ async function recordClassic(dialect: ClassicDialect, port: number) {
     `?protocol=classic&dialect=${dialect}`,
     port,
   );
-  await stub.echo(animalOf(1));
+  await stub.echo(animalOf(1, 1));
   await stub.echo({ name: "zhang san", legs: 2 });
   await stub.hold({ name: "held" }).catch(() => {});
   await stub.grow({ legs: 900 });

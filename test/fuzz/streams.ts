@@ -1,8 +1,9 @@
 import type { SeededRandom } from "../../src/testing/index.js";
 import type { ClassicDialect } from "../../src/wire/classic.js";
 import { FrameDecoder, type FrameSink } from "../../src/wire/frame-decoder.js";
+import { FrameHeader, Kind } from "../../src/wire/header.js";
 import { defaultWireLimits } from "../../src/wire/limits.js";
-import { mutateBytes, mutateFields, mutateFrame } from "./mutations.js";
+import { mutateBytes, mutateFields, mutateFrame, renumbered } from "./mutations.js";
 import type { Recorded } from "./recorded.js";
 
 /** What one evil peer says on one connection. */
@@ -57,9 +58,21 @@ function tameFrame(random: SeededRandom, frame: Buffer): Buffer {
   let mutated = frame;
   for (let tries = 0; tries < 8; tries++) {
     mutated = mutateFrame(random, frame, true);
-    if (judge(mutated, []).inStep) break;
+    if (isWhole(mutated)) break;
   }
   return mutated;
+}
+
+const header = new FrameHeader();
+
+/** One frame, no more and no less, and none that only makes sense behind another. */
+function isWhole(bytes: Buffer): boolean {
+  if (bytes.length < 5) return false;
+  const bodyAt = 4 + bytes.readUInt32LE(0);
+  if (bodyAt > bytes.length || bodyAt > defaultWireLimits.headerMaxBytes) return false;
+  if (header.read(bytes, 4, bodyAt) !== undefined) return false;
+  const { kind, bodySize } = header;
+  return kind !== 0 && kind !== Kind.CHUNK && bodyAt + bodySize === bytes.length;
 }
 
 /** A stream of mprpc/2 made of `frames`, which come one after the other on a recorded connection. */
@@ -67,14 +80,19 @@ export function mprpcStream(
   random: SeededRandom,
   frames: readonly Buffer[],
   material: readonly Buffer[],
+  /** How far the numbers of calls move from one round of the recorded frames to the next. */
+  numbersARound: number,
 ): EvilStream {
   const recorded = usable(random, frames);
   const isTame = random.chance(0.75);
   const settings: Piece = { bytes: recorded[0] as Buffer, mutated: false };
-  const count = isTame ? random.integer(16, 140) : random.integer(1, 8);
+  const count = isTame ? random.integer(50, 400) : random.integer(1, 8);
   const from = random.integer(1, recorded.length - 1);
   const pieces: Piece[] = Array.from({ length: count }, (_, i) => {
-    const bytes = recorded[1 + ((from + i) % (recorded.length - 1))] as Buffer;
+    const place = from + i;
+    const round = Math.floor(place / (recorded.length - 1));
+    // The same calls again, under other numbers: those of the first round may be in flight.
+    const bytes = renumbered(recorded[1 + (place % (recorded.length - 1))] as Buffer, round * numbersARound);
     if (!random.chance(0.8)) return { bytes, mutated: false };
     return { bytes: isTame ? tameFrame(random, bytes) : mutateFrame(random, bytes, false), mutated: true };
   });
@@ -85,7 +103,7 @@ export function mprpcStream(
   } else pieces.unshift(settings);
   let bytes = Buffer.concat(pieces.map((piece) => piece.bytes));
   if (random.chance(0.1)) bytes = bytes.subarray(0, random.integer(1, bytes.length));
-  return { bytes, cuts: cutsOf(random, bytes.length), ...judge(bytes, pieces) };
+  return { bytes, cuts: cutsOf(random, bytes.length, Math.ceil(count / 10)), ...judge(bytes, pieces) };
 }
 
 /** What our own decoder says of the bytes: how far a peer reads them, and whether it must close. */
@@ -113,8 +131,8 @@ function judge(
   return { mutated, inStep, malformed };
 }
 
-function cutsOf(random: SeededRandom, length: number): number[] {
-  const cuts = Array.from({ length: random.integer(0, 3) }, () => random.integer(0, length));
+function cutsOf(random: SeededRandom, length: number, most = 3): number[] {
+  const cuts = Array.from({ length: random.integer(0, most) }, () => random.integer(0, length));
   return [...cuts.sort((a, b) => a - b), length];
 }
 
