@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { type Address, formatAddress } from "../base/endpoint.js";
 import { boolean, callback, checkOptions, having, listOf, number } from "../base/options.js";
 import { builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
@@ -31,6 +32,9 @@ export interface ServiceOptions {
 }
 
 const serviceRules = { classic: boolean, attributes: having(), weight: number(Number.MIN_VALUE) };
+
+/** Registrations being made at a time: a thousand services must not wait for a thousand times the registry's round trips. */
+const registeringMax = 16;
 
 /** When every call has ended, callers get this long to take their last replies and close. */
 const takeRepliesMs = 1000;
@@ -157,18 +161,7 @@ export class RpcProvider implements AsyncDisposable {
         this.#acceptor.accept(connection),
       );
       const address = await advertisedAddress(this.#listener.address, this.#runtime);
-      for (const { definition, options } of this.#services.values()) {
-        const { classic = settings.provider.classic, ...published } = options;
-        const registration: Registration = {
-          ...published,
-          service: definition.typeName,
-          methods: Object.values(definition.methods).map(({ name }) => name),
-          address,
-          classic,
-          onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
-        };
-        this.#registrations.push(await registry.register(registration, this.#startAbort.signal));
-      }
+      await this.#registerAll(address);
       this.#startAbort.signal.throwIfAborted();
       log.info(`listening on ${formatAddress(this.#listener.address)}`, {
         advertised: formatAddress(address),
@@ -186,6 +179,40 @@ export class RpcProvider implements AsyncDisposable {
     }
     this.#state = "serving";
     return this.#listener.address;
+  }
+
+  /** Several at a time; when one is refused no more are begun, and it rejects once none is under way. */
+  async #registerAll(address: Address): Promise<void> {
+    const waiting = [...this.#services.values()].map(({ definition, options }) =>
+      this.#registrationOf(definition, options, address),
+    );
+    const registerNext = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        try {
+          this.#registrations.push(await this.#runtime.registry.register(next, this.#startAbort.signal));
+        } catch (error) {
+          waiting.length = 0;
+          throw error;
+        }
+      }
+    };
+    // Each listens, and Node would warn of a leak at the eleventh.
+    setMaxListeners(Infinity, this.#startAbort.signal);
+    const workers = Array.from({ length: Math.min(registeringMax, waiting.length) }, registerNext);
+    const refused = (await Promise.allSettled(workers)).find(({ status }) => status === "rejected");
+    if (refused?.status === "rejected") throw refused.reason;
+  }
+
+  #registrationOf(definition: ServiceDefinition, options: ServiceOptions, address: Address): Registration {
+    const { classic = this.#runtime.settings.provider.classic, ...published } = options;
+    return {
+      ...published,
+      service: definition.typeName,
+      methods: Object.values(definition.methods).map(({ name }) => name),
+      address,
+      classic,
+      onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
+    };
   }
 
   /**

@@ -93,6 +93,7 @@ export class Liveness {
   readonly #sightings = new Map<string, Sighting>();
   #timer: Timer | undefined;
   #beating = false;
+  #firstBeat: Promise<void> | undefined;
 
   /** `heartbeat`: a name of our own beneath `folder`. */
   constructor(folder: string, heartbeat: string, clock: Clock, probe: ProcessProbe = systemProbe()) {
@@ -104,9 +105,15 @@ export class Liveness {
 
   /** Begins our own heartbeat; the first beat is on disk when it resolves. */
   async start(): Promise<void> {
-    if (this.#beating) return;
-    this.#beating = true;
-    await this.#beat();
+    if (!this.#beating) {
+      this.#beating = true;
+      this.#firstBeat = this.#beat().catch((error: unknown) => {
+        this.#firstBeat = undefined;
+        throw error;
+      });
+    }
+    // Registrations that begin together all wait for it.
+    await this.#firstBeat;
   }
 
   async stop(): Promise<void> {
