@@ -21,6 +21,8 @@ export interface ChunkedMessage {
 }
 
 interface Opened {
+  /** Announced after it. A list, since taking the first of 65,536 out of an array moves all others. */
+  next: Opened | undefined;
   readonly sizeBytes: number;
   leftBytes: number;
   readonly message: ChunkedMessage | undefined;
@@ -47,7 +49,9 @@ export class FrameDecoder {
   /** Bytes of a body still to pass over. */
   #skip = 0;
   /** Messages in chunks that have been announced; the first is the one whose chunks come now. */
-  #opened: Opened[] | undefined;
+  #opened: Opened | undefined;
+  #lastOpened: Opened | undefined;
+  #openedCount = 0;
   /** Bytes of the present chunk frame still to come. */
   #chunkLeft = 0;
   /** Size of the last thing that was gathered: the next may get its room at once. 0 once a small one has come. */
@@ -66,7 +70,7 @@ export class FrameDecoder {
   stop(): void {
     this.#stopped = true;
     this.#partial = undefined;
-    this.#opened = undefined;
+    this.#opened = this.#lastOpened = undefined;
   }
 
   /** Where the next bytes of the connection should be read to: `usual`, a part of it, or where they belong. */
@@ -77,7 +81,7 @@ export class FrameDecoder {
       return missing < directBytes ? usual : partial.room(missing);
     }
     if (this.#chunkLeft >= directBytes) {
-      const gathering = this.#opened?.[0]?.gathering;
+      const gathering = this.#opened?.gathering;
       return gathering === undefined ? usual : gathering.room(this.#chunkLeft);
     }
     return this.#largeBytes > 0 ? usual.subarray(0, peekBytes) : usual;
@@ -179,22 +183,37 @@ export class FrameDecoder {
 
   #open(header: FrameHeader, sink: FrameSink): string | undefined {
     const sizeBytes = header.messageSize;
-    this.#opened ??= [];
-    const opened = this.#opened;
-    if (opened.length >= openedMax) return `more than ${openedMax} messages in chunks at a time`;
+    if (this.#openedCount >= openedMax) return `more than ${openedMax} messages in chunks at a time`;
     let message: ChunkedMessage | undefined;
     if (sizeBytes > this.#limits.bodyMaxBytes) sink.onOversized(header, sizeBytes);
     else message = sink.onOpening(header);
-    opened.push({ sizeBytes, leftBytes: sizeBytes, message, gathering: undefined });
+    const opened: Opened = {
+      next: undefined,
+      sizeBytes,
+      leftBytes: sizeBytes,
+      message,
+      gathering: undefined,
+    };
+    if (this.#lastOpened === undefined) this.#opened = opened;
+    else this.#lastOpened.next = opened;
+    this.#lastOpened = opened;
+    this.#openedCount++;
     return undefined;
   }
 
+  /** The turn of the first announced message is over. */
+  #endTurn(): void {
+    this.#opened = this.#opened?.next;
+    if (this.#opened === undefined) this.#lastOpened = undefined;
+    this.#openedCount--;
+  }
+
   #onChunk({ bodySize, status }: FrameHeader): string | undefined {
-    const opened = this.#opened?.[0];
+    const opened = this.#opened;
     if (opened === undefined) return "a chunk of no message";
     if (status !== 0) {
       this.#skip = bodySize;
-      this.#opened?.shift();
+      this.#endTurn();
       opened.message?.onEnd(undefined);
       return undefined;
     }
@@ -210,7 +229,7 @@ export class FrameDecoder {
 
   /** Takes bytes of the present chunk frame; returns how many. */
   #fill(chunk: Buffer, offset: number): number {
-    const opened = this.#opened?.[0] as Opened;
+    const opened = this.#opened as Opened;
     const { message } = opened;
     const count = Math.min(this.#chunkLeft, chunk.length - offset);
     this.#chunkLeft -= count;
@@ -218,7 +237,7 @@ export class FrameDecoder {
     if (message?.awaited) opened.gathering?.append(chunk, offset, count);
     else opened.gathering = undefined;
     if (opened.leftBytes === 0) {
-      this.#opened?.shift();
+      this.#endTurn();
       this.#largeBytes = opened.sizeBytes;
       message?.onEnd(opened.gathering?.buffer);
     }
