@@ -221,7 +221,9 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
         this.#onReply(header, buffer, bodyStart, bodyEnd, shared);
         break;
       case Kind.PING:
-        this.#control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
+        // To one that asks and does not read, what waits for it is sign of life enough.
+        if (this.#outbox.pendingBytes <= this.#options.unwrittenMaxBytes)
+          this.#control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
         break;
       case Kind.SETTINGS:
         if (header.rare.settings !== undefined) this.#requests.peer = header.rare.settings;

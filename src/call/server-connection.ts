@@ -344,12 +344,15 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
 
   #sent(): void {
     this.#outbox.frameWritten();
-    if (!this.#paused && this.#callerIsSlow) {
-      // Let it feel that.
-      this.#paused = true;
-      this.#connection.pause();
-    }
+    this.#pauseIfSlow();
     if (this.#state === "draining") this.#endIfIdle();
+  }
+
+  /** Lets a caller that does not read feel it: nothing is read of it either. */
+  #pauseIfSlow(): void {
+    if (this.#paused || !this.#callerIsSlow) return;
+    this.#paused = true;
+    this.#connection.pause();
   }
 
   #release(call: ServerCall): void {
@@ -362,6 +365,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     if (this.#state === "closed") return;
     this.#outbox.encoder.control(kind, 0, rare);
     this.#outbox.frameWritten();
+    this.#pauseIfSlow();
   }
 
   #endIfIdle(): void {
