@@ -245,6 +245,9 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     return undefined;
   }
 
+  /** A classic caller gives calls up by leaving, and few wait at a time: the provider's own count is enough. */
+  onOutlived(): void {}
+
   fail(call: ServerCall, error: RpcError): void {
     const waiting = this.#queue.find((one) => one.call === call);
     if (waiting === undefined) return;

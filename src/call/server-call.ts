@@ -27,6 +27,8 @@ export interface ReplyPort {
   reply(call: ServerCall, message: unknown): RpcError | undefined;
   /** Sends the failure; `error.executed` is right already. */
   fail(call: ServerCall, error: RpcError): void;
+  /** A handler goes on although its call has ended (1), or has come back since (-1). */
+  onOutlived(by: 1 | -1): void;
 }
 
 /** What the provider does around every call. */
@@ -34,11 +36,18 @@ export interface ServerCallHost {
   readonly clock: Clock;
   /** The call has been answered or given up. `hidden`: what really happened, when the caller is not told: for the log. */
   onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void;
+  /** A handler goes on although its call has ended (1), or has come back since (-1). */
+  onOutlived(by: 1 | -1): void;
   /** A callback of the handler threw. */
   onCallbackError(call: ServerCall, thrown: unknown): void;
 }
 
 const nothingSent = {};
+
+/** What the text of a limit adds when calls that were given up count as well, since their handlers go on. */
+export function stillRunning(outlived: number): string {
+  return outlived === 0 ? "" : `, ${outlived} of them given up and still in their handlers`;
+}
 
 /** One call at the provider: the handler's context, the parent of nested calls, and the guard that it ends once. */
 export class ServerCall extends Expiring implements CallContext, IncomingCall, ParentCall {
@@ -56,6 +65,10 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   #controller: RpcController | undefined;
   #children: Set<Cancellable> | undefined;
   #ended = false;
+  /** The handler was entered and has not come back. */
+  #running = false;
+  /** It goes on although the call has ended. */
+  #outlived = false;
   cancelReason: RpcError | undefined = undefined;
 
   constructor(
@@ -146,6 +159,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   /** Runs interceptors and handler inside the call's scope; whatever they do, the call ends once. */
   run(): void {
     let result: unknown;
+    this.#running = true;
     try {
       result = callScope.run<ServerCall>(this, this.bound.invoke);
       // Inside as well: a thenable is the user's code too.
@@ -191,7 +205,11 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   }
 
   #succeed(message: unknown): void {
-    if (this.#ended) return;
+    this.#running = false;
+    if (this.#ended) {
+      this.#comeBack();
+      return;
+    }
     if (this.#controller?.failed()) {
       this.#end(this.#controller.error as RpcError, undefined, "yes");
       return;
@@ -202,9 +220,21 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   }
 
   #failWith(thrown: unknown): void {
-    if (this.#ended) return;
+    this.#running = false;
+    if (this.#ended) {
+      this.#comeBack();
+      return;
+    }
     const view = this.#callersView(thrown);
     this.#end(view, view === thrown ? undefined : (thrown ?? `${thrown} was thrown`), "yes");
+  }
+
+  /** The handler of a call that has ended is done: what it holds is free, and counts no more. */
+  #comeBack(): void {
+    if (!this.#outlived) return;
+    this.#outlived = false;
+    this.#port.onOutlived(-1);
+    this.#host.onOutlived(-1);
   }
 
   /** An RpcError the handler made goes to the caller as it is; anything else, another call's failure too, stays here. */
@@ -227,6 +257,11 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     if (this.#ended) return;
     // Before the port hears of it: a classic connection closes on a failure, and cancels what it still has in flight.
     this.#ended = true;
+    if (this.#running) {
+      this.#outlived = true;
+      this.#port.onOutlived(1);
+      this.#host.onOutlived(1);
+    }
     const executed = this.handlerStarted ? ran : "never";
     const final = error.executed === executed ? error : error.with({}, executed);
     this.#port.fail(this, final);

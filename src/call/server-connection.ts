@@ -11,7 +11,7 @@ import { Inbox } from "./inbox.js";
 import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
 import { Outbox } from "./outbox.js";
 import { ReplyWriter } from "./reply-writer.js";
-import { type BoundMethod, type ReplyPort, ServerCall } from "./server-call.js";
+import { type BoundMethod, type ReplyPort, ServerCall, stillRunning } from "./server-call.js";
 
 export interface ServerConnectionOptions {
   limits: WireLimits;
@@ -48,6 +48,9 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
   /** Oneway calls whose request has not arrived as a whole. */
   #arriving: Set<ServerCall> | undefined;
   #inFlight = 0;
+  /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
+  #oneways = 0;
+  #outlived = 0;
   #acceptedCalls = 0;
   #nowMs = 0;
   #paused = false;
@@ -268,7 +271,8 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     const startMs = this.#nowMs;
     const { rare } = header;
     const call = new ServerCall(this.#dispatcher, this, bound, request, callId, startMs, timeoutMs, rare);
-    if (callId !== 0) {
+    if (callId === 0) this.#oneways++;
+    else {
       this.#calls[callId] = call;
       this.#inFlight++;
     }
@@ -303,8 +307,9 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
         `compression ${rare.compression} is not known to this provider`,
       );
     }
-    if (this.#inFlight >= this.#options.maxInFlight) {
-      const text = `${this.#inFlight} calls are in flight on this connection, the limit (provider.maxinflightperconnection)`;
+    const taken = this.#inFlight + this.#oneways + this.#outlived;
+    if (taken >= this.#options.maxInFlight) {
+      const text = `${taken} calls are in flight on this connection${stillRunning(this.#outlived)}, the limit (provider.maxinflightperconnection)`;
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
     if (header.timeoutMs === 0)
@@ -355,10 +360,16 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     this.#connection.pause();
   }
 
+  onOutlived(by: 1 | -1): void {
+    this.#outlived += by;
+  }
+
   #release(call: ServerCall): void {
-    if (this.#calls[call.id] !== call) return;
-    this.#calls[call.id] = undefined;
-    this.#inFlight--;
+    if (call.id === 0) this.#oneways--;
+    else if (this.#calls[call.id] === call) {
+      this.#calls[call.id] = undefined;
+      this.#inFlight--;
+    }
   }
 
   #control(kind: number, rare: RareFields): void {

@@ -3,7 +3,7 @@ import { ClassicServerConnection } from "../call/classic-server.js";
 import type { Dispatcher, ServedConnection } from "../call/dispatcher.js";
 import type { CallEvents } from "../call/events.js";
 import { FirstBytes } from "../call/first-bytes.js";
-import type { BoundMethod, ServerCall } from "../call/server-call.js";
+import { type BoundMethod, type ServerCall, stillRunning } from "../call/server-call.js";
 import { ServerConnection, type ServerConnectionOptions } from "../call/server-connection.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
@@ -46,6 +46,8 @@ export class Acceptor implements Dispatcher {
   /** Calls that no reply is wanted of: no connection knows of them, since they may outlive theirs. */
   readonly #oneway = new Set<ServerCall>();
   #inFlight = 0;
+  /** Handlers that go on although their calls have ended. */
+  #outlived = 0;
   #draining = false;
   #stopped = false;
   #waiting: Array<{ done: () => boolean; resolve: () => void }> = [];
@@ -158,8 +160,9 @@ export class Acceptor implements Dispatcher {
 
   admit(_bound: BoundMethod): RpcError | undefined {
     const { inFlightMax } = this.#runtime.settings.provider;
-    if (this.#inFlight >= inFlightMax) {
-      const text = `${this.#inFlight} calls are in flight, the provider's limit (provider.maxinflight)`;
+    const taken = this.#inFlight + this.#outlived;
+    if (taken >= inFlightMax) {
+      const text = `${taken} calls are in flight${stillRunning(this.#outlived)}, the provider's limit (provider.maxinflight)`;
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
     return undefined;
@@ -193,6 +196,10 @@ export class Acceptor implements Dispatcher {
       });
     }
     if (--this.#inFlight === 0) this.#tellWaiting();
+  }
+
+  onOutlived(by: 1 | -1): void {
+    this.#outlived += by;
   }
 
   onCallbackError(call: ServerCall, thrown: unknown): void {

@@ -90,6 +90,7 @@ function provider(maxInFlight: number): FakeConnection {
     onCallStart() {},
     onCallEnd() {},
     onCallbackError() {},
+    onOutlived() {},
     onConnectionClosed() {},
   };
   const options = { limits, keepalive, maxInFlight, pauseAtBytes: 1 << 20, unwrittenMaxBytes: 64 << 20 };
