@@ -5,12 +5,12 @@ import { Status, toStatusCode } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { Reader } from "../wire/codec/reader.js";
 import { describeFirstBytes, firstBytesShown } from "../wire/first-bytes.js";
-import { type ChunkedMessage, FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
+import { type ChunkedMessage, FrameDecoder } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, type Settings } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
-import { Inbox } from "./inbox.js";
-import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
-import { Outbox } from "./outbox.js";
+import { Inbox, type InboxOwner } from "./inbox.js";
+import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
+import { Outbox, type OutboxOwner } from "./outbox.js";
 import type { CallCarrier, PendingCall } from "./pending-call.js";
 import { RequestWriter } from "./request-writer.js";
 
@@ -36,11 +36,16 @@ export interface ClientConnectionOwner {
 const abandoned = Symbol("abandoned");
 type Slot = PendingCall | typeof abandoned | undefined;
 
+/** One for all connections: nothing else happens while a reply is decoded. */
+const replyReader = new Reader();
+
 /**
  * The calling side of one mprpc/2 connection. Calls have small numbers that are used again; the provider answers every
  * number exactly once, also a cancelled one, so that a late reply never meets another call.
  */
-export class ClientConnection implements ConnectionHandler, FrameSink, CallCarrier {
+export class ClientConnection
+  implements ConnectionHandler, InboxOwner, OutboxOwner, KeepaliveOwner, CallCarrier
+{
   readonly endpoint: string;
   readonly #connection: Connection;
   readonly #clock: Clock;
@@ -50,7 +55,6 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   readonly #requests: RequestWriter;
   readonly #decoder: FrameDecoder;
   readonly #inbox: Inbox;
-  readonly #reader = new Reader();
   readonly #keepalive: Keepalive;
   readonly #slots: Slot[] = [undefined];
   readonly #freeIds: number[] = [];
@@ -77,16 +81,11 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     this.#clock = clock;
     this.#options = options;
     this.#owner = owner;
-    this.#outbox = new Outbox(connection, () => this.#endIfIdle());
+    this.#outbox = new Outbox(connection, this);
     this.#requests = new RequestWriter(this.#outbox, options.limits);
     this.#decoder = new FrameDecoder(options.limits);
-    this.#inbox = new Inbox(this.#decoder, this.#outbox, this, (reason) => this.#onMalformed(reason));
-    this.#keepalive = new Keepalive(
-      clock,
-      options.keepalive,
-      () => this.#control(Kind.PING, 0, { pingId: 1 }),
-      (silentMs) => this.#fail(`no answer to a ping, silent for ${Math.round(silentMs)} ms`),
-    );
+    this.#inbox = new Inbox(this.#decoder, this.#outbox, this);
+    this.#keepalive = new Keepalive(clock, options.keepalive, this);
     connection.setHandler(this);
     // In the buffer before the first call, so that both leave in one write and the call waits for nothing.
     const settings: Settings = { ...options.limits, maxInFlight: 0, chunks: true };
@@ -182,7 +181,19 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
     this.#inbox.receive(chunk);
   }
 
-  #onMalformed(reason: string): void {
+  ping(): void {
+    this.#control(Kind.PING, 0, { pingId: 1 });
+  }
+
+  onSilence(silentMs: number): void {
+    this.#fail(`no answer to a ping, silent for ${Math.round(silentMs)} ms`);
+  }
+
+  onProgress(): void {
+    this.#endIfIdle();
+  }
+
+  onMalformed(reason: string): void {
     this.#fail(
       this.welcomed
         ? `malformed bytes from the provider: ${reason}`
@@ -285,13 +296,13 @@ export class ClientConnection implements ConnectionHandler, FrameSink, CallCarri
   ): void {
     let message: unknown;
     try {
-      message = call.method.output.decode(this.#reader.reset(buffer, start, end, shared), end);
+      message = call.method.output.decode(replyReader.reset(buffer, start, end, shared), end);
     } catch (error) {
       const text = `the reply cannot be decoded as ${call.method.output.typeName}: ${(error as Error).message}`;
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
       return;
     }
-    if (!shared) this.#reader.release();
+    if (!shared) replyReader.release();
     call.repliedMs = this.#nowMs;
     call.onReply(message, metadata);
   }

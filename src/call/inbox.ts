@@ -8,6 +8,11 @@ const splitFramesMax = 64;
 /** A rest up to this size is set aside; larger frames come in reads of their own anyway, and are not worth the copy. */
 const restMaxBytes = 16 * 1024;
 
+export interface InboxOwner extends FrameSink {
+  /** Nothing more is decoded. */
+  onMalformed(reason: string): void;
+}
+
 /**
  * Takes the bytes of one connection. Where one read brings many frames, the first half is worked on and answered before
  * the second: so both ends of the connection have something to do, where otherwise each would wait for the other's batch.
@@ -15,24 +20,15 @@ const restMaxBytes = 16 * 1024;
 export class Inbox {
   readonly #decoder: FrameDecoder;
   readonly #outbox: Outbox;
-  readonly #sink: FrameSink;
-  readonly #onMalformed: (reason: string) => void;
+  readonly #owner: InboxOwner;
   /** How many frames the last read brought. */
   #lastFrames = 0;
   #rest: Buffer | undefined;
-  readonly #afterMicrotasks = (): void => {
-    process.nextTick(this.#goOn);
-  };
-  readonly #goOn = (): void => {
-    this.#outbox.flush();
-    this.finish();
-  };
 
-  constructor(decoder: FrameDecoder, outbox: Outbox, sink: FrameSink, onMalformed: (reason: string) => void) {
+  constructor(decoder: FrameDecoder, outbox: Outbox, owner: InboxOwner) {
     this.#decoder = decoder;
     this.#outbox = outbox;
-    this.#sink = sink;
-    this.#onMalformed = onMalformed;
+    this.#owner = owner;
   }
 
   receive(chunk: Buffer): void {
@@ -40,13 +36,14 @@ export class Inbox {
     const splits = chunk.length <= restMaxBytes && this.#lastFrames <= splitFramesMax;
     const most = splits ? Math.max(sliceFramesMin, this.#lastFrames >> 1) : Infinity;
     const { frames } = this.#decoder;
-    const malformed = this.#decoder.push(chunk, this.#sink, most);
+    const malformed = this.#decoder.push(chunk, this.#owner, most);
     this.#lastFrames = this.#decoder.frames - frames;
-    if (malformed !== undefined) this.#onMalformed(malformed);
+    if (malformed !== undefined) this.#owner.onMalformed(malformed);
     else if (this.#decoder.unread < chunk.length) {
       // The memory is the socket's, and used again.
       this.#rest = Buffer.from(chunk.subarray(this.#decoder.unread));
-      queueMicrotask(this.#afterMicrotasks);
+      // Not before the handlers of the first half have gone as far as they can at once: their replies leave with the flush.
+      queueMicrotask(() => process.nextTick(goOn, this));
     }
   }
 
@@ -58,19 +55,29 @@ export class Inbox {
     return this.#rest === undefined ? this.#decoder.readTo(usual) : usual;
   }
 
+  /** Sends what the first half brought, and takes the second up. */
+  goOn(): void {
+    this.#outbox.flush();
+    this.finish();
+  }
+
   /** Works on what was set aside. */
   finish(): void {
     const rest = this.#rest;
     if (rest === undefined) return;
     this.#rest = undefined;
     const { frames } = this.#decoder;
-    const malformed = this.#decoder.push(rest, this.#sink);
+    const malformed = this.#decoder.push(rest, this.#owner);
     this.#lastFrames += this.#decoder.frames - frames;
-    if (malformed !== undefined) this.#onMalformed(malformed);
+    if (malformed !== undefined) this.#owner.onMalformed(malformed);
   }
 
   /** The connection is gone. */
   stop(): void {
     this.#rest = undefined;
   }
+}
+
+function goOn(inbox: Inbox): void {
+  inbox.goOn();
 }

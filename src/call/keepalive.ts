@@ -9,24 +9,28 @@ export interface KeepaliveOptions {
 
 export const defaultKeepalive: Readonly<KeepaliveOptions> = { intervalMs: 10_000, timeoutMs: 4000 };
 
+export interface KeepaliveOwner {
+  ping(): void;
+  /** The ping had no answer: the peer counts as dead. */
+  onSilence(silentMs: number): void;
+}
+
 /**
- * Notices a dead peer: after `intervalMs` of silence a ping, after `timeoutMs` more `onDead`. Anything heard resets it.
+ * Notices a dead peer: after `intervalMs` of silence a ping, after `timeoutMs` more `onSilence`. Anything heard resets it.
  * Both sides run one, so that each finds out by itself.
  */
 export class Keepalive {
   readonly #clock: Clock;
   readonly #options: KeepaliveOptions;
-  readonly #ping: () => void;
-  readonly #onDead: (silentMs: number) => void;
+  readonly #owner: KeepaliveOwner;
   #heardMs: number;
   #pingedMs = -1;
   #timer: Timer;
 
-  constructor(clock: Clock, options: KeepaliveOptions, ping: () => void, onDead: (silentMs: number) => void) {
+  constructor(clock: Clock, options: KeepaliveOptions, owner: KeepaliveOwner) {
     this.#clock = clock;
     this.#options = options;
-    this.#ping = ping;
-    this.#onDead = onDead;
+    this.#owner = owner;
     this.#heardMs = clock.now();
     this.#timer = this.#arm(options.intervalMs);
   }
@@ -56,13 +60,13 @@ export class Keepalive {
         return;
       }
       this.#pingedMs = now;
-      this.#ping();
+      this.#owner.ping();
       this.#timer = this.#arm(timeoutMs);
     } else if (now - dueMs > timeoutMs / 2) {
       // This process itself was busy or stopped: the answer may lie unread, so let it be read first.
       this.#timer = this.#arm(timeoutMs);
     } else {
-      this.#onDead(now - this.#heardMs);
+      this.#owner.onSilence(now - this.#heardMs);
     }
   }
 }

@@ -20,6 +20,11 @@ export interface ChunkedSend {
   frame: number;
 }
 
+export interface OutboxOwner {
+  /** Chunks have left by themselves, so there is less to send than there was. */
+  onProgress(): void;
+}
+
 /** A message that leaves in chunks: `buffer[at..end)` is still to go. */
 interface Large {
   readonly callId: number;
@@ -38,7 +43,7 @@ interface Large {
 export class Outbox {
   readonly encoder = new FrameEncoder();
   readonly #connection: Connection;
-  readonly #onProgress: () => void;
+  readonly #owner: OutboxOwner;
   readonly #flush = (): void => {
     this.#scheduled = false;
     this.flush();
@@ -55,10 +60,9 @@ export class Outbox {
   written = 0;
   flushed = 0;
 
-  /** `onProgress`: chunks have left by themselves, so there is less to send than there was. */
-  constructor(connection: Connection, onProgress: () => void) {
+  constructor(connection: Connection, owner: OutboxOwner) {
     this.#connection = connection;
-    this.#onProgress = onProgress;
+    this.#owner = owner;
   }
 
   /** Bytes that have not left the process. */
@@ -190,14 +194,14 @@ export class Outbox {
     if (this.#large?.length === 0) this.#large = undefined;
     if (this.#blocked) return;
     if (this.#large === undefined) {
-      this.#onProgress();
+      this.#owner.onProgress();
       return;
     }
     // Not at once: what has come meanwhile is read and answered before the next chunk.
     this.#nextChunk = setImmediate(() => {
       this.#nextChunk = undefined;
       this.flush();
-      this.#onProgress();
+      this.#owner.onProgress();
     });
   }
 }

@@ -3,13 +3,13 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { Reader } from "../wire/codec/reader.js";
-import { type ChunkedMessage, FrameDecoder, type FrameSink } from "../wire/frame-decoder.js";
+import { type ChunkedMessage, FrameDecoder } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
 import type { Dispatcher, ServedConnection } from "./dispatcher.js";
-import { Inbox } from "./inbox.js";
-import { Keepalive, type KeepaliveOptions } from "./keepalive.js";
-import { Outbox } from "./outbox.js";
+import { Inbox, type InboxOwner } from "./inbox.js";
+import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
+import { Outbox, type OutboxOwner } from "./outbox.js";
 import { ReplyWriter } from "./reply-writer.js";
 import { type BoundMethod, type ReplyPort, ServerCall, stillRunning } from "./server-call.js";
 
@@ -29,9 +29,13 @@ const methodIndexesMax = 4096;
 /** Small calls pass large replies, so reading goes on while this many times `pauseAtBytes` of those wait. */
 const chunkPauseFactor = 16;
 const unknownMethod = Symbol("unknown method");
+/** One for all connections: nothing else happens while a request is decoded. */
+const requestReader = new Reader();
 
 /** The serving side of one mprpc/2 connection. */
-export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort, ServedConnection {
+export class ServerConnection
+  implements ConnectionHandler, InboxOwner, OutboxOwner, KeepaliveOwner, ReplyPort, ServedConnection
+{
   readonly classic = false;
   readonly peer: string;
   readonly #connection: Connection;
@@ -41,7 +45,6 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
   readonly #replies: ReplyWriter;
   readonly #decoder: FrameDecoder;
   readonly #inbox: Inbox;
-  readonly #reader = new Reader();
   readonly #keepalive: Keepalive;
   readonly #methods: Array<BoundMethod | typeof unknownMethod | undefined> = [];
   readonly #calls: Array<ServerCall | undefined> = [];
@@ -61,18 +64,11 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     this.#connection = connection;
     this.#dispatcher = dispatcher;
     this.#options = options;
-    this.#outbox = new Outbox(connection, () => this.#onProgress());
+    this.#outbox = new Outbox(connection, this);
     this.#replies = new ReplyWriter(this.#outbox, options.limits, options.unwrittenMaxBytes);
     this.#decoder = new FrameDecoder(options.limits);
-    this.#inbox = new Inbox(this.#decoder, this.#outbox, this, (reason) =>
-      this.close(`malformed bytes from the caller: ${reason}`),
-    );
-    this.#keepalive = new Keepalive(
-      dispatcher.clock,
-      options.keepalive,
-      () => this.#control(Kind.PING, { pingId: 1 }),
-      (silentMs) => this.close(`no answer to a ping, silent for ${Math.round(silentMs)} ms`),
-    );
+    this.#inbox = new Inbox(this.#decoder, this.#outbox, this);
+    this.#keepalive = new Keepalive(dispatcher.clock, options.keepalive, this);
     connection.setHandler(this);
     const { limits, maxInFlight } = options;
     this.#control(Kind.SETTINGS, { settings: { ...limits, maxInFlight, chunks: true } });
@@ -107,6 +103,18 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     this.#onClosed(reason);
   }
 
+  ping(): void {
+    this.#control(Kind.PING, { pingId: 1 });
+  }
+
+  onSilence(silentMs: number): void {
+    this.close(`no answer to a ping, silent for ${Math.round(silentMs)} ms`);
+  }
+
+  onMalformed(reason: string): void {
+    this.close(`malformed bytes from the caller: ${reason}`);
+  }
+
   // --- from the connection ---
 
   onData(chunk: Buffer): void {
@@ -122,11 +130,11 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
   onDrain(): void {
     this.#keepalive.heard(this.#dispatcher.clock.now());
     this.#outbox.onDrain();
-    this.#onProgress();
+    this.onProgress();
   }
 
   /** There is less to send than there was. */
-  #onProgress(): void {
+  onProgress(): void {
     if (this.#paused && !this.#callerIsSlow) {
       this.#paused = false;
       this.#connection.resume();
@@ -197,14 +205,14 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
     let request: unknown;
     try {
       request = bound.definition.input.decode(
-        this.#reader.reset(buffer, bodyStart, bodyEnd, shared),
+        requestReader.reset(buffer, bodyStart, bodyEnd, shared),
         bodyEnd,
       );
     } catch (error) {
       this.#refuse(header.callId, undecodable(bound, error));
       return;
     }
-    if (!shared) this.#reader.release();
+    if (!shared) requestReader.release();
     this.#begin(header, bound, request)?.run();
   }
 
@@ -233,7 +241,7 @@ export class ServerConnection implements ConnectionHandler, FrameSink, ReplyPort
           return;
         }
         try {
-          const reader = this.#reader.reset(body, 0, body.length);
+          const reader = requestReader.reset(body, 0, body.length);
           call.request = bound.definition.input.decode(reader, body.length);
           reader.release();
         } catch (error) {

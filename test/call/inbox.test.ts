@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Inbox } from "../../src/call/inbox.js";
+import { Inbox, type InboxOwner } from "../../src/call/inbox.js";
 import { Outbox } from "../../src/call/outbox.js";
 import { settle } from "../../src/testing/index.js";
 import type { Connection } from "../../src/transport/transport.js";
-import { FrameDecoder, type FrameSink } from "../../src/wire/frame-decoder.js";
+import { FrameDecoder } from "../../src/wire/frame-decoder.js";
 import { FrameEncoder, writeChunkHeader } from "../../src/wire/frame-encoder.js";
 import { Kind } from "../../src/wire/header.js";
 import { defaultWireLimits } from "../../src/wire/limits.js";
@@ -50,8 +50,9 @@ test("a message in chunks is whole, whatever was set aside when the socket asked
     fc.array(fc.integer({ min: 1, max: 40_000 }), { minLength: 1, maxLength: 8 }),
     async (pings, lengths) => {
       let got: Buffer | undefined;
-      const sink: FrameSink = {
+      const sink: InboxOwner = {
         onFrame: () => {},
+        onMalformed: () => expect.unreachable(),
         onOversized: () => expect.unreachable(),
         onOpening: () => ({
           awaited: true,
@@ -61,7 +62,7 @@ test("a message in chunks is whole, whatever was set aside when the socket asked
         }),
       };
       const decoder = new FrameDecoder(defaultWireLimits);
-      const inbox = new Inbox(decoder, new Outbox(silent, () => {}), sink, () => expect.unreachable());
+      const inbox = new Inbox(decoder, new Outbox(silent, { onProgress() {} }), sink);
       const usual = Buffer.alloc(65_536);
       const bytes = stream(pings);
       let room = inbox.readTo(usual);
