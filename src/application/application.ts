@@ -12,6 +12,7 @@ import {
 } from "../config/config.js";
 import { ConfigError } from "../config/config-error.js";
 import { blameCaller } from "../error/blame-caller.js";
+import { guardLogger } from "../logger/guard.js";
 import type { Logger } from "../logger/logger.js";
 import { createLogger, type QueueLogger } from "../logger/queue-logger.js";
 import { RegistryError } from "../registry/errors.js";
@@ -74,7 +75,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements Runtim
     this.config = config;
     this.settings = toSettings(config.values);
     this.#ownLog = parts.log === undefined ? openLog(config.values) : undefined;
-    this.log = parts.log ?? (this.#ownLog as QueueLogger);
+    this.log = parts.log === undefined ? (this.#ownLog as QueueLogger) : guardLogger(parts.log);
     this.events = new Emitter<CallEvents>((error, event) => {
       this.log.error(`a listener of ${event} threw`, { error });
     });
@@ -126,7 +127,12 @@ export class MprpcApplication<S extends Sections = NoSections> implements Runtim
 
   async #close(): Promise<void> {
     this.#closed.abort();
-    await this.registry.close();
+    try {
+      await this.registry.close();
+    } catch (error) {
+      // One of the user's; ours never reject.
+      this.log.error(`the registry ${this.registry.name} did not close`, { error });
+    }
     await this.#ownLog?.close();
   }
 

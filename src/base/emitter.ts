@@ -1,8 +1,10 @@
+import { watchReturned } from "./thrown.js";
+
 export type Unsubscribe = () => void;
 
 /**
  * Typed events without surprises: a listener that throws neither stops the others nor reaches the code that emits;
- * what it threw goes to `onListenerError`.
+ * what it threw, or its promise rejected with, goes to `onListenerError`.
  */
 export class Emitter<Events extends { [K in keyof Events]: unknown }> {
   readonly #listeners = new Map<keyof Events, Array<(event: never) => void>>();
@@ -36,7 +38,9 @@ export class Emitter<Events extends { [K in keyof Events]: unknown }> {
     if (listeners === undefined) return;
     for (const listener of listeners) {
       try {
-        listener(event as never);
+        // A function that returns nothing, says its type, but it may be an async one.
+        const returned: unknown = listener(event as never);
+        if (returned !== undefined) watchReturned(returned, (error) => this.#onListenerError(error, name));
       } catch (error) {
         this.#onListenerError(error, name);
       }

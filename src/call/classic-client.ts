@@ -1,4 +1,5 @@
 import { type Address, formatAddress } from "../base/endpoint.js";
+import { textOf } from "../base/thrown.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { Connection, ConnectionHandler, Transport } from "../transport/transport.js";
@@ -89,7 +90,7 @@ class ClassicExchange implements ConnectionHandler {
     try {
       message = output.decode(new Reader(body), body.length);
     } catch (error) {
-      const text = `the classic reply cannot be decoded as ${output.typeName}: ${(error as Error).message}`;
+      const text = `the classic reply cannot be decoded as ${output.typeName}: ${textOf(error)}`;
       this.#call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
       return;
     }
@@ -139,7 +140,7 @@ export class ClassicClient implements CallCarrier {
         (writer) => call.method.input.encode(call.request, writer),
       );
     } catch (error) {
-      const text = `the request cannot be encoded: ${(error as Error).message}`;
+      const text = `the request cannot be encoded: ${textOf(error)}`;
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }));
       return;
     }
@@ -165,11 +166,12 @@ export class ClassicClient implements CallCarrier {
         this.#inFlight.set(call, () => exchange.cancel());
         connection.write(bytes);
       },
-      (error: Error) => {
+      (error: unknown) => {
         if (!this.#inFlight.delete(call)) return;
         call.carrier = undefined;
-        observer.onConnectFailed(error.message);
-        call.onFailure(new RpcError(Status.UNAVAILABLE, error.message, { executed: "never", cause: error }));
+        const reason = textOf(error);
+        observer.onConnectFailed(reason);
+        call.onFailure(new RpcError(Status.UNAVAILABLE, reason, { executed: "never", cause: error }));
       },
     );
   }

@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.js";
 import type { Metadata } from "../base/metadata.js";
+import { textOf } from "../base/thrown.js";
 import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../error/rpc-error.js";
 import { Status, toStatusCode } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
@@ -298,7 +299,7 @@ export class ClientConnection
     try {
       message = call.method.output.decode(replyReader.reset(buffer, start, end, shared), end);
     } catch (error) {
-      const text = `the reply cannot be decoded as ${call.method.output.typeName}: ${(error as Error).message}`;
+      const text = `the reply cannot be decoded as ${call.method.output.typeName}: ${textOf(error)}`;
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
       return;
     }

@@ -1,3 +1,4 @@
+import { callGuarded } from "../base/thrown.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 
@@ -97,12 +98,9 @@ export class RpcController {
     const callbacks = this.#callbacks;
     this.#callbacks = [];
     for (const callback of callbacks) {
-      try {
-        callback();
-      } catch (thrown) {
-        if (this.#onCallbackError === undefined) throw thrown;
-        this.#onCallbackError(thrown);
-      }
+      // One that serves no call has nobody to tell.
+      if (this.#onCallbackError === undefined) callback();
+      else callGuarded(callback, this.#onCallbackError);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { textOf } from "../base/thrown.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { MethodDefinition } from "../wire/codec/types.js";
@@ -51,7 +52,7 @@ export class RequestWriter {
       bodyBytes = encoder.endBody();
     } catch (error) {
       encoder.abort();
-      const text = `the request cannot be encoded: ${(error as Error).message}`;
+      const text = `the request cannot be encoded: ${textOf(error)}`;
       return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error });
     }
     sent.sizeBytes = varintBytes(bodyBytes);

@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.js";
 import { Expiring } from "../base/deadlines.js";
 import { Metadata } from "../base/metadata.js";
+import { isOf } from "../base/thrown.js";
 import type { Executed } from "../error/rpc-error.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, toStatusCode } from "../error/status.js";
@@ -43,6 +44,7 @@ export interface ServerCallHost {
 }
 
 const nothingSent = {};
+const handlerFailed = "the handler failed; the provider's log has the reason";
 
 /** What the text of a limit adds when calls that were given up count as well, since their handlers go on. */
 export function stillRunning(outlived: number): string {
@@ -239,17 +241,13 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
 
   /** An RpcError the handler made goes to the caller as it is; anything else, another call's failure too, stays here. */
   #callersView(thrown: unknown): RpcError {
-    if (
-      thrown instanceof RpcError &&
-      thrown.code !== Status.OK &&
-      toStatusCode(thrown.code) === thrown.code
-    ) {
+    if (isOf(thrown, RpcError) && thrown.code !== Status.OK && toStatusCode(thrown.code) === thrown.code) {
       if (thrown.method === undefined) return thrown;
       if (thrown.code === Status.DEADLINE_EXCEEDED || thrown.code === Status.CANCELLED) {
         return new RpcError(thrown.code, "a call made by the handler was cancelled or ran out of time");
       }
     }
-    return new RpcError(Status.UNKNOWN, "the handler failed; the provider's log has the reason");
+    return new RpcError(Status.UNKNOWN, handlerFailed);
   }
 
   /** `ran`: what is known if the handler was started at all. */
@@ -263,9 +261,18 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
       this.#host.onOutlived(1);
     }
     const executed = this.handlerStarted ? ran : "never";
-    const final = error.executed === executed ? error : error.with({}, executed);
-    this.#port.fail(this, final);
-    this.#finish(final, hidden);
+    let final = error;
+    let reason = hidden;
+    try {
+      if (error.executed !== executed) final = error.with({}, executed);
+      this.#port.fail(this, final);
+    } catch (thrown) {
+      // The handler made the error, and may have put anything into it.
+      final = new RpcError(Status.UNKNOWN, handlerFailed, { executed });
+      reason = thrown ?? error;
+      this.#port.fail(this, final);
+    }
+    this.#finish(final, reason);
   }
 
   #finish(error: RpcError | undefined, hidden: unknown): void {

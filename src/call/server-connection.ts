@@ -1,4 +1,5 @@
 import type { Metadata } from "../base/metadata.js";
+import { textOf } from "../base/thrown.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
@@ -412,6 +413,6 @@ export class ServerConnection
 }
 
 function undecodable(bound: BoundMethod, error: unknown): RpcError {
-  const text = `the request cannot be decoded as ${bound.definition.input.typeName}: ${(error as Error).message}`;
+  const text = `the request cannot be decoded as ${bound.definition.input.typeName}: ${textOf(error)}`;
   return new RpcError(Status.INTERNAL, text);
 }

@@ -1,5 +1,6 @@
 import { Metadata } from "../base/metadata.js";
 import { boolean, callback, checkOptions, having, listOf, oneOf, text } from "../base/options.js";
+import { callGuarded, isOf, textOf } from "../base/thrown.js";
 import type { RpcController } from "../call/controller.js";
 import {
   type ClientInterceptor,
@@ -178,7 +179,14 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     oneway: boolean,
     origin?: CallOrigin,
   ): Promise<unknown> {
-    const plan = this.#plan(method, options, signal, oneway, origin);
+    let plan: CallPlan | RpcError;
+    try {
+      plan = this.#plan(method, options, signal, oneway, origin);
+    } catch (thrown) {
+      // The options are the caller's own object.
+      const text = `the call cannot be made: ${textOf(thrown)}`;
+      plan = localFailure(Status.INTERNAL, text, method.fullName);
+    }
     if (plan instanceof RpcError) return Promise.reject(plan);
     if (this.#refusal !== undefined) {
       return Promise.reject(localFailure(Status.UNAVAILABLE, this.#refusal, method.fullName));
@@ -209,12 +217,13 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 
   #interceptorError(thrown: unknown, call: PlannedCall): RpcError {
     // With facts of a call it comes from an attempt, as it is.
-    if (thrown instanceof RpcError && thrown.method !== undefined) return thrown;
+    const own = isOf(thrown, RpcError) ? thrown : undefined;
+    if (own?.method !== undefined) return own;
     const { plan, attempts } = call;
     const elapsedMs = this.#runtime.clock.now() - plan.startMs;
     const facts = { method: call.method.fullName, elapsedMs, attempts };
     const executed = attempts === 0 ? "never" : undefined;
-    if (thrown instanceof RpcError) return thrown.with(facts, executed);
+    if (own !== undefined) return own.with(facts, executed);
     const { rawMessage } = RpcError.from(thrown);
     const text = `a client interceptor threw: ${rawMessage}`;
     return new RpcError(Status.UNKNOWN, text, { cause: thrown, executed: executed ?? "maybe" }, facts);
@@ -260,7 +269,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
         metadata =
           this.#intercepted === undefined ? Metadata.from(options.metadata) : new Metadata(options.metadata);
       } catch (error) {
-        return localFailure(Status.INTERNAL, (error as Error).message, method.fullName);
+        return localFailure(Status.INTERNAL, textOf(error), method.fullName);
       }
     }
     const inherited = parent !== undefined && parent.deadlineMs < own;
@@ -282,13 +291,11 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 
   /** The caller's callback, which must not be able to hurt the connection that calls it. */
   #guarded(onMetadata: (metadata: Metadata) => void): (metadata: Metadata) => void {
-    return (metadata) => {
-      try {
-        onMetadata(metadata);
-      } catch (error) {
-        this.#runtime.log.error("a caller's onMetadata threw", { error });
-      }
-    };
+    return (metadata) =>
+      callGuarded(
+        () => onMetadata(metadata),
+        (error) => this.#runtime.log.error("a caller's onMetadata threw", { error }),
+      );
   }
 
   #dispatch(call: UnaryCall): Promise<unknown> {
@@ -297,7 +304,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       call.start();
     } catch (error) {
       // What the caller or a registry driver handed in is not what it should be.
-      const text = `the call cannot be made: ${(error as Error).message}`;
+      const text = `the call cannot be made: ${textOf(error)}`;
       call.fail(new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }));
     }
     return call.promise;

@@ -1,6 +1,7 @@
 import protojson from "protobufjs/ext/protojson.js";
 import protobuf from "protobufjs/light.js";
 import { didYouMean } from "../base/nearest.js";
+import { textOf as reasonOf } from "../base/thrown.js";
 import type { Reader } from "../wire/codec/reader.js";
 import type { Idempotency, MessageType, MethodDefinition } from "../wire/codec/types.js";
 import type { JsonValue } from "../wire/codec/well-known.js";
@@ -93,7 +94,7 @@ function fromJson(type: protobuf.Type, json: JsonValue, bytes: BytesForm): proto
     const convert = bytes === "text" ? base64Of : checkBase64;
     return protojson.fromJson(type, rewrite(type, copy, { bytes: convert, filled: false }, 0));
   } catch (error) {
-    throw error instanceof JsonMappingError ? error : mappingError(type.root, (error as Error).message);
+    throw error instanceof JsonMappingError ? error : mappingError(type.root, reasonOf(error));
   }
 }
 

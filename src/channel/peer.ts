@@ -3,6 +3,7 @@ import { PeakEwma } from "../balancer/peak-ewma.js";
 import { Backoff, peerBackoff } from "../base/backoff.js";
 import type { Timer } from "../base/clock.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
+import { textOf } from "../base/thrown.js";
 import { ClassicClient } from "../call/classic-client.js";
 import { ClientConnection, type ClientConnectionOwner } from "../call/client-connection.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
@@ -207,7 +208,8 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.#lastAttemptMs = clock.now();
     const options = { timeoutMs: settings.channel.connectTimeoutMs, signal: this.#abort.signal };
     callScope
-      .outside(() => transport.connect(this.address, options))
+      // A transport may be the user's, and throw at once.
+      .outside(async () => transport.connect(this.address, options))
       .then(
         (connection) => {
           this.#opening--;
@@ -217,9 +219,9 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
           }
           this.#onOpened(callScope.outside(() => new ClientConnection(connection, clock, settings, this)));
         },
-        (error: Error) => {
+        (error: unknown) => {
           this.#opening--;
-          if (this.#state !== "closed") this.#onOpenFailed(error.message);
+          if (this.#state !== "closed") this.#onOpenFailed(textOf(error));
         },
       );
   }

@@ -1,4 +1,5 @@
 import type { Metadata } from "../base/metadata.js";
+import { isOf, textOf } from "../base/thrown.js";
 import { Status, type StatusCode, type StatusName, statusName } from "./status.js";
 
 /**
@@ -78,9 +79,9 @@ export class RpcError extends Error implements CallFacts {
 
   /** Any thrown value as an RpcError: itself, or UNKNOWN (`CANCELLED` for an AbortError) with the value as `cause`. */
   static from(thrown: unknown): RpcError {
-    if (thrown instanceof RpcError) return thrown;
+    if (isOf(thrown, RpcError)) return thrown;
     const text = textOf(thrown);
-    const aborted = thrown instanceof Error && thrown.name === "AbortError";
+    const aborted = isAbort(thrown);
     return new RpcError(aborted ? Status.CANCELLED : Status.UNKNOWN, text, { cause: thrown });
   }
 
@@ -99,12 +100,11 @@ export class RpcError extends Error implements CallFacts {
   }
 }
 
-/** Never throws, whatever user code threw: an object without a prototype cannot be turned into text. */
-function textOf(thrown: unknown): string {
+function isAbort(thrown: unknown): boolean {
   try {
-    return String(thrown instanceof Error ? thrown.message : thrown);
+    return thrown instanceof Error && thrown.name === "AbortError";
   } catch {
-    return "a thrown value that has no text form";
+    return false;
   }
 }
 

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from "../base/clock.js";
+import { isOf, textOf } from "../base/thrown.js";
 import { DayFinder } from "./day.js";
 import type { DestinationOptions } from "./destination.js";
 import { installExitHandlers } from "./exit-handlers.js";
@@ -135,7 +136,7 @@ class Core {
       return this.#root.line(level, wallMs, cut, { cutFromChars: line.length });
     } catch (error) {
       // A getter or a toJSON of the fields threw: a log call must not, and the text is still worth having.
-      const reason = error instanceof Error ? error.message.slice(0, cutTextChars) : typeof error;
+      const reason = isOf(error, Error) ? textOf(error).slice(0, cutTextChars) : typeof error;
       return this.#root.line(level, wallMs, cut, { fieldsError: reason });
     }
   }

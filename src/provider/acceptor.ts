@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../base/clock.js";
+import { isOf } from "../base/thrown.js";
 import { ClassicServerConnection } from "../call/classic-server.js";
 import type { Dispatcher, ServedConnection } from "../call/dispatcher.js";
 import type { CallEvents } from "../call/events.js";
@@ -269,5 +270,5 @@ export class Acceptor implements Dispatcher {
 
 /** For the log; never throws, whatever a handler threw. */
 function textOf(thrown: unknown): string {
-  return thrown instanceof RpcError ? thrown.message : RpcError.from(thrown).rawMessage;
+  return isOf(thrown, RpcError) ? thrown.message : RpcError.from(thrown).rawMessage;
 }

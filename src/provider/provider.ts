@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { type Address, formatAddress } from "../base/endpoint.js";
 import { boolean, callback, checkOptions, having, listOf, number } from "../base/options.js";
+import { textOf, watchReturned } from "../base/thrown.js";
 import { builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
 import type { ServerInterceptor } from "../call/interceptor.js";
 import type { HandlersOf } from "../call/stub.js";
@@ -247,8 +248,12 @@ export class RpcProvider implements AsyncDisposable {
     });
     try {
       if (this.#state === "idle") await this.#startFor(this.run);
-      if (this.#state === "serving" && this.#listener !== undefined) onListening?.(this.#listener.address);
-      await this.#whenStopped;
+      const { address } = this;
+      const told: unknown =
+        this.#state === "serving" && address !== undefined ? onListening?.(address) : undefined;
+      // An async function may fail later: that ends it as well.
+      const refused = new Promise<never>((_, reject) => watchReturned(told, reject));
+      await Promise.race([this.#whenStopped, refused]);
       if (signalled) await this.#runtime.close();
     } catch (error) {
       await this.shutdown();
@@ -315,11 +320,16 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   async #leaveRegistry(): Promise<void> {
-    await Promise.allSettled(this.#registrations.splice(0).map((one) => one.unregister()));
+    const { log, registry } = this.#runtime;
+    const leave = async (one: RegistrationHandle): Promise<void> => one.unregister();
+    for (const left of await Promise.allSettled(this.#registrations.splice(0).map(leave))) {
+      if (left.status === "fulfilled") continue;
+      log.warn(`a registration was not withdrawn from ${registry.name}: ${textOf(left.reason)}`);
+    }
   }
 
   #onRegistrationLost(service: string, reason: Error): void {
-    this.#runtime.log.error(`the registration of ${service} is lost for good: ${reason.message}`);
+    this.#runtime.log.error(`the registration of ${service} is lost for good: ${textOf(reason)}`);
   }
 
   // --- built-in services ---

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from "../base/clock.js";
+import { guardLogger } from "../logger/guard.js";
 import { type Logger, silentLogger } from "../logger/logger.js";
 
 /** What every driver is given from outside. */
@@ -14,7 +15,7 @@ export interface RegistryDeps {
 export function fillDeps(deps: RegistryDeps): Required<RegistryDeps> {
   return {
     clock: deps.clock ?? systemClock,
-    log: deps.log ?? silentLogger,
+    log: deps.log === undefined ? silentLogger : guardLogger(deps.log),
     random: deps.random ?? Math.random,
   };
 }

@@ -1,3 +1,5 @@
+import { textOf } from "../base/thrown.js";
+
 /**
  * Why a registry refused. `invalid`: the URL or the registration can never work. `unreachable`: its server or folder
  * cannot be used (now). `denied`: no permission. `superseded`: a newer provider holds the address. `closed`: the
@@ -18,5 +20,5 @@ export class RegistryError extends Error {
 
 /** The text of anything thrown, for a message that continues a sentence. */
 export function reasonOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  return textOf(thrown);
 }

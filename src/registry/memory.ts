@@ -17,7 +17,7 @@ import type {
   Snapshot,
   Watch,
 } from "./registry.js";
-import { ServiceView } from "./view.js";
+import { ServiceView, tellLost } from "./view.js";
 
 interface Held {
   registration: Registration;
@@ -96,12 +96,9 @@ export class MemoryRegistry implements Registry {
     entries.set(address, held);
     this.#held.add(held);
     this.#store.changed();
-    older?.registration.onLost?.(
-      new RegistryError(
-        "superseded",
-        `${address} of ${registration.service} was registered by a newer provider`,
-      ),
-    );
+    const text = `${address} of ${registration.service} was registered by a newer provider`;
+    if (older !== undefined)
+      tellLost(older.registration, new RegistryError("superseded", text), this.#deps.log);
     return { unregister: async () => this.#withdraw(held) };
   }
 

@@ -1,7 +1,8 @@
 import { formatAddress } from "../base/endpoint.js";
+import { callGuarded } from "../base/thrown.js";
 import type { Logger } from "../logger/logger.js";
 import { reasonOf } from "./errors.js";
-import type { Endpoint, Snapshot, Watch } from "./registry.js";
+import type { Endpoint, Registration, Snapshot, Watch } from "./registry.js";
 
 /** Sorted by address, each address once: the first of equal ones stays. */
 export function orderEndpoints(endpoints: Iterable<Endpoint>): Endpoint[] {
@@ -84,10 +85,19 @@ export class ServiceView {
     const snapshot = this.#current;
     if (snapshot === undefined || watcher.seen === snapshot || !this.#watchers.has(watcher)) return;
     watcher.seen = snapshot;
-    try {
-      watcher.onSnapshot(snapshot);
-    } catch (error) {
-      this.#log.error("a watcher of a service threw", { service: this.service, error: reasonOf(error) });
-    }
+    callGuarded(
+      () => watcher.onSnapshot(snapshot),
+      (error) => {
+        this.#log.error("a watcher of a service threw", { service: this.service, error: reasonOf(error) });
+      },
+    );
   }
+}
+
+/** Tells whoever registered that its entry is gone for good. */
+export function tellLost({ service, onLost }: Registration, reason: Error, log: Logger): void {
+  callGuarded(
+    () => onLost?.(reason),
+    (error) => log.error("an onLost callback threw", { service, error: reasonOf(error) }),
+  );
 }

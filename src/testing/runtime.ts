@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
 import { Emitter } from "../base/emitter.js";
 import type { CallEvents } from "../call/events.js";
+import { guardLogger } from "../logger/guard.js";
 import { type Logger, silentLogger } from "../logger/logger.js";
 import { MemoryRegistry, MemoryStore } from "../registry/memory.js";
 import type { Registry } from "../registry/registry.js";
@@ -35,7 +36,8 @@ export interface RuntimeParts {
 
 /** A runtime for channels and providers without a conf file, sockets or a real clock. */
 export function createRuntime(parts: RuntimeParts = {}): Runtime {
-  const { clock = systemClock, log = silentLogger, random = Math.random } = parts;
+  const { clock = systemClock, random = Math.random } = parts;
+  const log = parts.log === undefined ? silentLogger : guardLogger(parts.log);
   const registry = parts.registry ?? memoryRegistry({ clock, log, random });
   const closing = new AbortController();
   // Each channel listens.

@@ -18,7 +18,7 @@ import type {
   Snapshot,
   Watch,
 } from "../registry.js";
-import { orderEndpoints, ServiceView } from "../view.js";
+import { orderEndpoints, ServiceView, tellLost } from "../view.js";
 import { Liveness, ownIdentity, type ProcessProbe } from "./liveness.js";
 import { FileService, type Held } from "./service.js";
 import { newestByAddress, ServiceFolder } from "./store.js";
@@ -77,7 +77,7 @@ export class FileRegistry implements Registry {
       entry: { ...entry, service: name, sequence: 1, process: ownIdentity(), heartbeat },
       onLost: (reason) => {
         log.error("a registration was given up", { service: name, error: reason.message });
-        registration.onLost?.(reason);
+        tellLost(registration, reason, log);
       },
     };
     await this.#startHeartbeat();

@@ -4,6 +4,7 @@ import { decodeEntry, encodeEntry, type ProviderEntry } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import { Reconciler } from "../reconciler.js";
 import type { Registration } from "../registry.js";
+import { tellLost } from "../view.js";
 import { ClassicZnodes } from "./classic.js";
 import { hasCode } from "./connection.js";
 import { hasClassicPath, isNumericIPv4, makePath, orMissing, providersPath } from "./layout.js";
@@ -235,7 +236,7 @@ export class ServiceProvider {
     this.#finish();
     if (wasEstablished) {
       deps.log.error("a registration was given up", { service: registration.service, error: text });
-      registration.onLost?.(this.#failure);
+      tellLost(registration, this.#failure, deps.log);
     }
   }
 
