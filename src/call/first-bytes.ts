@@ -3,7 +3,7 @@ import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { type ClassicDialect, detectProtocol } from "../wire/classic.js";
 import { emptyBytes } from "../wire/codec/reader.js";
 
-/** How long a caller may take to show what it speaks. */
+/** How long a caller may take to show what it speaks: mprpc/2 to the end of its first header, classic of its first request's. */
 const decideWithinMs = 5000;
 
 export interface FirstBytesOwner {
@@ -23,13 +23,15 @@ export class FirstBytes implements ConnectionHandler {
   /** What has come, at the front of a buffer that doubles: one byte at a time must not cost a copy of all each time. */
   #buffer: Buffer = emptyBytes;
   #length = 0;
+  #isMprpc = false;
   #decided = false;
 
   constructor(connection: Connection, clock: Clock, owner: FirstBytesOwner) {
     this.#connection = connection;
     this.#owner = owner;
     this.#timer = clock.setTimer(() => {
-      this.refuse(`no protocol recognised within ${decideWithinMs} ms (${this.#length} bytes came)`);
+      const missing = this.#isMprpc ? "its first header was not whole" : "no protocol recognised";
+      this.refuse(`${missing} within ${decideWithinMs} ms (${this.#length} bytes came)`);
     }, decideWithinMs);
     connection.setHandler(this);
   }
@@ -38,7 +40,9 @@ export class FirstBytes implements ConnectionHandler {
     if (this.#decided) return;
     const received = this.#length === 0 ? chunk : this.#keep(chunk);
     const detection = detectProtocol(received);
-    if (detection.kind === "need-more") {
+    this.#isMprpc = detection.kind === "mprpc";
+    // One that never ends its first header would otherwise be a connection like any other.
+    if (detection.kind === "need-more" || (this.#isMprpc && received.length < 4 + received.readUInt32LE(0))) {
       if (received === chunk) this.#keep(chunk);
       return;
     }

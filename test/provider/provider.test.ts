@@ -392,6 +392,24 @@ describe("shutdown", () => {
       "connection refused: no protocol recognised within 5000 ms (1 bytes came)",
     ]);
   });
+
+  test("nor is a first header that does not end by then", async () => {
+    const { provider, cluster } = fresh();
+    const address = await provider.start();
+    const peer = await RawPeer.connect(cluster.network, address);
+    peer.send(Buffer.from("6000000020", "hex"));
+    for (let i = 0; i < 49; i++) {
+      await cluster.clock.run(100);
+      peer.send(Buffer.of(0x20));
+    }
+    expect(peer.ended || peer.closed).toBe(false);
+    await cluster.clock.run(200);
+    await peer.end();
+    expect(cluster.log.at("warn").at(-1)).toBe(
+      "connection refused: its first header was not whole within 5000 ms (54 bytes came)",
+    );
+    expect(provider.connections).toBe(0);
+  });
 });
 
 describe("built-in services", () => {
