@@ -22,6 +22,8 @@ const pauseAtBytes = 1024 * 1024;
 const politeMin = 1000;
 /** A caller that was told to go has this long to do so, ms. */
 const leaveWithinMs = 5000;
+/** A caller whose connection has reached its age is looked at after this, ms: with nothing in flight it should be gone. */
+const agedLeaveWithinMs = 60_000;
 
 const shuttingDown = "the provider is shutting down";
 
@@ -132,7 +134,7 @@ export class Acceptor implements Dispatcher {
     const ageMs = Math.ceil((connectionMaxAgeMs * (0.9 + 0.2 * random())) / 1000) * 1000;
     const ageTimer = overLimit
       ? this.clock.setTimer(() => served.stop("the caller was turned away, and stayed"), leaveWithinMs)
-      : this.clock.setTimer(() => served.drain("the connection has reached its age"), ageMs);
+      : this.clock.setTimer(() => this.#onAged(served), ageMs);
     this.#served.set(served, { connection, protocol: served.classic ? "classic" : "mprpc", ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
     if (overLimit) {
@@ -141,6 +143,21 @@ export class Acceptor implements Dispatcher {
       served.drain(why);
     } else if (this.#draining) served.drain(shuttingDown);
     served.onData(bytes);
+  }
+
+  #onAged(served: ServedConnection): void {
+    served.drain("the connection has reached its age");
+    this.#cutOffLater(served);
+  }
+
+  /** A caller that was told to go, waits for nothing and stays would hold its connection for ever. */
+  #cutOffLater(served: ServedConnection): void {
+    const entry = this.#served.get(served);
+    if (entry === undefined) return;
+    entry.ageTimer = this.clock.setTimer(() => {
+      if (served.inFlight > 0 || entry.connection.unwrittenBytes > 0) this.#cutOffLater(served);
+      else served.close("the caller was told to leave, and stayed");
+    }, agedLeaveWithinMs);
   }
 
   #connectionFacts(served: ServedConnection): CallEvents["connectionOpen"] {

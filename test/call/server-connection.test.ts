@@ -293,6 +293,32 @@ describe("draining", () => {
   });
 });
 
+test("a caller that is told to leave at the age of its connection and stays is cut off, not before it has its answers", async () => {
+  const hold = deferred();
+  const { peer, clock, provider } = await rawCaller({
+    settings: { keepalive: { intervalMs: Infinity } },
+    handlers: {
+      async echo(request) {
+        await hold.promise;
+        return request;
+      },
+    },
+  });
+  peer.send(settingsFrame(), callFrame({ id: 1, rare: echoNames }));
+  await clock.run(34 * 60_000);
+  await peer.frame(Kind.GOING_AWAY);
+  expect(provider.connections).toBe(1);
+  hold.resolve();
+  await peer.frame(Kind.REPLY, 1);
+  await peer.end();
+  // It does not end its side, and says something now and then.
+  for (let i = 0; i < 4 && provider.connections > 0; i++) {
+    peer.send(controlFrame(Kind.PING, 0, { pingId: 1 }));
+    await clock.run(20_000);
+  }
+  expect(provider.connections).toBe(0);
+});
+
 describe("limits of the provider", () => {
   test("connections over the limit are turned away with a reason, far over it reset", async () => {
     const { peer, cluster, address, log, provider } = await rawCaller({
