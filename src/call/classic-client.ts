@@ -4,7 +4,7 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { Connection, ConnectionHandler, Transport } from "../transport/transport.js";
 import { type ClassicDialect, writeClassicRequest } from "../wire/classic.js";
-import { Reader } from "../wire/codec/reader.js";
+import { emptyBytes, Reader } from "../wire/codec/reader.js";
 import { shortName } from "../wire/codec/types.js";
 import type { CallCarrier, PendingCall } from "./pending-call.js";
 
@@ -30,8 +30,9 @@ class ClassicExchange implements ConnectionHandler {
   readonly #call: PendingCall;
   readonly #options: ClassicClientOptions;
   readonly #onOver: () => void;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  /** What has come, at the front of a buffer that doubles: a provider may send one byte at a time. */
+  #received: Buffer = emptyBytes;
+  #have = 0;
   #over = false;
 
   constructor(connection: Connection, call: PendingCall, options: ClassicClientOptions, onOver: () => void) {
@@ -43,18 +44,18 @@ class ClassicExchange implements ConnectionHandler {
   }
 
   onData(chunk: Buffer): void {
-    this.#chunks.push(Buffer.from(chunk));
-    this.#bytes += chunk.length;
     const { bodyMaxBytes, dialect } = this.#options;
-    if (this.#bytes > bodyMaxBytes + 4) {
+    const framed = dialect === "framed";
+    this.#keep(chunk);
+    // Where the length stands in front nothing is gathered in vain.
+    const sizeBytes = framed && this.#have >= 4 ? this.#received.readUInt32BE(0) : 0;
+    if (sizeBytes > bodyMaxBytes || this.#have > bodyMaxBytes + 4) {
       this.#fail(
         Status.RESOURCE_EXHAUSTED,
         `the reply is over the limit of ${bodyMaxBytes} bytes (limits.body)`,
       );
-    } else if (dialect === "framed") {
-      const all = this.#all();
-      if (all.length >= 4 && all.length >= 4 + all.readUInt32BE(0))
-        this.#succeed(all.subarray(4, 4 + all.readUInt32BE(0)));
+    } else if (framed) {
+      if (this.#have >= 4 + sizeBytes) this.#succeed(this.#all().subarray(4, 4 + sizeBytes));
     } else if (dialect === "varint") {
       // Neither a length nor an end tells where this reply stops: callers of the dialect take one read for the whole.
       this.#succeed(this.#all());
@@ -79,8 +80,19 @@ class ClassicExchange implements ConnectionHandler {
     this.#finish();
   }
 
+  #keep(chunk: Buffer): void {
+    const have = this.#have + chunk.length;
+    if (have > this.#received.length) {
+      const grown = Buffer.allocUnsafe(Math.max(have, this.#have * 2));
+      this.#received.copy(grown, 0, 0, this.#have);
+      this.#received = grown;
+    }
+    chunk.copy(this.#received, this.#have);
+    this.#have = have;
+  }
+
   #all(): Buffer {
-    return Buffer.concat(this.#chunks);
+    return this.#received.subarray(0, this.#have);
   }
 
   #succeed(body: Buffer): void {

@@ -9,7 +9,7 @@ import {
   frameClassicReply,
   readClassicRequest,
 } from "../wire/classic.js";
-import { Reader } from "../wire/codec/reader.js";
+import { emptyBytes, Reader } from "../wire/codec/reader.js";
 import { Writer } from "../wire/codec/writer.js";
 import type { Dispatcher, ServedConnection } from "./dispatcher.js";
 import { type ReplyPort, ServerCall } from "./server-call.js";
@@ -53,10 +53,9 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   readonly #dispatcher: Dispatcher;
   readonly #options: ClassicServerOptions;
   readonly #log: Logger;
-  #received: Buffer = Buffer.alloc(0);
-  /** Chunks of a request that is not whole, put together only when `#neededBytes` are there. */
-  #chunks: Buffer[] = [];
-  #chunkBytes = 0;
+  /** What has come and is not worked on, at the front of a buffer that doubles: bytes may come one at a time. */
+  #received: Buffer = emptyBytes;
+  #have = 0;
   #neededBytes = 0;
   #timer: Timer | undefined;
   #queue: Waiting[] = [];
@@ -107,18 +106,27 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
 
   onData(chunk: Buffer): void {
     if (this.#state !== "open") return;
-    this.#chunks.push(Buffer.from(chunk));
-    this.#chunkBytes += chunk.length;
-    if (this.#chunkBytes < this.#neededBytes) return;
-    this.#received = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
-    this.#readRequests();
+    this.#keep(chunk);
+    if (this.#have >= this.#neededBytes) this.#readRequests();
+  }
+
+  #keep(chunk: Buffer): void {
+    const have = this.#have + chunk.length;
+    if (have > this.#received.length) {
+      // In new memory: of the old a handler may still have views.
+      const grown = Buffer.allocUnsafe(Math.max(have, Math.min(this.#neededBytes, this.#have * 2)));
+      this.#received.copy(grown, 0, 0, this.#have);
+      this.#received = grown;
+    }
+    chunk.copy(this.#received, this.#have);
+    this.#have = have;
   }
 
   /** Watches over a connection that rests: bytes of a request, its next request, or its end are waited for. */
   #watch(): void {
     this.#timer?.cancel();
     if (this.#state === "closed" || this.#queue.length > 0) return;
-    const unfinished = this.#state === "ending" || this.#chunkBytes > 0;
+    const unfinished = this.#state === "ending" || this.#have > 0;
     const waitMs = unfinished ? unfinishedMaxMs : idleMaxMs;
     this.#timer = this.#dispatcher.clock.setTimer(() => {
       this.close(`nothing came for ${waitMs} ms`);
@@ -138,7 +146,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   #endIfCallerDid(): void {
     // While paused, whole requests may lie here unread.
     if (!this.#callerEnded || this.#paused) return;
-    if (this.#state === "open" && this.#queue.length === 0 && this.#chunkBytes > 0) {
+    if (this.#state === "open" && this.#queue.length === 0 && this.#have > 0) {
       this.close("the caller left in mid-request");
       return;
     }
@@ -153,8 +161,9 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   #readRequests(): void {
     let offset = 0;
     this.#neededBytes = 0;
-    while (this.#state === "open" && offset < this.#received.length && this.#queue.length < pipelinedMax) {
-      const result = readClassicRequest(this.#received, offset, this.#dialect, this.#options.bodyMaxBytes);
+    const source = this.#received.subarray(0, this.#have);
+    while (this.#state === "open" && offset < source.length && this.#queue.length < pipelinedMax) {
+      const result = readClassicRequest(source, offset, this.#dialect, this.#options.bodyMaxBytes);
       if (result.kind === "need-more") {
         this.#neededBytes = result.bytes;
         break;
@@ -164,7 +173,6 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
         this.close(result.reason);
         return;
       }
-      const source = this.#received;
       offset = result.end;
       if (this.#oneCall) {
         const extra = source.length - offset;
@@ -180,10 +188,8 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       }
       this.#onRequest(result.request, source);
     }
-    const rest = this.#received.subarray(offset);
-    this.#received = rest;
-    this.#chunks = rest.length === 0 ? [] : [rest];
-    this.#chunkBytes = rest.length;
+    if (offset > 0) this.#received = source.length === offset ? emptyBytes : source.subarray(offset);
+    this.#have = source.length - offset;
     this.#watch();
     if (!this.#paused && this.#queue.length >= pipelinedMax) {
       this.#paused = true;
@@ -281,6 +287,8 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     }
     this.#endIfIdle();
     this.#resumeIfRoom();
+    // A handler that took its time has answered the last: from now on the caller is waited for.
+    if (this.#queue.length === 0) this.#watch();
   }
 
   /** An empty reply without a length is no bytes at all: only the end of the connection tells that it came. */

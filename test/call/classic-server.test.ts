@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import { settle } from "../../src/testing/index.js";
+import { type ClassicDialect, writeClassicRequest } from "../../src/wire/classic.js";
+import { deferred } from "../support/async.js";
+import { startPair } from "../support/cluster.js";
+import { Blob, type BlobInput } from "../support/gen/probe.js";
+import { RawPeer } from "../support/raw-peer.js";
+
+const request = (body: BlobInput, dialect: ClassicDialect = "framed"): Buffer =>
+  writeClassicRequest(dialect, "ProbeService", "Echo", (writer) => Blob.encode(body, writer));
+
+/** A caller whose first request waits for `hold`. */
+async function held() {
+  const hold = deferred();
+  const pair = await startPair({
+    handlers: {
+      async echo(message) {
+        await hold.promise;
+        return message;
+      },
+    },
+  });
+  const { address } = pair.provider;
+  if (address === undefined) throw new Error("the provider has no address");
+  const peer = await RawPeer.connect(pair.cluster.transport, address, false);
+  return { ...pair, hold, peer };
+}
+
+test("a connection that rests after a reply which took its time is let go after five minutes", async () => {
+  const { hold, peer, clock, provider } = await held();
+  peer.send(request({ text: "one" }));
+  await clock.run(1000);
+  hold.resolve();
+  await peer.until("the reply", () => peer.bytes.length > 0);
+  await clock.run(5 * 60_000 - 1000);
+  expect(provider.connections).toBe(1);
+  await clock.run(2000);
+  expect(provider.connections).toBe(0);
+});
+
+test("a request that was begun meanwhile must be whole within ten seconds of the reply", async () => {
+  const { hold, peer, clock, provider } = await held();
+  peer.send(request({ text: "one" }), request({ text: "two" }).subarray(0, 12));
+  await clock.run(1000);
+  hold.resolve();
+  await peer.until("the reply", () => peer.bytes.length > 0);
+  await clock.run(11_000);
+  expect(provider.connections).toBe(0);
+});
+
+test("requests that come a byte at a time, several behind each other, are read as they are", async () => {
+  const { hold, peer } = await held();
+  hold.resolve();
+  const bytes = Buffer.concat([
+    request({ text: "one" }),
+    request({ data: Buffer.alloc(700, 7) }),
+    request({}),
+  ]);
+  for (const byte of bytes) {
+    peer.connection.write(Buffer.of(byte));
+    await settle();
+  }
+  await peer.until("three replies", () => peer.bytes.length >= 9 + 707 + 4);
+  expect(peer.bytes.toString("hex")).toBe(
+    `00000005${"1203"}6f6e65${"000002bf"}${"0abc05"}${"07".repeat(700)}00000000`,
+  );
+});
