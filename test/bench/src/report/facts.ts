@@ -26,11 +26,11 @@ function git(...args: string[]): string {
 
 const loadNow = () => os.loadavg().map((load) => Math.round(load * 100) / 100);
 
-/** Taken before anything is measured; call the result when all is. `args`: those of the command. */
-export function takeFacts(args: readonly string[]): () => Facts {
+/** Taken before anything is measured; call the result when all is. `args`: those of the `program`. */
+export function takeFacts(args: readonly string[], program = "npm run bench --"): () => Facts {
   const before = {
     date: new Date().toISOString(),
-    command: ["npm run bench --", ...args].join(" "),
+    command: [program, ...args].join(" "),
     gitCommit: git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"),
     cpu: os.cpus()[0]?.model ?? "unknown",
     cores: os.availableParallelism(),

@@ -8,7 +8,7 @@ export interface Table {
 }
 
 export interface Plot {
-  /** Without folder and ending; unique in the report. */
+  /** Without folder and ending; unique in the report. Empty: the picture has the report's own name. */
   name: string;
   title: string;
   svg: string;
@@ -75,7 +75,8 @@ function factLines(facts: Facts): Table {
   };
 }
 
-const plotFile = (report: Report, plot: Plot) => `${report.command}-${plot.name}.svg`;
+const plotFile = (report: Report, plot: Plot) =>
+  `${plot.name === "" ? report.command : `${report.command}-${plot.name}`}.svg`;
 
 export function markdownReport(report: Report, facts: Facts): string {
   const sections = report.sections.map(({ title, text, tables, plots }) =>

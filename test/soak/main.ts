@@ -1,0 +1,71 @@
+// `npm run soak`: a cluster of processes under load and under faults, for as long as one likes.
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { takeFacts } from "../bench/src/report/facts.js";
+import { plainReport, writeReport } from "../bench/src/report/write.js";
+import { soakReport } from "./report.js";
+import { soak, soakDefaults } from "./soak.js";
+
+const usage = `npm run soak -- [options]
+  --minutes N       how long the load runs; fractions are fine (default ${soakDefaults.minutes})
+  --seed N          decides the faults and the calls (default: one of chance, which is printed)
+  --rate N          calls a second, of all callers together (default ${soakDefaults.rate})
+  --registry NAME   zookeeper (a real server, restarted now and then; default) or file
+  --every SECONDS   from a fault to the next, on average (default ${soakDefaults.faultEveryMs / 1000})
+  --gc SECONDS      from a collection of garbage to the next (default ${soakDefaults.gcEveryMs / 1000})
+  --age SECONDS     how old connections of the lasting provider get (default ${soakDefaults.connectionMaxAgeMs / 1000})
+  --report FOLDER   soak.json, soak.md and soak.svg go there`;
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  console.error(`--${name} takes a number above 0, not "${text}"\n${usage}`);
+  process.exit(2);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      minutes: { type: "string", default: String(soakDefaults.minutes) },
+      seed: { type: "string", default: String(Math.floor(Math.random() * 1e6) + 1) },
+      rate: { type: "string", default: String(soakDefaults.rate) },
+      registry: { type: "string", default: soakDefaults.registry },
+      every: { type: "string", default: String(soakDefaults.faultEveryMs / 1000) },
+      gc: { type: "string", default: String(soakDefaults.gcEveryMs / 1000) },
+      age: { type: "string", default: String(soakDefaults.connectionMaxAgeMs / 1000) },
+      report: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help || (values.registry !== "zookeeper" && values.registry !== "file")) {
+    console.error(usage);
+    return values.help ? 0 : 2;
+  }
+  const options = {
+    minutes: positive("minutes", values.minutes),
+    seed: positive("seed", values.seed),
+    rate: positive("rate", values.rate),
+    registry: values.registry,
+    faultEveryMs: positive("every", values.every) * 1000,
+    gcEveryMs: positive("gc", values.gc) * 1000,
+    connectionMaxAgeMs: positive("age", values.age) * 1000,
+  } as const;
+  console.error(`soak: seed ${options.seed}, ${options.minutes} minutes`);
+  const facts = takeFacts(
+    ["--seed", String(options.seed), ...args.filter((arg) => arg !== "--seed" && arg !== values.seed)],
+    "npm run soak --",
+  );
+  const result = await soak(options, (text) => console.error(`soak: ${text}`));
+  const report = soakReport(result);
+  console.log(plainReport(report));
+  if (values.report !== undefined) {
+    const files = writeReport(values.report, report, facts());
+    console.log(`written: ${files.map((file) => path.join(values.report ?? "", file)).join(", ")}`);
+  }
+  for (const fault of result.faults.slice(0, 50)) console.log(`FAULT ${fault}`);
+  console.log(result.faults.length === 0 ? "passed" : `FAILED: ${result.faults.length} faults`);
+  return result.faults.length === 0 ? 0 : 1;
+}
+
+process.exitCode = await main(process.argv.slice(2));
