@@ -24,6 +24,8 @@ export class ServiceResolver implements CallCarrier {
   readonly #watch: Watch;
   readonly #waiting = new Set<PendingCall>();
   #peers: Peer[] = [];
+  /** The peer of every call while there is but one: then nothing is to be balanced, and nothing of the balancer is touched. */
+  #only: Peer | undefined;
   /** Set while only classic providers are known: which methods each of them has. */
   #classicMethods: Map<Peer, readonly string[] | undefined> | undefined;
   /** Of this service's registrations; another service of the same provider has its own. */
@@ -51,8 +53,7 @@ export class ServiceResolver implements CallCarrier {
       this.#wait(call, `registry ${this.#registry.name} has not answered yet`);
       return;
     }
-    const peer =
-      this.#classicMethods === undefined ? this.#balancer.pick(call.nowMs) : this.#pickClassic(call);
+    const peer = this.#only ?? this.#pick(call);
     if (peer !== undefined) {
       peer.start(call);
       return;
@@ -66,6 +67,10 @@ export class ServiceResolver implements CallCarrier {
     const probe = this.#hasMethod(call) ? this.#peers.find((one) => one.probeable) : undefined;
     if (probe !== undefined) probe.start(call);
     else this.#failCall(call, reason);
+  }
+
+  #pick(call: UnaryCall): Peer | undefined {
+    return this.#classicMethods === undefined ? this.#balancer.pick(call.nowMs) : this.#pickClassic(call);
   }
 
   #failCall(call: UnaryCall, reason: string): void {
@@ -147,7 +152,7 @@ export class ServiceResolver implements CallCarrier {
         ? undefined
         : new Map(endpoints.map((endpoint, i) => [this.#peers[i] as Peer, endpoint.classicMethods]));
     // First: a call that waited for a peer which goes now is routed anew at once, and must not meet it again.
-    this.#balancer.update(this.#peers.filter((peer) => peer.available));
+    this.#balance();
     for (const peer of before) this.#pool.release(peer);
     for (const peer of fresh) peer.retrySoon();
     for (const peer of renewed) peer.renew();
@@ -160,7 +165,7 @@ export class ServiceResolver implements CallCarrier {
 
   /** The peers or their availability changed: the next pick, and the calls that wait, go by the new list. */
   refresh(): void {
-    this.#balancer.update(this.#peers.filter((peer) => peer.available));
+    this.#balance();
     if (this.#waiting.size === 0) return;
     const waiting = [...this.#waiting] as UnaryCall[];
     this.#waiting.clear();
@@ -171,6 +176,12 @@ export class ServiceResolver implements CallCarrier {
       call.nowMs = now;
       if (!call.settled) this.route(call);
     }
+  }
+
+  #balance(): void {
+    const available = this.#peers.filter((peer) => peer.available);
+    this.#balancer.update(available);
+    this.#only = available.length === 1 && this.#classicMethods === undefined ? available[0] : undefined;
   }
 
   /** Sends no more calls; those that wait fail. */
