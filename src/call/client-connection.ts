@@ -59,6 +59,8 @@ export class ClientConnection
   readonly #keepalive: Keepalive;
   readonly #slots: Slot[] = [undefined];
   readonly #freeIds: number[] = [];
+  /** Calls whose replies come in chunks. */
+  readonly #arriving = new Set<number>();
   #inFlight = 0;
   /** When the last bytes arrived. */
   #nowMs = 0;
@@ -263,11 +265,15 @@ export class ClientConnection
     const { metadata } = header.rare;
     const slots = this.#slots;
     if (kind !== Kind.REPLY || slots[callId] === undefined) return undefined;
+    // A reply announced a second time would keep its metadata until its turn comes, and there may be 65,536 of them.
+    if (this.#arriving.has(callId)) return undefined;
+    this.#arriving.add(callId);
     return {
       get awaited() {
         return slots[callId] !== abandoned;
       },
       onEnd: (body) => {
+        this.#arriving.delete(callId);
         const call = this.#release(callId);
         if (call === undefined) return;
         if (body !== undefined) this.#deliver(call, body, 0, body.length, false, metadata);
