@@ -70,6 +70,8 @@ export class ClientConnection
   #closeReason: string | undefined;
   /** The provider has sent its settings: whatever closes the connection later, connecting worked. */
   welcomed = false;
+  /** It was closed because nothing came any more, not even an answer to a ping. */
+  silent = false;
   /** What came first, until the settings are there. */
   #first: Buffer = Buffer.alloc(0);
 
@@ -189,6 +191,7 @@ export class ClientConnection
   }
 
   onSilence(silentMs: number): void {
+    this.silent = true;
     this.#fail(`no answer to a ping, silent for ${Math.round(silentMs)} ms`);
   }
 

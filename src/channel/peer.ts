@@ -14,6 +14,7 @@ import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../registry/runtime.js";
 import { type ClassicDialect, classicDialects } from "../wire/classic.js";
 import type { UnaryCall } from "./unary-call.js";
+import { WelcomeWatch } from "./welcome-watch.js";
 
 /** A call that finds every endpoint down tries one anyway when its last attempt is this old, ms. */
 const probeAfterMs = 1000;
@@ -40,7 +41,8 @@ export interface PeerOwner {
  *                        v                |
  *                      down --backoff--> retrying --failed--> down
  *
- * In `down` and `retrying` it takes no calls (`available` is false); the others do, and calls wait while it connects.
+ * In `down` and `retrying` it takes no calls (`available` is false); the others do, and calls wait while it connects. Only
+ * a word of the provider leads back from there: a call sent to one that stands still would be lost.
  */
 export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   /** Unique in its pool. */
@@ -59,6 +61,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   #opening = 0;
   #state: "up" | "down" | "retrying" | "closed" = "up";
   #retryTimer: Timer | undefined;
+  readonly #welcomes: WelcomeWatch;
   #lastAttemptMs = Number.NEGATIVE_INFINITY;
   #growFromMs = Number.NEGATIVE_INFINITY;
   /** When a connection was last lost, or could not be made. */
@@ -79,6 +82,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.#runtime = runtime;
     this.#owner = owner;
     this.#backoff = new Backoff(peerBackoff, runtime.random);
+    this.#welcomes = new WelcomeWatch(runtime.clock, runtime.settings.channel.connectTimeoutMs);
     if (endpoint.protocol === "classic") {
       this.#classic = new ClassicClient(this.address, runtime.transport, {
         dialect: dialectOf(endpoint),
@@ -141,7 +145,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     }
     const connection = this.#leastBusy();
     if (this.#mayGrow()) this.#open();
-    if (connection === undefined || !connection.hasRoom) {
+    if (connection === undefined || !connection.hasRoom || !this.available) {
       this.#wait(call);
       return;
     }
@@ -236,8 +240,8 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     });
     this.#connections.push(connection);
     this.#openedMs.set(connection, this.#runtime.clock.now());
-    this.#comeUp();
-    this.#sendWaiting(connection);
+    if (this.#state === "up") this.#sendWaiting(connection);
+    else this.#welcomes.begin(connection);
   }
 
   #sendWaiting(connection: ClientConnection): void {
@@ -275,6 +279,8 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   }
 
   onWelcome(connection: ClientConnection): void {
+    this.#welcomes.end(connection);
+    if (this.#state !== "closed") this.#comeUp();
     this.#sendWaiting(connection);
   }
 
@@ -293,6 +299,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     if (connection.welcomed && !this.#leaving.has(connection)) this.#backoff.reset();
     this.#connections = this.#connections.filter((one) => one !== connection);
     this.#leaving.delete(connection);
+    this.#welcomes.end(connection);
     this.#lastLossMs = this.#runtime.clock.now();
     this.#runtime.events.emit("connectionClose", {
       side: "client",
@@ -302,10 +309,12 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       reason,
     });
     if (this.idle) this.#onIdle();
+    if (this.#state === "closed") return;
     // Closed before a word of settings: whatever listens there does not speak to us, so do not hammer it.
-    if (!connection.welcomed && this.#state !== "closed") {
+    if (!connection.welcomed)
       this.#onOpenFailed(`${this.endpoint} closed a new connection: ${reason ?? "without a word"}`);
-    }
+    // A new one would be accepted and as silent: let others take the calls until this one speaks again.
+    else if (connection.silent) this.#onOpenFailed(`${this.endpoint} fell silent: ${reason}`);
   }
 
   #goDown(reason: string): void {
@@ -353,7 +362,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       return;
     }
     this.#state = "retrying";
-    if (this.#opening === 0) this.#open();
+    if (this.#opening === 0 && this.#connections.length === 0) this.#open();
   }
 
   /** Calls wait for it: begin the backoff anew, and do not sleep longer than its first delay. */

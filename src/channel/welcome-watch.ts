@@ -1,0 +1,30 @@
+import type { Clock, Timer } from "../base/clock.js";
+import type { ClientConnection } from "../call/client-connection.js";
+
+/**
+ * Connections made in doubt, until the provider has said a word on them: the system of a process that stands still
+ * accepts connections as well.
+ */
+export class WelcomeWatch {
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #timers = new Map<ClientConnection, Timer>();
+
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Closes `connection` unless `end` comes in time. */
+  begin(connection: ClientConnection): void {
+    const onTimeout = (): void =>
+      connection.close(`nothing came on it within ${this.#timeoutMs} ms (channel.connecttimeout)`);
+    this.#timers.set(connection, this.#clock.setTimer(onTimeout, this.#timeoutMs));
+  }
+
+  /** The word has come, or the connection is closed. */
+  end(connection: ClientConnection): void {
+    this.#timers.get(connection)?.cancel();
+    this.#timers.delete(connection);
+  }
+}
