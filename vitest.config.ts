@@ -16,6 +16,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "example/**/*.test.ts"],
     exclude: ["**/node_modules/**"],
+    setupFiles: [fileURLToPath(new URL("./test/tools/strict-setup.ts", import.meta.url))],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // What is polled for comes when the machine gets to it; a second (the default) is less than some of it takes.

@@ -8,6 +8,7 @@ import { ConfigError } from "../../src/config/config-error.js";
 import { blameCaller } from "../../src/error/blame-caller.js";
 import { MprpcApplication } from "../../src/index.js";
 import { startScript } from "../tools/child.js";
+import { takeComplaints } from "../tools/complaints.js";
 import { guarded } from "../tools/wait.js";
 
 const program = new URL("../support/node-program.ts", import.meta.url);
@@ -24,6 +25,7 @@ async function printed(...args: string[]): Promise<string> {
   onTestFinished(() => child.kill());
   await guarded(once(child.process, "close"), "the node ends", () => child.output);
   expect(child.process.exitCode).toBe(1);
+  expect(takeComplaints()).toEqual([expect.stringMatching(/: Node\.js v/)]);
   return child.output.replace(/\n\nNode\.js v.*\n$/, "");
 }
 

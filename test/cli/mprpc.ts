@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { runCli } from "../../src/cli/run.js";
+import { noteComplaint, strictNode } from "../tools/complaints.js";
 import { guarded } from "../tools/wait.js";
 
 export interface Outcome {
@@ -52,7 +53,7 @@ export async function mprpc(args: readonly string[], options: RunOptions = {}): 
 export async function mprpcProcess(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   const child = spawn(process.execPath, [...nodeArguments("src/cli/main.ts"), ...args], {
     cwd: options.cwd ?? `${root}test/cli`,
-    env: cleanEnv(options.env),
+    env: { ...cleanEnv(options.env), NODE_OPTIONS: strictNode },
     stdio: ["pipe", "pipe", "pipe"],
   });
   child.stdin.end(options.stdin ?? "");
@@ -60,6 +61,7 @@ export async function mprpcProcess(args: readonly string[], options: RunOptions 
   const all = Promise.all([exit, text(child.stdout), text(child.stderr)]);
   try {
     const [code, out, err] = await guarded(all, `mprpc ${args.join(" ")}`);
+    for (const line of err.split("\n")) noteComplaint(`mprpc ${args.join(" ")}`, line);
     return { code, out, err };
   } finally {
     child.kill("SIGKILL");

@@ -6,6 +6,7 @@ import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { cleanEnv, mprpc, nodeArguments } from "../cli/mprpc.js";
 import { Child, startScript } from "../tools/child.js";
+import { takeComplaints } from "../tools/complaints.js";
 import { eventually, guarded } from "../tools/wait.js";
 
 function folder(): string {
@@ -46,6 +47,7 @@ test("an exception in a timer of the program: told, every line is written, and c
   const child = await start(uncaught, "--rpcserverport=0", registry, `--log.dir=${logs}`);
   expect(child.process.exitCode).toBe(1);
   expect(child.output).toContain("Error: a timer of the program");
+  expect(takeComplaints()).toEqual([expect.stringMatching(/: Node\.js v/)]);
   const [name = ""] = readdirSync(logs);
   const lines = readFileSync(path.join(logs, name), "utf8").trimEnd().split("\n");
   expect(lines.filter((line) => line.includes("before the end"))).toHaveLength(1000);

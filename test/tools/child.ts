@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { noteComplaint, strictNode } from "./complaints.js";
 import { guarded } from "./wait.js";
 
 const running = new Set<ChildProcess>();
@@ -40,12 +41,14 @@ export class Child {
     env: NodeJS.ProcessEnv = process.env,
     options: { argv0?: string } = {},
   ) {
-    this.process = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"], ...options });
+    const strict = { ...env, NODE_OPTIONS: `${env.NODE_OPTIONS ?? ""} ${strictNode}` };
+    this.process = spawn(command, args, { env: strict, stdio: ["ignore", "pipe", "pipe"], ...options });
     dieTogether(this.process);
     for (const stream of [this.process.stdout, this.process.stderr]) {
       if (stream === null) continue;
       createInterface(stream).on("line", (line) => {
         this.output += `${line}\n`;
+        noteComplaint(`${command} ${args.join(" ")}`, line);
         this.#lines.push(line);
         this.#wake();
       });

@@ -3,8 +3,10 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import { noteComplaint, strictNode } from "../../../../test/tools/complaints.js";
 import { type RunningNode, startNode } from "../../src/common/node.js";
 import { type ServiceName, serviceNames } from "../../src/common/part.js";
 import { RecordingLog } from "./log.js";
@@ -170,12 +172,18 @@ export class DiskProcess {
     const { PATH, HOME, TMPDIR } = process.env;
     this.#child = spawn(process.execPath, ["--import", "tsx", main, services.join(","), ...argv], {
       cwd: root,
-      env: { PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), TSX_TSCONFIG_PATH: "tsconfig.json" },
+      env: {
+        ...{ PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), TSX_TSCONFIG_PATH: "tsconfig.json" },
+        NODE_OPTIONS: strictNode,
+      },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.exited = once(this.#child, "close").then(
       ([code, signal]) => (code ?? signal) as number | NodeJS.Signals,
     );
+    if (this.#child.stderr !== null) {
+      createInterface(this.#child.stderr).on("line", (line) => noteComplaint(services.join(","), line));
+    }
     this.ready = new Promise((resolve, reject) => {
       const onData = (chunk: Buffer): void => {
         this.#output += chunk.toString();

@@ -1,0 +1,15 @@
+// Before every test file: a warning of Node in this process, or in one that a test started, fails the file. Rejections
+// and exceptions that nobody handles fail the run by themselves.
+import { afterAll } from "vitest";
+import { noteComplaint, takeComplaints } from "./complaints.js";
+
+process.on("warning", ({ name, message, stack }) =>
+  noteComplaint("this process", `${name}: ${message}\n${stack}`),
+);
+
+afterAll(async () => {
+  // Warnings are told in a turn of their own.
+  await new Promise((resolve) => setImmediate(resolve));
+  const complaints = takeComplaints();
+  if (complaints.length > 0) throw new Error(`Node complained:\n${complaints.join("\n")}`);
+});
