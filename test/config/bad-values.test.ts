@@ -1,0 +1,193 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ConfigError } from "../../src/config/config-error.js";
+import { load, loadError } from "./load.js";
+
+describe("bad values", () => {
+  test("the message names file, line, key, what was expected and what was found", () => {
+    const error = loadError({ conf: "# node\n\n[log]\nlevel = verbose\n" });
+    expect(error.name).toBe("ConfigError");
+    expect(error.message).toBe(
+      'mprpc.conf:4: log.level: expected one of trace, debug, info, warn, error, fatal, silent, found "verbose"',
+    );
+    expect(error.problems).toEqual([
+      {
+        where: "mprpc.conf:4",
+        file: "mprpc.conf",
+        line: 4,
+        key: "log.level",
+        expected: "one of trace, debug, info, warn, error, fatal, silent",
+        found: '"verbose"',
+      },
+    ]);
+  });
+
+  test("in a variable and in a flag", () => {
+    expect(loadError({ env: { MPRPC_RPCSERVERPORT: "http" } }).message).toBe(
+      'MPRPC_RPCSERVERPORT: rpcserverport: expected a port from 0 to 65535, 0 for any free one, found "http"',
+    );
+    expect(loadError({ argv: ["--calltimeout=soon"] }).message).toBe(
+      '--calltimeout: expected a duration from 1ms to 24 days such as 5000, 500ms, 5s or 2m, or none, found "soon"',
+    );
+  });
+
+  test("all of them at once, one a line", () => {
+    const error = loadError({
+      conf: "rpcserverport=x\nnonsense\n[limits]\nbody=big",
+      env: { MPRPC_LOG_LEVEL: "loud" },
+      argv: ["--channel.connections=0", "--nope=1"],
+    });
+    expect(error.message.split("\n")).toHaveLength(6);
+    expect(error.problems.map((problem) => problem.where)).toEqual([
+      "mprpc.conf:2",
+      "mprpc.conf:1",
+      "mprpc.conf:4",
+      "MPRPC_LOG_LEVEL",
+      "--channel.connections",
+      "command line",
+    ]);
+  });
+
+  test("thousands of them are cut short", () => {
+    const error = loadError({ conf: "nonsense\n".repeat(100_000) });
+    expect(error.problems).toHaveLength(20);
+    expect(error.message.split("\n").at(-1)).toBe("... and 99980 more");
+  });
+
+  test("a key without a value", () => {
+    expect(loadError({ conf: "rpcserverport=" }).message).toMatch(
+      /^mprpc\.conf:1: rpcserverport: .* found ""$/,
+    );
+    expect(load({ conf: "advertiseaddress=\nzookeeperip=" }).values.advertiseaddress).toBeUndefined();
+  });
+
+  test("a secret is repeated nowhere", () => {
+    const secret = "hunter2";
+    const errors = [
+      loadError({ conf: `[zookeeper]\nauth=${secret}` }),
+      loadError({ conf: `[zookeeper]\nauth="me:${secret}` }),
+      loadError({ conf: `registry=zoo://me:${secret}@h:1` }),
+      loadError({ env: { MPRPC_ZOOKEEPER_AUTH: secret } }),
+      loadError({ argv: [`--zookeeper.aut=me:${secret}`] }),
+      loadError({ argv: [`-zookeeper.auth=me:${secret}`] }),
+    ];
+    for (const error of errors) expect(error.message).not.toContain(secret);
+    expect(load({ conf: `[zookeeper]\nauht=me:${secret}#x` }).warnings.join()).not.toContain(secret);
+  });
+
+  test("control characters get neither into a value nor into a message", () => {
+    const error = loadError({ conf: '[log]\ndir="a\\u001b[31m\\nb"' });
+    expect(error.message).toMatch(/without control characters, found "a\\u001b\[31m\\nb"$/);
+  });
+
+  test("a long value is cut in the message", () => {
+    expect(loadError({ conf: `rpcserverport=${"9".repeat(5000)}` }).message.length).toBeLessThan(300);
+  });
+});
+
+describe("registry", () => {
+  test.each([
+    ["zookeeperip=10.0.0.1", "zookeeper://10.0.0.1:2181"],
+    ["zookeeperip=10.0.0.1\nzookeeperport=2182", "zookeeper://10.0.0.1:2182"],
+    ["zookeeperip=zk.example\nzookeeperport = 02181", "zookeeper://zk.example:2181"],
+    ["zookeeperip=::1", "zookeeper://[::1]:2181"],
+  ])("the classic keys: %j", (conf, registry) => {
+    const { values, origins, warnings } = load({ conf });
+    expect(values.registry).toBe(registry);
+    expect(origins.registry).toEqual({ source: "file", where: "mprpc.conf:1, zookeeperip" });
+    expect(warnings).toEqual([]);
+  });
+
+  test("from two places", () => {
+    const { values, origins } = load({ conf: "zookeeperport=2182", env: { MPRPC_ZOOKEEPERIP: "10.0.0.1" } });
+    expect(values.registry).toBe("zookeeper://10.0.0.1:2182");
+    expect(origins.registry).toEqual({ source: "env", where: "MPRPC_ZOOKEEPERIP" });
+  });
+
+  test("registry wins over zookeeperip, wherever each stands, and says so", () => {
+    const { values, warnings } = load({
+      conf: "registry=static://h:1\nzookeeperip=10.0.0.1\nzookeeperport=2181",
+      argv: ["--zookeeperip=10.0.0.2"],
+    });
+    expect(values.registry).toBe("static://h:1");
+    expect(warnings).toEqual([
+      "--zookeeperip: zookeeperip is ignored, because registry is set (mprpc.conf:1)",
+    ]);
+    expect(load({ conf: "registry=file:\nzookeeperport=2181" }).warnings).toEqual([
+      "mprpc.conf:2: zookeeperport is ignored, because registry is set (mprpc.conf:1)",
+    ]);
+  });
+
+  test("a bad zookeeperip is told once", () => {
+    expect(loadError({ conf: "zookeeperip=10.0.0.1:2181\n" }).message).toBe(
+      'mprpc.conf:1: zookeeperip: expected a host name, an IPv4 or an IPv6 address, without a port, found "10.0.0.1:2181"',
+    );
+    expect(loadError({ conf: "zookeeperip=h\nzookeeperport=0" }).problems).toMatchObject([
+      { key: "zookeeperport" },
+    ]);
+  });
+});
+
+test("random bytes as a conf file: it loads or it is a ConfigError", () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 400 }),
+    fc.string({ unit: "binary", maxLength: 200 }).map((text) => Buffer.from(text)),
+    fc
+      .array(
+        fc.constantFrom(
+          "[",
+          "]",
+          "=",
+          "#",
+          ";",
+          '"',
+          "'",
+          "\\",
+          "\n",
+          "\r",
+          " ",
+          "log",
+          "level",
+          "registry",
+          "file:",
+          "zookeeperip",
+          "::",
+          "%",
+          "__proto__",
+          "1e9",
+          "\0",
+        ),
+        { maxLength: 60 },
+      )
+      .map((parts) => Buffer.from(parts.join(""))),
+  );
+  fc.assert(
+    fc.property(bytes, (conf) => {
+      try {
+        load({ conf });
+      } catch (error) {
+        expect(error).toBeInstanceOf(ConfigError);
+        expect((error as ConfigError).problems.length).toBeGreaterThan(0);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("random arguments: they load or they are a ConfigError", () => {
+  const part = fc.constantFrom("-", "--", "i", "=", "log.level", "debug", ".", "registry", "file:", "x", " ");
+  const argument = fc.oneof(
+    fc.string(),
+    fc.array(part, { maxLength: 5 }).map((parts) => parts.join("")),
+  );
+  fc.assert(
+    fc.property(fc.array(argument, { maxLength: 5 }), (argv) => {
+      try {
+        load({ argv });
+      } catch (error) {
+        expect(error).toBeInstanceOf(ConfigError);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
