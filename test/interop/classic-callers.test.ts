@@ -1,91 +1,22 @@
-import { describe, expect, onTestFinished, test } from "vitest";
-import { FriendServiceRpc, GetFriendsListRequest } from "../../example/callee/src/gen/friend.js";
-import {
-  LoginRequest,
-  UserServiceRpc,
-  type UserServiceRpcHandler,
-} from "../../example/callee/src/gen/user.js";
-import { systemClock } from "../../src/base/clock.js";
+import { describe, expect, test } from "vitest";
+import { GetFriendsListRequest } from "../../example/callee/src/gen/friend.js";
+import type { UserServiceRpcHandler } from "../../example/callee/src/gen/user.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
-import { RpcProvider } from "../../src/provider/provider.js";
-import { createRuntime, type SettingsInit } from "../../src/testing/index.js";
-import { tcpTransport } from "../../src/transport/tcp.js";
-import { type ClassicDialect, classicDialects, writeClassicRequest } from "../../src/wire/classic.js";
+import { classicDialects } from "../../src/wire/classic.js";
 import { encodeMessage } from "../../src/wire/codec/types.js";
 import { deferred } from "../support/async.js";
-import { RecordingLog } from "../support/log.js";
-import { ClassicCaller } from "./classic-caller.js";
-
-/** As captured from a running C++ peer (WIRE.md). */
-const captured = {
-  login: {
-    request:
-      "190000000a0e557365725365727669636552706312054c6f67696e18130a095a68616e672053616e1206313233343536",
-    reply: "0a001001",
-  },
-  register: {
-    request:
-      "1c0000000a0e557365725365727669636552706312085265676973746572181808d00f120c5a68616e672044756f64756f1a053636363636",
-    reply: "0a001001",
-  },
-  friends: {
-    request: "240000000a10467269656e6453657276696365527063120e476574467269656e64734c69737418020801",
-    reply: "0a0012097a68616e672073616e12056c69207369120777616e67207775",
-  },
-} as const;
-const framedLogin =
-  "0000002f000000190a0e557365725365727669636552706312054c6f67696e18120a087a68616e6773616e1206313233343536";
-const varintLogin =
-  "190a0e557365725365727669636552706312054c6f67696e18120a087a68616e6773616e1206313233343536";
-
-const bytesOf = (hex: string): Buffer => Buffer.from(hex, "hex");
-const loginReply = bytesOf(captured.login.reply);
-
-async function startProvider(handlers: Partial<UserServiceRpcHandler> = {}, settings: SettingsInit = {}) {
-  const log = new RecordingLog();
-  const runtime = createRuntime({
-    transport: tcpTransport(systemClock),
-    log,
-    settings: { ...settings, provider: { drainTimeoutMs: 100, ...settings.provider } },
-  });
-  const ends: string[] = [];
-  runtime.events.on("serverEnd", ({ method }) => void ends.push(method.fullName.replace("fixbug.", "")));
-  const provider = new RpcProvider(runtime);
-  provider.notifyService(UserServiceRpc, {
-    login: () => ({ result: {}, success: true }),
-    register: () => ({ result: {}, success: true }),
-    ...handlers,
-  });
-  provider.notifyService(FriendServiceRpc, {
-    getFriendsList: () => ({ result: {}, friends: ["zhang san", "li si", "wang wu"] }),
-  });
-  const { port } = await provider.start();
-  onTestFinished(() => provider.shutdown());
-  const connect = async () => {
-    const caller = await ClassicCaller.connect(port);
-    onTestFinished(() => caller.destroy());
-    return caller;
-  };
-  return { provider, log, port, connect, ends };
-}
-
-function request(dialect: ClassicDialect, service: string, method: string, body: Buffer): Buffer {
-  return writeClassicRequest(dialect, service, method, (writer) => {
-    writer.ensure(body.length);
-    body.copy(writer.buffer, writer.position);
-    writer.position += body.length;
-  });
-}
-
-const login = (dialect: ClassicDialect, name = "zhangsan"): Buffer =>
-  request(dialect, "UserServiceRpc", "Login", encodeMessage(LoginRequest, { name, pwd: "123456" }));
-
-const framed = (body: Buffer): Buffer => {
-  const lead = Buffer.alloc(4);
-  lead.writeUInt32BE(body.length);
-  return Buffer.concat([lead, body]);
-};
+import {
+  bytesOf,
+  captured,
+  framed,
+  framedLogin,
+  login,
+  loginReply,
+  request,
+  startProvider,
+  varintLogin,
+} from "./classic-support.js";
 
 describe("captured requests get the captured replies", () => {
   test.each(["login", "register", "friends"] as const)("le32 %s, then the connection ends", async (name) => {
@@ -273,173 +204,6 @@ describe("many requests in one chunk", () => {
     const expected = Buffer.concat([replyTo("a"), Buffer.alloc(0), replyTo("c")].map(framed));
     expect(await caller.reply(expected.length)).toEqual(expected);
   });
-});
-
-describe("what a classic caller cannot be told in words", () => {
-  test.each(classicDialects)("%s: a failing call resets the connection", async (dialect) => {
-    const { connect, log, provider, ends } = await startProvider({
-      login() {
-        throw new Error("database away");
-      },
-    });
-    const caller = await connect();
-    await caller.write(login(dialect));
-    expect(await caller.outcome()).toEqual({ reply: Buffer.alloc(0), end: "reset" });
-    expect(log.at("error")).toEqual(["fixbug.UserServiceRpc.Login failed: database away"]);
-    // It ended once: a second end would leave the provider below zero, and its drain waiting.
-    expect(ends).toEqual(["UserServiceRpc.Login"]);
-    expect(provider.inFlight).toBe(0);
-  });
-
-  test.each([
-    ["an unknown method", "UserServiceRpc", "Logout"],
-    ["an unknown service", "NobodyRpc", "Login"],
-  ])("%s resets the connection", async (_, service, method) => {
-    const { connect, log, provider } = await startProvider();
-    const caller = await connect();
-    await caller.write(request("le32", service, method, Buffer.of(0x0a, 0)));
-    expect((await caller.outcome()).end).toBe("reset");
-    expect(log.at("warn").join()).toContain(`no method ${service}.${method}`);
-    expect(provider.inFlight).toBe(0);
-  });
-
-  test("arguments that do not parse", async () => {
-    const { connect, provider } = await startProvider();
-    const caller = await connect();
-    await caller.write(request("le32", "UserServiceRpc", "Login", Buffer.of(0x0a, 200)));
-    expect((await caller.outcome()).end).toBe("reset");
-    expect(provider.inFlight).toBe(0);
-  });
-
-  test("arguments over the limit, before they are here", async () => {
-    const { connect, log } = await startProvider({}, { limits: { bodyMaxBytes: 1000 } });
-    const caller = await connect();
-    await caller.write(request("le32", "UserServiceRpc", "Login", Buffer.alloc(5000)).subarray(0, 100));
-    expect((await caller.outcome()).end).toBe("reset");
-    expect(log.at("warn").join()).toContain(
-      "5000 bytes of arguments are over the limit of 1000 (limits.body)",
-    );
-  });
-
-  test("a handler over its time: the conf's call timeout holds, since the wire carries none", async () => {
-    const signal = deferred<AbortSignal>("the handler");
-    const { connect } = await startProvider(
-      {
-        login(_, context) {
-          signal.resolve(context.signal);
-          return new Promise(() => {});
-        },
-      },
-      { callTimeoutMs: 50 },
-    );
-    const caller = await connect();
-    await caller.write(login("le32"));
-    expect((await caller.outcome()).end).toBe("reset");
-    expect((await signal.promise).reason).toMatchObject({ codeName: "DEADLINE_EXCEEDED" });
-  });
-
-  test("an empty reply of le32 is no bytes and FIN", async () => {
-    const { connect } = await startProvider({ login: () => ({}) });
-    const caller = await connect();
-    await caller.write(login("le32"));
-    expect(await caller.outcome()).toEqual({ reply: Buffer.alloc(0), end: "fin" });
-  });
-
-  test("a reply over 1024 bytes is sent, with a warning", async () => {
-    const { connect, log } = await startProvider({
-      login: () => ({ result: { errmsg: Buffer.alloc(2000, "x") }, success: true }),
-    });
-    const caller = await connect();
-    await caller.write(login("le32"));
-    const { reply, end } = await caller.outcome();
-    expect([reply.length > 2000, end]).toEqual([true, "fin"]);
-    expect(log.at("warn")).toEqual([
-      `a reply of ${reply.length} bytes to a classic caller: C++ callers read at most 1024`,
-    ]);
-  });
-});
-
-describe("half-close", () => {
-  test.each(classicDialects)(
-    "%s: a caller that has finished sending still gets its reply",
-    async (dialect) => {
-      const { connect, provider } = await startProvider({
-        async login() {
-          for (let i = 0; i < 20; i++) await new Promise((go) => setImmediate(go));
-          return { result: {}, success: true };
-        },
-      });
-      const caller = await connect();
-      caller.socket.end(login(dialect));
-      const reply = dialect === "framed" ? framed(loginReply) : loginReply;
-      expect(await caller.outcome()).toEqual({ reply, end: "fin" });
-      expect(provider.connections).toBe(0);
-    },
-  );
-
-  test("in the middle of a request: reset, and said in the log", async () => {
-    const { connect } = await startProvider();
-    const caller = await connect();
-    caller.socket.end(login("le32").subarray(0, 40));
-    expect((await caller.outcome()).end).toBe("reset");
-  });
-});
-
-describe("strangers are refused", () => {
-  test.each([
-    ["HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
-    ["HTTP POST", "POST /rpc HTTP/1.1\r\n\r\n"],
-    ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
-    ["TLS", Buffer.from("16030100fa010000f60303", "hex")],
-    ["SSH", "SSH-2.0-OpenSSH_9.2\r\n"],
-    ["Redis", "*1\r\n$4\r\nPING\r\n"],
-    ["zeros", Buffer.alloc(64)],
-  ])("%s", async (_, bytes) => {
-    const { connect, log, provider } = await startProvider();
-    const caller = await connect();
-    await caller.write(Buffer.from(bytes as string));
-    expect(await caller.outcome()).toEqual({ reply: Buffer.alloc(0), end: "reset" });
-    expect(log.at("warn").join()).toMatch(
-      /connection refused: first bytes [0-9a-f]+ ".*"( \(.*\))? are no known protocol/,
-    );
-    expect(provider.connections).toBe(0);
-  });
-
-  test("classic callers, when the conf says so", async () => {
-    const { connect, log } = await startProvider({}, { provider: { classic: false } });
-    const caller = await connect();
-    await caller.write(login("le32"));
-    expect((await caller.outcome()).end).toBe("reset");
-    expect(log.at("warn")).toEqual([
-      "classic caller refused: classic callers are not served (provider.classic)",
-    ]);
-  });
-
-  test("one that comes and goes without a word, as a health check does, is no warning", async () => {
-    const { connect, log, provider } = await startProvider();
-    const caller = await connect();
-    caller.socket.end();
-    await caller.outcome();
-    expect(log.at("warn")).toEqual([]);
-    expect(provider.connections).toBe(0);
-  });
-});
-
-test("a classic caller that leaves cancels its call", async () => {
-  const entered = deferred<AbortSignal>("the handler");
-  const { connect, provider } = await startProvider({
-    login(_, { signal }) {
-      entered.resolve(signal);
-      return new Promise(() => {});
-    },
-  });
-  const caller = await connect();
-  await caller.write(login("framed"));
-  const signal = await entered.promise;
-  const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve));
-  caller.socket.resetAndDestroy();
-  await aborted;
-  expect(provider.inFlight).toBe(0);
 });
 
 test("GetFriendsList in every dialect", async () => {
