@@ -31,14 +31,23 @@ export class ConfigError extends Error {
 
 function describeProblem({ where, key, expected, found }: ConfigProblem): string {
   // A flag is the key.
-  const what = key === undefined || where === `--${key}` ? "" : `${key}: `;
+  const what = key === undefined || where === `--${key}` ? "" : `${shownKey(key)}: `;
   return `${where}: ${what}expected ${expected}, found ${found}`;
+}
+
+/** A key of ours as it is; one that a file made up as any other text of it. */
+function shownKey(key: string): string {
+  return /^[\w.-]{1,80}$/.test(key) ? key : quoteFound(key);
 }
 
 /** Text as a message shows it: quoted, short, control characters escaped, credentials in a URL hidden. */
 export function quoteFound(text: string): string {
   const hidden = hideCredentials(text);
-  return JSON.stringify(hidden.length > 80 ? `${hidden.slice(0, 80)}...` : hidden);
+  const quoted = JSON.stringify(hidden.length > 80 ? `${hidden.slice(0, 80)}...` : hidden);
+  // JSON leaves these as they are, and a terminal obeys some of them.
+  return quoted.replace(/[\u007f-\u009f\u2028\u2029]/g, (one) => {
+    return `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }
 
 /** `zookeeper://user:password@host` without what stands before the `@`. */

@@ -171,6 +171,12 @@ function flatten(parsed: Record<string, unknown>): Array<[string, string]> {
   });
 }
 
+test("what was found is shown without characters that a terminal obeys", () => {
+  expect(parseConf("a\u007f\u009b2J\u2028b").problems).toEqual([
+    { line: 1, expected: "key=value", found: '"a\\u007f\\u009b2J" and no "="' },
+  ]);
+});
+
 describe("decodeConf", () => {
   test.each([
     ["too large", new Uint8Array(confMaxBytes + 1), "a larger one"],
