@@ -7,6 +7,8 @@ import type { Fault } from "./plan.js";
 
 export const mortalProviders = 3;
 export const mortalCallers = 2;
+/** To start the registry's server again; each takes half a minute before it is given up. */
+const registryAttempts = 5;
 
 export interface ClusterOptions {
   seed: number;
@@ -66,7 +68,7 @@ export class Cluster {
         this.#zookeeper === undefined
           ? `file:${folder}/registry`
           : // A provider that starts while the server is away waits for it.
-            `zookeeper://${this.#zookeeper.address}?start=60s`,
+            `zookeeper://${this.#zookeeper.address}?start=150s`,
       rate: role === "caller" ? rate / (mortalCallers + 1) : 0,
       connectionMaxAgeMs: name === "provider-0" ? connectionMaxAgeMs : 0,
     };
@@ -112,7 +114,16 @@ export class Cluster {
     this.#registryUpMs = Number.POSITIVE_INFINITY;
     await this.#zookeeper?.kill();
     await pause(downMs);
-    await this.#zookeeper?.start();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#zookeeper?.start();
+        break;
+      } catch (error) {
+        // Where a JVM does not get to run it is the machine that fails.
+        if (attempt === registryAttempts) throw error;
+        await this.#zookeeper?.kill();
+      }
+    }
     this.#registryUpMs = Date.now();
   }
 

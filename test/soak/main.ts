@@ -1,10 +1,12 @@
 // `npm run soak`: a cluster of processes under load and under faults, for as long as one likes.
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { takeFacts } from "../bench/src/report/facts.js";
+import { type Facts, takeFacts } from "../bench/src/report/facts.js";
 import { plainReport, writeReport } from "../bench/src/report/write.js";
+import type { Sample } from "./protocol.js";
 import { soakReport } from "./report.js";
-import { soak, soakDefaults } from "./soak.js";
+import { type SoakResult, soak, soakDefaults } from "./soak.js";
 
 const usage = `npm run soak -- [options]
   --minutes N       how long the load runs; fractions are fine (default ${soakDefaults.minutes})
@@ -14,13 +16,28 @@ const usage = `npm run soak -- [options]
   --every SECONDS   from a fault to the next, on average (default ${soakDefaults.faultEveryMs / 1000})
   --gc SECONDS      from a collection of garbage to the next (default ${soakDefaults.gcEveryMs / 1000})
   --age SECONDS     how old connections of the lasting provider get (default ${soakDefaults.connectionMaxAgeMs / 1000})
-  --report FOLDER   soak.json, soak.md and soak.svg go there`;
+  --report FOLDER   soak.json, soak.md and soak.svg go there
+  --from FILE       runs nothing: makes the report of a soak.json again`;
 
 function positive(name: string, text: string): number {
   const value = Number(text);
   if (Number.isFinite(value) && value > 0) return value;
   console.error(`--${name} takes a number above 0, not "${text}"\n${usage}`);
   process.exit(2);
+}
+
+interface Written {
+  facts: Facts;
+  results: Omit<SoakResult, "samples"> & { samples: Record<string, Sample[]> };
+}
+
+/** The report of a run that is over, as the programs draw it now. */
+function drawAgain(file: string, folder: string | undefined): number {
+  const { facts, results } = JSON.parse(readFileSync(file, "utf8")) as Written;
+  const report = soakReport({ ...results, samples: new Map(Object.entries(results.samples)) });
+  console.log(plainReport(report));
+  if (folder !== undefined) writeReport(folder, report, facts);
+  return 0;
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -35,6 +52,7 @@ async function main(args: readonly string[]): Promise<number> {
       gc: { type: "string", default: String(soakDefaults.gcEveryMs / 1000) },
       age: { type: "string", default: String(soakDefaults.connectionMaxAgeMs / 1000) },
       report: { type: "string" },
+      from: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
@@ -42,6 +60,7 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(usage);
     return values.help ? 0 : 2;
   }
+  if (values.from !== undefined) return drawAgain(values.from, values.report);
   const options = {
     minutes: positive("minutes", values.minutes),
     seed: positive("seed", values.seed),

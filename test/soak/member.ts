@@ -5,7 +5,7 @@ import { programOf } from "./programs.js";
 import { type Final, onMessage, type Sample, type Spec } from "./protocol.js";
 
 /** A process that takes longer to start, or to end when it is asked to, hangs. */
-const hangMs = 60_000;
+const hangMs = 180_000;
 const keptLines = 30;
 
 export interface MemberEvents {

@@ -10,7 +10,7 @@ import { warmUpSeconds } from "./verdict.js";
 
 const mebibyte = 1024 * 1024;
 /** Points of a line: a pixel or two each. */
-const bucketsMax = 150;
+const bucketsMax = 120;
 
 interface Point {
   x: number;

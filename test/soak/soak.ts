@@ -150,6 +150,10 @@ export async function soak(options: SoakOptions, log: (text: string) => void): P
     ...{ providers: mortalProviders, callers: mortalCallers, registry: options.registry === "zookeeper" },
   });
   let watching: NodeJS.Timeout | undefined;
+  // Its processes end when it does.
+  const clean = (): void => rmSync(folder, { recursive: true, force: true });
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) process.once(signal, clean);
   try {
     await buildPrograms();
     await cluster.start();
@@ -202,6 +206,7 @@ export async function soak(options: SoakOptions, log: (text: string) => void): P
     clearInterval(watching);
     await cluster.end();
     book.close();
-    rmSync(folder, { recursive: true, force: true });
+    for (const signal of signals) process.off(signal, clean);
+    clean();
   }
 }
