@@ -67,8 +67,9 @@ export class Cluster {
       registry:
         this.#zookeeper === undefined
           ? `file:${folder}/registry`
-          : // A provider that starts while the server is away waits for it.
-            `zookeeper://${this.#zookeeper.address}?start=150s`,
+          : // A provider that starts while the server is away waits for it. After an outage that outlasted all sessions the list is
+            // empty until the first is back, and callers go on with the last one.
+            `zookeeper://${this.#zookeeper.address}?start=150s&grace=60s`,
       rate: role === "caller" ? rate / (mortalCallers + 1) : 0,
       connectionMaxAgeMs: name === "provider-0" ? connectionMaxAgeMs : 0,
     };

@@ -63,8 +63,8 @@ export function planFaults({ seed, durationMs, everyMs, ...cluster }: PlanOption
       atMs: Math.round(atMs),
       kind,
       place: random.integer(0, (ofCaller ? cluster.callers : cluster.providers) - 1),
-      // A registry's sessions last 3 s: some outages are longer than that.
-      downMs: kind === "registry" ? random.integer(0, 6000) : random.integer(0, 2000),
+      // A session of the registry lasts 10 s: some outages are longer than that.
+      downMs: kind === "registry" ? random.integer(0, 14_000) : random.integer(0, 2000),
       moves: random.chance(0.5),
     });
   }

@@ -89,7 +89,6 @@ export function nodeArguments({ name, folder, registry, port }: Spec): string[] 
     "node",
     name,
     `--registry=${registry}`,
-    "--zookeeper.sessiontimeout=3s",
     `--zookeeper.snapshotdir=${folder}/snapshots`,
     `--rpcserverport=${port}`,
     "--log.level=warn",
