@@ -44,6 +44,8 @@ export interface ConnectionsMeasurement {
   made: number;
   served: number;
   restart: Restart;
+  /** The same calls over the same number of bare sockets. */
+  raw: Pick<ConnectionsMeasurement, "callsPerSecond" | "clientCpuUsPerCall" | "serverCpuUsPerCall">;
 }
 
 export interface Restart {
@@ -88,18 +90,31 @@ async function makePlace(plan: ConnectionsPlan): Promise<Place> {
   return { port, registry: `file:${folder}`, folder };
 }
 
-function startProvider(place: Place, plan: ConnectionsPlan): Promise<ProviderProcess> {
+/** `raw-`: the programs that echo. */
+type Kind = "" | "raw-";
+
+function startProvider(kind: Kind, place: Place, plan: ConnectionsPlan): Promise<ProviderProcess> {
   const args = [String(place.port), place.registry];
   const core = plan.pin ? 0 : undefined;
-  return Child.start({ name: "provider", program: "connections/provider", args, core });
+  return Child.start({ name: `${kind}provider`, program: `connections/${kind}provider`, args, core });
 }
 
 /** The clients have the cores the provider has not. */
-function startClients(place: Place, plan: ConnectionsPlan, index: number): Promise<ClientsProcess> {
+function startClients(
+  kind: Kind,
+  place: Place,
+  plan: ConnectionsPlan,
+  index: number,
+): Promise<ClientsProcess> {
   const others = Math.max(1, allowedCores().length - 1);
   const core = plan.pin ? 1 + (index % others) : undefined;
   const args = [String(place.port), place.registry];
-  return Child.start({ name: `clients ${index + 1}`, program: "connections/clients", args, core });
+  return Child.start({
+    name: `${kind}clients ${index + 1}`,
+    program: `connections/${kind}clients`,
+    args,
+    core,
+  });
 }
 
 /** `count` in as equal parts as there are processes. */
@@ -122,12 +137,12 @@ class Cluster {
     this.#provider = provider;
   }
 
-  static async start(size: number, plan: ConnectionsPlan): Promise<Cluster> {
+  static async start(kind: Kind, size: number, plan: ConnectionsPlan): Promise<Cluster> {
     const place = await makePlace(plan);
-    const cluster = new Cluster(plan, place, await startProvider(place, plan));
+    const cluster = new Cluster(plan, place, await startProvider(kind, place, plan));
     try {
       for (let i = 0; i < processesFor(size, plan); i += 1) {
-        cluster.#clients.push(await startClients(place, plan, i));
+        cluster.#clients.push(await startClients(kind, place, plan, i));
       }
       return cluster;
     } catch (error) {
@@ -213,7 +228,7 @@ class Cluster {
     // Told below; until then a failure must not end the process.
     for (const one of reconnected) one.catch(() => {});
     await wait(this.#plan.downMs);
-    this.#provider = await startProvider(this.#place, this.#plan);
+    this.#provider = await startProvider("", this.#place, this.#plan);
     const listeningMs = wallNow() - killedAtMs;
     const all = await Promise.all(reconnected);
     const since = (of: (one: Reconnection) => number[]) =>
@@ -237,9 +252,24 @@ class Cluster {
   }
 }
 
+async function measureRaw(size: number, plan: ConnectionsPlan): Promise<ConnectionsMeasurement["raw"]> {
+  const cluster = await Cluster.start("raw-", size, plan);
+  try {
+    await cluster.openAll(size);
+    const calls = await cluster.measureCalls();
+    if (calls.made !== calls.served) {
+      throw new Error(`raw echo, ${size} connections: ${calls.made} frames came back of ${calls.served}`);
+    }
+    return calls;
+  } finally {
+    await cluster.kill();
+  }
+}
+
 /** One round of one size, in processes of its own. */
 export async function measureSize(size: number, plan: ConnectionsPlan): Promise<ConnectionsMeasurement> {
-  const cluster = await Cluster.start(size, plan);
+  const raw = await measureRaw(size, plan);
+  const cluster = await Cluster.start("", size, plan);
   try {
     const opened = await cluster.openAll(size);
     const calls = await cluster.measureCalls();
@@ -251,7 +281,7 @@ export async function measureSize(size: number, plan: ConnectionsPlan): Promise<
       rssKibPerConnection: undefined,
       heapKibPerConnection: undefined,
     };
-    return { ...none, ...opened, ...calls, restart: await cluster.restart() };
+    return { ...none, ...opened, ...calls, raw, restart: await cluster.restart() };
   } finally {
     await cluster.kill();
   }

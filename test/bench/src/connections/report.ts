@@ -15,6 +15,9 @@ export interface ConnectionsRow {
   callsPerSecond: number;
   clientCpuUsPerCall: number;
   serverCpuUsPerCall: number;
+  /** Of the raw echo. */
+  rawCallsPerSecond: number;
+  rawServerCpuUsPerCall: number;
   rssKibPerConnection: number | undefined;
   heapKibPerConnection: number | undefined;
   /** Calls of all rounds, as each side counted them. */
@@ -98,6 +101,8 @@ export function toRow(
     callsPerSecond: of((one) => one.callsPerSecond),
     clientCpuUsPerCall: of((one) => one.clientCpuUsPerCall),
     serverCpuUsPerCall: of((one) => one.serverCpuUsPerCall),
+    rawCallsPerSecond: of(({ raw }) => raw.callsPerSecond),
+    rawServerCpuUsPerCall: of(({ raw }) => raw.serverCpuUsPerCall),
     rssKibPerConnection: some((one) => one.rssKibPerConnection),
     heapKibPerConnection: some((one) => one.heapKibPerConnection),
     made: sum((one) => one.made),
@@ -123,6 +128,9 @@ function callsTable(rows: readonly ConnectionsRow[]): Table {
       "calls/s against the first",
       "clients µs/call",
       "provider µs/call",
+      "raw echo calls/s",
+      "raw echo µs/call",
+      "calls/s against the echo",
       "RSS KiB each",
       "heap KiB each",
     ],
@@ -136,6 +144,9 @@ function callsTable(rows: readonly ConnectionsRow[]): Table {
       `x ${short(row.callsPerSecond / (first?.callsPerSecond ?? Number.NaN))}`,
       short(row.clientCpuUsPerCall),
       short(row.serverCpuUsPerCall),
+      short(row.rawCallsPerSecond),
+      short(row.rawServerCpuUsPerCall),
+      `x ${short(row.callsPerSecond / row.rawCallsPerSecond)}`,
       short(row.rssKibPerConnection),
       short(row.heapKibPerConnection),
     ]),
