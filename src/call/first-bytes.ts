@@ -6,6 +6,9 @@ import { emptyBytes } from "../wire/codec/reader.js";
 /** How long a caller may take to show what it speaks: mprpc/2 to the end of its first header, classic of its first request's. */
 const decideWithinMs = 5000;
 
+/** Long enough for the sockets to be looked at between two timers. */
+const unreadMs = 10;
+
 export interface FirstBytesOwner {
   /** `first` is what has arrived; the new owner takes the connection and these bytes. */
   onProtocol(protocol: "mprpc" | ClassicDialect, first: Buffer): void;
@@ -19,7 +22,7 @@ export interface FirstBytesOwner {
 export class FirstBytes implements ConnectionHandler {
   readonly #connection: Connection;
   readonly #owner: FirstBytesOwner;
-  readonly #timer: Timer;
+  #timer: Timer;
   /** What has come, at the front of a buffer that doubles: one byte at a time must not cost a copy of all each time. */
   #buffer: Buffer = emptyBytes;
   #length = 0;
@@ -30,10 +33,15 @@ export class FirstBytes implements ConnectionHandler {
     this.#connection = connection;
     this.#owner = owner;
     this.#timer = clock.setTimer(() => {
-      const missing = this.#isMprpc ? "its first header was not whole" : "no protocol recognised";
-      this.refuse(`${missing} within ${decideWithinMs} ms (${this.#length} bytes came)`);
+      // A process that was busy meanwhile has not read what lies there: one turn for that first.
+      this.#timer = clock.setTimer(() => this.#expire(), unreadMs);
     }, decideWithinMs);
     connection.setHandler(this);
+  }
+
+  #expire(): void {
+    const missing = this.#isMprpc ? "its first header was not whole" : "no protocol recognised";
+    this.refuse(`${missing} within ${decideWithinMs} ms (${this.#length} bytes came)`);
   }
 
   onData(chunk: Buffer): void {

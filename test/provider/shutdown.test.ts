@@ -2,11 +2,12 @@ import { describe, expect, test } from "vitest";
 import { Health, ServingStatus } from "../../src/call/builtin.js";
 import { RpcProvider } from "../../src/provider/provider.js";
 import { settle } from "../../src/testing/index.js";
+import { Kind } from "../../src/wire/header.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
-import { RawPeer } from "../support/raw-peer.js";
+import { RawPeer, settingsFrame } from "../support/raw-peer.js";
 import { fresh, NotedRegistry, probe } from "./support.js";
 
 describe("shutdown", () => {
@@ -140,6 +141,17 @@ describe("shutdown", () => {
       "no service was given (notifyService)",
       "connection refused: no protocol recognised within 5000 ms (1 bytes came)",
     ]);
+  });
+
+  test("unless the provider had no time to read them", async () => {
+    const { provider, cluster } = fresh();
+    const peer = await RawPeer.connect(cluster.network, await provider.start());
+    peer.send(settingsFrame());
+    // As after a stall of its process: the timer is first.
+    cluster.clock.jump(6000);
+    await peer.frame(Kind.SETTINGS);
+    await cluster.clock.run(6000);
+    expect(provider.connections).toBe(1);
   });
 
   test("nor is a first header that does not end by then", async () => {
