@@ -95,6 +95,11 @@ export class Ledger {
     else if (record.bodyCrc !== crc32(data)) this.fault("run", `${key} runs with another body than was sent`);
   }
 
+  /** As `ran`, of a handler in another process, which kept no body. */
+  counted(key: string): void {
+    this.runs.set(key, (this.runs.get(key) ?? 0) + 1);
+  }
+
   /** Something that must not happen; `kind` is in front of its text. */
   fault(kind: "run" | "truncated" | "leak", text: string): void {
     this.faults.push(`${kind}: ${text}`);
@@ -103,11 +108,11 @@ export class Ledger {
   /** What must hold and does not, a line each. */
   violations({ wireTellsTruncation, deadlines }: Promises): string[] {
     const found = this.faults.filter((text) => wireTellsTruncation || !text.startsWith("truncated"));
+    for (const [key, runs] of this.runs) if (runs > 1) found.push(`${key} ran ${runs} times`);
     for (const record of this.calls.values()) {
       const { key, settled, startedMs, settledMs, deadlineMs, oneway, error } = record;
       const runs = this.runs.get(key) ?? 0;
       if (settled !== 1) found.push(`${key} ended ${settled} times`);
-      if (runs > 1) found.push(`${key} ran ${runs} times`);
       if (deadlines && settledMs > deadlineMs + slackMs)
         found.push(`${key} ended ${settledMs - deadlineMs} ms after its deadline`);
       if (deadlines && error?.code === Status.DEADLINE_EXCEEDED && deadlineMs - startedMs > patientMs)
