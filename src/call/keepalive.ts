@@ -46,8 +46,10 @@ export class Keepalive {
   }
 
   #arm(delayMs: number): Timer {
-    const dueMs = this.#clock.now() + delayMs;
-    return this.#clock.setTimer(() => this.#check(dueMs), delayMs);
+    // In whole tenths of a second: timers of one duration share a list, which is what makes thousands of them cheap.
+    const roundedMs = Math.ceil(delayMs / 100) * 100;
+    const dueMs = this.#clock.now() + roundedMs;
+    return this.#clock.setTimer(() => this.#check(dueMs), roundedMs);
   }
 
   #check(dueMs: number): void {
