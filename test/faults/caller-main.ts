@@ -2,7 +2,7 @@
  * A caller of its own, to be killed or stopped: calls that are never answered, one after the other large ones, and calls
  * that are. Arguments: how many are never answered, then a node's.
  */
-import { MprpcApplication, RpcChannel } from "../../src/index.js";
+import { MprpcApplication, RpcChannel, RpcError } from "../../src/index.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
 
 const [node = "", script = "", pending = "", ...args] = process.argv;
@@ -21,11 +21,18 @@ for (let i = 0; i < Number(pending); i++) {
 }
 
 async function callOn(name: string, data: Buffer): Promise<void> {
+  let failing = "";
   for (let i = 0; ; i++) {
     try {
       await stub.echo({ text: `${name}.${i}`, data });
       if (i === 3) console.log(`${name} goes on`);
-    } catch {
+      if (failing !== "") console.log(`${name} is served again`);
+      failing = "";
+    } catch (error) {
+      const { codeName, executed, rawMessage } = RpcError.from(error);
+      const fails = `${name} fails ${codeName} ${executed} ${rawMessage}`;
+      if (fails !== failing) console.log(fails);
+      failing = fails;
       // Asked again below, as a program would; not in a tight loop.
       await new Promise((resolve) => void app.clock.setTimer(() => resolve(undefined), 20, true));
     }

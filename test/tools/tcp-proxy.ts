@@ -12,6 +12,10 @@ export class TcpProxy {
   /** What the client sends arrives; what it is answered does not. */
   #deaf = false;
   #delayMs = 0;
+  /** Whose bytes are left unread. */
+  readonly #unread = new Set<"client" | "upstream">();
+  /** Bytes are passed so many at a time. */
+  #pieceBytes = Infinity;
   /** Bytes still passed to the client before its connection is cut; `undefined`: no cut is due. */
   #cutAfterBytes: number | undefined;
 
@@ -59,6 +63,22 @@ export class TcpProxy {
     this.#delayMs = delayMs;
   }
 
+  /** False: leaves unread what the clients, or the provider, send, as a slow reader does, who makes the sender wait. */
+  setReading(from: "clients" | "provider", reading: boolean): void {
+    const side = from === "clients" ? "client" : "upstream";
+    if (reading) this.#unread.delete(side);
+    else this.#unread.add(side);
+    for (const pair of this.#pairs) {
+      if (reading) pair[side].resume();
+      else pair[side].pause();
+    }
+  }
+
+  /** What is sent from now on arrives so many bytes at a time, as from a slow writer. */
+  setPieces(pieceBytes: number): void {
+    this.#pieceBytes = pieceBytes;
+  }
+
   /** Cuts the connection that next receives more than `bytes` bytes, after exactly that many. */
   cutAfter(bytes: number): void {
     this.#cutAfterBytes = bytes;
@@ -83,11 +103,12 @@ export class TcpProxy {
     this.#pairs.add(pair);
     client.setNoDelay();
     upstream.setNoDelay();
+    for (const side of this.#unread) pair[side].pause();
     client.on("data", (chunk) => {
-      if (!this.#blackHole) this.#later(() => upstream.write(chunk));
+      if (!this.#blackHole) this.#later(() => this.#write(chunk, client, upstream));
     });
     upstream.on("data", (chunk) => {
-      if (!this.#blackHole && !this.#deaf) this.#later(() => this.#pass(chunk, client));
+      if (!this.#blackHole && !this.#deaf) this.#later(() => this.#pass(chunk, upstream, client));
     });
     for (const [from, to] of [
       [client, upstream],
@@ -107,10 +128,24 @@ export class TcpProxy {
     else setTimeout(pass, this.#delayMs);
   }
 
-  #pass(chunk: Buffer, client: Socket): void {
+  /** A piece in each turn, so that each is read by itself; nothing more is read meanwhile. */
+  #write(chunk: Buffer, from: Socket, to: Socket): void {
+    if (chunk.length <= this.#pieceBytes) {
+      to.write(chunk);
+      return;
+    }
+    to.write(chunk.subarray(0, this.#pieceBytes));
+    from.pause();
+    setImmediate(() => {
+      from.resume();
+      this.#write(chunk.subarray(this.#pieceBytes), from, to);
+    });
+  }
+
+  #pass(chunk: Buffer, from: Socket, client: Socket): void {
     const due = this.#cutAfterBytes;
     if (due === undefined || chunk.length <= due) {
-      client.write(chunk);
+      this.#write(chunk, from, client);
       return;
     }
     this.#cutAfterBytes = undefined;
