@@ -44,7 +44,7 @@ function withConnections(app: SimulatedApp, change: (connection: Connection) => 
   return { ...app, transport: wrapped };
 }
 
-/** Sends what is small once more, a little later: the number of a call may be another call's by then. */
+/** Sends what is small once more, a little later: the number of a call may be another call's by then, and a nested request is one more. */
 const repliesTwice: Sabotage = {
   providerApp: (app) =>
     withConnections(app, (inner) =>
@@ -157,7 +157,11 @@ const failsWithoutReason: Sabotage = {
 
 describe("the invariants notice", () => {
   test.each<[string, Sabotage, RegExp]>([
-    ["a transport that delivers a reply twice", repliesTwice, /was given the reply to|was given metadata of/],
+    [
+      "a transport that delivers a reply twice",
+      repliesTwice,
+      /was given the reply to|was given metadata of|ran 2 times/,
+    ],
     ["a transport that swaps a byte", swapsBytes, /another body|which nobody called|cannot be decoded/],
     ["a transport that tells no end", tellsNoEnd, /hang|after its deadline|left behind|the faults are over/],
     ["a provider that runs a call twice", runsTwice, /ran 2 times/],

@@ -102,7 +102,10 @@ export interface OutboxJob {
 
 const nodeKind = Type.Union([Type.Literal("upload"), Type.Literal("download")]);
 
-/** A name that is taken gets " (1)", " (2)" and so on before its extension with `rename`. */
+/**
+ * A name that is taken gets " (1)", " (2)" and so on before its extension with `rename`; taken by a file with the same
+ * content, it is that file.
+ */
 const onConflict = Type.Union([Type.Literal("rename"), Type.Literal("fail")]);
 
 type EntryOutcome =

@@ -10,6 +10,7 @@ import {
   type NameRow,
   named,
   nameKey,
+  sameFile,
   selectEntries,
   toEntry,
   wayTo,
@@ -153,6 +154,9 @@ const changing: Pick<Implementations, Changing> = {
   async "entry.link"(tx, { userId, parentId, name, fileHash, onConflict }) {
     await lockUser(tx, userId);
     if (!(await isFolder(tx, userId, parentId))) return { outcome: "no_parent" };
+    const file = { userId, parentId, name, fileHash };
+    const same = onConflict === "rename" ? await sameFile(tx, file) : undefined;
+    if (same !== undefined) return { outcome: "ok", entry: same };
     if (onConflict === "fail" && (await named(tx, userId, parentId, name)) !== undefined)
       return { outcome: "conflict" };
     const { trx } = tx;

@@ -116,6 +116,20 @@ export function named(
     .executeTakeFirst();
 }
 
+/**
+ * The file of this name, if it has just this content: who puts it there once more has it already. So an upload whose answer was
+ * lost may be sent again, and gives no second file.
+ */
+export async function sameFile(
+  tx: Tx,
+  file: { userId: number; parentId: number; name: string; fileHash: string },
+): Promise<EntryRow | undefined> {
+  const row = await named(tx, file.userId, file.parentId, file.name);
+  return row === undefined || row.folder === 1 || row.file_hash !== file.fileHash
+    ? undefined
+    : entryById(tx, row.id);
+}
+
 export function escapeLike(text: string): string {
   return text.replace(/[!%_]/g, "!$&");
 }

@@ -1,7 +1,7 @@
 import type { Selectable } from "kysely";
 import type { EntryRow, UploadRow } from "./actions.js";
 import { holdStaged } from "./contents.js";
-import { entryById, freeName, insertName, isFolder, named } from "./entry-rows.js";
+import { entryById, freeName, insertName, isFolder, named, sameFile } from "./entry-rows.js";
 import type { Tables } from "./tables.js";
 import type { Implementations, Tx } from "./transaction.js";
 import { lockUser, takeQuota } from "./users.js";
@@ -55,6 +55,8 @@ interface Complete {
 /** The user's name for a complete content, its quota, the content itself and its way into the store. The user is locked. */
 async function addFile(tx: Tx, file: Complete): Promise<{ entry: EntryRow; staged: boolean } | undefined> {
   const { userId, parentId, fileHash, sizeBytes } = file;
+  const same = await sameFile(tx, file);
+  if (same !== undefined) return { entry: same, staged: true };
   if (!(await takeQuota(tx, userId, sizeBytes))) return undefined;
   const staged = await holdStaged(tx, file);
   const name = await freeName(tx, userId, parentId, file.name);

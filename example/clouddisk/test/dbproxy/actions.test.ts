@@ -9,7 +9,8 @@ import { type Connected, connect } from "../../src/dbproxy/connect.js";
 import { Executor } from "../../src/dbproxy/service.js";
 import { databases } from "./databases.js";
 
-const hashOf = (digit: string): string => digit.repeat(64);
+/** Of one digit, or of two. */
+const hashOf = (digits: string): string => digits.repeat(64 / digits.length);
 const newId = (): string => randomBytes(16).toString("hex");
 
 describe.each(databases)("the actions on $name", ({ open }) => {
@@ -134,7 +135,7 @@ describe.each(databases)("the actions on $name", ({ open }) => {
 
   it("numbers a name that is taken, before its extension", async () => {
     const userId = await newUser();
-    for (let count = 0; count < 3; count++) await whole(userId, "a.tar", hashOf("a"));
+    for (const content of ["a1", "a2", "a3"]) await whole(userId, "a.tar", hashOf(content));
     expect(await names(userId)).toEqual(["a (1).tar", "a (2).tar", "a.tar"]);
     const other = await okEntry(run("entry.createFolder", { userId, parentId: 0, name: "b", reuse: false }));
     expect(await run("entry.rename", { userId, id: other.id, name: "a.tar" })).toEqual({
@@ -206,6 +207,28 @@ describe.each(databases)("the actions on $name", ({ open }) => {
     // Uploaded again before it is gone: it stays.
     expect(await whole(second, "again", hash, 100)).toMatchObject({ outcome: "ok", staged: true });
     expect(await content(hash)).toMatchObject({ refCount: 1, state: "local" });
+  });
+
+  it("has a file once, however often it is sent", async () => {
+    const userId = await newUser();
+    const sent = [1, 2, 3].map(() => whole(userId, "once.bin", hashOf("0c"), 30));
+    const ids = (await Promise.all(sent)).map((reply) => (reply.outcome === "ok" ? reply.entry.id : reply));
+    expect(new Set(ids).size).toBe(1);
+    const link = {
+      userId,
+      parentId: 0,
+      name: "once.bin",
+      fileHash: hashOf("0c"),
+      onConflict: "rename",
+    } as const;
+    expect(await run("entry.link", link)).toMatchObject({ outcome: "ok", entry: { id: ids[0] } });
+    expect(await names(userId)).toEqual(["once.bin"]);
+    expect(await usedBytes(userId)).toBe(30);
+    expect(await content(hashOf("0c"))).toMatchObject({ refCount: 1 });
+    // Another name is another file.
+    const other = await run("entry.link", { ...link, name: "twice.bin" });
+    expect(other).toMatchObject({ outcome: "ok", entry: { name: "twice.bin" } });
+    expect(await usedBytes(userId)).toBe(60);
   });
 
   it("never gives more than the quota, however many ask at once", async () => {
