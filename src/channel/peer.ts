@@ -332,6 +332,8 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.failure = "";
     if (this.#state === "up") return;
     this.#state = "up";
+    // One connection at first: the provider may be about to turn it away, and each would open the next.
+    this.#growFromMs = this.#runtime.clock.now() + growAgainAfterMs;
     this.#owner.onAvailability(this);
   }
 

@@ -14,20 +14,28 @@ async function startCrowd(connectionsMax: number) {
   const cluster = new Cluster({ settings: { provider: { connectionsMax } } });
   const provider = await cluster.provider();
   const { clock, network } = cluster;
-  const newCaller = () => {
+  const newCaller = (connections = 1) => {
     const attemptsAtMs: number[] = [];
     const transport: Transport = {
       connect(address, options) {
         attemptsAtMs.push(clock.now());
-        return network.connect(address, options);
+        if (connections === 1) return network.connect(address, options);
+        // One after the other.
+        const delayMs = attemptsAtMs.length % 7;
+        return new Promise((resolve, reject) => {
+          clock.setTimer(() => network.connect(address, options).then(resolve, reject), delayMs);
+        });
       },
       listen: (address, onConnection) => network.listen(address, onConnection),
       localHostTowards: () => network.localHostTowards(),
     };
-    const channel = cluster.channel({}, cluster.runtime({ transport }));
+    const channel = cluster.channel(
+      {},
+      cluster.runtime({ transport, settings: { channel: { connections } } }),
+    );
     return { channel, stub: new ProbeServiceStub(channel), attemptsAtMs };
   };
-  const holders = Array.from({ length: connectionsMax }, newCaller);
+  const holders = Array.from({ length: connectionsMax }, () => newCaller());
   await Promise.all(holders.map(({ stub }) => stub.echo({})));
   return { cluster, clock, provider, holders, newCaller };
 }
@@ -35,7 +43,7 @@ async function startCrowd(connectionsMax: number) {
 describe("more callers than provider.maxconnections", () => {
   test.each([1, 7, 900])("%s at once are told why, and those within the limit go on", async (more) => {
     const { provider, holders, newCaller } = await startCrowd(3);
-    const refused = Array.from({ length: more }, newCaller);
+    const refused = Array.from({ length: more }, () => newCaller());
     for (const error of await Promise.all(refused.map(({ stub }) => failure(stub.echo({}))))) {
       expect(error).toMatchObject({ codeName: "UNAVAILABLE", executed: "never" });
       expect(error.rawMessage).toContain(
@@ -70,6 +78,18 @@ describe("more callers than provider.maxconnections", () => {
       expect(waitMs).toBeGreaterThanOrEqual(0.8 * 1000 * 1.6 ** i);
       expect(waitMs).toBeLessThanOrEqual(1.2 * 1000 * 1.6 ** i + 1);
     }
+  });
+
+  test("a caller of several connections does not open the next while the first is being turned away", async () => {
+    const { clock, newCaller } = await startCrowd(2);
+    const { stub, attemptsAtMs } = newCaller(3);
+    const waiting = Array.from({ length: 5 }, () =>
+      stub.echo({}, { waitForReady: true, timeoutMs: minuteMs }),
+    );
+    const ends = Promise.allSettled(waiting);
+    await clock.run(minuteMs);
+    expect((await ends).map(({ status }) => status)).toEqual(Array(5).fill("rejected"));
+    expect(attemptsAtMs.length).toBeLessThan(40);
   });
 
   test("a place that becomes free goes to who comes next, and in the end to everybody it suffices for", async () => {

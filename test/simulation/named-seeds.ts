@@ -13,4 +13,8 @@ export const namedSeeds: ReadonlyArray<readonly [seed: number, what: string]> = 
   ],
   [1138, "a provider that stopped did not cancel calls that want no reply (test/provider/drain.test.ts)"],
   [5544, "a drain cut off a large reply to a slow caller after a second (test/provider/drain.test.ts)"],
+  [
+    502,
+    "a caller of several connections that was turned away opened one after the other, without a pause (test/scale/crowd.test.ts)",
+  ],
 ];
