@@ -4,8 +4,9 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { Connection, ConnectionHandler, Transport } from "../transport/transport.js";
 import { type ClassicDialect, writeClassicRequest } from "../wire/classic.js";
-import { emptyBytes, Reader } from "../wire/codec/reader.js";
+import { Reader } from "../wire/codec/reader.js";
 import { shortName } from "../wire/codec/types.js";
+import { Received } from "../wire/received.js";
 import type { CallCarrier, PendingCall } from "./pending-call.js";
 
 export interface ClassicClientOptions {
@@ -30,9 +31,7 @@ class ClassicExchange implements ConnectionHandler {
   readonly #call: PendingCall;
   readonly #options: ClassicClientOptions;
   readonly #onOver: () => void;
-  /** What has come, at the front of a buffer that doubles: a provider may send one byte at a time. */
-  #received: Buffer = emptyBytes;
-  #have = 0;
+  readonly #received = new Received();
   #over = false;
 
   constructor(connection: Connection, call: PendingCall, options: ClassicClientOptions, onOver: () => void) {
@@ -46,24 +45,25 @@ class ClassicExchange implements ConnectionHandler {
   onData(chunk: Buffer): void {
     const { bodyMaxBytes, dialect } = this.#options;
     const framed = dialect === "framed";
-    this.#keep(chunk);
+    this.#received.append(chunk);
+    const { bytes } = this.#received;
     // Where the length stands in front nothing is gathered in vain.
-    const sizeBytes = framed && this.#have >= 4 ? this.#received.readUInt32BE(0) : 0;
-    if (sizeBytes > bodyMaxBytes || this.#have > bodyMaxBytes + 4) {
+    const sizeBytes = framed && bytes.length >= 4 ? bytes.readUInt32BE(0) : 0;
+    if (sizeBytes > bodyMaxBytes || bytes.length > bodyMaxBytes + 4) {
       this.#fail(
         Status.RESOURCE_EXHAUSTED,
         `the reply is over the limit of ${bodyMaxBytes} bytes (limits.body)`,
       );
     } else if (framed) {
-      if (this.#have >= 4 + sizeBytes) this.#succeed(this.#all().subarray(4, 4 + sizeBytes));
+      if (bytes.length >= 4 + sizeBytes) this.#succeed(bytes.subarray(4, 4 + sizeBytes));
     } else if (dialect === "varint") {
       // Neither a length nor an end tells where this reply stops: callers of the dialect take one read for the whole.
-      this.#succeed(this.#all());
+      this.#succeed(bytes);
     }
   }
 
   onEnd(): void {
-    if (this.#options.dialect !== "framed") this.#succeed(this.#all());
+    if (this.#options.dialect !== "framed") this.#succeed(this.#received.bytes);
     else this.#fail(Status.UNAVAILABLE, "the classic provider closed before its reply was whole");
   }
 
@@ -78,21 +78,6 @@ class ClassicExchange implements ConnectionHandler {
 
   cancel(): void {
     this.#finish();
-  }
-
-  #keep(chunk: Buffer): void {
-    const have = this.#have + chunk.length;
-    if (have > this.#received.length) {
-      const grown = Buffer.allocUnsafe(Math.max(have, this.#have * 2));
-      this.#received.copy(grown, 0, 0, this.#have);
-      this.#received = grown;
-    }
-    chunk.copy(this.#received, this.#have);
-    this.#have = have;
-  }
-
-  #all(): Buffer {
-    return this.#received.subarray(0, this.#have);
   }
 
   #succeed(body: Buffer): void {

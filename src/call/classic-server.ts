@@ -9,8 +9,9 @@ import {
   frameClassicReply,
   readClassicRequest,
 } from "../wire/classic.js";
-import { emptyBytes, Reader } from "../wire/codec/reader.js";
+import { Reader } from "../wire/codec/reader.js";
 import { Writer } from "../wire/codec/writer.js";
+import { Received } from "../wire/received.js";
 import type { Dispatcher, ServedConnection } from "./dispatcher.js";
 import { type ReplyPort, ServerCall } from "./server-call.js";
 
@@ -53,9 +54,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   readonly #dispatcher: Dispatcher;
   readonly #options: ClassicServerOptions;
   readonly #log: Logger;
-  /** What has come and is not worked on, at the front of a buffer that doubles: bytes may come one at a time. */
-  #received: Buffer = emptyBytes;
-  #have = 0;
+  readonly #received = new Received();
   #neededBytes = 0;
   #timer: Timer | undefined;
   #queue: Waiting[] = [];
@@ -106,27 +105,15 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
 
   onData(chunk: Buffer): void {
     if (this.#state !== "open") return;
-    this.#keep(chunk);
-    if (this.#have >= this.#neededBytes) this.#readRequests();
-  }
-
-  #keep(chunk: Buffer): void {
-    const have = this.#have + chunk.length;
-    if (have > this.#received.length) {
-      // In new memory: of the old a handler may still have views.
-      const grown = Buffer.allocUnsafe(Math.max(have, Math.min(this.#neededBytes, this.#have * 2)));
-      this.#received.copy(grown, 0, 0, this.#have);
-      this.#received = grown;
-    }
-    chunk.copy(this.#received, this.#have);
-    this.#have = have;
+    this.#received.append(chunk);
+    if (this.#received.length >= this.#neededBytes) this.#readRequests();
   }
 
   /** Watches over a connection that rests: bytes of a request, its next request, or its end are waited for. */
   #watch(): void {
     this.#timer?.cancel();
     if (this.#state === "closed" || this.#queue.length > 0) return;
-    const unfinished = this.#state === "ending" || this.#have > 0;
+    const unfinished = this.#state === "ending" || this.#received.length > 0;
     const waitMs = unfinished ? unfinishedMaxMs : idleMaxMs;
     this.#timer = this.#dispatcher.clock.setTimer(() => {
       this.close(`nothing came for ${waitMs} ms`);
@@ -146,7 +133,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   #endIfCallerDid(): void {
     // While paused, whole requests may lie here unread.
     if (!this.#callerEnded || this.#paused) return;
-    if (this.#state === "open" && this.#queue.length === 0 && this.#have > 0) {
+    if (this.#state === "open" && this.#queue.length === 0 && this.#received.length > 0) {
       this.close("the caller left in mid-request");
       return;
     }
@@ -161,7 +148,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   #readRequests(): void {
     let offset = 0;
     this.#neededBytes = 0;
-    const source = this.#received.subarray(0, this.#have);
+    const source = this.#received.bytes;
     while (this.#state === "open" && offset < source.length && this.#queue.length < pipelinedMax) {
       const result = readClassicRequest(source, offset, this.#dialect, this.#options.bodyMaxBytes);
       if (result.kind === "need-more") {
@@ -188,8 +175,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       }
       this.#onRequest(result.request, source);
     }
-    if (offset > 0) this.#received = source.length === offset ? emptyBytes : source.subarray(offset);
-    this.#have = source.length - offset;
+    this.#received.drop(offset);
     this.#watch();
     if (!this.#paused && this.#queue.length >= pipelinedMax) {
       this.#paused = true;

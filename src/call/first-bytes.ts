@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../base/clock.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { type ClassicDialect, detectProtocol } from "../wire/classic.js";
-import { emptyBytes } from "../wire/codec/reader.js";
+import { Received } from "../wire/received.js";
 
 /** How long a caller may take to show what it speaks: mprpc/2 to the end of its first header, classic of its first request's. */
 const decideWithinMs = 5000;
@@ -23,9 +23,8 @@ export class FirstBytes implements ConnectionHandler {
   readonly #connection: Connection;
   readonly #owner: FirstBytesOwner;
   #timer: Timer;
-  /** What has come, at the front of a buffer that doubles: one byte at a time must not cost a copy of all each time. */
-  #buffer: Buffer = emptyBytes;
-  #length = 0;
+  /** Nothing while the first read may tell it all, as it mostly does: then that goes on as it came. */
+  readonly #received = new Received();
   #isMprpc = false;
   #decided = false;
 
@@ -41,17 +40,19 @@ export class FirstBytes implements ConnectionHandler {
 
   #expire(): void {
     const missing = this.#isMprpc ? "its first header was not whole" : "no protocol recognised";
-    this.refuse(`${missing} within ${decideWithinMs} ms (${this.#length} bytes came)`);
+    this.refuse(`${missing} within ${decideWithinMs} ms (${this.#received.length} bytes came)`);
   }
 
   onData(chunk: Buffer): void {
     if (this.#decided) return;
-    const received = this.#length === 0 ? chunk : this.#keep(chunk);
+    const isFirst = this.#received.length === 0;
+    if (!isFirst) this.#received.append(chunk);
+    const received = isFirst ? chunk : this.#received.bytes;
     const detection = detectProtocol(received);
     this.#isMprpc = detection.kind === "mprpc";
     // One that never ends its first header would otherwise be a connection like any other.
     if (detection.kind === "need-more" || (this.#isMprpc && received.length < 4 + received.readUInt32LE(0))) {
-      if (received === chunk) this.#keep(chunk);
+      if (isFirst) this.#received.append(chunk);
       return;
     }
     if (detection.kind === "refused") {
@@ -62,21 +63,8 @@ export class FirstBytes implements ConnectionHandler {
     this.#owner.onProtocol(detection.kind === "mprpc" ? "mprpc" : detection.dialect, received);
   }
 
-  /** Returns all that has come. */
-  #keep(chunk: Buffer): Buffer {
-    const length = this.#length + chunk.length;
-    if (length > this.#buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(length, this.#buffer.length * 2));
-      this.#buffer.copy(grown, 0, 0, this.#length);
-      this.#buffer = grown;
-    }
-    chunk.copy(this.#buffer, this.#length);
-    this.#length = length;
-    return this.#buffer.subarray(0, length);
-  }
-
   onEnd(): void {
-    if (this.#length > 0) this.refuse("the caller left in mid-header");
+    if (this.#received.length > 0) this.refuse("the caller left in mid-header");
     else this.onClose(undefined);
     this.#connection.destroy();
   }
@@ -86,7 +74,7 @@ export class FirstBytes implements ConnectionHandler {
   onClose(error: Error | undefined): void {
     if (this.#decided) return;
     this.#decide();
-    if (this.#length > 0) this.#owner.onRefused(error?.message ?? "the caller left in mid-header");
+    if (this.#received.length > 0) this.#owner.onRefused(error?.message ?? "the caller left in mid-header");
     else this.#owner.onLeft();
   }
 

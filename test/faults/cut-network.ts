@@ -7,6 +7,7 @@ import type {
   Listener,
   Transport,
 } from "../../src/transport/transport.js";
+import { ForwardedConnection } from "../support/forwarded-connection.js";
 
 /** What callers write, or what providers write. */
 export type Direction = "request" | "reply";
@@ -99,84 +100,40 @@ interface Pair {
   onClosed(): void;
 }
 
-class CutConnection implements Connection {
-  readonly #inner: Connection;
+class CutConnection extends ForwardedConnection {
   readonly #direction: Direction;
   readonly #network: CutNetwork;
   readonly #pair: Pair;
-  #closed = false;
+  #ended = false;
   #failure: Error | undefined;
 
   constructor(inner: Connection, direction: Direction, network: CutNetwork, pair: Pair) {
-    this.#inner = inner;
+    super(inner);
     this.#direction = direction;
     this.#network = network;
     this.#pair = pair;
     pair.ends.push(this);
   }
 
-  get remote(): string {
-    return this.#inner.remote;
+  protected override onClose(error: Error | undefined, handler: ConnectionHandler): void {
+    this.#ended = true;
+    if (this.#pair.ends.every((end) => end.#ended)) this.#pair.onClosed();
+    handler.onClose(error ?? this.#failure);
   }
 
-  get local(): string {
-    return this.#inner.local;
-  }
-
-  get unwrittenBytes(): number {
-    return this.#inner.unwrittenBytes;
-  }
-
-  get closed(): boolean {
-    return this.#inner.closed;
-  }
-
-  setHandler(handler: ConnectionHandler): void {
-    this.#inner.setHandler({
-      onData: (chunk) => handler.onData(chunk),
-      onEnd: () => handler.onEnd(),
-      onDrain: () => handler.onDrain(),
-      onClose: (error) => {
-        this.#closed = true;
-        if (this.#pair.ends.every((end) => end.#closed)) this.#pair.onClosed();
-        handler.onClose(error ?? this.#failure);
-      },
-    });
-  }
-
-  write(data: Uint8Array): boolean {
+  override write(data: Uint8Array): boolean {
     // What is written on a connection that is broken goes nowhere; its end is under way.
-    if (this.#pair.broken || this.#inner.closed) return true;
+    if (this.#pair.broken || this.inner.closed) return true;
     const cut = this.#network.admit(this.#direction, data.length);
-    if (cut === undefined) return this.#inner.write(data);
+    if (cut === undefined) return this.inner.write(data);
     this.#pair.broken = true;
-    if (cut.passes > 0) this.#inner.write(data.subarray(0, cut.passes));
-    if (cut.how === "end") for (const end of this.#pair.ends) end.#inner.end();
+    if (cut.passes > 0) this.inner.write(data.subarray(0, cut.passes));
+    if (cut.how === "end") for (const end of this.#pair.ends) end.inner.end();
     else {
       this.#failure = new Error("write ECONNRESET");
       // The other end reads what has passed, and then finds the reset.
-      this.#inner.reset();
+      this.inner.reset();
     }
     return true;
-  }
-
-  pause(): void {
-    this.#inner.pause();
-  }
-
-  resume(): void {
-    this.#inner.resume();
-  }
-
-  end(): void {
-    this.#inner.end();
-  }
-
-  destroy(error?: Error): void {
-    this.#inner.destroy(error);
-  }
-
-  reset(): void {
-    this.#inner.reset();
   }
 }

@@ -5,6 +5,7 @@ import type {
   ConnectOptions,
   Transport,
 } from "../../src/transport/transport.js";
+import { ForwardedConnection } from "../support/forwarded-connection.js";
 
 /** What went over one connection, as its caller saw it. */
 export interface Tapped {
@@ -12,66 +13,22 @@ export interface Tapped {
   readonly received: Buffer[];
 }
 
-class TappedConnection implements Connection {
-  readonly #inner: Connection;
+class TappedConnection extends ForwardedConnection {
   readonly #tape: Tapped;
 
   constructor(inner: Connection, tape: Tapped) {
-    this.#inner = inner;
+    super(inner);
     this.#tape = tape;
   }
 
-  get remote(): string {
-    return this.#inner.remote;
+  protected override onData(chunk: Buffer, handler: ConnectionHandler): void {
+    this.#tape.received.push(Buffer.from(chunk));
+    handler.onData(chunk);
   }
 
-  get local(): string {
-    return this.#inner.local;
-  }
-
-  get unwrittenBytes(): number {
-    return this.#inner.unwrittenBytes;
-  }
-
-  get closed(): boolean {
-    return this.#inner.closed;
-  }
-
-  setHandler(handler: ConnectionHandler): void {
-    this.#inner.setHandler({
-      onData: (chunk) => {
-        this.#tape.received.push(Buffer.from(chunk));
-        handler.onData(chunk);
-      },
-      onEnd: () => handler.onEnd(),
-      onDrain: () => handler.onDrain(),
-      onClose: (error) => handler.onClose(error),
-    });
-  }
-
-  write(data: Uint8Array): boolean {
+  override write(data: Uint8Array): boolean {
     this.#tape.sent.push(Buffer.from(data));
-    return this.#inner.write(data);
-  }
-
-  pause(): void {
-    this.#inner.pause();
-  }
-
-  resume(): void {
-    this.#inner.resume();
-  }
-
-  end(): void {
-    this.#inner.end();
-  }
-
-  destroy(error?: Error): void {
-    this.#inner.destroy(error);
-  }
-
-  reset(): void {
-    this.#inner.reset();
+    return this.inner.write(data);
   }
 }
 
