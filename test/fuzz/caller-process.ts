@@ -23,9 +23,7 @@ const { port } = await provider.start();
 const url = `static://fuzz.ZooService=127.0.0.1:${evilPort},probe.ProbeService=127.0.0.1:${port}${query}`;
 // limits.unwritten is what pongs that nobody reads may take; its default would hide what else they take.
 const settings = { unwrittenMaxBytes: 16 * 2 ** 20 };
-const channel = new RpcChannel(
-  createRuntime({ transport, registry: new StaticRegistry(url), settings }),
-);
+const channel = new RpcChannel(createRuntime({ transport, registry: new StaticRegistry(url), settings }));
 const probe = new ProbeServiceStub(channel);
 
 const rssOf = (): number => {
