@@ -44,13 +44,21 @@ export interface LatencyObserver {
   observeAtLeast(elapsedMs: number, nowMs: number): void;
 }
 
+/** Of the promise made last: one executor for all spares a closure and its context for each call. */
+const settlers: { resolve: (message: unknown) => void; reject: (error: unknown) => void } = {
+  resolve: () => {},
+  reject: () => {},
+};
+
+function keepSettlers(resolve: (message: unknown) => void, reject: (error: unknown) => void): void {
+  settlers.resolve = resolve;
+  settlers.reject = reject;
+}
+
 /** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
 export class UnaryCall extends PendingCall implements Cancellable {
   /** Of the response message; of an `IncomingReply` when interceptors want it. */
   readonly promise: Promise<unknown>;
-  readonly waitForReady: boolean;
-  /** See CallPlan. */
-  readonly lookup: string | undefined;
   phase: CallPhase = "resolve";
   endpoint: string | undefined = undefined;
   attempts = 0;
@@ -64,9 +72,8 @@ export class UnaryCall extends PendingCall implements Cancellable {
   readonly #router: CallRouter;
   readonly #plan: CallPlan;
   readonly #onMetadata: ((metadata: Metadata) => void) | "reply" | undefined;
-  readonly #startMs: number;
-  #resolve!: (message: unknown) => void;
-  #reject!: (error: RpcError) => void;
+  readonly #resolve: (message: unknown) => void;
+  readonly #reject: (error: RpcError) => void;
   #settled = false;
   #refusals = 0;
   #unsubscribe: Unsubscribe | undefined;
@@ -83,19 +90,24 @@ export class UnaryCall extends PendingCall implements Cancellable {
     super(method, request);
     this.#router = router;
     this.#plan = plan;
-    this.#startMs = plan.startMs;
     this.nowMs = plan.startMs;
     this.metadata = metadata;
     this.#onMetadata = onMetadata;
     this.idempotencyKey = plan.idempotencyKey;
     this.oneway = plan.oneway;
     this.deadlineMs = plan.deadlineMs;
-    this.waitForReady = plan.waitForReady;
-    this.lookup = plan.lookup;
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    this.promise = new Promise(keepSettlers);
+    this.#resolve = settlers.resolve;
+    this.#reject = settlers.reject;
+  }
+
+  get waitForReady(): boolean {
+    return this.#plan.waitForReady;
+  }
+
+  /** See CallPlan. */
+  get lookup(): string | undefined {
+    return this.#plan.lookup;
   }
 
   get settled(): boolean {
@@ -239,7 +251,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     } = {
       method: this.method.fullName,
       phase: this.phase,
-      elapsedMs: this.#router.runtime.clock.now() - this.#startMs,
+      elapsedMs: this.#router.runtime.clock.now() - this.#plan.startMs,
       attempts: this.attempts,
     };
     if (this.endpoint !== undefined) facts.endpoint = this.endpoint;
@@ -278,7 +290,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
       executed: error?.executed ?? "yes",
       endpoint: this.endpoint,
       attempts: this.attempts,
-      elapsedMs: this.#nowOrReplied - this.#startMs,
+      elapsedMs: this.#nowOrReplied - this.#plan.startMs,
       error,
     });
   }

@@ -248,12 +248,6 @@ export class Acceptor implements Dispatcher {
     // first call is on its way, in doubt whether it ran.
   }
 
-  /** Replies wait for a caller to take them. */
-  get sending(): boolean {
-    for (const { connection } of this.#served.values()) if (connection.unwrittenBytes > 0) return true;
-    return false;
-  }
-
   /** Resolves when no call is in flight. */
   whenIdle(): Promise<void> {
     return this.#when(() => this.#inFlight === 0);

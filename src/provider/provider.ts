@@ -37,8 +37,8 @@ const serviceRules = { classic: boolean, attributes: having(), weight: number(Nu
 /** Registrations being made at a time: a thousand services must not wait for a thousand times the registry's round trips. */
 const registeringMax = 16;
 
-/** When every call has ended, callers get this long to take their last replies and close. */
-const takeRepliesMs = 1000;
+/** When every call has ended, callers that are still there after this are told of in the log. */
+const leaveSoonMs = 1000;
 
 /** After a second signal the process ends within this time, ms. */
 const endAtOnceMs = 1000;
@@ -294,18 +294,25 @@ export class RpcProvider implements AsyncDisposable {
     await this.#within(settings.provider.drainTimeoutMs, this.#acceptor.whenIdle());
     const late = this.#acceptor.inFlight;
     if (late > 0) log.warn(`${late} calls still in flight are cancelled (provider.draintimeout)`);
-    else await this.#letRepliesLeave(drainEndMs);
+    else await this.#letCallersLeave(drainEndMs);
     this.#acceptor.closeAll("the provider stopped");
     await closed;
     this.#state = "stopped";
     this.#stopped();
   }
 
-  /** A large reply to a slow caller is a call that has not ended: it has the time of the drain, as others have. */
-  async #letRepliesLeave(untilMs: number): Promise<void> {
-    do {
-      await this.#within(takeRepliesMs, this.#acceptor.whenEmpty());
-    } while (this.#acceptor.sending && !this.#hurried && this.#runtime.clock.now() < untilMs);
+  /**
+   * A caller that has not read yet that the provider leaves may go on sending; were the connection closed beneath that, it
+   * could not know what ran. So it has the time of the drain, as a call in flight has, and a large reply on its way.
+   */
+  async #letCallersLeave(untilMs: number): Promise<void> {
+    const { clock, log } = this.#runtime;
+    const empty = this.#acceptor.whenEmpty();
+    await this.#within(leaveSoonMs, empty);
+    const leftMs = untilMs - clock.now();
+    if (this.#acceptor.connections === 0 || this.#hurried || leftMs <= 0) return;
+    log.info(`waiting for callers to leave: ${this.#acceptor.connections} (provider.draintimeout)`);
+    await this.#within(leftMs, empty);
   }
 
   /** Waits for `done`, but no longer than `timeoutMs`, nor than until a second signal. */

@@ -26,3 +26,23 @@ test("an event loop that is blocked: the caller's own costs no connection, the p
   expect(caller.served.get(provider.pid)).toBe(45);
   expect(nodes.violations()).toEqual([]);
 });
+
+test("a caller that stands still while its provider leaves loses no call by it", {
+  timeout: 90_000,
+}, async () => {
+  const nodes = new Nodes();
+  const [leaving] = await Promise.all([nodes.provider(), nodes.provider()]);
+  const caller = await nodes.caller();
+  await caller.calls(10);
+  expect(caller.served.size).toBe(2);
+
+  const left = leaving.child.kill("SIGTERM");
+  const endMs = performance.now() + 2500;
+  while (performance.now() < endMs);
+  // Sent before the word that lies in the socket can be read, in more bytes than go in one write.
+  const unaware = Array.from({ length: 40 }, () => caller.call({ data: Buffer.alloc(10_000) }));
+  for (const { error } of await Promise.all(unaware)) expect(error).toBeUndefined();
+  await left;
+  expect(leaving.child.process.exitCode, leaving.child.output).toBe(0);
+  expect(nodes.violations()).toEqual([]);
+});

@@ -48,7 +48,7 @@ const anyway = ["maybe", "never"];
 
 /**
  * What may fail besides, and because of what. A drain, a caller that leaves in peace, and a registry that is away cost
- * nobody a call but classic callers; while the machine stalls, a caller may not get to read that its provider leaves.
+ * nobody a call but classic callers.
  */
 const consequences: readonly Consequence[] = [
   // The connection was lost with the request on it, or before it was sent and with no time to go elsewhere.
@@ -61,10 +61,6 @@ const consequences: readonly Consequence[] = [
   // The classic wire knows no retry and no word of leaving, and their list may be old.
   { code: "UNAVAILABLE", executed: anyway, kinds: ["classic"], of: ["away"] },
   { code: "UNAVAILABLE", executed: anyway, kinds: ["classic"], of: ["stall"] },
-  // The provider waits a second for its callers to go.
-  { code: "UNAVAILABLE", executed: anyway, of: ["drain", "stall"] },
-  { code: "ABORTED", executed: ["yes"], kinds: ["relay"], of: ["drain", "stall"] },
-  { code: "CANCELLED", executed: anyway, kinds: ["nested"], of: ["drain", "stall"] },
   // Its callers take it for dead (keepalive.timeout).
   { code: "UNAVAILABLE", executed: anyway, of: ["standstill"] },
   { code: "ABORTED", executed: ["yes"], kinds: ["relay"], of: ["standstill"] },

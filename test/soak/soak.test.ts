@@ -137,7 +137,8 @@ describe("the classes of ends", () => {
     ["bug|UNKNOWN|yes", near()],
     ["small|UNAVAILABLE|maybe", near("kill")],
     ["classic|UNAVAILABLE|never", near("away")],
-    ["small|UNAVAILABLE|maybe", near("drain", "stall")],
+    ["classic|UNAVAILABLE|maybe", near("stall")],
+    ["small|UNAVAILABLE|maybe", near("stall", "standstill")],
     ["nested|CANCELLED|maybe", near("killCaller")],
   ])("takes %s", (name, faults) => {
     expect(objection(name, 1, faults)).toBeUndefined();
@@ -150,6 +151,11 @@ describe("the classes of ends", () => {
       "1 small calls ended UNAVAILABLE, executed maybe, with no fault near",
     ],
     ["small|UNAVAILABLE|never", near("drain"), "1 small calls ended UNAVAILABLE, executed never, near drain"],
+    [
+      "small|UNAVAILABLE|maybe",
+      near("drain", "stall"),
+      "1 small calls ended UNAVAILABLE, executed maybe, near drain, stall",
+    ],
     [
       "small|DEADLINE_EXCEEDED|maybe",
       near("kill"),
