@@ -3,7 +3,7 @@
 //
 //   node scripts/build-lib.mjs [FOLDER]     FOLDER instead of lib/
 import { spawnSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -34,3 +34,15 @@ await build({
   legalComments: "none",
   logLevel: "warning",
 });
+
+// esbuild calls a class that names itself inside `_RpcError`, and that is what stacks and logs would show. The variable
+// outside is assigned once, so the class may have its name.
+for (const file of readdirSync(outdir, { recursive: true }).filter((name) => name.endsWith(".js"))) {
+  const target = path.join(outdir, file);
+  const code = readFileSync(target, "utf8");
+  const renamed = [...code.matchAll(/^var (\w+) = class (_\1)\b/gm)].reduce(
+    (text, [, name, inner]) => text.replaceAll(new RegExp(`(?<![\\w$.#])${inner}\\b`, "g"), name),
+    code,
+  );
+  if (renamed !== code) writeFileSync(target, renamed);
+}

@@ -13,7 +13,7 @@ export {
 } from "./call/builtin.js";
 export type { CallContext } from "./call/context.js";
 export { RpcController } from "./call/controller.js";
-export type { CallEmitter, CallEvents } from "./call/events.js";
+export type { CallEmitter, CallEnd, CallEvents } from "./call/events.js";
 export type {
   ClientInterceptor,
   ClientNext,
@@ -27,9 +27,12 @@ export type { CallOptions } from "./call/options.js";
 export type { HandlersOf, StubChannel } from "./call/stub.js";
 export { type ChannelOptions, RpcChannel } from "./channel/channel.js";
 export type { JsonCallOptions, MethodDescription } from "./channel/generic.js";
+export type { BytesForm } from "./channel/json-codec.js";
 export { conf } from "./config/conf.js";
 export type { LoadedConfig, Sections } from "./config/config.js";
 export { ConfigError, type ConfigProblem } from "./config/config-error.js";
+export type { Kind } from "./config/kinds.js";
+export type { Key } from "./config/schema.js";
 export {
   type CallFacts,
   type CallPhase,
@@ -43,6 +46,7 @@ export { type LogFields, type Logger, type LogLevel, silentLogger } from "./logg
 export type { LoggerLevel, LoggerOptions } from "./logger/options.js";
 export { type BoundLogger, createLogger, type LoggerStats, type QueueLogger } from "./logger/queue-logger.js";
 export { type ProviderOptions, RpcProvider, type ServiceOptions } from "./provider/provider.js";
+export { RegistryError, type RegistryErrorCode } from "./registry/errors.js";
 export { type OpenRegistryOptions, openRegistry } from "./registry/open.js";
 export type {
   Endpoint,

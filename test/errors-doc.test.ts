@@ -6,16 +6,18 @@ import { describe, expect, it } from "vitest";
 /** docs/errors.md and the code must know the same texts: each listed one is made somewhere, each made one is listed. */
 const root = fileURLToPath(new URL("..", import.meta.url));
 const document = readFileSync(path.join(root, "docs/errors.md"), "utf8");
-const folders = ["src/call", "src/channel", "src/provider", "src/transport"];
-const source = folders
-  .flatMap((folder) =>
-    readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map((name) =>
-      path.join(root, folder, name),
-    ),
-  )
-  .filter((file) => file.endsWith(".ts"))
-  .map((file) => readFileSync(file, "utf8"))
-  .join("\n");
+const sourceOf = (...folders: string[]): string =>
+  folders
+    .flatMap((folder) =>
+      readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map((name) =>
+        path.join(root, folder, name),
+      ),
+    )
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => readFileSync(file, "utf8"))
+    .join("\n");
+/** Where calls fail. */
+const source = sourceOf("src/call", "src/channel", "src/provider", "src/transport");
 
 /** A text with each changing part as one `…`. */
 function shape(text: string): string {
@@ -23,7 +25,9 @@ function shape(text: string): string {
 }
 
 const literals = [
-  ...source.matchAll(/`((?:\\.|\$\{(?:[^{}]|\{[^{}]*\})*\}|[^`\\])*)`|"((?:\\.|[^"\\\n])*)"/g),
+  ...`${source}\n${sourceOf("src/error", "src/registry")}`.matchAll(
+    /`((?:\\.|\$\{(?:[^{}]|\{[^{}]*\})*\}|[^`\\])*)`|"((?:\\.|[^"\\\n])*)"/g,
+  ),
 ].map(([, template, plain]) => shape(template ?? plain ?? ""));
 
 /** First columns of the tables, and texts in sentences: what stands between backquotes and has at least three words. */

@@ -1,8 +1,8 @@
 import { setMaxListeners } from "node:events";
 import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
-import { Emitter } from "../base/emitter.js";
-import type { CallEmitter, CallEvents } from "../call/events.js";
+import { callback, checkOptions, describeValue, either, having, text } from "../base/options.js";
+import { type CallEmitter, createCallEmitter } from "../call/events.js";
 import {
   type ConfigValues,
   type LoadedConfig,
@@ -13,7 +13,7 @@ import {
 import { ConfigError } from "../config/config-error.js";
 import { blameCaller } from "../error/blame-caller.js";
 import { guardLogger } from "../logger/guard.js";
-import type { Logger } from "../logger/logger.js";
+import { type Logger, logLevels } from "../logger/logger.js";
 import { createLogger, type QueueLogger } from "../logger/queue-logger.js";
 import { RegistryError } from "../registry/errors.js";
 import { openRegistry } from "../registry/open.js";
@@ -48,6 +48,17 @@ export interface ApplicationParts<S extends Sections = NoSections> {
   random?: () => number;
 }
 
+const partRules = {
+  env: having(),
+  cwd: text,
+  sections: having(),
+  log: having(...logLevels),
+  registry: either(having("register", "watch", "list", "close"), callback),
+  transport: having("connect", "listen", "localHostTowards"),
+  clock: having("now", "wallNow", "setTimer"),
+  random: callback,
+};
+
 /**
  * A process as the conf file describes it: configuration, logger and registry, which its providers and channels share.
  * A process may have several; nothing here is global.
@@ -76,9 +87,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements Runtim
     this.settings = toSettings(config.values);
     this.#ownLog = parts.log === undefined ? openLog(config.values) : undefined;
     this.log = parts.log === undefined ? (this.#ownLog as QueueLogger) : guardLogger(parts.log);
-    this.events = new Emitter<CallEvents>((error, event) => {
-      this.log.error(`a listener of ${event} threw`, { error });
-    });
+    this.events = createCallEmitter(this.log);
     this.transport = parts.transport ?? tcpTransport(this.clock);
     const { registry } = parts;
     const own = typeof registry === "function" ? registry(config, this.log) : registry;
@@ -87,13 +96,17 @@ export class MprpcApplication<S extends Sections = NoSections> implements Runtim
 
   /**
    * Reads the configuration: defaults, conf file, `MPRPC_...` variables, flags, each stronger than the one before.
-   * `argv` is `process.argv` as it is. Throws `TypeError` for bad `sections`, `ConfigError` that names file, line and key, and `RegistryError` for a
+   * `argv` is `process.argv` as it is. Throws `TypeError` for bad `parts`, `ConfigError` that names file, line and key, and `RegistryError` for a
    * registry that cannot work. Connects to nothing yet.
    */
   static async init<S extends Sections = NoSections>(
     argv: readonly string[] = process.argv,
     parts: ApplicationParts<S> = {},
   ): Promise<MprpcApplication<S>> {
+    if (!Array.isArray(argv)) {
+      throw new TypeError(`MprpcApplication.init: expected process.argv, got ${describeValue(argv)}`);
+    }
+    checkOptions<ApplicationParts<S>>("MprpcApplication.init", parts, {}, partRules);
     const { env = process.env, cwd = process.cwd(), sections } = parts;
     const input = { argv: argv.slice(2), env, cwd, ...(sections === undefined ? {} : { sections }) };
     let app: MprpcApplication<S>;
@@ -117,8 +130,9 @@ export class MprpcApplication<S extends Sections = NoSections> implements Runtim
   }
 
   /**
-   * Ends the registry session and writes out the log. Close providers and channels first: a call made later, or still
-   * waiting for a provider, fails UNAVAILABLE. Idempotent; never rejects.
+   * Ends the registry session and writes out the log. Close channels first, and shut providers down: a call made later,
+   * or still waiting for a provider, fails UNAVAILABLE, and a provider that serves begins to drain. Idempotent; never
+   * rejects.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();

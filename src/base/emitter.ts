@@ -1,3 +1,5 @@
+import { didYouMean } from "./nearest.js";
+import { describeValue } from "./options.js";
 import { watchReturned } from "./thrown.js";
 
 export type Unsubscribe = () => void;
@@ -8,13 +10,27 @@ export type Unsubscribe = () => void;
  */
 export class Emitter<Events extends { [K in keyof Events]: unknown }> {
   readonly #listeners = new Map<keyof Events, Array<(event: never) => void>>();
+  readonly #names: readonly string[] | undefined;
   readonly #onListenerError: (error: unknown, event: keyof Events) => void;
 
-  constructor(onListenerError: (error: unknown, event: keyof Events) => void = () => {}) {
+  /** `names`: all there are, so that a mistyped one is told. */
+  constructor(
+    onListenerError: (error: unknown, event: keyof Events) => void = () => {},
+    names?: readonly (keyof Events & string)[],
+  ) {
+    this.#names = names;
     this.#onListenerError = onListenerError;
   }
 
+  /** Throws `TypeError` for a name that is none, or a listener that is no function. */
   on<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): Unsubscribe {
+    const text = String(name);
+    if (this.#names?.includes(text) === false) {
+      throw new TypeError(`there is no event ${JSON.stringify(text)}${didYouMean(text, this.#names)}`);
+    }
+    if (typeof listener !== "function") {
+      throw new TypeError(`${text}: expected a listener, got ${describeValue(listener)}`);
+    }
     // Copied on change, so that emitting walks a list nobody alters.
     this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener as (event: never) => void]);
     let subscribed = true;

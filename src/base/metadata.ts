@@ -1,3 +1,5 @@
+import { describeValue } from "./options.js";
+
 export type MetadataValue = string | Uint8Array;
 export type MetadataInit = Metadata | Readonly<Record<string, MetadataValue | readonly MetadataValue[]>>;
 
@@ -52,6 +54,10 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
     if (init instanceof Metadata) {
       if (init.size > 0) this.#entries = [...init.#flat];
       return;
+    }
+    // Those have entries which are no properties: nothing would be sent, without a word.
+    if (typeof init !== "object" || init === null || Symbol.iterator in init) {
+      throw new TypeError(`metadata: expected an object of keys and values, got ${describeValue(init)}`);
     }
     const keys = Object.keys(init);
     // As long as it will most likely be: the first `push` to an empty list makes room for 17.

@@ -118,10 +118,20 @@ export function listOf(rule: OptionRule): OptionRule {
   };
 }
 
+export function either(one: OptionRule, other: OptionRule): OptionRule {
+  return {
+    expected: `${one.expected}, or ${other.expected}`,
+    accepts: (value) => one.accepts(value) || other.accepts(value),
+  };
+}
+
 /** An object with these methods: enough for what is passed in as an interface (a logger, a clock, a registry). */
 export function having(...methods: readonly string[]): OptionRule {
   return {
-    expected: `an object with ${methods.map((method) => `${method}()`).join(", ")}`,
+    expected:
+      methods.length === 0
+        ? "an object"
+        : `an object with ${methods.map((method) => `${method}()`).join(", ")}`,
     accepts: (value) => {
       if (typeof value !== "object" || value === null) return false;
       const members = value as Readonly<Record<string, unknown>>;

@@ -1,9 +1,11 @@
-import type { Emitter } from "../base/emitter.js";
+import { Emitter } from "../base/emitter.js";
 import type { Executed, RpcError } from "../error/rpc-error.js";
 import type { StatusCode } from "../error/status.js";
+import type { Logger } from "../logger/logger.js";
 import type { MethodDefinition } from "../wire/codec/types.js";
 
-interface CallEnd {
+/** What the ends of calls have in common, on either side. */
+export interface CallEnd {
   method: MethodDefinition;
   code: StatusCode;
   elapsedMs: number;
@@ -31,3 +33,21 @@ export interface CallEvents {
 }
 
 export type CallEmitter = Emitter<CallEvents>;
+
+const names: readonly (keyof CallEvents)[] = [
+  "clientStart",
+  "clientEnd",
+  "clientRetry",
+  "serverStart",
+  "serverEnd",
+  "connectionOpen",
+  "connectionClose",
+];
+
+/** What a listener throws goes to `log`. */
+export function createCallEmitter(log: Logger): CallEmitter {
+  return new Emitter<CallEvents>(
+    (error, event) => log.error(`a listener of ${event} threw`, { error }),
+    names,
+  );
+}

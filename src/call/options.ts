@@ -1,4 +1,6 @@
 import type { Metadata, MetadataInit } from "../base/metadata.js";
+import { didYouMean } from "../base/nearest.js";
+import { describeValue } from "../base/options.js";
 
 /** What a caller may say of one call. */
 export interface CallOptions {
@@ -18,4 +20,49 @@ export interface CallOptions {
   waitForReady?: boolean;
   /** Sent along for a provider that wants to notice the same request twice. */
   idempotencyKey?: string;
+}
+
+const names: ReadonlySet<string> = new Set<keyof CallOptions>([
+  "timeoutMs",
+  "signal",
+  "metadata",
+  "onMetadata",
+  "waitForReady",
+  "idempotencyKey",
+]);
+
+/**
+ * What is wrong with the options of a call, but for its metadata; undefined when nothing is. Not `checkOptions`, since
+ * each call comes here: it copies nothing.
+ */
+export function wrongCallOption(options: CallOptions): string | undefined {
+  if (typeof options !== "object") {
+    return `expected an object of call options, or an RpcController, got ${describeValue(options)}`;
+  }
+  for (const name in options) {
+    if (!names.has(name)) {
+      return `unknown call option ${JSON.stringify(name)}${didYouMean(name, [...names])}`;
+    }
+  }
+  const { timeoutMs, signal, onMetadata, waitForReady, idempotencyKey } = options;
+  if (
+    timeoutMs !== undefined &&
+    timeoutMs !== null &&
+    (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs))
+  ) {
+    return `timeoutMs: expected milliseconds, or Infinity for no deadline, got ${describeValue(timeoutMs)}`;
+  }
+  if (signal !== undefined && typeof signal?.addEventListener !== "function") {
+    return `signal: expected an AbortSignal, got ${describeValue(signal)}`;
+  }
+  if (onMetadata !== undefined && typeof onMetadata !== "function") {
+    return `onMetadata: expected a function, got ${describeValue(onMetadata)}`;
+  }
+  if (waitForReady !== undefined && typeof waitForReady !== "boolean") {
+    return `waitForReady: expected true or false, got ${describeValue(waitForReady)}`;
+  }
+  if (idempotencyKey !== undefined && typeof idempotencyKey !== "string") {
+    return `idempotencyKey: expected text, got ${describeValue(idempotencyKey)}`;
+  }
+  return undefined;
 }

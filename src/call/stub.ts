@@ -1,3 +1,4 @@
+import { describeValue } from "../base/options.js";
 import type { InputOf, MethodDefinition, OutputOf, ServiceDefinition } from "../wire/codec/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
@@ -36,6 +37,10 @@ export function invokeStub<M extends MethodDefinition>(
   second: CallOptions | RpcController | undefined,
   third: CallOptions | undefined,
 ): Promise<OutputOf<M["output"]> | undefined> {
+  if (typeof channel?.call !== "function") {
+    const text = `a stub of ${method.service} was made without a channel (new RpcChannel(app)), but with ${describeValue(channel)}`;
+    return Promise.reject(new TypeError(text));
+  }
   return second instanceof RpcController
     ? channel.callMethod(method, second, request, third)
     : channel.call(method, request, second);

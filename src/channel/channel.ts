@@ -1,5 +1,14 @@
 import { Metadata } from "../base/metadata.js";
-import { boolean, callback, checkOptions, having, listOf, oneOf, text } from "../base/options.js";
+import {
+  boolean,
+  callback,
+  checkOptions,
+  describeValue,
+  having,
+  listOf,
+  oneOf,
+  text,
+} from "../base/options.js";
 import { callGuarded, isOf, textOf } from "../base/thrown.js";
 import type { RpcController } from "../call/controller.js";
 import {
@@ -9,13 +18,13 @@ import {
   type IncomingReply,
   type OutgoingCall,
 } from "../call/interceptor.js";
-import type { CallOptions } from "../call/options.js";
+import { type CallOptions, wrongCallOption } from "../call/options.js";
 import { callScope } from "../call/scope.js";
 import type { StubChannel } from "../call/stub.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { Registry } from "../registry/registry.js";
-import { type BalancerName, balancerNames, type Runtime } from "../registry/runtime.js";
+import { type BalancerName, balancerNames, checkRuntime, type Runtime } from "../registry/runtime.js";
 import type { InputOf, MethodDefinition, OutputOf } from "../wire/codec/types.js";
 import type { JsonValue } from "../wire/codec/well-known.js";
 import { type CallOrigin, GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
@@ -74,6 +83,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 
   /** Throws `TypeError` or `RangeError` for bad options. Connects to nothing yet. */
   constructor(runtime: Runtime, options: ChannelOptions = {}) {
+    checkRuntime("RpcChannel", runtime);
     const defaults: Required<ChannelOptions> = {
       timeoutMs: runtime.settings.callTimeoutMs,
       balancer: runtime.settings.channel.balancer,
@@ -179,6 +189,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     oneway: boolean,
     origin?: CallOrigin,
   ): Promise<unknown> {
+    if (typeof method?.fullName !== "string") return Promise.reject(noMethod(method));
     let plan: CallPlan | RpcError;
     try {
       plan = this.#plan(method, options, signal, oneway, origin);
@@ -251,14 +262,11 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     oneway: boolean,
     origin: CallOrigin | undefined,
   ): CallPlan | RpcError {
+    if (options !== undefined && options !== null) {
+      const wrong = wrongCallOption(options);
+      if (wrong !== undefined) return localFailure(Status.INTERNAL, wrong, method.fullName);
+    }
     const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
-    if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
-      const text = `timeoutMs: expected milliseconds, or Infinity for no deadline, got ${String(timeoutMs)}`;
-      return localFailure(Status.INTERNAL, text, method.fullName);
-    }
-    if (options?.signal !== undefined && typeof options.signal?.addEventListener !== "function") {
-      return localFailure(Status.INTERNAL, "signal: expected an AbortSignal", method.fullName);
-    }
     const parent = parentCall();
     const startMs = this.#runtime.clock.now();
     const own = (origin?.sinceMs ?? startMs) + timeoutMs;
@@ -396,6 +404,12 @@ function signalsOf(first: AbortSignal | undefined, second: AbortSignal | undefin
 
 function isTimeout(value: unknown): boolean {
   return typeof value === "number" && value > 0;
+}
+
+function noMethod(given: unknown): RpcError {
+  const hint = typeof given === "string" ? "; callJson takes names" : "";
+  const text = `expected a method of a generated service (UserServiceRpc.methods.login), got ${describeValue(given)}${hint}`;
+  return new RpcError(Status.INTERNAL, text, { executed: "never" });
 }
 
 /** A failure before anything was sent. */

@@ -45,14 +45,22 @@ export interface LatencyObserver {
 }
 
 /** Of the promise made last: one executor for all spares a closure and its context for each call. */
-const settlers: { resolve: (message: unknown) => void; reject: (error: unknown) => void } = {
-  resolve: () => {},
-  reject: () => {},
-};
+let lastResolve: (message: unknown) => void;
 
-function keepSettlers(resolve: (message: unknown) => void, reject: (error: unknown) => void): void {
-  settlers.resolve = resolve;
-  settlers.reject = reject;
+function keepResolve(resolve: (message: unknown) => void): void {
+  lastResolve = resolve;
+}
+
+/**
+ * Rejects with `error`, its stack taken anew: where it arose is a socket's or a timer's turn, which tells nobody anything.
+ * V8 follows a promise to the async functions that await it, so here the stack has the lines of whoever made the call.
+ * The two turns before are those after which the call's promise hangs on this one.
+ */
+async function failed(error: RpcError): Promise<never> {
+  await undefined;
+  await undefined;
+  Error.captureStackTrace(error, failed);
+  throw error;
 }
 
 /** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
@@ -73,7 +81,6 @@ export class UnaryCall extends PendingCall implements Cancellable {
   readonly #plan: CallPlan;
   readonly #onMetadata: ((metadata: Metadata) => void) | "reply" | undefined;
   readonly #resolve: (message: unknown) => void;
-  readonly #reject: (error: RpcError) => void;
   #settled = false;
   #refusals = 0;
   #unsubscribe: Unsubscribe | undefined;
@@ -96,9 +103,8 @@ export class UnaryCall extends PendingCall implements Cancellable {
     this.idempotencyKey = plan.idempotencyKey;
     this.oneway = plan.oneway;
     this.deadlineMs = plan.deadlineMs;
-    this.promise = new Promise(keepSettlers);
-    this.#resolve = settlers.resolve;
-    this.#reject = settlers.reject;
+    this.promise = new Promise(keepResolve);
+    this.#resolve = lastResolve;
   }
 
   get waitForReady(): boolean {
@@ -258,7 +264,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     const full = error.with(facts);
     this.#emitEnd(full);
     if (full.metadata !== undefined && this.#onMetadata !== "reply") this.#onMetadata?.(full.metadata);
-    this.#reject(full);
+    this.#resolve(failed(full));
   }
 
   #end(): void {

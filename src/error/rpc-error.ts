@@ -1,6 +1,6 @@
 import type { Metadata } from "../base/metadata.js";
 import { isOf, textOf } from "../base/thrown.js";
-import { Status, type StatusCode, type StatusName, statusName } from "./status.js";
+import { Status, type StatusCode, type StatusName, statusName, toStatusCode } from "./status.js";
 
 /**
  * Whether the handler ran. `never`: provably not, so the call may be sent again. `yes`: its answer or its throw came
@@ -59,7 +59,12 @@ export class RpcError extends Error implements CallFacts {
   readonly elapsedMs?: number;
   readonly attempts?: number;
 
-  constructor(code: StatusCode, message: string, options: RpcErrorOptions = {}, facts: CallFacts = {}) {
+  /** Throws `TypeError` for a code that is none, `Status.OK` included. */
+  constructor(code: StatusCode, message = "", options: RpcErrorOptions = {}, facts: CallFacts = {}) {
+    if (code === Status.OK || toStatusCode(code) !== code) {
+      const text = typeof code === "string" && Object.hasOwn(Status, code) ? `: write Status.${code}` : "";
+      throw new TypeError(`RpcError: expected a code of Status but OK, got ${JSON.stringify(code)}${text}`);
+    }
     super(
       `[${statusName(code).toLowerCase()}] ${message}${describe(facts)}`,
       options.cause === undefined ? undefined : { cause: options.cause },

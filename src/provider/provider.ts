@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { type Address, formatAddress } from "../base/endpoint.js";
-import { boolean, callback, checkOptions, having, listOf, number } from "../base/options.js";
+import { boolean, callback, checkOptions, describeValue, having, listOf, number } from "../base/options.js";
 import { textOf, watchReturned } from "../base/thrown.js";
 import { builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
 import type { ServerInterceptor } from "../call/interceptor.js";
@@ -10,7 +10,7 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { RegistryError } from "../registry/errors.js";
 import type { Registration, RegistrationHandle } from "../registry/registry.js";
-import type { Runtime } from "../registry/runtime.js";
+import { checkRuntime, type Runtime } from "../registry/runtime.js";
 import type { Listener } from "../transport/transport.js";
 import type { ServiceDefinition } from "../wire/codec/types.js";
 import { Acceptor } from "./acceptor.js";
@@ -66,6 +66,13 @@ export class RpcProvider implements AsyncDisposable {
     this.#stopped = resolve;
   });
   #stopNow!: () => void;
+  /** Its socket would keep the process alive, and its services are in no registry any more. */
+  readonly #onRuntimeClosed = (): void => {
+    this.#runtime.log.warn(
+      "the application was closed before its provider, which stops: shutdown() comes first",
+    );
+    void this.shutdown();
+  };
   /** A second signal came. */
   #hurried = false;
   readonly #cutShort = new Promise<void>((resolve) => {
@@ -74,6 +81,7 @@ export class RpcProvider implements AsyncDisposable {
 
   /** Throws `TypeError` for bad options. Listens on nothing yet. */
   constructor(runtime: Runtime, options: ProviderOptions = {}) {
+    checkRuntime("RpcProvider", runtime);
     const { interceptors } = checkOptions(
       "RpcProvider",
       options,
@@ -108,6 +116,11 @@ export class RpcProvider implements AsyncDisposable {
     handlers: HandlersOf<S>,
     options: ServiceOptions = {},
   ): this {
+    if (!having().accepts(service) || typeof service.typeName !== "string") {
+      throw new TypeError(
+        `notifyService: expected a generated service (UserServiceRpc), then its handlers, got ${describeValue(service)}`,
+      );
+    }
     const { typeName } = service;
     if (this.#state !== "idle")
       throw new Error(`notifyService: ${typeName} comes too late, the provider has started`);
@@ -179,6 +192,7 @@ export class RpcProvider implements AsyncDisposable {
       throw error;
     }
     this.#state = "serving";
+    this.#runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
     return this.#listener.address;
   }
 
@@ -286,6 +300,7 @@ export class RpcProvider implements AsyncDisposable {
     await this.#starting?.catch(() => {});
     if (this.#state === "stopped") return;
     this.#state = "draining";
+    this.#runtime.closed.removeEventListener("abort", this.#onRuntimeClosed);
     const drainEndMs = clock.now() + settings.provider.drainTimeoutMs;
     // A registry that is away must not hold up the rest for long.
     await this.#within(settings.provider.drainTimeoutMs, this.#leaveRegistry());

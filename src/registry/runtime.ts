@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.js";
 import type { DeadlineWheel } from "../base/deadlines.js";
 import type { Address } from "../base/endpoint.js";
+import { describeValue, having } from "../base/options.js";
 import type { CallEmitter } from "../call/events.js";
 import { defaultKeepalive, type KeepaliveOptions } from "../call/keepalive.js";
 import type { Logger } from "../logger/logger.js";
@@ -81,4 +82,12 @@ export interface Runtime {
   readonly closed: AbortSignal;
   /** Ends it: the registry session last. Idempotent. */
   close(): Promise<void>;
+}
+
+/** The commonest mistake is an `await` of `MprpcApplication.init` that was forgotten. Throws `TypeError`. */
+export function checkRuntime(owner: string, given: unknown): asserts given is Runtime {
+  if (having("close").accepts(given) && having().accepts((given as Partial<Runtime>).settings)) return;
+  throw new TypeError(
+    `${owner}: expected an application (await MprpcApplication.init(process.argv)), got ${describeValue(given)}`,
+  );
 }

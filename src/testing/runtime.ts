@@ -1,8 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
-import { Emitter } from "../base/emitter.js";
-import type { CallEvents } from "../call/events.js";
+import { createCallEmitter } from "../call/events.js";
 import { guardLogger } from "../logger/guard.js";
 import { type Logger, silentLogger } from "../logger/logger.js";
 import { MemoryRegistry, MemoryStore } from "../registry/memory.js";
@@ -48,7 +47,7 @@ export function createRuntime(parts: RuntimeParts = {}): Runtime {
     random,
     registry,
     transport: parts.transport ?? new MemoryNetwork(),
-    events: new Emitter<CallEvents>((error, event) => log.error(`a listener of ${event} threw`, { error })),
+    events: createCallEmitter(log),
     wheel: new DeadlineWheel(clock),
     settings: mergeSettings(parts.settings ?? {}),
     closed: closing.signal,

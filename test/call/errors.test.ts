@@ -108,10 +108,18 @@ describe("what a handler throws", () => {
     ["a number outside the set", 99 as StatusCode],
     ["no number", "busy" as unknown as StatusCode],
     ["undefined", undefined as unknown as StatusCode],
-  ])("an RpcError whose code is %s fails the call as UNKNOWN", async (_, code) => {
-    const { error } = await failingPair(throwing(new RpcError(code, "what now")));
-    expect(error).toMatchObject({ codeName: "UNKNOWN", executed: "yes" });
-  });
+  ])(
+    "an RpcError whose code is %s cannot be made, and one that was changed so fails the call as UNKNOWN",
+    async (_, code) => {
+      expect(() => new RpcError(code, "what now")).toThrow(
+        /^RpcError: expected a code of Status but OK, got /,
+      );
+      const { error } = await failingPair(
+        throwing(Object.assign(new RpcError(Status.ABORTED, "what now"), { code })),
+      );
+      expect(error).toMatchObject({ codeName: "UNKNOWN", executed: "yes" });
+    },
+  );
 
   test.each([
     ["details that are no bytes", { details: [{ type: "x", value: "text" as never }] }],

@@ -1,7 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { DeadlineWheel } from "../../base/deadlines.js";
-import { Emitter } from "../../base/emitter.js";
-import type { CallEvents } from "../../call/events.js";
+import { createCallEmitter } from "../../call/events.js";
 import { mergeSettings, type SettingsInit } from "../runtime.js";
 import type { Machine } from "./machine.js";
 import type { SimulatedNetwork } from "./network.js";
@@ -135,7 +134,7 @@ export class SimulatedHost {
         ...{ clock, log, random: draw, transport, registry: session },
         env: { MPRPC_RPCSERVERIP: machine.ip },
       },
-      events: new Emitter<CallEvents>((error, event) => log.error(`a listener of ${event} threw`, { error })),
+      events: createCallEmitter(log),
       wheel: new DeadlineWheel(clock),
       settings: { ...settings, provider: { ...settings.provider, ...listenOf(options, listen) } },
       closed: closing.signal,

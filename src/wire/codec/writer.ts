@@ -193,6 +193,9 @@ export class Writer {
    * field is called, throws `TypeError`.
    */
   string(text: string, name?: string): this {
+    // Without a length the position would become NaN, and with it everything that is written behind.
+    if (typeof text !== "string")
+      throw new TypeError(`${name ?? "a field"}: expected text, got ${typeof text}`);
     const length = text.length;
     if (length > 40) return this.#longString(text, name);
     // Short ASCII, the common case, byte by byte: cheaper than a call into C++. One unit is at most 3 bytes.
