@@ -6,6 +6,11 @@ export const servedWithinMs = 15_000;
 /** What a fault may make fail fails within this after it; a sample is a second long, and may be late. */
 const aftermathMs = 8000;
 const sampleSlackMs = 2000;
+/**
+ * How long an address that nobody took out of the list stays there: a session, and a tick of the server. Of a provider that
+ * died or left while the server was away, from when that is back.
+ */
+const listedMs = 14_000;
 
 /** What was done to the cluster, and for how long it was away. Unix time, ms. */
 export interface Disturbance {
@@ -32,10 +37,10 @@ const purposes: Readonly<Record<string, { mayBeOk: boolean; failure: Expected }>
 
 /**
  * What is near a sample: faults whose consequences may be in it; `away`, a provider that was ended and has not come back
- * for long; `stall`, some process did not get to run, which is the machine's doing; `standstill`, one did not for so long
+ * for long; `listed`, one that was ended may still be in the list; `stall`, some process did not get to run, which is the machine's doing; `standstill`, one did not for so long
  * that it may have missed a ping.
  */
-export type Nearby = FaultKind | "away" | "stall" | "standstill";
+export type Nearby = FaultKind | "away" | "listed" | "stall" | "standstill";
 
 interface Consequence extends Expected {
   /** Of calls of these kinds; of all when left out. */
@@ -61,6 +66,7 @@ const consequences: readonly Consequence[] = [
   // The classic wire knows no retry and no word of leaving, and their list may be old.
   { code: "UNAVAILABLE", executed: anyway, kinds: ["classic"], of: ["away"] },
   { code: "UNAVAILABLE", executed: anyway, kinds: ["classic"], of: ["stall"] },
+  { code: "UNAVAILABLE", executed: ["never"], kinds: ["classic"], of: ["listed"] },
   // Its callers take it for dead (keepalive.timeout).
   { code: "UNAVAILABLE", executed: anyway, of: ["standstill"] },
   { code: "ABORTED", executed: ["yes"], kinds: ["relay"], of: ["standstill"] },
@@ -115,7 +121,10 @@ export function near(
   const found = new Set<Nearby>();
   const slackMs = aftermathMs + sampleSlackMs;
   for (const { kind, fromMs, toMs = Number.POSITIVE_INFINITY } of disturbances) {
-    if (atMs < fromMs || atMs > toMs + slackMs) continue;
+    if (atMs < fromMs) continue;
+    const listedFromMs = kind === "kill" ? fromMs : kind === "registry" ? toMs : Number.NEGATIVE_INFINITY;
+    if (atMs <= listedFromMs + listedMs + sampleSlackMs) found.add("listed");
+    if (atMs > toMs + slackMs) continue;
     if (kind === "kill" || kind === "drain") found.add("away");
     // Of a process that is killed the calls are lost at once; of one that leaves, until it has.
     if ((kind !== "kill" && kind !== "killCaller") || atMs <= fromMs + slackMs) found.add(kind);

@@ -138,6 +138,7 @@ describe("the classes of ends", () => {
     ["small|UNAVAILABLE|maybe", near("kill")],
     ["classic|UNAVAILABLE|never", near("away")],
     ["classic|UNAVAILABLE|maybe", near("stall")],
+    ["classic|UNAVAILABLE|never", near("listed")],
     ["small|UNAVAILABLE|maybe", near("stall", "standstill")],
     ["nested|CANCELLED|maybe", near("killCaller")],
   ])("takes %s", (name, faults) => {
@@ -160,6 +161,11 @@ describe("the classes of ends", () => {
       "small|DEADLINE_EXCEEDED|maybe",
       near("kill"),
       "1 small calls ended DEADLINE_EXCEEDED, executed maybe, near kill",
+    ],
+    [
+      "classic|UNAVAILABLE|maybe",
+      near("listed"),
+      "1 classic calls ended UNAVAILABLE, executed maybe, near listed",
     ],
     ["bug|OK|yes", near(), "1 bug calls succeeded"],
   ])("objects to %s", (name, faults, expected) => {
