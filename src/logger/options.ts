@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { checkOptions, type OptionRule, type OptionRules } from "../base/options.js";
 import { type LogLevel, logLevels } from "./logger.js";
 
 /** A threshold: lines below it are not made. `silent` is above every level. */
@@ -85,10 +86,20 @@ export const loggerDefaults: ResolvedLoggerOptions = {
  */
 export const lineMaxChars = 128 * 1024;
 
-/** Fills in the defaults and checks every value once. Throws `TypeError` naming the option, its limit and conf key. */
+/** The values are checked below, where an error can name their keys in a conf file; here only the names are. */
+const anyValue: OptionRule = { expected: "a value", accepts: () => true };
+
+// The cast: each name of the defaults, which are all there are.
+const optionNames = Object.fromEntries(
+  Object.keys(loggerDefaults).map((name) => [name, anyValue]),
+) as unknown as OptionRules<ResolvedLoggerOptions>;
+
+/**
+ * Fills in the defaults and checks every value once. Throws `TypeError` naming the option, its limit and conf key, and
+ * for an option that does not exist.
+ */
 export function resolveLoggerOptions(options: LoggerOptions): ResolvedLoggerOptions {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const resolved: ResolvedLoggerOptions = { ...loggerDefaults, ...given };
+  const resolved = checkOptions("createLogger", options, loggerDefaults, optionNames);
   checkLevel(resolved.level);
   checkOneOf("format", resolved.format, logFormats);
   checkOneOf("console", resolved.console, consoleTargets);

@@ -50,6 +50,20 @@ describe("options", () => {
     expect(make).toThrow(message);
   });
 
+  test.each<[string, unknown, string]>([
+    [
+      "an option that does not exist",
+      { dir: "logs", levle: "debug" },
+      'createLogger: unknown option "levle"; did you mean "level"?',
+    ],
+    ["null", null, "createLogger: expected an object of options, got null"],
+    ["a text", "logs", 'createLogger: expected an object of options, got "logs"'],
+  ])("%s is refused", (_, options, message) => {
+    const make = () => createLogger(options as LoggerOptions);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(message);
+  });
+
   test("nowhere to write to is an error", () => {
     expect(() => createLogger({ console: "off" })).toThrow(/set dir \(\[log\] dir\) or console/);
   });
