@@ -5,6 +5,11 @@ export interface OptionRule {
   /** Ends the sentence "expected ...", with the limits in it: `an integer from 1 to 65535`. */
   readonly expected: string;
   accepts(value: unknown): boolean;
+  /**
+   * Ends the sentence "got ..." for a value that is not accepted, where one part of it is at fault. Default
+   * `describeValue`.
+   */
+  found?(value: unknown): string;
 }
 
 /** One rule an option, those without a default included. */
@@ -45,7 +50,8 @@ export function checkOptions<T extends object>(
 }
 
 function badOption(owner: string, name: string, rule: OptionRule, value: unknown): Error {
-  const text = `${owner}: option "${name}": expected ${rule.expected}, got ${describeValue(value)}`;
+  const found = rule.found?.(value) ?? describeValue(value);
+  const text = `${owner}: option "${name}": expected ${rule.expected}, got ${found}`;
   return typeof value === "number" ? new RangeError(text) : new TypeError(text);
 }
 
@@ -71,11 +77,14 @@ export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Opt
   };
 }
 
-/** Any number between the limits, fractions allowed, NaN not. `Infinity` only when `max` is. */
+/**
+ * Any number between the limits, fractions allowed, NaN not. `Infinity` only when `max` is. A `min` of
+ * `Number.MIN_VALUE` is how to say "above 0".
+ */
 export function number(min: number, max: number = Number.POSITIVE_INFINITY): OptionRule {
+  const least = min === Number.MIN_VALUE ? "above 0" : `of at least ${min}`;
   return {
-    expected:
-      max === Number.POSITIVE_INFINITY ? `a number of at least ${min}` : `a number from ${min} to ${max}`,
+    expected: max === Number.POSITIVE_INFINITY ? `a number ${least}` : `a number from ${min} to ${max}`,
     accepts: (value) => typeof value === "number" && value >= min && value <= max,
   };
 }
@@ -115,6 +124,11 @@ export function listOf(rule: OptionRule): OptionRule {
   return {
     expected: `an array, each item ${rule.expected}`,
     accepts: (value) => Array.isArray(value) && value.every((item) => rule.accepts(item)),
+    found(value) {
+      if (!Array.isArray(value)) return describeValue(value);
+      const at = value.findIndex((item) => !rule.accepts(item));
+      return `${rule.found?.(value[at]) ?? describeValue(value[at])} as item ${at}`;
+    },
   };
 }
 

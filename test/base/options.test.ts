@@ -5,6 +5,8 @@ interface PoolOptions {
   size: number;
   timeoutMs: number;
   mode: "fast" | "safe";
+  weight?: number;
+  hooks?: ReadonlyArray<() => void>;
   onError?: (error: unknown) => void;
 }
 
@@ -15,6 +17,8 @@ function check(given?: object): PoolOptions {
     size: rule.integer(1, 8),
     timeoutMs: rule.durationMs(1),
     mode: rule.oneOf("fast", "safe"),
+    weight: rule.number(Number.MIN_VALUE),
+    hooks: rule.listOf(rule.callback),
     onError: rule.callback,
   });
 }
@@ -53,6 +57,14 @@ describe("checkOptions", () => {
       TypeError,
       'Pool: option "onError": expected a function, got an object',
     ],
+    [{ weight: -1 }, RangeError, 'Pool: option "weight": expected a number above 0, got -1'],
+    [{ weight: 0 }, RangeError, 'Pool: option "weight": expected a number above 0, got 0'],
+    [
+      { hooks: [() => {}, 5] },
+      TypeError,
+      'Pool: option "hooks": expected an array, each item a function, got 5 as item 1',
+    ],
+    [{ hooks: 5 }, RangeError, 'Pool: option "hooks": expected an array, each item a function, got 5'],
     [{ timeoutMS: 3 }, TypeError, 'Pool: unknown option "timeoutMS"; did you mean "timeoutMs"?'],
     [{ colour: 3 }, TypeError, /^Pool: unknown option "colour"$/],
   ])("%o is refused", (given, type, message) => {
@@ -78,6 +90,7 @@ describe("rules", () => {
     ["integer", rule.integer(0), [0, 7], [-1, 0.5, "1", Number.POSITIVE_INFINITY]],
     ["number", rule.number(0, 1), [0, 0.5, 1], [-0.1, 1.1, Number.NaN, "0"]],
     ["number without a maximum", rule.number(0), [0, Number.POSITIVE_INFINITY], [-1]],
+    ["number above 0", rule.number(Number.MIN_VALUE), [Number.MIN_VALUE, 1], [0, -1]],
     ["boolean", rule.boolean, [true, false], [0, "true", undefined]],
     ["text", rule.text, ["a"], ["", 1]],
     ["listOf", rule.listOf(rule.text), [[], ["a"]], ["a", [""], [1]]],
