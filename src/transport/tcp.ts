@@ -183,6 +183,16 @@ function connect(address: Address, options: ConnectOptions, clock: Clock): Promi
   });
 }
 
+/** What the system's codes mean for who chose the address, and the key that changes it. */
+const listenHints: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the port is taken (rpcserverport; 0 picks a free one)",
+  EADDRNOTAVAIL: "it is no address of this machine (rpcserverip; 0.0.0.0 listens on all)",
+  ENOTFOUND: "there is no such host (rpcserverip)",
+  EAI_AGAIN: "the host cannot be looked up now (rpcserverip; an address needs no look-up)",
+  EACCES:
+    "this user may not listen there; ports below 1024 are the system's (rpcserverport; 0 picks a free one)",
+};
+
 function listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
   const where = formatAddress(address);
   return new Promise((resolve, reject) => {
@@ -191,9 +201,13 @@ function listen(address: Address, onConnection: (connection: Connection) => void
       onConnection(new TcpConnection(withInlet(socket, inlet), inlet));
     });
     server.once("error", (error: NodeJS.ErrnoException) => {
-      const hint =
-        error.code === "EADDRINUSE" ? ": the port is taken (rpcserverport; 0 picks a free one)" : "";
-      reject(new Error(`cannot listen on ${where}: ${error.code ?? error.message}${hint}`, { cause: error }));
+      const hint = listenHints[error.code ?? ""];
+      const why = error.code ?? error.message;
+      reject(
+        new Error(`cannot listen on ${where}: ${hint === undefined ? why : `${why}: ${hint}`}`, {
+          cause: error,
+        }),
+      );
     });
     server.listen({ host: address.host, port: address.port, backlog }, () => {
       // Later errors are failures to accept (out of file descriptors): the listener lives on.

@@ -324,3 +324,22 @@ describe("memory alone", () => {
     await servers[1]?.until("bytes", () => servers[1]?.bytes.toString() === "fine");
   });
 });
+
+test.each([
+  ["EADDRNOTAVAIL", "it is no address of this machine (rpcserverip; 0.0.0.0 listens on all)"],
+  ["ENOTFOUND", "there is no such host (rpcserverip)"],
+  ["EAI_AGAIN", "the host cannot be looked up now (rpcserverip; an address needs no look-up)"],
+  [
+    "EACCES",
+    "this user may not listen there; ports below 1024 are the system's (rpcserverport; 0 picks a free one)",
+  ],
+])("a TCP listener that fails with %s says why, and the key to change", async (code, hint) => {
+  // Which of these a machine gives depends on its network and its user.
+  const fails = vi.spyOn(net.Server.prototype, "listen").mockImplementation(function (this: net.Server) {
+    queueMicrotask(() => this.emit("error", Object.assign(new Error(code), { code })));
+    return this;
+  });
+  onTestFinished(() => fails.mockRestore());
+  const listening = tcpTransport(systemClock).listen({ host: "somewhere", port: 80 }, () => {});
+  await expect(listening).rejects.toThrow(`cannot listen on somewhere:80: ${code}: ${hint}`);
+});
