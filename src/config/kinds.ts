@@ -1,3 +1,4 @@
+import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
 import { type AdvertisedAddress, isHost, isRegistryUrl, isWildcard, parseHostAndPort } from "./address.js";
 
 /** What a value is measured in; it ends the name of the value: `calltimeout` is read as `calltimeoutMs`. */
@@ -14,6 +15,48 @@ export interface Kind<T, U extends Unit = Unit> {
   parse(text: string): { readonly value: T } | undefined;
   /** The shortest text that reads as `value`. */
   format(value: T): string;
+}
+
+/** The name a program knows a kind's maker by, and how it is called, for the error about a wrong call. */
+interface Maker {
+  readonly name: string;
+  readonly example: string;
+}
+
+const limit: OptionRule = {
+  expected: "a number",
+  accepts: (value) => typeof value === "number" && !Number.isNaN(value),
+};
+
+/** A program without types may leave the limits out, or misspell one, which would be no limit at all. */
+function checkLimits<T extends object>(
+  { name, example }: Maker,
+  given: T,
+  rules: OptionRules<T>,
+  ...needed: ReadonlyArray<keyof T & string>
+): void {
+  if (given === undefined) throw new TypeError(`${name}: expected limits, such as ${example}`);
+  checkOptions<T>(name, given, given, rules);
+  const missing = needed.find((one) => given[one] === undefined);
+  if (missing !== undefined)
+    throw new TypeError(`${name}: ${JSON.stringify(missing)} is missing, write ${example}`);
+}
+
+function isKind(value: unknown): value is Kind<unknown> {
+  return typeof value === "object" && value !== null && "parse" in value && typeof value.parse === "function";
+}
+
+/** Throws `TypeError` unless `value` is a kind. */
+export function checkKind(owner: string, value: unknown): void {
+  if (isKind(value)) return;
+  throw new TypeError(
+    `${owner}: expected a kind, such as conf.duration({ minMs: 1000 }) or conf.yesNo, got ${describeValue(value)}`,
+  );
+}
+
+/** Whether `value` is what `conf.key` makes. */
+export function isKey(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "kind" in value && isKind(value.kind);
 }
 
 /** Beyond it Node's timers do not reach: 2^31 - 1 ms, nearly 25 days. Times that no timer waits for may be longer. */
@@ -42,13 +85,16 @@ export interface DurationLimits {
 }
 
 /** `5000` (ms), `500ms`, `5s`, `1.5s`, `2m`, `1h`, `7d`; whole milliseconds. */
-export function duration({ minMs, maxMs = durationMaxMs, none = false }: DurationLimits): Kind<number, "Ms"> {
+export function duration(limits: DurationLimits): Kind<number, "Ms"> {
+  const maker = { name: "conf.duration", example: "conf.duration({ minMs: 1000 })" };
+  checkLimits(maker, limits, { minMs: limit, maxMs: limit, none: boolean }, "minMs");
+  const { minMs, maxMs = durationMaxMs, none = false } = limits;
   const most = maxMs === durationMaxMs ? "24 days" : formatDuration(maxMs);
-  const limits = `from ${formatDuration(minMs)} to ${most}`;
+  const within = `from ${formatDuration(minMs)} to ${most}`;
   return {
     unit: "Ms",
     placeholder: "DURATION",
-    expected: `a duration ${limits} such as 5000, 500ms, 5s or 2m${none ? ", or none" : ""}`,
+    expected: `a duration ${within} such as 5000, 500ms, 5s or 2m${none ? ", or none" : ""}`,
     parse(text) {
       if (none && text.toLowerCase() === "none") return { value: Number.POSITIVE_INFINITY };
       const match = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d)?$/.exec(text);
@@ -67,8 +113,19 @@ function formatDuration(ms: number): string {
   return found === undefined ? `${ms}ms` : `${ms / found[1]}${found[0]}`;
 }
 
+/** Both included. */
+interface NumberLimits {
+  min: number;
+  max: number;
+}
+
+const numberLimitRules: OptionRules<NumberLimits> = { min: limit, max: limit };
+
 /** `65536`, `64KiB`, `4MiB`, `1GiB`, `1TiB`: 1024, not 1000, hence no `KB`. */
-export function size({ min, max }: { min: number; max: number }): Kind<number, "Bytes"> {
+export function size(limits: NumberLimits): Kind<number, "Bytes"> {
+  const maker = { name: "conf.size", example: "conf.size({ min: 0, max: 64 * 1024 ** 2 })" };
+  checkLimits(maker, limits, numberLimitRules, "min", "max");
+  const { min, max } = limits;
   return {
     unit: "Bytes",
     placeholder: "SIZE",
@@ -89,7 +146,10 @@ function formatSize(bytes: number): string {
   return found === undefined ? `${bytes}` : `${bytes / found[1]}${found[0]}`;
 }
 
-export function integer({ min, max }: { min: number; max: number }): Kind<number, ""> {
+export function integer(limits: NumberLimits): Kind<number, ""> {
+  const maker = { name: "conf.integer", example: "conf.integer({ min: 1, max: 100 })" };
+  checkLimits(maker, limits, numberLimitRules, "min", "max");
+  const { min, max } = limits;
   return {
     unit: "",
     placeholder: "N",
@@ -107,6 +167,11 @@ function whole(value: number, min: number, max: number): { value: number } | und
 }
 
 export function port(min: 0 | 1): Kind<number, ""> {
+  if (min !== 0 && min !== 1) {
+    throw new TypeError(
+      `conf.port: expected 0 (any free one may be asked for) or 1, got ${describeValue(min)}`,
+    );
+  }
   const suffix = min === 0 ? ", 0 for any free one" : "";
   return {
     ...integer({ min, max: 65_535 }),
@@ -116,6 +181,11 @@ export function port(min: 0 | 1): Kind<number, ""> {
 }
 
 export function choice<const T extends string>(...allowed: readonly T[]): Kind<T, ""> {
+  if (allowed.length === 0) {
+    throw new TypeError(
+      'conf.choice: expected the words to choose from, such as conf.choice("fast", "safe")',
+    );
+  }
   return {
     unit: "",
     placeholder: allowed.join("|"),
@@ -204,6 +274,7 @@ export const advertisedAddress: Kind<AdvertisedAddress, ""> = {
 
 /** Also accepts an empty text, which means "not set". */
 export function optional<T, U extends Unit>(kind: Kind<T, U>): Kind<T | undefined, U> {
+  checkKind("conf.optional", kind);
   return {
     ...kind,
     parse: (text) => (text === "" ? { value: undefined } : kind.parse(text)),

@@ -1,4 +1,5 @@
-import type { Kind, Unit } from "./kinds.js";
+import { describeValue } from "../base/options.js";
+import { checkKind, isKey, type Kind, type Unit } from "./kinds.js";
 import {
   type Key,
   type KeyRow,
@@ -26,13 +27,20 @@ export interface KeyAbout {
 
 /**
  * A key of a program's own section. `fallback` is its default, written as in a conf file; empty, with an optional kind:
- * not set.
+ * not set. Throws `TypeError` for a default that is none of the kind's values.
  */
 export function ownKey<T, U extends Unit>(
   kind: Kind<T, U>,
   fallback: string,
   about: KeyAbout = {},
 ): Key<T, U> {
+  checkKind("conf.key", kind);
+  // A text first: what parses it may be the program's own, and expects one.
+  if (typeof fallback !== "string" || kind.parse(fallback) === undefined) {
+    throw new TypeError(
+      `conf.key: expected ${kind.expected} as the default, written as in a conf file, got ${describeValue(fallback)}`,
+    );
+  }
   const { doc = "", docZh = "", example, secret } = about;
   return {
     kind,
@@ -50,6 +58,15 @@ function refuse(name: string, why: string): never {
   throw new TypeError(`option "sections": ${name}: ${why}`);
 }
 
+function checkKeys(section: string, keys: unknown): void {
+  if (typeof keys !== "object" || keys === null || Array.isArray(keys)) {
+    refuse(`[${section}]`, `expected an object { key: conf.key(...) }, got ${describeValue(keys)}`);
+  }
+  for (const [name, key] of Object.entries(keys)) {
+    if (!isKey(key)) refuse(`[${section}] ${name}`, `expected conf.key(...), got ${describeValue(key)}`);
+  }
+}
+
 /**
  * The rows of a program's own sections. Throws `TypeError` for a section that is one of ours, a name that cannot be one,
  * two keys with one variable or one value, and a default that is none of the key's values.
@@ -63,14 +80,16 @@ export function ownRows(sections: Sections): KeyRow[] {
       refuse(`[${section}]`, 'a name has lower-case letters, digits, "_" and "-"');
     if (sectionNames.includes(section)) refuse(`[${section}]`, "this section is one of mprpc's");
   }
+  for (const [section, keys] of Object.entries(sections)) checkKeys(section, keys);
   const rows = toRows(sections);
   const variables = new Map(keyRows.map((row): [string, string] => [row.environment, row.name]));
   const values = new Map<string, string>();
   for (const row of rows) {
     if (!namePattern.test(row.key)) refuse(row.name, 'a name has lower-case letters, digits, "_" and "-"');
-    if (row.kind?.parse(row.fallback) === undefined) {
-      const expected = row.kind?.expected ?? "a key made by conf.key";
-      refuse(row.name, `expected ${expected} as its default, found ${JSON.stringify(row.fallback)}`);
+    // conf.key has checked its own; a key may also be made of another.
+    if (row.kind.parse(row.fallback) === undefined) {
+      const found = JSON.stringify(row.fallback);
+      refuse(row.name, `expected ${row.kind.expected} as its default, found ${found}`);
     }
     const value = `${row.section}.${row.valueName}`;
     const other = variables.get(row.environment) ?? values.get(value);

@@ -1,4 +1,5 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
+import type { Sections } from "../../src/config/schema.js";
 import { conf, MprpcApplication } from "../../src/index.js";
 import { silentLogger } from "../../src/logger/logger.js";
 import { MemoryStore, memoryRegistry } from "../../src/testing/index.js";
@@ -110,7 +111,7 @@ describe("a program's own sections", () => {
     [{ "": {} }, "[]: a name has lower-case letters"],
     [{ disk: { Root: fine } }, "disk.Root: a name has lower-case letters"],
     [
-      { disk: { a: key(conf.integer({ min: 0, max: 9 }), "10") } },
+      { disk: { a: { ...fine, fallback: "10" } } },
       'disk.a: expected an integer from 0 to 9 as its default, found "10"',
     ],
     [{ disk: { "a-b": fine, a_b: fine } }, "disk.a_b: disk.a-b has the same variable or value name"],
@@ -120,9 +121,36 @@ describe("a program's own sections", () => {
       "disk.maxBytes: a name has lower-case letters",
     ],
     [["disk"] as unknown as Record<string, never>, "expected an object { section: { key: conf.key(...) } }"],
+    [{ my: { a: 5 } } as unknown as Sections, 'option "sections": [my] a: expected conf.key(...), got 5'],
+    [{ my: { a: conf.yesNo } } as unknown as Sections, "[my] a: expected conf.key(...), got an object"],
+    [{ my: 5 } as unknown as Sections, "[my]: expected an object { key: conf.key(...) }, got 5"],
   ])("%j cannot be the program's", (bad, text) => {
     expect(() => load({ sections: bad })).toThrow(TypeError);
     expect(() => load({ sections: bad })).toThrow(text);
+  });
+
+  const untyped = conf as unknown as Record<string, (...args: readonly unknown[]) => unknown>;
+  test.each<[maker: string, args: readonly unknown[], text: string]>([
+    [
+      "key",
+      [conf.duration({ minMs: 1000 }), "1parsec"],
+      'conf.key: expected a duration from 1s to 24 days such as 5000, 500ms, 5s or 2m as the default, written as in a conf file, got "1parsec"',
+    ],
+    ["key", [conf.integer({ min: 0, max: 9 }), 5], "written as in a conf file, got 5"],
+    ["key", [conf.duration, "1s"], "conf.key: expected a kind, such as conf.duration({ minMs: 1000 })"],
+    ["duration", [], "conf.duration: expected limits, such as conf.duration({ minMs: 1000 })"],
+    ["duration", [{}], 'conf.duration: "minMs" is missing, write conf.duration({ minMs: 1000 })'],
+    ["duration", [{ minMS: 1 }], 'conf.duration: unknown option "minMS"; did you mean "minMs"?'],
+    ["integer", [], "conf.integer: expected limits, such as conf.integer({ min: 1, max: 100 })"],
+    ["integer", [{ min: 1 }], 'conf.integer: "max" is missing'],
+    ["size", [], "conf.size: expected limits, such as conf.size({"],
+    ["port", [], "conf.port: expected 0 (any free one may be asked for) or 1, got undefined"],
+    ["choice", [], "conf.choice: expected the words to choose from"],
+    ["optional", [], "conf.optional: expected a kind"],
+  ])("conf.%s of %j says at once what is wrong", (maker, args, text) => {
+    const make = () => untyped[maker]?.(...args);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(text);
   });
 
   test("they are printed after ours, secrets masked, credentials hidden", () => {
