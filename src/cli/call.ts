@@ -5,6 +5,7 @@ import type { RpcChannel } from "../channel/channel.js";
 import type { JsonCallOptions } from "../channel/generic.js";
 import { duration } from "../config/kinds.js";
 import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
 import type { Registry } from "../registry/registry.js";
 import type { JsonValue } from "../wire/codec/well-known.js";
 import { checkCount, type ParsedArguments, readArguments } from "./arguments.js";
@@ -22,7 +23,7 @@ is spelt as in the .proto or as in stubs. JSON is the request, {} when left out,
   mprpc call 127.0.0.1:8000 fixbug.UserServiceRpc/Login - < request.json
 
   --text                  bytes fields are text, not base64, in the request and in the reply
-  --timeout 5s            the deadline; none for no deadline (default: calltimeout of the configuration)
+  --timeout 5s            the deadline, with its unit; none for no deadline (default: calltimeout of the configuration)
   --metadata KEY=VALUE    sent with the request; may be repeated
   -v, --verbose           print the metadata of the reply, on stderr
   --proto FILE            take the messages from this .proto, for providers that cannot be asked; may be repeated
@@ -70,7 +71,7 @@ export const callCommand: Command = {
         const service =
           address === undefined
             ? await inRegistry(wanted.service, known, registry)
-            : await atProvider(wanted.service, known, channel, { address, classic });
+            : await atProvider({ ...wanted, text: method }, known, channel, { address, classic });
         const reply = await channel.callJson(service, wanted.method, request, {
           ...callOptions,
           onMetadata: (metadata) => {
@@ -81,6 +82,10 @@ export const callCommand: Command = {
         return exitCodes.done;
       } catch (error) {
         if (!(error instanceof RpcError)) throw error;
+        if (address !== undefined && !classic && error.code === Status.UNIMPLEMENTED) {
+          // What is all a service's name was taken for a service and its method.
+          await refuseService(method, known.length > 0 ? known : await servicesAt(channel), channel);
+        }
         io.err(describeFailure(error));
         return exitCodes.failed;
       }
@@ -124,11 +129,7 @@ function readCallOptions(parsed: ParsedArguments): JsonCallOptions {
   const result: JsonCallOptions = { bytes: parsed.has("text") ? "text" : "base64" };
   const timeout = parsed.value("timeout");
   if (timeout !== undefined) {
-    const timeoutMs = timeoutKind.parse(timeout)?.value;
-    if (timeoutMs === undefined) {
-      throw new UsageError(`--timeout: expected ${timeoutKind.expected}, got ${JSON.stringify(timeout)}`);
-    }
-    result.timeoutMs = timeoutMs;
+    result.timeoutMs = readTimeout(timeout);
   }
   const metadata = new Metadata();
   for (const text of parsed.values("metadata")) {
@@ -140,6 +141,17 @@ function readCallOptions(parsed: ParsedArguments): JsonCallOptions {
   }
   if (metadata.size > 0) result.metadata = metadata;
   return result;
+}
+
+/** As in the configuration, but with a unit: whoever types 5 means seconds, and would get 5 ms. */
+function readTimeout(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text) && Number(text) > 0) {
+    throw new UsageError(`--timeout: ${text} has no unit, write ${text}s or ${text}ms`);
+  }
+  const timeoutMs = timeoutKind.parse(text)?.value;
+  if (timeoutMs !== undefined) return timeoutMs;
+  const expected = timeoutKind.expected.replace("5000, ", "");
+  throw new UsageError(`--timeout: expected ${expected}, got ${JSON.stringify(text)}`);
 }
 
 function append(metadata: Metadata, key: string, value: MetadataValue): void {
@@ -166,16 +178,31 @@ async function inRegistry(wanted: string, known: readonly string[], registry: Re
   return fullServiceName(wanted, [...listed, ...known], `registry ${registry.name}`);
 }
 
+/** Throws `UsageError` when `text`, which should be SERVICE.METHOD, is one of `services` and has no METHOD. */
+async function refuseService(text: string, services: readonly string[], channel: RpcChannel): Promise<void> {
+  if (!services.includes(text)) return;
+  const methods = (await channel.describe(text)).map(({ name }) => name);
+  throw new UsageError(
+    `METHOD is missing: write ${text}/METHOD; the methods of ${text} are ${methods.join(", ")}`,
+  );
+}
+
+async function servicesAt(channel: RpcChannel): Promise<readonly string[]> {
+  return (await channel.call(Reflection.methods.listServices, {})).services;
+}
+
 async function atProvider(
-  wanted: string,
+  { service: wanted, text }: { service: string; text: string },
   known: readonly string[],
   channel: RpcChannel,
   { address, classic }: { address: Address; classic: boolean },
 ): Promise<string> {
   if (wanted.includes(".")) return wanted;
+  await refuseService(text, known, channel);
   if (known.length > 0) return fullServiceName(wanted, known, "the .proto files");
   if (classic) return wanted;
-  const { services } = await channel.call(Reflection.methods.listServices, {});
+  const services = await servicesAt(channel);
+  await refuseService(text, services, channel);
   return fullServiceName(wanted, services, `the provider at ${formatAddress(address)}`);
 }
 
@@ -184,7 +211,9 @@ function describeFailure(error: RpcError): string {
     ({ type, value }) => `  detail ${type}: ${Buffer.from(value).toString("base64")}\n`,
   );
   const metadata = error.metadata === undefined ? "" : metadataLines(error.metadata);
-  return `${error.message}\n  executed: ${error.executed}\n${details.join("")}${metadata}`;
+  // The library names the option of a call made by a program.
+  const message = error.message.replace("(timeoutMs, calltimeout)", "(--timeout, calltimeout)");
+  return `${message}\n  executed: ${error.executed}\n${details.join("")}${metadata}`;
 }
 
 function metadataLines(metadata: Metadata): string {

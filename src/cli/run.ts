@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { didYouMean } from "../base/nearest.js";
+import { ConfigError } from "../config/config-error.js";
 import { RpcError } from "../error/rpc-error.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
 
@@ -89,18 +90,35 @@ function runBare(name: string | undefined, io: CliIo): number {
 
 function report(error: unknown, command: Listed | undefined, io: CliIo): number {
   const text = error instanceof Error ? error.message : String(error);
+  const where = command === undefined ? "mprpc" : `mprpc ${command.name}`;
+  const hint = `Try \`${where} --help\`.\n`;
   if (error instanceof UsageError) {
-    const where = command === undefined ? "mprpc" : `mprpc ${command.name}`;
-    io.err(`${where}: ${text}\nTry \`${where} --help\`.\n`);
+    io.err(`${where}: ${text}\n${hint}`);
     return exitCodes.usage;
+  }
+  if (error instanceof ConfigError) {
+    const usage = error.problems.some((one) => usagePlaces.has(one.where));
+    io.err(`${configLines(error, where)}${usage ? hint : ""}`);
+    return usage ? exitCodes.usage : exitCodes.failed;
   }
   // An RpcError is known by its code in brackets, a CodegenError by its file and line: editors and people look for them first.
   io.err(error instanceof RpcError || startsWithPlace(error) ? `${text}\n` : `mprpc: ${text}\n`);
   return exitCodes.failed;
 }
 
+/** Where a problem of the configuration stands that is none of its values: a flag nobody knows, an `-i` without a file. */
+const usagePlaces: ReadonlySet<string> = new Set(["command line", "-i"]);
+
+/** Its lines; one that begins with `FILE:LINE` stays so, for the same reason as above. */
+function configLines(error: ConfigError, where: string): string {
+  const lines = error.message.split("\n");
+  return lines
+    .map((line, at) => (error.problems[at]?.line === undefined ? `${where}: ${line}\n` : `${line}\n`))
+    .join("");
+}
+
 function startsWithPlace(error: unknown): boolean {
-  return error instanceof Error && (error.name === "CodegenError" || error.name === "ConfigError");
+  return error instanceof Error && error.name === "CodegenError";
 }
 
 function version(): string {

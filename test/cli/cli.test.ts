@@ -102,6 +102,8 @@ describe("mprpc", () => {
     [["call", "localhost:abc", "a.B/C"], /before SERVICE\.METHOD comes HOST:PORT, .* not "localhost:abc"/],
     [["call", "127.0.0.1", "a.B/C", "{}"], /before SERVICE\.METHOD comes HOST:PORT, .* not "127\.0\.0\.1"/],
     [["call", "a", "b", "--timeout", "soon"], /--timeout: expected a duration .* got "soon"/],
+    [["call", "a", "b", "--timeout", "5"], /^mprpc call: --timeout: 5 has no unit, write 5s or 5ms\nTry/],
+    [["call", "a", "b", "--timeout", "0"], /--timeout: expected a duration .* such as 500ms, .* got "0"/],
     [["call", "a", "b", "--timeout"], /--timeout needs a value/],
     [["call", "a", "b", "--timeout=1s", "--timeout=2s"], /--timeout is given twice/],
     [["call", "a", "b", "--metadata", "novalue"], /--metadata: expected KEY=VALUE/],
@@ -110,6 +112,13 @@ describe("mprpc", () => {
     [["call", "a", "b", "--text=yes"], /--text takes no value/],
     [["call", "a", "b", "--tiemout"], /unknown option --tiemout; did you mean "--timeout"\?/],
     [["call", "a", "b", "-x"], /unknown option -x/],
+    [
+      ["call", "a", "b", "--log.levle=x"],
+      /^mprpc call: command line: expected a known key .*, found "--log\.levle"; did you mean "--log\.level"\?\nTry/,
+    ],
+    [["config", "--bogus"], /^mprpc config: command line: expected a known key .*, found "--bogus"\nTry/],
+    [["config", "--log.levl=debug"], /did you mean "--log\.level"\?/],
+    [["config", "-i"], /^mprpc config: -i: expected a conf file, found nothing\nTry/],
     [["list", "nonsense"], /expected HOST:PORT, got "nonsense"/],
     [["generate"], /^mprpc generate: no \.proto files were given\nTry/],
     [["generate", "a.proto"], /--out DIR is missing/],
@@ -140,9 +149,11 @@ describe("mprpc config", () => {
   });
 
   test.each([
-    [["-i", "/nowhere/mprpc.conf"], /expected a readable conf file/],
-    [["--rpcserverport=many"], /^--rpcserverport: expected .*, found "many"\n$/],
-    [["--log.levl=debug"], /did you mean "--log\.level"\?/],
+    [
+      ["-i", "/nowhere/mprpc.conf"],
+      /^mprpc config: -i \/nowhere\/mprpc\.conf: expected a readable conf file/,
+    ],
+    [["--rpcserverport=many"], /^mprpc config: --rpcserverport: expected .*, found "many"\n$/],
   ])("a configuration that cannot be used ends with 1: %j", async (args, text) => {
     const { code, out, err } = await mprpc(["config", ...args]);
     expect({ code, out }).toEqual({ code: 1, out: "" });
@@ -225,7 +236,7 @@ describe("mprpc call", () => {
     [
       "a deadline",
       ["UserServiceRpc", "GetFriendLists", '{"userid": 408}', "--timeout", "2s"],
-      [/^\[deadline_exceeded\] no reply within 2000 ms/, /executed: maybe/],
+      [/^\[deadline_exceeded\] no reply within 2000 ms \(--timeout, calltimeout\)/, /executed: maybe/],
     ],
     [
       "a method that is not there",
@@ -268,13 +279,33 @@ describe("mprpc call", () => {
     [
       "a bad key of the configuration",
       ["UserServiceRpc", "Login", "--channel.balancer=best"],
-      [/^--channel\.balancer: expected .*, found "best"/],
+      [/^mprpc call: --channel\.balancer: expected .*, found "best"/],
     ],
   ])("tells %s and ends with 1", async (_, words, texts) => {
     const { code, out, err } = await mprpc(["call", ...words, registry]);
     expect({ code, out }).toEqual({ code: 1, out: "" });
     for (const text of texts) expect(err).toMatch(text);
     expect(err).not.toContain("    at ");
+  });
+
+  test.each([
+    ["a package of one name", "fixbug.UserServiceRpc", [], "Login, GetFriendLists"],
+    ["a package of two", "test.cli.KindsService", [], "Echo, GetNothing"],
+    ["a .proto", "fixbug.UserServiceRpc", ["--proto", userProto], "Login, GetFriendLists"],
+  ])("a METHOD that is left out is told, with those there are: %s", async (_, service, more, methods) => {
+    const { code, err } = await mprpc(["call", address, service, ...more]);
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: `mprpc call: METHOD is missing: write ${service}/METHOD; the methods of ${service} are ${methods}\nTry \`mprpc call --help\`.\n`,
+    });
+  });
+
+  test("a value that cannot be used begins with its place in the file", async () => {
+    const file = path.join(folder, "bad.conf");
+    await writeFile(file, "rpcserverport=many\n");
+    const { code, err } = await mprpc(["list", "-i", file]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/^\/.*bad\.conf:1: rpcserverport: expected .*, found "many"\n$/);
   });
 
   test("says that a classic provider cannot be asked", async () => {
