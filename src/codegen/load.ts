@@ -125,6 +125,10 @@ async function readText(file: string): Promise<string | undefined> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (code === "EISDIR") {
+      const name = shown(file);
+      throw new CodegenError(name, undefined, `is a folder; give its .proto files (${name}/*.proto)`);
+    }
     throw new CodegenError(file, undefined, `cannot be read: ${(error as Error).message}`);
   }
 }

@@ -27,6 +27,9 @@ export interface Located {
   readonly declarations: readonly Declaration[];
   readonly imports: ReadonlyArray<{ target: string; public: boolean; line: number }>;
   readonly syntax: string | undefined;
+  /** What stands in the place of `syntax` in a file of a later protobuf: `2023`. */
+  readonly edition: string | undefined;
+  /** Of `syntax` or `edition`. */
   readonly syntaxLine: number;
   readonly packageLine: number;
 }
@@ -47,6 +50,7 @@ export function locate(source: string): Located {
   const imports: Array<{ target: string; public: boolean; line: number }> = [];
   const blocks: Block[] = [{ kind: "file", scope: "", oneof: undefined }];
   let syntax: string | undefined;
+  let edition: string | undefined;
   let syntaxLine = 1;
   let packageLine = 1;
   let tokens: string[] = [];
@@ -72,7 +76,8 @@ export function locate(source: string): Located {
       const target = tokens.find((one) => one.startsWith('"'))?.slice(1) ?? "";
       imports.push({ target, public: tokens[1] === "public", line });
     } else if (tokens[0] === "syntax" || tokens[0] === "edition") {
-      syntax = tokens[2]?.slice(1);
+      if (tokens[0] === "syntax") syntax = tokens[2]?.slice(1);
+      else edition = tokens[2]?.slice(1);
       syntaxLine = line;
     } else if (tokens[0] === "package") {
       packageLine = line;
@@ -86,7 +91,7 @@ export function locate(source: string): Located {
     if (token === "}" && blocks.length > 1) blocks.pop();
     tokens = [];
   }
-  return { declarations, imports, syntax, syntaxLine, packageLine };
+  return { declarations, imports, syntax, edition, syntaxLine, packageLine };
 }
 
 /** What a statement declares; undefined for `option`, `reserved` and the like. */

@@ -135,7 +135,13 @@ class FileBuilder {
     this.#options = options;
     this.#located = locate(source);
     for (const found of this.#located.declarations) this.#declared.set(keyOf(found.scope, found.name), found);
-    const { syntax = "proto2", syntaxLine } = this.#located;
+    const { syntax = "proto2", edition, syntaxLine } = this.#located;
+    if (edition !== undefined) {
+      throw this.#error(
+        syntaxLine,
+        `editions are not supported: write syntax = "proto3"; or "proto2" in the place of edition = "${edition}"`,
+      );
+    }
     if (syntax !== "proto2" && syntax !== "proto3") {
       throw this.#error(syntaxLine, `syntax "${syntax}" is not supported: write proto2 or proto3`);
     }

@@ -57,7 +57,9 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
     return values.check ? await check(files, values.out, io) : await write(files, values.out, io);
   } catch (error) {
     // What is wrong with a .proto is said by its text alone; a fault of ours, or of the disk, shows what it is.
-    const text = isSystemError(error) ? `--out ${values.out}: ${error.message}` : String(error);
+    const text = isSystemError(error)
+      ? `--out ${values.out}: ${unwritable(error, values.out)}`
+      : String(error);
     io.stderr(error instanceof CodegenError ? `${error.message}\n` : `mprpc generate: ${text}\n`);
     return 1;
   }
@@ -78,6 +80,16 @@ function usageProblem({ message }: Error): string {
 /** The folder cannot be made, or a file in it not written. */
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && "syscall" in error;
+}
+
+/** Node's texts end with the system call and its path, `mkdir '/x'`: here people read what it was for. */
+function unwritable(error: NodeJS.ErrnoException & { readonly dest?: string }, out: string): string {
+  const { message, syscall, path: made, dest: failed = made } = error;
+  const reason = message.replace(/, \w+ '.*$/s, "");
+  const name = failed === undefined || path.resolve(failed) === path.resolve(out) ? "" : ` ${failed}`;
+  return syscall === "mkdir"
+    ? `the folder${name} cannot be made: ${reason}`
+    : `the file${name} cannot be written: ${reason}`;
 }
 
 const cliOptions = {

@@ -68,7 +68,7 @@ describe("syntax", () => {
     [
       "an edition",
       'edition = "2023";\nmessage A {}\n',
-      'a.proto:1: syntax "2023" is not supported: write proto2 or proto3',
+      'a.proto:1: editions are not supported: write syntax = "proto3"; or "proto2" in the place of edition = "2023"',
     ],
     ["nested too deeply", `${proto3}${"message A {\n".repeat(200)}${"}".repeat(200)}`, "max depth exceeded"],
   ];
@@ -240,7 +240,9 @@ describe("files", () => {
       "nowhere.proto: no such file",
     );
     await expect(generate([])).rejects.toThrow("no .proto files were given");
-    await expect(generate([folder])).rejects.toThrow("cannot be read");
+    await expect(generate([folder])).rejects.toThrow(
+      /^.*mprpc-codegen-errors-\w+: is a folder; give its \.proto files \(.*mprpc-codegen-errors-\w+\/\*\.proto\)$/,
+    );
   });
 
   it("imports that are not there, with where they were looked for", async () => {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -246,6 +246,15 @@ describe("mprpc generate", () => {
     const out = path.join(proto, "below-a-file");
     const io = collect();
     expect(await runGenerate([proto, "--out", out], io)).toBe(1);
-    expect(io.err).toMatch(/^mprpc generate: --out .*below-a-file: ENOTDIR/);
+    expect(io.err).toMatch(
+      /^mprpc generate: --out .*below-a-file: the folder cannot be made: ENOTDIR: not a directory\n$/,
+    );
+    const file = path.join(folder, "no-folder");
+    await mkdir(path.join(file, "right.ts"), { recursive: true });
+    const second = collect();
+    expect(await runGenerate([proto, "--out", file], second)).toBe(1);
+    expect(second.err).toMatch(
+      /^mprpc generate: --out .*no-folder: the file .*right\.ts cannot be written: EISDIR: /,
+    );
   });
 });
