@@ -1,33 +1,47 @@
 // Cuts the scripted exchange of 50 calls at bytes of it, on each wire, both directions, by a reset and by an end. Run by
-// hand and, with fewer places, by every-byte.test.ts:
-//
-//   node --import tsx test/faults/main.ts                      every byte outside the bodies of chunks, 1,000 inside
-//   node --import tsx test/faults/main.ts --bulk all           every byte (half a million runs of mprpc)
-//   node --import tsx test/faults/main.ts --wire framed        one wire: mprpc, framed, varint, le32 or be32
-//   node --import tsx test/faults/main.ts --wire mprpc --direction reply --how end --at 1234       one run
-import { parseArgs } from "node:util";
+// hand and, with fewer places, by every-byte.test.ts.
+import { oneOf, readOptions, wholeNumber } from "../tools/program.js";
 import { directions } from "./cut-network.js";
 import { cutsOf, EveryByte, type WireName, wireNames } from "./every-byte.js";
 
-const { values } = parseArgs({
-  options: {
-    wire: { type: "string", multiple: true, default: [...wireNames] },
-    edges: { type: "string", default: "all" },
-    bulk: { type: "string", default: "1000" },
-    seed: { type: "string", default: "1" },
-    direction: { type: "string", default: "request" },
-    how: { type: "string", default: "reset" },
-    at: { type: "string" },
-  },
+const usage = `Usage: node --import tsx test/faults/main.ts [options]
+
+Cuts an exchange of 50 calls at each byte outside the bodies of chunks and at 1,000 inside, on each wire, in both
+directions, by a reset and by an end.
+
+  --wire NAME       only this wire: ${wireNames.join(", ")}; may be repeated
+  --edges N|all     how many places outside the bodies of chunks; default all
+  --bulk N|all      how many inside; default 1000, all are half a million runs of mprpc
+  --seed N          decides which, when it is not all; default 1
+  --at BYTE         one run: this place, with
+  --direction NAME  ${directions.join(" or ")}; default request
+  --how NAME        reset or end; default reset
+  -h, --help
+`;
+
+const values = readOptions(usage, {
+  wire: { type: "string", multiple: true, default: [...wireNames] },
+  edges: { type: "string", default: "all" },
+  bulk: { type: "string", default: "1000" },
+  seed: { type: "string", default: "1" },
+  direction: { type: "string", default: "request" },
+  how: { type: "string", default: "reset" },
+  at: { type: "string" },
 });
 
-const countOf = (text: string): number => (text === "all" ? Number.POSITIVE_INFINITY : Number(text));
+const countOf = (name: "edges" | "bulk"): number =>
+  values[name] === "all" ? Number.POSITIVE_INFINITY : wholeNumber(name, values[name]);
+
+const wires = values.wire.map((name) => oneOf("wire", name, wireNames));
+const wanted = { edges: countOf("edges"), bulk: countOf("bulk"), seed: wholeNumber("seed", values.seed) };
+const direction = oneOf("direction", values.direction, directions);
+const how = oneOf("how", values.how, ["reset", "end"]);
+const at = values.at === undefined ? undefined : wholeNumber("at", values.at);
 
 /** Returns how many runs broke a promise. */
 async function playMany(wire: WireName): Promise<number> {
   const startedMs = performance.now();
   const world = await EveryByte.start(wire);
-  const wanted = { edges: countOf(values.edges), bulk: countOf(values.bulk), seed: Number(values.seed) };
   let [runs, failed] = [0, 0];
   for (const cut of cutsOf(await world.offsets(), wanted)) {
     const found = await world.play(cut);
@@ -47,10 +61,8 @@ async function playMany(wire: WireName): Promise<number> {
 }
 
 async function playOne(wire: WireName, atByte: number): Promise<number> {
-  const direction = directions.find((one) => one === values.direction);
-  if (direction === undefined) throw new TypeError(`--direction: expected ${directions.join(" or ")}`);
   const world = await EveryByte.start(wire);
-  const found = await world.play({ direction, atByte, how: values.how === "end" ? "end" : "reset" });
+  const found = await world.play({ direction, atByte, how });
   await world.stop();
   console.log(found.length === 0 ? "nothing failed" : found.join("\n"));
   return found.length;
@@ -59,6 +71,6 @@ async function playOne(wire: WireName, atByte: number): Promise<number> {
 // Stack traces of the failures that are meant would take most of the time.
 Error.stackTraceLimit = 0;
 let failed = 0;
-for (const wire of wireNames.filter((name) => values.wire.includes(name)))
-  failed += values.at === undefined ? await playMany(wire) : await playOne(wire, Number(values.at));
+for (const wire of wireNames.filter((name) => wires.includes(name)))
+  failed += at === undefined ? await playMany(wire) : await playOne(wire, at);
 if (failed > 0) process.exitCode = 1;

@@ -1,33 +1,31 @@
-// Attacks a provider and callers with mutated frames, until so many were read or so much time has passed:
-//
-//   npm run fuzz -- [--frames 1000000] [--seed 1] [--minutes 60]
-//   npm run fuzz -- --seed 7 --case caller-mprpc:1234      one case alone, as a failure names it
-import { parseArgs } from "node:util";
+// Attacks a provider and callers with mutated frames, until so many were read or so much time has passed.
+import { oneOf, positiveNumber, readOptions, wholeNumber, wrongUsage } from "../tools/program.js";
 import { Fuzzer, type FuzzReport } from "./fuzzer.js";
 import { type LaneName, laneNames } from "./lanes.js";
 
-const { values } = parseArgs({
-  options: {
-    frames: { type: "string", default: "1000000" },
-    seed: { type: "string", default: "1" },
-    minutes: { type: "string", default: "60" },
-    case: { type: "string" },
-  },
-});
+const usage = `Usage: npm run fuzz -- [options]
 
-function numberOf(name: "frames" | "seed" | "minutes"): number {
-  const value = Number(values[name]);
-  if (!Number.isFinite(value) || value < 0) throw new Error(`--${name} ${values[name]} is no number`);
-  return value;
-}
+Attacks a provider and callers with mutated frames, until so many were read or so much time has passed.
+
+  --frames N        how many; default 1000000
+  --minutes N       how long at most; default 60
+  --seed N          decides the mutations; default 1
+  --case LANE:N     one case of the seed alone, as a failure names it; LANE is one of
+                    ${laneNames.join(", ")}
+  -h, --help
+`;
+
+const values = readOptions(usage, {
+  frames: { type: "string", default: "1000000" },
+  seed: { type: "string", default: "1" },
+  minutes: { type: "string", default: "60" },
+  case: { type: "string" },
+});
 
 function caseOf(text: string): { lane: LaneName; index: number } {
   const [name = "", number = ""] = text.split(":");
-  const lane = laneNames.find((one) => one === name);
-  if (lane === undefined || !/^\d+$/.test(number)) {
-    throw new Error(`--case ${text}: write ${laneNames.map((one) => `${one}:N`).join(", ")}`);
-  }
-  return { lane, index: Number(number) };
+  if (!/^\d+$/.test(number)) wrongUsage(`--case takes LANE:N, not "${text}"`);
+  return { lane: oneOf("case", name, laneNames), index: Number(number) };
 }
 
 const sum = (counts: Record<LaneName, number>): number =>
@@ -54,9 +52,9 @@ function table(title: string, counts: Iterable<[string, number]>): string {
 const only = values.case === undefined ? undefined : caseOf(values.case);
 let saidMs = 0;
 await using fuzzer = await Fuzzer.start({
-  frames: numberOf("frames"),
-  seed: numberOf("seed"),
-  untilMs: numberOf("minutes") * 60_000,
+  frames: wholeNumber("frames", values.frames),
+  seed: wholeNumber("seed", values.seed),
+  untilMs: positiveNumber("minutes", values.minutes) * 60_000,
   ...(only === undefined ? {} : { only }),
   onProgress(report) {
     if (report.elapsedMs < saidMs) return;

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { parseArgs } from "node:util";
+import { oneOf, readOptions, wholeNumber } from "../tools/program.js";
 import { ZooKeeperServer } from "../tools/zookeeper.js";
 import { ScaleRun, type Sides } from "./measure.js";
 
@@ -117,19 +117,14 @@ async function services(size: number): Promise<void> {
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    connections: { type: "string", default: "10000" },
-    calls: { type: "string", default: "100000" },
-    services: { type: "string", default: "1000" },
-    only: { type: "string", default: "connections,calls,services" },
-    help: { type: "boolean", short: "h", default: false },
-  },
+const values = readOptions(usage, {
+  connections: { type: "string", default: "10000" },
+  calls: { type: "string", default: "100000" },
+  services: { type: "string", default: "1000" },
+  only: { type: "string", default: "connections,calls,services" },
 });
-if (values.help) console.log(usage);
-else {
-  const only = values.only.split(",");
-  if (only.includes("connections")) await connections(Number(values.connections));
-  if (only.includes("calls")) await inFlight(Number(values.calls));
-  if (only.includes("services")) await services(Number(values.services));
-}
+const measures = { connections, calls: inFlight, services };
+const names = ["connections", "calls", "services"] as const;
+const only = values.only.split(",").map((name) => oneOf("only", name, names));
+const sizes = names.map((name) => [name, wholeNumber(name, values[name], 1)] as const);
+for (const [name, size] of sizes) if (only.includes(name)) await measures[name](size);

@@ -1,20 +1,26 @@
-// Plays many seeds of the scenario, or one with its trace. Run by hand and, with fewer seeds, by simulation.test.ts:
-//
-//   node --import tsx test/simulation/main.ts --seeds 5000 [--first 1]
-//   node --import tsx test/simulation/main.ts --seed 4711          one seed alone, its trace on stdout
-//   node --import tsx test/simulation/main.ts --seed 4711 --hash   only the hash of its trace
-import { parseArgs } from "node:util";
+// Plays many seeds of the scenario, or one with its trace. Run by hand and, with fewer seeds, by simulation.test.ts.
 import { Simulation, SimulationError, simulate } from "../../src/testing/index.js";
+import { readOptions, wholeNumber } from "../tools/program.js";
 import { replayCommand, scenario } from "./scenario.js";
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "1000" },
-    first: { type: "string", default: "1" },
-    seed: { type: "string" },
-    hash: { type: "boolean", default: false },
-    keep: { type: "boolean", default: false },
-  },
+const usage = `Usage: node --import tsx test/simulation/main.ts [options]
+
+Plays a scenario of services, callers and faults on a virtual clock, once for each seed.
+
+  --seeds N         how many; default 1000
+  --first N         the first of them; default 1
+  --keep            go on after a seed that failed
+  --seed N          this one alone, its trace on stdout
+  --hash            only the hash of that trace
+  -h, --help
+`;
+
+const values = readOptions(usage, {
+  seeds: { type: "string", default: "1000" },
+  first: { type: "string", default: "1" },
+  seed: { type: "string" },
+  hash: { type: "boolean", default: false },
+  keep: { type: "boolean", default: false },
 });
 
 async function playOne(seed: number): Promise<void> {
@@ -55,5 +61,5 @@ async function playMany(first: number, count: number): Promise<void> {
   if (failed.length > 0) process.exitCode = 1;
 }
 
-if (values.seed !== undefined) await playOne(Number(values.seed));
-else await playMany(Number(values.first), Number(values.seeds));
+if (values.seed !== undefined) await playOne(wholeNumber("seed", values.seed));
+else await playMany(wholeNumber("first", values.first), wholeNumber("seeds", values.seeds, 1));

@@ -1,14 +1,17 @@
 // `npm run soak`: a cluster of processes under load and under faults, for as long as one likes.
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { parseArgs } from "node:util";
 import { type Facts, takeFacts } from "../bench/src/report/facts.js";
 import { plainReport, writeReport } from "../bench/src/report/write.js";
+import { oneOf, positiveNumber, readOptions, wholeNumber } from "../tools/program.js";
 import type { Sample } from "./protocol.js";
 import { soakReport } from "./report.js";
 import { type SoakResult, soak, soakDefaults } from "./soak.js";
 
-const usage = `npm run soak -- [options]
+const usage = `Usage: npm run soak -- [options]
+
+Processes under load that are killed, drained and started again.
+
   --minutes N       how long the load runs; fractions are fine (default ${soakDefaults.minutes})
   --seed N          decides the faults and the calls (default: one of chance, which is printed)
   --rate N          calls a second, of all callers together (default ${soakDefaults.rate})
@@ -17,14 +20,9 @@ const usage = `npm run soak -- [options]
   --gc SECONDS      from a collection of garbage to the next (default ${soakDefaults.gcEveryMs / 1000})
   --age SECONDS     how old connections of the lasting provider get (default ${soakDefaults.connectionMaxAgeMs / 1000})
   --report FOLDER   soak.json, soak.md and soak.svg go there
-  --from FILE       runs nothing: makes the report of a soak.json again`;
-
-function positive(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isFinite(value) && value > 0) return value;
-  console.error(`--${name} takes a number above 0, not "${text}"\n${usage}`);
-  process.exit(2);
-}
+  --from FILE       runs nothing: makes the report of a soak.json again
+  -h, --help
+`;
 
 interface Written {
   facts: Facts;
@@ -41,34 +39,26 @@ function drawAgain(file: string, folder: string | undefined): number {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      minutes: { type: "string", default: String(soakDefaults.minutes) },
-      seed: { type: "string", default: String(Math.floor(Math.random() * 1e6) + 1) },
-      rate: { type: "string", default: String(soakDefaults.rate) },
-      registry: { type: "string", default: soakDefaults.registry },
-      every: { type: "string", default: String(soakDefaults.faultEveryMs / 1000) },
-      gc: { type: "string", default: String(soakDefaults.gcEveryMs / 1000) },
-      age: { type: "string", default: String(soakDefaults.connectionMaxAgeMs / 1000) },
-      report: { type: "string" },
-      from: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
+  const values = readOptions(usage, {
+    minutes: { type: "string", default: String(soakDefaults.minutes) },
+    seed: { type: "string", default: String(Math.floor(Math.random() * 1e6) + 1) },
+    rate: { type: "string", default: String(soakDefaults.rate) },
+    registry: { type: "string", default: soakDefaults.registry },
+    every: { type: "string", default: String(soakDefaults.faultEveryMs / 1000) },
+    gc: { type: "string", default: String(soakDefaults.gcEveryMs / 1000) },
+    age: { type: "string", default: String(soakDefaults.connectionMaxAgeMs / 1000) },
+    report: { type: "string" },
+    from: { type: "string" },
   });
-  if (values.help || (values.registry !== "zookeeper" && values.registry !== "file")) {
-    console.error(usage);
-    return values.help ? 0 : 2;
-  }
   if (values.from !== undefined) return drawAgain(values.from, values.report);
   const options = {
-    minutes: positive("minutes", values.minutes),
-    seed: positive("seed", values.seed),
-    rate: positive("rate", values.rate),
-    registry: values.registry,
-    faultEveryMs: positive("every", values.every) * 1000,
-    gcEveryMs: positive("gc", values.gc) * 1000,
-    connectionMaxAgeMs: positive("age", values.age) * 1000,
+    minutes: positiveNumber("minutes", values.minutes),
+    seed: wholeNumber("seed", values.seed, 1),
+    rate: positiveNumber("rate", values.rate),
+    registry: oneOf("registry", values.registry, ["zookeeper", "file"]),
+    faultEveryMs: positiveNumber("every", values.every) * 1000,
+    gcEveryMs: positiveNumber("gc", values.gc) * 1000,
+    connectionMaxAgeMs: positiveNumber("age", values.age) * 1000,
   } as const;
   console.error(`soak: seed ${options.seed}, ${options.minutes} minutes`);
   const facts = takeFacts(
