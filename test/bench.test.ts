@@ -1,6 +1,9 @@
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { encodeMessage } from "../src/codec.js";
 import { fixedPort, tooManyText } from "./bench/src/connections/limits.js";
@@ -275,6 +278,13 @@ describe("the command line", () => {
       'bench: "grow" is none of compare, growth, connections, mixed, startup, codec, logger',
     ]);
     expect(process.exitCode).toBe(2);
+  });
+
+  test("--help answers without installing, building or compiling anything", async () => {
+    const args = [fileURLToPath(new URL("./bench/run.mjs", import.meta.url)), "--help"];
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, args);
+    expect(stdout).toMatch(/^Usage: npm run bench -- \[COMMAND\] \[options\]\n/);
+    expect(stderr).toBe("");
   });
 
   test("compare reports every target under every load", { timeout: commandTimeoutMs }, async () => {

@@ -29,6 +29,7 @@ function help(): string {
     "",
     "Without a command it is compare. `npm run bench -- COMMAND --help` tells the options of one.",
     "Every command takes --report FOLDER: JSON, Markdown and plots (SVG) go there.",
+    "`npm run bench -- --install` installs the peers and compiles the benchmark, and measures nothing.",
     "",
   ].join("\n");
 }
