@@ -61,7 +61,7 @@ export class RpcError extends Error implements CallFacts {
 
   /** Throws `TypeError` for a code that is none, `Status.OK` included. */
   constructor(code: StatusCode, message = "", options: RpcErrorOptions = {}, facts: CallFacts = {}) {
-    if (code === Status.OK || toStatusCode(code) !== code) {
+    if (!isFailure(code)) {
       const text = typeof code === "string" && Object.hasOwn(Status, code) ? `: write Status.${code}` : "";
       throw new TypeError(`RpcError: expected a code of Status but OK, got ${JSON.stringify(code)}${text}`);
     }
@@ -99,10 +99,16 @@ export class RpcError extends Error implements CallFacts {
     }
     const options: RpcErrorOptions = { details: this.details, executed, cause: this.cause };
     if (this.metadata !== undefined) options.metadata = this.metadata;
-    const error = new RpcError(this.code, this.rawMessage, options, known);
+    // Whoever made it may have changed it since.
+    const code = isFailure(this.code) ? this.code : Status.UNKNOWN;
+    const error = new RpcError(code, this.rawMessage, options, known);
     if (this.stack !== undefined) error.stack = this.stack.replace(this.message, () => error.message);
     return error;
   }
+}
+
+function isFailure(code: StatusCode): boolean {
+  return code !== Status.OK && toStatusCode(code) === code;
 }
 
 function isAbort(thrown: unknown): boolean {

@@ -96,3 +96,8 @@ describe("RpcError", () => {
     expect(RpcError.from(strange).rawMessage).toBe("undefined");
   });
 });
+
+test("a code that was changed to none since reads as UNKNOWN where the error is handed on", () => {
+  const changed = Object.assign(new RpcError(Status.ABORTED, "again"), { code: 99 });
+  expect(changed.with({ method: "a.B.C" })).toMatchObject({ codeName: "UNKNOWN", rawMessage: "again" });
+});
