@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { makeFolder } from "../base/make-folder.js";
 import { type ModuleNames, moduleNames, outputName } from "./emit/context.js";
@@ -89,8 +89,13 @@ export async function writeGenerated(files: readonly GeneratedFile[], outDir: st
     await makeFolder(path.dirname(target));
     // In one step, so that a watching compiler never reads half a file.
     const temporary = `${target}.${process.pid}.tmp`;
-    await writeFile(temporary, content);
-    await rename(temporary, target);
+    try {
+      await writeFile(temporary, content);
+      await rename(temporary, target);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
     written.push(target);
   }
   return written;

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -256,5 +256,6 @@ describe("mprpc generate", () => {
     expect(second.err).toMatch(
       /^mprpc generate: --out .*no-folder: the file .*right\.ts cannot be written: EISDIR: /,
     );
+    expect(await readdir(file)).toEqual(["right.ts"]);
   });
 });
