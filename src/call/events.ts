@@ -34,15 +34,17 @@ export interface CallEvents {
 
 export type CallEmitter = Emitter<CallEvents>;
 
-const names: readonly (keyof CallEvents)[] = [
-  "clientStart",
-  "clientEnd",
-  "clientRetry",
-  "serverStart",
-  "serverEnd",
-  "connectionOpen",
-  "connectionClose",
-];
+/** Each of them, or it does not compile: a name that is not here is refused. */
+const known: Readonly<Record<keyof CallEvents, true>> = {
+  clientStart: true,
+  clientEnd: true,
+  clientRetry: true,
+  serverStart: true,
+  serverEnd: true,
+  connectionOpen: true,
+  connectionClose: true,
+};
+const names = Object.keys(known) as (keyof CallEvents)[];
 
 /** What a listener throws goes to `log`. */
 export function createCallEmitter(log: Logger): CallEmitter {

@@ -84,7 +84,8 @@ export const callCommand: Command = {
         if (!(error instanceof RpcError)) throw error;
         if (address !== undefined && !classic && error.code === Status.UNIMPLEMENTED) {
           // What is all a service's name was taken for a service and its method.
-          await refuseService(method, known.length > 0 ? known : await servicesAt(channel), channel);
+          const services = known.length > 0 ? known : await servicesAt(channel).catch(() => []);
+          await refuseService(method, services, channel);
         }
         io.err(describeFailure(error));
         return exitCodes.failed;
