@@ -188,7 +188,12 @@ function toSettings(values: ConfigValues): RuntimeSettings {
   return {
     ...defaultSettings,
     callTimeoutMs: values.calltimeoutMs,
-    limits: { headerMaxBytes: limits.headerBytes, bodyMaxBytes: limits.bodyBytes },
+    limits: {
+      headerMaxBytes: limits.headerBytes,
+      bodyMaxBytes: limits.bodyBytes,
+      arrivingMax: limits.arriving,
+      arrivingMaxBytes: limits.arrivingbytes,
+    },
     unwrittenMaxBytes: limits.unwrittenBytes,
     keepalive: { intervalMs: keepalive.intervalMs, timeoutMs: keepalive.timeoutMs },
     channel: {

@@ -14,6 +14,7 @@ import { Writer } from "../wire/codec/writer.js";
 import { Received } from "../wire/received.js";
 import type { Dispatcher, ServedConnection } from "./dispatcher.js";
 import { type ReplyPort, ServerCall } from "./server-call.js";
+import type { Postponed } from "./turn.js";
 
 export interface ClassicServerOptions {
   bodyMaxBytes: number;
@@ -46,7 +47,7 @@ interface Waiting {
  * `framed` carry many, answered strictly in order, because nothing in a reply says which request it belongs to.
  * A call that fails resets the connection: a clean end would read as an empty success.
  */
-export class ClassicServerConnection implements ConnectionHandler, ReplyPort, ServedConnection {
+export class ClassicServerConnection implements ConnectionHandler, ReplyPort, ServedConnection, Postponed {
   readonly classic = true;
   readonly peer: string;
   readonly #connection: Connection;
@@ -59,7 +60,11 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   #timer: Timer | undefined;
   #queue: Waiting[] = [];
   #state: "open" | "ending" | "closed" = "open";
+  /** When the last bytes arrived. */
+  #nowMs = 0;
   #paused = false;
+  /** Paused until it has its turn. */
+  #postponed = false;
   #callerEnded = false;
 
   constructor(
@@ -106,17 +111,46 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   onData(chunk: Buffer): void {
     if (this.#state !== "open") return;
     this.#received.append(chunk);
-    if (this.#received.length >= this.#neededBytes) this.#readRequests();
+    if (this.#received.length < this.#neededBytes) return;
+    const { clock, turn } = this.#dispatcher;
+    this.#nowMs = clock.now();
+    if (turn.begin(this.#nowMs)) this.#readRequests();
+    else this.#postpone();
+  }
+
+  /** Other connections and timers have their turn before this one goes on. */
+  #postpone(): void {
+    this.#pause();
+    if (this.#postponed || this.#state === "closed") return;
+    this.#postponed = true;
+    this.#dispatcher.turn.postpone(this);
+  }
+
+  takeTurn(): void {
+    this.#postponed = false;
+    this.#resumeIfRoom();
+  }
+
+  #pause(): void {
+    if (this.#paused || this.#state === "closed") return;
+    this.#paused = true;
+    this.#connection.pause();
+  }
+
+  /** The caller asks for more than it reads. */
+  get #callerIsSlow(): boolean {
+    return this.#connection.unwrittenBytes > this.#options.pauseAtBytes;
   }
 
   /** Watches over a connection that rests: bytes of a request, its next request, or its end are waited for. */
   #watch(): void {
     this.#timer?.cancel();
     if (this.#state === "closed" || this.#queue.length > 0) return;
-    const unfinished = this.#state === "ending" || this.#received.length > 0;
+    const unfinished = this.#state === "ending" || (this.#received.length > 0 && !this.#paused);
     const waitMs = unfinished ? unfinishedMaxMs : idleMaxMs;
+    const what = this.#callerIsSlow ? "was read" : "came";
     this.#timer = this.#dispatcher.clock.setTimer(() => {
-      this.close(`nothing came for ${waitMs} ms`);
+      this.close(`nothing ${what} for ${waitMs} ms`);
     }, waitMs);
   }
 
@@ -149,7 +183,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     let offset = 0;
     this.#neededBytes = 0;
     const source = this.#received.bytes;
-    while (this.#state === "open" && offset < source.length && this.#queue.length < pipelinedMax) {
+    while (this.#state === "open" && offset < source.length && !this.#paused) {
       const result = readClassicRequest(source, offset, this.#dialect, this.#options.bodyMaxBytes);
       if (result.kind === "need-more") {
         this.#neededBytes = result.bytes;
@@ -174,13 +208,11 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
         offset = source.length;
       }
       this.#onRequest(result.request, source);
+      if (this.#dispatcher.turn.spent()) this.#postpone();
+      if (this.#queue.length >= pipelinedMax || this.#callerIsSlow) this.#pause();
     }
     this.#received.drop(offset);
     this.#watch();
-    if (!this.#paused && this.#queue.length >= pipelinedMax) {
-      this.#paused = true;
-      this.#connection.pause();
-    }
     this.#endIfCallerDid();
   }
 
@@ -199,7 +231,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       return;
     }
     const { input } = bound.definition;
-    const startMs = this.#dispatcher.clock.now();
+    const startMs = this.#nowMs;
     const timeoutMs = this.#options.timeoutMs === Infinity ? -1 : this.#options.timeoutMs;
     const call = new ServerCall(this.#dispatcher, this, bound, undefined, 1, startMs, timeoutMs);
     this.#queue.push({ call, reply: undefined, failed: undefined });
@@ -288,8 +320,8 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   }
 
   #resumeIfRoom(): void {
-    if (!this.#paused || this.#queue.length >= pipelinedMax / 2) return;
-    if (this.#connection.unwrittenBytes > this.#options.pauseAtBytes) return;
+    if (!this.#paused || this.#postponed || this.#state === "closed") return;
+    if (this.#queue.length >= pipelinedMax / 2 || this.#callerIsSlow) return;
     this.#paused = false;
     this.#connection.resume();
     this.#readRequests();

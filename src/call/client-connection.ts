@@ -4,11 +4,14 @@ import { textOf } from "../base/thrown.js";
 import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../error/rpc-error.js";
 import { Status, toStatusCode } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
+import { slotsMax } from "../wire/call-number.js";
 import { Reader } from "../wire/codec/reader.js";
 import { describeFirstBytes, firstBytesShown } from "../wire/first-bytes.js";
 import { type ChunkedMessage, FrameDecoder } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, type Settings } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
+import { Arrivals, type ArrivalsOwner, stalledAfterMs } from "./arrivals.js";
+import { CallSlots } from "./call-slots.js";
 import { Inbox, type InboxOwner } from "./inbox.js";
 import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
@@ -33,19 +36,15 @@ export interface ClientConnectionOwner {
   onClosed(connection: ClientConnection, reason: string | undefined): void;
 }
 
-/** In the place of a call that was given up: its number is free again only when the provider has answered. */
-const abandoned = Symbol("abandoned");
-type Slot = PendingCall | typeof abandoned | undefined;
-
 /** One for all connections: nothing else happens while a reply is decoded. */
 const replyReader = new Reader();
 
 /**
- * The calling side of one mprpc/2 connection. Calls have small numbers that are used again; the provider answers every
- * number exactly once, also a cancelled one, so that a late reply never meets another call.
+ * The calling side of one mprpc/2 connection. The provider answers every call exactly once, also a cancelled one; an answer
+ * that nobody waits for shows that it is broken, and ends the connection.
  */
 export class ClientConnection
-  implements ConnectionHandler, InboxOwner, OutboxOwner, KeepaliveOwner, CallCarrier
+  implements ConnectionHandler, InboxOwner, OutboxOwner, KeepaliveOwner, CallCarrier, ArrivalsOwner<number>
 {
   readonly endpoint: string;
   readonly #connection: Connection;
@@ -57,21 +56,29 @@ export class ClientConnection
   readonly #decoder: FrameDecoder;
   readonly #inbox: Inbox;
   readonly #keepalive: Keepalive;
-  readonly #slots: Slot[] = [undefined];
-  readonly #freeIds: number[] = [];
-  /** Calls whose replies come in chunks. */
-  readonly #arriving = new Set<number>();
-  #inFlight = 0;
+  readonly #slots = new CallSlots();
+  /** Replies that come in chunks. */
+  #arrivals: Arrivals<number> | undefined;
   /** When the last bytes arrived. */
   #nowMs = 0;
   /** Calls sent, replies or not: the provider counts the same way, and says in going-away how many it took. */
   #sequence = 0;
   #state: "open" | "draining" | "closed" = "open";
+  /** The provider has said so: it may still refuse calls that have failed here. */
+  #goingAway = false;
   #closeReason: string | undefined;
   /** The provider has sent its settings: whatever closes the connection later, connecting worked. */
   welcomed = false;
+  /** A reply has come: the provider is one that works. */
+  answered = false;
   /** It was closed because nothing came any more, not even an answer to a ping. */
   silent = false;
+  /** It was closed because what came was malformed. */
+  malformed = false;
+  /** Calls that were in flight when it closed. */
+  lostCalls = 0;
+  /** Nothing waits here, ever. */
+  readonly behind = false;
   /** What came first, until the settings are there. */
   #first: Buffer = Buffer.alloc(0);
 
@@ -101,13 +108,17 @@ export class ClientConnection
     return this.#connection.local;
   }
 
+  get heardMs(): number {
+    return this.#nowMs;
+  }
+
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#slots.inFlight;
   }
 
   /** False while as many calls are out as any provider takes, and the provider's own limit is not known yet. */
   get hasRoom(): boolean {
-    return this.welcomed || this.#inFlight < this.#requests.peer.maxInFlight;
+    return this.welcomed || this.inFlight < this.#requests.peer.maxInFlight;
   }
 
   /** Sends `call`. A call that cannot be sent fails at once, `executed: never`. */
@@ -125,31 +136,52 @@ export class ClientConnection
       return;
     }
     call.frame = 0;
-    const id = call.oneway ? 0 : (this.#freeIds.pop() ?? this.#slots.length);
-    const failure = this.#requests.write(call, id, timeoutMs);
-    if (failure !== undefined) {
-      if (id !== 0 && id < this.#slots.length) this.#freeIds.push(id);
-      call.onFailure(failure);
-      return;
-    }
-    call.id = id;
+    const id = call.oneway ? 0 : this.#slots.nextId;
+    const outcome = this.#requests.write(call, id, timeoutMs, this.#announce);
+    if (outcome === undefined) this.#sent(call, id);
+    else if (outcome === "waiting") this.#wait(call);
+    else call.onFailure(outcome);
+  }
+
+  /** A frame of the call has been written. */
+  #sent(call: PendingCall, id: number): void {
     call.sequence = ++this.#sequence;
+    if (id !== 0) this.#slots.add(call);
     this.#outbox.frameWritten();
     if (call.frame === 0) call.frame = this.#outbox.written;
-    if (id === 0) {
-      call.onReply(undefined, undefined);
-      return;
-    }
-    call.carrier = this;
-    this.#slots[id] = call;
-    this.#inFlight++;
+    if (id === 0) call.onReply(undefined, undefined);
+    else call.carrier = this;
   }
+
+  /** Its message is too large to be announced now. */
+  #wait(call: PendingCall): void {
+    call.id = 0;
+    call.carrier = this;
+    // The messages before it go on with the next flush.
+    this.#outbox.frameWritten();
+  }
+
+  /** The provider has room for a message that has waited. */
+  readonly #announce = (call: PendingCall, sizeBytes: number): number | undefined => {
+    call.carrier = undefined;
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      call.onFailure(refusal);
+      return undefined;
+    }
+    // One that is out of time is ended by its timer; until then the provider would say the same.
+    const leftMs = Math.max(0, Math.floor(call.deadlineMs - this.#clock.now()));
+    const id = call.oneway ? 0 : this.#slots.nextId;
+    this.#requests.writeAnnouncement(call, id, leftMs === Infinity ? -1 : leftMs, sizeBytes);
+    this.#sent(call, id);
+    return id;
+  };
 
   #refusal(): RpcError | undefined {
     const never = { executed: "never" } as const;
     if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, "the connection is closing", never);
-    if (this.#inFlight >= this.#requests.peer.maxInFlight) {
-      const text = `${this.#inFlight} calls are in flight on this connection, the provider's limit (provider.maxinflightperconnection)`;
+    if (this.inFlight >= this.#requests.peer.maxInFlight) {
+      const text = `${this.inFlight} calls are in flight on this connection, the provider's limit (provider.maxinflightperconnection)`;
       return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
     }
     if (this.#outbox.pendingBytes > this.#options.unwrittenMaxBytes) {
@@ -160,11 +192,17 @@ export class ClientConnection
   }
 
   abandon(call: PendingCall): boolean {
-    if (this.#slots[call.id] !== call) return false;
-    this.#slots[call.id] = abandoned;
+    if (!this.#slots.has(call)) {
+      if (this.#outbox.giveUp(call) !== "waiting") return false;
+      call.carrier = undefined;
+      this.#endIfIdle();
+      return true;
+    }
+    this.#slots.abandon(call);
     call.carrier = undefined;
+    this.#decoder.discard(call.id);
     this.#control(Kind.CANCEL, call.id, undefined);
-    return this.#outbox.giveUp(call.id);
+    return this.#outbox.giveUp(call) !== undefined;
   }
 
   /** Takes no more calls and closes when those in flight have ended. */
@@ -200,6 +238,8 @@ export class ClientConnection
   }
 
   onMalformed(reason: string): void {
+    if (this.#state === "closed") return;
+    this.malformed = true;
     this.#fail(
       this.welcomed
         ? `malformed bytes from the provider: ${reason}`
@@ -224,7 +264,7 @@ export class ClientConnection
 
   onEnd(): void {
     this.#inbox.finish();
-    this.#fail(this.#state === "draining" && this.#inFlight === 0 ? undefined : "closed by the provider");
+    this.#fail(this.#state === "draining" && this.inFlight === 0 ? undefined : "closed by the provider");
   }
 
   onClose(error: Error | undefined): void {
@@ -243,7 +283,7 @@ export class ClientConnection
           this.#control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
         break;
       case Kind.SETTINGS:
-        if (header.rare.settings !== undefined) this.#requests.peer = header.rare.settings;
+        if (header.rare.settings !== undefined) this.#onSettings(header.rare.settings);
         this.#welcome();
         break;
       case Kind.GOING_AWAY:
@@ -255,7 +295,7 @@ export class ClientConnection
   }
 
   onOversized(header: FrameHeader, sizeBytes: number): void {
-    if (header.kind !== Kind.REPLY) return;
+    if (header.kind !== Kind.REPLY || !this.#expected(header.callId)) return;
     const { bodyMaxBytes } = this.#options.limits;
     const text = `a reply of ${sizeBytes} bytes is over the limit of ${bodyMaxBytes} (limits.body)`;
     this.#release(header.callId)?.onFailure(
@@ -264,36 +304,56 @@ export class ClientConnection
   }
 
   onOpening(header: FrameHeader): ChunkedMessage | undefined {
-    const { kind, callId } = header;
+    const { kind, callId, messageSize } = header;
     const { metadata } = header.rare;
-    const slots = this.#slots;
-    if (kind !== Kind.REPLY || slots[callId] === undefined) return undefined;
-    // A reply announced a second time would keep its metadata until its turn comes, and there may be 65,536 of them.
-    if (this.#arriving.has(callId)) return undefined;
-    this.#arriving.add(callId);
-    return {
-      get awaited() {
-        return slots[callId] !== abandoned;
-      },
-      onEnd: (body) => {
-        this.#arriving.delete(callId);
-        const call = this.#release(callId);
-        if (call === undefined) return;
-        if (body !== undefined) this.#deliver(call, body, 0, body.length, false, metadata);
-        else {
-          const text = "the provider gave its reply up before all of it was sent";
-          call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes" }));
-        }
-      },
-    };
+    if (kind !== Kind.REPLY || !this.#expected(callId)) return undefined;
+    this.#arrivals ??= new Arrivals(this.#clock, this.#options.limits, this.#decoder, this);
+    const tooMuch = this.#arrivals.refusal(messageSize);
+    if (tooMuch !== undefined) {
+      this.onMalformed(tooMuch);
+      return undefined;
+    }
+    this.#arrivals.add(callId, callId, messageSize);
+    return { onEnd: (body) => this.#onWhole(callId, body, metadata) };
+  }
+
+  #onWhole(callId: number, body: Buffer | undefined, metadata: Metadata | undefined): void {
+    this.#arrivals?.delete(callId);
+    const call = this.#release(callId);
+    if (call === undefined) return;
+    if (body !== undefined) this.#deliver(call, body, 0, body.length, false, metadata);
+    else {
+      const text = "the provider gave its reply up before all of it was sent";
+      call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes" }));
+    }
+  }
+
+  onStalled(callId: number): void {
+    const text = `a reply made no progress for ${stalledAfterMs} ms`;
+    const call = this.#slots.find(callId);
+    // It was given up, and its provider has not said so much as that it sends no more of the reply.
+    if (call === undefined) this.onMalformed(text);
+    else {
+      this.abandon(call);
+      call.onFailure(new RpcError(Status.UNAVAILABLE, text, { executed: "yes" }));
+    }
   }
 
   #onReply(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
+    if (!this.#expected(header.callId)) return;
     const call = this.#release(header.callId);
     if (call === undefined) return;
     if (header.status === Status.OK) {
       this.#deliver(call, buffer, bodyStart, bodyEnd, shared, header.rare.metadata);
     } else call.onFailure(failureOf(header), true);
+  }
+
+  /** False for a reply that no call waits for; but a provider that goes away may still refuse calls that have failed here. */
+  #expected(callId: number): boolean {
+    const arriving = this.#arrivals !== undefined && this.#decoder.missingBytes(callId) !== undefined;
+    if (this.#slots.expects(callId) && !arriving) return true;
+    if (!this.#goingAway) this.onMalformed(`a reply to call ${callId}, which waits for none`);
+    return false;
   }
 
   #deliver(
@@ -319,15 +379,15 @@ export class ClientConnection
 
   /** Frees the number of an answered call; the call, unless it was given up. */
   #release(id: number): PendingCall | undefined {
-    const slot = this.#slots[id];
-    if (slot === undefined) return undefined;
-    this.#slots[id] = undefined;
-    this.#freeIds.push(id);
-    this.#inFlight--;
+    const call = this.#slots.release(id);
+    this.answered = true;
     if (this.#state === "draining") process.nextTick(() => this.#endIfIdle());
-    if (slot === abandoned) return undefined;
-    slot.carrier = undefined;
-    return slot;
+    if (call !== undefined) call.carrier = undefined;
+    return call;
+  }
+
+  #onSettings(settings: Settings): void {
+    this.#requests.peer = { ...settings, maxInFlight: Math.min(settings.maxInFlight, slotsMax) };
   }
 
   #welcome(): void {
@@ -343,19 +403,28 @@ export class ClientConnection
       const turnedAway = acceptedCalls === 0 && (this.#sequence > 0 || this.#decoder.frames === 2);
       this.#owner.onGoingAway(this, turnedAway ? message : undefined);
     }
-    for (let id = 1; id < this.#slots.length; id++) {
-      const call = this.#slots[id];
-      if (call === undefined || call === abandoned) continue;
+    this.#goingAway = true;
+    const tooLate = new RpcError(Status.UNAVAILABLE, message, { executed: "never" });
+    this.#failWaiting(tooLate);
+    for (const call of this.#slots.calls) {
       // The count on the wire goes round at 2^32; calls in flight lie close together, so the difference tells.
       if (((call.sequence - acceptedCalls) | 0) <= 0) continue;
-      // Its number is not used again here, and no answer need come.
-      this.#slots[id] = undefined;
-      this.#inFlight--;
+      this.#slots.retire(call);
       call.carrier = undefined;
-      this.#outbox.giveUp(id);
-      call.onFailure(new RpcError(Status.UNAVAILABLE, message, { executed: "never" }));
+      this.#outbox.giveUp(call);
+      call.onFailure(tooLate);
     }
     this.#endIfIdle();
+  }
+
+  /** The calls whose messages have not been announced. */
+  #failWaiting(error: RpcError): void {
+    for (const key of this.#outbox.waitingKeys) {
+      const call = key as PendingCall;
+      this.#outbox.giveUp(call);
+      call.carrier = undefined;
+      call.onFailure(error);
+    }
   }
 
   #control(kind: number, id: number, rare: RareFields | undefined): void {
@@ -365,7 +434,7 @@ export class ClientConnection
   }
 
   #endIfIdle(): void {
-    if (this.#state !== "draining" || this.#inFlight > 0) return;
+    if (this.#state !== "draining" || this.inFlight > 0) return;
     this.#outbox.flush();
     // Calls that want no reply may still be on their way.
     if (this.#outbox.pendingBytes === 0) this.#connection.end();
@@ -384,18 +453,18 @@ export class ClientConnection
     this.#keepalive.stop();
     this.#decoder.stop();
     this.#inbox.stop();
-    this.#outbox.stop();
+    this.#arrivals?.stop();
     const reason = this.#closeReason;
+    const text = `connection lost: ${reason ?? "closed"}`;
+    const waiting = this.#outbox.waitingKeys as PendingCall[];
+    this.#outbox.stop();
+    this.lostCalls = this.inFlight;
     this.#owner.onClosed(this, reason);
-    for (const call of this.#slots.splice(0)) {
-      if (call === undefined || call === abandoned) continue;
+    for (const call of [...this.#slots.clear(), ...waiting]) {
       call.carrier = undefined;
-      const executed = call.frame > this.#outbox.flushed ? "never" : "maybe";
-      call.onFailure(
-        new RpcError(Status.UNAVAILABLE, `connection lost: ${reason ?? "closed"}`, { executed }),
-      );
+      const executed = call.id === 0 || call.frame > this.#outbox.flushed ? "never" : "maybe";
+      call.onFailure(new RpcError(Status.UNAVAILABLE, text, { executed }));
     }
-    this.#inFlight = 0;
   }
 }
 

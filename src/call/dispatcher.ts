@@ -7,8 +7,10 @@ export interface Dispatcher extends ServerCallHost {
   find(service: string, method: string): BoundMethod | undefined;
   /** Takes a call in, or says why not. Every call taken in ends in `onCallEnd`. */
   admit(bound: BoundMethod): RpcError | undefined;
-  /** A call that was taken in starts. */
+  /** A call that was taken in starts. While it is `arriving` it takes no handler's place. */
   onCallStart(call: ServerCall): void;
+  /** A call that was `arriving` is so no more: its request is whole, or it has ended. */
+  onArrived(call: ServerCall): void;
   onConnectionClosed(connection: ServedConnection, reason: string | undefined): void;
 }
 

@@ -16,6 +16,7 @@ export interface InboxOwner extends FrameSink {
 /**
  * Takes the bytes of one connection. Where one read brings many frames, the first half is worked on and answered before
  * the second: so both ends of the connection have something to do, where otherwise each would wait for the other's batch.
+ * Its owner may hold it in the middle of a read, behind any frame, until `resume`.
  */
 export class Inbox {
   readonly #decoder: FrameDecoder;
@@ -24,6 +25,7 @@ export class Inbox {
   /** How many frames the last read brought. */
   #lastFrames = 0;
   #rest: Buffer | undefined;
+  #held = false;
 
   constructor(decoder: FrameDecoder, outbox: Outbox, owner: InboxOwner) {
     this.#decoder = decoder;
@@ -31,8 +33,17 @@ export class Inbox {
     this.#owner = owner;
   }
 
+  /** What has come is not worked on now. */
+  get held(): boolean {
+    return this.#held;
+  }
+
   receive(chunk: Buffer): void {
-    this.finish();
+    this.#workOnRest();
+    if (this.#held) {
+      this.#keep(chunk);
+      return;
+    }
     const splits = chunk.length <= restMaxBytes && this.#lastFrames <= splitFramesMax;
     const most = splits ? Math.max(sliceFramesMin, this.#lastFrames >> 1) : Infinity;
     const { frames } = this.#decoder;
@@ -40,11 +51,15 @@ export class Inbox {
     this.#lastFrames = this.#decoder.frames - frames;
     if (malformed !== undefined) this.#owner.onMalformed(malformed);
     else if (this.#decoder.unread < chunk.length) {
-      // The memory is the socket's, and used again.
-      this.#rest = Buffer.from(chunk.subarray(this.#decoder.unread));
+      this.#keep(chunk.subarray(this.#decoder.unread));
       // Not before the handlers of the first half have gone as far as they can at once: their replies leave with the flush.
-      queueMicrotask(() => process.nextTick(goOn, this));
+      if (!this.#held) queueMicrotask(() => process.nextTick(goOn, this));
     }
+  }
+
+  /** Sets bytes aside: their memory is the socket's, and used again. */
+  #keep(bytes: Buffer): void {
+    this.#rest = this.#rest === undefined ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes]);
   }
 
   /**
@@ -55,26 +70,45 @@ export class Inbox {
     return this.#rest === undefined ? this.#decoder.readTo(usual) : usual;
   }
 
+  /** Works on nothing more, from the next frame on. */
+  hold(): void {
+    this.#held = true;
+    this.#decoder.hold();
+  }
+
+  /** Ends the hold, and works on what was set aside. */
+  resume(): void {
+    this.#held = false;
+    this.#workOnRest();
+  }
+
   /** Sends what the first half brought, and takes the second up. */
   goOn(): void {
     this.#outbox.flush();
-    this.finish();
+    this.#workOnRest();
   }
 
-  /** Works on what was set aside. */
-  finish(): void {
+  #workOnRest(): void {
     const rest = this.#rest;
-    if (rest === undefined) return;
+    if (rest === undefined || this.#held) return;
     this.#rest = undefined;
     const { frames } = this.#decoder;
     const malformed = this.#decoder.push(rest, this.#owner);
     this.#lastFrames += this.#decoder.frames - frames;
     if (malformed !== undefined) this.#owner.onMalformed(malformed);
+    // Held once more. The rest is memory of ours already.
+    else if (this.#decoder.unread < rest.length) this.#rest = rest.subarray(this.#decoder.unread);
+  }
+
+  /** Nothing more comes: works on what was set aside, unless it is held. */
+  finish(): void {
+    this.#workOnRest();
   }
 
   /** The connection is gone. */
   stop(): void {
     this.#rest = undefined;
+    this.#held = false;
   }
 }
 

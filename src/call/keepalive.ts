@@ -10,6 +10,8 @@ export interface KeepaliveOptions {
 export const defaultKeepalive: Readonly<KeepaliveOptions> = { intervalMs: 10_000, timeoutMs: 4000 };
 
 export interface KeepaliveOwner {
+  /** Bytes have come that wait for their turn: the answer may be among them. */
+  readonly behind: boolean;
   ping(): void;
   /** The ping had no answer: the peer counts as dead. */
   onSilence(silentMs: number): void;
@@ -64,7 +66,7 @@ export class Keepalive {
       this.#pingedMs = now;
       this.#owner.ping();
       this.#timer = this.#arm(timeoutMs);
-    } else if (now - dueMs > timeoutMs / 2) {
+    } else if (this.#owner.behind || now - dueMs > timeoutMs / 2) {
       // This process itself was busy or stopped: the answer may lie unread, so let it be read first.
       this.#timer = this.#arm(timeoutMs);
     } else {

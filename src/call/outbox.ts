@@ -1,8 +1,8 @@
 import type { Connection } from "../transport/transport.js";
-import { emptyBytes } from "../wire/codec/reader.js";
 import { shelve } from "../wire/codec/shelf.js";
-import { openedMax } from "../wire/frame-decoder.js";
 import { FrameEncoder, writeChunkHeader } from "../wire/frame-encoder.js";
+import type { Settings } from "../wire/header.js";
+import { type ChunkedSend, type LargeKey, LargeMessages } from "./large-messages.js";
 
 /** Gathered bytes leave early at this size: waiting for the end of the turn would leave the peer idle meanwhile. */
 const earlyFlushBytes = 4096;
@@ -14,31 +14,15 @@ export const chunkBytes = 128 * 1024;
 /** One write of frames that gathered while the connection was busy is at most this, so that a slow reader still shows progress. */
 const pieceBytes = 256 * 1024;
 
-/** Whoever sent a message in chunks, when it has to know how far it got. */
-export interface ChunkedSend {
-  /** Number of the last frame with a part of it, as `Outbox.written` counts; infinite while one is still to come. */
-  frame: number;
-}
-
 export interface OutboxOwner {
   /** Chunks have left by themselves, so there is less to send than there was. */
   onProgress(): void;
 }
 
-/** A message that leaves in chunks: `buffer[at..end)` is still to go. */
-interface Large {
-  readonly callId: number;
-  readonly send: ChunkedSend | undefined;
-  buffer: Buffer;
-  at: number;
-  end: number;
-  givenUp: boolean;
-}
-
 /**
  * Gathers the frames of one turn of the event loop in one buffer and sends them in one write. While a write is still
- * on its way, frames gather; so at most one write is outstanding. Large messages wait in a line of their own and leave
- * a chunk at a time, behind the frames there are, with a turn of the event loop between two chunks.
+ * on its way, frames gather; so at most one write is outstanding. Large messages leave a
+ * chunk at a time, behind the frames there are, with a turn of the event loop between two chunks.
  */
 export class Outbox {
   readonly encoder = new FrameEncoder();
@@ -53,9 +37,10 @@ export class Outbox {
   #sending: Buffer | undefined;
   #rest: Buffer | undefined;
   #blocked = false;
-  #large: Large[] | undefined;
-  #largeBytes = 0;
+  #large: LargeMessages | undefined;
   #nextChunk: NodeJS.Immediate | undefined;
+  /** Messages are being announced, which may write other frames. */
+  #announcing = false;
   /** Frames appended, and frames handed to the connection: a frame between the two has provably not left. */
   written = 0;
   flushed = 0;
@@ -67,7 +52,7 @@ export class Outbox {
 
   /** Bytes that have not left the process. */
   get pendingBytes(): number {
-    return this.pendingFrameBytes + this.#largeBytes;
+    return this.pendingFrameBytes + this.pendingChunkBytes;
   }
 
   /** The same without messages that wait to leave in chunks. */
@@ -77,7 +62,12 @@ export class Outbox {
 
   /** Bytes of messages that wait to leave in chunks. */
   get pendingChunkBytes(): number {
-    return this.#largeBytes;
+    return this.#large?.pendingBytes ?? 0;
+  }
+
+  /** The messages that wait until the receiver has room for them, in their order. */
+  get waitingKeys(): LargeKey[] {
+    return this.#large?.waitingKeys ?? [];
   }
 
   /** A frame was appended to the encoder. */
@@ -91,31 +81,39 @@ export class Outbox {
   }
 
   /**
-   * The message of the frame just closed shall leave in chunks, unless too many do so already and it has to go as it is; the
-   * frame itself is sent as always, with `frameWritten`.
+   * The message of the call or reply just closed shall leave in chunks. True: the frame announces it now, and is sent as
+   * always, with `frameWritten`. False: the frame is taken back, and `announce` writes one as soon as the receiver has room;
+   * it returns the number of its call, or nothing when the call has ended.
    */
-  sendInChunks(callId: number, send: ChunkedSend | undefined): void {
-    this.#large ??= [];
-    if (this.#large.length >= openedMax) return;
-    const { buffer, start, end } = this.encoder.detachBody();
-    if (send !== undefined) send.frame = Number.POSITIVE_INFINITY;
-    this.#large.push({ callId, send, buffer, at: start, end, givenUp: false });
-    this.#largeBytes += end - start;
+  sendInChunks(
+    key: LargeKey,
+    callId: number,
+    peer: Readonly<Settings>,
+    send: ChunkedSend | undefined,
+    announce: (sizeBytes: number) => number | undefined,
+  ): boolean {
+    this.#large ??= new LargeMessages();
+    const large = this.#large;
+    large.limits = peer;
+    const sizeBytes = this.encoder.bodyBytes;
+    const oneway = callId === 0;
+    if (large.hasRoom(sizeBytes, oneway)) {
+      large.add(key, callId, this.encoder.detachBody(), send);
+      return true;
+    }
+    large.wait(key, oneway, this.encoder.takeBody(), send, () => announce(sizeBytes));
+    return false;
   }
 
-  /** Sends no more of the message of this call. False when all of it has gone out, or it did not go in chunks. */
-  giveUp(callId: number): boolean {
-    const large = this.#large?.findLast((one) => one.callId === callId && !one.givenUp);
-    if (large === undefined) return false;
-    this.#largeBytes -= large.end - large.at;
-    large.givenUp = true;
-    large.buffer = emptyBytes;
-    return true;
+  /** Sends no more of this message; see `LargeMessages.giveUp`. */
+  giveUp(key: LargeKey): "waiting" | "announced" | undefined {
+    return this.#large?.giveUp(key);
   }
 
   flush(): void {
     this.#flushFrames();
-    if (!this.#blocked && this.#large !== undefined && this.#nextChunk === undefined) this.#sendChunk();
+    const busy = this.#blocked || this.#announcing || this.#nextChunk !== undefined;
+    if (!busy && this.#large !== undefined) this.#sendChunk();
   }
 
   #flushFrames(): void {
@@ -139,8 +137,8 @@ export class Outbox {
   /** Ends it: the connection is gone. */
   stop(): void {
     clearImmediate(this.#nextChunk);
+    this.#large?.clear();
     this.#large = undefined;
-    this.#largeBytes = 0;
   }
 
   /** Writes `bytes`, a part of `buffer`, which is free again when they have left. */
@@ -158,40 +156,32 @@ export class Outbox {
 
   /** Sends one chunk of the message whose turn it is, and sees to the next. */
   #sendChunk(): void {
-    const large = this.#large?.[0];
-    if (large === undefined) return;
-    if (large.givenUp) this.#endGivenUp(large);
-    else {
-      const size = Math.min(large.end - large.at, chunkBytes);
-      // The header goes over bytes that have left: those in front of the message, or of the chunk before.
-      const from = writeChunkHeader(large.buffer, large.at, size);
-      large.at += size;
-      this.#largeBytes -= size;
-      const bytes = large.buffer.subarray(from, large.at);
+    const large = this.#large;
+    this.#announcing = true;
+    large?.announceWaiting();
+    this.#announcing = false;
+    // What announces a message leaves before its first chunk.
+    this.#flushFrames();
+    const message = large?.first;
+    if (large !== undefined && message !== undefined && !this.#blocked) {
+      const size = Math.min(message.end - message.at, chunkBytes);
+      // The header goes over bytes that have left: those in front of the message, or of its chunk before.
+      const from = writeChunkHeader(message.buffer, message.at, message.callId, size);
+      large.took(size);
+      const bytes = message.buffer.subarray(from, message.at);
       this.written++;
       this.flushed = this.written;
-      if (large.at === large.end) this.#endSent(large, bytes);
-      else if (!this.#connection.write(bytes)) this.#blocked = true;
+      if (message.at < message.end) this.#blocked = !this.#connection.write(bytes);
+      else {
+        if (message.send !== undefined) message.send.frame = this.written;
+        this.#send(bytes, message.buffer);
+      }
     }
     this.#scheduleChunk();
   }
 
-  #endSent(large: Large, bytes: Buffer): void {
-    this.#large?.shift();
-    if (large.send !== undefined) large.send.frame = this.written;
-    this.#send(bytes, large.buffer);
-  }
-
-  #endGivenUp(large: Large): void {
-    this.#large?.shift();
-    this.encoder.giveUpMessage();
-    this.written++;
-    this.#flushFrames();
-    if (large.send !== undefined) large.send.frame = this.written;
-  }
-
   #scheduleChunk(): void {
-    if (this.#large?.length === 0) this.#large = undefined;
+    if (this.#large?.size === 0) this.#large = undefined;
     if (this.#blocked) return;
     if (this.#large === undefined) {
       this.#owner.onProgress();

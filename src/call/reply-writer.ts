@@ -56,8 +56,26 @@ export class ReplyWriter {
       const text = `the reply takes ${bytes} bytes and its header ${headerBytes}; the limits are ${this.#bodyMaxBytes} (limits.body) and ${this.#headerMaxBytes} (limits.header), the smaller of both sides`;
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
-    if (bytes > chunkBytes && this.peer.chunks) this.#outbox.sendInChunks(call.id, undefined);
+    if (bytes > chunkBytes && this.peer.chunks) this.#sendInChunks(call.id, rare);
     return undefined;
+  }
+
+  #sendInChunks(callId: number, rare: RareFields | undefined): void {
+    const { encoder } = this.#outbox;
+    this.#outbox.sendInChunks(callId, callId, this.peer, undefined, (sizeBytes) => {
+      encoder.beginReply(callId, Status.OK, rare, 1);
+      encoder.announceBody(sizeBytes);
+      return callId;
+    });
+  }
+
+  /** Sends no more of a reply that nobody waits for now; its caller is told when that leaves it without an end. */
+  giveUp(callId: number): void {
+    const state = this.#outbox.giveUp(callId);
+    if (state === "waiting") {
+      const text = "the call was cancelled before its reply was sent";
+      this.writeFailure(callId, new RpcError(Status.CANCELLED, text, { executed: "yes" }), undefined);
+    } else if (state === "announced") this.#outbox.encoder.giveUpMessage(callId);
   }
 
   writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {

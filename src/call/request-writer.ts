@@ -31,20 +31,21 @@ export class RequestWriter {
     this.#limits = limits;
   }
 
-  /** `timeoutMs`: negative for no deadline. Returns why the call cannot be sent, and then nothing was. */
-  write(call: PendingCall, id: number, timeoutMs: number): RpcError | undefined {
+  /**
+   * `timeoutMs`: negative for no deadline. Returns why the call cannot be sent, and then nothing was. `"waiting"`: it is too
+   * large to go now; `announce` is called when it may, and should write it with `writeAnnouncement`.
+   */
+  write(
+    call: PendingCall,
+    id: number,
+    timeoutMs: number,
+    announce: (call: PendingCall, sizeBytes: number) => number | undefined,
+  ): RpcError | "waiting" | undefined {
     const { encoder } = this.#outbox;
-    const { method, metadata, idempotencyKey } = call;
+    const { method } = call;
     const known = this.#methods.get(method);
-    let rare: RareFields | undefined;
-    let sent = known;
-    if (metadata !== undefined && metadata.size > 0) rare = { metadata };
-    if (idempotencyKey !== undefined) rare = { ...rare, idempotencyKey };
-    if (sent === undefined) {
-      const index = this.#methods.size < methodIndexesMax ? this.#methods.size + 1 : 0;
-      sent = { index, sizeBytes: 1 };
-      rare = { ...rare, serviceName: method.service, methodName: method.name };
-    }
+    const sent = known ?? this.#newMethod();
+    const rare = rareOf(call, known === undefined);
     let bodyBytes: number;
     try {
       encoder.beginCall(id, sent.index, timeoutMs, rare, sent.sizeBytes);
@@ -61,9 +62,28 @@ export class RequestWriter {
       encoder.abort();
       return new RpcError(Status.RESOURCE_EXHAUSTED, tooLarge, { executed: "never" });
     }
-    if (bodyBytes > chunkBytes && this.peer.chunks) this.#outbox.sendInChunks(id, call);
+    if (bodyBytes > chunkBytes && this.peer.chunks) {
+      const announceIt = (sizeBytes: number): number | undefined => announce(call, sizeBytes);
+      if (!this.#outbox.sendInChunks(call, id, this.peer, call, announceIt)) return "waiting";
+    }
     if (known === undefined && sent.index !== 0) this.#methods.set(method, sent);
     return undefined;
+  }
+
+  #newMethod(): SentMethod {
+    const index = this.#methods.size < methodIndexesMax ? this.#methods.size + 1 : 0;
+    return { index, sizeBytes: 1 };
+  }
+
+  /** Writes the frame of a call whose message of `sizeBytes`, encoded before, follows in chunks. */
+  writeAnnouncement(call: PendingCall, id: number, timeoutMs: number, sizeBytes: number): void {
+    const { encoder } = this.#outbox;
+    const { method } = call;
+    const known = this.#methods.get(method);
+    const sent = known ?? this.#newMethod();
+    encoder.beginCall(id, sent.index, timeoutMs, rareOf(call, known === undefined), 1);
+    encoder.announceBody(sizeBytes);
+    if (known === undefined && sent.index !== 0) this.#methods.set(method, sent);
   }
 
   #tooLarge(headerBytes: number, bodyBytes: number): string | undefined {
@@ -83,4 +103,12 @@ export class RequestWriter {
     }
     return undefined;
   }
+}
+
+function rareOf(call: PendingCall, named: boolean): RareFields | undefined {
+  const { method, metadata, idempotencyKey } = call;
+  let rare: RareFields | undefined;
+  if (metadata !== undefined && metadata.size > 0) rare = { metadata };
+  if (idempotencyKey !== undefined) rare = { ...rare, idempotencyKey };
+  return named ? { ...rare, serviceName: method.service, methodName: method.name } : rare;
 }

@@ -10,11 +10,12 @@ import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
 import type { IncomingCall } from "./interceptor.js";
 import { type Cancellable, callScope, type ParentCall } from "./scope.js";
+import type { Turn } from "./turn.js";
 
 /** A method with its handler, interceptors composed around it. */
 export interface BoundMethod {
   readonly definition: MethodDefinition;
-  /** Returns the response message, or a promise of it; may throw. Sets `call.handlerStarted` before the handler runs. */
+  /** Returns the response message, or a promise of it; may throw. Goes through `call.enter` before the handler runs. */
   invoke(call: ServerCall): unknown;
   /** How many bytes the size of its last reply took. */
   replySizeBytes: number;
@@ -35,6 +36,7 @@ export interface ReplyPort {
 /** What the provider does around every call. */
 export interface ServerCallHost {
   readonly clock: Clock;
+  readonly turn: Turn;
   /** The call has been answered or given up. `hidden`: what really happened, when the caller is not told: for the log. */
   onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void;
   /** A handler goes on although its call has ended (1), or has come back since (-1). */
@@ -58,6 +60,8 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   readonly id: number;
   readonly startMs: number;
   handlerStarted = false;
+  /** Its request comes in chunks, and is not whole. */
+  arriving = false;
   readonly idempotencyKey: string | undefined;
   readonly #port: ReplyPort;
   readonly #host: ServerCallHost;
@@ -177,6 +181,21 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
       return;
     }
     this.#succeed(result);
+  }
+
+  /**
+   * The handler is entered now: throws when the call has ended meanwhile, since its caller may have been told that no handler
+   * ran, or when its deadline has passed without a timer having had its turn. `waited`: behind interceptors.
+   */
+  enter(waited: boolean): void {
+    const { turn } = this.#host;
+    if (this.deadlineMs !== Infinity && this.deadlineMs <= (waited ? turn.later() : turn.nowMs)) {
+      this.onDeadline();
+    }
+    if (this.#ended) {
+      throw this.cancelReason ?? new RpcError(Status.CANCELLED, "the call has ended before its handler ran");
+    }
+    this.handlerStarted = true;
   }
 
   onDeadline(): void {

@@ -3,13 +3,17 @@ import { textOf } from "../base/thrown.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
+import { slotOf } from "../wire/call-number.js";
 import { Reader } from "../wire/codec/reader.js";
 import { type ChunkedMessage, FrameDecoder } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
+import { Arrivals, type ArrivalsOwner, stalledAfterMs } from "./arrivals.js";
 import type { Dispatcher, ServedConnection } from "./dispatcher.js";
+import { Gate } from "./gate.js";
 import { Inbox, type InboxOwner } from "./inbox.js";
 import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
+import { MethodIndex } from "./method-index.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
 import { ReplyWriter } from "./reply-writer.js";
 import { type BoundMethod, type ReplyPort, ServerCall, stillRunning } from "./server-call.js";
@@ -17,7 +21,7 @@ import { type BoundMethod, type ReplyPort, ServerCall, stillRunning } from "./se
 export interface ServerConnectionOptions {
   limits: WireLimits;
   keepalive: KeepaliveOptions;
-  /** Calls served at a time on one connection; more are refused RESOURCE_EXHAUSTED. Default 65,536. */
+  /** Calls served at a time on one connection; more are refused RESOURCE_EXHAUSTED. Default 16,384. */
   maxInFlight: number;
   /** Reading stops while more than this waits to be sent, bytes. Default 1 MiB. */
   pauseAtBytes: number;
@@ -25,17 +29,23 @@ export interface ServerConnectionOptions {
   unwrittenMaxBytes: number;
 }
 
-/** Method indexes a connection may agree on; a caller that goes on beyond it is broken. */
-const methodIndexesMax = 4096;
 /** Small calls pass large replies, so reading goes on while this many times `pauseAtBytes` of those wait. */
 const chunkPauseFactor = 16;
-const unknownMethod = Symbol("unknown method");
+/** What field `stream` of a call says. */
+const streamKinds = ["unary", "client streaming", "server streaming", "bidirectional streaming"];
 /** One for all connections: nothing else happens while a request is decoded. */
 const requestReader = new Reader();
 
 /** The serving side of one mprpc/2 connection. */
 export class ServerConnection
-  implements ConnectionHandler, InboxOwner, OutboxOwner, KeepaliveOwner, ReplyPort, ServedConnection
+  implements
+    ConnectionHandler,
+    InboxOwner,
+    OutboxOwner,
+    KeepaliveOwner,
+    ReplyPort,
+    ServedConnection,
+    ArrivalsOwner<ServerCall>
 {
   readonly classic = false;
   readonly peer: string;
@@ -47,17 +57,22 @@ export class ServerConnection
   readonly #decoder: FrameDecoder;
   readonly #inbox: Inbox;
   readonly #keepalive: Keepalive;
-  readonly #methods: Array<BoundMethod | typeof unknownMethod | undefined> = [];
+  readonly #gate: Gate;
+  readonly #methods: MethodIndex;
+  /** By slot. */
   readonly #calls: Array<ServerCall | undefined> = [];
-  /** Oneway calls whose request has not arrived as a whole. */
-  #arriving: Set<ServerCall> | undefined;
+  /** Calls whose requests come in chunks and are not whole. */
+  #arrivals: Arrivals<ServerCall> | undefined;
+  #arriving = 0;
+  /** Calls that a reply is owed to, those that are arriving among them. */
   #inFlight = 0;
   /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
   #oneways = 0;
   #outlived = 0;
   #acceptedCalls = 0;
+  /** When the bytes came that are worked on. */
   #nowMs = 0;
-  #paused = false;
+  #callerEnded = false;
   #state: "open" | "draining" | "closed" = "open";
 
   constructor(connection: Connection, dispatcher: Dispatcher, options: ServerConnectionOptions) {
@@ -70,6 +85,8 @@ export class ServerConnection
     this.#decoder = new FrameDecoder(options.limits);
     this.#inbox = new Inbox(this.#decoder, this.#outbox, this);
     this.#keepalive = new Keepalive(dispatcher.clock, options.keepalive, this);
+    this.#gate = new Gate(connection, this.#inbox, dispatcher.turn, () => this.#onCaughtUp());
+    this.#methods = new MethodIndex(dispatcher);
     connection.setHandler(this);
     const { limits, maxInFlight } = options;
     this.#control(Kind.SETTINGS, { settings: { ...limits, maxInFlight, chunks: true } });
@@ -80,7 +97,7 @@ export class ServerConnection
   }
 
   /** Callers use small numbers again; one that does not would make the list of calls grow without bound. */
-  get #callIdMax(): number {
+  get #slotMax(): number {
     return Math.max(this.#options.maxInFlight, settingsUnknown.maxInFlight) * 2;
   }
 
@@ -118,9 +135,18 @@ export class ServerConnection
 
   // --- from the connection ---
 
+  get behind(): boolean {
+    return this.#gate.postponed;
+  }
+
+  get heardMs(): number | undefined {
+    return this.#inbox.held ? undefined : this.#nowMs;
+  }
+
   onData(chunk: Buffer): void {
     this.#nowMs = this.#dispatcher.clock.now();
     this.#keepalive.heard(this.#nowMs);
+    this.#gate.begin(this.#nowMs);
     this.#inbox.receive(chunk);
   }
 
@@ -136,10 +162,7 @@ export class ServerConnection
 
   /** There is less to send than there was. */
   onProgress(): void {
-    if (this.#paused && !this.#callerIsSlow) {
-      this.#paused = false;
-      this.#connection.resume();
-    }
+    if (this.#gate.slow && !this.#callerIsSlow) this.#gate.setSlow(false);
     this.#endIfIdle();
   }
 
@@ -152,8 +175,13 @@ export class ServerConnection
 
   /** A caller ends only when it waits for nothing; one with calls in flight has died. */
   onEnd(): void {
+    this.#callerEnded = true;
     this.#inbox.finish();
-    this.close(this.#inFlight === 0 ? undefined : "the caller is gone");
+    if (!this.#inbox.held) this.#onCaughtUp();
+  }
+
+  #onCaughtUp(): void {
+    if (this.#callerEnded) this.close(this.#inFlight === 0 ? undefined : "the caller is gone");
   }
 
   onClose(error: Error | undefined): void {
@@ -164,6 +192,7 @@ export class ServerConnection
     switch (header.kind) {
       case Kind.CALL:
         this.#onCall(header, buffer, bodyStart, bodyEnd, shared);
+        this.#gate.spent();
         break;
       case Kind.CANCEL:
         this.#onCancel(header.callId);
@@ -180,10 +209,11 @@ export class ServerConnection
   }
 
   #onCancel(callId: number): void {
-    const call = this.#calls[callId];
-    if (call === undefined) {
+    const call = this.#calls[slotOf(callId)];
+    if (call?.id !== callId) {
       // It has been answered; nobody waits for what is left of that.
-      if (callId !== 0) this.#outbox.giveUp(callId);
+      if (callId !== 0) this.#replies.giveUp(callId);
+      this.#sent();
       return;
     }
     // A caller whose deadline has passed cancels as well, and its word is often here before our own timer.
@@ -194,7 +224,7 @@ export class ServerConnection
   onOversized(header: FrameHeader, sizeBytes: number): void {
     if (header.kind !== Kind.CALL) return;
     this.#acceptedCalls++;
-    this.#methodOf(header);
+    this.#methods.find(header);
     const { bodyMaxBytes } = this.#options.limits;
     const text = `a request of ${sizeBytes} bytes is over the provider's limit of ${bodyMaxBytes} (limits.body)`;
     this.#refuse(header.callId, new RpcError(Status.RESOURCE_EXHAUSTED, text));
@@ -214,44 +244,66 @@ export class ServerConnection
       return;
     }
     if (!shared) requestReader.release();
-    this.#begin(header, bound, request)?.run();
+    this.#begin(header, bound, request, false)?.run();
   }
 
-  /** A call whose request comes in chunks: it is in flight from now on, and runs when all of it is here. */
+  /** A call whose request comes in chunks: its deadline counts from now on, and it runs when all of it is here. */
   onOpening(header: FrameHeader): ChunkedMessage | undefined {
     if (header.kind !== Kind.CALL) return undefined;
+    const { callId, messageSize } = header;
     const bound = this.#accept(header);
-    const call = bound === undefined ? undefined : this.#begin(header, bound, undefined);
-    if (bound === undefined || call === undefined) return undefined;
-    // Nothing else knows of a call without a number.
-    if (call.id === 0) {
-      this.#arriving ??= new Set();
-      this.#arriving.add(call);
+    if (bound === undefined) return undefined;
+    const { limits } = this.#options;
+    this.#arrivals ??= new Arrivals(this.#dispatcher.clock, limits, this.#decoder, this);
+    const tooMuch = this.#arrivals.refusal(messageSize);
+    if (tooMuch !== undefined) {
+      this.#refuse(callId, new RpcError(Status.RESOURCE_EXHAUSTED, tooMuch));
+      return undefined;
     }
-    return {
-      get awaited() {
-        return !call.ended;
-      },
-      onEnd: (body) => {
-        this.#arriving?.delete(call);
-        if (call.ended) return;
-        if (body === undefined) {
-          call.cancel(
-            new RpcError(Status.CANCELLED, "the caller gave its request up before all of it was sent"),
-          );
-          return;
-        }
-        try {
-          const reader = requestReader.reset(body, 0, body.length);
-          call.request = bound.definition.input.decode(reader, body.length);
-          reader.release();
-        } catch (error) {
-          call.cancel(undecodable(bound, error));
-          return;
-        }
-        call.run();
-      },
-    };
+    const call = this.#begin(header, bound, undefined, true);
+    if (call === undefined) return undefined;
+    this.#arrivals.add(callId, call, messageSize);
+    return { onEnd: (body) => this.#onWhole(call, body) };
+  }
+
+  #onWhole(call: ServerCall, body: Buffer | undefined): void {
+    this.#onArrived(call);
+    if (body === undefined) {
+      const text = "the caller gave its request up before all of it was sent";
+      call.cancel(new RpcError(Status.CANCELLED, text));
+      return;
+    }
+    // It takes a handler's place only now, and there may be none left.
+    const refusal = this.#overLimit() ?? this.#dispatcher.admit(call.bound);
+    if (refusal !== undefined) {
+      call.cancel(refusal);
+      return;
+    }
+    try {
+      const reader = requestReader.reset(body, 0, body.length);
+      call.request = call.bound.definition.input.decode(reader, body.length);
+      reader.release();
+    } catch (error) {
+      call.cancel(undecodable(call.bound, error));
+      return;
+    }
+    call.run();
+    this.#gate.spent();
+  }
+
+  /** Its request is whole, or it has ended before. */
+  #onArrived(call: ServerCall): void {
+    call.arriving = false;
+    this.#arriving--;
+    this.#arrivals?.delete(call.id);
+    this.#decoder.forget(call.id);
+    this.#dispatcher.onArrived(call);
+    if (call.id === 0 && !call.ended) this.#oneways++;
+  }
+
+  onStalled(call: ServerCall): void {
+    const text = `the request made no progress for ${stalledAfterMs} ms`;
+    call.cancel(new RpcError(Status.UNAVAILABLE, text));
   }
 
   /** The method of a new call; undefined when it was refused. */
@@ -259,8 +311,9 @@ export class ServerConnection
     this.#acceptedCalls++;
     const { callId } = header;
     // Read before any refusal: later calls rely on the index this one agrees on.
-    const bound = this.#methodOf(header);
-    if (this.#calls[callId] !== undefined || callId > this.#callIdMax) {
+    const bound = this.#methods.find(header);
+    const slot = slotOf(callId);
+    if (this.#calls[slot] !== undefined || slot > this.#slotMax || (slot === 0 && callId !== 0)) {
       this.close(`malformed bytes from the caller: call ${callId} is in flight or out of range`);
       return undefined;
     }
@@ -270,7 +323,12 @@ export class ServerConnection
     return undefined;
   }
 
-  #begin(header: FrameHeader, bound: BoundMethod, request: unknown): ServerCall | undefined {
+  #begin(
+    header: FrameHeader,
+    bound: BoundMethod,
+    request: unknown,
+    arriving: boolean,
+  ): ServerCall | undefined {
     const { callId, timeoutMs } = header;
     const notAdmitted = this.#dispatcher.admit(bound);
     if (notAdmitted !== undefined) {
@@ -280,26 +338,16 @@ export class ServerConnection
     const startMs = this.#nowMs;
     const { rare } = header;
     const call = new ServerCall(this.#dispatcher, this, bound, request, callId, startMs, timeoutMs, rare);
-    if (callId === 0) this.#oneways++;
-    else {
-      this.#calls[callId] = call;
-      this.#inFlight++;
+    if (arriving) {
+      call.arriving = true;
+      this.#arriving++;
     }
+    if (callId !== 0) {
+      this.#calls[slotOf(callId)] = call;
+      this.#inFlight++;
+    } else if (!arriving) this.#oneways++;
     this.#dispatcher.onCallStart(call);
     return call;
-  }
-
-  /** The method a call names, by index or by name; a first use of an index is remembered, also when it is unknown. */
-  #methodOf(header: FrameHeader): BoundMethod | undefined {
-    const { methodIndex, rare } = header;
-    if (rare.serviceName === undefined && rare.methodName === undefined) {
-      const known = this.#methods[methodIndex];
-      return known === unknownMethod ? undefined : known;
-    }
-    const bound = this.#dispatcher.find(rare.serviceName ?? "", rare.methodName ?? "");
-    if (methodIndex > 0 && methodIndex <= methodIndexesMax)
-      this.#methods[methodIndex] = bound ?? unknownMethod;
-    return bound;
   }
 
   #refusal(bound: BoundMethod | undefined, header: FrameHeader): RpcError | undefined {
@@ -316,14 +364,24 @@ export class ServerConnection
         `compression ${rare.compression} is not known to this provider`,
       );
     }
-    const taken = this.#inFlight + this.#oneways + this.#outlived;
-    if (taken >= this.#options.maxInFlight) {
-      const text = `${taken} calls are in flight on this connection${stillRunning(this.#outlived)}, the limit (provider.maxinflightperconnection)`;
-      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    if (rare.stream !== undefined && rare.stream !== 0) {
+      const kind = streamKinds[rare.stream] ?? `of stream kind ${rare.stream}`;
+      const text = `${bound.definition.fullName} is unary here, and the call is ${kind}`;
+      return new RpcError(Status.UNIMPLEMENTED, text);
     }
+    const overLimit = this.#overLimit();
+    if (overLimit !== undefined) return overLimit;
     if (header.timeoutMs === 0)
       return new RpcError(Status.DEADLINE_EXCEEDED, "the deadline passed on the way");
     return undefined;
+  }
+
+  /** Calls whose requests are not whole have no handler yet. */
+  #overLimit(): RpcError | undefined {
+    const taken = this.#inFlight - this.#arriving + this.#oneways + this.#outlived;
+    if (taken < this.#options.maxInFlight) return undefined;
+    const text = `${taken} calls are in flight on this connection${stillRunning(this.#outlived)}, the limit (provider.maxinflightperconnection)`;
+    return new RpcError(Status.RESOURCE_EXHAUSTED, text);
   }
 
   #refuse(callId: number, error: RpcError): void {
@@ -364,9 +422,7 @@ export class ServerConnection
 
   /** Lets a caller that does not read feel it: nothing is read of it either. */
   #pauseIfSlow(): void {
-    if (this.#paused || !this.#callerIsSlow) return;
-    this.#paused = true;
-    this.#connection.pause();
+    if (!this.#gate.slow && this.#callerIsSlow) this.#gate.setSlow(true);
   }
 
   onOutlived(by: 1 | -1): void {
@@ -374,11 +430,13 @@ export class ServerConnection
   }
 
   #release(call: ServerCall): void {
-    if (call.id === 0) this.#oneways--;
-    else if (this.#calls[call.id] === call) {
-      this.#calls[call.id] = undefined;
+    const slot = slotOf(call.id);
+    if (slot !== 0 && this.#calls[slot] === call) {
+      this.#calls[slot] = undefined;
       this.#inFlight--;
     }
+    if (call.arriving) this.#onArrived(call);
+    else if (slot === 0) this.#oneways--;
   }
 
   #control(kind: number, rare: RareFields): void {
@@ -405,8 +463,9 @@ export class ServerConnection
       Status.CANCELLED,
       `the connection to the caller is lost: ${reason ?? "closed"}`,
     );
-    for (const call of [...this.#calls.splice(0), ...(this.#arriving ?? [])]) call?.cancel(lost);
-    this.#arriving = undefined;
+    this.#gate.close();
+    for (const call of [...this.#calls.splice(0), ...(this.#arrivals?.calls ?? [])]) call?.cancel(lost);
+    this.#arrivals?.stop();
     this.#inFlight = 0;
     this.#dispatcher.onConnectionClosed(this, reason);
   }

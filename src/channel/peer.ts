@@ -64,6 +64,8 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   readonly #welcomes: WelcomeWatch;
   #lastAttemptMs = Number.NEGATIVE_INFINITY;
   #growFromMs = Number.NEGATIVE_INFINITY;
+  /** Connections in a row that were lost with calls on them and no reply. */
+  #unproven = 0;
   /** When a connection was last lost, or could not be made. */
   #lastLossMs = Number.POSITIVE_INFINITY;
   readonly #openedMs = new WeakMap<ClientConnection, number>();
@@ -296,7 +298,10 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
 
   onClosed(connection: ClientConnection, reason: string | undefined): void {
     // One that worked, and is not merely let in to be turned away: the next trouble begins with a short backoff.
-    if (connection.welcomed && !this.#leaving.has(connection)) this.#backoff.reset();
+    if (connection.answered && !connection.malformed && !this.#leaving.has(connection)) {
+      this.#backoff.reset();
+      this.#unproven = 0;
+    } else if (!connection.answered && connection.lostCalls > 0) this.#unproven++;
     this.#connections = this.#connections.filter((one) => one !== connection);
     this.#leaving.delete(connection);
     this.#welcomes.end(connection);
@@ -315,6 +320,23 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       this.#onOpenFailed(`${this.endpoint} closed a new connection: ${reason ?? "without a word"}`);
     // A new one would be accepted and as silent: let others take the calls until this one speaks again.
     else if (connection.silent) this.#onOpenFailed(`${this.endpoint} fell silent: ${reason}`);
+    else if (connection.malformed) this.#onBroken(`${this.endpoint} sent what no provider may: ${reason}`);
+    // It lets callers in and loses their calls, time and again.
+    else if (this.#unproven > 1)
+      this.#onOpenFailed(`${this.endpoint} closed a connection with its first calls on it: ${reason}`);
+  }
+
+  /** What it says cannot be relied on, on no connection. */
+  #onBroken(reason: string): void {
+    for (const connection of this.#connections) this.#leave(connection);
+    this.#connections = [];
+    this.#onOpenFailed(reason);
+  }
+
+  /** Calls in flight may end on it; no others go there. */
+  #leave(connection: ClientConnection): void {
+    this.#leaving.add(connection);
+    connection.drain();
   }
 
   #goDown(reason: string): void {
@@ -392,10 +414,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     const nowMs = this.#runtime.clock.now();
     const old = this.#connections.filter((connection) => !this.#isWithSuccessor(connection, nowMs));
     this.#connections = this.#connections.filter((connection) => !old.includes(connection));
-    for (const connection of old) {
-      this.#leaving.add(connection);
-      connection.drain();
-    }
+    for (const connection of old) this.#leave(connection);
     this.retrySoon();
   }
 

@@ -162,10 +162,11 @@ export const schema = {
       "同时处理的最大调用数，超出则返回 RESOURCE_EXHAUSTED。",
     ),
     maxinflightperconnection: key(
-      count,
-      "65536",
-      "Calls in flight on one connection.",
-      "单个连接上同时处理的最大调用数。",
+      kind.optional(count),
+      "",
+      "Calls in flight on one connection; by default a quarter of maxinflight, at least 1024.",
+      "单个连接上同时处理的最大调用数；默认为 maxinflight 的四分之一，至少 1024。",
+      { example: "16384" },
     ),
     draintimeout: key(
       kind.duration({ minMs: 0 }),
@@ -218,6 +219,18 @@ export const schema = {
       "4MiB",
       "The largest message, both ways.",
       "单条消息的大小上限（收发两个方向）。",
+    ),
+    arriving: key(
+      kind.integer({ min: 1, max: 65_536 }),
+      "64",
+      "Large messages (in chunks) that arrive on one connection at a time; the sender lets others wait.",
+      "单个连接上同时接收的大消息（分块）数；其余由发送方排队。",
+    ),
+    arrivingbytes: key(
+      kind.size({ min: KiB, max: 64 * GiB }),
+      "32MiB",
+      "The size these may have together; one alone may have limits.body.",
+      "这些大消息的总大小上限；单独一条可达 limits.body。",
     ),
     unwritten: key(
       kind.size({ min: 64 * KiB, max: 64 * GiB }),

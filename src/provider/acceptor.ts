@@ -6,9 +6,10 @@ import type { CallEvents } from "../call/events.js";
 import { FirstBytes } from "../call/first-bytes.js";
 import { type BoundMethod, type ServerCall, stillRunning } from "../call/server-call.js";
 import { ServerConnection, type ServerConnectionOptions } from "../call/server-connection.js";
+import { Turn } from "../call/turn.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import type { Runtime } from "../registry/runtime.js";
+import { inFlightPerConnectionMax, type Runtime } from "../registry/runtime.js";
 import type { Connection } from "../transport/transport.js";
 import type { ClassicDialect } from "../wire/classic.js";
 import type { ServiceTable } from "./dispatch.js";
@@ -36,6 +37,7 @@ interface Served {
 /** Takes connections in, finds out what they speak, counts what is in flight and keeps the limits. */
 export class Acceptor implements Dispatcher {
   readonly clock: Clock;
+  readonly turn: Turn;
   /** Services that are there without being offered: asked last. */
   builtin: ServiceTable | undefined;
   readonly #runtime: Runtime;
@@ -49,6 +51,8 @@ export class Acceptor implements Dispatcher {
   /** Calls that no reply is wanted of: no connection knows of them, since they may outlive theirs. */
   readonly #oneway = new Set<ServerCall>();
   #inFlight = 0;
+  /** Of those in flight: their requests are not whole. */
+  #arriving = 0;
   /** Handlers that go on although their calls have ended. */
   #outlived = 0;
   #draining = false;
@@ -59,8 +63,9 @@ export class Acceptor implements Dispatcher {
     this.#runtime = runtime;
     this.#table = table;
     this.clock = runtime.clock;
-    const { limits, keepalive, unwrittenMaxBytes, provider } = runtime.settings;
-    const maxInFlight = provider.inFlightPerConnectionMax;
+    this.turn = new Turn(runtime.clock);
+    const { limits, keepalive, unwrittenMaxBytes } = runtime.settings;
+    const maxInFlight = inFlightPerConnectionMax(runtime.settings);
     this.#connectionOptions = { limits, keepalive, maxInFlight, pauseAtBytes, unwrittenMaxBytes };
   }
 
@@ -178,7 +183,7 @@ export class Acceptor implements Dispatcher {
 
   admit(_bound: BoundMethod): RpcError | undefined {
     const { inFlightMax } = this.#runtime.settings.provider;
-    const taken = this.#inFlight + this.#outlived;
+    const taken = this.#inFlight - this.#arriving + this.#outlived;
     if (taken >= inFlightMax) {
       const text = `${taken} calls are in flight${stillRunning(this.#outlived)}, the provider's limit (provider.maxinflight)`;
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
@@ -188,12 +193,17 @@ export class Acceptor implements Dispatcher {
 
   onCallStart(call: ServerCall): void {
     this.#inFlight++;
+    if (call.arriving) this.#arriving++;
     if (call.id === 0) this.#oneway.add(call);
     const { events, wheel } = this.#runtime;
     if (call.deadlineMs !== Infinity) wheel.add(call);
     if (events.has("serverStart")) {
       events.emit("serverStart", { method: call.method, peer: call.peer, classic: call.classic });
     }
+  }
+
+  onArrived(): void {
+    this.#arriving--;
   }
 
   onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void {

@@ -67,16 +67,16 @@ export class ServiceTable {
   #bind(definition: MethodDefinition, handler: Handler, self: object): BoundMethod {
     if (this.#interceptors.length === 0) {
       const invoke = (call: ServerCall): unknown => {
-        call.handlerStarted = true;
+        call.enter(false);
         return handler.call(self, call.request, call);
       };
       return { definition, invoke, replySizeBytes: 1 };
     }
     // Not async: returning a promise from an async function costs two more promises and three more turns.
     const last = (call: IncomingCall): Promise<unknown> => {
-      // An interceptor may pass on a call of its own making; the context is always ours.
-      (call.context as ServerCall).handlerStarted = true;
       try {
+        // An interceptor may pass on a call of its own making; the context is always ours.
+        (call.context as ServerCall).enter(true);
         return Promise.resolve(handler.call(self, call.request, call.context));
       } catch (thrown) {
         return Promise.reject(thrown);

@@ -38,8 +38,8 @@ export interface RuntimeSettings {
     connectionsMax: number;
     /** Default 65,536. */
     inFlightMax: number;
-    /** Default 65,536. */
-    inFlightPerConnectionMax: number;
+    /** Default: a quarter of `inFlightMax`, at least 1,024; so one caller cannot take every place. */
+    inFlightPerConnectionMax: number | undefined;
     /** How long calls in flight may go on when the provider stops. Default 10,000. */
     drainTimeoutMs: number;
     /** Serve callers of the classic framework on the same port. Default true. */
@@ -60,12 +60,22 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
     advertise: undefined,
     connectionsMax: 10_000,
     inFlightMax: 65_536,
-    inFlightPerConnectionMax: 65_536,
+    inFlightPerConnectionMax: undefined,
     drainTimeoutMs: 10_000,
     classic: true,
     connectionMaxAgeMs: 30 * 60_000,
   },
 };
+
+/** No connection may be left without a place because there are few in all. */
+const connectionShareMin = 1024;
+
+/** Calls that may be in flight on one connection of a provider. */
+export function inFlightPerConnectionMax({ provider }: Readonly<RuntimeSettings>): number {
+  return (
+    provider.inFlightPerConnectionMax ?? Math.max(Math.ceil(provider.inFlightMax / 4), connectionShareMin)
+  );
+}
 
 /** What channels and providers stand on. `MprpcApplication` is one; tests make their own. */
 export interface Runtime {

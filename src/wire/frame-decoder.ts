@@ -1,6 +1,6 @@
 import { firstPieceBytes, Gathering } from "./gathering.js";
 import { FrameHeader, Kind } from "./header.js";
-import type { WireLimits } from "./limits.js";
+import type { FrameLimits } from "./limits.js";
 
 /** Takes the frames of one connection. `header` is valid only during the call. */
 export interface FrameSink {
@@ -8,29 +8,26 @@ export interface FrameSink {
   onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void;
   /** A message over `bodyMaxBytes`: it is passed over, never gathered, and the next frame follows. */
   onOversized(header: FrameHeader, sizeBytes: number): void;
-  /** A CALL or REPLY whose message comes in chunks. Undefined: nobody wants it, and it is passed over. */
+  /** A CALL or REPLY whose message comes in chunks. Undefined: it is refused, and its chunks are passed over. */
   onOpening(header: FrameHeader): ChunkedMessage | undefined;
 }
 
 /** A message that comes in chunks, as its receiver sees it. */
 export interface ChunkedMessage {
-  /** False: nobody waits for it any more, and what still comes is passed over. */
-  readonly awaited: boolean;
-  /** Its turn is over; the whole of it, in memory of its own, or nothing when it was passed over or given up. */
+  /** All of it has come, in memory of its own; or nothing, since its sender gave it up. */
   onEnd(body: Buffer | undefined): void;
 }
 
-interface Opened {
-  /** Announced after it. A list, since taking the first of 65,536 out of an array moves all others. */
-  next: Opened | undefined;
+interface Arriving {
+  readonly callId: number;
   readonly sizeBytes: number;
-  leftBytes: number;
-  readonly message: ChunkedMessage | undefined;
+  missingBytes: number;
+  /** Undefined once it is forgotten. */
+  message: ChunkedMessage | undefined;
   gathering: Gathering | undefined;
+  discarded: boolean;
 }
 
-/** How many messages in chunks may be announced and not here yet; a sender that goes beyond is broken. */
-export const openedMax = 65_536;
 /** From this many missing bytes on they are read to where they belong, instead of being copied there. */
 const directBytes = 8 * 1024;
 /** Before a message that is likely to be large, no more than this is read, so that little of it must be copied. */
@@ -38,31 +35,31 @@ const peekBytes = 4 * 1024;
 
 /**
  * Cuts a byte stream into frames: any split, any coalescing. Whole frames inside a chunk are handed over where they
- * lie; what crosses the bytes of one read is gathered. Messages that come in chunk frames are put together, one at a
- * time, in the order in which they were announced.
+ * lie; what crosses the bytes of one read is gathered. Messages that come in chunk frames are put together, several at a
+ * time, by the number of their call.
  */
 export class FrameDecoder {
-  readonly #limits: WireLimits;
+  readonly #limits: FrameLimits;
   readonly #header = new FrameHeader();
   /** The frame that is not whole yet. */
   #partial: Gathering | undefined;
   /** Bytes of a body still to pass over. */
   #skip = 0;
-  /** Messages in chunks that have been announced; the first is the one whose chunks come now. */
-  #opened: Opened | undefined;
-  #lastOpened: Opened | undefined;
-  #openedCount = 0;
-  /** Bytes of the present chunk frame still to come. */
+  /** Messages in chunks that have been announced and are not whole, by call number. */
+  #arriving: Map<number, Arriving> | undefined;
+  /** The message and the bytes that are still to come of the present chunk frame. */
+  #filling: Arriving | undefined;
   #chunkLeft = 0;
   /** Size of the last thing that was gathered: the next may get its room at once. 0 once a small one has come. */
   #largeBytes = 0;
   #stopped = false;
+  #held = false;
   /** Frames that were taken so far. */
   frames = 0;
   /** Where in the last chunk `push` stopped. */
   unread = 0;
 
-  constructor(limits: WireLimits) {
+  constructor(limits: FrameLimits) {
     this.#limits = limits;
   }
 
@@ -70,7 +67,33 @@ export class FrameDecoder {
   stop(): void {
     this.#stopped = true;
     this.#partial = undefined;
-    this.#opened = this.#lastOpened = undefined;
+    this.#arriving = this.#filling = undefined;
+  }
+
+  /** Makes the `push` that is under way return behind the present frame, with the rest of its chunk unread. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** The receiver has no more use for the message of this call, but still wants to know when it ends. */
+  discard(callId: number): void {
+    const arriving = this.#arriving?.get(callId);
+    if (arriving === undefined) return;
+    arriving.gathering = undefined;
+    arriving.discarded = true;
+  }
+
+  /** The receiver has no more use for the message of this call, nor for its end: its chunks are passed over. */
+  forget(callId: number): void {
+    const arriving = this.#arriving?.get(callId);
+    if (arriving === undefined) return;
+    this.#arriving?.delete(callId);
+    arriving.message = arriving.gathering = undefined;
+  }
+
+  /** Bytes still to come of the message of this call; undefined when none is arriving. */
+  missingBytes(callId: number): number | undefined {
+    return this.#arriving?.get(callId)?.missingBytes;
   }
 
   /** Where the next bytes of the connection should be read to: `usual`, a part of it, or where they belong. */
@@ -81,20 +104,21 @@ export class FrameDecoder {
       return missing < directBytes ? usual : partial.room(missing);
     }
     if (this.#chunkLeft >= directBytes) {
-      const gathering = this.#opened?.gathering;
+      const gathering = this.#filling?.gathering;
       return gathering === undefined ? usual : gathering.room(this.#chunkLeft);
     }
     return this.#largeBytes > 0 ? usual.subarray(0, peekBytes) : usual;
   }
 
   /**
-   * Hands each whole frame to `sink`, at most about `framesMax`; `unread` says where it stopped, and the rest must be given
-   * again. Returns why the stream is malformed, or nothing; after a reason nothing is decoded.
+   * Hands each whole frame to `sink`, at most about `framesMax`, and none after `hold`; `unread` says where it stopped, and
+   * the rest must be given again. Returns why the stream is malformed, or nothing; after a reason nothing is decoded.
    */
   push(chunk: Buffer, sink: FrameSink, framesMax = Infinity): string | undefined {
     const end = chunk.length;
     const last = this.frames + framesMax;
     let offset = 0;
+    this.#held = false;
     while (!this.#stopped) {
       if (this.#skip > 0) {
         const passed = Math.min(this.#skip, end - offset);
@@ -102,7 +126,7 @@ export class FrameDecoder {
         offset += passed;
       }
       this.unread = offset;
-      if (offset >= end || this.frames >= last) return undefined;
+      if (offset >= end || this.frames >= last || this.#held) return undefined;
       if (this.#chunkLeft > 0) {
         offset += this.#fill(chunk, offset);
         continue;
@@ -182,64 +206,59 @@ export class FrameDecoder {
   }
 
   #open(header: FrameHeader, sink: FrameSink): string | undefined {
-    const sizeBytes = header.messageSize;
-    if (this.#openedCount >= openedMax) return `more than ${openedMax} messages in chunks at a time`;
-    let message: ChunkedMessage | undefined;
-    if (sizeBytes > this.#limits.bodyMaxBytes) sink.onOversized(header, sizeBytes);
-    else message = sink.onOpening(header);
-    const opened: Opened = {
-      next: undefined,
-      sizeBytes,
-      leftBytes: sizeBytes,
-      message,
-      gathering: undefined,
-    };
-    if (this.#lastOpened === undefined) this.#opened = opened;
-    else this.#lastOpened.next = opened;
-    this.#lastOpened = opened;
-    this.#openedCount++;
+    const { callId, messageSize: sizeBytes } = header;
+    if (this.#arriving?.has(callId)) {
+      return `a message of call ${callId} was announced before the last one was whole`;
+    }
+    if (sizeBytes > this.#limits.bodyMaxBytes) {
+      sink.onOversized(header, sizeBytes);
+      return undefined;
+    }
+    const message = sink.onOpening(header);
+    if (message === undefined || this.#stopped) return undefined;
+    this.#arriving ??= new Map();
+    this.#arriving.set(callId, {
+      ...{ callId, sizeBytes, missingBytes: sizeBytes, message },
+      ...{ gathering: undefined, discarded: false },
+    });
     return undefined;
   }
 
-  /** The turn of the first announced message is over. */
-  #endTurn(): void {
-    this.#opened = this.#opened?.next;
-    if (this.#opened === undefined) this.#lastOpened = undefined;
-    this.#openedCount--;
-  }
-
-  #onChunk({ bodySize, status }: FrameHeader): string | undefined {
-    const opened = this.#opened;
-    if (opened === undefined) return "a chunk of no message";
-    if (status !== 0) {
+  #onChunk({ bodySize, status, callId }: FrameHeader): string | undefined {
+    const arriving = this.#arriving?.get(callId);
+    if (arriving === undefined) {
+      // Of a message that was refused, or that nobody wants any more: these may still be on their way.
       this.#skip = bodySize;
-      this.#endTurn();
-      opened.message?.onEnd(undefined);
       return undefined;
     }
-    if (bodySize > opened.leftBytes) {
-      return `a chunk of ${bodySize} bytes where ${opened.leftBytes} are left of the message`;
+    if (status !== 0) {
+      this.#skip = bodySize;
+      this.#arriving?.delete(callId);
+      arriving.message?.onEnd(undefined);
+      return undefined;
+    }
+    if (bodySize > arriving.missingBytes) {
+      return `a chunk of ${bodySize} bytes where ${arriving.missingBytes} are left of the message of call ${callId}`;
     }
     this.#chunkLeft = bodySize;
-    if (opened.message?.awaited) {
-      opened.gathering ??= new Gathering(opened.sizeBytes, this.#largeBytes);
-    }
+    this.#filling = arriving;
+    if (!arriving.discarded) arriving.gathering ??= new Gathering(arriving.sizeBytes, this.#largeBytes);
     return undefined;
   }
 
   /** Takes bytes of the present chunk frame; returns how many. */
   #fill(chunk: Buffer, offset: number): number {
-    const opened = this.#opened as Opened;
-    const { message } = opened;
+    const arriving = this.#filling as Arriving;
     const count = Math.min(this.#chunkLeft, chunk.length - offset);
     this.#chunkLeft -= count;
-    opened.leftBytes -= count;
-    if (message?.awaited) opened.gathering?.append(chunk, offset, count);
-    else opened.gathering = undefined;
-    if (opened.leftBytes === 0) {
-      this.#endTurn();
-      this.#largeBytes = opened.sizeBytes;
-      message?.onEnd(opened.gathering?.buffer);
+    arriving.missingBytes -= count;
+    arriving.gathering?.append(chunk, offset, count);
+    if (this.#chunkLeft > 0) return count;
+    this.#filling = undefined;
+    if (arriving.missingBytes === 0 && arriving.message !== undefined) {
+      this.#arriving?.delete(arriving.callId);
+      this.#largeBytes = arriving.sizeBytes;
+      arriving.message.onEnd(arriving.gathering?.buffer);
     }
     return count;
   }

@@ -17,6 +17,16 @@ const messageSizeTag = Field.MESSAGE_SIZE << 3;
 /** A uint32 on the wire: about 49 days. */
 const timeoutMaxMs = 0xffff_ffff;
 
+/** The longest header of a chunk: the size of the header, then kind, call number and size of the body. */
+const chunkHeaderMaxBytes = 4 + 2 + 6 + 6;
+
+/** A message that was encoded behind its header and is now `buffer[start..end)`, with room for a chunk's header in front. */
+export interface DetachedBody {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
 /** Room for the length prefix and every fixed field of a header, so that these are written without further checks. */
 const fixedPartBytes = 64;
 
@@ -89,11 +99,16 @@ export class FrameEncoder {
     return this.#bodyAt - this.#start - 4;
   }
 
+  /** Size of the body of the last frame that was closed. */
+  get bodyBytes(): number {
+    return this.writer.position - this.#bodyAt;
+  }
+
   /**
    * Makes the frame just closed one that says its message comes in chunks, and gives the message out: `buffer[start..end)`,
    * the buffer now the caller's alone, with room for the header of a chunk in front.
    */
-  detachBody(): { buffer: Buffer; start: number; end: number } {
+  detachBody(): DetachedBody {
     const { writer } = this;
     const end = writer.position;
     const start = this.#bodyAt;
@@ -105,6 +120,29 @@ export class FrameEncoder {
       .uint32(end - start);
     this.#writeHeaderSize(writer.position);
     return { buffer, start, end };
+  }
+
+  /** Takes the frame just closed back, and gives its message out as `detachBody` does, to be announced later. */
+  takeBody(): DetachedBody {
+    const { writer } = this;
+    const end = writer.position;
+    const start = this.#bodyAt;
+    const kept = this.#start;
+    const buffer = writer.detach();
+    writer.raw(buffer.subarray(0, kept));
+    if (start >= chunkHeaderMaxBytes) return { buffer, start, end };
+    // It may be announced under a longer call number than the one it was encoded behind.
+    const roomy = Buffer.allocUnsafeSlow(chunkHeaderMaxBytes + end - start);
+    buffer.copy(roomy, chunkHeaderMaxBytes, start, end);
+    return { buffer: roomy, start: chunkHeaderMaxBytes, end: roomy.length };
+  }
+
+  /** Makes the frame just begun one that says its message of `sizeBytes` comes in chunks. */
+  announceBody(sizeBytes: number): void {
+    const { writer } = this;
+    writer.position = this.#sizeAt - 1;
+    writer.uint32(messageSizeTag).uint32(sizeBytes);
+    this.#writeHeaderSize(writer.position);
   }
 
   /** Takes back the last frame, open or just closed. */
@@ -121,9 +159,10 @@ export class FrameEncoder {
     this.#writeHeaderSize(writer.position);
   }
 
-  /** Says of the message whose turn in chunks it is that the rest of it does not come. */
-  giveUpMessage(): void {
+  /** Says that the rest of the message of this call, which is sent in chunks, does not come. */
+  giveUpMessage(callId: number): void {
     this.#begin(Kind.CHUNK);
+    if (callId !== 0) this.#number(tag.callId, callId);
     this.#number(tag.status, Status.CANCELLED);
     this.#writeHeaderSize(this.writer.position);
   }
@@ -164,16 +203,31 @@ export class FrameEncoder {
   }
 }
 
-/** Writes the header of a chunk of `size` bytes, 12 bytes at most, right in front of `buffer[at]`; returns where it begins. */
-export function writeChunkHeader(buffer: Buffer, at: number, size: number): number {
-  const headerBytes = 3 + varintBytes(size);
+/**
+ * Writes the header of a chunk of `size` bytes right in front of `buffer[at]`; returns where it begins. A `DetachedBody` has
+ * room for it: the header of the CALL or REPLY it was encoded behind had these fields and more.
+ */
+export function writeChunkHeader(buffer: Buffer, at: number, callId: number, size: number): number {
+  const callBytes = callId === 0 ? 0 : 1 + varintBytes(callId);
+  const headerBytes = 3 + callBytes + varintBytes(size);
   const start = at - 4 - headerBytes;
   let position = buffer.writeUInt32LE(headerBytes, start);
   buffer[position++] = tag.kind;
   buffer[position++] = Kind.CHUNK;
+  if (callId !== 0) {
+    buffer[position++] = tag.callId;
+    position = writeVarint(buffer, position, callId);
+  }
   buffer[position++] = tag.argsSize;
-  let rest = size;
-  for (; rest > 127; rest >>>= 7) buffer[position++] = (rest & 127) | 128;
-  buffer[position] = rest;
+  writeVarint(buffer, position, size);
   return start;
+}
+
+/** Returns the position behind it. */
+function writeVarint(buffer: Buffer, at: number, value: number): number {
+  let position = at;
+  let rest = value;
+  for (; rest > 127; rest >>>= 7) buffer[position++] = (rest & 127) | 128;
+  buffer[position++] = rest;
+  return position;
 }

@@ -14,7 +14,7 @@ export const Kind = {
   PONG: 5,
   GOING_AWAY: 6,
   SETTINGS: 7,
-  // 8 to 10 are reserved for streams.
+  // 8 to 10 and 12 are reserved for streams.
   CHUNK: 11,
 } as const;
 
@@ -38,7 +38,9 @@ export const Field = {
   SETTINGS: 16,
   ACCEPTED_CALLS: 17,
   PING_ID: 18,
+  // 19 and 22 are reserved for streams.
   MESSAGE_SIZE: 20,
+  STREAM: 21,
 } as const;
 
 /** What a side tells the other at once when a connection opens. */
@@ -51,6 +53,10 @@ export interface Settings {
   headerMaxBytes: number;
   /** It takes messages in chunks. */
   chunks: boolean;
+  /** How many messages in chunks it takes at a time. */
+  arrivingMax: number;
+  /** How large these may be together, bytes. */
+  arrivingMaxBytes: number;
 }
 
 /** What holds until the other side's settings arrive: the least that every side must take. */
@@ -59,6 +65,8 @@ export const settingsUnknown: Readonly<Settings> = {
   maxInFlight: 1024,
   headerMaxBytes: defaultWireLimits.headerMaxBytes,
   chunks: false,
+  arrivingMax: defaultWireLimits.arrivingMax,
+  arrivingMaxBytes: defaultWireLimits.arrivingMaxBytes,
 };
 
 /** Fields that most frames do not carry. */
@@ -74,6 +82,8 @@ export interface RareFields {
   settings?: Settings;
   acceptedCalls?: number;
   pingId?: number;
+  /** CALL: which sides send a stream of messages; absent or 0 in a unary call. */
+  stream?: number;
 }
 
 const executedNames: readonly Executed[] = ["maybe", "never", "yes"];
@@ -214,6 +224,9 @@ export class FrameHeader {
       case Field.PING_ID:
         this.#own().pingId = value;
         break;
+      case Field.STREAM:
+        this.#own().stream = value;
+        break;
       default:
     }
   }
@@ -304,25 +317,29 @@ function readDetail(reader: Reader, end: number): ErrorDetail {
 }
 
 function readSettings(reader: Reader, end: number): Settings {
-  const settings: Settings = { bodyMaxBytes: 0, maxInFlight: 0, headerMaxBytes: 0, chunks: false };
+  const settings: Settings = { ...settingsUnknown, bodyMaxBytes: 0, maxInFlight: 0, headerMaxBytes: 0 };
   while (reader.pos < end) {
     const tag = reader.uint32();
     if (tag === 0x08) settings.bodyMaxBytes = reader.uint32();
     else if (tag === 0x10) settings.maxInFlight = reader.uint32();
     else if (tag === 0x18) settings.headerMaxBytes = reader.uint32();
     else if (tag === 0x20) settings.chunks = reader.bool();
+    else if (tag === 0x28) settings.arrivingMax = reader.uint32();
+    else if (tag === 0x30) settings.arrivingMaxBytes = reader.uint32();
     else reader.skipField(tag);
   }
-  // A limit of 0 is one that was not told.
+  // A limit of 0 is one that was not given.
   if (settings.bodyMaxBytes === 0) settings.bodyMaxBytes = settingsUnknown.bodyMaxBytes;
   if (settings.headerMaxBytes === 0) settings.headerMaxBytes = settingsUnknown.headerMaxBytes;
+  if (settings.arrivingMax === 0) settings.arrivingMax = settingsUnknown.arrivingMax;
+  if (settings.arrivingMaxBytes === 0) settings.arrivingMaxBytes = settingsUnknown.arrivingMaxBytes;
   return settings;
 }
 
 /** Appends the fields of `rare`, in field order. */
 export function writeRareFields(writer: Writer, rare: RareFields): void {
   const { serviceName, methodName, message, metadata, details, executed } = rare;
-  const { idempotencyKey, settings, acceptedCalls, pingId } = rare;
+  const { idempotencyKey, settings, acceptedCalls, pingId, stream } = rare;
   if (serviceName !== undefined) writer.uint32((Field.SERVICE_NAME << 3) | 2).string(serviceName);
   if (methodName !== undefined) writer.uint32((Field.METHOD_NAME << 3) | 2).string(methodName);
   if (message !== undefined && message !== "") writer.uint32((Field.MESSAGE << 3) | 2).string(message);
@@ -343,10 +360,15 @@ export function writeRareFields(writer: Writer, rare: RareFields): void {
     if (settings.maxInFlight > 0) writer.uint32(0x10).uint32(settings.maxInFlight);
     writer.uint32(0x18).uint32(settings.headerMaxBytes);
     if (settings.chunks) writer.uint32(0x20).bool(true);
+    if (settings.chunks && settings.arrivingMax > 0) writer.uint32(0x28).uint32(settings.arrivingMax);
+    if (settings.chunks && settings.arrivingMaxBytes > 0) {
+      writer.uint32(0x30).uint32(settings.arrivingMaxBytes);
+    }
     writer.end(mark);
   }
   if (acceptedCalls !== undefined) writer.uint32(Field.ACCEPTED_CALLS << 3).uint32(acceptedCalls);
   if (pingId !== undefined) writer.uint32(Field.PING_ID << 3).uint32(pingId);
+  if (stream !== undefined && stream !== 0) writer.uint32(Field.STREAM << 3).uint32(stream);
 }
 
 function writeMetadata(writer: Writer, metadata: Metadata): void {

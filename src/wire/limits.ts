@@ -1,5 +1,5 @@
 /** What a side accepts of one frame; checked before anything is allocated for it. */
-export interface WireLimits {
+export interface FrameLimits {
   /**
    * Largest RpcHeader, bytes. Metadata and error texts live in it. Default 64 KiB, as gRPC's header lists, and every side
    * must take that much. Key: `limits.header`.
@@ -9,7 +9,23 @@ export interface WireLimits {
   bodyMaxBytes: number;
 }
 
+/** What a side accepts on one connection. */
+export interface WireLimits extends FrameLimits {
+  /**
+   * Messages in chunks that may be arriving on one connection at a time. The sender lets others wait. Default 64. Key:
+   * `limits.arriving`.
+   */
+  arrivingMax: number;
+  /**
+   * Bytes these messages may have together, since each is put together in memory; at least one message of `bodyMaxBytes`
+   * fits. Default 32 MiB. Key: `limits.arrivingbytes`.
+   */
+  arrivingMaxBytes: number;
+}
+
 export const defaultWireLimits: Readonly<WireLimits> = {
   headerMaxBytes: 64 * 1024,
   bodyMaxBytes: 4 * 1024 * 1024,
+  arrivingMax: 64,
+  arrivingMaxBytes: 32 * 1024 * 1024,
 };

@@ -4,13 +4,14 @@ import { Metadata } from "../../src/base/metadata.js";
 import { chunkBytes } from "../../src/call/outbox.js";
 import { settle } from "../../src/testing/index.js";
 import { encodeMessage } from "../../src/wire/codec/types.js";
-import { FrameEncoder } from "../../src/wire/frame-encoder.js";
-import { Kind, type RareFields } from "../../src/wire/header.js";
+import { FrameEncoder, writeChunkHeader } from "../../src/wire/frame-encoder.js";
+import { Kind, type RareFields, type Settings, settingsUnknown } from "../../src/wire/header.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, type ClusterOptions, startPair } from "../support/cluster.js";
 import { Blob, ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import {
   callFrame,
+  callId,
   controlFrame,
   echoNames,
   RawPeer,
@@ -39,29 +40,25 @@ function inChunks(
   encoder.endBody();
   encoder.detachBody();
   const frames = [encoder.writer.finish()];
-  for (let at = 0; at < message.length; at += size) frames.push(chunk(message.subarray(at, at + size)));
+  const id = frame.reply ?? frame.call ?? 0;
+  for (let at = 0; at < message.length; at += size) frames.push(chunk(id, message.subarray(at, at + size)));
   return frames;
 }
 
-function chunk(part: Buffer): Buffer {
-  const encoder = new FrameEncoder();
-  encoder.beginReply(0, 0, undefined, 3);
-  encoder.writer.raw(part);
-  encoder.endBody();
-  const bytes = encoder.writer.finish();
-  bytes[5] = Kind.CHUNK;
-  return bytes;
+function chunk(id: number, part: Buffer): Buffer {
+  const bytes = Buffer.concat([Buffer.alloc(18), part]);
+  return bytes.subarray(writeChunkHeader(bytes, 18, id, part.length));
 }
 
-function givenUp(): Buffer {
+function givenUp(id: number): Buffer {
   const encoder = new FrameEncoder();
-  encoder.giveUpMessage();
+  encoder.giveUpMessage(id);
   return encoder.writer.finish();
 }
 
-const chunkSettings = (maxInFlight: number): Buffer =>
+const chunkSettings = (maxInFlight: number, arriving: Partial<Settings> = {}): Buffer =>
   controlFrame(Kind.SETTINGS, 0, {
-    settings: { bodyMaxBytes: 32 << 20, maxInFlight, headerMaxBytes: 64 << 10, chunks: true },
+    settings: { ...settingsUnknown, bodyMaxBytes: 32 << 20, maxInFlight, chunks: true, ...arriving },
   });
 
 async function rawCaller(options: ClusterOptions = wide) {
@@ -100,10 +97,11 @@ async function rawProvider(chunks = true) {
   // The settings are known only after a first call.
   const first = stub.echo({});
   const peer = await accepted(0);
-  await peer.frame(Kind.CALL, 1);
-  peer.send(replyFrame({ id: 1 }));
+  await peer.frame(Kind.CALL, callId(1));
+  peer.send(replyFrame({ id: callId(1) }));
   await first;
   peer.frames.splice(0);
+  // From here on the first slot is in its second generation.
   return { cluster, stub, peer, accepted };
 }
 
@@ -154,16 +152,16 @@ describe.each([{ tcp: false }, { tcp: true }])("large messages, %o", ({ tcp }) =
 test("a small call passes a large one that is being sent", async () => {
   const { stub, peer } = await rawProvider();
   const large = stub.echo({ data: pattern(8 << 20) });
-  const announced = await peer.frame(Kind.CALL, 1);
+  const announced = await peer.frame(Kind.CALL, callId(1, 1));
   expect(announced.messageSize).toBeGreaterThan(8 << 20);
   const small = stub.echo({ text: "small" });
-  await peer.frame(Kind.CALL, 2);
+  await peer.frame(Kind.CALL, callId(2));
   expect(announced.message).toBeUndefined();
-  peer.send(replyFrame({ id: 2, body: { text: "done" } }));
+  peer.send(replyFrame({ id: callId(2), body: { text: "done" } }));
   expect((await small).text).toBe("done");
   expect(announced.message).toBeUndefined();
   await peer.until("the large request", () => announced.message !== undefined);
-  peer.send(replyFrame({ id: 1, body: { text: "also" } }));
+  peer.send(replyFrame({ id: callId(1, 1), body: { text: "also" } }));
   expect((await large).text).toBe("also");
 });
 
@@ -174,17 +172,20 @@ describe("a caller", () => {
     const { stub, peer } = await rawProvider();
     const abort = new AbortController();
     const call = failure(stub.echo(request, { signal: abort.signal }));
-    const announced = await peer.frame(Kind.CALL, 1);
+    const announced = await peer.frame(Kind.CALL, callId(1, 1));
     abort.abort();
     expect(await call).toMatchObject({ codeName: "CANCELLED", executed: "never" });
-    await peer.frame(Kind.CANCEL, 1);
-    await peer.until("the end of the request", () => announced.message !== undefined);
-    expect(announced.message).toBe("given up");
+    await peer.frame(Kind.CANCEL, callId(1, 1));
+    // The CANCEL says enough: no more of it comes.
+    const received = peer.bytes.length;
+    await settle();
+    expect(peer.bytes.length).toBe(received);
     // Its number is free when the provider has answered, and the connection goes on.
-    peer.send(replyFrame({ id: 1, status: 1, rare: { executed: "never" } }));
+    peer.send(replyFrame({ id: callId(1, 1), status: 1, rare: { executed: "never" } }));
+    await settle();
     const next = stub.echo({ data: pattern(200_000) });
-    const again = await peer.frame(Kind.CALL, 1);
-    expect(again).toBe(announced);
+    await peer.frame(Kind.CALL, callId(1, 2));
+    expect(announced.message).toBeUndefined();
     await peer.until("the next request", () => peer.frames.at(-1)?.message instanceof Buffer);
     peer.send(replyFrame({ id: peer.frames.at(-1)?.callId ?? 0, body: { number: 5 } }));
     expect((await next).number).toBe(5);
@@ -193,7 +194,7 @@ describe("a caller", () => {
   test("whose connection is lost before all was sent sends it again elsewhere", async () => {
     const { stub, peer, accepted } = await rawProvider();
     const call = stub.echo(request);
-    await peer.frame(Kind.CALL, 1);
+    await peer.frame(Kind.CALL, callId(1, 1));
     peer.connection.reset();
     const second = await accepted(1);
     // Not yet told what this one can do, so it comes as a whole.
@@ -206,7 +207,7 @@ describe("a caller", () => {
   test("that is told to go away keeps nothing of what came too late", async () => {
     const { stub, peer, accepted } = await rawProvider();
     const call = stub.echo(request);
-    const announced = await peer.frame(Kind.CALL, 1);
+    const announced = await peer.frame(Kind.CALL, callId(1, 1));
     peer.send(controlFrame(Kind.GOING_AWAY, 0, { acceptedCalls: 1, message: "bye" }));
     // Nothing is in flight here any more, so the connection ends; the rest of the request is not sent for that.
     await peer.end();
@@ -219,9 +220,9 @@ describe("a caller", () => {
   test("sends whole to a provider that takes no chunks", async () => {
     const { stub, peer } = await rawProvider(false);
     const call = stub.echo({ data: pattern(3 << 20) });
-    const frame = await peer.frame(Kind.CALL, 1);
+    const frame = await peer.frame(Kind.CALL, callId(1, 1));
     expect([frame.messageSize, frame.body.length > 3 << 20]).toEqual([0, true]);
-    peer.send(replyFrame({ id: 1 }));
+    peer.send(replyFrame({ id: callId(1, 1) }));
     await call;
   });
 
@@ -233,13 +234,20 @@ describe("a caller", () => {
       stub.echo({}, { onMetadata: (metadata) => (hint = String(metadata.get("hint"))) }),
       failure(stub.echo({})),
     ] as const;
-    await peer.frame(Kind.CALL, 2);
-    const [opening = Buffer.alloc(0), ...chunks] = inChunks({ reply: 2 }, message);
+    await peer.frame(Kind.CALL, callId(2));
+    const [opening = Buffer.alloc(0), ...chunks] = inChunks({ reply: callId(2) }, message);
     const [other = Buffer.alloc(0), ...others] = inChunks(
-      { reply: 1, rare: { metadata: Metadata.from({ hint: "h" }) } },
+      { reply: callId(1, 1), rare: { metadata: Metadata.from({ hint: "h" }) } },
       message,
     );
-    peer.send(opening, other, ...chunks.slice(0, 3), givenUp(), ...others);
+    peer.send(
+      opening,
+      other,
+      ...chunks.slice(0, 3),
+      ...others.slice(0, 2),
+      givenUp(callId(2)),
+      ...others.slice(2),
+    );
     expect((await calls[0]).data.equals(pattern(300_000))).toBe(true);
     expect(hint).toBe("h");
     expect(await calls[1]).toMatchObject({ codeName: "INTERNAL", executed: "yes" });
@@ -249,8 +257,8 @@ describe("a caller", () => {
     const { stub, peer } = await rawProvider();
     const abort = new AbortController();
     const call = failure(stub.echo({}, { signal: abort.signal }));
-    await peer.frame(Kind.CALL, 1);
-    const frames = inChunks({ reply: 1 }, encodeMessage(Blob, { data: pattern(300_000) }));
+    await peer.frame(Kind.CALL, callId(1, 1));
+    const frames = inChunks({ reply: callId(1, 1) }, encodeMessage(Blob, { data: pattern(300_000) }));
     peer.send(...frames.slice(0, 3));
     await settle();
     abort.abort();
@@ -274,8 +282,8 @@ describe("a provider", () => {
 
   /** What the next call gets: the connection is as good as before. */
   async function stillServes(peer: RawPeer): Promise<void> {
-    peer.send(callFrame({ id: 99, rare: echoNames, body: { text: "on" } }));
-    expect(await peer.frame(Kind.REPLY, 99)).toMatchObject({ status: 0 });
+    peer.send(callFrame({ id: callId(99), rare: echoNames, body: { text: "on" } }));
+    expect(await peer.frame(Kind.REPLY, callId(99))).toMatchObject({ status: 0 });
   }
 
   test.each(["cancelled", "out of time", "given up"])(
@@ -287,18 +295,18 @@ describe("a provider", () => {
         return message;
       };
       const { peer, clock, provider } = await rawCaller({ ...wide, handlers: { echo } });
-      const frames = inChunks({ call: 1, timeoutMs: 50 }, request);
+      const frames = inChunks({ call: callId(1), timeoutMs: 50 }, request);
       peer.send(...frames.slice(0, 3));
       await settle();
       expect(provider.inFlight).toBe(1);
-      if (how === "cancelled") peer.send(controlFrame(Kind.CANCEL, 1));
+      if (how === "cancelled") peer.send(controlFrame(Kind.CANCEL, callId(1)));
       else if (how === "out of time") await clock.run(60);
-      else peer.send(givenUp());
+      else peer.send(givenUp(callId(1)));
       const expected =
         how === "out of time"
           ? { status: 4, rare: { executed: "never", message: "the deadline passed before the handler ran" } }
           : { status: 1, rare: { executed: "never" } };
-      expect(await peer.frame(Kind.REPLY, 1)).toMatchObject(expected);
+      expect(await peer.frame(Kind.REPLY, callId(1))).toMatchObject(expected);
       if (how !== "given up") peer.send(...frames.slice(3));
       await stillServes(peer);
       expect([ran, provider.inFlight]).toEqual([0, 0]);
@@ -307,9 +315,9 @@ describe("a provider", () => {
 
   test("a request over the limit is answered when it is announced, and passed over", async () => {
     const { peer } = await rawCaller({ settings: { limits: { bodyMaxBytes: 100_000 } } });
-    const [opening = Buffer.alloc(0), ...chunks] = inChunks({ call: 1 }, request);
+    const [opening = Buffer.alloc(0), ...chunks] = inChunks({ call: callId(1) }, request);
     peer.send(opening, chunks[0] as Buffer);
-    const reply = await peer.frame(Kind.REPLY, 1);
+    const reply = await peer.frame(Kind.REPLY, callId(1));
     expect(reply).toMatchObject({ status: 8, rare: { executed: "never" } });
     expect(reply.rare.message).toContain(
       `a request of ${request.length} bytes is over the provider's limit of 100000`,
@@ -321,23 +329,36 @@ describe("a provider", () => {
   test("a request for a method it does not have is passed over", async () => {
     const { peer } = await rawCaller();
     const rare = { serviceName: "probe.ProbeService", methodName: "Nope" };
-    peer.send(...inChunks({ call: 1, rare }, request));
-    expect(await peer.frame(Kind.REPLY, 1)).toMatchObject({ status: 12, rare: { executed: "never" } });
+    peer.send(...inChunks({ call: callId(1), rare }, request));
+    expect(await peer.frame(Kind.REPLY, callId(1))).toMatchObject({
+      status: 12,
+      rare: { executed: "never" },
+    });
     await stillServes(peer);
   });
 
   test("a request that cannot be decoded is INTERNAL, never run", async () => {
     const { peer } = await rawCaller();
-    peer.send(...inChunks({ call: 1 }, Buffer.alloc(200_000, 0xff)));
-    expect(await peer.frame(Kind.REPLY, 1)).toMatchObject({ status: 13, rare: { executed: "never" } });
+    peer.send(...inChunks({ call: callId(1) }, Buffer.alloc(200_000, 0xff)));
+    expect(await peer.frame(Kind.REPLY, callId(1))).toMatchObject({
+      status: 13,
+      rare: { executed: "never" },
+    });
     await stillServes(peer);
   });
 
   test.each([
-    ["of no message", [ping, chunk(Buffer.alloc(5))], /a chunk of no message/],
+    [
+      "of a message that was announced twice",
+      [
+        ...inChunks({ call: callId(1) }, request).slice(0, 2),
+        inChunks({ call: callId(1) }, request)[0] as Buffer,
+      ],
+      /a message of call 128 was announced before the last one was whole/,
+    ],
     [
       "that is too long",
-      [...inChunks({ call: 1 }, request).slice(0, 2), chunk(Buffer.alloc(300_000))],
+      [...inChunks({ call: callId(1) }, request).slice(0, 2), chunk(callId(1), Buffer.alloc(300_000))],
       /a chunk of 300000 bytes where 250\d+ are left/,
     ],
   ])("a chunk %s is malformed", async (_what, frames, reason) => {
@@ -361,11 +382,11 @@ describe("a provider", () => {
 
   test("a reply nobody waits for is given up when it is cancelled", async () => {
     const { peer } = await rawCaller({ ...wide, handlers: { echo: () => ({ data: pattern(8 << 20) }) } });
-    peer.send(callFrame({ id: 1, rare: echoNames }));
-    const reply = await peer.frame(Kind.REPLY, 1);
+    peer.send(callFrame({ id: callId(1), rare: echoNames }));
+    const reply = await peer.frame(Kind.REPLY, callId(1));
     peer.connection.pause();
     await settle();
-    peer.send(controlFrame(Kind.CANCEL, 1));
+    peer.send(controlFrame(Kind.CANCEL, callId(1)));
     await settle();
     peer.connection.resume();
     await peer.until("the end of the reply", () => reply.message !== undefined);
@@ -381,11 +402,11 @@ describe("a provider", () => {
       return { data: Buffer.alloc(1 << 20) };
     };
     const { peer } = await rawCaller({ ...wide, handlers: { echo } });
-    peer.send(callFrame({ id: 1, index: 1, rare: echoNames }));
-    await peer.frame(Kind.REPLY, 1);
+    peer.send(callFrame({ id: callId(1), index: 1, rare: echoNames }));
+    await peer.frame(Kind.REPLY, callId(1));
     peer.connection.pause();
     for (let id = 2; id <= 60; id++) {
-      peer.send(callFrame({ id, index: 1 }));
+      peer.send(callFrame({ id: callId(id), index: 1 }));
       await settle();
     }
     expect(served).toBeGreaterThan(10);

@@ -5,7 +5,7 @@ import { Kind } from "../../src/wire/header.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
-import { controlFrame, RawPeer, replyFrame, settingsFrame } from "../support/raw-peer.js";
+import { callId, controlFrame, RawPeer, replyFrame, settingsFrame } from "../support/raw-peer.js";
 
 /** A stub, and providers of which the test writes every frame. */
 async function rawProvider(options: ClusterOptions & { endpoints?: number; greets?: boolean } = {}) {
@@ -62,12 +62,12 @@ test("settings and the first call leave in one write", async () => {
   expect(peer.frames.map(({ kind }) => kind)).toEqual([Kind.SETTINGS, Kind.CALL]);
   expect(peer.bytes[4]).toBe(0x20);
   expect(frame).toMatchObject({
-    callId: 1,
+    callId: callId(1),
     methodIndex: 1,
     timeoutMs: 5000,
     rare: { serviceName: "probe.ProbeService", methodName: "Echo" },
   });
-  peer.send(settingsFrame(1000), replyFrame({ id: 1, body: { text: "y" } }));
+  peer.send(settingsFrame(1000), replyFrame({ id: callId(1), body: { text: "y" } }));
   expect((await call).text).toBe("y");
 });
 
@@ -75,18 +75,18 @@ test("a method is named once; its index does afterwards; numbers are used again"
   const { stub, accepted } = await rawProvider();
   const first = stub.echo({});
   const peer = await accepted(0);
-  await peer.frame(Kind.CALL, 1);
-  peer.send(replyFrame({ id: 1 }));
+  await peer.frame(Kind.CALL, callId(1));
+  peer.send(replyFrame({ id: callId(1) }));
   await first;
   const calls = [stub.echo({}), stub.relay({}), stub.relay({})];
-  await peer.frame(Kind.CALL, 3);
+  await peer.frame(Kind.CALL, callId(3));
   const sent = peer.frames.filter(({ kind }) => kind === Kind.CALL).slice(1);
-  expect(sent.map(({ callId, methodIndex, rare }) => [callId, methodIndex, rare.methodName])).toEqual([
-    [1, 1, undefined],
-    [2, 2, "Relay"],
-    [3, 2, undefined],
+  expect(sent.map((frame) => [frame.callId, frame.methodIndex, frame.rare.methodName])).toEqual([
+    [callId(1, 1), 1, undefined],
+    [callId(2), 2, "Relay"],
+    [callId(3), 2, undefined],
   ]);
-  peer.send(replyFrame({ id: 3 }), replyFrame({ id: 2 }), replyFrame({ id: 1 }));
+  peer.send(replyFrame({ id: callId(3) }), replyFrame({ id: callId(2) }), replyFrame({ id: callId(1, 1) }));
   await Promise.all(calls);
 });
 
@@ -96,50 +96,99 @@ test("a call whose encoding failed names its method again the next time", async 
   const call = stub.echo({});
   const peer = await accepted(0);
   expect((await peer.frame(Kind.CALL)).rare.methodName).toBe("Echo");
-  peer.send(replyFrame({ id: 1 }));
+  peer.send(replyFrame({ id: callId(1) }));
   await call;
 });
 
 test("replies split at every byte are the same", async () => {
   const { stub, accepted } = await rawProvider();
-  const bytes = Buffer.concat([
-    replyFrame({ id: 1, body: { text: "one" } }),
-    replyFrame({ id: 2, body: { text: "two" } }),
-  ]);
+  const replies = ([first = 0, second = 0]: number[]): Buffer =>
+    Buffer.concat([
+      replyFrame({ id: first, body: { text: "one" } }),
+      replyFrame({ id: second, body: { text: "two" } }),
+    ]);
   const warm = stub.echo({});
   const peer = await accepted(0);
-  await peer.frame(Kind.CALL, 1);
-  peer.send(replyFrame({ id: 1 }));
+  await peer.frame(Kind.CALL, callId(1));
+  peer.send(replyFrame({ id: callId(1) }));
   await warm;
-  for (let at = 1; at < bytes.length; at++) {
+  for (let at = 1; at < replies([callId(1), callId(2)]).length; at++) {
     const calls = [stub.echo({}), stub.echo({})];
     await settle();
-    const ids = peer.frames.slice(-2).map(({ callId }) => callId);
-    const swapped = ids[0] === 2;
+    const bytes = replies(peer.frames.slice(-2).map((frame) => frame.callId));
     peer.connection.write(bytes.subarray(0, at));
     await settle();
     peer.connection.write(bytes.subarray(at));
     const texts = (await Promise.all(calls)).map(({ text }) => text);
-    expect(texts).toEqual(swapped ? ["two", "one"] : ["one", "two"]);
+    expect(texts).toEqual(["one", "two"]);
   }
 });
 
-test("unknown kinds, replies nobody waits for and replies that come twice are passed over", async () => {
+test("unknown kinds are passed over", async () => {
   const { stub, accepted } = await rawProvider();
   const call = stub.echo({});
   const peer = await accepted(0);
   await peer.frame(Kind.CALL);
-  peer.send(
-    controlFrame(55, 1),
-    replyFrame({ id: 900 }),
-    replyFrame({ id: 1, body: { text: "once" } }),
-    replyFrame({ id: 1, body: { text: "twice" } }),
-  );
+  peer.send(controlFrame(55, callId(1)), replyFrame({ id: callId(1), body: { text: "once" } }));
   expect((await call).text).toBe("once");
-  const next = stub.echo({});
-  await peer.until("the next call", () => peer.frames.filter(({ kind }) => kind === Kind.CALL).length === 2);
-  peer.send(replyFrame({ id: 1, body: { text: "next" } }));
-  expect((await next).text).toBe("next");
+});
+
+test.each([
+  ["to a call that was answered before", [callId(1), callId(1)], 128],
+  ["to a number that was never used", [callId(1), callId(900)], 115_200],
+  ["to the generation before", [callId(1), callId(2), callId(1)], 128],
+  ["to no number", [callId(1), 0], 0],
+])("a reply %s is delivered to no other call, and ends the connection", async (_what, ids, told) => {
+  const { stub, accepted, runtime } = await rawProvider();
+  const closed = deferred<string>();
+  runtime.events.on("connectionClose", ({ reason }) => closed.resolve(reason ?? ""));
+  const first = stub.echo({});
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL);
+  peer.send(settingsFrame(1000), replyFrame({ id: callId(1), body: { text: "once" } }));
+  expect((await first).text).toBe("once");
+  // The one free slot is used again, with the next generation.
+  const second = failure(stub.echo({}));
+  await peer.frame(Kind.CALL, callId(1, 1));
+  for (const id of ids.slice(1)) peer.send(replyFrame({ id, body: { text: "twice" } }));
+  expect(await second).toMatchObject({ codeName: "UNAVAILABLE", executed: "maybe" });
+  expect(await closed.promise).toMatch(
+    new RegExp(
+      `malformed bytes .*a reply to call ${ids.includes(callId(2)) ? 256 : told}, which waits for none`,
+    ),
+  );
+});
+
+test("free slots are used again from the one that has been free for longest", async () => {
+  const { stub, accepted } = await rawProvider();
+  const calls = [stub.echo({}), stub.echo({}), stub.echo({})];
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL, callId(3));
+  peer.send(...[2, 3, 1].map((slot) => replyFrame({ id: callId(slot) })));
+  await Promise.all(calls);
+  const again = [stub.echo({}), stub.echo({}), stub.echo({}), stub.echo({})];
+  await peer.frame(Kind.CALL, callId(4));
+  const ids = peer.frames.filter(({ kind }) => kind === Kind.CALL).map((frame) => frame.callId);
+  expect(ids.slice(3)).toEqual([callId(2, 1), callId(3, 1), callId(1, 1), callId(4)]);
+  for (const id of ids.slice(3)) peer.send(replyFrame({ id }));
+  await Promise.all(again);
+});
+
+test("a provider that goes away may still refuse calls that have failed here", async () => {
+  const { stub, accepted } = await rawProvider();
+  const [kept, late] = [stub.echo({}), stub.echo({})];
+  const peer = await accepted(0);
+  await peer.frame(Kind.CALL, callId(2));
+  peer.send(
+    controlFrame(Kind.GOING_AWAY, 0, { acceptedCalls: 1 }),
+    replyFrame({ id: callId(2), status: 14, rare: { executed: "never" } }),
+    replyFrame({ id: callId(1), body: { text: "kept" } }),
+  );
+  expect((await kept).text).toBe("kept");
+  const second = await accepted(1);
+  await second.frame(Kind.CALL);
+  second.send(replyFrame({ id: callId(1), body: { text: "sent again" } }));
+  expect((await late).text).toBe("sent again");
 });
 
 test.each([
@@ -150,7 +199,7 @@ test.each([
   const call = failure(stub.echo({}));
   const peer = await accepted(0);
   await peer.frame(Kind.CALL);
-  peer.send(replyFrame({ id: 1, status }));
+  peer.send(replyFrame({ id: callId(1), status }));
   expect(await call).toMatchObject({ codeName, executed: "maybe", rawMessage: "" });
 });
 
@@ -195,12 +244,15 @@ describe("going-away", () => {
     const { stub, accepted, peers } = await rawProvider();
     const calls = [1, 2, 3].map((number) => stub.echo({ number }));
     const peer = await accepted(0);
-    await peer.frame(Kind.CALL, 3);
+    await peer.frame(Kind.CALL, callId(3));
     peer.send(controlFrame(Kind.GOING_AWAY, 0, { acceptedCalls: 1 }));
     const second = await accepted(1);
-    await second.frame(Kind.CALL, 2);
-    second.send(replyFrame({ id: 1, body: { text: "b" } }), replyFrame({ id: 2, body: { text: "c" } }));
-    peer.send(replyFrame({ id: 1, body: { text: "a" } }));
+    await second.frame(Kind.CALL, callId(2));
+    second.send(
+      replyFrame({ id: callId(1), body: { text: "b" } }),
+      replyFrame({ id: callId(2), body: { text: "c" } }),
+    );
+    peer.send(replyFrame({ id: callId(1), body: { text: "a" } }));
     expect((await Promise.all(calls)).map(({ text }) => text)).toEqual(["a", "b", "c"]);
     await peer.end();
     expect(peers).toHaveLength(2);
@@ -211,15 +263,15 @@ describe("going-away", () => {
     const call = stub.echo({});
     const keep = stub.echo({});
     const peer = await accepted(0);
-    await peer.frame(Kind.CALL, 2);
+    await peer.frame(Kind.CALL, callId(2));
     peer.send(
       controlFrame(Kind.GOING_AWAY, 0, { acceptedCalls: 1 }),
-      replyFrame({ id: 2, body: { text: "wrong" } }),
+      replyFrame({ id: callId(2), body: { text: "wrong" } }),
     );
     const second = await accepted(1);
     await second.frame(Kind.CALL);
-    second.send(replyFrame({ id: 1, body: { text: "right" } }));
-    peer.send(replyFrame({ id: 1, body: { text: "kept" } }));
+    second.send(replyFrame({ id: callId(1), body: { text: "right" } }));
+    peer.send(replyFrame({ id: callId(1), body: { text: "kept" } }));
     expect((await keep).text).toBe("right");
     expect((await call).text).toBe("kept");
   });
@@ -240,7 +292,7 @@ describe("going-away", () => {
     expect(peers).toHaveLength(2);
     const next = stub.echo({});
     await peers[1]?.frame(Kind.CALL);
-    peers[1]?.send(replyFrame({ id: 1, body: { text: "room" } }));
+    peers[1]?.send(replyFrame({ id: callId(1), body: { text: "room" } }));
     expect((await next).text).toBe("room");
     expect(cluster.log.at("error")).toEqual([]);
   });
@@ -272,7 +324,7 @@ describe("keepalive of the caller", () => {
       const pings = peer.frames.filter(({ kind }) => kind === Kind.PING).length;
       if (pings > 0) peer.send(controlFrame(Kind.PONG, 0, { pingId: 1 }));
     }
-    peer.send(replyFrame({ id: 1, body: { text: "at last" } }));
+    peer.send(replyFrame({ id: callId(1), body: { text: "at last" } }));
     expect((await call).text).toBe("at last");
   });
 
@@ -283,7 +335,7 @@ describe("keepalive of the caller", () => {
     await peer.frame(Kind.CALL);
     peer.send(controlFrame(Kind.PING, 0, { pingId: 9 }));
     expect((await peer.frame(Kind.PONG)).rare.pingId).toBe(9);
-    peer.send(replyFrame({ id: 1 }));
+    peer.send(replyFrame({ id: callId(1) }));
     await call;
   });
 });
@@ -309,7 +361,7 @@ describe("a connection that is lost", () => {
     const warm = stub.echo({});
     const peer = await accepted(0);
     await peer.frame(Kind.CALL);
-    peer.send(replyFrame({ id: 1 }));
+    peer.send(replyFrame({ id: callId(1) }));
     await warm;
     // The reader stands still, so that what is written gathers here.
     peer.connection.pause();
@@ -322,7 +374,7 @@ describe("a connection that is lost", () => {
     const second = await accepted(1);
     const frame = await second.frame(Kind.CALL);
     expect(frame.rare.methodName).toBe("Relay");
-    second.send(replyFrame({ id: 1, body: { text: "elsewhere" } }));
+    second.send(replyFrame({ id: callId(1), body: { text: "elsewhere" } }));
     expect((await late).text).toBe("elsewhere");
   });
 
@@ -364,7 +416,7 @@ test("more than the limit waits to be sent: RESOURCE_EXHAUSTED, never", async ()
   const warm = stub.echo({});
   const peer = await accepted(0);
   await peer.frame(Kind.CALL);
-  peer.send(replyFrame({ id: 1 }));
+  peer.send(replyFrame({ id: callId(1) }));
   await warm;
   peer.connection.pause();
   const abort = new AbortController();
@@ -385,7 +437,7 @@ test("over TCP: a provider that never reads does not make this side grow", async
   const warm = stub.echo({});
   const peer = await accepted(0);
   await peer.frame(Kind.CALL);
-  peer.send(replyFrame({ id: 1 }));
+  peer.send(replyFrame({ id: callId(1) }));
   await warm;
   peer.connection.pause();
   const outcomes: string[] = [];
@@ -409,7 +461,7 @@ test("a connection cut while a reply is half here fails the call", async () => {
   stub.echo({}).catch(done.resolve);
   const peer = await accepted(0);
   await peer.frame(Kind.CALL);
-  const reply = replyFrame({ id: 1, body: { data: Buffer.alloc(50_000) } });
+  const reply = replyFrame({ id: callId(1), body: { data: Buffer.alloc(50_000) } });
   peer.connection.write(reply.subarray(0, 20_000));
   peer.connection.end();
   expect(await done.promise).toMatchObject({ codeName: "UNAVAILABLE", executed: "maybe" });

@@ -39,7 +39,7 @@ function stream(pings: number): Buffer {
   const parts = [encoder.writer.finish()];
   for (let at = 0; at < message.length; at += chunkBytes) {
     const part = Buffer.concat([Buffer.alloc(16), message.subarray(at, at + chunkBytes)]);
-    parts.push(part.subarray(writeChunkHeader(part, 16, part.length - 16)));
+    parts.push(part.subarray(writeChunkHeader(part, 16, 1, part.length - 16)));
   }
   return Buffer.concat(parts);
 }
@@ -55,7 +55,6 @@ test("a message in chunks is whole, whatever was set aside when the socket asked
         onMalformed: () => expect.unreachable(),
         onOversized: () => expect.unreachable(),
         onOpening: () => ({
-          awaited: true,
           onEnd: (body) => {
             got = body;
           },

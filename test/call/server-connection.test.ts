@@ -3,7 +3,15 @@ import { settle } from "../../src/testing/index.js";
 import { Kind } from "../../src/wire/header.js";
 import { deferred } from "../support/async.js";
 import { type ClusterOptions, startPair } from "../support/cluster.js";
-import { blobOf, callFrame, controlFrame, echoNames, RawPeer, settingsFrame } from "../support/raw-peer.js";
+import {
+  blobOf,
+  callFrame,
+  callId,
+  controlFrame,
+  echoNames,
+  RawPeer,
+  settingsFrame,
+} from "../support/raw-peer.js";
 import { guarded } from "../tools/wait.js";
 
 /** A provider and a caller of which the test writes every frame. */
@@ -19,8 +27,8 @@ const never = () => new Promise<never>(() => {});
 
 test("settings and going-away are said, calls and settings in one write are served", async () => {
   const { peer } = await rawCaller({ settings: { provider: { inFlightPerConnectionMax: 77 } } });
-  peer.send(settingsFrame(), callFrame({ id: 1, index: 1, rare: echoNames, body: { text: "x" } }));
-  const reply = await peer.frame(Kind.REPLY, 1);
+  peer.send(settingsFrame(), callFrame({ id: callId(1), index: 1, rare: echoNames, body: { text: "x" } }));
+  const reply = await peer.frame(Kind.REPLY, callId(1));
   expect(blobOf(reply).text).toBe("x");
   expect(peer.frames[0]).toMatchObject({
     kind: Kind.SETTINGS,
@@ -32,15 +40,15 @@ test("every split of the first bytes is the same", async () => {
   const { cluster, address } = await rawCaller();
   const bytes = Buffer.concat([
     settingsFrame(),
-    callFrame({ id: 1, index: 1, rare: echoNames, body: { text: "first" } }),
-    callFrame({ id: 2, index: 1, body: { text: "second" } }),
+    callFrame({ id: callId(1), index: 1, rare: echoNames, body: { text: "first" } }),
+    callFrame({ id: callId(2), index: 1, body: { text: "second" } }),
   ]);
   for (let at = 1; at < bytes.length; at++) {
     const peer = await RawPeer.connect(cluster.transport, address);
     peer.connection.write(bytes.subarray(0, at));
     await settle();
     peer.connection.write(bytes.subarray(at));
-    const replies = [await peer.frame(Kind.REPLY, 1), await peer.frame(Kind.REPLY, 2)];
+    const replies = [await peer.frame(Kind.REPLY, callId(1)), await peer.frame(Kind.REPLY, callId(2))];
     expect(replies.map((frame) => blobOf(frame).text)).toEqual(["first", "second"]);
     peer.connection.end();
   }
@@ -58,9 +66,9 @@ test("unknown kinds and unknown fields are passed over", async () => {
     futureKind,
     size,
     body,
-    callFrame({ id: 1, rare: echoNames, body: { number: 7 } }),
+    callFrame({ id: callId(1), rare: echoNames, body: { number: 7 } }),
   );
-  expect(blobOf(await peer.frame(Kind.REPLY, 1)).number).toBe(7);
+  expect(blobOf(await peer.frame(Kind.REPLY, callId(1))).number).toBe(7);
   expect(peer.frames.filter(({ kind }) => kind === Kind.PONG)).toHaveLength(1);
 });
 
@@ -68,46 +76,46 @@ test("a method's index: named once, then the number is enough; 0 agrees on nothi
   const { peer } = await rawCaller();
   peer.send(
     settingsFrame(),
-    callFrame({ id: 1, index: 0, rare: echoNames, body: { number: 1 } }),
-    callFrame({ id: 2, index: 9, body: { number: 2 } }),
-    callFrame({ id: 3, index: 9, rare: echoNames, body: { number: 3 } }),
-    callFrame({ id: 4, index: 9, body: { number: 4 } }),
+    callFrame({ id: callId(1), index: 0, rare: echoNames, body: { number: 1 } }),
+    callFrame({ id: callId(2), index: 9, body: { number: 2 } }),
+    callFrame({ id: callId(3), index: 9, rare: echoNames, body: { number: 3 } }),
+    callFrame({ id: callId(4), index: 9, body: { number: 4 } }),
   );
-  expect(blobOf(await peer.frame(Kind.REPLY, 1)).number).toBe(1);
-  expect(await peer.frame(Kind.REPLY, 2)).toMatchObject({ status: 12, rare: { executed: "never" } });
-  expect(blobOf(await peer.frame(Kind.REPLY, 3)).number).toBe(3);
-  expect(blobOf(await peer.frame(Kind.REPLY, 4)).number).toBe(4);
+  expect(blobOf(await peer.frame(Kind.REPLY, callId(1))).number).toBe(1);
+  expect(await peer.frame(Kind.REPLY, callId(2))).toMatchObject({ status: 12, rare: { executed: "never" } });
+  expect(blobOf(await peer.frame(Kind.REPLY, callId(3))).number).toBe(3);
+  expect(blobOf(await peer.frame(Kind.REPLY, callId(4))).number).toBe(4);
 });
 
 test("the short name of a service does as well", async () => {
   const { peer } = await rawCaller();
   const rare = { serviceName: "ProbeService", methodName: "Echo" };
-  peer.send(settingsFrame(), callFrame({ id: 1, rare, body: { text: "short" } }));
-  expect(blobOf(await peer.frame(Kind.REPLY, 1)).text).toBe("short");
+  peer.send(settingsFrame(), callFrame({ id: callId(1), rare, body: { text: "short" } }));
+  expect(blobOf(await peer.frame(Kind.REPLY, callId(1))).text).toBe("short");
 });
 
 test("a deadline of 0 passed on the way; a compression nobody knows", async () => {
   const { peer } = await rawCaller();
-  peer.send(settingsFrame(), callFrame({ id: 1, timeoutMs: 0, rare: echoNames }));
-  expect(await peer.frame(Kind.REPLY, 1)).toMatchObject({ status: 4, rare: { executed: "never" } });
+  peer.send(settingsFrame(), callFrame({ id: callId(1), timeoutMs: 0, rare: echoNames }));
+  expect(await peer.frame(Kind.REPLY, callId(1))).toMatchObject({ status: 4, rare: { executed: "never" } });
 });
 
 test("an oversized call is passed over, split anywhere, and the next one served", async () => {
   const { peer } = await rawCaller({ settings: { limits: { bodyMaxBytes: 1000 } } });
   const bytes = Buffer.concat([
-    callFrame({ id: 1, index: 1, rare: echoNames, body: Buffer.alloc(100_000) }),
-    callFrame({ id: 2, index: 1, body: { text: "next" } }),
+    callFrame({ id: callId(1), index: 1, rare: echoNames, body: Buffer.alloc(100_000) }),
+    callFrame({ id: callId(2), index: 1, body: { text: "next" } }),
   ]);
   peer.send(settingsFrame());
   for (let at = 0; at < bytes.length; at += 7001) peer.connection.write(bytes.subarray(at, at + 7001));
-  expect(await peer.frame(Kind.REPLY, 1)).toMatchObject({
+  expect(await peer.frame(Kind.REPLY, callId(1))).toMatchObject({
     status: 8,
     rare: {
       executed: "never",
       message: "a request of 100000 bytes is over the provider's limit of 1000 (limits.body)",
     },
   });
-  expect(blobOf(await peer.frame(Kind.REPLY, 2)).text).toBe("next");
+  expect(blobOf(await peer.frame(Kind.REPLY, callId(2))).text).toBe("next");
 });
 
 describe("malformed bytes close the connection, with the reason in the log", () => {
@@ -122,17 +130,31 @@ describe("malformed bytes close the connection, with the reason in the log", () 
     ["a header over the limit", sized(1 << 30), "over the limit of 65536 (limits.header)"],
     ["a broken field", sized(3, 0x20, 0x01, 0x0f), "wire type 7"],
     ["a classic header", sized(6, 0x0a, 1, 0x41, 0x12, 1, 0x42), "a classic header on an mprpc/2 connection"],
-    ["a number in use", callFrame({ id: 1, rare: echoNames }), "call 1 is in flight or out of range"],
+    [
+      "a number in use",
+      callFrame({ id: callId(1), rare: echoNames }),
+      "call 128 is in flight or out of range",
+    ],
     [
       "a number out of range",
-      callFrame({ id: 4_000_000, rare: echoNames }),
-      "call 4000000 is in flight or out of range",
+      callFrame({ id: 0x7fff_ffff, rare: echoNames }),
+      "call 2147483647 is in flight or out of range",
+    ],
+    [
+      "a number without a slot",
+      callFrame({ id: 127, rare: echoNames }),
+      "call 127 is in flight or out of range",
+    ],
+    [
+      "another generation of a slot in use",
+      callFrame({ id: callId(1, 1), rare: echoNames }),
+      "call 129 is in flight or out of range",
     ],
   ])("%s", async (_, bytes, reason) => {
     const { peer, provider, log } = await rawCaller({ handlers: { relay: never } });
     peer.send(
       settingsFrame(),
-      callFrame({ id: 1, rare: { serviceName: "probe.ProbeService", methodName: "Relay" } }),
+      callFrame({ id: callId(1), rare: { serviceName: "probe.ProbeService", methodName: "Relay" } }),
       bytes,
     );
     await peer.end();
@@ -154,7 +176,7 @@ test("a caller that is gone cancels what it asked for", async () => {
       },
     },
   });
-  peer.send(settingsFrame(), callFrame({ id: 1, rare: echoNames }));
+  peer.send(settingsFrame(), callFrame({ id: callId(1), rare: echoNames }));
   const signal = await entered.promise;
   const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve));
   peer.connection.destroy();
@@ -176,13 +198,17 @@ test("a cancelled call is answered once, and its number is free again", async ()
       },
     },
   });
-  peer.send(settingsFrame(), callFrame({ id: 1, index: 1, rare: echoNames }));
+  peer.send(settingsFrame(), callFrame({ id: callId(1), index: 1, rare: echoNames }));
   await entered.promise;
-  peer.send(controlFrame(Kind.CANCEL, 1), controlFrame(Kind.CANCEL, 1), controlFrame(Kind.CANCEL, 42));
-  expect(await peer.frame(Kind.REPLY, 1)).toMatchObject({ status: 1, rare: {} });
+  peer.send(
+    controlFrame(Kind.CANCEL, callId(1)),
+    controlFrame(Kind.CANCEL, callId(1)),
+    controlFrame(Kind.CANCEL, callId(42)),
+  );
+  expect(await peer.frame(Kind.REPLY, callId(1))).toMatchObject({ status: 1, rare: {} });
   peer.send(
     callFrame({
-      id: 1,
+      id: callId(1, 1),
       rare: { serviceName: "probe.ProbeService", methodName: "Note" },
       body: { number: 3 },
     }),
@@ -215,7 +241,7 @@ describe("keepalive of the provider", () => {
     peer.send(settingsFrame());
     for (let i = 0; i < 10; i++) {
       await clock.run(8_000);
-      peer.send(controlFrame(Kind.CANCEL, 1));
+      peer.send(controlFrame(Kind.CANCEL, callId(1)));
     }
     await settle();
     expect(peer.frames.some(({ kind }) => kind === Kind.PING)).toBe(false);
@@ -259,17 +285,20 @@ describe("draining", () => {
     });
     peer.send(
       settingsFrame(),
-      callFrame({ id: 1, index: 1, rare: echoNames, body: { text: "in flight" } }),
+      callFrame({ id: callId(1), index: 1, rare: echoNames, body: { text: "in flight" } }),
       callFrame({ id: 0, index: 1 }),
     );
     await settle();
     const stopped = provider.shutdown();
     const away = await peer.frame(Kind.GOING_AWAY);
     expect(away.rare).toMatchObject({ acceptedCalls: 2, message: "the provider is shutting down" });
-    peer.send(callFrame({ id: 2, index: 1, body: { text: "too late" } }));
-    expect(await peer.frame(Kind.REPLY, 2)).toMatchObject({ status: 14, rare: { executed: "never" } });
+    peer.send(callFrame({ id: callId(2), index: 1, body: { text: "too late" } }));
+    expect(await peer.frame(Kind.REPLY, callId(2))).toMatchObject({
+      status: 14,
+      rare: { executed: "never" },
+    });
     hold.resolve();
-    expect(blobOf(await peer.frame(Kind.REPLY, 1)).text).toBe("in flight");
+    expect(blobOf(await peer.frame(Kind.REPLY, callId(1))).text).toBe("in flight");
     await peer.end();
     peer.connection.end();
     await stopped;
@@ -304,12 +333,12 @@ test("a caller that is told to leave at the age of its connection and stays is c
       },
     },
   });
-  peer.send(settingsFrame(), callFrame({ id: 1, rare: echoNames }));
+  peer.send(settingsFrame(), callFrame({ id: callId(1), rare: echoNames }));
   await clock.run(34 * 60_000);
   await peer.frame(Kind.GOING_AWAY);
   expect(provider.connections).toBe(1);
   hold.resolve();
-  await peer.frame(Kind.REPLY, 1);
+  await peer.frame(Kind.REPLY, callId(1));
   await peer.end();
   // It does not end its side, and says something now and then.
   for (let i = 0; i < 4 && provider.connections > 0; i++) {
@@ -327,7 +356,7 @@ describe("limits of the provider", () => {
     peer.send(settingsFrame());
     await peer.frame(Kind.SETTINGS);
     const second = await RawPeer.connect(cluster.transport, address);
-    second.send(settingsFrame(), callFrame({ id: 1, rare: echoNames }));
+    second.send(settingsFrame(), callFrame({ id: callId(1), rare: echoNames }));
     const away = await second.frame(Kind.GOING_AWAY);
     expect(away.rare).toMatchObject({
       acceptedCalls: 0,
@@ -360,8 +389,8 @@ describe("limits of the provider", () => {
     await settle();
     // Two are there that had no place, and the place is free.
     const next = await RawPeer.connect(cluster.transport, address);
-    next.send(settingsFrame(), callFrame({ id: 1, rare: echoNames, body: { text: "in" } }));
-    expect(blobOf(await next.frame(Kind.REPLY, 1)).text).toBe("in");
+    next.send(settingsFrame(), callFrame({ id: callId(1), rare: echoNames, body: { text: "in" } }));
+    expect(blobOf(await next.frame(Kind.REPLY, callId(1))).text).toBe("in");
     await clock.run(5010);
     expect(provider.connections).toBe(1);
   });
@@ -388,32 +417,35 @@ test("a caller that asks but does not read: the provider stops reading it", asyn
       },
     },
   });
-  peer.send(settingsFrame(), callFrame({ id: 1, index: 1, rare: echoNames }));
-  await peer.frame(Kind.REPLY, 1);
+  peer.send(settingsFrame(), callFrame({ id: callId(1), index: 1, rare: echoNames }));
+  await peer.frame(Kind.REPLY, callId(1));
   peer.connection.pause();
   for (let id = 2; id < 400; id++) {
-    peer.send(callFrame({ id, index: 1 }));
+    peer.send(callFrame({ id: callId(id), index: 1 }));
     await settle();
   }
   // 1 MiB waits, besides what the connection itself holds.
   expect(served).toBeLessThan(60);
   peer.connection.resume();
-  await peer.frame(Kind.REPLY, 399);
+  await peer.frame(Kind.REPLY, callId(399));
   expect(served).toBe(399);
 });
 
-test("a caller that asked for more than 64 MiB at once gets RESOURCE_EXHAUSTED for the rest", async () => {
+test("a caller that asked for more than limits.unwritten at once gets RESOURCE_EXHAUSTED for the rest", async () => {
   const { peer } = await rawCaller({
     settings: { unwrittenMaxBytes: 2 << 20 },
-    handlers: { echo: () => ({ data: Buffer.alloc(64 * 1024) }) },
+    // Each has begun before the first reply is there, so that reading cannot stop in time.
+    handlers: { echo: async () => ({ data: Buffer.alloc(64 * 1024) }) },
   });
   peer.send(settingsFrame());
   peer.connection.pause();
-  const calls = Array.from({ length: 100 }, (_, i) => callFrame({ id: i + 1, index: 1, rare: echoNames }));
+  const calls = Array.from({ length: 100 }, (_, i) =>
+    callFrame({ id: callId(i + 1), index: 1, rare: echoNames }),
+  );
   peer.send(...calls);
   await settle();
   peer.connection.resume();
-  await peer.frame(Kind.REPLY, 100);
+  await peer.frame(Kind.REPLY, callId(100));
   const exhausted = peer.frames.filter(({ status }) => status === 8);
   expect(exhausted.length).toBeGreaterThan(40);
   expect(exhausted[0]?.rare).toMatchObject({ executed: "yes" });

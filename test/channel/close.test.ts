@@ -100,7 +100,7 @@ describe("close", () => {
 
   test("a provider that does not end its side does not hold it up", async () => {
     const cluster = new Cluster({});
-    const { RawPeer, settingsFrame, replyFrame } = await import("../support/raw-peer.js");
+    const { callId, RawPeer, settingsFrame, replyFrame } = await import("../support/raw-peer.js");
     const { Kind } = await import("../../src/wire/header.js");
     const peers: InstanceType<typeof RawPeer>[] = [];
     const listener = await cluster.network.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
@@ -112,7 +112,7 @@ describe("close", () => {
     const call = new ProbeServiceStub(channel).echo({});
     await settle();
     await peers[0]?.frame(Kind.CALL);
-    peers[0]?.send(replyFrame({ id: 1 }));
+    peers[0]?.send(replyFrame({ id: callId(1) }));
     await call;
     const closed = channel.close();
     await cluster.clock.run(1100);

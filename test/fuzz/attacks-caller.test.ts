@@ -3,7 +3,7 @@ import net from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { Metadata } from "../../src/base/metadata.js";
 import { Kind } from "../../src/wire/header.js";
-import { controlFrame, replyFrame, settingsFrame } from "../support/raw-peer.js";
+import { callId, controlFrame, replyFrame, settingsFrame } from "../support/raw-peer.js";
 import { Child } from "../tools/child.js";
 import { repeated } from "./attack-kit.js";
 import { varint } from "./mutations.js";
@@ -59,8 +59,8 @@ test("endless pings of a provider that reads no pong: answered until limits.unwr
   expect(grownBytes).toBeLessThan(60 * MiB);
 }, 120_000);
 
-test("endless settings, replies to nobody and kinds of later versions", async () => {
-  const tiny = [settingsFrame(1000), replyFrame({ id: 77 }), controlFrame(31, 1), replyFrame({ id: 0 })];
+test("endless settings and kinds of later versions", async () => {
+  const tiny = [settingsFrame(1000), controlFrame(31, callId(1))];
   const many = repeated(Buffer.concat(tiny), 20_000);
   const { outcome, honest, grownBytes } = await called(await evilProvider([many], 10));
   expect(outcome).toMatch(timedOut);
@@ -68,22 +68,38 @@ test("endless settings, replies to nobody and kinds of later versions", async ()
   expect(grownBytes).toBeLessThan(60 * MiB);
 }, 120_000);
 
-test("a reply that is announced again and again, each time with 60 KB of metadata, is kept once", async () => {
+test.each([callId(77), 0])(
+  "a reply to nobody, number %d, ends the connection",
+  async (id) => {
+    const { outcome, honest } = await called(
+      await evilProvider([settingsFrame(1000), replyFrame({ id })], 1),
+    );
+    expect(outcome).toMatch(
+      /^UNAVAILABLE connection lost: malformed bytes from the provider: a reply to call/,
+    );
+    expect(honest).toBeGreaterThan(10);
+  },
+  120_000,
+);
+
+test("a reply that is announced again and again, each time with 60 KB of metadata, ends the connection", async () => {
   const metadata = new Metadata();
   for (let i = 0; i < 60; i++) metadata.append("k", "v".repeat(1000));
-  const frame = replyFrame({ id: 1, rare: { metadata }, body: Buffer.alloc(0) });
+  const frame = replyFrame({ id: callId(1), rare: { metadata }, body: Buffer.alloc(0) });
   // The same with `message_size` 5 in place of the size of its body, which is 0 and stands last.
   const header = Buffer.concat([frame.subarray(4, -2), Buffer.from("a00105", "hex")]);
   const lead = Buffer.alloc(4);
   lead.writeUInt32LE(header.length);
   expect(frame.subarray(-2).toString("hex")).toBe("1800");
   const { outcome, grownBytes } = await called(await evilProvider([Buffer.concat([lead, header])], 5000));
-  expect(outcome).toMatch(timedOut);
+  expect(outcome).toMatch(
+    /^UNAVAILABLE connection lost: malformed bytes .*announced before the last one was whole/,
+  );
   expect(grownBytes).toBeLessThan(120 * MiB);
 }, 120_000);
 
 test("a reply of 4 GiB fails its call and is passed over", async () => {
-  const header = Buffer.concat([Buffer.from("20022801", "hex"), Buffer.of(0x18), varint(2 ** 32 - 1)]);
+  const header = Buffer.concat([Buffer.from("2002288001", "hex"), Buffer.of(0x18), varint(2 ** 32 - 1)]);
   const lead = Buffer.alloc(4);
   lead.writeUInt32LE(header.length);
   const port = await evilProvider([Buffer.concat([lead, header]), Buffer.alloc(64 * MiB)], 1);

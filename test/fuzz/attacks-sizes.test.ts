@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Metadata } from "../../src/base/metadata.js";
 import { Status } from "../../src/error/status.js";
-import { Kind } from "../../src/wire/header.js";
-import { callFrame, controlFrame, settingsFrame } from "../support/raw-peer.js";
+import { Kind, settingsUnknown } from "../../src/wire/header.js";
+import { callFrame, callId, controlFrame, settingsFrame } from "../support/raw-peer.js";
 import { Attacked, Evil, MiB, repeated } from "./attack-kit.js";
 import { varint } from "./mutations.js";
 
@@ -24,7 +24,9 @@ function callWith(id: number, ...fields: Buffer[]): Buffer {
     Buffer.from("1204", "hex"),
     Buffer.from(echo.methodName),
   ];
-  return framed(Buffer.concat([Buffer.from([0x20, Kind.CALL, 0x28, id]), ...names, ...fields]));
+  return framed(
+    Buffer.concat([Buffer.from([0x20, Kind.CALL, 0x28]), varint(callId(id)), ...names, ...fields]),
+  );
 }
 
 // One for all: none of these harms it.
@@ -45,13 +47,13 @@ test("lengths of 4 GiB: nothing is made room for, and the limit is named", async
   const huge = varint(2 ** 32 - 1);
   // args_size, then message_size.
   await evil.write(callWith(1, Buffer.of(0x18), huge));
-  expect(await evil.reply(1)).toMatchObject({
+  expect(await evil.reply(callId(1))).toMatchObject({
     status: Status.RESOURCE_EXHAUSTED,
     message: "a request of 4294967295 bytes is over the provider's limit of 4194304 (limits.body)",
   });
   const other = await evilCaller(attacked);
   await other.write(callWith(1, Buffer.from("a001", "hex"), huge));
-  expect((await other.reply(1)).message).toContain("(limits.body)");
+  expect((await other.reply(callId(1))).message).toContain("(limits.body)");
   // 256 MiB of the 4 GiB: read, and kept nowhere.
   const { grownBytes } = await attacked.under(() => evil.write(Buffer.alloc(256 * MiB)));
   expect(grownBytes).toBeLessThan(60 * MiB);
@@ -87,14 +89,14 @@ test("messages in messages, 500,000 deep, and groups in groups", async () => {
   }
   parts = parts.reverse();
   expect(depth).toBe(500_000);
-  const deep = callFrame({ id: 1, rare: echo, body: Buffer.concat(parts) });
-  const { grownBytes } = await attacked.under(() => evil.write(deep).then(() => evil.reply(1)));
-  expect(await evil.reply(1)).toMatchObject({
+  const deep = callFrame({ id: callId(1), rare: echo, body: Buffer.concat(parts) });
+  const { grownBytes } = await attacked.under(() => evil.write(deep).then(() => evil.reply(callId(1))));
+  expect(await evil.reply(callId(1))).toMatchObject({
     status: Status.INTERNAL,
     message: expect.stringContaining("nested deeper than 100"),
   });
-  await evil.write(callFrame({ id: 2, rare: echo, body: Buffer.alloc(MiB, 0x0b) }));
-  expect(await evil.reply(2)).toMatchObject({ status: Status.INTERNAL });
+  await evil.write(callFrame({ id: callId(2), rare: echo, body: Buffer.alloc(MiB, 0x0b) }));
+  expect(await evil.reply(callId(2))).toMatchObject({ status: Status.INTERNAL });
   expect(grownBytes).toBeLessThan(60 * MiB);
   await evil.write(framed(Buffer.concat([Buffer.of(0x20, Kind.CALL), Buffer.alloc(60_000, 0x0b)])));
   await evil.end();
@@ -107,9 +109,9 @@ test("endless metadata: a header is at most limits.header, and its entries take 
   const entry = Buffer.from("52050a016b1200", "hex");
   const full = callWith(1, repeated(entry, 9000));
   const { grownBytes } = await attacked.under(() =>
-    evil.write(repeated(full, 300)).then(() => evil.reply(1)),
+    evil.write(repeated(full, 300)).then(() => evil.reply(callId(1))),
   );
-  expect(await evil.reply(1)).toMatchObject({ status: Status.OK });
+  expect(await evil.reply(callId(1))).toMatchObject({ status: Status.OK });
   expect(grownBytes).toBeLessThan(60 * MiB);
   // One that does not go in: of it the four bytes in front are read.
   await evil.write(callWith(2, repeated(entry, 9500)));
@@ -122,7 +124,7 @@ test("endless metadata: a header is at most limits.header, and its entries take 
 test("a million tiny frames, and endless settings, cancels and kinds of later versions", async () => {
   const evil = await evilCaller(attacked);
   const kinds = [
-    controlFrame(Kind.CANCEL, 7),
+    controlFrame(Kind.CANCEL, callId(7)),
     controlFrame(31, 1),
     settingsFrame(),
     controlFrame(Kind.PONG, 0, { pingId: 1 }),
@@ -131,19 +133,21 @@ test("a million tiny frames, and endless settings, cancels and kinds of later ve
   const all = Buffer.concat(kinds);
   const { grownBytes } = await attacked.under(async () => {
     for (let i = 0; i < 10; i++) await evil.write(repeated(all, 20_000));
-    await evil.write(callFrame({ id: 3, rare: echo, body: nothing }));
-    await evil.reply(3);
+    await evil.write(callFrame({ id: callId(3), rare: echo, body: nothing }));
+    await evil.reply(callId(3));
   });
   expect(grownBytes).toBeLessThan(60 * MiB);
 }, 120_000);
 
 test("settings that allow nothing are kept to, and end no connection", async () => {
   const evil = await evilCaller(attacked);
-  const least = { bodyMaxBytes: 1, maxInFlight: 0, headerMaxBytes: 1, chunks: true };
+  const least = { ...settingsUnknown, bodyMaxBytes: 1, maxInFlight: 0, headerMaxBytes: 1, chunks: true };
   const metadata = new Metadata().append("k", "v".repeat(200));
   await evil.write(controlFrame(Kind.SETTINGS, 0, { settings: least }));
-  await evil.write(callFrame({ id: 1, rare: { ...echo, metadata }, body: Buffer.from("0a0163", "hex") }));
-  expect(await evil.reply(1)).toMatchObject({
+  await evil.write(
+    callFrame({ id: callId(1), rare: { ...echo, metadata }, body: Buffer.from("0a0163", "hex") }),
+  );
+  expect(await evil.reply(callId(1))).toMatchObject({
     status: Status.RESOURCE_EXHAUSTED,
     message: expect.stringContaining("(limits.header)"),
   });
@@ -152,7 +156,7 @@ test("settings that allow nothing are kept to, and end no connection", async () 
 test("compression is not spoken: a compressed call is refused as it is, so that nothing can be blown up", async () => {
   const evil = await evilCaller(attacked);
   await evil.write(callWith(1, Buffer.from("7801", "hex")));
-  expect(await evil.reply(1)).toMatchObject({
+  expect(await evil.reply(callId(1))).toMatchObject({
     status: Status.UNIMPLEMENTED,
     message: "compression 1 is not known to this provider",
   });

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { Status } from "../../src/error/status.js";
-import { Kind } from "../../src/wire/header.js";
-import { callFrame, controlFrame, settingsFrame } from "../support/raw-peer.js";
+import { FrameEncoder } from "../../src/wire/frame-encoder.js";
+import { Kind, settingsUnknown } from "../../src/wire/header.js";
+import { callFrame, callId, controlFrame, settingsFrame } from "../support/raw-peer.js";
 import { Attacked, Evil, MiB, repeated } from "./attack-kit.js";
 import { varint } from "./mutations.js";
 
@@ -30,8 +31,8 @@ test("rapid reset: calls that are cancelled at once count until their handlers r
   await using attacked = await Attacked.start({ provider: { inFlightPerConnectionMax: 1000 } });
   const evil = await Evil.connect(attacked.port);
   const reset = Buffer.concat([
-    callFrame({ id: 1, index: 1, rare: toil, body: nothing }),
-    controlFrame(Kind.CANCEL, 1),
+    callFrame({ id: callId(1), index: 1, rare: toil, body: nothing }),
+    controlFrame(Kind.CANCEL, callId(1)),
   ]);
   await evil.write(settingsFrame());
   const { grownBytes } = await attacked.under(() =>
@@ -40,8 +41,8 @@ test("rapid reset: calls that are cancelled at once count until their handlers r
   const { toiling, inFlight } = await attacked.stats();
   expect(toiling).toBe(1000);
   expect(inFlight).toBe(1);
-  await evil.write(callFrame({ id: 2, index: 1, body: nothing }));
-  expect(await evil.reply(2)).toMatchObject({
+  await evil.write(callFrame({ id: callId(2), index: 1, body: nothing }));
+  expect(await evil.reply(callId(2))).toMatchObject({
     status: Status.RESOURCE_EXHAUSTED,
     message:
       "1000 calls are in flight on this connection, 1000 of them given up and still in their handlers, the limit (provider.maxinflightperconnection)",
@@ -49,7 +50,7 @@ test("rapid reset: calls that are cancelled at once count until their handlers r
   expect(grownBytes).toBeLessThan(60 * MiB);
   // When they have returned there is room again.
   await attacked.zoo.release({});
-  await evil.write(callFrame({ id: 3, index: 1, body: nothing }));
+  await evil.write(callFrame({ id: callId(3), index: 1, body: nothing }));
   await attacked.until("the call runs", (stats) => stats.toiling === 1);
 }, 120_000);
 
@@ -58,7 +59,7 @@ test("rapid reset from connection to connection: the provider's own limit holds"
     provider: { inFlightMax: 500, inFlightPerConnectionMax: 100 },
   });
   const calls = Array.from({ length: 100 }, (_, i) =>
-    callFrame({ id: i + 1, index: 1, rare: toil, body: nothing }),
+    callFrame({ id: callId(i + 1), index: 1, rare: toil, body: nothing }),
   );
   for (let i = 0; i < 8; i++) {
     const evil = await Evil.connect(attacked.port);
@@ -88,22 +89,47 @@ test("65,536 messages are announced and given up: no frame costs more than anoth
   await using attacked = await Attacked.start();
   const evil = await Evil.connect(attacked.port);
   await evil.write(settingsFrame());
-  // A oneway CALL of no method with a message of five bytes to come; CHUNK, status CANCELLED.
-  const announced = Buffer.from("05000000 2001 a00105".replaceAll(" ", ""), "hex");
+  // A oneway CALL with a message of five bytes to come, first of no method; CHUNK, status CANCELLED.
+  const ofNoMethod = Buffer.from("05000000 2001 a00105".replaceAll(" ", ""), "hex");
+  const announced = announcement(0);
   const givenUp = Buffer.from("04000000 200b 4001".replaceAll(" ", ""), "hex");
   const { grownBytes } = await attacked.under(async () => {
     for (let round = 0; round < 2; round++) {
-      await evil.write(repeated(announced, 65_536));
-      await readToTheEnd(evil);
-      await evil.write(repeated(givenUp, 65_536));
+      await evil.write(repeated(ofNoMethod, 65_536));
+      await evil.write(repeated(Buffer.concat([announced, givenUp]), 65_536));
       await readToTheEnd(evil);
     }
   });
   expect(evil.closed).toBe(false);
   expect(grownBytes).toBeLessThan(60 * MiB);
-  await evil.write(repeated(announced, 65_537));
-  await evil.end();
-  expect((await attacked.said()).join("\n")).toContain("more than N messages in chunks at a time");
+}, 120_000);
+
+/** A CALL of Echo whose message of five bytes is to come in chunks. */
+function announcement(id: number): Buffer {
+  const encoder = new FrameEncoder();
+  encoder.beginCall(id, 0, -1, { serviceName: "fuzz.ZooService", methodName: "Echo" }, 1);
+  encoder.announceBody(5);
+  return encoder.writer.finish();
+}
+
+test("calls whose messages never come take no place of a call that runs, and few of those that arrive", async () => {
+  await using attacked = await Attacked.start({ provider: { inFlightMax: 2000 } });
+  const evil = await Evil.connect(attacked.port);
+  await evil.write(settingsFrame());
+  const announced = Buffer.concat(Array.from({ length: 2000 }, (_, i) => announcement(callId(i + 1))));
+  const { grownBytes } = await attacked.under(async () => {
+    await evil.write(announced);
+    await readToTheEnd(evil);
+  });
+  expect(evil.closed).toBe(false);
+  expect(grownBytes).toBeLessThan(60 * MiB);
+  const refused = evil.heard.filter(({ status }) => status === Status.RESOURCE_EXHAUSTED);
+  // limits.arriving lets 64 in.
+  expect(refused).toHaveLength(2000 - 64);
+  expect(refused[0]?.message).toContain("64 messages in chunks are arriving on this connection");
+  expect(refused[0]?.message).toContain("(limits.arriving)");
+  // None of them is in a handler, and an honest caller has all places.
+  expect((await attacked.zoo.echo({ name: "lion" })).name).toBe("lion");
 }, 120_000);
 
 test("slow-loris: 300 callers that never end their first frame are reset after 5 s", async () => {
@@ -170,15 +196,18 @@ test("replies given up by the thousand, and cancels of calls that are not there"
   const evil = await Evil.connect(attacked.port, false);
   await evil.write(
     controlFrame(Kind.SETTINGS, 0, {
-      settings: { bodyMaxBytes: 4 << 20, maxInFlight: 0, headerMaxBytes: 64 << 10, chunks: true },
+      settings: { ...settingsUnknown, bodyMaxBytes: 4 << 20, maxInFlight: 0, chunks: true },
     }),
   );
   const grow = { serviceName: "fuzz.ZooService", methodName: "Grow" };
   // 140,000 bytes to be sent in chunks, which the caller gives up as soon as they wait.
   const body = Buffer.from([0x10, 0xe0, 0xc5, 0x08]);
-  await evil.write(callFrame({ id: 1, index: 1, rare: grow, body }));
-  const pair = Buffer.concat([callFrame({ id: 1, index: 1, body }), controlFrame(Kind.CANCEL, 1)]);
-  const strangers = repeated(controlFrame(Kind.CANCEL, 70_000), 20_000);
+  await evil.write(callFrame({ id: callId(1), index: 1, rare: grow, body }));
+  const pair = Buffer.concat([
+    callFrame({ id: callId(1), index: 1, body }),
+    controlFrame(Kind.CANCEL, callId(1)),
+  ]);
+  const strangers = repeated(controlFrame(Kind.CANCEL, callId(70_000)), 20_000);
   const { grownBytes } = await attacked.under(async () => {
     await evil.fill(repeated(pair, 5000), 5000 * pair.length);
     for (let i = 0; i < 5; i++) await evil.write(strangers);

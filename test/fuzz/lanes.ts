@@ -28,7 +28,12 @@ export async function playCaller(
   const random = caseRandom(seed, lane, index);
   const mprpc = lane === "caller-mprpc";
   const stream = mprpc
-    ? mprpcStream(random, recorded.asked, [...recorded.asked, ...recorded.answered, ...recorded.golden], 8)
+    ? mprpcStream(
+        random,
+        recorded.asked,
+        [...recorded.asked, ...recorded.answered, ...recorded.golden],
+        8 * 128,
+      )
     : classicRequests(random, recorded);
   const socket = net.connect({ host: "127.0.0.1", port, allowHalfOpen: true });
   await once(socket, "connect");

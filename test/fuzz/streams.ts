@@ -116,7 +116,7 @@ function judge(
   const sink: FrameSink = {
     onFrame: () => {},
     onOversized: () => {},
-    onOpening: () => ({ awaited: false, onEnd: () => {} }),
+    onOpening: () => ({ onEnd: () => {} }),
   };
   const malformed = decoder.push(bytes, sink);
   const readTo = decoder.unread;

@@ -22,7 +22,7 @@ test("mutated streams of either side, chunks and all, give the same frames and t
   for (let seed = 1; seed <= 150; seed++) {
     const random = SeededRandom.of(seed, "split");
     const side = random.pick([recorded.asked, recorded.answered] as const);
-    const { bytes } = mprpcStream(random, side, [...side, ...recorded.golden], 8);
+    const { bytes } = mprpcStream(random, side, [...side, ...recorded.golden], 8 * 128);
     const whole = decodeChunks([bytes]);
     const split = decodeChunks(cutAt(bytes, ...cutsOf(random, bytes.length)));
     // Compared as text: frames by the hundred, and a difference is shown by its seed.

@@ -3,7 +3,7 @@ import net from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { settle } from "../../src/testing/index.js";
 import { startPair } from "../support/cluster.js";
-import { callFrame, echoNames, settingsFrame } from "../support/raw-peer.js";
+import { callFrame, callId, echoNames, settingsFrame } from "../support/raw-peer.js";
 
 test("over TCP: a caller that asks for ever and never reads does not make the provider grow", async () => {
   const replyBytes = 256 * 1024;
@@ -24,7 +24,9 @@ test("over TCP: a caller that asks for ever and never reads does not make the pr
   socket.pause();
   socket.write(settingsFrame());
   // 225 MiB of replies, asked for in 30 KiB: no more is served than the socket's buffers take, and 1 MiB besides.
-  const asks = Array.from({ length: 900 }, (_, i) => callFrame({ id: i + 1, index: 1, rare: echoNames }));
+  const asks = Array.from({ length: 900 }, (_, i) =>
+    callFrame({ id: callId(i + 1), index: 1, rare: echoNames }),
+  );
   const all = Buffer.concat(asks);
   const rssBefore = process.memoryUsage().rss;
   let sent = 0;

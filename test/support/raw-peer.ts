@@ -66,7 +66,6 @@ export class RawPeer implements ConnectionHandler {
       onOpening: (header) => {
         const frame = this.#keep(header, Buffer.alloc(0));
         return {
-          awaited: true,
           onEnd: (body) => {
             frame.message = body ?? "given up";
           },
@@ -189,6 +188,11 @@ function appendBody(encoder: FrameEncoder, body: BlobInput | Buffer): void {
 
 export function blobOf(frame: RawFrame): Blob {
   return Blob.decode(new Reader(frame.body), frame.body.length);
+}
+
+/** A call number: slots count from 1. */
+export function callId(slot: number, generation = 0): number {
+  return slot * 128 + generation;
 }
 
 /** Name fields of a method's first call. */

@@ -9,7 +9,7 @@ import {
   writeClassicRequest,
 } from "../../src/wire/classic.js";
 import { FrameEncoder } from "../../src/wire/frame-encoder.js";
-import { Kind } from "../../src/wire/header.js";
+import { Kind, settingsUnknown } from "../../src/wire/header.js";
 import { encodedFrame, hex, vectors } from "./vectors.js";
 
 const limit = 4 * 1024 * 1024;
@@ -146,7 +146,7 @@ describe("detection", () => {
       const [bodyMaxBytes, maxInFlight, headerMaxBytes, chunks] = numbers;
       const encoder = new FrameEncoder();
       encoder.control(Kind.SETTINGS, 0, {
-        settings: { bodyMaxBytes, maxInFlight, headerMaxBytes, chunks },
+        settings: { ...settingsUnknown, bodyMaxBytes, maxInFlight, headerMaxBytes, chunks },
       });
       const bytes = encoder.writer.view();
       for (let end = 0; end <= bytes.length; end++) {

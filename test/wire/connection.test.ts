@@ -6,8 +6,10 @@ import { ClientConnection } from "../../src/call/client-connection.js";
 import { PendingCall } from "../../src/call/pending-call.js";
 import type { ServerCall } from "../../src/call/server-call.js";
 import { ServerConnection } from "../../src/call/server-connection.js";
+import { Turn } from "../../src/call/turn.js";
 import type { RpcError } from "../../src/error/rpc-error.js";
 import type { Connection, ConnectionHandler } from "../../src/transport/transport.js";
+import { defaultWireLimits } from "../../src/wire/limits.js";
 import { decodeChunks, encodedFrame, type VectorFrame } from "./vectors.js";
 
 /** What the two connections owe each other by WIRE.md, frame by frame; the other side is the test. */
@@ -47,7 +49,7 @@ class FakeConnection implements Connection {
   }
 }
 
-const limits = { headerMaxBytes: 65_536, bodyMaxBytes: 4 << 20 };
+const limits = defaultWireLimits;
 const keepalive = { intervalMs: 1e9, timeoutMs: 1e9 };
 const check = Health.methods.check;
 const names = { service_name: check.service, method_name: check.name };
@@ -85,9 +87,11 @@ function provider(maxInFlight: number): FakeConnection {
   };
   const dispatcher = {
     clock: systemClock,
+    turn: new Turn(systemClock),
     find: () => bound,
     admit: () => undefined,
     onCallStart() {},
+    onArrived() {},
     onCallEnd() {},
     onCallbackError() {},
     onOutlived() {},
@@ -110,9 +114,12 @@ describe("caller", () => {
     const [first, second] = await connection.sent();
     expect(first).toEqual({
       kind: "SETTINGS",
-      settings: { body_max_bytes: 4 << 20, max_in_flight: 0, header_max_bytes: 65_536, chunks: true },
+      settings: {
+        ...{ body_max_bytes: 4 << 20, max_in_flight: 0, header_max_bytes: 65_536 },
+        ...{ chunks: true, arriving_max: 64, arriving_bytes: 32 << 20 },
+      },
     });
-    expect(second).toMatchObject({ kind: "CALL", call_id: 1, method_index: 1, ...names });
+    expect(second).toMatchObject({ kind: "CALL", call_id: 128, method_index: 1, ...names });
   });
 
   test("a header over the provider's limit fails one call, not the connection", async () => {
@@ -125,7 +132,7 @@ describe("caller", () => {
     const next = new Call();
     client.start(next);
     expect(next.failure).toBeUndefined();
-    expect((await connection.sent()).at(-1)).toMatchObject({ kind: "CALL", call_id: 1, ...names });
+    expect((await connection.sent()).at(-1)).toMatchObject({ kind: "CALL", call_id: 128, ...names });
   });
 
   test.each([
@@ -145,11 +152,11 @@ describe("caller", () => {
 describe("provider", () => {
   test("takes the 1,024 calls a caller may send before settings, whatever it serves at a time", async () => {
     const connection = provider(10);
-    connection.receive({ kind: "CALL", call_id: 1024, method_index: 1, ...names });
+    connection.receive({ kind: "CALL", call_id: 1024 * 128, method_index: 1, ...names });
     expect(connection.closed).toBe(false);
     expect(await connection.sent()).toMatchObject([
       { kind: "SETTINGS", settings: { max_in_flight: 10, header_max_bytes: 65_536 } },
-      { kind: "REPLY", call_id: 1024, body: "0801" },
+      { kind: "REPLY", call_id: 1024 * 128, body: "0801" },
     ]);
   });
 
@@ -163,19 +170,24 @@ describe("provider", () => {
     const connection = provider(10);
     connection.receive(settings(1000), {
       kind: "CALL",
-      call_id: 1,
+      call_id: 128,
       ...names,
       metadata: [{ key: "echoed", text: "x".repeat(1000) }],
     });
     const reply = (await connection.sent()).at(-1);
-    expect(reply).toMatchObject({ kind: "REPLY", call_id: 1, status: "RESOURCE_EXHAUSTED", executed: "YES" });
+    expect(reply).toMatchObject({
+      kind: "REPLY",
+      call_id: 128,
+      status: "RESOURCE_EXHAUSTED",
+      executed: "YES",
+    });
     expect(reply?.metadata).toBeUndefined();
   });
 
   test("passes over kinds it does not know or a caller does not send, and goes on", async () => {
     const connection = provider(10);
     connection.receive(
-      { kind: "REPLY", call_id: 1 },
+      { kind: "REPLY", call_id: 128 },
       { kind: "GOING_AWAY", accepted_calls: 0 },
       { kind: "CANCEL", call_id: 77 },
       { kind: "PING", ping_id: 9 },

@@ -112,7 +112,7 @@ describe("reading to where the bytes belong", () => {
         parts.push(encoder.writer.finish());
         for (let at = start; at < end; at += 50_000) {
           const to = Math.min(at + 50_000, end);
-          const from = writeChunkHeader(buffer, at, to - at);
+          const from = writeChunkHeader(buffer, at, i + 1, to - at);
           parts.push(Buffer.from(buffer.subarray(from, to)));
         }
       }
@@ -133,7 +133,7 @@ describe("reading to where the bytes belong", () => {
       const sink: FrameSink = {
         onFrame: (header, buffer, start, end) => keep(header.callId, buffer.subarray(start, end)),
         onOversized: () => expect.unreachable(),
-        onOpening: ({ callId }) => ({ awaited: true, onEnd: (message) => keep(callId, message ?? usual) }),
+        onOpening: ({ callId }) => ({ onEnd: (message) => keep(callId, message ?? usual) }),
       };
       let direct = 0;
       for (let at = 0; at < bytes.length; ) {
@@ -153,20 +153,33 @@ describe("reading to where the bytes belong", () => {
     fc.assert(property, { numRuns: 50 });
   });
 
-  test("what nobody waits for is passed over, and gathered nowhere", () => {
+  test.each([
+    ["was refused is passed over", 0],
+    ["nobody wants any more is passed over, and its end is told", 4],
+    ["is forgotten is passed over", 0],
+  ])("what %s, and gathered nowhere", (what, ends) => {
     const bytes = stream();
     const decoder = new FrameDecoder(defaultWireLimits);
     const ended: unknown[] = [];
+    const opened: number[] = [];
     const allocated = allocatedBy(() => {
-      for (let at = 0; at < bytes.length; at += 65_536) {
-        decoder.push(bytes.subarray(at, at + 65_536), {
+      for (let at = 0; at < bytes.length; at += 1000) {
+        decoder.push(bytes.subarray(at, at + 1000), {
           onFrame: () => {},
           onOversized: () => expect.unreachable(),
-          onOpening: () => ({ awaited: false, onEnd: (message) => ended.push(message) }),
+          onOpening: ({ callId }) => {
+            opened.push(callId);
+            return what.startsWith("was") ? undefined : { onEnd: (message) => ended.push(message) };
+          },
         });
+        for (const id of opened.splice(0)) {
+          if (what.startsWith("nobody")) decoder.discard(id);
+          else decoder.forget(id);
+          expect(decoder.missingBytes(id) !== undefined).toBe(ends > 0);
+        }
       }
     });
-    expect(ended).toEqual([undefined, undefined, undefined, undefined]);
+    expect(ended).toEqual(Array.from({ length: ends }, () => undefined));
     expect(allocated.largest).toBeLessThan(128 * 1024);
   });
 });

@@ -50,7 +50,7 @@ describe("proto/rpcheader.proto", () => {
     const fields = Object.fromEntries(RpcHeader.fieldsArray.map(({ name, id }) => [name.toUpperCase(), id]));
     expect(fields).toEqual(Field);
     const expected = Object.entries(Kind).map(([name, id]) => [`KIND_${name}`, id]);
-    expect(kinds.values).toEqual(Object.fromEntries([["KIND_CLASSIC", 0], ...expected]));
+    expect(kinds.values).toEqual(Object.fromEntries([["KIND_NONE", 0], ...expected]));
     expect(statuses.values).toEqual(Status);
   });
 
@@ -106,15 +106,18 @@ const anyHeader = fc.record(
       max_in_flight: uint32,
       header_max_bytes: uint32,
       chunks: fc.boolean(),
+      arriving_max: uint32,
+      arriving_bytes: uint32,
     }),
     accepted_calls: uint32,
     ping_id: uint32,
     message_size: uint32,
+    stream: uint32,
   },
   optional,
 );
 
-const fieldNumber = fc.integer({ min: 21, max: 536_870_911 });
+const fieldNumber = fc.integer({ min: 23, max: 536_870_911 });
 const unknownField = fc
   .tuple(fieldNumber, fc.constantFrom(0, 1, 2, 3, 5), bytes)
   .map(([number, wireType, value]) => {

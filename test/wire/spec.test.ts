@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { stalledAfterMs } from "../../src/call/arrivals.js";
 import { defaultKeepalive } from "../../src/call/keepalive.js";
 import { Kind, settingsUnknown } from "../../src/wire/header.js";
 import { defaultWireLimits } from "../../src/wire/limits.js";
@@ -36,8 +37,17 @@ describe("proto/WIRE.md", () => {
   });
 
   test("its numbers are the code's", () => {
-    expect(defaultWireLimits).toEqual({ headerMaxBytes: 65_536, bodyMaxBytes: 4 * 1024 * 1024 });
-    expect(settingsUnknown).toMatchObject({ headerMaxBytes: 65_536, maxInFlight: 1024 });
+    expect(defaultWireLimits).toEqual({
+      headerMaxBytes: 65_536,
+      bodyMaxBytes: 4 * 1024 * 1024,
+      arrivingMax: 64,
+      arrivingMaxBytes: 32 * 1024 * 1024,
+    });
+    const arriving = { arrivingMax: 64, arrivingMaxBytes: 32 * 1024 * 1024 };
+    expect(settingsUnknown).toMatchObject({ headerMaxBytes: 65_536, maxInFlight: 1024, ...arriving });
+    expect(stalledAfterMs).toBe(10_000);
+    expect(spec).toContain("makes no progress for 10 s");
+    expect(spec).toContain("`arriving_max` 64, `arriving_bytes` 33,554,432");
     expect(defaultKeepalive).toEqual({ intervalMs: 10_000, timeoutMs: 4000 });
     expect(spec).toContain("header 65,536 bytes; 1,024 calls in flight;");
     expect(spec).toContain("PING after 10 s of silence, the connection counts as dead after 4 s more");

@@ -58,6 +58,15 @@ test.each(vectors.malformed)("malformed: $name", ({ hex: text }) => {
   expect(decodeChunks(inPieces(bytes, 1)).malformed).toMatch(/header|chunk/);
 });
 
+test.each(vectors.malformedLater)("malformed behind a good frame: $name", ({ hex: text }) => {
+  const bytes = hex(text);
+  for (let at = 0; at <= bytes.length; at++) {
+    const { frames, malformed } = decodeChunks(cutAt(bytes, at));
+    expect(frames).toMatchObject([{ kind: "CALL" }]);
+    expect(malformed).toMatch(/message/);
+  }
+});
+
 test.each(vectors.detection)("$name is told as $result", ({ hex: text, result }) => {
   const detection = detectProtocol(hex(text));
   expect(detection.kind === "classic" ? detection.dialect : detection.kind).toBe(result);

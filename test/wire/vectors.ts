@@ -22,9 +22,17 @@ export interface VectorFrame {
   executed?: string;
   idempotency_key?: string;
   compression?: number;
-  settings?: { body_max_bytes: number; max_in_flight: number; header_max_bytes: number; chunks?: true };
+  settings?: {
+    body_max_bytes: number;
+    max_in_flight: number;
+    header_max_bytes: number;
+    chunks?: true;
+    arriving_max?: number;
+    arriving_bytes?: number;
+  };
   accepted_calls?: number;
   ping_id?: number;
+  stream?: number;
   message_size?: number;
   /** Hex; absent when it is empty or was passed over. */
   body?: string;
@@ -36,6 +44,7 @@ export interface Vectors {
   frames: Array<{ name: string; hex: string; frame: VectorFrame }>;
   decodeOnly: Array<{ name: string; hex: string; bodyMaxBytes?: number; frames: VectorFrame[] }>;
   malformed: Array<{ name: string; hex: string; reason: string }>;
+  malformedLater: Array<{ name: string; hex: string; reason: string }>;
   detection: Array<{ name: string; hex: string; result: string }>;
   classic: Array<{
     name: string;
@@ -86,16 +95,18 @@ export function describeFrame(header: FrameHeader, body: Buffer): VectorFrame {
   if (rare.idempotencyKey !== undefined) frame.idempotency_key = rare.idempotencyKey;
   if (rare.compression !== undefined) frame.compression = rare.compression;
   if (rare.settings !== undefined) {
-    const { bodyMaxBytes, maxInFlight, headerMaxBytes, chunks } = rare.settings;
+    const { bodyMaxBytes, maxInFlight, headerMaxBytes, chunks, arrivingMax, arrivingMaxBytes } =
+      rare.settings;
     frame.settings = {
       body_max_bytes: bodyMaxBytes,
       max_in_flight: maxInFlight,
       header_max_bytes: headerMaxBytes,
-      ...(chunks ? { chunks } : {}),
+      ...(chunks ? { chunks, arriving_max: arrivingMax, arriving_bytes: arrivingMaxBytes } : {}),
     };
   }
   if (rare.acceptedCalls !== undefined) frame.accepted_calls = rare.acceptedCalls;
   if (rare.pingId !== undefined) frame.ping_id = rare.pingId;
+  if (rare.stream !== undefined) frame.stream = rare.stream;
   if (header.messageSize > 0) frame.message_size = header.messageSize;
   if (body.length > 0) frame.body = body.toString("hex");
   return frame;
@@ -119,14 +130,18 @@ function rareOf(frame: VectorFrame): RareFields | undefined {
   if (frame.idempotency_key !== undefined) rare.idempotencyKey = frame.idempotency_key;
   if (frame.settings !== undefined) {
     const { body_max_bytes, max_in_flight, header_max_bytes, chunks = false } = frame.settings;
+    const { arriving_max = 0, arriving_bytes = 0 } = frame.settings;
     rare.settings = {
       bodyMaxBytes: body_max_bytes,
       maxInFlight: max_in_flight,
       headerMaxBytes: header_max_bytes,
       chunks,
+      arrivingMax: arriving_max,
+      arrivingMaxBytes: arriving_bytes,
     };
   }
   if (frame.accepted_calls !== undefined) rare.acceptedCalls = frame.accepted_calls;
+  if (frame.stream !== undefined) rare.stream = frame.stream;
   if (frame.ping_id !== undefined) rare.pingId = frame.ping_id;
   return Object.keys(rare).length === 0 ? undefined : rare;
 }
@@ -172,12 +187,16 @@ export function decodeChunks(chunks: Iterable<Buffer>, limits: Partial<WireLimit
       frames.push({ ...describeFrame(header, Buffer.alloc(0)), oversized: sizeBytes });
     },
     onOpening(header: FrameHeader) {
-      frames.push(describeFrame(header, Buffer.alloc(0)));
+      const opening = describeFrame(header, Buffer.alloc(0));
+      frames.push(opening);
+      const { call_id } = opening;
+      const of = call_id === undefined ? {} : { call_id };
       return {
-        awaited: true,
         onEnd: (body: Buffer | undefined) => {
           frames.push(
-            body === undefined ? { kind: "GIVEN_UP" } : { kind: "MESSAGE", body: body.toString("hex") },
+            body === undefined
+              ? { kind: "GIVEN_UP", ...of }
+              : { kind: "MESSAGE", ...of, body: body.toString("hex") },
           );
         },
       };

@@ -1,0 +1,103 @@
+import type { Clock, Timer } from "../base/clock.js";
+import type { FrameDecoder } from "../wire/frame-decoder.js";
+import type { WireLimits } from "../wire/limits.js";
+
+/** A message in chunks whose bytes do not come for this long ends its call, ms. */
+export const stalledAfterMs = 10_000;
+/** It is looked at this many times meanwhile, so that a process that stood still has read what lay there in between. */
+const looks = 4;
+
+export interface ArrivalsOwner<Call> {
+  /** When bytes last came on the connection; undefined while the owner itself does not read. */
+  readonly heardMs: number | undefined;
+  /** The message of this call makes no progress. */
+  onStalled(call: Call): void;
+}
+
+interface Arrival<Call> {
+  readonly call: Call;
+  readonly sizeBytes: number;
+  missingBytes: number;
+  /** How many looks in a row have seen no progress. */
+  stalledLooks: number;
+}
+
+/** The messages in chunks that are arriving on one connection: how many, how large, and whether they make progress. */
+export class Arrivals<Call> {
+  readonly #clock: Clock;
+  readonly #limits: WireLimits;
+  readonly #decoder: FrameDecoder;
+  readonly #owner: ArrivalsOwner<Call>;
+  readonly #arrivals = new Map<number, Arrival<Call>>();
+  #bytes = 0;
+  #timer: Timer | undefined;
+  #heardMs = 0;
+
+  constructor(clock: Clock, limits: WireLimits, decoder: FrameDecoder, owner: ArrivalsOwner<Call>) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#decoder = decoder;
+    this.#owner = owner;
+  }
+
+  get calls(): Call[] {
+    return [...this.#arrivals.values()].map(({ call }) => call);
+  }
+
+  /** Why one more message of this size is too much. A single one is always taken. */
+  refusal(sizeBytes: number): string | undefined {
+    const { arrivingMax, arrivingMaxBytes } = this.#limits;
+    const count = this.#arrivals.size;
+    if (count === 0) return undefined;
+    if (count >= arrivingMax) {
+      return `${count} messages in chunks are arriving on this connection, the limit (limits.arriving)`;
+    }
+    const bytes = this.#bytes + sizeBytes;
+    if (bytes <= arrivingMaxBytes) return undefined;
+    return `messages of ${bytes} bytes would be arriving on this connection, over the limit of ${arrivingMaxBytes} (limits.arrivingbytes)`;
+  }
+
+  add(callId: number, call: Call, sizeBytes: number): void {
+    this.#arrivals.set(callId, { call, sizeBytes, missingBytes: sizeBytes, stalledLooks: 0 });
+    this.#bytes += sizeBytes;
+    if (this.#timer !== undefined) return;
+    this.#heardMs = this.#owner.heardMs ?? 0;
+    this.#lookLater();
+  }
+
+  /** It is whole, or its call has ended. */
+  delete(callId: number): void {
+    const arrival = this.#arrivals.get(callId);
+    if (arrival === undefined) return;
+    this.#arrivals.delete(callId);
+    this.#bytes -= arrival.sizeBytes;
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#arrivals.clear();
+  }
+
+  #lookLater(): void {
+    this.#timer = this.#clock.setTimer(() => this.#look(), stalledAfterMs / looks);
+  }
+
+  #look(): void {
+    this.#timer = undefined;
+    if (this.#arrivals.size === 0) return;
+    this.#lookLater();
+    const { heardMs } = this.#owner;
+    if (heardMs === undefined) return;
+    const idle = heardMs === this.#heardMs;
+    this.#heardMs = heardMs;
+    for (const [callId, arrival] of [...this.#arrivals]) {
+      const missingBytes = this.#decoder.missingBytes(callId) ?? 0;
+      const begun = missingBytes < arrival.sizeBytes;
+      // One that has not begun may be waiting behind others of its sender.
+      const stalled = missingBytes === arrival.missingBytes && (begun || idle);
+      arrival.missingBytes = missingBytes;
+      arrival.stalledLooks = stalled ? arrival.stalledLooks + 1 : 0;
+      if (arrival.stalledLooks >= looks) this.#owner.onStalled(arrival.call);
+    }
+  }
+}

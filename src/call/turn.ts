@@ -1,0 +1,98 @@
+import type { Clock } from "../base/clock.js";
+
+/** What handlers may take of one turn of the event loop, all connections together, ms. */
+const budgetMs = 10;
+/** Handlers that take less are not worth a look at the clock each, which costs about 0.05 us; ms. */
+const quickMs = 0.05;
+/** The clock is read behind every so many quick handlers. */
+const strideMax = 16;
+
+/** A connection whose bytes wait for the next turn. */
+export interface Postponed {
+  /** Goes on with them; may have to wait for one more turn. */
+  takeTurn(): void;
+}
+
+/**
+ * Shares the event loop between the connections of a provider. Handlers that do not wait for anything run one after the
+ * other while frames are read, and nothing else happens meanwhile: no reply leaves, no deadline passes, no ping is
+ * answered. So a connection stops reading when a turn has taken `budgetMs`, and takes its place in a queue.
+ *
+ * A turn ends where `setImmediate` calls back. To ask for that in each turn would cost every call; so one is asked for
+ * each `budgetMs` only, and a turn is long when the budget has passed and it has not called back yet.
+ */
+export class Turn {
+  readonly #clock: Clock;
+  readonly #queue: Postponed[] = [];
+  #immediate: NodeJS.Immediate | undefined;
+  #untilMs = Number.NEGATIVE_INFINITY;
+  /** When the bytes were read that are worked on now. */
+  #begunMs = 0;
+  /** The time, not older than the last few quick handlers. */
+  nowMs = 0;
+  #stride = 1;
+  #left = 1;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Work begins, on bytes that were read now. True: there is time for it in this turn. */
+  begin(nowMs: number): boolean {
+    this.nowMs = this.#begunMs = nowMs;
+    this.#stride = this.#left = 1;
+    if (nowMs < this.#untilMs) return true;
+    if (this.#immediate !== undefined) return false;
+    this.#countFrom(nowMs);
+    return true;
+  }
+
+  #countFrom(nowMs: number): void {
+    this.#untilMs = nowMs + budgetMs;
+    this.#immediate = setImmediate(next, this);
+  }
+
+  /** A handler has been entered and has returned, or its promise. True: the rest has to wait for another turn. */
+  spent(): boolean {
+    if (--this.#left > 0) return false;
+    this.#look();
+    if (this.nowMs < this.#untilMs) return false;
+    // The budget was counted from an earlier turn; this one is at least as old as the bytes that are worked on.
+    if (this.#immediate === undefined) this.#countFrom(this.#begunMs);
+    return this.nowMs >= this.#untilMs;
+  }
+
+  /** The time for a handler that is entered later than its request was read, behind interceptors that waited. */
+  later(): number {
+    if (--this.#left <= 0) this.#look();
+    return this.nowMs;
+  }
+
+  #look(): void {
+    const nowMs = this.#clock.now();
+    const quick = nowMs - this.nowMs < quickMs * this.#stride;
+    this.#stride = quick ? Math.min(strideMax, this.#stride * 2) : 1;
+    this.#left = this.#stride;
+    this.nowMs = nowMs;
+  }
+
+  /** Lets `one` go on when it is its turn. */
+  postpone(one: Postponed): void {
+    this.#queue.push(one);
+    this.#immediate ??= setImmediate(next, this);
+  }
+
+  /** @internal The turn has ended. */
+  next(): void {
+    this.#immediate = undefined;
+    // Those that have to wait again stand behind the others.
+    for (let left = this.#queue.length; left > 0; left--) {
+      if (!this.begin(this.#clock.now())) return;
+      this.#queue.shift()?.takeTurn();
+    }
+  }
+}
+
+function next(turn: Turn): void {
+  turn.next();
+}
