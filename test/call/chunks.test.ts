@@ -278,7 +278,6 @@ describe("a caller", () => {
 
 describe("a provider", () => {
   const request = encodeMessage(Blob, { data: pattern(300_000) });
-  const ping = controlFrame(Kind.PING, 0, { pingId: 1 });
 
   /** What the next call gets: the connection is as good as before. */
   async function stillServes(peer: RawPeer): Promise<void> {

@@ -65,3 +65,28 @@ test("requests that come a byte at a time, several behind each other, are read a
     `00000005${"1203"}6f6e65${"000002bf"}${"0abc05"}${"07".repeat(700)}00000000`,
   );
 });
+
+test("a caller that asks for more than it reads is not served on, in the middle of what it has sent either", async () => {
+  let served = 0;
+  const { cluster, provider, stub } = await startPair({
+    handlers: {
+      echo() {
+        served++;
+        return { data: Buffer.alloc(64 * 1024) };
+      },
+    },
+  });
+  const { address } = provider;
+  if (address === undefined) throw new Error("the provider has no address");
+  const peer = await RawPeer.connect(cluster.transport, address, false);
+  peer.connection.pause();
+  peer.send(Buffer.concat(Array.from({ length: 400 }, () => request({}))));
+  await settle();
+  // 1 MiB waits, besides what the connection itself holds.
+  expect(served).toBeGreaterThan(10);
+  expect(served).toBeLessThan(60);
+  expect((await stub.relay({ text: "other" })).text).toBe("other");
+  peer.connection.resume();
+  await peer.until("all replies", () => peer.bytes.length === 400 * (4 + 4 + 64 * 1024));
+  expect(served).toBe(400);
+});

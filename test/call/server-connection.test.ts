@@ -431,6 +431,31 @@ test("a caller that asks but does not read: the provider stops reading it", asyn
   expect(served).toBe(399);
 });
 
+test("nor are the calls of one read all served before the first reply waits: back-pressure acts between them", async () => {
+  let served = 0;
+  const { peer, stub } = await rawCaller({
+    handlers: {
+      echo() {
+        served++;
+        return { data: Buffer.alloc(64 * 1024) };
+      },
+    },
+  });
+  peer.send(settingsFrame());
+  peer.connection.pause();
+  const calls = Array.from({ length: 400 }, (_, i) =>
+    callFrame({ id: callId(i + 1), index: 1, rare: echoNames }),
+  );
+  peer.connection.write(Buffer.concat(calls));
+  await settle();
+  expect(served).toBeGreaterThan(10);
+  expect(served).toBeLessThan(60);
+  expect((await stub.relay({ text: "other" })).text).toBe("other");
+  peer.connection.resume();
+  await peer.frame(Kind.REPLY, callId(400));
+  expect(served).toBe(400);
+});
+
 test("a caller that asked for more than limits.unwritten at once gets RESOURCE_EXHAUSTED for the rest", async () => {
   const { peer } = await rawCaller({
     settings: { unwrittenMaxBytes: 2 << 20 },

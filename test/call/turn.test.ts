@@ -1,0 +1,298 @@
+import { describe, expect, test } from "vitest";
+import type { Clock } from "../../src/base/clock.js";
+import type { Address } from "../../src/base/endpoint.js";
+import { Turn } from "../../src/call/turn.js";
+import type { ServerInterceptor } from "../../src/index.js";
+import { ManualClock, settle } from "../../src/testing/index.js";
+import { Kind } from "../../src/wire/header.js";
+import { deferred, failure } from "../support/async.js";
+import { Cluster, type ClusterOptions } from "../support/cluster.js";
+import { ProbeServiceStub } from "../support/gen/probe.js";
+import { callFrame, callId, controlFrame, echoNames, RawPeer, settingsFrame } from "../support/raw-peer.js";
+
+/** Its time goes on while a handler is busy; timers wait for the event loop, as they do in a process. */
+class BusyClock implements Clock {
+  readonly #inner: ManualClock;
+  #busyMs = 0;
+  reads = 0;
+
+  constructor(inner: ManualClock) {
+    this.#inner = inner;
+  }
+
+  now(): number {
+    this.reads++;
+    return this.#inner.now() + this.#busyMs;
+  }
+
+  wallNow(): number {
+    return this.#inner.wallNow() + this.#busyMs;
+  }
+
+  setTimer(callback: () => void, delayMs: number) {
+    return this.#inner.setTimer(callback, delayMs);
+  }
+
+  busy(ms: number): void {
+    this.#busyMs += ms;
+  }
+}
+
+describe("a turn", () => {
+  const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  test("is over when its handlers have taken 10 ms, and the next one is not", async () => {
+    const clock = new BusyClock(new ManualClock());
+    const turn = new Turn(clock);
+    expect(turn.begin(clock.now())).toBe(true);
+    for (let i = 0; i < 3; i++) {
+      clock.busy(3);
+      expect(turn.spent()).toBe(false);
+    }
+    clock.busy(3);
+    expect(turn.spent()).toBe(true);
+    // Another connection has to wait as well.
+    expect(turn.begin(clock.now())).toBe(false);
+    await nextTurn();
+    expect(turn.begin(clock.now())).toBe(true);
+  });
+
+  test("that begins when the budget was counted from an earlier one is over just the same", async () => {
+    const clock = new BusyClock(new ManualClock());
+    const turn = new Turn(clock);
+    turn.begin(clock.now());
+    await nextTurn();
+    clock.busy(5);
+    expect(turn.begin(clock.now())).toBe(true);
+    clock.busy(9);
+    expect(turn.spent()).toBe(false);
+    clock.busy(1);
+    expect(turn.spent()).toBe(true);
+  });
+
+  test("reads the clock behind every handler while they are slow, and behind each 16th when they are quick", () => {
+    const clock = new BusyClock(new ManualClock());
+    const turn = new Turn(clock);
+    turn.begin(clock.now());
+    clock.reads = 0;
+    for (let i = 0; i < 100; i++) turn.spent();
+    // Behind the 1st, 3rd, 7th, 15th, 31st, 47th ...
+    expect(clock.reads).toBe(4 + Math.floor((100 - 15) / 16));
+    while (clock.reads < 10) turn.spent();
+    clock.busy(1);
+    while (clock.reads < 11) turn.spent();
+    for (let i = 0; i < 5; i++) {
+      clock.busy(1);
+      turn.spent();
+    }
+    expect(clock.reads).toBe(16);
+  });
+
+  test("lets those that wait go on one after the other, as far as its time goes", async () => {
+    const clock = new BusyClock(new ManualClock());
+    const turn = new Turn(clock);
+    const went: string[] = [];
+    const waiting = (name: string, times: number) => ({
+      takeTurn() {
+        went.push(name);
+        clock.busy(20);
+        turn.spent();
+        if (--times > 0) turn.postpone(this);
+      },
+    });
+    turn.postpone(waiting("a", 3));
+    turn.postpone(waiting("b", 1));
+    await nextTurn();
+    expect(went).toEqual(["a"]);
+    for (let i = 0; i < 4; i++) await nextTurn();
+    expect(went).toEqual(["a", "b", "a", "a"]);
+  });
+});
+
+/** A provider whose handlers are busy as long as their requests say, and raw callers of it. */
+async function busyProvider(options: ClusterOptions & { busy?: (number: number) => number } = {}) {
+  const cluster = new Cluster(options);
+  const clock = new BusyClock(cluster.clock);
+  const entered: number[] = [];
+  const provider = await cluster.provider(
+    {
+      echo(request) {
+        entered.push(request.number);
+        clock.busy(options.busy?.(request.number) ?? 100);
+        return request;
+      },
+      ...options.handlers,
+    },
+    { clock },
+  );
+  const address = provider.address as Address;
+  const caller = async (): Promise<RawPeer> => {
+    const peer = await RawPeer.connect(cluster.transport, address);
+    peer.send(settingsFrame());
+    return peer;
+  };
+  return { cluster, provider, clock, entered, caller, address };
+}
+
+const asks = (count: number, timeoutMs = -1, from = 1): Buffer =>
+  Buffer.concat(
+    Array.from({ length: count }, (_, i) =>
+      callFrame({ id: callId(from + i), index: 1, timeoutMs, rare: echoNames, body: { number: from + i } }),
+    ),
+  );
+const repliesOf = (peer: RawPeer) => peer.frames.filter(({ kind }) => kind === Kind.REPLY);
+
+describe("a burst of calls whose handlers are busy for 100 ms each", () => {
+  test("those whose deadline has passed meanwhile never run, and all of it takes as long as those that did", async () => {
+    const { caller, entered, clock } = await busyProvider();
+    const peer = await caller();
+    await settle();
+    const startMs = clock.now();
+    peer.send(asks(60, 1500));
+    await peer.until("all replies", () => repliesOf(peer).length === 60);
+    const ok = repliesOf(peer).filter(({ status }) => status === 0);
+    // One that is entered just before its deadline may end behind it.
+    expect(entered).toHaveLength(15);
+    expect(ok).toHaveLength(15);
+    expect(clock.now() - startMs).toBeLessThan(1700);
+    const late = repliesOf(peer).filter(({ status }) => status !== 0);
+    for (const reply of late) {
+      expect(reply).toMatchObject({
+        status: 4,
+        rare: { executed: "never", message: "the deadline passed before the handler ran" },
+      });
+    }
+  });
+
+  test("replies, pings and other connections have their turn in between", async () => {
+    const order: string[] = [];
+    const { caller, entered, cluster, address } = await busyProvider();
+    const [burst, pinger] = [await caller(), await caller()];
+    const stub = new ProbeServiceStub(cluster.channel());
+    await stub.relay({});
+    burst.send(asks(40));
+    await burst.until("the first reply", () => repliesOf(burst).length > 0);
+    expect(entered.length).toBeLessThan(5);
+    pinger.send(controlFrame(Kind.PING, 0, { pingId: 9 }));
+    await pinger.frame(Kind.PONG);
+    order.push("pong");
+    expect((await stub.relay({ text: "other" })).text).toBe("other");
+    const newcomer = await RawPeer.connect(cluster.transport, address);
+    newcomer.send(settingsFrame(), controlFrame(Kind.PING, 0, { pingId: 1 }));
+    await newcomer.frame(Kind.PONG);
+    expect(entered.length).toBeLessThan(40);
+    await burst.until("all replies", () => repliesOf(burst).length === 40);
+    expect(entered).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+  });
+
+  test("two callers take turns", async () => {
+    const { caller, entered } = await busyProvider();
+    const [one, other] = [await caller(), await caller()];
+    one.send(asks(10, -1, 1));
+    other.send(asks(10, -1, 1001));
+    await one.until("all of the one", () => repliesOf(one).length === 10);
+    await other.until("all of the other", () => repliesOf(other).length === 10);
+    for (let i = 4; i < 18; i += 2) {
+      const owners = entered.slice(i, i + 2).map((number) => (number > 1000 ? "other" : "one"));
+      expect(new Set(owners).size).toBe(2);
+    }
+  });
+
+  test("a cancel behind them in the same bytes is worked on in its place", async () => {
+    const { caller, entered } = await busyProvider();
+    const peer = await caller();
+    peer.send(asks(5), controlFrame(Kind.CANCEL, callId(3)), asks(1, -1, 6));
+    await peer.until("all replies", () => repliesOf(peer).length === 6);
+    expect(entered).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test("the caller leaves: what it has sent is worked on to its end, without a word of it", async () => {
+    const { caller, entered, provider, cluster } = await busyProvider();
+    const peer = await caller();
+    peer.send(
+      ...Array.from({ length: 20 }, (_, i) =>
+        callFrame({ id: 0, index: 1, rare: echoNames, body: { number: i } }),
+      ),
+    );
+    peer.connection.end();
+    await cluster.clock.run(1);
+    for (let i = 0; i < 20; i++) await settle();
+    expect(entered).toHaveLength(20);
+    expect(provider.connections).toBe(0);
+  });
+
+  test("the keepalive does not take a caller for dead whose bytes wait for their turn", async () => {
+    const { caller, cluster, entered, provider } = await busyProvider({
+      settings: { keepalive: { intervalMs: 100, timeoutMs: 100 } },
+    });
+    const peer = await caller();
+    peer.send(asks(30));
+    // Many turns in which the clock says that nothing has been heard for long.
+    for (let i = 0; i < 60 && entered.length < 30; i++) {
+      cluster.clock.advance(150);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await peer.until("all replies", () => repliesOf(peer).length === 30);
+    expect(provider.connections).toBe(1);
+  });
+});
+
+describe("behind interceptors", () => {
+  const passesOn: ServerInterceptor = (next) => async (call) => next(call);
+
+  test("the deadline is looked at when the handler is entered", async () => {
+    const { caller, entered } = await busyProvider({ serverInterceptors: [passesOn] });
+    const peer = await caller();
+    peer.send(asks(60, 1500));
+    await peer.until("all replies", () => repliesOf(peer).length === 60);
+    expect(entered).toHaveLength(15);
+    expect(repliesOf(peer).filter(({ rare }) => rare.executed === "never")).toHaveLength(45);
+  });
+
+  test("a call that was cancelled there never enters its handler, since its caller is told so", async () => {
+    const gate = deferred();
+    const waits: ServerInterceptor = (next) => async (call) => {
+      await gate.promise;
+      return next(call);
+    };
+    const { caller, entered } = await busyProvider({ serverInterceptors: [waits] });
+    const peer = await caller();
+    peer.send(asks(1));
+    await settle();
+    peer.send(controlFrame(Kind.CANCEL, callId(1)));
+    expect(await peer.frame(Kind.REPLY)).toMatchObject({ status: 1, rare: { executed: "never" } });
+    gate.resolve();
+    await settle();
+    expect(entered).toEqual([]);
+  });
+
+  test("nor one whose deadline passed there", async () => {
+    const gate = deferred();
+    const waits: ServerInterceptor = (next) => async (call) => {
+      await gate.promise;
+      return next(call);
+    };
+    const { cluster, entered } = await busyProvider({ serverInterceptors: [waits] });
+    const call = failure(new ProbeServiceStub(cluster.channel()).echo({}, { timeoutMs: 50 }));
+    await settle();
+    await cluster.clock.run(100);
+    expect(await call).toMatchObject({ codeName: "DEADLINE_EXCEEDED" });
+    gate.resolve();
+    await settle();
+    expect(entered).toEqual([]);
+  });
+
+  test("an interceptor that answers by itself, and goes on later all the same, runs no handler", async () => {
+    const gate = deferred();
+    const late = deferred<unknown>();
+    const answers: ServerInterceptor = (next) => async (call) => {
+      void gate.promise.then(() => next(call)).catch((error) => late.resolve(error));
+      return { text: "early" };
+    };
+    const { cluster, entered } = await busyProvider({ serverInterceptors: [answers] });
+    expect((await new ProbeServiceStub(cluster.channel()).echo({})).text).toBe("early");
+    gate.resolve();
+    expect(String(await late.promise)).toContain("the call has ended before its handler ran");
+    expect(entered).toEqual([]);
+  });
+});
