@@ -322,7 +322,10 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const service = call.lookup ?? call.method.service;
     let resolver = this.#resolvers.get(service);
     if (resolver === undefined) {
-      resolver = new ServiceResolver(service, this.#runtime, this.#registry, this.#pool, this.#balancer);
+      resolver = new ServiceResolver({
+        service,
+        ...{ runtime: this.#runtime, registry: this.#registry, pool: this.#pool, balancer: this.#balancer },
+      });
       this.#resolvers.set(service, resolver);
       // An interceptor passed its call on too late.
       if (this.#runtime.closed.aborted) resolver.refuse(applicationClosed);

@@ -5,14 +5,28 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Registry, Snapshot, Watch } from "../registry/registry.js";
 import type { BalancerName, Runtime } from "../registry/runtime.js";
+import { ClassicPeers } from "./classic-peers.js";
 import type { Peer } from "./peer.js";
 import type { PeerPool } from "./peer-pool.js";
 import type { UnaryCall } from "./unary-call.js";
 
-/** Of many failed endpoints a message names this many. */
+/** Of many failed endpoints of a kind a message names this many. */
 const namedFailures = 4;
+/** While classic providers stand in for ours, a connection to ours is tried this often, ms. */
+const retryOursMs = 1000;
 
-/** Finds an endpoint for each call of one service: the registry's list, less what is down, through the balancer. */
+export interface ResolverOptions {
+  readonly service: string;
+  readonly runtime: Runtime;
+  readonly registry: Registry;
+  readonly pool: PeerPool;
+  readonly balancer: BalancerName;
+}
+
+/**
+ * Finds an endpoint for each call of one service: the registry's list, less what is down, through the balancer. Classic
+ * providers are called only while none of ours can be.
+ */
 export class ServiceResolver implements CallCarrier {
   /** A waiting call has no endpoint yet. */
   readonly endpoint = "";
@@ -23,23 +37,25 @@ export class ServiceResolver implements CallCarrier {
   readonly #balancer: Balancer<Peer>;
   readonly #watch: Watch;
   readonly #waiting = new Set<PendingCall>();
+  /** Those that speak mprpc/2. */
   #peers: Peer[] = [];
+  readonly #classic: ClassicPeers;
   /** The peer of every call while there is but one: then nothing is to be balanced, and nothing of the balancer is touched. */
   #only: Peer | undefined;
-  /** Set while only classic providers are known: which methods each of them has. */
-  #classicMethods: Map<Peer, readonly string[] | undefined> | undefined;
   /** Of this service's registrations; another service of the same provider has its own. */
   #incarnations = new Map<Peer, string | undefined>();
   #known = false;
+  #retriedOursMs = Number.NEGATIVE_INFINITY;
   /** Why it sends no more calls. */
   #refusal: string | undefined;
 
-  constructor(service: string, runtime: Runtime, registry: Registry, pool: PeerPool, balancer: BalancerName) {
+  constructor({ service, runtime, registry, pool, balancer }: ResolverOptions) {
     this.#service = service;
     this.#runtime = runtime;
     this.#registry = registry;
     this.#pool = pool;
     this.#balancer = createBalancer<Peer>(balancer, runtime.random);
+    this.#classic = new ClassicPeers(runtime.random);
     this.#watch = registry.watch(service, (snapshot) => this.#onSnapshot(snapshot));
   }
 
@@ -53,63 +69,80 @@ export class ServiceResolver implements CallCarrier {
       this.#wait(call, `registry ${this.#registry.name} has not answered yet`);
       return;
     }
-    const peer = this.#only ?? this.#pick(call);
+    const peer = this.#only ?? this.#balancer.pick(call.nowMs) ?? this.#pickClassic(call);
     if (peer !== undefined) {
       peer.start(call);
       return;
     }
     const reason = this.#whyNone(call);
     if (call.waitForReady) {
-      for (const one of this.#peers) one.hurry();
+      for (const one of this.#all()) one.hurry();
       this.#wait(call, reason);
       return;
     }
-    const probe = this.#hasMethod(call) ? this.#peers.find((one) => one.probeable) : undefined;
+    const probe = this.#peers.find((one) => one.probeable) ?? this.#probeClassic(call);
     if (probe !== undefined) probe.start(call);
     else this.#failCall(call, reason);
   }
 
-  #pick(call: UnaryCall): Peer | undefined {
-    return this.#classicMethods === undefined ? this.#balancer.pick(call.nowMs) : this.#pickClassic(call);
+  /** Called when none of ours can be. */
+  #pickClassic(call: UnaryCall): Peer | undefined {
+    if (!this.#classicMayTake(call)) return undefined;
+    const peer = this.#classic.pick(call);
+    if (peer !== undefined) this.#retryOurs(call.nowMs);
+    return peer;
+  }
+
+  #probeClassic(call: UnaryCall): Peer | undefined {
+    return this.#classicMayTake(call) ? this.#classic.probe(call) : undefined;
+  }
+
+  /** The classic wire has no oneway calls: with providers of ours in the list they are worth waiting for. */
+  #classicMayTake(call: UnaryCall): boolean {
+    return this.#classic.size > 0 && !(call.oneway && this.#peers.length > 0);
+  }
+
+  /** No call tries ours while others serve it, and their own backoff grows to minutes. */
+  #retryOurs(nowMs: number): void {
+    if (nowMs - this.#retriedOursMs < retryOursMs) return;
+    this.#retriedOursMs = nowMs;
+    for (const one of this.#peers) if (one.probeable) one.retryNow();
+  }
+
+  *#all(): Generator<Peer> {
+    yield* this.#peers;
+    yield* this.#classic.all;
   }
 
   #failCall(call: UnaryCall, reason: string): void {
-    const unknownMethod = this.#peers.length > 0 && !this.#hasMethod(call);
-    const code = unknownMethod ? Status.UNIMPLEMENTED : Status.UNAVAILABLE;
-    if (this.#peers.length > 0 && !unknownMethod) call.phase = "connect";
+    const offered = this.#isOffered(call);
+    const listed = this.#peers.length + this.#classic.size > 0;
+    const code = listed && !offered ? Status.UNIMPLEMENTED : Status.UNAVAILABLE;
+    if (listed && offered) call.phase = "connect";
     call.fail(new RpcError(code, reason, { executed: "never", cause: call.lastFailure }));
   }
 
-  #hasMethod(call: UnaryCall): boolean {
-    if (this.#classicMethods === undefined) return true;
-    return [...this.#classicMethods.values()].some((names) => offers(names, call));
-  }
-
-  /** A classic provider writes a znode for each method; only those with this one are asked. */
-  #pickClassic(call: UnaryCall): Peer | undefined {
-    const able = this.#peers.filter(
-      (peer) => peer.available && offers(this.#classicMethods?.get(peer), call),
-    );
-    return able[Math.floor(this.#runtime.random() * able.length)];
+  /** Providers of ours have every method; a classic one writes a znode for each. */
+  #isOffered(call: UnaryCall): boolean {
+    return this.#peers.length > 0 || this.#classic.offer(call);
   }
 
   #whyNone(call: UnaryCall): string {
     const where = `registry ${this.#registry.name}`;
-    if (this.#peers.length === 0) {
+    if (this.#peers.length === 0 && this.#classic.size === 0) {
       // The short name is what the classic framework would take.
       const hint = `; if it is in a package, give its full name: PACKAGE.${this.#service}`;
       return `no provider of ${this.#service} in ${where}${this.#service.includes(".") ? "" : hint}`;
     }
-    if (call.lookup !== undefined && !this.#hasMethod(call))
+    const offered = this.#isOffered(call);
+    if (call.lookup !== undefined && !offered)
       return `${this.#service} has only classic providers in ${where}, which cannot be asked for its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`;
-    if (!this.#hasMethod(call))
-      return `no classic provider of ${this.#service} in ${where} has ${call.method.name}`;
-    const failures = this.#peers
-      .slice(0, namedFailures)
-      .map((peer) => peer.failure || `${peer.endpoint} is down`);
-    const more = this.#peers.length > namedFailures ? `, and ${this.#peers.length - namedFailures} more` : "";
+    if (!offered) return `no classic provider of ${this.#service} in ${where} has ${call.method.name}`;
+    const ours = this.#peers.map((peer) => peer.failure || `${peer.endpoint} is down`);
+    const classic = call.lookup === undefined ? [...this.#classic.reasons(call)] : [];
     const stale = this.#watch.current?.stale ? `; ${where} is away, its last list is used` : "";
-    return `every endpoint of ${this.#service} is down: ${failures.join(", ")}${more}${stale}`;
+    const reasons = [nameSome(ours), nameSome(classic)].filter((text) => text !== "");
+    return `every endpoint of ${this.#service} is down: ${reasons.join(", ")}${stale}`;
   }
 
   #wait(call: UnaryCall, reason: string): void {
@@ -131,26 +164,25 @@ export class ServiceResolver implements CallCarrier {
 
   #onSnapshot(snapshot: Snapshot): void {
     this.#known = true;
-    const modern = snapshot.endpoints.filter(({ protocol }) => protocol === "mprpc");
-    const endpoints = modern.length > 0 ? modern : snapshot.endpoints;
-    const before = new Set(this.#peers);
+    const before = new Set(this.#all());
     const fresh: Peer[] = [];
     const renewed: Peer[] = [];
     const incarnations = new Map<Peer, string | undefined>();
-    this.#peers = endpoints.map((endpoint) => {
+    const ours: Peer[] = [];
+    const classic = new Map<Peer, readonly string[] | undefined>();
+    for (const endpoint of snapshot.endpoints) {
       const peer = this.#pool.acquire(endpoint);
       const { incarnation } = endpoint;
       if (!before.has(peer)) fresh.push(peer);
       else if (incarnation !== this.#incarnations.get(peer)) renewed.push(peer);
       incarnations.set(peer, incarnation);
       peer.weight = endpoint.weight;
-      return peer;
-    });
+      if (endpoint.protocol === "classic") classic.set(peer, endpoint.classicMethods);
+      else ours.push(peer);
+    }
+    this.#peers = ours;
+    this.#classic.update(classic);
     this.#incarnations = incarnations;
-    this.#classicMethods =
-      modern.length > 0 || endpoints.length === 0
-        ? undefined
-        : new Map(endpoints.map((endpoint, i) => [this.#peers[i] as Peer, endpoint.classicMethods]));
     // First: a call that waited for a peer which goes now is routed anew at once, and must not meet it again.
     this.#balance();
     for (const peer of before) this.#pool.release(peer);
@@ -160,7 +192,7 @@ export class ServiceResolver implements CallCarrier {
   }
 
   onAvailability(peer: Peer): void {
-    if (this.#peers.includes(peer)) this.refresh();
+    if (this.#peers.includes(peer) || this.#classic.has(peer)) this.refresh();
   }
 
   /** The peers or their availability changed: the next pick, and the calls that wait, go by the new list. */
@@ -181,7 +213,7 @@ export class ServiceResolver implements CallCarrier {
   #balance(): void {
     const available = this.#peers.filter((peer) => peer.available);
     this.#balancer.update(available);
-    this.#only = available.length === 1 && this.#classicMethods === undefined ? available[0] : undefined;
+    this.#only = available.length === 1 ? available[0] : undefined;
   }
 
   /** Sends no more calls; those that wait fail. */
@@ -192,13 +224,13 @@ export class ServiceResolver implements CallCarrier {
 
   close(): void {
     this.#watch.close();
-    for (const peer of this.#peers) this.#pool.release(peer);
+    for (const peer of this.#all()) this.#pool.release(peer);
     this.#peers = [];
+    this.#classic.update(new Map());
   }
 }
 
-function offers(methods: readonly string[] | undefined, call: UnaryCall): boolean {
-  // The services every provider of ours has are none of a classic one's.
-  if (call.lookup !== undefined) return false;
-  return methods === undefined || methods.includes(call.method.name);
+function nameSome(reasons: readonly string[]): string {
+  const more = reasons.length > namedFailures ? `, and ${reasons.length - namedFailures} more` : "";
+  return reasons.slice(0, namedFailures).join(", ") + more;
 }
