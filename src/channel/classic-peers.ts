@@ -1,5 +1,36 @@
+import type { OptionRule } from "../base/options.js";
+import { shortServiceName } from "../registry/registry.js";
+import type { ClassicChoice } from "../registry/runtime.js";
 import type { Peer } from "./peer.js";
 import type { UnaryCall } from "./unary-call.js";
+
+/** `ChannelOptions.classic` */
+export const classicChoice: OptionRule = {
+  expected: 'true, false, or an object such as { "fixbug.UserServiceRpc": true, "*": false }',
+  accepts(value) {
+    if (typeof value === "boolean") return true;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+    return Object.values(value).every((one) => typeof one === "boolean");
+  },
+};
+
+/**
+ * Whether classic providers of `service` may be called. The first choice that says something of it counts; when none
+ * does, they may unless providers of the registry prove who they are, which classic ones cannot.
+ */
+export function mayCallClassic(
+  service: string,
+  choices: ReadonlyArray<ClassicChoice | undefined>,
+  authenticated: boolean,
+): boolean {
+  for (const choice of choices) {
+    if (typeof choice === "boolean") return choice;
+    if (choice === undefined) continue;
+    const name = [service, shortServiceName(service), "*"].find((one) => Object.hasOwn(choice, one));
+    if (name !== undefined) return choice[name] === true;
+  }
+  return !authenticated;
+}
 
 /** The classic providers of one service: called when none of ours can be. */
 export class ClassicPeers {

@@ -1,11 +1,12 @@
 import type { Balancer } from "../balancer/balancer.js";
 import { createBalancer } from "../balancer/create.js";
+import { formatAddress } from "../base/endpoint.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Registry, Snapshot, Watch } from "../registry/registry.js";
-import type { BalancerName, Runtime } from "../registry/runtime.js";
-import { ClassicPeers } from "./classic-peers.js";
+import type { BalancerName, ClassicChoice, Runtime } from "../registry/runtime.js";
+import { ClassicPeers, mayCallClassic } from "./classic-peers.js";
 import type { Peer } from "./peer.js";
 import type { PeerPool } from "./peer-pool.js";
 import type { UnaryCall } from "./unary-call.js";
@@ -21,6 +22,8 @@ export interface ResolverOptions {
   readonly registry: Registry;
   readonly pool: PeerPool;
   readonly balancer: BalancerName;
+  /** Of the channel; over that of the conf. */
+  readonly classic: ClassicChoice | undefined;
 }
 
 /**
@@ -40,6 +43,9 @@ export class ServiceResolver implements CallCarrier {
   /** Those that speak mprpc/2. */
   #peers: Peer[] = [];
   readonly #classic: ClassicPeers;
+  readonly #classicAllowed: boolean;
+  /** Addresses of the classic providers that are not called because of that. */
+  #refused: readonly string[] = [];
   /** The peer of every call while there is but one: then nothing is to be balanced, and nothing of the balancer is touched. */
   #only: Peer | undefined;
   /** Of this service's registrations; another service of the same provider has its own. */
@@ -49,13 +55,15 @@ export class ServiceResolver implements CallCarrier {
   /** Why it sends no more calls. */
   #refusal: string | undefined;
 
-  constructor({ service, runtime, registry, pool, balancer }: ResolverOptions) {
+  constructor({ service, runtime, registry, pool, balancer, classic }: ResolverOptions) {
     this.#service = service;
     this.#runtime = runtime;
     this.#registry = registry;
     this.#pool = pool;
     this.#balancer = createBalancer<Peer>(balancer, runtime.random);
     this.#classic = new ClassicPeers(runtime.random);
+    const choices = [classic, runtime.settings.channel.classic];
+    this.#classicAllowed = mayCallClassic(service, choices, registry.authenticated === true);
     this.#watch = registry.watch(service, (snapshot) => this.#onSnapshot(snapshot));
   }
 
@@ -132,6 +140,8 @@ export class ServiceResolver implements CallCarrier {
     if (this.#peers.length === 0 && this.#classic.size === 0) {
       // The short name is what the classic framework would take.
       const hint = `; if it is in a package, give its full name: PACKAGE.${this.#service}`;
+      if (this.#refused.length > 0)
+        return `no provider of ours of ${this.#service} in ${where}${this.#whyRefused}`;
       return `no provider of ${this.#service} in ${where}${this.#service.includes(".") ? "" : hint}`;
     }
     const offered = this.#isOffered(call);
@@ -142,7 +152,15 @@ export class ServiceResolver implements CallCarrier {
     const classic = call.lookup === undefined ? [...this.#classic.reasons(call)] : [];
     const stale = this.#watch.current?.stale ? `; ${where} is away, its last list is used` : "";
     const reasons = [nameSome(ours), nameSome(classic)].filter((text) => text !== "");
-    return `every endpoint of ${this.#service} is down: ${reasons.join(", ")}${stale}`;
+    return `every endpoint of ${this.#service} is down: ${reasons.join(", ")}${this.#whyRefused}${stale}`;
+  }
+
+  get #whyRefused(): string {
+    if (this.#refused.length === 0) return "";
+    const cause = this.#registry.authenticated
+      ? "anybody can write their entries (with zookeeper.auth the default is no; "
+      : "";
+    return `; classic providers are not called, ${cause}channel.classic${cause && ")"}: ${nameSome(this.#refused)}`;
   }
 
   #wait(call: UnaryCall, reason: string): void {
@@ -170,7 +188,12 @@ export class ServiceResolver implements CallCarrier {
     const incarnations = new Map<Peer, string | undefined>();
     const ours: Peer[] = [];
     const classic = new Map<Peer, readonly string[] | undefined>();
+    const refused: string[] = [];
     for (const endpoint of snapshot.endpoints) {
+      if (endpoint.protocol === "classic" && !this.#classicAllowed) {
+        refused.push(formatAddress(endpoint));
+        continue;
+      }
       const peer = this.#pool.acquire(endpoint);
       const { incarnation } = endpoint;
       if (!before.has(peer)) fresh.push(peer);
@@ -182,6 +205,7 @@ export class ServiceResolver implements CallCarrier {
     }
     this.#peers = ours;
     this.#classic.update(classic);
+    this.#refused = refused;
     this.#incarnations = incarnations;
     // First: a call that waited for a peer which goes now is routed anew at once, and must not meet it again.
     this.#balance();

@@ -30,7 +30,7 @@ export async function withClient<T>(
     log,
     ...(url === undefined ? {} : { registry: openRegistry(url, { log }) }),
   });
-  await using channel = new RpcChannel(app, { descriptors });
+  await using channel = new RpcChannel(app, { descriptors, ...(classic ? { classic } : {}) });
   return await use(channel, app);
 }
 

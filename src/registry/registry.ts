@@ -67,6 +67,11 @@ export interface Registry {
   readonly name: string;
   /** Its servers, when it has any: a provider bound to a wildcard advertises the local address of the route to them. */
   readonly servers?: readonly Address[];
+  /**
+   * True when only holders of credentials can publish here as providers of ours. Classic entries anybody can write, so
+   * channels do not call those unless they are told to (`channel.classic`).
+   */
+  readonly authenticated?: boolean;
   /** Resolves once the entry is visible to consumers. Rejects when that fails before `signal` aborts or the driver's own start-up timeout. */
   register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle>;
   /**

@@ -117,3 +117,60 @@ test("over TCP: a provider of ours that is gone, and one of the classic framewor
   }
   expect(classic.connections).toBe(20);
 });
+
+describe("classic providers that are not to be called", () => {
+  const authenticated = (registry: FixedRegistry) => Object.assign(registry, { authenticated: true });
+
+  test("the conf says no: the text names them and the key", async () => {
+    const { cluster, endpoints, portOf } = await mixedFleet([], ["c"]);
+    const registry = new FixedRegistry(endpoints);
+    const runtime = cluster.runtime({ settings: { channel: { classic: false } } });
+    const error = await failure(new ProbeServiceStub(cluster.channel({ registry }, runtime)).echo({}));
+    expect(error).toMatchObject({ codeName: "UNAVAILABLE", executed: "never", attempts: 0 });
+    expect(error.rawMessage).toBe(
+      "no provider of ours of probe.ProbeService in registry fixed:; " +
+        `classic providers are not called, channel.classic: 127.0.0.1:${portOf("c")}`,
+    );
+  });
+
+  test("nor beside ours that are down", async () => {
+    const { cluster, endpoints, portOf } = await mixedFleet([], ["c"]);
+    const registry = new FixedRegistry([at(4717), ...endpoints]);
+    const error = await failure(new ProbeServiceStub(cluster.channel({ registry, classic: false })).echo({}));
+    expect(error.rawMessage).toBe(
+      "every endpoint of probe.ProbeService is down: cannot connect to 127.0.0.1:4717: ECONNREFUSED; " +
+        `classic providers are not called, channel.classic: 127.0.0.1:${portOf("c")}`,
+    );
+  });
+
+  test("by default those of a registry with credentials, as the text says", async () => {
+    const { cluster, endpoints, portOf } = await mixedFleet([], ["c"]);
+    const registry = authenticated(new FixedRegistry(endpoints));
+    const error = await failure(stubOf(cluster, registry).echo({}));
+    expect(error.rawMessage).toBe(
+      "no provider of ours of probe.ProbeService in registry fixed:; classic providers are not called, anybody can " +
+        `write their entries (with zookeeper.auth the default is no; channel.classic): 127.0.0.1:${portOf("c")}`,
+    );
+  });
+
+  test.each([
+    [{ "probe.ProbeService": true, "*": false }, undefined, "c"],
+    [{ ProbeService: true }, false, "c"],
+    [undefined, { "*": true, "other.Service": false }, "c"],
+    [{ "probe.ProbeService": false }, true, "UNAVAILABLE"],
+    [{ "other.Service": true }, undefined, "UNAVAILABLE"],
+    [{ "other.Service": true }, true, "c"],
+    [true, false, "c"],
+  ] as const)("the channel's choice %j, the conf's %j: %s", async (given, conf, expected) => {
+    const { cluster, endpoints } = await mixedFleet([], ["c"]);
+    const registry = authenticated(new FixedRegistry(endpoints));
+    const runtime = cluster.runtime({ settings: { channel: { classic: conf } } });
+    const options = { registry, ...(given === undefined ? {} : { classic: given }) };
+    const called = new ProbeServiceStub(cluster.channel(options, runtime)).echo({});
+    const found = await called.then(
+      ({ text }) => text,
+      (error) => error.codeName,
+    );
+    expect(found).toBe(expected);
+  });
+});

@@ -109,6 +109,9 @@ test("a ZooKeeper URL names its registry without secrets", async () => {
   );
   expect(await nameOf("zookeeper://me:p%40ss@h1/app")).toBe("zookeeper://h1:2181/app");
   expect(await nameOf("zookeeper://h1/app", { auth: "me:secret" })).toBe("zookeeper://h1:2181/app");
+  expect(openRegistry("zookeeper://h1/app", { auth: "me:secret" }).authenticated).toBe(true);
+  expect(openRegistry("zookeeper://me:secret@h1/app").authenticated).toBe(true);
+  expect(openRegistry("zookeeper://h1/app").authenticated).toBe(false);
 });
 
 test.each([

@@ -52,6 +52,7 @@ export const zooKeeperDefaults = {
 /** The registry in ZooKeeper; see layout.ts for what it writes and reads. Nothing is connected before the first use. */
 export class ZooKeeperRegistry implements Registry {
   readonly name: string;
+  readonly authenticated: boolean;
   readonly #options: ZooKeeperRegistryOptions;
   readonly #deps: Required<RegistryDeps>;
   readonly #session: ZooKeeperSession;
@@ -66,6 +67,7 @@ export class ZooKeeperRegistry implements Registry {
   constructor(options: ZooKeeperRegistryOptions) {
     const { servers, chroot = "", auth, snapshotFolder = defaultSnapshotFolder() } = options;
     this.#options = options;
+    this.authenticated = auth !== undefined;
     this.#deps = fillDeps(options);
     this.name = `zookeeper://${servers.map(formatAddress).join(",")}${chroot}`;
     this.#session = new ZooKeeperSession({
