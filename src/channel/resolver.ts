@@ -4,6 +4,7 @@ import { formatAddress } from "../base/endpoint.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
+import type { RegistryError } from "../registry/errors.js";
 import type { Registry, Snapshot, Watch } from "../registry/registry.js";
 import type { BalancerName, ClassicChoice, Runtime } from "../registry/runtime.js";
 import { ClassicPeers, mayCallClassic } from "./classic-peers.js";
@@ -51,6 +52,8 @@ export class ServiceResolver implements CallCarrier {
   /** Of this service's registrations; another service of the same provider has its own. */
   #incarnations = new Map<Peer, string | undefined>();
   #known = false;
+  /** Why the registry cannot be read now. */
+  #trouble: RegistryError | undefined;
   #retriedOursMs = Number.NEGATIVE_INFINITY;
   /** Why it sends no more calls. */
   #refusal: string | undefined;
@@ -64,7 +67,11 @@ export class ServiceResolver implements CallCarrier {
     this.#classic = new ClassicPeers(runtime.random);
     const choices = [classic, runtime.settings.channel.classic];
     this.#classicAllowed = mayCallClassic(service, choices, registry.authenticated === true);
-    this.#watch = registry.watch(service, (snapshot) => this.#onSnapshot(snapshot));
+    this.#watch = registry.watch(
+      service,
+      (snapshot) => this.#onSnapshot(snapshot),
+      (reason) => this.#onTrouble(reason),
+    );
   }
 
   /** Sends `call` to an endpoint, lets it wait, or fails it. */
@@ -74,7 +81,8 @@ export class ServiceResolver implements CallCarrier {
       return;
     }
     if (!this.#known) {
-      this.#wait(call, `registry ${this.#registry.name} has not answered yet`);
+      if (this.#trouble?.code === "denied" && !call.waitForReady) this.#failCall(call, this.#whyNone(call));
+      else this.#wait(call);
       return;
     }
     const peer = this.#only ?? this.#balancer.pick(call.nowMs) ?? this.#pickClassic(call);
@@ -82,15 +90,19 @@ export class ServiceResolver implements CallCarrier {
       peer.start(call);
       return;
     }
-    const reason = this.#whyNone(call);
-    if (call.waitForReady) {
+    if (call.waitForReady || this.#onlyHinted) {
       for (const one of this.#all()) one.hurry();
-      this.#wait(call, reason);
+      this.#wait(call);
       return;
     }
     const probe = this.#peers.find((one) => one.probeable) ?? this.#probeClassic(call);
     if (probe !== undefined) probe.start(call);
-    else this.#failCall(call, reason);
+    else this.#failCall(call, this.#whyNone(call));
+  }
+
+  /** The registry may know better in a moment than the list an earlier process saved. */
+  get #onlyHinted(): boolean {
+    return this.#watch.current?.hint === true && this.#trouble?.code !== "denied";
   }
 
   /** Called when none of ours can be. */
@@ -137,6 +149,17 @@ export class ServiceResolver implements CallCarrier {
 
   #whyNone(call: UnaryCall): string {
     const where = `registry ${this.#registry.name}`;
+    const trouble = this.#trouble === undefined ? "" : ` (${this.#trouble.message})`;
+    if (this.#trouble?.code === "denied" && !this.#known) return `${where}: ${this.#trouble.message}`;
+    const silent = `registry ${this.#registry.name} has not answered yet${trouble}`;
+    if (!this.#known) return silent;
+    const current = this.#watch.current;
+    const none = this.#whyNoneListed(call, where);
+    if (current?.hint) return `${silent}; by the list saved earlier, ${none}`;
+    return current?.stale ? `${none}; ${where} is away${trouble}, its last list is used` : none;
+  }
+
+  #whyNoneListed(call: UnaryCall, where: string): string {
     if (this.#peers.length === 0 && this.#classic.size === 0) {
       // The short name is what the classic framework would take.
       const hint = `; if it is in a package, give its full name: PACKAGE.${this.#service}`;
@@ -150,9 +173,8 @@ export class ServiceResolver implements CallCarrier {
     if (!offered) return `no classic provider of ${this.#service} in ${where} has ${call.method.name}`;
     const ours = this.#peers.map((peer) => peer.failure || `${peer.endpoint} is down`);
     const classic = call.lookup === undefined ? [...this.#classic.reasons(call)] : [];
-    const stale = this.#watch.current?.stale ? `; ${where} is away, its last list is used` : "";
     const reasons = [nameSome(ours), nameSome(classic)].filter((text) => text !== "");
-    return `every endpoint of ${this.#service} is down: ${reasons.join(", ")}${this.#whyRefused}${stale}`;
+    return `every endpoint of ${this.#service} is down: ${reasons.join(", ")}${this.#whyRefused}`;
   }
 
   get #whyRefused(): string {
@@ -163,14 +185,14 @@ export class ServiceResolver implements CallCarrier {
     return `; classic providers are not called, ${cause}channel.classic${cause && ")"}: ${nameSome(this.#refused)}`;
   }
 
-  #wait(call: UnaryCall, reason: string): void {
+  #wait(call: UnaryCall): void {
     const { pendingMax } = this.#runtime.settings.channel;
     if (this.#waiting.size >= pendingMax) {
-      const text = `${pendingMax} calls wait for an endpoint of ${this.#service} already (channel.maxpending): ${reason}`;
+      const text = `${pendingMax} calls wait for an endpoint of ${this.#service} already (channel.maxpending): ${this.#whyNone(call)}`;
       call.fail(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
       return;
     }
-    call.waitsFor = reason;
+    call.waitsFor = () => this.#whyNone(call);
     call.carrier = this;
     this.#waiting.add(call);
   }
@@ -180,8 +202,14 @@ export class ServiceResolver implements CallCarrier {
     return this.#waiting.delete(call);
   }
 
+  #onTrouble(reason: RegistryError): void {
+    this.#trouble = reason;
+    this.refresh();
+  }
+
   #onSnapshot(snapshot: Snapshot): void {
     this.#known = true;
+    if (!snapshot.stale) this.#trouble = undefined;
     const before = new Set(this.#all());
     const fresh: Peer[] = [];
     const renewed: Peer[] = [];

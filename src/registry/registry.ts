@@ -1,4 +1,5 @@
 import type { Address } from "../base/endpoint.js";
+import type { RegistryError } from "./errors.js";
 
 /** How an endpoint speaks: the multiplexed protocol, or the C++ framework's one-call-per-connection wire. */
 export type EndpointProtocol = "mprpc" | "classic";
@@ -21,6 +22,11 @@ export interface Snapshot {
   endpoints: readonly Endpoint[];
   /** True while the registry cannot be reached and this is the last good list. */
   stale: boolean;
+  /**
+   * True while nothing was read from the registry yet and this is a list an earlier process saved. It may be long out of
+   * date: calls that find nobody by it wait for the registry. Default false.
+   */
+  hint?: boolean;
 }
 
 /** What a provider publishes of one service. */
@@ -78,8 +84,15 @@ export interface Registry {
    * Calls `onSnapshot` with the first list as soon as it is known (never synchronously) and after each change.
    * A service nobody offers gives an empty list. While the registry is away the last good list stays, marked stale;
    * when none was ever known (and no snapshot file holds one) nothing is called until it is back.
+   *
+   * `onTrouble` is called with why the list cannot be read now: `unreachable` may pass, `denied` needs somebody to change
+   * permissions. The next snapshot that is not stale ends the trouble.
    */
-  watch(service: string, onSnapshot: (snapshot: Snapshot) => void): Watch;
+  watch(
+    service: string,
+    onSnapshot: (snapshot: Snapshot) => void,
+    onTrouble?: (reason: RegistryError) => void,
+  ): Watch;
   /** Every service known now. Rejects when the registry cannot be reached. */
   list(signal?: AbortSignal): Promise<ServiceListing[]>;
   /** Withdraws everything and ends the session. Idempotent; never rejects. */

@@ -4,6 +4,7 @@ import { fillDeps, type RegistryDeps } from "../deps.js";
 import { checkRegistration, checkServiceName, isServiceName, makeEntry, makeIncarnation } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import {
+  type Endpoint,
   type Registration,
   type RegistrationHandle,
   type Registry,
@@ -14,7 +15,7 @@ import {
 } from "../registry.js";
 import { orderEndpoints, ServiceView } from "../view.js";
 import { connectZooKeeper } from "./client.js";
-import type { Connect } from "./connection.js";
+import { type Connect, hasCode } from "./connection.js";
 import { readClassic, readService, ServiceConsumer } from "./consumer.js";
 import { orMissing, rootPath } from "./layout.js";
 import { ServiceProvider } from "./provider.js";
@@ -48,6 +49,8 @@ export const zooKeeperDefaults = {
   startTimeoutMs: 10_000,
   emptyGraceMs: 0,
 } as const;
+
+const notWatched = { watch: false, known: [] } as const;
 
 /** The registry in ZooKeeper; see layout.ts for what it writes and reads. Nothing is connected before the first use. */
 export class ZooKeeperRegistry implements Registry {
@@ -103,16 +106,21 @@ export class ZooKeeperRegistry implements Registry {
     return { unregister: () => this.#keptAlive(provider.withdraw()) };
   }
 
-  watch(service: string, onSnapshot: (snapshot: Snapshot) => void): Watch {
+  watch(
+    service: string,
+    onSnapshot: (snapshot: Snapshot) => void,
+    onTrouble?: (reason: RegistryError) => void,
+  ): Watch {
     checkServiceName(service);
     if (this.#closed) return { current: undefined, close: () => {} };
     const { view } = this.#consumers.get(service) ?? this.#consume(service);
     this.#session.start();
-    return view.add(onSnapshot, () => {
+    const onUnused = (): void => {
       const unused = this.#consumers.get(service);
       this.#consumers.delete(service);
       void unused?.consumer.close();
-    });
+    };
+    return view.add(onSnapshot, onUnused, onTrouble);
   }
 
   async list(signal?: AbortSignal): Promise<ServiceListing[]> {
@@ -156,7 +164,7 @@ export class ZooKeeperRegistry implements Registry {
     });
     session.on("suspended", ({ reason }) => {
       this.#lastReason = reason.message;
-      for (const { consumer } of this.#consumers.values()) consumer.onSuspended();
+      for (const { consumer } of this.#consumers.values()) consumer.onSuspended(reason);
       for (const provider of this.#providers) provider.onSuspended();
     });
     session.on("lost", () => {
@@ -165,6 +173,7 @@ export class ZooKeeperRegistry implements Registry {
     });
     session.on("unreachable", ({ reason }) => {
       this.#lastReason = reason.message;
+      for (const { consumer } of this.#consumers.values()) consumer.onUnreachable(reason);
     });
     session.on("changed", ({ path }) => {
       for (const { consumer } of this.#consumers.values()) consumer.onChanged(path);
@@ -178,12 +187,18 @@ export class ZooKeeperRegistry implements Registry {
     const services = ((await orMissing(session.children(rootPath))) ?? []).filter(isServiceName);
     const ours = await Promise.all(
       services.map(async (service) => {
-        const endpoints = await readService(session, service, { watch: false, known: [] });
-        return { service, endpoints: orderEndpoints(endpoints) };
+        const endpoints = await this.#readable(service, readService(session, service, notWatched));
+        return { service, endpoints: endpoints && orderEndpoints(endpoints) };
       }),
     );
-    const listed = ours.filter(({ endpoints }) => endpoints.some(({ protocol }) => protocol === "mprpc"));
-    const covered = new Set(listed.map(({ service }) => shortServiceName(service)));
+    const listed: ServiceListing[] = [];
+    // Their classic znodes name the same providers.
+    const covered = new Set<string>();
+    for (const { service, endpoints } of ours) {
+      const offered = endpoints?.some(({ protocol }) => protocol === "mprpc");
+      if (endpoints !== undefined && offered) listed.push({ service, endpoints });
+      if (endpoints === undefined || offered) covered.add(shortServiceName(service));
+    }
     const classic = await this.#listClassic((name) => !covered.has(name));
     return [...listed, ...classic].sort((a, b) => (a.service < b.service ? -1 : 1));
   }
@@ -194,11 +209,22 @@ export class ZooKeeperRegistry implements Registry {
     const names = ((await orMissing(session.children("/"))) ?? []).filter(isServiceName).filter(wanted);
     const found = await Promise.all(
       names.map(async (service) => {
-        const endpoints = await readClassic(session, `/${service}`, false).catch(() => []);
-        return { service, endpoints: orderEndpoints(endpoints) };
+        const endpoints = await this.#readable(service, readClassic(session, `/${service}`, false));
+        return { service, endpoints: orderEndpoints(endpoints ?? []) };
       }),
     );
     return found.filter(({ endpoints }) => endpoints.length > 0);
+  }
+
+  /** A service we may not read is missing in a list, and a warning says so. */
+  async #readable(service: string, reading: Promise<Endpoint[]>): Promise<Endpoint[] | undefined> {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!hasCode(error, "NO_AUTH")) throw error;
+      this.#deps.log.warn("cannot read a service from ZooKeeper", { service, error: reasonOf(error) });
+      return undefined;
+    }
   }
 
   #connected(): Promise<void> {
@@ -238,7 +264,8 @@ export class ZooKeeperRegistry implements Registry {
       return await Promise.race([work, limit]);
     } catch (error) {
       if (error instanceof RegistryError || signal?.aborted === true) throw error;
-      throw new RegistryError("unreachable", `${what}: ${this.name}: ${reasonOf(error)}`, error);
+      const code = hasCode(error, "NO_AUTH") ? "denied" : "unreachable";
+      throw new RegistryError(code, `${what}: ${this.name}: ${reasonOf(error)}`, error);
     } finally {
       timer?.cancel();
       signal?.removeEventListener("abort", onAbort);
