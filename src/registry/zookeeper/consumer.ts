@@ -1,19 +1,13 @@
 import { formatAddress } from "../../base/endpoint.js";
 import type { RegistryDeps } from "../deps.js";
-import { decodeEntry, isServiceName, type ProviderEntry, toEndpoint } from "../entry.js";
+import { decodeEntry, type ProviderEntry, toEndpoint } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import { Reconciler } from "../reconciler.js";
 import type { Endpoint } from "../registry.js";
 import type { ServiceView } from "../view.js";
+import { readClassic } from "./classic-reader.js";
 import { hasCode, type ZooKeeperError } from "./connection.js";
-import {
-  classicPath,
-  decodeClassicAddress,
-  hasClassicPath,
-  orMissing,
-  providersPath,
-  watchChildren,
-} from "./layout.js";
+import { classicPath, hasClassicPath, orMissing, providersPath, watchChildren } from "./layout.js";
 import type { ZooKeeperSession } from "./session.js";
 import type { SnapshotFile } from "./snapshot-file.js";
 
@@ -265,32 +259,4 @@ async function newestOf(
     if (stat !== undefined && stat.czxid > (stats[newest]?.czxid ?? -1n)) newest = i;
   }
   return same[newest]?.entry;
-}
-
-/** The C++ providers beneath `/<ShortName>`, one endpoint per address with the methods it is named for. */
-export async function readClassic(
-  session: ZooKeeperSession,
-  path: string,
-  watch: boolean,
-): Promise<Endpoint[]> {
-  const names = watch
-    ? await watchChildren(session, path)
-    : ((await orMissing(session.children(path))) ?? []);
-  const methods = names.filter(isServiceName).sort();
-  const nodes = await Promise.all(
-    methods.map((method) => orMissing(session.getData(`${path}/${method}`, watch))),
-  );
-  const found = new Map<string, Endpoint & { classicMethods: string[] }>();
-  for (const [i, node] of nodes.entries()) {
-    const address = node === undefined ? undefined : decodeClassicAddress(node.data);
-    const method = methods[i];
-    if (address === undefined || method === undefined) continue;
-    const key = formatAddress(address);
-    const endpoint = found.get(key) ?? {
-      ...{ ...address, protocol: "classic" as const, weight: 1, attributes: {}, classicMethods: [] },
-    };
-    endpoint.classicMethods.push(method);
-    found.set(key, endpoint);
-  }
-  return [...found.values()];
 }

@@ -14,9 +14,10 @@ import {
   type Watch,
 } from "../registry.js";
 import { orderEndpoints, ServiceView } from "../view.js";
+import { readClassic } from "./classic-reader.js";
 import { connectZooKeeper } from "./client.js";
 import { type Connect, hasCode } from "./connection.js";
-import { readClassic, readService, ServiceConsumer } from "./consumer.js";
+import { readService, ServiceConsumer } from "./consumer.js";
 import { orMissing, rootPath } from "./layout.js";
 import { ServiceProvider } from "./provider.js";
 import { ZooKeeperSession } from "./session.js";
