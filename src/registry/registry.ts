@@ -41,11 +41,20 @@ export interface Registration {
   attributes?: Readonly<Record<string, string>>;
   /** Write `/<ShortName>/<Method>` for C++ callers too (ZooKeeper only). Default true. */
   classic?: boolean;
-  /** Called at most once, when the registry gives this registration up for good: a newer provider took the address, or it may no longer write. */
+  /**
+   * For processes that listen on one address together, as the workers of `node:cluster` do: a text that is the same for
+   * each of them, and only for them. The address is then one endpoint as long as any of them is registered. Default none:
+   * of two registrations of an address the newer one is shown.
+   */
+  group?: string;
+  /** Called each time a newer provider has taken the address. This one is shown again by itself when that one goes. */
   onLost?: (reason: Error) => void;
 }
 
-/** A registration that is kept up (again after every loss of the registry) until it is withdrawn. */
+/**
+ * A registration that is kept up (again after every loss of the registry, and after a newer one of its address has gone)
+ * until it is withdrawn.
+ */
 export interface RegistrationHandle {
   /** Resolves when the registry no longer shows it, or cannot be reached (it will then expire). Idempotent. */
   unregister(): Promise<void>;

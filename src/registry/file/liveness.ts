@@ -1,8 +1,9 @@
-import { readFileSync, readlinkSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import { rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock, Timer } from "../../base/clock.js";
 import { makeFolder } from "../../base/make-folder.js";
+import { bootId, readStat, startTicks } from "../../base/process-start.js";
 
 /** Enough to recognise a process later: its number alone may belong to another by then. */
 export interface ProcessIdentity {
@@ -15,30 +16,6 @@ export interface ProcessIdentity {
 
 /** Whether the process runs; `undefined` when it cannot be judged from here. */
 export type ProcessProbe = (identity: ProcessIdentity) => boolean | undefined;
-
-function bootId(): string | undefined {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  } catch {
-    return undefined;
-  }
-}
-
-/** `undefined` when it cannot be read: no such process, or another reason. */
-function readStat(pid: number | "self"): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, "utf8");
-  } catch {
-    return undefined;
-  }
-}
-
-/** `undefined` for a zombie too: it has been killed and only waits to be reaped. */
-function startTicks(text: string): string | undefined {
-  // The second field is the command in parentheses and may itself hold spaces and parentheses.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
-}
 
 export function ownIdentity(): ProcessIdentity {
   const boot = bootId();

@@ -74,9 +74,12 @@ export class FileRegistry implements Registry {
     const { service: name } = registration;
     const held: Held = {
       established: false,
+      superseded: false,
       entry: { ...entry, service: name, sequence: 1, process: ownIdentity(), heartbeat },
       onLost: (reason) => {
-        log.error("a registration was given up", { service: name, error: reason.message });
+        log.warn("a registration gave way; it is made again when the newer one goes", {
+          ...{ service: name, reason: reason.message },
+        });
         tellLost(registration, reason, log);
       },
     };

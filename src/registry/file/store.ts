@@ -5,7 +5,7 @@ import type { Clock } from "../../base/clock.js";
 import { formatAddress, parseAddress } from "../../base/endpoint.js";
 import { makeFolder } from "../../base/make-folder.js";
 import type { Logger } from "../../logger/logger.js";
-import { isWeight, type ProviderEntry } from "../entry.js";
+import { isGroup, isWeight, type ProviderEntry } from "../entry.js";
 import { reasonOf } from "../errors.js";
 import type { Liveness, ProcessIdentity } from "./liveness.js";
 
@@ -169,7 +169,7 @@ function parseEntry(value: unknown, incarnation: string): StoredEntry {
     if (!ok) throw new Error(`its field "${field}" is missing or wrong`);
   };
   if (!isRecord(value)) throw new Error("it is not a JSON object");
-  const { service, address, weight, startedAtMs, attributes, sequence, process, heartbeat } = value;
+  const { service, address, weight, startedAtMs, attributes, sequence, process, heartbeat, group } = value;
   if (!isRecord(address) || typeof address.host !== "string" || typeof address.port !== "number") {
     throw new Error('its field "address" is missing or wrong');
   }
@@ -197,5 +197,6 @@ function parseEntry(value: unknown, incarnation: string): StoredEntry {
     ...{ service, address: { host, port }, weight, sequence, incarnation, heartbeat, process: identity },
     startedAtMs: typeof startedAtMs === "number" ? startedAtMs : 0,
     attributes: Object.fromEntries(texts),
+    ...(isGroup(group) ? { group } : {}),
   };
 }

@@ -18,6 +18,8 @@ export interface ClassicOptions {
   methods: readonly string[];
   address: Address;
   incarnation: string;
+  /** Others share our address: what names it may be theirs, and they live. It is taken over when it goes. */
+  sharesAddress: boolean;
   log: Logger;
 }
 
@@ -206,7 +208,9 @@ export class ClassicZnodes {
     }
   }
 
+  /** Whether it was left by an earlier session of ours. */
   #isOurAddress({ data, stat }: Znode): boolean {
+    if (this.#options.sharesAddress) return false;
     const address = decodeClassicAddress(data);
     const same = address !== undefined && formatAddress(address) === formatAddress(this.#options.address);
     // A persistent one was put there by hand; it would come back as a surprise if it were removed.
