@@ -190,6 +190,7 @@ function parseEntry(value: unknown, incarnation: string): StoredEntry {
   const identity: ProcessIdentity = { pid: process.pid };
   if (typeof process.start === "string") identity.start = process.start;
   if (typeof process.namespace === "string") identity.namespace = process.namespace;
+  if (Number.isSafeInteger(process.thread)) identity.thread = process.thread as number;
   const texts = Object.entries(attributes).filter(
     (pair): pair is [string, string] => typeof pair[1] === "string",
   );
