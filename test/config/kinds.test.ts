@@ -239,6 +239,7 @@ describe("registryUrl", () => {
     "zookeeper://h:2181",
     "zookeeper://h1:2181,h2:2181/chroot/x",
     "zookeeper://h1,h2",
+    "zookeeper://h1:2181/c,h2:2181/c",
     "zookeeper://user:password@h:2181",
     "zookeeper://[::1]:2181/a?b=c",
   ];
@@ -253,6 +254,7 @@ describe("registryUrl", () => {
       "zookeeper:///x",
       "zookeeper://h:0",
       "zookeeper://h:1,,h:2",
+      "zookeeper://h:1/c,/c",
       "zookeeper://h 1",
       "static://",
       "static://h",
