@@ -18,7 +18,7 @@ import { readClassic } from "./classic-reader.js";
 import { connectZooKeeper } from "./client.js";
 import { type Connect, hasCode } from "./connection.js";
 import { readService, ServiceConsumer } from "./consumer.js";
-import { orMissing, rootPath } from "./layout.js";
+import { hasClassicPath, orMissing, rootPath } from "./layout.js";
 import { ServiceProvider } from "./provider.js";
 import { ZooKeeperSession } from "./session.js";
 import { defaultSnapshotFolder, SnapshotFile } from "./snapshot-file.js";
@@ -80,7 +80,7 @@ export class ZooKeeperRegistry implements Registry {
       connect: options.connect ?? connectZooKeeper,
     });
     if (snapshotFolder !== false) {
-      this.#snapshots = new SnapshotFile(snapshotFolder, this.name, this.#deps.log);
+      this.#snapshots = new SnapshotFile(snapshotFolder, this.name, this.#deps.log, this.#deps.clock);
     }
     this.#listen();
   }
@@ -207,10 +207,13 @@ export class ZooKeeperRegistry implements Registry {
   /** Services that only C++ providers offer; their package is not known. Other programs' znodes are passed over. */
   async #listClassic(wanted: (name: string) => boolean): Promise<ServiceListing[]> {
     const session = this.#session;
-    const names = ((await orMissing(session.children("/"))) ?? []).filter(isServiceName).filter(wanted);
+    const names = ((await orMissing(session.children("/"))) ?? [])
+      .filter((name) => isServiceName(name) && hasClassicPath(name))
+      .filter(wanted);
     const found = await Promise.all(
       names.map(async (service) => {
-        const endpoints = await this.#readable(service, readClassic(session, `/${service}`, false));
+        // Most of what may not be read there is other programs'.
+        const endpoints = await this.#readable(service, readClassic(session, `/${service}`, false), "info");
         return { service, endpoints: orderEndpoints(endpoints ?? []) };
       }),
     );
@@ -218,12 +221,16 @@ export class ZooKeeperRegistry implements Registry {
   }
 
   /** A service we may not read is missing in a list, and a warning says so. */
-  async #readable(service: string, reading: Promise<Endpoint[]>): Promise<Endpoint[] | undefined> {
+  async #readable(
+    service: string,
+    reading: Promise<Endpoint[]>,
+    level: "warn" | "info" = "warn",
+  ): Promise<Endpoint[] | undefined> {
     try {
       return await reading;
     } catch (error) {
       if (!hasCode(error, "NO_AUTH")) throw error;
-      this.#deps.log.warn("cannot read a service from ZooKeeper", { service, error: reasonOf(error) });
+      this.#deps.log[level]("cannot read a service from ZooKeeper", { service, error: reasonOf(error) });
       return undefined;
     }
   }
