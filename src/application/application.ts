@@ -201,6 +201,7 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       connections: channel.connections,
       connectTimeoutMs: channel.connecttimeoutMs,
       pendingMax: channel.maxpending,
+      classic: channel.classic,
     },
     provider: {
       ...defaultSettings.provider,

@@ -24,9 +24,16 @@ import type { StubChannel } from "../call/stub.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { Registry } from "../registry/registry.js";
-import { type BalancerName, balancerNames, checkRuntime, type Runtime } from "../registry/runtime.js";
+import {
+  type BalancerName,
+  balancerNames,
+  type ClassicChoice,
+  checkRuntime,
+  type Runtime,
+} from "../registry/runtime.js";
 import type { InputOf, MethodDefinition, OutputOf } from "../wire/codec/types.js";
 import type { JsonValue } from "../wire/codec/well-known.js";
+import { classicChoice } from "./classic-peers.js";
 import { type CallOrigin, GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
 import { PeerPool } from "./peer-pool.js";
 import { ServiceResolver } from "./resolver.js";
@@ -39,6 +46,12 @@ export interface ChannelOptions {
   balancer?: BalancerName;
   /** Calls wait for an endpoint instead of failing UNAVAILABLE. Default false. */
   waitForReady?: boolean;
+  /**
+   * Whether classic providers may be called, while none of ours can be: `false`, or by service, full or short:
+   * `{ "fixbug.UserServiceRpc": true, "*": false }`. Default, also for what is not named: `channel.classic` of the conf,
+   * and without that yes, unless the registry has credentials (`zookeeper.auth`).
+   */
+  classic?: ClassicChoice;
   /** The first is the outermost. Default none. */
   interceptors?: readonly ClientInterceptor[];
   /** Look services up here instead of in the runtime's registry. The channel does not close it. */
@@ -54,6 +67,7 @@ const optionRules = {
   timeoutMs: { expected: "milliseconds > 0, or Infinity for no deadline", accepts: isTimeout },
   balancer: oneOf(...balancerNames),
   waitForReady: boolean,
+  classic: classicChoice,
   interceptors: listOf(callback),
   registry: having("watch", "list"),
   descriptors: listOf(text),
@@ -72,6 +86,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #balancer: BalancerName;
   readonly #timeoutMs: number;
   readonly #waitForReady: boolean;
+  readonly #classic: ClassicChoice | undefined;
   /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
   readonly #intercepted: ClientNext | undefined;
   readonly #generic: GenericCalls;
@@ -84,7 +99,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** Throws `TypeError` or `RangeError` for bad options. Connects to nothing yet. */
   constructor(runtime: Runtime, options: ChannelOptions = {}) {
     checkRuntime("RpcChannel", runtime);
-    const defaults: Required<ChannelOptions> = {
+    const defaults: Required<Omit<ChannelOptions, "classic">> & Pick<ChannelOptions, "classic"> = {
       timeoutMs: runtime.settings.callTimeoutMs,
       balancer: runtime.settings.channel.balancer,
       waitForReady: false,
@@ -100,6 +115,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     this.#timeoutMs = checked.timeoutMs;
     this.#balancer = checked.balancer;
     this.#waitForReady = checked.waitForReady;
+    this.#classic = checked.classic;
     this.#generic = new GenericCalls(
       (method, request, callOptions, origin) =>
         this.#invoke(method, request, callOptions, undefined, false, origin),
@@ -322,7 +338,11 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const service = call.lookup ?? call.method.service;
     let resolver = this.#resolvers.get(service);
     if (resolver === undefined) {
-      resolver = new ServiceResolver(service, this.#runtime, this.#registry, this.#pool, this.#balancer);
+      resolver = new ServiceResolver({
+        service,
+        ...{ runtime: this.#runtime, registry: this.#registry, pool: this.#pool, balancer: this.#balancer },
+        classic: this.#classic,
+      });
       this.#resolvers.set(service, resolver);
       // An interceptor passed its call on too late.
       if (this.#runtime.closed.aborted) resolver.refuse(applicationClosed);

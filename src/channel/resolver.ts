@@ -1,18 +1,36 @@
 import type { Balancer } from "../balancer/balancer.js";
 import { createBalancer } from "../balancer/create.js";
+import { formatAddress } from "../base/endpoint.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
+import type { RegistryError } from "../registry/errors.js";
 import type { Registry, Snapshot, Watch } from "../registry/registry.js";
-import type { BalancerName, Runtime } from "../registry/runtime.js";
+import type { BalancerName, ClassicChoice, Runtime } from "../registry/runtime.js";
+import { ClassicPeers, mayCallClassic } from "./classic-peers.js";
 import type { Peer } from "./peer.js";
 import type { PeerPool } from "./peer-pool.js";
 import type { UnaryCall } from "./unary-call.js";
 
-/** Of many failed endpoints a message names this many. */
+/** Of many failed endpoints of a kind a message names this many. */
 const namedFailures = 4;
+/** While classic providers stand in for ours, a connection to ours is tried this often, ms. */
+const retryOursMs = 1000;
 
-/** Finds an endpoint for each call of one service: the registry's list, less what is down, through the balancer. */
+export interface ResolverOptions {
+  readonly service: string;
+  readonly runtime: Runtime;
+  readonly registry: Registry;
+  readonly pool: PeerPool;
+  readonly balancer: BalancerName;
+  /** Of the channel; over that of the conf. */
+  readonly classic: ClassicChoice | undefined;
+}
+
+/**
+ * Finds an endpoint for each call of one service: the registry's list, less what is down, through the balancer. Classic
+ * providers are called only while none of ours can be.
+ */
 export class ServiceResolver implements CallCarrier {
   /** A waiting call has no endpoint yet. */
   readonly endpoint = "";
@@ -23,24 +41,37 @@ export class ServiceResolver implements CallCarrier {
   readonly #balancer: Balancer<Peer>;
   readonly #watch: Watch;
   readonly #waiting = new Set<PendingCall>();
+  /** Those that speak mprpc/2. */
   #peers: Peer[] = [];
+  readonly #classic: ClassicPeers;
+  readonly #classicAllowed: boolean;
+  /** Addresses of the classic providers that are not called because of that. */
+  #refused: readonly string[] = [];
   /** The peer of every call while there is but one: then nothing is to be balanced, and nothing of the balancer is touched. */
   #only: Peer | undefined;
-  /** Set while only classic providers are known: which methods each of them has. */
-  #classicMethods: Map<Peer, readonly string[] | undefined> | undefined;
   /** Of this service's registrations; another service of the same provider has its own. */
   #incarnations = new Map<Peer, string | undefined>();
   #known = false;
+  /** Why the registry cannot be read now. */
+  #trouble: RegistryError | undefined;
+  #retriedOursMs = Number.NEGATIVE_INFINITY;
   /** Why it sends no more calls. */
   #refusal: string | undefined;
 
-  constructor(service: string, runtime: Runtime, registry: Registry, pool: PeerPool, balancer: BalancerName) {
+  constructor({ service, runtime, registry, pool, balancer, classic }: ResolverOptions) {
     this.#service = service;
     this.#runtime = runtime;
     this.#registry = registry;
     this.#pool = pool;
     this.#balancer = createBalancer<Peer>(balancer, runtime.random);
-    this.#watch = registry.watch(service, (snapshot) => this.#onSnapshot(snapshot));
+    this.#classic = new ClassicPeers(runtime.random);
+    const choices = [classic, runtime.settings.channel.classic];
+    this.#classicAllowed = mayCallClassic(service, choices, registry.authenticated === true);
+    this.#watch = registry.watch(
+      service,
+      (snapshot) => this.#onSnapshot(snapshot),
+      (reason) => this.#onTrouble(reason),
+    );
   }
 
   /** Sends `call` to an endpoint, lets it wait, or fails it. */
@@ -50,76 +81,118 @@ export class ServiceResolver implements CallCarrier {
       return;
     }
     if (!this.#known) {
-      this.#wait(call, `registry ${this.#registry.name} has not answered yet`);
+      if (this.#trouble?.code === "denied" && !call.waitForReady) this.#failCall(call, this.#whyNone(call));
+      else this.#wait(call);
       return;
     }
-    const peer = this.#only ?? this.#pick(call);
+    const peer = this.#only ?? this.#balancer.pick(call.nowMs) ?? this.#pickClassic(call);
     if (peer !== undefined) {
       peer.start(call);
       return;
     }
-    const reason = this.#whyNone(call);
-    if (call.waitForReady) {
-      for (const one of this.#peers) one.hurry();
-      this.#wait(call, reason);
+    if (call.waitForReady || this.#onlyHinted) {
+      for (const one of this.#all()) one.hurry();
+      this.#wait(call);
       return;
     }
-    const probe = this.#hasMethod(call) ? this.#peers.find((one) => one.probeable) : undefined;
+    const probe = this.#peers.find((one) => one.probeable) ?? this.#probeClassic(call);
     if (probe !== undefined) probe.start(call);
-    else this.#failCall(call, reason);
+    else this.#failCall(call, this.#whyNone(call));
   }
 
-  #pick(call: UnaryCall): Peer | undefined {
-    return this.#classicMethods === undefined ? this.#balancer.pick(call.nowMs) : this.#pickClassic(call);
+  /** The registry may know better in a moment than the list an earlier process saved. */
+  get #onlyHinted(): boolean {
+    return this.#watch.current?.hint === true && this.#trouble?.code !== "denied";
+  }
+
+  /** Called when none of ours can be. */
+  #pickClassic(call: UnaryCall): Peer | undefined {
+    if (!this.#classicMayTake(call)) return undefined;
+    const peer = this.#classic.pick(call);
+    if (peer !== undefined) this.#retryOurs(call.nowMs);
+    return peer;
+  }
+
+  #probeClassic(call: UnaryCall): Peer | undefined {
+    return this.#classicMayTake(call) ? this.#classic.probe(call) : undefined;
+  }
+
+  /** The classic wire has no oneway calls: with providers of ours in the list they are worth waiting for. */
+  #classicMayTake(call: UnaryCall): boolean {
+    return this.#classic.size > 0 && !(call.oneway && this.#peers.length > 0);
+  }
+
+  /** No call tries ours while others serve it, and their own backoff grows to minutes. */
+  #retryOurs(nowMs: number): void {
+    if (nowMs - this.#retriedOursMs < retryOursMs) return;
+    this.#retriedOursMs = nowMs;
+    for (const one of this.#peers) if (one.probeable) one.retryNow();
+  }
+
+  *#all(): Generator<Peer> {
+    yield* this.#peers;
+    yield* this.#classic.all;
   }
 
   #failCall(call: UnaryCall, reason: string): void {
-    const unknownMethod = this.#peers.length > 0 && !this.#hasMethod(call);
-    const code = unknownMethod ? Status.UNIMPLEMENTED : Status.UNAVAILABLE;
-    if (this.#peers.length > 0 && !unknownMethod) call.phase = "connect";
+    const offered = this.#isOffered(call);
+    const listed = this.#peers.length + this.#classic.size > 0;
+    const code = listed && !offered ? Status.UNIMPLEMENTED : Status.UNAVAILABLE;
+    if (listed && offered) call.phase = "connect";
     call.fail(new RpcError(code, reason, { executed: "never", cause: call.lastFailure }));
   }
 
-  #hasMethod(call: UnaryCall): boolean {
-    if (this.#classicMethods === undefined) return true;
-    return [...this.#classicMethods.values()].some((names) => offers(names, call));
-  }
-
-  /** A classic provider writes a znode for each method; only those with this one are asked. */
-  #pickClassic(call: UnaryCall): Peer | undefined {
-    const able = this.#peers.filter(
-      (peer) => peer.available && offers(this.#classicMethods?.get(peer), call),
-    );
-    return able[Math.floor(this.#runtime.random() * able.length)];
+  /** Providers of ours have every method; a classic one writes a znode for each. */
+  #isOffered(call: UnaryCall): boolean {
+    return this.#peers.length > 0 || this.#classic.offer(call);
   }
 
   #whyNone(call: UnaryCall): string {
     const where = `registry ${this.#registry.name}`;
-    if (this.#peers.length === 0) {
-      // The short name is what the classic framework would take.
-      const hint = `; if it is in a package, give its full name: PACKAGE.${this.#service}`;
-      return `no provider of ${this.#service} in ${where}${this.#service.includes(".") ? "" : hint}`;
-    }
-    if (call.lookup !== undefined && !this.#hasMethod(call))
-      return `${this.#service} has only classic providers in ${where}, which cannot be asked for its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`;
-    if (!this.#hasMethod(call))
-      return `no classic provider of ${this.#service} in ${where} has ${call.method.name}`;
-    const failures = this.#peers
-      .slice(0, namedFailures)
-      .map((peer) => peer.failure || `${peer.endpoint} is down`);
-    const more = this.#peers.length > namedFailures ? `, and ${this.#peers.length - namedFailures} more` : "";
-    const stale = this.#watch.current?.stale ? `; ${where} is away, its last list is used` : "";
-    return `every endpoint of ${this.#service} is down: ${failures.join(", ")}${more}${stale}`;
+    const trouble = this.#trouble === undefined ? "" : ` (${this.#trouble.message})`;
+    if (this.#trouble?.code === "denied" && !this.#known) return `${where}: ${this.#trouble.message}`;
+    const silent = `registry ${this.#registry.name} has not answered yet${trouble}`;
+    if (!this.#known) return silent;
+    const current = this.#watch.current;
+    const none = this.#whyNoneListed(call, where);
+    if (current?.hint) return `${silent}; by the list saved earlier, ${none}`;
+    return current?.stale ? `${none}; ${where} is away${trouble}, its last list is used` : none;
   }
 
-  #wait(call: UnaryCall, reason: string): void {
+  #whyNoneListed(call: UnaryCall, where: string): string {
+    if (this.#peers.length === 0 && this.#classic.size === 0) {
+      // The short name is what the classic framework would take.
+      const hint = `; if it is in a package, give its full name: PACKAGE.${this.#service}`;
+      if (this.#refused.length > 0)
+        return `no provider of ours of ${this.#service} in ${where}${this.#whyRefused}`;
+      return `no provider of ${this.#service} in ${where}${this.#service.includes(".") ? "" : hint}`;
+    }
+    const offered = this.#isOffered(call);
+    if (call.lookup !== undefined && !offered)
+      return `${this.#service} has only classic providers in ${where}, which cannot be asked for its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`;
+    if (!offered) return `no classic provider of ${this.#service} in ${where} has ${call.method.name}`;
+    const ours = this.#peers.map((peer) => peer.failure || `${peer.endpoint} is down`);
+    const classic = call.lookup === undefined ? [...this.#classic.reasons(call)] : [];
+    const reasons = [nameSome(ours), nameSome(classic)].filter((text) => text !== "");
+    return `every endpoint of ${this.#service} is down: ${reasons.join(", ")}${this.#whyRefused}`;
+  }
+
+  get #whyRefused(): string {
+    if (this.#refused.length === 0) return "";
+    const cause = this.#registry.authenticated
+      ? "anybody can write their entries (with zookeeper.auth the default is no; "
+      : "";
+    return `; classic providers are not called, ${cause}channel.classic${cause && ")"}: ${nameSome(this.#refused)}`;
+  }
+
+  #wait(call: UnaryCall): void {
     const { pendingMax } = this.#runtime.settings.channel;
     if (this.#waiting.size >= pendingMax) {
-      const text = `${pendingMax} calls wait for an endpoint of ${this.#service} already (channel.maxpending): ${reason}`;
+      const text = `${pendingMax} calls wait for an endpoint of ${this.#service} already (channel.maxpending): ${this.#whyNone(call)}`;
       call.fail(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
       return;
     }
-    call.waitsFor = reason;
+    call.waitsFor = () => this.#whyNone(call);
     call.carrier = this;
     this.#waiting.add(call);
   }
@@ -129,28 +202,39 @@ export class ServiceResolver implements CallCarrier {
     return this.#waiting.delete(call);
   }
 
+  #onTrouble(reason: RegistryError): void {
+    this.#trouble = reason;
+    this.refresh();
+  }
+
   #onSnapshot(snapshot: Snapshot): void {
     this.#known = true;
-    const modern = snapshot.endpoints.filter(({ protocol }) => protocol === "mprpc");
-    const endpoints = modern.length > 0 ? modern : snapshot.endpoints;
-    const before = new Set(this.#peers);
+    if (!snapshot.stale) this.#trouble = undefined;
+    const before = new Set(this.#all());
     const fresh: Peer[] = [];
     const renewed: Peer[] = [];
     const incarnations = new Map<Peer, string | undefined>();
-    this.#peers = endpoints.map((endpoint) => {
+    const ours: Peer[] = [];
+    const classic = new Map<Peer, readonly string[] | undefined>();
+    const refused: string[] = [];
+    for (const endpoint of snapshot.endpoints) {
+      if (endpoint.protocol === "classic" && !this.#classicAllowed) {
+        refused.push(formatAddress(endpoint));
+        continue;
+      }
       const peer = this.#pool.acquire(endpoint);
       const { incarnation } = endpoint;
       if (!before.has(peer)) fresh.push(peer);
       else if (incarnation !== this.#incarnations.get(peer)) renewed.push(peer);
       incarnations.set(peer, incarnation);
       peer.weight = endpoint.weight;
-      return peer;
-    });
+      if (endpoint.protocol === "classic") classic.set(peer, endpoint.classicMethods);
+      else ours.push(peer);
+    }
+    this.#peers = ours;
+    this.#classic.update(classic);
+    this.#refused = refused;
     this.#incarnations = incarnations;
-    this.#classicMethods =
-      modern.length > 0 || endpoints.length === 0
-        ? undefined
-        : new Map(endpoints.map((endpoint, i) => [this.#peers[i] as Peer, endpoint.classicMethods]));
     // First: a call that waited for a peer which goes now is routed anew at once, and must not meet it again.
     this.#balance();
     for (const peer of before) this.#pool.release(peer);
@@ -160,7 +244,7 @@ export class ServiceResolver implements CallCarrier {
   }
 
   onAvailability(peer: Peer): void {
-    if (this.#peers.includes(peer)) this.refresh();
+    if (this.#peers.includes(peer) || this.#classic.has(peer)) this.refresh();
   }
 
   /** The peers or their availability changed: the next pick, and the calls that wait, go by the new list. */
@@ -181,7 +265,7 @@ export class ServiceResolver implements CallCarrier {
   #balance(): void {
     const available = this.#peers.filter((peer) => peer.available);
     this.#balancer.update(available);
-    this.#only = available.length === 1 && this.#classicMethods === undefined ? available[0] : undefined;
+    this.#only = available.length === 1 ? available[0] : undefined;
   }
 
   /** Sends no more calls; those that wait fail. */
@@ -192,13 +276,13 @@ export class ServiceResolver implements CallCarrier {
 
   close(): void {
     this.#watch.close();
-    for (const peer of this.#peers) this.#pool.release(peer);
+    for (const peer of this.#all()) this.#pool.release(peer);
     this.#peers = [];
+    this.#classic.update(new Map());
   }
 }
 
-function offers(methods: readonly string[] | undefined, call: UnaryCall): boolean {
-  // The services every provider of ours has are none of a classic one's.
-  if (call.lookup !== undefined) return false;
-  return methods === undefined || methods.includes(call.method.name);
+function nameSome(reasons: readonly string[]): string {
+  const more = reasons.length > namedFailures ? `, and ${reasons.length - namedFailures} more` : "";
+  return reasons.slice(0, namedFailures).join(", ") + more;
 }

@@ -76,7 +76,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
   /** Why the last attempt failed, told when the deadline passes before another succeeds. */
   lastFailure: RpcError | undefined = undefined;
   /** What it waits for before an endpoint can be picked, told when the deadline passes meanwhile. */
-  waitsFor: string | undefined = undefined;
+  waitsFor: (() => string) | undefined = undefined;
   readonly #router: CallRouter;
   readonly #plan: CallPlan;
   readonly #onMetadata: ((metadata: Metadata) => void) | "reply" | undefined;
@@ -182,7 +182,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     const text = inherited
       ? "the deadline inherited from the calling handler passed"
       : `no reply within ${timeoutMs} ms (timeoutMs, calltimeout)`;
-    const waiting = this.waitsFor === undefined ? "" : `: ${this.waitsFor}`;
+    const waiting = this.waitsFor === undefined ? "" : `: ${this.waitsFor()}`;
     const last = this.lastFailure?.rawMessage;
     // What it waits for may say the same: that every endpoint is down, and how.
     const told = last === undefined || waiting.includes(last);

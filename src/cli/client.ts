@@ -1,7 +1,8 @@
 import { MprpcApplication } from "../application/application.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
+import { textOf } from "../base/thrown.js";
 import { RpcChannel } from "../channel/channel.js";
-import type { Logger } from "../logger/logger.js";
+import type { LogFields, Logger } from "../logger/logger.js";
 import { openRegistry } from "../registry/open.js";
 import type { CliIo } from "./command.js";
 
@@ -30,14 +31,25 @@ export async function withClient<T>(
     log,
     ...(url === undefined ? {} : { registry: openRegistry(url, { log }) }),
   });
-  await using channel = new RpcChannel(app, { descriptors });
+  await using channel = new RpcChannel(app, { descriptors, ...(classic ? { classic } : {}) });
   return await use(channel, app);
 }
 
 /** The library's warnings and errors go to stderr, for people; the rest is not what a command is run for. */
 function consoleLogger(io: CliIo): Logger {
   const nothing = (): void => {};
-  const tell = (level: string) => (text: string) => io.err(`mprpc: ${level}: ${text}\n`);
+  const tell = (level: string) => (text: string, fields?: LogFields) =>
+    io.err(`mprpc: ${level}: ${text}${describeFields(fields)}\n`);
   const error = tell("error");
   return { trace: nothing, debug: nothing, info: nothing, warn: tell("warning"), error, fatal: error };
+}
+
+/** What it is about: a file, a service, the reason. */
+function describeFields(fields: LogFields = {}): string {
+  const parts = Object.entries(fields).map(([name, value]) => `${name}: ${describeField(value)}`);
+  return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
+}
+
+function describeField(value: unknown): string {
+  return typeof value === "object" && !(value instanceof Error) ? JSON.stringify(value) : textOf(value);
 }

@@ -59,6 +59,9 @@ export function isRegistryUrl(text: string): boolean {
   if (scheme === "file") return /^(?:\/\/)?(?:[/?]|$)/.test(rest);
   if (scheme === "static") return /^\/\/[^?]*:\d/.test(rest);
   if (scheme !== "zookeeper") return false;
-  const hosts = /^\/\/(?:[^/?]*@)?([^/?]+)/.exec(rest)?.[1];
-  return hosts?.split(",").every((host) => parseHostAndPort(host) !== undefined) ?? false;
+  const places = /^\/\/(?:[^/?]*@)?([^?]+)/.exec(rest)?.[1];
+  // Behind each server there may be a chroot.
+  return (
+    places?.split(",").every((text) => parseHostAndPort(text.split("/", 1)[0] ?? "") !== undefined) ?? false
+  );
 }

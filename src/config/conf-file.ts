@@ -29,6 +29,8 @@ export interface ConfDocument {
   /** Values that end before a `#` or `;`, which may not be what was meant. */
   readonly cuts: ReadonlyArray<ConfEntry & { readonly mark: string }>;
   readonly problems: readonly LineProblem[];
+  /** Lines without a `=`, which the classic framework passes over. */
+  readonly skipped: readonly LineProblem[];
 }
 
 /**
@@ -41,6 +43,7 @@ export function parseConf(content: string): ConfDocument {
   const sections: Array<{ name: string; line: number }> = [];
   const cuts: Array<ConfEntry & { mark: string }> = [];
   const problems: LineProblem[] = [];
+  const skipped: LineProblem[] = [];
   let section = "";
   const lines = content.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
   lines.forEach((raw, index) => {
@@ -57,7 +60,9 @@ export function parseConf(content: string): ConfDocument {
     const equals = text.indexOf("=");
     const key = text.slice(0, equals).trim();
     if (equals === -1 || key === "") {
-      problems.push({ line, expected: "key=value", found: describeLine(text, equals) });
+      // A full-width sign was meant as one: passed over, the key would have another value than one can see.
+      const meant = equals !== -1 || /[＝：]/.test(text);
+      (meant ? problems : skipped).push({ line, expected: "key=value", found: describeLine(text, equals) });
       return;
     }
     const read = readValue(text.slice(equals + 1).trim());
@@ -69,7 +74,7 @@ export function parseConf(content: string): ConfDocument {
     entries.push(entry);
     if (read.cutAt !== undefined) cuts.push({ ...entry, mark: read.cutAt });
   });
-  return { entries, sections, cuts, problems };
+  return { entries, sections, cuts, problems, skipped };
 }
 
 /** A line that is no `key=value` may hold a misplaced secret: its first word tells enough. */

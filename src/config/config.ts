@@ -4,7 +4,9 @@ import { didYouMean } from "../base/nearest.js";
 import { type AdvertisedAddress, zookeeperDefaultPort } from "./address.js";
 import { type Flag, parseArguments } from "./arguments.js";
 import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBytes } from "./conf-file.js";
-import { ConfigError, type ConfigProblem, hideCredentials, quoteFound } from "./config-error.js";
+import { hideCredentials, quoteFound } from "./config-error.js";
+import { Findings } from "./findings.js";
+import { NodeList, nameInFork } from "./forks.js";
 import { type OwnValues, ownRows } from "./own-sections.js";
 import {
   type ConfigValues,
@@ -62,10 +64,6 @@ type OwnName<S extends Sections> = { [N in keyof S & string]: `${N}.${keyof S[N]
 /** Used without `-i` when the working directory has one. */
 const defaultFile = "mprpc.conf";
 
-/** A wrong file (`-i` of a log, say) need not be told line by line. */
-const warningsMax = 50;
-const problemsMax = 20;
-
 /** A text somebody gave for a key. */
 interface Given extends Origin {
   readonly text: string;
@@ -76,34 +74,6 @@ interface Given extends Origin {
 /** The strongest usable value of a key so far. */
 interface Setting extends Origin {
   readonly value: unknown;
-}
-
-/** What one loading has gathered so far. */
-class Findings {
-  readonly warnings: string[] = [];
-  readonly problems: ConfigProblem[] = [];
-  #unsaidWarnings = 0;
-  #unsaidProblems = 0;
-
-  /** Takes a function because finding the nearest name for each of 100,000 unknown ones would take long. */
-  warn(text: () => string): void {
-    if (this.warnings.length < warningsMax) this.warnings.push(text());
-    else this.#unsaidWarnings++;
-  }
-
-  fail(problem: ConfigProblem): void {
-    if (this.problems.length < problemsMax) this.problems.push(problem);
-    else this.#unsaidProblems++;
-  }
-
-  throwIfAny(): void {
-    if (this.problems.length > 0) throw new ConfigError(this.problems, this.#unsaidProblems);
-  }
-
-  allWarnings(): readonly string[] {
-    const more = this.#unsaidWarnings === 0 ? [] : [`... and ${this.#unsaidWarnings} more warnings`];
-    return Object.freeze([...this.warnings, ...more]);
-  }
 }
 
 type Settings = Map<string, Setting>;
@@ -141,10 +111,11 @@ export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S
   const sections: Sections = input.sections ?? {};
   const table = new KeyTable(sections);
   const settings: Settings = new Map();
-  const reading = { table, settings, findings };
+  const reading: Reading = { table, settings, findings, nodes: new NodeList() };
   const file = readFile(input, args.files, reading);
   readEnvironment(input.env, reading);
   readFlags(args.flags, reading);
+  deriveFromNodes(reading);
   deriveRegistry(settings, findings);
   findings.throwIfAny();
 
@@ -178,6 +149,7 @@ interface Reading {
   readonly table: KeyTable;
   readonly settings: Settings;
   readonly findings: Findings;
+  readonly nodes: NodeList;
 }
 
 function isReadable(text: string): boolean {
@@ -246,6 +218,7 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
   for (const problem of document.problems) {
     findings.fail({ where: `${file}:${problem.line}`, file, ...problem });
   }
+  readSkipped(file, document, findings);
   for (const { name, line } of document.sections) {
     if (table.sections.includes(name)) continue;
     const known = `${file}:${line}: unknown section ${quoteFound(`[${name}]`)}, all of it ignored`;
@@ -260,8 +233,9 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
   for (const { section, key, text, line } of document.entries) {
     const where = `${file}:${line}`;
     if (section !== "" && !table.sections.includes(section)) continue;
-    const row = table.byName.get(section === "" ? key : `${section}.${key}`);
-    if (row === undefined || row.section !== section) {
+    const row = findRow(table, section, key) ?? findInFork(reading, section, key, where);
+    if (row === undefined) {
+      if (section === "" && reading.nodes.take({ key, text, line, where, file })) continue;
       findings.warn(
         () => `${where}: unknown key ${quoteFound(key)}, ignored${adviseKey(table, section, key)}`,
       );
@@ -277,6 +251,55 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
   }
 }
 
+/** A line without a `=` does no harm; a file of nothing else is no conf. */
+function readSkipped(file: string, document: ConfDocument, findings: Findings): void {
+  const isConf = document.entries.length + document.sections.length > 0;
+  for (const skipped of document.skipped) {
+    const { line, expected, found } = skipped;
+    const where = `${file}:${line}`;
+    if (isConf) findings.warn(() => `${where}: expected ${expected}, found ${found}; the line is ignored`);
+    else findings.fail({ where, file, ...skipped });
+  }
+}
+
+function findRow(table: KeyTable, section: string, key: string): KeyRow | undefined {
+  const row = table.byName.get(section === "" ? key : `${section}.${key}`);
+  return row?.section === section ? row : undefined;
+}
+
+/** A key of the classic framework as a fork spells it. */
+function findInFork(
+  { table, findings }: Reading,
+  section: string,
+  key: string,
+  where: string,
+): KeyRow | undefined {
+  const name = section === "" ? nameInFork(key) : undefined;
+  if (name === undefined) return undefined;
+  findings.warn(() => `${where}: ${quoteFound(key)} is read as ${name}, which is its name here`);
+  return table.byName.get(name);
+}
+
+/** `node0ip` and `node0port` are another way to say `registry=static://...`; what says so itself wins. */
+function deriveFromNodes({ settings, findings, nodes }: Reading): void {
+  const { first } = nodes;
+  if (first === undefined) return;
+  const { key, where } = first;
+  const winner = ["registry", "zookeeperip"].find((name) => settings.get(name)?.value !== undefined);
+  if (winner !== undefined) {
+    const { where: other = "" } = settings.get(winner) ?? {};
+    findings.warn(() => `${where}: ${key} and the like are ignored, because ${winner} is set (${other})`);
+    return;
+  }
+  const { url, problems } = nodes.toRegistry();
+  for (const problem of problems) findings.fail(problem);
+  if (problems.length > 0) return;
+  findings.warn(
+    () => `${where}: ${key} and the like are read as registry=${url}, which is how to say it here`,
+  );
+  settings.set("registry", { source: "file", where: `${where}, ${key}`, value: url });
+}
+
 function keyIn(section: string, key: string): string {
   return section === "" ? key : `${section}.${key}`;
 }
@@ -288,6 +311,8 @@ function adviseKey({ rows, byName }: KeyTable, section: string, key: string): st
   const elsewhere = dotted ?? (more.length === 0 ? only : undefined);
   if (elsewhere?.section === "") return "; it belongs above the first [section]";
   if (elsewhere !== undefined) return `; write ${elsewhere.key}= beneath [${elsewhere.section}]`;
+  const inFork = nameInFork(key);
+  if (inFork !== undefined) return `; ${inFork} belongs above the first [section]`;
   const keys = rows.filter((row) => row.section === section).map((row) => row.key);
   return didYouMean(key, keys);
 }

@@ -1,4 +1,5 @@
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
+import type { ClassicChoice } from "../registry/runtime.js";
 import { type AdvertisedAddress, isHost, isRegistryUrl, isWildcard, parseHostAndPort } from "./address.js";
 
 /** What a value is measured in; it ends the name of the value: `calltimeout` is read as `calltimeoutMs`. */
@@ -218,6 +219,35 @@ export const yesNo: Kind<boolean, ""> = {
     return value === undefined ? undefined : { value };
   },
   format: (value) => (value ? "yes" : "no"),
+};
+
+const classicItem = /^(?:([A-Za-z_][\w.]*|\*)\s*=\s*)?(\S+)$/;
+
+/** `yes`, `no`, `auto`, or by service: `no,fixbug.UserServiceRpc=yes`; `auto` is no choice. */
+export const classicChoice: Kind<ClassicChoice | undefined, ""> = {
+  unit: "",
+  placeholder: "yes|no|auto|SERVICE=yes,...",
+  expected: "yes, no or auto, and SERVICE=yes or SERVICE=no for single services, between commas",
+  parse(text) {
+    let rest: boolean | undefined;
+    const services: Record<string, boolean> = {};
+    for (const item of text.split(",")) {
+      const [, service = "*", word = ""] = classicItem.exec(item.trim()) ?? [];
+      const value = booleanWords.get(word.toLowerCase());
+      if (value === undefined && !(service === "*" && word.toLowerCase() === "auto")) return undefined;
+      if (service === "*") rest = value;
+      else if (value !== undefined) services[service] = value;
+    }
+    if (Object.keys(services).length === 0) return { value: rest };
+    return { value: Object.freeze(rest === undefined ? services : { "*": rest, ...services }) };
+  },
+  format(value) {
+    if (value === undefined) return "auto";
+    if (typeof value === "boolean") return yesNo.format(value);
+    return Object.entries(value)
+      .map(([service, allowed]) => `${service === "*" ? "" : `${service}=`}${yesNo.format(allowed)}`)
+      .join(",");
+  },
 };
 
 /** Names between commas; blanks around them do not count, and an empty text is an empty list. */

@@ -206,6 +206,13 @@ export const schema = {
       "Calls waiting for an instance; more fail RESOURCE_EXHAUSTED.",
       "等待可用实例的最大调用数，超出则返回 RESOURCE_EXHAUSTED。",
     ),
+    classic: key(
+      kind.classicChoice,
+      "auto",
+      "Call classic C++ providers while none of ours can be; auto: yes, but no with zookeeper.auth, as anybody can write their znodes.",
+      "没有可用的本框架实例时是否调用经典 C++ 服务端；auto 表示调用，但设置 zookeeper.auth 时不调用，因为其节点任何人可写。",
+      { example: "no,fixbug.UserServiceRpc=yes" },
+    ),
   },
   limits: {
     header: key(

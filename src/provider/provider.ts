@@ -220,12 +220,14 @@ export class RpcProvider implements AsyncDisposable {
 
   #registrationOf(definition: ServiceDefinition, options: ServiceOptions, address: Address): Registration {
     const { classic = this.#runtime.settings.provider.classic, ...published } = options;
+    const group = this.#listener?.sharedBy;
     return {
       ...published,
       service: definition.typeName,
       methods: Object.values(definition.methods).map(({ name }) => name),
       address,
       classic,
+      ...(group === undefined ? {} : { group }),
       onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
     };
   }
@@ -351,7 +353,9 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   #onRegistrationLost(service: string, reason: Error): void {
-    this.#runtime.log.error(`the registration of ${service} is lost for good: ${textOf(reason)}`);
+    this.#runtime.log.warn(
+      `callers of ${service} go elsewhere: ${textOf(reason)}; they come back when that one goes`,
+    );
   }
 
   // --- built-in services ---

@@ -10,6 +10,8 @@ export interface ProviderEntry {
   startedAtMs: number;
   /** Tells two registrations of one address apart. */
   incarnation: string;
+  /** Registrations of one address with the same group do not replace each other. */
+  group?: string;
   attributes: Readonly<Record<string, string>>;
 }
 
@@ -18,7 +20,14 @@ const weightKey = "w";
 const startedKey = "t";
 const incarnationKey = "i";
 const versionKey = "v";
-const reservedKeys: ReadonlySet<string> = new Set([weightKey, startedKey, incarnationKey, versionKey]);
+const groupKey = "g";
+const reservedKeys: ReadonlySet<string> = new Set([
+  weightKey,
+  startedKey,
+  incarnationKey,
+  versionKey,
+  groupKey,
+]);
 
 /** An entry is one znode name, and a list of them must fit ZooKeeper's 1 MiB packet even for a thousand providers. */
 const entryMaxChars = 1000;
@@ -38,6 +47,10 @@ export function isWeight(weight: number): boolean {
   return weight > 0 && weight <= weightMax;
 }
 
+export function isGroup(group: unknown): group is string {
+  return typeof group === "string" && /^[\w-]{1,64}$/.test(group);
+}
+
 /** Throws RegistryError `invalid` unless `service` is a protobuf full name. */
 export function checkServiceName(service: string): void {
   if (isServiceName(service)) return;
@@ -49,7 +62,7 @@ export function checkServiceName(service: string): void {
 
 /** Throws RegistryError `invalid` for a registration no driver can publish. */
 export function checkRegistration(registration: Registration): void {
-  const { service, methods, address, weight = 1, attributes = {} } = registration;
+  const { service, methods, address, weight = 1, attributes = {}, group = "g" } = registration;
   checkServiceName(service);
   const fail = (text: string) => new RegistryError("invalid", `cannot register ${service}: ${text}`);
   for (const method of methods) {
@@ -66,6 +79,7 @@ export function checkRegistration(registration: Registration): void {
       `${formatAddress(address)} is a wildcard that callers cannot connect to; set advertiseaddress to one they can`,
     );
   }
+  if (!isGroup(group)) throw fail(`group ${JSON.stringify(group)} is not 1 to 64 of A-Z, a-z, 0-9, "_", "-"`);
   if (!isWeight(weight)) throw fail(`weight ${weight} is outside 0 < weight <= ${weightMax}`);
   for (const [key, value] of Object.entries(attributes)) {
     if (!attributeKeyPattern.test(key) || reservedKeys.has(key)) {
@@ -83,8 +97,9 @@ export function makeEntry(
   incarnation: string,
   startedAtMs: number,
 ): ProviderEntry {
-  const { address, weight = 1, attributes = {} } = registration;
-  const entry = { address, weight, startedAtMs, incarnation, attributes };
+  const { address, weight = 1, attributes = {}, group } = registration;
+  const entry: ProviderEntry = { address, weight, startedAtMs, incarnation, attributes };
+  if (group !== undefined) entry.group = group;
   const chars = encodeEntry(entry).length;
   if (chars > entryMaxChars) {
     throw new RegistryError(
@@ -101,6 +116,7 @@ export function encodeEntry({
   weight,
   startedAtMs,
   incarnation,
+  group,
   attributes,
 }: ProviderEntry): string {
   const query = new URLSearchParams([
@@ -108,6 +124,7 @@ export function encodeEntry({
     [startedKey, String(startedAtMs)],
     [incarnationKey, incarnation],
   ]);
+  if (group !== undefined) query.append(groupKey, group);
   for (const [key, value] of Object.entries(attributes)) {
     query.append(key === "version" ? versionKey : key, value);
   }
@@ -134,11 +151,22 @@ export function decodeEntry(name: string): ProviderEntry | undefined {
     if (key === versionKey) attributes.version = value;
     else if (!reservedKeys.has(key)) attributes[key] = value;
   }
-  return { address, weight, startedAtMs: Number(query.get(startedKey) ?? 0), incarnation, attributes };
+  const startedAtMs = Number(query.get(startedKey) ?? 0);
+  const entry: ProviderEntry = { address, weight, startedAtMs, incarnation, attributes };
+  const group = query.get(groupKey);
+  if (isGroup(group)) entry.group = group;
+  return entry;
 }
 
-export function toEndpoint({ address, weight, incarnation, attributes }: ProviderEntry): Endpoint {
-  return { host: address.host, port: address.port, protocol: "mprpc", weight, incarnation, attributes };
+/** Whether the two share their address: neither replaces the other. */
+export function isSameGroup(a: ProviderEntry, b: ProviderEntry): boolean {
+  return a.group !== undefined && a.group === b.group;
+}
+
+/** To callers a group is one instance, whichever of it comes and goes. */
+export function toEndpoint({ address, weight, incarnation, group, attributes }: ProviderEntry): Endpoint {
+  const { host, port } = address;
+  return { host, port, protocol: "mprpc", weight, incarnation: group ?? incarnation, attributes };
 }
 
 /** 64 random bits as hex: unique among the providers of a cluster. */

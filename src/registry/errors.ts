@@ -2,7 +2,7 @@ import { textOf } from "../base/thrown.js";
 
 /**
  * Why a registry refused. `invalid`: the URL or the registration can never work. `unreachable`: its server or folder
- * cannot be used (now). `denied`: no permission. `superseded`: a newer provider holds the address. `closed`: the
+ * cannot be used (now). `denied`: no permission. `superseded`: a newer provider has the address. `closed`: the
  * registry was closed.
  */
 export type RegistryErrorCode = "invalid" | "unreachable" | "denied" | "superseded" | "closed";

@@ -3,6 +3,7 @@ import { fillDeps, type RegistryDeps } from "./deps.js";
 import {
   checkRegistration,
   checkServiceName,
+  isSameGroup,
   makeEntry,
   makeIncarnation,
   type ProviderEntry,
@@ -10,6 +11,7 @@ import {
 } from "./entry.js";
 import { RegistryError } from "./errors.js";
 import type {
+  Endpoint,
   Registration,
   RegistrationHandle,
   Registry,
@@ -26,7 +28,7 @@ interface Held {
 
 /** What the registries of one in-process cluster share: the part a server plays elsewhere. */
 export class MemoryStore {
-  readonly #services = new Map<string, Map<string, Held>>();
+  readonly #services = new Map<string, Map<string, Held[]>>();
   readonly #listeners = new Set<() => void>();
   #reachable = true;
 
@@ -40,15 +42,15 @@ export class MemoryStore {
     return this.#reachable;
   }
 
-  /** @internal Entries of `service` by address. */
-  entriesOf(service: string): Map<string, Held> {
-    const entries = this.#services.get(service) ?? new Map<string, Held>();
+  /** @internal Entries of `service` by address, the newest last: it is the one that is shown. */
+  entriesOf(service: string): Map<string, Held[]> {
+    const entries = this.#services.get(service) ?? new Map<string, Held[]>();
     this.#services.set(service, entries);
     return entries;
   }
 
   /** @internal */
-  get services(): ReadonlyMap<string, ReadonlyMap<string, Held>> {
+  get services(): ReadonlyMap<string, ReadonlyMap<string, readonly Held[]>> {
     return this.#services;
   }
 
@@ -92,12 +94,13 @@ export class MemoryRegistry implements Registry {
     const held: Held = { registration, entry };
     const entries = this.#store.entriesOf(registration.service);
     const address = formatAddress(registration.address);
-    const older = entries.get(address);
-    entries.set(address, held);
+    const before = entries.get(address) ?? [];
+    entries.set(address, [...before, held]);
     this.#held.add(held);
     this.#store.changed();
     const text = `${address} of ${registration.service} was registered by a newer provider`;
-    if (older !== undefined)
+    const older = before.at(-1);
+    if (older !== undefined && !isSameGroup(older.entry, entry))
       tellLost(older.registration, new RegistryError("superseded", text), this.#deps.log);
     return { unregister: async () => this.#withdraw(held) };
   }
@@ -116,7 +119,7 @@ export class MemoryRegistry implements Registry {
     this.#checkUsable();
     const listings: ServiceListing[] = [];
     for (const [service, entries] of this.#store.services) {
-      const endpoints = [...entries.values()].map(({ entry }) => toEndpoint(entry));
+      const endpoints = endpointsOf(entries);
       if (endpoints.length > 0) listings.push({ service, endpoints });
     }
     return listings.sort((a, b) => (a.service < b.service ? -1 : 1));
@@ -139,8 +142,9 @@ export class MemoryRegistry implements Registry {
     this.#held.delete(held);
     const entries = this.#store.entriesOf(held.registration.service);
     const address = formatAddress(held.entry.address);
-    if (entries.get(address) !== held) return;
-    entries.delete(address);
+    const left = (entries.get(address) ?? []).filter((one) => one !== held);
+    if (left.length > 0) entries.set(address, left);
+    else entries.delete(address);
     this.#store.changed();
   }
 
@@ -154,10 +158,12 @@ export class MemoryRegistry implements Registry {
       view.markStale();
       return;
     }
-    const entries = this.#store.entriesOf(view.service).values();
-    view.publish(
-      [...entries].map(({ entry }) => toEndpoint(entry)),
-      false,
-    );
+    view.publish(endpointsOf(this.#store.entriesOf(view.service)), false);
   }
+}
+
+/** The newest of each address. */
+function endpointsOf(entries: ReadonlyMap<string, readonly Held[]>): Endpoint[] {
+  const newest = [...entries.values()].map((held) => held.at(-1));
+  return newest.filter((held) => held !== undefined).map(({ entry }) => toEndpoint(entry));
 }

@@ -53,12 +53,16 @@ function openZooKeeper(url: string, options: OpenRegistryOptions): ZooKeeperRegi
       "invalid",
       `registry ${JSON.stringify(redactUrl(url))}: ${text}; allowed: ${zooKeeperForms}`,
     );
-  const [, user, hosts = "", path = "", search = ""] =
-    /^zookeeper:\/\/(?:([^@/?]*)@)?([^/?]*)(\/[^?]*)?(?:\?(.*))?$/s.exec(url) ?? [];
-  const result: ZooKeeperRegistryOptions = { ...options, servers: parseServers(hosts, fail) };
+  const [, user, places = "", search = ""] =
+    /^zookeeper:\/\/(?:([^@/?]*)@)?([^?]*)(?:\?(.*))?$/s.exec(url) ?? [];
+  const { hosts, path } = splitChroot(places, fail);
+  const result: ZooKeeperRegistryOptions = {
+    ...options,
+    servers: hosts.map((host) => parseServer(host, fail)),
+  };
   if (user !== undefined) result.auth = decodePart(user, "the user:password", fail);
   if (result.auth !== undefined && !/^[^:]+:./s.test(result.auth)) throw fail("auth is not user:password");
-  const chroot = decodePart(path, "the chroot", fail).replace(/\/$/, "");
+  const chroot = decodePart(path, "the chroot", fail);
   if (chroot !== "" && !/^(\/(?!\.{1,2}(\/|$))[^/\p{Cc}]+)+$/u.test(chroot)) {
     throw fail(`the chroot ${JSON.stringify(chroot)} is not a znode path`);
   }
@@ -67,12 +71,34 @@ function openZooKeeper(url: string, options: OpenRegistryOptions): ZooKeeperRegi
   return new ZooKeeperRegistry(result);
 }
 
-function parseServers(hosts: string, fail: (text: string) => RegistryError): Address[] {
-  return hosts.split(",").map((text) => {
-    const address = parseAddress(text) ?? parseAddress(`${text}:${defaultZooKeeperPort}`);
-    if (address === undefined || address.port === 0) throw fail(`${JSON.stringify(text)} is not host:port`);
-    return address;
+/**
+ * The chroot stands behind the last server and goes for all. Behind each server is how many write it, which is the same as
+ * long as all are equal; otherwise a server would be lost, or become a part of the chroot.
+ */
+function splitChroot(
+  places: string,
+  fail: (text: string) => RegistryError,
+): { hosts: string[]; path: string } {
+  const parts = places.split(",").map((text) => {
+    const slash = text.indexOf("/");
+    const host = slash === -1 ? text : text.slice(0, slash);
+    return { host, path: slash === -1 ? "" : text.slice(slash).replace(/\/$/, "") };
   });
+  const path = parts.at(-1)?.path ?? "";
+  const other = parts.find((part) => part.path !== "" && part.path !== path);
+  if (other !== undefined) {
+    const [one, two] = [other.path, path || "none"].map((text) => JSON.stringify(text));
+    throw fail(
+      `the servers have different chroots, ${one} and ${two}: write one behind the last server, for all of them (a comma in it as %2C)`,
+    );
+  }
+  return { hosts: parts.map(({ host }) => host), path };
+}
+
+function parseServer(text: string, fail: (text: string) => RegistryError): Address {
+  const address = parseAddress(text) ?? parseAddress(`${text}:${defaultZooKeeperPort}`);
+  if (address === undefined || address.port === 0) throw fail(`${JSON.stringify(text)} is not host:port`);
+  return address;
 }
 
 function setZooKeeperOption(

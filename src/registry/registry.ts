@@ -1,4 +1,5 @@
 import type { Address } from "../base/endpoint.js";
+import type { RegistryError } from "./errors.js";
 
 /** How an endpoint speaks: the multiplexed protocol, or the C++ framework's one-call-per-connection wire. */
 export type EndpointProtocol = "mprpc" | "classic";
@@ -21,6 +22,11 @@ export interface Snapshot {
   endpoints: readonly Endpoint[];
   /** True while the registry cannot be reached and this is the last good list. */
   stale: boolean;
+  /**
+   * True while nothing was read from the registry yet and this is a list an earlier process saved. It may be long out of
+   * date: calls that find nobody by it wait for the registry. Default false.
+   */
+  hint?: boolean;
 }
 
 /** What a provider publishes of one service. */
@@ -35,11 +41,20 @@ export interface Registration {
   attributes?: Readonly<Record<string, string>>;
   /** Write `/<ShortName>/<Method>` for C++ callers too (ZooKeeper only). Default true. */
   classic?: boolean;
-  /** Called at most once, when the registry gives this registration up for good: a newer provider took the address, or it may no longer write. */
+  /**
+   * For processes that listen on one address together, as the workers of `node:cluster` do: a text that is the same for
+   * each of them, and only for them. The address is then one endpoint as long as any of them is registered. Default none:
+   * of two registrations of an address the newer one is shown.
+   */
+  group?: string;
+  /** Called each time a newer provider has taken the address. This one is shown again by itself when that one goes. */
   onLost?: (reason: Error) => void;
 }
 
-/** A registration that is kept up (again after every loss of the registry) until it is withdrawn. */
+/**
+ * A registration that is kept up (again after every loss of the registry, and after a newer one of its address has gone)
+ * until it is withdrawn.
+ */
 export interface RegistrationHandle {
   /** Resolves when the registry no longer shows it, or cannot be reached (it will then expire). Idempotent. */
   unregister(): Promise<void>;
@@ -67,14 +82,26 @@ export interface Registry {
   readonly name: string;
   /** Its servers, when it has any: a provider bound to a wildcard advertises the local address of the route to them. */
   readonly servers?: readonly Address[];
+  /**
+   * True when only holders of credentials can publish here as providers of ours. Classic entries anybody can write, so
+   * channels do not call those unless they are told to (`channel.classic`).
+   */
+  readonly authenticated?: boolean;
   /** Resolves once the entry is visible to consumers. Rejects when that fails before `signal` aborts or the driver's own start-up timeout. */
   register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle>;
   /**
    * Calls `onSnapshot` with the first list as soon as it is known (never synchronously) and after each change.
    * A service nobody offers gives an empty list. While the registry is away the last good list stays, marked stale;
    * when none was ever known (and no snapshot file holds one) nothing is called until it is back.
+   *
+   * `onTrouble` is called with why the list cannot be read now: `unreachable` may pass, `denied` needs somebody to change
+   * permissions. The next snapshot that is not stale ends the trouble.
    */
-  watch(service: string, onSnapshot: (snapshot: Snapshot) => void): Watch;
+  watch(
+    service: string,
+    onSnapshot: (snapshot: Snapshot) => void,
+    onTrouble?: (reason: RegistryError) => void,
+  ): Watch;
   /** Every service known now. Rejects when the registry cannot be reached. */
   list(signal?: AbortSignal): Promise<ServiceListing[]>;
   /** Withdraws everything and ends the session. Idempotent; never rejects. */

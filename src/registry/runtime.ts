@@ -12,6 +12,12 @@ import type { Registry } from "./registry.js";
 export const balancerNames = ["roundrobin", "random", "p2c"] as const;
 export type BalancerName = (typeof balancerNames)[number];
 
+/**
+ * Whether classic providers may be called: all, or by service. A name is full or short; `"*"` is every service not named.
+ * What it does not name is left to the next weaker choice.
+ */
+export type ClassicChoice = boolean | Readonly<Record<string, boolean>>;
+
 /** What a configuration says to channels and providers. */
 export interface RuntimeSettings {
   /** Deadline of a call that brings none, ms; `Infinity`: none. Default 5000. */
@@ -28,6 +34,11 @@ export interface RuntimeSettings {
     connectTimeoutMs: number;
     /** Calls that may wait for an instance; more fail RESOURCE_EXHAUSTED. Default 10,000. */
     pendingMax: number;
+    /**
+     * Call classic providers while none of ours can be. Default undefined: yes, unless providers prove who they are in the
+     * registry (`Registry.authenticated`), since anybody may then still write a classic entry.
+     */
+    classic: ClassicChoice | undefined;
   };
   provider: {
     /** Port 0 takes a free one. Default 127.0.0.1:0. */
@@ -54,7 +65,13 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
   limits: defaultWireLimits,
   keepalive: defaultKeepalive,
   unwrittenMaxBytes: 64 * 1024 * 1024,
-  channel: { balancer: "roundrobin", connections: 1, connectTimeoutMs: 2000, pendingMax: 10_000 },
+  channel: {
+    balancer: "roundrobin",
+    connections: 1,
+    connectTimeoutMs: 2000,
+    pendingMax: 10_000,
+    classic: undefined,
+  },
   provider: {
     listen: { host: "127.0.0.1", port: 0 },
     advertise: undefined,

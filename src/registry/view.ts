@@ -1,7 +1,7 @@
 import { formatAddress } from "../base/endpoint.js";
 import { callGuarded } from "../base/thrown.js";
 import type { Logger } from "../logger/logger.js";
-import { reasonOf } from "./errors.js";
+import { type RegistryError, reasonOf } from "./errors.js";
 import type { Endpoint, Registration, Snapshot, Watch } from "./registry.js";
 
 /** Sorted by address, each address once: the first of equal ones stays. */
@@ -14,16 +14,17 @@ export function orderEndpoints(endpoints: Iterable<Endpoint>): Endpoint[] {
   return [...byAddress].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint);
 }
 
-function fingerprint({ stale, endpoints }: Snapshot): string {
+function fingerprint({ stale, hint, endpoints }: Snapshot): string {
   const rows = endpoints.map((e) => [
     ...[formatAddress(e), e.protocol, e.weight, e.incarnation ?? "", e.classicMethods ?? []],
     Object.entries(e.attributes).sort(([a], [b]) => (a < b ? -1 : 1)),
   ]);
-  return JSON.stringify([stale, rows]);
+  return JSON.stringify([stale, hint, rows]);
 }
 
 interface Watcher {
   onSnapshot: (snapshot: Snapshot) => void;
+  onTrouble: ((reason: RegistryError) => void) | undefined;
   /** The snapshot it was last given, so that it never gets one twice. */
   seen: Snapshot | undefined;
 }
@@ -35,6 +36,7 @@ export class ServiceView {
   readonly #watchers = new Set<Watcher>();
   #current: Snapshot | undefined;
   #fingerprint = "";
+  #trouble: RegistryError | undefined;
 
   constructor(service: string, log: Logger) {
     this.service = service;
@@ -50,11 +52,18 @@ export class ServiceView {
   }
 
   /** `onUnused` is called when the last watcher closes. */
-  add(onSnapshot: (snapshot: Snapshot) => void, onUnused: () => void): Watch {
-    const watcher: Watcher = { onSnapshot, seen: undefined };
+  add(
+    onSnapshot: (snapshot: Snapshot) => void,
+    onUnused: () => void,
+    onTrouble?: (reason: RegistryError) => void,
+  ): Watch {
+    const watcher: Watcher = { onSnapshot, onTrouble, seen: undefined };
     this.#watchers.add(watcher);
     // A watcher is never called from within `watch()`, even when the list is known already.
-    queueMicrotask(() => this.#tell(watcher));
+    queueMicrotask(() => {
+      this.#tell(watcher);
+      this.#tellTrouble(watcher);
+    });
     const view = this;
     return {
       get current() {
@@ -67,8 +76,10 @@ export class ServiceView {
   }
 
   /** Takes a new list; watchers hear of it only if it differs from the last one. */
-  publish(endpoints: Iterable<Endpoint>, stale: boolean): void {
+  publish(endpoints: Iterable<Endpoint>, stale: boolean, hint = false): void {
     const snapshot: Snapshot = { endpoints: orderEndpoints(endpoints), stale };
+    if (hint) snapshot.hint = true;
+    if (!stale) this.#trouble = undefined;
     const print = fingerprint(snapshot);
     if (print === this.#fingerprint) return;
     this.#fingerprint = print;
@@ -78,19 +89,34 @@ export class ServiceView {
 
   /** The registry cannot be reached: the last good list stays, marked. */
   markStale(): void {
-    if (this.#current !== undefined) this.publish(this.#current.endpoints, true);
+    const current = this.#current;
+    if (current !== undefined) this.publish(current.endpoints, true, current.hint);
+  }
+
+  /** The list cannot be read now. Watchers hear of a trouble that lasts once. */
+  setTrouble(reason: RegistryError): void {
+    if (this.#trouble?.message === reason.message) return;
+    this.#trouble = reason;
+    for (const watcher of [...this.#watchers]) this.#tellTrouble(watcher);
+  }
+
+  #tellTrouble(watcher: Watcher): void {
+    const reason = this.#trouble;
+    if (reason === undefined || !this.#watchers.has(watcher)) return;
+    this.#guarded(() => watcher.onTrouble?.(reason));
   }
 
   #tell(watcher: Watcher): void {
     const snapshot = this.#current;
     if (snapshot === undefined || watcher.seen === snapshot || !this.#watchers.has(watcher)) return;
     watcher.seen = snapshot;
-    callGuarded(
-      () => watcher.onSnapshot(snapshot),
-      (error) => {
-        this.#log.error("a watcher of a service threw", { service: this.service, error: reasonOf(error) });
-      },
-    );
+    this.#guarded(() => watcher.onSnapshot(snapshot));
+  }
+
+  #guarded(tell: () => void): void {
+    callGuarded(tell, (error) => {
+      this.#log.error("a watcher of a service threw", { service: this.service, error: reasonOf(error) });
+    });
   }
 }
 

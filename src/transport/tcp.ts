@@ -1,7 +1,11 @@
+import cluster from "node:cluster";
+import { createHash } from "node:crypto";
 import dgram from "node:dgram";
 import net from "node:net";
+import { hostname } from "node:os";
 import type { Clock } from "../base/clock.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
+import { bootId, readStat, startTicks } from "../base/process-start.js";
 import type { Connection, ConnectionHandler, ConnectOptions, Listener, Transport } from "./transport.js";
 
 /** A backlog that survives 10,000 clients reconnecting at once; the system cuts it to its own maximum. */
@@ -209,18 +213,29 @@ function listen(address: Address, onConnection: (connection: Connection) => void
         }),
       );
     });
-    server.listen({ host: address.host, port: address.port, backlog }, () => {
+    // Workers of a cluster share a port they name. Of port 0 they would share a random one, which nobody means who asks for a
+    // free one.
+    const exclusive = address.port === 0;
+    server.listen({ host: address.host, port: address.port, backlog, exclusive }, () => {
       // Later errors are failures to accept (out of file descriptors): the listener lives on.
       server.removeAllListeners("error");
       server.on("error", () => {});
       const bound = server.address() as net.AddressInfo;
       resolve({
         address: { host: bound.address, port: bound.port },
+        ...(cluster.isWorker && !exclusive ? { sharedBy: workersOfOurPrimary() } : {}),
         // The port is free at once; the server's own callback waits for the last connection.
         close: async () => void server.close(),
       });
     });
   });
+}
+
+/** The same for each worker of one `node:cluster` primary, and for no other: which process is their parent, and since when. */
+function workersOfOurPrimary(): string {
+  const started = startTicks(readStat(process.ppid) ?? "") ?? "";
+  const primary = [hostname(), bootId() ?? "", process.ppid, started].join(" ");
+  return createHash("sha256").update(primary).digest("hex").slice(0, 16);
 }
 
 /** A datagram socket that is connected shows the route the system would take, without a packet leaving. */

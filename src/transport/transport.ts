@@ -42,6 +42,11 @@ export interface Connection {
 export interface Listener {
   /** The bound address, with the real port. */
   readonly address: Address;
+  /**
+   * Set when other processes accept on this address too, and the system shares connections out: a text that is the same
+   * for each of them, of letters and digits.
+   */
+  readonly sharedBy?: string;
   /** Stops accepting; connections live on. Resolves when the port is free. */
   close(): Promise<void>;
 }

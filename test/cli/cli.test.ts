@@ -69,6 +69,25 @@ const login = '{"name": "zhang san", "pwd": "123456"}';
 const loggedIn = { result: { errcode: 0, errmsg: "" }, success: true };
 
 describe("mprpc", () => {
+  test("list names each file of the registry that is none of its entries, once", async () => {
+    const place = path.join(folder, "registry", UserServiceRpc.typeName);
+    const bad = Array.from({ length: 26 }, (_, i) => path.join(place, `bad${i}.json`));
+    await Promise.all(bad.map((file) => writeFile(file, "not an entry")));
+    try {
+      const { code, out, err } = await mprpc(["list", registry]);
+      expect(code).toBe(0);
+      expect(out).toContain(`at ${address}`);
+      const lines = err.trimEnd().split("\n").sort();
+      const expected = bad.map(
+        (file) =>
+          `mprpc: warning: ignoring a file that is no registry entry (file: ${file}, error: it is not JSON)`,
+      );
+      expect(lines).toEqual(expected.sort());
+    } finally {
+      await Promise.all(bad.map((file) => rm(file)));
+    }
+  });
+
   test("--help lists the commands, --version tells the package's, each command has its --help", async () => {
     const help = await mprpc(["--help"]);
     expect(help).toMatchObject({ code: 0, err: "" });

@@ -33,7 +33,7 @@ describe("bad values", () => {
 
   test("all of them at once, one a line", () => {
     const error = loadError({
-      conf: "rpcserverport=x\nnonsense\n[limits]\nbody=big",
+      conf: "rpcserverport=x\n=nonsense\n[limits]\nbody=big",
       env: { MPRPC_LOG_LEVEL: "loud" },
       argv: ["--channel.connections=0", "--nope=1"],
     });
@@ -46,6 +46,12 @@ describe("bad values", () => {
       "--channel.connections",
       "command line",
     ]);
+  });
+
+  test("a file without a single key=value is no conf", () => {
+    expect(loadError({ conf: "# a note\nsomething else\n" }).message).toBe(
+      'mprpc.conf:2: expected key=value, found "something" and no "="',
+    );
   });
 
   test("thousands of them are cut short", () => {

@@ -41,8 +41,16 @@ describe("lines", () => {
   });
 
   test.each([
-    ["just words", { expected: "key=value", found: '"just" and no "="' }],
-    ["word", { expected: "key=value", found: '"word"' }],
+    ["just words", '"just" and no "="'],
+    ["word", '"word"'],
+    ["key: value", '"key:" and no "="'],
+  ])("%j is passed over, and told", (line, found) => {
+    const { problems, skipped } = parseConf(`\n${line}`);
+    expect(problems).toEqual([]);
+    expect(skipped).toEqual([{ line: 2, expected: "key=value", found }]);
+  });
+
+  test.each([
     ["=5", { expected: "key=value", found: "a value without a key" }],
     ["level＝debug", { expected: "key=value", found: "a full-width ＝ or ：" }],
     ["[log", { expected: "[section]", found: '"[log"' }],
@@ -130,7 +138,7 @@ describe("beside ini", () => {
       fc.property(conf, (content) => {
         const lines = content.split(/\r?\n/);
         const document = parseConf(content);
-        expect(document.problems).toEqual([]);
+        expect([...document.problems, ...document.skipped]).toEqual([]);
         for (const { key, line } of document.entries)
           expect(lines[line - 1]).toMatch(new RegExp(`^${key} =`));
         const assignments = lines.filter((one) => /^[a-z]+ =/.test(one));
@@ -155,8 +163,8 @@ describe("beside ini", () => {
   test("any text at all is read without throwing, every line accounted for at most once", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 300 }), (content) => {
-        const { entries, sections, problems } = parseConf(content);
-        const lines = [...entries, ...sections, ...problems].map((one) => one.line);
+        const { entries, sections, problems, skipped } = parseConf(content);
+        const lines = [...entries, ...sections, ...problems, ...skipped].map((one) => one.line);
         expect(new Set(lines).size).toBe(lines.length);
       }),
       { numRuns: 1000 },
@@ -172,7 +180,7 @@ function flatten(parsed: Record<string, unknown>): Array<[string, string]> {
 }
 
 test("what was found is shown without characters that a terminal obeys", () => {
-  expect(parseConf("a\u007f\u009b2J\u2028b").problems).toEqual([
+  expect(parseConf("a\u007f\u009b2J\u2028b").skipped).toEqual([
     { line: 1, expected: "key=value", found: '"a\\u007f\\u009b2J" and no "="' },
   ]);
 });

@@ -186,7 +186,7 @@ describe("warnings", () => {
     [
       "a key in upper case",
       "RPCSERVERIP=::1",
-      'mprpc.conf:1: unknown key "RPCSERVERIP", ignored; did you mean "rpcserverip"?',
+      'mprpc.conf:1: "RPCSERVERIP" is read as rpcserverip, which is its name here',
     ],
     [
       "an unknown section",
@@ -197,6 +197,21 @@ describe("warnings", () => {
       "a cut value",
       "[zookeeper]\nauth=me:pass#word",
       'mprpc.conf:2: zookeeper.auth: the value ends before the "#"; if that belongs to it, quote the value or write \\#',
+    ],
+    [
+      "a line without =",
+      "calltimeout=1s\n\nlog level debug",
+      'mprpc.conf:3: expected key=value, found "log" and no "="; the line is ignored',
+    ],
+    [
+      "a key of a fork in a section, where none of them is",
+      "[log]\nrpcserver_ip=::1",
+      'mprpc.conf:2: unknown key "rpcserver_ip", ignored; rpcserverip belongs above the first [section]',
+    ],
+    [
+      "a key that looks like one of a fork",
+      "rpcserver_iq=::1",
+      'mprpc.conf:1: unknown key "rpcserver_iq", ignored; did you mean "rpcserverip"?',
     ],
     [
       "a port without its address",
@@ -237,5 +252,77 @@ describe("warnings", () => {
     expect(warnings).toHaveLength(5);
     expect(({} as { polluted?: string }).polluted).toBeUndefined();
     expect(values).toEqual(load().values);
+  });
+});
+
+describe("the spellings of forks", () => {
+  test.each([
+    ["rpcserver_ip", "rpcserverip"],
+    ["rpc_server_ip", "rpcserverip"],
+    ["rpcServerIp", "rpcserverip"],
+    ["RpcServerIP", "rpcserverip"],
+    ["rpc_ip", "rpcserverip"],
+    ["zookeeper_ip", "zookeeperip"],
+    ["zookeeperIp", "zookeeperip"],
+    ["zkIp", "zookeeperip"],
+    ["zk_ip", "zookeeperip"],
+  ])("%s is %s, and its port likewise, with a notice each", (key, name) => {
+    const portOf = (ip: string) => ip.replace(/ip$/i, (found) => (found === "Ip" ? "Port" : "port"));
+    const { values, warnings, origins } = load({ conf: `${key}=10.0.0.9\n${portOf(key)}=4000` });
+    const isServer = name === "rpcserverip";
+    expect([values.rpcserverip, values.rpcserverport]).toEqual(
+      isServer ? ["10.0.0.9", 4000] : ["127.0.0.1", 0],
+    );
+    expect(values.registry).toBe(isServer ? "file:" : "zookeeper://10.0.0.9:4000");
+    expect(warnings).toEqual([
+      `mprpc.conf:1: "${key}" is read as ${name}, which is its name here`,
+      `mprpc.conf:2: "${portOf(key)}" is read as ${portOf(name)}, which is its name here`,
+    ]);
+    expect(origins[isServer ? "rpcserverip" : "zookeeperip"].where).toBe("mprpc.conf:1");
+  });
+
+  test("a bad value of one is told by its name here", () => {
+    expect(loadError({ conf: "rpcServerPort=http" }).problems).toMatchObject([
+      { where: "mprpc.conf:1", key: "rpcserverport", found: '"http"' },
+    ]);
+  });
+
+  test("beside ours the later line wins, as of any key given twice", () => {
+    const { values, warnings } = load({ conf: "rpcserverip=10.0.0.1\nrpcserver_ip=10.0.0.2" });
+    expect(values.rpcserverip).toBe("10.0.0.2");
+    expect(warnings.at(-1)).toContain("rpcserverip is given twice");
+  });
+
+  test("nodes listed one by one are a static registry of the classic wire", () => {
+    const conf = "node0ip=10.0.0.1\nnode0port=7788\nnode_x=1\nnode1ip=::1\nnode1port=7789\n";
+    const { values, warnings, origins } = load({ conf });
+    const url = "static://10.0.0.1:7788,[::1]:7789?protocol=classic";
+    expect(values.registry).toBe(url);
+    expect(origins.registry).toEqual({ source: "file", where: "mprpc.conf:1, node0ip" });
+    expect(warnings).toEqual([
+      'mprpc.conf:3: unknown key "node_x", ignored',
+      `mprpc.conf:1: node0ip and the like are read as registry=${url}, which is how to say it here`,
+    ]);
+  });
+
+  test("nodes give way to a registry, and are told when they have no address", () => {
+    const nodes = "node0ip=10.0.0.1\nnode0port=7788";
+    const beside = load({ conf: `${nodes}\nregistry=file:` });
+    expect(beside.values.registry).toBe("file:");
+    expect(beside.warnings).toEqual([
+      "mprpc.conf:1: node0ip and the like are ignored, because registry is set (mprpc.conf:3)",
+    ]);
+    expect(load({ conf: `${nodes}\nzkIp=10.0.0.3` }).values.registry).toBe("zookeeper://10.0.0.3:2181");
+    expect(load({ conf: nodes, argv: ["--registry=static://h:1"] }).values.registry).toBe("static://h:1");
+    expect(loadError({ conf: `${nodes}\nnode1ip=10.0.0.2\nnode2port=x` }).problems).toEqual([
+      {
+        ...{ where: "mprpc.conf:3", file: "mprpc.conf", line: 3, key: "node1ip" },
+        ...{ expected: "an address, and its port, of the same number", found: '"10.0.0.2" and none' },
+      },
+      {
+        ...{ where: "mprpc.conf:4", file: "mprpc.conf", line: 4, key: "node2port" },
+        ...{ expected: "an address, and its port, of the same number", found: 'none and "x"' },
+      },
+    ]);
   });
 });

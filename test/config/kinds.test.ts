@@ -123,6 +123,25 @@ describe("choice, yesNo and list", () => {
     ["", "y", "2", "enabled"],
   );
   table(
+    kind.classicChoice,
+    [
+      ["auto", undefined],
+      ["yes", true],
+      ["No", false],
+      ["no, fixbug.UserServiceRpc=yes", { "*": false, "fixbug.UserServiceRpc": true }],
+      ["UserServiceRpc=no,a.B = on", { UserServiceRpc: false, "a.B": true }],
+      ["*=yes,a.B=no", { "*": true, "a.B": false }],
+    ],
+    ["", "maybe", "a.B", "a.B=auto", "yes,", "a.B=maybe", "a-b=yes", "=yes"],
+  );
+  test.each(["auto", "yes", "no,a.B=yes", "a.B=yes,C=no"])(
+    "the choice %s is written as it is read",
+    (text) => {
+      const { value } = kind.classicChoice.parse(text) ?? {};
+      expect(kind.classicChoice.format(value)).toBe(text);
+    },
+  );
+  table(
     kind.list,
     [
       ["", []],
@@ -220,6 +239,7 @@ describe("registryUrl", () => {
     "zookeeper://h:2181",
     "zookeeper://h1:2181,h2:2181/chroot/x",
     "zookeeper://h1,h2",
+    "zookeeper://h1:2181/c,h2:2181/c",
     "zookeeper://user:password@h:2181",
     "zookeeper://[::1]:2181/a?b=c",
   ];
@@ -234,6 +254,7 @@ describe("registryUrl", () => {
       "zookeeper:///x",
       "zookeeper://h:0",
       "zookeeper://h:1,,h:2",
+      "zookeeper://h:1/c,/c",
       "zookeeper://h 1",
       "static://",
       "static://h",

@@ -141,6 +141,83 @@ export function describeConformance(driver: string, makeCluster: () => Promise<C
       expect(versions.lastIndexOf("old")).toBeLessThan(versions.indexOf("new"));
     });
 
+    test("the older one comes back when the newer one goes, and gives way to another again", async () => {
+      const { seen } = follow(connect());
+      const lost = new Recorder<Error>();
+      const shown = (name: string) => (snapshot: Snapshot) =>
+        shows(8000)(snapshot) && snapshot.endpoints[0]?.attributes.version === name;
+      const older = await connect().register(
+        registration(8000, { onLost: lost.push, attributes: { version: "old" } }),
+      );
+      await seen.until("old", shown("old"));
+      for (const name of ["new", "newer"]) {
+        const rounds = lost.values.length;
+        const newer = connect();
+        await newer.register(registration(8000, { attributes: { version: name } }));
+        await seen.until(name, shown(name));
+        await lost.until("told", () => lost.values.length > rounds);
+        await newer.close();
+        await seen.until("old again", shown("old"));
+      }
+      expect(lost.values).toHaveLength(2);
+      await older.unregister();
+      await seen.until("gone", shows());
+    });
+
+    test("one that gave way can be withdrawn, and does not come back then", async () => {
+      const { seen } = follow(connect());
+      const lost = new Recorder<Error>();
+      const older = await connect().register(registration(8000, { onLost: lost.push }));
+      const newer = await connect().register(registration(8000));
+      await lost.until("told", () => true);
+      await older.unregister();
+      await newer.unregister();
+      await connect().register(registration(8001));
+      await seen.until("the other alone", shows(8001));
+    });
+
+    test("a group with one address: one endpoint that never changes, as long as any of it is registered", async () => {
+      const consumer = connect();
+      const { seen } = follow(consumer);
+      await seen.until("none", shows());
+      const lost = new Recorder<Error>();
+      const join = () => connect().register(registration(8000, { group: "workers", onLost: lost.push }));
+      const first = await join();
+      await seen.until("8000", shows(8000));
+      const second = await join();
+      const third = await join();
+      expect((await consumer.list()).map(({ endpoints }) => endpoints.length)).toEqual([1]);
+      await third.unregister();
+      await first.unregister();
+      const fourth = await join();
+      await second.unregister();
+      // Whatever has happened by now is seen before this.
+      const other = await connect().register(registration(8001));
+      await seen.until("another", shows(8000, 8001));
+      await other.unregister();
+      await seen.until("8000 alone", shows(8000));
+      expectNoGap(seen);
+      const incarnations = seen.values.flatMap(({ endpoints }) =>
+        endpoints.filter(({ port }) => port === 8000).map(({ incarnation }) => incarnation),
+      );
+      expect(new Set(incarnations)).toEqual(new Set(["workers"]));
+      await fourth.unregister();
+      await seen.until("gone", shows());
+      expect(lost.values).toEqual([]);
+    });
+
+    test("a group gives way to a newer provider that is not of it, and comes back", async () => {
+      const { seen } = follow(connect());
+      const incarnationOf = (snapshot: Snapshot) => snapshot.endpoints[0]?.incarnation;
+      await connect().register(registration(8000, { group: "workers" }));
+      await connect().register(registration(8000, { group: "workers" }));
+      await seen.until("the group", (snapshot) => incarnationOf(snapshot) === "workers");
+      const other = await connect().register(registration(8000, { group: "others" }));
+      await seen.until("the other", (snapshot) => incarnationOf(snapshot) === "others");
+      await other.unregister();
+      await seen.until("the group again", (snapshot) => incarnationOf(snapshot) === "workers");
+    });
+
     test("unregister and register again at once ends registered", async () => {
       const { seen } = follow(connect());
       const provider = connect();
@@ -204,6 +281,7 @@ export function describeConformance(driver: string, makeCluster: () => Promise<C
       await expect(refused({ address: { host: "::", port: 1 } })).rejects.toThrow("wildcard");
       await expect(refused({ address: { host: "127.0.0.1", port: 0 } })).rejects.toThrow("port 0");
       await expect(refused({ address: { host: "a b", port: 1 } })).rejects.toThrow('host "a b"');
+      await expect(refused({ group: "a b" })).rejects.toThrow('group "a b"');
       await expect(refused({ weight: 0 })).rejects.toThrow("weight 0");
       await expect(refused({ attributes: { w: "1" } })).rejects.toThrow('attribute "w"');
       await expect(refused({ attributes: { note: "x".repeat(2000) } })).rejects.toThrow("the limit is 1000");

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
@@ -114,19 +114,22 @@ describe("files that are not whole", () => {
 });
 
 describe("a full disk", () => {
-  /** What the entry of a registry with this randomness is written to first. */
-  const random = () => 0;
-  const temporary = ".0000000000000000.tmp";
-
   test("a registration is refused with the reason, leaves nothing, and works when there is room", async () => {
-    mkdirSync(serviceFolder());
-    symlinkSync("/dev/full", join(serviceFolder(), temporary));
     const seen = follow();
-    const provider = connect({ random });
-    await expect(provider.register(registration(8000))).rejects.toMatchObject({
-      code: "unreachable",
-      message: expect.stringMatching(/cannot write to the registry folder .*fixbug\.UserServiceRpc: ENOSPC/),
-    });
+    await seen.until("none", shows());
+    const provider = connect();
+    const limit = (size: string) =>
+      execFileSync("prlimit", ["--pid", String(process.pid), `--fsize=${size}:`]);
+    // No byte may be written to a file any more: what a full disk is, for one process.
+    limit("0");
+    try {
+      await expect(provider.register(registration(8000))).rejects.toMatchObject({
+        code: "unreachable",
+        message: expect.stringMatching(/cannot write to the registry folder .*fixbug\.UserServiceRpc: EFBIG/),
+      });
+    } finally {
+      limit("unlimited");
+    }
     expect(readdirSync(serviceFolder())).toEqual([]);
     await seen.until("none", shows());
     await provider.register(registration(8000));

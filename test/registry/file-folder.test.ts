@@ -1,5 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
@@ -92,7 +102,48 @@ describe("the folder", () => {
     await seen.until("8000", shows(8000));
     expect((await connect().list()).map(({ endpoints }) => endpoints.length)).toEqual([1]);
     const named = warnings.values.map((text) => /(\w+)\.json/.exec(text)?.[1]).sort();
-    expect(named).toEqual(["binary", "folder", "huge", "loop", "null", "pipe", "zeros"]);
+    expect(named).toEqual(["binary", "dangling", "folder", "huge", "loop", "null", "pipe", "zeros"]);
+  });
+
+  test("links are refused and nothing is quoted of what they lead to; ours in their place is written again", async () => {
+    mkdirSync(serviceFolder());
+    const secret = join(root(), "secret.txt");
+    writeFileSync(secret, entryText("00000000000000aa", 8001));
+    symlinkSync(secret, join(serviceFolder(), "00000000000000aa.json"));
+    const plain = join(serviceFolder(), "plain.json");
+    writeFileSync(plain, "hunter2 is no JSON");
+    const { warnings, log } = recordWarnings();
+    const seen = follow({ log });
+    await connect().register(registration(8000));
+    await seen.until("8000", shows(8000));
+    expect([...warnings.values].sort()).toEqual([
+      expect.stringMatching(/00000000000000aa\.json.*it is a symbolic link/),
+      expect.stringMatching(/plain\.json.*it is not JSON/),
+    ]);
+    expect(warnings.values.join()).not.toContain("hunter2");
+    const [name = ""] = entryFiles().filter((one) => !/^(0{14}aa|plain)\.json$/.test(one));
+    const own = join(serviceFolder(), name);
+    const text = readFileSync(own, "utf8");
+    rmSync(own);
+    writeFileSync(secret, text);
+    symlinkSync(secret, own);
+    await eventually("a file again", async () => !lstatSync(own).isSymbolicLink());
+    expect(readFileSync(own, "utf8")).toBe(text);
+  });
+
+  test("a service that is a link to another folder is refused", async () => {
+    const elsewhere = join(root(), "elsewhere");
+    mkdirSync(elsewhere);
+    writeFileSync(join(elsewhere, "00000000000000aa.json"), entryText("00000000000000aa", 8001));
+    symlinkSync(elsewhere, serviceFolder());
+    const { warnings, log } = recordWarnings();
+    const seen = follow({ log });
+    await eventually("told", async () => warnings.values.length > 0);
+    expect(warnings.last).toMatch(/fixbug\.UserServiceRpc is a symbolic link/);
+    expect(seen.values).toEqual([]);
+    await expect(connect().register(registration(8000))).rejects.toThrow("is a symbolic link");
+    expect(await connect({ log }).list()).toEqual([]);
+    expect(warnings.values).toHaveLength(2);
   });
 });
 

@@ -107,8 +107,16 @@ test("a ZooKeeper URL names its registry without secrets", async () => {
   expect(await nameOf("zookeeper://h1:1,[::1]:2/a/b/?session=10s&start=1s&grace=0&snapshots=off")).toBe(
     "zookeeper://h1:1,[::1]:2/a/b",
   );
+  expect(await nameOf("zookeeper://h1:2181/c1,h2:2181/c1")).toBe("zookeeper://h1:2181,h2:2181/c1");
+  expect(await nameOf("zookeeper://h1/a/b/,h2,[::1]:3/a/b?start=1s")).toBe(
+    "zookeeper://h1:2181,h2:2181,[::1]:3/a/b",
+  );
+  expect(await nameOf("zookeeper://h1/a%2Cb")).toBe("zookeeper://h1:2181/a,b");
   expect(await nameOf("zookeeper://me:p%40ss@h1/app")).toBe("zookeeper://h1:2181/app");
   expect(await nameOf("zookeeper://h1/app", { auth: "me:secret" })).toBe("zookeeper://h1:2181/app");
+  expect(openRegistry("zookeeper://h1/app", { auth: "me:secret" }).authenticated).toBe(true);
+  expect(openRegistry("zookeeper://me:secret@h1/app").authenticated).toBe(true);
+  expect(openRegistry("zookeeper://h1/app").authenticated).toBe(false);
 });
 
 test.each([
@@ -116,6 +124,13 @@ test.each([
   ["zookeeper:h1", "it cannot be read as zookeeper"],
   ["zookeeper://h1:x", '"h1:x" is not host:port'],
   ["zookeeper://h1,,h2", '"" is not host:port'],
+  [
+    "zookeeper://h1/c1,h2/c2",
+    'the servers have different chroots, "/c1" and "/c2": write one behind the last',
+  ],
+  ["zookeeper://h1/c1,h2", 'the servers have different chroots, "/c1" and "none"'],
+  ["zookeeper://h1/c1,h2,h3/c2", 'the servers have different chroots, "/c1" and "/c2"'],
+  ["zookeeper://h1/c1/d,h2/c1", 'the servers have different chroots, "/c1/d" and "/c1"'],
   ["zookeeper://h1//a", 'the chroot "//a"'],
   ["zookeeper://h1/a/../b", 'the chroot "/a/../b"'],
   ["zookeeper://h1?session=1", "session=1 is not a time of 1000ms or more"],

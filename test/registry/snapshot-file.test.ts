@@ -1,11 +1,23 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.js";
 import { silentLogger } from "../../src/logger/logger.js";
 import type { Endpoint } from "../../src/registry/registry.js";
 import { SnapshotFile } from "../../src/registry/zookeeper/snapshot-file.js";
+import { eventually } from "../tools/wait.js";
 
 const service = "fixbug.UserServiceRpc";
 
@@ -116,4 +128,79 @@ test("its folder removed, or something in the way: written again when it can be"
   rmSync(file(), { recursive: true });
   await snapshots.save(service, [endpoint(8002)]);
   expect(await open().load(service)).toEqual([endpoint(8002)]);
+});
+
+/** Where it is among other folders. */
+function snapshotOf(name: string): string {
+  const place = join(folder, "snapshots");
+  const found = readdirSync(place).find((one) => existsSync(join(place, one, `${name}.json`)));
+  return join(place, found ?? "none", `${name}.json`);
+}
+
+const dayMs = 24 * 3600_000;
+
+/** A file last changed so many days ago, and its folder with it. */
+function aged(days: number, ...path: string[]): string {
+  const file = join(folder, "snapshots", ...path);
+  mkdirSync(join(file, ".."), { recursive: true, mode: 0o700 });
+  writeFileSync(file, "{}");
+  const then = new Date(Date.now() - days * dayMs);
+  for (const one of [file, join(file, "..")]) utimesSync(one, then, then);
+  return file;
+}
+
+test("what no process has used for 30 days is swept; what is in use, new or not ours stays", async () => {
+  mkdirSync(join(folder, "snapshots"), { mode: 0o700 });
+  const old = aged(31, "00000000000000aa", "a.B.json");
+  const half = aged(31, "00000000000000ab", "a.B.0123abcd.tmp");
+  const recent = aged(29, "00000000000000ac", "a.B.json");
+  const mixed = aged(31, "00000000000000ad", "a.B.json");
+  const beside = aged(1, "00000000000000ad", "c.D.json");
+  const notes = aged(31, "00000000000000ae", "notes.txt");
+  const others = aged(31, "backup", "a.B.json");
+  const target = aged(31, "..", "elsewhere", "a.B.json");
+  symlinkSync(join(folder, "elsewhere"), join(folder, "snapshots", "00000000000000af"));
+  utimesSync(join(mixed, ".."), new Date(), new Date());
+  await snapshots.save(service, [endpoint(8000)]);
+  const isGone = (...files: string[]) => files.every((file) => !existsSync(file));
+  await eventually("the old ones are gone", async () => isGone(join(old, ".."), join(half, ".."), mixed));
+  expect([recent, beside, notes, others, target, snapshotOf(service)].map((one) => existsSync(one))).toEqual(
+    Array(6).fill(true),
+  );
+});
+
+test("a list that never changes is marked as used each day", async () => {
+  let nowMs = 1_000_000;
+  const startMs = Date.now();
+  const clock = { ...systemClock, now: () => nowMs, wallNow: () => startMs + nowMs };
+  const lasting = new SnapshotFile(join(folder, "snapshots"), "zookeeper://h:1", silentLogger, clock);
+  await lasting.save(service, [endpoint(8000)]);
+  const writtenMs = statSync(file()).mtimeMs;
+  nowMs += dayMs - 1;
+  await lasting.save(service, [endpoint(8000)]);
+  expect(statSync(file()).mtimeMs).toBe(writtenMs);
+  nowMs += 1;
+  await lasting.save(service, [endpoint(8000)]);
+  expect(statSync(file()).mtimeMs).toBeCloseTo(startMs + nowMs, -1);
+  // Removed by somebody: written again with the next list.
+  rmSync(file());
+  nowMs += dayMs;
+  await lasting.save(service, [endpoint(8000)]);
+  await lasting.save(service, [endpoint(8000)]);
+  expect(await open().load(service)).toEqual([endpoint(8000)]);
+});
+
+test("a link in its place is not followed, and nothing of it quoted", async () => {
+  await snapshots.save(service, [endpoint(8000)]);
+  const secret = join(folder, "secret");
+  writeFileSync(secret, "hunter2");
+  rmSync(file());
+  symlinkSync(secret, file());
+  expect(await open().load(service)).toBeUndefined();
+  expect(warnings.at(-1)).toMatch(/it is a symbolic link/);
+  rmSync(file());
+  writeFileSync(file(), "hunter2");
+  expect(await open().load(service)).toBeUndefined();
+  expect(warnings.at(-1)).toMatch(/it is not JSON/);
+  expect(warnings.join()).not.toContain("hunter2");
 });

@@ -101,7 +101,7 @@ describe("a start without ZooKeeper", () => {
       const stale = await timed("cold start from the snapshot file", () =>
         second.seen.until("stale", () => true),
       );
-      expect(stale).toEqual({ endpoints: last.endpoints, stale: true });
+      expect(stale).toEqual({ endpoints: last.endpoints, stale: true, hint: true });
       await expect(second.registry.list(AbortSignal.timeout(50))).rejects.toThrow("timeout");
       await provider.close();
       await server.start();

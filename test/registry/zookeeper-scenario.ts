@@ -50,6 +50,11 @@ export class Scenario {
     }
   }
 
+  /** Runs `cleanup` when the story is over, before what was opened earlier is closed. */
+  onEnd(cleanup: () => Promise<unknown>): void {
+    this.#cleanups.push(cleanup);
+  }
+
   url(address = this.#address): string {
     return `zookeeper://${address}${this.chroot}`;
   }

@@ -305,7 +305,7 @@ describe("failures of providers and people", () => {
         seen.until("the newer", ({ endpoints }) => endpoints[0]?.incarnation !== before),
       );
       await timed("same address twice: the older one gives up", () =>
-        first.line(/^a registration was given up .*was registered by a newer provider/),
+        first.line(/^a registration gave way; .*was registered by a newer provider/),
       );
       const other = await scenario.registry().register(registration(8001));
       await seen.until("one more", shows(8000, 8001));

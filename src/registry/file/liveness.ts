@@ -1,50 +1,47 @@
-import { readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 import { rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isMainThread } from "node:worker_threads";
 import type { Clock, Timer } from "../../base/clock.js";
 import { makeFolder } from "../../base/make-folder.js";
+import { bootId, readStat, startTicks } from "../../base/process-start.js";
 
-/** Enough to recognise a process later: its number alone may belong to another by then. */
+/** Enough to recognise a process, or a thread of one, later: its number alone may belong to another by then. */
 export interface ProcessIdentity {
   pid: number;
-  /** Linux: boot id and start time in ticks since boot. Together with `pid` it never comes again. */
+  /** Linux: boot id and start time in ticks since boot. Together with `pid`, or `thread`, it never comes again. */
   start?: string;
   /** Linux: the pid namespace the number is valid in; containers that share the folder differ in it. */
   namespace?: string;
+  /** Linux: the system's number of the worker thread it is. Absent for the main thread, which lives as its process does. */
+  thread?: number;
 }
 
-/** Whether the process runs; `undefined` when it cannot be judged from here. */
+/** Whether the process, or the thread, runs; `undefined` when it cannot be judged from here. */
 export type ProcessProbe = (identity: ProcessIdentity) => boolean | undefined;
 
-function bootId(): string | undefined {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  } catch {
-    return undefined;
-  }
-}
-
-/** `undefined` when it cannot be read: no such process, or another reason. */
-function readStat(pid: number | "self"): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, "utf8");
-  } catch {
-    return undefined;
-  }
-}
-
-/** `undefined` for a zombie too: it has been killed and only waits to be reaped. */
-function startTicks(text: string): string | undefined {
-  // The second field is the command in parentheses and may itself hold spaces and parentheses.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
-}
-
+/** Of the thread that calls it: a worker thread can end without its process. */
 export function ownIdentity(): ProcessIdentity {
+  const { pid } = process;
   const boot = bootId();
-  const ticks = startTicks(readStat("self") ?? "");
-  if (boot === undefined || ticks === undefined) return { pid: process.pid };
-  return { pid: process.pid, start: `${boot}:${ticks}`, namespace: readlinkSync("/proc/self/ns/pid") };
+  const thread = isMainThread ? undefined : ownThread();
+  const ticks = startTicks(readStat(taskOf({ pid, ...thread })) ?? "");
+  if (boot === undefined || ticks === undefined) return { pid };
+  return { pid, start: `${boot}:${ticks}`, namespace: readlinkSync("/proc/self/ns/pid"), ...thread };
+}
+
+/** The system says so of whoever asks, and a synchronous question is asked by the thread itself. */
+function ownThread(): { thread: number } | undefined {
+  try {
+    const [, thread] = /\/task\/(\d+)$/.exec(readlinkSync("/proc/thread-self")) ?? [];
+    return thread === undefined ? undefined : { thread: Number(thread) };
+  } catch {
+    return undefined;
+  }
+}
+
+function taskOf({ pid, thread }: ProcessIdentity): string {
+  return thread === undefined ? `${pid}` : `${pid}/task/${thread}`;
 }
 
 /** Judges by /proc where the pid means the same here and there, else only what `kill(pid, 0)` proves. */
@@ -55,9 +52,13 @@ export function systemProbe(): ProcessProbe {
     if (own.start === undefined && identity.start === undefined) return signalProbe(identity.pid);
     const [boot, ticks] = identity.start?.split(":") ?? [];
     if (boot !== ownBoot || identity.namespace !== own.namespace) return undefined;
-    const text = readStat(identity.pid);
+    const task = taskOf(identity);
+    const text = readStat(task);
+    if (text !== undefined) return startTicks(text) === ticks;
+    // A thread that has ended. Looking whether it is there takes no file descriptor, and so does not fail for want of one.
+    if (existsSync(`/proc/${identity.pid}`) && !existsSync(`/proc/${task}`)) return false;
     // Not there, or not to be read: hidden from us (hidepid), or this process has no file descriptor left.
-    return text === undefined ? signalProbe(identity.pid) : startTicks(text) === ticks;
+    return signalProbe(identity.pid);
   };
 }
 

@@ -21,7 +21,7 @@ import type {
 import { orderEndpoints, ServiceView, tellLost } from "../view.js";
 import { Liveness, ownIdentity, type ProcessProbe } from "./liveness.js";
 import { FileService, type Held } from "./service.js";
-import { newestByAddress, ServiceFolder } from "./store.js";
+import { newestByAddress, ServiceFolder, type StoredEntry } from "./store.js";
 
 export interface FileRegistryOptions extends RegistryDeps {
   /** Where the entries are. Default: a private folder per user, see `defaultRegistryFolder`. */
@@ -51,6 +51,8 @@ export class FileRegistry implements Registry {
   readonly #deps: Required<RegistryDeps>;
   readonly #liveness: Liveness;
   readonly #services = new Map<string, { service: FileService; view: ServiceView }>();
+  /** See ServiceFolderDeps. */
+  readonly #warned = new Set<string>();
   #closed = false;
 
   /** Creates the folder. Throws RegistryError `unreachable` or `denied` that names it and the cure. */
@@ -74,9 +76,12 @@ export class FileRegistry implements Registry {
     const { service: name } = registration;
     const held: Held = {
       established: false,
+      superseded: false,
       entry: { ...entry, service: name, sequence: 1, process: ownIdentity(), heartbeat },
       onLost: (reason) => {
-        log.error("a registration was given up", { service: name, error: reason.message });
+        log.warn("a registration gave way; it is made again when the newer one goes", {
+          ...{ service: name, reason: reason.message },
+        });
         tellLost(registration, reason, log);
       },
     };
@@ -113,8 +118,7 @@ export class FileRegistry implements Registry {
     });
     const liveness = this.#makeLiveness();
     const listings = names.filter(isServiceName).map(async (service) => {
-      const folder = new ServiceFolder(this.folder, service, { ...this.#deps, liveness });
-      const entries = await folder.read().catch(() => []);
+      const entries = await this.#listOne(this.#folderOf(service, liveness));
       return { service, endpoints: orderEndpoints(newestByAddress(entries).map(toEndpoint)) };
     });
     const known = await Promise.all(listings);
@@ -129,6 +133,25 @@ export class FileRegistry implements Registry {
     this.#services.clear();
     await Promise.all(services.map(({ service }) => service.close()));
     await this.#liveness.stop();
+  }
+
+  #folderOf(service: string, liveness: Liveness): ServiceFolder {
+    const { clock, log } = this.#deps;
+    return new ServiceFolder(this.folder, service, { clock, log, liveness, warned: this.#warned });
+  }
+
+  async #listOne(folder: ServiceFolder): Promise<StoredEntry[]> {
+    try {
+      return await folder.read();
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // Something else of that name, or gone by now.
+      if (code !== "ENOTDIR" && code !== "ENOENT") {
+        const facts = { path: folder.path, error: reasonOf(error) };
+        this.#deps.log.warn("the registry folder cannot be used", facts);
+      }
+      return [];
+    }
   }
 
   #makeLiveness(): Liveness {
@@ -160,7 +183,7 @@ export class FileRegistry implements Registry {
     const { clock, log } = this.#deps;
     const { pollMs = defaultPollMs, fileEvents = true } = this.#options;
     const view = new ServiceView(name, log);
-    const folder = new ServiceFolder(this.folder, name, { clock, log, liveness: this.#liveness });
+    const folder = this.#folderOf(name, this.#liveness);
     const service = new FileService(folder, view, { clock, log, pollMs, fileEvents });
     const opened = { service, view };
     this.#services.set(name, opened);

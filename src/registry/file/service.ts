@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import type { Clock } from "../../base/clock.js";
 import { formatAddress } from "../../base/endpoint.js";
 import type { Logger } from "../../logger/logger.js";
-import { toEndpoint } from "../entry.js";
+import { isSameGroup, toEndpoint } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import { Reconciler } from "../reconciler.js";
 import type { ServiceView } from "../view.js";
@@ -23,7 +23,9 @@ export interface Held {
   entry: StoredEntry;
   /** Whether `add` has resolved; a registration that fails is told by its rejection alone. */
   established: boolean;
-  /** Called when a newer process has taken the address of an established one. */
+  /** A newer process has the address: no file is there until that one goes. */
+  superseded: boolean;
+  /** Called each time a newer process has taken the address of an established one. */
   onLost: (reason: RegistryError) => void;
 }
 
@@ -85,7 +87,10 @@ export class FileService {
       this.#joining -= 1;
     }
     this.#reconciler.trigger();
-    if (!this.#held.has(held)) throw supersededError(held.entry);
+    if (held.superseded) {
+      this.#held.delete(held);
+      throw supersededError(held.entry);
+    }
     held.established = true;
   }
 
@@ -158,23 +163,40 @@ export class FileService {
     }
   }
 
-  /** Restores our entry if someone removed it, removes older ones, gives up if a newer one is there. True: files changed. */
+  /**
+   * Restores our entry if someone removed it, removes older ones of its address, gives way to a newer one until that goes.
+   * True: files changed.
+   */
   async #keep(held: Held, entries: readonly StoredEntry[]): Promise<boolean> {
     const { entry } = held;
     const address = formatAddress(entry.address);
-    const others = entries.filter(
-      (other) => other.incarnation !== entry.incarnation && formatAddress(other.address) === address,
+    const rivals = entries.filter(
+      (other) =>
+        other.incarnation !== entry.incarnation &&
+        formatAddress(other.address) === address &&
+        !isSameGroup(other, entry),
     );
-    if (others.some((other) => isNewer(other, entry))) {
-      this.#held.delete(held);
+    // Whatever came while we were out of the way is newer.
+    if (held.superseded && rivals.length > 0) return false;
+    if (rivals.some((other) => isNewer(other, entry))) {
+      held.superseded = true;
       await this.#folder.remove(entry);
       if (held.established) held.onLost(supersededError(entry));
       return true;
     }
-    for (const other of others) await this.#folder.remove(other);
+    for (const rival of rivals) await this.#folder.remove(rival);
     const missing = !(await this.#folder.holds(entry));
     if (missing) await this.#folder.write(entry);
-    return missing || others.length > 0;
+    if (held.superseded) this.#onRestored(held);
+    return missing || rivals.length > 0;
+  }
+
+  #onRestored(held: Held): void {
+    held.superseded = false;
+    const { service, address } = held.entry;
+    this.#options.log.info("the newer process of our address is gone: registered again", {
+      ...{ service, address: formatAddress(address) },
+    });
   }
 
   /** A folder that was removed and made again is empty for a moment, as its providers have to notice first. */

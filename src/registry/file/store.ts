@@ -1,12 +1,12 @@
-import { constants } from "node:fs";
-import { open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { lstat, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import type { Clock } from "../../base/clock.js";
 import { formatAddress, parseAddress } from "../../base/endpoint.js";
 import { makeFolder } from "../../base/make-folder.js";
 import type { Logger } from "../../logger/logger.js";
-import { isWeight, type ProviderEntry } from "../entry.js";
+import { isGroup, isWeight, type ProviderEntry } from "../entry.js";
 import { reasonOf } from "../errors.js";
+import { parseJson, readPlainFile } from "../plain-file.js";
 import type { Liveness, ProcessIdentity } from "./liveness.js";
 
 /** One registration on disk: a file `<folder>/<Service>/<incarnation>.json`, never changed after it was written. */
@@ -45,6 +45,14 @@ export function newestByAddress(entries: Iterable<StoredEntry>): StoredEntry[] {
   return [...newest.values()];
 }
 
+export interface ServiceFolderDeps {
+  liveness: Liveness;
+  log: Logger;
+  clock: Clock;
+  /** Files that were warned of, so that each is named once by all who read it. */
+  warned: Set<string>;
+}
+
 /** The files of one service. */
 export class ServiceFolder {
   readonly path: string;
@@ -53,30 +61,40 @@ export class ServiceFolder {
   readonly #log: Logger;
   /** Files never change, so each is read once. */
   readonly #parsed = new Map<string, StoredEntry>();
-  readonly #warned = new Set<string>();
+  readonly #warned: Set<string>;
   /** Files others are writing, and since when they are seen, on the clock. */
   readonly #temporaries = new Map<string, number>();
   readonly #clock: Clock;
 
-  constructor(root: string, service: string, deps: { liveness: Liveness; log: Logger; clock: Clock }) {
+  constructor(root: string, service: string, deps: ServiceFolderDeps) {
     this.path = join(root, service);
     this.#service = service;
     this.#liveness = deps.liveness;
     this.#log = deps.log;
     this.#clock = deps.clock;
+    this.#warned = deps.warned;
   }
 
   async create(): Promise<void> {
     await makeFolder(this.path, 0o700);
+    await this.#refuseLink();
+  }
+
+  async #refuseLink(): Promise<void> {
+    if ((await lstat(this.path)).isSymbolicLink()) throw new Error(`${this.path} is a symbolic link`);
   }
 
   /** The entries whose process lives. Files of processes that certainly do not are removed. */
   async read(): Promise<StoredEntry[]> {
+    await this.#refuseLink();
     const all = await readdir(this.path);
     await this.#sweep(all.filter((name) => name.startsWith(".") && name.endsWith(temporarySuffix)));
     const names = all.filter((name) => name.endsWith(suffix) && !name.startsWith("."));
     const present = new Set(names);
     for (const name of this.#parsed.keys()) if (!present.has(name)) this.#parsed.delete(name);
+    for (const file of this.#warned) {
+      if (dirname(file) === this.path && !present.has(basename(file))) this.#warned.delete(file);
+    }
     const entries = await Promise.all(names.map((name) => this.#readOne(name)));
     return entries.filter((entry) => entry !== undefined);
   }
@@ -86,7 +104,9 @@ export class ServiceFolder {
     await this.create();
     const temporary = join(this.path, `.${entry.incarnation}${temporarySuffix}`);
     try {
-      await writeFile(temporary, textOf(entry), { mode: 0o600 });
+      // One that is there was left by an earlier try, or is a link somebody put there.
+      await rm(temporary, { force: true });
+      await writeFile(temporary, textOf(entry), { mode: 0o600, flag: "wx" });
       await rename(temporary, join(this.path, fileName(entry.incarnation)));
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => {});
@@ -96,7 +116,8 @@ export class ServiceFolder {
 
   /** Whether the file of our own entry is there and as we wrote it: others may have changed it meanwhile. */
   async holds(entry: StoredEntry): Promise<boolean> {
-    const text = await readFile(join(this.path, fileName(entry.incarnation)), "utf8").catch(() => undefined);
+    const file = join(this.path, fileName(entry.incarnation));
+    const text = await readPlainFile(file, fileMaxBytes).catch(() => undefined);
     return text === textOf(entry);
   }
 
@@ -134,28 +155,18 @@ export class ServiceFolder {
   async #parse(name: string): Promise<StoredEntry | undefined> {
     const file = join(this.path, name);
     try {
-      const entry = parseEntry(JSON.parse(await readPlain(file)), name.slice(0, -suffix.length));
+      const entry = parseEntry(
+        parseJson(await readPlainFile(file, fileMaxBytes)),
+        name.slice(0, -suffix.length),
+      );
       // Two services whose names differ in case share a folder on some file systems.
       return entry.service === this.#service ? entry : undefined;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT" || this.#warned.has(name)) return undefined;
-      this.#warned.add(name);
+      if ((error as NodeJS.ErrnoException).code === "ENOENT" || this.#warned.has(file)) return undefined;
+      this.#warned.add(file);
       this.#log.warn("ignoring a file that is no registry entry", { file, error: reasonOf(error) });
       return undefined;
     }
-  }
-}
-
-/** The text of a plain file of moderate length. Opening a pipe would wait for its writer, reading a device may never end. */
-async function readPlain(file: string): Promise<string> {
-  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const found = await handle.stat();
-    if (!found.isFile()) throw new Error("it is no plain file");
-    if (found.size > fileMaxBytes) throw new Error(`it is longer than ${fileMaxBytes} bytes`);
-    return await handle.readFile("utf8");
-  } finally {
-    await handle.close();
   }
 }
 
@@ -169,7 +180,7 @@ function parseEntry(value: unknown, incarnation: string): StoredEntry {
     if (!ok) throw new Error(`its field "${field}" is missing or wrong`);
   };
   if (!isRecord(value)) throw new Error("it is not a JSON object");
-  const { service, address, weight, startedAtMs, attributes, sequence, process, heartbeat } = value;
+  const { service, address, weight, startedAtMs, attributes, sequence, process, heartbeat, group } = value;
   if (!isRecord(address) || typeof address.host !== "string" || typeof address.port !== "number") {
     throw new Error('its field "address" is missing or wrong');
   }
@@ -190,6 +201,7 @@ function parseEntry(value: unknown, incarnation: string): StoredEntry {
   const identity: ProcessIdentity = { pid: process.pid };
   if (typeof process.start === "string") identity.start = process.start;
   if (typeof process.namespace === "string") identity.namespace = process.namespace;
+  if (Number.isSafeInteger(process.thread)) identity.thread = process.thread as number;
   const texts = Object.entries(attributes).filter(
     (pair): pair is [string, string] => typeof pair[1] === "string",
   );
@@ -197,5 +209,6 @@ function parseEntry(value: unknown, incarnation: string): StoredEntry {
     ...{ service, address: { host, port }, weight, sequence, incarnation, heartbeat, process: identity },
     startedAtMs: typeof startedAtMs === "number" ? startedAtMs : 0,
     attributes: Object.fromEntries(texts),
+    ...(isGroup(group) ? { group } : {}),
   };
 }

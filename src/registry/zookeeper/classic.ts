@@ -18,6 +18,8 @@ export interface ClassicOptions {
   methods: readonly string[];
   address: Address;
   incarnation: string;
+  /** Others share our address: what names it may be theirs, and they live. It is taken over when it goes. */
+  sharesAddress: boolean;
   log: Logger;
 }
 
@@ -28,13 +30,16 @@ const sequenceDigits = 10;
 /**
  * The classic znodes of one service, `/<ShortName>/<Method>`: there is one of each and many providers, so the providers
  * elect an owner. The lowest candidate owns all of them; each other candidate watches only the one before it. A znode
- * of a C++ provider is left alone and watched, and taken over when it goes.
+ * of a C++ provider is left alone and watched, and taken over when it goes. Where forks keep the method persistent, with a
+ * child for each instance, each of ours has one there.
  */
 export class ClassicZnodes {
   readonly #options: ClassicOptions;
   readonly #candidatePrefix: string;
-  /** Methods whose znode is ours, as of the last look. */
-  readonly #owned = new Set<string>();
+  /** The znodes that are ours by method, as of the last look. */
+  readonly #owned = new Map<string, string>();
+  /** Methods whose znode is persistent: each instance has a child of its own there, whoever is elected. */
+  readonly #beside = new Set<string>();
   readonly #foreign = new Set<string>();
   #candidate: string | undefined;
   /** The session in which leftovers of our address were replaced. */
@@ -55,6 +60,7 @@ export class ClassicZnodes {
   async ensure(): Promise<void> {
     const { session, service, methods } = this.#options;
     if (!(await this.#isElected())) {
+      await Promise.all([...this.#beside].map((method) => this.#ensureChild(method)));
       if (this.#sweptSession === session.id) return;
       await Promise.all(methods.map((method) => this.#replaceLeftover(method)));
       this.#sweptSession = session.id;
@@ -76,8 +82,7 @@ export class ClassicZnodes {
   /** Removes what is ours; called before the provider's own entry is removed. */
   async withdraw(): Promise<void> {
     const { session, service } = this.#options;
-    const ours = [...this.#owned].map(async (method) => {
-      const path = `${classicPath(service)}/${method}`;
+    const ours = [...this.#owned.values()].map(async (path) => {
       const stat = await session.exists(path);
       if (stat !== undefined && stat.ephemeralOwner === session.id) await orMissing(session.remove(path));
     });
@@ -126,37 +131,71 @@ export class ClassicZnodes {
   }
 
   async #ensureMethod(method: string): Promise<void> {
-    const { session, service, address } = this.#options;
-    const path = `${classicPath(service)}/${method}`;
-    const data = encodeClassicAddress(address);
+    const path = this.#pathOf(method);
+    const node = await this.#ensureNode(method, path);
+    if (node === undefined) return;
+    if (await this.#keepsChildren(path, node)) await this.#ensureChild(method);
+    else this.#leaveAlone(method, node);
+  }
+
+  /** Makes the znode at `path` ours. Answers with the one that is there when it is somebody else's. */
+  async #ensureNode(method: string, path: string): Promise<Znode | undefined> {
+    const { session } = this.#options;
+    const data = encodeClassicAddress(this.#options.address);
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const node = await orMissing(session.getData(path, true));
       if (node === undefined) {
-        if (await this.#create(path, data)) this.#setOwned(method, true);
+        if (await this.#create(path, data)) this.#setOwned(method, path);
         // Read again, now that it exists, to leave the watch.
         continue;
       }
       if (node.stat.ephemeralOwner === session.id) {
-        this.#setOwned(method, true);
-        if (node.data.equals(data)) return;
+        this.#setOwned(method, path);
+        if (node.data.equals(data)) return undefined;
         await orMissing(session.setData(path, data));
         continue;
       }
-      if (!this.#isOurAddress(node)) return this.#leaveAlone(method, node);
+      if (!this.#isOurAddress(node)) return node;
       await this.#takeOver(path, data, node);
+    }
+    return undefined;
+  }
+
+  /** Whether providers are children of this znode. A persistent one with an address and no child was put there by hand. */
+  async #keepsChildren(path: string, { data, stat }: Znode): Promise<boolean> {
+    if (stat.ephemeralOwner !== 0n) return false;
+    if (decodeClassicAddress(data) === undefined) return true;
+    return ((await orMissing(this.#options.session.children(path))) ?? []).length > 0;
+  }
+
+  /** Our child beneath a persistent method, named and holding our address: forks read the one or the other. */
+  async #ensureChild(method: string): Promise<void> {
+    this.#beside.add(method);
+    try {
+      await this.#ensureNode(method, `${this.#pathOf(method)}/${formatAddress(this.#options.address)}`);
+    } catch (error) {
+      if (!hasCode(error, "NO_NODE", "NO_CHILDREN_FOR_EPHEMERALS")) throw error;
+      // The method is no longer persistent, or gone.
+      this.#beside.delete(method);
     }
   }
 
   /** Our address of an earlier session is valid again, and must not vanish when that session expires. */
   async #replaceLeftover(method: string): Promise<void> {
-    const { session, service, address } = this.#options;
-    const path = `${classicPath(service)}/${method}`;
+    const { session, address } = this.#options;
+    const path = this.#pathOf(method);
     const node = await orMissing(session.getData(path));
-    const ours = node !== undefined && node.stat.ephemeralOwner === session.id;
-    this.#setOwned(method, ours);
-    if (node === undefined || ours || !this.#isOurAddress(node)) return;
+    if (node === undefined) return this.#setOwned(method, undefined);
+    if (await this.#keepsChildren(path, node)) return this.#ensureChild(method);
+    const ours = node.stat.ephemeralOwner === session.id;
+    this.#setOwned(method, ours ? path : undefined);
+    if (ours || !this.#isOurAddress(node)) return;
     await this.#takeOver(path, encodeClassicAddress(address), node);
-    this.#setOwned(method, true);
+    this.#setOwned(method, path);
+  }
+
+  #pathOf(method: string): string {
+    return `${classicPath(this.#options.service)}/${method}`;
   }
 
   async #create(path: string, data: Buffer): Promise<boolean> {
@@ -169,7 +208,9 @@ export class ClassicZnodes {
     }
   }
 
+  /** Whether it was left by an earlier session of ours. */
   #isOurAddress({ data, stat }: Znode): boolean {
+    if (this.#options.sharesAddress) return false;
     const address = decodeClassicAddress(data);
     const same = address !== undefined && formatAddress(address) === formatAddress(this.#options.address);
     // A persistent one was put there by hand; it would come back as a surprise if it were removed.
@@ -192,21 +233,21 @@ export class ClassicZnodes {
   }
 
   #leaveAlone(method: string, { data }: Znode): void {
-    this.#setOwned(method, false);
+    this.#setOwned(method, undefined);
     if (this.#foreign.has(method)) return;
     this.#foreign.add(method);
-    const { service, log } = this.#options;
     const address = decodeClassicAddress(data);
-    log.info("another provider owns a classic znode; taking over when it goes", {
-      ...{ path: `${classicPath(service)}/${method}`, address: address && formatAddress(address) },
+    this.#options.log.info("another provider owns a classic znode; taking over when it goes", {
+      ...{ path: this.#pathOf(method), address: address && formatAddress(address) },
     });
   }
 
-  #setOwned(method: string, owned: boolean): void {
-    if (owned) {
-      this.#owned.add(method);
+  #setOwned(method: string, path: string | undefined): void {
+    if (path === undefined) this.#owned.delete(method);
+    else {
+      this.#owned.set(method, path);
       this.#foreign.delete(method);
-    } else this.#owned.delete(method);
+    }
   }
 }
 

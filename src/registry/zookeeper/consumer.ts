@@ -1,19 +1,13 @@
 import { formatAddress } from "../../base/endpoint.js";
 import type { RegistryDeps } from "../deps.js";
-import { decodeEntry, isServiceName, type ProviderEntry, toEndpoint } from "../entry.js";
-import { reasonOf } from "../errors.js";
+import { decodeEntry, type ProviderEntry, toEndpoint } from "../entry.js";
+import { RegistryError, reasonOf } from "../errors.js";
 import { Reconciler } from "../reconciler.js";
 import type { Endpoint } from "../registry.js";
 import type { ServiceView } from "../view.js";
-import { hasCode } from "./connection.js";
-import {
-  classicPath,
-  decodeClassicAddress,
-  hasClassicPath,
-  orMissing,
-  providersPath,
-  watchChildren,
-} from "./layout.js";
+import { readClassic } from "./classic-reader.js";
+import { hasCode, type ZooKeeperError } from "./connection.js";
+import { classicPath, hasClassicPath, orMissing, providersPath, watchChildren } from "./layout.js";
 import type { ZooKeeperSession } from "./session.js";
 import type { SnapshotFile } from "./snapshot-file.js";
 
@@ -76,8 +70,13 @@ export class ServiceConsumer {
     this.#reconciler.trigger();
   }
 
-  onSuspended(): void {
+  onSuspended(reason: Error): void {
     this.#options.view.markStale();
+    this.onUnreachable(reason);
+  }
+
+  onUnreachable(reason: Error): void {
+    this.#options.view.setTrouble(new RegistryError("unreachable", reasonOf(reason), reason));
   }
 
   onChanged(path: string): void {
@@ -92,16 +91,21 @@ export class ServiceConsumer {
 
   async #refresh(): Promise<number> {
     const { session, view, snapshots, deps } = this.#options;
+    let classicDenied = false;
     const endpoints = await readService(session, view.service, {
       watch: true,
-      known: view.current?.endpoints ?? [],
+      onClassicDenied: (error) => {
+        classicDenied = true;
+        this.#warn("cannot read the classic providers of a service", error);
+      },
+      known: view.current?.hint ? [] : (view.current?.endpoints ?? []),
     });
     if (this.#closed) return auditMs;
+    if (!classicDenied) this.#lastWarning = "";
     const { kept, againMs } = this.#missingToKeep(endpoints);
     // A disconnect during the reading has marked the view; what was read is then the last good list.
     view.publish([...endpoints, ...kept], kept.length > 0 || !session.connected);
     this.#read = true;
-    this.#lastWarning = "";
     if (kept.length === 0) void snapshots?.save(view.service, endpoints);
     return againMs ?? auditMs * (0.9 + 0.2 * deps.random());
   }
@@ -110,7 +114,8 @@ export class ServiceConsumer {
   #missingToKeep(endpoints: readonly Endpoint[]): { kept: readonly Endpoint[]; againMs?: number } {
     const { view, deps, emptyGraceMs } = this.#options;
     const nowMs = deps.clock.now();
-    const before = view.current?.endpoints ?? [];
+    // What a saved list has, and the registry does not, is gone.
+    const before = view.current?.hint ? [] : (view.current?.endpoints ?? []);
     const found = new Set(endpoints.map(formatAddress));
     const missing = before.filter((endpoint) => !found.has(formatAddress(endpoint)));
     if (endpoints.length > 0) this.#emptySinceMs = undefined;
@@ -129,37 +134,62 @@ export class ServiceConsumer {
     if (this.#read || this.#closed || snapshots === undefined) return;
     const endpoints = await snapshots.load(view.service);
     if (endpoints === undefined || this.#read || this.#closed) return;
-    deps.log.warn("ZooKeeper does not answer; using the last known endpoints", { service: view.service });
-    view.publish(endpoints, true);
+    deps.log.warn("ZooKeeper has not answered yet; using the last known endpoints", {
+      service: view.service,
+    });
+    view.publish(endpoints, true, true);
   }
 
   #onError(error: unknown): number | undefined {
     // The next `session` event triggers a run.
     if (hasCode(error, "CONNECTION_LOSS", "SESSION_EXPIRED")) return undefined;
+    const { view } = this.#options;
+    this.#warn("cannot read a service from ZooKeeper", error);
+    if (!hasCode(error, "NO_AUTH")) return retryMs;
+    view.markStale();
+    view.setTrouble(deniedError(view.service, error));
+    return deniedRetryMs;
+  }
+
+  #warn(what: string, error: unknown): void {
     const { view, deps } = this.#options;
     const text = reasonOf(error);
-    if (text !== this.#lastWarning) {
-      deps.log.warn("cannot read a service from ZooKeeper", { service: view.service, error: text });
-    }
+    if (text !== this.#lastWarning) deps.log.warn(what, { service: view.service, error: text });
     this.#lastWarning = text;
-    return hasCode(error, "NO_AUTH") ? deniedRetryMs : retryMs;
   }
+}
+
+function deniedError(service: string, error: ZooKeeperError): RegistryError {
+  const cure =
+    "callers need the permission READ there, or credentials that have it: [zookeeper] auth=user:password";
+  return new RegistryError(
+    "denied",
+    `ZooKeeper does not let us read ${service} (${error.message}); ${cure}`,
+    error,
+  );
 }
 
 export interface ReadOptions {
   watch: boolean;
   /** The list read before; a classic endpoint that is in it need not be confirmed. */
   known: readonly Endpoint[];
+  /** We may not read the classic znodes; there are providers of ours. */
+  onClassicDenied?: (error: ZooKeeperError) => void;
 }
 
 /** The endpoints of a service now: ours, and classic ones at addresses where none of ours is. */
 export async function readService(
   session: ZooKeeperSession,
   service: string,
-  { watch, known }: ReadOptions,
+  { watch, known, onClassicDenied }: ReadOptions,
 ): Promise<Endpoint[]> {
-  const classic = hasClassicPath(service) ? await readClassic(session, classicPath(service), watch) : [];
+  const { endpoints: classic, denied } = await tryClassic(session, service, watch);
   const entries = await readProviders(session, service, watch);
+  if (denied !== undefined) {
+    // With providers of ours the classic ones are not needed, without them the trouble is the answer.
+    if (entries.length === 0) throw denied;
+    onClassicDenied?.(denied);
+  }
   const ours = new Set(entries.map(({ address }) => formatAddress(address)));
   const knownClassic = new Set(known.filter(({ protocol }) => protocol === "classic").map(formatAddress));
   const foreign = classic.filter((endpoint) => !ours.has(formatAddress(endpoint)));
@@ -167,6 +197,20 @@ export async function readService(
     ? foreign
     : await confirmClassic(session, service, foreign);
   return [...entries.map(toEndpoint), ...confirmed];
+}
+
+async function tryClassic(
+  session: ZooKeeperSession,
+  service: string,
+  watch: boolean,
+): Promise<{ endpoints: readonly Endpoint[]; denied?: ZooKeeperError }> {
+  if (!hasClassicPath(service)) return { endpoints: [] };
+  try {
+    return { endpoints: await readClassic(session, classicPath(service), watch) };
+  } catch (error) {
+    if (hasCode(error, "NO_AUTH")) return { endpoints: [], denied: error };
+    throw error;
+  }
 }
 
 /**
@@ -215,32 +259,4 @@ async function newestOf(
     if (stat !== undefined && stat.czxid > (stats[newest]?.czxid ?? -1n)) newest = i;
   }
   return same[newest]?.entry;
-}
-
-/** The C++ providers beneath `/<ShortName>`, one endpoint per address with the methods it is named for. */
-export async function readClassic(
-  session: ZooKeeperSession,
-  path: string,
-  watch: boolean,
-): Promise<Endpoint[]> {
-  const names = watch
-    ? await watchChildren(session, path)
-    : ((await orMissing(session.children(path))) ?? []);
-  const methods = names.filter(isServiceName).sort();
-  const nodes = await Promise.all(
-    methods.map((method) => orMissing(session.getData(`${path}/${method}`, watch))),
-  );
-  const found = new Map<string, Endpoint & { classicMethods: string[] }>();
-  for (const [i, node] of nodes.entries()) {
-    const address = node === undefined ? undefined : decodeClassicAddress(node.data);
-    const method = methods[i];
-    if (address === undefined || method === undefined) continue;
-    const key = formatAddress(address);
-    const endpoint = found.get(key) ?? {
-      ...{ ...address, protocol: "classic" as const, weight: 1, attributes: {}, classicMethods: [] },
-    };
-    endpoint.classicMethods.push(method);
-    found.set(key, endpoint);
-  }
-  return [...found.values()];
 }

@@ -8,6 +8,8 @@ import type { ZooKeeperSession } from "./session.js";
  * /mprpc/<Service>/classic/<incarnation>-NNNNNNNNNN  ours, ephemeral: who writes the classic znodes
  * /<ShortName>                                       classic, persistent
  * /<ShortName>/<Method>                              classic, ephemeral: "ip:port"
+ * /<ShortName>/<Method>/<instance>                   some forks, ephemeral beneath a persistent method: named "ip:port", or
+ *                                                    with it as data
  */
 export const rootPath = "/mprpc";
 

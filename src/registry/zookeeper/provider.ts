@@ -1,6 +1,6 @@
 import { formatAddress } from "../../base/endpoint.js";
 import type { RegistryDeps } from "../deps.js";
-import { decodeEntry, encodeEntry, type ProviderEntry } from "../entry.js";
+import { decodeEntry, encodeEntry, isSameGroup, type ProviderEntry } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import { Reconciler } from "../reconciler.js";
 import type { Registration } from "../registry.js";
@@ -25,14 +25,20 @@ const retryMs = 1000;
 /** Permissions are changed by people. */
 const deniedRetryMs = 10_000;
 
-/** `withdrawing`: asked to go, and our znodes may still be there. */
-type ProviderState = "starting" | "established" | "withdrawing" | "over";
+/**
+ * `superseded`: a newer provider has the address, and we wait for it to go. `withdrawing`: asked to go, and our znodes may
+ * still be there.
+ */
+type ProviderState = "starting" | "established" | "superseded" | "withdrawing" | "over";
 
 /**
- * One registration in ZooKeeper, kept up until it is withdrawn or a newer provider has its address:
+ * One registration in ZooKeeper, kept up until it is withdrawn, and out of the way while a newer provider has its address:
  *
- *     starting -> established -> withdrawing -> over
- *         \___________\_______________________/
+ *     starting --> established --> withdrawing --> over
+ *        |            |    ^            ^           ^
+ *        |            v    |            |           |
+ *        |          superseded ---------'           |
+ *        '---- refused, or a newer one is there ----'
  */
 export class ServiceProvider {
   readonly #options: ProviderOptions;
@@ -97,7 +103,9 @@ export class ServiceProvider {
   }
 
   onChanged(path: string): void {
-    if (path === `${this.#folder}/${this.#name}` || this.#classic?.concerns(path)) this.#reconciler.trigger();
+    const ours = path === `${this.#folder}/${this.#name}` || this.#classic?.concerns(path);
+    const theirs = this.#state === "superseded" && path.startsWith(`${this.#folder}/`);
+    if (ours || theirs) this.#reconciler.trigger();
   }
 
   async close(): Promise<void> {
@@ -128,6 +136,7 @@ export class ServiceProvider {
       methods,
       address,
       incarnation: entry.incarnation,
+      sharesAddress: entry.group !== undefined,
       log: deps.log,
     });
   }
@@ -136,7 +145,7 @@ export class ServiceProvider {
     if (this.#state === "over" || !this.#options.session.connected) return undefined;
     if (this.#state !== "withdrawing") {
       const newer = !(await this.#ensureEntry());
-      if (newer) return this.#giveUp();
+      if (newer) return this.#giveWay();
       await this.#ensureClassic();
     }
     // Withdrawn meanwhile: then what was just made sure of goes again.
@@ -145,11 +154,18 @@ export class ServiceProvider {
       this.#finish();
       return undefined;
     }
-    if (this.#state === "starting") {
-      this.#state = "established";
-      this.#tell();
-    }
+    this.#establish();
     return auditMs * (0.9 + 0.2 * this.#options.deps.random());
+  }
+
+  #establish(): void {
+    if (this.#state === "superseded") {
+      const { registration, entry, deps } = this.#options;
+      const facts = { service: registration.service, address: formatAddress(entry.address) };
+      deps.log.info("the newer provider of our address is gone: registered again", facts);
+    }
+    this.#state = "established";
+    this.#tell();
   }
 
   /** Callers of ours do not need the classic znodes, so trouble with them is a warning only. */
@@ -168,6 +184,7 @@ export class ServiceProvider {
     const names = await orMissing(session.children(this.#folder));
     if (names === undefined) await makePath(session, this.#folder);
     const rivals = (names ?? []).filter((name) => this.#isRival(name));
+    if (this.#state === "superseded" && (await this.#watchAny(rivals))) return false;
     const path = `${this.#folder}/${this.#name}`;
     const stat = await session.exists(path, true);
     if (stat?.ephemeralOwner !== session.id) {
@@ -176,6 +193,13 @@ export class ServiceProvider {
       await (stat === undefined ? this.#create(path) : this.#replace(path));
     }
     return this.#settle(path);
+  }
+
+  /** Whether any of them is there; the watch left tells when it goes. */
+  async #watchAny(names: readonly string[]): Promise<boolean> {
+    const { session } = this.#options;
+    const stats = await Promise.all(names.map((name) => session.exists(`${this.#folder}/${name}`, true)));
+    return stats.some((stat) => stat !== undefined);
   }
 
   /** Ours of the last session, which the server has not let go of yet: moved in one step, so that no caller misses it. */
@@ -222,22 +246,37 @@ export class ServiceProvider {
     await orMissing(this.#options.session.remove(`${this.#folder}/${name}`));
   }
 
-  /** Another incarnation of our address. Not decoded: with many providers that would be most of the work. */
+  /** Another incarnation of our address. Only those are decoded: with many providers that would be most of the work. */
   #isRival(name: string): boolean {
-    return name.startsWith(this.#addressPrefix) && name !== this.#name;
+    if (!name.startsWith(this.#addressPrefix) || name === this.#name) return false;
+    const { entry } = this.#options;
+    if (entry.group === undefined) return true;
+    const other = decodeEntry(name);
+    return other === undefined || !isSameGroup(other, entry);
   }
 
-  async #giveUp(): Promise<undefined> {
+  /** A newer provider has our address. A start fails of it; one that served waits until the newer one goes. */
+  async #giveWay(): Promise<number | undefined> {
     const { registration, entry, deps } = this.#options;
-    const wasEstablished = this.#state === "established";
+    const before = this.#state;
     await this.#remove();
+    // Withdrawn meanwhile: nothing of it is left.
+    if (this.#state === "withdrawing") return 0;
+    if (before === "superseded") return auditMs;
     const text = `${formatAddress(entry.address)} of ${registration.service} was registered by a newer provider`;
-    this.#failure = new RegistryError("superseded", text);
-    this.#finish();
-    if (wasEstablished) {
-      deps.log.error("a registration was given up", { service: registration.service, error: text });
-      tellLost(registration, this.#failure, deps.log);
+    const reason = new RegistryError("superseded", text);
+    if (before === "starting") {
+      this.#failure = reason;
+      this.#finish();
+      return undefined;
     }
+    this.#state = "superseded";
+    deps.log.warn("a registration gave way; it is made again when the newer one goes", {
+      ...{ service: registration.service, reason: text },
+    });
+    tellLost(registration, reason, deps.log);
+    // To leave a watch on the newer one.
+    return 0;
   }
 
   async #remove(): Promise<void> {

@@ -4,6 +4,7 @@ import { fillDeps, type RegistryDeps } from "../deps.js";
 import { checkRegistration, checkServiceName, isServiceName, makeEntry, makeIncarnation } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import {
+  type Endpoint,
   type Registration,
   type RegistrationHandle,
   type Registry,
@@ -13,10 +14,11 @@ import {
   type Watch,
 } from "../registry.js";
 import { orderEndpoints, ServiceView } from "../view.js";
+import { readClassic } from "./classic-reader.js";
 import { connectZooKeeper } from "./client.js";
-import type { Connect } from "./connection.js";
-import { readClassic, readService, ServiceConsumer } from "./consumer.js";
-import { orMissing, rootPath } from "./layout.js";
+import { type Connect, hasCode } from "./connection.js";
+import { readService, ServiceConsumer } from "./consumer.js";
+import { hasClassicPath, orMissing, rootPath } from "./layout.js";
 import { ServiceProvider } from "./provider.js";
 import { ZooKeeperSession } from "./session.js";
 import { defaultSnapshotFolder, SnapshotFile } from "./snapshot-file.js";
@@ -49,9 +51,12 @@ export const zooKeeperDefaults = {
   emptyGraceMs: 0,
 } as const;
 
+const notWatched = { watch: false, known: [] } as const;
+
 /** The registry in ZooKeeper; see layout.ts for what it writes and reads. Nothing is connected before the first use. */
 export class ZooKeeperRegistry implements Registry {
   readonly name: string;
+  readonly authenticated: boolean;
   readonly #options: ZooKeeperRegistryOptions;
   readonly #deps: Required<RegistryDeps>;
   readonly #session: ZooKeeperSession;
@@ -66,6 +71,7 @@ export class ZooKeeperRegistry implements Registry {
   constructor(options: ZooKeeperRegistryOptions) {
     const { servers, chroot = "", auth, snapshotFolder = defaultSnapshotFolder() } = options;
     this.#options = options;
+    this.authenticated = auth !== undefined;
     this.#deps = fillDeps(options);
     this.name = `zookeeper://${servers.map(formatAddress).join(",")}${chroot}`;
     this.#session = new ZooKeeperSession({
@@ -74,7 +80,7 @@ export class ZooKeeperRegistry implements Registry {
       connect: options.connect ?? connectZooKeeper,
     });
     if (snapshotFolder !== false) {
-      this.#snapshots = new SnapshotFile(snapshotFolder, this.name, this.#deps.log);
+      this.#snapshots = new SnapshotFile(snapshotFolder, this.name, this.#deps.log, this.#deps.clock);
     }
     this.#listen();
   }
@@ -101,16 +107,21 @@ export class ZooKeeperRegistry implements Registry {
     return { unregister: () => this.#keptAlive(provider.withdraw()) };
   }
 
-  watch(service: string, onSnapshot: (snapshot: Snapshot) => void): Watch {
+  watch(
+    service: string,
+    onSnapshot: (snapshot: Snapshot) => void,
+    onTrouble?: (reason: RegistryError) => void,
+  ): Watch {
     checkServiceName(service);
     if (this.#closed) return { current: undefined, close: () => {} };
     const { view } = this.#consumers.get(service) ?? this.#consume(service);
     this.#session.start();
-    return view.add(onSnapshot, () => {
+    const onUnused = (): void => {
       const unused = this.#consumers.get(service);
       this.#consumers.delete(service);
       void unused?.consumer.close();
-    });
+    };
+    return view.add(onSnapshot, onUnused, onTrouble);
   }
 
   async list(signal?: AbortSignal): Promise<ServiceListing[]> {
@@ -154,7 +165,7 @@ export class ZooKeeperRegistry implements Registry {
     });
     session.on("suspended", ({ reason }) => {
       this.#lastReason = reason.message;
-      for (const { consumer } of this.#consumers.values()) consumer.onSuspended();
+      for (const { consumer } of this.#consumers.values()) consumer.onSuspended(reason);
       for (const provider of this.#providers) provider.onSuspended();
     });
     session.on("lost", () => {
@@ -163,6 +174,7 @@ export class ZooKeeperRegistry implements Registry {
     });
     session.on("unreachable", ({ reason }) => {
       this.#lastReason = reason.message;
+      for (const { consumer } of this.#consumers.values()) consumer.onUnreachable(reason);
     });
     session.on("changed", ({ path }) => {
       for (const { consumer } of this.#consumers.values()) consumer.onChanged(path);
@@ -176,12 +188,18 @@ export class ZooKeeperRegistry implements Registry {
     const services = ((await orMissing(session.children(rootPath))) ?? []).filter(isServiceName);
     const ours = await Promise.all(
       services.map(async (service) => {
-        const endpoints = await readService(session, service, { watch: false, known: [] });
-        return { service, endpoints: orderEndpoints(endpoints) };
+        const endpoints = await this.#readable(service, readService(session, service, notWatched));
+        return { service, endpoints: endpoints && orderEndpoints(endpoints) };
       }),
     );
-    const listed = ours.filter(({ endpoints }) => endpoints.some(({ protocol }) => protocol === "mprpc"));
-    const covered = new Set(listed.map(({ service }) => shortServiceName(service)));
+    const listed: ServiceListing[] = [];
+    // Their classic znodes name the same providers.
+    const covered = new Set<string>();
+    for (const { service, endpoints } of ours) {
+      const offered = endpoints?.some(({ protocol }) => protocol === "mprpc");
+      if (endpoints !== undefined && offered) listed.push({ service, endpoints });
+      if (endpoints === undefined || offered) covered.add(shortServiceName(service));
+    }
     const classic = await this.#listClassic((name) => !covered.has(name));
     return [...listed, ...classic].sort((a, b) => (a.service < b.service ? -1 : 1));
   }
@@ -189,14 +207,32 @@ export class ZooKeeperRegistry implements Registry {
   /** Services that only C++ providers offer; their package is not known. Other programs' znodes are passed over. */
   async #listClassic(wanted: (name: string) => boolean): Promise<ServiceListing[]> {
     const session = this.#session;
-    const names = ((await orMissing(session.children("/"))) ?? []).filter(isServiceName).filter(wanted);
+    const names = ((await orMissing(session.children("/"))) ?? [])
+      .filter((name) => isServiceName(name) && hasClassicPath(name))
+      .filter(wanted);
     const found = await Promise.all(
       names.map(async (service) => {
-        const endpoints = await readClassic(session, `/${service}`, false).catch(() => []);
-        return { service, endpoints: orderEndpoints(endpoints) };
+        // Most of what may not be read there is other programs'.
+        const endpoints = await this.#readable(service, readClassic(session, `/${service}`, false), "info");
+        return { service, endpoints: orderEndpoints(endpoints ?? []) };
       }),
     );
     return found.filter(({ endpoints }) => endpoints.length > 0);
+  }
+
+  /** A service we may not read is missing in a list, and a warning says so. */
+  async #readable(
+    service: string,
+    reading: Promise<Endpoint[]>,
+    level: "warn" | "info" = "warn",
+  ): Promise<Endpoint[] | undefined> {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!hasCode(error, "NO_AUTH")) throw error;
+      this.#deps.log[level]("cannot read a service from ZooKeeper", { service, error: reasonOf(error) });
+      return undefined;
+    }
   }
 
   #connected(): Promise<void> {
@@ -236,7 +272,8 @@ export class ZooKeeperRegistry implements Registry {
       return await Promise.race([work, limit]);
     } catch (error) {
       if (error instanceof RegistryError || signal?.aborted === true) throw error;
-      throw new RegistryError("unreachable", `${what}: ${this.name}: ${reasonOf(error)}`, error);
+      const code = hasCode(error, "NO_AUTH") ? "denied" : "unreachable";
+      throw new RegistryError(code, `${what}: ${this.name}: ${reasonOf(error)}`, error);
     } finally {
       timer?.cancel();
       signal?.removeEventListener("abort", onAbort);

@@ -1,13 +1,20 @@
 import { createHash, randomBytes } from "node:crypto";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, utimes, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { type Clock, systemClock } from "../../base/clock.js";
 import { parseAddress } from "../../base/endpoint.js";
 import type { Logger } from "../../logger/logger.js";
 import { isWeight } from "../entry.js";
 import { reasonOf } from "../errors.js";
 import { makePrivateFolder } from "../folder.js";
+import { parseJson, readPlainFile } from "../plain-file.js";
 import type { Endpoint } from "../registry.js";
+import { folderDigits, sweepSnapshots } from "./sweep.js";
+
+/** A list of thousands of instances is far below it. */
+const fileMaxBytes = 16 * 1024 * 1024;
+const markEveryMs = 24 * 3600_000;
 
 /** `$XDG_CACHE_HOME/mprpc` or `~/.cache/mprpc`. */
 export function defaultSnapshotFolder(env: NodeJS.ProcessEnv = process.env): string {
@@ -27,19 +34,24 @@ export class SnapshotFile {
   readonly #newest = new Map<string, string>();
   /** Files are written in turn: of two lists of a service the older one must not be the last. */
   #turn: Promise<void> = Promise.resolve();
+  /** When each file was last marked as in use, on the clock. */
+  readonly #markedMs = new Map<string, number>();
+  readonly #clock: Clock;
   #prepared = false;
+  #swept = false;
   #warned = false;
 
   /** `registry` tells registries apart that share the folder. */
-  constructor(folder: string, registry: string, log: Logger) {
-    this.#folder = join(folder, createHash("sha256").update(registry).digest("hex").slice(0, 16));
+  constructor(folder: string, registry: string, log: Logger, clock: Clock = systemClock) {
+    this.#folder = join(folder, createHash("sha256").update(registry).digest("hex").slice(0, folderDigits));
     this.#log = log;
+    this.#clock = clock;
   }
 
   /** Resolves when it is on disk, or was not to be written. */
   async save(service: string, endpoints: readonly Endpoint[]): Promise<void> {
     const text = `${JSON.stringify({ service, endpoints }, undefined, 2)}\n`;
-    if (this.#newest.get(service) === text) return;
+    if (this.#newest.get(service) === text) return this.#mark(service);
     this.#newest.set(service, text);
     this.#turn = this.#turn.then(() => this.#write(service, text));
     await this.#turn;
@@ -51,8 +63,9 @@ export class SnapshotFile {
     const temporary = this.#path(service, `.${randomBytes(4).toString("hex")}.tmp`);
     try {
       this.#prepare();
-      await writeFile(temporary, text, { mode: 0o600 });
+      await writeFile(temporary, text, { mode: 0o600, flag: "wx" });
       await rename(temporary, this.#path(service, ".json"));
+      this.#markedMs.set(service, this.#clock.now());
       this.#warned = false;
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => {});
@@ -73,9 +86,10 @@ export class SnapshotFile {
       return undefined;
     }
     try {
-      const value = JSON.parse(await readFile(path, "utf8")) as { endpoints: unknown };
+      const value = parseJson(await readPlainFile(path, fileMaxBytes)) as { endpoints: unknown };
       if (!Array.isArray(value.endpoints) || !value.endpoints.every(isEndpoint))
         throw new Error("it is no snapshot");
+      void this.#mark(service);
       return value.endpoints;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
@@ -86,6 +100,16 @@ export class SnapshotFile {
       }
       return undefined;
     }
+  }
+
+  /** A file that stays the same is in use all the same, and is not to be swept. */
+  async #mark(service: string): Promise<void> {
+    const nowMs = this.#clock.now();
+    if (nowMs - (this.#markedMs.get(service) ?? Number.NEGATIVE_INFINITY) < markEveryMs) return;
+    this.#markedMs.set(service, nowMs);
+    const now = new Date(this.#clock.wallNow());
+    // Removed by somebody: then the next list is written again.
+    await utimes(this.#path(service, ".json"), now, now).catch(() => this.#newest.delete(service));
   }
 
   #path(service: string, suffix: string): string {
@@ -100,6 +124,9 @@ export class SnapshotFile {
       "choose another with snapshots=/folder in the registry URL, or snapshots=off",
     );
     this.#prepared = true;
+    if (this.#swept) return;
+    this.#swept = true;
+    void sweepSnapshots(dirname(this.#folder), this.#clock.wallNow()).catch(() => {});
   }
 
   #warn(error: unknown): void {

@@ -1,6 +1,6 @@
 import type { Timer } from "../../base/clock.js";
 import { formatAddress } from "../../base/endpoint.js";
-import { type ProviderEntry, toEndpoint } from "../../registry/entry.js";
+import { isSameGroup, type ProviderEntry, toEndpoint } from "../../registry/entry.js";
 import type { Endpoint } from "../../registry/registry.js";
 import type { Scheduler } from "./scheduler.js";
 
@@ -9,6 +9,8 @@ export interface SessionPort {
   readonly owner: string;
   onList(service: string, endpoints: readonly Endpoint[]): void;
   onSuperseded(service: string, address: string): void;
+  /** The entry that took an address of this session's is gone. */
+  onFree(service: string, address: string): void;
 }
 
 /** One session at the server: it ends when nothing was heard of it for too long, and what it registered goes with it. */
@@ -29,8 +31,11 @@ export class RegistryServer {
   readonly #scheduler: Scheduler;
   readonly #sessionTimeoutMs: number;
   readonly #note: (text: string) => void;
-  readonly #services = new Map<string, Map<string, Entry>>();
+  /** By service and address: several are of one group, and the last of them is shown. */
+  readonly #services = new Map<string, Map<string, readonly Entry[]>>();
   readonly #sessions = new Set<Session>();
+  /** Who waits for which address of which service to be free again. */
+  readonly #superseded = new Set<{ session: Session; service: string; address: string }>();
 
   constructor(scheduler: Scheduler, sessionTimeoutMs: number, note: (text: string) => void) {
     this.#scheduler = scheduler;
@@ -64,28 +69,36 @@ export class RegistryServer {
     session.live = false;
     session.expiry?.cancel();
     this.#sessions.delete(session);
-    for (const [service, entries] of this.#services) {
-      for (const [address, { session: holder }] of entries) {
-        if (holder === session) this.#remove(service, address);
-      }
+    for (const one of this.#superseded) if (one.session === session) this.#superseded.delete(one);
+    for (const service of this.#services.keys()) {
+      this.#remove(service, (held) => held.session === session);
     }
   }
 
-  put(session: Session, service: string, entry: ProviderEntry): void {
-    const entries = this.#services.get(service) ?? new Map<string, Entry>();
+  /** `yielding`: one that was superseded before takes no address that another has. False: it was not put. */
+  put(session: Session, service: string, entry: ProviderEntry, yielding: boolean): boolean {
+    const entries = this.#services.get(service) ?? new Map<string, readonly Entry[]>();
     this.#services.set(service, entries);
     const address = formatAddress(entry.address);
-    const older = entries.get(address);
-    entries.set(address, { entry, session });
+    const others = (entries.get(address) ?? []).filter((held) => held.session !== session);
+    const kept = others.filter((held) => isSameGroup(held.entry, entry));
+    if (yielding && others.length > kept.length) {
+      this.#superseded.add({ session, service, address });
+      return false;
+    }
+    entries.set(address, [...kept, { entry, session }]);
     this.#note(`${session.port.owner} registered ${service} at ${address}`);
-    if (older !== undefined && older.session !== session) older.session.port.onSuperseded(service, address);
+    for (const older of others) {
+      if (kept.includes(older)) continue;
+      this.#superseded.add({ session: older.session, service, address });
+      older.session.port.onSuperseded(service, address);
+    }
     this.#changed(service);
+    return true;
   }
 
   withdraw(session: Session, service: string, incarnation: string): void {
-    for (const [address, held] of this.#services.get(service) ?? []) {
-      if (held.session === session && held.entry.incarnation === incarnation) this.#remove(service, address);
-    }
+    this.#remove(service, (held) => held.session === session && held.entry.incarnation === incarnation);
   }
 
   watch(session: Session, service: string): void {
@@ -94,17 +107,33 @@ export class RegistryServer {
   }
 
   endpointsOf(service: string): Endpoint[] {
-    return [...(this.#services.get(service)?.values() ?? [])].map(({ entry }) => toEndpoint(entry));
+    const shown = [...(this.#services.get(service)?.values() ?? [])].map((held) => held.at(-1));
+    return shown.filter((held) => held !== undefined).map(({ entry }) => toEndpoint(entry));
   }
 
   get services(): string[] {
     return [...this.#services].filter(([, entries]) => entries.size > 0).map(([service]) => service);
   }
 
-  #remove(service: string, address: string): void {
-    this.#services.get(service)?.delete(address);
-    this.#note(`${service} at ${address} is gone`);
-    this.#changed(service);
+  #remove(service: string, goes: (held: Entry) => boolean): void {
+    const entries = this.#services.get(service) ?? new Map<string, readonly Entry[]>();
+    for (const [address, held] of entries) {
+      const left = held.filter((one) => !goes(one));
+      if (left.length === held.length) continue;
+      if (left.length > 0) entries.set(address, left);
+      else entries.delete(address);
+      this.#note(`${service} at ${address} is gone`);
+      this.#changed(service);
+      if (left.length === 0) this.#tellFree(service, address);
+    }
+  }
+
+  #tellFree(service: string, address: string): void {
+    for (const one of this.#superseded) {
+      if (one.service !== service || one.address !== address) continue;
+      this.#superseded.delete(one);
+      one.session.port.onFree(service, address);
+    }
   }
 
   #changed(service: string): void {

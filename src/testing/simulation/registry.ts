@@ -44,6 +44,8 @@ const closeWithinMs = 1000;
 interface Held {
   readonly registration: Registration;
   readonly entry: ProviderEntry;
+  /** A newer one has its address. */
+  superseded: boolean;
   /** Somebody waits to hear that it is visible. */
   onVisible: (() => void) | undefined;
 }
@@ -87,6 +89,7 @@ export class SimulatedRegistry implements Registry {
         owner,
         onList: (service, endpoints) => this.#toClient(() => this.#onList(service, endpoints)),
         onSuperseded: (service, address) => this.#toClient(() => this.#onSuperseded(service, address)),
+        onFree: (service, address) => this.#toClient(() => this.#onFree(service, address)),
       });
     });
   }
@@ -150,7 +153,7 @@ export class SimulatedRegistry implements Registry {
     this.#checkOpen();
     const { clock, random } = this.#parts;
     const entry = makeEntry(registration, makeIncarnation(random), clock.wallNow());
-    const held: Held = { registration, entry, onVisible: undefined };
+    const held: Held = { registration, entry, superseded: false, onVisible: undefined };
     this.#held.add(held);
     try {
       await this.#answered<void>(`register ${registration.service}`, signal, (resolve) => {
@@ -166,10 +169,13 @@ export class SimulatedRegistry implements Registry {
 
   #put(held: Held): void {
     const { server } = this.#parts;
+    const { registration, entry, superseded } = held;
     this.#ask((session) => {
-      if (!this.#held.has(held)) return;
-      server.put(session, held.registration.service, held.entry);
-      this.#toClient(() => held.onVisible?.());
+      if (!this.#held.has(held) || !server.put(session, registration.service, entry, superseded)) return;
+      this.#toClient(() => {
+        held.superseded = false;
+        held.onVisible?.();
+      });
     });
   }
 
@@ -208,12 +214,23 @@ export class SimulatedRegistry implements Registry {
   }
 
   #onSuperseded(service: string, address: string): void {
-    for (const held of this.#held) {
-      if (held.registration.service !== service || formatAddress(held.entry.address) !== address) continue;
-      this.#held.delete(held);
+    for (const held of this.#heldAt(service, address)) {
+      if (held.superseded) continue;
+      held.superseded = true;
       const text = `${address} of ${service} was registered by a newer provider`;
       held.registration.onLost?.(new RegistryError("superseded", text));
     }
+  }
+
+  #onFree(service: string, address: string): void {
+    for (const held of this.#heldAt(service, address)) this.#put(held);
+  }
+
+  #heldAt(service: string, address: string): Held[] {
+    return [...this.#held].filter(
+      ({ registration, entry }) =>
+        registration.service === service && formatAddress(entry.address) === address,
+    );
   }
 
   async list(signal?: AbortSignal): Promise<ServiceListing[]> {

@@ -1,0 +1,94 @@
+import type { OptionRule } from "../base/options.js";
+import { shortServiceName } from "../registry/registry.js";
+import type { ClassicChoice } from "../registry/runtime.js";
+import type { Peer } from "./peer.js";
+import type { UnaryCall } from "./unary-call.js";
+
+/** `ChannelOptions.classic` */
+export const classicChoice: OptionRule = {
+  expected: 'true, false, or an object such as { "fixbug.UserServiceRpc": true, "*": false }',
+  accepts(value) {
+    if (typeof value === "boolean") return true;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+    return Object.values(value).every((one) => typeof one === "boolean");
+  },
+};
+
+/**
+ * Whether classic providers of `service` may be called. The first choice that says something of it counts; when none
+ * does, they may unless providers of the registry prove who they are, which classic ones cannot.
+ */
+export function mayCallClassic(
+  service: string,
+  choices: ReadonlyArray<ClassicChoice | undefined>,
+  authenticated: boolean,
+): boolean {
+  for (const choice of choices) {
+    if (typeof choice === "boolean") return choice;
+    if (choice === undefined) continue;
+    const name = [service, shortServiceName(service), "*"].find((one) => Object.hasOwn(choice, one));
+    if (name !== undefined) return choice[name] === true;
+  }
+  return !authenticated;
+}
+
+/** The classic providers of one service: called when none of ours can be. */
+export class ClassicPeers {
+  readonly #random: () => number;
+  /** Which methods each of them has a znode for; `undefined`: not known, so any. */
+  #methods: ReadonlyMap<Peer, readonly string[] | undefined> = new Map();
+
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  update(methods: ReadonlyMap<Peer, readonly string[] | undefined>): void {
+    this.#methods = methods;
+  }
+
+  get size(): number {
+    return this.#methods.size;
+  }
+
+  get all(): Iterable<Peer> {
+    return this.#methods.keys();
+  }
+
+  has(peer: Peer): boolean {
+    return this.#methods.has(peer);
+  }
+
+  /** Whether one of them has the method of `call`. */
+  offer(call: UnaryCall): boolean {
+    return this.#offering(call).length > 0;
+  }
+
+  pick(call: UnaryCall): Peer | undefined {
+    const able = this.#offering(call).filter((peer) => peer.available);
+    return able[Math.floor(this.#random() * able.length)];
+  }
+
+  /** One that is down and may be tried all the same. */
+  probe(call: UnaryCall): Peer | undefined {
+    return this.#offering(call).find((peer) => peer.probeable);
+  }
+
+  /** Why each of them does not take `call`. */
+  *reasons(call: UnaryCall): Generator<string> {
+    for (const [peer, names] of this.#methods) {
+      const where = `classic ${peer.endpoint}`;
+      if (!offers(names, call)) yield `${where} has no ${call.method.name}`;
+      else yield peer.failure === "" ? `${where} is not used` : `${peer.failure} (classic)`;
+    }
+  }
+
+  #offering(call: UnaryCall): Peer[] {
+    return [...this.#methods].filter(([, names]) => offers(names, call)).map(([peer]) => peer);
+  }
+}
+
+function offers(methods: readonly string[] | undefined, call: UnaryCall): boolean {
+  // The services every provider of ours has are none of a classic one's.
+  if (call.lookup !== undefined) return false;
+  return methods === undefined || methods.includes(call.method.name);
+}

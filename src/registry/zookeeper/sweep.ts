@@ -1,0 +1,37 @@
+import { lstat, readdir, rmdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Of the hash a registry's folder is named by. */
+export const folderDigits = 16;
+/** A file that nobody has used for this long belongs to a registry that is not used any more. A file in use is marked daily. */
+const unusedMaxMs = 30 * 24 * 3600_000;
+
+const folderPattern = new RegExp(`^[0-9a-f]{${folderDigits}}$`);
+/** A list, or one that was being written when its process was killed. */
+const filePattern = /^[\w.]+(?:\.json|\.[0-9a-f]{8}\.tmp)$/;
+
+/**
+ * Removes the saved lists beneath `place` that nobody has used for 30 days, of every registry, and folders that are empty
+ * then. What is not ours stays, links among it.
+ */
+export async function sweepSnapshots(place: string, nowMs: number): Promise<void> {
+  for (const name of await readdir(place)) {
+    if (folderPattern.test(name)) await sweepFolder(join(place, name), nowMs).catch(() => {});
+  }
+}
+
+async function sweepFolder(folder: string, nowMs: number): Promise<void> {
+  const found = await lstat(folder);
+  if (!found.isDirectory()) return;
+  // Read before files go: an empty one may be another process's, made a moment ago.
+  let unused = nowMs - found.mtimeMs > unusedMaxMs;
+  for (const name of await readdir(folder)) {
+    const file = join(folder, name);
+    const { mtimeMs } = await lstat(file);
+    if (!filePattern.test(name) || nowMs - mtimeMs <= unusedMaxMs) continue;
+    await unlink(file);
+    unused = true;
+  }
+  // Refused by the system when something is left in it.
+  if (unused) await rmdir(folder);
+}
