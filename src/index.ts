@@ -58,7 +58,13 @@ export type {
   Snapshot,
   Watch,
 } from "./registry/registry.js";
-export type { BalancerName, ClassicChoice, Runtime, RuntimeSettings } from "./registry/runtime.js";
+export type {
+  BalancerName,
+  ClassicChoice,
+  ClassicUse,
+  Runtime,
+  RuntimeSettings,
+} from "./registry/runtime.js";
 export type {
   Connection,
   ConnectionHandler,

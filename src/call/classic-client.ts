@@ -1,18 +1,30 @@
+import type { Clock, Timer } from "../base/clock.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
 import { textOf } from "../base/thrown.js";
 import { RpcError } from "../error/rpc-error.js";
-import { Status, type StatusCode } from "../error/status.js";
-import type { Connection, ConnectionHandler, Transport } from "../transport/transport.js";
+import { Status } from "../error/status.js";
+import type { Connection, Transport } from "../transport/transport.js";
 import { type ClassicDialect, writeClassicRequest } from "../wire/classic.js";
-import { Reader } from "../wire/codec/reader.js";
-import { shortName } from "../wire/codec/types.js";
-import { Received } from "../wire/received.js";
+import { type MethodDefinition, shortName } from "../wire/codec/types.js";
+import { ClassicExchange } from "./classic-exchange.js";
 import type { CallCarrier, PendingCall } from "./pending-call.js";
 
+/** The dialect in which a provider has answered, when nothing else tells it. */
+export interface FoundDialect {
+  dialect: ClassicDialect | undefined;
+}
+
 export interface ClassicClientOptions {
-  dialect: ClassicDialect;
-  connectTimeoutMs: number;
-  bodyMaxBytes: number;
+  /** Undefined: not known. `le32`, the original framework's, is assumed, and others are tried where that is safe. */
+  readonly dialect: ClassicDialect | undefined;
+  /** What was found out; whoever gives it may keep it longer than this object lives. */
+  readonly found: FoundDialect;
+  readonly connectTimeoutMs: number;
+  readonly bodyMaxBytes: number;
+  readonly clock: Clock;
+  readonly transport: Transport;
+  /** A reply of so many bytes in a dialect that does not say where a reply ends. */
+  onLongBareReply(bytes: number): void;
 }
 
 /** Wants to know whether the provider can be reached. */
@@ -25,85 +37,155 @@ export interface ConnectObserver {
 /** A classic provider aborts on requests above this; they are refused here instead. */
 export const classicRequestMaxBytes = 65_000;
 
-/** One call to a classic provider: a connection of its own, the request in one write, the reply up to the end. */
-class ClassicExchange implements ConnectionHandler {
-  readonly #connection: Connection;
+/**
+ * The dialects that are tried on a provider nobody knows the dialect of. A request in one of them is noise in the others: it
+ * does not parse, and nothing runs. Not so one in `be32`: the original framework aborts on some of them.
+ */
+const triedDialects: readonly ClassicDialect[] = ["le32", "varint", "framed"];
+/** A provider that has not answered in one dialect for this long is asked in the next as well, ms. */
+const tryNextAfterMs = 250;
+/** Replies over this in the `varint` dialect are told of. */
+const longBareReplyBytes = 1024;
+
+const assumed = (): string =>
+  "the classic provider was asked in the le32 dialect, which nothing says that it speaks (channel.classic=SERVICE=DIALECT, mprpc call --classic=DIALECT)";
+
+/** Our own provider understands every dialect, and would run a call once in each. */
+function mayRunTwice({ idempotency }: MethodDefinition): boolean {
+  return idempotency !== "unknown";
+}
+
+/** One call: an exchange in the dialect that is known, or one in each that may be the right one, until one is answered. */
+class ClassicCall {
+  readonly #client: ClassicClient;
   readonly #call: PendingCall;
   readonly #options: ClassicClientOptions;
-  readonly #onOver: () => void;
-  readonly #received = new Received();
+  readonly #observer: ConnectObserver;
+  readonly #requests: ReadonlyArray<readonly [ClassicDialect, Buffer]>;
+  readonly #abort = new AbortController();
+  readonly #exchanges = new Set<ClassicExchange>();
+  #begun = 0;
+  #open = 0;
+  #timer: Timer | undefined;
+  #failure: RpcError | undefined;
+  /** An empty reply says nothing of the dialect: a provider that understood nothing may close as well. */
+  #empty: { readonly message: unknown } | undefined;
   #over = false;
 
-  constructor(connection: Connection, call: PendingCall, options: ClassicClientOptions, onOver: () => void) {
-    this.#connection = connection;
+  constructor(
+    client: ClassicClient,
+    call: PendingCall,
+    options: ClassicClientOptions,
+    observer: ConnectObserver,
+    requests: ReadonlyArray<readonly [ClassicDialect, Buffer]>,
+  ) {
+    this.#client = client;
     this.#call = call;
     this.#options = options;
-    this.#onOver = onOver;
-    connection.setHandler(this);
+    this.#observer = observer;
+    this.#requests = requests;
   }
 
-  onData(chunk: Buffer): void {
-    const { bodyMaxBytes, dialect } = this.#options;
-    const framed = dialect === "framed";
-    this.#received.append(chunk);
-    const { bytes } = this.#received;
-    // Where the length stands in front nothing is gathered in vain.
-    const sizeBytes = framed && bytes.length >= 4 ? bytes.readUInt32BE(0) : 0;
-    if (sizeBytes > bodyMaxBytes || bytes.length > bodyMaxBytes + 4) {
-      this.#fail(
-        Status.RESOURCE_EXHAUSTED,
-        `the reply is over the limit of ${bodyMaxBytes} bytes (limits.body)`,
-      );
-    } else if (framed) {
-      if (bytes.length >= 4 + sizeBytes) this.#succeed(bytes.subarray(4, 4 + sizeBytes));
-    } else if (dialect === "varint") {
-      // Neither a length nor an end tells where this reply stops: callers of the dialect take one read for the whole.
-      this.#succeed(bytes);
+  get #tries(): boolean {
+    return this.#requests.length > 1;
+  }
+
+  next(): void {
+    const request = this.#requests[this.#begun];
+    if (request === undefined || this.#over) return;
+    this.#begun++;
+    this.#open++;
+    this.#timer?.cancel();
+    const { clock, transport, connectTimeoutMs } = this.#options;
+    if (this.#begun < this.#requests.length) this.#timer = clock.setTimer(() => this.next(), tryNextAfterMs);
+    const options = { timeoutMs: connectTimeoutMs, signal: this.#abort.signal };
+    // A transport may be the user's, and throw at once.
+    const connecting = (async () => transport.connect(this.#client.address, options))();
+    connecting.then(
+      (connection) => {
+        this.#observer.onConnected();
+        if (this.#over) connection.destroy();
+        else this.#exchange(connection, ...request);
+      },
+      (error: unknown) => this.#onConnectFailed(error),
+    );
+  }
+
+  #exchange(connection: Connection, dialect: ClassicDialect, request: Buffer): void {
+    const { bodyMaxBytes, clock } = this.#options;
+    const { output } = this.#call.method;
+    const exchange: ClassicExchange = new ClassicExchange(
+      connection,
+      request,
+      { dialect, output, bodyMaxBytes, clock },
+      {
+        onReply: (message, bytes) => {
+          this.#exchanges.delete(exchange);
+          this.#onReply(dialect, message, bytes);
+        },
+        onFailure: (error) => {
+          this.#exchanges.delete(exchange);
+          this.#onFailure(error);
+        },
+      },
+    );
+    this.#exchanges.add(exchange);
+  }
+
+  #onConnectFailed(error: unknown): void {
+    if (this.#over) return;
+    const reason = textOf(error);
+    const failure = new RpcError(Status.UNAVAILABLE, reason, { executed: "never", cause: error });
+    if (this.#begun > 1) this.#onFailure(failure);
+    else {
+      // Who listens there next may speak another one.
+      this.#options.found.dialect = undefined;
+      this.#observer.onConnectFailed(reason);
+      this.#end(failure);
     }
   }
 
-  onEnd(): void {
-    if (this.#options.dialect !== "framed") this.#succeed(this.#received.bytes);
-    else this.#fail(Status.UNAVAILABLE, "the classic provider closed before its reply was whole");
+  #onReply(dialect: ClassicDialect, message: unknown, bytes: number): void {
+    if (this.#tries && bytes === 0) {
+      this.#empty ??= { message };
+      this.#onOneOver();
+      return;
+    }
+    if (this.#options.dialect === undefined && bytes > 0) this.#options.found.dialect = dialect;
+    if (dialect === "varint" && bytes > longBareReplyBytes) this.#options.onLongBareReply(bytes);
+    if (this.#finish()) this.#call.onReply(message, undefined);
   }
 
-  onDrain(): void {}
+  #onFailure(error: RpcError): void {
+    // That of the dialect which is most likely the right one.
+    this.#failure ??= error;
+    this.#onOneOver();
+  }
 
-  onClose(error: Error | undefined): void {
-    this.#fail(
-      Status.UNAVAILABLE,
-      `the classic provider closed the connection: ${error?.message ?? "no reply"}`,
-    );
+  /** An exchange has said nothing that counts: the next is begun at once, and the last one ends the call. */
+  #onOneOver(): void {
+    this.#open--;
+    if (this.#begun < this.#requests.length) this.next();
+    else if (this.#open === 0) this.#end(this.#failure as RpcError);
+  }
+
+  #end(error: RpcError): void {
+    if (!this.#finish()) return;
+    if (this.#empty !== undefined) this.#call.onReply(this.#empty.message, undefined);
+    else this.#call.onFailure(error);
   }
 
   cancel(): void {
     this.#finish();
   }
 
-  #succeed(body: Buffer): void {
-    if (!this.#finish()) return;
-    const { output } = this.#call.method;
-    let message: unknown;
-    try {
-      message = output.decode(new Reader(body), body.length);
-    } catch (error) {
-      const text = `the classic reply cannot be decoded as ${output.typeName}: ${textOf(error)}`;
-      this.#call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
-      return;
-    }
-    this.#call.onReply(message, undefined);
-  }
-
-  #fail(code: StatusCode, text: string): void {
-    if (this.#finish()) this.#call.onFailure(new RpcError(code, text, { executed: "maybe" }));
-  }
-
   #finish(): boolean {
     if (this.#over) return false;
     this.#over = true;
-    this.#call.carrier = undefined;
-    this.#connection.destroy();
-    this.#onOver();
+    this.#timer?.cancel();
+    this.#abort.abort();
+    for (const exchange of this.#exchanges) exchange.cancel();
+    this.#client.onOver(this.#call);
     return true;
   }
 }
@@ -111,15 +193,13 @@ class ClassicExchange implements ConnectionHandler {
 /** Calls to one provider of the classic framework, one connection each, as it demands. */
 export class ClassicClient implements CallCarrier {
   readonly endpoint: string;
-  readonly #address: Address;
-  readonly #transport: Transport;
+  readonly address: Address;
   readonly #options: ClassicClientOptions;
-  readonly #inFlight = new Map<PendingCall, () => void>();
+  readonly #inFlight = new Map<PendingCall, ClassicCall>();
 
-  constructor(address: Address, transport: Transport, options: ClassicClientOptions) {
+  constructor(address: Address, options: ClassicClientOptions) {
     this.endpoint = formatAddress(address);
-    this.#address = address;
-    this.#transport = transport;
+    this.address = address;
     this.#options = options;
   }
 
@@ -128,57 +208,46 @@ export class ClassicClient implements CallCarrier {
   }
 
   start(call: PendingCall, observer: ConnectObserver): void {
-    let bytes: Buffer;
+    const { method } = call;
+    const known = this.#options.dialect ?? this.#options.found.dialect;
+    const tried = mayRunTwice(method) ? triedDialects : triedDialects.slice(0, 1);
+    const dialects = known === undefined ? tried : [known];
+    call.waitsFor = known === undefined && dialects.length === 1 ? assumed : undefined;
+    let requests: Array<readonly [ClassicDialect, Buffer]>;
     try {
-      bytes = writeClassicRequest(
-        this.#options.dialect,
-        shortName(call.method.service),
-        call.method.name,
-        (writer) => call.method.input.encode(call.request, writer),
-      );
+      requests = dialects.map((one) => [one, requestOf(call, one)]);
     } catch (error) {
       const text = `the request cannot be encoded: ${textOf(error)}`;
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }));
       return;
     }
-    if (bytes.length > classicRequestMaxBytes) {
-      const text = `a request of ${bytes.length} bytes is over the limit of a classic provider, ${classicRequestMaxBytes}`;
+    const bytes = Math.max(...requests.map(([, { length }]) => length));
+    if (bytes > classicRequestMaxBytes) {
+      const text = `a request of ${bytes} bytes is over the limit of a classic provider, ${classicRequestMaxBytes}`;
       call.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
       return;
     }
-    const abort = new AbortController();
+    const one = new ClassicCall(this, call, this.#options, observer, requests);
     call.carrier = this;
-    this.#inFlight.set(call, () => abort.abort());
-    const options = { timeoutMs: this.#options.connectTimeoutMs, signal: abort.signal };
-    this.#transport.connect(this.#address, options).then(
-      (connection) => {
-        observer.onConnected();
-        if (!this.#inFlight.has(call)) {
-          connection.destroy();
-          return;
-        }
-        const exchange = new ClassicExchange(connection, call, this.#options, () =>
-          this.#inFlight.delete(call),
-        );
-        this.#inFlight.set(call, () => exchange.cancel());
-        connection.write(bytes);
-      },
-      (error: unknown) => {
-        if (!this.#inFlight.delete(call)) return;
-        call.carrier = undefined;
-        const reason = textOf(error);
-        observer.onConnectFailed(reason);
-        call.onFailure(new RpcError(Status.UNAVAILABLE, reason, { executed: "never", cause: error }));
-      },
-    );
+    this.#inFlight.set(call, one);
+    one.next();
   }
 
   /** The classic wire cannot say it to the provider; closing the connection is all there is. */
   abandon(call: PendingCall): boolean {
-    const cancel = this.#inFlight.get(call);
-    this.#inFlight.delete(call);
-    call.carrier = undefined;
-    cancel?.();
+    this.#inFlight.get(call)?.cancel();
     return false;
   }
+
+  /** A call has ended. */
+  onOver(call: PendingCall): void {
+    this.#inFlight.delete(call);
+    call.carrier = undefined;
+  }
+}
+
+function requestOf({ method, request }: PendingCall, dialect: ClassicDialect): Buffer {
+  return writeClassicRequest(dialect, shortName(method.service), method.name, (writer) =>
+    method.input.encode(request, writer),
+  );
 }

@@ -21,6 +21,8 @@ export abstract class PendingCall extends Expiring {
   metadata: Metadata | undefined = undefined;
   idempotencyKey: string | undefined = undefined;
   oneway = false;
+  /** What it waits for, in words; told when its deadline passes meanwhile. */
+  waitsFor: (() => string) | undefined = undefined;
   /** When it was last sent on its way: read once for all steps of one turn, since reading the time is not free. */
   nowMs = 0;
   /** When the bytes of its reply arrived; 0: the carrier does not say. */

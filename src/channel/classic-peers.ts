@@ -1,33 +1,39 @@
 import type { OptionRule } from "../base/options.js";
 import { shortServiceName } from "../registry/registry.js";
-import type { ClassicChoice } from "../registry/runtime.js";
+import type { ClassicChoice, ClassicUse } from "../registry/runtime.js";
+import { classicDialects } from "../wire/classic.js";
 import type { Peer } from "./peer.js";
 import type { UnaryCall } from "./unary-call.js";
 
+const isUse = (value: unknown): value is ClassicUse =>
+  typeof value === "boolean" || classicDialects.some((dialect) => dialect === value);
+
 /** `ChannelOptions.classic` */
 export const classicChoice: OptionRule = {
-  expected: 'true, false, or an object such as { "fixbug.UserServiceRpc": true, "*": false }',
+  expected: `true, false, a dialect (${classicDialects.join(", ")}), or an object such as { "fixbug.UserServiceRpc": "varint", "*": false }`,
   accepts(value) {
-    if (typeof value === "boolean") return true;
+    if (isUse(value)) return true;
     if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-    return Object.values(value).every((one) => typeof one === "boolean");
+    return Object.values(value).every(isUse);
   },
 };
 
 /**
- * Whether classic providers of `service` may be called. The first choice that says something of it counts; when none
- * does, they may unless providers of the registry prove who they are, which classic ones cannot.
+ * Whether classic providers of `service` may be called, and in which dialect when that is said. The first choice that says
+ * something of it counts; when none does, they may unless providers of the registry prove who they are, which classic
+ * ones cannot.
  */
-export function mayCallClassic(
+export function useOfClassic(
   service: string,
   choices: ReadonlyArray<ClassicChoice | undefined>,
   authenticated: boolean,
-): boolean {
+): ClassicUse {
   for (const choice of choices) {
-    if (typeof choice === "boolean") return choice;
     if (choice === undefined) continue;
+    if (typeof choice !== "object") return choice;
     const name = [service, shortServiceName(service), "*"].find((one) => Object.hasOwn(choice, one));
-    if (name !== undefined) return choice[name] === true;
+    const use = name === undefined ? undefined : choice[name];
+    if (use !== undefined) return use;
   }
   return !authenticated;
 }

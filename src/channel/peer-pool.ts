@@ -1,9 +1,12 @@
+import type { FoundDialect } from "../call/classic-client.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../registry/runtime.js";
 import { Peer, type PeerOwner, peerKey } from "./peer.js";
 
 /** How long a provider may take to close its side of a connection that has ended, ms. */
 const endWithinMs = 1000;
+/** Classic providers whose dialects are remembered, beyond the time they are in the list. */
+const rememberedMax = 1024;
 
 /** The peers of a channel, shared by its services: two services of one provider use the same connections. */
 export class PeerPool {
@@ -12,6 +15,9 @@ export class PeerPool {
   readonly #peers = new Map<string, { peer: Peer; users: number }>();
   /** Peers no service uses any more, whose calls in flight are ending. */
   readonly #retired = new Set<Peer>();
+
+  /** What was found out of classic providers, by their peers' keys. */
+  readonly #found = new Map<string, FoundDialect>();
 
   constructor(runtime: Runtime, owner: PeerOwner) {
     this.#runtime = runtime;
@@ -23,11 +29,21 @@ export class PeerPool {
     const key = peerKey(endpoint);
     let entry = this.#peers.get(key);
     if (entry === undefined) {
-      entry = { peer: new Peer(endpoint, this.#runtime, this.#owner), users: 0 };
+      entry = { peer: new Peer(endpoint, this.#runtime, this.#owner, this.#foundOf(key)), users: 0 };
       this.#peers.set(key, entry);
     }
     entry.users++;
     return entry.peer;
+  }
+
+  #foundOf(key: string): FoundDialect {
+    let found = this.#found.get(key);
+    if (found === undefined) {
+      if (this.#found.size >= rememberedMax) this.#found.clear();
+      found = { dialect: undefined };
+      this.#found.set(key, found);
+    }
+    return found;
   }
 
   release(peer: Peer): void {

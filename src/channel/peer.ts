@@ -4,7 +4,7 @@ import { Backoff, peerBackoff } from "../base/backoff.js";
 import type { Timer } from "../base/clock.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
 import { textOf } from "../base/thrown.js";
-import { ClassicClient } from "../call/classic-client.js";
+import { ClassicClient, type FoundDialect } from "../call/classic-client.js";
 import { ClientConnection, type ClientConnectionOwner } from "../call/client-connection.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
 import { callScope } from "../call/scope.js";
@@ -75,8 +75,9 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   failure = "";
   /** It is down by the provider's own word, which nobody's hurry changes: only the backoff leads back. */
   #turnedAway = false;
+  #longReplyTold = false;
 
-  constructor(endpoint: Endpoint, runtime: Runtime, owner: PeerOwner) {
+  constructor(endpoint: Endpoint, runtime: Runtime, owner: PeerOwner, found: FoundDialect) {
     this.address = { host: endpoint.host, port: endpoint.port };
     this.endpoint = formatAddress(this.address);
     this.key = peerKey(endpoint);
@@ -86,10 +87,12 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.#backoff = new Backoff(peerBackoff, runtime.random);
     this.#welcomes = new WelcomeWatch(runtime.clock, runtime.settings.channel.connectTimeoutMs);
     if (endpoint.protocol === "classic") {
-      this.#classic = new ClassicClient(this.address, runtime.transport, {
-        dialect: dialectOf(endpoint),
+      this.#classic = new ClassicClient(this.address, {
+        ...{ dialect: dialectOf(endpoint), found },
         connectTimeoutMs: runtime.settings.channel.connectTimeoutMs,
         bodyMaxBytes: runtime.settings.limits.bodyMaxBytes,
+        ...{ clock: runtime.clock, transport: runtime.transport },
+        onLongBareReply: (bytes) => this.#onLongBareReply(bytes),
       });
     }
   }
@@ -178,6 +181,15 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
         this.#goDown(reason);
       },
     });
+  }
+
+  #onLongBareReply(bytes: number): void {
+    if (this.#longReplyTold) return;
+    this.#longReplyTold = true;
+    this.#runtime.log.warn(
+      `a reply of ${bytes} bytes in the varint dialect, which does not say where a reply ends: silence is taken for it`,
+      { endpoint: this.endpoint },
+    );
   }
 
   #wait(call: UnaryCall): void {
@@ -439,10 +451,11 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
 }
 
 export function peerKey(endpoint: Endpoint): string {
-  return `${endpoint.protocol} ${formatAddress(endpoint)}`;
+  const { dialect = "" } = endpoint.protocol === "classic" ? endpoint.attributes : {};
+  return `${endpoint.protocol} ${formatAddress(endpoint)} ${dialect}`;
 }
 
-function dialectOf(endpoint: Endpoint): ClassicDialect {
+function dialectOf(endpoint: Endpoint): ClassicDialect | undefined {
   const { dialect } = endpoint.attributes;
-  return classicDialects.find((one) => one === dialect) ?? "le32";
+  return classicDialects.find((one) => one === dialect);
 }

@@ -5,9 +5,9 @@ import type { CallCarrier, PendingCall } from "../call/pending-call.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { RegistryError } from "../registry/errors.js";
-import type { Registry, Snapshot, Watch } from "../registry/registry.js";
-import type { BalancerName, ClassicChoice, Runtime } from "../registry/runtime.js";
-import { ClassicPeers, mayCallClassic } from "./classic-peers.js";
+import type { Endpoint, Registry, Snapshot, Watch } from "../registry/registry.js";
+import type { BalancerName, ClassicChoice, ClassicUse, Runtime } from "../registry/runtime.js";
+import { ClassicPeers, useOfClassic } from "./classic-peers.js";
 import type { Peer } from "./peer.js";
 import type { PeerPool } from "./peer-pool.js";
 import type { UnaryCall } from "./unary-call.js";
@@ -44,7 +44,7 @@ export class ServiceResolver implements CallCarrier {
   /** Those that speak mprpc/2. */
   #peers: Peer[] = [];
   readonly #classic: ClassicPeers;
-  readonly #classicAllowed: boolean;
+  readonly #classicUse: ClassicUse;
   /** Addresses of the classic providers that are not called because of that. */
   #refused: readonly string[] = [];
   /** The peer of every call while there is but one: then nothing is to be balanced, and nothing of the balancer is touched. */
@@ -66,7 +66,7 @@ export class ServiceResolver implements CallCarrier {
     this.#balancer = createBalancer<Peer>(balancer, runtime.random);
     this.#classic = new ClassicPeers(runtime.random);
     const choices = [classic, runtime.settings.channel.classic];
-    this.#classicAllowed = mayCallClassic(service, choices, registry.authenticated === true);
+    this.#classicUse = useOfClassic(service, choices, registry.authenticated === true);
     this.#watch = registry.watch(
       service,
       (snapshot) => this.#onSnapshot(snapshot),
@@ -218,11 +218,11 @@ export class ServiceResolver implements CallCarrier {
     const classic = new Map<Peer, readonly string[] | undefined>();
     const refused: string[] = [];
     for (const endpoint of snapshot.endpoints) {
-      if (endpoint.protocol === "classic" && !this.#classicAllowed) {
+      if (endpoint.protocol === "classic" && this.#classicUse === false) {
         refused.push(formatAddress(endpoint));
         continue;
       }
-      const peer = this.#pool.acquire(endpoint);
+      const peer = this.#pool.acquire(inDialect(endpoint, this.#classicUse));
       const { incarnation } = endpoint;
       if (!before.has(peer)) fresh.push(peer);
       else if (incarnation !== this.#incarnations.get(peer)) renewed.push(peer);
@@ -285,4 +285,11 @@ export class ServiceResolver implements CallCarrier {
 function nameSome(reasons: readonly string[]): string {
   const more = reasons.length > namedFailures ? `, and ${reasons.length - namedFailures} more` : "";
   return reasons.slice(0, namedFailures).join(", ") + more;
+}
+
+/** What an entry says of its dialect counts more than what is said of its service. */
+function inDialect(endpoint: Endpoint, use: ClassicUse): Endpoint {
+  const { protocol, attributes } = endpoint;
+  if (protocol !== "classic" || typeof use === "boolean" || attributes.dialect !== undefined) return endpoint;
+  return { ...endpoint, attributes: { ...attributes, dialect: use } };
 }

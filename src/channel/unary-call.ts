@@ -75,8 +75,6 @@ export class UnaryCall extends PendingCall implements Cancellable {
   sentMs = 0;
   /** Why the last attempt failed, told when the deadline passes before another succeeds. */
   lastFailure: RpcError | undefined = undefined;
-  /** What it waits for before an endpoint can be picked, told when the deadline passes meanwhile. */
-  waitsFor: (() => string) | undefined = undefined;
   readonly #router: CallRouter;
   readonly #plan: CallPlan;
   readonly #onMetadata: ((metadata: Metadata) => void) | "reply" | undefined;

@@ -2,9 +2,9 @@ import { parseArgs } from "node:util";
 import { didYouMean } from "../base/nearest.js";
 import { UsageError } from "./command.js";
 
-/** A command's own options. `many`: may be given several times. */
+/** A command's own options. `many`: may be given several times; `optional`: with `=value` or without. */
 export interface OptionSpec {
-  readonly kind: "flag" | "value" | "many";
+  readonly kind: "flag" | "value" | "many" | "optional";
   readonly short?: string;
 }
 
@@ -31,7 +31,7 @@ export function readArguments(
 ): ParsedArguments {
   const specs: Readonly<Record<string, OptionSpec>> = { ...options, help: helpOption };
   const own = Object.entries(specs).map(([name, { kind, short }]) => {
-    const type = kind === "flag" ? ("boolean" as const) : ("string" as const);
+    const type = kind === "flag" || kind === "optional" ? ("boolean" as const) : ("string" as const);
     return [name, short === undefined ? { type } : { type, short }] as const;
   });
   const conf = takesConfig ? { i: { type: "string", short: "i" } as const } : {};
@@ -56,8 +56,10 @@ export function readArguments(
       config.push(`${rawName}=${value}`);
     else throw unknownOption(rawName, specs, takesConfig);
   }
+  const single = ["value", "optional"];
   for (const [name, values] of found) {
-    if (specs[name]?.kind === "value" && values.length > 1) throw new UsageError(`--${name} is given twice`);
+    if (single.includes(specs[name]?.kind ?? "") && values.length > 1)
+      throw new UsageError(`--${name} is given twice`);
   }
   return {
     positionals,
@@ -74,6 +76,7 @@ function readValue(rawName: string, { kind }: OptionSpec, value: string | undefi
     if (value !== undefined) throw new UsageError(`${rawName} takes no value`);
     return "";
   }
+  if (kind === "optional" && value === undefined) return "";
   if (value === undefined || value === "") throw new UsageError(`${rawName} needs a value`);
   return value;
 }

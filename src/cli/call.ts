@@ -7,10 +7,12 @@ import { duration } from "../config/kinds.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Registry } from "../registry/registry.js";
+import { type ClassicDialect, classicDialects } from "../wire/classic.js";
 import type { JsonValue } from "../wire/codec/well-known.js";
 import { checkCount, type ParsedArguments, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type Command, exitCodes, UsageError } from "./command.js";
+import { whyNotOurs } from "./reach.js";
 import { fullServiceName, servicesIn } from "./service-names.js";
 
 const usage = `Usage: mprpc call SERVICE METHOD [JSON] [options]
@@ -28,7 +30,8 @@ is spelt as in the .proto or as in stubs. JSON is the request, {} when left out,
   -v, --verbose           print the metadata of the reply, on stderr
   --proto FILE            take the messages from this .proto, for providers that cannot be asked; may be repeated
   -I, --import-path DIR   where imports of --proto are looked for; may be repeated
-  --classic               HOST:PORT is a provider of the classic C++ framework
+  --classic[=DIALECT]     HOST:PORT is a provider of the classic C++ framework, or of a fork of it: le32 (the original),
+                          be32, varint or framed; without DIALECT le32, or for methods without side effects any of them
   -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
   -h, --help              this text
 `;
@@ -40,8 +43,11 @@ const options = {
   verbose: { kind: "flag", short: "v" },
   proto: { kind: "many" },
   "import-path": { kind: "many", short: "I" },
-  classic: { kind: "flag" },
+  classic: { kind: "optional" },
 } as const;
+
+const askClassic =
+  "If it is a provider of the classic C++ framework, add --classic (or --classic=DIALECT) and --proto FILE";
 
 const timeoutKind = duration({ minMs: 1, none: true });
 
@@ -52,8 +58,8 @@ export const callCommand: Command = {
     checkCount(parsed.positionals, "HOST:PORT SERVICE.METHOD [JSON], or SERVICE METHOD [JSON]", 2, 3);
     const [target = "", method = "", json = "{}"] = parsed.positionals;
     const address = parseAddress(target);
-    const classic = parsed.has("classic");
-    if (classic && address === undefined) {
+    const classic = readDialect(parsed);
+    if (classic !== undefined && address === undefined) {
       throw new UsageError(
         "--classic goes with HOST:PORT; in a registry classic providers are known as such",
       );
@@ -65,9 +71,15 @@ export const callCommand: Command = {
     const protos = parsed.values("proto");
     const descriptors = protos.length === 0 ? [] : await describe(protos, parsed.values("import-path"));
     const { config } = parsed;
-    return withClient({ config, address, classic, descriptors }, io, async (channel, { registry }) => {
+    return withClient({ config, address, classic, descriptors }, io, async (channel, app) => {
       const known = servicesIn(descriptors);
+      const { registry } = app;
       try {
+        const silence = classic === undefined && address !== undefined && (await whyNotOurs(address, app));
+        if (silence) {
+          io.err(`mprpc: ${silence}. ${askClassic}\n`);
+          return exitCodes.failed;
+        }
         const service =
           address === undefined
             ? await inRegistry(wanted.service, known, registry)
@@ -82,7 +94,7 @@ export const callCommand: Command = {
         return exitCodes.done;
       } catch (error) {
         if (!(error instanceof RpcError)) throw error;
-        if (address !== undefined && !classic && error.code === Status.UNIMPLEMENTED) {
+        if (address !== undefined && classic === undefined && error.code === Status.UNIMPLEMENTED) {
           // What is all a service's name was taken for a service and its method.
           const services = known.length > 0 ? known : await servicesAt(channel).catch(() => []);
           await refuseService(method, services, channel);
@@ -124,6 +136,17 @@ function splitMethod(text: string): { service: string; method: string } {
     );
   }
   return { service, method };
+}
+
+/** "": classic, and the dialect is not known. */
+function readDialect(parsed: ParsedArguments): ClassicDialect | "" | undefined {
+  const text = parsed.value("classic");
+  if (text === undefined || text === "") return text;
+  const dialect = classicDialects.find((one) => one === text);
+  if (dialect !== undefined) return dialect;
+  throw new UsageError(
+    `--classic: expected one of ${classicDialects.join(", ")}, got ${JSON.stringify(text)}`,
+  );
 }
 
 function readCallOptions(parsed: ParsedArguments): JsonCallOptions {
@@ -196,12 +219,12 @@ async function atProvider(
   { service: wanted, text }: { service: string; text: string },
   known: readonly string[],
   channel: RpcChannel,
-  { address, classic }: { address: Address; classic: boolean },
+  { address, classic }: { address: Address; classic: ClassicDialect | "" | undefined },
 ): Promise<string> {
   if (wanted.includes(".")) return wanted;
   await refuseService(text, known, channel);
   if (known.length > 0) return fullServiceName(wanted, known, "the .proto files");
-  if (classic) return wanted;
+  if (classic !== undefined) return wanted;
   const services = await servicesAt(channel);
   await refuseService(text, services, channel);
   return fullServiceName(wanted, services, `the provider at ${formatAddress(address)}`);

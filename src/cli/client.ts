@@ -4,6 +4,7 @@ import { textOf } from "../base/thrown.js";
 import { RpcChannel } from "../channel/channel.js";
 import type { LogFields, Logger } from "../logger/logger.js";
 import { openRegistry } from "../registry/open.js";
+import type { ClassicDialect } from "../wire/classic.js";
 import type { CliIo } from "./command.js";
 
 export interface ClientOptions {
@@ -11,8 +12,8 @@ export interface ClientOptions {
   readonly config: readonly string[];
   /** Ask this provider, whatever the registry says. */
   readonly address?: Address | undefined;
-  /** The provider at `address` speaks the classic wire. */
-  readonly classic?: boolean;
+  /** The provider at `address` speaks the classic wire: in this dialect, or in one that is found out. */
+  readonly classic?: ClassicDialect | "" | undefined;
   readonly descriptors?: readonly string[];
 }
 
@@ -22,16 +23,20 @@ export async function withClient<T>(
   io: CliIo,
   use: (channel: RpcChannel, app: MprpcApplication) => Promise<T>,
 ): Promise<T> {
-  const { config, address, classic = false, descriptors = [] } = options;
+  const { config, address, classic, descriptors = [] } = options;
   const log = consoleLogger(io);
-  const url = address && `static://${formatAddress(address)}${classic ? "?protocol=classic" : ""}`;
+  const url =
+    address && `static://${formatAddress(address)}${classic === undefined ? "" : "?protocol=classic"}`;
   await using app = await MprpcApplication.init(["node", "mprpc", ...config], {
     env: io.env,
     cwd: io.cwd,
     log,
     ...(url === undefined ? {} : { registry: openRegistry(url, { log }) }),
   });
-  await using channel = new RpcChannel(app, { descriptors, ...(classic ? { classic } : {}) });
+  await using channel = new RpcChannel(app, {
+    descriptors,
+    ...(classic === undefined ? {} : { classic: classic || true }),
+  });
   return await use(channel, app);
 }
 

@@ -1,5 +1,6 @@
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
-import type { ClassicChoice } from "../registry/runtime.js";
+import type { ClassicChoice, ClassicUse } from "../registry/runtime.js";
+import { classicDialects } from "../wire/classic.js";
 import { type AdvertisedAddress, isHost, isRegistryUrl, isWildcard, parseHostAndPort } from "./address.js";
 
 /** What a value is measured in; it ends the name of the value: `calltimeout` is read as `calltimeoutMs`. */
@@ -223,17 +224,21 @@ export const yesNo: Kind<boolean, ""> = {
 
 const classicItem = /^(?:([A-Za-z_][\w.]*|\*)\s*=\s*)?(\S+)$/;
 
-/** `yes`, `no`, `auto`, or by service: `no,fixbug.UserServiceRpc=yes`; `auto` is no choice. */
+const useOf = (word: string): ClassicUse | undefined =>
+  booleanWords.get(word) ?? classicDialects.find((dialect) => dialect === word);
+const formatUse = (use: ClassicUse): string => (typeof use === "boolean" ? yesNo.format(use) : use);
+
+/** `yes`, `no`, `auto` or a dialect, or by service: `no,fixbug.UserServiceRpc=varint`; `auto` is no choice. */
 export const classicChoice: Kind<ClassicChoice | undefined, ""> = {
   unit: "",
-  placeholder: "yes|no|auto|SERVICE=yes,...",
-  expected: "yes, no or auto, and SERVICE=yes or SERVICE=no for single services, between commas",
+  placeholder: "yes|no|auto|DIALECT|SERVICE=yes,...",
+  expected: `yes, no, auto or a dialect (${classicDialects.join(", ")}), and SERVICE=yes, SERVICE=no or SERVICE=DIALECT for single services, between commas`,
   parse(text) {
-    let rest: boolean | undefined;
-    const services: Record<string, boolean> = {};
+    let rest: ClassicUse | undefined;
+    const services: Record<string, ClassicUse> = {};
     for (const item of text.split(",")) {
       const [, service = "*", word = ""] = classicItem.exec(item.trim()) ?? [];
-      const value = booleanWords.get(word.toLowerCase());
+      const value = useOf(word.toLowerCase());
       if (value === undefined && !(service === "*" && word.toLowerCase() === "auto")) return undefined;
       if (service === "*") rest = value;
       else if (value !== undefined) services[service] = value;
@@ -243,9 +248,9 @@ export const classicChoice: Kind<ClassicChoice | undefined, ""> = {
   },
   format(value) {
     if (value === undefined) return "auto";
-    if (typeof value === "boolean") return yesNo.format(value);
+    if (typeof value !== "object") return formatUse(value);
     return Object.entries(value)
-      .map(([service, allowed]) => `${service === "*" ? "" : `${service}=`}${yesNo.format(allowed)}`)
+      .map(([service, use]) => `${service === "*" ? "" : `${service}=`}${formatUse(use)}`)
       .join(",");
   },
 };

@@ -209,9 +209,9 @@ export const schema = {
     classic: key(
       kind.classicChoice,
       "auto",
-      "Call classic C++ providers while none of ours can be; auto: yes, but no with zookeeper.auth, as anybody can write their znodes.",
-      "没有可用的本框架实例时是否调用经典 C++ 服务端；auto 表示调用，但设置 zookeeper.auth 时不调用，因为其节点任何人可写。",
-      { example: "no,fixbug.UserServiceRpc=yes" },
+      "Call classic C++ providers while none of ours can be, in this dialect if one is given; auto: yes, but no with zookeeper.auth, as anybody can write their znodes.",
+      "没有可用的本框架实例时是否调用经典 C++ 服务端，也可指定其方言；auto 表示调用，但设置 zookeeper.auth 时不调用，因为其节点任何人可写。",
+      { example: "no,fixbug.UserServiceRpc=varint" },
     ),
   },
   limits: {

@@ -6,17 +6,21 @@ import type { CallEmitter } from "../call/events.js";
 import { defaultKeepalive, type KeepaliveOptions } from "../call/keepalive.js";
 import type { Logger } from "../logger/logger.js";
 import type { Transport } from "../transport/transport.js";
+import type { ClassicDialect } from "../wire/classic.js";
 import { defaultWireLimits, type WireLimits } from "../wire/limits.js";
 import type { Registry } from "./registry.js";
 
 export const balancerNames = ["roundrobin", "random", "p2c"] as const;
 export type BalancerName = (typeof balancerNames)[number];
 
+/** Whether classic providers may be called: a dialect says yes, and in which they are where their entry does not tell. */
+export type ClassicUse = boolean | ClassicDialect;
+
 /**
- * Whether classic providers may be called: all, or by service. A name is full or short; `"*"` is every service not named.
- * What it does not name is left to the next weaker choice.
+ * Whether classic providers may be called, and how: all, or by service. A name is full or short; `"*"` is every service not
+ * named. What it does not name is left to the next weaker choice.
  */
-export type ClassicChoice = boolean | Readonly<Record<string, boolean>>;
+export type ClassicChoice = ClassicUse | Readonly<Record<string, ClassicUse>>;
 
 /** What a configuration says to channels and providers. */
 export interface RuntimeSettings {

@@ -35,8 +35,8 @@ const prefixMaxBytes = 3;
 
 /**
  * Tells from the first bytes of a connection who is calling. mprpc/2 begins with a settings frame, whose header starts
- * with field 4 (`0x20`); every classic header starts with field 1 (`0x0a`). A candidate dialect must hold up to a
- * full parse of its header, so that stray HTTP, TLS or text never passes.
+ * with field 4 (`0x20`); a classic header starts with field 1, 2 or 3, as its fields may be in any order. A candidate
+ * dialect must hold up to a full parse of its header, so that stray HTTP, TLS or text never passes.
  */
 export function detectProtocol(buffer: Buffer): Detection {
   let needMore = false;
@@ -50,18 +50,12 @@ export function detectProtocol(buffer: Buffer): Detection {
       continue;
     }
     if (prefix === undefined) continue;
-    const { headerStart, headerSize } = prefix;
-    if (buffer.length <= headerStart) {
-      needMore = true;
-      continue;
-    }
-    if (buffer[headerStart] !== 0x0a) continue;
-    if (buffer.length < headerStart + headerSize) {
-      // Only plausible while what is there can begin a header; text such as "GET /" fails it at once.
-      if (plausibleStart(buffer, headerStart, headerStart + headerSize)) needMore = true;
-      continue;
-    }
-    if (parseHeader(buffer, headerStart, headerStart + headerSize) !== undefined) {
+    const { headerStart, headerSize, totalEnd } = prefix;
+    const header = parseHeader(buffer, headerStart, headerStart + headerSize);
+    if (header === undefined) continue;
+    // Of one that is not whole, all that is there can begin a header; text such as "GET /" fails it at once.
+    if (header === "need-more") needMore = true;
+    else if (totalEnd === undefined || totalEnd === headerStart + headerSize + header.argsSize) {
       return { kind: "classic", dialect };
     }
   }
@@ -132,46 +126,56 @@ interface ClassicHeader {
 
 const namePattern = /^[A-Za-z_][\w.]*$/;
 
-/** Does what has arrived of a header look like one so far: a name of field 1, within the header, of name characters? */
-function plausibleStart(buffer: Buffer, start: number, end: number): boolean {
-  if (start + 1 >= buffer.length) return true;
-  const length = buffer[start + 1] as number;
-  if (length >= 128) return true;
-  if (length === 0 || start + 2 + length > end) return false;
-  const name = buffer.toString("latin1", start + 2, Math.min(start + 2 + length, buffer.length));
-  return name === "" || namePattern.test(name);
-}
+/** Fields the framework has; further ones, which some of its forks have, are passed over. */
+const headerField = { service: 1, method: 2, argsSize: 3 } as const;
+/** The tags that a header may begin with: its own three fields. */
+const firstTags = [0x0a, 0x12, 0x18];
 
-/** A header with fields 1 to 3 and nothing else; undefined when it is not one. */
-function parseHeader(buffer: Buffer, start: number, end: number): ClassicHeader | undefined {
+/**
+ * A classic header: any fields in any order, as a protobuf parser takes it, both names there. Undefined when it is not one;
+ * `need-more` when the buffer ends in the middle of what may become one.
+ */
+function parseHeader(buffer: Buffer, start: number, end: number): ClassicHeader | "need-more" | undefined {
   const header: ClassicHeader = { service: "", method: "", argsSize: 0 };
+  const available = Math.min(end, buffer.length);
   let position = start;
   const varint = (): number => {
     let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
+    for (let shift = 0; shift < 70; shift += 7) {
       if (position >= end) return -1;
+      if (position >= available) return Number.NaN;
       const byte = buffer[position++] as number;
       value += (byte & 127) * 2 ** shift;
       if (byte < 128) return value;
     }
     return -1;
   };
+  if (position < available && !firstTags.includes(buffer[position] as number)) return undefined;
   while (position < end) {
-    const fieldTag = varint();
-    const value = varint();
-    if (value < 0) return undefined;
-    if (fieldTag === 0x18) {
-      header.argsSize = value;
-    } else if (fieldTag === 0x0a || fieldTag === 0x12) {
-      if (position + value > end) return undefined;
-      const text = buffer.toString("utf8", position, position + value);
-      if (!namePattern.test(text)) return undefined;
-      if (fieldTag === 0x0a) header.service = text;
-      else header.method = text;
-      position += value;
-    } else {
+    const tag = varint();
+    const field = Math.floor(tag / 8);
+    const wireType = tag % 8;
+    if (Number.isNaN(tag)) return "need-more";
+    if (tag < 8 || field > 0x1fff_ffff) return undefined;
+    if (field <= headerField.argsSize && wireType !== (field === headerField.argsSize ? 0 : 2))
       return undefined;
+    let size = wireType === 1 ? 8 : wireType === 5 ? 4 : 0;
+    if (wireType === 0 || wireType === 2) {
+      const value = varint();
+      if (Number.isNaN(value)) return "need-more";
+      if (value < 0) return undefined;
+      if (wireType === 2) size = value;
+      else if (field === headerField.argsSize) header.argsSize = value;
+    } else if (size === 0) return undefined;
+    if (position + size > end) return undefined;
+    if (field <= headerField.method) {
+      const name = buffer.toString("utf8", position, Math.min(position + size, available));
+      if (!namePattern.test(name) && (name !== "" || size === 0)) return undefined;
+      if (field === headerField.service) header.service = name;
+      else header.method = name;
     }
+    position += size;
+    if (position > available) return "need-more";
   }
   return header.service === "" || header.method === "" ? undefined : header;
 }
@@ -190,7 +194,7 @@ export function readClassicRequest(
   const bodyStart = headerStart + headerSize;
   if (bodyStart > buffer.length) return { kind: "need-more", bytes: bodyStart - start };
   const header = parseHeader(buffer, headerStart, bodyStart);
-  if (header === undefined) return { kind: "malformed", reason: "its RpcHeader does not parse" };
+  if (typeof header !== "object") return { kind: "malformed", reason: "its RpcHeader does not parse" };
   if (header.argsSize > bodyMaxBytes) {
     return {
       kind: "malformed",

@@ -16,6 +16,10 @@ export class ClassicProvider {
   /** Sizes of its reads. */
   readonly reads: number[] = [];
   connections = 0;
+  /** It says nothing to what it does not understand, as most do, instead of giving up. */
+  silent = false;
+  /** Answers each request in its place. */
+  onRequest: ((socket: net.Socket) => void) | undefined;
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
 
@@ -46,7 +50,11 @@ export class ClassicProvider {
     if (result.kind !== "request") {
       // assert() in the original.
       this.aborts++;
-      socket.resetAndDestroy();
+      if (!this.silent) socket.resetAndDestroy();
+      return;
+    }
+    if (this.onRequest !== undefined) {
+      this.onRequest(socket);
       return;
     }
     const { service, method, bodyStart, bodyEnd } = result.request;

@@ -8,6 +8,7 @@ import {
   readClassicRequest,
   writeClassicRequest,
 } from "../../src/wire/classic.js";
+import { Writer } from "../../src/wire/codec/writer.js";
 import { FrameEncoder } from "../../src/wire/frame-encoder.js";
 import { Kind, settingsUnknown } from "../../src/wire/header.js";
 import { encodedFrame, hex, vectors } from "./vectors.js";
@@ -212,7 +213,7 @@ describe("detection", () => {
   test("a decision comes within 64 KiB: no bytes keep the question open longer", () => {
     const long = Buffer.alloc(70_000, 0x61);
     for (const head of ["ffff0000 0a", "0000ffff 0a", "ffff03 0a", "00fffff0 0000ffff 0a"]) {
-      const lead = hex(`${head} ffff03`);
+      const lead = hex(`${head} c0ff03`);
       expect(told(Buffer.concat([lead, long.subarray(0, 1000)]))).toBe("need-more");
       expect(told(Buffer.concat([lead, long]))).toBe("refused");
     }
@@ -223,7 +224,8 @@ describe("detection", () => {
     expect(told(hex("19000000 0a0e 55732072"))).toBe("refused");
     expect(told(hex("19000000 0a00"))).toBe("refused");
     expect(told(hex("19000000 0a7f"))).toBe("refused");
-    expect(told(hex("19000000 1205"))).toBe("refused");
+    expect(told(hex("19000000 1205"))).toBe("need-more");
+    expect(told(hex("19000000 2205"))).toBe("refused");
   });
 });
 
@@ -272,6 +274,91 @@ describe("requests", () => {
       lead.writeUInt32BE(body.length);
       const result = readClassicRequest(Buffer.concat([lead, body]), 0, "be32", limit);
       expect(result).toMatchObject({ kind: "request", request: { service: "S", method: "mm" } });
+    }
+  });
+
+  test("fields that only a fork has are passed over, wherever they stand", () => {
+    const extra = fc.oneof(
+      fc.tuple(
+        fc.integer({ min: 4, max: 0x1fff_ffff }),
+        fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+        fc.constant(0),
+      ),
+      fc.tuple(fc.integer({ min: 4, max: 0x1fff_ffff }), fc.constant(7n), fc.constantFrom(1, 5)),
+      fc.tuple(fc.integer({ min: 4, max: 0x1fff_ffff }), fc.bigInt({ min: 0n, max: 300n }), fc.constant(2)),
+    );
+    const property = fc.property(
+      anyDialect,
+      service,
+      name,
+      anyArgs,
+      fc.array(extra, { maxLength: 6 }),
+      fc.nat(),
+      (dialect, s, m, args, extras, order) => {
+        const own = [
+          new Writer().uint32(0x0a).string(s).finish(),
+          new Writer().uint32(0x12).string(m).finish(),
+          new Writer().uint32(0x18).uint32(args.length).finish(),
+        ];
+        const others = extras.map(([field, value, wireType]) => {
+          const writer = new Writer().uint32(((field << 3) | wireType) >>> 0);
+          if (wireType === 0) writer.uint64(value);
+          else if (wireType === 1) writer.fixed64(value);
+          else if (wireType === 5) writer.fixed32(Number(value));
+          else writer.bytes(Buffer.alloc(Number(value), 0xee));
+          return writer.finish();
+        });
+        // One of its own comes first; the others anywhere.
+        const first = own.splice(order % 3, 1);
+        const rest = [...others, ...own].sort(
+          (a, b) => ((a.length * 7 + order) % 5) - ((b.length * 7 + order) % 5),
+        );
+        const bytes = framedBy(dialect, Buffer.concat([...first, ...rest]), args);
+        expect(told(bytes)).toBe(dialect);
+        const result = readClassicRequest(bytes, 0, dialect, limit);
+        expect(result).toMatchObject({
+          kind: "request",
+          end: bytes.length,
+          request: { service: s, method: m },
+        });
+        for (let end = 0; end < bytes.length - args.length; end += 7) {
+          expect(["need-more", dialect]).toContain(told(bytes.subarray(0, end)));
+        }
+      },
+    );
+    fc.assert(property, { numRuns: 500 });
+  });
+
+  /** A header as the dialect puts it in front of the arguments. */
+  function framedBy(dialect: ClassicDialect, header: Buffer, args: Buffer): Buffer {
+    const lead = Buffer.alloc(dialect === "framed" ? 8 : 4);
+    if (dialect === "varint")
+      return Buffer.concat([new Writer().uint32(header.length).finish(), header, args]);
+    if (dialect === "le32") lead.writeUInt32LE(header.length);
+    else lead.writeUInt32BE(header.length, lead.length - 4);
+    if (dialect === "framed") lead.writeUInt32BE(4 + header.length + args.length);
+    return Buffer.concat([lead, header, args]);
+  }
+
+  test("noise is none of them: our own later frames, and random bytes behind every tell", () => {
+    const noise = fc.property(
+      fc.constantFrom("19000000", "00000019", "19", "0000002f00000019"),
+      fc.constantFrom(0x0a, 0x12, 0x18),
+      fc.uint8Array({ minLength: 40, maxLength: 80 }),
+      (lead, tag, array) => {
+        const bytes = Buffer.concat([hex(lead), Buffer.of(tag), Buffer.from(array)]);
+        const detection = detectProtocol(bytes);
+        if (detection.kind !== "classic") return;
+        // By chance: then all of it is a header, to the last byte.
+        expect(readClassicRequest(bytes, 0, detection.dialect, 0xffff_ffff).kind).not.toBe("malformed");
+      },
+    );
+    fc.assert(noise, { numRuns: 3000 });
+    for (const kind of ["REPLY", "CANCEL", "PING", "GOING_AWAY"]) {
+      const bytes = encodedFrame({ kind, call_id: 128 });
+      for (const dialect of classicDialects) {
+        expect(readClassicRequest(bytes, 0, dialect, limit).kind).not.toBe("request");
+      }
     }
   });
 

@@ -1,0 +1,35 @@
+import { type Address, formatAddress } from "../base/endpoint.js";
+import { ClientConnection } from "../call/client-connection.js";
+import type { Runtime } from "../registry/runtime.js";
+
+/** A provider says its settings as soon as it is met; one of the classic framework waits for a request it understands, ms. */
+const answersWithinMs = 1000;
+
+/**
+ * Why no provider of ours can be called at `address`; undefined when one answers there, or when nothing listens, which the
+ * call itself says better.
+ */
+export async function whyNotOurs(address: Address, runtime: Runtime): Promise<string | undefined> {
+  const { transport, clock, settings } = runtime;
+  const timeoutMs = settings.channel.connectTimeoutMs;
+  const connection = await transport.connect(address, { timeoutMs }).catch(() => undefined);
+  if (connection === undefined) return undefined;
+  const where = formatAddress(address);
+  return new Promise((resolve) => {
+    const end = (why: string | undefined): void => {
+      timer.cancel();
+      resolve(why);
+      met.close("the question is answered");
+    };
+    const timer = clock.setTimer(
+      () => end(`${where} takes connections and says nothing in mprpc within ${answersWithinMs} ms`),
+      answersWithinMs,
+      true,
+    );
+    const met: ClientConnection = new ClientConnection(connection, clock, settings, {
+      onWelcome: () => end(undefined),
+      onGoingAway: () => end(undefined),
+      onClosed: (_connection, reason) => end(`${where} closes the connection: ${reason ?? "without a word"}`),
+    });
+  });
+}
