@@ -1,21 +1,18 @@
 import type { Clock } from "../base/clock.js";
-import type { Metadata } from "../base/metadata.js";
-import { textOf } from "../base/thrown.js";
-import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../error/rpc-error.js";
-import { Status, toStatusCode } from "../error/status.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import { slotsMax } from "../wire/call-number.js";
-import { Reader } from "../wire/codec/reader.js";
 import { describeFirstBytes, firstBytesShown } from "../wire/first-bytes.js";
 import { type ChunkedMessage, FrameDecoder } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, type Settings } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
-import { Arrivals, type ArrivalsOwner, stalledAfterMs } from "./arrivals.js";
 import { CallSlots } from "./call-slots.js";
 import { Inbox, type InboxOwner } from "./inbox.js";
 import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
 import type { CallCarrier, PendingCall } from "./pending-call.js";
+import { type ReplyHost, ReplyReader } from "./reply-reader.js";
 import { RequestWriter } from "./request-writer.js";
 
 export interface ClientConnectionOptions {
@@ -36,15 +33,12 @@ export interface ClientConnectionOwner {
   onClosed(connection: ClientConnection, reason: string | undefined): void;
 }
 
-/** One for all connections: nothing else happens while a reply is decoded. */
-const replyReader = new Reader();
-
 /**
  * The calling side of one mprpc/2 connection. The provider answers every call exactly once, also a cancelled one; an answer
  * that nobody waits for shows that it is broken, and ends the connection.
  */
 export class ClientConnection
-  implements ConnectionHandler, InboxOwner, OutboxOwner, KeepaliveOwner, CallCarrier, ArrivalsOwner<number>
+  implements ConnectionHandler, InboxOwner, OutboxOwner, KeepaliveOwner, CallCarrier, ReplyHost
 {
   readonly endpoint: string;
   readonly #connection: Connection;
@@ -57,15 +51,14 @@ export class ClientConnection
   readonly #inbox: Inbox;
   readonly #keepalive: Keepalive;
   readonly #slots = new CallSlots();
-  /** Replies that come in chunks. */
-  #arrivals: Arrivals<number> | undefined;
+  readonly #replies: ReplyReader;
   /** When the last bytes arrived. */
   #nowMs = 0;
   /** Calls sent, replies or not: the provider counts the same way, and says in going-away how many it took. */
   #sequence = 0;
   #state: "open" | "draining" | "closed" = "open";
-  /** The provider has said so: it may still refuse calls that have failed here. */
-  #goingAway = false;
+  /** The provider has said so. */
+  goingAway = false;
   #closeReason: string | undefined;
   /** The provider has sent its settings: whatever closes the connection later, connecting worked. */
   welcomed = false;
@@ -96,6 +89,7 @@ export class ClientConnection
     this.#outbox = new Outbox(connection, this);
     this.#requests = new RequestWriter(this.#outbox, options.limits);
     this.#decoder = new FrameDecoder(options.limits);
+    this.#replies = new ReplyReader(this, this.#slots, this.#decoder, options.limits, clock);
     this.#inbox = new Inbox(this.#decoder, this.#outbox, this);
     this.#keepalive = new Keepalive(clock, options.keepalive, this);
     connection.setHandler(this);
@@ -275,7 +269,7 @@ export class ClientConnection
   onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
     switch (header.kind) {
       case Kind.REPLY:
-        this.#onReply(header, buffer, bodyStart, bodyEnd, shared);
+        this.#replies.onReply(header, buffer, bodyStart, bodyEnd, shared);
         break;
       case Kind.PING:
         // To one that asks and does not read, what waits for it is sign of life enough.
@@ -295,95 +289,16 @@ export class ClientConnection
   }
 
   onOversized(header: FrameHeader, sizeBytes: number): void {
-    if (header.kind !== Kind.REPLY || !this.#expected(header.callId)) return;
-    const { bodyMaxBytes } = this.#options.limits;
-    const text = `a reply of ${sizeBytes} bytes is over the limit of ${bodyMaxBytes} (limits.body)`;
-    this.#release(header.callId)?.onFailure(
-      new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "yes" }),
-    );
+    if (header.kind === Kind.REPLY) this.#replies.onOversized(header.callId, sizeBytes);
   }
 
   onOpening(header: FrameHeader): ChunkedMessage | undefined {
-    const { kind, callId, messageSize } = header;
-    const { metadata } = header.rare;
-    if (kind !== Kind.REPLY || !this.#expected(callId)) return undefined;
-    this.#arrivals ??= new Arrivals(this.#clock, this.#options.limits, this.#decoder, this);
-    const tooMuch = this.#arrivals.refusal(messageSize);
-    if (tooMuch !== undefined) {
-      this.onMalformed(tooMuch);
-      return undefined;
-    }
-    this.#arrivals.add(callId, callId, messageSize);
-    return { onEnd: (body) => this.#onWhole(callId, body, metadata) };
+    return header.kind === Kind.REPLY ? this.#replies.onOpening(header) : undefined;
   }
 
-  #onWhole(callId: number, body: Buffer | undefined, metadata: Metadata | undefined): void {
-    this.#arrivals?.delete(callId);
-    const call = this.#release(callId);
-    if (call === undefined) return;
-    if (body !== undefined) this.#deliver(call, body, 0, body.length, false, metadata);
-    else {
-      const text = "the provider gave its reply up before all of it was sent";
-      call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes" }));
-    }
-  }
-
-  onStalled(callId: number): void {
-    const text = `a reply made no progress for ${stalledAfterMs} ms`;
-    const call = this.#slots.find(callId);
-    // It was given up, and its provider has not said so much as that it sends no more of the reply.
-    if (call === undefined) this.onMalformed(text);
-    else {
-      this.abandon(call);
-      call.onFailure(new RpcError(Status.UNAVAILABLE, text, { executed: "yes" }));
-    }
-  }
-
-  #onReply(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
-    if (!this.#expected(header.callId)) return;
-    const call = this.#release(header.callId);
-    if (call === undefined) return;
-    if (header.status === Status.OK) {
-      this.#deliver(call, buffer, bodyStart, bodyEnd, shared, header.rare.metadata);
-    } else call.onFailure(failureOf(header), true);
-  }
-
-  /** False for a reply that no call waits for; but a provider that goes away may still refuse calls that have failed here. */
-  #expected(callId: number): boolean {
-    const arriving = this.#arrivals !== undefined && this.#decoder.missingBytes(callId) !== undefined;
-    if (this.#slots.expects(callId) && !arriving) return true;
-    if (!this.#goingAway) this.onMalformed(`a reply to call ${callId}, which waits for none`);
-    return false;
-  }
-
-  #deliver(
-    call: PendingCall,
-    buffer: Buffer,
-    start: number,
-    end: number,
-    shared: boolean,
-    metadata: Metadata | undefined,
-  ): void {
-    let message: unknown;
-    try {
-      message = call.method.output.decode(replyReader.reset(buffer, start, end, shared), end);
-    } catch (error) {
-      const text = `the reply cannot be decoded as ${call.method.output.typeName}: ${textOf(error)}`;
-      call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
-      return;
-    }
-    if (!shared) replyReader.release();
-    call.repliedMs = this.#nowMs;
-    call.onReply(message, metadata);
-  }
-
-  /** Frees the number of an answered call; the call, unless it was given up. */
-  #release(id: number): PendingCall | undefined {
-    const call = this.#slots.release(id);
+  onReleased(): void {
     this.answered = true;
     if (this.#state === "draining") process.nextTick(() => this.#endIfIdle());
-    if (call !== undefined) call.carrier = undefined;
-    return call;
   }
 
   #onSettings(settings: Settings): void {
@@ -403,7 +318,7 @@ export class ClientConnection
       const turnedAway = acceptedCalls === 0 && (this.#sequence > 0 || this.#decoder.frames === 2);
       this.#owner.onGoingAway(this, turnedAway ? message : undefined);
     }
-    this.#goingAway = true;
+    this.goingAway = true;
     const tooLate = new RpcError(Status.UNAVAILABLE, message, { executed: "never" });
     this.#failWaiting(tooLate);
     for (const call of this.#slots.calls) {
@@ -453,7 +368,7 @@ export class ClientConnection
     this.#keepalive.stop();
     this.#decoder.stop();
     this.#inbox.stop();
-    this.#arrivals?.stop();
+    this.#replies.stop();
     const reason = this.#closeReason;
     const text = `connection lost: ${reason ?? "closed"}`;
     const waiting = this.#outbox.waitingKeys as PendingCall[];
@@ -466,12 +381,4 @@ export class ClientConnection
       call.onFailure(new RpcError(Status.UNAVAILABLE, text, { executed }));
     }
   }
-}
-
-function failureOf(header: FrameHeader): RpcError {
-  const { message, details, metadata, executed } = header.rare;
-  const options: RpcErrorOptions = { executed: executed ?? "maybe" };
-  if (details !== undefined) options.details = details as readonly ErrorDetail[];
-  if (metadata !== undefined) options.metadata = metadata;
-  return new RpcError(toStatusCode(header.status), message ?? "", options);
 }

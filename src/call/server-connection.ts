@@ -1,5 +1,4 @@
 import type { Metadata } from "../base/metadata.js";
-import { textOf } from "../base/thrown.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
@@ -8,7 +7,7 @@ import { Reader } from "../wire/codec/reader.js";
 import { type ChunkedMessage, FrameDecoder } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
-import { Arrivals, type ArrivalsOwner, stalledAfterMs } from "./arrivals.js";
+import { type ArrivingHost, ArrivingRequests, undecodable } from "./arriving-requests.js";
 import type { Dispatcher, ServedConnection } from "./dispatcher.js";
 import { Gate } from "./gate.js";
 import { Inbox, type InboxOwner } from "./inbox.js";
@@ -45,7 +44,7 @@ export class ServerConnection
     KeepaliveOwner,
     ReplyPort,
     ServedConnection,
-    ArrivalsOwner<ServerCall>
+    ArrivingHost
 {
   readonly classic = false;
   readonly peer: string;
@@ -62,8 +61,7 @@ export class ServerConnection
   /** By slot. */
   readonly #calls: Array<ServerCall | undefined> = [];
   /** Calls whose requests come in chunks and are not whole. */
-  #arrivals: Arrivals<ServerCall> | undefined;
-  #arriving = 0;
+  #arriving: ArrivingRequests | undefined;
   /** Calls that a reply is owed to, those that are arriving among them. */
   #inFlight = 0;
   /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
@@ -247,63 +245,26 @@ export class ServerConnection
     this.#begin(header, bound, request, false)?.run();
   }
 
-  /** A call whose request comes in chunks: its deadline counts from now on, and it runs when all of it is here. */
   onOpening(header: FrameHeader): ChunkedMessage | undefined {
     if (header.kind !== Kind.CALL) return undefined;
-    const { callId, messageSize } = header;
     const bound = this.#accept(header);
     if (bound === undefined) return undefined;
-    const { limits } = this.#options;
-    this.#arrivals ??= new Arrivals(this.#dispatcher.clock, limits, this.#decoder, this);
-    const tooMuch = this.#arrivals.refusal(messageSize);
+    this.#arriving ??= new ArrivingRequests(this, this.#dispatcher, this.#decoder, this.#options.limits);
+    const tooMuch = this.#arriving.refusal(header.messageSize);
     if (tooMuch !== undefined) {
-      this.#refuse(callId, new RpcError(Status.RESOURCE_EXHAUSTED, tooMuch));
+      this.#refuse(header.callId, tooMuch);
       return undefined;
     }
     const call = this.#begin(header, bound, undefined, true);
-    if (call === undefined) return undefined;
-    this.#arrivals.add(callId, call, messageSize);
-    return { onEnd: (body) => this.#onWhole(call, body) };
+    return call === undefined ? undefined : this.#arriving.add(call, header.messageSize);
   }
 
-  #onWhole(call: ServerCall, body: Buffer | undefined): void {
-    this.#onArrived(call);
-    if (body === undefined) {
-      const text = "the caller gave its request up before all of it was sent";
-      call.cancel(new RpcError(Status.CANCELLED, text));
-      return;
-    }
-    // It takes a handler's place only now, and there may be none left.
-    const refusal = this.#overLimit() ?? this.#dispatcher.admit(call.bound);
-    if (refusal !== undefined) {
-      call.cancel(refusal);
-      return;
-    }
-    try {
-      const reader = requestReader.reset(body, 0, body.length);
-      call.request = call.bound.definition.input.decode(reader, body.length);
-      reader.release();
-    } catch (error) {
-      call.cancel(undecodable(call.bound, error));
-      return;
-    }
-    call.run();
-    this.#gate.spent();
-  }
-
-  /** Its request is whole, or it has ended before. */
-  #onArrived(call: ServerCall): void {
-    call.arriving = false;
-    this.#arriving--;
-    this.#arrivals?.delete(call.id);
-    this.#decoder.forget(call.id);
-    this.#dispatcher.onArrived(call);
+  onArrived(call: ServerCall): void {
     if (call.id === 0 && !call.ended) this.#oneways++;
   }
 
-  onStalled(call: ServerCall): void {
-    const text = `the request made no progress for ${stalledAfterMs} ms`;
-    call.cancel(new RpcError(Status.UNAVAILABLE, text));
+  onRun(): void {
+    this.#gate.spent();
   }
 
   /** The method of a new call; undefined when it was refused. */
@@ -338,10 +299,7 @@ export class ServerConnection
     const startMs = this.#nowMs;
     const { rare } = header;
     const call = new ServerCall(this.#dispatcher, this, bound, request, callId, startMs, timeoutMs, rare);
-    if (arriving) {
-      call.arriving = true;
-      this.#arriving++;
-    }
+    call.arriving = arriving;
     if (callId !== 0) {
       this.#calls[slotOf(callId)] = call;
       this.#inFlight++;
@@ -369,7 +327,7 @@ export class ServerConnection
       const text = `${bound.definition.fullName} is unary here, and the call is ${kind}`;
       return new RpcError(Status.UNIMPLEMENTED, text);
     }
-    const overLimit = this.#overLimit();
+    const overLimit = this.overLimit();
     if (overLimit !== undefined) return overLimit;
     if (header.timeoutMs === 0)
       return new RpcError(Status.DEADLINE_EXCEEDED, "the deadline passed on the way");
@@ -377,8 +335,9 @@ export class ServerConnection
   }
 
   /** Calls whose requests are not whole have no handler yet. */
-  #overLimit(): RpcError | undefined {
-    const taken = this.#inFlight - this.#arriving + this.#oneways + this.#outlived;
+  overLimit(): RpcError | undefined {
+    const waiting = this.#arriving?.numbered ?? 0;
+    const taken = this.#inFlight - waiting + this.#oneways + this.#outlived;
     if (taken < this.#options.maxInFlight) return undefined;
     const text = `${taken} calls are in flight on this connection${stillRunning(this.#outlived)}, the limit (provider.maxinflightperconnection)`;
     return new RpcError(Status.RESOURCE_EXHAUSTED, text);
@@ -435,7 +394,7 @@ export class ServerConnection
       this.#calls[slot] = undefined;
       this.#inFlight--;
     }
-    if (call.arriving) this.#onArrived(call);
+    if (call.arriving) this.#arriving?.delete(call);
     else if (slot === 0) this.#oneways--;
   }
 
@@ -464,14 +423,9 @@ export class ServerConnection
       `the connection to the caller is lost: ${reason ?? "closed"}`,
     );
     this.#gate.close();
-    for (const call of [...this.#calls.splice(0), ...(this.#arrivals?.calls ?? [])]) call?.cancel(lost);
-    this.#arrivals?.stop();
+    for (const call of [...this.#calls.splice(0), ...(this.#arriving?.calls ?? [])]) call?.cancel(lost);
+    this.#arriving?.stop();
     this.#inFlight = 0;
     this.#dispatcher.onConnectionClosed(this, reason);
   }
-}
-
-function undecodable(bound: BoundMethod, error: unknown): RpcError {
-  const text = `the request cannot be decoded as ${bound.definition.input.typeName}: ${textOf(error)}`;
-  return new RpcError(Status.INTERNAL, text);
 }

@@ -4,7 +4,7 @@ import { Backoff, peerBackoff } from "../base/backoff.js";
 import type { Timer } from "../base/clock.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
 import { textOf } from "../base/thrown.js";
-import { ClassicClient, type FoundDialect } from "../call/classic-client.js";
+import type { FoundDialect } from "../call/classic-client.js";
 import { ClientConnection, type ClientConnectionOwner } from "../call/client-connection.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
 import { callScope } from "../call/scope.js";
@@ -12,7 +12,7 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../registry/runtime.js";
-import { type ClassicDialect, classicDialects } from "../wire/classic.js";
+import { ClassicCalls } from "./classic-calls.js";
 import type { UnaryCall } from "./unary-call.js";
 import { WelcomeWatch } from "./welcome-watch.js";
 
@@ -52,7 +52,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   weight: number;
   readonly #runtime: Runtime;
   readonly #owner: PeerOwner;
-  readonly #classic: ClassicClient | undefined;
+  readonly #classic: ClassicCalls | undefined;
   readonly #backoff: Backoff;
   readonly #ewma = new PeakEwma();
   readonly #waiting = new Set<PendingCall>();
@@ -75,7 +75,6 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   failure = "";
   /** It is down by the provider's own word, which nobody's hurry changes: only the backoff leads back. */
   #turnedAway = false;
-  #longReplyTold = false;
 
   constructor(endpoint: Endpoint, runtime: Runtime, owner: PeerOwner, found: FoundDialect) {
     this.address = { host: endpoint.host, port: endpoint.port };
@@ -87,12 +86,9 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.#backoff = new Backoff(peerBackoff, runtime.random);
     this.#welcomes = new WelcomeWatch(runtime.clock, runtime.settings.channel.connectTimeoutMs);
     if (endpoint.protocol === "classic") {
-      this.#classic = new ClassicClient(this.address, {
-        ...{ dialect: dialectOf(endpoint), found },
-        connectTimeoutMs: runtime.settings.channel.connectTimeoutMs,
-        bodyMaxBytes: runtime.settings.limits.bodyMaxBytes,
-        ...{ clock: runtime.clock, transport: runtime.transport },
-        onLongBareReply: (bytes) => this.#onLongBareReply(bytes),
+      this.#classic = new ClassicCalls(this.address, endpoint, runtime, found, {
+        onReached: () => this.#backoff.reset(),
+        onUnreachable: (reason) => this.#goDown(reason),
       });
     }
   }
@@ -145,7 +141,8 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       call.sentMs = this.#runtime.clock.now();
     }
     if (this.#classic !== undefined) {
-      this.#startClassic(call, this.#classic);
+      this.#lastAttemptMs = this.#runtime.clock.now();
+      this.#classic.start(call);
       return;
     }
     const connection = this.#leastBusy();
@@ -163,33 +160,6 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     const open = this.#connections.length;
     if (open + this.#opening >= settings.channel.connections) return false;
     return open === 0 || clock.now() >= this.#growFromMs;
-  }
-
-  #startClassic(call: UnaryCall, classic: ClassicClient): void {
-    if (call.oneway) {
-      call.onFailure(
-        new RpcError(Status.UNIMPLEMENTED, "the classic wire has no oneway calls", { executed: "never" }),
-      );
-      return;
-    }
-    call.phase = "wait";
-    this.#lastAttemptMs = this.#runtime.clock.now();
-    classic.start(call, {
-      onConnected: () => this.#backoff.reset(),
-      onConnectFailed: (reason) => {
-        call.phase = "connect";
-        this.#goDown(reason);
-      },
-    });
-  }
-
-  #onLongBareReply(bytes: number): void {
-    if (this.#longReplyTold) return;
-    this.#longReplyTold = true;
-    this.#runtime.log.warn(
-      `a reply of ${bytes} bytes in the varint dialect, which does not say where a reply ends: silence is taken for it`,
-      { endpoint: this.endpoint },
-    );
   }
 
   #wait(call: UnaryCall): void {
@@ -453,9 +423,4 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
 export function peerKey(endpoint: Endpoint): string {
   const { dialect = "" } = endpoint.protocol === "classic" ? endpoint.attributes : {};
   return `${endpoint.protocol} ${formatAddress(endpoint)} ${dialect}`;
-}
-
-function dialectOf(endpoint: Endpoint): ClassicDialect | undefined {
-  const { dialect } = endpoint.attributes;
-  return classicDialects.find((one) => one === dialect);
 }

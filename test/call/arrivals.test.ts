@@ -280,6 +280,14 @@ describe("a provider", () => {
     expect([entered, provider.inFlight]).toEqual([[2], 0]);
   });
 
+  test("the last place is taken by a request in chunks as by any other", async () => {
+    const { peer } = await rawCaller({
+      settings: { provider: { inFlightMax: 1, inFlightPerConnectionMax: 1 } },
+    });
+    peer.send(announcement({ call: callId(1) }, 4), chunk(callId(1), Buffer.from("0a026f6b", "hex")));
+    expect(await peer.frame(Kind.REPLY, callId(1))).toMatchObject({ status: 0 });
+  });
+
   test.each([
     [
       "one more than limits.arriving",
