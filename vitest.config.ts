@@ -63,6 +63,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "process",
+          globalSetup: [file("./test/tools/shared-setup.ts")],
           include: processes.map((one) => one.replace(/\*\*$/, all)),
           exclude: [installed],
         },

@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { silentLogger } from "../../src/logger/logger.js";
 import type { Registry, Snapshot } from "../../src/registry/registry.js";
 import { LossyProxy } from "../tools/lossy-proxy.js";
+import { sharedZooKeeper } from "../tools/shared-zookeeper.js";
 import { eventually, Recorder, timed } from "../tools/wait.js";
-import { ZooKeeperServer } from "../tools/zookeeper.js";
+import type { ZooKeeper } from "../tools/zookeeper.js";
 import { addresses, expectNoGap, registration, shows } from "./conformance.js";
 import { readText, Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
 
@@ -13,11 +14,10 @@ const providers = `/mprpc/${service}/providers`;
 const election = `/mprpc/${service}/classic`;
 const loginPath = "/UserServiceRpc/Login";
 
-let server: ZooKeeperServer;
+let server: ZooKeeper;
 beforeAll(async () => {
-  server = await ZooKeeperServer.start();
+  ({ server } = await sharedZooKeeper());
 });
-afterAll(() => server.stop());
 
 /** A scenario on the shared server. */
 function play(name: string, story: (scenario: Scenario) => Promise<void>): void {
