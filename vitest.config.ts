@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { SlowFirst } from "./test/tools/slow-first.js";
 
 /** Each of them starts processes, or has the whole of this one to itself: its heap, its signals, its mocked modules. */
 const processes = [
@@ -47,7 +48,9 @@ export default defineConfig({
     // What is polled for comes when the machine gets to it; a second (the default) is less than some of it takes.
     expect: { poll: { timeout: 20_000 } },
     pool: "forks",
-    maxWorkers: 2,
+    // One more than the two cores this is tuned for: many tests wait, for sessions to end or for processes to start.
+    maxWorkers: 3,
+    sequence: { sequencer: SlowFirst },
     projects: [
       {
         extends: true,
@@ -68,7 +71,10 @@ export default defineConfig({
           exclude: [installed],
         },
       },
-      { extends: true, test: { name: "clouddisk", include: [clouddisk], exclude: [installed] } },
+      {
+        extends: true,
+        test: { name: "clouddisk", include: [clouddisk], exclude: [installed], isolate: false },
+      },
     ],
   },
 });
