@@ -6,8 +6,8 @@ root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)"
 cd -- "$root"
 
 node_min="20.17.0"
-# The JSON report of the last `test`, which .ci/run counts from.
-report="$root/.cache/vitest.json"
+# The JSON reports of the last `test`, which .ci/run counts from: one for each version of Node.js.
+reports="$root/.cache/vitest"
 scratch=""
 provider_pid=""
 
@@ -21,7 +21,8 @@ Usage: ./autobuild.sh [COMMAND]
   clouddisk [--port=N]
              build, then serve the cloud disk of example/clouddisk at http://127.0.0.1:8080 (or port N) until Ctrl-C; its data
              are in CLOUDDISK_DATA (default ~/.local/share/mprpc-clouddisk)
-  test       build, fetch what the tests need (ZooKeeper, MariaDB, Redis, Swift, Chromium) from Debian, run every test
+  test       build, fetch what the tests need (ZooKeeper, MariaDB, Redis, Swift, Chromium) from Debian, run every test, and
+             a part of them on Node.js 22 and 24, fetched from npm
   clean      remove what the commands above made, except node_modules, downloads and the cloud disk's data
   -h, --help
 
@@ -176,12 +177,35 @@ clouddisk() {
   exec example/clouddisk/bin/clouddisk all -i "$conf" "--apigw.port=$1"
 }
 
+# run_vitest NODE NAME ARGUMENT...: the tests that the arguments choose, by that node.
+run_vitest() {
+  local node="$1" name="$2"
+  shift 2
+  say "test: vitest on Node.js $("$node" --version)"
+  PATH="${node%/*}:$PATH" "$node" node_modules/vitest/vitest.mjs run --reporter=json --outputFile.json="$reports/$name.json" \
+    "$@" </dev/null
+}
+
+# The part that is played on other versions of Node.js too: bytes, calls, both sides of them, and real programs.
+other_versions() {
+  local major node code=0
+  local folders=(test/wire test/call test/channel test/provider test/codegen test/interop test/simulation test/example)
+  step "fetch: Node.js 22 and 24" scripts/node-versions.sh 22 24
+  for major in 22 24; do
+    node="$(scripts/node-versions.sh "$major")"
+    MPRPC_SIMULATION_SEEDS=20 run_vitest "$node" "node-$major" --reporter=dot "${folders[@]}" || code=1
+  done
+  return "$code"
+}
+
 run_tests() {
+  local code=0
   step "fetch: ZooKeeper, Java, Chromium, MariaDB, Redis and Swift for the tests" scripts/debian-packages.sh
-  say "test: vitest"
-  rm -f -- "$report"
-  mkdir -p -- "${report%/*}"
-  npx --no-install vitest run --reporter=default --reporter=json --outputFile.json="$report" </dev/null || exit 1
+  rm -rf -- "$reports"
+  mkdir -p -- "$reports"
+  run_vitest "$(command -v node)" all --reporter=default --reporter=./test/tools/slowest-files.ts || code=1
+  other_versions || code=1
+  ((code == 0)) || exit 1
 }
 
 main() {
@@ -217,7 +241,7 @@ main() {
       build
       run_tests
       ;;
-    clean) step "clean: lib/, reports, packed archives" rm -rf -- lib example/callee/dist example/caller/dist example/clouddisk/dist coverage test/bench/dist "$report" ./*.tgz ;;
+    clean) step "clean: lib/, reports, packed archives" rm -rf -- lib example/callee/dist example/caller/dist example/clouddisk/dist coverage test/bench/dist "$reports" ./*.tgz ;;
     -h | --help)
       usage
       exit 0

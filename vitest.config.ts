@@ -1,27 +1,83 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { SlowFirst } from "./test/tools/slow-first.js";
+
+/** Each of them starts processes, or has the whole of this one to itself: its heap, its signals, its mocked modules. */
+const processes = [
+  "test/application/**",
+  "test/base/make-folder.test.ts",
+  "test/bench*.test.ts",
+  "test/call/cost.test.ts",
+  "test/cli/cli.test.ts",
+  "test/cli/zookeeper.test.ts",
+  "test/e2e/**",
+  "test/example/**",
+  "test/faults/**",
+  "test/fuzz/*.test.ts",
+  "test/logger/**",
+  "test/package.test.ts",
+  "test/process/**",
+  "test/provider/process.test.ts",
+  "test/provider/slow-reader.test.ts",
+  "test/readme.test.ts",
+  "test/registry/**",
+  "test/scale/**",
+  "test/soak/**",
+  "test/tools/**",
+];
+
+const all = "**/*.test.ts";
+const clouddisk = `example/clouddisk/${all}`;
+const installed = "**/node_modules/**";
+
+const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 export default defineConfig({
   // Generated code imports the package by name; here that is the source, built or not.
   resolve: {
     alias: [
-      { find: /^mprpc$/, replacement: fileURLToPath(new URL("./src/index.ts", import.meta.url)) },
-      { find: /^mprpc\/codec$/, replacement: fileURLToPath(new URL("./src/codec.ts", import.meta.url)) },
-      {
-        find: /^mprpc\/testing$/,
-        replacement: fileURLToPath(new URL("./src/testing/index.ts", import.meta.url)),
-      },
+      { find: /^mprpc$/, replacement: file("./src/index.ts") },
+      { find: /^mprpc\/codec$/, replacement: file("./src/codec.ts") },
+      { find: /^mprpc\/testing$/, replacement: file("./src/testing/index.ts") },
     ],
   },
   test: {
-    include: ["test/**/*.test.ts", "example/**/*.test.ts"],
-    exclude: ["**/node_modules/**"],
-    setupFiles: [fileURLToPath(new URL("./test/tools/strict-setup.ts", import.meta.url))],
+    setupFiles: [file("./test/tools/strict-setup.ts")],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // What is polled for comes when the machine gets to it; a second (the default) is less than some of it takes.
     expect: { poll: { timeout: 20_000 } },
     pool: "forks",
-    maxWorkers: 2,
+    // One more than the two cores this is tuned for: many tests wait, for sessions to end or for processes to start.
+    maxWorkers: 3,
+    // With `--sequence.shuffle.files` vitest draws lots instead.
+    sequence: process.argv.some((one) => one.startsWith("--sequence.shuffle"))
+      ? {}
+      : { sequencer: SlowFirst },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          include: [`test/${all}`, `example/${all}`],
+          exclude: [installed, clouddisk, ...processes],
+          // Files share a process, and what they import is loaded once.
+          isolate: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "process",
+          globalSetup: [file("./test/tools/shared-setup.ts")],
+          include: processes.map((one) => one.replace(/\*\*$/, all)),
+          exclude: [installed],
+        },
+      },
+      {
+        extends: true,
+        test: { name: "clouddisk", include: [clouddisk], exclude: [installed], isolate: false },
+      },
+    ],
   },
 });

@@ -19,9 +19,12 @@ async function costOf(what: "bare" | "everything"): Promise<Cost> {
   return JSON.parse(stdout) as Cost;
 }
 
+/** From Node.js 24 on each promise holds its async context, 30 bytes more: 2,360 a bare call instead of 1,840. */
+const bareHeapMaxBytes = Number.parseInt(process.versions.node, 10) < 24 ? 2_200 : 2_600;
+
 /** Counts of caller and provider together, at 64 calls in flight: what is measured in time elsewhere is held here. */
 test.each([
-  { what: "bare" as const, wireBytes: 71, heapMaxBytes: 2_200, writesMax: 70 },
+  { what: "bare" as const, wireBytes: 71, heapMaxBytes: bareHeapMaxBytes, writesMax: 70 },
   { what: "everything" as const, wireBytes: 119, heapMaxBytes: 5_800, writesMax: 100 },
 ])("a call with $what on its path costs so many bytes, writes and timers", async (row) => {
   const cost = await costOf(row.what);

@@ -13,8 +13,9 @@ import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { UserServiceRpc } from "../protobuf/gen/test.js";
 import { registerClassic } from "../registry/zookeeper-scenario.js";
+import { sharedZooKeeper } from "../tools/shared-zookeeper.js";
 import { guarded } from "../tools/wait.js";
-import { sessionTimeoutMs, ZooKeeperServer } from "../tools/zookeeper.js";
+import { sessionTimeoutMs } from "../tools/zookeeper.js";
 import { KindsService } from "./gen/kinds.js";
 import { mprpc } from "./mprpc.js";
 
@@ -43,13 +44,10 @@ async function startProvider(
 }
 
 beforeAll(async () => {
-  const zookeeper = await ZooKeeperServer.start();
+  const { server, chroot } = await sharedZooKeeper();
   const snapshots = await mkdtemp(path.join(tmpdir(), "mprpc-cli-snapshots-"));
-  closers.push(
-    () => rm(snapshots, { recursive: true, force: true }),
-    () => zookeeper.stop(),
-  );
-  const url = `zookeeper://${zookeeper.address}`;
+  closers.push(() => rm(snapshots, { recursive: true, force: true }));
+  const url = `zookeeper://${server.address}${chroot}`;
   flags = [`--registry=${url}`, `--zookeeper.snapshotdir=${snapshots}`];
   modernAddress = await startProvider(url, (provider) =>
     provider.notifyService(KindsService, { echo: (request) => request, getNothing: () => ({}) }),
@@ -61,8 +59,8 @@ beforeAll(async () => {
     }),
   );
   const session = new ZooKeeperSession({
-    servers: [{ host: "127.0.0.1", port: zookeeper.port }],
-    ...{ chroot: "", sessionTimeoutMs, auth: undefined, connect: connectZooKeeper, deps: fillDeps({}) },
+    servers: [{ host: "127.0.0.1", port: server.port }],
+    ...{ chroot, sessionTimeoutMs, auth: undefined, connect: connectZooKeeper, deps: fillDeps({}) },
   });
   const opened = new Promise<void>((resolve) => session.on("session", () => resolve()));
   session.start();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ZooKeeperServer } from "../tools/zookeeper.js";
+import { sharedZooKeeper } from "../tools/shared-zookeeper.js";
 import { footprint } from "./footprint.js";
 import { Load, Nodes, type ProviderNode, returned } from "./nodes.js";
 
@@ -24,18 +24,14 @@ async function roll(nodes: Nodes): Promise<void> {
   await returned("the caller", before);
 }
 
-/** Six nodes and a ZooKeeper start, one after the other: on a busy machine that takes its time. */
+/** Six nodes start, one after the other: on a busy machine that takes its time. */
 const timeout = 120_000;
 
 describe("a rolling restart of three providers under load: no call fails", () => {
   test("in the file registry", { timeout }, () => roll(new Nodes()));
 
   test("in ZooKeeper", { timeout }, async () => {
-    const zookeeper = await ZooKeeperServer.start();
-    try {
-      await roll(new Nodes(["--zookeeper.sessiontimeout=3s"], `zookeeper://${zookeeper.address}`));
-    } finally {
-      await zookeeper.stop();
-    }
+    const { server, chroot } = await sharedZooKeeper();
+    await roll(new Nodes(["--zookeeper.sessiontimeout=3s"], `zookeeper://${server.address}${chroot}`));
   });
 });

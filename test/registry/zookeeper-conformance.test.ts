@@ -1,19 +1,20 @@
-import { afterAll, beforeAll } from "vitest";
+import { beforeAll } from "vitest";
 import { openRegistry } from "../../src/registry/open.js";
-import { sessionTimeoutMs, ZooKeeperServer } from "../tools/zookeeper.js";
+import { sharedZooKeeper } from "../tools/shared-zookeeper.js";
+import { sessionTimeoutMs, type ZooKeeper } from "../tools/zookeeper.js";
 import { describeConformance } from "./conformance.js";
 
-let server: ZooKeeperServer;
+let server: ZooKeeper;
+let chroot: string;
 let clusters = 0;
 
 beforeAll(async () => {
-  server = await ZooKeeperServer.start();
+  ({ server, chroot } = await sharedZooKeeper());
 });
-afterAll(() => server.stop());
 
 describeConformance("zookeeper", async () => {
   clusters += 1;
-  const url = `zookeeper://${server.address}/conformance/c${clusters}`;
+  const url = `zookeeper://${server.address}${chroot}/c${clusters}`;
   return {
     connect: () => openRegistry(url, { sessionTimeoutMs, snapshotFolder: false }),
     stop: async () => {},

@@ -1,18 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { RpcProvider } from "../../src/provider/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { ProbeService } from "../support/gen/probe.js";
 import { startScript } from "../tools/child.js";
-import { freePort, ZooKeeperServer } from "../tools/zookeeper.js";
+import { sharedZooKeeper } from "../tools/shared-zookeeper.js";
+import { freePort, type ZooKeeper } from "../tools/zookeeper.js";
 import { Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
 
-let server: ZooKeeperServer;
+let server: ZooKeeper;
 beforeAll(async () => {
-  server = await ZooKeeperServer.start();
+  ({ server } = await sharedZooKeeper());
 });
-afterAll(() => server.stop());
 
 /** What a process wrote that closes nothing, up to its end, which it comes to by itself. */
 async function runForgetful(url: string, ...what: string[]): Promise<string[]> {

@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { systemClock } from "../../src/base/clock.js";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type Clock, systemClock, type Timer } from "../../src/base/clock.js";
 import { silentLogger } from "../../src/logger/logger.js";
 import type { Registry, Snapshot } from "../../src/registry/registry.js";
 import { LossyProxy } from "../tools/lossy-proxy.js";
+import { sharedZooKeeper } from "../tools/shared-zookeeper.js";
 import { eventually, Recorder, timed } from "../tools/wait.js";
-import { ZooKeeperServer } from "../tools/zookeeper.js";
+import type { ZooKeeper } from "../tools/zookeeper.js";
 import { addresses, expectNoGap, registration, shows } from "./conformance.js";
 import { readText, Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
 
@@ -13,11 +14,10 @@ const providers = `/mprpc/${service}/providers`;
 const election = `/mprpc/${service}/classic`;
 const loginPath = "/UserServiceRpc/Login";
 
-let server: ZooKeeperServer;
+let server: ZooKeeper;
 beforeAll(async () => {
-  server = await ZooKeeperServer.start();
+  ({ server } = await sharedZooKeeper());
 });
-afterAll(() => server.stop());
 
 /** A scenario on the shared server. */
 function play(name: string, story: (scenario: Scenario) => Promise<void>): void {
@@ -281,10 +281,51 @@ describe("connections that are cut or slow", () => {
   });
 });
 
+/** The system's clock, which can be put forward: timers that are due by then fire, as on any clock. */
+class ForwardClock implements Clock {
+  #forwardMs = 0;
+  readonly #armings = new Set<() => void>();
+
+  now(): number {
+    return systemClock.now() + this.#forwardMs;
+  }
+
+  wallNow(): number {
+    return systemClock.wallNow() + this.#forwardMs;
+  }
+
+  setTimer(callback: () => void, delayMs: number): Timer {
+    const dueMs = this.now() + delayMs;
+    let timer: Timer | undefined;
+    const arm = (): void => {
+      timer?.cancel();
+      timer = systemClock.setTimer(
+        () => {
+          this.#armings.delete(arm);
+          callback();
+        },
+        Math.max(0, dueMs - this.now()),
+      );
+    };
+    this.#armings.add(arm);
+    arm();
+    return {
+      cancel: () => {
+        this.#armings.delete(arm);
+        timer?.cancel();
+      },
+    };
+  }
+
+  putForward(ms: number): void {
+    this.#forwardMs += ms;
+    for (const arm of this.#armings) arm();
+  }
+}
+
 describe("a session that is replaced", () => {
   play("while the server still holds the old one: the entry moves in one step", async (scenario) => {
-    let skewMs = 0;
-    const clock = { ...systemClock, now: () => systemClock.now() + skewMs };
+    const clock = new ForwardClock();
     let replaced = false;
     const unheard = new Set<string>();
     const lossy = await LossyProxy.start(server.port, (_, operation) => {
@@ -307,7 +348,7 @@ describe("a session that is replaced", () => {
       provider.watch(service, (snapshot) => {
         own.push(snapshot);
         // Cut off for longer than it holds on to its session, as its own clock has it.
-        if (snapshot.stale && !replaced) skewMs += 20_001;
+        if (snapshot.stale && !replaced) clock.putForward(20_001);
         replaced ||= snapshot.stale;
       });
       await own.until("8000", shows(8000));

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +17,8 @@ import { sessionTimeoutMs, ZooKeeperServer } from "../tools/zookeeper.js";
 export const scenarioTimeout = { timeout: 120_000 };
 
 const providerProcess = new URL("provider-process.ts", import.meta.url);
+/** Scenarios of other test files are on the same server. */
+const own = randomBytes(6).toString("hex");
 let scenarios = 0;
 
 /** One story played on a server, in a chroot of its own; everything it opens is closed with it. */
@@ -26,7 +29,7 @@ export class Scenario {
 
   private constructor(address: string) {
     scenarios += 1;
-    this.chroot = `/scenario${scenarios}`;
+    this.chroot = `/scenario-${own}-${scenarios}`;
     this.#address = address;
   }
 

@@ -1,11 +1,13 @@
 // Parts that a program brings itself, and callbacks it gives to ours: each throws, rejects, and with anything.
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { Clock } from "../../src/base/clock.js";
 import { RpcChannel } from "../../src/channel/channel.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { MprpcApplication, type Registry, RpcProvider, type Transport } from "../../src/index.js";
 import type { Logger } from "../../src/logger/logger.js";
 import {
   createRuntime,
+  ManualClock,
   MemoryNetwork,
   MemoryStore,
   memoryRegistry,
@@ -30,7 +32,7 @@ const handlers = {
 };
 
 /** A provider and a channel of one runtime, on these parts. */
-async function startOn(parts: { registry?: Registry; transport?: Transport; log?: Logger }) {
+async function startOn(parts: { registry?: Registry; transport?: Transport; log?: Logger; clock?: Clock }) {
   const runtime = createRuntime({
     registry: memoryRegistry(),
     transport: new MemoryNetwork(),
@@ -130,11 +132,15 @@ describe("a transport", () => {
       listen: (address, onConnection) => network.listen(address, onConnection),
       localHostTowards: () => network.localHostTowards(),
     };
-    const { provider, stub } = await startOn({ transport });
+    const clock = new ManualClock();
+    const { provider, stub } = await startOn({ transport, clock });
     await provider.start();
     expect(await failure(stub.echo({}))).toMatchObject({ codeName: "UNAVAILABLE", executed: "never" });
     broken = false;
-    expect((await stub.echo({ text: "now" }, { waitForReady: true })).text).toBe("now");
+    const next = stub.echo({ text: "now" }, { waitForReady: true });
+    // Beyond the first backoff.
+    await clock.run(1500);
+    expect((await next).text).toBe("now");
   });
 
   test.each(failures)("whose listen %s: the start says so", async (_, fail) => {

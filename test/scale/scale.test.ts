@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ZooKeeperServer } from "../tools/zookeeper.js";
+import { sharedZooKeeper } from "../tools/shared-zookeeper.js";
 import { type InFlightResult, ScaleRun, type Sides } from "./measure.js";
 
 /** A slice of what `node --import tsx test/scale/main.ts` measures: two processes, one after the other thing. */
@@ -58,11 +58,7 @@ test("1,000 services of one provider, in a folder", async () => {
 });
 
 test("100 services of one provider, in ZooKeeper", async () => {
-  const server = await ZooKeeperServer.start();
-  try {
-    const result = await run.services(100, `zookeeper://127.0.0.1:${server.port}`);
-    expect(result.answered).toBe(200);
-  } finally {
-    await server.stop();
-  }
+  const { server, chroot } = await sharedZooKeeper();
+  const result = await run.services(100, `zookeeper://${server.address}${chroot}`);
+  expect(result.answered).toBe(200);
 });

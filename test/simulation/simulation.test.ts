@@ -8,8 +8,8 @@ import { replayCommand, scenario } from "./scenario.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Of the seeds that CI plays; `main.ts` plays any number. */
-const seedCount = process.env.CI === undefined ? 100 : 1000;
+/** On each push; `main.ts` plays any number. */
+const seedCount = Number(process.env.MPRPC_SIMULATION_SEEDS ?? 200);
 
 async function hashOf(seed: number): Promise<string> {
   const sim = new Simulation({ seed });

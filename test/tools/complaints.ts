@@ -22,3 +22,14 @@ export function noteComplaint(where: string, line: string): void {
 export function takeComplaints(): string[] {
   return seen.splice(0);
 }
+
+let watching = false;
+
+/** Notes the warnings of this process too. Once is enough for it, however many test files it runs. */
+export function watchThisProcess(): void {
+  if (watching) return;
+  watching = true;
+  process.on("warning", ({ name, message, stack }) =>
+    noteComplaint("this process", `${name}: ${message}\n${stack}`),
+  );
+}

@@ -1,11 +1,9 @@
 // Before every test file: a warning of Node in this process, or in one that a test started, fails the file. Rejections
 // and exceptions that nobody handles fail the run by themselves.
 import { afterAll } from "vitest";
-import { noteComplaint, takeComplaints } from "./complaints.js";
+import { takeComplaints, watchThisProcess } from "./complaints.js";
 
-process.on("warning", ({ name, message, stack }) =>
-  noteComplaint("this process", `${name}: ${message}\n${stack}`),
-);
+watchThisProcess();
 
 afterAll(async () => {
   // Warnings are told in a turn of their own.

@@ -84,9 +84,36 @@ async function fourLetterWord(port: number, word: string): Promise<string> {
   });
 }
 
-/** A real ZooKeeper server in a folder of its own. */
-export class ZooKeeperServer {
+/** A ZooKeeper server that runs, as its users see it. */
+export class ZooKeeper {
   readonly port: number;
+
+  constructor(port: number) {
+    this.port = port;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Answer of a four letter word, e.g. `wchs`. */
+  async ask(word: string): Promise<string> {
+    return fourLetterWord(this.port, word);
+  }
+
+  /** Output of one command of ZooKeeper's own command line program. */
+  async cli(...command: string[]): Promise<string> {
+    const child = startJava(["org.apache.zookeeper.ZooKeeperMain", "-server", this.address, ...command]);
+    await eventually(
+      "zkCli ends",
+      async () => child.process.exitCode !== null || child.process.signalCode !== null,
+    );
+    return child.output;
+  }
+}
+
+/** A real ZooKeeper server in a folder of its own. */
+export class ZooKeeperServer extends ZooKeeper {
   readonly #folder: string;
   readonly #conf: string;
   /** Its number in an ensemble. */
@@ -94,8 +121,8 @@ export class ZooKeeperServer {
   #child: Child | undefined;
 
   private constructor(folder: string, port: number, conf: string, id: number | undefined) {
+    super(port);
     this.#folder = folder;
-    this.port = port;
     this.#conf = conf;
     this.#id = id;
   }
@@ -150,10 +177,6 @@ export class ZooKeeperServer {
     return server;
   }
 
-  get address(): string {
-    return `127.0.0.1:${this.port}`;
-  }
-
   /** Starts it, again with the data it had, and resolves when it serves. */
   async start(): Promise<void> {
     const child = startJava(["org.apache.zookeeper.server.quorum.QuorumPeerMain", this.#conf]);
@@ -184,21 +207,6 @@ export class ZooKeeperServer {
   async wipe(): Promise<void> {
     await rm(join(this.#folder, "data"), { recursive: true });
     await this.#makeDataFolder();
-  }
-
-  /** Answer of a four letter word, e.g. `wchs`. */
-  async ask(word: string): Promise<string> {
-    return fourLetterWord(this.port, word);
-  }
-
-  /** Output of one command of ZooKeeper's own command line program. */
-  async cli(...command: string[]): Promise<string> {
-    const child = startJava(["org.apache.zookeeper.ZooKeeperMain", "-server", this.address, ...command]);
-    await eventually(
-      "zkCli ends",
-      async () => child.process.exitCode !== null || child.process.signalCode !== null,
-    );
-    return child.output;
   }
 
   /** Ends it and removes its folder. */

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { decodeMessage, emptyBytes, encodeMessage, type MessageType, Reader, Writer } from "mprpc/codec";
 import protobuf from "protobufjs/minimal.js";
 import { describe, expect, it } from "vitest";
-import { shelve } from "../../src/wire/codec/shelf.js";
+import { largeBufferBytes, shelve, takeBuffer } from "../../src/wire/codec/shelf.js";
 
 const int32 = fc.oneof(fc.integer(), fc.constantFrom(0, -1, 2 ** 31 - 1, -(2 ** 31)));
 const uint32 = fc.oneof(
@@ -88,9 +88,10 @@ describe("Writer and Reader", () => {
       const bytes = written((writer) => writer.bytes(value));
       const read = new Reader(bytes).bytes();
       expect(read.equals(value)).toBe(true);
-      expect(read.buffer === bytes.buffer && length <= 16 * 1024 && bytes.length > 4096).toBe(false);
+      // What is copied may lie in the same pool of Node's as the original: only a change tells.
       bytes.fill(0);
-      expect(read[0]).toBe(length > 16 * 1024 ? 0 : 7);
+      const byte = length > 16 * 1024 ? 0 : 7;
+      expect(read.every((one) => one === byte)).toBe(true);
     }
     expect(new Reader(Buffer.from([0])).bytes()).toBe(emptyBytes);
   });
@@ -167,6 +168,8 @@ describe("Writer and Reader", () => {
   });
 
   it("a large buffer has room for what comes behind the field it was made for, and is used again", () => {
+    // Whatever other tests of this process have put on the shelf is off it.
+    while (takeBuffer(largeBufferBytes + 1).length > largeBufferBytes + 1);
     const nested = new Writer(0);
     const outer = nested.partField(0x0a);
     const inner = nested.partField(0x12);

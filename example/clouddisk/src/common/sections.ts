@@ -192,6 +192,10 @@ export const sections = {
       doc: "Objects stored at once.",
       docZh: "同时转存的对象数。",
     }),
+    lease: key(conf.duration({ minMs: 1000 }), "60s", {
+      doc: "A job is another process's when the one that took it was silent for so long.",
+      docZh: "任务租约：领取任务的进程静默超过此时长后，任务由其他进程接手。",
+    }),
     retrymin: key(conf.duration({ minMs: 10 }), "1s", {
       doc: "Wait after the first failure; it doubles with each.",
       docZh: "首次失败后的重试间隔，之后逐次加倍。",

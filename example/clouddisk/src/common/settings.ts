@@ -58,6 +58,8 @@ export interface Settings {
   transfer: {
     /** Objects stored at once. */
     concurrency: number;
+    /** A job is another process's when the one that took it was silent for so long. */
+    leaseMs: number;
     retryMinMs: number;
     retryMaxMs: number;
     /** How often unreferenced content, stale uploads, old sessions and old trash are looked for. */
@@ -155,6 +157,7 @@ export function loadSettings(config: DiskConfig): Settings {
     },
     transfer: {
       concurrency: transfer.concurrency,
+      leaseMs: transfer.leaseMs,
       retryMinMs: transfer.retryminMs,
       retryMaxMs: transfer.retrymaxMs,
       cleanIntervalMs: transfer.cleanintervalMs,

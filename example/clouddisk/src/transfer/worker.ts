@@ -4,7 +4,7 @@ import { doJob } from "./jobs.js";
 import { JobLease } from "./lease.js";
 
 export interface WorkerOptions {
-  /** A job is another worker's when this one was silent for so long. */
+  /** A job is another worker's when this one was silent for so long. Default: what the settings say. */
   leaseMs: number;
   /** The outbox is looked at after this long, twice as long when it was empty, and so on. */
   pollMinMs: number;
@@ -13,8 +13,7 @@ export interface WorkerOptions {
   stopGraceMs: number;
 }
 
-export const workerDefaults: WorkerOptions = {
-  leaseMs: 60_000,
+export const workerDefaults: Omit<WorkerOptions, "leaseMs"> = {
   pollMinMs: 100,
   pollMaxMs: 3_000,
   stopGraceMs: 5_000,
@@ -39,7 +38,7 @@ export class Worker {
 
   constructor(context: TransferContext, options: Partial<WorkerOptions> = {}) {
     this.#context = context;
-    this.#options = { ...workerDefaults, ...options };
+    this.#options = { ...workerDefaults, leaseMs: context.settings.leaseMs, ...options };
   }
 
   start(): void {

@@ -31,6 +31,7 @@ export const testSettings: Settings = {
   store: { url: "local:", bucket: "test", region: "", accessKey: "", secretKey: "" },
   transfer: {
     concurrency: 1,
+    leaseMs: 60_000,
     retryMinMs: 10,
     retryMaxMs: 1000,
     cleanIntervalMs: 60_000,

@@ -45,7 +45,7 @@ export class LoadClient {
   }
 
   /** Until it is stopped; what it has begun it brings to an end. */
-  async run(stop: AbortSignal): Promise<void> {
+  async run(stop: AbortSignal, restMs: number): Promise<void> {
     for (let turn = 0; !stop.aborted; turn++) {
       const data = randomBytes(1000 + Math.floor(Math.random() * 4 * partBytes));
       const stored = { name: `${this.name}-${turn}.bin`, fileHash: sha256(data) };
@@ -55,6 +55,7 @@ export class LoadClient {
       await this.download(some);
       await this.list();
       if (turn % 8 === 7) await this.#signIn();
+      await delay(restMs);
     }
   }
 

@@ -6,11 +6,13 @@ const { values } = parseArgs({
   options: {
     "away-seconds": { type: "string", default: "20" },
     clients: { type: "string", default: "6" },
+    "rest-ms": { type: "string", default: "50" },
   },
 });
 const report = await runOutages({
   awayMs: Number(values["away-seconds"]) * 1000,
   clients: Number(values.clients),
+  restMs: Number(values["rest-ms"]),
   onProgress: (text) => console.log(text),
 });
 for (const { server, during, after } of report.outages) {

@@ -5,7 +5,7 @@ import { runOutages } from "./outages.js";
 test("ZooKeeper, MariaDB, Redis and Swift killed in turn under load: clear errors, recovery, nothing lost or twice", {
   timeout: 240_000,
 }, async () => {
-  const report = await runOutages({ awayMs: 2000, clients: 3 });
+  const report = await runOutages({ awayMs: 2000, clients: 3, restMs: 100 });
   expect(report.before.refused).toEqual(new Map());
   expect(report.outages.map(({ server }) => server)).toEqual(serverNames);
   for (const { server, during, after } of report.outages) {

@@ -31,6 +31,8 @@ export interface OutagesOptions {
   /** How long each server is away. */
   awayMs: number;
   clients: number;
+  /** How long a client rests between two files. Without it most of the run is the store taking what has piled up. */
+  restMs: number;
   onProgress?: (text: string) => void;
 }
 
@@ -38,22 +40,24 @@ export interface OutagesOptions {
  * Two machines, each with all six services in two processes, over ZooKeeper, MariaDB, Redis and Swift. While clients work,
  * each of the four is killed and comes back. In the end every file must be in the store, once, with its bytes.
  */
-export async function runOutages({ awayMs, clients, onProgress }: OutagesOptions): Promise<OutagesReport> {
+export async function runOutages(options: OutagesOptions): Promise<OutagesReport> {
   const servers = await ProductionServers.start();
   const second = await mkdtemp(path.join(os.tmpdir(), "clouddisk-second-"));
   const conf = {
     ...servers.conf(),
     "upload.part": String(partBytes),
     "transfer.retrymin": "100ms",
+    // What was taken with an answer that the outage swallowed is free again after this.
+    "transfer.lease": "5s",
     "transfer.retrymax": "1s",
   };
   const disk = await startDisk({ services: [], conf, keep: true });
   try {
-    onProgress?.("the servers are up");
+    options.onProgress?.("the servers are up");
     await startMachine(disk, disk.dataFolder);
     await startMachine(disk, second);
-    onProgress?.("both machines are up");
-    return await underLoad(disk, servers, { awayMs, clients, ...(onProgress && { onProgress }) });
+    options.onProgress?.("both machines are up");
+    return await underLoad(disk, servers, options);
   } catch (error) {
     const lines = disk.processes.flatMap(({ output }) => output.split("\n"));
     const errors = lines.filter((line) => line.includes("[error]") && !line.includes("[unavailable]"));
@@ -73,14 +77,14 @@ async function startMachine(disk: Disk, folder: string): Promise<void> {
 async function underLoad(
   disk: Disk,
   servers: ProductionServers,
-  { awayMs, clients: count, onProgress }: OutagesOptions,
+  { awayMs, clients: count, restMs, onProgress }: OutagesOptions,
 ): Promise<OutagesReport> {
   const gateways = disk.processes.flatMap(({ httpAddresses }) => httpAddresses.get("apigw") ?? []);
   const clients = Array.from({ length: count }, (_, index) => new LoadClient(`user-${index}`, gateways));
   await Promise.all(clients.map((client) => client.signUp()));
   const stop = new AbortController();
   const failed = new AbortController();
-  const running = clients.map((client) => client.run(stop.signal));
+  const running = clients.map((client) => client.run(stop.signal, restMs));
   for (const one of running) one.catch((error: unknown) => failed.abort(error));
   const wait = async (ms: number): Promise<LoadReport> => {
     await delay(ms, undefined, { signal: failed.signal }).catch(() => failed.signal.throwIfAborted());

@@ -49,6 +49,8 @@ pipeline = {pipeline}
 use = egg:swift#proxy
 account_autocreate = true
 allow_account_management = true
+# After ten errors the proxy leaves a server alone for a minute, though it is back, and here there is no other.
+error_suppression_interval = 1
 [filter:s3api]
 use = egg:swift#s3api
 location = us-east-1

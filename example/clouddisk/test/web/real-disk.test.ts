@@ -1,36 +1,46 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Page } from "playwright-core";
-import { expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { findWebFolder } from "../../src/apigw/pages.js";
-import { type Disk, startDisk } from "../support/disk.js";
+import { type Disk, startDisk, type User } from "../support/disk.js";
 import { pdf, songti } from "./samples.js";
-import { chooser, startBrowser } from "./support.js";
+import { chooser, theBrowser } from "./support.js";
 
 const sha256 = (data: Buffer): string => createHash("sha256").update(data).digest("hex");
 
-/** The built page, the six services behind it, and a real browser. */
-async function signUp(disk: Disk): Promise<Page> {
+/** The built page, and the six services behind it, for all tests of this file. */
+let disk: Disk;
+let users = 0;
+
+beforeAll(async () => {
   expect(findWebFolder(), "build the page first: ./autobuild.sh does").toBeDefined();
-  const browser = await startBrowser();
-  onTestFinished(() => browser.close());
-  const page = await (await browser.newContext({ locale: "en" })).newPage();
+  disk = await startDisk({ keep: true, conf: { "upload.part": "256KiB" } });
+});
+afterAll(() => disk.stop());
+
+/** A visitor who has become a user, in a real browser. */
+async function signUp(): Promise<{ page: Page; signIn: () => Promise<User> }> {
+  const context = await (await theBrowser()).newContext({ locale: "en" });
+  onTestFinished(() => context.close());
+  const page = await context.newPage();
   page.setDefaultTimeout(15_000);
+  users += 1;
+  const name = `browser-${users}`;
   await page.goto(disk.url);
   await page.getByRole("button", { name: "New here? Create an account" }).click();
-  await page.getByLabel("User name").fill("browser");
+  await page.getByLabel("User name").fill(name);
   await page.getByLabel("Password", { exact: true }).fill("password-1");
   await page.getByRole("button", { name: "Create account" }).click();
   await page.getByRole("navigation", { name: "Main" }).waitFor();
-  return page;
+  return { page, signIn: () => disk.signin(name, "password-1") };
 }
 
 test("a file goes through the page into the disk and out again", async () => {
-  const disk = await startDisk({ conf: { "upload.part": "256KiB" } });
-  const page = await signUp(disk);
+  const { page, signIn } = await signUp();
   const buffer = randomBytes(1_000_000);
   await page.setInputFiles(chooser, { name: "picture 照片.bin", mimeType: "", buffer });
   await page.getByRole("table").getByText("picture 照片.bin").waitFor();
-  const user = await disk.signin("browser", "password-1");
+  const user = await signIn();
   const reply = await fetch(`${disk.url}/file/download?filehash=${sha256(buffer)}`, {
     headers: user.headers,
   });
@@ -38,8 +48,7 @@ test("a file goes through the page into the disk and out again", async () => {
 });
 
 test("hostile files run nothing, neither in the page nor opened by their own address", async () => {
-  const disk = await startDisk();
-  const page = await signUp(disk);
+  const { page } = await signUp();
   const script = "document.title = 'hacked'; window.hacked = 1; parent.hacked = 1";
   const files = {
     "evil.html": `<title>plain</title><script>${script}</script>`,
@@ -88,7 +97,7 @@ async function fillFolder(page: Page, names: string[]): Promise<void> {
 }
 
 test("names that the services refuse are explained, and a search finds what moves", async () => {
-  const page = await signUp(await startDisk());
+  const { page } = await signUp();
   await fillFolder(page, ["one.txt", "two.txt"]);
   await menu(page, "one.txt", "Rename");
   const name = page.getByRole("textbox", { name: "Name" });
@@ -116,7 +125,7 @@ test("names that the services refuse are explained, and a search finds what move
 });
 
 test("the trash takes a folder with what is in it, gives it back, and deletes for good", async () => {
-  const page = await signUp(await startDisk());
+  const { page } = await signUp();
   await fillFolder(page, ["one.txt", "two.txt"]);
   await page.getByLabel("Select one.txt").check();
   await page.keyboard.press("Delete");
@@ -137,8 +146,7 @@ test("the trash takes a folder with what is in it, gives it back, and deletes fo
 });
 
 test("an upload goes on after a reload: the services get what they have not got, and the same bytes", async () => {
-  const disk = await startDisk({ conf: { "upload.part": "256KiB" } });
-  const page = await signUp(disk);
+  const { page, signIn } = await signUp();
   const buffer = randomBytes(5 * 256 * 1024);
   const sent: string[] = [];
   let holding = true;
@@ -161,7 +169,7 @@ test("an upload goes on after a reload: the services get what they have not got,
   await page.setInputFiles('[data-phase="unfinished"] input', { name: "long.bin", mimeType: "", buffer });
   await row(page, "long.bin").waitFor();
   expect(sent.sort()).toEqual(["0", "1", "2", "3", "4"]);
-  const user = await disk.signin("browser", "password-1");
+  const user = await signIn();
   const reply = await fetch(`${disk.url}/file/download?filehash=${sha256(buffer)}`, {
     headers: user.headers,
   });
@@ -169,8 +177,7 @@ test("an upload goes on after a reload: the services get what they have not got,
 });
 
 test("a PDF is shown under the policy of the real gateway, its Chinese characters too", async () => {
-  const disk = await startDisk();
-  const page = await signUp(disk);
+  const { page } = await signUp();
   await page.setInputFiles(chooser, { name: "字.pdf", mimeType: "", buffer: pdf(["<C4E3BAC3>"], songti) });
   const [map] = await Promise.all([
     page.waitForResponse(/GBK-EUC-H\.bcmap$/),

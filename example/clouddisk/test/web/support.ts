@@ -15,13 +15,21 @@ const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((
 const sources = fileURLToPath(new URL("../../web", import.meta.url));
 const kept = fileURLToPath(new URL("../../../../node_modules/.cache/clouddisk-web", import.meta.url));
 
-export async function startBrowser(): Promise<Browser> {
+let browser: Promise<Browser> | undefined;
+
+/** One for all test files of this process; it ends with it. Each test has a context of its own. */
+export function theBrowser(): Promise<Browser> {
+  browser ??= startBrowser();
+  return browser;
+}
+
+async function startBrowser(): Promise<Browser> {
   if (executablePath === undefined) {
     throw new Error("these tests need chromium: apt-get install --no-install-recommends chromium");
   }
   return chromium.launch({
     executablePath,
-    args: ["--no-sandbox", "--disable-quic", "--disable-background-networking"],
+    args: ["--disable-gpu", "--no-sandbox", "--disable-quic", "--disable-background-networking"],
   });
 }
 
@@ -33,6 +41,8 @@ async function hashOfSources(): Promise<string> {
   for (const file of [lock, ...files.sort()]) hash.update(file).update(await readFile(file));
   return hash.digest("hex").slice(0, 16);
 }
+
+let page: Promise<string> | undefined;
 
 /** The built page; one build does for all test files, until a source changes. */
 async function buildPage(): Promise<string> {
@@ -61,7 +71,7 @@ export interface Opened {
   page: Page;
 }
 
-/** One browser for a test file; each test has a disk and a visitor of its own. */
+/** Each test has a disk and a visitor of its own. */
 export class Web {
   #browser: Browser | undefined;
   #pageFolder = "";
@@ -70,11 +80,11 @@ export class Web {
   constructor() {
     beforeAll(async () => {
       this.#folder = await mkdtemp(path.join(os.tmpdir(), "clouddisk-test-"));
-      this.#pageFolder = await buildPage();
-      this.#browser = await startBrowser();
+      page ??= buildPage();
+      this.#pageFolder = await page;
+      this.#browser = await theBrowser();
     }, 120_000);
     afterAll(async () => {
-      await this.#browser?.close();
       if (this.#folder !== "") await rm(this.#folder, { recursive: true, force: true });
     });
   }

@@ -165,6 +165,7 @@ export class World {
       instance: `transfer-${++this.#instances}`,
       settings: {
         concurrency: 2,
+        leaseMs: 60_000,
         retryMinMs: 5,
         retryMaxMs: 20,
         cleanIntervalMs: 3_600_000,

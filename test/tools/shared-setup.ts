@@ -1,0 +1,5 @@
+import type { TestProject } from "vitest/node";
+import { share } from "./shared.js";
+import { startSharedZooKeeper } from "./shared-zookeeper.js";
+
+export default (project: TestProject) => share(project, { zookeeper: startSharedZooKeeper });
