@@ -27,9 +27,8 @@ export class CallSlots {
     return this.#firstFree === 0 ? firstCallId(this.#slots.length) : (this.#ids[this.#firstFree] as number);
   }
 
-  /** Takes `call` in under `nextId`. */
-  add(call: PendingCall): void {
-    const id = this.nextId;
+  /** Takes `call` in under `id`, which is `nextId`. */
+  add(call: PendingCall, id: number): void {
     const slot = slotOf(id);
     if (slot === this.#slots.length) {
       this.#ids.push(id);

@@ -140,7 +140,7 @@ export class ClientConnection
   /** A frame of the call has been written. */
   #sent(call: PendingCall, id: number): void {
     call.sequence = ++this.#sequence;
-    if (id !== 0) this.#slots.add(call);
+    if (id !== 0) this.#slots.add(call, id);
     this.#outbox.frameWritten();
     if (call.frame === 0) call.frame = this.#outbox.written;
     if (id === 0) call.onReply(undefined, undefined);

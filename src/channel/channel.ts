@@ -110,7 +110,12 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const checked = checkOptions("RpcChannel", options, defaults, optionRules);
     this.#runtime = runtime;
     callScope.use();
-    this.#router = { runtime, route: (call) => this.#route(call), onSettled: () => this.#onSettled() };
+    this.#router = {
+      runtime,
+      route: (call) => this.#route(call),
+      isHinted: (call) => this.#resolvers.get(serviceOf(call))?.isHinted ?? false,
+      onSettled: () => this.#onSettled(),
+    };
     this.#registry = checked.registry;
     this.#timeoutMs = checked.timeoutMs;
     this.#balancer = checked.balancer;
@@ -335,7 +340,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 
   #route(call: UnaryCall): void {
-    const service = call.lookup ?? call.method.service;
+    const service = serviceOf(call);
     let resolver = this.#resolvers.get(service);
     if (resolver === undefined) {
       resolver = new ServiceResolver({
@@ -420,6 +425,11 @@ const noSignals: readonly AbortSignal[] = [];
 function signalsOf(first: AbortSignal | undefined, second: AbortSignal | undefined): readonly AbortSignal[] {
   if (first === undefined) return second === undefined ? noSignals : [second];
   return second === undefined ? [first] : [first, second];
+}
+
+/** Whose providers are asked. */
+function serviceOf(call: UnaryCall): string {
+  return call.lookup ?? call.method.service;
 }
 
 function isTimeout(value: unknown): boolean {

@@ -85,12 +85,16 @@ export class ServiceResolver implements CallCarrier {
       else this.#wait(call);
       return;
     }
+    if (call.misled && this.isHinted) {
+      this.#wait(call);
+      return;
+    }
     const peer = this.#only ?? this.#balancer.pick(call.nowMs) ?? this.#pickClassic(call);
     if (peer !== undefined) {
       peer.start(call);
       return;
     }
-    if (call.waitForReady || this.#onlyHinted) {
+    if (call.waitForReady || this.isHinted) {
       for (const one of this.#all()) one.hurry();
       this.#wait(call);
       return;
@@ -101,7 +105,7 @@ export class ServiceResolver implements CallCarrier {
   }
 
   /** The registry may know better in a moment than the list an earlier process saved. */
-  get #onlyHinted(): boolean {
+  get isHinted(): boolean {
     return this.#watch.current?.hint === true && this.#trouble?.code !== "denied";
   }
 
@@ -154,6 +158,7 @@ export class ServiceResolver implements CallCarrier {
     const silent = `registry ${this.#registry.name} has not answered yet${trouble}`;
     if (!this.#known) return silent;
     const current = this.#watch.current;
+    if (current?.hint && call.misled) return `${silent}, and the list saved earlier is out of date`;
     const none = this.#whyNoneListed(call, where);
     if (current?.hint) return `${silent}; by the list saved earlier, ${none}`;
     return current?.stale ? `${none}; ${where} is away${trouble}, its last list is used` : none;

@@ -33,6 +33,8 @@ export interface CallPlan {
 export interface CallRouter {
   readonly runtime: Runtime;
   route(call: UnaryCall): void;
+  /** Whether the list `call` went by is only a hint, and the registry's own is still to come. */
+  isHinted(call: UnaryCall): boolean;
   /** A call that went through `start` has ended. */
   onSettled(): void;
 }
@@ -75,6 +77,8 @@ export class UnaryCall extends PendingCall implements Cancellable {
   sentMs = 0;
   /** Why the last attempt failed, told when the deadline passes before another succeeds. */
   lastFailure: RpcError | undefined = undefined;
+  /** An endpoint of a saved list had no such method: another provider has the address by now. It waits for the real list. */
+  misled = false;
   readonly #router: CallRouter;
   readonly #plan: CallPlan;
   readonly #onMetadata: ((metadata: Metadata) => void) | "reply" | undefined;
@@ -235,7 +239,12 @@ export class UnaryCall extends PendingCall implements Cancellable {
    * before any handler once more.
    */
   #mayGoOn(error: RpcError, refused: boolean): boolean {
-    if (error.executed !== "never" || error.code !== Status.UNAVAILABLE) return false;
+    if (error.executed !== "never") return false;
+    if (error.code === Status.UNIMPLEMENTED && this.#router.isHinted(this)) {
+      this.misled = true;
+      return true;
+    }
+    if (error.code !== Status.UNAVAILABLE) return false;
     return !refused || this.#refusals++ === 0;
   }
 

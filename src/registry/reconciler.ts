@@ -29,9 +29,12 @@ export class Reconciler {
 
   /** A run will start within `withinMs` (never synchronously), or when the one under way is over. */
   trigger(withinMs = 0): void {
-    const dueMs = this.#options.clock.now() + withinMs;
-    if (this.#stopped || (this.#dueMs !== undefined && this.#dueMs <= dueMs)) return;
-    this.#dueMs = dueMs;
+    if (this.#stopped) return;
+    const nowMs = this.#options.clock.now();
+    const dueMs = nowMs + withinMs;
+    if (this.#dueMs === undefined || dueMs < this.#dueMs) this.#dueMs = dueMs;
+    // One that is overdue has a timer that lags behind the clock, which has jumped: it is armed anew.
+    else if (this.#dueMs >= nowMs) return;
     if (this.#running === undefined) this.#arm();
   }
 

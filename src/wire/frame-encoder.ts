@@ -178,9 +178,20 @@ export class FrameEncoder {
 
   #number(fieldTag: number, value: number): void {
     const { writer } = this;
-    writer.buffer[writer.position++] = fieldTag;
-    if (value < 128) writer.buffer[writer.position++] = value;
-    else writer.uint32(value);
+    const { buffer } = writer;
+    let at = writer.position;
+    buffer[at++] = fieldTag;
+    if (value < 1 << 7) buffer[at++] = value;
+    else if (value < 1 << 14) {
+      // What most call numbers and timeouts are.
+      buffer[at++] = value | 128;
+      buffer[at++] = value >>> 7;
+    } else {
+      writer.position = at;
+      writer.uint32(value);
+      return;
+    }
+    writer.position = at;
   }
 
   #beginBody(sizeBytesGuess: number): void {

@@ -165,6 +165,12 @@ export class FrameHeader {
       return byte;
     }
     let value = byte & 127;
+    // Call numbers and sizes of two bytes are the commonest of all.
+    const second = position < end ? (buffer[position] as number) : 255;
+    if (second < 128) {
+      this.#position = position + 1;
+      return value | (second << 7);
+    }
     for (let shift = 7; shift < 70; shift += 7) {
       if (position >= end) return -1;
       byte = buffer[position++] as number;

@@ -34,7 +34,7 @@ test("a number is used by one call at a time, and an old one by none, whatever b
       if (what === "call") {
         const call = new Call();
         const { nextId } = slots;
-        slots.add(call);
+        slots.add(call, nextId);
         expect(call.id).toBe(nextId);
         expect(open.has(call.id)).toBe(false);
         expect(answered.slice(-127)).not.toContain(call.id);
@@ -70,7 +70,7 @@ test("the table is no larger than the most calls there ever were at a time", () 
   const slots = new CallSlots();
   for (let round = 0; round < 1000; round++) {
     const calls = [new Call(), new Call(), new Call()];
-    for (const call of calls) slots.add(call);
+    for (const call of calls) slots.add(call, slots.nextId);
     expect(Math.max(...calls.map(({ id }) => slotOf(id)))).toBeLessThanOrEqual(3);
     for (const call of calls) slots.release(call.id);
   }

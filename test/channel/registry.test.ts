@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { RpcProvider } from "../../src/provider/provider.js";
+import { RpcProvider } from "../../src/provider/provider.js";
 import type { Endpoint } from "../../src/registry/registry.js";
 import { settle } from "../../src/testing/index.js";
 import { failure } from "../support/async.js";
@@ -113,5 +113,34 @@ describe("the registry", () => {
     const { cluster, providers } = await startMany(["a"]);
     const registry = new FixedRegistry([at(addressOf(providers.get("a") as RpcProvider))]);
     expect((await new ProbeServiceStub(cluster.channel({ registry })).echo({})).text).toBe("a");
+  });
+});
+
+describe("a list that is only a hint", () => {
+  test("whose address another provider has by now: the call waits for the real list", async () => {
+    const { cluster, providers } = await startMany(["a"]);
+    const { SideService } = await import("../support/gen/probe.js");
+    const other = new RpcProvider(cluster.runtime());
+    other.notifyService(SideService, { echo: (request) => request });
+    cluster.onClose(() => other.shutdown());
+    await other.start();
+    const registry = new FixedRegistry();
+    registry.publish([at(addressOf(other))], true, true);
+    const stub = new ProbeServiceStub(cluster.channel({ registry }));
+    const call = stub.echo({});
+    const patient = failure(stub.echo({}, { timeoutMs: 50 }));
+    await settle();
+    await cluster.clock.run(60);
+    const error = await patient;
+    expect(error).toMatchObject({ codeName: "DEADLINE_EXCEEDED", executed: "never", attempts: 1 });
+    expect(error.rawMessage).toContain(
+      "registry fixed: has not answered yet, and the list saved earlier is out of date",
+    );
+    expect(error.rawMessage).toContain("the last attempt: this provider has no method");
+    registry.publish([at(addressOf(providers.get("a") as RpcProvider))]);
+    expect((await call).text).toBe("a");
+    // Of the registry's own list it is an answer.
+    registry.publish([at(addressOf(other))]);
+    expect(await failure(stub.echo({}))).toMatchObject({ codeName: "UNIMPLEMENTED" });
   });
 });

@@ -1,6 +1,6 @@
 /**
  * A primary of node:cluster with workers that serve one address: `cluster-process.ts <registry url> <port> <workers>`. It
- * prints `worker <pid> at <port>` for each in turn, once it is registered.
+ * prints `worker <pid> at <port>` for each in turn, once it is registered. With 0 workers it serves itself.
  */
 import cluster from "node:cluster";
 import { once } from "node:events";
@@ -11,7 +11,7 @@ import { ProbeService } from "../support/gen/probe.js";
 
 const [url = "", port = "", workers = ""] = process.argv.slice(2);
 
-if (cluster.isPrimary) {
+if (cluster.isPrimary && workers !== "0") {
   for (let i = 0; i < Number(workers); i++) {
     const worker = cluster.fork();
     const [listening] = await once(worker, "message");
@@ -25,6 +25,9 @@ if (cluster.isPrimary) {
   const provider = new RpcProvider(app);
   const who = () => ({ text: String(process.pid) });
   provider.notifyService(ProbeService, { echo: who, relay: who, note: who });
-  await provider.run((address) => void process.send?.(address.port));
+  await provider.run((address) => {
+    if (cluster.isPrimary) console.info(`worker ${process.pid} at ${address.port}`);
+    else process.send?.(address.port);
+  });
   process.exit();
 }

@@ -3,6 +3,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -263,6 +264,19 @@ describe("heartbeats, where a process cannot be judged by its pid", () => {
     await provider.stop();
     expect(await judge()).toBe("silent");
     expect(await provider.judge({ pid: 1 }, "aa")).toBe("alive");
+  });
+
+  test("a link in the place of a heartbeat is not followed", async () => {
+    const secret = join(folder, "secret");
+    writeFileSync(secret, "kept");
+    const { mtimeMs } = statSync(secret);
+    mkdirSync(join(folder, ".heartbeats"));
+    symlinkSync(secret, join(folder, ".heartbeats", "aa"));
+    const provider = new Liveness(folder, "aa", clock, () => undefined);
+    await provider.start();
+    expect([readFileSync(secret, "utf8"), statSync(secret).mtimeMs]).toEqual(["kept", mtimeMs]);
+    await provider.stop();
+    expect(readFileSync(secret, "utf8")).toBe("kept");
   });
 
   test("a heartbeat that was old at first sight is silent", async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Clock } from "../../src/base/clock.js";
 import { silentLogger } from "../../src/logger/logger.js";
 import {
   decodeEntry,
@@ -244,4 +245,33 @@ test("a view tells each change once, in a stable order, each address once", asyn
   watch.close();
   expect(unused).toBe(1);
   expect(watch.current?.stale).toBe(true);
+});
+
+test("a reconciler whose clock has jumped past its next run runs at the next trigger", async () => {
+  let nowMs = 0;
+  const timers: number[] = [];
+  let fire = () => {};
+  let runs = 0;
+  const clock: Clock = {
+    now: () => nowMs,
+    wallNow: () => nowMs,
+    setTimer: (callback, delayMs) => {
+      timers.push(delayMs);
+      fire = callback;
+      return { cancel: () => {} };
+    },
+  };
+  const run = async () => {
+    runs += 1;
+    return undefined;
+  };
+  const reconciler = new Reconciler({ clock, run, onError: () => undefined });
+  reconciler.trigger(10_000);
+  reconciler.trigger(10_000);
+  nowMs = 20_000;
+  reconciler.trigger();
+  expect(timers).toEqual([10_000, 0]);
+  fire();
+  await reconciler.stop();
+  expect(runs).toBe(1);
 });

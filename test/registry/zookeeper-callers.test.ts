@@ -9,8 +9,11 @@ import type { Endpoint } from "../../src/registry/registry.js";
 import { SnapshotFile } from "../../src/registry/zookeeper/snapshot-file.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
+import { encodeMessage } from "../../src/wire/codec/types.js";
+import { ClassicProvider } from "../interop/classic-provider.js";
 import { failure } from "../support/async.js";
-import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
+import { Blob, ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
+import { startScript } from "../tools/child.js";
 import { guarded, Recorder } from "../tools/wait.js";
 import { freePort, ZooKeeperServer } from "../tools/zookeeper.js";
 import { registerClassic, Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
@@ -170,4 +173,24 @@ test("with credentials a classic znode that anybody wrote gets no call", scenari
     const open = startCaller(scenario, { auth: "app:secret" }, undefined, { classic: true });
     expect((await failure(open.stub.echo({}))).rawMessage).toContain(`cannot connect to 127.0.0.1:${port}`);
   }),
+);
+
+test(
+  "a mixed fleet: ours is killed while its entry lives on, and the C++ one takes every call",
+  scenarioTimeout,
+  () =>
+    Scenario.on(server.address, async (scenario) => {
+      const classic = await ClassicProvider.start("le32", () => encodeMessage(Blob, { text: "classic" }));
+      scenario.onEnd(() => classic.stop());
+      const cpp = await scenario.session();
+      await registerClassic(cpp, "ProbeService", ["Echo"], `127.0.0.1:${classic.port}`);
+      const ours = startScript(new URL("cluster-process.ts", import.meta.url), scenario.url(), "0", "0");
+      scenario.onEnd(() => ours.kill());
+      const [, pid] = /^worker (\d+) at/.exec(await ours.line(/^worker /)) ?? [];
+      const { stub } = startCaller(scenario, {});
+      expect((await stub.echo({})).text).toBe(pid);
+      await ours.kill("SIGKILL");
+      for (let i = 0; i < 50; i++) expect((await stub.echo({})).text).toBe("classic");
+      expect(classic.connections).toBe(50);
+    }),
 );

@@ -20,8 +20,8 @@ export class FixedRegistry implements Registry {
     if (endpoints !== undefined) this.#snapshot = { endpoints, stale: false };
   }
 
-  publish(endpoints: readonly Endpoint[], stale = false): void {
-    this.#snapshot = { endpoints, stale };
+  publish(endpoints: readonly Endpoint[], stale = false, hint = false): void {
+    this.#snapshot = { endpoints, stale, hint };
     for (const watcher of [...this.#watchers]) watcher(this.#snapshot);
   }
 

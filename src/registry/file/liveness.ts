@@ -1,5 +1,5 @@
 import { existsSync, readlinkSync } from "node:fs";
-import { rm, stat, utimes, writeFile } from "node:fs/promises";
+import { lstat, lutimes, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import type { Clock, Timer } from "../../base/clock.js";
@@ -138,7 +138,7 @@ export class Liveness {
 
   async #heard(heartbeat: string): Promise<boolean> {
     const nowMs = this.#clock.now();
-    const found = await stat(join(this.#folder, heartbeat)).catch(() => undefined);
+    const found = await lstat(join(this.#folder, heartbeat)).catch(() => undefined);
     if (found === undefined) return false;
     const seen = this.#sightings.get(heartbeat);
     if (seen !== undefined && seen.mtimeMs === found.mtimeMs) return nowMs - seen.aliveAtMs <= silenceMaxMs;
@@ -152,10 +152,11 @@ export class Liveness {
     const path = join(this.#folder, this.heartbeat);
     const now = new Date(this.#clock.wallNow());
     try {
-      await utimes(path, now, now).catch(async () => {
+      // A link in its place is not followed: what it leads to is somebody's file.
+      await lutimes(path, now, now).catch(async () => {
         await makeFolder(this.#folder, 0o700);
-        await writeFile(path, "");
-        await utimes(path, now, now);
+        await writeFile(path, "", { flag: "wx" });
+        await lutimes(path, now, now);
       });
     } finally {
       if (this.#beating)
