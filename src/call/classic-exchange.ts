@@ -10,8 +10,8 @@ import { Received } from "../wire/received.js";
 
 /** What callers of the `varint` dialect read at once; a reply up to this size, most often the whole, is taken as it comes. */
 const shortReplyBytes = 1024;
-/** Without a length, a longer one is over when nothing comes for this long, ms. */
-const quietMs = 20;
+/** Without a length, a longer one is over when nothing comes for this long, twice, ms. */
+const halfQuietMs = 10;
 
 export interface ExchangeOptions {
   readonly dialect: ClassicDialect;
@@ -69,7 +69,15 @@ export class ClassicExchange implements ConnectionHandler {
       this.#decode(bytes);
       return;
     }
-    this.#quiet = this.#options.clock.setTimer(() => this.#decode(bytes), quietMs, true);
+    // In two halves: a process that stood still has read what lay there in between.
+    const { clock } = this.#options;
+    this.#quiet = clock.setTimer(
+      () => {
+        this.#quiet = clock.setTimer(() => this.#decode(bytes), halfQuietMs, true);
+      },
+      halfQuietMs,
+      true,
+    );
   }
 
   onEnd(): void {
