@@ -11,6 +11,8 @@ export interface Dispatcher extends ServerCallHost {
   onCallStart(call: ServerCall): void;
   /** A call that was `arriving` is so no more: its request is whole, or it has ended. */
   onArrived(call: ServerCall): void;
+  /** A call that wants no reply was refused, which nobody else is told. */
+  onOnewayDropped(reason: RpcError): void;
   onConnectionClosed(connection: ServedConnection, reason: string | undefined): void;
 }
 

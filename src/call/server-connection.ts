@@ -341,8 +341,8 @@ export class ServerConnection
   }
 
   #refuse(callId: number, error: RpcError): void {
-    if (callId === 0) return;
-    this.#writeFailure(callId, error.with({}, "never"), undefined);
+    if (callId === 0) this.#dispatcher.onOnewayDropped(error);
+    else this.#writeFailure(callId, error.with({}, "never"), undefined);
   }
 
   // --- to the caller ---

@@ -27,6 +27,9 @@ const leaveWithinMs = 5000;
 /** A caller whose connection has reached its age is looked at after this, ms: with nothing in flight it should be gone. */
 const agedLeaveWithinMs = 60_000;
 
+/** Oneway calls that were dropped are told of together, this often at most, ms. */
+const droppedToldAfterMs = 1000;
+
 interface Served {
   connection: Connection;
   protocol: "mprpc" | "classic";
@@ -54,6 +57,9 @@ export class Acceptor implements Dispatcher {
   #arriving = 0;
   /** Handlers that go on although their calls have ended. */
   #outlived = 0;
+  /** Oneway calls that were dropped and nobody has been told of. */
+  #dropped = 0;
+  #droppedTimer: Timer | undefined;
   #draining = false;
   #stopped = false;
   #waiting: Array<{ done: () => boolean; resolve: () => void }> = [];
@@ -229,6 +235,18 @@ export class Acceptor implements Dispatcher {
     this.#outlived += by;
   }
 
+  onOnewayDropped(reason: RpcError): void {
+    if (this.#dropped++ === 0) {
+      this.#droppedTimer = this.clock.setTimer(() => this.#tellDropped(reason), droppedToldAfterMs);
+    }
+  }
+
+  #tellDropped(reason: RpcError): void {
+    const calls = this.#dropped === 1 ? "a oneway call was" : `${this.#dropped} oneway calls were`;
+    this.#runtime.log.warn(`${calls} dropped: ${reason.rawMessage}`);
+    this.#dropped = 0;
+  }
+
   onCallbackError(call: ServerCall, thrown: unknown): void {
     const text = messages.cancelCallbackThrew(call.method.fullName, textOf(thrown));
     this.#runtime.log.error(text, { peer: call.peer, error: thrown });
@@ -282,6 +300,7 @@ export class Acceptor implements Dispatcher {
   /** Cancels what is in flight and closes every connection. */
   closeAll(reason: string): void {
     this.#stopped = true;
+    this.#droppedTimer?.cancel();
     for (const first of [...this.#undecided]) first.refuse(reason);
     for (const connection of [...this.#served.keys()]) connection.stop(reason);
     for (const call of [...this.#oneway]) call.cancel(new RpcError(Status.UNAVAILABLE, reason));

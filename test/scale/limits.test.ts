@@ -256,7 +256,7 @@ describe("a call that is refused is known by it alone", () => {
   ])("one that wants no reply, over %s: dropped or told, and the others go on", async (key, settings) => {
     const handler = holding();
     let noted = 0;
-    const { stub, channel } = await startPair({
+    const { stub, channel, clock, log } = await startPair({
       settings,
       handlers: {
         echo: handler.echo,
@@ -278,5 +278,12 @@ describe("a call that is refused is known by it alone", () => {
     expect((await call).number).toBe(1);
     expect((await stub.relay({ text: "goes on" })).text).toBe("goes on");
     expect(noted).toBe(0);
+    // Its caller knows nothing of it; the provider's log does, unless the caller refused it by the provider's settings.
+    await clock.run(1500);
+    const told = log.at("warn").filter((text) => text.includes("oneway call"));
+    const byCaller = key === "provider.maxinflightperconnection" ? 0 : 1;
+    expect(told.map((text) => text.includes(`(${key})`))).toEqual(
+      Array.from({ length: byCaller }, () => true),
+    );
   });
 });

@@ -92,6 +92,7 @@ function provider(maxInFlight: number): FakeConnection {
     admit: () => undefined,
     onCallStart() {},
     onArrived() {},
+    onOnewayDropped() {},
     onCallEnd() {},
     onCallbackError() {},
     onOutlived() {},
