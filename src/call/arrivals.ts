@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../base/clock.js";
+import { messages } from "../error/messages.js";
 import type { FrameDecoder } from "../wire/frame-decoder.js";
 import type { WireLimits } from "../wire/limits.js";
 
@@ -50,11 +51,11 @@ export class Arrivals<Call> {
     const count = this.#arrivals.size;
     if (count === 0) return undefined;
     if (count >= arrivingMax) {
-      return `${count} messages in chunks are arriving on this connection, the limit (limits.arriving)`;
+      return messages.tooManyArriving(count);
     }
     const bytes = this.#bytes + sizeBytes;
     if (bytes <= arrivingMaxBytes) return undefined;
-    return `messages of ${bytes} bytes would be arriving on this connection, over the limit of ${arrivingMaxBytes} (limits.arrivingbytes)`;
+    return messages.tooMuchArriving(bytes, arrivingMaxBytes);
   }
 
   add(callId: number, call: Call, sizeBytes: number): void {

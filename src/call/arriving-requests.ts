@@ -1,4 +1,5 @@
 import { textOf } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { Reader } from "../wire/codec/reader.js";
@@ -77,7 +78,7 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
     const refusal = this.#host.overLimit() ?? this.#dispatcher.admit(call.bound);
     this.delete(call);
     if (body === undefined) {
-      const text = "the caller gave its request up before all of it was sent";
+      const text = messages.requestGivenUp;
       call.cancel(new RpcError(Status.CANCELLED, text));
       return;
     }
@@ -98,7 +99,7 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
   }
 
   onStalled(call: ServerCall): void {
-    const text = `the request made no progress for ${stalledAfterMs} ms`;
+    const text = messages.requestStalled(stalledAfterMs);
     call.cancel(new RpcError(Status.UNAVAILABLE, text));
   }
 
@@ -110,6 +111,6 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
 
 /** A request that its method cannot read. */
 export function undecodable(bound: BoundMethod, error: unknown): RpcError {
-  const text = `the request cannot be decoded as ${bound.definition.input.typeName}: ${textOf(error)}`;
+  const text = messages.requestUndecodable(bound.definition.input.typeName, textOf(error));
   return new RpcError(Status.INTERNAL, text);
 }

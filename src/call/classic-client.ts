@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../base/clock.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
 import { textOf } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Connection, Transport } from "../transport/transport.js";
@@ -47,8 +48,7 @@ const tryNextAfterMs = 250;
 /** Replies over this in the `varint` dialect are told of. */
 const longBareReplyBytes = 1024;
 
-const assumed = (): string =>
-  "the classic provider was asked in the le32 dialect, which nothing says that it speaks (channel.classic=SERVICE=DIALECT, mprpc call --classic=DIALECT)";
+const assumed = (): string => messages.dialectAssumed;
 
 /** Our own provider understands every dialect, and would run a call once in each. */
 function mayRunTwice({ idempotency }: MethodDefinition): boolean {
@@ -217,13 +217,13 @@ export class ClassicClient implements CallCarrier {
     try {
       requests = dialects.map((one) => [one, requestOf(call, one)]);
     } catch (error) {
-      const text = `the request cannot be encoded: ${textOf(error)}`;
+      const text = messages.requestUnencodable(textOf(error));
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }));
       return;
     }
     const bytes = Math.max(...requests.map(([, { length }]) => length));
     if (bytes > classicRequestMaxBytes) {
-      const text = `a request of ${bytes} bytes is over the limit of a classic provider, ${classicRequestMaxBytes}`;
+      const text = messages.requestTooLargeForClassic(bytes, classicRequestMaxBytes);
       call.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
       return;
     }

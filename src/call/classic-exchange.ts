@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../base/clock.js";
 import { textOf } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
@@ -52,7 +53,7 @@ export class ClassicExchange implements ConnectionHandler {
     // Where the length stands in front nothing is gathered in vain.
     const sizeBytes = framed && bytes.length >= 4 ? bytes.readUInt32BE(0) : 0;
     if (sizeBytes > bodyMaxBytes || bytes.length > bodyMaxBytes + 4) {
-      const text = `the reply is over the limit of ${bodyMaxBytes} bytes (limits.body)`;
+      const text = messages.classicReplyTooLarge(bodyMaxBytes);
       this.#fail(Status.RESOURCE_EXHAUSTED, text);
     } else if (framed) {
       if (bytes.length >= 4 + sizeBytes) this.#decode(bytes.subarray(4, 4 + sizeBytes));
@@ -84,17 +85,17 @@ export class ClassicExchange implements ConnectionHandler {
     const { dialect } = this.#options;
     const { bytes } = this.#received;
     if (dialect === "framed") {
-      this.#fail(Status.UNAVAILABLE, "the classic provider closed before its reply was whole");
+      this.#fail(Status.UNAVAILABLE, messages.classicReplyCut);
     } else if (dialect === "varint" && bytes.length === 0) {
       // One that was killed ends so, too.
-      this.#fail(Status.UNAVAILABLE, "the classic provider closed without a reply, or with an empty one");
+      this.#fail(Status.UNAVAILABLE, messages.classicReplyMissing);
     } else this.#decode(bytes);
   }
 
   onDrain(): void {}
 
   onClose(error: Error | undefined): void {
-    const text = `the classic provider closed the connection: ${error?.message ?? "no reply"}`;
+    const text = messages.classicClosed(error?.message ?? messages.withoutReply);
     this.#fail(Status.UNAVAILABLE, text);
   }
 
@@ -107,7 +108,7 @@ export class ClassicExchange implements ConnectionHandler {
     try {
       return { message: output.decode(new Reader(body), body.length) };
     } catch (error) {
-      const text = `the classic reply cannot be decoded as ${output.typeName}: ${textOf(error)}`;
+      const text = messages.classicReplyUndecodable(output.typeName, textOf(error));
       return new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error });
     }
   }

@@ -1,4 +1,5 @@
 import type { Timer } from "../base/clock.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Logger } from "../logger/logger.js";
@@ -221,7 +222,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     const name = `${request.service}.${request.method}`;
     const refusal =
       bound === undefined
-        ? new RpcError(Status.UNIMPLEMENTED, `no method ${name}`)
+        ? new RpcError(Status.UNIMPLEMENTED, messages.classicCallUnknown(name))
         : this.#dispatcher.admit(bound);
     if (bound === undefined || refusal !== undefined) {
       const reason = refusal?.message ?? name;
@@ -241,7 +242,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       call.request = input.decode(reader, request.bodyEnd);
     } catch (error) {
       call.cancel(
-        new RpcError(Status.INTERNAL, `the request cannot be decoded as ${input.typeName}`, { cause: error }),
+        new RpcError(Status.INTERNAL, messages.classicRequestUndecodable(input.typeName), { cause: error }),
       );
       return;
     }
@@ -254,7 +255,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     try {
       definition.output.encode(message, writer);
     } catch (error) {
-      return new RpcError(Status.INTERNAL, "the handler's reply cannot be encoded", { cause: error });
+      return new RpcError(Status.INTERNAL, messages.replyToClassicUnencodable, { cause: error });
     }
     const body = writer.finish();
     if (body.length > classicReplyBytes) {
@@ -313,7 +314,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   #endAfterEmptyReply(): void {
     this.#state = "ending";
     if (this.#queue.length === 0) return;
-    const text = "an empty reply ended the connection, and with it the requests behind it";
+    const text = messages.emptyReplyEndedConnection;
     this.#log.warn(`${text}: ${this.#queue.length}`, { peer: this.peer });
     const dropped = new RpcError(Status.CANCELLED, text);
     for (const { call } of this.#queue.splice(0)) call?.cancel(dropped);
@@ -339,10 +340,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#timer?.cancel();
-    const lost = new RpcError(
-      Status.CANCELLED,
-      `the connection to the caller is lost: ${reason ?? "closed"}`,
-    );
+    const lost = new RpcError(Status.CANCELLED, messages.callerLost(reason ?? messages.closed));
     for (const { call } of this.#queue.splice(0)) call?.cancel(lost);
     this.#dispatcher.onConnectionClosed(this, reason);
   }

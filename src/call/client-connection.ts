@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
@@ -125,7 +126,7 @@ export class ClientConnection
     const timeoutMs = call.deadlineMs === Infinity ? -1 : Math.floor(call.deadlineMs - call.nowMs);
     if (call.deadlineMs !== Infinity && timeoutMs < 0) {
       call.onFailure(
-        new RpcError(Status.DEADLINE_EXCEEDED, "the deadline passed before sending", { executed: "never" }),
+        new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedBeforeSending, { executed: "never" }),
       );
       return;
     }
@@ -173,13 +174,13 @@ export class ClientConnection
 
   #refusal(): RpcError | undefined {
     const never = { executed: "never" } as const;
-    if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, "the connection is closing", never);
+    if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, messages.connectionClosing, never);
     if (this.inFlight >= this.#requests.peer.maxInFlight) {
-      const text = `${this.inFlight} calls are in flight on this connection, the provider's limit (provider.maxinflightperconnection)`;
+      const text = messages.tooManyCallsForProvider(this.inFlight);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
     }
     if (this.#outbox.pendingBytes > this.#options.unwrittenMaxBytes) {
-      const text = `${this.#outbox.pendingBytes} bytes wait to be sent, over the limit of ${this.#options.unwrittenMaxBytes} (limits.unwritten)`;
+      const text = messages.tooMuchUnwritten(this.#outbox.pendingBytes, this.#options.unwrittenMaxBytes);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
     }
     return undefined;
@@ -224,7 +225,7 @@ export class ClientConnection
 
   onSilence(silentMs: number): void {
     this.silent = true;
-    this.#fail(`no answer to a ping, silent for ${Math.round(silentMs)} ms`);
+    this.#fail(messages.pingUnanswered(Math.round(silentMs)));
   }
 
   onProgress(): void {
@@ -236,8 +237,8 @@ export class ClientConnection
     this.malformed = true;
     this.#fail(
       this.welcomed
-        ? `malformed bytes from the provider: ${reason}`
-        : `what listens at ${this.endpoint} does not speak mprpc, its first bytes are ${describeFirstBytes(this.#first)}`,
+        ? messages.malformedFromProvider(reason)
+        : messages.notMprpc(this.endpoint, describeFirstBytes(this.#first)),
     );
   }
 
@@ -258,7 +259,7 @@ export class ClientConnection
 
   onEnd(): void {
     this.#inbox.finish();
-    this.#fail(this.#state === "draining" && this.inFlight === 0 ? undefined : "closed by the provider");
+    this.#fail(this.#state === "draining" && this.inFlight === 0 ? undefined : messages.closedByProvider);
   }
 
   onClose(error: Error | undefined): void {
@@ -311,7 +312,7 @@ export class ClientConnection
     this.#owner.onWelcome(this);
   }
 
-  #onGoingAway(acceptedCalls: number, message = "the provider is shutting down"): void {
+  #onGoingAway(acceptedCalls: number, message = messages.providerShuttingDown): void {
     if (this.#state === "open") {
       this.#state = "draining";
       // Right behind the settings it is the answer to the connection itself, though no call has tried it.
@@ -370,7 +371,7 @@ export class ClientConnection
     this.#inbox.stop();
     this.#replies.stop();
     const reason = this.#closeReason;
-    const text = `connection lost: ${reason ?? "closed"}`;
+    const text = messages.connectionLost(reason ?? messages.closed);
     const waiting = this.#outbox.waitingKeys as PendingCall[];
     this.#outbox.stop();
     this.lostCalls = this.inFlight;

@@ -1,4 +1,5 @@
 import { callGuarded } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 
@@ -21,8 +22,7 @@ export class RpcController {
 
   /** Back to the initial state. Throws `Error` while its call is in flight. */
   reset(): void {
-    if (this.#busy)
-      throw new Error("RpcController.reset() while its call is in flight: cancel or await it first");
+    if (this.#busy) throw new Error(messages.controllerResetInFlight);
     this.#abort = new AbortController();
     this.#error = undefined;
     this.#callbacks = [];
@@ -73,7 +73,7 @@ export class RpcController {
    * `onCallbackError`: a broken one must hurt neither the others nor the call.
    */
   begin(onCallbackError: (thrown: unknown) => void): void {
-    if (this.#busy) throw new Error("this RpcController serves a call already: use one controller a call");
+    if (this.#busy) throw new Error(messages.controllerBusy);
     this.#onCallbackError = onCallbackError;
     this.#busy = true;
     this.#finished = false;
@@ -90,7 +90,7 @@ export class RpcController {
 
   /** @internal The peer, the deadline or `startCancel` cancelled the call. */
   #cancel(): void {
-    this.#abort.abort(new RpcError(Status.CANCELLED, "cancelled by RpcController.startCancel()"));
+    this.#abort.abort(new RpcError(Status.CANCELLED, messages.cancelledByController));
     this.#callAll();
   }
 

@@ -1,6 +1,7 @@
 import type { Metadata, MetadataInit } from "../base/metadata.js";
 import { didYouMean } from "../base/nearest.js";
 import { describeValue } from "../base/options.js";
+import { messages } from "../error/messages.js";
 
 /** What a caller may say of one call. */
 export interface CallOptions {
@@ -39,11 +40,11 @@ const names: ReadonlySet<string> = new Set(Object.keys(known));
  */
 export function wrongCallOption(options: CallOptions): string | undefined {
   if (typeof options !== "object") {
-    return `expected an object of call options, or an RpcController, got ${describeValue(options)}`;
+    return messages.notCallOptions(describeValue(options));
   }
   for (const name in options) {
     if (!names.has(name)) {
-      return `unknown call option ${JSON.stringify(name)}${didYouMean(name, [...names])}`;
+      return messages.unknownCallOption(JSON.stringify(name), didYouMean(name, [...names]));
     }
   }
   const { timeoutMs, signal, onMetadata, waitForReady, idempotencyKey } = options;
@@ -52,19 +53,19 @@ export function wrongCallOption(options: CallOptions): string | undefined {
     timeoutMs !== null &&
     (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs))
   ) {
-    return `timeoutMs: expected milliseconds, or Infinity for no deadline, got ${describeValue(timeoutMs)}`;
+    return messages.timeoutNotMilliseconds(describeValue(timeoutMs));
   }
   if (signal !== undefined && typeof signal?.addEventListener !== "function") {
-    return `signal: expected an AbortSignal, got ${describeValue(signal)}`;
+    return messages.signalNotAbortSignal(describeValue(signal));
   }
   if (onMetadata !== undefined && typeof onMetadata !== "function") {
-    return `onMetadata: expected a function, got ${describeValue(onMetadata)}`;
+    return messages.onMetadataNotFunction(describeValue(onMetadata));
   }
   if (waitForReady !== undefined && typeof waitForReady !== "boolean") {
-    return `waitForReady: expected true or false, got ${describeValue(waitForReady)}`;
+    return messages.waitForReadyNotBoolean(describeValue(waitForReady));
   }
   if (idempotencyKey !== undefined && typeof idempotencyKey !== "string") {
-    return `idempotencyKey: expected text, got ${describeValue(idempotencyKey)}`;
+    return messages.idempotencyKeyNotText(describeValue(idempotencyKey));
   }
   return undefined;
 }

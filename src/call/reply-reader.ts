@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.js";
 import type { Metadata } from "../base/metadata.js";
 import { textOf } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
 import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../error/rpc-error.js";
 import { Status, toStatusCode } from "../error/status.js";
 import { Reader } from "../wire/codec/reader.js";
@@ -59,7 +60,7 @@ export class ReplyReader implements ArrivalsOwner<number> {
 
   onOversized(callId: number, sizeBytes: number): void {
     if (!this.#expected(callId)) return;
-    const text = `a reply of ${sizeBytes} bytes is over the limit of ${this.#limits.bodyMaxBytes} (limits.body)`;
+    const text = messages.replyTooLarge(sizeBytes, this.#limits.bodyMaxBytes);
     this.#release(callId)?.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "yes" }));
   }
 
@@ -83,13 +84,13 @@ export class ReplyReader implements ArrivalsOwner<number> {
     if (call === undefined) return;
     if (body !== undefined) this.#deliver(call, body, 0, body.length, false, metadata);
     else {
-      const text = "the provider gave its reply up before all of it was sent";
+      const text = messages.replyGivenUp;
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes" }));
     }
   }
 
   onStalled(callId: number): void {
-    const text = `a reply made no progress for ${stalledAfterMs} ms`;
+    const text = messages.replyStalled(stalledAfterMs);
     const call = this.#slots.find(callId);
     // It was given up, and its provider has not said so much as that it sends no more of the reply.
     if (call === undefined) this.#host.onMalformed(text);
@@ -108,7 +109,7 @@ export class ReplyReader implements ArrivalsOwner<number> {
   #expected(callId: number): boolean {
     const arriving = this.#arrivals !== undefined && this.#decoder.missingBytes(callId) !== undefined;
     if (this.#slots.expects(callId) && !arriving) return true;
-    if (!this.#host.goingAway) this.#host.onMalformed(`a reply to call ${callId}, which waits for none`);
+    if (!this.#host.goingAway) this.#host.onMalformed(messages.unexpectedReply(callId));
     return false;
   }
 
@@ -132,7 +133,7 @@ export class ReplyReader implements ArrivalsOwner<number> {
     try {
       message = call.method.output.decode(replyReader.reset(buffer, start, end, shared), end);
     } catch (error) {
-      const text = `the reply cannot be decoded as ${call.method.output.typeName}: ${textOf(error)}`;
+      const text = messages.replyUndecodable(call.method.output.typeName, textOf(error));
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
       return;
     }

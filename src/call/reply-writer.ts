@@ -1,4 +1,5 @@
 import { Metadata } from "../base/metadata.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { varintBytes } from "../wire/codec/writer.js";
@@ -34,7 +35,7 @@ export class ReplyWriter {
     const { bound } = call;
     const { encoder, pendingBytes } = this.#outbox;
     if (pendingBytes > this.#unwrittenMaxBytes) {
-      const text = `${pendingBytes} bytes wait to be sent to this caller, over the limit of ${this.#unwrittenMaxBytes} (limits.unwritten)`;
+      const text = messages.tooMuchUnwrittenToCaller(pendingBytes, this.#unwrittenMaxBytes);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
     const metadata = call.replyMetadataIfAny;
@@ -46,14 +47,19 @@ export class ReplyWriter {
       bytes = encoder.endBody();
     } catch (error) {
       encoder.abort();
-      const text = `the handler's reply cannot be encoded as ${bound.definition.output.typeName}; the provider's log has the reason`;
+      const text = messages.replyUnencodable(bound.definition.output.typeName);
       return new RpcError(Status.INTERNAL, text, { cause: error });
     }
     bound.replySizeBytes = varintBytes(bytes);
     const { headerBytes } = encoder;
     if (bytes > this.#bodyMaxBytes || headerBytes > this.#headerMaxBytes) {
       encoder.abort();
-      const text = `the reply takes ${bytes} bytes and its header ${headerBytes}; the limits are ${this.#bodyMaxBytes} (limits.body) and ${this.#headerMaxBytes} (limits.header), the smaller of both sides`;
+      const text = messages.replyTooLargeForBoth(
+        bytes,
+        headerBytes,
+        this.#bodyMaxBytes,
+        this.#headerMaxBytes,
+      );
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
     if (bytes > chunkBytes && this.peer.chunks) this.#sendInChunks(call.id, rare);
@@ -73,7 +79,7 @@ export class ReplyWriter {
   giveUp(callId: number): void {
     const state = this.#outbox.giveUp(callId);
     if (state === "waiting") {
-      const text = "the call was cancelled before its reply was sent";
+      const text = messages.cancelledBeforeReplySent;
       this.writeFailure(callId, new RpcError(Status.CANCELLED, text, { executed: "yes" }), undefined);
     } else if (state === "announced") this.#outbox.encoder.giveUpMessage(callId);
   }
@@ -84,7 +90,7 @@ export class ReplyWriter {
     if (leftOut === undefined) return;
     const { encoder } = this.#outbox;
     encoder.abort();
-    const message = `${String(error.rawMessage).slice(0, 1024)} (details and metadata left out: ${leftOut})`;
+    const message = messages.withoutDetails(String(error.rawMessage).slice(0, 1024), leftOut);
     encoder.beginReply(callId, code, { message, executed }, 1);
     encoder.endBody();
   }
@@ -103,8 +109,8 @@ export class ReplyWriter {
     const sendable = isSendable(rare);
     encoder.beginReply(callId, error.code, sendable ? rare : {}, 1);
     encoder.endBody();
-    if (!sendable) return "they cannot be encoded";
-    return encoder.headerBytes > this.#headerMaxBytes ? "over limits.header" : undefined;
+    if (!sendable) return messages.detailsUnencodable;
+    return encoder.headerBytes > this.#headerMaxBytes ? messages.detailsTooLarge : undefined;
   }
 }
 

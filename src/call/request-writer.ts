@@ -1,4 +1,5 @@
 import { textOf } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { MethodDefinition } from "../wire/codec/types.js";
@@ -53,7 +54,7 @@ export class RequestWriter {
       bodyBytes = encoder.endBody();
     } catch (error) {
       encoder.abort();
-      const text = `the request cannot be encoded: ${textOf(error)}`;
+      const text = messages.requestUnencodable(textOf(error));
       return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error });
     }
     sent.sizeBytes = varintBytes(bodyBytes);
@@ -90,16 +91,16 @@ export class RequestWriter {
     const { headerMaxBytes, bodyMaxBytes } = this.#limits;
     const { peer } = this;
     if (headerBytes > headerMaxBytes) {
-      return `metadata make a header of ${headerBytes} bytes, over the limit of ${headerMaxBytes} (limits.header)`;
+      return messages.headerTooLarge(headerBytes, headerMaxBytes);
     }
     if (headerBytes > peer.headerMaxBytes) {
-      return `metadata make a header of ${headerBytes} bytes, over the provider's limit of ${peer.headerMaxBytes} (its limits.header)`;
+      return messages.headerTooLargeForProvider(headerBytes, peer.headerMaxBytes);
     }
     if (bodyBytes > bodyMaxBytes) {
-      return `a request of ${bodyBytes} bytes is over the limit of ${bodyMaxBytes} (limits.body)`;
+      return messages.requestTooLarge(bodyBytes, bodyMaxBytes);
     }
     if (bodyBytes > peer.bodyMaxBytes) {
-      return `a request of ${bodyBytes} bytes is over the provider's limit of ${peer.bodyMaxBytes} (its limits.body)`;
+      return messages.requestTooLargeForProvider(bodyBytes, peer.bodyMaxBytes);
     }
     return undefined;
   }

@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.js";
 import { Expiring } from "../base/deadlines.js";
 import { Metadata } from "../base/metadata.js";
 import { isOf } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
 import type { Executed } from "../error/rpc-error.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, toStatusCode } from "../error/status.js";
@@ -46,11 +47,10 @@ export interface ServerCallHost {
 }
 
 const nothingSent = {};
-const handlerFailed = "the handler failed; the provider's log has the reason";
 
 /** What the text of a limit adds when calls that were given up count as well, since their handlers go on. */
 export function stillRunning(outlived: number): string {
-  return outlived === 0 ? "" : `, ${outlived} of them given up and still in their handlers`;
+  return outlived === 0 ? "" : messages.givenUpInHandlers(outlived);
 }
 
 /** One call at the provider: the handler's context, the parent of nested calls, and the guard that it ends once. */
@@ -193,15 +193,15 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
       this.onDeadline();
     }
     if (this.#ended) {
-      throw this.cancelReason ?? new RpcError(Status.CANCELLED, "the call has ended before its handler ran");
+      throw this.cancelReason ?? new RpcError(Status.CANCELLED, messages.callEndedBeforeHandler);
     }
     this.handlerStarted = true;
   }
 
   onDeadline(): void {
     const text = this.handlerStarted
-      ? "the deadline passed in the handler"
-      : "the deadline passed before the handler ran";
+      ? messages.deadlinePassedInHandler
+      : messages.deadlinePassedBeforeHandler;
     this.cancel(new RpcError(Status.DEADLINE_EXCEEDED, text));
   }
 
@@ -263,10 +263,10 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     if (isOf(thrown, RpcError) && thrown.code !== Status.OK && toStatusCode(thrown.code) === thrown.code) {
       if (thrown.method === undefined) return thrown;
       if (thrown.code === Status.DEADLINE_EXCEEDED || thrown.code === Status.CANCELLED) {
-        return new RpcError(thrown.code, "a call made by the handler was cancelled or ran out of time");
+        return new RpcError(thrown.code, messages.nestedCallFailed);
       }
     }
-    return new RpcError(Status.UNKNOWN, handlerFailed);
+    return new RpcError(Status.UNKNOWN, messages.handlerFailed);
   }
 
   /** `ran`: what is known if the handler was started at all. */
@@ -287,7 +287,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
       this.#port.fail(this, final);
     } catch (thrown) {
       // The handler made the error, and may have put anything into it.
-      final = new RpcError(Status.UNKNOWN, handlerFailed, { executed });
+      final = new RpcError(Status.UNKNOWN, messages.handlerFailed, { executed });
       reason = thrown ?? error;
       this.#port.fail(this, final);
     }

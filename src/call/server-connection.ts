@@ -1,4 +1,5 @@
 import type { Metadata } from "../base/metadata.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
@@ -124,11 +125,11 @@ export class ServerConnection
   }
 
   onSilence(silentMs: number): void {
-    this.close(`no answer to a ping, silent for ${Math.round(silentMs)} ms`);
+    this.close(messages.pingUnanswered(Math.round(silentMs)));
   }
 
   onMalformed(reason: string): void {
-    this.close(`malformed bytes from the caller: ${reason}`);
+    this.close(messages.malformedFromCaller(reason));
   }
 
   // --- from the connection ---
@@ -179,7 +180,7 @@ export class ServerConnection
   }
 
   #onCaughtUp(): void {
-    if (this.#callerEnded) this.close(this.#inFlight === 0 ? undefined : "the caller is gone");
+    if (this.#callerEnded) this.close(this.#inFlight === 0 ? undefined : messages.callerGone);
   }
 
   onClose(error: Error | undefined): void {
@@ -216,7 +217,7 @@ export class ServerConnection
     }
     // A caller whose deadline has passed cancels as well, and its word is often here before our own timer.
     if (call.deadlineMs <= this.#nowMs) call.onDeadline();
-    else call.cancel(new RpcError(Status.CANCELLED, "cancelled by the caller"));
+    else call.cancel(new RpcError(Status.CANCELLED, messages.cancelledByCaller));
   }
 
   onOversized(header: FrameHeader, sizeBytes: number): void {
@@ -224,7 +225,7 @@ export class ServerConnection
     this.#acceptedCalls++;
     this.#methods.find(header);
     const { bodyMaxBytes } = this.#options.limits;
-    const text = `a request of ${sizeBytes} bytes is over the provider's limit of ${bodyMaxBytes} (limits.body)`;
+    const text = messages.requestRefusedAsTooLarge(sizeBytes, bodyMaxBytes);
     this.#refuse(header.callId, new RpcError(Status.RESOURCE_EXHAUSTED, text));
   }
 
@@ -275,7 +276,7 @@ export class ServerConnection
     const bound = this.#methods.find(header);
     const slot = slotOf(callId);
     if (this.#calls[slot] !== undefined || slot > this.#slotMax || (slot === 0 && callId !== 0)) {
-      this.close(`malformed bytes from the caller: call ${callId} is in flight or out of range`);
+      this.close(messages.malformedFromCaller(messages.callNumberTaken(callId)));
       return undefined;
     }
     const refusal = this.#refusal(bound, header);
@@ -310,27 +311,23 @@ export class ServerConnection
 
   #refusal(bound: BoundMethod | undefined, header: FrameHeader): RpcError | undefined {
     const { rare } = header;
-    if (this.#state !== "open")
-      return new RpcError(Status.UNAVAILABLE, "the provider takes no more calls here");
+    if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, messages.callsNoLongerTaken);
     if (bound === undefined) {
       const name = rare.methodName === undefined ? "" : ` ${rare.serviceName}.${rare.methodName}`;
-      return new RpcError(Status.UNIMPLEMENTED, `this provider has no method${name}`);
+      return new RpcError(Status.UNIMPLEMENTED, messages.noMethod(name));
     }
     if (rare.compression !== undefined && rare.compression !== 0) {
-      return new RpcError(
-        Status.UNIMPLEMENTED,
-        `compression ${rare.compression} is not known to this provider`,
-      );
+      return new RpcError(Status.UNIMPLEMENTED, messages.unknownCompression(rare.compression));
     }
     if (rare.stream !== undefined && rare.stream !== 0) {
       const kind = streamKinds[rare.stream] ?? `of stream kind ${rare.stream}`;
-      const text = `${bound.definition.fullName} is unary here, and the call is ${kind}`;
+      const text = messages.notUnary(bound.definition.fullName, kind);
       return new RpcError(Status.UNIMPLEMENTED, text);
     }
     const overLimit = this.overLimit();
     if (overLimit !== undefined) return overLimit;
     if (header.timeoutMs === 0)
-      return new RpcError(Status.DEADLINE_EXCEEDED, "the deadline passed on the way");
+      return new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedOnTheWay);
     return undefined;
   }
 
@@ -339,7 +336,7 @@ export class ServerConnection
     const waiting = this.#arriving?.numbered ?? 0;
     const taken = this.#inFlight - waiting + this.#oneways + this.#outlived;
     if (taken < this.#options.maxInFlight) return undefined;
-    const text = `${taken} calls are in flight on this connection${stillRunning(this.#outlived)}, the limit (provider.maxinflightperconnection)`;
+    const text = messages.tooManyCallsOnConnection(taken, stillRunning(this.#outlived));
     return new RpcError(Status.RESOURCE_EXHAUSTED, text);
   }
 
@@ -418,10 +415,7 @@ export class ServerConnection
     this.#decoder.stop();
     this.#inbox.stop();
     this.#outbox.stop();
-    const lost = new RpcError(
-      Status.CANCELLED,
-      `the connection to the caller is lost: ${reason ?? "closed"}`,
-    );
+    const lost = new RpcError(Status.CANCELLED, messages.callerLost(reason ?? messages.closed));
     this.#gate.close();
     for (const call of [...this.#calls.splice(0), ...(this.#arriving?.calls ?? [])]) call?.cancel(lost);
     this.#arriving?.stop();

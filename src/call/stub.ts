@@ -1,4 +1,5 @@
 import { describeValue } from "../base/options.js";
+import { messages } from "../error/messages.js";
 import type { InputOf, MethodDefinition, OutputOf, ServiceDefinition } from "../wire/codec/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
@@ -38,7 +39,7 @@ export function invokeStub<M extends MethodDefinition>(
   third: CallOptions | undefined,
 ): Promise<OutputOf<M["output"]> | undefined> {
   if (typeof channel?.call !== "function") {
-    const text = `a stub of ${method.service} was made without a channel (new RpcChannel(app)), but with ${describeValue(channel)}`;
+    const text = messages.stubWithoutChannel(method.service, describeValue(channel));
     return Promise.reject(new TypeError(text));
   }
   return second instanceof RpcController

@@ -21,6 +21,7 @@ import {
 import { type CallOptions, wrongCallOption } from "../call/options.js";
 import { callScope } from "../call/scope.js";
 import type { StubChannel } from "../call/stub.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { Registry } from "../registry/registry.js";
@@ -90,7 +91,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
   readonly #intercepted: ClientNext | undefined;
   readonly #generic: GenericCalls;
-  readonly #onRuntimeClosed = (): void => this.#refuse(applicationClosed);
+  readonly #onRuntimeClosed = (): void => this.#refuse(messages.applicationClosed);
   #inFlight = 0;
   /** Why it takes no more calls. */
   #refusal: string | undefined;
@@ -132,7 +133,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
         for (const resolver of this.#resolvers.values()) resolver.onAvailability(peer);
       },
     });
-    if (runtime.closed.aborted) this.#refusal = applicationClosed;
+    if (runtime.closed.aborted) this.#refusal = messages.applicationClosed;
     else runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
     if (checked.interceptors.length > 0) {
       this.#intercepted = compose<ClientNext>(checked.interceptors, (call) => this.#lastNext(call));
@@ -216,7 +217,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       plan = this.#plan(method, options, signal, oneway, origin);
     } catch (thrown) {
       // The options are the caller's own object.
-      const text = `the call cannot be made: ${textOf(thrown)}`;
+      const text = messages.callCannotBeMade(textOf(thrown));
       plan = localFailure(Status.INTERNAL, text, method.fullName);
     }
     if (plan instanceof RpcError) return Promise.reject(plan);
@@ -257,16 +258,14 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const executed = attempts === 0 ? "never" : undefined;
     if (own !== undefined) return own.with(facts, executed);
     const { rawMessage } = RpcError.from(thrown);
-    const text = `a client interceptor threw: ${rawMessage}`;
+    const text = messages.interceptorThrew(rawMessage);
     return new RpcError(Status.UNKNOWN, text, { cause: thrown, executed: executed ?? "maybe" }, facts);
   }
 
   /** The end of the interceptors: each call of it is an attempt of its own under the same deadline. */
   #lastNext(call: OutgoingCall): Promise<IncomingReply> {
     if (!(call instanceof PlannedCall)) {
-      return Promise.reject(
-        new TypeError("a client interceptor must pass on the call it was given, changed in place"),
-      );
+      return Promise.reject(new TypeError(messages.interceptorChangedCall));
     }
     call.attempts++;
     const { plan } = call;
@@ -333,7 +332,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       call.start();
     } catch (error) {
       // What the caller or a registry driver handed in is not what it should be.
-      const text = `the call cannot be made: ${textOf(error)}`;
+      const text = messages.callCannotBeMade(textOf(error));
       call.fail(new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }));
     }
     return call.promise;
@@ -350,7 +349,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       });
       this.#resolvers.set(service, resolver);
       // An interceptor passed its call on too late.
-      if (this.#runtime.closed.aborted) resolver.refuse(applicationClosed);
+      if (this.#runtime.closed.aborted) resolver.refuse(messages.applicationClosed);
     }
     resolver.route(call);
   }
@@ -367,7 +366,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 
   /** Takes no more calls; resolves when those in flight have ended and every connection is closed. Idempotent. */
   async close(): Promise<void> {
-    this.#refusal ??= "the channel was closed";
+    this.#refusal ??= messages.channelClosed;
     if (this.#inFlight > 0) {
       await new Promise<void>((resolve) => {
         const earlier = this.#whenIdle;
@@ -380,7 +379,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     this.#runtime.closed.removeEventListener("abort", this.#onRuntimeClosed);
     for (const resolver of this.#resolvers.values()) resolver.close();
     this.#resolvers.clear();
-    await this.#pool.close("the channel was closed");
+    await this.#pool.close(messages.channelClosed);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -418,8 +417,6 @@ class PlannedCall implements OutgoingCall {
   }
 }
 
-const applicationClosed = "the application was closed";
-
 const noSignals: readonly AbortSignal[] = [];
 
 function signalsOf(first: AbortSignal | undefined, second: AbortSignal | undefined): readonly AbortSignal[] {
@@ -437,8 +434,8 @@ function isTimeout(value: unknown): boolean {
 }
 
 function noMethod(given: unknown): RpcError {
-  const hint = typeof given === "string" ? "; callJson takes names" : "";
-  const text = `expected a method of a generated service (UserServiceRpc.methods.login), got ${describeValue(given)}${hint}`;
+  const hint = typeof given === "string" ? messages.callJsonTakesNames : "";
+  const text = messages.notAMethod(describeValue(given), hint);
   return new RpcError(Status.INTERNAL, text, { executed: "never" });
 }
 

@@ -1,5 +1,6 @@
 import type { Address } from "../base/endpoint.js";
 import { ClassicClient, type FoundDialect } from "../call/classic-client.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Endpoint } from "../registry/registry.js";
@@ -44,7 +45,7 @@ export class ClassicCalls {
 
   start(call: UnaryCall): void {
     if (call.oneway) {
-      const text = "the classic wire has no oneway calls";
+      const text = messages.onewayToClassic;
       call.onFailure(new RpcError(Status.UNIMPLEMENTED, text, { executed: "never" }));
       return;
     }

@@ -1,4 +1,5 @@
 import type { OptionRule } from "../base/options.js";
+import { messages } from "../error/messages.js";
 import { shortServiceName } from "../registry/registry.js";
 import type { ClassicChoice, ClassicUse } from "../registry/runtime.js";
 import { classicDialects } from "../wire/classic.js";
@@ -82,9 +83,11 @@ export class ClassicPeers {
   /** Why each of them does not take `call`. */
   *reasons(call: UnaryCall): Generator<string> {
     for (const [peer, names] of this.#methods) {
-      const where = `classic ${peer.endpoint}`;
-      if (!offers(names, call)) yield `${where} has no ${call.method.name}`;
-      else yield peer.failure === "" ? `${where} is not used` : `${peer.failure} (classic)`;
+      if (!offers(names, call)) yield messages.classicMethodMissing(peer.endpoint, call.method.name);
+      else
+        yield peer.failure === ""
+          ? messages.classicNotUsed(peer.endpoint)
+          : messages.classicDown(peer.failure);
     }
   }
 

@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.js";
 import { didYouMean } from "../base/nearest.js";
 import { Reflection } from "../call/builtin.js";
 import type { CallOptions } from "../call/options.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Idempotency, MethodDefinition } from "../wire/codec/types.js";
@@ -82,10 +83,7 @@ export class GenericCalls {
   ): Promise<JsonValue> {
     const { bytes = "base64", ...callOptions } = options;
     if (bytes !== "base64" && bytes !== "text") {
-      throw badCall(
-        `bytes: expected "base64" or "text", got ${JSON.stringify(bytes)}`,
-        `${service}.${method}`,
-      );
+      throw badCall(messages.unknownBytesForm(JSON.stringify(bytes)), `${service}.${method}`);
     }
     const sinceMs = this.#clock.now();
     // Once with what is remembered; when that does not fit, the provider may be a newer one, and is asked again.
@@ -118,13 +116,13 @@ export class GenericCalls {
   async #describe(service: string, purpose: string, sinceMs: number, options: CallOptions): Promise<Known> {
     if (this.#descriptors.length > 0) {
       const given = await this.#understand(service, this.#descriptors, (error) =>
-        badCall(`option "descriptors": ${error.message}`, purpose, error),
+        badCall(messages.wrongDescriptors(error.message), purpose, error),
       );
       if (given.described.methodsOf(service, "base64") !== undefined) return given;
     }
     const descriptors = await this.#ask(service, purpose, sinceMs, options);
     return this.#understand(service, descriptors, (error) => {
-      const text = `the description of ${service} cannot be used: ${error.message}`;
+      const text = messages.unusableDescription(service, error.message);
       return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }, { method: purpose });
     });
   }
@@ -186,7 +184,7 @@ function methodsOf(known: Known, service: string, bytes: BytesForm): readonly Me
   if (methods === undefined) {
     methods = known.described.methodsOf(service, bytes);
     if (methods === undefined) {
-      const text = `the provider of ${service} does not tell its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`;
+      const text = messages.undescribedMessages(service);
       throw new RpcError(Status.UNIMPLEMENTED, text, { executed: "never" });
     }
     known.methods.set(bytes, methods);
@@ -200,8 +198,8 @@ function findMethod(service: string, method: string, methods: readonly MethodDef
     methods.find(({ name }) => name === method) ?? methods.find(({ localName }) => localName === method);
   if (found !== undefined) return found;
   const names = methods.map(({ name }) => name);
-  const hint = didYouMean(method, names) || `; it has ${names.join(", ")}`;
-  const text = `${service} has no method ${JSON.stringify(method)}${hint}`;
+  const hint = didYouMean(method, names) || messages.describedMethods(names.join(", "));
+  const text = messages.undescribedMethod(service, JSON.stringify(method), hint);
   throw new RpcError(Status.UNIMPLEMENTED, text, { executed: "never" });
 }
 

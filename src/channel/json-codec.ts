@@ -2,6 +2,7 @@ import protojson from "protobufjs/ext/protojson.js";
 import protobuf from "protobufjs/light.js";
 import { didYouMean } from "../base/nearest.js";
 import { textOf as reasonOf } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
 import type { Reader } from "../wire/codec/reader.js";
 import type { Idempotency, MessageType, MethodDefinition } from "../wire/codec/types.js";
 import type { JsonValue } from "../wire/codec/well-known.js";
@@ -31,7 +32,7 @@ export class DescribedServices {
     for (const text of descriptors) {
       const descriptor: unknown = JSON.parse(text);
       const nested = isRecord(descriptor) ? descriptor.nested : undefined;
-      if (!isRecord(nested)) throw new TypeError("a descriptor is not the JSON of a .proto file");
+      if (!isRecord(nested)) throw new TypeError(messages.descriptorNotJson);
       checkNames(nested, 0);
       this.#root.addJSON(nested as Record<string, protobuf.AnyNestedObject>);
     }
@@ -45,7 +46,8 @@ export class DescribedServices {
     return found.methodsArray.map((method): MethodDefinition => {
       method.resolve();
       const { resolvedRequestType: input, resolvedResponseType: output } = method;
-      if (input === null || output === null) throw new TypeError(`${service}.${method.name} has no messages`);
+      if (input === null || output === null)
+        throw new TypeError(messages.methodWithoutMessages(`${service}.${method.name}`));
       return {
         service,
         name: method.name,
@@ -104,7 +106,7 @@ function mappingError(root: protobuf.Root, text: string): JsonMappingError {
   if (typeName === undefined || quoted === undefined) return new JsonMappingError(text.replace(/^\./, ""));
   const names = root.lookupType(typeName).fieldsArray.map(({ name }) => name);
   return new JsonMappingError(
-    `${typeName} has no field ${quoted}${didYouMean(JSON.parse(quoted) as string, names)}`,
+    messages.unknownJsonField(typeName, quoted, didYouMean(JSON.parse(quoted) as string, names)),
   );
 }
 
@@ -118,8 +120,7 @@ interface Rewriting {
 /** Changes `json`, a message of `type`, in place. What does not fit the type is left for protobufjs to refuse. */
 function rewrite(type: protobuf.Type, json: JsonValue, how: Rewriting, depth: number): JsonValue {
   if (!isRecord(json) || isWellKnown(type)) return json;
-  if (depth > nestingMax)
-    throw new JsonMappingError(`${nameOf(type)} is nested more than ${nestingMax} deep`);
+  if (depth > nestingMax) throw new JsonMappingError(messages.jsonTooDeep(nameOf(type), nestingMax));
   for (const [key, value] of Object.entries(json)) {
     const field = type.fieldsArray.find(
       ({ name, jsonName, protoName }) => key === jsonName || key === name || key === protoName,
@@ -171,9 +172,7 @@ function checkBase64(value: JsonValue, field: protobuf.Field): JsonValue {
   const digits = value.replace(/={1,2}$/, "");
   if (/^[A-Za-z0-9+/_-]*$/.test(digits) && digits.length % 4 !== 1) return value;
   const shown = JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);
-  throw new JsonMappingError(
-    `${nameOf(field)}: expected bytes as base64, got ${shown}; with bytes: "text" (mprpc call --text) they are given as they are`,
-  );
+  throw new JsonMappingError(messages.notBase64(nameOf(field), shown));
 }
 
 /** Also for a key like `__proto__`, which a plain assignment would not make a property. */
@@ -191,10 +190,10 @@ function isWellKnown(type: protobuf.ReflectionObject): boolean {
 }
 
 function checkNames(nested: Readonly<Record<string, unknown>>, depth: number): void {
-  if (depth > nestingMax) throw new TypeError("a descriptor is nested too deep");
+  if (depth > nestingMax) throw new TypeError(messages.descriptorTooDeep);
   for (const [name, value] of Object.entries(nested)) {
-    if (!namePattern.test(name)) throw new TypeError(`a descriptor has the name ${JSON.stringify(name)}`);
-    if (!isRecord(value)) throw new TypeError(`a descriptor has no contents for ${name}`);
+    if (!namePattern.test(name)) throw new TypeError(messages.descriptorNameInvalid(JSON.stringify(name)));
+    if (!isRecord(value)) throw new TypeError(messages.descriptorEmpty(name));
     if (isRecord(value.nested)) checkNames(value.nested, depth + 1);
   }
 }

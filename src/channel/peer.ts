@@ -8,6 +8,7 @@ import type { FoundDialect } from "../call/classic-client.js";
 import { ClientConnection, type ClientConnectionOwner } from "../call/client-connection.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
 import { callScope } from "../call/scope.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Endpoint } from "../registry/registry.js";
@@ -165,7 +166,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   #wait(call: UnaryCall): void {
     const { pendingMax } = this.#runtime.settings.channel;
     if (this.#waiting.size >= pendingMax) {
-      const text = `${pendingMax} calls wait for a connection to ${this.endpoint} already (channel.maxpending)`;
+      const text = messages.tooManyWaitForConnection(pendingMax, this.endpoint);
       call.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
       return;
     }
@@ -275,7 +276,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       this.#backoff.reset();
       return;
     }
-    this.#onOpenFailed(`${this.endpoint} turned the caller away: ${turnedAway}`, true);
+    this.#onOpenFailed(messages.turnedAway(this.endpoint, turnedAway), true);
   }
 
   onClosed(connection: ClientConnection, reason: string | undefined): void {
@@ -299,13 +300,12 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     if (this.#state === "closed") return;
     // Closed before a word of settings: whatever listens there does not speak to us, so do not hammer it.
     if (!connection.welcomed)
-      this.#onOpenFailed(`${this.endpoint} closed a new connection: ${reason ?? "without a word"}`);
+      this.#onOpenFailed(messages.closedWhenNew(this.endpoint, reason ?? messages.withoutAWord));
     // A new one would be accepted and as silent: let others take the calls until this one speaks again.
-    else if (connection.silent) this.#onOpenFailed(`${this.endpoint} fell silent: ${reason}`);
-    else if (connection.malformed) this.#onBroken(`${this.endpoint} sent what no provider may: ${reason}`);
+    else if (connection.silent) this.#onOpenFailed(messages.fellSilent(this.endpoint, reason));
+    else if (connection.malformed) this.#onBroken(messages.sentMalformed(this.endpoint, reason));
     // It lets callers in and loses their calls, time and again.
-    else if (this.#unproven > 1)
-      this.#onOpenFailed(`${this.endpoint} closed a connection with its first calls on it: ${reason}`);
+    else if (this.#unproven > 1) this.#onOpenFailed(messages.closedOnFirstCalls(this.endpoint, reason));
   }
 
   /** What it says cannot be relied on, on no connection. */
@@ -416,7 +416,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     this.#state = "closed";
     this.#retryTimer?.cancel();
     this.#abort.abort();
-    this.#failWaiting(`${this.endpoint} is no longer offered`);
+    this.#failWaiting(messages.endpointWithdrawn(this.endpoint));
   }
 }
 

@@ -2,6 +2,7 @@ import type { Balancer } from "../balancer/balancer.js";
 import { createBalancer } from "../balancer/create.js";
 import { formatAddress } from "../base/endpoint.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { RegistryError } from "../registry/errors.js";
@@ -152,48 +153,48 @@ export class ServiceResolver implements CallCarrier {
   }
 
   #whyNone(call: UnaryCall): string {
-    const where = `registry ${this.#registry.name}`;
-    const trouble = this.#trouble === undefined ? "" : ` (${this.#trouble.message})`;
-    if (this.#trouble?.code === "denied" && !this.#known) return `${where}: ${this.#trouble.message}`;
-    const silent = `registry ${this.#registry.name} has not answered yet${trouble}`;
+    const { name } = this.#registry;
+    const trouble = this.#trouble === undefined ? "" : messages.registryTrouble(this.#trouble.message);
+    if (this.#trouble?.code === "denied" && !this.#known)
+      return messages.registryDenies(name, this.#trouble.message);
+    const silent = messages.registrySilent(name, trouble);
     if (!this.#known) return silent;
     const current = this.#watch.current;
-    if (current?.hint && call.misled) return `${silent}, and the list saved earlier is out of date`;
-    const none = this.#whyNoneListed(call, where);
-    if (current?.hint) return `${silent}; by the list saved earlier, ${none}`;
-    return current?.stale ? `${none}; ${where} is away${trouble}, its last list is used` : none;
+    if (current?.hint && call.misled) return messages.savedListOutdated(silent);
+    const none = this.#whyNoneListed(call, name);
+    if (current?.hint) return messages.noneInSavedList(silent, none);
+    return current?.stale ? messages.noneInLastList(none, name, trouble) : none;
   }
 
-  #whyNoneListed(call: UnaryCall, where: string): string {
+  #whyNoneListed(call: UnaryCall, registry: string): string {
     if (this.#peers.length === 0 && this.#classic.size === 0) {
       // The short name is what the classic framework would take.
-      const hint = `; if it is in a package, give its full name: PACKAGE.${this.#service}`;
+      const hint = messages.giveFullName(this.#service);
       if (this.#refused.length > 0)
-        return `no provider of ours of ${this.#service} in ${where}${this.#whyRefused}`;
-      return `no provider of ${this.#service} in ${where}${this.#service.includes(".") ? "" : hint}`;
+        return messages.noProviderOfOurs(this.#service, registry, this.#whyRefused);
+      return messages.noProvider(this.#service, registry, this.#service.includes(".") ? "" : hint);
     }
     const offered = this.#isOffered(call);
-    if (call.lookup !== undefined && !offered)
-      return `${this.#service} has only classic providers in ${where}, which cannot be asked for its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`;
-    if (!offered) return `no classic provider of ${this.#service} in ${where} has ${call.method.name}`;
-    const ours = this.#peers.map((peer) => peer.failure || `${peer.endpoint} is down`);
+    if (call.lookup !== undefined && !offered) return messages.onlyClassicProviders(this.#service, registry);
+    if (!offered) return messages.noClassicMethod(this.#service, registry, call.method.name);
+    const ours = this.#peers.map((peer) => peer.failure || messages.endpointDown(peer.endpoint));
     const classic = call.lookup === undefined ? [...this.#classic.reasons(call)] : [];
     const reasons = [nameSome(ours), nameSome(classic)].filter((text) => text !== "");
-    return `every endpoint of ${this.#service} is down: ${reasons.join(", ")}${this.#whyRefused}`;
+    return messages.everyEndpointDown(this.#service, reasons.join(", "), this.#whyRefused);
   }
 
   get #whyRefused(): string {
     if (this.#refused.length === 0) return "";
-    const cause = this.#registry.authenticated
-      ? "anybody can write their entries (with zookeeper.auth the default is no; "
-      : "";
-    return `; classic providers are not called, ${cause}channel.classic${cause && ")"}: ${nameSome(this.#refused)}`;
+    const endpoints = nameSome(this.#refused);
+    return this.#registry.authenticated
+      ? messages.classicNotTrusted(endpoints)
+      : messages.classicNotCalled(endpoints);
   }
 
   #wait(call: UnaryCall): void {
     const { pendingMax } = this.#runtime.settings.channel;
     if (this.#waiting.size >= pendingMax) {
-      const text = `${pendingMax} calls wait for an endpoint of ${this.#service} already (channel.maxpending): ${this.#whyNone(call)}`;
+      const text = messages.tooManyWaitForEndpoint(pendingMax, this.#service, this.#whyNone(call));
       call.fail(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
       return;
     }
@@ -288,7 +289,7 @@ export class ServiceResolver implements CallCarrier {
 }
 
 function nameSome(reasons: readonly string[]): string {
-  const more = reasons.length > namedFailures ? `, and ${reasons.length - namedFailures} more` : "";
+  const more = reasons.length > namedFailures ? messages.andMoreReasons(reasons.length - namedFailures) : "";
   return reasons.slice(0, namedFailures).join(", ") + more;
 }
 

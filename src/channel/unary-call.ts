@@ -4,6 +4,7 @@ import { Metadata } from "../base/metadata.js";
 import type { IncomingReply } from "../call/interceptor.js";
 import { PendingCall } from "../call/pending-call.js";
 import { type Cancellable, callScope, type ParentCall } from "../call/scope.js";
+import { messages } from "../error/messages.js";
 import { type CallPhase, RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { Runtime } from "../registry/runtime.js";
@@ -129,10 +130,10 @@ export class UnaryCall extends PendingCall implements Cancellable {
     if (runtime.events.has("clientStart")) runtime.events.emit("clientStart", { method: this.method });
     if (!(this.deadlineMs > this.nowMs)) {
       const text = inherited
-        ? "the deadline of the calling handler has passed"
+        ? messages.callingHandlerOutOfTime
         : timeoutMs > 0
-          ? `no time is left of ${timeoutMs} ms (timeoutMs, calltimeout)`
-          : `timeoutMs is ${timeoutMs}: there is no time for the call`;
+          ? messages.noTimeLeft(timeoutMs)
+          : messages.noTimeGiven(timeoutMs);
       this.#fail(new RpcError(Status.DEADLINE_EXCEEDED, text, { executed: "never" }));
       return;
     }
@@ -166,29 +167,25 @@ export class UnaryCall extends PendingCall implements Cancellable {
 
   #aborted(signal: AbortSignal): void {
     const { reason } = signal;
-    const text = reason instanceof RpcError ? reason.rawMessage : "cancelled by the caller's signal";
+    const text = reason instanceof RpcError ? reason.rawMessage : messages.cancelledBySignal;
     this.#giveUp(Status.CANCELLED, text, reason);
   }
 
   /** The handler that made the call was cancelled. */
   cancel(reason: RpcError): void {
     const deadline = reason.code === Status.DEADLINE_EXCEEDED;
-    const text = deadline
-      ? "the deadline of the calling handler passed"
-      : "the calling handler was cancelled";
+    const text = deadline ? messages.callingHandlerDeadlinePassed : messages.callingHandlerCancelled;
     this.#giveUp(deadline ? Status.DEADLINE_EXCEEDED : Status.CANCELLED, text, reason);
   }
 
   override onDeadline(): void {
     const { timeoutMs, inherited } = this.#plan;
-    const text = inherited
-      ? "the deadline inherited from the calling handler passed"
-      : `no reply within ${timeoutMs} ms (timeoutMs, calltimeout)`;
-    const waiting = this.waitsFor === undefined ? "" : `: ${this.waitsFor()}`;
+    const text = inherited ? messages.inheritedDeadlinePassed : messages.noReplyInTime(timeoutMs);
+    const waiting = this.waitsFor === undefined ? "" : messages.waitedFor(this.waitsFor());
     const last = this.lastFailure?.rawMessage;
     // What it waits for may say the same: that every endpoint is down, and how.
     const told = last === undefined || waiting.includes(last);
-    const before = told ? "" : `; the last attempt: ${last}`;
+    const before = told ? "" : messages.lastAttemptFailed(last);
     this.#giveUp(Status.DEADLINE_EXCEEDED, text + waiting + before, this.lastFailure);
   }
 

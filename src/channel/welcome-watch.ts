@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../base/clock.js";
 import type { ClientConnection } from "../call/client-connection.js";
+import { messages } from "../error/messages.js";
 
 /**
  * Connections made in doubt, until the provider has said a word on them: the system of a process that stands still
@@ -17,8 +18,7 @@ export class WelcomeWatch {
 
   /** Closes `connection` unless `end` comes in time. */
   begin(connection: ClientConnection): void {
-    const onTimeout = (): void =>
-      connection.close(`nothing came on it within ${this.#timeoutMs} ms (channel.connecttimeout)`);
+    const onTimeout = (): void => connection.close(messages.nothingCame(this.#timeoutMs));
     this.#timers.set(connection, this.#clock.setTimer(onTimeout, this.#timeoutMs));
   }
 

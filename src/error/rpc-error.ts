@@ -1,5 +1,6 @@
 import type { Metadata } from "../base/metadata.js";
 import { isOf, textOf } from "../base/thrown.js";
+import { messages } from "./messages.js";
 import { Status, type StatusCode, type StatusName, statusName, toStatusCode } from "./status.js";
 
 /**
@@ -63,7 +64,7 @@ export class RpcError extends Error implements CallFacts {
   constructor(code: StatusCode, message = "", options: RpcErrorOptions = {}, facts: CallFacts = {}) {
     if (!isFailure(code)) {
       const text = typeof code === "string" && Object.hasOwn(Status, code) ? `: write Status.${code}` : "";
-      throw new TypeError(`RpcError: expected a code of Status but OK, got ${JSON.stringify(code)}${text}`);
+      throw new TypeError(messages.notAStatus(JSON.stringify(code), text));
     }
     super(
       `[${statusName(code).toLowerCase()}] ${message}${describe(facts)}`,

@@ -7,6 +7,7 @@ import { FirstBytes } from "../call/first-bytes.js";
 import { type BoundMethod, type ServerCall, stillRunning } from "../call/server-call.js";
 import { ServerConnection, type ServerConnectionOptions } from "../call/server-connection.js";
 import { Turn } from "../call/turn.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { inFlightPerConnectionMax, type Runtime } from "../registry/runtime.js";
@@ -28,8 +29,6 @@ const agedLeaveWithinMs = 60_000;
 
 /** Oneway calls that were dropped are told of together, this often at most, ms. */
 const droppedToldAfterMs = 1000;
-
-const shuttingDown = "the provider is shutting down";
 
 interface Served {
   connection: Connection;
@@ -124,8 +123,8 @@ export class Acceptor implements Dispatcher {
       const why = !classic
         ? "classic callers are not served (provider.classic)"
         : overLimit
-          ? `${connectionsMax} connections are open (provider.maxconnections)`
-          : shuttingDown;
+          ? messages.tooManyConnections(connectionsMax)
+          : messages.providerShuttingDown;
       log.warn(`classic caller refused: ${why}`, { peer: connection.remote });
       this.#turnedAway.delete(connection);
       connection.reset();
@@ -144,20 +143,20 @@ export class Acceptor implements Dispatcher {
     // In whole seconds: timers of one duration share a list.
     const ageMs = Math.ceil((connectionMaxAgeMs * (0.9 + 0.2 * random())) / 1000) * 1000;
     const ageTimer = overLimit
-      ? this.clock.setTimer(() => served.stop("the caller was turned away, and stayed"), leaveWithinMs)
+      ? this.clock.setTimer(() => served.stop(messages.callerOverLimitStayed), leaveWithinMs)
       : this.clock.setTimer(() => this.#onAged(served), ageMs);
     this.#served.set(served, { connection, protocol: served.classic ? "classic" : "mprpc", ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
     if (overLimit) {
-      const why = `${connectionsMax} connections are open (provider.maxconnections)`;
+      const why = messages.tooManyConnections(connectionsMax);
       log.warn(`caller turned away: ${why}`, { peer: connection.remote });
       served.drain(why);
-    } else if (this.#draining) served.drain(shuttingDown);
+    } else if (this.#draining) served.drain(messages.providerShuttingDown);
     served.onData(bytes);
   }
 
   #onAged(served: ServedConnection): void {
-    served.drain("the connection has reached its age");
+    served.drain(messages.connectionAged);
     this.#cutOffLater(served);
   }
 
@@ -167,7 +166,7 @@ export class Acceptor implements Dispatcher {
     if (entry === undefined) return;
     entry.ageTimer = this.clock.setTimer(() => {
       if (served.inFlight > 0 || entry.connection.unwrittenBytes > 0) this.#cutOffLater(served);
-      else served.close("the caller was told to leave, and stayed");
+      else served.close(messages.callerToldToLeaveStayed);
     }, agedLeaveWithinMs);
   }
 
@@ -191,7 +190,7 @@ export class Acceptor implements Dispatcher {
     const { inFlightMax } = this.#runtime.settings.provider;
     const taken = this.#inFlight - this.#arriving + this.#outlived;
     if (taken >= inFlightMax) {
-      const text = `${taken} calls are in flight${stillRunning(this.#outlived)}, the provider's limit (provider.maxinflight)`;
+      const text = messages.tooManyCalls(taken, stillRunning(this.#outlived));
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
     return undefined;
@@ -249,7 +248,7 @@ export class Acceptor implements Dispatcher {
   }
 
   onCallbackError(call: ServerCall, thrown: unknown): void {
-    const text = `a notifyOnCancel callback of ${call.method.fullName} threw: ${textOf(thrown)}`;
+    const text = messages.cancelCallbackThrew(call.method.fullName, textOf(thrown));
     this.#runtime.log.error(text, { peer: call.peer, error: thrown });
   }
 
@@ -271,7 +270,7 @@ export class Acceptor implements Dispatcher {
   /** No new connections, no new calls; callers are told. */
   drain(): void {
     this.#draining = true;
-    for (const connection of [...this.#served.keys()]) connection.drain(shuttingDown);
+    for (const connection of [...this.#served.keys()]) connection.drain(messages.providerShuttingDown);
     // Those that have not shown what they speak are told as soon as they do: a reset would leave their caller, whose
     // first call is on its way, in doubt whether it ran.
   }

@@ -1,6 +1,7 @@
 import { describeValue } from "../base/options.js";
 import { compose, type IncomingCall, type ServerInterceptor } from "../call/interceptor.js";
 import type { BoundMethod, ServerCall } from "../call/server-call.js";
+import { messages } from "../error/messages.js";
 import type { MethodDefinition, ServiceDefinition } from "../wire/codec/types.js";
 import { shortName } from "../wire/codec/types.js";
 
@@ -31,25 +32,19 @@ export class ServiceTable {
   /** `classic`: also reachable by its short name. Throws `TypeError` for what cannot be served. */
   add(definition: ServiceDefinition, handlers: object, classic: boolean): void {
     const { typeName } = definition;
-    if (this.#services.has(typeName)) throw new TypeError(`notifyService: ${typeName} was given already`);
+    if (this.#services.has(typeName)) throw new TypeError(messages.serviceTwice(typeName));
     const short = shortName(typeName);
     const other = this.#short.get(short);
     if (classic && other !== undefined) {
-      throw new TypeError(
-        `notifyService: ${typeName} and ${other} are both ${short} to classic callers: give one { classic: false }`,
-      );
+      throw new TypeError(messages.shortNameTwice(typeName, other, short));
     }
     if (typeof handlers !== "object" || handlers === null) {
-      throw new TypeError(
-        `notifyService: the handlers of ${typeName} are no object, but ${describeValue(handlers)}`,
-      );
+      throw new TypeError(messages.handlersNoObject(typeName, describeValue(handlers)));
     }
     const members = handlers as Readonly<Record<string, unknown>>;
     const missing = Object.keys(definition.methods).filter((name) => typeof members[name] !== "function");
     if (missing.length > 0) {
-      throw new TypeError(
-        `notifyService: the handlers of ${typeName} lack ${missing.map((name) => `${name}()`).join(", ")}`,
-      );
+      throw new TypeError(messages.handlersMissing(typeName, missing.map((name) => `${name}()`).join(", ")));
     }
     const methods = new Map<string, BoundMethod>();
     for (const method of Object.values(definition.methods)) {

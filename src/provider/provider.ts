@@ -6,6 +6,7 @@ import { builtinServices, Health, Reflection, ServingStatus } from "../call/buil
 import type { ServerInterceptor } from "../call/interceptor.js";
 import type { HandlersOf } from "../call/stub.js";
 import { blameCaller } from "../error/blame-caller.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { RegistryError } from "../registry/errors.js";
@@ -117,14 +118,11 @@ export class RpcProvider implements AsyncDisposable {
     options: ServiceOptions = {},
   ): this {
     if (!having().accepts(service) || typeof service.typeName !== "string") {
-      throw new TypeError(
-        `notifyService: expected a generated service (UserServiceRpc), then its handlers, got ${describeValue(service)}`,
-      );
+      throw new TypeError(messages.notAService(describeValue(service)));
     }
     const { typeName } = service;
-    if (this.#state !== "idle")
-      throw new Error(`notifyService: ${typeName} comes too late, the provider has started`);
-    if (builtinServices.includes(typeName)) throw new TypeError(`notifyService: ${typeName} is built in`);
+    if (this.#state !== "idle") throw new Error(messages.serviceTooLate(typeName));
+    if (builtinServices.includes(typeName)) throw new TypeError(messages.serviceBuiltIn(typeName));
     const checked = checkOptions<ServiceOptions>(`notifyService: ${typeName}`, options, {}, serviceRules);
     this.#table.add(service, handlers, checked.classic ?? this.#runtime.settings.provider.classic);
     this.#services.set(typeName, { definition: service, options: checked });
@@ -185,7 +183,7 @@ export class RpcProvider implements AsyncDisposable {
     } catch (error) {
       await this.#leaveRegistry();
       const closed = this.#listener?.close();
-      this.#acceptor.closeAll("the provider did not start");
+      this.#acceptor.closeAll(messages.providerDidNotStart);
       await closed;
       this.#state = "stopped";
       this.#stopped();
@@ -312,7 +310,7 @@ export class RpcProvider implements AsyncDisposable {
     const late = this.#acceptor.inFlight;
     if (late > 0) log.warn(`${late} calls still in flight are cancelled (provider.draintimeout)`);
     else await this.#letCallersLeave(drainEndMs);
-    this.#acceptor.closeAll("the provider stopped");
+    this.#acceptor.closeAll(messages.providerStopped);
     await closed;
     this.#state = "stopped";
     this.#stopped();
@@ -362,15 +360,14 @@ export class RpcProvider implements AsyncDisposable {
 
   /** Sets what `grpc.health.v1.Health/Check` says of one service while the provider serves, e.g. while a database is away. */
   setServing(service: string, serving: boolean): void {
-    if (!this.#services.has(service))
-      throw new TypeError(`setServing: this provider has no service ${service}`);
+    if (!this.#services.has(service)) throw new TypeError(`setServing: ${messages.noService(service)}`);
     if (serving) this.#outOfService.delete(service);
     else this.#outOfService.add(service);
   }
 
   #check(service: string): { status: ServingStatus } {
     if (service !== "" && !this.#services.has(service)) {
-      throw new RpcError(Status.NOT_FOUND, `this provider has no service ${service}`);
+      throw new RpcError(Status.NOT_FOUND, messages.noService(service));
     }
     const up = this.#state === "starting" || this.#state === "serving";
     const serving = up && !this.#outOfService.has(service);
@@ -379,7 +376,7 @@ export class RpcProvider implements AsyncDisposable {
 
   #describe(service: string): { descriptors: string[] } {
     const entry = this.#services.get(service);
-    if (entry === undefined) throw new RpcError(Status.NOT_FOUND, `this provider has no service ${service}`);
+    if (entry === undefined) throw new RpcError(Status.NOT_FOUND, messages.noService(service));
     return { descriptors: [...entry.definition.descriptors] };
   }
 }

@@ -4,6 +4,7 @@ import type { Address } from "../base/endpoint.js";
 import { describeValue, having } from "../base/options.js";
 import type { CallEmitter } from "../call/events.js";
 import { defaultKeepalive, type KeepaliveOptions } from "../call/keepalive.js";
+import { messages } from "../error/messages.js";
 import type { Logger } from "../logger/logger.js";
 import type { Transport } from "../transport/transport.js";
 import type { ClassicDialect } from "../wire/classic.js";
@@ -118,7 +119,5 @@ export interface Runtime {
 /** The commonest mistake is an `await` of `MprpcApplication.init` that was forgotten. Throws `TypeError`. */
 export function checkRuntime(owner: string, given: unknown): asserts given is Runtime {
   if (having("close").accepts(given) && having().accepts((given as Partial<Runtime>).settings)) return;
-  throw new TypeError(
-    `${owner}: expected an application (await MprpcApplication.init(process.argv)), got ${describeValue(given)}`,
-  );
+  throw new TypeError(messages.notAnApplication(owner, describeValue(given)));
 }

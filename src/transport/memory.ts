@@ -1,4 +1,5 @@
 import { type Address, formatAddress } from "../base/endpoint.js";
+import { messages } from "../error/messages.js";
 import type { Connection, ConnectionHandler, ConnectOptions, Listener, Transport } from "./transport.js";
 
 /** Bytes a paused side gathers before `write` at the other side reports back-pressure, as a socket's buffers would. */
@@ -82,7 +83,7 @@ class MemoryConnection implements Connection {
 
   /** Both ends learn of it at once, whatever was under way. */
   cut(): void {
-    for (const end of [this, this.peer]) end.#close(new Error("connection reset by the peer"));
+    for (const end of [this, this.peer]) end.#close(new Error(messages.connectionReset));
   }
 
   /** From now on nothing arrives at either end. */
@@ -119,7 +120,7 @@ class MemoryConnection implements Connection {
         // A socket's memory is used again: whoever kept it instead of copying shall notice.
         event.bytes.fill(0xdd);
       } else if (event.kind === "reset") {
-        this.#close(new Error("connection reset by the peer"));
+        this.#close(new Error(messages.connectionReset));
       } else {
         this.#peerEnded = true;
         this.#handler?.onEnd();
@@ -156,10 +157,10 @@ export class MemoryNetwork implements Transport {
     const where = formatAddress(address);
     await new Promise((resolve) => setImmediate(resolve));
     if (options.signal?.aborted) {
-      throw new Error(`connecting to ${where} was given up`, { cause: options.signal.reason });
+      throw new Error(messages.connectGivenUp(where), { cause: options.signal.reason });
     }
     const onConnection = this.#listeners.get(where);
-    if (onConnection === undefined) throw new Error(`cannot connect to ${where}: ECONNREFUSED`);
+    if (onConnection === undefined) throw new Error(messages.cannotConnect(where, "ECONNREFUSED"));
     const clientEnd = formatAddress({ host: "127.0.0.1", port: this.#nextPort++ });
     const client = new MemoryConnection(clientEnd, where);
     const server = new MemoryConnection(where, clientEnd);
@@ -174,7 +175,7 @@ export class MemoryNetwork implements Transport {
   async listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
     const bound = { host: address.host, port: address.port === 0 ? this.#nextPort++ : address.port };
     const where = formatAddress(bound);
-    if (this.#listeners.has(where)) throw new Error(`cannot listen on ${where}: EADDRINUSE`);
+    if (this.#listeners.has(where)) throw new Error(messages.cannotListen(where, "EADDRINUSE"));
     this.#listeners.set(where, onConnection);
     return {
       address: bound,

@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import type { Clock } from "../base/clock.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
 import { bootId, readStat, startTicks } from "../base/process-start.js";
+import { messages } from "../error/messages.js";
 import type { Connection, ConnectionHandler, ConnectOptions, Listener, Transport } from "./transport.js";
 
 /** A backlog that survives 10,000 clients reconnecting at once; the system cuts it to its own maximum. */
@@ -157,21 +158,19 @@ function connect(address: Address, options: ConnectOptions, clock: Clock): Promi
       socket.destroy();
       reject(new Error(message, { cause }));
     };
-    const onAbort = (): void => fail(`connecting to ${where} was given up`, signal?.reason);
+    const onAbort = (): void => fail(messages.connectGivenUp(where), signal?.reason);
     const timer = clock.setTimer(
-      () => fail(`no connection to ${where} within ${options.timeoutMs} ms (channel.connecttimeout)`),
+      () => fail(messages.connectTimedOut(where, options.timeoutMs)),
       options.timeoutMs,
     );
     const onError = (error: NodeJS.ErrnoException): void => {
-      fail(`cannot connect to ${where}: ${error.code ?? error.message}`, error);
+      fail(messages.cannotConnect(where, error.code ?? error.message), error);
     };
     const onConnect = (): void => {
       // Nobody listens, and of this machine's free ports the system gave the caller the very one it calls. Nothing but its
       // own frames would ever come back, its own pongs to its pings among them.
       if (socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress) {
-        fail(
-          `cannot connect to ${where}: nobody listens there, the connection came back to the caller itself`,
-        );
+        fail(messages.cannotConnect(where, messages.connectedToItself));
         return;
       }
       settle();
@@ -208,7 +207,7 @@ function listen(address: Address, onConnection: (connection: Connection) => void
       const hint = listenHints[error.code ?? ""];
       const why = error.code ?? error.message;
       reject(
-        new Error(`cannot listen on ${where}: ${hint === undefined ? why : `${why}: ${hint}`}`, {
+        new Error(messages.cannotListen(where, hint === undefined ? why : `${why}: ${hint}`), {
           cause: error,
         }),
       );
@@ -244,7 +243,7 @@ function localHostTowards(address: Address): Promise<string> {
     const socket = dgram.createSocket(net.isIPv6(address.host) ? "udp6" : "udp4");
     const onError = (error: Error): void => {
       socket.close();
-      reject(new Error(`no route to ${formatAddress(address)} (set advertiseaddress)`, { cause: error }));
+      reject(new Error(messages.noRoute(formatAddress(address)), { cause: error }));
     };
     socket.once("error", onError);
     socket.connect(address.port, address.host, () => {

@@ -1,4 +1,5 @@
 import { formatAddress } from "../../base/endpoint.js";
+import { messages } from "../../error/messages.js";
 import type { RegistryDeps } from "../deps.js";
 import { decodeEntry, type ProviderEntry, toEndpoint } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
@@ -160,13 +161,7 @@ export class ServiceConsumer {
 }
 
 function deniedError(service: string, error: ZooKeeperError): RegistryError {
-  const cure =
-    "callers need the permission READ there, or credentials that have it: [zookeeper] auth=user:password";
-  return new RegistryError(
-    "denied",
-    `ZooKeeper does not let us read ${service} (${error.message}); ${cure}`,
-    error,
-  );
+  return new RegistryError("denied", messages.zooKeeperDenies(service, error.message), error);
 }
 
 export interface ReadOptions {

@@ -1,0 +1,246 @@
+/**
+ * Every text a call can fail with, and the texts of other errors that docs/errors.md lists: in one place, so that two places
+ * that mean the same say the same, and a test can hold the document against them. A text is made when its error is, never
+ * before. `reason`, `cause` and `text` are texts of others; a `hint` begins with its own separator, or is empty.
+ */
+export const messages = {
+  // --- a call that was given wrongly: nothing was sent ---
+  callCannotBeMade: (reason: string) => `the call cannot be made: ${reason}`,
+  notAMethod: (found: string, hint: string) =>
+    `expected a method of a generated service (UserServiceRpc.methods.login), got ${found}${hint}`,
+  callJsonTakesNames: "; callJson takes names",
+  notCallOptions: (found: string) => `expected an object of call options, or an RpcController, got ${found}`,
+  unknownCallOption: (name: string, hint: string) => `unknown call option ${name}${hint}`,
+  timeoutNotMilliseconds: (found: string) =>
+    `timeoutMs: expected milliseconds, or Infinity for no deadline, got ${found}`,
+  signalNotAbortSignal: (found: string) => `signal: expected an AbortSignal, got ${found}`,
+  onMetadataNotFunction: (found: string) => `onMetadata: expected a function, got ${found}`,
+  waitForReadyNotBoolean: (found: string) => `waitForReady: expected true or false, got ${found}`,
+  idempotencyKeyNotText: (found: string) => `idempotencyKey: expected text, got ${found}`,
+  interceptorThrew: (reason: string) => `a client interceptor threw: ${reason}`,
+  interceptorChangedCall: "a client interceptor must pass on the call it was given, changed in place",
+  stubWithoutChannel: (service: string, found: string) =>
+    `a stub of ${service} was made without a channel (new RpcChannel(app)), but with ${found}`,
+  controllerBusy: "this RpcController serves a call already: use one controller a call",
+  controllerResetInFlight: "RpcController.reset() while its call is in flight: cancel or await it first",
+
+  // --- the caller or the provider stops ---
+  channelClosed: "the channel was closed",
+  applicationClosed: "the application was closed",
+  providerShuttingDown: "the provider is shutting down",
+  providerStopped: "the provider stopped",
+  providerDidNotStart: "the provider did not start",
+  callsNoLongerTaken: "the provider takes no more calls here",
+  connectionClosing: "the connection is closing",
+  connectionAged: "the connection has reached its age",
+  endpointWithdrawn: (endpoint: string) => `${endpoint} is no longer offered`,
+
+  // --- deadlines and cancellation, at the caller ---
+  noReplyInTime: (timeoutMs: number) => `no reply within ${timeoutMs} ms (timeoutMs, calltimeout)`,
+  inheritedDeadlinePassed: "the deadline inherited from the calling handler passed",
+  waitedFor: (reason: string) => `: ${reason}`,
+  lastAttemptFailed: (reason: string) => `; the last attempt: ${reason}`,
+  callingHandlerOutOfTime: "the deadline of the calling handler has passed",
+  callingHandlerDeadlinePassed: "the deadline of the calling handler passed",
+  noTimeLeft: (timeoutMs: number) => `no time is left of ${timeoutMs} ms (timeoutMs, calltimeout)`,
+  noTimeGiven: (timeoutMs: number) => `timeoutMs is ${timeoutMs}: there is no time for the call`,
+  deadlinePassedBeforeSending: "the deadline passed before sending",
+  callingHandlerCancelled: "the calling handler was cancelled",
+  cancelledBySignal: "cancelled by the caller's signal",
+  cancelledByController: "cancelled by RpcController.startCancel()",
+
+  // --- deadlines, cancellation and failure, at the provider ---
+  deadlinePassedOnTheWay: "the deadline passed on the way",
+  deadlinePassedInHandler: "the deadline passed in the handler",
+  deadlinePassedBeforeHandler: "the deadline passed before the handler ran",
+  callEndedBeforeHandler: "the call has ended before its handler ran",
+  cancelledByCaller: "cancelled by the caller",
+  cancelledBeforeReplySent: "the call was cancelled before its reply was sent",
+  nestedCallFailed: "a call made by the handler was cancelled or ran out of time",
+  handlerFailed: "the handler failed; the provider's log has the reason",
+  cancelCallbackThrew: (method: string, reason: string) =>
+    `a notifyOnCancel callback of ${method} threw: ${reason}`,
+
+  // --- no provider to call ---
+  noProvider: (service: string, registry: string, hint: string) =>
+    `no provider of ${service} in registry ${registry}${hint}`,
+  giveFullName: (service: string) => `; if it is in a package, give its full name: PACKAGE.${service}`,
+  noProviderOfOurs: (service: string, registry: string, hint: string) =>
+    `no provider of ours of ${service} in registry ${registry}${hint}`,
+  everyEndpointDown: (service: string, reasons: string, hint: string) =>
+    `every endpoint of ${service} is down: ${reasons}${hint}`,
+  andMoreReasons: (count: number) => `, and ${count} more`,
+  endpointDown: (endpoint: string) => `${endpoint} is down`,
+  classicMethodMissing: (endpoint: string, method: string) => `classic ${endpoint} has no ${method}`,
+  classicNotUsed: (endpoint: string) => `classic ${endpoint} is not used`,
+  classicDown: (reason: string) => `${reason} (classic)`,
+  classicNotCalled: (endpoints: string) =>
+    `; classic providers are not called, channel.classic: ${endpoints}`,
+  classicNotTrusted: (endpoints: string) =>
+    `; classic providers are not called, anybody can write their entries (with zookeeper.auth the default is no; channel.classic): ${endpoints}`,
+  noClassicMethod: (service: string, registry: string, method: string) =>
+    `no classic provider of ${service} in registry ${registry} has ${method}`,
+  onlyClassicProviders: (service: string, registry: string) =>
+    `${service} has only classic providers in registry ${registry}, which cannot be asked for its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`,
+  registryDenies: (registry: string, reason: string) => `registry ${registry}: ${reason}`,
+  zooKeeperDenies: (service: string, reason: string) =>
+    `ZooKeeper does not let us read ${service} (${reason}); callers need the permission READ there, or credentials that have it: [zookeeper] auth=user:password`,
+  registrySilent: (registry: string, hint: string) => `registry ${registry} has not answered yet${hint}`,
+  registryTrouble: (reason: string) => ` (${reason})`,
+  savedListOutdated: (silent: string) => `${silent}, and the list saved earlier is out of date`,
+  noneInSavedList: (silent: string, reason: string) => `${silent}; by the list saved earlier, ${reason}`,
+  noneInLastList: (reason: string, registry: string, hint: string) =>
+    `${reason}; registry ${registry} is away${hint}, its last list is used`,
+
+  // --- connecting ---
+  cannotConnect: (endpoint: string, reason: string) => `cannot connect to ${endpoint}: ${reason}`,
+  connectedToItself: "nobody listens there, the connection came back to the caller itself",
+  connectTimedOut: (endpoint: string, timeoutMs: number) =>
+    `no connection to ${endpoint} within ${timeoutMs} ms (channel.connecttimeout)`,
+  connectGivenUp: (endpoint: string) => `connecting to ${endpoint} was given up`,
+  turnedAway: (endpoint: string, reason: string) => `${endpoint} turned the caller away: ${reason}`,
+  tooManyConnections: (max: number) => `${max} connections are open (provider.maxconnections)`,
+  closedWhenNew: (endpoint: string, reason: string) => `${endpoint} closed a new connection: ${reason}`,
+  withoutAWord: "without a word",
+  fellSilent: (endpoint: string, reason: string | undefined) => `${endpoint} fell silent: ${reason}`,
+  sentMalformed: (endpoint: string, reason: string | undefined) =>
+    `${endpoint} sent what no provider may: ${reason}`,
+  closedOnFirstCalls: (endpoint: string, reason: string | undefined) =>
+    `${endpoint} closed a connection with its first calls on it: ${reason}`,
+  nothingCame: (timeoutMs: number) => `nothing came on it within ${timeoutMs} ms (channel.connecttimeout)`,
+
+  // --- a connection that ends with calls in flight ---
+  connectionLost: (reason: string) => `connection lost: ${reason}`,
+  callerLost: (reason: string) => `the connection to the caller is lost: ${reason}`,
+  closed: "closed",
+  closedByProvider: "closed by the provider",
+  connectionReset: "connection reset by the peer",
+  callerGone: "the caller is gone",
+  callerOverLimitStayed: "the caller was turned away, and stayed",
+  callerToldToLeaveStayed: "the caller was told to leave, and stayed",
+  pingUnanswered: (silentMs: number) => `no answer to a ping, silent for ${silentMs} ms`,
+  malformedFromProvider: (reason: string) => `malformed bytes from the provider: ${reason}`,
+  malformedFromCaller: (reason: string) => `malformed bytes from the caller: ${reason}`,
+  notMprpc: (endpoint: string, firstBytes: string) =>
+    `what listens at ${endpoint} does not speak mprpc, its first bytes are ${firstBytes}`,
+  unexpectedReply: (callId: number) => `a reply to call ${callId}, which waits for none`,
+  callNumberTaken: (callId: number) => `call ${callId} is in flight or out of range`,
+
+  // --- messages in chunks that stop in the middle ---
+  requestStalled: (stalledMs: number) => `the request made no progress for ${stalledMs} ms`,
+  replyStalled: (stalledMs: number) => `a reply made no progress for ${stalledMs} ms`,
+  requestGivenUp: "the caller gave its request up before all of it was sent",
+  replyGivenUp: "the provider gave its reply up before all of it was sent",
+
+  // --- limits: the text says which, and the key that raises it ---
+  requestTooLarge: (bytes: number, maxBytes: number) =>
+    `a request of ${bytes} bytes is over the limit of ${maxBytes} (limits.body)`,
+  requestTooLargeForProvider: (bytes: number, maxBytes: number) =>
+    `a request of ${bytes} bytes is over the provider's limit of ${maxBytes} (its limits.body)`,
+  requestRefusedAsTooLarge: (bytes: number, maxBytes: number) =>
+    `a request of ${bytes} bytes is over the provider's limit of ${maxBytes} (limits.body)`,
+  requestTooLargeForClassic: (bytes: number, maxBytes: number) =>
+    `a request of ${bytes} bytes is over the limit of a classic provider, ${maxBytes}`,
+  headerTooLarge: (bytes: number, maxBytes: number) =>
+    `metadata make a header of ${bytes} bytes, over the limit of ${maxBytes} (limits.header)`,
+  headerTooLargeForProvider: (bytes: number, maxBytes: number) =>
+    `metadata make a header of ${bytes} bytes, over the provider's limit of ${maxBytes} (its limits.header)`,
+  replyTooLarge: (bytes: number, maxBytes: number) =>
+    `a reply of ${bytes} bytes is over the limit of ${maxBytes} (limits.body)`,
+  replyTooLargeForBoth: (bytes: number, headerBytes: number, maxBytes: number, headerMaxBytes: number) =>
+    `the reply takes ${bytes} bytes and its header ${headerBytes}; the limits are ${maxBytes} (limits.body) and ${headerMaxBytes} (limits.header), the smaller of both sides`,
+  classicReplyTooLarge: (maxBytes: number) =>
+    `the reply is over the limit of ${maxBytes} bytes (limits.body)`,
+  tooManyCallsOnConnection: (calls: number, hint: string) =>
+    `${calls} calls are in flight on this connection${hint}, the limit (provider.maxinflightperconnection)`,
+  tooManyCallsForProvider: (calls: number) =>
+    `${calls} calls are in flight on this connection, the provider's limit (provider.maxinflightperconnection)`,
+  tooManyCalls: (calls: number, hint: string) =>
+    `${calls} calls are in flight${hint}, the provider's limit (provider.maxinflight)`,
+  givenUpInHandlers: (calls: number) => `, ${calls} of them given up and still in their handlers`,
+  tooManyArriving: (count: number) =>
+    `${count} messages in chunks are arriving on this connection, the limit (limits.arriving)`,
+  tooMuchArriving: (bytes: number, maxBytes: number) =>
+    `messages of ${bytes} bytes would be arriving on this connection, over the limit of ${maxBytes} (limits.arrivingbytes)`,
+  tooManyWaitForConnection: (calls: number, endpoint: string) =>
+    `${calls} calls wait for a connection to ${endpoint} already (channel.maxpending)`,
+  tooManyWaitForEndpoint: (calls: number, service: string, reason: string) =>
+    `${calls} calls wait for an endpoint of ${service} already (channel.maxpending): ${reason}`,
+  tooMuchUnwritten: (bytes: number, maxBytes: number) =>
+    `${bytes} bytes wait to be sent, over the limit of ${maxBytes} (limits.unwritten)`,
+  tooMuchUnwrittenToCaller: (bytes: number, maxBytes: number) =>
+    `${bytes} bytes wait to be sent to this caller, over the limit of ${maxBytes} (limits.unwritten)`,
+
+  // --- messages that cannot be written or read ---
+  requestUnencodable: (reason: string) => `the request cannot be encoded: ${reason}`,
+  requestUndecodable: (typeName: string, reason: string) =>
+    `the request cannot be decoded as ${typeName}: ${reason}`,
+  replyUnencodable: (typeName: string) =>
+    `the handler's reply cannot be encoded as ${typeName}; the provider's log has the reason`,
+  replyUndecodable: (typeName: string, reason: string) =>
+    `the reply cannot be decoded as ${typeName}: ${reason}`,
+  withoutDetails: (text: string, reason: string) => `${text} (details and metadata left out: ${reason})`,
+  detailsUnencodable: "they cannot be encoded",
+  detailsTooLarge: "over limits.header",
+
+  // --- what a provider does not have ---
+  noMethod: (hint: string) => `this provider has no method${hint}`,
+  noService: (service: string) => `this provider has no service ${service}`,
+  unknownCompression: (compression: number) => `compression ${compression} is not known to this provider`,
+  notUnary: (method: string, kind: string) => `${method} is unary here, and the call is ${kind}`,
+
+  // --- classic providers and callers ---
+  onewayToClassic: "the classic wire has no oneway calls",
+  dialectAssumed:
+    "the classic provider was asked in the le32 dialect, which nothing says that it speaks (channel.classic=SERVICE=DIALECT, mprpc call --classic=DIALECT)",
+  classicClosed: (reason: string) => `the classic provider closed the connection: ${reason}`,
+  withoutReply: "no reply",
+  classicReplyCut: "the classic provider closed before its reply was whole",
+  classicReplyMissing: "the classic provider closed without a reply, or with an empty one",
+  classicReplyUndecodable: (typeName: string, reason: string) =>
+    `the classic reply cannot be decoded as ${typeName}: ${reason}`,
+  classicCallUnknown: (method: string) => `no method ${method}`,
+  classicRequestUndecodable: (typeName: string) => `the request cannot be decoded as ${typeName}`,
+  replyToClassicUnencodable: "the handler's reply cannot be encoded",
+  emptyReplyEndedConnection: "an empty reply ended the connection, and with it the requests behind it",
+
+  // --- calls in JSON ---
+  unknownBytesForm: (found: string) => `bytes: expected "base64" or "text", got ${found}`,
+  wrongDescriptors: (reason: string) => `option "descriptors": ${reason}`,
+  unusableDescription: (service: string, reason: string) =>
+    `the description of ${service} cannot be used: ${reason}`,
+  undescribedMessages: (service: string) =>
+    `the provider of ${service} does not tell its messages: give them as ChannelOptions.descriptors (mprpc call --proto FILE)`,
+  undescribedMethod: (service: string, method: string, hint: string) =>
+    `${service} has no method ${method}${hint}`,
+  describedMethods: (names: string) => `; it has ${names}`,
+  descriptorNotJson: "a descriptor is not the JSON of a .proto file",
+  descriptorTooDeep: "a descriptor is nested too deep",
+  descriptorNameInvalid: (name: string) => `a descriptor has the name ${name}`,
+  descriptorEmpty: (name: string) => `a descriptor has no contents for ${name}`,
+  methodWithoutMessages: (method: string) => `${method} has no messages`,
+  unknownJsonField: (typeName: string, field: string, hint: string) =>
+    `${typeName} has no field ${field}${hint}`,
+  jsonTooDeep: (typeName: string, max: number) => `${typeName} is nested more than ${max} deep`,
+  notBase64: (field: string, found: string) =>
+    `${field}: expected bytes as base64, got ${found}; with bytes: "text" (mprpc call --text) they are given as they are`,
+
+  // --- not from calls ---
+  notAStatus: (found: string, hint: string) =>
+    `RpcError: expected a code of Status but OK, got ${found}${hint}`,
+  notAnApplication: (owner: string, found: string) =>
+    `${owner}: expected an application (await MprpcApplication.init(process.argv)), got ${found}`,
+  cannotListen: (address: string, reason: string) => `cannot listen on ${address}: ${reason}`,
+  noRoute: (address: string) => `no route to ${address} (set advertiseaddress)`,
+  notAService: (found: string) =>
+    `notifyService: expected a generated service (UserServiceRpc), then its handlers, got ${found}`,
+  serviceTwice: (service: string) => `notifyService: ${service} was given already`,
+  serviceBuiltIn: (service: string) => `notifyService: ${service} is built in`,
+  serviceTooLate: (service: string) => `notifyService: ${service} comes too late, the provider has started`,
+  shortNameTwice: (service: string, other: string, short: string) =>
+    `notifyService: ${service} and ${other} are both ${short} to classic callers: give one { classic: false }`,
+  handlersNoObject: (service: string, found: string) =>
+    `notifyService: the handlers of ${service} are no object, but ${found}`,
+  handlersMissing: (service: string, names: string) =>
+    `notifyService: the handlers of ${service} lack ${names}`,
+};
