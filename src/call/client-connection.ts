@@ -241,6 +241,8 @@ export class ClientConnection
     );
   }
 
+  onGoOn(): void {}
+
   #keepFirst(chunk: Buffer): void {
     const missing = firstBytesShown - this.#first.length;
     if (missing > 0) this.#first = Buffer.concat([this.#first, chunk.subarray(0, missing)]);

@@ -148,6 +148,10 @@ export class ServerConnection
     this.#inbox.receive(chunk);
   }
 
+  onGoOn(): void {
+    this.#gate.goOn();
+  }
+
   readTo(usual: Buffer): Buffer {
     return this.#inbox.readTo(usual);
   }

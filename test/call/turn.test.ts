@@ -206,6 +206,44 @@ describe("a burst of calls whose handlers are busy for 100 ms each", () => {
     expect(entered).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
+  test("nor do those run whose deadline passed while their caller did not read", async () => {
+    const { caller, entered, clock } = await busyProvider({
+      busy: () => 0,
+      handlers: { note: () => ({ data: Buffer.alloc(3 << 20) }) },
+    });
+    const peer = await caller();
+    await settle();
+    peer.connection.pause();
+    // The reply of 3 MiB shuts the gate in front of the others.
+    const large = callFrame({ id: callId(1), rare: { ...echoNames, methodName: "Note" } });
+    peer.send(large, asks(20, 500, 2));
+    await settle();
+    clock.busy(1000);
+    peer.connection.resume();
+    await peer.until("all replies", () => repliesOf(peer).length === 21);
+    expect(entered).toEqual([]);
+    expect(repliesOf(peer).filter(({ rare }) => rare.executed === "never")).toHaveLength(20);
+  });
+
+  test("nor those of the second half of a read, when what the first half went on to do took long", async () => {
+    const entered: number[] = [];
+    const { caller, clock } = await busyProvider({
+      handlers: {
+        async echo(request) {
+          entered.push(request.number);
+          await undefined;
+          clock.busy(100);
+          return request;
+        },
+      },
+    });
+    const peer = await caller();
+    await settle();
+    peer.send(asks(16, 500));
+    await peer.until("all replies", () => repliesOf(peer).length === 16);
+    expect(entered).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
   test("the caller leaves: what it has sent is worked on to its end, without a word of it", async () => {
     const { caller, entered, provider, cluster } = await busyProvider();
     const peer = await caller();
@@ -247,6 +285,21 @@ describe("behind interceptors", () => {
     await peer.until("all replies", () => repliesOf(peer).length === 60);
     expect(entered).toHaveLength(15);
     expect(repliesOf(peer).filter(({ rare }) => rare.executed === "never")).toHaveLength(45);
+  });
+
+  test("also when all of them wait there for the same", async () => {
+    const gate = deferred();
+    const waits: ServerInterceptor = (next) => async (call) => {
+      await gate.promise;
+      return next(call);
+    };
+    const { caller, entered } = await busyProvider({ serverInterceptors: [waits] });
+    const peer = await caller();
+    peer.send(asks(48, 500));
+    await settle();
+    gate.resolve();
+    await peer.until("all replies", () => repliesOf(peer).length === 48);
+    expect(entered).toHaveLength(5);
   });
 
   test("a call that was cancelled there never enters its handler, since its caller is told so", async () => {
