@@ -196,7 +196,9 @@ export class ClientConnection
     call.carrier = undefined;
     this.#decoder.discard(call.id);
     this.#control(Kind.CANCEL, call.id, undefined);
-    return this.#outbox.giveUp(call) !== undefined;
+    const unsent = this.#outbox.giveUp(call) !== undefined;
+    this.#endIfIdle();
+    return unsent;
   }
 
   /** Takes no more calls and closes when those in flight have ended. */
@@ -260,7 +262,7 @@ export class ClientConnection
 
   onEnd(): void {
     this.#inbox.finish();
-    this.#fail(this.#state === "draining" && this.inFlight === 0 ? undefined : "closed by the provider");
+    this.#fail(this.#state === "draining" && this.#slots.wanted === 0 ? undefined : "closed by the provider");
   }
 
   onClose(error: Error | undefined): void {
@@ -314,6 +316,10 @@ export class ClientConnection
   }
 
   #onGoingAway(acceptedCalls: number, message = "the provider is shutting down"): void {
+    if (((acceptedCalls - this.#sequence) | 0) > 0) {
+      this.onMalformed(`a going-away that counts ${acceptedCalls} calls, where ${this.#sequence} were sent`);
+      return;
+    }
     if (this.#state === "open") {
       this.#state = "draining";
       // Right behind the settings it is the answer to the connection itself, though no call has tried it.
@@ -351,7 +357,8 @@ export class ClientConnection
   }
 
   #endIfIdle(): void {
-    if (this.#state !== "draining" || this.inFlight > 0) return;
+    // Not for those that were given up: a provider that never answers a cancel would keep its connection for ever.
+    if (this.#state !== "draining" || this.#slots.wanted > 0) return;
     this.#outbox.flush();
     // Calls that want no reply may still be on their way.
     if (this.#outbox.pendingBytes === 0) this.#connection.end();
