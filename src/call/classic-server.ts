@@ -21,6 +21,8 @@ export interface ClassicServerOptions {
   /** The classic wire carries no deadline; handlers get this one, ms. `Infinity`: none. */
   timeoutMs: number;
   pauseAtBytes: number;
+  /** A reply that would wait with more than this is not kept: its call fails, and so resets the connection. */
+  unwrittenMaxBytes: number;
 }
 
 /** A C++ caller reads its reply with one `recv` into a buffer of this size. */
@@ -59,6 +61,8 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   #neededBytes = 0;
   #timer: Timer | undefined;
   #queue: Waiting[] = [];
+  /** Of the replies in the queue: they wait for one before them. */
+  #heldBytes = 0;
   #state: "open" | "ending" | "closed" = "open";
   /** When the last bytes arrived. */
   #nowMs = 0;
@@ -66,6 +70,8 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   /** Paused until it has its turn. */
   #postponed = false;
   #callerEnded = false;
+  /** What has come is answered; nothing more is read. */
+  #draining = false;
 
   constructor(
     connection: Connection,
@@ -92,9 +98,8 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   }
 
   drain(): void {
-    if (this.#state !== "open") return;
-    this.#state = "ending";
-    this.#endIfIdle();
+    this.#draining = true;
+    this.#endIfCaughtUp();
   }
 
   stop(why: string): void {
@@ -137,9 +142,14 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     this.#connection.pause();
   }
 
-  /** The caller asks for more than it reads. */
+  /** Bytes of replies that have not left: the caller does not read, or they wait for one before them. */
+  get #unsentBytes(): number {
+    return this.#connection.unwrittenBytes + this.#heldBytes;
+  }
+
+  /** The caller asks for more than it can be given. */
   get #callerIsSlow(): boolean {
-    return this.#connection.unwrittenBytes > this.#options.pauseAtBytes;
+    return this.#unsentBytes > this.#options.pauseAtBytes;
   }
 
   /** Watches over a connection that rests: bytes of a request, its next request, or its end are waited for. */
@@ -161,14 +171,15 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   /** Classic callers may half-close after sending: they still read. */
   onEnd(): void {
     this.#callerEnded = true;
-    this.#endIfCallerDid();
+    this.#endIfCaughtUp();
   }
 
-  #endIfCallerDid(): void {
+  /** No more requests are taken: ends behind the answers to those that are here. */
+  #endIfCaughtUp(): void {
     // While paused, whole requests may lie here unread.
-    if (!this.#callerEnded || this.#paused) return;
+    if (!(this.#callerEnded || this.#draining) || this.#paused) return;
     if (this.#state === "open" && this.#queue.length === 0 && this.#received.length > 0) {
-      this.close("the caller left in mid-request");
+      this.close(this.#callerEnded ? "the caller left in mid-request" : "the provider stops in mid-request");
       return;
     }
     if (this.#state === "open") this.#state = "ending";
@@ -213,7 +224,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     }
     this.#received.drop(offset);
     this.#watch();
-    this.#endIfCallerDid();
+    this.#endIfCaughtUp();
   }
 
   #onRequest(request: ClassicRequest, buffer: Buffer): void {
@@ -257,6 +268,11 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       return new RpcError(Status.INTERNAL, "the handler's reply cannot be encoded", { cause: error });
     }
     const body = writer.finish();
+    const { unwrittenMaxBytes } = this.#options;
+    if (this.#unsentBytes > unwrittenMaxBytes) {
+      const text = `${this.#unsentBytes} bytes wait to be sent to this caller, over the limit of ${unwrittenMaxBytes} (limits.unwritten)`;
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
     if (body.length > classicReplyBytes) {
       this.#log.warn(
         `a reply of ${body.length} bytes to a classic caller: C++ callers read at most ${classicReplyBytes}`,
@@ -264,7 +280,10 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       );
     }
     const waiting = this.#queue.find((one) => one.call === call);
-    if (waiting !== undefined) waiting.reply = frameClassicReply(this.#dialect, body);
+    if (waiting !== undefined) {
+      waiting.reply = frameClassicReply(this.#dialect, body);
+      this.#heldBytes += waiting.reply.length;
+    }
     this.#sendAnswered();
     return undefined;
   }
@@ -292,6 +311,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       const reply = this.#queue[0]?.reply;
       if (reply === undefined) break;
       this.#queue.shift();
+      this.#heldBytes -= reply.length;
       ready.push(reply);
       emptyReply = reply.length === 0;
     }
@@ -323,12 +343,14 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     if (!this.#paused || this.#postponed || this.#state === "closed") return;
     if (this.#queue.length >= pipelinedMax / 2 || this.#callerIsSlow) return;
     this.#paused = false;
-    this.#connection.resume();
+    if (!this.#draining) this.#connection.resume();
     this.#readRequests();
   }
 
   #endIfIdle(): void {
     if (this.#state !== "ending" || this.#queue.length > 0) return;
+    // Its end is to be seen.
+    this.#connection.resume();
     this.#connection.end();
     this.#watch();
     // The caller has everything it will get; one that keeps its side open must not hold the connection.

@@ -4,10 +4,11 @@ import type { Address } from "../../src/base/endpoint.js";
 import { Turn } from "../../src/call/turn.js";
 import type { ServerInterceptor } from "../../src/index.js";
 import { ManualClock, settle } from "../../src/testing/index.js";
+import { writeClassicRequest } from "../../src/wire/classic.js";
 import { Kind } from "../../src/wire/header.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";
-import { ProbeServiceStub } from "../support/gen/probe.js";
+import { Blob, ProbeServiceStub } from "../support/gen/probe.js";
 import { callFrame, callId, controlFrame, echoNames, RawPeer, settingsFrame } from "../support/raw-peer.js";
 
 /** Its time goes on while a handler is busy; timers wait for the event loop, as they do in a process. */
@@ -274,6 +275,44 @@ describe("a burst of calls whose handlers are busy for 100 ms each", () => {
     expect(provider.connections).toBe(1);
   });
 });
+
+describe.each(["framed", "varint"] as const)(
+  "a classic caller of %s whose requests wait for their turn",
+  (dialect) => {
+    const asked = writeClassicRequest(dialect, "ProbeService", "Echo", (writer) =>
+      Blob.encode({ text: "hello" }, writer),
+    );
+    const replyBytes = dialect === "framed" ? 11 : 7;
+
+    test("has all of them answered when the provider stops meanwhile, since an end would read as an empty reply", async () => {
+      const { cluster, provider, address, entered } = await busyProvider();
+      const peer = await RawPeer.connect(cluster.transport, address, false);
+      peer.send(...Array.from({ length: 10 }, () => asked));
+      await peer.until("a reply", () => peer.bytes.length > 0);
+      expect(entered.length).toBeLessThan(10);
+      const stopped = provider.shutdown();
+      // What comes from now on is too late.
+      peer.send(asked);
+      await peer.end();
+      expect(peer.bytes).toHaveLength(10 * replyBytes);
+      peer.connection.end();
+      await cluster.clock.run(1000);
+      await stopped;
+    });
+
+    test("is reset when one of them has not come to its end", async () => {
+      const { cluster, provider, address } = await busyProvider();
+      const peer = await RawPeer.connect(cluster.transport, address, false);
+      peer.send(asked, asked.subarray(0, 9));
+      await peer.until("the reply", () => peer.bytes.length > 0);
+      const stopped = provider.shutdown();
+      await peer.end();
+      expect(peer.closeError).toMatchObject({ message: expect.stringContaining("reset") });
+      await cluster.clock.run(1000);
+      await stopped;
+    });
+  },
+);
 
 describe("behind interceptors", () => {
   const passesOn: ServerInterceptor = (next) => async (call) => next(call);
