@@ -400,6 +400,7 @@ export class ServerConnection
     }
     if (call.arriving) this.#arriving?.delete(call);
     else if (slot === 0) this.#oneways--;
+    if (slot === 0) this.#endIfIdle();
   }
 
   #control(kind: number, rare: RareFields): void {
@@ -411,6 +412,8 @@ export class ServerConnection
 
   #endIfIdle(): void {
     if (this.#state !== "draining" || this.#inFlight > 0) return;
+    // A oneway call that was accepted: its caller would take the end for that of its message.
+    if (this.#arriving !== undefined && this.#arriving.size > 0) return;
     this.#outbox.flush();
     if (this.#outbox.pendingBytes === 0) this.#connection.end();
   }
