@@ -198,6 +198,7 @@ export class ServerConnection
         break;
       case Kind.CANCEL:
         this.#onCancel(header.callId);
+        this.#gate.spent();
         break;
       case Kind.PING:
         this.#control(Kind.PONG, { pingId: header.rare.pingId ?? 0 });
@@ -251,6 +252,12 @@ export class ServerConnection
 
   onOpening(header: FrameHeader): ChunkedMessage | undefined {
     if (header.kind !== Kind.CALL) return undefined;
+    const message = this.#onAnnounced(header);
+    this.#gate.spent();
+    return message;
+  }
+
+  #onAnnounced(header: FrameHeader): ChunkedMessage | undefined {
     const bound = this.#accept(header);
     if (bound === undefined) return undefined;
     this.#arriving ??= new ArrivingRequests(this, this.#dispatcher, this.#decoder, this.#options.limits);

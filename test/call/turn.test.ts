@@ -3,12 +3,14 @@ import type { Clock } from "../../src/base/clock.js";
 import type { Address } from "../../src/base/endpoint.js";
 import { Turn } from "../../src/call/turn.js";
 import type { ServerInterceptor } from "../../src/index.js";
+import { RpcProvider } from "../../src/provider/provider.js";
 import { ManualClock, settle } from "../../src/testing/index.js";
 import { writeClassicRequest } from "../../src/wire/classic.js";
+import { FrameEncoder } from "../../src/wire/frame-encoder.js";
 import { Kind } from "../../src/wire/header.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";
-import { Blob, ProbeServiceStub } from "../support/gen/probe.js";
+import { Blob, ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import { callFrame, callId, controlFrame, echoNames, RawPeer, settingsFrame } from "../support/raw-peer.js";
 
 /** Its time goes on while a handler is busy; timers wait for the event loop, as they do in a process. */
@@ -274,6 +276,41 @@ describe("a burst of calls whose handlers are busy for 100 ms each", () => {
     await peer.until("all replies", () => repliesOf(peer).length === 30);
     expect(provider.connections).toBe(1);
   });
+});
+
+test("requests that are announced and cancelled at once take of the turn as well", async () => {
+  const cluster = new Cluster({});
+  const clock = new BusyClock(cluster.clock);
+  const runtime = cluster.runtime({ clock });
+  const provider = new RpcProvider(runtime);
+  provider.notifyService(ProbeService, { echo: (one) => one, relay: (one) => one, note: (one) => one });
+  cluster.onClose(() => provider.shutdown());
+  const address = await provider.start();
+  let ended = 0;
+  runtime.events.on("serverEnd", () => {
+    ended++;
+    clock.busy(4);
+  });
+  const [busy, pinger] = [
+    await RawPeer.connect(cluster.transport, address),
+    await RawPeer.connect(cluster.transport, address),
+  ];
+  busy.send(settingsFrame());
+  pinger.send(settingsFrame());
+  await settle();
+  const announced = new FrameEncoder();
+  for (let slot = 1; slot <= 40; slot++) {
+    announced.beginCall(callId(slot), 1, -1, echoNames, 1);
+    announced.announceBody(100);
+    announced.control(Kind.CANCEL, callId(slot), undefined);
+  }
+  busy.send(announced.writer.finish());
+  await busy.until("the first reply", () => repliesOf(busy).length > 0);
+  expect(ended).toBeLessThan(10);
+  pinger.send(controlFrame(Kind.PING, 0, { pingId: 1 }));
+  await pinger.frame(Kind.PONG);
+  expect(ended).toBeLessThan(40);
+  await busy.until("all replies", () => repliesOf(busy).length === 40);
 });
 
 describe.each(["framed", "varint"] as const)(

@@ -62,7 +62,8 @@ describe.each(Object.entries(behaviours))("a provider that %s", (_what, behave) 
     const errors: string[] = [];
     // Two calls every 10 ms for five seconds.
     for (let i = 0; i < 500; i++) {
-      for (let j = 0; j < 2; j++) void stub.echo({}, { timeoutMs: 1000 }).catch((error) => errors.push(String(error)));
+      for (let j = 0; j < 2; j++)
+        void stub.echo({}, { timeoutMs: 1000 }).catch((error) => errors.push(String(error)));
       await cluster.clock.run(10);
     }
     expect(errors.length).toBeGreaterThan(900);
