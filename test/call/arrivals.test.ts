@@ -381,6 +381,15 @@ describe("a provider", () => {
     expect(await peer.frame(Kind.REPLY, stopped)).toMatchObject({ status: 14, rare: { executed: "never" } });
   });
 
+  test.each([2 ** 32, 2 ** 32 + 1024, 2 ** 36])(
+    "says a limit of %d bytes, which no number of the wire holds, as the largest one it can say",
+    async (arrivingMaxBytes) => {
+      const { peer } = await rawCaller({ settings: { limits: { arrivingMaxBytes } } });
+      const { rare } = await peer.frame(Kind.SETTINGS);
+      expect(rare.settings?.arrivingMaxBytes).toBe(2 ** 32 - 1);
+    },
+  );
+
   test("drains: a oneway request that is arriving is waited for, and its handler runs", async () => {
     const sizes: number[] = [];
     const { peer, provider, clock } = await rawCaller({
