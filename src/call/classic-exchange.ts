@@ -12,6 +12,8 @@ import { Received } from "../wire/received.js";
 const shortReplyBytes = 1024;
 /** Without a length, a longer one is over when nothing comes for this long, ms. */
 const quietMs = 20;
+/** Long enough for the sockets to be looked at between two timers: a process that was busy has not read what lies there. */
+const unreadMs = 10;
 
 export interface ExchangeOptions {
   readonly dialect: ClassicDialect;
@@ -69,7 +71,14 @@ export class ClassicExchange implements ConnectionHandler {
       this.#decode(bytes);
       return;
     }
-    this.#quiet = this.#options.clock.setTimer(() => this.#decode(bytes), quietMs, true);
+    const { clock } = this.#options;
+    this.#quiet = clock.setTimer(
+      () => {
+        this.#quiet = clock.setTimer(() => this.#decode(bytes), unreadMs, true);
+      },
+      quietMs,
+      true,
+    );
   }
 
   onEnd(): void {
