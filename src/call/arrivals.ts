@@ -19,6 +19,8 @@ interface Arrival<Call> {
   readonly call: Call;
   readonly sizeBytes: number;
   missingBytes: number;
+  /** The bytes of all messages that had come when this one was last seen to make progress. */
+  seenBytes: number;
   /** How many looks in a row have seen no progress. */
   stalledLooks: number;
 }
@@ -33,12 +35,18 @@ export class Arrivals<Call> {
   #bytes = 0;
   #timer: Timer | undefined;
   #heardMs = 0;
+  /** The bytes of all messages that had come at the last look. */
+  #seenBytes = 0;
 
   constructor(clock: Clock, limits: WireLimits, decoder: FrameDecoder, owner: ArrivalsOwner<Call>) {
     this.#clock = clock;
     this.#limits = limits;
     this.#decoder = decoder;
     this.#owner = owner;
+  }
+
+  get size(): number {
+    return this.#arrivals.size;
   }
 
   get calls(): Call[] {
@@ -59,10 +67,12 @@ export class Arrivals<Call> {
   }
 
   add(callId: number, call: Call, sizeBytes: number): void {
-    this.#arrivals.set(callId, { call, sizeBytes, missingBytes: sizeBytes, stalledLooks: 0 });
+    const seenBytes = this.#decoder.chunkBytes;
+    this.#arrivals.set(callId, { call, sizeBytes, missingBytes: sizeBytes, seenBytes, stalledLooks: 0 });
     this.#bytes += sizeBytes;
     if (this.#timer !== undefined) return;
     this.#heardMs = this.#owner.heardMs ?? 0;
+    this.#seenBytes = seenBytes;
     this.#lookLater();
   }
 
@@ -89,15 +99,22 @@ export class Arrivals<Call> {
     this.#lookLater();
     const { heardMs } = this.#owner;
     if (heardMs === undefined) return;
+    const { chunkBytes } = this.#decoder;
     const idle = heardMs === this.#heardMs;
+    const othersCome = chunkBytes !== this.#seenBytes;
     this.#heardMs = heardMs;
+    this.#seenBytes = chunkBytes;
     for (const [callId, arrival] of [...this.#arrivals]) {
       const missingBytes = this.#decoder.missingBytes(callId) ?? 0;
+      if (missingBytes !== arrival.missingBytes) {
+        Object.assign(arrival, { missingBytes, seenBytes: chunkBytes, stalledLooks: 0 });
+        continue;
+      }
       const begun = missingBytes < arrival.sizeBytes;
-      // One that has not begun may be waiting behind others of its sender.
-      const stalled = missingBytes === arrival.missingBytes && (begun || idle);
-      arrival.missingBytes = missingBytes;
-      arrival.stalledLooks = stalled ? arrival.stalledLooks + 1 : 0;
+      // On a slow line the others, which have a turn each, may take long. One that has not begun may wait behind anything.
+      const waits = begun ? othersCome : !idle;
+      const passedOver = chunkBytes - arrival.seenBytes > this.#limits.arrivingMaxBytes;
+      arrival.stalledLooks = waits && !passedOver ? 0 : arrival.stalledLooks + 1;
       if (arrival.stalledLooks >= looks) this.#owner.onStalled(arrival.call);
     }
   }

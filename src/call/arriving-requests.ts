@@ -47,6 +47,10 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
     return this.#host.heardMs;
   }
 
+  get size(): number {
+    return this.#arrivals.size;
+  }
+
   get calls(): ServerCall[] {
     return this.#arrivals.calls;
   }

@@ -14,6 +14,7 @@ type Slot = PendingCall | typeof abandoned | typeof retired | undefined;
 export class CallSlots {
   /** Calls that an answer is awaited of, those that were given up among them. */
   inFlight = 0;
+  #abandoned = 0;
   readonly #slots: Slot[] = [undefined];
   /** The present number of each slot; of a free one, the next. */
   readonly #ids: number[] = [0];
@@ -60,8 +61,14 @@ export class CallSlots {
     return there === abandoned || there === retired || there?.id !== id ? undefined : there;
   }
 
+  /** Calls that an answer is awaited of by more than their number: they were not given up. */
+  get wanted(): number {
+    return this.inFlight - this.#abandoned;
+  }
+
   /** The call is given up; its number is in use until the answer comes. */
   abandon(call: PendingCall): void {
+    this.#abandoned++;
     this.#slots[slotOf(call.id)] = abandoned;
   }
 
@@ -82,6 +89,7 @@ export class CallSlots {
     else this.#nextFree[this.#lastFree] = slot;
     this.#lastFree = slot;
     this.inFlight--;
+    if (there === abandoned) this.#abandoned--;
     return there === abandoned || there === retired ? undefined : there;
   }
 
@@ -94,7 +102,7 @@ export class CallSlots {
   clear(): PendingCall[] {
     const { calls } = this;
     this.#slots.length = 0;
-    this.inFlight = 0;
+    this.inFlight = this.#abandoned = 0;
     return calls;
   }
 }

@@ -98,6 +98,7 @@ class ClassicCall {
     this.#timer?.cancel();
     const { clock, transport, connectTimeoutMs } = this.#options;
     if (this.#begun < this.#requests.length) this.#timer = clock.setTimer(() => this.next(), tryNextAfterMs);
+    else if (this.#empty !== undefined) this.#endSoon();
     const options = { timeoutMs: connectTimeoutMs, signal: this.#abort.signal };
     // A transport may be the user's, and throw at once.
     const connecting = (async () => transport.connect(this.#client.address, options))();
@@ -141,7 +142,8 @@ class ClassicCall {
       // Who listens there next may speak another one.
       this.#options.found.dialect = undefined;
       this.#observer.onConnectFailed(reason);
-      this.#end(failure);
+      this.#failure = failure;
+      this.#end();
     }
   }
 
@@ -166,13 +168,20 @@ class ClassicCall {
   #onOneOver(): void {
     this.#open--;
     if (this.#begun < this.#requests.length) this.next();
-    else if (this.#open === 0) this.#end(this.#failure as RpcError);
+    else if (this.#open === 0) this.#end();
+    else if (this.#empty !== undefined) this.#endSoon();
   }
 
-  #end(error: RpcError): void {
+  /** Most providers say nothing to what they do not understand, and do not close either: those are not waited for. */
+  #endSoon(): void {
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.setTimer(() => this.#end(), tryNextAfterMs);
+  }
+
+  #end(): void {
     if (!this.#finish()) return;
     if (this.#empty !== undefined) this.#call.onReply(this.#empty.message, undefined);
-    else this.#call.onFailure(error);
+    else this.#call.onFailure(this.#failure as RpcError);
   }
 
   cancel(): void {

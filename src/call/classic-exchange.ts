@@ -11,8 +11,10 @@ import { Received } from "../wire/received.js";
 
 /** What callers of the `varint` dialect read at once; a reply up to this size, most often the whole, is taken as it comes. */
 const shortReplyBytes = 1024;
-/** Without a length, a longer one is over when nothing comes for this long, twice, ms. */
-const halfQuietMs = 10;
+/** Without a length, a longer one is over when nothing comes for this long, ms. */
+const quietMs = 20;
+/** Long enough for the sockets to be looked at between two timers: a process that was busy has not read what lies there. */
+const unreadMs = 10;
 
 export interface ExchangeOptions {
   readonly dialect: ClassicDialect;
@@ -70,13 +72,12 @@ export class ClassicExchange implements ConnectionHandler {
       this.#decode(bytes);
       return;
     }
-    // In two halves: a process that stood still has read what lay there in between.
     const { clock } = this.#options;
     this.#quiet = clock.setTimer(
       () => {
-        this.#quiet = clock.setTimer(() => this.#decode(bytes), halfQuietMs, true);
+        this.#quiet = clock.setTimer(() => this.#decode(bytes), unreadMs, true);
       },
-      halfQuietMs,
+      quietMs,
       true,
     );
   }

@@ -22,6 +22,8 @@ export interface ClassicServerOptions {
   /** The classic wire carries no deadline; handlers get this one, ms. `Infinity`: none. */
   timeoutMs: number;
   pauseAtBytes: number;
+  /** A reply that would wait with more than this is not kept: its call fails, and so resets the connection. */
+  unwrittenMaxBytes: number;
 }
 
 /** A C++ caller reads its reply with one `recv` into a buffer of this size. */
@@ -60,6 +62,8 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   #neededBytes = 0;
   #timer: Timer | undefined;
   #queue: Waiting[] = [];
+  /** Of the replies in the queue: they wait for one before them. */
+  #heldBytes = 0;
   #state: "open" | "ending" | "closed" = "open";
   /** When the last bytes arrived. */
   #nowMs = 0;
@@ -67,6 +71,8 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   /** Paused until it has its turn. */
   #postponed = false;
   #callerEnded = false;
+  /** What has come is answered; nothing more is read. */
+  #draining = false;
 
   constructor(
     connection: Connection,
@@ -93,9 +99,8 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   }
 
   drain(): void {
-    if (this.#state !== "open") return;
-    this.#state = "ending";
-    this.#endIfIdle();
+    this.#draining = true;
+    this.#endIfCaughtUp();
   }
 
   stop(why: string): void {
@@ -138,9 +143,14 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     this.#connection.pause();
   }
 
-  /** The caller asks for more than it reads. */
+  /** Bytes of replies that have not left: the caller does not read, or they wait for one before them. */
+  get #unsentBytes(): number {
+    return this.#connection.unwrittenBytes + this.#heldBytes;
+  }
+
+  /** The caller asks for more than it can be given. */
   get #callerIsSlow(): boolean {
-    return this.#connection.unwrittenBytes > this.#options.pauseAtBytes;
+    return this.#unsentBytes > this.#options.pauseAtBytes;
   }
 
   /** Watches over a connection that rests: bytes of a request, its next request, or its end are waited for. */
@@ -162,14 +172,15 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   /** Classic callers may half-close after sending: they still read. */
   onEnd(): void {
     this.#callerEnded = true;
-    this.#endIfCallerDid();
+    this.#endIfCaughtUp();
   }
 
-  #endIfCallerDid(): void {
+  /** No more requests are taken: ends behind the answers to those that are here. */
+  #endIfCaughtUp(): void {
     // While paused, whole requests may lie here unread.
-    if (!this.#callerEnded || this.#paused) return;
+    if (!(this.#callerEnded || this.#draining) || this.#paused) return;
     if (this.#state === "open" && this.#queue.length === 0 && this.#received.length > 0) {
-      this.close("the caller left in mid-request");
+      this.close(this.#callerEnded ? "the caller left in mid-request" : "the provider stops in mid-request");
       return;
     }
     if (this.#state === "open") this.#state = "ending";
@@ -214,7 +225,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     }
     this.#received.drop(offset);
     this.#watch();
-    this.#endIfCallerDid();
+    this.#endIfCaughtUp();
   }
 
   #onRequest(request: ClassicRequest, buffer: Buffer): void {
@@ -258,6 +269,11 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       return new RpcError(Status.INTERNAL, messages.replyToClassicUnencodable, { cause: error });
     }
     const body = writer.finish();
+    const { unwrittenMaxBytes } = this.#options;
+    if (this.#unsentBytes > unwrittenMaxBytes) {
+      const text = messages.tooMuchUnwrittenToCaller(this.#unsentBytes, unwrittenMaxBytes);
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
     if (body.length > classicReplyBytes) {
       this.#log.warn(
         `a reply of ${body.length} bytes to a classic caller: C++ callers read at most ${classicReplyBytes}`,
@@ -265,7 +281,10 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       );
     }
     const waiting = this.#queue.find((one) => one.call === call);
-    if (waiting !== undefined) waiting.reply = frameClassicReply(this.#dialect, body);
+    if (waiting !== undefined) {
+      waiting.reply = frameClassicReply(this.#dialect, body);
+      this.#heldBytes += waiting.reply.length;
+    }
     this.#sendAnswered();
     return undefined;
   }
@@ -293,6 +312,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
       const reply = this.#queue[0]?.reply;
       if (reply === undefined) break;
       this.#queue.shift();
+      this.#heldBytes -= reply.length;
       ready.push(reply);
       emptyReply = reply.length === 0;
     }
@@ -324,12 +344,14 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
     if (!this.#paused || this.#postponed || this.#state === "closed") return;
     if (this.#queue.length >= pipelinedMax / 2 || this.#callerIsSlow) return;
     this.#paused = false;
-    this.#connection.resume();
+    if (!this.#draining) this.#connection.resume();
     this.#readRequests();
   }
 
   #endIfIdle(): void {
     if (this.#state !== "ending" || this.#queue.length > 0) return;
+    // Its end is to be seen.
+    this.#connection.resume();
     this.#connection.end();
     this.#watch();
     // The caller has everything it will get; one that keeps its side open must not hold the connection.

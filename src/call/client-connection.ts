@@ -197,7 +197,9 @@ export class ClientConnection
     call.carrier = undefined;
     this.#decoder.discard(call.id);
     this.#control(Kind.CANCEL, call.id, undefined);
-    return this.#outbox.giveUp(call) !== undefined;
+    const unsent = this.#outbox.giveUp(call) !== undefined;
+    this.#endIfIdle();
+    return unsent;
   }
 
   /** Takes no more calls and closes when those in flight have ended. */
@@ -242,6 +244,8 @@ export class ClientConnection
     );
   }
 
+  onGoOn(): void {}
+
   #keepFirst(chunk: Buffer): void {
     const missing = firstBytesShown - this.#first.length;
     if (missing > 0) this.#first = Buffer.concat([this.#first, chunk.subarray(0, missing)]);
@@ -259,7 +263,9 @@ export class ClientConnection
 
   onEnd(): void {
     this.#inbox.finish();
-    this.#fail(this.#state === "draining" && this.inFlight === 0 ? undefined : messages.closedByProvider);
+    this.#fail(
+      this.#state === "draining" && this.#slots.wanted === 0 ? undefined : messages.closedByProvider,
+    );
   }
 
   onClose(error: Error | undefined): void {
@@ -313,6 +319,10 @@ export class ClientConnection
   }
 
   #onGoingAway(acceptedCalls: number, message = messages.providerShuttingDown): void {
+    if (((acceptedCalls - this.#sequence) | 0) > 0) {
+      this.onMalformed(messages.impossibleGoingAway(acceptedCalls, this.#sequence));
+      return;
+    }
     if (this.#state === "open") {
       this.#state = "draining";
       // Right behind the settings it is the answer to the connection itself, though no call has tried it.
@@ -350,7 +360,8 @@ export class ClientConnection
   }
 
   #endIfIdle(): void {
-    if (this.#state !== "draining" || this.inFlight > 0) return;
+    // Not for those that were given up: a provider that never answers a cancel would keep its connection for ever.
+    if (this.#state !== "draining" || this.#slots.wanted > 0) return;
     this.#outbox.flush();
     // Calls that want no reply may still be on their way.
     if (this.#outbox.pendingBytes === 0) this.#connection.end();

@@ -26,6 +26,8 @@ export class FirstBytes implements ConnectionHandler {
   /** Nothing while the first read may tell it all, as it mostly does: then that goes on as it came. */
   readonly #received = new Received();
   #isMprpc = false;
+  /** Before so many have come there is nothing to see. */
+  #neededBytes = 0;
   #decided = false;
 
   constructor(connection: Connection, clock: Clock, owner: FirstBytesOwner) {
@@ -48,11 +50,16 @@ export class FirstBytes implements ConnectionHandler {
     const isFirst = this.#received.length === 0;
     if (!isFirst) this.#received.append(chunk);
     const received = isFirst ? chunk : this.#received.bytes;
+    if (received.length < this.#neededBytes) return;
     const detection = detectProtocol(received);
     this.#isMprpc = detection.kind === "mprpc";
     // One that never ends its first header would otherwise be a connection like any other.
-    if (detection.kind === "need-more" || (this.#isMprpc && received.length < 4 + received.readUInt32LE(0))) {
+    const headerEnd = this.#isMprpc ? 4 + received.readUInt32LE(0) : 0;
+    if (detection.kind === "need-more" || received.length < headerEnd) {
+      const bytes = detection.kind === "need-more" ? detection.bytes : headerEnd;
       if (isFirst) this.#received.append(chunk);
+      // A long header that comes a byte at a time is not parsed from its beginning at each.
+      this.#neededBytes = Math.min(bytes, 2 * received.length);
       return;
     }
     if (detection.kind === "refused") {

@@ -39,6 +39,11 @@ export class Gate implements Postponed {
     if (!this.#inbox.held && !this.#turn.begin(nowMs)) this.#postpone();
   }
 
+  /** The same for the second part of a read: the handlers of the first may have taken long. */
+  goOn(): void {
+    if (!this.#inbox.held && !this.#turn.beginLate()) this.#postpone();
+  }
+
   /** A call has been worked on. */
   spent(): void {
     if (this.#turn.spent()) this.#postpone();
@@ -61,7 +66,11 @@ export class Gate implements Postponed {
     if (slow === this.#slow) return;
     this.#slow = slow;
     if (slow) this.#shut();
-    else this.#open();
+    else if (!this.#postponed && !this.#closed) {
+      // What lies here came a while ago.
+      if (this.#turn.beginLate()) this.#open();
+      else this.#postpone();
+    }
   }
 
   takeTurn(): void {

@@ -11,6 +11,8 @@ const restMaxBytes = 16 * 1024;
 export interface InboxOwner extends FrameSink {
   /** Nothing more is decoded. */
   onMalformed(reason: string): void;
+  /** The second part of a read is about to be worked on; the inbox may be held instead. */
+  onGoOn(): void;
 }
 
 /**
@@ -85,6 +87,7 @@ export class Inbox {
   /** Sends what the first half brought, and takes the second up. */
   goOn(): void {
     this.#outbox.flush();
+    if (this.#rest !== undefined) this.#owner.onGoOn();
     this.#workOnRest();
   }
 

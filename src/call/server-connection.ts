@@ -149,6 +149,10 @@ export class ServerConnection
     this.#inbox.receive(chunk);
   }
 
+  onGoOn(): void {
+    this.#gate.goOn();
+  }
+
   readTo(usual: Buffer): Buffer {
     return this.#inbox.readTo(usual);
   }
@@ -195,6 +199,7 @@ export class ServerConnection
         break;
       case Kind.CANCEL:
         this.#onCancel(header.callId);
+        this.#gate.spent();
         break;
       case Kind.PING:
         this.#control(Kind.PONG, { pingId: header.rare.pingId ?? 0 });
@@ -248,6 +253,12 @@ export class ServerConnection
 
   onOpening(header: FrameHeader): ChunkedMessage | undefined {
     if (header.kind !== Kind.CALL) return undefined;
+    const message = this.#onAnnounced(header);
+    this.#gate.spent();
+    return message;
+  }
+
+  #onAnnounced(header: FrameHeader): ChunkedMessage | undefined {
     const bound = this.#accept(header);
     if (bound === undefined) return undefined;
     this.#arriving ??= new ArrivingRequests(this, this.#dispatcher, this.#decoder, this.#options.limits);
@@ -393,6 +404,7 @@ export class ServerConnection
     }
     if (call.arriving) this.#arriving?.delete(call);
     else if (slot === 0) this.#oneways--;
+    if (slot === 0) this.#endIfIdle();
   }
 
   #control(kind: number, rare: RareFields): void {
@@ -404,6 +416,8 @@ export class ServerConnection
 
   #endIfIdle(): void {
     if (this.#state !== "draining" || this.#inFlight > 0) return;
+    // A oneway call that was accepted: its caller would take the end for that of its message.
+    if (this.#arriving !== undefined && this.#arriving.size > 0) return;
     this.#outbox.flush();
     if (this.#outbox.pendingBytes === 0) this.#connection.end();
   }

@@ -47,6 +47,11 @@ export class Turn {
     return true;
   }
 
+  /** The same for bytes that have waited, at the time that it is now. */
+  beginLate(): boolean {
+    return this.begin(this.#clock.now());
+  }
+
   #countFrom(nowMs: number): void {
     this.#untilMs = nowMs + budgetMs;
     this.#immediate = setImmediate(next, this);
@@ -62,10 +67,12 @@ export class Turn {
     return this.nowMs >= this.#untilMs;
   }
 
-  /** The time for a handler that is entered later than its request was read, behind interceptors that waited. */
+  /**
+   * The time for a handler that is entered later than its request was read, behind interceptors. Read anew: those that
+   * waited come one after the other without a turn in between, and nothing counts how long the one before took.
+   */
   later(): number {
-    if (--this.#left <= 0) this.#look();
-    return this.nowMs;
+    return this.#clock.now();
   }
 
   #look(): void {
@@ -87,7 +94,7 @@ export class Turn {
     this.#immediate = undefined;
     // Those that have to wait again stand behind the others.
     for (let left = this.#queue.length; left > 0; left--) {
-      if (!this.begin(this.#clock.now())) return;
+      if (!this.beginLate()) return;
       this.#queue.shift()?.takeTurn();
     }
   }

@@ -26,6 +26,9 @@ const successorWithinMs = 10_000;
 /** When one more connection beside those that are up was refused, the next is tried after this, ms. */
 const growAgainAfterMs = 1000;
 
+/** A provider that goes away before the first reply is one that stops, or a broken one when its connection is younger, ms. */
+const youngMs = 1000;
+
 export interface PeerOwner {
   /** The balancer goes by latency. */
   readonly measuresLatency: boolean;
@@ -65,8 +68,9 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   readonly #welcomes: WelcomeWatch;
   #lastAttemptMs = Number.NEGATIVE_INFINITY;
   #growFromMs = Number.NEGATIVE_INFINITY;
-  /** Connections in a row that were lost with calls on them and no reply. */
+  /** Connections in a row that were lost, or to be left at once, with calls on them and no reply. */
   #unproven = 0;
+  readonly #counted = new WeakSet<ClientConnection>();
   /** When a connection was last lost, or could not be made. */
   #lastLossMs = Number.POSITIVE_INFINITY;
   readonly #openedMs = new WeakMap<ClientConnection, number>();
@@ -272,19 +276,36 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   onGoingAway(connection: ClientConnection, turnedAway: string | undefined): void {
     this.#connections = this.#connections.filter((one) => one !== connection);
     this.#leaving.add(connection);
-    if (turnedAway === undefined) {
+    if (turnedAway !== undefined) {
+      this.#onOpenFailed(messages.turnedAway(this.endpoint, turnedAway), true);
+      return;
+    }
+    if (connection.answered || connection.inFlight === 0 || !this.#isYoung(connection)) {
       this.#backoff.reset();
       return;
     }
-    this.#onOpenFailed(messages.turnedAway(this.endpoint, turnedAway), true);
+    this.#countUnproven(connection);
+    // Each call would open a connection, which stays as long as the call.
+    if (this.#unproven > 1) this.#onOpenFailed(messages.goesAwayAtOnce(this.endpoint));
+  }
+
+  #countUnproven(connection: ClientConnection): void {
+    if (this.#counted.has(connection)) return;
+    this.#counted.add(connection);
+    this.#unproven++;
+  }
+
+  #isYoung(connection: ClientConnection): boolean {
+    const openedMs = this.#openedMs.get(connection) ?? Number.NEGATIVE_INFINITY;
+    return this.#runtime.clock.now() - openedMs < youngMs;
   }
 
   onClosed(connection: ClientConnection, reason: string | undefined): void {
-    // One that worked, and is not merely let in to be turned away: the next trouble begins with a short backoff.
-    if (connection.answered && !connection.malformed && !this.#leaving.has(connection)) {
-      this.#backoff.reset();
+    if (connection.answered && !connection.malformed) {
       this.#unproven = 0;
-    } else if (!connection.answered && connection.lostCalls > 0) this.#unproven++;
+      // One that worked, and is not merely let in to be turned away: the next trouble begins with a short backoff.
+      if (!this.#leaving.has(connection)) this.#backoff.reset();
+    } else if (!connection.answered && connection.lostCalls > 0) this.#countUnproven(connection);
     this.#connections = this.#connections.filter((one) => one !== connection);
     this.#leaving.delete(connection);
     this.#welcomes.end(connection);

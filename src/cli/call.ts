@@ -31,7 +31,7 @@ is spelt as in the .proto or as in stubs. JSON is the request, {} when left out,
   --proto FILE            take the messages from this .proto, for providers that cannot be asked; may be repeated
   -I, --import-path DIR   where imports of --proto are looked for; may be repeated
   --classic[=DIALECT]     HOST:PORT is a provider of the classic C++ framework, or of a fork of it: le32 (the original),
-                          be32, varint or framed; without DIALECT le32, or for methods without side effects any of them
+                          be32, varint or framed; without DIALECT le32, or, for a method that may run twice, any of them
   -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
   -h, --help              this text
 `;

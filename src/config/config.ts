@@ -235,7 +235,12 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
     if (section !== "" && !table.sections.includes(section)) continue;
     const row = findRow(table, section, key) ?? findInFork(reading, section, key, where);
     if (row === undefined) {
-      if (section === "" && reading.nodes.take({ key, text, line, where, file })) continue;
+      const taken = section === "" && reading.nodes.take({ key, text, line, where, file });
+      if (typeof taken === "object")
+        findings.warn(
+          () => `${where}: ${key} is given twice: this line wins over ${taken.replaces}, which is ignored`,
+        );
+      if (taken !== false) continue;
       findings.warn(
         () => `${where}: unknown key ${quoteFound(key)}, ignored${adviseKey(table, section, key)}`,
       );

@@ -34,14 +34,16 @@ interface NodeEntry {
 export class NodeList {
   readonly #nodes = new Map<number, { ip?: NodeEntry; port?: NodeEntry }>();
 
-  /** False when it is none of them. */
-  take(entry: NodeEntry): boolean {
+  /** False when it is none of them; the place of an earlier one that it replaces. */
+  take(entry: NodeEntry): boolean | { readonly replaces: string } {
     const [, number = "", field] = nodePattern.exec(entry.key) ?? [];
     if (field === undefined) return false;
     const node = this.#nodes.get(Number(number)) ?? {};
-    node[field.toLowerCase() === "ip" ? "ip" : "port"] = entry;
+    const which = field.toLowerCase() === "ip" ? "ip" : "port";
+    const before = node[which];
+    node[which] = entry;
     this.#nodes.set(Number(number), node);
-    return true;
+    return before === undefined ? true : { replaces: before.where };
   }
 
   get first(): NodeEntry | undefined {

@@ -107,6 +107,7 @@ export const messages = {
     `${endpoint} sent what no provider may: ${reason}`,
   closedOnFirstCalls: (endpoint: string, reason: string | undefined) =>
     `${endpoint} closed a connection with its first calls on it: ${reason}`,
+  goesAwayAtOnce: (endpoint: string) => `${endpoint} goes away on each connection at its first calls`,
   nothingCame: (timeoutMs: number) => `nothing came on it within ${timeoutMs} ms (channel.connecttimeout)`,
 
   // --- a connection that ends with calls in flight ---
@@ -124,6 +125,8 @@ export const messages = {
   notMprpc: (endpoint: string, firstBytes: string) =>
     `what listens at ${endpoint} does not speak mprpc, its first bytes are ${firstBytes}`,
   unexpectedReply: (callId: number) => `a reply to call ${callId}, which waits for none`,
+  impossibleGoingAway: (counted: number, sent: number) =>
+    `a going-away that counts ${counted} calls, where ${sent} were sent`,
   callNumberTaken: (callId: number) => `call ${callId} is in flight or out of range`,
 
   // --- messages in chunks that stop in the middle ---

@@ -117,6 +117,8 @@ export class Acceptor implements Dispatcher {
 
   #serve(connection: Connection, protocol: "mprpc" | ClassicDialect, bytes: Buffer): void {
     const { settings, log, random, events } = this.#runtime;
+    const { callTimeoutMs: timeoutMs, unwrittenMaxBytes } = settings;
+    const { bodyMaxBytes } = settings.limits;
     const { connectionsMax, classic, connectionMaxAgeMs } = settings.provider;
     const overLimit = this.#turnedAway.has(connection);
     if (protocol !== "mprpc" && (!classic || overLimit || this.#draining)) {
@@ -137,7 +139,7 @@ export class Acceptor implements Dispatcher {
             connection,
             protocol,
             this,
-            { bodyMaxBytes: settings.limits.bodyMaxBytes, timeoutMs: settings.callTimeoutMs, pauseAtBytes },
+            { bodyMaxBytes, timeoutMs, pauseAtBytes, unwrittenMaxBytes },
             log,
           );
     // In whole seconds: timers of one duration share a list.

@@ -7,7 +7,6 @@ import { StaticRegistry, staticForms } from "./static.js";
 import { parseDurationMs, redactUrl } from "./url.js";
 import { ZooKeeperRegistry, type ZooKeeperRegistryOptions } from "./zookeeper/registry.js";
 
-/** What the URL itself does not say. */
 /** What the URL need not or should not say; what it does say comes first. */
 export interface OpenRegistryOptions
   extends RegistryDeps,

@@ -25,7 +25,8 @@ export type ClassicResult =
 export type Detection =
   | { kind: "mprpc" }
   | { kind: "classic"; dialect: ClassicDialect }
-  | { kind: "need-more" }
+  /** Fewer bytes than `bytes` in all cannot tell more, unless what has come turns out to be noise. */
+  | { kind: "need-more"; bytes: number }
   | { kind: "refused"; reason: string };
 
 /** A classic header is two names and a number: this much is generous, and far below any length that text would claim. */
@@ -39,14 +40,14 @@ const prefixMaxBytes = 3;
  * dialect must hold up to a full parse of its header, so that stray HTTP, TLS or text never passes.
  */
 export function detectProtocol(buffer: Buffer): Detection {
-  let needMore = false;
+  let bytes = Number.POSITIVE_INFINITY;
   const mprpc = detectMprpc(buffer);
   if (mprpc === true) return { kind: "mprpc" };
-  if (mprpc === undefined) needMore = true;
+  if (mprpc === undefined) bytes = buffer.length + 1;
   for (const dialect of classicDialects) {
     const prefix = readPrefix(buffer, 0, dialect);
     if (prefix === "need-more") {
-      needMore = true;
+      bytes = buffer.length + 1;
       continue;
     }
     if (prefix === undefined) continue;
@@ -54,12 +55,12 @@ export function detectProtocol(buffer: Buffer): Detection {
     const header = parseHeader(buffer, headerStart, headerStart + headerSize);
     if (header === undefined) continue;
     // Of one that is not whole, all that is there can begin a header; text such as "GET /" fails it at once.
-    if (header === "need-more") needMore = true;
+    if (header === "need-more") bytes = Math.min(bytes, headerStart + headerSize);
     else if (totalEnd === undefined || totalEnd === headerStart + headerSize + header.argsSize) {
       return { kind: "classic", dialect };
     }
   }
-  if (needMore) return { kind: "need-more" };
+  if (bytes < Number.POSITIVE_INFINITY) return { kind: "need-more", bytes };
   return {
     kind: "refused",
     reason: `first bytes ${describeFirstBytes(buffer)} are no known protocol`,

@@ -56,6 +56,8 @@ export class FrameDecoder {
   #held = false;
   /** Frames that were taken so far. */
   frames = 0;
+  /** Bytes of messages in chunks that were taken so far. */
+  chunkBytes = 0;
   /** Where in the last chunk `push` stopped. */
   unread = 0;
 
@@ -252,6 +254,7 @@ export class FrameDecoder {
     const count = Math.min(this.#chunkLeft, chunk.length - offset);
     this.#chunkLeft -= count;
     arriving.missingBytes -= count;
+    this.chunkBytes += count;
     arriving.gathering?.append(chunk, offset, count);
     if (this.#chunkLeft > 0) return count;
     this.#filling = undefined;

@@ -362,19 +362,29 @@ export function writeRareFields(writer: Writer, rare: RareFields): void {
   if (settings !== undefined) {
     writer.uint32((Field.SETTINGS << 3) | 2);
     const mark = writer.begin();
-    writer.uint32(0x08).uint32(settings.bodyMaxBytes);
-    if (settings.maxInFlight > 0) writer.uint32(0x10).uint32(settings.maxInFlight);
-    writer.uint32(0x18).uint32(settings.headerMaxBytes);
-    if (settings.chunks) writer.uint32(0x20).bool(true);
-    if (settings.chunks && settings.arrivingMax > 0) writer.uint32(0x28).uint32(settings.arrivingMax);
-    if (settings.chunks && settings.arrivingMaxBytes > 0) {
-      writer.uint32(0x30).uint32(settings.arrivingMaxBytes);
-    }
+    writeSettings(writer, settings);
     writer.end(mark);
   }
   if (acceptedCalls !== undefined) writer.uint32(Field.ACCEPTED_CALLS << 3).uint32(acceptedCalls);
   if (pingId !== undefined) writer.uint32(Field.PING_ID << 3).uint32(pingId);
   if (stream !== undefined && stream !== 0) writer.uint32(Field.STREAM << 3).uint32(stream);
+}
+
+/** A limit that a number of the wire cannot hold goes as the largest one it can. */
+const limitMax = 0xffff_ffff;
+
+function writeSettings(writer: Writer, settings: Settings): void {
+  const { bodyMaxBytes, maxInFlight, headerMaxBytes, chunks, arrivingMax, arrivingMaxBytes } = settings;
+  const limit = (tag: number, value: number): void => {
+    writer.uint32(tag).uint32(Math.min(value, limitMax));
+  };
+  limit(0x08, bodyMaxBytes);
+  if (maxInFlight > 0) limit(0x10, maxInFlight);
+  limit(0x18, headerMaxBytes);
+  if (!chunks) return;
+  writer.uint32(0x20).bool(true);
+  if (arrivingMax > 0) limit(0x28, arrivingMax);
+  if (arrivingMaxBytes > 0) limit(0x30, arrivingMaxBytes);
 }
 
 function writeMetadata(writer: Writer, metadata: Metadata): void {

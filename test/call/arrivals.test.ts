@@ -348,6 +348,73 @@ describe("a provider", () => {
     expect(provider.inFlight).toBe(2);
   });
 
+  test("on a slow line a message waits for the turns of the others, however long those take", async () => {
+    const { peer, clock, provider } = await rawCaller();
+    const ids = Array.from({ length: 30 }, (_, i) => callId(i + 1));
+    for (const id of ids) peer.send(announcement({ call: id }, large.length));
+    // A turn of all takes 15 s.
+    for (let at = 0; at < 3000; at += 1000) {
+      for (const id of ids) {
+        peer.send(chunk(id, large.subarray(at, at + 1000)));
+        await clock.run(500);
+      }
+    }
+    expect(provider.inFlight).toBe(30);
+  });
+
+  test("one that is passed over time and again has stopped", async () => {
+    const { peer, clock } = await rawCaller({ settings: { limits: { arrivingMaxBytes: 4 << 20 } } });
+    const [stopped, other] = [callId(1), callId(2)];
+    peer.send(announcement({ call: stopped }, large.length), chunk(stopped, large.subarray(0, 1000)));
+    const busy = Buffer.alloc(3 << 20);
+    peer.send(announcement({ call: other }, busy.length));
+    for (let at = 0; at < busy.length; at += 1 << 18) {
+      peer.send(chunk(other, busy.subarray(at, at + (1 << 18))));
+      await clock.run(2000);
+    }
+    expect(peer.frames.filter(({ kind, callId: id }) => kind === Kind.REPLY && id === stopped)).toEqual([]);
+    peer.send(announcement({ call: callId(3) }, busy.length));
+    for (let at = 0; at < busy.length; at += 1 << 18) {
+      peer.send(chunk(callId(3), busy.subarray(at, at + (1 << 18))));
+      await clock.run(2000);
+    }
+    expect(await peer.frame(Kind.REPLY, stopped)).toMatchObject({ status: 14, rare: { executed: "never" } });
+  });
+
+  test.each([2 ** 32, 2 ** 32 + 1024, 2 ** 36])(
+    "says a limit of %d bytes, which no number of the wire holds, as the largest one it can say",
+    async (arrivingMaxBytes) => {
+      const { peer } = await rawCaller({ settings: { limits: { arrivingMaxBytes } } });
+      const { rare } = await peer.frame(Kind.SETTINGS);
+      expect(rare.settings?.arrivingMaxBytes).toBe(2 ** 32 - 1);
+    },
+  );
+
+  test("drains: a oneway request that is arriving is waited for, and its handler runs", async () => {
+    const sizes: number[] = [];
+    const { peer, provider, clock } = await rawCaller({
+      settings: { provider: { drainTimeoutMs: 5000 } },
+      handlers: {
+        echo(request) {
+          sizes.push(request.data.length);
+          return request;
+        },
+      },
+    });
+    peer.send(announcement({ call: 0 }, large.length), chunk(0, large.subarray(0, 100_000)));
+    await settle();
+    const down = provider.shutdown();
+    await peer.frame(Kind.GOING_AWAY);
+    await settle();
+    expect(peer.ended).toBe(false);
+    peer.send(chunk(0, large.subarray(100_000)));
+    await peer.end();
+    expect(sizes).toEqual([200_000]);
+    peer.connection.end();
+    await clock.run(1000);
+    await down;
+  });
+
   test("keeps to what the caller takes: large replies wait, and small ones pass them", async () => {
     const { cluster, provider } = await startPair({
       handlers: { echo: () => ({ data: Buffer.alloc(300_000) }) },

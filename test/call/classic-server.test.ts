@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Address } from "../../src/base/endpoint.js";
 import { settle } from "../../src/testing/index.js";
 import { type ClassicDialect, writeClassicRequest } from "../../src/wire/classic.js";
 import { deferred } from "../support/async.js";
@@ -89,4 +90,50 @@ test("a caller that asks for more than it reads is not served on, in the middle 
   peer.connection.resume();
   await peer.until("all replies", () => peer.bytes.length === 400 * (4 + 4 + 64 * 1024));
   expect(served).toBe(400);
+});
+
+test("replies that wait for a late one before them are few", async () => {
+  const hold = deferred();
+  let entered = 0;
+  const { cluster, provider } = await startPair({
+    handlers: {
+      echo(message) {
+        entered++;
+        return message.text === "late" ? hold.promise.then(() => message) : { data: Buffer.alloc(1 << 20) };
+      },
+    },
+  });
+  const peer = await RawPeer.connect(cluster.transport, provider.address as Address, false);
+  peer.send(request({ text: "late" }), ...Array.from({ length: 60 }, () => request({ text: "large" })));
+  await settle();
+  // The first, and as many behind it as pass 1 MiB.
+  expect(entered).toBe(2);
+  hold.resolve();
+  await peer.until("all replies", () => peer.bytes.length > 60 << 20);
+  expect(entered).toBe(61);
+});
+
+test("a reply that would wait with too many others fails, and so resets the connection in its turn", async () => {
+  const [hold, large] = [deferred(), deferred()];
+  const { cluster, provider, log } = await startPair({
+    settings: { unwrittenMaxBytes: 2_500_000 },
+    handlers: {
+      async echo(message) {
+        await (message.text === "late" ? hold : large).promise;
+        return message.text === "late" ? message : { data: Buffer.alloc(1_000_000) };
+      },
+    },
+  });
+  const peer = await RawPeer.connect(cluster.transport, provider.address as Address, false);
+  peer.send(request({ text: "late" }), ...Array.from({ length: 60 }, () => request({ text: "large" })));
+  await settle();
+  large.resolve();
+  await settle();
+  const refused = log.lines.filter(({ text }) =>
+    text.includes("over the limit of 2500000 (limits.unwritten)"),
+  );
+  expect(refused).toHaveLength(57);
+  hold.resolve();
+  await peer.end();
+  expect(peer.closeError).toBeDefined();
 });

@@ -53,6 +53,7 @@ test("a message in chunks is whole, whatever was set aside when the socket asked
       const sink: InboxOwner = {
         onFrame: () => {},
         onMalformed: () => expect.unreachable(),
+        onGoOn: () => {},
         onOversized: () => expect.unreachable(),
         onOpening: () => ({
           onEnd: (body) => {

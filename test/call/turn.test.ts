@@ -3,11 +3,14 @@ import type { Clock } from "../../src/base/clock.js";
 import type { Address } from "../../src/base/endpoint.js";
 import { Turn } from "../../src/call/turn.js";
 import type { ServerInterceptor } from "../../src/index.js";
+import { RpcProvider } from "../../src/provider/provider.js";
 import { ManualClock, settle } from "../../src/testing/index.js";
+import { writeClassicRequest } from "../../src/wire/classic.js";
+import { FrameEncoder } from "../../src/wire/frame-encoder.js";
 import { Kind } from "../../src/wire/header.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";
-import { ProbeServiceStub } from "../support/gen/probe.js";
+import { Blob, ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import { callFrame, callId, controlFrame, echoNames, RawPeer, settingsFrame } from "../support/raw-peer.js";
 
 /** Its time goes on while a handler is busy; timers wait for the event loop, as they do in a process. */
@@ -206,6 +209,44 @@ describe("a burst of calls whose handlers are busy for 100 ms each", () => {
     expect(entered).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
+  test("nor do those run whose deadline passed while their caller did not read", async () => {
+    const { caller, entered, clock } = await busyProvider({
+      busy: () => 0,
+      handlers: { note: () => ({ data: Buffer.alloc(3 << 20) }) },
+    });
+    const peer = await caller();
+    await settle();
+    peer.connection.pause();
+    // The reply of 3 MiB shuts the gate in front of the others.
+    const large = callFrame({ id: callId(1), rare: { ...echoNames, methodName: "Note" } });
+    peer.send(large, asks(20, 500, 2));
+    await settle();
+    clock.busy(1000);
+    peer.connection.resume();
+    await peer.until("all replies", () => repliesOf(peer).length === 21);
+    expect(entered).toEqual([]);
+    expect(repliesOf(peer).filter(({ rare }) => rare.executed === "never")).toHaveLength(20);
+  });
+
+  test("nor those of the second half of a read, when what the first half went on to do took long", async () => {
+    const entered: number[] = [];
+    const { caller, clock } = await busyProvider({
+      handlers: {
+        async echo(request) {
+          entered.push(request.number);
+          await undefined;
+          clock.busy(100);
+          return request;
+        },
+      },
+    });
+    const peer = await caller();
+    await settle();
+    peer.send(asks(16, 500));
+    await peer.until("all replies", () => repliesOf(peer).length === 16);
+    expect(entered).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
   test("the caller leaves: what it has sent is worked on to its end, without a word of it", async () => {
     const { caller, entered, provider, cluster } = await busyProvider();
     const peer = await caller();
@@ -237,6 +278,79 @@ describe("a burst of calls whose handlers are busy for 100 ms each", () => {
   });
 });
 
+test("requests that are announced and cancelled at once take of the turn as well", async () => {
+  const cluster = new Cluster({});
+  const clock = new BusyClock(cluster.clock);
+  const runtime = cluster.runtime({ clock });
+  const provider = new RpcProvider(runtime);
+  provider.notifyService(ProbeService, { echo: (one) => one, relay: (one) => one, note: (one) => one });
+  cluster.onClose(() => provider.shutdown());
+  const address = await provider.start();
+  let ended = 0;
+  runtime.events.on("serverEnd", () => {
+    ended++;
+    clock.busy(4);
+  });
+  const [busy, pinger] = [
+    await RawPeer.connect(cluster.transport, address),
+    await RawPeer.connect(cluster.transport, address),
+  ];
+  busy.send(settingsFrame());
+  pinger.send(settingsFrame());
+  await settle();
+  const announced = new FrameEncoder();
+  for (let slot = 1; slot <= 40; slot++) {
+    announced.beginCall(callId(slot), 1, -1, echoNames, 1);
+    announced.announceBody(100);
+    announced.control(Kind.CANCEL, callId(slot), undefined);
+  }
+  busy.send(announced.writer.finish());
+  await busy.until("the first reply", () => repliesOf(busy).length > 0);
+  expect(ended).toBeLessThan(10);
+  pinger.send(controlFrame(Kind.PING, 0, { pingId: 1 }));
+  await pinger.frame(Kind.PONG);
+  expect(ended).toBeLessThan(40);
+  await busy.until("all replies", () => repliesOf(busy).length === 40);
+});
+
+describe.each(["framed", "varint"] as const)(
+  "a classic caller of %s whose requests wait for their turn",
+  (dialect) => {
+    const asked = writeClassicRequest(dialect, "ProbeService", "Echo", (writer) =>
+      Blob.encode({ text: "hello" }, writer),
+    );
+    const replyBytes = dialect === "framed" ? 11 : 7;
+
+    test("has all of them answered when the provider stops meanwhile, since an end would read as an empty reply", async () => {
+      const { cluster, provider, address, entered } = await busyProvider();
+      const peer = await RawPeer.connect(cluster.transport, address, false);
+      peer.send(...Array.from({ length: 10 }, () => asked));
+      await peer.until("a reply", () => peer.bytes.length > 0);
+      expect(entered.length).toBeLessThan(10);
+      const stopped = provider.shutdown();
+      // What comes from now on is too late.
+      peer.send(asked);
+      await peer.end();
+      expect(peer.bytes).toHaveLength(10 * replyBytes);
+      peer.connection.end();
+      await cluster.clock.run(1000);
+      await stopped;
+    });
+
+    test("is reset when one of them has not come to its end", async () => {
+      const { cluster, provider, address } = await busyProvider();
+      const peer = await RawPeer.connect(cluster.transport, address, false);
+      peer.send(asked, asked.subarray(0, 9));
+      await peer.until("the reply", () => peer.bytes.length > 0);
+      const stopped = provider.shutdown();
+      await peer.end();
+      expect(peer.closeError).toMatchObject({ message: expect.stringContaining("reset") });
+      await cluster.clock.run(1000);
+      await stopped;
+    });
+  },
+);
+
 describe("behind interceptors", () => {
   const passesOn: ServerInterceptor = (next) => async (call) => next(call);
 
@@ -247,6 +361,21 @@ describe("behind interceptors", () => {
     await peer.until("all replies", () => repliesOf(peer).length === 60);
     expect(entered).toHaveLength(15);
     expect(repliesOf(peer).filter(({ rare }) => rare.executed === "never")).toHaveLength(45);
+  });
+
+  test("also when all of them wait there for the same", async () => {
+    const gate = deferred();
+    const waits: ServerInterceptor = (next) => async (call) => {
+      await gate.promise;
+      return next(call);
+    };
+    const { caller, entered } = await busyProvider({ serverInterceptors: [waits] });
+    const peer = await caller();
+    peer.send(asks(48, 500));
+    await settle();
+    gate.resolve();
+    await peer.until("all replies", () => repliesOf(peer).length === 48);
+    expect(entered).toHaveLength(5);
   });
 
   test("a call that was cancelled there never enters its handler, since its caller is told so", async () => {

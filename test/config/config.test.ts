@@ -305,6 +305,14 @@ describe("the spellings of forks", () => {
     ]);
   });
 
+  test("a node that is given twice is told, since one of the two is lost", () => {
+    const { values, warnings } = load({ conf: "node0ip=10.0.0.1\nnode0port=1\nnode0_ip=10.0.0.2\n" });
+    expect(values.registry).toBe("static://10.0.0.2:1?protocol=classic");
+    expect(warnings[0]).toBe(
+      "mprpc.conf:3: node0_ip is given twice: this line wins over mprpc.conf:1, which is ignored",
+    );
+  });
+
   test("nodes give way to a registry, and are told when they have no address", () => {
     const nodes = "node0ip=10.0.0.1\nnode0port=7788";
     const beside = load({ conf: `${nodes}\nregistry=file:` });

@@ -106,6 +106,18 @@ const attacks: Record<string, Attack> = {
     }
     return "4 x 1,000 pipelined classic requests of 1 MiB, none read";
   },
+  async classicheld(port) {
+    const request = (text: string): Buffer => {
+      const body = encodeMessage(Blob, { text });
+      return writeClassicRequest("framed", "ProbeService", "Echo", (writer) => writer.raw(body));
+    };
+    const behind = Array.from({ length: 127 }, () => request(`bytes ${4 * MiB - 100}`));
+    for (let i = 0; i < 4; i++) {
+      const socket = await connect(port, true);
+      socket.write(Buffer.concat([request("sleep 60000"), ...behind]));
+    }
+    return "4 x 127 classic replies of 4 MiB behind one that is late";
+  },
   burst: (_port, channelTo) => burst(channelTo(1500), 60, "busy 100"),
   pings: (_port, channelTo) =>
     burst(channelTo(60_000, { keepalive: { intervalMs: 2000, timeoutMs: 4000 } }), 200, "busy 50"),

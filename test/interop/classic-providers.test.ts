@@ -226,6 +226,15 @@ describe("the dialect of a provider whose entry does not tell it", () => {
     expect(await channel.call(SafeUser.methods.login, {})).toEqual({ result: undefined, success: false });
   });
 
+  test("also when the provider says nothing to the others, and does not close", async () => {
+    const { provider, endpoint } = await startClassic("le32", () => Buffer.alloc(0));
+    provider.silent = true;
+    const { channel } = channelTo(new FixedRegistry([unknown(endpoint)]));
+    const reply = await channel.call(SafeUser.methods.login, {}, { timeoutMs: 20_000 });
+    expect(reply).toEqual({ result: undefined, success: false });
+    expect(provider.connections).toBe(3);
+  });
+
   test("no dialect is understood: the call fails with what the most likely one said", async () => {
     const { endpoint } = await startClassic("be32");
     const { channel } = channelTo(new FixedRegistry([unknown(endpoint)]));
