@@ -7,6 +7,7 @@ const processes = [
   "test/application/**",
   "test/base/make-folder.test.ts",
   "test/bench*.test.ts",
+  "test/bundle.test.ts",
   "test/call/cost.test.ts",
   "test/cli/cli.test.ts",
   "test/cli/zookeeper.test.ts",

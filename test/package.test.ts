@@ -39,6 +39,8 @@ const shipped: readonly RegExp[] = [
   /^(README(\.zh-CN)?|CHANGELOG)\.md$/,
   /^LICENSE$/,
   /^lib\/[\w/-]+\.(js|d\.ts)$/,
+  // Licences of what is in lib/.
+  /^lib\/THIRD-PARTY\.txt$/,
   /^bin\/mprpc(\.conf)?$/,
   /^proto\/[\w/-]+\.(proto|md|json)$/,
   /^docs\/[\w/-]+(\.zh-CN)?\.md$/,
@@ -47,8 +49,8 @@ const shipped: readonly RegExp[] = [
 ];
 
 /** Larger than today's by a good part: growth beyond it is a decision, not an accident. */
-const packedMaxBytes = 340_000;
-const unpackedMaxBytes = 1_200_000;
+const packedMaxBytes = 420_000;
+const unpackedMaxBytes = 1_500_000;
 
 const readJson = <T>(file: string): T => JSON.parse(readFileSync(`${root}/${file}`, "utf8"));
 

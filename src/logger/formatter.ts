@@ -1,6 +1,6 @@
-import { createRequire } from "node:module";
 import type { LoggerOptions, Logger as PinoLogger } from "pino";
 import { classicKey, classicText, classicValue, TimeOfDay } from "./classic.js";
+import { loadPino } from "./load-pino.js";
 import type { LogFields, LogLevel } from "./logger.js";
 import { invalid, type LogFormat } from "./options.js";
 
@@ -54,7 +54,7 @@ class PinoLines {
   }
 
   #make(): PinoLogger {
-    const { pino, stdSerializers } = createRequire(import.meta.url)("pino") as typeof import("pino");
+    const { pino, stdSerializers } = loadPino();
     const error = stdSerializers.err;
     const { made } = this;
     const redact = this.#redact;
