@@ -49,7 +49,7 @@ export const Nothing: MessageType<Nothing, NothingInput> = {
   },
 
   encode(message) {
-    checkMessage(message, "Nothing");
+    checkMessage(message, "Nothing", Nothing);
   },
 
   decode(reader, end, _depth, into) {
@@ -178,7 +178,7 @@ export const Kinds: MessageType<Kinds, KindsInput> = {
   },
 
   encode(message, writer, depth = 0) {
-    checkMessage(message, "Kinds");
+    if (message?.constructor !== Object) checkMessage(message, "Kinds", Kinds);
     if (message.aDouble != null && !Object.is(message.aDouble, 0)) {
       writer.doubleField(9, message.aDouble, "Kinds.a_double");
     }
@@ -468,7 +468,7 @@ export const Kinds_Part: MessageType<Kinds_Part, Kinds_PartInput> = {
   },
 
   encode(message, writer, depth = 0) {
-    checkMessage(message, "Kinds.Part");
+    if (message?.constructor !== Object) checkMessage(message, "Kinds.Part", Kinds_Part);
     if (depth > nestingMax) throw tooDeep("Kinds.Part");
     if (message.label != null && message.label.length !== 0) {
       writer.stringField(10, message.label, "Kinds.Part.label");

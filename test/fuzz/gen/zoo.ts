@@ -117,7 +117,7 @@ export const Animal: MessageType<Animal, AnimalInput> = {
   },
 
   encode(message, writer, depth = 0) {
-    checkMessage(message, "Animal");
+    if (message?.constructor !== Object) checkMessage(message, "Animal", Animal);
     if (depth > nestingMax) throw tooDeep("Animal");
     if (message.name != null && message.name.length !== 0) {
       writer.stringField(10, message.name, "Animal.name");

@@ -51,7 +51,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "ResultCode");
+    if (message?.constructor !== Object) checkMessage(message, "ResultCode", ResultCode);
     if (message.errcode != null && message.errcode !== 0) {
       writer.int32Field(8, message.errcode, "ResultCode.errcode");
     }
@@ -109,7 +109,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "LoginRequest");
+    if (message?.constructor !== Object) checkMessage(message, "LoginRequest", LoginRequest);
     if (message.name != null && message.name.length !== 0) {
       writer.bytesField(10, message.name, "LoginRequest.name");
     }
@@ -185,7 +185,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "LoginResponse");
+    if (message?.constructor !== Object) checkMessage(message, "LoginResponse", LoginResponse);
     if (message.result != null) {
       const mark = writer.messageField(10, message.result, "LoginResponse.result");
       ResultCode.encode(message.result, writer);
@@ -238,7 +238,9 @@ export const GetFriendListsRequest: MessageType<GetFriendListsRequest, GetFriend
   },
 
   encode(message, writer) {
-    checkMessage(message, "GetFriendListsRequest");
+    if (message?.constructor !== Object) {
+      checkMessage(message, "GetFriendListsRequest", GetFriendListsRequest);
+    }
     if (message.userid != null && message.userid !== 0) {
       writer.uint32Field(8, message.userid, "GetFriendListsRequest.userid");
     }
@@ -288,7 +290,7 @@ export const User: MessageType<User, UserInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "User");
+    if (message?.constructor !== Object) checkMessage(message, "User", User);
     if (message.name != null && message.name.length !== 0) {
       writer.bytesField(10, message.name, "User.name");
     }
@@ -350,7 +352,9 @@ export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFrie
   },
 
   encode(message, writer) {
-    checkMessage(message, "GetFriendListsResponse");
+    if (message?.constructor !== Object) {
+      checkMessage(message, "GetFriendListsResponse", GetFriendListsResponse);
+    }
     if (message.result != null) {
       const mark = writer.messageField(10, message.result, "GetFriendListsResponse.result");
       ResultCode.encode(message.result, writer);

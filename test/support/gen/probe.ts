@@ -40,7 +40,7 @@ export const Blob: MessageType<Blob, BlobInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Blob");
+    if (message?.constructor !== Object) checkMessage(message, "Blob", Blob);
     if (message.data != null && message.data.length !== 0) {
       writer.bytesField(10, message.data, "Blob.data");
     }

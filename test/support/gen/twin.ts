@@ -30,7 +30,7 @@ export const Ping: MessageType<Ping, PingInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Ping");
+    if (message?.constructor !== Object) checkMessage(message, "Ping", Ping);
     if (message.number != null && message.number !== 0) {
       writer.int32Field(8, message.number, "Ping.number");
     }

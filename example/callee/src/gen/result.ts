@@ -28,7 +28,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "ResultCode");
+    if (message?.constructor !== Object) checkMessage(message, "ResultCode", ResultCode);
     if (message.errcode != null && message.errcode !== 0) {
       writer.int32Field(8, message.errcode, "ResultCode.errcode");
     }

@@ -35,7 +35,9 @@ export const GetFriendsListRequest: MessageType<GetFriendsListRequest, GetFriend
   },
 
   encode(message, writer) {
-    checkMessage(message, "GetFriendsListRequest");
+    if (message?.constructor !== Object) {
+      checkMessage(message, "GetFriendsListRequest", GetFriendsListRequest);
+    }
     if (message.userid != null && message.userid !== 0) {
       writer.uint32Field(8, message.userid, "GetFriendsListRequest.userid");
     }
@@ -82,7 +84,9 @@ export const GetFriendsListResponse: MessageType<GetFriendsListResponse, GetFrie
   },
 
   encode(message, writer) {
-    checkMessage(message, "GetFriendsListResponse");
+    if (message?.constructor !== Object) {
+      checkMessage(message, "GetFriendsListResponse", GetFriendsListResponse);
+    }
     if (message.result != null) {
       const mark = writer.messageField(10, message.result, "GetFriendsListResponse.result");
       ResultCode.encode(message.result, writer);

@@ -37,7 +37,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "LoginRequest");
+    if (message?.constructor !== Object) checkMessage(message, "LoginRequest", LoginRequest);
     if (message.name != null && message.name.length !== 0) {
       writer.bytesField(10, message.name, "LoginRequest.name");
     }
@@ -92,7 +92,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "LoginResponse");
+    if (message?.constructor !== Object) checkMessage(message, "LoginResponse", LoginResponse);
     if (message.result != null) {
       const mark = writer.messageField(10, message.result, "LoginResponse.result");
       ResultCode.encode(message.result, writer);
@@ -151,7 +151,7 @@ export const RegisterRequest: MessageType<RegisterRequest, RegisterRequestInput>
   },
 
   encode(message, writer) {
-    checkMessage(message, "RegisterRequest");
+    if (message?.constructor !== Object) checkMessage(message, "RegisterRequest", RegisterRequest);
     if (message.id != null && message.id !== 0) {
       writer.uint32Field(8, message.id, "RegisterRequest.id");
     }
@@ -213,7 +213,7 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
   },
 
   encode(message, writer) {
-    checkMessage(message, "RegisterResponse");
+    if (message?.constructor !== Object) checkMessage(message, "RegisterResponse", RegisterResponse);
     if (message.result != null) {
       const mark = writer.messageField(10, message.result, "RegisterResponse.result");
       ResultCode.encode(message.result, writer);

@@ -33,7 +33,7 @@ export const ReserveRequest: MessageType<ReserveRequest, ReserveRequestInput> = 
   },
 
   encode(message, writer) {
-    checkMessage(message, "ReserveRequest");
+    if (message?.constructor !== Object) checkMessage(message, "ReserveRequest", ReserveRequest);
     if (message.order != null && message.order.length !== 0) {
       writer.stringField(10, message.order, "ReserveRequest.order");
     }
@@ -85,7 +85,7 @@ export const ReserveResponse: MessageType<ReserveResponse, ReserveResponseInput>
   },
 
   encode(message, writer) {
-    checkMessage(message, "ReserveResponse");
+    if (message?.constructor !== Object) checkMessage(message, "ReserveResponse", ReserveResponse);
     if (message.left != null && message.left !== 0) {
       writer.uint32Field(8, message.left, "ReserveResponse.left");
     }
@@ -132,7 +132,7 @@ export const PlaceRequest: MessageType<PlaceRequest, PlaceRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "PlaceRequest");
+    if (message?.constructor !== Object) checkMessage(message, "PlaceRequest", PlaceRequest);
     if (message.order != null && message.order.length !== 0) {
       writer.stringField(10, message.order, "PlaceRequest.order");
     }
@@ -183,7 +183,7 @@ export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "PlaceResponse");
+    if (message?.constructor !== Object) checkMessage(message, "PlaceResponse", PlaceResponse);
     if (message.left != null && message.left !== 0) {
       writer.uint32Field(8, message.left, "PlaceResponse.left");
     }

@@ -36,7 +36,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "ResultCode");
+    if (message?.constructor !== Object) checkMessage(message, "ResultCode", ResultCode);
     if (message.errcode != null && message.errcode !== 0) {
       writer.int32Field(8, message.errcode, "ResultCode.errcode");
     }
@@ -90,7 +90,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "LoginRequest");
+    if (message?.constructor !== Object) checkMessage(message, "LoginRequest", LoginRequest);
     if (message.name != null && message.name.length !== 0) {
       writer.bytesField(10, message.name, "LoginRequest.name");
     }
@@ -144,7 +144,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "LoginResponse");
+    if (message?.constructor !== Object) checkMessage(message, "LoginResponse", LoginResponse);
     if (message.result != null) {
       const mark = writer.messageField(10, message.result, "LoginResponse.result");
       ResultCode.encode(message.result, writer);

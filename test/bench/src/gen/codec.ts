@@ -56,7 +56,7 @@ export const Login: MessageType<Login, LoginInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Login");
+    if (message?.constructor !== Object) checkMessage(message, "Login", Login);
     if (message.name != null && message.name.length !== 0) {
       writer.stringField(10, message.name, "Login.name");
     }
@@ -121,7 +121,7 @@ export const Text: MessageType<Text, TextInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Text");
+    if (message?.constructor !== Object) checkMessage(message, "Text", Text);
     if (message.text != null && message.text.length !== 0) {
       writer.stringField(10, message.text, "Text.text");
     }
@@ -165,7 +165,7 @@ export const Blob: MessageType<Blob, BlobInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Blob");
+    if (message?.constructor !== Object) checkMessage(message, "Blob", Blob);
     if (message.data != null && message.data.length !== 0) {
       writer.bytesField(10, message.data, "Blob.data");
     }
@@ -215,7 +215,7 @@ export const Nested: MessageType<Nested, NestedInput> = {
   },
 
   encode(message, writer, depth = 0) {
-    checkMessage(message, "Nested");
+    if (message?.constructor !== Object) checkMessage(message, "Nested", Nested);
     if (depth > nestingMax) throw tooDeep("Nested");
     if (message.id != null && message.id !== 0) {
       writer.int32Field(8, message.id, "Nested.id");
@@ -277,7 +277,7 @@ export const Numbers: MessageType<Numbers, NumbersInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Numbers");
+    if (message?.constructor !== Object) checkMessage(message, "Numbers", Numbers);
     if (message.values != null && message.values.length !== 0) {
       const mark = writer.partField(10);
       for (const value of listOf(message.values, "Numbers.values")) {
@@ -331,7 +331,7 @@ export const Logins: MessageType<Logins, LoginsInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Logins");
+    if (message?.constructor !== Object) checkMessage(message, "Logins", Logins);
     for (const value of listOf(message.logins, "Logins.logins")) {
       const mark = writer.messageField(10, value, "Logins.logins");
       Login.encode(value, writer);
@@ -377,7 +377,7 @@ export const Tables: MessageType<Tables, TablesInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Tables");
+    if (message?.constructor !== Object) checkMessage(message, "Tables", Tables);
     for (const [key, value] of entriesOf(message.counts, "Tables.counts")) {
       const entry = writer.partField(10);
       writer.stringField(10, key, "Tables.counts key");
@@ -435,7 +435,7 @@ export const MessageTables: MessageType<MessageTables, MessageTablesInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "MessageTables");
+    if (message?.constructor !== Object) checkMessage(message, "MessageTables", MessageTables);
     for (const [key, value] of entriesOf(message.logins, "MessageTables.logins")) {
       const entry = writer.partField(10);
       writer.int32Field(8, key, "MessageTables.logins key");
@@ -510,7 +510,7 @@ export const Longs: MessageType<Longs, LongsInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Longs");
+    if (message?.constructor !== Object) checkMessage(message, "Longs", Longs);
     if (message.id != null && message.id !== 0n && message.id !== 0) {
       writer.int64Field(8, message.id, "Longs.id");
     }
@@ -605,7 +605,7 @@ export const Enums: MessageType<Enums, EnumsInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Enums");
+    if (message?.constructor !== Object) checkMessage(message, "Enums", Enums);
     if (message.before != null && message.before !== 0) {
       writer.enumField(8, message.before, "Enums.before", "State", State);
     }
@@ -676,7 +676,7 @@ export const Floats: MessageType<Floats, FloatsInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Floats");
+    if (message?.constructor !== Object) checkMessage(message, "Floats", Floats);
     if (message.ratio != null && !Object.is(message.ratio, 0)) {
       writer.floatField(13, message.ratio, "Floats.ratio");
     }
@@ -760,7 +760,7 @@ export const Choice: MessageType<Choice, ChoiceInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Choice");
+    if (message?.constructor !== Object) checkMessage(message, "Choice", Choice);
     if (message.kind != null) {
       switch (message.kind.case) {
         case "number":
@@ -979,7 +979,7 @@ export const Wide: MessageType<Wide, WideInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Wide");
+    if (message?.constructor !== Object) checkMessage(message, "Wide", Wide);
     if (message.f1 != null && message.f1 !== 0) {
       writer.int32Field(8, message.f1, "Wide.f1");
     }

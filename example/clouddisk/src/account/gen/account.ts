@@ -36,7 +36,7 @@ export const SignupRequest: MessageType<SignupRequest, SignupRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "SignupRequest");
+    if (message?.constructor !== Object) checkMessage(message, "SignupRequest", SignupRequest);
     if (message.username != null && message.username.length !== 0) {
       writer.stringField(10, message.username, "SignupRequest.username");
     }
@@ -90,7 +90,7 @@ export const SignupReply: MessageType<SignupReply, SignupReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "SignupReply");
+    if (message?.constructor !== Object) checkMessage(message, "SignupReply", SignupReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "SignupReply.code");
     }
@@ -148,7 +148,7 @@ export const SigninRequest: MessageType<SigninRequest, SigninRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "SigninRequest");
+    if (message?.constructor !== Object) checkMessage(message, "SigninRequest", SigninRequest);
     if (message.username != null && message.username.length !== 0) {
       writer.stringField(10, message.username, "SigninRequest.username");
     }
@@ -222,7 +222,7 @@ export const SigninReply: MessageType<SigninReply, SigninReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "SigninReply");
+    if (message?.constructor !== Object) checkMessage(message, "SigninReply", SigninReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "SigninReply.code");
     }
@@ -301,7 +301,7 @@ export const SignoutRequest: MessageType<SignoutRequest, SignoutRequestInput> = 
   },
 
   encode(message, writer) {
-    checkMessage(message, "SignoutRequest");
+    if (message?.constructor !== Object) checkMessage(message, "SignoutRequest", SignoutRequest);
     if (message.token != null && message.token.length !== 0) {
       writer.stringField(10, message.token, "SignoutRequest.token");
     }
@@ -348,7 +348,7 @@ export const SignoutReply: MessageType<SignoutReply, SignoutReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "SignoutReply");
+    if (message?.constructor !== Object) checkMessage(message, "SignoutReply", SignoutReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "SignoutReply.code");
     }
@@ -403,7 +403,7 @@ export const AuthenticateRequest: MessageType<AuthenticateRequest, AuthenticateR
   },
 
   encode(message, writer) {
-    checkMessage(message, "AuthenticateRequest");
+    if (message?.constructor !== Object) checkMessage(message, "AuthenticateRequest", AuthenticateRequest);
     if (message.token != null && message.token.length !== 0) {
       writer.stringField(10, message.token, "AuthenticateRequest.token");
     }
@@ -466,7 +466,7 @@ export const AuthenticateReply: MessageType<AuthenticateReply, AuthenticateReply
   },
 
   encode(message, writer) {
-    checkMessage(message, "AuthenticateReply");
+    if (message?.constructor !== Object) checkMessage(message, "AuthenticateReply", AuthenticateReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "AuthenticateReply.code");
     }
@@ -538,7 +538,7 @@ export const UserInfoRequest: MessageType<UserInfoRequest, UserInfoRequestInput>
   },
 
   encode(message, writer) {
-    checkMessage(message, "UserInfoRequest");
+    if (message?.constructor !== Object) checkMessage(message, "UserInfoRequest", UserInfoRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "UserInfoRequest.user_id");
     }
@@ -600,7 +600,7 @@ export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "UserInfoReply");
+    if (message?.constructor !== Object) checkMessage(message, "UserInfoReply", UserInfoReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "UserInfoReply.code");
     }
@@ -689,7 +689,7 @@ export const UserFilesRequest: MessageType<UserFilesRequest, UserFilesRequestInp
   },
 
   encode(message, writer) {
-    checkMessage(message, "UserFilesRequest");
+    if (message?.constructor !== Object) checkMessage(message, "UserFilesRequest", UserFilesRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "UserFilesRequest.user_id");
     }
@@ -746,7 +746,7 @@ export const UserFilesReply: MessageType<UserFilesReply, UserFilesReplyInput> = 
   },
 
   encode(message, writer) {
-    checkMessage(message, "UserFilesReply");
+    if (message?.constructor !== Object) checkMessage(message, "UserFilesReply", UserFilesReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "UserFilesReply.code");
     }
@@ -816,7 +816,9 @@ export const UserFileRenameRequest: MessageType<UserFileRenameRequest, UserFileR
   },
 
   encode(message, writer) {
-    checkMessage(message, "UserFileRenameRequest");
+    if (message?.constructor !== Object) {
+      checkMessage(message, "UserFileRenameRequest", UserFileRenameRequest);
+    }
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "UserFileRenameRequest.user_id");
     }
@@ -887,7 +889,7 @@ export const UserFileRenameReply: MessageType<UserFileRenameReply, UserFileRenam
   },
 
   encode(message, writer) {
-    checkMessage(message, "UserFileRenameReply");
+    if (message?.constructor !== Object) checkMessage(message, "UserFileRenameReply", UserFileRenameReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "UserFileRenameReply.code");
     }
@@ -983,7 +985,7 @@ export const Entry: MessageType<Entry, EntryInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Entry");
+    if (message?.constructor !== Object) checkMessage(message, "Entry", Entry);
     if (message.id != null && message.id !== 0n && message.id !== 0) {
       writer.int64Field(8, message.id, "Entry.id");
     }
@@ -1122,7 +1124,7 @@ export const ListRequest: MessageType<ListRequest, ListRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "ListRequest");
+    if (message?.constructor !== Object) checkMessage(message, "ListRequest", ListRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "ListRequest.user_id");
     }
@@ -1232,7 +1234,7 @@ export const ListReply: MessageType<ListReply, ListReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "ListReply");
+    if (message?.constructor !== Object) checkMessage(message, "ListReply", ListReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "ListReply.code");
     }
@@ -1325,7 +1327,7 @@ export const CreateFolderRequest: MessageType<CreateFolderRequest, CreateFolderR
   },
 
   encode(message, writer) {
-    checkMessage(message, "CreateFolderRequest");
+    if (message?.constructor !== Object) checkMessage(message, "CreateFolderRequest", CreateFolderRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "CreateFolderRequest.user_id");
     }
@@ -1396,7 +1398,7 @@ export const RenameRequest: MessageType<RenameRequest, RenameRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "RenameRequest");
+    if (message?.constructor !== Object) checkMessage(message, "RenameRequest", RenameRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "RenameRequest.user_id");
     }
@@ -1460,7 +1462,7 @@ export const MoveRequest: MessageType<MoveRequest, MoveRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "MoveRequest");
+    if (message?.constructor !== Object) checkMessage(message, "MoveRequest", MoveRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "MoveRequest.user_id");
     }
@@ -1521,7 +1523,7 @@ export const EntryRequest: MessageType<EntryRequest, EntryRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "EntryRequest");
+    if (message?.constructor !== Object) checkMessage(message, "EntryRequest", EntryRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "EntryRequest.user_id");
     }
@@ -1578,7 +1580,7 @@ export const EntryReply: MessageType<EntryReply, EntryReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "EntryReply");
+    if (message?.constructor !== Object) checkMessage(message, "EntryReply", EntryReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "EntryReply.code");
     }
@@ -1638,7 +1640,7 @@ export const EmptyTrashRequest: MessageType<EmptyTrashRequest, EmptyTrashRequest
   },
 
   encode(message, writer) {
-    checkMessage(message, "EmptyTrashRequest");
+    if (message?.constructor !== Object) checkMessage(message, "EmptyTrashRequest", EmptyTrashRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "EmptyTrashRequest.user_id");
     }
@@ -1688,7 +1690,7 @@ export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "DeleteReply");
+    if (message?.constructor !== Object) checkMessage(message, "DeleteReply", DeleteReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "DeleteReply.code");
     }

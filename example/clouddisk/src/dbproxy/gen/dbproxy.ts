@@ -40,7 +40,7 @@ export const ExecuteRequest: MessageType<ExecuteRequest, ExecuteRequestInput> = 
   },
 
   encode(message, writer) {
-    checkMessage(message, "ExecuteRequest");
+    if (message?.constructor !== Object) checkMessage(message, "ExecuteRequest", ExecuteRequest);
     if (message.sequence != null && message.sequence !== false) {
       writer.boolField(8, message.sequence, "ExecuteRequest.sequence");
     }
@@ -104,7 +104,7 @@ export const SingleAction: MessageType<SingleAction, SingleActionInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "SingleAction");
+    if (message?.constructor !== Object) checkMessage(message, "SingleAction", SingleAction);
     if (message.name != null && message.name.length !== 0) {
       writer.stringField(10, message.name, "SingleAction.name");
     }
@@ -163,7 +163,7 @@ export const ExecuteReply: MessageType<ExecuteReply, ExecuteReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "ExecuteReply");
+    if (message?.constructor !== Object) checkMessage(message, "ExecuteReply", ExecuteReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "ExecuteReply.code");
     }
@@ -231,7 +231,7 @@ export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "ActionResult");
+    if (message?.constructor !== Object) checkMessage(message, "ActionResult", ActionResult);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "ActionResult.code");
     }

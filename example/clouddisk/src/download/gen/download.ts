@@ -35,7 +35,7 @@ export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEnt
   },
 
   encode(message, writer) {
-    checkMessage(message, "DownloadEntryRequest");
+    if (message?.constructor !== Object) checkMessage(message, "DownloadEntryRequest", DownloadEntryRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "DownloadEntryRequest.user_id");
     }
@@ -99,7 +99,7 @@ export const DownloadEntryReply: MessageType<DownloadEntryReply, DownloadEntryRe
   },
 
   encode(message, writer) {
-    checkMessage(message, "DownloadEntryReply");
+    if (message?.constructor !== Object) checkMessage(message, "DownloadEntryReply", DownloadEntryReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "DownloadEntryReply.code");
     }
@@ -174,7 +174,7 @@ export const Range: MessageType<Range, RangeInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Range");
+    if (message?.constructor !== Object) checkMessage(message, "Range", Range);
     if (message.offset != null && message.offset !== 0n && message.offset !== 0) {
       writer.int64Field(8, message.offset, "Range.offset");
     }
@@ -231,7 +231,7 @@ export const DigestRequest: MessageType<DigestRequest, DigestRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "DigestRequest");
+    if (message?.constructor !== Object) checkMessage(message, "DigestRequest", DigestRequest);
     if (message.fileHash != null && message.fileHash.length !== 0) {
       writer.stringField(10, message.fileHash, "DigestRequest.file_hash");
     }
@@ -298,7 +298,7 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "DigestReply");
+    if (message?.constructor !== Object) checkMessage(message, "DigestReply", DigestReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "DigestReply.code");
     }

@@ -30,7 +30,7 @@ export const SubmitRequest: MessageType<SubmitRequest, SubmitRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "SubmitRequest");
+    if (message?.constructor !== Object) checkMessage(message, "SubmitRequest", SubmitRequest);
     if (message.fileHash != null && message.fileHash.length !== 0) {
       writer.stringField(10, message.fileHash, "SubmitRequest.file_hash");
     }
@@ -77,7 +77,7 @@ export const SubmitReply: MessageType<SubmitReply, SubmitReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "SubmitReply");
+    if (message?.constructor !== Object) checkMessage(message, "SubmitReply", SubmitReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "SubmitReply.code");
     }
@@ -128,7 +128,7 @@ export const StatusRequest: MessageType<StatusRequest, StatusRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "StatusRequest");
+    if (message?.constructor !== Object) checkMessage(message, "StatusRequest", StatusRequest);
     if (message.fileHash != null && message.fileHash.length !== 0) {
       writer.stringField(10, message.fileHash, "StatusRequest.file_hash");
     }
@@ -189,7 +189,7 @@ export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "StatusReply");
+    if (message?.constructor !== Object) checkMessage(message, "StatusReply", StatusReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "StatusReply.code");
     }

@@ -33,7 +33,7 @@ export const EntryPointRequest: MessageType<EntryPointRequest, EntryPointRequest
   },
 
   encode(message, writer) {
-    checkMessage(message, "EntryPointRequest");
+    if (message?.constructor !== Object) checkMessage(message, "EntryPointRequest", EntryPointRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "EntryPointRequest.user_id");
     }
@@ -97,7 +97,7 @@ export const EntryPointReply: MessageType<EntryPointReply, EntryPointReplyInput>
   },
 
   encode(message, writer) {
-    checkMessage(message, "EntryPointReply");
+    if (message?.constructor !== Object) checkMessage(message, "EntryPointReply", EntryPointReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "EntryPointReply.code");
     }

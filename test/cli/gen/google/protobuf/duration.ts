@@ -28,7 +28,7 @@ export const Duration: MessageType<Duration, DurationInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Duration");
+    if (message?.constructor !== Object) checkMessage(message, "Duration", Duration);
     if (message.seconds != null && message.seconds !== 0n && message.seconds !== 0) {
       writer.int64Field(8, message.seconds, "Duration.seconds");
     }

@@ -42,7 +42,7 @@ export const Struct: MessageType<Struct, StructInput> = {
   },
 
   encode(message, writer, depth = 0) {
-    checkMessage(message, "Struct");
+    if (message?.constructor !== Object) checkMessage(message, "Struct", Struct);
     if (depth > nestingMax) throw tooDeep("Struct");
     for (const [key, value] of entriesOf(message.fields, "Struct.fields")) {
       const entry = writer.partField(10);
@@ -150,7 +150,7 @@ export const Value: MessageType<Value, ValueInput> = {
   },
 
   encode(message, writer, depth = 0) {
-    checkMessage(message, "Value");
+    if (message?.constructor !== Object) checkMessage(message, "Value", Value);
     if (depth > nestingMax) throw tooDeep("Value");
     if (message.kind != null) {
       switch (message.kind.case) {
@@ -263,7 +263,7 @@ export const ListValue: MessageType<ListValue, ListValueInput> = {
   },
 
   encode(message, writer, depth = 0) {
-    checkMessage(message, "ListValue");
+    if (message?.constructor !== Object) checkMessage(message, "ListValue", ListValue);
     if (depth > nestingMax) throw tooDeep("ListValue");
     for (const value of listOf(message.values, "ListValue.values")) {
       const mark = writer.messageField(10, value, "ListValue.values");

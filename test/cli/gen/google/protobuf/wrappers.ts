@@ -23,7 +23,7 @@ export const DoubleValue: MessageType<DoubleValue, DoubleValueInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "DoubleValue");
+    if (message?.constructor !== Object) checkMessage(message, "DoubleValue", DoubleValue);
     if (message.value != null && !Object.is(message.value, 0)) {
       writer.doubleField(9, message.value, "DoubleValue.value");
     }
@@ -69,7 +69,7 @@ export const FloatValue: MessageType<FloatValue, FloatValueInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "FloatValue");
+    if (message?.constructor !== Object) checkMessage(message, "FloatValue", FloatValue);
     if (message.value != null && !Object.is(message.value, 0)) {
       writer.floatField(13, message.value, "FloatValue.value");
     }
@@ -115,7 +115,7 @@ export const Int64Value: MessageType<Int64Value, Int64ValueInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Int64Value");
+    if (message?.constructor !== Object) checkMessage(message, "Int64Value", Int64Value);
     if (message.value != null && message.value !== 0n && message.value !== 0) {
       writer.int64Field(8, message.value, "Int64Value.value");
     }
@@ -161,7 +161,7 @@ export const UInt64Value: MessageType<UInt64Value, UInt64ValueInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "UInt64Value");
+    if (message?.constructor !== Object) checkMessage(message, "UInt64Value", UInt64Value);
     if (message.value != null && message.value !== 0n && message.value !== 0) {
       writer.uint64Field(8, message.value, "UInt64Value.value");
     }
@@ -207,7 +207,7 @@ export const Int32Value: MessageType<Int32Value, Int32ValueInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "Int32Value");
+    if (message?.constructor !== Object) checkMessage(message, "Int32Value", Int32Value);
     if (message.value != null && message.value !== 0) {
       writer.int32Field(8, message.value, "Int32Value.value");
     }
@@ -253,7 +253,7 @@ export const UInt32Value: MessageType<UInt32Value, UInt32ValueInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "UInt32Value");
+    if (message?.constructor !== Object) checkMessage(message, "UInt32Value", UInt32Value);
     if (message.value != null && message.value !== 0) {
       writer.uint32Field(8, message.value, "UInt32Value.value");
     }
@@ -299,7 +299,7 @@ export const BoolValue: MessageType<BoolValue, BoolValueInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "BoolValue");
+    if (message?.constructor !== Object) checkMessage(message, "BoolValue", BoolValue);
     if (message.value != null && message.value !== false) {
       writer.boolField(8, message.value, "BoolValue.value");
     }
@@ -345,7 +345,7 @@ export const StringValue: MessageType<StringValue, StringValueInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "StringValue");
+    if (message?.constructor !== Object) checkMessage(message, "StringValue", StringValue);
     if (message.value != null && message.value.length !== 0) {
       writer.stringField(10, message.value, "StringValue.value");
     }
@@ -391,7 +391,7 @@ export const BytesValue: MessageType<BytesValue, BytesValueInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "BytesValue");
+    if (message?.constructor !== Object) checkMessage(message, "BytesValue", BytesValue);
     if (message.value != null && message.value.length !== 0) {
       writer.bytesField(10, message.value, "BytesValue.value");
     }
