@@ -4,6 +4,7 @@ import {
   callback,
   checkOptions,
   describeValue,
+  type Filled,
   having,
   listOf,
   oneOf,
@@ -41,26 +42,26 @@ import { type CallPlan, type CallRouter, parentCall, UnaryCall } from "./unary-c
 
 export interface ChannelOptions {
   /** Deadline of a call that brings none, ms; `Infinity`: none. Default: `calltimeout` of the conf, 5000. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** How an endpoint is chosen. Default: `channel.balancer` of the conf, `roundrobin`. */
-  balancer?: BalancerName;
+  balancer?: BalancerName | undefined;
   /** Calls wait for an endpoint instead of failing UNAVAILABLE. Default false. */
-  waitForReady?: boolean;
+  waitForReady?: boolean | undefined;
   /**
    * Whether classic providers may be called, while none of ours can be: `false`, or by service, full or short:
    * `{ "fixbug.UserServiceRpc": true, "*": false }`. Default, also for what is not named: `channel.classic` of the conf,
    * and without that yes, unless the registry has credentials (`zookeeper.auth`).
    */
-  classic?: ClassicChoice;
+  classic?: ClassicChoice | undefined;
   /** The first is the outermost. Default none. */
-  interceptors?: readonly ClientInterceptor[];
+  interceptors?: readonly ClientInterceptor[] | undefined;
   /** Look services up here instead of in the runtime's registry. The channel does not close it. */
-  registry?: Registry;
+  registry?: Registry | undefined;
   /**
    * Descriptors of .proto files, as generated definitions carry them, for `callJson` to providers that cannot be asked
    * for theirs (classic ones). Default none.
    */
-  descriptors?: readonly string[];
+  descriptors?: readonly string[] | undefined;
 }
 
 const optionRules = {
@@ -99,7 +100,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** Throws `TypeError` or `RangeError` for bad options. Connects to nothing yet. */
   constructor(runtime: Runtime, options: ChannelOptions = {}) {
     checkRuntime("RpcChannel", runtime);
-    const defaults: Required<Omit<ChannelOptions, "classic">> & Pick<ChannelOptions, "classic"> = {
+    const defaults: Filled<Omit<ChannelOptions, "classic">> & Pick<ChannelOptions, "classic"> = {
       timeoutMs: runtime.settings.callTimeoutMs,
       balancer: runtime.settings.channel.balancer,
       waitForReady: false,

@@ -13,7 +13,7 @@ export interface JsonCallOptions extends CallOptions {
    * How `bytes` fields stand in the JSON, both ways: `base64`, as proto3's mapping says, or `text`, as their UTF-8, for
    * protos that use `bytes` for names and messages. Default `base64`.
    */
-  bytes?: BytesForm;
+  bytes?: BytesForm | undefined;
 }
 
 export interface MethodDescription {

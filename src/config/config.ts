@@ -29,9 +29,9 @@ export interface ConfigInput<S extends Sections = NoSections> {
   /** Where `./mprpc.conf` and a relative `-i` are looked for. */
   readonly cwd: string;
   /** Sections of the program itself, with their keys. Default none. */
-  readonly sections?: S;
+  readonly sections?: S | undefined;
   /** Replaces the file system in tests; throws as `readFileSync` does. */
-  readonly readFile?: (path: string) => Uint8Array;
+  readonly readFile?: ((path: string) => Uint8Array) | undefined;
 }
 
 /** Where a value comes from, the strongest last. */

@@ -81,9 +81,9 @@ const sizeUnits: ReadonlyArray<readonly [unit: string, bytes: number]> = [
 export interface DurationLimits {
   minMs: number;
   /** Default: what a timer can wait, 24 days. */
-  maxMs?: number;
+  maxMs?: number | undefined;
   /** Allow `none`, which is `Infinity`. Default false. */
-  none?: boolean;
+  none?: boolean | undefined;
 }
 
 /** `5000` (ms), `500ms`, `5s`, `1.5s`, `2m`, `1h`, `7d`; whole milliseconds. */

@@ -16,13 +16,13 @@ export type OwnValues<S extends Sections> = { readonly [N in keyof S & string]: 
 /** What may be said of a key besides its kind and default. */
 export interface KeyAbout {
   /** One sentence, for usage texts. */
-  readonly doc?: string;
+  readonly doc?: string | undefined;
   /** The same in Chinese. */
-  readonly docZh?: string;
+  readonly docZh?: string | undefined;
   /** A value to show where there is no default. */
-  readonly example?: string;
+  readonly example?: string | undefined;
   /** Masked wherever it would be shown. Default false. */
-  readonly secret?: boolean;
+  readonly secret?: boolean | undefined;
 }
 
 /**

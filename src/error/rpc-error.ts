@@ -21,21 +21,21 @@ export interface ErrorDetail {
 
 export interface RpcErrorOptions {
   cause?: unknown;
-  details?: readonly ErrorDetail[];
+  details?: readonly ErrorDetail[] | undefined;
   /** Default: `maybe`. */
-  executed?: Executed;
-  metadata?: Metadata;
+  executed?: Executed | undefined;
+  metadata?: Metadata | undefined;
 }
 
 /** What is known of the call, added by the framework as the error passes through it. */
 export interface CallFacts {
   /** `package.Service.method`. */
-  method?: string;
+  method?: string | undefined;
   /** `host:port` of the last attempt. */
-  endpoint?: string;
-  phase?: CallPhase;
-  elapsedMs?: number;
-  attempts?: number;
+  endpoint?: string | undefined;
+  phase?: CallPhase | undefined;
+  elapsedMs?: number | undefined;
+  attempts?: number | undefined;
 }
 
 /**

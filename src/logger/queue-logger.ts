@@ -48,7 +48,7 @@ export interface QueueLogger extends BoundLogger, AsyncDisposable {
 
 export interface LoggerDeps {
   /** Gives each line its time and its day. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /**

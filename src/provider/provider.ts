@@ -1,6 +1,15 @@
 import { setMaxListeners } from "node:events";
 import { type Address, formatAddress } from "../base/endpoint.js";
-import { boolean, callback, checkOptions, describeValue, having, listOf, number } from "../base/options.js";
+import {
+  boolean,
+  callback,
+  checkOptions,
+  describeValue,
+  type Filled,
+  having,
+  listOf,
+  number,
+} from "../base/options.js";
 import { textOf, watchReturned } from "../base/thrown.js";
 import { builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
 import type { ServerInterceptor } from "../call/interceptor.js";
@@ -20,16 +29,16 @@ import { exitCodeOf, listenForEnd } from "./signals.js";
 
 export interface ProviderOptions {
   /** The first is the outermost. Default none. */
-  interceptors?: readonly ServerInterceptor[];
+  interceptors?: readonly ServerInterceptor[] | undefined;
 }
 
 export interface ServiceOptions {
   /** Serve it to classic callers under its short name, and write classic znodes. Default: `provider.classic` of the conf. */
-  classic?: boolean;
+  classic?: boolean | undefined;
   /** Published with every instance, e.g. `{ version: "1.4" }`. */
-  attributes?: Readonly<Record<string, string>>;
+  attributes?: Readonly<Record<string, string>> | undefined;
   /** Share of the calls, relative to other instances; default 1. */
-  weight?: number;
+  weight?: number | undefined;
 }
 
 const serviceRules = { classic: boolean, attributes: having(), weight: number(Number.MIN_VALUE) };
@@ -85,7 +94,7 @@ export class RpcProvider implements AsyncDisposable {
     const { interceptors } = checkOptions(
       "RpcProvider",
       options,
-      { interceptors: [] } as Required<ProviderOptions>,
+      { interceptors: [] } as Filled<ProviderOptions>,
       {
         interceptors: listOf(callback),
       },
