@@ -1,4 +1,5 @@
 import type { Metadata } from "../base/metadata.js";
+import { printable } from "../base/printable.js";
 import { isOf, textOf } from "../base/thrown.js";
 import { Status, type StatusCode, type StatusName, statusName, toStatusCode } from "./status.js";
 
@@ -40,7 +41,8 @@ export interface CallFacts {
 
 /**
  * The one error every call fails with. `message` begins with the code in brackets, `[unavailable] ...`, and ends with
- * what is known of the call; `rawMessage` is the text alone.
+ * what is known of the call; it is one line for people, in which control characters of the text, which the other side may
+ * have chosen, are escaped. `rawMessage` is the text alone, as it came.
  *
  * A handler throws it to choose the code the caller sees; anything else it throws reaches the caller as UNKNOWN with a
  * generic text.
@@ -66,7 +68,7 @@ export class RpcError extends Error implements CallFacts {
       throw new TypeError(`RpcError: expected a code of Status but OK, got ${JSON.stringify(code)}${text}`);
     }
     super(
-      `[${statusName(code).toLowerCase()}] ${message}${describe(facts)}`,
+      `[${statusName(code).toLowerCase()}] ${printable(message)}${printable(describe(facts))}`,
       options.cause === undefined ? undefined : { cause: options.cause },
     );
     this.code = code;
