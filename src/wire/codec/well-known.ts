@@ -80,6 +80,16 @@ export function anyUnpack<Out>(
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
 
+/** JSON as it may be given: `undefined` counts as left out, and a bigint is a number of any size. */
+export type JsonInput =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | readonly JsonInput[]
+  | { readonly [key: string]: JsonInput | undefined };
+
 /** `google.protobuf.Value`. */
 export interface ValueMessage {
   kind:
