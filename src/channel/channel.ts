@@ -33,7 +33,7 @@ import {
   type Runtime,
 } from "../registry/runtime.js";
 import type { InputOf, MethodDefinition, OutputOf } from "../wire/codec/types.js";
-import type { JsonValue } from "../wire/codec/well-known.js";
+import type { JsonInput, JsonValue } from "../wire/codec/well-known.js";
 import { classicChoice } from "./classic-peers.js";
 import { type CallOrigin, GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
 import { PeerPool } from "./peer-pool.js";
@@ -187,7 +187,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   callJson(
     service: string,
     method: string,
-    request: JsonValue,
+    request: JsonInput,
     options: JsonCallOptions = {},
   ): Promise<JsonValue> {
     return this.#generic.call(service, method, request, options);
@@ -196,6 +196,14 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** The methods of a service, from where `callJson` takes its messages. Rejects with `RpcError` only. */
   describe(service: string, options: CallOptions = {}): Promise<MethodDescription[]> {
     return this.#generic.methods(service, options);
+  }
+
+  /**
+   * The .proto files behind a service as protobufjs JSON descriptors, the service's own first; what `ChannelOptions.descriptors`
+   * takes. Rejects with `RpcError` only.
+   */
+  descriptors(service: string, options: CallOptions = {}): Promise<readonly string[]> {
+    return this.#generic.descriptors(service, options);
   }
 
   #invoke(

@@ -1,11 +1,11 @@
 import type { Clock } from "../base/clock.js";
 import { didYouMean } from "../base/nearest.js";
-import { Reflection } from "../call/builtin.js";
+import { builtinDescriptors, Reflection } from "../call/builtin.js";
 import type { CallOptions } from "../call/options.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Idempotency, MethodDefinition } from "../wire/codec/types.js";
-import type { JsonValue } from "../wire/codec/well-known.js";
+import type { JsonInput, JsonValue } from "../wire/codec/well-known.js";
 import type { BytesForm, DescribedServices } from "./json-codec.js";
 
 export interface JsonCallOptions extends CallOptions {
@@ -48,6 +48,7 @@ export type GenericInvoke = (
 interface Known {
   /** Descriptors as they came: the same ones need not be understood twice. */
   readonly source: string;
+  readonly descriptors: readonly string[];
   readonly described: DescribedServices;
   /** A call did not fit it: ask again before the next. */
   doubted: boolean;
@@ -77,7 +78,7 @@ export class GenericCalls {
   async call(
     service: string,
     method: string,
-    request: JsonValue,
+    request: JsonInput,
     options: JsonCallOptions,
   ): Promise<JsonValue> {
     const { bytes = "base64", ...callOptions } = options;
@@ -114,6 +115,10 @@ export class GenericCalls {
     }));
   }
 
+  async descriptors(service: string, options: CallOptions): Promise<readonly string[]> {
+    return (await this.#describe(service, service, this.#clock.now(), options)).descriptors;
+  }
+
   /** `purpose`: what a failure is a failure of. */
   async #describe(service: string, purpose: string, sinceMs: number, options: CallOptions): Promise<Known> {
     if (this.#descriptors.length > 0) {
@@ -122,7 +127,8 @@ export class GenericCalls {
       );
       if (given.described.methodsOf(service, "base64") !== undefined) return given;
     }
-    const descriptors = await this.#ask(service, purpose, sinceMs, options);
+    const builtin = builtinDescriptors.get(service);
+    const descriptors = builtin ?? (await this.#ask(service, purpose, sinceMs, options));
     return this.#understand(service, descriptors, (error) => {
       const text = `the description of ${service} cannot be used: ${error.message}`;
       return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }, { method: purpose });
@@ -147,7 +153,7 @@ export class GenericCalls {
     } catch (error) {
       throw failure(error as Error);
     }
-    const known: Known = { source, described, doubted: false, methods: new Map() };
+    const known: Known = { source, descriptors, described, doubted: false, methods: new Map() };
     if (this.#services.size >= servicesMax) this.#services.clear();
     this.#services.set(service, known);
     return known;

@@ -11,7 +11,7 @@ import {
   number,
 } from "../base/options.js";
 import { textOf, watchReturned } from "../base/thrown.js";
-import { builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
+import { builtinDescriptors, builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
 import type { ServerInterceptor } from "../call/interceptor.js";
 import type { HandlersOf } from "../call/stub.js";
 import { blameCaller } from "../error/blame-caller.js";
@@ -387,8 +387,11 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   #describe(service: string): { descriptors: string[] } {
-    const entry = this.#services.get(service);
-    if (entry === undefined) throw new RpcError(Status.NOT_FOUND, `this provider has no service ${service}`);
-    return { descriptors: [...entry.definition.descriptors] };
+    const descriptors =
+      this.#services.get(service)?.definition.descriptors ?? builtinDescriptors.get(service);
+    if (descriptors === undefined) {
+      throw new RpcError(Status.NOT_FOUND, `this provider has no service ${service}`);
+    }
+    return { descriptors: [...descriptors] };
   }
 }
