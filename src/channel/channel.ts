@@ -17,7 +17,10 @@ import {
   type ClientNext,
   compose,
   type IncomingReply,
+  InterceptorMistake,
+  type Layers,
   type OutgoingCall,
+  type Trail,
 } from "../call/interceptor.js";
 import { type CallOptions, wrongCallOption } from "../call/options.js";
 import { callScope } from "../call/scope.js";
@@ -89,7 +92,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #waitForReady: boolean;
   readonly #classic: ClassicChoice | undefined;
   /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
-  readonly #intercepted: ClientNext | undefined;
+  readonly #intercepted: Layers<OutgoingCall, IncomingReply> | undefined;
   readonly #generic: GenericCalls;
   readonly #onRuntimeClosed = (): void => this.#refuse(applicationClosed);
   #inFlight = 0;
@@ -131,7 +134,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     if (runtime.closed.aborted) this.#refusal = applicationClosed;
     else runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
     if (checked.interceptors.length > 0) {
-      this.#intercepted = compose<ClientNext>(checked.interceptors, (call) => this.#lastNext(call));
+      const last: ClientNext = (call) => this.#lastNext(call);
+      this.#intercepted = compose("client", checked.interceptors, last, trailOf);
     }
   }
 
@@ -236,22 +240,27 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 
   /** An interceptor is the user's code: whatever it throws leaves as an RpcError. */
-  async #runInterceptors(intercepted: ClientNext, call: PlannedCall): Promise<unknown> {
+  async #runInterceptors(
+    intercepted: Layers<OutgoingCall, IncomingReply>,
+    call: PlannedCall,
+  ): Promise<unknown> {
     try {
-      const replying = intercepted(call);
+      const replying = intercepted.run(call);
       call.sameTurn = false;
       const reply = await replying;
+      if (!isReply(reply)) throw new TypeError(notReply);
       const { onMetadata } = call.plan;
       if (onMetadata !== undefined && reply.metadata.size > 0) onMetadata(reply.metadata);
       return reply.message;
     } catch (thrown) {
-      const error = this.#interceptorError(thrown, call);
+      const blamed = isOf(thrown, RpcError) ? undefined : await intercepted.blame(call, isReply);
+      const error = this.#interceptorError(thrown, call, blamed);
       if (error.metadata !== undefined) call.plan.onMetadata?.(error.metadata);
       throw error;
     }
   }
 
-  #interceptorError(thrown: unknown, call: PlannedCall): RpcError {
+  #interceptorError(thrown: unknown, call: PlannedCall, blamed: string | undefined): RpcError {
     // With facts of a call it comes from an attempt, as it is.
     const own = isOf(thrown, RpcError) ? thrown : undefined;
     if (own?.method !== undefined) return own;
@@ -261,7 +270,10 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const executed = attempts === 0 ? "never" : undefined;
     if (own !== undefined) return own.with(facts, executed);
     const { rawMessage } = RpcError.from(thrown);
-    const text = `a client interceptor threw: ${rawMessage}`;
+    const unnamed = isOf(thrown, InterceptorMistake)
+      ? rawMessage
+      : `a client interceptor threw: ${rawMessage}`;
+    const text = blamed === undefined ? unnamed : `${blamed}: ${rawMessage}`;
     return new RpcError(Status.UNKNOWN, text, { cause: thrown, executed: executed ?? "maybe" }, facts);
   }
 
@@ -393,7 +405,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 }
 
 /** A call as client interceptors see it. */
-class PlannedCall implements OutgoingCall {
+class PlannedCall implements OutgoingCall, Trail {
+  readonly given: Trail["given"] = [];
   readonly method: MethodDefinition;
   request: unknown;
   readonly plan: CallPlan;
@@ -420,6 +433,17 @@ class PlannedCall implements OutgoingCall {
     const { deadlineMs } = this.plan;
     return deadlineMs === Infinity ? Infinity : Math.max(0, deadlineMs - this.#runtime.clock.now());
   }
+}
+
+const trailOf = (call: OutgoingCall): Trail | undefined => (call instanceof PlannedCall ? call : undefined);
+
+const notReply =
+  "a client interceptor must give the reply of next(call), or { message, metadata } of its own";
+
+function isReply(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || !("message" in value)) return false;
+  const { metadata } = value as Partial<IncomingReply>;
+  return typeof metadata?.size === "number";
 }
 
 const applicationClosed = "the application was closed";
