@@ -4,7 +4,8 @@ import { DeadlineWheel } from "../base/deadlines.js";
 import { definedOf } from "../base/options.js";
 import { createCallEmitter } from "../call/events.js";
 import { guardLogger } from "../logger/guard.js";
-import { type Logger, silentLogger } from "../logger/logger.js";
+import type { Logger } from "../logger/logger.js";
+import { stderrLogger } from "../logger/stderr-logger.js";
 import type { RegistryDeps } from "../registry/deps.js";
 import { MemoryRegistry, MemoryStore } from "../registry/memory.js";
 import type { Registry } from "../registry/registry.js";
@@ -29,7 +30,7 @@ export interface RuntimeParts {
   transport?: Transport | undefined;
   /** Default: a `MemoryRegistry` on a store of its own. Closed with the runtime. */
   registry?: Registry | undefined;
-  /** Default: silent. */
+  /** Default: warnings and errors go to stderr; `silentLogger` for none. */
   log?: Logger | undefined;
   /** 0 <= x < 1; a seeded one makes a run repeatable. Default `Math.random`. */
   random?: (() => number) | undefined;
@@ -38,14 +39,14 @@ export interface RuntimeParts {
 }
 
 /** A runtime for channels and providers without a conf file, sockets or a real clock. */
-export function createRuntime(parts: RuntimeParts = {}): Runtime {
+export function createRuntime(parts: RuntimeParts = {}): Runtime & AsyncDisposable {
   const { clock = systemClock, random = Math.random } = parts;
-  const log = parts.log === undefined ? silentLogger : guardLogger(parts.log);
+  const log = parts.log === undefined ? stderrLogger(() => clock.wallNow()) : guardLogger(parts.log);
   const registry = parts.registry ?? memoryRegistry({ clock, log, random });
   const closing = new AbortController();
   // Each channel listens.
   setMaxListeners(Infinity, closing.signal);
-  return {
+  const runtime: Runtime = {
     clock,
     log,
     random,
@@ -60,6 +61,7 @@ export function createRuntime(parts: RuntimeParts = {}): Runtime {
       return registry.close();
     },
   };
+  return Object.assign(runtime, { [Symbol.asyncDispose]: () => runtime.close() });
 }
 
 /** A registry inside this process; those on one `store` see each other's services. */
