@@ -305,8 +305,9 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     }
     const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
     const parent = parentCall();
-    const startMs = this.#runtime.clock.now();
-    const own = (origin?.sinceMs ?? startMs) + timeoutMs;
+    const nowMs = this.#runtime.clock.now();
+    const startMs = origin?.sinceMs ?? nowMs;
+    const own = startMs + timeoutMs;
     let metadata: Metadata | undefined;
     if (options?.metadata !== undefined) {
       try {
@@ -323,6 +324,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       inherited,
       timeoutMs,
       startMs,
+      nowMs,
       signals: signalsOf(options?.signal, signal),
       metadata,
       onMetadata: options?.onMetadata === undefined ? undefined : this.#guarded(options.onMetadata),

@@ -221,5 +221,5 @@ function isMisfit(error: unknown): boolean {
 }
 
 function badCall(text: string, method: string, cause?: unknown): RpcError {
-  return new RpcError(Status.INVALID_ARGUMENT, text, { executed: "never", cause }, { method });
+  return new RpcError(Status.INTERNAL, text, { executed: "never", cause }, { method });
 }

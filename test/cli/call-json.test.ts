@@ -426,7 +426,7 @@ describe("what cannot be called", () => {
   test("given descriptors that are none, and a bad form of bytes", async () => {
     const { channel } = await setup({ descriptors: ["{}"] });
     const error = await failure(channel.callJson(service, "Echo", {}));
-    expect(error).toMatchObject({ code: Status.INVALID_ARGUMENT, executed: "never" });
+    expect(error).toMatchObject({ code: Status.INTERNAL, executed: "never" });
     expect(error.rawMessage).toContain('option "descriptors"');
     // @ts-expect-error: what a caller without types may pass.
     const form = await failure(channel.callJson(service, "Echo", {}, { bytes: "hex" }));
