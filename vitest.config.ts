@@ -17,6 +17,7 @@ const processes = [
   "test/faults/**",
   "test/fuzz/*.test.ts",
   "test/logger/**",
+  "test/modules.test.ts",
   "test/package.test.ts",
   "test/process/**",
   "test/provider/process.test.ts",

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { build, type Format } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { cleanEnv } from "./cli/mprpc.js";
+import { installLib } from "./tools/installed-lib.js";
 
 /** Programs bundled into one file by esbuild, as `docs/bundling.md` says, and run where there is nothing else. */
 const run = promisify(execFile);
@@ -16,8 +17,8 @@ let lib: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "mprpc-bundle-"));
-  lib = path.join(folder, "lib");
-  await run(process.execPath, [path.join(root, "scripts/build-lib.mjs"), lib]);
+  await installLib(folder);
+  lib = path.join(folder, "node_modules/mprpc/lib");
 });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

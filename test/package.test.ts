@@ -4,6 +4,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
+import { version } from "../src/base/version.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -119,6 +120,10 @@ describe("the packed archive", () => {
 });
 
 describe("package.json", () => {
+  test("has the version that the library says of itself", () => {
+    expect(readJson<{ version: string }>("package.json").version).toBe(version);
+  });
+
   test("has at most twelve scripts, each one word", () => {
     const names = Object.keys(readJson<Manifest>("package.json").scripts);
     expect(names.length).toBeLessThanOrEqual(12);

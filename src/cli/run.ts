@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { didYouMean } from "../base/nearest.js";
 import { printableLines } from "../base/printable.js";
+import { version } from "../base/version.js";
 import { ConfigError } from "../config/config-error.js";
 import { RpcError } from "../error/rpc-error.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
@@ -88,7 +88,7 @@ async function runCommand(command: Command, args: readonly string[], io: CliIo):
 
 function runBare(name: string | undefined, io: CliIo): number {
   if (name === "--version" || name === "-V") {
-    io.out(`${version()}\n`);
+    io.out(`${version}\n`);
     return exitCodes.done;
   }
   if (name === "--help" || name === "-h" || name === "help") {
@@ -136,9 +136,4 @@ function configLines(error: ConfigError, where: string): string {
 
 function startsWithPlace(error: unknown): boolean {
   return error instanceof Error && error.name === "CodegenError";
-}
-
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }

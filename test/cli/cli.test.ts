@@ -119,6 +119,10 @@ describe("mprpc", () => {
     [["generate"], /^mprpc generate: no \.proto files were given\nTry/],
     [["generate", "a.proto"], /--out DIR is missing/],
     [
+      ["generate", "a.proto", "--out", "x", "--import-extension", "js"],
+      /--import-extension is \.js, \.ts, none, not js/,
+    ],
+    [
       ["generate", "a.proto", "--outt", "x"],
       /^mprpc generate: unknown option --outt; did you mean "--out"\?\nTry/,
     ],
