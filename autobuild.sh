@@ -17,9 +17,9 @@ Usage: ./autobuild.sh [COMMAND]
 
   build      the default: install what is missing, build lib/, generate code from the .proto files, build the examples, check
              types and style
-  demo       build, then let bin/consumer call bin/provider over a registry in a temp folder, and stop both
+  demo       build the library and two examples, then let bin/consumer call bin/provider over a registry in a temp folder, and stop both
   clouddisk [--port=N]
-             build, then serve the cloud disk of example/clouddisk at http://127.0.0.1:8080 (or port N) until Ctrl-C; its data
+             build the library and the cloud disk, then serve that of example/clouddisk at http://127.0.0.1:8080 (or port N) until Ctrl-C; its data
              are in CLOUDDISK_DATA (default ~/.local/share/mprpc-clouddisk)
   test       build, fetch what the tests need (ZooKeeper, MariaDB, Redis, Swift, Chromium) from Debian, run every test, and
              a part of them on Node.js 22 and 24, fetched from npm
@@ -109,23 +109,36 @@ clouddisk_build() {
     npm run --silent build -w mprpc-clouddisk
 }
 
+# launchers NAME...: each is there, and the first of them runs.
 launchers() {
   local name
-  for name in bin/mprpc bin/provider bin/consumer example/clouddisk/bin/clouddisk; do
+  for name in "$@"; do
     [[ -x "$name" ]] || { printf '%s is not there or not executable\n' "$name"; return 1; }
   done
-  bin/mprpc --help
-  example/clouddisk/bin/clouddisk --help
+  "$1" --help
 }
 
-build() {
+build_library() {
   need_node
   install
   step "build: src/ into lib/" npm run --silent lib
   step "generate: .proto files into TypeScript" node scripts/generate.mjs
+}
+
+build_examples() {
   step "build: example/callee and example/caller" examples
+  step "launchers: bin/mprpc, bin/provider, bin/consumer" launchers bin/mprpc bin/provider bin/consumer
+}
+
+build_clouddisk() {
   step "build: example/clouddisk, its services and its web page" clouddisk_build
-  step "launchers: bin/mprpc, bin/provider, bin/consumer, clouddisk" launchers
+  step "launchers: clouddisk" launchers example/clouddisk/bin/clouddisk
+}
+
+build() {
+  build_library
+  build_examples
+  build_clouddisk
 }
 
 check() {
@@ -230,11 +243,13 @@ main() {
       check
       ;;
     demo)
-      build
+      build_library
+      build_examples
       demo
       ;;
     clouddisk)
-      build
+      build_library
+      build_clouddisk
       clouddisk "$port"
       ;;
     test)

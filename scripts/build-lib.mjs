@@ -15,13 +15,72 @@ rmSync(outdir, { recursive: true, force: true });
 const types = ["--no-install", "tsc", "-p", "tsconfig.build.json", "--outDir", outdir];
 const { status } = spawnSync("npx", types, { stdio: "inherit" });
 if (status !== 0) process.exit(status ?? 1);
+
+const target = "node20.17";
+
+/** One script that requires nothing but Node's own modules, and the packages that are in it. */
+async function scriptOf(entryPoint, plugins = []) {
+  const options = {
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "cjs",
+    platform: "node",
+    metafile: true,
+  };
+  const built = await build({ ...options, entryPoints: [entryPoint], target, plugins });
+  const folders = Object.keys(built.metafile.inputs).map(
+    (file) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1],
+  );
+  return { code: built.outputFiles[0].text, packages: new Set(folders.filter((name) => name !== undefined)) };
+}
+
+/** Pino's transports, which are not used, would bring a second kind of thread. */
+const withoutTransports = {
+  name: "without-transports",
+  setup({ onLoad }) {
+    onLoad({ filter: /node_modules\/thread-stream\/index\.js$/ }, () => ({
+      contents: "module.exports = undefined;",
+    }));
+  },
+};
+
+const writer = await scriptOf("src/logger/writer-worker.ts");
+const pino = await scriptOf("node_modules/pino/pino.js", [withoutTransports]);
+
+/** What takes the place of modules of src in lib/, so that a program bundled into one file has all it needs. */
+const replaced = {
+  "worker-code": `export const workerCode = () => ({ code: ${JSON.stringify(writer.code)}, env: {} });`,
+  // A function's body is compiled when it is called: who logs plain lines only does not pay for it.
+  "load-pino": `let pino;
+function evaluate(require, module, exports) {
+${pino.code}
+}
+export function loadPino() {
+  if (pino === undefined) {
+    const module = { exports: {} };
+    evaluate(process.getBuiltinModule, module, module.exports);
+    pino = module.exports;
+  }
+  return pino;
+}`,
+};
+
+const selfContained = {
+  name: "self-contained",
+  setup({ onLoad }) {
+    onLoad({ filter: /src\/logger\/(worker-code|load-pino)\.ts$/ }, ({ path: file }) => ({
+      contents: replaced[path.basename(file, ".ts")],
+    }));
+  },
+};
+
 await build({
   entryPoints: {
     index: "src/index.ts",
     codec: "src/codec.ts",
     "testing/index": "src/testing/index.ts",
     "cli/main": "src/cli/main.ts",
-    "writer-worker": "src/logger/writer-worker.ts",
   },
   outdir,
   chunkNames: "[name]-[hash]",
@@ -29,8 +88,9 @@ await build({
   splitting: true,
   format: "esm",
   platform: "node",
-  target: "node20.17",
+  target,
   packages: "external",
+  plugins: [selfContained],
   legalComments: "none",
   logLevel: "warning",
 });
@@ -46,3 +106,14 @@ for (const file of readdirSync(outdir, { recursive: true }).filter((name) => nam
   );
   if (renamed !== code) writeFileSync(target, renamed);
 }
+
+const licences = [...pino.packages].sort().map((name) => {
+  const folder = path.join("node_modules", name);
+  const file = readdirSync(folder).find((one) => /^licen[cs]e/i.test(one));
+  if (file === undefined) throw new Error(`${folder} has no licence text`);
+  return `${name}\n\n${readFileSync(path.join(folder, file), "utf8").trim()}\n`;
+});
+writeFileSync(
+  path.join(outdir, "THIRD-PARTY.txt"),
+  `Parts of these packages are in lib/, under their licences:\n\n${licences.join(`\n${"-".repeat(72)}\n\n`)}`,
+);

@@ -1,5 +1,6 @@
 /** What generated code imports: nothing here opens a socket or reads a file. */
 
+export { needsMprpc } from "./base/version.js";
 export type { CallContext } from "./call/context.js";
 export { RpcController } from "./call/controller.js";
 export type { CallOptions } from "./call/options.js";
@@ -44,7 +45,9 @@ export {
   type StructMessage,
   structFromJson,
   structToJson,
+  type TimestampParts,
   timestampFromDate,
+  timestampGiven,
   timestampToDate,
   type ValueMessage,
   valueFromJson,

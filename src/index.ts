@@ -73,4 +73,4 @@ export type {
   Transport,
 } from "./transport/transport.js";
 export type { MethodDefinition, ServiceDefinition } from "./wire/codec/types.js";
-export type { JsonValue } from "./wire/codec/well-known.js";
+export type { JsonInput, JsonValue } from "./wire/codec/well-known.js";

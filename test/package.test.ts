@@ -4,6 +4,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
+import { version } from "../src/base/version.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -39,6 +40,8 @@ const shipped: readonly RegExp[] = [
   /^(README(\.zh-CN)?|CHANGELOG)\.md$/,
   /^LICENSE$/,
   /^lib\/[\w/-]+\.(js|d\.ts)$/,
+  // Licences of what is in lib/.
+  /^lib\/THIRD-PARTY\.txt$/,
   /^bin\/mprpc(\.conf)?$/,
   /^proto\/[\w/-]+\.(proto|md|json)$/,
   /^docs\/[\w/-]+(\.zh-CN)?\.md$/,
@@ -117,6 +120,10 @@ describe("the packed archive", () => {
 });
 
 describe("package.json", () => {
+  test("has the version that the library says of itself", () => {
+    expect(readJson<{ version: string }>("package.json").version).toBe(version);
+  });
+
   test("has at most twelve scripts, each one word", () => {
     const names = Object.keys(readJson<Manifest>("package.json").scripts);
     expect(names.length).toBeLessThanOrEqual(12);

@@ -25,27 +25,27 @@ import type { Transport } from "../transport/transport.js";
 /** Parts to use instead of those the configuration names, for programs that bring their own and for tests. */
 export interface ApplicationParts<S extends Sections = NoSections> {
   /** Default: `process.env`. */
-  env?: Readonly<Record<string, string | undefined>>;
+  env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Where `./mprpc.conf` is looked for. Default: `process.cwd()`. */
-  cwd?: string;
+  cwd?: string | undefined;
   /**
    * Sections of the conf that are the program's own, `{ upload: { part: conf.key(conf.size({ min, max }), "8MiB") } }`:
    * their values are `app.config.own`, here `own.upload.partBytes`. Default none.
    */
-  sections?: S;
+  sections?: S | undefined;
   /** Default: the asynchronous queue logger, as `[log]` says. The application does not close one it was given. */
-  log?: Logger;
+  log?: Logger | undefined;
   /**
    * Default: what `registry` names; also when a function, which sees the configuration, gives none. The application
    * closes it in either case.
    */
-  registry?: Registry | ((config: LoadedConfig<S>, log: Logger) => Registry | undefined);
+  registry?: Registry | ((config: LoadedConfig<S>, log: Logger) => Registry | undefined) | undefined;
   /** Default: TCP. */
-  transport?: Transport;
+  transport?: Transport | undefined;
   /** Default: the system's. A test's own makes time virtual, for the application and all that stands on it. */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /** 0 <= x < 1; a seeded one makes a run repeatable. Default `Math.random`. */
-  random?: () => number;
+  random?: (() => number) | undefined;
 }
 
 const partRules = {

@@ -1,5 +1,15 @@
 import { didYouMean } from "./nearest.js";
 
+/** Options of which each has a value: `undefined` counts as not given, whether it is written or not. */
+export type Filled<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
+
+/** `given` without what is `undefined`, to be laid over defaults. */
+export function definedOf<T extends object>(given: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
 /** What an option must be. */
 export interface OptionRule {
   /** Ends the sentence "expected ...", with the limits in it: `an integer from 1 to 65535`. */

@@ -53,6 +53,55 @@ export interface HealthCheckResponse {
   status: ServingStatus;
 }
 
+const noSideEffects = { idempotency_level: "NO_SIDE_EFFECTS" };
+
+/** The protobufjs JSON descriptor of a .proto file whose package is `names`. */
+function descriptorOf(names: readonly string[], contents: Readonly<Record<string, object>>): string {
+  const nested = names.reduceRight<object>((inner, name) => ({ [name]: { nested: inner } }), contents);
+  return JSON.stringify({ nested });
+}
+
+/** A message with one field 1. */
+const fieldOf = (name: string, type: string, repeated = false) => ({
+  edition: "proto3",
+  fields: { [name]: { ...(repeated ? { rule: "repeated" } : {}), type, id: 1 } },
+});
+
+const healthDescriptor = descriptorOf(["grpc", "health", "v1"], {
+  HealthCheckRequest: fieldOf("service", "string"),
+  HealthCheckResponse: {
+    ...fieldOf("status", ".grpc.health.v1.HealthCheckResponse.ServingStatus"),
+    nested: { ServingStatus: { values: ServingStatus } },
+  },
+  Health: {
+    edition: "proto3",
+    methods: {
+      Check: {
+        requestType: ".grpc.health.v1.HealthCheckRequest",
+        responseType: ".grpc.health.v1.HealthCheckResponse",
+        options: noSideEffects,
+      },
+    },
+  },
+});
+
+const reflectionMethod = (name: string) => ({
+  requestType: `.mprpc.reflection.v1.${name}Request`,
+  responseType: `.mprpc.reflection.v1.${name}Response`,
+  options: noSideEffects,
+});
+
+const reflectionDescriptor = descriptorOf(["mprpc", "reflection", "v1"], {
+  ListServicesRequest: fieldOf("filter", "string"),
+  ListServicesResponse: fieldOf("services", "string", true),
+  DescribeRequest: fieldOf("service", "string"),
+  DescribeResponse: fieldOf("descriptors", "string", true),
+  Reflection: {
+    edition: "proto3",
+    methods: { ListServices: reflectionMethod("ListServices"), Describe: reflectionMethod("Describe") },
+  },
+});
+
 /** `grpc.health.v1.Health`. `Watch` is a stream and comes with streams. */
 export const Health = defineService({
   typeName: "grpc.health.v1.Health",
@@ -64,6 +113,7 @@ export const Health = defineService({
       idempotency: "no_side_effects",
     },
   },
+  descriptors: [healthDescriptor],
 });
 
 /** `mprpc.reflection.v1.Reflection`. */
@@ -91,7 +141,13 @@ export const Reflection = defineService({
       idempotency: "no_side_effects",
     },
   },
+  descriptors: [reflectionDescriptor],
 });
+
+/** Descriptors of the built-in services by their full names: nobody has to be asked for them. */
+export const builtinDescriptors: ReadonlyMap<string, readonly string[]> = new Map(
+  [Health, Reflection].map(({ typeName, descriptors }) => [typeName, descriptors]),
+);
 
 /** Full names of the built-in services; they stand in no registry. */
 export const builtinServices: readonly string[] = [Health.typeName, Reflection.typeName];

@@ -1,4 +1,8 @@
 import type { Metadata } from "../base/metadata.js";
+import { describeValue } from "../base/options.js";
+import { isOf, textOf, watchReturned } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
+import { RpcError } from "../error/rpc-error.js";
 import type { MethodDefinition } from "../wire/codec/types.js";
 import type { CallContext } from "./context.js";
 
@@ -34,7 +38,138 @@ export type ClientInterceptor = (next: ClientNext) => ClientNext;
 export type ServerNext = (call: IncomingCall) => Promise<unknown>;
 export type ServerInterceptor = (next: ServerNext) => ServerNext;
 
-/** The first interceptor is the outermost. */
-export function compose<Next>(interceptors: ReadonlyArray<(next: Next) => Next>, last: Next): Next {
-  return interceptors.reduceRight((next, interceptor) => interceptor(next), last);
+/** What each layer gave for one call, the outermost first, its last the call or the handler itself. Kept for errors only. */
+export interface Trail {
+  given: Array<PromiseLike<unknown> | undefined>;
+}
+
+type Layer<Call, Result> = (call: Call) => Promise<Result>;
+
+export interface Layers<Call, Result> {
+  /** Goes through all interceptors to `last`. */
+  readonly run: Layer<Call, Result>;
+  /**
+   * Which interceptor made a call fail that did not fail by itself, and how: `client interceptor "auth" threw`.
+   * Undefined when it was none of them. `isResult`: whether a layer may give this.
+   */
+  blame(trail: Trail, isResult: (value: unknown) => boolean): Promise<string | undefined>;
+}
+
+/**
+ * `interceptors` around `last`, the first the outermost. Throws `TypeError` for one that is not of the form
+ * `(next) => (call) => ...`, and a call fails with one when an interceptor returns no promise; both name it.
+ * `trailOf` may give undefined for a call that is none of ours.
+ */
+export function compose<Call, Result>(
+  side: "client" | "server",
+  interceptors: ReadonlyArray<(next: Layer<Call, Result>) => Layer<Call, Result>>,
+  last: Layer<Call, Result>,
+  trailOf: (call: Call) => Trail | undefined,
+): Layers<Call, Result> {
+  const names = interceptors.map(
+    ({ name }, at) =>
+      `${side} interceptor ${name === "" ? `${at + 1} of ${interceptors.length}` : `"${name}"`}`,
+  );
+  const lastAt = interceptors.length;
+  const noted = (at: number, layer: Layer<Call, Result>): Layer<Call, Result> => {
+    const note = (call: Call, given: PromiseLike<unknown>): void => {
+      const trail = trailOf(call);
+      if (trail !== undefined) trail.given[at] = given;
+    };
+    return (call) => {
+      let given: Promise<Result>;
+      try {
+        given = layer(call);
+        if (typeof given?.then !== "function") given = promiseOf(names[at] ?? "", given as unknown as Result);
+      } catch (thrown) {
+        const rejected = Promise.reject(thrown);
+        rejected.catch(() => {});
+        note(call, rejected);
+        throw thrown;
+      }
+      note(call, given);
+      return given;
+    };
+  };
+  const run = interceptors.reduceRight(
+    (next, interceptor, at) => noted(at, layerOf(names[at] as string, interceptor, next)),
+    noted(lastAt, last),
+  );
+  return { run, blame: (trail, isResult) => blame(trail, names, isResult) };
+}
+
+const form = "expected (next) => (call) => next(call)";
+
+function layerOf<Call, Result>(
+  name: string,
+  interceptor: (next: Layer<Call, Result>) => Layer<Call, Result>,
+  next: Layer<Call, Result>,
+): Layer<Call, Result> {
+  let layer: unknown;
+  try {
+    layer = interceptor(next);
+  } catch (thrown) {
+    const hint = interceptor.length > 1 ? `; it takes ${interceptor.length} arguments` : "";
+    throw new TypeError(
+      `${name}: ${form}, got a function that threw when it was given next: ${textOf(thrown)}${hint}`,
+      {
+        cause: thrown,
+      },
+    );
+  }
+  if (typeof layer === "function") return layer as Layer<Call, Result>;
+  // An async or misshapen one may have called `next` already; nobody else waits for what became of it.
+  watchReturned(layer, () => {});
+  const got = isOf(layer, Promise) ? "a promise: it must not be async itself" : describeValue(layer);
+  throw new TypeError(`${name}: ${form}, got a function that returns ${got}`);
+}
+
+/** Says by itself which interceptor it is about. */
+export class InterceptorMistake extends TypeError {
+  override readonly name = "TypeError";
+}
+
+/** A program without types may give the reply itself. Throws `InterceptorMistake` for what can be none. */
+function promiseOf<Result>(name: string, given: Result): Promise<Result> {
+  if (typeof given === "object" && given !== null) return Promise.resolve(given);
+  const got = given === undefined ? "nothing: write return next(call)" : describeValue(given);
+  throw new InterceptorMistake(messages.interceptorReturned(name, got));
+}
+
+/** From the innermost on: what others make of its mistake is no mistake of theirs. */
+async function blame(
+  trail: Trail,
+  names: readonly string[],
+  isResult: (value: unknown) => boolean,
+): Promise<string | undefined> {
+  for (let at = names.length; at >= 0; at--) {
+    const given = trail.given[at];
+    if (given === undefined) continue;
+    const [wrong, how] = await outcomeOf(given, isResult);
+    if (!wrong) continue;
+    // The call or the handler failed by itself.
+    return at === names.length || how === "" ? undefined : `${names[at]} ${how}`;
+  }
+  return undefined;
+}
+
+/** Of a promise that has settled; one that has not is not at fault. */
+async function outcomeOf(
+  given: PromiseLike<unknown>,
+  isResult: (value: unknown) => boolean,
+): Promise<[wrong: boolean, how: string]> {
+  const settled = Promise.resolve(given).then(
+    (value): [boolean, string] => [
+      !isResult(value),
+      `gave ${value === undefined ? "nothing" : describeValue(value)} as the reply`,
+    ],
+    (thrown): [boolean, string] => [!isOf(thrown, RpcError), isOf(thrown, InterceptorMistake) ? "" : "threw"],
+  );
+  return Promise.race([settled, later()]);
+}
+
+/** A few turns of the microtask queue: as many as a promise that has settled needs to tell. */
+async function later(): Promise<[boolean, string]> {
+  for (let turn = 0; turn < 5; turn++) await undefined;
+  return [false, ""];
 }

@@ -10,17 +10,17 @@ export interface CallOptions {
    * 5000). `Infinity` asks for none; <= 0 fails at once. Inside a handler the rest of its own deadline is the most a
    * nested call gets.
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Aborting cancels the call here and at the provider. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Sent with the request. */
-  metadata?: MetadataInit;
+  metadata?: MetadataInit | undefined;
   /** Given the metadata of the reply, just before the promise settles; not called when there is none. */
-  onMetadata?: (metadata: Metadata) => void;
+  onMetadata?: ((metadata: Metadata) => void) | undefined;
   /** Wait for an endpoint, up to the deadline, instead of failing UNAVAILABLE when all are down. Default false. */
-  waitForReady?: boolean;
+  waitForReady?: boolean | undefined;
   /** Sent along for a provider that wants to notice the same request twice. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
 }
 
 /** Each of them, or it does not compile: a name that is not here is refused. */

@@ -9,7 +9,7 @@ import { Status, toStatusCode } from "../error/status.js";
 import type { MethodDefinition } from "../wire/codec/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
-import type { IncomingCall } from "./interceptor.js";
+import type { IncomingCall, Trail } from "./interceptor.js";
 import { type Cancellable, callScope, type ParentCall } from "./scope.js";
 import type { Turn } from "./turn.js";
 
@@ -18,6 +18,8 @@ export interface BoundMethod {
   readonly definition: MethodDefinition;
   /** Returns the response message, or a promise of it; may throw. Goes through `call.enter` before the handler runs. */
   invoke(call: ServerCall): unknown;
+  /** Which interceptor made the call fail and how, if one did: for the log. */
+  blame?(call: ServerCall): Promise<string | undefined> | undefined;
   /** How many bytes the size of its last reply took. */
   replySizeBytes: number;
 }
@@ -76,6 +78,8 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   /** It goes on although the call has ended. */
   #outlived = false;
   cancelReason: RpcError | undefined = undefined;
+  /** What each interceptor gave. */
+  trail: Trail | undefined = undefined;
 
   constructor(
     host: ServerCallHost,

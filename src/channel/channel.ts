@@ -4,6 +4,7 @@ import {
   callback,
   checkOptions,
   describeValue,
+  type Filled,
   having,
   listOf,
   oneOf,
@@ -16,7 +17,10 @@ import {
   type ClientNext,
   compose,
   type IncomingReply,
+  InterceptorMistake,
+  type Layers,
   type OutgoingCall,
+  type Trail,
 } from "../call/interceptor.js";
 import { type CallOptions, wrongCallOption } from "../call/options.js";
 import { callScope } from "../call/scope.js";
@@ -33,7 +37,7 @@ import {
   type Runtime,
 } from "../registry/runtime.js";
 import type { InputOf, MethodDefinition, OutputOf } from "../wire/codec/types.js";
-import type { JsonValue } from "../wire/codec/well-known.js";
+import type { JsonInput, JsonValue } from "../wire/codec/well-known.js";
 import { classicChoice } from "./classic-peers.js";
 import { type CallOrigin, GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
 import { PeerPool } from "./peer-pool.js";
@@ -42,26 +46,26 @@ import { type CallPlan, type CallRouter, parentCall, UnaryCall } from "./unary-c
 
 export interface ChannelOptions {
   /** Deadline of a call that brings none, ms; `Infinity`: none. Default: `calltimeout` of the conf, 5000. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** How an endpoint is chosen. Default: `channel.balancer` of the conf, `roundrobin`. */
-  balancer?: BalancerName;
+  balancer?: BalancerName | undefined;
   /** Calls wait for an endpoint instead of failing UNAVAILABLE. Default false. */
-  waitForReady?: boolean;
+  waitForReady?: boolean | undefined;
   /**
    * Whether classic providers may be called, while none of ours can be: `false`, or by service, full or short:
    * `{ "fixbug.UserServiceRpc": true, "*": false }`. Default, also for what is not named: `channel.classic` of the conf,
    * and without that yes, unless the registry has credentials (`zookeeper.auth`).
    */
-  classic?: ClassicChoice;
+  classic?: ClassicChoice | undefined;
   /** The first is the outermost. Default none. */
-  interceptors?: readonly ClientInterceptor[];
+  interceptors?: readonly ClientInterceptor[] | undefined;
   /** Look services up here instead of in the runtime's registry. The channel does not close it. */
-  registry?: Registry;
+  registry?: Registry | undefined;
   /**
    * Descriptors of .proto files, as generated definitions carry them, for `callJson` to providers that cannot be asked
    * for theirs (classic ones). Default none.
    */
-  descriptors?: readonly string[];
+  descriptors?: readonly string[] | undefined;
 }
 
 const optionRules = {
@@ -89,7 +93,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #waitForReady: boolean;
   readonly #classic: ClassicChoice | undefined;
   /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
-  readonly #intercepted: ClientNext | undefined;
+  readonly #intercepted: Layers<OutgoingCall, IncomingReply> | undefined;
   readonly #generic: GenericCalls;
   readonly #onRuntimeClosed = (): void => this.#refuse(messages.applicationClosed);
   #inFlight = 0;
@@ -100,7 +104,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** Throws `TypeError` or `RangeError` for bad options. Connects to nothing yet. */
   constructor(runtime: Runtime, options: ChannelOptions = {}) {
     checkRuntime("RpcChannel", runtime);
-    const defaults: Required<Omit<ChannelOptions, "classic">> & Pick<ChannelOptions, "classic"> = {
+    const defaults: Filled<Omit<ChannelOptions, "classic">> & Pick<ChannelOptions, "classic"> = {
       timeoutMs: runtime.settings.callTimeoutMs,
       balancer: runtime.settings.channel.balancer,
       waitForReady: false,
@@ -136,7 +140,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     if (runtime.closed.aborted) this.#refusal = messages.applicationClosed;
     else runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
     if (checked.interceptors.length > 0) {
-      this.#intercepted = compose<ClientNext>(checked.interceptors, (call) => this.#lastNext(call));
+      const last: ClientNext = (call) => this.#lastNext(call);
+      this.#intercepted = compose("client", checked.interceptors, last, trailOf);
     }
   }
 
@@ -192,7 +197,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   callJson(
     service: string,
     method: string,
-    request: JsonValue,
+    request: JsonInput,
     options: JsonCallOptions = {},
   ): Promise<JsonValue> {
     return this.#generic.call(service, method, request, options);
@@ -201,6 +206,14 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** The methods of a service, from where `callJson` takes its messages. Rejects with `RpcError` only. */
   describe(service: string, options: CallOptions = {}): Promise<MethodDescription[]> {
     return this.#generic.methods(service, options);
+  }
+
+  /**
+   * The .proto files behind a service as protobufjs JSON descriptors, the service's own first; what `ChannelOptions.descriptors`
+   * takes. Rejects with `RpcError` only.
+   */
+  descriptors(service: string, options: CallOptions = {}): Promise<readonly string[]> {
+    return this.#generic.descriptors(service, options);
   }
 
   #invoke(
@@ -233,22 +246,27 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 
   /** An interceptor is the user's code: whatever it throws leaves as an RpcError. */
-  async #runInterceptors(intercepted: ClientNext, call: PlannedCall): Promise<unknown> {
+  async #runInterceptors(
+    intercepted: Layers<OutgoingCall, IncomingReply>,
+    call: PlannedCall,
+  ): Promise<unknown> {
     try {
-      const replying = intercepted(call);
+      const replying = intercepted.run(call);
       call.sameTurn = false;
       const reply = await replying;
+      if (!isReply(reply)) throw new TypeError(messages.interceptorReplyMisshapen);
       const { onMetadata } = call.plan;
       if (onMetadata !== undefined && reply.metadata.size > 0) onMetadata(reply.metadata);
       return reply.message;
     } catch (thrown) {
-      const error = this.#interceptorError(thrown, call);
+      const blamed = isOf(thrown, RpcError) ? undefined : await intercepted.blame(call, isReply);
+      const error = this.#interceptorError(thrown, call, blamed);
       if (error.metadata !== undefined) call.plan.onMetadata?.(error.metadata);
       throw error;
     }
   }
 
-  #interceptorError(thrown: unknown, call: PlannedCall): RpcError {
+  #interceptorError(thrown: unknown, call: PlannedCall, blamed: string | undefined): RpcError {
     // With facts of a call it comes from an attempt, as it is.
     const own = isOf(thrown, RpcError) ? thrown : undefined;
     if (own?.method !== undefined) return own;
@@ -258,7 +276,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const executed = attempts === 0 ? "never" : undefined;
     if (own !== undefined) return own.with(facts, executed);
     const { rawMessage } = RpcError.from(thrown);
-    const text = messages.interceptorThrew(rawMessage);
+    const unnamed = isOf(thrown, InterceptorMistake) ? rawMessage : messages.interceptorThrew(rawMessage);
+    const text = blamed === undefined ? unnamed : `${blamed}: ${rawMessage}`;
     return new RpcError(Status.UNKNOWN, text, { cause: thrown, executed: executed ?? "maybe" }, facts);
   }
 
@@ -288,8 +307,9 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     }
     const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
     const parent = parentCall();
-    const startMs = this.#runtime.clock.now();
-    const own = (origin?.sinceMs ?? startMs) + timeoutMs;
+    const nowMs = this.#runtime.clock.now();
+    const startMs = origin?.sinceMs ?? nowMs;
+    const own = startMs + timeoutMs;
     let metadata: Metadata | undefined;
     if (options?.metadata !== undefined) {
       try {
@@ -306,6 +326,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       inherited,
       timeoutMs,
       startMs,
+      nowMs,
       signals: signalsOf(options?.signal, signal),
       metadata,
       onMetadata: options?.onMetadata === undefined ? undefined : this.#guarded(options.onMetadata),
@@ -388,7 +409,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 }
 
 /** A call as client interceptors see it. */
-class PlannedCall implements OutgoingCall {
+class PlannedCall implements OutgoingCall, Trail {
+  readonly given: Trail["given"] = [];
   readonly method: MethodDefinition;
   request: unknown;
   readonly plan: CallPlan;
@@ -415,6 +437,14 @@ class PlannedCall implements OutgoingCall {
     const { deadlineMs } = this.plan;
     return deadlineMs === Infinity ? Infinity : Math.max(0, deadlineMs - this.#runtime.clock.now());
   }
+}
+
+const trailOf = (call: OutgoingCall): Trail | undefined => (call instanceof PlannedCall ? call : undefined);
+
+function isReply(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || !("message" in value)) return false;
+  const { metadata } = value as Partial<IncomingReply>;
+  return typeof metadata?.size === "number";
 }
 
 const noSignals: readonly AbortSignal[] = [];

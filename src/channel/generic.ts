@@ -1,12 +1,12 @@
 import type { Clock } from "../base/clock.js";
 import { didYouMean } from "../base/nearest.js";
-import { Reflection } from "../call/builtin.js";
+import { builtinDescriptors, Reflection } from "../call/builtin.js";
 import type { CallOptions } from "../call/options.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Idempotency, MethodDefinition } from "../wire/codec/types.js";
-import type { JsonValue } from "../wire/codec/well-known.js";
+import type { JsonInput, JsonValue } from "../wire/codec/well-known.js";
 import type { BytesForm, DescribedServices } from "./json-codec.js";
 
 export interface JsonCallOptions extends CallOptions {
@@ -14,7 +14,7 @@ export interface JsonCallOptions extends CallOptions {
    * How `bytes` fields stand in the JSON, both ways: `base64`, as proto3's mapping says, or `text`, as their UTF-8, for
    * protos that use `bytes` for names and messages. Default `base64`.
    */
-  bytes?: BytesForm;
+  bytes?: BytesForm | undefined;
 }
 
 export interface MethodDescription {
@@ -49,6 +49,7 @@ export type GenericInvoke = (
 interface Known {
   /** Descriptors as they came: the same ones need not be understood twice. */
   readonly source: string;
+  readonly descriptors: readonly string[];
   readonly described: DescribedServices;
   /** A call did not fit it: ask again before the next. */
   doubted: boolean;
@@ -78,7 +79,7 @@ export class GenericCalls {
   async call(
     service: string,
     method: string,
-    request: JsonValue,
+    request: JsonInput,
     options: JsonCallOptions,
   ): Promise<JsonValue> {
     const { bytes = "base64", ...callOptions } = options;
@@ -112,6 +113,10 @@ export class GenericCalls {
     }));
   }
 
+  async descriptors(service: string, options: CallOptions): Promise<readonly string[]> {
+    return (await this.#describe(service, service, this.#clock.now(), options)).descriptors;
+  }
+
   /** `purpose`: what a failure is a failure of. */
   async #describe(service: string, purpose: string, sinceMs: number, options: CallOptions): Promise<Known> {
     if (this.#descriptors.length > 0) {
@@ -120,7 +125,8 @@ export class GenericCalls {
       );
       if (given.described.methodsOf(service, "base64") !== undefined) return given;
     }
-    const descriptors = await this.#ask(service, purpose, sinceMs, options);
+    const builtin = builtinDescriptors.get(service);
+    const descriptors = builtin ?? (await this.#ask(service, purpose, sinceMs, options));
     return this.#understand(service, descriptors, (error) => {
       const text = messages.unusableDescription(service, error.message);
       return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }, { method: purpose });
@@ -145,7 +151,7 @@ export class GenericCalls {
     } catch (error) {
       throw failure(error as Error);
     }
-    const known: Known = { source, described, doubted: false, methods: new Map() };
+    const known: Known = { source, descriptors, described, doubted: false, methods: new Map() };
     if (this.#services.size >= servicesMax) this.#services.clear();
     this.#services.set(service, known);
     return known;
@@ -213,5 +219,5 @@ function isMisfit(error: unknown): boolean {
 }
 
 function badCall(text: string, method: string, cause?: unknown): RpcError {
-  return new RpcError(Status.INVALID_ARGUMENT, text, { executed: "never", cause }, { method });
+  return new RpcError(Status.INTERNAL, text, { executed: "never", cause }, { method });
 }

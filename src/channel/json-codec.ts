@@ -7,6 +7,7 @@ import type { Reader } from "../wire/codec/reader.js";
 import type { Idempotency, MessageType, MethodDefinition } from "../wire/codec/types.js";
 import type { JsonValue } from "../wire/codec/well-known.js";
 import type { Writer } from "../wire/codec/writer.js";
+import { copyOf, exactNumber, valueNumbers } from "./json-numbers.js";
 
 // Loaded on the first generic call, never by `import "mprpc"`: it brings protobufjs's reflection with it.
 
@@ -84,17 +85,26 @@ function jsonType(type: protobuf.Type, bytes: BytesForm): MessageType<JsonValue,
       const message = type.decode(reader.buf.subarray(reader.pos, end));
       reader.pos = end;
       const json = protojson.toJson(type, message) as JsonValue;
-      return rewrite(type, json, { bytes: bytes === "text" ? textOf : undefined, filled: true }, 0);
+      const convert = (value: JsonValue, field: protobuf.Field): JsonValue =>
+        bytes === "text" && field.type === "bytes" ? textOf(value) : value;
+      return rewrite(type, json, { convert, filled: true }, 0);
     },
   };
 }
 
 function fromJson(type: protobuf.Type, json: JsonValue, bytes: BytesForm): protobuf.Message {
   try {
-    // A copy that is JSON for certain: what has no place in JSON is gone, and the caller's own stays as it is.
-    const copy = JSON.parse(JSON.stringify(json)) as JsonValue;
-    const convert = bytes === "text" ? base64Of : checkBase64;
-    return protojson.fromJson(type, rewrite(type, copy, { bytes: convert, filled: false }, 0));
+    const copy = (copyOf(json) ?? null) as JsonValue;
+    const bytesOf = bytes === "text" ? base64Of : checkBase64;
+    const convert = (value: JsonValue, field: protobuf.Field): JsonValue =>
+      field.type === "bytes" ? bytesOf(value, field) : numberOf(value, field);
+    const fail = (text: string): never => {
+      throw new JsonMappingError(`${nameOf(type)}: ${text}`);
+    };
+    const exact = isWellKnown(type)
+      ? convertNumber(copy, type, fail)
+      : rewrite(type, copy, { convert, filled: false }, 0);
+    return protojson.fromJson(type, exact);
   } catch (error) {
     throw error instanceof JsonMappingError ? error : mappingError(type.root, reasonOf(error));
   }
@@ -111,8 +121,8 @@ function mappingError(root: protobuf.Root, text: string): JsonMappingError {
 }
 
 interface Rewriting {
-  /** Applied to the value of each `bytes` field. */
-  readonly bytes: ((value: JsonValue, field: protobuf.Field) => JsonValue) | undefined;
+  /** Applied to each value that is no message of the user's. */
+  convert(value: JsonValue, field: protobuf.Field): JsonValue;
   /** Fields that are not there get their default, unless their absence says something. */
   readonly filled: boolean;
 }
@@ -127,9 +137,10 @@ function rewrite(type: protobuf.Type, json: JsonValue, how: Rewriting, depth: nu
     );
     if (field === undefined || value === null) continue;
     const one = (single: JsonValue): JsonValue => {
-      if (field.resolvedType instanceof protobuf.Type)
-        return rewrite(field.resolvedType, single, how, depth + 1);
-      return field.type === "bytes" && how.bytes !== undefined ? how.bytes(single, field) : single;
+      const { resolvedType } = field;
+      return resolvedType instanceof protobuf.Type && !isWellKnown(resolvedType)
+        ? rewrite(resolvedType, single, how, depth + 1)
+        : how.convert(single, field);
     };
     if (field.map && isRecord(value)) {
       for (const [mapKey, mapValue] of Object.entries(value)) setOwn(value, mapKey, one(mapValue));
@@ -156,6 +167,38 @@ function defaultOf(field: protobuf.Field): JsonValue | undefined {
   if (field.type === "bool") return false;
   if (field.type === "string" || field.type === "bytes") return "";
   return field.type.endsWith("64") ? "0" : 0;
+}
+
+/** Well-known messages that are one value in JSON, and its type. */
+const wrapped: Readonly<Record<string, string>> = {
+  DoubleValue: "double",
+  FloatValue: "float",
+  Int64Value: "int64",
+  UInt64Value: "uint64",
+  Int32Value: "int32",
+  UInt32Value: "uint32",
+  BoolValue: "bool",
+  StringValue: "string",
+  BytesValue: "bytes",
+};
+
+/** A value with its number exact. Throws `JsonMappingError` that names the field. */
+function numberOf(value: JsonValue, field: protobuf.Field): JsonValue {
+  const fail = (text: string): never => {
+    throw new JsonMappingError(`${nameOf(field)}: ${text}`);
+  };
+  return convertNumber(value, field.resolvedType ?? field.type, fail);
+}
+
+function convertNumber(
+  value: JsonValue,
+  type: protobuf.ReflectionObject | string,
+  fail: (text: string) => never,
+): JsonValue {
+  if (typeof type === "string") return exactNumber(value, type, fail);
+  if (type instanceof protobuf.Enum) return exactNumber(value, "int32", fail);
+  const single = wrapped[type.name];
+  return single === undefined ? valueNumbers(value, fail) : exactNumber(value, single, fail);
 }
 
 function base64Of(value: JsonValue): JsonValue {

@@ -12,7 +12,10 @@ import type { MethodDefinition } from "../wire/codec/types.js";
 
 /** What one call was asked to do, options and defaults already put together. */
 export interface CallPlan {
+  /** When its time began to run: for a call in JSON, before its messages were asked for. */
   startMs: number;
+  /** When it is made. */
+  nowMs: number;
   deadlineMs: number;
   /** For the message when it passes. */
   timeoutMs: number;
@@ -100,7 +103,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     super(method, request);
     this.#router = router;
     this.#plan = plan;
-    this.nowMs = plan.startMs;
+    this.nowMs = plan.nowMs;
     this.metadata = metadata;
     this.#onMetadata = onMetadata;
     this.idempotencyKey = plan.idempotencyKey;
@@ -218,6 +221,8 @@ export class UnaryCall extends PendingCall implements Cancellable {
       this.phase = "handle";
       this.#measure();
     }
+    // Its answer had come, or had begun to, and is not what it should be.
+    if (!refused && error.executed === "yes") this.phase = "receive";
     // There was a connection, and the request did not get as far as to leave on it.
     if (!refused && error.executed === "never" && this.phase === "wait") this.phase = "send";
     if (this.#mayGoOn(error, refused)) {

@@ -1,6 +1,6 @@
-import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import { type Address, formatAddress } from "../base/endpoint.js";
 import { Metadata, type MetadataValue } from "../base/metadata.js";
-import { Reflection } from "../call/builtin.js";
+import { printable } from "../base/printable.js";
 import type { RpcChannel } from "../channel/channel.js";
 import type { JsonCallOptions } from "../channel/generic.js";
 import { duration } from "../config/kinds.js";
@@ -8,18 +8,20 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Registry } from "../registry/registry.js";
 import { type ClassicDialect, classicDialects } from "../wire/classic.js";
-import type { JsonValue } from "../wire/codec/well-known.js";
 import { checkCount, type ParsedArguments, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type Command, exitCodes, UsageError } from "./command.js";
+import { type ExactJson, parseExactJson } from "./exact-json.js";
 import { whyNotOurs } from "./reach.js";
-import { fullServiceName, servicesIn } from "./service-names.js";
+import { fullServiceName, listedIn, servicesAt, servicesIn } from "./service-names.js";
+import { readTarget, type Target } from "./target.js";
 
 const usage = `Usage: mprpc call SERVICE METHOD [JSON] [options]
-       mprpc call HOST:PORT SERVICE.METHOD [JSON] [options]
+       mprpc call HOST:PORT SERVICE METHOD [JSON] [options]
 
-Calls a method and prints its reply as JSON. SERVICE is a service of the registry, in full or by its short name; METHOD
-is spelt as in the .proto or as in stubs. JSON is the request, {} when left out, and - reads it from stdin.
+Calls a method and prints its reply as JSON. SERVICE is a service of the registry, or of the provider at HOST:PORT, in full
+or by its short name; METHOD is spelt as in the .proto or as in stubs. Both may be one word, SERVICE.METHOD or
+SERVICE/METHOD. JSON is the request, {} when left out, and - reads it from stdin; its numbers arrive exactly.
 
   mprpc call UserServiceRpc Login '{"name": "zhang san", "pwd": "123456"}' --text
   mprpc call 127.0.0.1:8000 fixbug.UserServiceRpc/Login - < request.json
@@ -55,17 +57,16 @@ export const callCommand: Command = {
   usage,
   async run(args, io) {
     const parsed = readArguments(args, options, { takesConfig: true });
-    checkCount(parsed.positionals, "HOST:PORT SERVICE.METHOD [JSON], or SERVICE METHOD [JSON]", 2, 3);
-    const [target = "", method = "", json = "{}"] = parsed.positionals;
-    const address = parseAddress(target);
+    const { target, rest } = readTarget(parsed.positionals);
+    checkCount(rest, "at most one JSON", 0, 1);
+    const [json = "{}"] = rest;
+    const { address } = target;
     const classic = readDialect(parsed);
     if (classic !== undefined && address === undefined) {
       throw new UsageError(
         "--classic goes with HOST:PORT; in a registry classic providers are known as such",
       );
     }
-    if (address === undefined) checkServiceAndMethod(target, method);
-    const wanted = address === undefined ? { service: target, method } : splitMethod(method);
     const callOptions = readCallOptions(parsed);
     const request = parseRequest(json === "-" ? await io.readStdin() : json);
     const protos = parsed.values("proto");
@@ -82,9 +83,9 @@ export const callCommand: Command = {
         }
         const service =
           address === undefined
-            ? await inRegistry(wanted.service, known, registry)
-            : await atProvider({ ...wanted, text: method }, known, channel, { address, classic });
-        const reply = await channel.callJson(service, wanted.method, request, {
+            ? await inRegistry(target, known, registry)
+            : await atProvider(target, known, channel, { address, classic });
+        const reply = await channel.callJson(service, target.method, request, {
           ...callOptions,
           onMetadata: (metadata) => {
             if (parsed.has("verbose")) io.err(metadataLines(metadata));
@@ -94,10 +95,13 @@ export const callCommand: Command = {
         return exitCodes.done;
       } catch (error) {
         if (!(error instanceof RpcError)) throw error;
-        if (address !== undefined && classic === undefined && error.code === Status.UNIMPLEMENTED) {
+        if (
+          classic === undefined &&
+          (error.code === Status.UNIMPLEMENTED || error.code === Status.UNAVAILABLE)
+        ) {
           // What is all a service's name was taken for a service and its method.
-          const services = known.length > 0 ? known : await servicesAt(channel).catch(() => []);
-          await refuseService(method, services, channel);
+          const named = address === undefined ? listedIn(registry) : servicesAt(channel);
+          await refuseService(target.word, known.length > 0 ? known : await named.catch(() => []), channel);
         }
         io.err(describeFailure(error));
         return exitCodes.failed;
@@ -110,32 +114,6 @@ export const callCommand: Command = {
 async function describe(protos: readonly string[], importPaths: readonly string[]): Promise<string[]> {
   const { describeProtos } = await import("../codegen/index.js");
   return describeProtos(protos, importPaths);
-}
-
-/** The two forms are easily mixed: the mix is told as such, not as a service or a method of an odd name. */
-function checkServiceAndMethod(service: string, method: string): void {
-  if (/^\s*[[{]/.test(method)) {
-    throw new UsageError(
-      `METHOD is missing: write SERVICE METHOD [JSON] (SERVICE.METHOD in one goes with HOST:PORT), got ${JSON.stringify(service)} and JSON`,
-    );
-  }
-  if (/[./]/.test(method)) {
-    throw new UsageError(
-      `before SERVICE.METHOD comes HOST:PORT, such as 127.0.0.1:8000, not ${JSON.stringify(service)}`,
-    );
-  }
-}
-
-/** `fixbug.UserServiceRpc/Login` or `fixbug.UserServiceRpc.Login`. */
-function splitMethod(text: string): { service: string; method: string } {
-  const at = Math.max(text.lastIndexOf("/"), text.lastIndexOf("."));
-  const [service, method] = [text.slice(0, Math.max(at, 0)), text.slice(at + 1)];
-  if (service === "" || method === "") {
-    throw new UsageError(
-      `after HOST:PORT comes SERVICE.METHOD or SERVICE/METHOD, not ${JSON.stringify(text)}`,
-    );
-  }
-  return { service, method };
 }
 
 /** "": classic, and the dialect is not known. */
@@ -186,53 +164,56 @@ function append(metadata: Metadata, key: string, value: MetadataValue): void {
   }
 }
 
-function parseRequest(text: string): JsonValue {
+function parseRequest(text: string): ExactJson {
   try {
-    return JSON.parse(text) as JsonValue;
+    return parseExactJson(text);
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     throw new UsageError(`the request is not JSON: ${(error as Error).message}`);
   }
 }
 
 /** A full name is looked up by the call itself, so that it works also while a registry can only be remembered. */
-async function inRegistry(wanted: string, known: readonly string[], registry: Registry): Promise<string> {
+async function inRegistry(target: Target, known: readonly string[], registry: Registry): Promise<string> {
+  const { service: wanted } = target;
   if (wanted.includes(".")) return wanted;
-  const listed = (await registry.list()).map(({ service }) => service);
+  const listed = await listedIn(registry);
   if (listed.includes("*") && known.length === 0) return wanted;
+  if (target.word !== undefined && [...listed, ...known].includes(target.word)) return wanted;
   return fullServiceName(wanted, [...listed, ...known], `registry ${registry.name}`);
 }
 
 /** Throws `UsageError` when `text`, which should be SERVICE.METHOD, is one of `services` and has no METHOD. */
-async function refuseService(text: string, services: readonly string[], channel: RpcChannel): Promise<void> {
-  if (!services.includes(text)) return;
+async function refuseService(
+  text: string | undefined,
+  services: readonly string[],
+  channel: RpcChannel,
+): Promise<void> {
+  if (text === undefined || !services.includes(text)) return;
   const methods = (await channel.describe(text)).map(({ name }) => name);
   throw new UsageError(
     `METHOD is missing: write ${text}/METHOD; the methods of ${text} are ${methods.join(", ")}`,
   );
 }
 
-async function servicesAt(channel: RpcChannel): Promise<readonly string[]> {
-  return (await channel.call(Reflection.methods.listServices, {})).services;
-}
-
 async function atProvider(
-  { service: wanted, text }: { service: string; text: string },
+  { service: wanted, word }: Target,
   known: readonly string[],
   channel: RpcChannel,
   { address, classic }: { address: Address; classic: ClassicDialect | "" | undefined },
 ): Promise<string> {
   if (wanted.includes(".")) return wanted;
-  await refuseService(text, known, channel);
+  await refuseService(word, known, channel);
   if (known.length > 0) return fullServiceName(wanted, known, "the .proto files");
   if (classic !== undefined) return wanted;
   const services = await servicesAt(channel);
-  await refuseService(text, services, channel);
+  await refuseService(word, services, channel);
   return fullServiceName(wanted, services, `the provider at ${formatAddress(address)}`);
 }
 
 function describeFailure(error: RpcError): string {
   const details = error.details.map(
-    ({ type, value }) => `  detail ${type}: ${Buffer.from(value).toString("base64")}\n`,
+    ({ type, value }) => `  detail ${printable(type)}: ${Buffer.from(value).toString("base64")}\n`,
   );
   const metadata = error.metadata === undefined ? "" : metadataLines(error.metadata);
   // The library names the option of a call made by a program.
@@ -244,7 +225,7 @@ function metadataLines(metadata: Metadata): string {
   return [...metadata]
     .map(
       ([key, value]) =>
-        `  ${key}: ${typeof value === "string" ? value : `base64 ${value.toString("base64")}`}\n`,
+        `  ${key}: ${typeof value === "string" ? printable(value) : `base64 ${value.toString("base64")}`}\n`,
     )
     .join("");
 }

@@ -1,5 +1,6 @@
 import { MprpcApplication } from "../application/application.js";
 import { type Address, formatAddress } from "../base/endpoint.js";
+import { printable } from "../base/printable.js";
 import { textOf } from "../base/thrown.js";
 import { RpcChannel } from "../channel/channel.js";
 import type { LogFields, Logger } from "../logger/logger.js";
@@ -44,7 +45,7 @@ export async function withClient<T>(
 function consoleLogger(io: CliIo): Logger {
   const nothing = (): void => {};
   const tell = (level: string) => (text: string, fields?: LogFields) =>
-    io.err(`mprpc: ${level}: ${text}${describeFields(fields)}\n`);
+    io.err(`mprpc: ${level}: ${printable(text)}${describeFields(fields)}\n`);
   const error = tell("error");
   return { trace: nothing, debug: nothing, info: nothing, warn: tell("warning"), error, fatal: error };
 }
@@ -56,5 +57,7 @@ function describeFields(fields: LogFields = {}): string {
 }
 
 function describeField(value: unknown): string {
-  return typeof value === "object" && !(value instanceof Error) ? JSON.stringify(value) : textOf(value);
+  return printable(
+    typeof value === "object" && !(value instanceof Error) ? JSON.stringify(value) : textOf(value),
+  );
 }

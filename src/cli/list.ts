@@ -1,4 +1,5 @@
 import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import { printable } from "../base/printable.js";
 import { Reflection } from "../call/builtin.js";
 import { RpcChannel } from "../channel/channel.js";
 import { RpcError } from "../error/rpc-error.js";
@@ -175,17 +176,17 @@ function print(services: readonly ListedService[], json: boolean, io: CliIo): vo
 
 function describe({ service, methods, error, instances }: ListedService): string {
   const lines = methods.map(({ name, input, output }) =>
-    input === undefined ? `  ${name}` : `  ${name}(${input}) returns (${output})`,
+    printable(input === undefined ? name : `${name}(${input}) returns (${output})`),
   );
-  if (error !== undefined) lines.push(`  methods not known: ${error}`);
+  if (error !== undefined) lines.push(`methods not known: ${printable(error)}`);
   for (const { address, protocol, weight, attributes } of instances) {
     const facts = [
       ...(protocol === "classic" ? ["classic"] : []),
       ...(weight === 1 ? [] : [`weight ${weight}`]),
       ...Object.entries(attributes).map(([key, value]) => `${key}=${value}`),
     ];
-    lines.push(`  at ${address}${facts.length === 0 ? "" : ` (${facts.join(", ")})`}`);
+    lines.push(printable(`at ${address}${facts.length === 0 ? "" : ` (${facts.join(", ")})`}`));
   }
-  const title = service === anyService ? "any service" : service;
-  return [title, ...lines, ""].join("\n");
+  const title = service === anyService ? "any service" : printable(service);
+  return [title, ...lines.map((line) => `  ${line}`), ""].join("\n");
 }

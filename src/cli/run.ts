@@ -1,5 +1,6 @@
-import { readFileSync } from "node:fs";
 import { didYouMean } from "../base/nearest.js";
+import { printableLines } from "../base/printable.js";
+import { version } from "../base/version.js";
 import { ConfigError } from "../config/config-error.js";
 import { RpcError } from "../error/rpc-error.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
@@ -28,6 +29,16 @@ const commands: readonly Listed[] = [
     load: async () => (await import("./list.js")).listCommand,
   },
   {
+    name: "describe",
+    summary: "print a service, its methods and their messages",
+    load: async () => (await import("./describe.js")).describeCommand,
+  },
+  {
+    name: "health",
+    summary: "ask a provider whether it serves, for probes",
+    load: async () => (await import("./health.js")).healthCommand,
+  },
+  {
     name: "config",
     summary: "print the effective configuration and where each value comes from",
     load: async () => (await import("./config.js")).configCommand,
@@ -42,13 +53,19 @@ function usage(): string {
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`),
     "",
     "`mprpc COMMAND --help` tells more of one command; `mprpc --version` prints the version.",
-    "Exit code: 0 done, 1 failed, 2 wrong usage.",
+    "Exit code: 0 done, 1 failed, 2 wrong usage; `mprpc health --help` tells one more.",
     "",
   ].join("\n");
 }
 
 /** Runs `mprpc` with `args`; resolves with the exit code and never rejects. Every error is told on stderr without a stack. */
-export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+export async function runCli(args: readonly string[], bare: CliIo): Promise<number> {
+  // Names, texts and values of other machines must not steer the terminal; those that are one line are so where they are put in.
+  const io: CliIo = {
+    ...bare,
+    out: (text) => bare.out(printableLines(text)),
+    err: (text) => bare.err(printableLines(text)),
+  };
   const [name, ...rest] = args;
   const command = commands.find((one) => one.name === name);
   try {
@@ -71,7 +88,7 @@ async function runCommand(command: Command, args: readonly string[], io: CliIo):
 
 function runBare(name: string | undefined, io: CliIo): number {
   if (name === "--version" || name === "-V") {
-    io.out(`${version()}\n`);
+    io.out(`${version}\n`);
     return exitCodes.done;
   }
   if (name === "--help" || name === "-h" || name === "help") {
@@ -119,9 +136,4 @@ function configLines(error: ConfigError, where: string): string {
 
 function startsWithPlace(error: unknown): boolean {
   return error instanceof Error && error.name === "CodegenError";
-}
-
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -1,6 +1,19 @@
 import { nearestName } from "../base/nearest.js";
+import { Reflection } from "../call/builtin.js";
+import type { RpcChannel } from "../channel/channel.js";
+import type { Registry } from "../registry/registry.js";
 import { shortName } from "../wire/codec/types.js";
 import { CliError } from "./command.js";
+
+/** Names of the services in a registry. */
+export async function listedIn(registry: Registry): Promise<string[]> {
+  return (await registry.list()).map(({ service }) => service);
+}
+
+/** Full names of the services of the one provider that `channel` has. */
+export async function servicesAt(channel: RpcChannel): Promise<readonly string[]> {
+  return (await channel.call(Reflection.methods.listServices, {})).services;
+}
 
 /** The full names of the services in protobufjs JSON descriptors. */
 export function servicesIn(descriptors: readonly string[]): string[] {

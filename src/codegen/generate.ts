@@ -1,7 +1,7 @@
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { makeFolder } from "../base/make-folder.js";
-import { type ModuleNames, moduleNames, outputName } from "./emit/context.js";
+import { type ImportExtension, type ModuleNames, moduleNames, outputName } from "./emit/context.js";
 import { emitModule } from "./emit/module.js";
 import { CodegenError } from "./error.js";
 import { isMessage, link } from "./link.js";
@@ -14,6 +14,8 @@ export interface GenerateOptions {
   importPaths?: readonly string[];
   /** Names of fields in TypeScript: `camel` (default) makes `user_id` `userId`, `keep` leaves it. */
   fieldNames?: FieldNames;
+  /** How the files import each other: `.js` (default), `.ts`, for Node's type stripping, or `none`, for bundlers. */
+  importExtension?: ImportExtension;
   /** Folder the files are written to. Default: nothing is written. */
   outDir?: string;
 }
@@ -32,7 +34,7 @@ export async function generate(
   files: readonly string[],
   options: GenerateOptions = {},
 ): Promise<GeneratedFile[]> {
-  const { importPaths = [], fieldNames = "camel" } = options;
+  const { importPaths = [], fieldNames = "camel", importExtension = ".js" } = options;
   if (files.length === 0) throw new TypeError("no .proto files were given");
   const loaded = await loadProtos(files, { importPaths, fieldNames });
   link(loaded.files);
@@ -56,7 +58,7 @@ export async function generate(
         throw new CodegenError(file.path, undefined, `is generated to ${name}, as is ${other.path}`);
       }
       owners.set(name.toLowerCase(), file);
-      return { path: name, content: emitModule(file, filesBehind(file), namesOf) };
+      return { path: name, content: emitModule(file, filesBehind(file), namesOf, importExtension) };
     })
     .sort((a, b) => (a.path < b.path ? -1 : 1));
   if (options.outDir !== undefined) await writeGenerated(generated, options.outDir);

@@ -12,7 +12,7 @@ const takenTypeNames = new Set(
     "Infinity globalThis " +
     "CallContext CallOptions MapInput MessageType Reader RpcController StubChannel Writer " +
     "arrayOf checkEnum checkMessage defineService emptyBytes entriesOf invokeStub isEnumValue listOf longMapOf mapOf " +
-    "missingField optional same nestingMax toBuffer tooDeep unknownCase " +
+    "missingField needsMprpc optional same nestingMax TimestampParts timestampGiven toBuffer tooDeep unknownCase given " +
     "BigInt input oneof before part entry message writer reader depth end into tag value key stop mark request context controller options second third"
   ).split(" "),
 );

@@ -115,6 +115,10 @@ function duplicateOf({ declarations }: Located): { line: number; message: string
   return undefined;
 }
 
+/** The one name that a JavaScript object does not take as a key like any other. */
+const lostName = "__proto__";
+const noLostName = `JavaScript has no place for the name ${lostName}; give it another (the wire carries numbers, not names, of fields)`;
+
 const optionsTarget = /^\.?google\.protobuf\.\w+Options$/;
 
 /** Walks protobufjs's objects and the located declarations together. */
@@ -149,7 +153,10 @@ class FileBuilder {
   }
 
   build(): ProtoFile {
-    for (const found of this.#located.declarations) this.#refuseUnsupported(found);
+    const { declarations, packageLine } = this.#located;
+    if (this.#package.split(".").includes(lostName))
+      throw this.#error(packageLine, `the package: ${noLostName}`);
+    for (const found of declarations) this.#refuseUnsupported(found);
     const file: ProtoFile = {
       name: this.#options.name,
       path: this.#options.path,
@@ -174,6 +181,8 @@ class FileBuilder {
   }
 
   #refuseUnsupported({ kind, name, line, tokens }: Declaration): void {
+    // The parser, and protobufjs at the other side of a call in JSON, lose it without a word.
+    if (name === lostName) throw this.#error(line, `${name}: ${noLostName}`);
     if (kind === "group") throw this.#error(line, `${name}: groups are not supported; use a nested message`);
     // Google's descriptor.proto has ranges for options, which nobody sends; it is imported to declare such options.
     if (kind === "extensions" && !this.#options.name.startsWith("google/protobuf/"))
@@ -247,6 +256,7 @@ class FileBuilder {
     if (this.#syntax === "proto3" && field.options?.default !== undefined) {
       throw this.#error(base.line, `${message}.${field.name}: proto3 has no [default = ...]`);
     }
+    if (field.options?.json_name === lostName) throw this.#error(base.line, `${field.name}: ${noLostName}`);
     return {
       ...base,
       localName: fieldName(field.name, this.#options.fieldNames),

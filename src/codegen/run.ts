@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { didYouMean } from "../base/nearest.js";
+import { importExtensions } from "./emit/context.js";
 import { CodegenError } from "./error.js";
 import { type GeneratedFile, generate, writeGenerated } from "./generate.js";
 
@@ -13,6 +14,7 @@ Writes TypeScript for .proto files: typed messages, service definitions, stubs a
   -I, --import-path DIR   folder that imports and file names are relative to; may be repeated
                           (default: the folder all FILES have in common)
   --fields STYLE          camel: user_id becomes userId (default); keep: names as in the .proto
+  --import-extension EXT  how the files import each other: .js (default), .ts or none
   --check                 write nothing; exit 1 when a file under --out is missing or differs
   -h, --help              this text
 `;
@@ -37,6 +39,7 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
     return 0;
   }
   const fieldNames = values.fields;
+  const importExtension = importExtensions.find((one) => one === values["import-extension"]);
   const wrong =
     positionals.length === 0
       ? "no .proto files were given"
@@ -44,8 +47,10 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
         ? "--out DIR is missing"
         : fieldNames !== "camel" && fieldNames !== "keep"
           ? `--fields is camel or keep, not ${fieldNames}`
-          : undefined;
-  if (wrong !== undefined || values.out === undefined) {
+          : importExtension === undefined
+            ? `--import-extension is ${importExtensions.join(", ")}, not ${values["import-extension"]}`
+            : undefined;
+  if (wrong !== undefined || values.out === undefined || importExtension === undefined) {
     io.stderr(wrongUsage(`${wrong}`));
     return 2;
   }
@@ -53,6 +58,7 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
     const files = await generate(positionals, {
       importPaths: values["import-path"],
       fieldNames: fieldNames === "keep" ? "keep" : "camel",
+      importExtension,
     });
     return values.check ? await check(files, values.out, io) : await write(files, values.out, io);
   } catch (error) {
@@ -96,6 +102,7 @@ const cliOptions = {
   out: { type: "string" },
   "import-path": { type: "string", short: "I", multiple: true, default: [] as string[] },
   fields: { type: "string", default: "camel" },
+  "import-extension": { type: "string", default: ".js" },
   check: { type: "boolean", default: false },
   help: { type: "boolean", short: "h", default: false },
 } as const;

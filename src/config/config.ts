@@ -7,7 +7,7 @@ import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBy
 import { hideCredentials, quoteFound } from "./config-error.js";
 import { Findings } from "./findings.js";
 import { NodeList, nameInFork } from "./forks.js";
-import { type OwnValues, ownRows } from "./own-sections.js";
+import { adviseSection, isProgramSection, type OwnValues, ownRows } from "./own-sections.js";
 import {
   type ConfigValues,
   type KeyName,
@@ -29,9 +29,9 @@ export interface ConfigInput<S extends Sections = NoSections> {
   /** Where `./mprpc.conf` and a relative `-i` are looked for. */
   readonly cwd: string;
   /** Sections of the program itself, with their keys. Default none. */
-  readonly sections?: S;
+  readonly sections?: S | undefined;
   /** Replaces the file system in tests; throws as `readFileSync` does. */
-  readonly readFile?: (path: string) => Uint8Array;
+  readonly readFile?: ((path: string) => Uint8Array) | undefined;
 }
 
 /** Where a value comes from, the strongest last. */
@@ -219,10 +219,16 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
     findings.fail({ where: `${file}:${problem.line}`, file, ...problem });
   }
   readSkipped(file, document, findings);
+  const present = new Set(document.sections.map(({ name }) => name));
+  const absent = table.sections.filter((name) => isProgramSection(name) && !present.has(name));
   for (const { name, line } of document.sections) {
     if (table.sections.includes(name)) continue;
+    // Another program's, unless it is nearly the name of one of ours that the file does not have.
+    const shared = isProgramSection(name);
+    const nearest = didYouMean(name, shared ? absent : table.sections);
+    if (shared && nearest === "") continue;
     const known = `${file}:${line}: unknown section ${quoteFound(`[${name}]`)}, all of it ignored`;
-    findings.warn(() => known + didYouMean(name, table.sections));
+    findings.warn(() => known + (nearest || adviseSection(name)));
   }
   for (const cut of document.cuts) {
     findings.warn(
@@ -328,7 +334,11 @@ function readEnvironment(env: ConfigInput["env"], reading: Reading): void {
     if (!name.startsWith("MPRPC_") || text === undefined || text.trim() === "") continue;
     const row = table.byVariable.get(name);
     if (row === undefined) {
-      findings.warn(() => `${name}: unknown variable, ignored${didYouMean(name, table.byVariable.keys())}`);
+      const shared = name.startsWith("MPRPC_APP_");
+      const known = [...table.byVariable.keys()];
+      const nearest = didYouMean(name, shared ? known.filter((one) => env[one] === undefined) : known);
+      if (shared && nearest === "") continue;
+      findings.warn(() => `${name}: unknown variable, ignored${nearest}`);
     } else {
       give(row, { source: "env", where: name, text: text.trim() }, settings, findings);
     }

@@ -81,9 +81,9 @@ const sizeUnits: ReadonlyArray<readonly [unit: string, bytes: number]> = [
 export interface DurationLimits {
   minMs: number;
   /** Default: what a timer can wait, 24 days. */
-  maxMs?: number;
+  maxMs?: number | undefined;
   /** Allow `none`, which is `Infinity`. Default false. */
-  none?: boolean;
+  none?: boolean | undefined;
 }
 
 /** `5000` (ms), `500ms`, `5s`, `1.5s`, `2m`, `1h`, `7d`; whole milliseconds. */
@@ -182,6 +182,7 @@ export function port(min: 0 | 1): Kind<number, ""> {
   };
 }
 
+/** One of `allowed`. Capitals do not count, unless two of the words differ in nothing else. */
 export function choice<const T extends string>(...allowed: readonly T[]): Kind<T, ""> {
   if (allowed.length === 0) {
     throw new TypeError(
@@ -193,7 +194,8 @@ export function choice<const T extends string>(...allowed: readonly T[]): Kind<T
     placeholder: allowed.join("|"),
     expected: `one of ${allowed.join(", ")}`,
     parse(text) {
-      const value = allowed.find((one) => one === text.toLowerCase());
+      const alike = allowed.filter((one) => one.toLowerCase() === text.toLowerCase());
+      const value = alike.length === 1 ? alike[0] : alike.find((one) => one === text);
       return value === undefined ? undefined : { value };
     },
     format: (value) => value,

@@ -16,13 +16,13 @@ export type OwnValues<S extends Sections> = { readonly [N in keyof S & string]: 
 /** What may be said of a key besides its kind and default. */
 export interface KeyAbout {
   /** One sentence, for usage texts. */
-  readonly doc?: string;
+  readonly doc?: string | undefined;
   /** The same in Chinese. */
-  readonly docZh?: string;
+  readonly docZh?: string | undefined;
   /** A value to show where there is no default. */
-  readonly example?: string;
+  readonly example?: string | undefined;
   /** Masked wherever it would be shown. Default false. */
-  readonly secret?: boolean;
+  readonly secret?: boolean | undefined;
 }
 
 /**
@@ -53,6 +53,17 @@ export function ownKey<T, U extends Unit>(
 }
 
 const namePattern = /^[a-z][a-z0-9_-]*$/;
+const sectionPattern = /^(?:app\.)?[a-z][a-z0-9_-]*$/;
+
+/** `[app]` and `[app.NAME]`: the place of programs in a conf that several of them read. Who does not know one says nothing. */
+export function isProgramSection(name: string): boolean {
+  return name === "app" || name.startsWith("app.");
+}
+
+/** The end of a warning about a section that is nearly none of those known: it is most likely another program's. */
+export function adviseSection(name: string): string {
+  return namePattern.test(name) ? `; a section of a program's own is named [app.${name}]` : "";
+}
 
 function refuse(name: string, why: string): never {
   throw new TypeError(`option "sections": ${name}: ${why}`);
@@ -76,8 +87,8 @@ export function ownRows(sections: Sections): KeyRow[] {
     throw new TypeError('option "sections": expected an object { section: { key: conf.key(...) } }');
   }
   for (const section of Object.keys(sections)) {
-    if (!namePattern.test(section))
-      refuse(`[${section}]`, 'a name has lower-case letters, digits, "_" and "-"');
+    if (!sectionPattern.test(section))
+      refuse(`[${section}]`, 'a name has lower-case letters, digits, "_" and "-", and may begin with "app."');
     if (sectionNames.includes(section)) refuse(`[${section}]`, "this section is one of mprpc's");
   }
   for (const [section, keys] of Object.entries(sections)) checkKeys(section, keys);

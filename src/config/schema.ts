@@ -358,7 +358,7 @@ function toRow(section: string, key: string, row: Key<unknown>): KeyRow {
     name: path.join("."),
     section,
     key,
-    environment: `MPRPC_${path.join("_").toUpperCase().replaceAll("-", "_")}`,
+    environment: `MPRPC_${path.join("_").toUpperCase().replaceAll(/[-.]/g, "_")}`,
     valueName: unit === "Bytes" && key.endsWith("bytes") ? key : `${key}${unit}`,
   };
 }

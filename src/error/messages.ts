@@ -18,6 +18,11 @@ export const messages = {
   waitForReadyNotBoolean: (found: string) => `waitForReady: expected true or false, got ${found}`,
   idempotencyKeyNotText: (found: string) => `idempotencyKey: expected text, got ${found}`,
   interceptorThrew: (reason: string) => `a client interceptor threw: ${reason}`,
+  interceptorGave: (interceptor: string, got: string) => `${interceptor} gave ${got} as the reply`,
+  interceptorReturned: (interceptor: string, got: string) =>
+    `${interceptor} must return a promise of the reply, got ${got}`,
+  interceptorReplyMisshapen:
+    "a client interceptor must give the reply of next(call), or { message, metadata } of its own",
   interceptorChangedCall: "a client interceptor must pass on the call it was given, changed in place",
   stubWithoutChannel: (service: string, found: string) =>
     `a stub of ${service} was made without a channel (new RpcChannel(app)), but with ${found}`,

@@ -1,4 +1,5 @@
 import type { Metadata } from "../base/metadata.js";
+import { printable } from "../base/printable.js";
 import { isOf, textOf } from "../base/thrown.js";
 import { messages } from "./messages.js";
 import { Status, type StatusCode, type StatusName, statusName, toStatusCode } from "./status.js";
@@ -22,26 +23,27 @@ export interface ErrorDetail {
 
 export interface RpcErrorOptions {
   cause?: unknown;
-  details?: readonly ErrorDetail[];
+  details?: readonly ErrorDetail[] | undefined;
   /** Default: `maybe`. */
-  executed?: Executed;
-  metadata?: Metadata;
+  executed?: Executed | undefined;
+  metadata?: Metadata | undefined;
 }
 
 /** What is known of the call, added by the framework as the error passes through it. */
 export interface CallFacts {
   /** `package.Service.method`. */
-  method?: string;
+  method?: string | undefined;
   /** `host:port` of the last attempt. */
-  endpoint?: string;
-  phase?: CallPhase;
-  elapsedMs?: number;
-  attempts?: number;
+  endpoint?: string | undefined;
+  phase?: CallPhase | undefined;
+  elapsedMs?: number | undefined;
+  attempts?: number | undefined;
 }
 
 /**
  * The one error every call fails with. `message` begins with the code in brackets, `[unavailable] ...`, and ends with
- * what is known of the call; `rawMessage` is the text alone.
+ * what is known of the call; it is one line for people, in which control characters of the text, which the other side may
+ * have chosen, are escaped. `rawMessage` is the text alone, as it came.
  *
  * A handler throws it to choose the code the caller sees; anything else it throws reaches the caller as UNKNOWN with a
  * generic text.
@@ -67,7 +69,7 @@ export class RpcError extends Error implements CallFacts {
       throw new TypeError(messages.notAStatus(JSON.stringify(code), text));
     }
     super(
-      `[${statusName(code).toLowerCase()}] ${message}${describe(facts)}`,
+      `[${statusName(code).toLowerCase()}] ${printable(message)}${printable(describe(facts))}`,
       options.cause === undefined ? undefined : { cause: options.cause },
     );
     this.code = code;

@@ -1,26 +1,21 @@
+import { printable, unsafeSet } from "../base/printable.js";
+
 /**
  * The classic line, `14:03:07 => [info] text key=value key2="two words"`: one line whatever it holds, so that a value from
  * outside can neither forge a line nor steer a terminal.
  */
 
-const unsafe = /[\p{Cc}\u2028\u2029]/u;
-const everyUnsafe = new RegExp(unsafe, "gu");
-const bare = /^[^\s"=\p{Cc}\u2028\u2029]+$/u;
-
-/** Control characters become JSON's escapes. */
-export function classicText(text: string): string {
-  return unsafe.test(text) ? text.replace(everyUnsafe, escapeOne) : text;
-}
+const bare = new RegExp(`^[^\\s"=${unsafeSet}]+$`, "u");
 
 export function classicKey(key: string): string {
-  return bare.test(key) ? key : classicText(JSON.stringify(key));
+  return bare.test(key) ? key : printable(JSON.stringify(key));
 }
 
 /** A value that is not an object: text bare where that is unambiguous, the rest as JSON; undefined for what JSON omits. */
 export function classicValue(value: unknown): string | undefined {
   switch (typeof value) {
     case "string":
-      return bare.test(value) ? value : classicText(JSON.stringify(value));
+      return bare.test(value) ? value : printable(JSON.stringify(value));
     case "number":
       return Number.isFinite(value) ? String(value) : "null";
     case "boolean":
@@ -29,11 +24,6 @@ export function classicValue(value: unknown): string | undefined {
     default:
       return undefined;
   }
-}
-
-function escapeOne(char: string): string {
-  const known: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
-  return known[char] ?? `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** `HH:MM:SS` in local time; made once per second. */

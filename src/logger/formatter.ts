@@ -1,6 +1,7 @@
-import { createRequire } from "node:module";
 import type { LoggerOptions, Logger as PinoLogger } from "pino";
-import { classicKey, classicText, classicValue, TimeOfDay } from "./classic.js";
+import { printable } from "../base/printable.js";
+import { classicKey, classicValue, TimeOfDay } from "./classic.js";
+import { loadPino } from "./load-pino.js";
 import type { LogFields, LogLevel } from "./logger.js";
 import { invalid, type LogFormat } from "./options.js";
 
@@ -54,7 +55,7 @@ class PinoLines {
   }
 
   #make(): PinoLogger {
-    const { pino, stdSerializers } = createRequire(import.meta.url)("pino") as typeof import("pino");
+    const { pino, stdSerializers } = loadPino();
     const error = stdSerializers.err;
     const { made } = this;
     const redact = this.#redact;
@@ -129,7 +130,7 @@ class ClassicFormatter implements Formatter {
       if (this.#bound.size > 0) facts = this.#boundBeside(all);
       for (const key in all) if (Object.hasOwn(all, key)) facts += this.#fact(key, all[key]);
     }
-    return `${this.#time.textOf(wallMs)} => [${level}] ${classicText(text)}${facts}\n`;
+    return `${this.#time.textOf(wallMs)} => [${level}] ${printable(text)}${facts}\n`;
   }
 
   child(fields: LogFields): Formatter {
@@ -175,7 +176,7 @@ class ValueWriter {
 
   /** Undefined for what JSON leaves out. */
   textOf(key: string, value: unknown): string | undefined {
-    if (!this.#secrets && isPlainList(value)) return classicText(JSON.stringify(value));
+    if (!this.#secrets && isPlainList(value)) return printable(JSON.stringify(value));
     if (value === null || typeof value === "object" || !this.#isUntouched(key))
       return this.#jsonOf(key, value);
     return classicValue(value);
@@ -203,7 +204,7 @@ class ValueWriter {
     const start = levelChars + `,${JSON.stringify(name)}:`.length;
     const text = made.line.slice(start, -this.#tailChars);
     if (text === "") return undefined;
-    return text.startsWith('"') ? classicValue(JSON.parse(text)) : classicText(text);
+    return text.startsWith('"') ? classicValue(JSON.parse(text)) : printable(text);
   }
 }
 

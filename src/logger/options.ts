@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { checkOptions, type OptionRule, type OptionRules } from "../base/options.js";
+import { checkOptions, type Filled, type OptionRule, type OptionRules } from "../base/options.js";
 import { type LogLevel, logLevels } from "./logger.js";
 
 /** A threshold: lines below it are not made. `silent` is above every level. */
@@ -18,51 +18,51 @@ export type ConsoleTarget = (typeof consoleTargets)[number];
 /** Plain values, so that a conf file maps onto them key by key (`[log]` section, names in lower case). */
 export interface LoggerOptions {
   /** The lowest level written; changeable later through `logger.level`. Default `info`. */
-  level?: LoggerLevel;
+  level?: LoggerLevel | undefined;
   /** `classic` is one line of text for people, `json` a pino line for machines. Default `classic`. */
-  format?: LogFormat;
+  format?: LogFormat | undefined;
   /** Folder of the log files, made when missing; `""` (the default) writes no file. */
-  dir?: string;
+  dir?: string | undefined;
   /**
    * Name of a day's file. `YYYY`, `MM` or `M`, `DD` or `D` stand for the local date where a run of letters holds
    * nothing else (`Demo-YYYYMMDD.log` keeps its `Demo`). Default `YYYY-M-D-log.txt`, as the classic framework.
    */
-  file?: string;
+  file?: string | undefined;
   /**
    * A file that would grow beyond it is renamed to `.1` first (the older `.1` to `.2`, and so on), bytes; 0 never
    * rotates. Default 100 MiB: files that an editor still opens. A single longer line still gets a file of its own.
    */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /** How many renamed files (`.1` ...) are kept per day, 1 to 1000; the oldest goes. Default 10. */
-  maxFiles?: number;
+  maxFiles?: number | undefined;
   /** Where lines also go; `auto`, the default, is `stderr` when there is no `dir` and `off` when there is one. */
-  console?: ConsoleTarget;
+  console?: ConsoleTarget | undefined;
   /**
    * How many lines may wait for the writer, 1 to 10 000 000; up to 512 Ki characters already handed to it come on top.
    * Default 65 536: the lines of a busy second, or of a stumbling disk.
    */
-  queueLimit?: number;
+  queueLimit?: number | undefined;
   /** The same limit in UTF-16 units, so that huge lines are bounded too. Default 16 Mi (32 MB at most). */
-  queueMaxChars?: number;
+  queueMaxChars?: number | undefined;
   /**
    * What happens to a line that finds the queue full. `drop-oldest` (default) keeps the latest lines, which tell what
    * led to a crash; `drop-newest` keeps what came first; `block` holds the caller until there is room, at most 5 s and
    * not at all while the destination fails, and then drops the new line. What is dropped is counted and reported.
    */
-  overflow?: OverflowPolicy;
+  overflow?: OverflowPolicy | undefined;
   /** Paths of fields whose values are replaced by `[Redacted]`, in pino's syntax: `pwd`, `*.token`, `headers["x-key"]`. */
-  redact?: readonly string[];
+  redact?: readonly string[] | undefined;
   /** How long a failing destination is left alone before the next attempt, ms, 1 to 3 600 000. Default 1000. */
-  retryMs?: number;
+  retryMs?: number | undefined;
   /**
    * Adds handlers for SIGHUP, SIGINT, SIGQUIT and SIGTERM that write the queue before the process dies of the signal,
    * and logs uncaught exceptions at `fatal` (not to stderr, where Node prints them itself). Default false: a library changes the process only when asked. Exit by any
    * other way (the natural end, `process.exit()`, an uncaught exception) loses nothing even without it.
    */
-  exitHandlers?: boolean;
+  exitHandlers?: boolean | undefined;
 }
 
-export type ResolvedLoggerOptions = Required<LoggerOptions>;
+export type ResolvedLoggerOptions = Filled<LoggerOptions>;
 
 export const loggerDefaults: ResolvedLoggerOptions = {
   level: "info",

@@ -48,7 +48,7 @@ export interface QueueLogger extends BoundLogger, AsyncDisposable {
 
 export interface LoggerDeps {
   /** Gives each line its time and its day. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /**
@@ -137,7 +137,12 @@ class Core {
     } catch (error) {
       // A getter or a toJSON of the fields threw: a log call must not, and the text is still worth having.
       const reason = isOf(error, Error) ? textOf(error).slice(0, cutTextChars) : typeof error;
-      return this.#root.line(level, wallMs, cut, { fieldsError: reason });
+      try {
+        return this.#root.line(level, wallMs, cut, { fieldsError: reason });
+      } catch {
+        // Whatever the formatter lacks, its lines are there, and a log call does not throw.
+        return `${JSON.stringify({ level: severity[level], time: wallMs, fieldsError: reason, msg: cut })}\n`;
+      }
     }
   }
 

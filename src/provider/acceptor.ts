@@ -214,12 +214,10 @@ export class Acceptor implements Dispatcher {
   }
 
   onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void {
-    const { events, wheel, log } = this.#runtime;
+    const { events, wheel } = this.#runtime;
     wheel.remove(call);
     if (call.id === 0) this.#oneway.delete(call);
-    if (hidden !== undefined) {
-      log.error(`${call.method.fullName} failed: ${textOf(hidden)}`, { peer: call.peer, error: hidden });
-    }
+    if (hidden !== undefined) this.#logFailure(call, hidden);
     if (events.has("serverEnd")) {
       events.emit("serverEnd", {
         method: call.method,
@@ -231,6 +229,17 @@ export class Acceptor implements Dispatcher {
       });
     }
     if (--this.#inFlight === 0) this.#tellWaiting();
+  }
+
+  #logFailure(call: ServerCall, hidden: unknown): void {
+    const told = (blamed: string | undefined): void => {
+      const where = blamed === undefined ? "" : `, ${blamed}`;
+      const text = `${call.method.fullName} failed${where}: ${textOf(hidden)}`;
+      this.#runtime.log.error(text, { peer: call.peer, error: hidden });
+    };
+    const blaming = call.bound.blame?.(call);
+    if (blaming === undefined) told(undefined);
+    else void blaming.then(told);
   }
 
   onOutlived(by: 1 | -1): void {

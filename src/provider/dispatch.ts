@@ -1,9 +1,12 @@
 import { describeValue } from "../base/options.js";
-import { compose, type IncomingCall, type ServerInterceptor } from "../call/interceptor.js";
+import { compose, type IncomingCall, type ServerInterceptor, type Trail } from "../call/interceptor.js";
 import type { BoundMethod, ServerCall } from "../call/server-call.js";
 import { messages } from "../error/messages.js";
 import type { MethodDefinition, ServiceDefinition } from "../wire/codec/types.js";
 import { shortName } from "../wire/codec/types.js";
+
+/** An interceptor may pass on a call of its own making; the context is always ours. */
+const trailOf = (call: IncomingCall): Trail | undefined => (call.context as ServerCall | undefined)?.trail;
 
 type Handler = (request: unknown, context: unknown) => unknown;
 
@@ -77,7 +80,17 @@ export class ServiceTable {
         return Promise.reject(thrown);
       }
     };
-    const chain = compose(this.#interceptors, last);
-    return { definition, invoke: (call) => chain(call), replySizeBytes: 1 };
+    const { run, blame } = compose("server", this.#interceptors, last, trailOf);
+    // What no interceptor may give is no message: what else is wrong with one, its field's error tells.
+    const isMessage = (value: unknown): boolean => typeof value === "object" && value !== null;
+    return {
+      definition,
+      invoke(call) {
+        call.trail = { given: [] };
+        return run(call);
+      },
+      blame: (call) => (call.trail === undefined ? undefined : blame(call.trail, isMessage)),
+      replySizeBytes: 1,
+    };
   }
 }

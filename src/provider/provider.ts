@@ -1,8 +1,17 @@
 import { setMaxListeners } from "node:events";
 import { type Address, formatAddress } from "../base/endpoint.js";
-import { boolean, callback, checkOptions, describeValue, having, listOf, number } from "../base/options.js";
+import {
+  boolean,
+  callback,
+  checkOptions,
+  describeValue,
+  type Filled,
+  having,
+  listOf,
+  number,
+} from "../base/options.js";
 import { textOf, watchReturned } from "../base/thrown.js";
-import { builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
+import { builtinDescriptors, builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
 import type { ServerInterceptor } from "../call/interceptor.js";
 import type { HandlersOf } from "../call/stub.js";
 import { blameCaller } from "../error/blame-caller.js";
@@ -21,16 +30,16 @@ import { exitCodeOf, listenForEnd } from "./signals.js";
 
 export interface ProviderOptions {
   /** The first is the outermost. Default none. */
-  interceptors?: readonly ServerInterceptor[];
+  interceptors?: readonly ServerInterceptor[] | undefined;
 }
 
 export interface ServiceOptions {
   /** Serve it to classic callers under its short name, and write classic znodes. Default: `provider.classic` of the conf. */
-  classic?: boolean;
+  classic?: boolean | undefined;
   /** Published with every instance, e.g. `{ version: "1.4" }`. */
-  attributes?: Readonly<Record<string, string>>;
+  attributes?: Readonly<Record<string, string>> | undefined;
   /** Share of the calls, relative to other instances; default 1. */
-  weight?: number;
+  weight?: number | undefined;
 }
 
 const serviceRules = { classic: boolean, attributes: having(), weight: number(Number.MIN_VALUE) };
@@ -86,7 +95,7 @@ export class RpcProvider implements AsyncDisposable {
     const { interceptors } = checkOptions(
       "RpcProvider",
       options,
-      { interceptors: [] } as Required<ProviderOptions>,
+      { interceptors: [] } as Filled<ProviderOptions>,
       {
         interceptors: listOf(callback),
       },
@@ -375,8 +384,9 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   #describe(service: string): { descriptors: string[] } {
-    const entry = this.#services.get(service);
-    if (entry === undefined) throw new RpcError(Status.NOT_FOUND, messages.noService(service));
-    return { descriptors: [...entry.definition.descriptors] };
+    const descriptors =
+      this.#services.get(service)?.definition.descriptors ?? builtinDescriptors.get(service);
+    if (descriptors === undefined) throw new RpcError(Status.NOT_FOUND, messages.noService(service));
+    return { descriptors: [...descriptors] };
   }
 }

@@ -1,18 +1,19 @@
 import { type Clock, systemClock } from "../base/clock.js";
+import type { Filled } from "../base/options.js";
 import { guardLogger } from "../logger/guard.js";
 import { type Logger, silentLogger } from "../logger/logger.js";
 
 /** What every driver is given from outside. */
 export interface RegistryDeps {
   /** Default: the system's. */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /** Default: silent. */
-  log?: Logger;
+  log?: Logger | undefined;
   /** 0 <= x < 1; default `Math.random`. */
-  random?: () => number;
+  random?: (() => number) | undefined;
 }
 
-export function fillDeps(deps: RegistryDeps): Required<RegistryDeps> {
+export function fillDeps(deps: RegistryDeps): Filled<RegistryDeps> {
   return {
     clock: deps.clock ?? systemClock,
     log: deps.log === undefined ? silentLogger : guardLogger(deps.log),

@@ -1,4 +1,5 @@
 import { formatAddress } from "../base/endpoint.js";
+import type { Filled } from "../base/options.js";
 import { fillDeps, type RegistryDeps } from "./deps.js";
 import {
   checkRegistration,
@@ -73,7 +74,7 @@ export class MemoryStore {
 export class MemoryRegistry implements Registry {
   readonly name = "memory:";
   readonly #store: MemoryStore;
-  readonly #deps: Required<RegistryDeps>;
+  readonly #deps: Filled<RegistryDeps>;
   readonly #views = new Map<string, ServiceView>();
   readonly #held = new Set<Held>();
   readonly #unsubscribe: () => void;

@@ -37,18 +37,18 @@ export interface Registration {
   methods: readonly string[];
   /** The address callers are told; never a wildcard, and the port is the real one. */
   address: Address;
-  weight?: number;
-  attributes?: Readonly<Record<string, string>>;
+  weight?: number | undefined;
+  attributes?: Readonly<Record<string, string>> | undefined;
   /** Write `/<ShortName>/<Method>` for C++ callers too (ZooKeeper only). Default true. */
-  classic?: boolean;
+  classic?: boolean | undefined;
   /**
    * For processes that listen on one address together, as the workers of `node:cluster` do: a text that is the same for
    * each of them, and only for them. The address is then one endpoint as long as any of them is registered. Default none:
    * of two registrations of an address the newer one is shown.
    */
-  group?: string;
+  group?: string | undefined;
   /** Called each time a newer provider has taken the address. This one is shown again by itself when that one goes. */
-  onLost?: (reason: Error) => void;
+  onLost?: ((reason: Error) => void) | undefined;
 }
 
 /**

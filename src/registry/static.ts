@@ -1,4 +1,5 @@
 import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import type { Filled } from "../base/options.js";
 import { classicDialects } from "../wire/classic.js";
 import { fillDeps, type RegistryDeps } from "./deps.js";
 import { checkRegistration, checkServiceName, isServiceName } from "./entry.js";
@@ -28,7 +29,7 @@ export const staticForms =
 export class StaticRegistry implements Registry {
   readonly name: string;
   readonly #services: ReadonlyMap<string, readonly Endpoint[]>;
-  readonly #deps: Required<RegistryDeps>;
+  readonly #deps: Filled<RegistryDeps>;
 
   /** `url` begins with `static://`. Throws RegistryError `invalid` that says what is wrong with it. */
   constructor(url: string, deps: RegistryDeps = {}) {

@@ -1,9 +1,12 @@
 import { setMaxListeners } from "node:events";
 import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
+import { definedOf } from "../base/options.js";
 import { createCallEmitter } from "../call/events.js";
 import { guardLogger } from "../logger/guard.js";
-import { type Logger, silentLogger } from "../logger/logger.js";
+import type { Logger } from "../logger/logger.js";
+import { stderrLogger } from "../logger/stderr-logger.js";
+import type { RegistryDeps } from "../registry/deps.js";
 import { MemoryRegistry, MemoryStore } from "../registry/memory.js";
 import type { Registry } from "../registry/registry.js";
 import { defaultSettings, type Runtime, type RuntimeSettings } from "../registry/runtime.js";
@@ -12,36 +15,38 @@ import type { Transport } from "../transport/transport.js";
 
 /** Settings to differ from the defaults, group by group. */
 export type SettingsInit = {
-  readonly [K in keyof RuntimeSettings]?: RuntimeSettings[K] extends object
-    ? Partial<RuntimeSettings[K]>
-    : RuntimeSettings[K];
+  readonly [K in keyof RuntimeSettings]?:
+    | (RuntimeSettings[K] extends object
+        ? { readonly [L in keyof RuntimeSettings[K]]?: RuntimeSettings[K][L] | undefined }
+        : RuntimeSettings[K])
+    | undefined;
 };
 
 /** Parts of a runtime; what is left out is made anew, inside this process. */
 export interface RuntimeParts {
   /** Default: the system's. */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /** Default: a `MemoryNetwork` of its own: two runtimes that are to meet need the same one. */
-  transport?: Transport;
+  transport?: Transport | undefined;
   /** Default: a `MemoryRegistry` on a store of its own. Closed with the runtime. */
-  registry?: Registry;
-  /** Default: silent. */
-  log?: Logger;
+  registry?: Registry | undefined;
+  /** Default: warnings and errors go to stderr; `silentLogger` for none. */
+  log?: Logger | undefined;
   /** 0 <= x < 1; a seeded one makes a run repeatable. Default `Math.random`. */
-  random?: () => number;
+  random?: (() => number) | undefined;
   /** Over the defaults. */
-  settings?: SettingsInit;
+  settings?: SettingsInit | undefined;
 }
 
 /** A runtime for channels and providers without a conf file, sockets or a real clock. */
-export function createRuntime(parts: RuntimeParts = {}): Runtime {
+export function createRuntime(parts: RuntimeParts = {}): Runtime & AsyncDisposable {
   const { clock = systemClock, random = Math.random } = parts;
-  const log = parts.log === undefined ? silentLogger : guardLogger(parts.log);
+  const log = parts.log === undefined ? stderrLogger(() => clock.wallNow()) : guardLogger(parts.log);
   const registry = parts.registry ?? memoryRegistry({ clock, log, random });
   const closing = new AbortController();
   // Each channel listens.
   setMaxListeners(Infinity, closing.signal);
-  return {
+  const runtime: Runtime = {
     clock,
     log,
     random,
@@ -56,11 +61,12 @@ export function createRuntime(parts: RuntimeParts = {}): Runtime {
       return registry.close();
     },
   };
+  return Object.assign(runtime, { [Symbol.asyncDispose]: () => runtime.close() });
 }
 
 /** A registry inside this process; those on one `store` see each other's services. */
 export function memoryRegistry(
-  parts: { store?: MemoryStore; clock?: Clock; log?: Logger; random?: () => number } = {},
+  parts: { store?: MemoryStore | undefined } & RegistryDeps = {},
 ): MemoryRegistry {
   const { store = new MemoryStore(), ...deps } = parts;
   return new MemoryRegistry(store, deps);
@@ -68,12 +74,14 @@ export function memoryRegistry(
 
 /** The defaults, with `init` over them. */
 export function mergeSettings(init: SettingsInit): RuntimeSettings {
+  const { callTimeoutMs = defaultSettings.callTimeoutMs } = init;
+  const { unwrittenMaxBytes = defaultSettings.unwrittenMaxBytes } = init;
   return {
-    ...defaultSettings,
-    ...init,
-    limits: { ...defaultSettings.limits, ...init.limits },
-    keepalive: { ...defaultSettings.keepalive, ...init.keepalive },
-    channel: { ...defaultSettings.channel, ...init.channel },
-    provider: { ...defaultSettings.provider, ...init.provider },
+    callTimeoutMs,
+    unwrittenMaxBytes,
+    limits: { ...defaultSettings.limits, ...definedOf(init.limits ?? {}) },
+    keepalive: { ...defaultSettings.keepalive, ...definedOf(init.keepalive ?? {}) },
+    channel: { ...defaultSettings.channel, ...definedOf(init.channel ?? {}) },
+    provider: { ...defaultSettings.provider, ...definedOf(init.provider ?? {}) },
   };
 }

@@ -54,7 +54,7 @@ export interface Listener {
 export interface ConnectOptions {
   /** Fails with an error that names the limit when the connection takes longer, ms. */
   timeoutMs: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A way to reach a peer: TCP or in memory. Sockets are opened nowhere else in the library. */

@@ -176,6 +176,17 @@ describe("what a handler returns", () => {
     expect(log.at("error")).toHaveLength(1);
   });
 
+  test("an RpcError: INTERNAL, and the log says to throw it", async () => {
+    // Its `text` and `number` are a Blob's: it would be a success.
+    const returned = Object.assign(new RpcError(Status.NOT_FOUND, "nobody"), { text: "x", number: 1 });
+    const { error, log } = await failingPair(() => returned);
+    expect(error).toMatchObject({ codeName: "INTERNAL", executed: "yes" });
+    const line = log.lines.find(({ level }) => level === "error");
+    expect(`${line?.text} ${String(line?.fields?.error)}`).toContain(
+      "Blob: expected a message (an object), got RpcError: throw it instead of returning it",
+    );
+  });
+
   test("a reply whose `then` throws when looked at", async () => {
     const { error } = await failingPair(() =>
       // biome-ignore lint/suspicious/noThenProperty: a broken thenable is what is tested.

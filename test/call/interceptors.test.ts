@@ -112,7 +112,7 @@ describe("client interceptors", () => {
     const error = await failure(stub.echo({}));
     expect(error).toMatchObject({ codeName: "UNKNOWN", executed: "never", attempts: 0 });
     expect(error.message).toMatch(
-      /^\[unknown\] a client interceptor threw: no token \(probe\.ProbeService\.Echo, /,
+      /^\[unknown\] client interceptor 1 of 1 threw: no token \(probe\.ProbeService\.Echo, /,
     );
     expect(error.cause).toMatchObject({ message: "no token" });
   });
@@ -256,7 +256,9 @@ describe("server interceptors", () => {
           }) as never,
       );
       expect(await failure(stub.echo({}))).toMatchObject({ codeName: "UNKNOWN", executed: "never" });
-      expect(log.at("error")).toEqual(["probe.ProbeService.Echo failed: boom"]);
+      expect(log.at("error")).toEqual([
+        "probe.ProbeService.Echo failed, server interceptor 1 of 1 threw: boom",
+      ]);
     },
   );
 
@@ -271,6 +273,103 @@ describe("server interceptors", () => {
       handlers: { echo: (_, context) => ({ number: context.timeLeftMs() }) },
     });
     expect((await stub.echo({}, { timeoutMs: 77 })).number).toBe(77);
+  });
+});
+
+describe("an interceptor that is written wrong is named", () => {
+  // What a program without types can pass.
+  const wrong = (interceptor: (...args: never[]) => unknown) => interceptor as never;
+  const passes: ClientInterceptor = (next) => async (call) => {
+    const reply = await next(call);
+    expect(reply.metadata.size).toBe(0);
+    return reply;
+  };
+  const forgetful = wrong((next: (call: unknown) => unknown) => (call: unknown) => {
+    next(call);
+  });
+  const forgetfulLater = wrong((next: (call: unknown) => unknown) => async (call: unknown) => {
+    await next(call);
+  });
+  const failing = wrong(() => async () => {
+    throw new Error("no key");
+  });
+  const form = "expected (next) => (call) => next(call), got a function that";
+
+  test.each([
+    [
+      "not curried",
+      wrong(function auth(call: unknown, next: (call: unknown) => unknown) {
+        return next(call);
+      }),
+      `"auth": ${form} threw when it was given next: next is not a function; it takes 2 arguments`,
+    ],
+    [
+      "async itself",
+      wrong(async function auth(next: unknown) {
+        return next;
+      }),
+      `"auth": ${form} returns a promise: it must not be async itself`,
+    ],
+    ["returns nothing", wrong(() => {}), `1 of 1: ${form} returns undefined`],
+  ])("%s: when the channel or the service is made", async (_, interceptor, text) => {
+    await expect(startPair({ clientInterceptors: [interceptor] })).rejects.toThrow(
+      `client interceptor ${text}`,
+    );
+    await expect(startPair({ serverInterceptors: [interceptor] })).rejects.toThrow(
+      `server interceptor ${text}`,
+    );
+  });
+
+  test.each([
+    [
+      "forgot to return",
+      { forgetful },
+      '"forgetful" must return a promise of the reply, got nothing: write return next(call)',
+    ],
+    ["resolves with nothing", { forgetfulLater }, '"forgetfulLater" gave nothing as the reply'],
+    ["throws", { failing }, '"failing" threw: no key'],
+  ])("%s: at the caller, whatever stands around it", async (_, named, text) => {
+    const [interceptor] = Object.entries(named).map(
+      ([name, value]) => Object.defineProperty(value as object, "name", { value: name }) as never,
+    );
+    const { stub } = await startPair({
+      clientInterceptors: [passes, interceptor as never, (next) => (call) => next(call)],
+    });
+    const error = await failure(stub.echo({}));
+    expect(error.codeName).toBe("UNKNOWN");
+    expect(error.rawMessage.startsWith(`client interceptor ${text}`), error.rawMessage).toBe(true);
+  });
+
+  test.each([
+    ["forgot to return", { forgetful }, '"forgetful" must return a promise of the reply'],
+    [
+      "resolves with nothing",
+      { forgetfulLater },
+      '"forgetfulLater" gave nothing as the reply: Blob: expected a message',
+    ],
+    ["throws", { failing }, '"failing" threw: no key'],
+  ])("%s: in the provider's log", async (_, named, text) => {
+    const [interceptor] = Object.entries(named).map(
+      ([name, value]) => Object.defineProperty(value as object, "name", { value: name }) as never,
+    );
+    const { stub, log } = await startPair({
+      serverInterceptors: [(next) => async (call) => next(call), interceptor as never],
+    });
+    await failure(stub.echo({}));
+    await expect.poll(() => log.at("error").join()).toContain(`server interceptor ${text}`);
+  });
+
+  test("a handler's own failure is not blamed on them", async () => {
+    const { stub, log } = await startPair({
+      serverInterceptors: [(next) => async (call) => next(call)],
+      handlers: {
+        echo() {
+          throw new Error("boom");
+        },
+      },
+    });
+    await failure(stub.echo({}));
+    await expect.poll(() => log.at("error")).toEqual(["probe.ProbeService.Echo failed: boom"]);
   });
 });
 

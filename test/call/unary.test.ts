@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { RpcError } from "../../src/error/rpc-error.js";
+import { Status } from "../../src/error/status.js";
 import { deferred, failure, seeded } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
 import { ProbeServiceStub, SideService, SideServiceStub } from "../support/gen/probe.js";
@@ -182,6 +184,7 @@ test("a reply the caller cannot read is INTERNAL, executed yes, and the connecti
   const error = await failure(channel.call(strange, { text: "x" }));
   expect(error).toMatchObject({ codeName: "INTERNAL", executed: "yes" });
   expect(error.rawMessage).toBe("the reply cannot be decoded as probe.Blob: cut short");
+  expect(error).toMatchObject({ phase: "receive" });
   expect((await stub.echo({ text: "still here" })).text).toBe("still here");
 });
 
@@ -228,4 +231,30 @@ test("an unknown method is UNIMPLEMENTED, executed never, by its name and again 
     expect(error).toMatchObject({ codeName: "UNIMPLEMENTED", executed: "never" });
     if (i === 0) expect(error.rawMessage).toBe("this provider has no method probe.ProbeService.Missing");
   }
+});
+
+test("the time of a call in JSON includes the question for its messages", async () => {
+  const pair = await startPair({
+    clientInterceptors: [
+      (next) => async (call) => {
+        const reply = await next(call);
+        if (call.method.name === "Describe") pair.clock.advance(400);
+        return reply;
+      },
+    ],
+    handlers: {
+      echo() {
+        throw new RpcError(Status.ABORTED, "again");
+      },
+    },
+  });
+  const call = (timeoutMs: number) =>
+    failure(pair.channel.callJson("probe.ProbeService", "Echo", {}, { timeoutMs }));
+  expect(await call(300)).toMatchObject({
+    codeName: "DEADLINE_EXCEEDED",
+    rawMessage: "no time is left of 300 ms (timeoutMs, calltimeout)",
+    elapsedMs: 400,
+  });
+  // What it was told is remembered.
+  expect(await call(300)).toMatchObject({ codeName: "ABORTED", elapsedMs: 0 });
 });

@@ -7,7 +7,7 @@ import { RpcProvider } from "../../src/provider/provider.js";
 import { openRegistry } from "../../src/registry/open.js";
 import { createRuntime, MemoryNetwork, MemoryStore, memoryRegistry } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
-import type { JsonValue } from "../../src/wire/codec/well-known.js";
+import type { JsonInput, JsonValue } from "../../src/wire/codec/well-known.js";
 import { failure } from "../support/async.js";
 import { type Kinds, KindsService, type KindsServiceHandler } from "./gen/kinds.js";
 
@@ -226,6 +226,53 @@ describe("the JSON mapping", () => {
     expect(received).toHaveLength(0);
   });
 
+  test.each<[JsonInput, string]>([
+    [{ anInt64: 2 ** 53 }, "Kinds.anInt64: 9007199254740992 may not be the number that was meant"],
+    [{ anInt64: "9007199254740993.0" }, "Kinds.anInt64: 9007199254740992 may not be the number"],
+    [{ aSint64: 1e300 }, "Kinds.aSint64: 1e+300 may not be the number that was meant"],
+    [{ byId: Number.NaN }, "Kinds.byId: expected an integer, got NaN"],
+    [{ anInt32: Number.POSITIVE_INFINITY }, "Kinds.anInt32: expected an integer, got Infinity"],
+    [{ anInt32: 2n ** 40n }, 'Kinds.anInt32: out of range for int32: "1099511627776"'],
+    [{ aUint64: 2n ** 64n }, 'Kinds.aUint64: out of range for uint64: "18446744073709551616"'],
+    [{ aString: 5n }, "Kinds.aString: expected string, got the number 5"],
+    [{ aFloat: 1e39 }, "Kinds.aFloat: out of range for float: 1e+39"],
+    [{ aDouble: 10n ** 400n }, "is beyond what a double can be"],
+    [{ facts: { a: [2n ** 53n + 1n] } }, "Kinds.facts: 9007199254740993 cannot be kept"],
+    [{ facts: { a: Number.NaN } }, "Kinds.facts: JSON has no NaN"],
+    [{ maybe: 5n }, "Kinds.maybe: expected string, got the number 5"],
+    [{ partsById: { "99999999999999999999": {} } }, "out of range for int64 map key"],
+  ])("refuses a number that would not arrive as it is: %s", async (request, text) => {
+    const { channel, received } = await setup();
+    const error = await failure(channel.callJson(service, "Echo", request));
+    expect(error.rawMessage).toContain(text);
+    expect(received).toHaveLength(0);
+  });
+
+  test("carries bigints and what is not finite exactly", async () => {
+    const { channel, received } = await setup();
+    const request = {
+      anInt64: -(2n ** 63n),
+      aUint64: 2n ** 64n - 1n,
+      anInt32: 5n,
+      aDouble: Number.NaN,
+      aFloat: Number.NEGATIVE_INFINITY,
+      byId: 9007199254740993n,
+      facts: { big: 2n ** 60n, __proto__x: undefined },
+      aPart: undefined,
+    };
+    const reply = await channel.callJson(service, "Echo", request);
+    expect(reply).toMatchObject({
+      anInt64: "-9223372036854775808",
+      aUint64: "18446744073709551615",
+      anInt32: 5,
+      aDouble: "NaN",
+      aFloat: "-Infinity",
+      byId: "9007199254740993",
+      facts: { big: 2 ** 60 },
+    });
+    expect(received[0]?.choice).toEqual({ case: "byId", value: 9007199254740993n });
+  });
+
   test("refuses a request nested without end instead of overflowing the stack", async () => {
     const { channel } = await setup();
     const deep = JSON.parse(
@@ -379,7 +426,7 @@ describe("what cannot be called", () => {
   test("given descriptors that are none, and a bad form of bytes", async () => {
     const { channel } = await setup({ descriptors: ["{}"] });
     const error = await failure(channel.callJson(service, "Echo", {}));
-    expect(error).toMatchObject({ code: Status.INVALID_ARGUMENT, executed: "never" });
+    expect(error).toMatchObject({ code: Status.INTERNAL, executed: "never" });
     expect(error.rawMessage).toContain('option "descriptors"');
     // @ts-expect-error: what a caller without types may pass.
     const form = await failure(channel.callJson(service, "Echo", {}, { bytes: "hex" }));

@@ -1,69 +1,34 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { systemClock } from "../../src/base/clock.js";
 import { formatAddress } from "../../src/base/endpoint.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
 import { RpcProvider } from "../../src/provider/provider.js";
-import { openRegistry } from "../../src/registry/open.js";
 import type { Runtime } from "../../src/registry/runtime.js";
-import { createRuntime } from "../../src/testing/index.js";
-import { tcpTransport } from "../../src/transport/tcp.js";
-import { type GetFriendListsResponseInput, UserServiceRpc } from "../protobuf/gen/test.js";
+import { UserServiceRpc } from "../protobuf/gen/test.js";
+import { type CliProvider, startCliProvider } from "./cli-provider.js";
 import { KindsService } from "./gen/kinds.js";
 import { mprpc, mprpcProcess } from "./mprpc.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const userProto = path.join(root, "test/protobuf/test.proto");
 
+let cluster: CliProvider;
 let folder: string;
 let registry: string;
 let runtime: Runtime;
-let provider: RpcProvider;
 let address: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), "mprpc-cli-"));
-  registry = `--registry=file:${path.join(folder, "registry")}`;
-  runtime = createRuntime({
-    transport: tcpTransport(systemClock),
-    registry: openRegistry(`file:${path.join(folder, "registry")}`),
-  });
-  provider = new RpcProvider(runtime);
-  provider.notifyService(
-    UserServiceRpc,
-    {
-      login({ name, pwd }, { metadata, replyMetadata }) {
-        const tenant = metadata.get("tenant");
-        if (tenant !== undefined) replyMetadata.set("tenant-seen", tenant);
-        return { result: { errcode: 0 }, success: `${name}/${pwd}` === "zhang san/123456" };
-      },
-      getFriendLists({ userid }): Promise<GetFriendListsResponseInput> | GetFriendListsResponseInput {
-        if (userid === 404) {
-          throw new RpcError(Status.NOT_FOUND, "no such user", {
-            details: [{ type: "fixbug.Hint", value: Buffer.from("ask again") }],
-          });
-        }
-        if (userid === 408) return new Promise(() => {});
-        return { friendList: [{ name: "li si", age: 22, sex: 2 }] };
-      },
-    },
-    { attributes: { version: "1.4" }, weight: 2 },
-  );
-  provider.notifyService(KindsService, { echo: (request) => request, getNothing: () => ({}) });
-  address = formatAddress(await provider.start());
+  cluster = await startCliProvider();
+  ({ folder, registry, runtime, address } = cluster);
 });
 
-afterAll(async () => {
-  await provider.shutdown();
-  await runtime.close();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => cluster.close());
 
 const login = '{"name": "zhang san", "pwd": "123456"}';
 const loggedIn = { result: { errcode: 0, errmsg: "" }, success: true };
@@ -91,7 +56,7 @@ describe("mprpc", () => {
   test("--help lists the commands, --version tells the package's, each command has its --help", async () => {
     const help = await mprpc(["--help"]);
     expect(help).toMatchObject({ code: 0, err: "" });
-    const names = ["generate", "call", "list", "config"];
+    const names = ["generate", "call", "list", "describe", "health", "config"];
     for (const name of names) expect(help.out).toContain(`  ${name} `);
     const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {
       version: string;
@@ -109,15 +74,27 @@ describe("mprpc", () => {
   test.each([
     [[], /^Usage: mprpc COMMAND/],
     [["lst"], /^mprpc: unknown command "lst"; did you mean "list"\?\nTry `mprpc --help`\.\n$/],
-    [["frobnicate"], /unknown command "frobnicate"; there are generate, call, list, config/],
-    [["call"], /^mprpc call: expected HOST:PORT SERVICE\.METHOD/],
+    [
+      ["frobnicate"],
+      /unknown command "frobnicate"; there are generate, call, list, describe, health, config/,
+    ],
+    [["call"], /^mprpc call: expected \[HOST:PORT\] SERVICE METHOD \[JSON\], or SERVICE\.METHOD/],
     [["call", "a", "b", "{}", "more"], /unexpected argument "more"/],
     [["call", "a", "b", "{"], /^mprpc call: the request is not JSON: /],
-    [["call", "127.0.0.1:1", "Login"], /SERVICE\.METHOD or SERVICE\/METHOD, not "Login"/],
     [
-      ["call", "a.B.C", '{"x": 1.5}'],
-      /METHOD is missing: write SERVICE METHOD \[JSON\] .* got "a\.B\.C" and JSON/,
+      ["call", "127.0.0.1:1", "Login"],
+      /METHOD is missing: write .* SERVICE\.METHOD or SERVICE\/METHOD, not "Login"/,
     ],
+    [["call", "B", '{"x": 1.5}'], /METHOD is missing: write SERVICE METHOD, .* not "B"/],
+    [
+      ["call", "a.B.c", '{"x": [{"y": 1e400}]}'],
+      /^mprpc call: x\[0\]\.y: 1e400 is beyond what a number can be/,
+    ],
+    [["describe"], /^mprpc describe: expected SERVICE\nTry/],
+    [["describe", "a b"], /expected \[HOST:PORT\] SERVICE, got "a b"/],
+    [["health", "a", "b"], /^mprpc health: unexpected argument "b"/],
+    [["health"], /^mprpc health: give HOST:PORT: the configuration has no rpcserverport/],
+    [["health", "127.0.0.1:1", "--timeout", "5"], /--timeout: expected a duration with its unit/],
     [["call", "localhost:abc", "a.B/C"], /before SERVICE\.METHOD comes HOST:PORT, .* not "localhost:abc"/],
     [["call", "127.0.0.1", "a.B/C", "{}"], /before SERVICE\.METHOD comes HOST:PORT, .* not "127\.0\.0\.1"/],
     [["call", "a", "b", "--timeout", "soon"], /--timeout: expected a duration .* got "soon"/],
@@ -141,6 +118,10 @@ describe("mprpc", () => {
     [["list", "nonsense"], /expected HOST:PORT, got "nonsense"/],
     [["generate"], /^mprpc generate: no \.proto files were given\nTry/],
     [["generate", "a.proto"], /--out DIR is missing/],
+    [
+      ["generate", "a.proto", "--out", "x", "--import-extension", "js"],
+      /--import-extension is \.js, \.ts, none, not js/,
+    ],
     [
       ["generate", "a.proto", "--outt", "x"],
       /^mprpc generate: unknown option --outt; did you mean "--out"\?\nTry/,
@@ -211,6 +192,10 @@ describe("mprpc call", () => {
   test.each([
     ["a service of the registry, in full", ["fixbug.UserServiceRpc", "Login"]],
     ["its short name, the method as stubs spell it", ["UserServiceRpc", "login"]],
+    ["a service of the registry and its method in one word", ["fixbug.UserServiceRpc.Login"]],
+    ["the same with a slash and a short name", ["UserServiceRpc/login"]],
+    ["as gRPC writes a method", ["/fixbug.UserServiceRpc/Login"]],
+    ["a provider, service and method in two words", ["ADDRESS", "UserServiceRpc", "Login"]],
     ["a provider, with a dot", ["ADDRESS", "fixbug.UserServiceRpc.Login"]],
     ["a provider, with a slash and the short name", ["ADDRESS", "UserServiceRpc/Login"]],
     [
@@ -218,8 +203,10 @@ describe("mprpc call", () => {
       ["ADDRESS", "UserServiceRpc.Login", "--classic", "--proto", userProto],
     ],
   ])("calls %s", async (_, words) => {
-    const [target = "", method = "", ...rest] = words.map((word) => (word === "ADDRESS" ? address : word));
-    const { code, out, err } = await mprpc(["call", target, method, login, "--text", registry, ...rest]);
+    const given = words.map((word) => (word === "ADDRESS" ? address : word));
+    const flags = given.findIndex((word) => word.startsWith("--"));
+    const [names, rest] = flags < 0 ? [given, []] : [given.slice(0, flags), given.slice(flags)];
+    const { code, out, err } = await mprpc(["call", ...names, login, "--text", registry, ...rest]);
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(JSON.parse(out)).toEqual(loggedIn);
     expect(out).toBe(`${JSON.stringify(loggedIn, undefined, 2)}\n`);
@@ -317,6 +304,73 @@ describe("mprpc call", () => {
       code: 2,
       err: `mprpc call: METHOD is missing: write ${service}/METHOD; the methods of ${service} are ${methods}\nTry \`mprpc call --help\`.\n`,
     });
+  });
+
+  test("a METHOD that is left out is told for a service of the registry, too", async () => {
+    const { code, err } = await mprpc(["call", "fixbug.UserServiceRpc", registry]);
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: "mprpc call: METHOD is missing: write fixbug.UserServiceRpc/METHOD; the methods of fixbug.UserServiceRpc are Login, GetFriendLists\nTry `mprpc call --help`.\n",
+    });
+  });
+
+  test("numbers arrive exactly", async () => {
+    const request =
+      '{"anInt64": 9007199254740993, "aUint64": 18446744073709551615, "facts": {"a": [1.5, -0.25e2]}}';
+    const { code, out, err } = await mprpc(["call", "KindsService.Echo", request, registry]);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(JSON.parse(out)).toMatchObject({
+      anInt64: "9007199254740993",
+      aUint64: "18446744073709551615",
+      facts: { a: [1.5, -25] },
+    });
+    const rounded = await mprpc(["call", "KindsService.Echo", '{"anInt64": 9007199254740993.0}', registry]);
+    expect(rounded).toMatchObject({ code: 1, out: "" });
+    expect(rounded.err).toContain(
+      "test.cli.Kinds.anInt64: 9007199254740992 may not be the number that was meant",
+    );
+  });
+
+  test("the built-in services are called like any other", async () => {
+    const health = await mprpc([
+      "call",
+      address,
+      "grpc.health.v1.Health/Check",
+      '{"service": "fixbug.UserServiceRpc"}',
+    ]);
+    expect(health).toEqual({ code: 0, out: '{\n  "status": "SERVING"\n}\n', err: "" });
+    const reflection = await mprpc(["call", address, "mprpc.reflection.v1.Reflection", "listServices"]);
+    expect(JSON.parse(reflection.out)).toEqual({
+      services: ["fixbug.UserServiceRpc", "test.cli.KindsService"],
+    });
+  });
+
+  test("what the other side says can neither steer the terminal nor forge a line", async () => {
+    const hostile = "x\u001b[2J\u009b1m\u202eevil\nexecuted: never";
+    const shown = "x\\u001b[2J\\u009b1m\\u202eevil\\nexecuted: never";
+    const failing = new RpcProvider(runtime);
+    failing.notifyService(KindsService, {
+      echo(request, { replyMetadata }) {
+        replyMetadata.set("note", hostile);
+        if (request.anInt32 === 1)
+          throw new RpcError(Status.ABORTED, hostile, { details: [{ type: hostile, value: Buffer.of() }] });
+        return { aString: hostile };
+      },
+      getNothing: () => ({}),
+    });
+    const at = formatAddress(await failing.start());
+    try {
+      const failed = await mprpc(["call", at, "KindsService.Echo", '{"anInt32": 1}']);
+      expect(failed.err).toContain(`[aborted] ${shown} (test.cli.KindsService.Echo`);
+      expect(failed.err).toContain(`  detail ${shown}: \n`);
+      expect(failed.err.split("\n")).toHaveLength(5);
+      const done = await mprpc(["call", at, "KindsService.Echo", "-v"]);
+      expect(done.err).toBe(`  note: ${shown}\n`);
+      expect(JSON.parse(done.out)).toMatchObject({ aString: hostile });
+      expect(failed.out + failed.err + done.out + done.err).not.toMatch(/[^\P{Cc}\n]|\u202e/u);
+    } finally {
+      await failing.shutdown();
+    }
   });
 
   test("a value that cannot be used begins with its place in the file", async () => {

@@ -1,4 +1,5 @@
 import path from "node:path";
+import { runInNewContext } from "node:vm";
 import { decodeMessage, encodeMessage, nestingMax, Reader, Writer } from "mprpc/codec";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Generated, generateAndImport, protoFolder } from "./generated.js";
@@ -150,6 +151,53 @@ describe("a value of the wrong kind is a TypeError that names the field", () => 
     const encode = () => encodeMessage(generated.type(type), message);
     expect(encode).toThrow(TypeError);
     expect(encode).toThrow(text);
+  });
+
+  class Named {
+    get aString(): string {
+      return "from a getter";
+    }
+  }
+  class Stranger {
+    text = "x";
+  }
+
+  it.each<[string, unknown, string]>([
+    [
+      "Shared",
+      new Error("x"),
+      "Shared: expected a message (an object), got Error: throw it instead of returning it",
+    ],
+    ["Scalars", new TypeError("x"), "got TypeError: throw it instead"],
+    ["Scalars", new DOMException("x", "AbortError"), "got DOMException: throw it instead"],
+    ["Scalars", runInNewContext("new Error('x')"), "got Error: throw it instead"],
+    ["Scalars", Promise.resolve({}), "got Promise: await it"],
+    ["Scalars", new Date(0), "got Date: a Date is taken where the .proto says google.protobuf.Timestamp"],
+    ["Scalars", [], "got an array"],
+    ["Scalars", new Map([["aString", "x"]]), "got Map"],
+    ["Scalars", new Set(), "got Set"],
+    ["Scalars", Buffer.from("x"), "got Buffer"],
+    ["Empty", new Error("x"), "got Error: throw it instead"],
+    ["Scalars", new Stranger(), "Scalars: expected a message with some of aDouble, aFloat, "],
+    ["Scalars", { aMessage: new Error("x") }, "Shared: expected a message (an object), got Error"],
+    [
+      "Lists",
+      { messages: [new Stranger()] },
+      "Shared: expected a message with some of id, name, marks, inner, got Stranger",
+    ],
+    ["Choice", { payload: { case: "scalars", value: new Map() } }, "Scalars: expected a message"],
+  ])("refuses what is no message: %s %o", (type, message, text) => {
+    const encode = () => encodeMessage(generated.type(type), message);
+    expect(encode).toThrow(TypeError);
+    expect(encode).toThrow(text);
+  });
+
+  it("takes objects without a prototype, of another realm, and instances that have a field", () => {
+    const expected = hexOf("Scalars", { aString: "x" });
+    expect(hexOf("Scalars", Object.assign(Object.create(null), { aString: "x" }))).toBe(expected);
+    expect(hexOf("Scalars", runInNewContext("({ aString: 'x' })"))).toBe(expected);
+    expect(hexOf("Scalars", new Named())).toBe(hexOf("Scalars", { aString: "from a getter" }));
+    expect(hexOf("Empty", new Stranger())).toBe("");
   });
 
   it("does not show text: it may be a password in the wrong field", () => {

@@ -1,4 +1,5 @@
 import path from "node:path";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import {
   anyPack,
@@ -56,6 +57,27 @@ describe("well-known types", () => {
     }
     expect(() => timestampFromDate(new Date(Number.NaN))).toThrow(RangeError);
     expect(() => timestampToDate({ seconds: 2n ** 60n, nanos: 0 })).toThrow(RangeError);
+  });
+
+  it("a Date is taken for a Timestamp, alone, in fields and by create; a number is not", () => {
+    const date = new Date(-1_500);
+    const parts = { seconds: -2n, nanos: 500_000_000 };
+    expect(roundTrip<unknown>("Timestamp", date)).toEqual(parts);
+    expect(roundTrip<unknown>("Timestamp", runInNewContext("new Date(-1500)"))).toEqual(parts);
+    expect(roundTrip<unknown>("Known", { timestamp: date, times: [date, parts] })).toMatchObject({
+      timestamp: parts,
+      times: [parts, parts],
+    });
+    expect(generated.type("Timestamp").create(date)).toEqual(parts);
+    expect(generated.type("Known").create({ timestamp: date, times: [date] })).toMatchObject({
+      timestamp: parts,
+      times: [parts],
+    });
+    expect(() => roundTrip("Timestamp", new Date(Number.NaN))).toThrow(RangeError);
+    expect(() => roundTrip<unknown>("Known", { timestamp: 1_700_000_000_000 })).toThrow(
+      "Known.timestamp: expected a message (an object), got number",
+    );
+    expect(() => roundTrip<unknown>("Known", { duration: date })).toThrow("got Date");
   });
 
   it("Duration and milliseconds", () => {

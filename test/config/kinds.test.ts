@@ -109,6 +109,16 @@ describe("choice, yesNo and list", () => {
     ["", "p2", "p2c,random"],
   );
   table(
+    kind.choice("EUR", "USD", "ok", "OK"),
+    [
+      ["EUR", "EUR"],
+      ["usd", "USD"],
+      ["OK", "OK"],
+      ["ok", "ok"],
+    ],
+    ["Ok", "E"],
+  );
+  table(
     kind.yesNo,
     [
       ["yes", true],

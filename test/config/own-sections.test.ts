@@ -29,7 +29,43 @@ describe("a program's own sections", () => {
   test("none declared: an unknown section is a warning, as ever", () => {
     const { own, warnings } = load({ conf: "[upload]\npart=1MiB" });
     expect(own).toEqual({});
-    expect(warnings).toEqual(['mprpc.conf:1: unknown section "[upload]", all of it ignored']);
+    expect(warnings).toEqual([
+      'mprpc.conf:1: unknown section "[upload]", all of it ignored; a section of a program\'s own is named [app.upload]',
+    ]);
+  });
+
+  test("[app] and [app.NAME] are some program's: who has not declared them says nothing", () => {
+    const shared = {
+      conf: "[app]\na=1\n[app.upload]\npart=1MiB\nttl=1s\n[app.b]\nx=1",
+      env: { MPRPC_APP_B_X: "2" },
+    };
+    expect(load(shared)).toMatchObject({ own: {}, warnings: [] });
+    const mine = {
+      "app.upload": sections.upload,
+      "app.c": { x: key(conf.integer({ min: 0, max: 9 }), "1") },
+    };
+    const { own, origins, warnings } = load({
+      conf: shared.conf.replace("[app.b]", "[app.c]"),
+      env: { MPRPC_APP_UPLOAD_PART: "2MiB" },
+      argv: ["--app.upload.ttl=2s"],
+      sections: mine,
+    });
+    expect(own["app.upload"]).toEqual({ partBytes: 2 * MiB, maxbytes: MiB, ttlMs: 2000 });
+    expect(own["app.c"]).toEqual({ x: 1 });
+    expect(origins["app.upload.part"]).toEqual({ source: "env", where: "MPRPC_APP_UPLOAD_PART" });
+    expect(warnings).toEqual([]);
+  });
+
+  test("an [app.NAME] that is nearly a declared one, which the file lacks, is told", () => {
+    const { warnings } = load({
+      conf: "[app.uplaod]\npart=1MiB",
+      env: { MPRPC_APP_UPLOAD_PATR: "1" },
+      sections: { "app.upload": sections.upload },
+    });
+    expect(warnings).toEqual([
+      'mprpc.conf:1: unknown section "[app.uplaod]", all of it ignored; did you mean "app.upload"?',
+      'MPRPC_APP_UPLOAD_PATR: unknown variable, ignored; did you mean "MPRPC_APP_UPLOAD_PART"?',
+    ]);
   });
 
   test("defaults, typed by the schema and named with their units", () => {

@@ -116,7 +116,7 @@ describe("what is enormous or odd ends, and is told", () => {
     ["a number beyond all", `${head}message A { int32 a = 99999999999999999999; }`, "refused"],
     [
       "names of objects",
-      `${head}message A { string constructor = 1; string __proto__ = 2; string prototype = 3; string toString = 4; }`,
+      `${head}message A { string constructor = 1; string __proto = 2; string prototype = 3; string toString = 4; }`,
       "generated",
     ],
     [

@@ -34,7 +34,7 @@ describe.each(hooks)("a client interceptor %s", (_, make, ran) => {
     const pair = await startPair({ clientInterceptors: [interceptor] });
     const error = await failure(pair.stub.echo({}));
     expect(error).toMatchObject({ codeName: "UNKNOWN", executed: ran ? "maybe" : "never" });
-    expect(error.rawMessage).toMatch(/^a client interceptor threw: /);
+    expect(error.rawMessage).toMatch(/^client interceptor "interceptor" threw: /);
     await stillCalls(pair);
   });
 });

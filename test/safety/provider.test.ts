@@ -35,7 +35,7 @@ describe("a handler", () => {
     const pair = await startPair({ handlers: { echo: () => message as never } });
     const call = pair.stub.echo({});
     // Objects without fields that are known are empty messages.
-    if (name.endsWith("object") || name.endsWith("prototype") || name.includes("rror")) await call;
+    if (name.endsWith("object") || name.endsWith("prototype")) await call;
     else expect(await failure(call)).toMatchObject({ executed: "yes" });
     await stillServes(pair);
   });

@@ -54,6 +54,10 @@ export function outputName(file: ProtoFile): string {
   return `${file.name.replace(/\.proto$/, "")}.ts`;
 }
 
+/** How generated modules name each other: `./user.js`, `./user.ts` or `./user`. */
+export const importExtensions = [".js", ".ts", "none"] as const;
+export type ImportExtension = (typeof importExtensions)[number];
+
 /** What one module being written imports. */
 export class ModuleContext {
   readonly file: ProtoFile;
@@ -64,7 +68,14 @@ export class ModuleContext {
   /** By file: exported name -> local name and whether only the type is meant. */
   readonly #imports = new Map<ProtoFile, Map<string, { local: string; type: boolean }>>();
 
-  constructor(file: ProtoFile, namesOf: (file: ProtoFile) => ModuleNames) {
+  readonly #importExtension: ImportExtension;
+
+  constructor(
+    file: ProtoFile,
+    namesOf: (file: ProtoFile) => ModuleNames,
+    importExtension: ImportExtension = ".js",
+  ) {
+    this.#importExtension = importExtension;
     this.file = file;
     this.#namesOf = namesOf;
     this.names = namesOf(file);
@@ -125,9 +136,10 @@ export class ModuleContext {
   writeImports(text: Text): void {
     const names = [...this.#codec].sort(byName);
     if (names.length > 0) text.list("import {", names, '} from "mprpc/codec";', true);
+    const extension = this.#importExtension === "none" ? "" : this.#importExtension;
     const here = path.posix.dirname(outputName(this.file));
     const modules = [...this.#imports].map(([file, imports]) => {
-      const relative = path.posix.relative(here, outputName(file)).replace(/\.ts$/, ".js");
+      const relative = path.posix.relative(here, outputName(file)).replace(/\.ts$/, extension);
       return { from: relative.startsWith(".") ? relative : `./${relative}`, imports };
     });
     modules.sort((a, b) => depthOf(b.from) - depthOf(a.from) || compare(a.from, b.from));

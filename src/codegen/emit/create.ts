@@ -4,7 +4,7 @@ import type { ProtoField, ProtoMessage, ProtoOneof } from "../model.js";
 import { propertyKey } from "../names.js";
 import type { ModuleContext } from "./context.js";
 import type { Text } from "./text.js";
-import { isLong, isOneof, isOptional, members } from "./types.js";
+import { isLong, isOneof, isOptional, isTimestamp, members } from "./types.js";
 
 /** The value an absent field reads as, in TypeScript. */
 export function defaultOf(field: ProtoField, context: ModuleContext): string {
@@ -92,7 +92,10 @@ export function emitCreate(
     text.block("create() {", "},", () => text.line("return {};"));
     return;
   }
-  text.block("create(input) {", "},", () => {
+  text.block(`create(${isTimestamp(message) ? "given" : "input"}) {`, "},", () => {
+    if (isTimestamp(message)) {
+      text.line(`const input = given && ${context.codec("timestampGiven")}(given);`);
+    }
     text.block("return {", "};", () => {
       for (const member of all) {
         const key = propertyKey(member.localName);

@@ -3,7 +3,7 @@ import type { ProtoField, ProtoMessage, ProtoOneof, ScalarType } from "../model.
 import { typeName } from "../names.js";
 import type { ModuleContext } from "./context.js";
 import type { Text } from "./text.js";
-import { isLong, isOneof, members } from "./types.js";
+import { isLong, isOneof, isTimestamp, members } from "./types.js";
 
 const wireTypes: Readonly<Partial<Record<ScalarType, number>>> = {
   double: 1,
@@ -40,9 +40,14 @@ export function emitEncode(message: ProtoMessage, context: ModuleContext, text: 
   const nested = needsDepth(message);
   const empty = message.fields.length === 0;
   const name = JSON.stringify(message.shortName);
-  const head = empty ? "encode(message) {" : `encode(message, writer${nested ? ", depth = 0" : ""}) {`;
+  const given = isTimestamp(message) ? "given" : "message";
+  const head = empty ? "encode(message) {" : `encode(${given}, writer${nested ? ", depth = 0" : ""}) {`;
   text.block(head, "},", () => {
-    text.line(`${context.codec("checkMessage")}(message, ${name});`);
+    if (isTimestamp(message)) text.line(`const message = ${context.codec("timestampGiven")}(given);`);
+    const check = `${context.codec("checkMessage")}(message, ${name}, ${context.type(message)});`;
+    // Here, where V8 knows the shapes of this one type, the comparison is free; within the function it is not.
+    if (empty) text.line(check);
+    else text.statements([{ guard: "if (message?.constructor !== Object)", body: check }]);
     if (message.recursive) {
       text.line(`if (depth > ${context.codec("nestingMax")}) throw ${context.codec("tooDeep")}(${name});`);
     }

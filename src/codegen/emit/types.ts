@@ -72,6 +72,11 @@ export function isOneof(member: ProtoField | ProtoOneof): member is ProtoOneof {
   return "fields" in member;
 }
 
+/** Whose input may be a Date as well. */
+export function isTimestamp(message: ProtoMessage): boolean {
+  return message.fullName === "google.protobuf.Timestamp";
+}
+
 function deprecation(declared: { readonly deprecated: boolean }): string | undefined {
   return declared.deprecated ? "@deprecated" : undefined;
 }
@@ -107,7 +112,9 @@ export function emitInterfaces(message: ProtoMessage, context: ModuleContext, te
   text.line();
   const inputName = context.input(message);
   text.comment([`{@link ${name}} as it is given for encoding: what is left out is not sent.`]);
-  if (empty) text.line(`export type ${inputName} = Readonly<Record<string, never>>;`);
+  if (isTimestamp(message)) {
+    text.line(`export type ${inputName} = Date | ${context.codecType("TimestampParts")};`);
+  } else if (empty) text.line(`export type ${inputName} = Readonly<Record<string, never>>;`);
   else
     text.block(`export interface ${inputName} {`, "}", () => {
       for (const member of all) {

@@ -1,4 +1,5 @@
 import { readdir } from "node:fs/promises";
+import type { Filled } from "../../base/options.js";
 import { fillDeps, type RegistryDeps } from "../deps.js";
 import {
   checkRegistration,
@@ -48,7 +49,7 @@ export class FileRegistry implements Registry {
   readonly name: string;
   readonly folder: string;
   readonly #options: FileRegistryOptions;
-  readonly #deps: Required<RegistryDeps>;
+  readonly #deps: Filled<RegistryDeps>;
   readonly #liveness: Liveness;
   readonly #services = new Map<string, { service: FileService; view: ServiceView }>();
   /** See ServiceFolderDeps. */

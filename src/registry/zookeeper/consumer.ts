@@ -1,4 +1,5 @@
 import { formatAddress } from "../../base/endpoint.js";
+import type { Filled } from "../../base/options.js";
 import { messages } from "../../error/messages.js";
 import type { RegistryDeps } from "../deps.js";
 import { decodeEntry, type ProviderEntry, toEndpoint } from "../entry.js";
@@ -15,7 +16,7 @@ import type { SnapshotFile } from "./snapshot-file.js";
 export interface ConsumerOptions {
   session: ZooKeeperSession;
   view: ServiceView;
-  deps: Required<RegistryDeps>;
+  deps: Filled<RegistryDeps>;
   /** Where the last list is kept for a start without ZooKeeper. */
   snapshots: SnapshotFile | undefined;
   /** How long an empty list is not believed after one that was not, ms. */

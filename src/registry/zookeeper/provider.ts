@@ -1,4 +1,5 @@
 import { formatAddress } from "../../base/endpoint.js";
+import type { Filled } from "../../base/options.js";
 import type { RegistryDeps } from "../deps.js";
 import { decodeEntry, encodeEntry, isSameGroup, type ProviderEntry } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
@@ -14,7 +15,7 @@ export interface ProviderOptions {
   session: ZooKeeperSession;
   registration: Registration;
   entry: ProviderEntry;
-  deps: Required<RegistryDeps>;
+  deps: Filled<RegistryDeps>;
   /** It is established no more and never will be: withdrawn, or given up. */
   onOver: () => void;
 }

@@ -1,5 +1,6 @@
 import type { Timer } from "../../base/clock.js";
 import { type Address, formatAddress } from "../../base/endpoint.js";
+import type { Filled } from "../../base/options.js";
 import { fillDeps, type RegistryDeps } from "../deps.js";
 import { checkRegistration, checkServiceName, isServiceName, makeEntry, makeIncarnation } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
@@ -27,22 +28,22 @@ export interface ZooKeeperRegistryOptions extends RegistryDeps {
   /** At least one; each connection goes to the next of them, in random order. */
   servers: readonly Address[];
   /** All paths are beneath it, e.g. `/team/app`; created when missing. Default: none. */
-  chroot?: string;
+  chroot?: string | undefined;
   /** `user:password`: our znodes are then written by its holders alone (ZooKeeper's digest scheme). */
-  auth?: string;
+  auth?: string | undefined;
   /**
    * How long a silent provider stays listed, ms. Default 10,000: longer outlives more pauses and network trouble,
    * shorter drops a killed provider sooner. The server's limits apply (usually 4,000 to 40,000).
    */
-  sessionTimeoutMs?: number;
+  sessionTimeoutMs?: number | undefined;
   /** How long `register` and `list` wait for ZooKeeper, ms. Default 10,000. */
-  startTimeoutMs?: number;
+  startTimeoutMs?: number | undefined;
   /** How long an empty list is not believed after one that was not, ms. Default 0: believed at once. */
-  emptyGraceMs?: number;
+  emptyGraceMs?: number | undefined;
   /** Where the last good lists are kept for a start without ZooKeeper; false: nowhere. Default `~/.cache/mprpc`. */
-  snapshotFolder?: string | false;
+  snapshotFolder?: string | false | undefined;
   /** The ZooKeeper client; default node-zookeeper-client. */
-  connect?: Connect;
+  connect?: Connect | undefined;
 }
 
 export const zooKeeperDefaults = {
@@ -58,7 +59,7 @@ export class ZooKeeperRegistry implements Registry {
   readonly name: string;
   readonly authenticated: boolean;
   readonly #options: ZooKeeperRegistryOptions;
-  readonly #deps: Required<RegistryDeps>;
+  readonly #deps: Filled<RegistryDeps>;
   readonly #session: ZooKeeperSession;
   readonly #snapshots: SnapshotFile | undefined;
   readonly #providers = new Set<ServiceProvider>();

@@ -2,6 +2,7 @@ import { Backoff, registryBackoff } from "../../base/backoff.js";
 import type { Timer } from "../../base/clock.js";
 import { Emitter, type Unsubscribe } from "../../base/emitter.js";
 import { type Address, formatAddress } from "../../base/endpoint.js";
+import type { Filled } from "../../base/options.js";
 import type { RegistryDeps } from "../deps.js";
 import { reasonOf } from "../errors.js";
 import {
@@ -25,7 +26,7 @@ export interface SessionOptions {
   /** `user:password` for digest. */
   auth: string | undefined;
   connect: Connect;
-  deps: Required<RegistryDeps>;
+  deps: Filled<RegistryDeps>;
 }
 
 export interface SessionEvents {
@@ -54,7 +55,7 @@ const endSessionMaxMs = 1000;
  */
 export class ZooKeeperSession {
   readonly #options: SessionOptions;
-  readonly #deps: Required<RegistryDeps>;
+  readonly #deps: Filled<RegistryDeps>;
   readonly #events: Emitter<SessionEvents>;
   readonly #servers: readonly Address[];
   readonly #backoff: Backoff;

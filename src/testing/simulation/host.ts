@@ -21,7 +21,7 @@ export type HostProgram = (app: SimulatedApp) => Disposables | void | Promise<Di
 
 export interface HostOptions {
   /** Settings of its channels and providers, over the defaults; by default providers listen on the host's address. */
-  settings?: SettingsInit;
+  settings?: SettingsInit | undefined;
 }
 
 export interface HostParts {

@@ -1,4 +1,4 @@
-import { number, type OptionRules } from "../../base/options.js";
+import { type Filled, number, type OptionRules } from "../../base/options.js";
 
 /** From the first to the second, both included; each connection draws its own. */
 export type NumberRange = readonly [number, number];
@@ -6,24 +6,24 @@ export type NumberRange = readonly [number, number];
 /** What the network of a simulation does to its connections. */
 export interface NetworkOptions {
   /** One-way latency of a connection, ms. Default [0.1, 2]. */
-  latencyMs?: NumberRange;
+  latencyMs?: NumberRange | undefined;
   /** What arrives may come so much later, but never out of order within its connection, ms. Default 0.5. */
-  jitterMs?: number;
+  jitterMs?: number | undefined;
   /** Probability that a write arrives in pieces, cut anywhere. Default 0.1. */
-  split?: number;
+  split?: number | undefined;
   /** Probability that pieces which lie there together are read as one. Default 0.9. */
-  coalesce?: number;
+  coalesce?: number | undefined;
   /** Bytes a direction of a connection takes before its sender has to wait. Default [16 KiB, 256 KiB]. */
-  windowBytes?: NumberRange;
+  windowBytes?: NumberRange | undefined;
   /** Probability that a connect is refused. Default 0. */
-  refuse?: number;
+  refuse?: number | undefined;
   /** Probability that a new connection breaks at some byte of its first 256 KiB. Default 0. */
-  cut?: number;
+  cut?: number | undefined;
   /** Probability that a new connection falls silent at such a byte, and nobody is told. Default 0. */
-  drop?: number;
+  drop?: number | undefined;
 }
 
-export const networkDefaults: Readonly<Required<NetworkOptions>> = {
+export const networkDefaults: Readonly<Filled<NetworkOptions>> = {
   latencyMs: [0.1, 2],
   jitterMs: 0.5,
   split: 0.1,

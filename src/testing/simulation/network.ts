@@ -1,4 +1,5 @@
 import { type Address, formatAddress } from "../../base/endpoint.js";
+import type { Filled } from "../../base/options.js";
 import type { Connection, ConnectOptions, Listener, Transport } from "../../transport/transport.js";
 import { SimulatedConnection, type Wire } from "./connection.js";
 import { Machine, type ProcessGate, type Socket } from "./machine.js";
@@ -20,7 +21,7 @@ export interface Connecting {
 
 /** The hosts of a simulation and the ways between them. */
 export class SimulatedNetwork {
-  options: Readonly<Required<NetworkOptions>> = networkDefaults;
+  options: Readonly<Filled<NetworkOptions>> = networkDefaults;
   readonly #scheduler: Scheduler;
   readonly #random: SeededRandom;
   readonly #note: (text: string) => void;

@@ -3,13 +3,13 @@ import { Simulation, type SimulationOptions } from "./simulation.js";
 
 export interface SimulateOptions extends Omit<SimulationOptions, "seed"> {
   /** How many seeds. Default 100. */
-  seeds?: number;
+  seeds?: number | undefined;
   /** The first of them. Default 1. */
-  firstSeed?: number;
+  firstSeed?: number | undefined;
   /** Of so many seeds a second run is made, and must give the same trace. Default 1. */
-  twice?: number;
+  twice?: number | undefined;
   /** The command that runs one seed alone, for the message of a failure. Default: this one, with the variable set. */
-  replay?: (seed: number) => string;
+  replay?: ((seed: number) => string) | undefined;
 }
 
 /** What a `simulate` has done. */

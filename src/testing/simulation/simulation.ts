@@ -1,4 +1,4 @@
-import { checkOptions, durationMs, integer, type OptionRule } from "../../base/options.js";
+import { checkOptions, durationMs, type Filled, integer, type OptionRule } from "../../base/options.js";
 import { type HostOptions, type HostProgram, SimulatedHost } from "./host.js";
 import type { Machine } from "./machine.js";
 import { SimulatedNetwork } from "./network.js";
@@ -10,23 +10,23 @@ import { Trace } from "./trace.js";
 
 export interface SimulationOptions {
   /** A whole number; the same one gives the same trace. Default 1. */
-  seed?: number;
+  seed?: number | undefined;
   /** What the network does from the beginning. Default: small delays, pieces cut and joined, nothing lost. */
-  network?: NetworkOptions;
+  network?: NetworkOptions | undefined;
   /** A host that the registry hears nothing of for so long loses what it registered, ms. Default 6000. */
-  sessionTimeoutMs?: number;
+  sessionTimeoutMs?: number | undefined;
   /** Of so many lines of the trace the newest are kept to be read; all count for its hash. Default 10,000. */
-  traceLines?: number;
+  traceLines?: number | undefined;
 }
 
 export interface PartitionOptions {
   /** Only what `a` sends to `b` is held up. Default false. */
-  oneWay?: boolean;
+  oneWay?: boolean | undefined;
 }
 
 export interface BreakOptions {
   /** It happens when so many more bytes have arrived at `b`; 0: at once. Default 0. */
-  afterBytes?: number;
+  afterBytes?: number | undefined;
 }
 
 /** The name of the registry's own host, to cut others off from it. */
@@ -63,7 +63,7 @@ export class Simulation {
   /** Throws `TypeError` or `RangeError` for bad options. */
   constructor(options: SimulationOptions = {}) {
     const defaults = { seed: 1, network: {}, sessionTimeoutMs: 6000, traceLines: 10_000 };
-    const checked = checkOptions<Required<SimulationOptions>>("Simulation", options, defaults, {
+    const checked = checkOptions<Filled<SimulationOptions>>("Simulation", options, defaults, {
       seed: integer(Number.MIN_SAFE_INTEGER),
       network: anyOptions,
       sessionTimeoutMs: durationMs(1),
@@ -122,7 +122,7 @@ export class Simulation {
 
   /** Changes what the network does to connections made from now on; what is left out has its default again. */
   setNetwork(options: NetworkOptions): void {
-    this.#network.options = checkOptions<Required<NetworkOptions>>(
+    this.#network.options = checkOptions<Filled<NetworkOptions>>(
       "Simulation: network",
       options,
       { ...networkDefaults },

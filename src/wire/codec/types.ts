@@ -58,7 +58,7 @@ type MethodInit = { name: string; input: MessageType; output: MessageType; idemp
 export function defineService<const Methods extends Readonly<Record<string, MethodInit>>>(init: {
   typeName: string;
   methods: Methods;
-  descriptors?: readonly string[];
+  descriptors?: readonly string[] | undefined;
 }): ServiceDefinition<{
   readonly [K in keyof Methods]: MethodDefinition<Methods[K]["input"], Methods[K]["output"]>;
 }> {

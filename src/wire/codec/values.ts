@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { emptyBytes, nestingMax } from "./reader.js";
 
 export const int32Range = "int32 (a whole number from -2147483648 to 2147483647)";
@@ -6,8 +7,8 @@ export const int64Range = "int64 (a bigint from -2^63 to 2^63-1, or a safe whole
 export const uint64Range = "uint64 (a bigint from 0 to 2^64-1, or a safe whole number)";
 
 /** The error for a value that does not fit its field: `LoginRequest.name: expected string, got number (5)`. */
-export function invalidValue(name: string, expected: string, value: unknown): TypeError {
-  return new TypeError(`${name}: expected ${expected}, got ${describe(value)}`);
+export function invalidValue(name: string, expected: string, value: unknown, hint = ""): TypeError {
+  return new TypeError(`${name}: expected ${expected}, got ${describe(value)}${hint}`);
 }
 
 /** Text and bytes are not shown: what lands in the wrong field may be a password. */
@@ -26,11 +27,45 @@ function describe(value: unknown): string {
   }
 }
 
-/** Throws `TypeError` when what should be a message is no object. */
-export function checkMessage(message: unknown, name: string): void {
+/** The part of a message type that tells its fields. */
+interface Fielded {
+  create(): unknown;
+}
+
+/**
+ * Throws `TypeError` when what should be a message is none: no object, an Error, a list, a Map, another of JavaScript's own
+ * kinds, or an instance of a class that has none of the message's fields. All of them would be sent as an empty message,
+ * or, where a name happens to fit, as one that says something else.
+ *
+ * Generated code asks only about objects that are no plain ones of this realm.
+ */
+export function checkMessage(message: unknown, name: string, type?: Fielded): void {
   if (typeof message !== "object" || message === null) {
     throw invalidValue(name, "a message (an object)", message);
   }
+  const hint = mistaken(message);
+  if (hint !== undefined) throw invalidValue(name, "a message (an object)", message, hint);
+  const prototype: unknown = Object.getPrototypeOf(message);
+  // Without a prototype, or a plain object of another realm, as tests in `vm` contexts have them.
+  if (prototype === null || Object.getPrototypeOf(prototype) === null || type === undefined) return;
+  const fields = Object.keys(type.create() as object);
+  if (fields.length === 0 || fields.some((field) => field in message)) return;
+  throw invalidValue(name, `a message with some of ${fields.slice(0, 5).join(", ")}`, message);
+}
+
+/** What to do about an object of one of JavaScript's own kinds, from whatever realm; undefined for any other. */
+function mistaken(value: object): string | undefined {
+  if (types.isNativeError(value) || value instanceof Error) return ": throw it instead of returning it";
+  if (types.isPromise(value)) return ": await it";
+  if (types.isDate(value)) return ": a Date is taken where the .proto says google.protobuf.Timestamp";
+  const builtIn =
+    Array.isArray(value) ||
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isRegExp(value) ||
+    types.isAnyArrayBuffer(value) ||
+    ArrayBuffer.isView(value);
+  return builtIn ? "" : undefined;
 }
 
 export function isInt64(value: unknown): boolean {

@@ -3,6 +3,7 @@
  * `google/protobuf/*.ts`, named here so that this needs none of them.
  */
 
+import { types } from "node:util";
 import { decodeMessage, encodeMessage, type MessageType } from "./types.js";
 
 /** `google.protobuf.Timestamp` and `google.protobuf.Duration`. */
@@ -20,6 +21,18 @@ export function timestampFromDate(date: Date): SecondsAndNanos {
   // Rounded down, since nanos count forward from the second also before 1970.
   const seconds = Math.floor(ms / 1000);
   return { seconds: BigInt(seconds), nanos: (ms - seconds * 1000) * nanosPerMs };
+}
+
+/** `google.protobuf.Timestamp` as it is given for encoding; a `Date` is taken as well. */
+export interface TimestampParts {
+  readonly seconds?: bigint | number | undefined;
+  readonly nanos?: number | undefined;
+}
+
+/** What a Timestamp field is given, a Date in seconds and nanoseconds. Throws `RangeError` for an invalid Date. */
+export function timestampGiven(given: Date | TimestampParts): TimestampParts {
+  // Not `instanceof`: a Date of another realm (a file's times, under a test runner that uses `vm`) is one as well.
+  return types.isDate(given) ? timestampFromDate(given) : given;
 }
 
 /** Whole milliseconds: what is finer is cut off. Throws `RangeError` beyond what a Date can hold. */
@@ -66,6 +79,16 @@ export function anyUnpack<Out>(
 }
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
+
+/** JSON as it may be given: `undefined` counts as left out, and a bigint is a number of any size. */
+export type JsonInput =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | readonly JsonInput[]
+  | { readonly [key: string]: JsonInput | undefined };
 
 /** `google.protobuf.Value`. */
 export interface ValueMessage {

@@ -1,0 +1,25 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { cleanEnv } from "../cli/mprpc.js";
+
+const run = promisify(execFile);
+const program = fileURLToPath(new URL("./runtime-log-process.ts", import.meta.url));
+
+async function stderrOf(mode: string): Promise<string> {
+  const args = ["--import", import.meta.resolve("tsx"), program, mode];
+  const { stdout, stderr } = await run(process.execPath, args, { env: cleanEnv() as NodeJS.ProcessEnv });
+  expect(stdout).toBe("[unknown] the handler failed; the provider's log has the reason\n");
+  return stderr;
+}
+
+test("a runtime without a logger tells on stderr what callers are not told, and is disposed of", async () => {
+  const stderr = await stderrOf("default");
+  expect(stderr).toMatch(/^\d\d:\d\d:\d\d => \[error\] probe\.ProbeService\.Echo failed: boom peer=/);
+  expect(stderr.trim().split("\n")).toHaveLength(1);
+});
+
+test("a silent one says nothing", async () => {
+  expect(await stderrOf("silent")).toBe("");
+});

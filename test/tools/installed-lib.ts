@@ -1,0 +1,27 @@
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/**
+ * Puts the library into `folder/node_modules` as `npm install` would: built anew, since tests that run beside this one
+ * use lib/, with its dependencies and those in `tools`.
+ */
+export async function installLib(folder: string, tools: readonly string[] = []): Promise<void> {
+  const modules = path.join(folder, "node_modules");
+  const own = path.join(modules, "mprpc");
+  mkdirSync(own, { recursive: true });
+  cpSync(path.join(root, "package.json"), path.join(own, "package.json"));
+  const build = [path.join(root, "scripts/build-lib.mjs"), path.join(own, "lib")];
+  await promisify(execFile)(process.execPath, build, { cwd: root });
+  const { dependencies } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {
+    dependencies: Record<string, string>;
+  };
+  for (const name of [...Object.keys(dependencies), ...tools]) {
+    mkdirSync(path.dirname(path.join(modules, name)), { recursive: true });
+    symlinkSync(path.join(root, "node_modules", name), path.join(modules, name));
+  }
+}
