@@ -91,6 +91,8 @@ await build({
   target,
   packages: "external",
   plugins: [selfContained],
+  // With the sources in them: src/ is not in the package.
+  sourcemap: "linked",
   legalComments: "none",
   logLevel: "warning",
 });

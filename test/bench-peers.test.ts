@@ -128,6 +128,24 @@ describe("the C++ target", () => {
   test("says in one line that there is no gRPC, and the command that gets it without being root", () => {
     writeFileSync(path.join(folder, "bin", "g++"), "");
     expect(prepare()).toBe(`gRPC for C++ is not there; get it: ${fetchCommand}`);
+    expect(fetchCommand).toContain(" libprotobuf-dev ");
     expect(fetchCommand).toMatch(/^scripts\/debian-packages\.sh --with-dependencies [-+ a-z]+$/);
   });
+
+  test.each(["bin", "cache/debian/root/usr/bin"])(
+    "gRPC in %s without protobuf's headers is no gRPC",
+    (bin) => {
+      const put = (...names: string[]) => {
+        const file = path.join(folder, ...names);
+        mkdirSync(path.dirname(file), { recursive: true });
+        writeFileSync(file, "");
+      };
+      put("bin", "g++");
+      put(bin, "protoc");
+      put(bin, "grpc_cpp_plugin");
+      put(bin, "..", "include", "grpcpp", "grpcpp.h");
+      put(bin, "..", "lib", "x86_64-linux-gnu", "libgrpc++.so");
+      expect(prepare()).toBe(`gRPC for C++ is not there; get it: ${fetchCommand}`);
+    },
+  );
 });

@@ -146,3 +146,35 @@ describe.each(["README.md", "README.zh-CN.md"])("%s", (name) => {
     for (const link of links) expect(() => readFileSync(path.join(root, link)), link).not.toThrow();
   });
 });
+
+describe("README.zh-CN.md beside README.md", () => {
+  const [english, chinese] = ["README.md", "README.zh-CN.md"].map((name) =>
+    readFileSync(path.join(root, name), "utf8"),
+  ) as [string, string];
+
+  /** Code without its comments, which are translated. */
+  const codeOf = (markdown: string): string[] =>
+    [...markdown.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(
+      ([, language, text = ""]) => `${language}: ${text.replace(/ *(?:\/\/|# ).*$/gm, "")}`,
+    );
+
+  it("shows the same code", () => {
+    expect(codeOf(chinese)).toEqual(codeOf(english));
+  });
+
+  it("has the same figures in its table of speeds", () => {
+    const figures = (markdown: string) => [...markdown.matchAll(/\d+,\d{3}/g)].map(([number]) => number);
+    expect(figures(english).length).toBeGreaterThan(10);
+    expect(figures(chinese)).toEqual(figures(english));
+  });
+
+  it("links to the same documents, or to their Chinese versions", () => {
+    const linksOf = (markdown: string) =>
+      new Set(
+        Array.from(markdown.matchAll(/\]\(([^)#]+)[^)]*\)/g), ([, target = ""]) =>
+          target.replace(".zh-CN.md", ".md"),
+        ),
+      );
+    expect(linksOf(chinese)).toEqual(linksOf(english));
+  });
+});

@@ -18,7 +18,11 @@ const script = folder("../../../scripts/debian-packages.sh");
 /** The built program. */
 export const cppProgram = path.join(outputFolder, "grpc-cpp");
 
-const packages = ["libgrpc++-dev", "protobuf-compiler-grpc", "protobuf-compiler"];
+/** libgrpc++-dev asks for no headers of protobuf, which the code that its compiler writes includes. */
+const packages = ["libgrpc++-dev", "libprotobuf-dev", "protobuf-compiler-grpc", "protobuf-compiler"];
+
+/** Headers that the program includes, itself or through its generated code: without any of them there is no gRPC to build with. */
+const headers = ["grpcpp/grpcpp.h", "google/protobuf/message.h"];
 
 /** How to get the packages; needs no root. */
 export const fetchCommand = `scripts/debian-packages.sh --with-dependencies ${packages.join(" ")}`;
@@ -52,7 +56,7 @@ function installedGrpc(env: Environment): Grpc | undefined {
   const [protoc, plugin] = [onPath("protoc", env), onPath("grpc_cpp_plugin", env)];
   if (protoc === undefined || plugin === undefined) return undefined;
   const include = path.join(path.dirname(path.dirname(plugin)), "include");
-  if (!existsSync(path.join(include, "grpcpp", "grpcpp.h"))) return undefined;
+  if (!headers.every((header) => existsSync(path.join(include, header)))) return undefined;
   return { protoc, plugin, compileFlags: [], linkFlags: [], libraryPath: "" };
 }
 
@@ -69,11 +73,13 @@ function unpackedGrpc(env: Environment): Grpc | undefined {
   const [protoc, plugin] = ["protoc", "grpc_cpp_plugin"].map((name) => path.join(root, "usr", "bin", name));
   const libraries = libraryFolder(root);
   if (protoc === undefined || plugin === undefined || libraries === undefined) return undefined;
-  if (!existsSync(protoc) || !existsSync(plugin)) return undefined;
+  const include = path.join(root, "usr", "include");
+  const needed = [protoc, plugin, ...headers.map((header) => path.join(include, header))];
+  if (!needed.every((file) => existsSync(file))) return undefined;
   return {
     protoc,
     plugin,
-    compileFlags: ["-isystem", path.join(root, "usr", "include")],
+    compileFlags: ["-isystem", include],
     // The old kind of run path counts for the libraries of a library too.
     linkFlags: [
       `-L${libraries}`,
