@@ -3,6 +3,7 @@ import type { EntryRow } from "./actions.js";
 import { transferState } from "./outbox.js";
 import type { Tables } from "./tables.js";
 import type { Tx } from "./transaction.js";
+import { lockUser } from "./users.js";
 
 export type NameRow = Selectable<Tables["tbl_user_file"]>;
 
@@ -64,6 +65,13 @@ export async function isFolder(tx: Tx, userId: number, id: number): Promise<bool
   if (id === 0) return true;
   const row = await findName(tx, userId, id);
   return row !== undefined && row.folder === 1 && row.trash_root === 0;
+}
+
+/** The user's entry, not in the trash; other changes of this user wait. */
+export async function lockLive(tx: Tx, userId: number, id: number): Promise<NameRow | undefined> {
+  await lockUser(tx, userId);
+  const row = await findName(tx, userId, id);
+  return row?.trash_root === 0 ? row : undefined;
 }
 
 /** The folders from the top to `id`, itself included. */

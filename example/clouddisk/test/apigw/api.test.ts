@@ -118,7 +118,7 @@ test("the trash: in, out again, for good, all of it", async () => {
   await ask("DELETE", `/api/files/${id}`);
   expect(await ask("DELETE", `/api/trash/${id}`)).toEqual({
     status: 200,
-    body: { code: 0, msg: "ok", deleted: 1 },
+    body: { code: 0, msg: "ok", deleted: 1, left: 0 },
   });
   for (const name of ["b", "c"]) {
     const other = await addFile(disk, user, { name, fileHash: hash, sizeBytes: 3 });
