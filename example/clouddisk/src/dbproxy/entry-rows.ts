@@ -1,4 +1,5 @@
 import type { Selectable } from "kysely";
+import { numberedName } from "../common/names.js";
 import type { EntryRow } from "./actions.js";
 import { transferState } from "./outbox.js";
 import type { Tables } from "./tables.js";
@@ -142,25 +143,35 @@ export function escapeLike(text: string): string {
   return text.replace(/[!%_]/g, "!$&");
 }
 
-/** `name`, or when it is taken `name (1)` and so on, the number before the extension. */
+/** How many numbers are tried one by one before whole ranges are skipped. */
+const triedEach = 16;
+
+/** `name`, or when it is taken `name (1)` and so on, the number before the extension; among many of one name any free number. */
 export async function freeName(tx: Tx, userId: number, parentId: number, name: string): Promise<string> {
   if ((await named(tx, userId, parentId, name)) === undefined) return name;
-  const dot = name.lastIndexOf(".");
-  const extension = dot > 0 && name.length - dot <= 16 ? name.slice(dot) : "";
-  const base = name.slice(0, name.length - extension.length).slice(0, 255 - extension.length - 12);
+  const first = Array.from({ length: triedEach }, (_, index) => numberedName(name, index + 1));
   const rows = await tx.trx
     .selectFrom("tbl_user_file")
     .select("file_name")
     .where("user_id", "=", userId)
     .where("parent_id", "=", parentId)
     .where("trash_root", "=", 0)
-    .where("name_key", "like", `${escapeLike(nameKey(base))} (%`)
+    .where("file_name", "in", first)
     .execute();
   const taken = new Set(rows.map((row) => row.file_name));
-  for (let number = 1; ; number++) {
-    const candidate = `${base} (${number})${extension}`;
-    if (!taken.has(candidate)) return candidate;
+  const free = first.find((candidate) => !taken.has(candidate));
+  if (free !== undefined) return free;
+  const isTaken = async (number: number): Promise<boolean> =>
+    (await named(tx, userId, parentId, numberedName(name, number))) !== undefined;
+  let below = triedEach;
+  let above = 2 * triedEach;
+  for (; await isTaken(above); above *= 2) below = above;
+  while (above - below > 1) {
+    const middle = Math.floor((below + above) / 2);
+    if (await isTaken(middle)) below = middle;
+    else above = middle;
   }
+  return numberedName(name, above);
 }
 
 export interface NewName {
