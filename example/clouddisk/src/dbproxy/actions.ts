@@ -111,7 +111,7 @@ const onConflict = Type.Union([Type.Literal("rename"), Type.Literal("fail")]);
 
 export type EntryOutcome =
   | { outcome: "ok"; entry: EntryRow }
-  | { outcome: "not_found" | "no_parent" | "conflict" | "cycle" };
+  | { outcome: "not_found" | "no_parent" | "conflict" | "cycle" | "too_deep" };
 
 /**
  * Every action of dbproxy. Each is one transaction of its own, or part of the one of its batch. What goes wrong in the
@@ -173,7 +173,7 @@ export const actions = {
     Type.Object({ userId: id, parentId: folderId, name: entryName, reuse: Type.Boolean() }),
   ),
   "entry.rename": gives<EntryOutcome>()(Type.Object({ userId: id, id, name: entryName })),
-  /** `cycle`: a folder into itself or beneath itself. */
+  /** `cycle`: a folder into itself or beneath itself. `too_deep`: folders stand at most 1,000 deep. */
   "entry.move": gives<EntryOutcome>()(Type.Object({ userId: id, id, parentId: folderId })),
   "entry.trash": gives<EntryOutcome>()(Type.Object({ userId: id, id })),
   /** Back to where it was; to the top when that folder is gone; a name taken meanwhile gets a number. */

@@ -13,9 +13,9 @@ import {
   sameFile,
   selectEntries,
   toEntry,
-  wayTo,
 } from "./entry-rows.js";
 import type { Implementations, Tx } from "./transaction.js";
+import { folderDepthMax, heightOf, rowsOfWay, wayTo } from "./tree.js";
 import { lockUser, takeQuota } from "./users.js";
 
 async function rename(tx: Tx, row: NameRow, to: { name: string; parentId: number }) {
@@ -42,7 +42,11 @@ export async function moveEntry(
   const row = await lockLive(tx, userId, id);
   if (row === undefined) return { outcome: "not_found" };
   if (!(await isFolder(tx, userId, parentId))) return { outcome: "no_parent" };
-  if ((await wayTo(tx, userId, parentId)).some((folder) => folder.id === id)) return { outcome: "cycle" };
+  if (row.folder === 1) {
+    const way = await wayTo(tx, userId, parentId);
+    if (way.includes(id)) return { outcome: "cycle" };
+    if (way.length + (await heightOf(tx, userId, id, 0)) > folderDepthMax) return { outcome: "too_deep" };
+  }
   return rename(tx, row, { name: row.file_name, parentId });
 }
 
@@ -55,7 +59,7 @@ const reading: Pick<Implementations, Reading> = {
       .where("e.user_id", "=", userId)
       .executeTakeFirst();
     if (row === undefined) return { entry: null, parents: [] };
-    const parents = await wayTo(tx, userId, row.parent_id);
+    const parents = await rowsOfWay(tx, userId, row.parent_id);
     return {
       entry: toEntry(row, tx.nowMs),
       parents: parents.map((parent) =>
@@ -101,6 +105,7 @@ const changing: Pick<Implementations, Changing> = {
       if (!reuse || taken.folder === 0) return { outcome: "conflict" };
       return { outcome: "ok", entry: await entryById(tx, taken.id) };
     }
+    if ((await wayTo(tx, userId, parentId)).length >= folderDepthMax) return { outcome: "too_deep" };
     const id = await insertName(tx, { userId, parentId, name, folder: true, fileHash: "", sizeBytes: 0 });
     return { outcome: "ok", entry: await entryById(tx, id) };
   },

@@ -8,9 +8,6 @@ import { lockUser } from "./users.js";
 
 export type NameRow = Selectable<Tables["tbl_user_file"]>;
 
-/** Longer than this no way to the top is; it also ends a walk in a tree that is not one. */
-const depthMax = 200;
-
 export function nameKey(name: string): string {
   return name.normalize("NFC").toLowerCase();
 }
@@ -73,40 +70,6 @@ export async function lockLive(tx: Tx, userId: number, id: number): Promise<Name
   await lockUser(tx, userId);
   const row = await findName(tx, userId, id);
   return row?.trash_root === 0 ? row : undefined;
-}
-
-/** The folders from the top to `id`, itself included. */
-export async function wayTo(tx: Tx, userId: number, id: number): Promise<NameRow[]> {
-  const way: NameRow[] = [];
-  for (let at = id; at !== 0 && way.length < depthMax; ) {
-    const row = await findName(tx, userId, at);
-    if (row === undefined) break;
-    way.unshift(row);
-    at = row.parent_id;
-  }
-  return way;
-}
-
-/** Everything beneath a folder that is not in the trash, itself not included. */
-export async function beneath({ trx }: Tx, userId: number, folder: number): Promise<NameRow[]> {
-  const found: NameRow[] = [];
-  let level = [folder];
-  for (let depth = 0; level.length > 0 && depth < depthMax; depth++) {
-    const next: number[] = [];
-    for (let start = 0; start < level.length; start += 500) {
-      const rows = await trx
-        .selectFrom("tbl_user_file")
-        .selectAll()
-        .where("user_id", "=", userId)
-        .where("trash_root", "=", 0)
-        .where("parent_id", "in", level.slice(start, start + 500))
-        .execute();
-      found.push(...rows);
-      next.push(...rows.filter((row) => row.folder === 1).map((row) => row.id));
-    }
-    level = next;
-  }
-  return found;
 }
 
 export function named(

@@ -1,43 +1,32 @@
 import type { EntryOutcome, ParamsOf, ResultOf } from "./actions.js";
 import { moveEntry } from "./entries.js";
-import {
-  beneath,
-  entryById,
-  findName,
-  freeName,
-  isFolder,
-  lockLive,
-  type NameRow,
-  nameKey,
-} from "./entry-rows.js";
+import { entryById, findName, freeName, isFolder, lockLive, type NameRow, nameKey } from "./entry-rows.js";
 import { discard, purge, purgeable } from "./purge.js";
 import type { Implementations, Tx } from "./transaction.js";
+import { beneath, folderDepthMax, heightOf, wayTo } from "./tree.js";
 import { lockUser } from "./users.js";
 
 /** SQLite takes so many values in one statement. */
 const batch = 500;
 
-async function setTrash(tx: Tx, rows: readonly NameRow[], root: number, trashedAtMs: number): Promise<void> {
-  for (let start = 0; start < rows.length; start += batch) {
+async function setTrash(tx: Tx, ids: readonly number[], root: number, trashedAtMs: number): Promise<void> {
+  for (let start = 0; start < ids.length; start += batch) {
     await tx.trx
       .updateTable("tbl_user_file")
       .set({ trash_root: root, trashed_at: trashedAtMs })
-      .where(
-        "id",
-        "in",
-        rows.slice(start, start + batch).map((row) => row.id),
-      )
+      .where("id", "in", ids.slice(start, start + batch))
       .execute();
   }
 }
 
-function trashedWith({ trx }: Tx, userId: number, root: number): Promise<NameRow[]> {
-  return trx
+async function trashedWith({ trx }: Tx, userId: number, root: number): Promise<number[]> {
+  const rows = await trx
     .selectFrom("tbl_user_file")
-    .selectAll()
+    .select("id")
     .where("user_id", "=", userId)
     .where("trash_root", "=", root)
     .execute();
+  return rows.map((row) => row.id);
 }
 
 interface Changed {
@@ -52,15 +41,26 @@ async function trash(tx: Tx, userId: number, id: number): Promise<Changed> {
   const row = await lockLive(tx, userId, id);
   if (row === undefined) return notFound;
   const inside = row.folder === 1 ? await beneath(tx, userId, id) : [];
-  await setTrash(tx, [row, ...inside], id, tx.nowMs);
+  await setTrash(tx, [id, ...inside], id, tx.nowMs);
   return { result: { outcome: "ok", entry: await entryById(tx, id) }, rows: inside.length + 1 };
+}
+
+/** Where it was; the top when that folder is gone, or stands too deep by now. */
+async function placeFor(
+  tx: Tx,
+  { user_id: userId, id, parent_id: parentId, folder }: NameRow,
+): Promise<number> {
+  if (!(await isFolder(tx, userId, parentId))) return 0;
+  if (folder === 0) return parentId;
+  const depth = (await wayTo(tx, userId, parentId)).length;
+  return depth + (await heightOf(tx, userId, id, id)) > folderDepthMax ? 0 : parentId;
 }
 
 async function restore(tx: Tx, userId: number, id: number): Promise<Changed> {
   await lockUser(tx, userId);
   const row = await findName(tx, userId, id);
   if (row === undefined || row.trash_root !== id) return notFound;
-  const parentId = (await isFolder(tx, userId, row.parent_id)) ? row.parent_id : 0;
+  const parentId = await placeFor(tx, row);
   const name = await freeName(tx, userId, parentId, row.file_name);
   await tx.trx
     .updateTable("tbl_user_file")
