@@ -79,7 +79,7 @@ export class Executor {
   async #alone(item: SingleAction): Promise<ActionResult> {
     try {
       const work = this.#prepare(item);
-      return done(await inTransaction(this.#database, work));
+      return done(await inTransaction(this.#database, work, isReading(item.name)));
     } catch (error) {
       return this.#failure(item, error);
     }
@@ -137,6 +137,10 @@ export class Executor {
   }
 }
 
+function isReading(name: string): boolean {
+  return Object.hasOwn(actions, name) && actions[name as ActionName].reads === true;
+}
+
 function done(data: unknown): ActionResult {
   return { code: 0, message: "", data: JSON.stringify(data) };
 }
@@ -154,6 +158,6 @@ export const createDbproxy: CreatePart = async (host) => {
         executeAction: (request, context) => executor.execute(request, context),
       });
     },
-    stop: () => database.db.destroy(),
+    stop: () => database.close(),
   };
 };

@@ -23,7 +23,7 @@ describe.each(databases)("the actions on $name", ({ open }) => {
     const opened = await open();
     connected = await connect(opened.url);
     close = async () => {
-      await connected.db.destroy();
+      await connected.close();
       await opened.close();
     };
     executor = new Executor(connected, silentLogger);
@@ -475,7 +475,7 @@ describe("opening a database", () => {
           ],
         });
         expect(JSON.parse(reply.results?.[0]?.data ?? "")).toMatchObject({ created: expected });
-        await connected.db.destroy();
+        await connected.close();
       }
     } finally {
       await rm(folder, { recursive: true });
