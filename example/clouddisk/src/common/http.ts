@@ -24,6 +24,8 @@ export interface HttpLimits {
   idleTimeoutMs: number;
   /** What requests in flight get when the server closes before they are cut off, ms. Default 10 s. */
   drainTimeoutMs: number;
+  /** How long a client has to end its side of a connection once ours is ended, ms. Default 2 s. */
+  lingerMs: number;
 }
 
 const defaults: HttpLimits = {
@@ -32,6 +34,7 @@ const defaults: HttpLimits = {
   smallBodyTimeoutMs: 20_000,
   idleTimeoutMs: 60_000,
   drainTimeoutMs: 10_000,
+  lingerMs: 2_000,
 };
 
 /**
@@ -62,7 +65,7 @@ export async function createHttp(
     frameworkErrors: (error, _request, reply) => {
       (reply as FastifyReply).code(400).send({ code: Code.PARAMETER, msg: error.message });
     },
-    clientErrorHandler: answerBadRequest,
+    clientErrorHandler: (error, socket) => answerBadRequest(error, socket, times.lingerMs),
   });
   // Schemas of replies describe them in the OpenAPI document; they do not decide what is sent.
   http.setSerializerCompiler(() => (data) => JSON.stringify(data));
@@ -167,6 +170,9 @@ function addTimeouts(
       if (request.raw.complete && !reply.raw.headersSent) socket.setTimeout(times.idleTimeoutMs);
       else socket.destroy();
     });
+    reply.raw.once("finish", () => {
+      if (!reply.raw.shouldKeepAlive) linger(socket, times.lingerMs);
+    });
     done();
   });
   http.addHook("preParsing", (request, reply, payload, done) => {
@@ -222,7 +228,16 @@ function addHeaders(http: FastifyInstance): void {
   });
 }
 
-function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+/** A client that is told everything and never ends its side would keep half a connection for ever. */
+function linger(socket: Socket, lingerMs: number): void {
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  timer.unref();
+  socket.once("close", () => clearTimeout(timer));
+  // What it still sends is thrown away: unread, it would keep the end from being seen.
+  socket.resume();
+}
+
+function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket, lingerMs: number): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;
@@ -237,4 +252,5 @@ function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
+  linger(socket, lingerMs);
 }
