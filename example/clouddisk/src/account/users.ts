@@ -1,14 +1,16 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { HandlersOf } from "mprpc";
 import { answer } from "../common/answer.js";
 import { Code, Refusal } from "../common/codes.js";
 import { checkName } from "../common/names.js";
 import type { Settings } from "../common/settings.js";
+import { sessionOf } from "../common/tickets.js";
 import type { Database } from "../dbproxy/client.js";
 import { Attempts } from "./attempts.js";
 import { checkHash, outcomeOf, toEntry, userIdOf } from "./entries.js";
 import type {
   AuthenticateReplyInput,
+  AuthenticateRequest,
   SigninReplyInput,
   SignupReplyInput,
   UserFileRenameReplyInput,
@@ -33,11 +35,6 @@ export function checkUsername(username: string): string {
   return normal;
 }
 
-/** Only this is stored of a token: who reads the database cannot sign in with what is there. */
-function hashOf(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
-}
-
 const wrong = (): Refusal => new Refusal(Code.SIGNIN, "the user name or the password is wrong");
 
 export class Users {
@@ -58,10 +55,10 @@ export class Users {
       signin: (request) => answer(() => this.#signin(request)),
       signout: ({ token }) =>
         answer(async () => {
-          await this.#database.run("session.delete", { tokenHash: hashOf(token) });
+          await this.#database.run("session.delete", { tokenHash: sessionOf(token) });
           return {};
         }),
-      authenticate: ({ token, username }) => answer(() => this.#authenticate(token, username)),
+      authenticate: (request) => answer(() => this.#authenticate(request)),
       userInfo: ({ userId }) => answer(() => this.#userInfo(userIdOf(userId))),
       userFiles: ({ userId, limit }) => answer(() => this.#userFiles(userIdOf(userId), limit)),
       userFileRename: (request) => answer(() => this.#rename(request)),
@@ -98,7 +95,11 @@ export class Users {
     attempt.succeeded();
     const token = randomBytes(32).toString("base64url");
     const expiresAtMs = Date.now() + this.#settings.sessionTtlMs;
-    await this.#database.run("session.create", { userId: known.id, tokenHash: hashOf(token), expiresAtMs });
+    await this.#database.run("session.create", {
+      userId: known.id,
+      tokenHash: sessionOf(token),
+      expiresAtMs,
+    });
     return { token, expiresAtMs, userId: known.id, username: known.username };
   }
 
@@ -108,8 +109,11 @@ export class Users {
     return (await this.#passwords.verify(user?.passwordHash, password)) ? user : null;
   }
 
-  async #authenticate(token: string, username: string): Promise<AuthenticateReplyInput> {
-    const { session } = await this.#database.run("session.find", { tokenHash: hashOf(token) });
+  async #authenticate(request: AuthenticateRequest): Promise<AuthenticateReplyInput> {
+    const { username } = request;
+    // Only this is stored of a token: who reads the database cannot sign in with what is there.
+    const tokenHash = request.session === "" ? sessionOf(request.token) : checkHash(request.session);
+    const { session } = await this.#database.run("session.find", { tokenHash });
     if (session === null || (username !== "" && username.normalize("NFC") !== session.username)) {
       throw new Refusal(Code.TOKEN, "the token is not valid any more; sign in again");
     }
@@ -138,10 +142,13 @@ export class Users {
     const userId = userIdOf(request.userId);
     const fileHash = checkHash(request.fileHash);
     const name = checkName(request.newName);
-    const { entries } = await this.#database.run("entry.byHash", { userId, fileHash });
     const oldName = request.oldName.normalize("NFC");
-    const entry = oldName === "" ? entries[0] : entries.find((one) => one.name === oldName);
-    if (entry === undefined) throw new Refusal(Code.NOT_FOUND, "there is no such file");
+    const { entry } = await this.#database.run("entry.byHash", {
+      userId,
+      fileHash,
+      ...(oldName === "" ? {} : { name: oldName }),
+    });
+    if (entry === null) throw new Refusal(Code.NOT_FOUND, "there is no such file");
     return {
       file: outcomeOf(await this.#database.run("entry.rename", { userId, id: entry.id, name })),
     };

@@ -6,6 +6,8 @@ import type { Host } from "../common/part.js";
 import { DownloadServiceStub } from "../download/gen/download.js";
 import { UploadServiceStub } from "../upload/gen/upload.js";
 
+type SignedIn = Pick<AuthenticatedUser, "userId" | "username" | "session">;
+
 /** Where bodies go: empty for the gateway's own origin. */
 export interface EntryPoint {
   entry: string;
@@ -46,20 +48,16 @@ export class Gateway {
   }
 
   /** Rejects with RpcError when no server of bodies answers. */
-  entryPoint(
-    kind: "upload" | "download",
-    user: { userId: number; username: string },
-    waitForReady = true,
-  ): Promise<EntryPoint> {
-    const { userId, username } = user;
+  entryPoint(kind: "upload" | "download", user: SignedIn, waitForReady = true): Promise<EntryPoint> {
+    const { userId, username, session } = user;
     const options = { timeoutMs: entryTimeoutMs, waitForReady };
     return kind === "upload"
-      ? this.#upload.uploadEntry({ userId, username }, options)
-      : this.#download.downloadEntry({ userId, username }, options);
+      ? this.#upload.uploadEntry({ userId, username, session }, options)
+      : this.#download.downloadEntry({ userId, username, session }, options);
   }
 
   /** Both; one that is away is empty, so that requests for it come to the gateway, which sends them on once it is back. */
-  async entryPoints(user: { userId: number; username: string }): Promise<{
+  async entryPoints(user: SignedIn): Promise<{
     upload: EntryPoint;
     download: EntryPoint;
   }> {

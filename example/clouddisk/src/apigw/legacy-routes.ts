@@ -4,6 +4,7 @@ import { checked } from "../common/answer.js";
 import { checkOrigin } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
 import { Parameters } from "../common/parameters.js";
+import { sessionOf } from "../common/tickets.js";
 import type { Gateway } from "./gateway.js";
 import { documented } from "./schemas.js";
 
@@ -78,7 +79,11 @@ function addSigning(http: FastifyInstance, gateway: Gateway): void {
       }),
     );
     const { token, username } = signedIn;
-    const { upload, download } = await gateway.entryPoints({ userId: Number(signedIn.userId), username });
+    const { upload, download } = await gateway.entryPoints({
+      userId: Number(signedIn.userId),
+      username,
+      session: sessionOf(token),
+    });
     gateway.setCookie(reply, token, Number(signedIn.expiresAtMs));
     const origin = gateway.originOf(request);
     return {

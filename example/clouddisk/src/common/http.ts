@@ -4,7 +4,7 @@ import formbody from "@fastify/formbody";
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Logger } from "mprpc";
-import { Code } from "./codes.js";
+import { Code, Refusal } from "./codes.js";
 import { addCors } from "./cors.js";
 import { addErrors } from "./http-errors.js";
 import { NodeRedirects } from "./nodes.js";
@@ -24,6 +24,8 @@ export interface HttpLimits {
   idleTimeoutMs: number;
   /** What requests in flight get when the server closes before they are cut off, ms. Default 10 s. */
   drainTimeoutMs: number;
+  /** How long a client has to end its side of a connection once ours is ended, ms. Default 2 s. */
+  lingerMs: number;
 }
 
 const defaults: HttpLimits = {
@@ -32,6 +34,7 @@ const defaults: HttpLimits = {
   smallBodyTimeoutMs: 20_000,
   idleTimeoutMs: 60_000,
   drainTimeoutMs: 10_000,
+  lingerMs: 2_000,
 };
 
 /**
@@ -62,13 +65,14 @@ export async function createHttp(
     frameworkErrors: (error, _request, reply) => {
       (reply as FastifyReply).code(400).send({ code: Code.PARAMETER, msg: error.message });
     },
-    clientErrorHandler: answerBadRequest,
+    clientErrorHandler: (error, socket) => answerBadRequest(error, socket, times.lingerMs),
   });
   // Schemas of replies describe them in the OpenAPI document; they do not decide what is sent.
   http.setSerializerCompiler(() => (data) => JSON.stringify(data));
   // Nothing takes it, so it is not read.
   http.removeContentTypeParser("text/plain");
   addTracing(http, log);
+  addTextCheck(http);
   addTimeouts(http, times);
   addContinue(http);
   addHeaders(http);
@@ -127,6 +131,28 @@ function addTracing(http: FastifyInstance, log: Logger): void {
   http.addHook("preValidation", (request, _reply, done) => withTraceId(request.id, done));
 }
 
+/** JSON can name halves of characters (`"\\ud83d"`); no other service, and no database, can be told of them. */
+function addTextCheck(http: FastifyInstance): void {
+  http.addHook("preValidation", (request, _reply, done) => {
+    if (!hasHalfCharacter(request.body)) return done();
+    done(new Refusal(Code.PARAMETER, "a text of the body is not valid Unicode: it has half of a character"));
+  });
+}
+
+/** Bodies that are streamed, and files, are none of its business. */
+function hasHalfCharacter(body: unknown): boolean {
+  // A list of its own: a body of nothing but brackets is deeper than the stack.
+  const left: unknown[] = [body];
+  while (left.length > 0) {
+    const value = left.pop();
+    if (typeof value === "string" && /\p{Surrogate}/u.test(value)) return true;
+    if (typeof value !== "object" || value === null) continue;
+    const plain = Array.isArray(value) || [Object.prototype, null].includes(Object.getPrototypeOf(value));
+    if (plain) for (const [key, inner] of Object.entries(value)) left.push(key, inner);
+  }
+  return false;
+}
+
 function isSmallBody(request: FastifyRequest): boolean {
   const type = request.headers["content-type"] ?? "";
   return /^application\/(json|x-www-form-urlencoded)\b/i.test(type);
@@ -143,6 +169,9 @@ function addTimeouts(
     reply.raw.on("timeout", () => {
       if (request.raw.complete && !reply.raw.headersSent) socket.setTimeout(times.idleTimeoutMs);
       else socket.destroy();
+    });
+    reply.raw.once("finish", () => {
+      if (!reply.raw.shouldKeepAlive) linger(socket, times.lingerMs);
     });
     done();
   });
@@ -199,7 +228,16 @@ function addHeaders(http: FastifyInstance): void {
   });
 }
 
-function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+/** A client that is told everything and never ends its side would keep half a connection for ever. */
+function linger(socket: Socket, lingerMs: number): void {
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  timer.unref();
+  socket.once("close", () => clearTimeout(timer));
+  // What it still sends is thrown away: unread, it would keep the end from being seen.
+  socket.resume();
+}
+
+function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket, lingerMs: number): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;
@@ -214,4 +252,5 @@ function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
+  linger(socket, lingerMs);
 }

@@ -5,11 +5,17 @@ export interface ActionContract<P extends TSchema = TSchema, R = unknown> {
   readonly params: P;
   /** Only a type. */
   readonly result?: R;
+  /** It changes nothing, and no transaction that writes depends on what it gives. */
+  readonly reads?: boolean;
 }
 
 const gives =
   <R>() =>
   <P extends TSchema>(params: P): ActionContract<P, R> => ({ params });
+
+const reads =
+  <R>() =>
+  <P extends TSchema>(params: P): ActionContract<P, R> => ({ params, reads: true });
 
 // --- kinds of parameters
 
@@ -27,6 +33,7 @@ const entryName = Type.String({ minLength: 1, maxLength: 255 });
 const token = Type.String({ minLength: 1, maxLength: 128 });
 const text = Type.String({ maxLength: 4096 });
 const limit = Type.Integer({ minimum: 1, maximum: 1000 });
+const entryIds = Type.Array(id, { minItems: 1, maxItems: 1000 });
 const partIndex = Type.Integer({ minimum: 0, maximum: 1_000_000 });
 
 // --- rows as callers see them; times are milliseconds since 1970
@@ -108,9 +115,9 @@ const nodeKind = Type.Union([Type.Literal("upload"), Type.Literal("download")]);
  */
 const onConflict = Type.Union([Type.Literal("rename"), Type.Literal("fail")]);
 
-type EntryOutcome =
+export type EntryOutcome =
   | { outcome: "ok"; entry: EntryRow }
-  | { outcome: "not_found" | "no_parent" | "conflict" | "cycle" };
+  | { outcome: "not_found" | "no_parent" | "conflict" | "cycle" | "too_deep" };
 
 /**
  * Every action of dbproxy. Each is one transaction of its own, or part of the one of its batch. What goes wrong in the
@@ -121,14 +128,14 @@ export const actions = {
   "user.create": gives<{ created: boolean; id: number }>()(
     Type.Object({ username, passwordHash: text, quotaBytes: bytes }),
   ),
-  "user.find": gives<{ user: UserRow | null }>()(Type.Object({ username })),
-  "user.get": gives<{ user: UserRow | null }>()(Type.Object({ userId: id })),
+  "user.find": reads<{ user: UserRow | null }>()(Type.Object({ username })),
+  "user.get": reads<{ user: UserRow | null }>()(Type.Object({ userId: id })),
   /** Also moves `lastActive` of the user. */
   "session.create": gives<Record<never, never>>()(
     Type.Object({ userId: id, tokenHash: hash, expiresAtMs: timeMs }),
   ),
   /** Only one that has not expired. */
-  "session.find": gives<{ session: { userId: number; username: string; expiresAtMs: number } | null }>()(
+  "session.find": reads<{ session: { userId: number; username: string; expiresAtMs: number } | null }>()(
     Type.Object({ tokenHash: hash }),
   ),
   "session.delete": gives<{ deleted: number }>()(Type.Object({ tokenHash: hash })),
@@ -137,16 +144,23 @@ export const actions = {
   "secret.get": gives<{ value: string }>()(Type.Object({ name: text, proposed: text })),
 
   // --- a user's files and folders
-  "entry.get": gives<{ entry: EntryRow | null; parents: EntryRow[] }>()(Type.Object({ userId: id, id })),
-  /** Entries with this content that are not in the trash, the oldest first. Empty: the user does not hold it. */
-  "entry.byHash": gives<{ entries: EntryRow[] }>()(Type.Object({ userId: id, fileHash: hash })),
+  "entry.get": reads<{ entry: EntryRow | null; parents: EntryRow[] }>()(Type.Object({ userId: id, id })),
+  /** The oldest entry with this content that is not in the trash; of several names `id` or `name` says which. */
+  "entry.byHash": reads<{ entry: EntryRow | null }>()(
+    Type.Object({
+      userId: id,
+      fileHash: hash,
+      id: Type.Optional(id),
+      name: Type.Optional(Type.String({ maxLength: 4096 })),
+    }),
+  ),
   /** The newest files (no folders) of a user wherever they are, not those in the trash. */
-  "entry.recent": gives<{ entries: EntryRow[] }>()(Type.Object({ userId: id, limit })),
+  "entry.recent": reads<{ entries: EntryRow[] }>()(Type.Object({ userId: id, limit })),
   /**
    * Folders first, then by `sort`. With `query` (case does not count) entries everywhere; with `trashed` what was put into
    * the trash. `path` is the names of the folders above, "a/b". `parents` is the way to `parentId`, from the top.
    */
-  "entry.list": gives<
+  "entry.list": reads<
     | {
         outcome: "ok";
         entries: Array<EntryRow & { path: string }>;
@@ -172,26 +186,43 @@ export const actions = {
     Type.Object({ userId: id, parentId: folderId, name: entryName, reuse: Type.Boolean() }),
   ),
   "entry.rename": gives<EntryOutcome>()(Type.Object({ userId: id, id, name: entryName })),
-  /** `cycle`: a folder into itself or beneath itself. */
+  /** `cycle`: a folder into itself or beneath itself. `too_deep`: folders stand at most 1,000 deep. */
   "entry.move": gives<EntryOutcome>()(Type.Object({ userId: id, id, parentId: folderId })),
   "entry.trash": gives<EntryOutcome>()(Type.Object({ userId: id, id })),
   /** Back to where it was; to the top when that folder is gone; a name taken meanwhile gets a number. */
   "entry.restore": gives<EntryOutcome>()(Type.Object({ userId: id, id })),
+  /** Of many, in their order; gives results of the first ones only when those were more rows than `rowsMax`. */
+  "entry.batch": gives<{ results: EntryOutcome[] }>()(
+    Type.Object({
+      userId: id,
+      operation: Type.Union([Type.Literal("trash"), Type.Literal("restore"), Type.Literal("move")]),
+      ids: entryIds,
+      parentId: folderId,
+      rowsMax: limit,
+    }),
+  ),
+  /** Takes these out of the trash to delete them for good; gives those that were in it. */
+  "entry.discard": gives<{ ids: number[] }>()(Type.Object({ userId: id, ids: entryIds })),
+  /** The same with what is in the trash since then or for longer, at most `limit`. */
+  "entry.discardTrash": gives<{ discarded: number }>()(
+    Type.Object({ userId: id, trashedUntilMs: timeMs, limit }),
+  ),
   /**
-   * For good; the entry must be in the trash. Gives back quota and references; a content nobody holds any more becomes
+   * Deletes rows of what was discarded. Gives back quota and references; a content nobody holds any more becomes
    * `deleting`, with a delete job in the outbox.
    */
-  "entry.delete": gives<{ deleted: number }>()(Type.Object({ userId: id, id })),
-  "entry.emptyTrash": gives<{ deleted: number }>()(Type.Object({ userId: id })),
-  /** Of every user, at most `limit` trashed entries. */
-  "trash.purge": gives<{ deleted: number }>()(Type.Object({ trashedBeforeMs: timeMs, limit })),
+  "entry.purge": gives<{ deleted: number; more: boolean }>()(Type.Object({ userId: id, limit })),
+  /** How many rows were discarded, or are in the trash since then or for longer, and are there still. */
+  "entry.purgeable": reads<{ rows: number }>()(Type.Object({ userId: id, trashedUntilMs: timeMs })),
+  /** Of every user: discards at most `limit` old entries of the trash, and purges some of what was discarded by whomever. */
+  "trash.purge": gives<{ deleted: number; more: boolean }>()(Type.Object({ trashedBeforeMs: timeMs, limit })),
   /** A further name for a content that is there and not `deleting` (instant upload). */
   "entry.link": gives<
     { outcome: "ok"; entry: EntryRow } | { outcome: "no_content" | "no_parent" | "conflict" | "quota" }
   >()(Type.Object({ userId: id, parentId: folderId, name: entryName, fileHash: hash, onConflict })),
 
   // --- contents
-  "content.get": gives<{ content: ContentRow | null }>()(Type.Object({ fileHash: hash })),
+  "content.get": reads<{ content: ContentRow | null }>()(Type.Object({ fileHash: hash })),
 
   // --- uploads in parts, and whole files
   /** `quota`: used bytes, what is open already and this one together exceed it. */
@@ -209,12 +240,18 @@ export const actions = {
     }),
   ),
   /** Only the user's own. */
-  "upload.get": gives<{ upload: UploadRow | null }>()(Type.Object({ id: token, userId: id })),
+  "upload.get": reads<{ upload: UploadRow | null }>()(Type.Object({ id: token, userId: id })),
   /** By id alone, for the cleaner. */
-  "upload.peek": gives<{ upload: UploadRow | null }>()(Type.Object({ id: token })),
-  /** The user's open ones, the newest first; `fileHash` and `sizeBytes` narrow it to those of one file. */
-  "upload.open": gives<{ uploads: UploadRow[] }>()(
-    Type.Object({ userId: id, fileHash: Type.Optional(hash), limit }),
+  "upload.peek": reads<{ upload: UploadRow | null }>()(Type.Object({ id: token })),
+  /** The user's open ones, the newest first; `file` narrows it to those of one file under one name. */
+  "upload.open": reads<{ uploads: UploadRow[] }>()(
+    Type.Object({
+      userId: id,
+      file: Type.Optional(
+        Type.Object({ fileHash: hash, sizeBytes: bytes, name: entryName, parentId: folderId }),
+      ),
+      limit,
+    }),
   ),
   /** Moves `updatedAt`, so that it does not expire. False: it is not open any more. */
   "upload.touch": gives<{ open: boolean }>()(Type.Object({ id: token })),
@@ -272,7 +309,7 @@ export const actions = {
     Type.Object({ uploadId: token, index: partIndex, owner: text }),
   ),
   /** `claims`: how many are being written right now. */
-  "part.list": gives<{ parts: Array<{ index: number; partHash: string }>; claims: number }>()(
+  "part.list": reads<{ parts: Array<{ index: number; partHash: string }>; claims: number }>()(
     Type.Object({ uploadId: token }),
   ),
   "part.clear": gives<Record<never, never>>()(Type.Object({ uploadId: token })),
@@ -303,26 +340,26 @@ export const actions = {
   ),
   /** Makes every waiting job of a content (or all, without one) due now. */
   "outbox.wake": gives<{ woken: number }>()(Type.Object({ fileHash: Type.Optional(hash) })),
-  "outbox.status": gives<{
+  "outbox.status": reads<{
     state: TransferState | "";
     attempts: number;
     lastError: string;
     nextAttemptMs: number;
   }>()(Type.Object({ fileHash: hash })),
-  "outbox.depth": gives<{ waiting: number; running: number; failed: number }>()(Type.Object({})),
+  "outbox.depth": reads<{ waiting: number; running: number; failed: number }>()(Type.Object({})),
 
   // --- nodes: where the upload and the download of a data folder are
   "node.announce": gives<Record<never, never>>()(
     Type.Object({ node: text, kind: nodeKind, url: text, ttlMs: durationMs }),
   ),
   /** null: it has not said so lately. */
-  "node.find": gives<{ url: string | null }>()(Type.Object({ node: text, kind: nodeKind })),
+  "node.find": reads<{ url: string | null }>()(Type.Object({ node: text, kind: nodeKind })),
 
   // --- scheduled work
   /** One owner at a time over all processes; the same owner may take it again. */
   "lease.take": gives<{ taken: boolean }>()(Type.Object({ name: text, owner: text, leaseMs: durationMs })),
   /** Contents in the order of their hashes, after `afterHash` (empty: from the start). */
-  "content.page": gives<{ contents: ContentRow[] }>()(
+  "content.page": reads<{ contents: ContentRow[] }>()(
     Type.Object({ afterHash: Type.String({ maxLength: 64 }), limit }),
   ),
   /** A stored content whose object is gone or wrong. With a good staged copy on `node` it is put again. */

@@ -13,12 +13,14 @@ import { nodeActions } from "./nodes.js";
 import { outboxActions } from "./outbox.js";
 import { partActions } from "./parts.js";
 import { type Implementations, inTransaction, type Tx } from "./transaction.js";
+import { trashActions } from "./trash.js";
 import { uploadActions } from "./uploads.js";
 import { userActions } from "./users.js";
 
 const implementations: Implementations = {
   ...userActions,
   ...entryActions,
+  ...trashActions,
   ...contentActions,
   ...uploadActions,
   ...partActions,
@@ -77,7 +79,7 @@ export class Executor {
   async #alone(item: SingleAction): Promise<ActionResult> {
     try {
       const work = this.#prepare(item);
-      return done(await inTransaction(this.#database, work));
+      return done(await inTransaction(this.#database, work, isReading(item.name)));
     } catch (error) {
       return this.#failure(item, error);
     }
@@ -135,6 +137,10 @@ export class Executor {
   }
 }
 
+function isReading(name: string): boolean {
+  return Object.hasOwn(actions, name) && actions[name as ActionName].reads === true;
+}
+
 function done(data: unknown): ActionResult {
   return { code: 0, message: "", data: JSON.stringify(data) };
 }
@@ -152,6 +158,6 @@ export const createDbproxy: CreatePart = async (host) => {
         executeAction: (request, context) => executor.execute(request, context),
       });
     },
-    stop: () => database.db.destroy(),
+    stop: () => database.close(),
   };
 };

@@ -58,11 +58,13 @@ async function heldEntry(
   fileHash: string,
   { id, filename }: Which,
 ): Promise<EntryRow> {
-  const { entries } = await host.database.run("entry.byHash", { userId, fileHash });
-  const entry = entries.find(
-    (one) => (id === undefined || one.id === id) && (filename === undefined || one.name === filename),
-  );
-  if (entry === undefined) throw new Refusal(Code.NOT_FOUND, "you have no such file");
+  const { entry } = await host.database.run("entry.byHash", {
+    userId,
+    fileHash,
+    ...(id === undefined ? {} : { id }),
+    ...(filename === undefined ? {} : { name: filename }),
+  });
+  if (entry === null) throw new Refusal(Code.NOT_FOUND, "you have no such file");
   return entry;
 }
 
@@ -78,7 +80,7 @@ export async function addDownloadRoutes(
     // For a preview, instead of a file to save.
     const inline = Boolean(request.query.inline);
     if (ticket !== undefined && filehash === undefined) {
-      const { userId, fileHash = "", fileName = "" } = await tickets.verify(ticket, "file");
+      const { userId, fileHash = "", fileName = "" } = await authenticator.ticket(ticket, "file");
       await heldEntry(host, userId, fileHash, {});
       return { fileHash, fileName, inline };
     }
@@ -110,12 +112,20 @@ export async function addDownloadRoutes(
       body: UrlBody,
     },
     handler: async (request) => {
-      const { userId, username } = await authenticator.user(request, "download");
+      const { userId, username, session } = await authenticator.user(request, "download");
       const { inline } = request.body;
       const fileHash = request.body.filehash.toLowerCase();
       const { name: fileName } = await heldEntry(host, userId, fileHash, request.body);
       const expiresAtMs = Date.now() + host.settings.download.urlTtlMs;
-      const ticket = await tickets.sign({ kind: "file", userId, username, expiresAtMs, fileHash, fileName });
+      const ticket = await tickets.sign({
+        kind: "file",
+        userId,
+        username,
+        expiresAtMs,
+        session,
+        fileHash,
+        fileName,
+      });
       const base = host.settings.download.publicUrl ?? `${request.protocol}://${request.host}`;
       const url = `${base}/file/download?ticket=${ticket}${inline ? "&inline=1" : ""}`;
       return { code: Code.DONE, msg: "ok", url, data: { url, expiresAtMs } };

@@ -49,7 +49,7 @@ export const createUpload: CreatePart = async (host) => {
     log,
     notify(provider) {
       provider.notifyService(UploadService, {
-        uploadEntry: ({ userId, username }) =>
+        uploadEntry: ({ userId, username, session }) =>
           answer(async () => {
             const expiresAtMs = Date.now() + settings.upload.ticketTtlMs;
             const ticket = await tickets.sign({
@@ -57,6 +57,7 @@ export const createUpload: CreatePart = async (host) => {
               userId: Number(userId),
               username,
               expiresAtMs,
+              session,
             });
             return { entry: entry.url(), ticket, expiresAtMs };
           }),
