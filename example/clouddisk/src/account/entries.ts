@@ -38,5 +38,7 @@ export function outcomeOf(result: ResultOf<"entry.rename">): EntryInput {
       throw new Refusal(Code.CONFLICT, "something of this name is there already");
     case "cycle":
       throw new Refusal(Code.CONFLICT, "a folder cannot be moved into itself");
+    case "too_deep":
+      throw new Refusal(Code.CONFLICT, "folders can stand at most 1000 deep");
   }
 }

@@ -2,18 +2,37 @@ import type { HandlersOf } from "mprpc";
 import { answer } from "../common/answer.js";
 import { Code, Refusal } from "../common/codes.js";
 import { checkName } from "../common/names.js";
+import type { ResultOf } from "../dbproxy/actions.js";
 import type { Database } from "../dbproxy/client.js";
 import { idOf, outcomeOf, toEntry, userIdOf } from "./entries.js";
-import type { EntryInput, FileService, ListReplyInput, ListRequest } from "./gen/account.js";
+import type {
+  BatchReplyInput,
+  BatchRequest,
+  BatchResultInput,
+  DeleteReplyInput,
+  EntryInput,
+  EntryRequest,
+  FileService,
+  ListReplyInput,
+  ListRequest,
+} from "./gen/account.js";
+import type { Purger } from "./purger.js";
 
 const sorts = ["name", "size", "updated"] as const;
+const operations = ["trash", "restore", "move"] as const;
+/** Entries of one batch. */
+const batchMax = 1000;
+/** Rows one transaction of a batch changes, a single big folder apart: others wait for it. */
+const batchRowsMax = 200;
 
 /** The names a user sees. Whose they are is part of every question, so that ids of others are simply not there. */
 export class Files {
   readonly #database: Database;
+  readonly #purger: Purger;
 
-  constructor(database: Database) {
+  constructor(database: Database, purger: Purger) {
     this.#database = database;
+    this.#purger = purger;
   }
 
   handlers(): HandlersOf<typeof FileService> {
@@ -48,15 +67,49 @@ export class Files {
         entryAnswer(async () => outcomeOf(await database.run("entry.trash", owned(request)))),
       restore: (request) =>
         entryAnswer(async () => outcomeOf(await database.run("entry.restore", owned(request)))),
-      delete: (request) =>
-        answer(async () => {
-          const { deleted } = await database.run("entry.delete", owned(request));
-          if (deleted === 0) throw new Refusal(Code.NOT_FOUND, "it is not in the trash");
-          return { deleted };
-        }),
-      emptyTrash: ({ userId }) =>
-        answer(() => database.run("entry.emptyTrash", { userId: userIdOf(userId) })),
+      delete: (request) => answer(() => this.#delete(request)),
+      emptyTrash: ({ userId }) => answer(() => this.#purger.emptyTrash(userIdOf(userId))),
+      batch: (request) => answer(() => this.#batch(request)),
     };
+  }
+
+  async #delete(request: EntryRequest): Promise<DeleteReplyInput> {
+    const { userId, id } = owned(request);
+    const { ids } = await this.#database.run("entry.discard", { userId, ids: [id] });
+    if (ids.length === 0) throw new Refusal(Code.NOT_FOUND, "it is not in the trash");
+    return this.#purger.purge(userId);
+  }
+
+  async #batch(request: BatchRequest): Promise<BatchReplyInput> {
+    const userId = userIdOf(request.userId);
+    const ids = request.ids.map((id) => idOf(id, "ids"));
+    if (ids.length === 0 || ids.length > batchMax)
+      throw new Refusal(Code.PARAMETER, `ids must be 1 to ${batchMax}`);
+    if (request.operation === "delete") {
+      const { ids: discarded } = await this.#database.run("entry.discard", { userId, ids });
+      const results = ids.map((id) =>
+        discarded.includes(id) ? { id } : { id, code: Code.NOT_FOUND, message: "it is not in the trash" },
+      );
+      return { results, ...(await this.#purger.purge(userId)) };
+    }
+    const operation = operations.find((one) => one === request.operation);
+    if (operation === undefined) {
+      throw new Refusal(Code.PARAMETER, `operation must be ${operations.join(", ")} or delete`);
+    }
+    const parentId = idOf(request.parentId, "parent_id", 0);
+    const results: BatchResultInput[] = [];
+    while (results.length < ids.length) {
+      const rest = ids.slice(results.length);
+      const done = await this.#database.run("entry.batch", {
+        userId,
+        operation,
+        ids: rest,
+        parentId,
+        rowsMax: batchRowsMax,
+      });
+      for (const [index, result] of done.results.entries()) results.push(resultOf(rest[index] ?? 0, result));
+    }
+    return { results };
   }
 
   async #list(request: ListRequest): Promise<ListReplyInput> {
@@ -82,6 +135,15 @@ export class Files {
     if (result.outcome !== "ok") throw new Refusal(Code.PARAMETER, "cursor is not one of this list");
     const { entries, nextCursor, total, parents } = result;
     return { entries: entries.map(toEntry), nextCursor, total, parents: parents.map((one) => toEntry(one)) };
+  }
+}
+
+function resultOf(id: number, result: ResultOf<"entry.rename">): BatchResultInput {
+  try {
+    return { id, entry: outcomeOf(result) };
+  } catch (error) {
+    if (error instanceof Refusal) return { id, code: error.code, message: error.message };
+    throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Static } from "typebox";
 import type { Entry, EntryReply } from "../account/gen/account.js";
 import { checked } from "../common/answer.js";
@@ -52,6 +52,7 @@ export function addApiRoutes(http: FastifyInstance, gateway: Gateway, health: Se
 
   addFileRoutes(http, gateway);
   addTrashRoutes(http, gateway);
+  addBatchRoutes(http, gateway);
 }
 
 function addFileRoutes(http: FastifyInstance, gateway: Gateway): void {
@@ -122,15 +123,55 @@ function addTrashRoutes(http: FastifyInstance, gateway: Gateway): void {
 
   http.delete<Id>("/api/trash/:id", checkedBy.remove, async (request) => {
     const { userId } = await gateway.user(request);
-    const { deleted } = checked(await files.delete({ userId, id: request.params.id }));
-    return { ...done, deleted };
+    return purged(checked(await files.delete({ userId, id: request.params.id })));
   });
 
   http.delete("/api/trash", checkedBy.emptyTrash, async (request) => {
     const { userId } = await gateway.user(request);
-    const { deleted } = checked(await files.emptyTrash({ userId }));
-    return { ...done, deleted };
+    return purged(checked(await files.emptyTrash({ userId })));
   });
+}
+
+/** Many entries in one request, each with a result of its own. */
+function addBatchRoutes(http: FastifyInstance, gateway: Gateway): void {
+  const run = async (request: FastifyRequest, operation: string, ids: number[], parentId = 0) => {
+    const { userId } = await gateway.user(request);
+    const reply = checked(await gateway.files.batch({ userId, operation, ids, parentId }));
+    const results = reply.results.map(({ id, code, message, entry }) => ({
+      id: Number(id),
+      code,
+      msg: code === 0 ? "ok" : message,
+      ...(entry === undefined ? {} : { entry: toJson(entry) }),
+    }));
+    return { reply, results };
+  };
+  for (const operation of ["trash", "restore"] as const) {
+    http.post<{ Body: Static<typeof bodies.batch> }>(
+      `/api/files/batch/${operation}`,
+      checkedBy.batch[operation],
+      async (request) => ({ ...done, results: (await run(request, operation, request.body.ids)).results }),
+    );
+  }
+  http.post<{ Body: Static<typeof bodies.batchMove> }>(
+    "/api/files/batch/move",
+    checkedBy.batch.move,
+    async (request) => {
+      const { ids, parentId } = request.body;
+      return { ...done, results: (await run(request, "move", ids, parentId)).results };
+    },
+  );
+  http.post<{ Body: Static<typeof bodies.batch> }>(
+    "/api/files/batch/delete",
+    checkedBy.batch.delete,
+    async (request) => {
+      const { reply, results } = await run(request, "delete", request.body.ids);
+      return { ...purged(reply), results };
+    },
+  );
+}
+
+function purged({ deleted, left }: { deleted: bigint; left: bigint }) {
+  return { ...done, deleted: Number(deleted), left: Number(left) };
 }
 
 function entryJson(reply: EntryReply) {

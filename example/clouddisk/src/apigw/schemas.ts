@@ -38,6 +38,7 @@ function replies(properties: Record<string, TSchema>): Record<string, TSchema> {
 const integer = (min: number, max = Number.MAX_SAFE_INTEGER) => Type.Integer({ minimum: min, maximum: max });
 const idParams = Type.Object({ id: integer(1) });
 const name = Type.String({ description: "1 to 255 bytes of UTF-8; no / \\ or control characters" });
+const batchIds = Type.Array(integer(1), { minItems: 1, maxItems: 1000 });
 
 export const bodies = {
   folder: Type.Object({ parentId: integer(0), name, reuse: Type.Optional(Type.Boolean()) }),
@@ -55,6 +56,25 @@ export const bodies = {
     cursor: Type.Optional(Type.String({ maxLength: 1024 })),
   }),
   id: idParams,
+  batch: Type.Object({ ids: batchIds }),
+  batchMove: Type.Object({ ids: batchIds, parentId: integer(0) }),
+};
+
+/** Deleting goes on in the background after a few seconds. */
+const purging = {
+  deleted: Type.Integer({ description: "files and folders gone by now, those inside folders too" }),
+  left: Type.Integer({ description: "those still to go, without a further request; 0: all done" }),
+};
+const batchResults = {
+  results: Type.Array(
+    Type.Object({
+      id: Type.Integer(),
+      code: Type.Integer({ description: "0: done; else why not, as for a single one" }),
+      msg: Type.String(),
+      entry: Type.Optional(entry),
+    }),
+    { description: "in the order of the ids" },
+  ),
 };
 
 const tagged = (tag: string, summary: string, schema: FastifySchema): FastifySchema => ({
@@ -101,9 +121,18 @@ export const checkedBy = {
   restore: file("Takes out of the trash", { params: idParams, response: replies({ entry }) }),
   remove: file("Deletes for good what is in the trash", {
     params: idParams,
-    response: replies({ deleted: Type.Integer() }),
+    response: replies(purging),
   }),
-  emptyTrash: file("Deletes all that is in the trash", { response: replies({ deleted: Type.Integer() }) }),
+  emptyTrash: file("Deletes all that is in the trash", { response: replies(purging) }),
+  batch: {
+    trash: file("Puts many into the trash", { body: bodies.batch, response: replies(batchResults) }),
+    restore: file("Takes many out of the trash", { body: bodies.batch, response: replies(batchResults) }),
+    move: file("Moves many into a folder", { body: bodies.batchMove, response: replies(batchResults) }),
+    delete: file("Deletes many for good, of what is in the trash", {
+      body: bodies.batch,
+      response: replies({ ...batchResults, ...purging }),
+    }),
+  },
   services: {
     schema: tagged("service", "Which instances the registry lists, and which of them answer", {
       security: signedIn,

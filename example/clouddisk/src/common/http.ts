@@ -4,7 +4,7 @@ import formbody from "@fastify/formbody";
 import swagger from "@fastify/swagger";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Logger } from "mprpc";
-import { Code } from "./codes.js";
+import { Code, Refusal } from "./codes.js";
 import { addCors } from "./cors.js";
 import { addErrors } from "./http-errors.js";
 import { NodeRedirects } from "./nodes.js";
@@ -69,6 +69,7 @@ export async function createHttp(
   // Nothing takes it, so it is not read.
   http.removeContentTypeParser("text/plain");
   addTracing(http, log);
+  addTextCheck(http);
   addTimeouts(http, times);
   addContinue(http);
   addHeaders(http);
@@ -125,6 +126,28 @@ function addTracing(http: FastifyInstance, log: Logger): void {
   });
   // Bodies are read in the context of the socket: from here on it is the request's again.
   http.addHook("preValidation", (request, _reply, done) => withTraceId(request.id, done));
+}
+
+/** JSON can name halves of characters (`"\\ud83d"`); no other service, and no database, can be told of them. */
+function addTextCheck(http: FastifyInstance): void {
+  http.addHook("preValidation", (request, _reply, done) => {
+    if (!hasHalfCharacter(request.body)) return done();
+    done(new Refusal(Code.PARAMETER, "a text of the body is not valid Unicode: it has half of a character"));
+  });
+}
+
+/** Bodies that are streamed, and files, are none of its business. */
+function hasHalfCharacter(body: unknown): boolean {
+  // A list of its own: a body of nothing but brackets is deeper than the stack.
+  const left: unknown[] = [body];
+  while (left.length > 0) {
+    const value = left.pop();
+    if (typeof value === "string" && /\p{Surrogate}/u.test(value)) return true;
+    if (typeof value !== "object" || value === null) continue;
+    const plain = Array.isArray(value) || [Object.prototype, null].includes(Object.getPrototypeOf(value));
+    if (plain) for (const [key, inner] of Object.entries(value)) left.push(key, inner);
+  }
+  return false;
 }
 
 function isSmallBody(request: FastifyRequest): boolean {

@@ -27,6 +27,7 @@ const entryName = Type.String({ minLength: 1, maxLength: 255 });
 const token = Type.String({ minLength: 1, maxLength: 128 });
 const text = Type.String({ maxLength: 4096 });
 const limit = Type.Integer({ minimum: 1, maximum: 1000 });
+const entryIds = Type.Array(id, { minItems: 1, maxItems: 1000 });
 const partIndex = Type.Integer({ minimum: 0, maximum: 1_000_000 });
 
 // --- rows as callers see them; times are milliseconds since 1970
@@ -108,9 +109,9 @@ const nodeKind = Type.Union([Type.Literal("upload"), Type.Literal("download")]);
  */
 const onConflict = Type.Union([Type.Literal("rename"), Type.Literal("fail")]);
 
-type EntryOutcome =
+export type EntryOutcome =
   | { outcome: "ok"; entry: EntryRow }
-  | { outcome: "not_found" | "no_parent" | "conflict" | "cycle" };
+  | { outcome: "not_found" | "no_parent" | "conflict" | "cycle" | "too_deep" };
 
 /**
  * Every action of dbproxy. Each is one transaction of its own, or part of the one of its batch. What goes wrong in the
@@ -172,19 +173,36 @@ export const actions = {
     Type.Object({ userId: id, parentId: folderId, name: entryName, reuse: Type.Boolean() }),
   ),
   "entry.rename": gives<EntryOutcome>()(Type.Object({ userId: id, id, name: entryName })),
-  /** `cycle`: a folder into itself or beneath itself. */
+  /** `cycle`: a folder into itself or beneath itself. `too_deep`: folders stand at most 1,000 deep. */
   "entry.move": gives<EntryOutcome>()(Type.Object({ userId: id, id, parentId: folderId })),
   "entry.trash": gives<EntryOutcome>()(Type.Object({ userId: id, id })),
   /** Back to where it was; to the top when that folder is gone; a name taken meanwhile gets a number. */
   "entry.restore": gives<EntryOutcome>()(Type.Object({ userId: id, id })),
+  /** Of many, in their order; gives results of the first ones only when those were more rows than `rowsMax`. */
+  "entry.batch": gives<{ results: EntryOutcome[] }>()(
+    Type.Object({
+      userId: id,
+      operation: Type.Union([Type.Literal("trash"), Type.Literal("restore"), Type.Literal("move")]),
+      ids: entryIds,
+      parentId: folderId,
+      rowsMax: limit,
+    }),
+  ),
+  /** Takes these out of the trash to delete them for good; gives those that were in it. */
+  "entry.discard": gives<{ ids: number[] }>()(Type.Object({ userId: id, ids: entryIds })),
+  /** The same with what is in the trash since then or for longer, at most `limit`. */
+  "entry.discardTrash": gives<{ discarded: number }>()(
+    Type.Object({ userId: id, trashedUntilMs: timeMs, limit }),
+  ),
   /**
-   * For good; the entry must be in the trash. Gives back quota and references; a content nobody holds any more becomes
+   * Deletes rows of what was discarded. Gives back quota and references; a content nobody holds any more becomes
    * `deleting`, with a delete job in the outbox.
    */
-  "entry.delete": gives<{ deleted: number }>()(Type.Object({ userId: id, id })),
-  "entry.emptyTrash": gives<{ deleted: number }>()(Type.Object({ userId: id })),
-  /** Of every user, at most `limit` trashed entries. */
-  "trash.purge": gives<{ deleted: number }>()(Type.Object({ trashedBeforeMs: timeMs, limit })),
+  "entry.purge": gives<{ deleted: number; more: boolean }>()(Type.Object({ userId: id, limit })),
+  /** How many rows were discarded, or are in the trash since then or for longer, and are there still. */
+  "entry.purgeable": gives<{ rows: number }>()(Type.Object({ userId: id, trashedUntilMs: timeMs })),
+  /** Of every user: discards at most `limit` old entries of the trash, and purges some of what was discarded by whomever. */
+  "trash.purge": gives<{ deleted: number; more: boolean }>()(Type.Object({ trashedBeforeMs: timeMs, limit })),
   /** A further name for a content that is there and not `deleting` (instant upload). */
   "entry.link": gives<
     { outcome: "ok"; entry: EntryRow } | { outcome: "no_content" | "no_parent" | "conflict" | "quota" }

@@ -3,6 +3,9 @@ import type { ContentRow } from "./actions.js";
 import type { Tables } from "./tables.js";
 import type { Implementations, Tx } from "./transaction.js";
 
+/** Rows of one insert: SQLite takes so many values in one statement. */
+const insertMax = 100;
+
 type FileRow = Selectable<Tables["tbl_file"]>;
 
 function toContent(row: FileRow): ContentRow {
@@ -28,37 +31,49 @@ interface NewJob {
 }
 
 /**
- * Makes this the content's job. One that a worker has in its hands stays: what it was about is looked at again when it is
+ * Makes these their contents' jobs. One that a worker has in its hands stays: what it was about is looked at again when it is
  * done.
  */
-export async function plan(
-  { trx, nowMs, lock }: Tx,
-  { kind, fileHash, sizeBytes, node }: NewJob,
-): Promise<void> {
-  const fresh = {
-    kind,
-    size_bytes: sizeBytes,
-    node,
-    attempts: 0,
-    last_error: "",
-    next_attempt: nowMs,
-    failed: 0,
-  };
-  const job = await lock(
-    trx.selectFrom("tbl_outbox").select(["id", "lease_until"]).where("file_hash", "=", fileHash),
-  ).executeTakeFirst();
-  if (job === undefined) {
+async function planAll({ trx, nowMs, lock }: Tx, jobs: readonly NewJob[]): Promise<void> {
+  const fresh = { attempts: 0, last_error: "", next_attempt: nowMs, failed: 0, owner: "", lease_until: 0 };
+  const hashes = jobs.map(({ fileHash }) => fileHash);
+  const rows = await lock(
+    trx
+      .selectFrom("tbl_outbox")
+      .select(["id", "file_hash", "lease_until"])
+      .where("file_hash", "in", hashes)
+      .orderBy("file_hash"),
+  ).execute();
+  const known = new Map(rows.map((row) => [row.file_hash, row]));
+  const added = jobs.filter(({ fileHash }) => !known.has(fileHash));
+  for (let start = 0; start < added.length; start += insertMax) {
     await trx
       .insertInto("tbl_outbox")
-      .values({ file_hash: fileHash, ...fresh, owner: "", lease_until: 0, created_at: nowMs })
-      .execute();
-  } else if (job.lease_until <= nowMs) {
-    await trx
-      .updateTable("tbl_outbox")
-      .set({ ...fresh, owner: "", lease_until: 0 })
-      .where("id", "=", job.id)
+      .values(
+        added.slice(start, start + insertMax).map(({ kind, fileHash, sizeBytes, node }) => ({
+          ...fresh,
+          kind,
+          file_hash: fileHash,
+          size_bytes: sizeBytes,
+          node,
+          created_at: nowMs,
+        })),
+      )
       .execute();
   }
+  for (const { kind, fileHash, sizeBytes, node } of jobs) {
+    const row = known.get(fileHash);
+    if (row === undefined || row.lease_until > nowMs) continue;
+    await trx
+      .updateTable("tbl_outbox")
+      .set({ ...fresh, kind, size_bytes: sizeBytes, node })
+      .where("id", "=", row.id)
+      .execute();
+  }
+}
+
+export function plan(tx: Tx, job: NewJob): Promise<void> {
+  return planAll(tx, [job]);
 }
 
 /** One more name for a content whose bytes are staged on `node`. True: the staged copy is needed. */
@@ -84,7 +99,7 @@ export async function holdStaged(
     return true;
   }
   if (content.state !== "deleting") {
-    await changeReferences(tx, fileHash, 1);
+    await changeReferences(tx, [fileHash], 1);
     return content.state === "local" && content.node === node;
   }
   await trx
@@ -100,29 +115,53 @@ export async function holdStaged(
 export async function holdExisting(tx: Tx, fileHash: string): Promise<FileRow | undefined> {
   const content = await lockContent(tx, fileHash);
   if (content === undefined || content.state === "deleting") return undefined;
-  await changeReferences(tx, fileHash, 1);
+  await changeReferences(tx, [fileHash], 1);
   return content;
 }
 
-async function changeReferences({ trx }: Tx, fileHash: string, by: number): Promise<void> {
+async function changeReferences({ trx }: Tx, hashes: readonly string[], by: number): Promise<void> {
   await trx
     .updateTable("tbl_file")
     .set((eb) => ({ ref_count: eb("ref_count", "+", by) }))
-    .where("file_hash", "=", fileHash)
+    .where("file_hash", "in", hashes)
     .execute();
 }
 
-/** `count` names less. A content nobody holds any more goes. */
-export async function release(tx: Tx, fileHash: string, count: number): Promise<void> {
-  const content = await lockContent(tx, fileHash);
-  if (content === undefined) return;
-  if (content.ref_count > count) return changeReferences(tx, fileHash, -count);
-  await tx.trx
+/** Names less, by hash and how many. A content nobody holds any more goes. In the order of their hashes, as everybody locks them. */
+export async function releaseAll(tx: Tx, names: ReadonlyMap<string, number>): Promise<void> {
+  const { trx, lock } = tx;
+  const hashes = [...names.keys()].sort();
+  if (hashes.length === 0) return;
+  const contents = await lock(
+    trx.selectFrom("tbl_file").selectAll().where("file_hash", "in", hashes).orderBy("file_hash"),
+  ).execute();
+  const gone: FileRow[] = [];
+  const lessBy = new Map<number, string[]>();
+  for (const content of contents) {
+    const count = names.get(content.file_hash) ?? 0;
+    if (content.ref_count <= count) gone.push(content);
+    else lessBy.set(count, [...(lessBy.get(count) ?? []), content.file_hash]);
+  }
+  for (const [count, some] of lessBy) await changeReferences(tx, some, -count);
+  if (gone.length === 0) return;
+  await trx
     .updateTable("tbl_file")
     .set({ ref_count: 0, state: "deleting" })
-    .where("file_hash", "=", fileHash)
+    .where(
+      "file_hash",
+      "in",
+      gone.map((content) => content.file_hash),
+    )
     .execute();
-  await plan(tx, { kind: "delete", fileHash, sizeBytes: content.size_bytes, node: content.node });
+  await planAll(
+    tx,
+    gone.map(({ file_hash: fileHash, size_bytes: sizeBytes, node }) => ({
+      kind: "delete",
+      fileHash,
+      sizeBytes,
+      node,
+    })),
+  );
 }
 
 async function recountContents(tx: Tx): Promise<number> {
@@ -138,8 +177,8 @@ async function recountContents(tx: Tx): Promise<number> {
     const real = Number(names);
     if (real === counted && (real > 0 || state === "deleting")) continue;
     wrong++;
-    if (real === 0) await release(tx, fileHash, counted);
-    else await changeReferences(tx, fileHash, real - counted);
+    if (real === 0) await releaseAll(tx, new Map([[fileHash, counted]]));
+    else await changeReferences(tx, [fileHash], real - counted);
   }
   return wrong;
 }

@@ -1,59 +1,22 @@
-import { holdExisting, release } from "./contents.js";
+import type { EntryOutcome, ParamsOf } from "./actions.js";
+import { holdExisting } from "./contents.js";
 import { listEntries } from "./entry-list.js";
 import {
-  beneath,
   entryById,
-  findName,
   freeName,
   insertName,
   isFolder,
+  lockLive,
   type NameRow,
   named,
   nameKey,
   sameFile,
   selectEntries,
   toEntry,
-  wayTo,
 } from "./entry-rows.js";
 import type { Implementations, Tx } from "./transaction.js";
+import { folderDepthMax, heightOf, rowsOfWay, wayTo } from "./tree.js";
 import { lockUser, takeQuota } from "./users.js";
-
-/** SQLite takes so many values in one statement. */
-const batch = 500;
-
-async function setTrash(tx: Tx, rows: readonly NameRow[], root: number, trashedAtMs: number): Promise<void> {
-  for (let start = 0; start < rows.length; start += batch) {
-    await tx.trx
-      .updateTable("tbl_user_file")
-      .set({ trash_root: root, trashed_at: trashedAtMs })
-      .where(
-        "id",
-        "in",
-        rows.slice(start, start + batch).map((row) => row.id),
-      )
-      .execute();
-  }
-}
-
-function trashedWith({ trx }: Tx, root: number): Promise<NameRow[]> {
-  return trx.selectFrom("tbl_user_file").selectAll().where("trash_root", "=", root).execute();
-}
-
-/** For good: rows, quota and references. The user is locked. */
-async function deleteTrashed(tx: Tx, userId: number, root: number): Promise<number> {
-  const rows = await trashedWith(tx, root);
-  const names = new Map<string, number>();
-  let sizeBytes = 0;
-  for (const row of rows) {
-    sizeBytes += row.size_bytes;
-    if (row.folder === 0) names.set(row.file_hash, (names.get(row.file_hash) ?? 0) + 1);
-  }
-  await tx.trx.deleteFrom("tbl_user_file").where("trash_root", "=", root).execute();
-  // In the order of their hashes, as everybody locks them.
-  for (const fileHash of [...names.keys()].sort()) await release(tx, fileHash, names.get(fileHash) ?? 0);
-  await takeQuota(tx, userId, -sizeBytes);
-  return rows.length;
-}
 
 async function rename(tx: Tx, row: NameRow, to: { name: string; parentId: number }) {
   const taken = await named(tx, row.user_id, to.parentId, to.name);
@@ -71,11 +34,20 @@ async function rename(tx: Tx, row: NameRow, to: { name: string; parentId: number
   return { outcome: "ok", entry: await entryById(tx, row.id) } as const;
 }
 
-/** The user's entry, not in the trash; other changes of this user wait. */
-async function lockLive(tx: Tx, userId: number, id: number): Promise<NameRow | undefined> {
-  await lockUser(tx, userId);
-  const row = await findName(tx, userId, id);
-  return row?.trash_root === 0 ? row : undefined;
+/** Into another folder, under the name it has. */
+export async function moveEntry(
+  tx: Tx,
+  { userId, id, parentId }: ParamsOf<"entry.move">,
+): Promise<EntryOutcome> {
+  const row = await lockLive(tx, userId, id);
+  if (row === undefined) return { outcome: "not_found" };
+  if (!(await isFolder(tx, userId, parentId))) return { outcome: "no_parent" };
+  if (row.folder === 1) {
+    const way = await wayTo(tx, userId, parentId);
+    if (way.includes(id)) return { outcome: "cycle" };
+    if (way.length + (await heightOf(tx, userId, id, 0)) > folderDepthMax) return { outcome: "too_deep" };
+  }
+  return rename(tx, row, { name: row.file_name, parentId });
 }
 
 type Reading = `entry.${"get" | "byHash" | "recent" | "list"}`;
@@ -87,7 +59,7 @@ const reading: Pick<Implementations, Reading> = {
       .where("e.user_id", "=", userId)
       .executeTakeFirst();
     if (row === undefined) return { entry: null, parents: [] };
-    const parents = await wayTo(tx, userId, row.parent_id);
+    const parents = await rowsOfWay(tx, userId, row.parent_id);
     return {
       entry: toEntry(row, tx.nowMs),
       parents: parents.map((parent) =>
@@ -133,6 +105,7 @@ const changing: Pick<Implementations, Changing> = {
       if (!reuse || taken.folder === 0) return { outcome: "conflict" };
       return { outcome: "ok", entry: await entryById(tx, taken.id) };
     }
+    if ((await wayTo(tx, userId, parentId)).length >= folderDepthMax) return { outcome: "too_deep" };
     const id = await insertName(tx, { userId, parentId, name, folder: true, fileHash: "", sizeBytes: 0 });
     return { outcome: "ok", entry: await entryById(tx, id) };
   },
@@ -143,13 +116,7 @@ const changing: Pick<Implementations, Changing> = {
     return rename(tx, row, { name, parentId: row.parent_id });
   },
 
-  async "entry.move"(tx, { userId, id, parentId }) {
-    const row = await lockLive(tx, userId, id);
-    if (row === undefined) return { outcome: "not_found" };
-    if (!(await isFolder(tx, userId, parentId))) return { outcome: "no_parent" };
-    if ((await wayTo(tx, userId, parentId)).some((folder) => folder.id === id)) return { outcome: "cycle" };
-    return rename(tx, row, { name: row.file_name, parentId });
-  },
+  "entry.move": moveEntry,
 
   async "entry.link"(tx, { userId, parentId, name, fileHash, onConflict }) {
     await lockUser(tx, userId);
@@ -179,70 +146,4 @@ const changing: Pick<Implementations, Changing> = {
   },
 };
 
-type Trashing = `entry.${"trash" | "restore" | "delete" | "emptyTrash"}` | "trash.purge";
-
-const trashing: Pick<Implementations, Trashing> = {
-  async "entry.trash"(tx, { userId, id }) {
-    const row = await lockLive(tx, userId, id);
-    if (row === undefined) return { outcome: "not_found" };
-    const inside = row.folder === 1 ? await beneath(tx, userId, id) : [];
-    await setTrash(tx, [row, ...inside], id, tx.nowMs);
-    return { outcome: "ok", entry: await entryById(tx, id) };
-  },
-
-  async "entry.restore"(tx, { userId, id }) {
-    await lockUser(tx, userId);
-    const row = await findName(tx, userId, id);
-    if (row === undefined || row.trash_root !== id) return { outcome: "not_found" };
-    const parentId = (await isFolder(tx, userId, row.parent_id)) ? row.parent_id : 0;
-    const name = await freeName(tx, userId, parentId, row.file_name);
-    await tx.trx
-      .updateTable("tbl_user_file")
-      .set({ parent_id: parentId, file_name: name, name_key: nameKey(name), updated_at: tx.nowMs })
-      .where("id", "=", id)
-      .execute();
-    await setTrash(tx, await trashedWith(tx, id), 0, 0);
-    return { outcome: "ok", entry: await entryById(tx, id) };
-  },
-
-  async "entry.delete"(tx, { userId, id }) {
-    await lockUser(tx, userId);
-    const row = await findName(tx, userId, id);
-    if (row === undefined || row.trash_root !== id) return { deleted: 0 };
-    return { deleted: await deleteTrashed(tx, userId, id) };
-  },
-
-  async "entry.emptyTrash"(tx, { userId }) {
-    await lockUser(tx, userId);
-    const roots = await tx.trx
-      .selectFrom("tbl_user_file")
-      .select("id")
-      .where("user_id", "=", userId)
-      .where((eb) => eb("trash_root", "=", eb.ref("id")))
-      .execute();
-    let deleted = 0;
-    for (const { id } of roots) deleted += await deleteTrashed(tx, userId, id);
-    return { deleted };
-  },
-
-  async "trash.purge"(tx, { trashedBeforeMs, limit }) {
-    const roots = await tx.trx
-      .selectFrom("tbl_user_file")
-      .select(["id", "user_id"])
-      .where((eb) => eb("trash_root", "=", eb.ref("id")))
-      .where("trashed_at", "<", trashedBeforeMs)
-      .orderBy("user_id")
-      .orderBy("id")
-      .limit(limit)
-      .execute();
-    let deleted = 0;
-    for (const { id, user_id: userId } of roots) {
-      await lockUser(tx, userId);
-      // Restored while we waited for the lock: then nothing is in the trash with it.
-      deleted += await deleteTrashed(tx, userId, id);
-    }
-    return { deleted };
-  },
-};
-
-export const entryActions = { ...reading, ...changing, ...trashing };
+export const entryActions = { ...reading, ...changing };

@@ -1,16 +1,8 @@
 import { sql } from "kysely";
 import type { ParamsOf, ResultOf } from "./actions.js";
-import {
-  escapeLike,
-  findName,
-  isFolder,
-  type NameRow,
-  nameKey,
-  selectEntries,
-  toEntry,
-  wayTo,
-} from "./entry-rows.js";
+import { escapeLike, isFolder, type NameRow, nameKey, selectEntries, toEntry } from "./entry-rows.js";
 import type { Tx } from "./transaction.js";
+import { pathsOf, rowsOfWay } from "./tree.js";
 
 type Params = ParamsOf<"entry.list">;
 
@@ -87,13 +79,16 @@ export async function listEntries(tx: Tx, params: Params): Promise<ResultOf<"ent
     .clearSelect()
     .select(({ fn }) => fn.countAll<number>().as("total"))
     .executeTakeFirstOrThrow();
-  const paths = new Paths(tx, userId);
-  const entries = [];
-  for (const row of shown) {
-    const path = params.query === "" && !params.trashed ? "" : await paths.of(row.parent_id);
-    entries.push({ ...toEntry(row, tx.nowMs), path });
-  }
-  const parents = await wayTo(tx, userId, parentId);
+  const withPaths = params.query !== "" || params.trashed;
+  const paths = withPaths
+    ? await pathsOf(
+        tx,
+        userId,
+        shown.map((row) => row.parent_id),
+      )
+    : new Map<number, string>();
+  const entries = shown.map((row) => ({ ...toEntry(row, tx.nowMs), path: paths.get(row.parent_id) ?? "" }));
+  const parents = await rowsOfWay(tx, userId, parentId);
   return {
     outcome: "ok",
     entries,
@@ -103,26 +98,4 @@ export async function listEntries(tx: Tx, params: Params): Promise<ResultOf<"ent
       toEntry({ ...row, state: null, failed: null, lease_until: null }, tx.nowMs),
     ),
   };
-}
-
-/** The names of the folders above, asked for once each. */
-class Paths {
-  readonly #tx: Tx;
-  readonly #userId: number;
-  readonly #known = new Map<number, string>([[0, ""]]);
-
-  constructor(tx: Tx, userId: number) {
-    this.#tx = tx;
-    this.#userId = userId;
-  }
-
-  async of(folder: number, depth = 0): Promise<string> {
-    const known = this.#known.get(folder);
-    if (known !== undefined || depth > 200) return known ?? "";
-    const row = await findName(this.#tx, this.#userId, folder);
-    const above = row === undefined ? "" : await this.of(row.parent_id, depth + 1);
-    const path = row === undefined ? "" : above === "" ? row.file_name : `${above}/${row.file_name}`;
-    this.#known.set(folder, path);
-    return path;
-  }
 }

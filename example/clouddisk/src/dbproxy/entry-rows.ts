@@ -1,13 +1,12 @@
 import type { Selectable } from "kysely";
+import { numberedName } from "../common/names.js";
 import type { EntryRow } from "./actions.js";
 import { transferState } from "./outbox.js";
 import type { Tables } from "./tables.js";
 import type { Tx } from "./transaction.js";
+import { lockUser } from "./users.js";
 
 export type NameRow = Selectable<Tables["tbl_user_file"]>;
-
-/** Longer than this no way to the top is; it also ends a walk in a tree that is not one. */
-const depthMax = 200;
 
 export function nameKey(name: string): string {
   return name.normalize("NFC").toLowerCase();
@@ -66,38 +65,11 @@ export async function isFolder(tx: Tx, userId: number, id: number): Promise<bool
   return row !== undefined && row.folder === 1 && row.trash_root === 0;
 }
 
-/** The folders from the top to `id`, itself included. */
-export async function wayTo(tx: Tx, userId: number, id: number): Promise<NameRow[]> {
-  const way: NameRow[] = [];
-  for (let at = id; at !== 0 && way.length < depthMax; ) {
-    const row = await findName(tx, userId, at);
-    if (row === undefined) break;
-    way.unshift(row);
-    at = row.parent_id;
-  }
-  return way;
-}
-
-/** Everything beneath a folder that is not in the trash, itself not included. */
-export async function beneath({ trx }: Tx, userId: number, folder: number): Promise<NameRow[]> {
-  const found: NameRow[] = [];
-  let level = [folder];
-  for (let depth = 0; level.length > 0 && depth < depthMax; depth++) {
-    const next: number[] = [];
-    for (let start = 0; start < level.length; start += 500) {
-      const rows = await trx
-        .selectFrom("tbl_user_file")
-        .selectAll()
-        .where("user_id", "=", userId)
-        .where("trash_root", "=", 0)
-        .where("parent_id", "in", level.slice(start, start + 500))
-        .execute();
-      found.push(...rows);
-      next.push(...rows.filter((row) => row.folder === 1).map((row) => row.id));
-    }
-    level = next;
-  }
-  return found;
+/** The user's entry, not in the trash; other changes of this user wait. */
+export async function lockLive(tx: Tx, userId: number, id: number): Promise<NameRow | undefined> {
+  await lockUser(tx, userId);
+  const row = await findName(tx, userId, id);
+  return row?.trash_root === 0 ? row : undefined;
 }
 
 export function named(
@@ -134,25 +106,35 @@ export function escapeLike(text: string): string {
   return text.replace(/[!%_]/g, "!$&");
 }
 
-/** `name`, or when it is taken `name (1)` and so on, the number before the extension. */
+/** How many numbers are tried one by one before whole ranges are skipped. */
+const triedEach = 16;
+
+/** `name`, or when it is taken `name (1)` and so on, the number before the extension; among many of one name any free number. */
 export async function freeName(tx: Tx, userId: number, parentId: number, name: string): Promise<string> {
   if ((await named(tx, userId, parentId, name)) === undefined) return name;
-  const dot = name.lastIndexOf(".");
-  const extension = dot > 0 && name.length - dot <= 16 ? name.slice(dot) : "";
-  const base = name.slice(0, name.length - extension.length).slice(0, 255 - extension.length - 12);
+  const first = Array.from({ length: triedEach }, (_, index) => numberedName(name, index + 1));
   const rows = await tx.trx
     .selectFrom("tbl_user_file")
     .select("file_name")
     .where("user_id", "=", userId)
     .where("parent_id", "=", parentId)
     .where("trash_root", "=", 0)
-    .where("name_key", "like", `${escapeLike(nameKey(base))} (%`)
+    .where("file_name", "in", first)
     .execute();
   const taken = new Set(rows.map((row) => row.file_name));
-  for (let number = 1; ; number++) {
-    const candidate = `${base} (${number})${extension}`;
-    if (!taken.has(candidate)) return candidate;
+  const free = first.find((candidate) => !taken.has(candidate));
+  if (free !== undefined) return free;
+  const isTaken = async (number: number): Promise<boolean> =>
+    (await named(tx, userId, parentId, numberedName(name, number))) !== undefined;
+  let below = triedEach;
+  let above = 2 * triedEach;
+  for (; await isTaken(above); above *= 2) below = above;
+  while (above - below > 1) {
+    const middle = Math.floor((below + above) / 2);
+    if (await isTaken(middle)) below = middle;
+    else above = middle;
   }
+  return numberedName(name, above);
 }
 
 export interface NewName {

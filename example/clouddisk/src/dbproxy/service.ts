@@ -13,12 +13,14 @@ import { nodeActions } from "./nodes.js";
 import { outboxActions } from "./outbox.js";
 import { partActions } from "./parts.js";
 import { type Implementations, inTransaction, type Tx } from "./transaction.js";
+import { trashActions } from "./trash.js";
 import { uploadActions } from "./uploads.js";
 import { userActions } from "./users.js";
 
 const implementations: Implementations = {
   ...userActions,
   ...entryActions,
+  ...trashActions,
   ...contentActions,
   ...uploadActions,
   ...partActions,

@@ -14,8 +14,10 @@ export async function cleanDatabase(context: TransferContext, signal: AbortSigna
   const challenges = (await database.run("challenge.deleteExpired", {})).deleted;
   const trashedBeforeMs = Math.max(0, Date.now() - settings.trashTtlMs);
   let trashed = 0;
-  for (let deleted = purgeLimit; deleted > 0 && !signal.aborted; trashed += deleted) {
-    ({ deleted } = await database.run("trash.purge", { trashedBeforeMs, limit: purgeLimit }));
+  for (let more = true; more && !signal.aborted; ) {
+    const purged = await database.run("trash.purge", { trashedBeforeMs, limit: purgeLimit });
+    trashed += purged.deleted;
+    ({ more } = purged);
   }
   return { sessions, challenges, trashed };
 }

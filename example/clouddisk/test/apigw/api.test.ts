@@ -118,7 +118,7 @@ test("the trash: in, out again, for good, all of it", async () => {
   await ask("DELETE", `/api/files/${id}`);
   expect(await ask("DELETE", `/api/trash/${id}`)).toEqual({
     status: 200,
-    body: { code: 0, msg: "ok", deleted: 1 },
+    body: { code: 0, msg: "ok", deleted: 1, left: 0 },
   });
   for (const name of ["b", "c"]) {
     const other = await addFile(disk, user, { name, fileHash: hash, sizeBytes: 3 });
@@ -157,6 +157,12 @@ test.each<[string, string, object | undefined]>([
   ["POST", "/api/folders", { name: "a" }],
   ["POST", "/api/folders", { parentId: 0, name: "a/b" }],
   ["POST", "/api/folders", { parentId: 0, name: "a\u202eb" }],
+  ["POST", "/api/folders", { parentId: 0, name: "half \ud83d" }],
+  ["POST", "/api/folders", { parentId: 0, name: "\u3164" }],
+  ["PATCH", "/api/files/1", { name: "half \udc00" }],
+  ["POST", "/user/signup", { username: "half\ud83d", password: "password-1" }],
+  ["POST", "/user/signin", { username: "someone", password: "half \ud83d" }],
+  ["POST", "/file/update", { filehash: "half \ud83d", filename: "a" }],
   ["PATCH", "/api/files/1", {}],
   ["PATCH", "/api/files/1", { name: "a", parentId: 0 }],
   ["DELETE", "/api/files/x", undefined],
@@ -167,6 +173,17 @@ test.each<[string, string, object | undefined]>([
     status: 400,
     body: { code: 10001, msg: expect.any(String) },
   });
+});
+
+test("a body of nothing but brackets is a wrong parameter too", async () => {
+  const { headers } = await disk.user();
+  const body = `{"parentId":0,"name":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
+  const reply = await fetch(`${disk.url}/api/folders`, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json" },
+    body,
+  });
+  expect(reply.status).toBe(400);
 });
 
 test("the services page: what is listed, and who answers", async () => {

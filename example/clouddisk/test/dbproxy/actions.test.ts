@@ -191,15 +191,20 @@ describe.each(databases)("the actions on $name", ({ open }) => {
     const mine = await whole(first, "mine", hash, 100);
     await whole(second, "yours", hash, 100);
     if (mine.outcome !== "ok") throw new Error(mine.outcome);
-    expect(await run("entry.delete", { userId: first, id: mine.entry.id })).toEqual({ deleted: 0 });
+    expect(await run("entry.discard", { userId: first, ids: [mine.entry.id] })).toEqual({ ids: [] });
     await okEntry(run("entry.trash", { userId: first, id: mine.entry.id }));
     expect(await usedBytes(first)).toBe(100);
-    expect(await run("entry.delete", { userId: first, id: mine.entry.id })).toEqual({ deleted: 1 });
+    const { id } = mine.entry;
+    expect(await run("entry.discard", { userId: first, ids: [id] })).toEqual({ ids: [id] });
+    expect(await run("entry.restore", { userId: first, id })).toEqual({ outcome: "not_found" });
+    expect(await run("entry.purge", { userId: first, limit: 10 })).toEqual({ deleted: 1, more: false });
     expect(await usedBytes(first)).toBe(0);
     expect(await content(hash)).toMatchObject({ refCount: 1, state: "local" });
     const [yours] = (await run("entry.byHash", { userId: second, fileHash: hash })).entries;
     await okEntry(run("entry.trash", { userId: second, id: yours?.id ?? 0 }));
-    expect(await run("entry.emptyTrash", { userId: second })).toEqual({ deleted: 1 });
+    const all = { userId: second, trashedUntilMs: Number.MAX_SAFE_INTEGER, limit: 10 };
+    expect(await run("entry.discardTrash", all)).toEqual({ discarded: 1 });
+    expect(await run("entry.purge", { userId: second, limit: 10 })).toEqual({ deleted: 1, more: false });
     expect(await content(hash)).toMatchObject({ refCount: 0, state: "deleting" });
     const link = { userId: first, parentId: 0, name: "x", fileHash: hash, onConflict: "rename" } as const;
     expect(await run("entry.link", link)).toEqual({ outcome: "no_content" });
@@ -337,7 +342,8 @@ describe.each(databases)("the actions on $name", ({ open }) => {
     expect(await run("outbox.done", { id, owner: "w2" })).toEqual({ held: false });
     // Deleted while it is being stored: the job goes on as a delete.
     await okEntry(run("entry.trash", { userId, id: added.entry.id }));
-    await run("entry.delete", { userId, id: added.entry.id });
+    await run("entry.discard", { userId, ids: [added.entry.id] });
+    await run("entry.purge", { userId, limit: 10 });
     expect(await run("outbox.done", { id, owner: "w1" })).toEqual({ held: true });
     const next = (await run("outbox.claim", { ...claim, owner: "w1" })).jobs.find(
       (one) => one.fileHash === hash,

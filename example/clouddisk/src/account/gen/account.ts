@@ -1666,14 +1666,18 @@ export const EmptyTrashRequest: MessageType<EmptyTrashRequest, EmptyTrashRequest
 export interface DeleteReply {
   code: number;
   message: string;
-  deleted: number;
+  /** Files and folders that are gone by now, those inside a deleted folder counted too. */
+  deleted: bigint;
+  /** Those still to go, which needs no further request; 0: all done. */
+  left: bigint;
 }
 
 /** {@link DeleteReply} as it is given for encoding: what is left out is not sent. */
 export interface DeleteReplyInput {
   readonly code?: number | undefined;
   readonly message?: string | undefined;
-  readonly deleted?: number | undefined;
+  readonly deleted?: bigint | number | undefined;
+  readonly left?: bigint | number | undefined;
 }
 
 export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
@@ -1683,7 +1687,8 @@ export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
     return {
       code: input?.code ?? 0,
       message: input?.message ?? "",
-      deleted: input?.deleted ?? 0,
+      deleted: BigInt(input?.deleted ?? 0n),
+      left: BigInt(input?.left ?? 0n),
     };
   },
 
@@ -1695,8 +1700,11 @@ export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
     if (message.message != null && message.message.length !== 0) {
       writer.stringField(18, message.message, "DeleteReply.message");
     }
-    if (message.deleted != null && message.deleted !== 0) {
-      writer.int32Field(24, message.deleted, "DeleteReply.deleted");
+    if (message.deleted != null && message.deleted !== 0n && message.deleted !== 0) {
+      writer.int64Field(24, message.deleted, "DeleteReply.deleted");
+    }
+    if (message.left != null && message.left !== 0n && message.left !== 0) {
+      writer.int64Field(32, message.left, "DeleteReply.left");
     }
   },
 
@@ -1704,7 +1712,8 @@ export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
     const message: DeleteReply = into ?? {
       code: 0,
       message: "",
-      deleted: 0,
+      deleted: 0n,
+      left: 0n,
     };
     while (reader.pos < end) {
       const tag = reader.tag();
@@ -1716,7 +1725,262 @@ export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
           message.message = reader.stringVerify();
           break;
         case 24:
-          message.deleted = reader.int32();
+          message.deleted = reader.int64n();
+          break;
+        case 32:
+          message.left = reader.int64n();
+          break;
+        default:
+          reader.skipField(tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export interface BatchRequest {
+  userId: bigint;
+  /** trash, move, restore or delete. */
+  operation: string;
+  /** 1 to 1000. */
+  ids: bigint[];
+  /** Where to, of move. */
+  parentId: bigint;
+}
+
+/** {@link BatchRequest} as it is given for encoding: what is left out is not sent. */
+export interface BatchRequestInput {
+  readonly userId?: bigint | number | undefined;
+  readonly operation?: string | undefined;
+  readonly ids?: ReadonlyArray<bigint | number> | undefined;
+  readonly parentId?: bigint | number | undefined;
+}
+
+export const BatchRequest: MessageType<BatchRequest, BatchRequestInput> = {
+  typeName: "clouddisk.BatchRequest",
+
+  create(input) {
+    return {
+      userId: BigInt(input?.userId ?? 0n),
+      operation: input?.operation ?? "",
+      ids: arrayOf(input?.ids, "BatchRequest.ids", BigInt),
+      parentId: BigInt(input?.parentId ?? 0n),
+    };
+  },
+
+  encode(message, writer) {
+    checkMessage(message, "BatchRequest");
+    if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
+      writer.int64Field(8, message.userId, "BatchRequest.user_id");
+    }
+    if (message.operation != null && message.operation.length !== 0) {
+      writer.stringField(18, message.operation, "BatchRequest.operation");
+    }
+    if (message.ids != null && message.ids.length !== 0) {
+      const mark = writer.partField(26);
+      for (const value of listOf(message.ids, "BatchRequest.ids")) {
+        writer.int64Field(0, value, "BatchRequest.ids");
+      }
+      writer.end(mark);
+    }
+    if (message.parentId != null && message.parentId !== 0n && message.parentId !== 0) {
+      writer.int64Field(32, message.parentId, "BatchRequest.parent_id");
+    }
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: BatchRequest = into ?? {
+      userId: 0n,
+      operation: "",
+      ids: [],
+      parentId: 0n,
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 8:
+          message.userId = reader.int64n();
+          break;
+        case 18:
+          message.operation = reader.stringVerify();
+          break;
+        case 24:
+          message.ids.push(reader.int64n());
+          break;
+        case 26: {
+          const stop = reader.nested(end);
+          while (reader.pos < stop) message.ids.push(reader.int64n());
+          reader.finish(stop);
+          break;
+        }
+        case 32:
+          message.parentId = reader.int64n();
+          break;
+        default:
+          reader.skipField(tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export interface BatchReply {
+  code: number;
+  message: string;
+  /** In the order of the ids. */
+  results: BatchResult[];
+  /** Of delete, as in DeleteReply. */
+  deleted: bigint;
+  left: bigint;
+}
+
+/** {@link BatchReply} as it is given for encoding: what is left out is not sent. */
+export interface BatchReplyInput {
+  readonly code?: number | undefined;
+  readonly message?: string | undefined;
+  readonly results?: readonly BatchResultInput[] | undefined;
+  readonly deleted?: bigint | number | undefined;
+  readonly left?: bigint | number | undefined;
+}
+
+export const BatchReply: MessageType<BatchReply, BatchReplyInput> = {
+  typeName: "clouddisk.BatchReply",
+
+  create(input) {
+    return {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      results: arrayOf(input?.results, "BatchReply.results", BatchResult.create),
+      deleted: BigInt(input?.deleted ?? 0n),
+      left: BigInt(input?.left ?? 0n),
+    };
+  },
+
+  encode(message, writer) {
+    checkMessage(message, "BatchReply");
+    if (message.code != null && message.code !== 0) {
+      writer.int32Field(8, message.code, "BatchReply.code");
+    }
+    if (message.message != null && message.message.length !== 0) {
+      writer.stringField(18, message.message, "BatchReply.message");
+    }
+    for (const value of listOf(message.results, "BatchReply.results")) {
+      const mark = writer.messageField(26, value, "BatchReply.results");
+      BatchResult.encode(value, writer);
+      writer.end(mark);
+    }
+    if (message.deleted != null && message.deleted !== 0n && message.deleted !== 0) {
+      writer.int64Field(32, message.deleted, "BatchReply.deleted");
+    }
+    if (message.left != null && message.left !== 0n && message.left !== 0) {
+      writer.int64Field(40, message.left, "BatchReply.left");
+    }
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: BatchReply = into ?? {
+      code: 0,
+      message: "",
+      results: [],
+      deleted: 0n,
+      left: 0n,
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 8:
+          message.code = reader.int32();
+          break;
+        case 18:
+          message.message = reader.stringVerify();
+          break;
+        case 26:
+          message.results.push(BatchResult.decode(reader, reader.nested(end)));
+          break;
+        case 32:
+          message.deleted = reader.int64n();
+          break;
+        case 40:
+          message.left = reader.int64n();
+          break;
+        default:
+          reader.skipField(tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export interface BatchResult {
+  id: bigint;
+  code: number;
+  message: string;
+  /** Missing when the code is not 0, and after a delete. */
+  entry: Entry | undefined;
+}
+
+/** {@link BatchResult} as it is given for encoding: what is left out is not sent. */
+export interface BatchResultInput {
+  readonly id?: bigint | number | undefined;
+  readonly code?: number | undefined;
+  readonly message?: string | undefined;
+  readonly entry?: EntryInput | undefined;
+}
+
+export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
+  typeName: "clouddisk.BatchResult",
+
+  create(input) {
+    return {
+      id: BigInt(input?.id ?? 0n),
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      entry: optional(input?.entry, Entry.create),
+    };
+  },
+
+  encode(message, writer) {
+    checkMessage(message, "BatchResult");
+    if (message.id != null && message.id !== 0n && message.id !== 0) {
+      writer.int64Field(8, message.id, "BatchResult.id");
+    }
+    if (message.code != null && message.code !== 0) {
+      writer.int32Field(16, message.code, "BatchResult.code");
+    }
+    if (message.message != null && message.message.length !== 0) {
+      writer.stringField(26, message.message, "BatchResult.message");
+    }
+    if (message.entry != null) {
+      const mark = writer.messageField(34, message.entry, "BatchResult.entry");
+      Entry.encode(message.entry, writer);
+      writer.end(mark);
+    }
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: BatchResult = into ?? {
+      id: 0n,
+      code: 0,
+      message: "",
+      entry: undefined,
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 8:
+          message.id = reader.int64n();
+          break;
+        case 16:
+          message.code = reader.int32();
+          break;
+        case 26:
+          message.message = reader.stringVerify();
+          break;
+        case 34:
+          message.entry = Entry.decode(reader, reader.nested(end), 0, message.entry);
           break;
         default:
           reader.skipField(tag);
@@ -1729,7 +1993,7 @@ export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
 
 /** account.proto as a protobufjs JSON descriptor, for calls without generated code. */
 export const accountProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"SignupRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2}}},"SignupReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"SigninRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"address":{"type":"string","id":3}}},"SigninReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"token":{"type":"string","id":2},"message":{"type":"string","id":3},"expiresAtMs":{"type":"int64","id":4,"protoName":"expires_at_ms"},"userId":{"type":"int64","id":5,"protoName":"user_id"},"username":{"type":"string","id":6}}},"SignoutRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1}}},"SignoutReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"AuthenticateRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1},"username":{"type":"string","id":2}}},"AuthenticateReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"userId":{"type":"int64","id":3,"protoName":"user_id"},"username":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"UserInfoRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"UserInfoReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"username":{"type":"string","id":3},"signupAtMs":{"type":"int64","id":4,"protoName":"signup_at_ms"},"lastActiveMs":{"type":"int64","id":5,"protoName":"last_active_ms"},"quotaBytes":{"type":"int64","id":6,"protoName":"quota_bytes"},"usedBytes":{"type":"int64","id":7,"protoName":"used_bytes"}}},"UserFilesRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"limit":{"type":"int32","id":2}}},"UserFilesReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"files":{"rule":"repeated","type":".clouddisk.Entry","id":3}}},"UserFileRenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"fileHash":{"type":"string","id":2,"protoName":"file_hash"},"newName":{"type":"string","id":3,"protoName":"new_name"},"oldName":{"type":"string","id":4,"protoName":"old_name"}}},"UserFileRenameReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"file":{"type":".clouddisk.Entry","id":3}}},"Entry":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"folder":{"type":"bool","id":4},"fileHash":{"type":"string","id":5,"protoName":"file_hash"},"sizeBytes":{"type":"int64","id":6,"protoName":"size_bytes"},"createdAtMs":{"type":"int64","id":7,"protoName":"created_at_ms"},"updatedAtMs":{"type":"int64","id":8,"protoName":"updated_at_ms"},"trashedAtMs":{"type":"int64","id":9,"protoName":"trashed_at_ms"},"state":{"type":"string","id":10},"path":{"type":"string","id":11}}},"ListRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"trashed":{"type":"bool","id":3},"query":{"type":"string","id":4},"sort":{"type":"string","id":5},"descending":{"type":"bool","id":6},"limit":{"type":"int32","id":7},"cursor":{"type":"string","id":8}}},"ListReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entries":{"rule":"repeated","type":".clouddisk.Entry","id":3},"nextCursor":{"type":"string","id":4,"protoName":"next_cursor"},"total":{"type":"int64","id":5},"parents":{"rule":"repeated","type":".clouddisk.Entry","id":6}}},"CreateFolderRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"reuse":{"type":"bool","id":4}}},"RenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"name":{"type":"string","id":3}}},"MoveRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"parentId":{"type":"int64","id":3,"protoName":"parent_id"}}},"EntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2}}},"EntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":".clouddisk.Entry","id":3}}},"EmptyTrashRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"DeleteReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"deleted":{"type":"int32","id":3}}},"UserService":{"edition":"proto3","methods":{"Signup":{"requestType":".clouddisk.SignupRequest","responseType":".clouddisk.SignupReply"},"Signin":{"requestType":".clouddisk.SigninRequest","responseType":".clouddisk.SigninReply"},"Signout":{"requestType":".clouddisk.SignoutRequest","responseType":".clouddisk.SignoutReply"},"Authenticate":{"requestType":".clouddisk.AuthenticateRequest","responseType":".clouddisk.AuthenticateReply"},"UserInfo":{"requestType":".clouddisk.UserInfoRequest","responseType":".clouddisk.UserInfoReply"},"UserFiles":{"requestType":".clouddisk.UserFilesRequest","responseType":".clouddisk.UserFilesReply"},"UserFileRename":{"requestType":".clouddisk.UserFileRenameRequest","responseType":".clouddisk.UserFileRenameReply"}}},"FileService":{"edition":"proto3","methods":{"List":{"requestType":".clouddisk.ListRequest","responseType":".clouddisk.ListReply"},"CreateFolder":{"requestType":".clouddisk.CreateFolderRequest","responseType":".clouddisk.EntryReply"},"Rename":{"requestType":".clouddisk.RenameRequest","responseType":".clouddisk.EntryReply"},"Move":{"requestType":".clouddisk.MoveRequest","responseType":".clouddisk.EntryReply"},"Trash":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Restore":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Delete":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.DeleteReply"},"EmptyTrash":{"requestType":".clouddisk.EmptyTrashRequest","responseType":".clouddisk.DeleteReply"}}}}}}}';
+  '{"nested":{"clouddisk":{"nested":{"SignupRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2}}},"SignupReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"SigninRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"address":{"type":"string","id":3}}},"SigninReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"token":{"type":"string","id":2},"message":{"type":"string","id":3},"expiresAtMs":{"type":"int64","id":4,"protoName":"expires_at_ms"},"userId":{"type":"int64","id":5,"protoName":"user_id"},"username":{"type":"string","id":6}}},"SignoutRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1}}},"SignoutReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"AuthenticateRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1},"username":{"type":"string","id":2}}},"AuthenticateReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"userId":{"type":"int64","id":3,"protoName":"user_id"},"username":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"UserInfoRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"UserInfoReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"username":{"type":"string","id":3},"signupAtMs":{"type":"int64","id":4,"protoName":"signup_at_ms"},"lastActiveMs":{"type":"int64","id":5,"protoName":"last_active_ms"},"quotaBytes":{"type":"int64","id":6,"protoName":"quota_bytes"},"usedBytes":{"type":"int64","id":7,"protoName":"used_bytes"}}},"UserFilesRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"limit":{"type":"int32","id":2}}},"UserFilesReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"files":{"rule":"repeated","type":".clouddisk.Entry","id":3}}},"UserFileRenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"fileHash":{"type":"string","id":2,"protoName":"file_hash"},"newName":{"type":"string","id":3,"protoName":"new_name"},"oldName":{"type":"string","id":4,"protoName":"old_name"}}},"UserFileRenameReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"file":{"type":".clouddisk.Entry","id":3}}},"Entry":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"folder":{"type":"bool","id":4},"fileHash":{"type":"string","id":5,"protoName":"file_hash"},"sizeBytes":{"type":"int64","id":6,"protoName":"size_bytes"},"createdAtMs":{"type":"int64","id":7,"protoName":"created_at_ms"},"updatedAtMs":{"type":"int64","id":8,"protoName":"updated_at_ms"},"trashedAtMs":{"type":"int64","id":9,"protoName":"trashed_at_ms"},"state":{"type":"string","id":10},"path":{"type":"string","id":11}}},"ListRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"trashed":{"type":"bool","id":3},"query":{"type":"string","id":4},"sort":{"type":"string","id":5},"descending":{"type":"bool","id":6},"limit":{"type":"int32","id":7},"cursor":{"type":"string","id":8}}},"ListReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entries":{"rule":"repeated","type":".clouddisk.Entry","id":3},"nextCursor":{"type":"string","id":4,"protoName":"next_cursor"},"total":{"type":"int64","id":5},"parents":{"rule":"repeated","type":".clouddisk.Entry","id":6}}},"CreateFolderRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"reuse":{"type":"bool","id":4}}},"RenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"name":{"type":"string","id":3}}},"MoveRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"parentId":{"type":"int64","id":3,"protoName":"parent_id"}}},"EntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2}}},"EntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":".clouddisk.Entry","id":3}}},"EmptyTrashRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"DeleteReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"deleted":{"type":"int64","id":3},"left":{"type":"int64","id":4}}},"BatchRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"operation":{"type":"string","id":2},"ids":{"rule":"repeated","type":"int64","id":3},"parentId":{"type":"int64","id":4,"protoName":"parent_id"}}},"BatchReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"results":{"rule":"repeated","type":".clouddisk.BatchResult","id":3},"deleted":{"type":"int64","id":4},"left":{"type":"int64","id":5}}},"BatchResult":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"code":{"type":"int32","id":2},"message":{"type":"string","id":3},"entry":{"type":".clouddisk.Entry","id":4}}},"UserService":{"edition":"proto3","methods":{"Signup":{"requestType":".clouddisk.SignupRequest","responseType":".clouddisk.SignupReply"},"Signin":{"requestType":".clouddisk.SigninRequest","responseType":".clouddisk.SigninReply"},"Signout":{"requestType":".clouddisk.SignoutRequest","responseType":".clouddisk.SignoutReply"},"Authenticate":{"requestType":".clouddisk.AuthenticateRequest","responseType":".clouddisk.AuthenticateReply"},"UserInfo":{"requestType":".clouddisk.UserInfoRequest","responseType":".clouddisk.UserInfoReply"},"UserFiles":{"requestType":".clouddisk.UserFilesRequest","responseType":".clouddisk.UserFilesReply"},"UserFileRename":{"requestType":".clouddisk.UserFileRenameRequest","responseType":".clouddisk.UserFileRenameReply"}}},"FileService":{"edition":"proto3","methods":{"List":{"requestType":".clouddisk.ListRequest","responseType":".clouddisk.ListReply"},"CreateFolder":{"requestType":".clouddisk.CreateFolderRequest","responseType":".clouddisk.EntryReply"},"Rename":{"requestType":".clouddisk.RenameRequest","responseType":".clouddisk.EntryReply"},"Move":{"requestType":".clouddisk.MoveRequest","responseType":".clouddisk.EntryReply"},"Trash":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Restore":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Delete":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.DeleteReply"},"EmptyTrash":{"requestType":".clouddisk.EmptyTrashRequest","responseType":".clouddisk.DeleteReply"},"Batch":{"requestType":".clouddisk.BatchRequest","responseType":".clouddisk.BatchReply"}}}}}}}';
 
 /** Users and sessions. */
 export const UserService = defineService({
@@ -1895,6 +2159,7 @@ export const FileService = defineService({
     restore: { name: "Restore", input: EntryRequest, output: EntryReply },
     delete: { name: "Delete", input: EntryRequest, output: DeleteReply },
     emptyTrash: { name: "EmptyTrash", input: EmptyTrashRequest, output: DeleteReply },
+    batch: { name: "Batch", input: BatchRequest, output: BatchReply },
   },
   descriptors: [accountProtoDescriptor],
 });
@@ -1916,7 +2181,10 @@ export interface FileServiceHandler {
   restore(request: EntryRequest, context: CallContext): Promise<EntryReplyInput> | EntryReplyInput;
   /** For good, from the trash; a folder with all that is in it. */
   delete(request: EntryRequest, context: CallContext): Promise<DeleteReplyInput> | DeleteReplyInput;
+  /** Deletes in the background what takes long; the reply says how far it is. */
   emptyTrash(request: EmptyTrashRequest, context: CallContext): Promise<DeleteReplyInput> | DeleteReplyInput;
+  /** One change of many entries; each has a result of its own. */
+  batch(request: BatchRequest, context: CallContext): Promise<BatchReplyInput> | BatchReplyInput;
 }
 
 /**
@@ -2030,6 +2298,7 @@ export class FileServiceStub {
     return invokeStub(this.#channel, FileService.methods.delete, request, second, third);
   }
 
+  /** Deletes in the background what takes long; the reply says how far it is. */
   emptyTrash(request: EmptyTrashRequestInput, options?: CallOptions): Promise<DeleteReply>;
   emptyTrash(
     request: EmptyTrashRequestInput,
@@ -2042,5 +2311,20 @@ export class FileServiceStub {
     third?: CallOptions,
   ): Promise<DeleteReply | undefined> {
     return invokeStub(this.#channel, FileService.methods.emptyTrash, request, second, third);
+  }
+
+  /** One change of many entries; each has a result of its own. */
+  batch(request: BatchRequestInput, options?: CallOptions): Promise<BatchReply>;
+  batch(
+    request: BatchRequestInput,
+    controller: RpcController,
+    options?: CallOptions,
+  ): Promise<BatchReply | undefined>;
+  batch(
+    request: BatchRequestInput,
+    second?: CallOptions | RpcController,
+    third?: CallOptions,
+  ): Promise<BatchReply | undefined> {
+    return invokeStub(this.#channel, FileService.methods.batch, request, second, third);
   }
 }

@@ -137,7 +137,8 @@ export class World {
 
   async delete({ entry }: Staged): Promise<void> {
     await this.database.run("entry.trash", { userId: this.userId, id: entry.id });
-    const { deleted } = await this.database.run("entry.delete", { userId: this.userId, id: entry.id });
+    await this.database.run("entry.discard", { userId: this.userId, ids: [entry.id] });
+    const { deleted } = await this.database.run("entry.purge", { userId: this.userId, limit: 100 });
     if (deleted !== 1) throw new Error(`${deleted} entries were deleted instead of 1`);
   }
 

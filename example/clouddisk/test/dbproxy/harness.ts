@@ -1,0 +1,101 @@
+import { createHash } from "node:crypto";
+import { silentLogger } from "mprpc";
+import { expect } from "vitest";
+import type { ActionName, EntryRow, ParamsOf, ResultOf } from "../../src/dbproxy/actions.js";
+import { type Connected, connect } from "../../src/dbproxy/connect.js";
+import { Executor } from "../../src/dbproxy/service.js";
+import type { databases } from "./databases.js";
+
+export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+/** The actions on a database of their own. */
+export class Actions {
+  readonly connected: Connected;
+  readonly #executor: Executor;
+  readonly #close: () => Promise<unknown>;
+  #users = 0;
+
+  private constructor(connected: Connected, close: () => Promise<unknown>) {
+    this.connected = connected;
+    this.#executor = new Executor(connected, silentLogger);
+    this.#close = close;
+  }
+
+  static async open({ open }: (typeof databases)[number]): Promise<Actions> {
+    const opened = await open();
+    return new Actions(await connect(opened.url), opened.close);
+  }
+
+  async close(): Promise<void> {
+    await this.connected.db.destroy();
+    await this.#close();
+  }
+
+  async run<N extends ActionName>(name: N, params: ParamsOf<N>): Promise<ResultOf<N>> {
+    const actions = [{ name, params: JSON.stringify(params) }];
+    const reply = await this.#executor.execute({ sequence: true, transaction: false, actions });
+    expect(reply.message).toBe("");
+    return JSON.parse(reply.results?.[0]?.data ?? "") as ResultOf<N>;
+  }
+
+  async user(quotaBytes = 1_000_000): Promise<number> {
+    const username = `user${++this.#users}`;
+    return (await this.run("user.create", { username, passwordHash: "x", quotaBytes })).id;
+  }
+
+  async usedBytes(userId: number): Promise<number | undefined> {
+    return (await this.run("user.get", { userId })).user?.usedBytes;
+  }
+
+  async folder(userId: number, name: string, parentId = 0): Promise<number> {
+    return okEntry(await this.run("entry.createFolder", { userId, parentId, name, reuse: false })).id;
+  }
+
+  /** A file whose content is `text`. */
+  async file(userId: number, name: string, text = name, parentId = 0): Promise<EntryRow> {
+    const fileHash = sha256(text);
+    const file = { userId, parentId, name, fileHash, sizeBytes: text.length, node: "n1" };
+    const added = await this.run("upload.whole", { ...file, onConflict: "rename" });
+    if (added.outcome !== "ok") throw new Error(added.outcome);
+    return added.entry;
+  }
+
+  async list(userId: number, more: Partial<ParamsOf<"entry.list">> = {}) {
+    const list = { parentId: 0, trashed: false, query: "", descending: false, limit: 1000, cursor: "" };
+    const listed = await this.run("entry.list", { userId, sort: "name", ...list, ...more });
+    if (listed.outcome !== "ok") throw new Error(listed.outcome);
+    return listed;
+  }
+
+  async names(userId: number, more: Partial<ParamsOf<"entry.list">> = {}): Promise<string[]> {
+    return (await this.list(userId, more)).entries.map((entry) => entry.name);
+  }
+
+  /** Rows added at once, straight into the table. */
+  async insertFiles(userId: number, count: number, more: Partial<{ parentId: number; prefix: string }> = {}) {
+    const { parentId = 0, prefix = "file " } = more;
+    const { db } = this.connected;
+    const fileHash = sha256("");
+    for (let start = 0; start < count; start += 500) {
+      const rows = Array.from({ length: Math.min(500, count - start) }, (_, index) => ({
+        user_id: userId,
+        parent_id: parentId,
+        file_name: `${prefix}${start + index}`,
+        name_key: `${prefix}${start + index}`,
+        folder: 0,
+        file_hash: fileHash,
+        size_bytes: 0,
+        created_at: 1,
+        updated_at: start + index,
+        trash_root: 0,
+        trashed_at: 0,
+      }));
+      await db.insertInto("tbl_user_file").values(rows).execute();
+    }
+  }
+}
+
+export function okEntry(result: ResultOf<"entry.rename">): EntryRow {
+  if (result.outcome !== "ok") throw new Error(result.outcome);
+  return result.entry;
+}
