@@ -60,6 +60,10 @@ export class FakeDisk {
   beforePart: (index: number) => Promise<void> = async () => {};
   /** Outcomes for the next parts, instead of 0. */
   readonly refuseParts: number[] = [];
+  /** Outcomes for the next completes, instead of their own. */
+  readonly refuseComplete: number[] = [];
+  /** Folders of these names are not made. */
+  readonly refuseNames = new Set<string>();
   /** Every request there was, as `GET /api/files`. */
   readonly calls: string[] = [];
   /** What a route says instead of its own reply, until the test takes it out again. */
@@ -108,6 +112,11 @@ export class FakeDisk {
   /** As if the visitor had done it. */
   signIn(username: string): void {
     this.#signedIn = username;
+  }
+
+  /** As if the session had ended, or another device had ended it. */
+  signOut(): void {
+    this.#signedIn = undefined;
   }
 
   /** The names in a folder, sorted; those of folders end with a slash. */
@@ -265,8 +274,12 @@ export class FakeDisk {
     };
     routes.set("GET /api/files", ({ query }) => this.#list(query));
     routes.set("POST /api/folders", ({ json }) => {
+      if (this.refuseNames.has(String(json.name)))
+        return { code: 10_001, msg: "the file name may not contain / or \\" };
+      if (this.#noFolder(json.parentId)) return { code: 10_007, msg: "no such folder" };
       const found = [...this.entries.values()].find(
-        (one) => one.folder && one.name === json.name && one.parentId === json.parentId,
+        (one) =>
+          one.folder && one.trashedAtMs === 0 && one.name === json.name && one.parentId === json.parentId,
       );
       if (found !== undefined && json.reuse !== true) return { code: 10_008, msg: "exists" };
       return {
@@ -323,6 +336,7 @@ export class FakeDisk {
       const [filehash, filename] = [String(json.filehash), String(json.filename)];
       const filesize = Number(json.filesize);
       const chunksize = 64 * 1024;
+      if (this.#noFolder(json.parentid)) return { code: 10_007, msg: "no such folder" };
       const known = [...this.uploads.values()].find(
         (one) => one.filehash === filehash && one.filename === filename,
       );
@@ -348,15 +362,26 @@ export class FakeDisk {
       if (upload === undefined) return { code: 10_007, msg: "no such upload" };
       const parts = [...upload.parts].sort(([a], [b]) => a - b).map(([, part]) => part);
       if (parts.length < upload.chunkcount) return { code: -2 };
-      const entry = this.add({ name: upload.filename, parentId: upload.parentId }, Buffer.concat(parts));
+      const body = Buffer.concat(parts);
+      const refused = this.refuseComplete.shift();
+      if (refused !== undefined || createHash("sha256").update(body).digest("hex") !== upload.filehash) {
+        upload.parts.clear();
+        return { code: refused ?? -1 };
+      }
+      this.add({ name: upload.filename, parentId: upload.parentId }, body);
       this.uploads.delete(upload.uploadID);
-      return entry.fileHash === upload.filehash ? { code: 0 } : { code: -1 };
+      return { code: 0 };
     });
     routes.set("POST /file/mpupload/cancel", ({ json }) => {
       this.uploads.delete(String(json.uploadid));
       return { code: 0 };
     });
     routes.set("GET /api/uploads", () => ({ code: 0, uploads: [...this.uploads.values()].map(view) }));
+  }
+
+  #noFolder(id: unknown): boolean {
+    const folder = this.entries.get(Number(id));
+    return Number(id) !== 0 && (folder === undefined || folder.trashedAtMs > 0);
   }
 
   #fastUpload(json: Json): Json {

@@ -1,8 +1,10 @@
-import { ApiError, type Reply, type RequestOptions, request, sendBody } from "./api-http.js";
-
+import { ApiError } from "./api-error.js";
+import { type Reply, type RequestOptions, request, sendBody } from "./api-http.js";
 import { Code } from "./codes.js";
+import { Connection } from "./connection.js";
+import { persist } from "./upload/persist.js";
 
-export { ApiError } from "./api-http.js";
+export { ApiError } from "./api-error.js";
 export { Code } from "./codes.js";
 
 export interface Entry {
@@ -89,7 +91,14 @@ export interface FileFacts {
 export class Api {
   /** Called when the session is not valid any more. */
   onSignedOut: () => void = () => {};
+  /** To the gateway. */
+  readonly connection = new Connection(() => this.me());
   #session: Session | undefined;
+
+  /** Does it until it is done, or refused for good. */
+  persist<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return persist(this.connection, signal, work);
+  }
 
   async signup(username: string, password: string): Promise<void> {
     await request("/user/signup", { method: "POST", json: { username, password } });
@@ -107,7 +116,7 @@ export class Api {
   /** Whoever is signed in; undefined when nobody is. */
   async me(): Promise<User | undefined> {
     try {
-      const session = await request<Session>("/api/me");
+      const session = await this.#reported(request<Session>("/api/me"));
       this.#session = session;
       return session.user;
     } catch (error) {
@@ -229,9 +238,21 @@ export class Api {
 
   async #control<T extends object>(url: string, options: RequestOptions = {}): Promise<Reply & T> {
     try {
-      return await request<T>(url, options);
+      return await this.#reported(request<T>(url, options));
     } catch (error) {
       if (error instanceof ApiError && error.code === Code.TOKEN) this.onSignedOut();
+      throw error;
+    }
+  }
+
+  /** Whether the gateway has answered. */
+  async #reported<T>(reply: Promise<T>): Promise<T> {
+    try {
+      const value = await reply;
+      this.connection.report(true);
+      return value;
+    } catch (error) {
+      if (error instanceof ApiError) this.connection.report(error.code !== Code.NETWORK);
       throw error;
     }
   }

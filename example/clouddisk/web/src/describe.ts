@@ -28,7 +28,7 @@ export function describe(error: unknown, t: Translate): string {
       ...(bytes === undefined ? {} : { size: formatBytes(Number(bytes)) }),
     });
   }
-  if (error instanceof UploadRefused) return t(error.why === "changed" ? "error.changed" : "error.proof");
+  if (error instanceof UploadRefused) return t(`error.${error.why}`);
   if (error instanceof NoPreview) return t(`preview.${error.why}`);
   if (error instanceof UnreadableFile) return t("error.unreadable");
   return t("error.unknown", { why: error instanceof Error ? error.message : String(error) });
