@@ -138,10 +138,13 @@ export class Users {
     const userId = userIdOf(request.userId);
     const fileHash = checkHash(request.fileHash);
     const name = checkName(request.newName);
-    const { entries } = await this.#database.run("entry.byHash", { userId, fileHash });
     const oldName = request.oldName.normalize("NFC");
-    const entry = oldName === "" ? entries[0] : entries.find((one) => one.name === oldName);
-    if (entry === undefined) throw new Refusal(Code.NOT_FOUND, "there is no such file");
+    const { entry } = await this.#database.run("entry.byHash", {
+      userId,
+      fileHash,
+      ...(oldName === "" ? {} : { name: oldName }),
+    });
+    if (entry === null) throw new Refusal(Code.NOT_FOUND, "there is no such file");
     return {
       file: outcomeOf(await this.#database.run("entry.rename", { userId, id: entry.id, name })),
     };

@@ -139,8 +139,15 @@ export const actions = {
 
   // --- a user's files and folders
   "entry.get": gives<{ entry: EntryRow | null; parents: EntryRow[] }>()(Type.Object({ userId: id, id })),
-  /** Entries with this content that are not in the trash, the oldest first. Empty: the user does not hold it. */
-  "entry.byHash": gives<{ entries: EntryRow[] }>()(Type.Object({ userId: id, fileHash: hash })),
+  /** The oldest entry with this content that is not in the trash; of several names `id` or `name` says which. */
+  "entry.byHash": gives<{ entry: EntryRow | null }>()(
+    Type.Object({
+      userId: id,
+      fileHash: hash,
+      id: Type.Optional(id),
+      name: Type.Optional(Type.String({ maxLength: 4096 })),
+    }),
+  ),
   /** The newest files (no folders) of a user wherever they are, not those in the trash. */
   "entry.recent": gives<{ entries: EntryRow[] }>()(Type.Object({ userId: id, limit })),
   /**
@@ -230,9 +237,15 @@ export const actions = {
   "upload.get": gives<{ upload: UploadRow | null }>()(Type.Object({ id: token, userId: id })),
   /** By id alone, for the cleaner. */
   "upload.peek": gives<{ upload: UploadRow | null }>()(Type.Object({ id: token })),
-  /** The user's open ones, the newest first; `fileHash` and `sizeBytes` narrow it to those of one file. */
+  /** The user's open ones, the newest first; `file` narrows it to those of one file under one name. */
   "upload.open": gives<{ uploads: UploadRow[] }>()(
-    Type.Object({ userId: id, fileHash: Type.Optional(hash), limit }),
+    Type.Object({
+      userId: id,
+      file: Type.Optional(
+        Type.Object({ fileHash: hash, sizeBytes: bytes, name: entryName, parentId: folderId }),
+      ),
+      limit,
+    }),
   ),
   /** Moves `updatedAt`, so that it does not expire. False: it is not open any more. */
   "upload.touch": gives<{ open: boolean }>()(Type.Object({ id: token })),

@@ -4,6 +4,7 @@ import {
   type DatabaseConnection,
   type Driver,
   Kysely,
+  type LogEvent,
   Migrator,
   MysqlDialect,
   type SqliteDatabase,
@@ -13,6 +14,9 @@ import {
 import { makeFolder } from "../common/folder.js";
 import { migrations } from "./migrations.js";
 import type { Tables } from "./tables.js";
+
+/** Is told of every query. */
+type Log = (event: LogEvent) => void;
 
 export interface Connected {
   readonly db: Kysely<Tables>;
@@ -42,7 +46,7 @@ class ImmediateDialect extends SqliteDialect {
   }
 }
 
-async function openSqlite(file: string): Promise<Kysely<Tables>> {
+async function openSqlite(file: string, log: Log | undefined): Promise<Kysely<Tables>> {
   const { default: Sqlite } = await import("libsql");
   makeFolder(path.dirname(file));
   const database = new Sqlite(file);
@@ -50,10 +54,11 @@ async function openSqlite(file: string): Promise<Kysely<Tables>> {
   // What a client was told survives a power cut as well; NORMAL would lose the last commits then.
   database.exec("pragma synchronous=full");
   database.exec("pragma busy_timeout=5000");
-  return new Kysely<Tables>({ dialect: new ImmediateDialect(database as unknown as SqliteDatabase) });
+  const dialect = new ImmediateDialect(database as unknown as SqliteDatabase);
+  return new Kysely<Tables>({ dialect, ...(log === undefined ? {} : { log }) });
 }
 
-async function openMysql(url: string): Promise<Kysely<Tables>> {
+async function openMysql(url: string, log: Log | undefined): Promise<Kysely<Tables>> {
   const { createPool } = await import("mysql2");
   const pool = createPool({
     uri: url,
@@ -73,18 +78,18 @@ async function openMysql(url: string): Promise<Kysely<Tables>> {
       connection.query(`set session ${name} = 100000`, () => {});
     }
   });
-  return new Kysely<Tables>({ dialect: new MysqlDialect({ pool }) });
+  return new Kysely<Tables>({ dialect: new MysqlDialect({ pool }), ...(log === undefined ? {} : { log }) });
 }
 
 /** Opens `sqlite:FILE` or `mysql://...` and brings its tables up to date. Rejects when it cannot be reached or used. */
-export async function connect(url: string): Promise<Connected> {
+export async function connect(url: string, log?: Log): Promise<Connected> {
   const mysql = /^(mysql|mariadb):\/\//.test(url);
   if (!mysql && !url.startsWith("sqlite:")) {
     throw new Error("[database] url: expected sqlite:FILE or mysql://user:password@host:port/name");
   }
   const db = mysql
-    ? await openMysql(url.replace(/^mariadb:/, "mysql:"))
-    : await openSqlite(url.slice("sqlite:".length));
+    ? await openMysql(url.replace(/^mariadb:/, "mysql:"), log)
+    : await openSqlite(url.slice("sqlite:".length), log);
   try {
     const { error } = await new Migrator({ db, provider: migrations(mysql) }).migrateToLatest();
     if (error !== undefined) throw error;

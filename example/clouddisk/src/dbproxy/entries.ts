@@ -8,8 +8,8 @@ import {
   isFolder,
   lockLive,
   type NameRow,
+  nameColumns,
   named,
-  nameKey,
   sameFile,
   selectEntries,
   toEntry,
@@ -24,9 +24,9 @@ async function rename(tx: Tx, row: NameRow, to: { name: string; parentId: number
   await tx.trx
     .updateTable("tbl_user_file")
     .set({
-      file_name: to.name,
-      name_key: nameKey(to.name),
+      ...nameColumns(to.name),
       parent_id: to.parentId,
+      place: to.parentId,
       updated_at: tx.nowMs,
     })
     .where("id", "=", row.id)
@@ -68,15 +68,15 @@ const reading: Pick<Implementations, Reading> = {
     };
   },
 
-  async "entry.byHash"(tx, { userId, fileHash }) {
-    const rows = await selectEntries(tx)
+  async "entry.byHash"(tx, { userId, fileHash, id, name }) {
+    let query = selectEntries(tx)
       .where("e.user_id", "=", userId)
       .where("e.file_hash", "=", fileHash)
-      .where("e.trash_root", "=", 0)
-      .orderBy("e.id")
-      .limit(1000)
-      .execute();
-    return { entries: rows.map((row) => toEntry(row, tx.nowMs)) };
+      .where("e.trash_root", "=", 0);
+    if (id !== undefined) query = query.where("e.id", "=", id);
+    if (name !== undefined) query = query.where("e.file_name", "=", name);
+    const row = await query.orderBy("e.id").limit(1).executeTakeFirst();
+    return { entry: row === undefined ? null : toEntry(row, tx.nowMs) };
   },
 
   async "entry.recent"(tx, { userId, limit }) {

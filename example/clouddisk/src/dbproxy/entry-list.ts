@@ -1,12 +1,14 @@
-import { sql } from "kysely";
+import { type ExpressionBuilder, type SqlBool, sql } from "kysely";
 import type { ParamsOf, ResultOf } from "./actions.js";
-import { escapeLike, isFolder, type NameRow, nameKey, selectEntries, toEntry } from "./entry-rows.js";
+import { escapeLike, isFolder, type NameRow, placeOfTrash, selectEntries, toEntry } from "./entry-rows.js";
+import { nameKey } from "./name-keys.js";
+import type { Tables } from "./tables.js";
 import type { Tx } from "./transaction.js";
 import { pathsOf, rowsOfWay } from "./tree.js";
 
 type Params = ParamsOf<"entry.list">;
 
-const columns = { name: "e.name_key", size: "e.size_bytes", updated: "e.updated_at" } as const;
+const columns = { name: "e.sort_key", size: "e.size_bytes", updated: "e.updated_at" } as const;
 
 /** Where a page ended: the sort values of its last entry. What is added or removed meanwhile moves nothing. */
 interface Cursor {
@@ -30,69 +32,77 @@ function readCursor(text: string, sort: Params["sort"]): Cursor | undefined {
 }
 
 function writeCursor(row: NameRow, sort: Params["sort"]): string {
-  const value = { name: row.name_key, size: row.size_bytes, updated: row.updated_at }[sort];
+  const value = { name: row.sort_key, size: row.size_bytes, updated: row.updated_at }[sort];
   return Buffer.from(JSON.stringify([sort, row.folder, value, row.id])).toString("base64url");
 }
 
-function matching(tx: Tx, { userId, parentId, trashed, query }: Params) {
-  let select = selectEntries(tx).where("e.user_id", "=", userId);
-  if (trashed) select = select.where((eb) => eb("e.trash_root", "=", eb.ref("e.id")));
-  else select = select.where("e.trash_root", "=", 0);
-  if (query !== "") {
-    const pattern = `%${escapeLike(nameKey(query))}%`;
-    select = select.where(sql<boolean>`e.name_key like ${pattern} escape '!'`);
-  } else if (!trashed) {
-    select = select.where("e.parent_id", "=", parentId);
+/** Those listed of one kind, folders or files: in the order of an index, so that a page costs what it shows. */
+function onPage(tx: Tx, params: Params, folder: number, after: Cursor | undefined) {
+  const { sort, descending } = params;
+  const column = columns[sort];
+  const direction = descending ? "desc" : "asc";
+  let page = selectEntries(tx)
+    .where((eb) => matches(eb, params))
+    .where("e.folder", "=", folder)
+    .orderBy(column, direction)
+    .orderBy("e.id", direction);
+  if (after !== undefined) {
+    const beyond = descending ? "<" : ">";
+    page = page
+      .where(column, descending ? "<=" : ">=", after.value)
+      .where((eb) => eb.or([eb(column, beyond, after.value), eb("e.id", beyond, after.id)]));
   }
-  return select;
+  return page;
+}
+
+type Names = ExpressionBuilder<Tables & { e: Tables["tbl_user_file"] }, "e">;
+
+function matches(eb: Names, { userId, parentId, trashed, query }: Params) {
+  const mine = eb("e.user_id", "=", userId);
+  const where = trashed ? eb("e.place", "=", placeOfTrash) : eb("e.place", "=", parentId);
+  if (query === "") return eb.and([mine, where]);
+  const pattern = `%${escapeLike(nameKey(query))}%`;
+  // A search looks at all that is not in the trash.
+  const anywhere = trashed ? where : eb("e.trash_root", "=", 0);
+  return eb.and([mine, anywhere, sql<SqlBool>`e.name_key like ${pattern} escape '!'`]);
+}
+
+async function countAll(tx: Tx, params: Params): Promise<number> {
+  const { total } = await tx.trx
+    .selectFrom("tbl_user_file as e")
+    .where((eb) => matches(eb, params))
+    .select(({ fn }) => fn.countAll<number>().as("total"))
+    .executeTakeFirstOrThrow();
+  return Number(total);
 }
 
 export async function listEntries(tx: Tx, params: Params): Promise<ResultOf<"entry.list">> {
-  const { userId, parentId, sort, descending, limit } = params;
+  const { userId, parentId, sort, limit } = params;
   if (!(await isFolder(tx, userId, parentId))) return { outcome: "not_found" };
   const cursor = params.cursor === "" ? undefined : readCursor(params.cursor, sort);
   if (params.cursor !== "" && cursor === undefined) return { outcome: "bad_cursor" };
-
-  const all = matching(tx, params);
-  const column = columns[sort];
-  const direction = descending ? "desc" : "asc";
-  const beyond = descending ? "<" : ">";
-  let page = all.orderBy("e.folder", "desc").orderBy(column, direction).orderBy("e.id", direction);
-  if (cursor !== undefined) {
-    page = page.where((eb) =>
-      eb.or([
-        eb("e.folder", "<", cursor.folder),
-        eb.and([
-          eb("e.folder", "=", cursor.folder),
-          eb.or([
-            eb(column, beyond, cursor.value),
-            eb.and([eb(column, "=", cursor.value), eb("e.id", beyond, cursor.id)]),
-          ]),
-        ]),
-      ]),
+  const rows = [];
+  for (const folder of [1, 0]) {
+    if (cursor !== undefined && cursor.folder < folder) continue;
+    const after = cursor?.folder === folder ? cursor : undefined;
+    if (rows.length > limit) break;
+    rows.push(
+      ...(await onPage(tx, params, folder, after)
+        .limit(limit + 1 - rows.length)
+        .execute()),
     );
   }
-  const rows = await page.limit(limit + 1).execute();
   const shown = rows.slice(0, limit);
   const last = rows.length > limit ? shown.at(-1) : undefined;
-  const { total } = await all
-    .clearSelect()
-    .select(({ fn }) => fn.countAll<number>().as("total"))
-    .executeTakeFirstOrThrow();
   const withPaths = params.query !== "" || params.trashed;
-  const paths = withPaths
-    ? await pathsOf(
-        tx,
-        userId,
-        shown.map((row) => row.parent_id),
-      )
-    : new Map<number, string>();
+  const above = withPaths ? shown.map((row) => row.parent_id) : [];
+  const paths = await pathsOf(tx, userId, above);
   const entries = shown.map((row) => ({ ...toEntry(row, tx.nowMs), path: paths.get(row.parent_id) ?? "" }));
   const parents = await rowsOfWay(tx, userId, parentId);
   return {
     outcome: "ok",
     entries,
-    total: Number(total),
+    total: await countAll(tx, params),
     nextCursor: last === undefined ? "" : writeCursor(last, sort),
     parents: parents.map((row) =>
       toEntry({ ...row, state: null, failed: null, lease_until: null }, tx.nowMs),

@@ -1,6 +1,7 @@
 import type { Selectable } from "kysely";
 import { numberedName } from "../common/names.js";
 import type { EntryRow } from "./actions.js";
+import { nameKey, sortKey } from "./name-keys.js";
 import { transferState } from "./outbox.js";
 import type { Tables } from "./tables.js";
 import type { Tx } from "./transaction.js";
@@ -8,8 +9,14 @@ import { lockUser } from "./users.js";
 
 export type NameRow = Selectable<Tables["tbl_user_file"]>;
 
-export function nameKey(name: string): string {
-  return name.normalize("NFC").toLowerCase();
+/** `place` of what is not in a folder: roots of the trash, what went there with them, and what is being deleted for good. */
+export const placeOfTrash = -1;
+export const placeInside = -2;
+export const placeOfDiscarded = -3;
+
+/** The columns of a name. */
+export function nameColumns(name: string) {
+  return { file_name: name, name_key: nameKey(name), sort_key: sortKey(name) };
 }
 
 /** Names with the state of their contents. */
@@ -152,8 +159,8 @@ export async function insertName({ trx, nowMs }: Tx, entry: NewName): Promise<nu
     .values({
       user_id: entry.userId,
       parent_id: entry.parentId,
-      file_name: entry.name,
-      name_key: nameKey(entry.name),
+      place: entry.parentId,
+      ...nameColumns(entry.name),
       folder: entry.folder ? 1 : 0,
       file_hash: entry.fileHash,
       size_bytes: entry.sizeBytes,

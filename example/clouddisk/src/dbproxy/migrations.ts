@@ -1,24 +1,15 @@
-import { type ColumnBuilderCallback, type Kysely, type Migration, type MigrationProvider, sql } from "kysely";
+import type { ColumnBuilderCallback, Kysely, Migration, MigrationProvider } from "kysely";
+import { lists } from "./migration-lists.js";
+import { addIndices, filled, type Index, kinds } from "./schema.js";
 
 /** Each change of the tables, in the order of the names. One that has been released is never changed. */
 export function migrations(mysql: boolean): MigrationProvider {
-  return { getMigrations: async () => ({ "0001_first": first(mysql), "0002_nodes": nodes(mysql) }) };
-}
-
-/** Names and hashes are compared byte by byte on both databases. */
-const tableEnd = sql`engine=InnoDB default charset=utf8mb4 collate=utf8mb4_bin`;
-
-const filled: ColumnBuilderCallback = (column) => column.notNull();
-
-/** The kinds of columns, and tables, of either database. */
-function kinds(mysql: boolean) {
   return {
-    text: (length: number) => sql.raw(mysql ? `varchar(${length})` : "text"),
-    number: mysql ? ("bigint" as const) : ("integer" as const),
-    tablesOf: (db: Kysely<unknown>) => (name: string) => {
-      const made = db.schema.createTable(name);
-      return mysql ? made.modifyEnd(tableEnd) : made;
-    },
+    getMigrations: async () => ({
+      "0001_first": first(mysql),
+      "0002_nodes": nodes(mysql),
+      "0003_lists": lists(mysql),
+    }),
   };
 }
 
@@ -139,7 +130,7 @@ function first(mysql: boolean): Migration {
         .addColumn("lease_until", number, filled)
         .execute();
 
-      const indices: Array<[table: string, columns: string[]]> = [
+      const indices: Index[] = [
         ["tbl_user_token", ["expires_at"]],
         ["tbl_user_file", ["user_id", "file_hash"]],
         ["tbl_user_file", ["user_id", "trash_root", "parent_id", "folder", "name_key", "id"]],
@@ -152,13 +143,7 @@ function first(mysql: boolean): Migration {
         ["tbl_outbox", ["failed", "next_attempt"]],
         ["tbl_challenge", ["expires_at"]],
       ];
-      for (const [table, columns] of indices) {
-        await db.schema
-          .createIndex(`idx_${table.slice(4)}_${columns.join("_")}`.slice(0, 60))
-          .on(table)
-          .columns(columns)
-          .execute();
-      }
+      await addIndices(db, indices);
     },
   };
 }

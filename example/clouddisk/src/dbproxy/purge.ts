@@ -1,5 +1,5 @@
 import { releaseAll } from "./contents.js";
-import type { NameRow } from "./entry-rows.js";
+import { type NameRow, placeOfDiscarded, placeOfTrash } from "./entry-rows.js";
 import type { Tx } from "./transaction.js";
 import { lockUser, takeQuota } from "./users.js";
 
@@ -24,13 +24,13 @@ export async function discard(tx: Tx, userId: number, ids: readonly number[]): P
       .select("id")
       .where("user_id", "=", userId)
       .where("id", "in", ids.slice(start, start + batch))
-      .where((eb) => eb("trash_root", "=", eb.ref("id")))
+      .where("place", "=", placeOfTrash)
       .execute();
     if (some.length === 0) continue;
     const roots = some.map((row) => row.id);
     await tx.trx
       .updateTable("tbl_user_file")
-      .set((eb) => ({ trash_root: eb(eb.val(0), "-", eb.ref("id")) }))
+      .set((eb) => ({ trash_root: eb(eb.val(0), "-", eb.ref("id")), place: placeOfDiscarded }))
       .where("id", "in", roots)
       .execute();
     for (const id of roots) found.add(id);

@@ -36,14 +36,24 @@ interface UserFileTable {
   user_id: number;
   parent_id: number;
   file_name: string;
-  /** In lower case: what a search looks at, and what names are sorted by. */
+  /** Case folded: what a search looks at. */
   name_key: string;
+  /** What names are sorted by. */
+  sort_key: string;
+  /**
+   * Where it is listed: the folder it is in, -1 for the trash. -2 what is in the trash with a folder above it, -3 what is being
+   * deleted for good.
+   */
+  place: number;
   folder: number;
   file_hash: string;
   size_bytes: number;
   created_at: number;
   updated_at: number;
-  /** 0 when it is not in the trash; else the id of the entry that was put there: itself, or a folder above it. */
+  /**
+   * 0 when it is not in the trash; else the id of the entry that was put there: itself, or a folder above it. Its own id
+   * negative: it is being deleted for good.
+   */
   trash_root: number;
   trashed_at: number;
 }

@@ -1,6 +1,16 @@
 import type { EntryOutcome, ParamsOf, ResultOf } from "./actions.js";
 import { moveEntry } from "./entries.js";
-import { entryById, findName, freeName, isFolder, lockLive, type NameRow, nameKey } from "./entry-rows.js";
+import {
+  entryById,
+  findName,
+  freeName,
+  isFolder,
+  lockLive,
+  type NameRow,
+  nameColumns,
+  placeInside,
+  placeOfTrash,
+} from "./entry-rows.js";
 import { discard, purge, purgeable } from "./purge.js";
 import type { Implementations, Tx } from "./transaction.js";
 import { beneath, folderDepthMax, heightOf, wayTo } from "./tree.js";
@@ -9,11 +19,16 @@ import { lockUser } from "./users.js";
 /** SQLite takes so many values in one statement. */
 const batch = 500;
 
+/** What to set of rows that go into the trash with `root`, or come out of it: 0. */
 async function setTrash(tx: Tx, ids: readonly number[], root: number, trashedAtMs: number): Promise<void> {
   for (let start = 0; start < ids.length; start += batch) {
     await tx.trx
       .updateTable("tbl_user_file")
-      .set({ trash_root: root, trashed_at: trashedAtMs })
+      .set((eb) => ({
+        trash_root: root,
+        trashed_at: trashedAtMs,
+        place: root === 0 ? eb.ref("parent_id") : placeInside,
+      }))
       .where("id", "in", ids.slice(start, start + batch))
       .execute();
   }
@@ -42,6 +57,7 @@ async function trash(tx: Tx, userId: number, id: number): Promise<Changed> {
   if (row === undefined) return notFound;
   const inside = row.folder === 1 ? await beneath(tx, userId, id) : [];
   await setTrash(tx, [id, ...inside], id, tx.nowMs);
+  await tx.trx.updateTable("tbl_user_file").set({ place: placeOfTrash }).where("id", "=", id).execute();
   return { result: { outcome: "ok", entry: await entryById(tx, id) }, rows: inside.length + 1 };
 }
 
@@ -64,7 +80,7 @@ async function restore(tx: Tx, userId: number, id: number): Promise<Changed> {
   const name = await freeName(tx, userId, parentId, row.file_name);
   await tx.trx
     .updateTable("tbl_user_file")
-    .set({ parent_id: parentId, file_name: name, name_key: nameKey(name), updated_at: tx.nowMs })
+    .set({ parent_id: parentId, ...nameColumns(name), updated_at: tx.nowMs })
     .where("id", "=", id)
     .execute();
   const rows = await trashedWith(tx, userId, id);
@@ -111,8 +127,7 @@ export const trashActions: Pick<Implementations, Trashing> = {
       .selectFrom("tbl_user_file")
       .select("id")
       .where("user_id", "=", userId)
-      .where((eb) => eb("trash_root", "=", eb.ref("id")))
-      .where("trash_root", ">", 0)
+      .where("place", "=", placeOfTrash)
       .where("trashed_at", "<=", trashedUntilMs)
       .limit(limit)
       .execute();
@@ -132,7 +147,7 @@ export const trashActions: Pick<Implementations, Trashing> = {
       .select(["id", "user_id"])
       .where("trashed_at", ">", 0)
       .where("trashed_at", "<", trashedBeforeMs)
-      .where((eb) => eb("trash_root", "=", eb.ref("id")))
+      .where("place", "=", placeOfTrash)
       .limit(limit)
       .execute();
     for (const userId of [...new Set(old.map((row) => row.user_id))].sort((one, other) => one - other)) {

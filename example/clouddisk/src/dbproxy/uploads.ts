@@ -119,13 +119,19 @@ const opening: Pick<Implementations, Opening> = {
     return { upload: row === undefined ? null : toUpload(row) };
   },
 
-  async "upload.open"({ trx }, { userId, fileHash, limit }) {
+  async "upload.open"({ trx }, { userId, file, limit }) {
     let query = trx
       .selectFrom("tbl_upload")
       .selectAll()
       .where("user_id", "=", userId)
       .where("state", "in", ["open", "merging"]);
-    if (fileHash !== undefined) query = query.where("file_hash", "=", fileHash);
+    if (file !== undefined) {
+      query = query
+        .where("file_hash", "=", file.fileHash)
+        .where("size_bytes", "=", file.sizeBytes)
+        .where("file_name", "=", file.name)
+        .where("parent_id", "=", file.parentId);
+    }
     const rows = await query.orderBy("created_at", "desc").orderBy("id").limit(limit).execute();
     return { uploads: rows.map(toUpload) };
   },

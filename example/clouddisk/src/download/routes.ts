@@ -58,11 +58,13 @@ async function heldEntry(
   fileHash: string,
   { id, filename }: Which,
 ): Promise<EntryRow> {
-  const { entries } = await host.database.run("entry.byHash", { userId, fileHash });
-  const entry = entries.find(
-    (one) => (id === undefined || one.id === id) && (filename === undefined || one.name === filename),
-  );
-  if (entry === undefined) throw new Refusal(Code.NOT_FOUND, "you have no such file");
+  const { entry } = await host.database.run("entry.byHash", {
+    userId,
+    fileHash,
+    ...(id === undefined ? {} : { id }),
+    ...(filename === undefined ? {} : { name: filename }),
+  });
+  if (entry === null) throw new Refusal(Code.NOT_FOUND, "you have no such file");
   return entry;
 }
 

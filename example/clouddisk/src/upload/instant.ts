@@ -46,8 +46,8 @@ export async function uploadInstantly(context: UploadContext, file: InstantUploa
   const { content } = await database.run("content.get", { fileHash });
   const normally = new Refusal(Code.UPLOAD_NORMALLY, "the disk does not have it: upload it");
   if (content === null || content.state === "deleting") throw normally;
-  const { entries } = await database.run("entry.byHash", { userId, fileHash });
-  if (entries.length === 0) {
+  const { entry: own } = await database.run("entry.byHash", { userId, fileHash });
+  if (own === null) {
     if (challengeId === "") throw await challenge(context, file, content.sizeBytes);
     if (!(await isProved(context, file).catch(notCheckable)))
       throw new Refusal(Code.UPLOAD_NORMALLY, "the proof is wrong or came too late: upload it");

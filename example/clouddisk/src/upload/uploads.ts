@@ -40,11 +40,9 @@ export class Uploads {
     const { database, settings } = this.#context.host;
     const { userId, fileHash, sizeBytes } = file;
     if (sizeBytes > settings.upload.fileMaxBytes) throw tooLarge(settings.upload.fileMaxBytes);
-    const { uploads } = await database.run("upload.open", { userId, fileHash, limit: 100 });
     // Under another name it is another upload: what was asked for is what will be there.
-    const isSame = (one: UploadRow) =>
-      one.sizeBytes === sizeBytes && one.name === file.name && one.parentId === file.parentId;
-    const known = uploads.filter(isSame);
+    const same = { fileHash, sizeBytes, name: file.name, parentId: file.parentId };
+    const { uploads: known } = await database.run("upload.open", { userId, file: same, limit: 100 });
     const here = known.find((one) => one.node === settings.node);
     if (here !== undefined) return this.#goOn(here);
     for (const one of known) {

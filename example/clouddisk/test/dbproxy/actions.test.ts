@@ -176,7 +176,7 @@ describe.each(databases)("the actions on $name", ({ open }) => {
     await okEntry(run("entry.trash", { userId, id: folder.id }));
     expect(await names(userId)).toEqual([]);
     expect(await names(userId, { query: "in" })).toEqual([]);
-    expect((await run("entry.byHash", { userId, fileHash: hashOf("b") })).entries).toEqual([]);
+    expect(await run("entry.byHash", { userId, fileHash: hashOf("b") })).toEqual({ entry: null });
     expect(await names(userId, { trashed: true })).toEqual(["f"]);
     expect(await list(userId, { parentId: folder.id })).toEqual({ outcome: "not_found" });
     await okEntry(run("entry.createFolder", { userId, parentId: 0, name: "f", reuse: false }));
@@ -200,7 +200,7 @@ describe.each(databases)("the actions on $name", ({ open }) => {
     expect(await run("entry.purge", { userId: first, limit: 10 })).toEqual({ deleted: 1, more: false });
     expect(await usedBytes(first)).toBe(0);
     expect(await content(hash)).toMatchObject({ refCount: 1, state: "local" });
-    const [yours] = (await run("entry.byHash", { userId: second, fileHash: hash })).entries;
+    const { entry: yours } = await run("entry.byHash", { userId: second, fileHash: hash });
     await okEntry(run("entry.trash", { userId: second, id: yours?.id ?? 0 }));
     const all = { userId: second, trashedUntilMs: Number.MAX_SAFE_INTEGER, limit: 10 };
     expect(await run("entry.discardTrash", all)).toEqual({ discarded: 1 });

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
+import type { CompiledQuery } from "kysely";
 import { silentLogger } from "mprpc";
 import { expect } from "vitest";
 import type { ActionName, EntryRow, ParamsOf, ResultOf } from "../../src/dbproxy/actions.js";
 import { type Connected, connect } from "../../src/dbproxy/connect.js";
+import { sortKey } from "../../src/dbproxy/name-keys.js";
 import { Executor } from "../../src/dbproxy/service.js";
 import type { databases } from "./databases.js";
 
@@ -11,19 +13,24 @@ export const sha256 = (text: string): string => createHash("sha256").update(text
 /** The actions on a database of their own. */
 export class Actions {
   readonly connected: Connected;
+  /** The queries since it was emptied. */
+  readonly queries: CompiledQuery[];
   readonly #executor: Executor;
   readonly #close: () => Promise<unknown>;
   #users = 0;
 
-  private constructor(connected: Connected, close: () => Promise<unknown>) {
+  private constructor(connected: Connected, queries: CompiledQuery[], close: () => Promise<unknown>) {
     this.connected = connected;
+    this.queries = queries;
     this.#executor = new Executor(connected, silentLogger);
     this.#close = close;
   }
 
   static async open({ open }: (typeof databases)[number]): Promise<Actions> {
     const opened = await open();
-    return new Actions(await connect(opened.url), opened.close);
+    const queries: CompiledQuery[] = [];
+    const connected = await connect(opened.url, ({ query }) => queries.push(query));
+    return new Actions(connected, queries, opened.close);
   }
 
   async close(): Promise<void> {
@@ -82,6 +89,8 @@ export class Actions {
         parent_id: parentId,
         file_name: `${prefix}${start + index}`,
         name_key: `${prefix}${start + index}`,
+        sort_key: sortKey(`${prefix}${start + index}`),
+        place: parentId,
         folder: 0,
         file_hash: fileHash,
         size_bytes: 0,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sortKey } from "../../src/dbproxy/name-keys.js";
 import { databases } from "./databases.js";
 import { Actions } from "./harness.js";
 
@@ -20,6 +21,8 @@ describe.each(databases)("deep trees on $name", (database) => {
           parent_id: ids.at(-1) ?? 0,
           file_name: `level ${level}`,
           name_key: `level ${level}`,
+          sort_key: sortKey(`level ${level}`),
+          place: ids.at(-1) ?? 0,
           folder: 1,
           file_hash: "",
           size_bytes: 0,
@@ -58,7 +61,7 @@ describe.each(databases)("deep trees on $name", (database) => {
     expect(
       await actions.run("entry.byHash", { userId, fileHash: (await get(userId, file)).fileHash }),
     ).toEqual({
-      entries: [],
+      entry: null,
     });
     await actions.run("entry.restore", { userId, id: top });
     const [found] = (await actions.list(userId, { query: "file" })).entries;

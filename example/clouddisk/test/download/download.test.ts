@@ -135,8 +135,8 @@ it("signs URLs that need no token, until they expire or the file is gone", async
   const { database } = disk.node.host;
   const { user } = await database.run("user.find", { username: owner.name });
   const userId = user?.id ?? 0;
-  const { entries } = await database.run("entry.byHash", { userId, fileHash: hash });
-  await database.run("entry.trash", { userId, id: entries[0]?.id ?? 0 });
+  const { entry } = await database.run("entry.byHash", { userId, fileHash: hash });
+  await database.run("entry.trash", { userId, id: entry?.id ?? 0 });
   const gone = await fetch(url);
   expect([gone.status, (await json(gone)).code]).toEqual([404, 10_007]);
 });

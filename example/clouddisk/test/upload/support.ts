@@ -100,7 +100,8 @@ export class Client {
   /** How many names the user has for a content. */
   async rows(fileHash: string, as: User = this.user): Promise<number> {
     const userId = await this.userId(as);
-    return (await this.disk.node.host.database.run("entry.byHash", { userId, fileHash })).entries.length;
+    const { entries } = await this.disk.node.host.database.run("entry.recent", { userId, limit: 1000 });
+    return entries.filter((entry) => entry.fileHash === fileHash).length;
   }
 
   /** Whole files that are being received. */
