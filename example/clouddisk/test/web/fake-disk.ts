@@ -58,6 +58,8 @@ export class FakeDisk {
   readonly received: number[] = [];
   /** Awaited before a part is taken: how a test stops an upload in the middle. */
   beforePart: (index: number) => Promise<void> = async () => {};
+  /** Before a request is answered. */
+  onCall: (route: string) => void = () => {};
   /** Outcomes for the next parts, instead of 0. */
   readonly refuseParts: number[] = [];
   /** Outcomes for the next completes, instead of their own. */
@@ -168,7 +170,10 @@ export class FakeDisk {
     const [, id = "0"] = /\/(\d+)(?:\/|$)/.exec(url.pathname) ?? [];
     const route = `${method} ${url.pathname.replace(/\/\d+(?=\/|$)/, "/:id")}`;
     const handler = this.#routes.get(route);
-    if (handler !== undefined) this.calls.push(route);
+    if (handler !== undefined) {
+      this.calls.push(route);
+      this.onCall(route);
+    }
     if (url.pathname === "/file/download") return this.#download(url, request, response);
     if (handler === undefined) return this.#page(url.pathname, response);
     const chunks: Buffer[] = [];
@@ -261,13 +266,15 @@ export class FakeDisk {
       const entry = this.entries.get(id);
       if (entry === undefined) return { code: 10_007, msg: "there is no such file or folder" };
       const after = { ...entry, ...changes };
-      const taken = [...this.entries.values()].some(
-        (one) =>
-          one !== entry &&
-          one.name === after.name &&
-          one.parentId === after.parentId &&
-          one.trashedAtMs + after.trashedAtMs === 0,
-      );
+      const taken =
+        after.trashedAtMs === 0 &&
+        [...this.entries.values()].some(
+          (one) =>
+            one !== entry &&
+            one.name === after.name &&
+            one.parentId === after.parentId &&
+            one.trashedAtMs === 0,
+        );
       if (taken) return { code: 10_008, msg: "something of this name is there already" };
       Object.assign(entry, changes);
       return { code: 0, entry };
@@ -288,13 +295,24 @@ export class FakeDisk {
       };
     });
     routes.set("PATCH /api/files/:id", ({ id, json }) => change(id, json as Partial<Item>));
-    routes.set("DELETE /api/files/:id", ({ id }) => change(id, { trashedAtMs: Date.now() }));
-    routes.set("POST /api/files/:id/restore", ({ id }) => change(id, { trashedAtMs: 0 }));
-    routes.set("DELETE /api/trash/:id", ({ id }) => ({ code: 0, deleted: Number(this.entries.delete(id)) }));
+    const batches: Record<string, (id: number, json: Json) => Json> = {
+      trash: (id) => change(id, { trashedAtMs: Date.now() }),
+      restore: (id) => change(id, { trashedAtMs: 0 }),
+      move: (id, { parentId }) => change(id, { parentId: Number(parentId) }),
+      delete: (id) =>
+        this.entries.delete(id) ? { code: 0 } : { code: 10_007, msg: "it is not in the trash" },
+    };
+    for (const [operation, act] of Object.entries(batches)) {
+      routes.set(`POST /api/files/batch/${operation}`, ({ json }) => {
+        const ids = json.ids as number[];
+        if (ids.length === 0 || ids.length > 1000) return { code: 10_001, msg: "ids must be 1 to 1000" };
+        return { code: 0, results: ids.map((id) => ({ id, msg: "ok", ...act(id, json) })) };
+      });
+    }
     routes.set("DELETE /api/trash", () => {
       const gone = [...this.entries.values()].filter(({ trashedAtMs }) => trashedAtMs > 0);
       for (const { id } of gone) this.entries.delete(id);
-      return { code: 0, deleted: gone.length };
+      return { code: 0, deleted: gone.length, left: 0 };
     });
     routes.set("POST /file/downloadurl", ({ json }) => {
       const entry = this.entries.get(Number(json.id));
@@ -319,7 +337,12 @@ export class FakeDisk {
     const key = { size: "sizeBytes", updated: "updatedAtMs" }[query.get("sort") ?? ""] ?? "name";
     const sign = query.get("desc") === "1" ? -1 : 1;
     const value = (one: Item): string | number => one[key as "name" | "sizeBytes" | "updatedAtMs"];
-    found.sort((a, b) => Number(b.folder) - Number(a.folder) || (value(a) < value(b) ? -sign : sign));
+    const natural = new Intl.Collator("en", { numeric: true });
+    const compare = (a: Item, b: Item): number => {
+      const [one, other] = [value(a), value(b)];
+      return typeof one === "number" ? one - Number(other) : natural.compare(one, String(other));
+    };
+    found.sort((a, b) => Number(b.folder) - Number(a.folder) || sign * (compare(a, b) || a.id - b.id));
     const parents: Item[] = [];
     for (let at = this.entries.get(parent); at !== undefined; at = this.entries.get(at.parentId))
       parents.unshift(at);

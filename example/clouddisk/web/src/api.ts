@@ -55,6 +55,15 @@ export interface EntryPage {
   parents: Entry[];
 }
 
+export type BatchOperation = "trash" | "restore" | "move" | "delete";
+
+/** A code of 0: it is done. */
+export interface BatchResult {
+  id: number;
+  code: number;
+  msg: string;
+}
+
 export interface ServiceInstances {
   service: string;
   instances: Array<{ address: string; healthy: boolean }>;
@@ -147,24 +156,27 @@ export class Api {
       .entry;
   }
 
-  async move(id: number, parentId: number): Promise<void> {
-    await this.#control(`/api/files/${id}`, { method: "PATCH", json: { parentId } });
+  /** Each of them has a result of its own; at most `batchMax` at a time. */
+  async batch(
+    operation: BatchOperation,
+    ids: readonly number[],
+    parentId?: number,
+    signal?: AbortSignal,
+  ): Promise<{ results: BatchResult[]; left: number }> {
+    const json = { ids, ...(parentId === undefined ? {} : { parentId }) };
+    const reply = await this.#control<{ results: BatchResult[]; left?: number }>(
+      `/api/files/batch/${operation}`,
+      { method: "POST", json, signal },
+    );
+    return { results: reply.results, left: reply.left ?? 0 };
   }
 
-  async trash(id: number): Promise<void> {
-    await this.#control(`/api/files/${id}`, { method: "DELETE" });
-  }
-
-  async restore(id: number): Promise<void> {
-    await this.#control(`/api/files/${id}/restore`, { method: "POST" });
-  }
-
-  async remove(id: number): Promise<void> {
-    await this.#control(`/api/trash/${id}`, { method: "DELETE" });
-  }
-
-  async emptyTrash(): Promise<number> {
-    return (await this.#control<{ deleted: number }>("/api/trash", { method: "DELETE" })).deleted;
+  /** `left` go in the background. */
+  async emptyTrash(): Promise<{ deleted: number; left: number }> {
+    const { deleted, left = 0 } = await this.#control<{ deleted: number; left?: number }>("/api/trash", {
+      method: "DELETE",
+    });
+    return { deleted, left };
   }
 
   async services(signal?: AbortSignal): Promise<ServiceInstances[]> {
