@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { previewType } from "../../src/download/media-types.js";
 
 interface Item {
@@ -50,6 +51,15 @@ const types: Record<string, string> = {
 const policy =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; font-src 'self' data:; img-src 'self' data: blob:; media-src 'self' blob:; frame-src 'self' blob:; connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/** As the gateway's when others serve bodies. */
+const splitPolicy = policy.replace(/(img|media|connect)-src 'self'/g, "$1-src 'self' http: https:");
+
+async function listen(server: Server): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
 /** The HTTP contract in memory, for one user at a time: the page alone is tested, whatever the services do. */
 export class FakeDisk {
   readonly entries = new Map<number, Item>();
@@ -70,8 +80,12 @@ export class FakeDisk {
   readonly calls: string[] = [];
   /** What a route says instead of its own reply, until the test takes it out again. */
   readonly refuse = new Map<string, { status: number; code: number; msg: string }>();
+  /** What a download takes to be answered. */
+  downloadLatencyMs = 0;
   readonly #web: string;
   readonly #server: Server;
+  /** Of bodies, in split mode. */
+  #bodies: { server: Server; url: string } | undefined;
   readonly #routes = new Map<string, Handler>();
   readonly #challenges = new Map<
     string,
@@ -83,21 +97,29 @@ export class FakeDisk {
 
   constructor(web: string) {
     this.#web = web;
-    this.#server = createServer((request, response) => {
-      this.#serve(request, response).catch((error: unknown) => {
-        if (!response.headersSent) response.writeHead(500);
-        response.end(String(error));
-      });
-    });
+    this.#server = this.#createServer();
     this.#addSession();
     this.#addFiles();
     this.#addUploads();
   }
 
+  #createServer(): Server {
+    return createServer((request, response) => {
+      this.#serve(request, response).catch((error: unknown) => {
+        if (!response.headersSent) response.writeHead(500);
+        response.end(String(error));
+      });
+    });
+  }
+
   async start(): Promise<string> {
-    this.#server.listen(0, "127.0.0.1");
-    await once(this.#server, "listening");
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return listen(this.#server);
+  }
+
+  /** Downloads have a server of their own from now on, which is another origin. */
+  async split(): Promise<void> {
+    const server = this.#createServer();
+    this.#bodies = { server, url: await listen(server) };
   }
 
   /** Cuts off whoever waits for a reply. */
@@ -106,9 +128,12 @@ export class FakeDisk {
   }
 
   async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, "close");
+    for (const server of [this.#server, this.#bodies?.server]) {
+      if (server === undefined) continue;
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    }
   }
 
   /** As if the visitor had done it. */
@@ -169,12 +194,20 @@ export class FakeDisk {
     const method = request.method ?? "GET";
     const [, id = "0"] = /\/(\d+)(?:\/|$)/.exec(url.pathname) ?? [];
     const route = `${method} ${url.pathname.replace(/\/\d+(?=\/|$)/, "/:id")}`;
+    if (request.headers.origin !== undefined && this.#bodies !== undefined) {
+      response.setHeader("access-control-allow-origin", request.headers.origin);
+      response.setHeader("access-control-allow-headers", "content-type, x-ticket, range");
+      if (method === "OPTIONS") return void response.writeHead(204).end();
+    }
     const handler = this.#routes.get(route);
     if (handler !== undefined) {
       this.calls.push(route);
       this.onCall(route);
     }
-    if (url.pathname === "/file/download") return this.#download(url, request, response);
+    if (url.pathname === "/file/download") {
+      await setTimeout(this.downloadLatencyMs);
+      return this.#download(url, request, response);
+    }
     if (handler === undefined) return this.#page(url.pathname, response);
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -201,7 +234,8 @@ export class FakeDisk {
     const name = pathname === "/" ? "index.html" : pathname.slice(1);
     const body = await readFile(path.join(this.#web, path.normalize(name)));
     const type = types[path.extname(name)] ?? "application/octet-stream";
-    response.writeHead(200, { "content-type": type, "content-security-policy": policy }).end(body);
+    const allowed = this.#bodies === undefined ? policy : splitPolicy;
+    response.writeHead(200, { "content-type": type, "content-security-policy": allowed }).end(body);
   }
 
   #download(url: URL, request: IncomingMessage, response: ServerResponse): void {
@@ -243,7 +277,7 @@ export class FakeDisk {
         user: { username: this.#signedIn, signupAtMs: 0, quotaBytes: 10 * 2 ** 30, usedBytes },
         uploadEntry: "",
         uploadTicket: "",
-        downloadEntry: "",
+        downloadEntry: this.#bodies?.url ?? "",
         downloadTicket: "",
       };
     });
@@ -316,6 +350,7 @@ export class FakeDisk {
     });
     routes.set("POST /file/downloadurl", ({ json }) => {
       const entry = this.entries.get(Number(json.id));
+      if (!this.contents.has(String(json.filehash))) return { code: 10_007, msg: "no such file" };
       const query = new URLSearchParams({
         filehash: String(json.filehash),
         name: entry?.name ?? "",

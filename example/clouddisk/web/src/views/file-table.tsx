@@ -1,11 +1,12 @@
 import type { RefObject } from "preact";
 import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Entry, SortColumn } from "../api.js";
-import { fileKind, formatBytes, formatTime } from "../format.js";
+import { fileKind, formatBytes, formatTime, formatWholeTime } from "../format.js";
 import { useI18n } from "../i18n/context.js";
 import type { Translate } from "../i18n/translate.js";
 import { focusRow, onTableKey, rowAt } from "./file-keys.js";
 import { Icon } from "./icons.js";
+import { memo } from "./memo.js";
 import { Menu, type MenuItem } from "./menu.js";
 import type { Selecting } from "./selection.js";
 import { type Rows, useRows } from "./window.js";
@@ -42,6 +43,8 @@ export function FileTable(props: Props) {
   const { rows, rowPx, whole } = useRows(body, entries.length);
   const [focused, goTo, onFocus] = useRowFocus(body);
   const drawn = drawnRows(rows, whole ? undefined : focused, entries.length);
+  const latest = useRef(props);
+  latest.current = props;
   return (
     <table
       class={showPath ? "files places" : "files"}
@@ -76,7 +79,14 @@ export function FileTable(props: Props) {
           <Gap key={`gap ${index}`} px={(first - (drawn[index - 1]?.end ?? 0)) * rowPx} />,
           ...entries
             .slice(first, end)
-            .map((entry, offset) => <Row key={entry.id} {...props} entry={entry} at={first + offset} />),
+            .map((entry, offset) => (
+              <MemoRow
+                key={entry.id}
+                {...{ entry, latest, trashed, showPath }}
+                at={first + offset}
+                selected={selecting.selected.has(entry.id)}
+              />
+            )),
         ])}
         <Gap key="gap" px={(entries.length - (drawn.at(-1)?.end ?? 0)) * rowPx} />
       </tbody>
@@ -163,28 +173,39 @@ function SortMenu({ sorting, onSort, trashed }: Props) {
     <Menu
       class="icon-button narrow-only"
       label={t("files.sort")}
-      items={columns.map((column) => ({
-        icon: column !== sorting.column ? "none" : sorting.descending ? "down" : "up",
-        label: t(column === "updated" && trashed ? "files.trashedAt" : names[column]),
-        checked: column === sorting.column,
-        run: () => onSort(sortedBy(column, sorting)),
-      }))}
+      items={() =>
+        columns.map((column) => ({
+          icon: column !== sorting.column ? "none" : sorting.descending ? "down" : "up",
+          label: t(column === "updated" && trashed ? "files.trashedAt" : names[column]),
+          checked: column === sorting.column,
+          run: () => onSort(sortedBy(column, sorting)),
+        }))
+      }
     >
       <Icon name="sort" />
     </Menu>
   );
 }
 
-function Row(props: Props & { entry: Entry; at: number }) {
-  const { entry, at, selecting, onOpen, menuOf, trashed, showPath } = props;
+interface RowProps {
+  entry: Entry;
+  at: number;
+  selected: boolean;
+  trashed: boolean;
+  showPath: boolean;
+  /** Of the table. */
+  latest: RefObject<Props>;
+}
+
+function Row({ entry, at, selected, trashed, showPath, latest }: RowProps) {
   const { t, language } = useI18n();
   const { id, name, folder, sizeBytes } = entry;
   const kind = folder ? "folder" : fileKind(name);
   const atMs = trashed ? entry.trashedAtMs : entry.updatedAtMs;
-  const time = formatTime(atMs, language === "zh" ? "zh-CN" : "en");
+  const locale = language === "zh" ? "zh-CN" : "en";
+  const time = formatTime(atMs, locale);
   const size = folder ? "—" : formatBytes(sizeBytes);
   const state = entry.state === "failed" ? t("files.failed") : "";
-  const selected = selecting.selected.has(id);
   return (
     <tr class={selected ? "selected" : ""} data-at={at} aria-rowindex={at + 2}>
       <td class="cell-check">
@@ -193,13 +214,20 @@ function Row(props: Props & { entry: Entry; at: number }) {
             type="checkbox"
             checked={selected}
             aria-label={t("files.select", { name })}
-            onClick={(event) => selecting.choose(id, event.currentTarget.checked, event.shiftKey)}
+            onClick={({ currentTarget, shiftKey }) =>
+              latest.current?.selecting.choose(id, currentTarget.checked, shiftKey)
+            }
           />
         </label>
       </td>
       <td class="cell-name">
         <div class="name-line">
-          <button type="button" class="file-name" onClick={() => onOpen(entry)} disabled={trashed}>
+          <button
+            type="button"
+            class="file-name"
+            onClick={() => latest.current?.onOpen(entry)}
+            disabled={trashed}
+          >
             <span class={`kind ${kind}`}>
               <Icon name={kind === "other" ? "file" : kind} />
             </span>
@@ -220,15 +248,18 @@ function Row(props: Props & { entry: Entry; at: number }) {
       </td>
       <td class="cell-size">{size}</td>
       <td class="cell-updated">
-        <time dateTime={new Date(atMs).toISOString()} title={new Date(atMs).toLocaleString(language)}>
+        <time dateTime={new Date(atMs).toISOString()} title={formatWholeTime(atMs, locale)}>
           {time}
         </time>
       </td>
       <td class="cell-actions">
-        <Menu label={t("files.actionsOf", { name })} items={menuOf(entry)}>
+        <Menu label={t("files.actionsOf", { name })} items={() => latest.current?.menuOf(entry) ?? []}>
           <Icon name="more" />
         </Menu>
       </td>
     </tr>
   );
 }
+
+/** Of hundreds of rows few change at a time. What is done with one is asked of the table when it is done. */
+const MemoRow = memo(Row, ["entry", "at", "selected", "trashed", "showPath"]);
