@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { previewType } from "../../src/download/media-types.js";
 
 interface Item {
@@ -50,6 +51,15 @@ const types: Record<string, string> = {
 const policy =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; font-src 'self' data:; img-src 'self' data: blob:; media-src 'self' blob:; frame-src 'self' blob:; connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/** As the gateway's when others serve bodies. */
+const splitPolicy = policy.replace(/(img|media|connect)-src 'self'/g, "$1-src 'self' http: https:");
+
+async function listen(server: Server): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
 /** The HTTP contract in memory, for one user at a time: the page alone is tested, whatever the services do. */
 export class FakeDisk {
   readonly entries = new Map<number, Item>();
@@ -58,14 +68,24 @@ export class FakeDisk {
   readonly received: number[] = [];
   /** Awaited before a part is taken: how a test stops an upload in the middle. */
   beforePart: (index: number) => Promise<void> = async () => {};
+  /** Before a request is answered. */
+  onCall: (route: string) => void = () => {};
   /** Outcomes for the next parts, instead of 0. */
   readonly refuseParts: number[] = [];
+  /** Outcomes for the next completes, instead of their own. */
+  readonly refuseComplete: number[] = [];
+  /** Folders of these names are not made. */
+  readonly refuseNames = new Set<string>();
   /** Every request there was, as `GET /api/files`. */
   readonly calls: string[] = [];
   /** What a route says instead of its own reply, until the test takes it out again. */
   readonly refuse = new Map<string, { status: number; code: number; msg: string }>();
+  /** What a download takes to be answered. */
+  downloadLatencyMs = 0;
   readonly #web: string;
   readonly #server: Server;
+  /** Of bodies, in split mode. */
+  #bodies: { server: Server; url: string } | undefined;
   readonly #routes = new Map<string, Handler>();
   readonly #challenges = new Map<
     string,
@@ -77,21 +97,29 @@ export class FakeDisk {
 
   constructor(web: string) {
     this.#web = web;
-    this.#server = createServer((request, response) => {
-      this.#serve(request, response).catch((error: unknown) => {
-        if (!response.headersSent) response.writeHead(500);
-        response.end(String(error));
-      });
-    });
+    this.#server = this.#createServer();
     this.#addSession();
     this.#addFiles();
     this.#addUploads();
   }
 
+  #createServer(): Server {
+    return createServer((request, response) => {
+      this.#serve(request, response).catch((error: unknown) => {
+        if (!response.headersSent) response.writeHead(500);
+        response.end(String(error));
+      });
+    });
+  }
+
   async start(): Promise<string> {
-    this.#server.listen(0, "127.0.0.1");
-    await once(this.#server, "listening");
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return listen(this.#server);
+  }
+
+  /** Downloads have a server of their own from now on, which is another origin. */
+  async split(): Promise<void> {
+    const server = this.#createServer();
+    this.#bodies = { server, url: await listen(server) };
   }
 
   /** Cuts off whoever waits for a reply. */
@@ -100,14 +128,22 @@ export class FakeDisk {
   }
 
   async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, "close");
+    for (const server of [this.#server, this.#bodies?.server]) {
+      if (server === undefined) continue;
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    }
   }
 
   /** As if the visitor had done it. */
   signIn(username: string): void {
     this.#signedIn = username;
+  }
+
+  /** As if the session had ended, or another device had ended it. */
+  signOut(): void {
+    this.#signedIn = undefined;
   }
 
   /** The names in a folder, sorted; those of folders end with a slash. */
@@ -158,9 +194,20 @@ export class FakeDisk {
     const method = request.method ?? "GET";
     const [, id = "0"] = /\/(\d+)(?:\/|$)/.exec(url.pathname) ?? [];
     const route = `${method} ${url.pathname.replace(/\/\d+(?=\/|$)/, "/:id")}`;
+    if (request.headers.origin !== undefined && this.#bodies !== undefined) {
+      response.setHeader("access-control-allow-origin", request.headers.origin);
+      response.setHeader("access-control-allow-headers", "content-type, x-ticket, range");
+      if (method === "OPTIONS") return void response.writeHead(204).end();
+    }
     const handler = this.#routes.get(route);
-    if (handler !== undefined) this.calls.push(route);
-    if (url.pathname === "/file/download") return this.#download(url, request, response);
+    if (handler !== undefined) {
+      this.calls.push(route);
+      this.onCall(route);
+    }
+    if (url.pathname === "/file/download") {
+      await setTimeout(this.downloadLatencyMs);
+      return this.#download(url, request, response);
+    }
     if (handler === undefined) return this.#page(url.pathname, response);
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -187,7 +234,8 @@ export class FakeDisk {
     const name = pathname === "/" ? "index.html" : pathname.slice(1);
     const body = await readFile(path.join(this.#web, path.normalize(name)));
     const type = types[path.extname(name)] ?? "application/octet-stream";
-    response.writeHead(200, { "content-type": type, "content-security-policy": policy }).end(body);
+    const allowed = this.#bodies === undefined ? policy : splitPolicy;
+    response.writeHead(200, { "content-type": type, "content-security-policy": allowed }).end(body);
   }
 
   #download(url: URL, request: IncomingMessage, response: ServerResponse): void {
@@ -229,7 +277,7 @@ export class FakeDisk {
         user: { username: this.#signedIn, signupAtMs: 0, quotaBytes: 10 * 2 ** 30, usedBytes },
         uploadEntry: "",
         uploadTicket: "",
-        downloadEntry: "",
+        downloadEntry: this.#bodies?.url ?? "",
         downloadTicket: "",
       };
     });
@@ -252,21 +300,27 @@ export class FakeDisk {
       const entry = this.entries.get(id);
       if (entry === undefined) return { code: 10_007, msg: "there is no such file or folder" };
       const after = { ...entry, ...changes };
-      const taken = [...this.entries.values()].some(
-        (one) =>
-          one !== entry &&
-          one.name === after.name &&
-          one.parentId === after.parentId &&
-          one.trashedAtMs + after.trashedAtMs === 0,
-      );
+      const taken =
+        after.trashedAtMs === 0 &&
+        [...this.entries.values()].some(
+          (one) =>
+            one !== entry &&
+            one.name === after.name &&
+            one.parentId === after.parentId &&
+            one.trashedAtMs === 0,
+        );
       if (taken) return { code: 10_008, msg: "something of this name is there already" };
       Object.assign(entry, changes);
       return { code: 0, entry };
     };
     routes.set("GET /api/files", ({ query }) => this.#list(query));
     routes.set("POST /api/folders", ({ json }) => {
+      if (this.refuseNames.has(String(json.name)))
+        return { code: 10_001, msg: "the file name may not contain / or \\" };
+      if (this.#noFolder(json.parentId)) return { code: 10_007, msg: "no such folder" };
       const found = [...this.entries.values()].find(
-        (one) => one.folder && one.name === json.name && one.parentId === json.parentId,
+        (one) =>
+          one.folder && one.trashedAtMs === 0 && one.name === json.name && one.parentId === json.parentId,
       );
       if (found !== undefined && json.reuse !== true) return { code: 10_008, msg: "exists" };
       return {
@@ -275,16 +329,28 @@ export class FakeDisk {
       };
     });
     routes.set("PATCH /api/files/:id", ({ id, json }) => change(id, json as Partial<Item>));
-    routes.set("DELETE /api/files/:id", ({ id }) => change(id, { trashedAtMs: Date.now() }));
-    routes.set("POST /api/files/:id/restore", ({ id }) => change(id, { trashedAtMs: 0 }));
-    routes.set("DELETE /api/trash/:id", ({ id }) => ({ code: 0, deleted: Number(this.entries.delete(id)) }));
+    const batches: Record<string, (id: number, json: Json) => Json> = {
+      trash: (id) => change(id, { trashedAtMs: Date.now() }),
+      restore: (id) => change(id, { trashedAtMs: 0 }),
+      move: (id, { parentId }) => change(id, { parentId: Number(parentId) }),
+      delete: (id) =>
+        this.entries.delete(id) ? { code: 0 } : { code: 10_007, msg: "it is not in the trash" },
+    };
+    for (const [operation, act] of Object.entries(batches)) {
+      routes.set(`POST /api/files/batch/${operation}`, ({ json }) => {
+        const ids = json.ids as number[];
+        if (ids.length === 0 || ids.length > 1000) return { code: 10_001, msg: "ids must be 1 to 1000" };
+        return { code: 0, results: ids.map((id) => ({ id, msg: "ok", ...act(id, json) })) };
+      });
+    }
     routes.set("DELETE /api/trash", () => {
       const gone = [...this.entries.values()].filter(({ trashedAtMs }) => trashedAtMs > 0);
       for (const { id } of gone) this.entries.delete(id);
-      return { code: 0, deleted: gone.length };
+      return { code: 0, deleted: gone.length, left: 0 };
     });
     routes.set("POST /file/downloadurl", ({ json }) => {
       const entry = this.entries.get(Number(json.id));
+      if (!this.contents.has(String(json.filehash))) return { code: 10_007, msg: "no such file" };
       const query = new URLSearchParams({
         filehash: String(json.filehash),
         name: entry?.name ?? "",
@@ -306,7 +372,12 @@ export class FakeDisk {
     const key = { size: "sizeBytes", updated: "updatedAtMs" }[query.get("sort") ?? ""] ?? "name";
     const sign = query.get("desc") === "1" ? -1 : 1;
     const value = (one: Item): string | number => one[key as "name" | "sizeBytes" | "updatedAtMs"];
-    found.sort((a, b) => Number(b.folder) - Number(a.folder) || (value(a) < value(b) ? -sign : sign));
+    const natural = new Intl.Collator("en", { numeric: true });
+    const compare = (a: Item, b: Item): number => {
+      const [one, other] = [value(a), value(b)];
+      return typeof one === "number" ? one - Number(other) : natural.compare(one, String(other));
+    };
+    found.sort((a, b) => Number(b.folder) - Number(a.folder) || sign * (compare(a, b) || a.id - b.id));
     const parents: Item[] = [];
     for (let at = this.entries.get(parent); at !== undefined; at = this.entries.get(at.parentId))
       parents.unshift(at);
@@ -323,6 +394,7 @@ export class FakeDisk {
       const [filehash, filename] = [String(json.filehash), String(json.filename)];
       const filesize = Number(json.filesize);
       const chunksize = 64 * 1024;
+      if (this.#noFolder(json.parentid)) return { code: 10_007, msg: "no such folder" };
       const known = [...this.uploads.values()].find(
         (one) => one.filehash === filehash && one.filename === filename,
       );
@@ -348,15 +420,26 @@ export class FakeDisk {
       if (upload === undefined) return { code: 10_007, msg: "no such upload" };
       const parts = [...upload.parts].sort(([a], [b]) => a - b).map(([, part]) => part);
       if (parts.length < upload.chunkcount) return { code: -2 };
-      const entry = this.add({ name: upload.filename, parentId: upload.parentId }, Buffer.concat(parts));
+      const body = Buffer.concat(parts);
+      const refused = this.refuseComplete.shift();
+      if (refused !== undefined || createHash("sha256").update(body).digest("hex") !== upload.filehash) {
+        upload.parts.clear();
+        return { code: refused ?? -1 };
+      }
+      this.add({ name: upload.filename, parentId: upload.parentId }, body);
       this.uploads.delete(upload.uploadID);
-      return entry.fileHash === upload.filehash ? { code: 0 } : { code: -1 };
+      return { code: 0 };
     });
     routes.set("POST /file/mpupload/cancel", ({ json }) => {
       this.uploads.delete(String(json.uploadid));
       return { code: 0 };
     });
     routes.set("GET /api/uploads", () => ({ code: 0, uploads: [...this.uploads.values()].map(view) }));
+  }
+
+  #noFolder(id: unknown): boolean {
+    const folder = this.entries.get(Number(id));
+    return Number(id) !== 0 && (folder === undefined || folder.trashedAtMs > 0);
   }
 
   #fastUpload(json: Json): Json {

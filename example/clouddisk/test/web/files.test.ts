@@ -1,21 +1,10 @@
 import { randomBytes } from "node:crypto";
-import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
-import { chooser, folderChooser, Web } from "./support.js";
+import { chooser, drop, folderChooser, Web } from "./support.js";
 
 /** How files and folders come to the disk, and stay what they were. */
 
 const web = new Web();
-
-/** As a file manager does it: the browser reads the files and folders itself. */
-async function drop(page: Page, files: string[], at = { x: 600, y: 400 }): Promise<void> {
-  const session = await page.context().newCDPSession(page);
-  const data = { items: [], files, dragOperationsMask: 1 };
-  for (const type of ["dragEnter", "dragOver", "drop"] as const) {
-    await session.send("Input.dispatchDragEvent", { type, ...at, data });
-  }
-  await session.detach();
-}
 
 const contents = { "a.txt": "one", "photos/b.txt": "two", "photos/2024/c.txt": "three", "empty/": "" };
 

@@ -150,6 +150,25 @@ export class Web {
   }
 }
 
+/** As a file manager does it: the browser reads the files and folders itself. */
+export async function drop(page: Page, files: string[], at = { x: 600, y: 400 }): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files, dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"] as const) {
+    await session.send("Input.dispatchDragEvent", { type, ...at, data });
+  }
+  await session.detach();
+}
+
+/** Parts from this one on wait until they are let go. */
+export function hold(from: number): { beforePart: (index: number) => Promise<void>; release: () => void } {
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  return { beforePart: (index) => (index < from ? Promise.resolve() : held), release: () => release() };
+}
+
 export const chooser = 'input[data-upload="files"]';
 export const folderChooser = 'input[data-upload="folder"]';
 

@@ -1,19 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { chooser, Web } from "./support.js";
+import { chooser, hold, Web } from "./support.js";
 
 /** Uploads that stop in the middle, by hand or by accident, and go on. */
 
 const web = new Web();
-
-/** Parts from this one on wait until they are let go. */
-function hold(from: number): { beforePart: (index: number) => Promise<void>; release: () => void } {
-  let release = (): void => {};
-  const held = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  return { beforePart: (index) => (index < from ? Promise.resolve() : held), release: () => release() };
-}
 
 const part = 64 * 1024;
 
@@ -105,6 +96,9 @@ test("a page with uploads asks before it is left; what is unfinished can be give
   await reloaded;
   await page.locator('[data-phase="unfinished"]').getByText("64 KB of 192 KB").waitFor();
   await page.getByRole("button", { name: "Discard left.bin" }).click();
+  await page.getByRole("dialog").getByText("Discard left.bin?").waitFor();
+  expect(disk.uploads.size).toBe(1);
+  await page.getByRole("button", { name: "Discard", exact: true }).click();
   await page.locator(".upload").waitFor({ state: "detached" });
   await expect.poll(() => disk.uploads.size).toBe(0);
 });

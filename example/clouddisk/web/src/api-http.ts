@@ -1,23 +1,7 @@
 /** Requests to the disk and its replies. Every failure is an `ApiError`, but an abort, which stays what it is. */
 
+import { ApiError } from "./api-error.js";
 import { Code } from "./codes.js";
-
-export class ApiError extends Error {
-  override readonly name = "ApiError";
-  readonly code: number;
-  readonly retryAfterMs: number;
-
-  constructor(code: number, message: string, options: { retryAfterMs?: number; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
-    this.code = code;
-    this.retryAfterMs = options.retryAfterMs ?? 0;
-  }
-
-  /** Another attempt may do. */
-  get temporary(): boolean {
-    return this.code === Code.NETWORK || this.code === Code.SERVER || this.code === Code.TOO_MANY;
-  }
-}
 
 export interface Reply {
   code: number;

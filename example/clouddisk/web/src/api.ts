@@ -1,8 +1,10 @@
-import { ApiError, type Reply, type RequestOptions, request, sendBody } from "./api-http.js";
-
+import { ApiError } from "./api-error.js";
+import { type Reply, type RequestOptions, request, sendBody } from "./api-http.js";
 import { Code } from "./codes.js";
+import { Connection } from "./connection.js";
+import { persist } from "./upload/persist.js";
 
-export { ApiError } from "./api-http.js";
+export { ApiError } from "./api-error.js";
 export { Code } from "./codes.js";
 
 export interface Entry {
@@ -53,6 +55,15 @@ export interface EntryPage {
   parents: Entry[];
 }
 
+export type BatchOperation = "trash" | "restore" | "move" | "delete";
+
+/** A code of 0: it is done. */
+export interface BatchResult {
+  id: number;
+  code: number;
+  msg: string;
+}
+
 export interface ServiceInstances {
   service: string;
   instances: Array<{ address: string; healthy: boolean }>;
@@ -89,7 +100,14 @@ export interface FileFacts {
 export class Api {
   /** Called when the session is not valid any more. */
   onSignedOut: () => void = () => {};
+  /** To the gateway. */
+  readonly connection = new Connection(() => this.me());
   #session: Session | undefined;
+
+  /** Does it until it is done, or refused for good. */
+  persist<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return persist(this.connection, signal, work);
+  }
 
   async signup(username: string, password: string): Promise<void> {
     await request("/user/signup", { method: "POST", json: { username, password } });
@@ -107,7 +125,7 @@ export class Api {
   /** Whoever is signed in; undefined when nobody is. */
   async me(): Promise<User | undefined> {
     try {
-      const session = await request<Session>("/api/me");
+      const session = await this.#reported(request<Session>("/api/me"));
       this.#session = session;
       return session.user;
     } catch (error) {
@@ -138,24 +156,27 @@ export class Api {
       .entry;
   }
 
-  async move(id: number, parentId: number): Promise<void> {
-    await this.#control(`/api/files/${id}`, { method: "PATCH", json: { parentId } });
+  /** Each of them has a result of its own; at most `batchMax` at a time. */
+  async batch(
+    operation: BatchOperation,
+    ids: readonly number[],
+    parentId?: number,
+    signal?: AbortSignal,
+  ): Promise<{ results: BatchResult[]; left: number }> {
+    const json = { ids, ...(parentId === undefined ? {} : { parentId }) };
+    const reply = await this.#control<{ results: BatchResult[]; left?: number }>(
+      `/api/files/batch/${operation}`,
+      { method: "POST", json, signal },
+    );
+    return { results: reply.results, left: reply.left ?? 0 };
   }
 
-  async trash(id: number): Promise<void> {
-    await this.#control(`/api/files/${id}`, { method: "DELETE" });
-  }
-
-  async restore(id: number): Promise<void> {
-    await this.#control(`/api/files/${id}/restore`, { method: "POST" });
-  }
-
-  async remove(id: number): Promise<void> {
-    await this.#control(`/api/trash/${id}`, { method: "DELETE" });
-  }
-
-  async emptyTrash(): Promise<number> {
-    return (await this.#control<{ deleted: number }>("/api/trash", { method: "DELETE" })).deleted;
+  /** `left` go in the background. */
+  async emptyTrash(): Promise<{ deleted: number; left: number }> {
+    const { deleted, left = 0 } = await this.#control<{ deleted: number; left?: number }>("/api/trash", {
+      method: "DELETE",
+    });
+    return { deleted, left };
   }
 
   async services(signal?: AbortSignal): Promise<ServiceInstances[]> {
@@ -229,9 +250,21 @@ export class Api {
 
   async #control<T extends object>(url: string, options: RequestOptions = {}): Promise<Reply & T> {
     try {
-      return await request<T>(url, options);
+      return await this.#reported(request<T>(url, options));
     } catch (error) {
       if (error instanceof ApiError && error.code === Code.TOKEN) this.onSignedOut();
+      throw error;
+    }
+  }
+
+  /** Whether the gateway has answered. */
+  async #reported<T>(reply: Promise<T>): Promise<T> {
+    try {
+      const value = await reply;
+      this.connection.report(true);
+      return value;
+    } catch (error) {
+      if (error instanceof ApiError) this.connection.report(error.code !== Code.NETWORK);
       throw error;
     }
   }

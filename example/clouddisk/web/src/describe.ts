@@ -4,6 +4,7 @@ import type { Translate } from "./i18n/translate.js";
 import { reasonOf } from "./refusals.js";
 import { UnreadableFile } from "./upload/hasher.js";
 import { UploadRefused } from "./upload/run.js";
+import { TooLargeTogether } from "./views/download.js";
 
 /** The file is there, and cannot be shown. */
 export class NoPreview extends Error {
@@ -28,8 +29,9 @@ export function describe(error: unknown, t: Translate): string {
       ...(bytes === undefined ? {} : { size: formatBytes(Number(bytes)) }),
     });
   }
-  if (error instanceof UploadRefused) return t(error.why === "changed" ? "error.changed" : "error.proof");
+  if (error instanceof UploadRefused) return t(`error.${error.why}`);
   if (error instanceof NoPreview) return t(`preview.${error.why}`);
+  if (error instanceof TooLargeTogether) return t("error.largeTogether");
   if (error instanceof UnreadableFile) return t("error.unreadable");
   return t("error.unknown", { why: error instanceof Error ? error.message : String(error) });
 }

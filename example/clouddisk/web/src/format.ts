@@ -26,19 +26,30 @@ export function formatDuration(ms: number, language = "en"): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${seconds}` : `${minutes}:${seconds}`;
 }
 
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+/** To make one takes longer than to draw the row it is for. */
+function formatOf(locale: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = `${locale} ${Object.keys(options).join()}`;
+  const known = formats.get(key) ?? new Intl.DateTimeFormat(locale, options);
+  formats.set(key, known);
+  return known;
+}
+
 /** Today: the time; this year: day and month; else the year too. */
 export function formatTime(ms: number, locale: string, nowMs = Date.now()): string {
   const date = new Date(ms);
   const now = new Date(nowMs);
   if (date.toDateString() === now.toDateString()) {
-    return new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" }).format(date);
+    return formatOf(locale, { hour: "2-digit", minute: "2-digit" }).format(date);
   }
   const sameYear = date.getFullYear() === now.getFullYear();
-  return new Intl.DateTimeFormat(locale, {
-    month: "short",
-    day: "numeric",
-    ...(sameYear ? {} : { year: "numeric" }),
-  }).format(date);
+  const day = { month: "short", day: "numeric" } as const;
+  return formatOf(locale, sameYear ? day : { ...day, year: "numeric" }).format(date);
+}
+
+export function formatWholeTime(ms: number, locale: string): string {
+  return formatOf(locale, { dateStyle: "short", timeStyle: "medium" }).format(ms);
 }
 
 /** 0 to 1; nothing to do counts as all done. */

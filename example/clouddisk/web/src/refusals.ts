@@ -33,6 +33,7 @@ const refusals: ReadonlyArray<readonly [code: number, message: RegExp, key: Key]
   [10_007, /no such route/, "refusal.route"],
   [10_008, /of this name is there/, "error.conflict"],
   [10_008, /moved into itself/, "refusal.cycle"],
+  [10_008, /at most (?<depth>\d+) deep/, "refusal.deep"],
   [10_008, /being completed/, "refusal.upload.completing"],
   [10_008, /^the upload (is|was) /, "refusal.upload.closed"],
   [10_008, /another tag/, "refusal.tag"],

@@ -1,15 +1,24 @@
 export type HasherRequest =
   | { id: number; file: Blob; ranges?: undefined }
   | { id: number; file: Blob; ranges: ReadonlyArray<{ offset: number; length: number }>; nonce: string }
-  | { id: number; abort: true };
+  | { id: number; does: "pause" | "resume" | "abort" };
 export type HasherReply =
   | { id: number; bytes: number }
   | { id: number; digest: string }
   | { id: number; error: string };
 
-/** The file is gone, or nobody may read it. */
+/** The file is gone, has changed since it was chosen, or nobody may read it. */
 export class UnreadableFile extends Error {
   override readonly name = "UnreadableFile";
+}
+
+/** Throws UnreadableFile when it is not: a browser gives nothing more of a file that has changed since it was chosen. */
+export async function readable(file: Blob): Promise<void> {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch (cause) {
+    throw new UnreadableFile(String(cause), { cause });
+  }
 }
 
 interface Job {
@@ -18,20 +27,18 @@ interface Job {
   reject: (error: unknown) => void;
 }
 
-type JobRequest =
-  | { file: Blob; ranges?: undefined }
-  | { file: Blob; ranges: ReadonlyArray<{ offset: number; length: number }>; nonce: string };
-
 /** SHA-256 in a worker, as 64 hex digits; several at a time. */
 export class Hasher {
   readonly #worker = new Worker(new URL("./hasher.worker.ts", import.meta.url), { type: "module" });
   readonly #jobs = new Map<number, Job>();
+  /** Files whose hash is half computed, by the id the worker has it under; some were done before the worker heard of the pause. */
+  readonly #paused = new Map<Blob, { id: number; digest?: string }>();
   #lastId = 0;
 
   constructor() {
     this.#worker.addEventListener("message", ({ data }: MessageEvent<HasherReply>) => {
       const job = this.#jobs.get(data.id);
-      if (job === undefined) return;
+      if (job === undefined) return this.#onLate(data);
       if ("bytes" in data) return job.onProgress(data.bytes);
       this.#jobs.delete(data.id);
       if ("digest" in data) job.resolve(data.digest);
@@ -43,8 +50,30 @@ export class Hasher {
     });
   }
 
-  hash(file: Blob, signal: AbortSignal, onProgress: (bytes: number) => void = () => {}): Promise<string> {
-    return this.#ask({ file }, signal, onProgress);
+  /** Of a whole file. One that was aborted goes on where it was when it is asked for again, unless it is forgotten. */
+  hash(file: Blob, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<string> {
+    const paused = this.#paused.get(file);
+    this.#paused.delete(file);
+    if (paused?.digest !== undefined) return Promise.resolve(paused.digest);
+    return this.#ask(paused === undefined ? { file } : { id: paused.id, does: "resume" }, signal, {
+      onProgress,
+      onAbort: (id) => {
+        this.#paused.set(file, { id });
+        this.#post({ id, does: "pause" });
+      },
+    });
+  }
+
+  /** Of something small, which begins anew when it is asked for again. */
+  hashPart(part: Blob, signal: AbortSignal): Promise<string> {
+    return this.#ask({ file: part }, signal);
+  }
+
+  /** It will not be asked for again. */
+  forget(file: Blob): void {
+    const paused = this.#paused.get(file);
+    this.#paused.delete(file);
+    if (paused !== undefined) this.#post({ id: paused.id, does: "abort" });
   }
 
   /** Shows that the file is here: of the nonce, then the ranges' bytes. */
@@ -54,22 +83,41 @@ export class Hasher {
     signal: AbortSignal,
   ): Promise<string> {
     const { nonce, ranges } = challenge;
-    return this.#ask({ file, nonce, ranges }, signal, () => {});
+    return this.#ask({ file, nonce, ranges }, signal);
   }
 
-  #ask(request: JobRequest, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<string> {
-    const id = ++this.#lastId;
+  #onLate(reply: HasherReply): void {
+    for (const [file, paused] of this.#paused) {
+      if (paused.id !== reply.id) continue;
+      if ("digest" in reply) paused.digest = reply.digest;
+      else if ("error" in reply) this.#paused.delete(file);
+    }
+  }
+
+  #ask(
+    request:
+      | { file: Blob; ranges?: undefined }
+      | { file: Blob; ranges: ReadonlyArray<{ offset: number; length: number }>; nonce: string }
+      | { id: number; does: "resume" },
+    signal: AbortSignal,
+    does: { onProgress: (bytes: number) => void; onAbort: (id: number) => void } = {
+      onProgress: () => {},
+      onAbort: (id) => this.#post({ id, does: "abort" }),
+    },
+  ): Promise<string> {
+    const whole: HasherRequest = "id" in request ? request : { id: ++this.#lastId, ...request };
+    const { id } = whole;
     return new Promise<string>((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const onAbort = (): void => {
         this.#jobs.delete(id);
-        this.#post({ id, abort: true });
+        does.onAbort(id);
         reject(signal.reason);
       };
       const end = (): void => signal.removeEventListener("abort", onAbort);
       signal.addEventListener("abort", onAbort);
       this.#jobs.set(id, {
-        onProgress,
+        onProgress: does.onProgress,
         resolve: (digest) => {
           end();
           resolve(digest);
@@ -79,7 +127,7 @@ export class Hasher {
           reject(error);
         },
       });
-      this.#post({ id, ...request });
+      this.#post(whole);
     });
   }
 

@@ -1,21 +1,30 @@
-import { type Api, ApiError, type FileFacts, type OpenUpload } from "../api.js";
+import { type Api, ApiError } from "../api.js";
+import type { Tabs } from "../tabs.js";
+import { Folders } from "./folders.js";
 import { Hasher } from "./hasher.js";
-import type { Picked } from "./pick.js";
+import type { Failed, Picked } from "./pick.js";
 import type { RememberedUploads } from "./remembered.js";
-import { persist, runUpload } from "./run.js";
+import { runUpload } from "./run.js";
 import { Speed } from "./speed.js";
 import { activePhases, newUpload, reduceUpload, type UploadEvent, type UploadState } from "./state.js";
+import { UnfinishedUploads } from "./unfinished.js";
 import type { QueueView, Unfinished } from "./view.js";
 import { Slots } from "./wait.js";
+
+interface Session {
+  facts: { hash: string; name: string; parentId: number };
+  uploadId: string;
+}
 
 interface Item {
   id: number;
   file: File;
-  folders: string[];
+  path: readonly string[];
   parentId: number;
+  folders: Folders;
   state: UploadState;
   hash: string | undefined;
-  session: { facts: FileFacts; uploadId: string } | undefined;
+  session: Session | undefined;
   speed: Speed;
   /** Of the run in progress. */
   controller: AbortController | undefined;
@@ -35,21 +44,28 @@ export class UploadQueue {
   readonly #hasher = new Hasher();
   readonly #slots = new Slots(partsAtOnce);
   readonly #items = new Map<number, Item>();
-  readonly #folders = new Map<string, Promise<number>>();
+  readonly #unfinished: UnfinishedUploads;
   readonly #listeners = new Set<() => void>();
   readonly #speed = new Speed();
-  #unfinished: Unfinished[] = [];
+  readonly #unsubscribe: () => void;
   #movedBytes = 0;
   #lastId = 0;
   #notifying: ReturnType<typeof setTimeout> | undefined;
   #ticking: ReturnType<typeof setTimeout> | undefined;
   #telling: ReturnType<typeof setTimeout> | undefined;
   #untold = false;
-  #view: QueueView = { uploads: [], unfinished: [], bytesPerSecond: 0 };
+  #view: QueueView = { lost: false, uploads: [], unfinished: [], bytesPerSecond: 0 };
 
-  constructor(api: Api, remembered: RememberedUploads) {
+  constructor(options: { api: Api; tabs: Tabs; user: string; remembered: RememberedUploads }) {
+    const { api, remembered } = options;
     this.#api = api;
     this.#remembered = remembered;
+    this.#unfinished = new UnfinishedUploads({
+      ...options,
+      own: () => [...this.#items.values()].flatMap(({ session }) => session?.uploadId ?? []),
+      onChange: () => this.#notify(),
+    });
+    this.#unsubscribe = api.connection.subscribe(() => this.#notify());
   }
 
   get view(): QueueView {
@@ -66,29 +82,31 @@ export class UploadQueue {
   }
 
   add(picked: readonly Picked[], parentId: number): void {
-    for (const { file, folders } of picked) {
-      const id = ++this.#lastId;
-      const lastModifiedMs = file.lastModified;
-      this.#items.set(id, {
-        id,
-        file,
-        folders,
-        parentId,
-        state: newUpload(file.size),
-        hash: this.#remembered.hashOf({ name: file.name, sizeBytes: file.size, lastModifiedMs }),
-        session: undefined,
-        speed: new Speed(),
-        controller: undefined,
-      });
-    }
+    const folders = new Folders(this.#api, parentId);
+    for (const { file, folders: path } of picked) this.#add({ file, path, parentId, folders });
     this.#startNext();
   }
 
-  /** Empty folders come with a drop, and no file would make them. */
-  async addFolders(paths: readonly string[][], parentId: number): Promise<void> {
+  /** Files, and folders that no file would make as they are empty; gives those folders that could not be made. */
+  async drop(
+    picked: readonly Picked[],
+    paths: readonly (readonly string[])[],
+    parentId: number,
+  ): Promise<Failed[]> {
+    const folders = new Folders(this.#api, parentId);
+    for (const { file, folders: path } of picked) this.#add({ file, path, parentId, folders });
+    this.#startNext();
     const { signal } = new AbortController();
-    for (const path of paths) await persist(signal, () => this.#findFolder(parentId, path, signal));
-    if (paths.length > 0) this.#arrived();
+    const failed: Failed[] = [];
+    for (const path of paths) {
+      try {
+        await this.#api.persist(signal, () => folders.find(path));
+      } catch (error) {
+        failed.push({ name: path.join("/"), error });
+      }
+    }
+    if (failed.length < paths.length) this.#arrived();
+    return failed;
   }
 
   pause(id: number): void {
@@ -108,10 +126,23 @@ export class UploadQueue {
     this.#startNext();
   }
 
+  /** A file that could not be read has been chosen anew; false when that is another one. */
+  chooseAgain(id: number, file: File): boolean {
+    const item = this.#items.get(id);
+    if (item === undefined || file.name !== item.file.name) return false;
+    const { path, parentId, folders, session } = item;
+    this.#items.delete(id);
+    this.#add({ file, path, parentId, folders, session });
+    this.#startNext();
+    return true;
+  }
+
   cancel(id: number): void {
-    const session = this.#items.get(id)?.session;
+    const item = this.#items.get(id);
     this.#stop(id, { type: "cancel" });
-    if (session !== undefined) this.#forget(session.facts, session.uploadId);
+    if (item === undefined) return;
+    this.#hasher.forget(item.file);
+    this.#giveUp(item);
   }
 
   remove(id: number): void {
@@ -141,50 +172,64 @@ export class UploadQueue {
     for (const { controller } of this.#items.values()) controller?.abort();
     this.#items.clear();
     this.#listeners.clear();
+    this.#unsubscribe();
+    this.#unfinished.close();
     clearTimeout(this.#notifying);
     clearTimeout(this.#ticking);
     clearTimeout(this.#telling);
   }
 
-  /** Asks the disk which uploads are open. */
-  async loadUnfinished(): Promise<void> {
-    let open: OpenUpload[];
-    try {
-      open = await this.#api.openUploads();
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      return;
-    }
-    const running = new Set([...this.#items.values()].map(({ session }) => session?.uploadId));
-    this.#unfinished = open
-      .filter(({ uploadID }) => !running.has(uploadID))
-      .map((one) => ({
-        key: one.uploadID,
-        uploadId: one.uploadID,
-        name: one.filename,
-        hash: one.filehash,
-        sizeBytes: one.filesize,
-        parentId: one.parentId,
-        sentBytes: Math.min(one.filesize, one.chunkexists.length * one.chunksize),
-      }));
-    // What the disk has given up is hashed again should it come back.
-    const known = new Set(open.map(({ filehash }) => filehash));
-    for (const one of this.#remembered.list()) if (!known.has(one.hash)) this.#remembered.remove(one);
-    this.#notify();
+  /** The page goes: its uploads are nobody's from now on. */
+  leave(): void {
+    this.#unfinished.leave();
   }
 
-  /** Goes on with the file chosen for it; false when that is another one. */
+  /** Asks the other tabs and the disk which uploads are open. */
+  loadUnfinished(): Promise<void> {
+    return this.#unfinished.begin();
+  }
+
+  /** Goes on with the file chosen for it, from the beginning should that have changed; false when it is another one. */
   continueWith(unfinished: Unfinished, file: File): boolean {
-    if (file.name !== unfinished.name || file.size !== unfinished.sizeBytes) return false;
-    this.#unfinished = this.#unfinished.filter((one) => one !== unfinished);
-    this.add([{ file, folders: [] }], unfinished.parentId);
+    if (file.name !== unfinished.name) return false;
+    const { parentId, uploadId } = unfinished;
+    const folders = new Folders(this.#api, parentId);
+    this.#add({ file, path: [], parentId, folders, session: { facts: unfinished, uploadId } });
+    this.#startNext();
     return true;
   }
 
-  discard(unfinished: Unfinished): void {
-    this.#unfinished = this.#unfinished.filter((one) => one !== unfinished);
-    this.#forget(unfinished, unfinished.uploadId);
+  discard({ hash, name, parentId, uploadId }: Unfinished): void {
+    this.#unfinished.drop(uploadId);
+    this.#forget({ facts: { hash, name, parentId }, uploadId });
     this.#notify();
+  }
+
+  #add(one: Pick<Item, "file" | "path" | "parentId" | "folders"> & { session?: Session | undefined }): void {
+    const id = ++this.#lastId;
+    const { name, size: sizeBytes, lastModified: lastModifiedMs } = one.file;
+    const before = one.session === undefined ? this.#unreadable(one) : undefined;
+    if (before !== undefined) this.#items.delete(before.id);
+    this.#items.set(id, {
+      id,
+      state: newUpload(sizeBytes),
+      hash: this.#remembered.hashOf({ name, sizeBytes, lastModifiedMs }),
+      speed: new Speed(),
+      controller: undefined,
+      ...one,
+      session: one.session ?? before?.session,
+    });
+  }
+
+  /** The same file as it was before it changed: this one takes its place. */
+  #unreadable(one: Pick<Item, "file" | "path" | "parentId">): Item | undefined {
+    return [...this.#items.values()].find(
+      ({ state, file, parentId, path }) =>
+        state.phase === "failed" &&
+        file.name === one.file.name &&
+        parentId === one.parentId &&
+        path.join("/") === one.path.join("/"),
+    );
   }
 
   #startNext(): void {
@@ -204,28 +249,30 @@ export class UploadQueue {
     item.controller = controller;
     item.speed.reset();
     const { signal } = controller;
-    const { file, folders } = item;
+    const { file, path, folders } = item;
     try {
       await runUpload(
         {
           file,
           knownHash: item.hash,
           signal,
-          findParent: () => this.#findFolder(item.parentId, folders, signal),
+          findParent: (again) => {
+            if (again) folders.forget();
+            return folders.find(path);
+          },
           dispatch: (event) => {
             if (!signal.aborted) this.#dispatch(item.id, event);
           },
+          onHash: (hash) => this.#onHash(item, hash),
           onSession: (facts, uploadId) => {
-            item.hash = facts.hash;
+            if (item.session?.uploadId !== uploadId) this.#giveUp(item);
             item.session = { facts, uploadId };
-            this.#unfinished = this.#unfinished.filter((one) => one.uploadId !== uploadId);
             this.#remembered.add({ ...facts, lastModifiedMs: file.lastModified });
           },
         },
         { api: this.#api, hasher: this.#hasher, slots: this.#slots },
       );
-      if (item.session !== undefined) this.#remembered.remove(item.session.facts);
-      this.#arrived();
+      this.#onDone(item);
     } catch (error) {
       if (!signal.aborted) {
         this.#dispatch(item.id, { type: "fail", error });
@@ -237,6 +284,24 @@ export class UploadQueue {
       item.controller = undefined;
       this.#startNext();
     }
+  }
+
+  #onHash(item: Item, hash: string): void {
+    item.hash = hash;
+    if (item.session === undefined || item.session.facts.hash === hash) return;
+    // What was sent of it is of no use any more.
+    this.#giveUp(item);
+    this.#dispatch(item.id, { type: "changed" });
+  }
+
+  #onDone(item: Item): void {
+    const { session, state } = item;
+    // An upload that was begun, of what the disk turned out to have.
+    if (session !== undefined && state.instant) this.#forget(session);
+    else if (session !== undefined) this.#remembered.remove(session.facts);
+    if (session !== undefined) this.#unfinished.drop(session.uploadId);
+    item.session = undefined;
+    this.#arrived();
   }
 
   #stop(id: number, event: UploadEvent): void {
@@ -259,29 +324,16 @@ export class UploadQueue {
     this.#notify();
   }
 
-  #forget(file: { hash: string; name: string; parentId: number }, uploadId: string): void {
-    this.#remembered.remove(file);
-    // Should this fail, the disk gives the upload up by itself after a while.
-    this.#api.cancelUpload(uploadId).catch(() => {});
+  #giveUp(item: Item): void {
+    if (item.session !== undefined) this.#forget(item.session);
+    item.session = undefined;
   }
 
-  /** Files of one folder ask for it once. */
-  #findFolder(parentId: number, path: readonly string[], signal: AbortSignal): Promise<number> {
-    let found = Promise.resolve(parentId);
-    for (let depth = 1; depth <= path.length; depth++) {
-      const key = JSON.stringify([parentId, ...path.slice(0, depth)]);
-      const above = found;
-      const name = path[depth - 1] ?? "";
-      const known = this.#folders.get(key);
-      found = known ?? above.then(async (id) => (await this.#api.createFolder(id, name, true)).id);
-      if (known !== undefined) continue;
-      this.#folders.set(key, found);
-      // Asked for again the next time: it may be renamed, or in the trash by then.
-      const drop = (): void => void this.#folders.delete(key);
-      found.then(() => setTimeout(drop, 10_000), drop);
-    }
-    signal.throwIfAborted();
-    return found;
+  #forget({ facts, uploadId }: Session): void {
+    this.#remembered.remove(facts);
+    this.#unfinished.drop(uploadId);
+    // Should this fail, the disk gives the upload up by itself after a while.
+    this.#api.cancelUpload(uploadId).catch(() => {});
   }
 
   /** The first is told at once, the others together after a while. */
@@ -304,15 +356,17 @@ export class UploadQueue {
       this.#notifying = undefined;
       const nowMs = performance.now();
       this.#view = {
+        lost: this.#api.connection.lost,
         uploads: [...this.#items.values()].map(({ id, file, state, speed }) => ({
           id,
           name: file.name,
           state,
           bytesPerSecond: state.phase === "sending" ? speed.bytesPerSecond(nowMs) : 0,
         })),
-        unfinished: this.#unfinished,
+        unfinished: this.#unfinished.list,
         bytesPerSecond: this.#speed.bytesPerSecond(nowMs),
       };
+      this.#unfinished.update();
       for (const listener of this.#listeners) listener();
       // When nothing moves, that is to be seen as well: the speed falls.
       clearTimeout(this.#ticking);

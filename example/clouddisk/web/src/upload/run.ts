@@ -1,5 +1,6 @@
 import { type Api, ApiError, Code, type FileFacts, type UploadSession } from "../api.js";
-import type { Hasher } from "./hasher.js";
+import { type Hasher, readable } from "./hasher.js";
+import { attemptsMax, backoffMs } from "./persist.js";
 import type { UploadEvent } from "./state.js";
 import { type Slots, wait } from "./wait.js";
 
@@ -7,9 +8,11 @@ export interface UploadJob {
   file: File;
   /** The hash, when it is known from an earlier attempt. */
   knownHash: string | undefined;
-  /** The folder the file goes to, made when it is missing. */
-  findParent: (signal: AbortSignal) => Promise<number>;
+  /** The folder the file goes to, made when it is missing. `again`: the one found before is not there any more. */
+  findParent: (again: boolean) => Promise<number>;
   dispatch: (event: UploadEvent) => void;
+  /** What the file's bytes are; called again should they turn out to be others. */
+  onHash: (hash: string) => void;
   /** Before the first byte goes. */
   onSession: (facts: FileFacts, uploadId: string) => void;
   signal: AbortSignal;
@@ -22,50 +25,78 @@ export interface UploadTools {
   slots: Slots;
 }
 
-/** What the disk refuses for good, in words of the page. */
+/**
+ * What ends an upload, in words of the page. `changed`: the file keeps changing while it is sent. `mismatch`: the disk got other
+ * bytes than the file has. `damaged`: a part arrives damaged, however often it is sent.
+ */
 export class UploadRefused extends Error {
   override readonly name = "UploadRefused";
-  readonly why: "changed" | "proof";
+  readonly why: "changed" | "mismatch" | "damaged";
 
-  constructor(why: "changed" | "proof") {
+  constructor(why: "changed" | "mismatch" | "damaged") {
     super(why);
     this.why = why;
   }
 }
 
-const attemptsMax = 8;
-const backoffMaxMs = 15_000;
-
-function backoffMs(attempt: number): number {
-  return Math.min(backoffMaxMs, 500 * 2 ** attempt) * (0.75 + Math.random() / 2);
-}
-
-/** Once more after what may pass: a lost connection, a server that restarts. */
-export async function persist<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof ApiError) || !error.temporary || attempt + 1 >= attemptsMax) throw error;
-      await wait(Math.max(error.retryAfterMs, backoffMs(attempt)), signal);
-    }
-  }
-}
-
 /** Brings one file to the disk; resolves when it is listed there. Done again, it goes on where it stopped. */
 export async function runUpload(job: UploadJob, tools: UploadTools): Promise<void> {
-  const { file, dispatch, signal } = job;
+  const { dispatch, onHash } = job;
   let hash = job.knownHash;
   if (hash === undefined) {
     dispatch({ type: "hash" });
-    hash = await tools.hasher.hash(file, signal, (bytes) => dispatch({ type: "hashed", bytes }));
+    hash = await hashFile(job, tools);
   }
+  onHash(hash);
   dispatch({ type: "check" });
-  const parentId = await persist(signal, () => job.findParent(signal));
-  const facts: FileFacts = { name: file.name, hash, sizeBytes: file.size, parentId };
-  if (await tryInstant(job, tools, facts)) return dispatch({ type: "done", instant: true });
-  await sendAll(job, tools, facts);
-  dispatch({ type: "done", instant: false });
+  const outcome = await bring(job, tools, hash);
+  if (outcome !== "other bytes") return dispatch({ type: "done", instant: outcome === "instant" });
+  // To send the same parts again would end the same way. What is the file now?
+  dispatch({ type: "rehash" });
+  const now = await hashFile(job, tools);
+  if (now === hash) throw new UploadRefused("mismatch");
+  onHash(now);
+  dispatch({ type: "check" });
+  const second = await bring(job, tools, now);
+  if (second === "other bytes") throw new UploadRefused("changed");
+  dispatch({ type: "done", instant: second === "instant" });
+}
+
+function hashFile({ file, dispatch, signal }: UploadJob, { hasher }: UploadTools): Promise<string> {
+  return hasher.hash(file, signal, (bytes) => dispatch({ type: "hashed", bytes }));
+}
+
+async function bring(
+  job: UploadJob,
+  tools: UploadTools,
+  hash: string,
+): Promise<"instant" | "sent" | "other bytes"> {
+  const begun = await inFolder(job, tools, async (parentId) => {
+    const facts: FileFacts = { name: job.file.name, hash, sizeBytes: job.file.size, parentId };
+    if (await tryInstant(job, tools, facts)) return undefined;
+    return {
+      facts,
+      session: await tools.api.persist(job.signal, () => tools.api.initUpload(facts, job.signal)),
+    };
+  });
+  if (begun === undefined) return "instant";
+  return (await sendAll(job, tools, begun.facts, begun.session)) ? "sent" : "other bytes";
+}
+
+/** A folder may have gone to the trash since it was found: then it is looked for, and made, once more. */
+async function inFolder<T>(
+  job: UploadJob,
+  tools: UploadTools,
+  work: (parentId: number) => Promise<T>,
+): Promise<T> {
+  const find = (again: boolean): Promise<number> =>
+    tools.api.persist(job.signal, () => job.findParent(again));
+  try {
+    return await work(await find(false));
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== Code.NOT_FOUND) throw error;
+    return await work(await find(true));
+  }
 }
 
 /** -2 says that the disk wants a proof, or that the content is busy: then it is asked again. */
@@ -73,7 +104,9 @@ async function tryInstant(job: UploadJob, tools: UploadTools, facts: FileFacts):
   const { signal } = job;
   let answer: { id: string; proof: string } | undefined;
   for (let attempt = 0; attempt < 4; attempt++) {
-    const { outcome, challenge } = await persist(signal, () => tools.api.fastUpload(facts, answer, signal));
+    const { outcome, challenge } = await tools.api.persist(signal, () =>
+      tools.api.fastUpload(facts, answer, signal),
+    );
     if (outcome === Code.DONE) return true;
     if (outcome !== Code.RETRY) return false;
     if (challenge === undefined) {
@@ -86,19 +119,28 @@ async function tryInstant(job: UploadJob, tools: UploadTools, facts: FileFacts):
   return false;
 }
 
-/** init, the parts that are missing, complete; again while the disk finds parts missing. */
-async function sendAll(job: UploadJob, tools: UploadTools, facts: FileFacts): Promise<void> {
+/** The parts that are missing, then complete; again while the disk finds parts missing. False: it found another hash. */
+async function sendAll(
+  job: UploadJob,
+  tools: UploadTools,
+  facts: FileFacts,
+  first: UploadSession,
+): Promise<boolean> {
   const { dispatch, signal } = job;
+  let session = first;
   for (let round = 0; round < attemptsMax; round++) {
-    const session = await persist(signal, () => tools.api.initUpload(facts, signal));
+    if (round > 0) session = await tools.api.persist(signal, () => tools.api.initUpload(facts, signal));
     job.onSession(facts, session.uploadID);
     await sendParts(job, tools, session);
     dispatch({ type: "finish" });
-    const outcome = await persist(signal, () => tools.api.completeUpload(session.uploadID, facts, signal));
-    if (outcome === Code.DONE) return;
+    const outcome = await tools.api.persist(signal, () =>
+      tools.api.completeUpload(session.uploadID, facts, signal),
+    );
+    if (outcome === Code.DONE) return true;
+    if (outcome === Code.UPLOAD_NORMALLY) return false;
     await wait(backoffMs(round), signal);
   }
-  throw new UploadRefused("changed");
+  throw new UploadRefused("damaged");
 }
 
 async function sendParts(job: UploadJob, tools: UploadTools, session: UploadSession): Promise<void> {
@@ -146,13 +188,19 @@ async function sendPart(
 ): Promise<void> {
   const { signal, body } = part;
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
-    const hash = await hasher.hash(body, signal);
-    const outcome = await persist(signal, () => {
+    const hash = await hasher.hashPart(body, signal);
+    const outcome = await api.persist(signal, async () => {
       onProgress(0);
-      return api.sendPart({ ...part, hash, onProgress });
+      try {
+        return await api.sendPart({ ...part, hash, onProgress });
+      } catch (error) {
+        // A file that has changed on its disk looks like a lost connection, and would be sent in vain again and again.
+        await readable(body);
+        throw error;
+      }
     });
     if (outcome === Code.DONE) return onProgress(body.size);
     await wait(backoffMs(attempt), signal);
   }
-  throw new UploadRefused("changed");
+  throw new UploadRefused("damaged");
 }

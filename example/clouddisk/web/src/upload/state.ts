@@ -3,6 +3,7 @@
  *
  *   waiting -> hashing -> checking -> sending -> finishing -> done
  *                            |  (the disk has the content) ----^
+ *   finishing -> hashing (the disk found other bytes)
  *   each of the first five -> paused -> waiting
  *                          -> failed -> waiting
  *   all but done           -> cancelled
@@ -28,6 +29,8 @@ export interface UploadState {
   sentBytes: number;
   /** Nothing was sent: the disk had it. */
   instant: boolean;
+  /** The file is not what it was when the upload began; what is sent is how it is now. */
+  changed: boolean;
   /** Set when `failed`. */
   error: unknown;
 }
@@ -35,6 +38,8 @@ export interface UploadState {
 export type UploadEvent =
   | { type: "hash" }
   | { type: "hashed"; bytes: number }
+  | { type: "rehash" }
+  | { type: "changed" }
   | { type: "check" }
   | { type: "send"; existingBytes: number }
   | { type: "sent"; bytes: number }
@@ -51,6 +56,8 @@ export const activePhases: readonly Phase[] = ["waiting", "hashing", "checking",
 const from: Readonly<Record<UploadEvent["type"], readonly Phase[]>> = {
   hash: ["waiting"],
   hashed: ["hashing"],
+  rehash: ["finishing"],
+  changed: activePhases,
   check: ["waiting", "hashing"],
   send: ["checking", "sending", "finishing"],
   sent: ["sending"],
@@ -64,7 +71,15 @@ const from: Readonly<Record<UploadEvent["type"], readonly Phase[]>> = {
 };
 
 export function newUpload(sizeBytes: number): UploadState {
-  return { phase: "waiting", sizeBytes, hashedBytes: 0, sentBytes: 0, instant: false, error: undefined };
+  return {
+    phase: "waiting",
+    sizeBytes,
+    hashedBytes: 0,
+    sentBytes: 0,
+    instant: false,
+    changed: false,
+    error: undefined,
+  };
 }
 
 /** The same object when nothing changes. */
@@ -73,7 +88,11 @@ export function reduceUpload(state: UploadState, event: UploadEvent): UploadStat
   const bounded = (bytes: number): number => Math.min(state.sizeBytes, Math.max(0, bytes));
   switch (event.type) {
     case "hash":
-      return { ...state, phase: "hashing", hashedBytes: 0 };
+      return { ...state, phase: "hashing" };
+    case "rehash":
+      return { ...state, phase: "hashing", hashedBytes: 0, sentBytes: 0 };
+    case "changed":
+      return { ...state, changed: true, sentBytes: 0 };
     case "hashed":
       return { ...state, hashedBytes: bounded(event.bytes) };
     case "check":
@@ -91,8 +110,9 @@ export function reduceUpload(state: UploadState, event: UploadEvent): UploadStat
     case "pause":
       return { ...state, phase: "paused" };
     case "resume":
+      return { ...state, phase: "waiting" };
     case "retry":
-      return { ...state, phase: "waiting", error: undefined };
+      return { ...state, phase: "waiting", hashedBytes: 0, error: undefined };
     case "cancel":
       return { ...state, phase: "cancelled" };
   }

@@ -8,7 +8,7 @@ export interface UploadView {
   readonly bytesPerSecond: number;
 }
 
-/** Begun in an earlier visit; its file has to be chosen again. */
+/** Begun in an earlier visit, or on another device; its file has to be chosen again. */
 export interface Unfinished {
   readonly key: string;
   readonly name: string;
@@ -17,9 +17,13 @@ export interface Unfinished {
   readonly parentId: number;
   readonly sentBytes: number;
   readonly uploadId: string;
+  /** Another tab of this browser is sending it. */
+  readonly elsewhere: boolean;
 }
 
 export interface QueueView {
+  /** The disk does not answer: what is under way waits. */
+  readonly lost: boolean;
   readonly uploads: readonly UploadView[];
   readonly unfinished: readonly Unfinished[];
   readonly bytesPerSecond: number;

@@ -3,7 +3,7 @@ import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
 import { droppedOf } from "../upload/pick.js";
 import type { UploadQueue } from "../upload/queue.js";
-import { useToast } from "./toasts.js";
+import { tellFailed, useToast } from "./toasts.js";
 
 function filesOf({ dataTransfer }: DragEvent): DataTransfer | undefined {
   return dataTransfer?.types.includes("Files") ? dataTransfer : undefined;
@@ -57,9 +57,9 @@ export function useDrop(queue: UploadQueue, folderId: number | undefined): boole
       event.preventDefault();
       end();
       droppedOf(files)
-        .then(({ picked, folders }) => {
-          queue.add(picked, folderId);
-          return queue.addFolders(folders, folderId);
+        .then(async ({ picked, folders, failed }) => {
+          const notMade = await queue.drop(picked, folders, folderId);
+          tellFailed([...failed, ...notMade], say, t);
         })
         .catch((error: unknown) => say(describe(error, t), { error: true }));
     };

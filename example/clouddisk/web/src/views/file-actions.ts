@@ -1,109 +1,157 @@
-import { type Api, ApiError, Code, type Entry } from "../api.js";
+import { useMemo, useRef, useState } from "preact/hooks";
+import { type Api, ApiError, type BatchOperation, Code, type Entry } from "../api.js";
 import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
-import { useToast } from "./toasts.js";
+import type { Failed } from "../upload/pick.js";
+import { downloadAll, downloadOne } from "./download.js";
+import { tellFailed, useToast } from "./toasts.js";
 
 interface Outcome {
   done: Entry[];
-  failed: Array<{ name: string; error: unknown }>;
+  failed: Failed[];
+  /** Rows that are still being deleted. */
+  left: number;
 }
 
-/** One after the other: what can be done is done. */
-async function each(entries: readonly Entry[], act: (entry: Entry) => Promise<void>): Promise<Outcome> {
-  const outcome: Outcome = { done: [], failed: [] };
-  for (const entry of entries) {
+/** What is under way, of how many. */
+export interface Progress {
+  done: number;
+  total: number;
+}
+
+/** In one request; a few hundred are a second's work for the disk. */
+const batchEntries = 500;
+
+/** Many in each request, one request after the other: what can be done is done. */
+async function changeAll(
+  entries: readonly Entry[],
+  change: (ids: readonly number[]) => ReturnType<Api["batch"]>,
+  onProgress: (done: number) => void,
+): Promise<Outcome> {
+  const outcome: Outcome = { done: [], failed: [], left: 0 };
+  for (let start = 0; start < entries.length; start += batchEntries) {
+    const some = entries.slice(start, start + batchEntries);
     try {
-      await act(entry);
-      outcome.done.push(entry);
+      const { results, left } = await change(some.map(({ id }) => id));
+      outcome.left = left;
+      for (const [at, entry] of some.entries()) {
+        const { code, msg } = results[at] ?? { code: Code.SERVER, msg: "no result in the reply" };
+        if (code === Code.DONE) outcome.done.push(entry);
+        else outcome.failed.push({ name: entry.name, error: new ApiError(code, msg) });
+      }
     } catch (error) {
-      outcome.failed.push({ name: entry.name, error });
       // The others would fare no better.
-      if (!(error instanceof ApiError) || error.temporary || error.code === Code.TOKEN) break;
+      outcome.failed.push(...entries.slice(start).map(({ name }) => ({ name, error })));
+      break;
     }
+    onProgress(Math.min(entries.length, start + batchEntries));
   }
   return outcome;
 }
 
+interface Listed {
+  onChanged: () => void;
+  /** These are not in the list any more. */
+  onGone: (ids: ReadonlySet<number>) => void;
+  /** The folder whose list it is; undefined: of a search, or the trash. */
+  folderId: number | undefined;
+}
+
 /** What is done with entries: each says how it went, and has the list shown anew. */
-export function useFileActions(api: Api, onChanged: () => void) {
+export function useFileActions(api: Api, listed: Listed) {
   const { t } = useI18n();
   const say = useToast();
-  const tell =
-    (key: "done.restored" | "done.deleted" | "done.moved") =>
-    ({ length }: readonly Entry[]): void =>
-      say(t(key, { count: length }));
-  const doAll = async (
+  const [progress, setProgress] = useState<Progress>();
+  const { signal } = useMemo(() => new AbortController(), [api]);
+  const latest = useRef(listed);
+  latest.current = listed;
+  const onProgress =
+    (total: number) =>
+    (done: number): void =>
+      setProgress(total > 1 ? { done, total } : undefined);
+
+  const changeEach = async (
+    operation: BatchOperation,
     entries: readonly Entry[],
-    act: (entry: Entry) => Promise<void>,
-    onDone: (done: readonly Entry[]) => void,
+    onDone: (done: readonly Entry[], left: number) => void,
+    parentId?: number,
   ): Promise<void> => {
-    const { done, failed } = await each(entries, act);
-    if (done.length > 0) onDone(done);
-    const [first, ...others] = failed;
-    if (first !== undefined) {
-      const facts = { name: first.name, why: describe(first.error, t), count: others.length };
-      say(t(others.length === 0 ? "error.of" : "error.ofMany", facts), { error: true });
-    }
+    const tellProgress = onProgress(entries.length);
+    if (entries.length > batchEntries) tellProgress(0);
+    const change = (ids: readonly number[]): ReturnType<Api["batch"]> =>
+      // What was refused as too much was not begun.
+      persistTooMany(api, signal, () => api.batch(operation, ids, parentId));
+    const { done, failed, left } = await changeAll(entries, change, tellProgress);
+    setProgress(undefined);
+    if (done.length > 0) onDone(done, left);
+    tellFailed(failed, say, t);
+    const { onGone, onChanged, folderId } = latest.current;
+    const goes = operation !== "move" || (folderId !== undefined && folderId !== parentId);
+    if (goes) onGone(new Set(done.map(({ id }) => id)));
     onChanged();
   };
-
+  const tell =
+    (key: "done.restored" | "done.moved") =>
+    ({ length }: readonly Entry[]): void =>
+      say(t(key, { count: length }));
+  const tellDeleted = (deleted: number, left: number): void =>
+    say(t(left > 0 ? "done.deleting" : "done.deleted", { count: deleted, left }));
   const restore = (entries: readonly Entry[]): Promise<void> =>
-    doAll(entries, ({ id }) => api.restore(id), tell("done.restored"));
-
-  const downloadOne = async (entry: Entry): Promise<void> =>
-    startDownload(await api.downloadUrl(entry), entry.name);
+    changeEach("restore", entries, tell("done.restored"));
 
   return {
+    progress,
     restore,
     trash: (entries: readonly Entry[]): Promise<void> =>
-      doAll(
-        entries,
-        ({ id }) => api.trash(id),
-        (done) => say(t("done.trashed", { count: done.length }), { undo: () => void restore(done) }),
+      changeEach("trash", entries, (done) =>
+        say(t("done.trashed", { count: done.length }), { undo: () => void restore(done) }),
       ),
     remove: (entries: readonly Entry[]): Promise<void> =>
-      doAll(entries, ({ id }) => api.remove(id), tell("done.deleted")),
+      changeEach("delete", entries, (done, left) => tellDeleted(done.length, left)),
     move: (entries: readonly Entry[], parentId: number): Promise<void> =>
-      doAll(entries, ({ id }) => api.move(id, parentId), tell("done.moved")),
+      changeEach("move", entries, tell("done.moved"), parentId),
     async emptyTrash(): Promise<void> {
       try {
-        say(t("done.deleted", { count: await api.emptyTrash() }));
+        const { deleted, left } = await api.emptyTrash();
+        tellDeleted(deleted, left);
       } catch (error) {
         say(describe(error, t), { error: true });
       }
-      onChanged();
+      latest.current.onChanged();
     },
     /** Rejects: the dialog says why. */
     async rename(entry: Entry, name: string): Promise<void> {
       const renamed = await api.rename(entry.id, name);
       say(t("done.renamed", { name: renamed.name }));
-      onChanged();
+      latest.current.onChanged();
     },
     async createFolder(parentId: number, name: string): Promise<void> {
       const made = await api.createFolder(parentId, name);
       say(t("done.created", { name: made.name }));
-      onChanged();
+      latest.current.onChanged();
     },
     /** Rejects: the preview says why. */
-    downloadOne,
+    downloadOne: (entry: Entry): Promise<void> => downloadOne(api, entry),
     async download(entries: readonly Entry[]): Promise<void> {
-      try {
-        for (const entry of entries) await downloadOne(entry);
-      } catch (error) {
-        say(describe(error, t), { error: true });
-      }
+      const failed = await downloadAll(api, entries, signal, onProgress(entries.length));
+      setProgress(undefined);
+      tellFailed(failed, say, t);
     },
   };
 }
 
-export type FileActions = ReturnType<typeof useFileActions>;
-
-/** The browser does it, with its own progress and pause. */
-function startDownload(url: string, name: string): void {
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  document.body.append(link);
-  link.click();
-  link.remove();
+/** Other failures leave open whether it was done, and are told. */
+async function persistTooMany<T>(api: Api, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const outcome = await api.persist(signal, async () => {
+    try {
+      return { value: await work() };
+    } catch (error) {
+      if (error instanceof ApiError && error.code === Code.TOO_MANY) throw error;
+      return { error };
+    }
+  });
+  if ("error" in outcome) throw outcome.error;
+  return outcome.value;
 }
+
+export type FileActions = ReturnType<typeof useFileActions>;

@@ -6,14 +6,24 @@ import type { Selecting } from "./selection.js";
 const controls = ["input", ".file-name", ".cell-actions button"] as const;
 
 /** The same control of another row; where that is switched off, the row's first. */
-function focusRow(row: Element | null | undefined, control: string): void {
+export function focusRow(row: Element | null | undefined, control: string): void {
   const wanted = row?.querySelector<HTMLElement>(`${control}:enabled`) ?? row?.querySelector("input");
-  wanted?.focus();
+  row?.scrollIntoView({ block: "nearest" });
+  wanted?.focus({ preventScroll: true });
 }
 
+/** Which entry the row is of that this is in; -1: of none. */
+export function rowAt(target: EventTarget | null): number {
+  const row = target instanceof Element ? target.closest<HTMLElement>("tbody tr[data-at]") : null;
+  return row === null ? -1 : Number(row.dataset.at);
+}
+
+/** Rows a page up or down goes. */
+const pageRows = 10;
+
 /**
- * As in file managers: arrows, Home and End go from row to row, with Shift they choose on the way; Ctrl+A chooses all,
- * Escape none, Delete removes and F2 renames.
+ * As in file managers: arrows, Page Up and Down, Home and End go from row to row, with Shift they choose on the way; Ctrl+A
+ * chooses all, Escape none, Delete removes and F2 renames.
  */
 export function onTableKey(
   event: KeyboardEvent,
@@ -22,37 +32,43 @@ export function onTableKey(
     selecting: Selecting;
     onRename: (entry: Entry) => void;
     onRemove: (entries: readonly Entry[]) => void;
+    /** Draws the row, and gives the focus to its control. */
+    goTo: (at: number, control: string) => void;
   },
 ): void {
-  const { entries, selecting, onRename, onRemove } = does;
+  const { entries, selecting, onRename, onRemove, goTo } = does;
   const { target } = event;
   if (event.defaultPrevented || !(target instanceof Element) || target.closest(".menu") !== null) return;
-  const row = target.closest("tbody tr");
-  const rows = [...(row?.parentElement?.children ?? [])];
-  const at = row === null ? -1 : rows.indexOf(row);
+  const at = rowAt(target);
   const entry = entries[at];
   const go = (to: number): void => {
-    const next = Math.max(0, Math.min(rows.length - 1, to));
+    const next = Math.max(0, Math.min(entries.length - 1, to));
     const reached = entries[next];
     if (reached === undefined || entry === undefined) return;
     if (event.shiftKey) {
       if (!selecting.selected.has(entry.id)) selecting.choose(entry.id, true, false);
       selecting.choose(reached.id, true, true);
     }
-    focusRow(rows[next], controls.find((one) => target.matches(one)) ?? "input");
+    goTo(next, controls.find((one) => target.matches(one)) ?? "input");
   };
-  const chosen = entries.filter(({ id }) => selecting.selected.has(id));
+  const chosen = (): Entry[] => entries.filter(({ id }) => selecting.selected.has(id));
+  const remove = (one: Entry): void => {
+    const some = chosen();
+    onRemove(some.length > 0 ? some : [one]);
+  };
   const keys: Record<string, () => void> = {
     ArrowDown: () => go(at + 1),
     ArrowUp: () => go(at - 1),
+    PageDown: () => go(at + pageRows),
+    PageUp: () => go(at - pageRows),
     Home: () => go(0),
-    End: () => go(rows.length - 1),
+    End: () => go(entries.length - 1),
     F2: () => entry !== undefined && onRename(entry),
-    Delete: () => entry !== undefined && onRemove(chosen.length > 0 ? chosen : [entry]),
+    Delete: () => entry !== undefined && remove(entry),
   };
   let run = keys[event.key];
   if (event.key === "a" && (event.ctrlKey || event.metaKey)) run = () => selecting.chooseAll(true);
-  if (event.key === "Escape" && chosen.length > 0) run = () => selecting.chooseAll(false);
+  if (event.key === "Escape" && selecting.selected.size > 0) run = () => selecting.chooseAll(false);
   if (run === undefined) return;
   event.preventDefault();
   run();
@@ -65,9 +81,8 @@ export function useKeptFocus(section: RefObject<HTMLElement>, shown: unknown): v
     const element = section.current;
     if (element === null) return;
     const onIn = ({ target }: FocusEvent): void => {
-      const row = target instanceof Element ? target.closest("tbody tr") : null;
-      const rows = [...(row?.parentElement?.children ?? [])];
-      at.current = row === null ? (at.current ?? 0) : rows.indexOf(row);
+      const row = rowAt(target);
+      at.current = row < 0 ? (at.current ?? 0) : row;
     };
     const onOut = ({ relatedTarget }: FocusEvent): void => {
       if (relatedTarget instanceof Node && !element.contains(relatedTarget)) at.current = undefined;
@@ -88,8 +103,8 @@ export function useKeptFocus(section: RefObject<HTMLElement>, shown: unknown): v
   // Whenever what is shown has changed.
   useLayoutEffect(() => {
     if (at.current === undefined || document.activeElement !== document.body) return;
-    const rows = section.current?.querySelectorAll("tbody tr") ?? [];
-    const row = rows[Math.min(at.current, rows.length - 1)];
+    const rows = [...(section.current?.querySelectorAll<HTMLElement>("tbody tr[data-at]") ?? [])];
+    const row = rows.find((one) => Number(one.dataset.at) === at.current) ?? rows.at(-1);
     if (row === undefined) document.getElementById("content")?.focus({ preventScroll: true });
     else focusRow(row, ".file-name");
   }, [shown]);

@@ -1,11 +1,15 @@
+import type { RefObject } from "preact";
+import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Entry, SortColumn } from "../api.js";
-import { fileKind, formatBytes, formatTime } from "../format.js";
+import { fileKind, formatBytes, formatTime, formatWholeTime } from "../format.js";
 import { useI18n } from "../i18n/context.js";
 import type { Translate } from "../i18n/translate.js";
-import { onTableKey } from "./file-keys.js";
+import { focusRow, onTableKey, rowAt } from "./file-keys.js";
 import { Icon } from "./icons.js";
+import { memo } from "./memo.js";
 import { Menu, type MenuItem } from "./menu.js";
 import type { Selecting } from "./selection.js";
+import { type Rows, useRows } from "./window.js";
 
 export interface Sorting {
   column: SortColumn;
@@ -14,6 +18,8 @@ export interface Sorting {
 
 interface Props {
   entries: readonly Entry[];
+  /** How many there are, listed so far or not. */
+  total: number;
   selecting: Selecting;
   sorting: Sorting;
   onSort: (sorting: Sorting) => void;
@@ -27,23 +33,34 @@ interface Props {
   showPath: boolean;
 }
 
+/** Of a long list only the rows in the window are there, and the one that has the focus. */
 export function FileTable(props: Props) {
-  const { entries, selecting, trashed } = props;
+  const { entries, total, selecting, trashed, showPath } = props;
   const { t } = useI18n();
-  const all = entries.every(({ id }) => selecting.selected.has(id));
+  const all = entries.length >= total && entries.every(({ id }) => selecting.selected.has(id));
   const some = !all && entries.some(({ id }) => selecting.selected.has(id));
+  const body = useRef<HTMLTableSectionElement>(null);
+  const { rows, rowPx, whole } = useRows(body, entries.length);
+  const [focused, goTo, onFocus] = useRowFocus(body);
+  const drawn = drawnRows(rows, whole ? undefined : focused, entries.length);
+  const latest = useRef(props);
+  latest.current = props;
   return (
-    <table class="files" onKeyDown={(event) => onTableKey(event, props)}>
+    <table
+      class={showPath ? "files places" : "files"}
+      aria-rowcount={total + 1}
+      onKeyDown={(event) => onTableKey(event, { ...props, goTo })}
+    >
       <thead>
-        <tr>
+        <tr aria-rowindex={1}>
           <th class="cell-check">
             <label>
               <input
                 type="checkbox"
-                checked={all}
+                checked={all || selecting.choosingAll}
                 indeterminate={some}
                 aria-label={t("files.selectAll")}
-                onChange={() => selecting.chooseAll(!all)}
+                onChange={(event) => selecting.chooseAll(event.currentTarget.checked)}
               />
             </label>
           </th>
@@ -56,13 +73,67 @@ export function FileTable(props: Props) {
           </th>
         </tr>
       </thead>
-      <tbody>
-        {entries.map((entry) => (
-          <Row key={entry.id} {...props} entry={entry} />
-        ))}
+      <tbody ref={body} onFocusCapture={onFocus}>
+        {drawn.flatMap(({ first, end }, index) => [
+          // One list of keys: a row that leaves the window with the focus stays the same row.
+          <Gap key={`gap ${index}`} px={(first - (drawn[index - 1]?.end ?? 0)) * rowPx} />,
+          ...entries
+            .slice(first, end)
+            .map((entry, offset) => (
+              <MemoRow
+                key={entry.id}
+                {...{ entry, latest, trashed, showPath }}
+                at={first + offset}
+                selected={selecting.selected.has(entry.id)}
+              />
+            )),
+        ])}
+        <Gap key="gap" px={(entries.length - (drawn.at(-1)?.end ?? 0)) * rowPx} />
       </tbody>
     </table>
   );
+}
+
+/** The rows that are not drawn, as high as they would be. */
+function Gap({ px }: { px: number }) {
+  if (px <= 0) return null;
+  return (
+    // biome-ignore lint/a11y/noAriaHiddenOnFocusable: a row is not focusable, and this one is none.
+    <tr class="gap" aria-hidden="true">
+      <td colSpan={5} style={{ height: `${px}px` }} />
+    </tr>
+  );
+}
+
+/** Those in the window, and the one with the focus beside them. */
+function drawnRows(rows: Rows, focused: number | undefined, count: number): Rows[] {
+  if (focused === undefined || focused >= count) return [rows];
+  const alone = { first: focused, end: focused + 1 };
+  if (focused < rows.first) return [alone, rows];
+  return focused >= rows.end ? [rows, alone] : [rows];
+}
+
+/** Which row has the focus, how to give it to another one, and what hears of it. */
+function useRowFocus(
+  body: RefObject<HTMLElement>,
+): [number | undefined, (at: number, control: string) => void, (event: FocusEvent) => void] {
+  const [focused, setFocused] = useState<number>();
+  const wanted = useRef<{ at: number; control: string }>();
+  const [asked, ask] = useState(0);
+  const goTo = useCallback((at: number, control: string) => {
+    wanted.current = { at, control };
+    setFocused(at);
+    ask((before) => before + 1);
+  }, []);
+  // The row is there by now.
+  useLayoutEffect(() => {
+    if (wanted.current === undefined) return;
+    const { at, control } = wanted.current;
+    wanted.current = undefined;
+    focusRow(body.current?.querySelector(`tr[data-at="${at}"]`), control);
+  }, [asked, body]);
+  const onFocus = useCallback(({ target }: FocusEvent) => setFocused(rowAt(target)), []);
+  return [focused === -1 ? undefined : focused, goTo, onFocus];
 }
 
 function Heading({ column, label, sorting, onSort }: Props & { column: SortColumn; label: string }) {
@@ -102,42 +173,61 @@ function SortMenu({ sorting, onSort, trashed }: Props) {
     <Menu
       class="icon-button narrow-only"
       label={t("files.sort")}
-      items={columns.map((column) => ({
-        icon: column !== sorting.column ? "none" : sorting.descending ? "down" : "up",
-        label: t(column === "updated" && trashed ? "files.trashedAt" : names[column]),
-        checked: column === sorting.column,
-        run: () => onSort(sortedBy(column, sorting)),
-      }))}
+      items={() =>
+        columns.map((column) => ({
+          icon: column !== sorting.column ? "none" : sorting.descending ? "down" : "up",
+          label: t(column === "updated" && trashed ? "files.trashedAt" : names[column]),
+          checked: column === sorting.column,
+          run: () => onSort(sortedBy(column, sorting)),
+        }))
+      }
     >
       <Icon name="sort" />
     </Menu>
   );
 }
 
-function Row({ entry, selecting, onOpen, menuOf, trashed, showPath }: Props & { entry: Entry }) {
+interface RowProps {
+  entry: Entry;
+  at: number;
+  selected: boolean;
+  trashed: boolean;
+  showPath: boolean;
+  /** Of the table. */
+  latest: RefObject<Props>;
+}
+
+function Row({ entry, at, selected, trashed, showPath, latest }: RowProps) {
   const { t, language } = useI18n();
   const { id, name, folder, sizeBytes } = entry;
   const kind = folder ? "folder" : fileKind(name);
   const atMs = trashed ? entry.trashedAtMs : entry.updatedAtMs;
-  const time = formatTime(atMs, language === "zh" ? "zh-CN" : "en");
+  const locale = language === "zh" ? "zh-CN" : "en";
+  const time = formatTime(atMs, locale);
   const size = folder ? "—" : formatBytes(sizeBytes);
   const state = entry.state === "failed" ? t("files.failed") : "";
-  const selected = selecting.selected.has(id);
   return (
-    <tr class={selected ? "selected" : ""}>
+    <tr class={selected ? "selected" : ""} data-at={at} aria-rowindex={at + 2}>
       <td class="cell-check">
         <label>
           <input
             type="checkbox"
             checked={selected}
             aria-label={t("files.select", { name })}
-            onClick={(event) => selecting.choose(id, event.currentTarget.checked, event.shiftKey)}
+            onClick={({ currentTarget, shiftKey }) =>
+              latest.current?.selecting.choose(id, currentTarget.checked, shiftKey)
+            }
           />
         </label>
       </td>
       <td class="cell-name">
         <div class="name-line">
-          <button type="button" class="file-name" onClick={() => onOpen(entry)} disabled={trashed}>
+          <button
+            type="button"
+            class="file-name"
+            onClick={() => latest.current?.onOpen(entry)}
+            disabled={trashed}
+          >
             <span class={`kind ${kind}`}>
               <Icon name={kind === "other" ? "file" : kind} />
             </span>
@@ -147,7 +237,10 @@ function Row({ entry, selecting, onOpen, menuOf, trashed, showPath }: Props & { 
                 {folder && <span class="hidden"> ({t("files.folder")})</span>}
               </span>
               {showPath && <span class="file-path">{t("files.in", { path: placeOf(entry, t) })}</span>}
-              <span class="file-small">{folder ? time : `${size} · ${time}`}</span>
+              <span class="file-small">
+                {folder ? time : `${size} · ${time}`}
+                {state !== "" && ` · ${state}`}
+              </span>
             </span>
           </button>
           {state !== "" && <span class="badge some">{state}</span>}
@@ -155,15 +248,18 @@ function Row({ entry, selecting, onOpen, menuOf, trashed, showPath }: Props & { 
       </td>
       <td class="cell-size">{size}</td>
       <td class="cell-updated">
-        <time dateTime={new Date(atMs).toISOString()} title={new Date(atMs).toLocaleString(language)}>
+        <time dateTime={new Date(atMs).toISOString()} title={formatWholeTime(atMs, locale)}>
           {time}
         </time>
       </td>
       <td class="cell-actions">
-        <Menu label={t("files.actionsOf", { name })} items={menuOf(entry)}>
+        <Menu label={t("files.actionsOf", { name })} items={() => latest.current?.menuOf(entry) ?? []}>
           <Icon name="more" />
         </Menu>
       </td>
     </tr>
   );
 }
+
+/** Of hundreds of rows few change at a time. What is done with one is asked of the table when it is done. */
+const MemoRow = memo(Row, ["entry", "at", "selected", "trashed", "showPath"]);

@@ -1,5 +1,6 @@
+import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Api, Entry, EntryPage } from "../api.js";
+import { type Api, ApiError, Code, type Entry, type EntryPage } from "../api.js";
 import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
 import type { Route } from "../route.js";
@@ -33,41 +34,46 @@ export function Files(props: Props) {
   const { t } = useI18n();
   const [sorting, setSorting] = useState<Sorting>({ column: "name", descending: false });
   const [opened, setOpened] = useState<Opened>();
-  const { page, error, busy, more } = useListing(api, route, sorting, version);
+  const { page, error, busy, more, all, drop } = useListing(api, route, sorting, version);
   const entries = page?.entries ?? none;
-  const selecting = useSelection(entries);
-  const actions = useFileActions(api, onChanged);
+  const selecting = useSelection(entries, page?.nextCursor === "" ? undefined : all);
+  const listedId = route.view === "files" ? route.folderId : undefined;
+  const actions = useFileActions(api, { onChanged, onGone: drop, folderId: listedId });
   const section = useRef<HTMLElement>(null);
   useKeptFocus(section, page);
   const { chooseAll } = selecting;
   const query = route.view === "search" ? route.query : "";
   // Another search finds other things.
   useEffect(() => chooseAll(false), [query]);
-  const folderId = route.view === "files" ? route.folderId : 0;
+  const folderId = listedId ?? 0;
   const trashed = route.view === "trash";
   const dropping = useDrop(queue, trashed ? undefined : folderId);
   const chosen = entries.filter(({ id }) => selecting.selected.has(id));
+  // The shell says it for the whole page.
+  const told = error instanceof ApiError && error.code === Code.NETWORK ? undefined : error;
   return (
     <section class="browser" aria-busy={busy} ref={section}>
       <FilesHead route={route} go={go} queue={queue} page={page} onOpened={setOpened} folderId={folderId} />
-      {chosen.length > 0 && (
+      {(chosen.length > 0 || selecting.choosingAll || actions.progress !== undefined) && (
         <SelectionBar
           chosen={chosen}
+          total={page?.total ?? 0}
+          choosingAll={selecting.choosingAll}
           trashed={trashed}
           actions={actions}
           onOpened={setOpened}
           onClear={() => chooseAll(false)}
         />
       )}
-      {error !== undefined && (
+      {told !== undefined && (
         <p class="notice" role="alert">
-          {describe(error, t)}
+          {describe(told, t)}
           <button type="button" class="link" onClick={onChanged}>
             {t("app.retry")}
           </button>
         </p>
       )}
-      {page === undefined && error === undefined && <Skeleton label={t("app.loading")} />}
+      {page === undefined && told === undefined && <Skeleton label={t("app.loading")} />}
       {page !== undefined && (
         <Listed
           {...{ page, route, go, busy, more, sorting, selecting, actions }}
@@ -108,13 +114,17 @@ function Listed(props: {
   const { page, route, go, busy, more, sorting, onSort, selecting, actions, onOpened } = props;
   const { t } = useI18n();
   const menuOf = useMenus(route, go, actions, onOpened);
-  const { entries } = page;
+  const { entries, nextCursor } = page;
   const trashed = route.view === "trash";
+  const foot = useRef<HTMLDivElement>(null);
+  useMoreBelow(foot, nextCursor !== "" && !busy, more);
+  const total = Math.max(page.total, entries.length);
   if (entries.length === 0) return <Empty route={route} />;
   return (
     <>
       <FileTable
         entries={entries}
+        total={total}
         selecting={selecting}
         sorting={sorting}
         onSort={onSort}
@@ -130,11 +140,11 @@ function Listed(props: {
         trashed={trashed}
         showPath={route.view !== "files"}
       />
-      <div class="files-foot">
+      <div class="files-foot" ref={foot}>
         <span class="muted" role="status">
-          {t("files.count", { shown: entries.length, total: Math.max(page.total, entries.length) })}
+          {t("files.count", { shown: entries.length, total })}
         </span>
-        {page.nextCursor !== "" && (
+        {nextCursor !== "" && (
           <button type="button" class="button" onClick={more} disabled={busy}>
             {t("files.more")}
           </button>
@@ -142,6 +152,21 @@ function Listed(props: {
       </div>
     </>
   );
+}
+
+/** The next page is asked for when the end of the list comes near. */
+function useMoreBelow(foot: RefObject<HTMLElement>, wanted: boolean, more: () => void): void {
+  useEffect(() => {
+    if (!wanted || foot.current === null) return;
+    const observer = new IntersectionObserver(
+      ([seen]) => {
+        if (seen?.isIntersecting) more();
+      },
+      { rootMargin: "1500px" },
+    );
+    observer.observe(foot.current);
+    return () => observer.disconnect();
+  }, [foot, wanted, more]);
 }
 
 /** What can be done with one entry. */

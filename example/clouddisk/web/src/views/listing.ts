@@ -1,19 +1,22 @@
-import { useCallback, useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Api, Entry, EntryPage, ListOptions } from "../api.js";
 import type { Route } from "../route.js";
 import type { Sorting } from "./file-table.js";
+import { Lister } from "./lister.js";
 
 export interface Listing {
   page: EntryPage | undefined;
   error: unknown;
   busy: boolean;
   more: () => void;
+  /** Resolves when the whole list is there, with what is in it. */
+  all: () => Promise<readonly Entry[]>;
+  /** These are known to be gone. */
+  drop: (ids: ReadonlySet<number>) => void;
 }
 
-const pageEntries = 100;
-
 function optionsOf(route: Route, sorting: Sorting): ListOptions {
-  const order = { sort: sorting.column, descending: sorting.descending, limit: pageEntries };
+  const order = { sort: sorting.column, descending: sorting.descending };
   switch (route.view) {
     case "trash":
       return { trashed: true, ...order };
@@ -26,44 +29,33 @@ function optionsOf(route: Route, sorting: Sorting): ListOptions {
 
 /** What the view shows; asked for again whenever `version` changes, as far as it was shown. */
 export function useListing(api: Api, route: Route, sorting: Sorting, version: number): Listing {
-  const [page, setPage] = useState<EntryPage>();
-  const [error, setError] = useState<unknown>();
-  const [busy, setBusy] = useState(true);
-  const [wanted, setWanted] = useState(pageEntries);
   const { column, descending } = sorting;
-  // `version` says that the answer is another one now.
+  const lister = useMemo(() => {
+    const options = optionsOf(route, { column, descending });
+    return new Lister<Entry, EntryPage>(({ signal, ...page }) => api.list({ ...options, ...page }, signal));
+  }, [api, route, column, descending]);
+  const [, redraw] = useState(0);
+  // In another order it is shown as it was until it has come.
+  const shown = useRef<EntryPage>();
+  shown.current = lister.page ?? shown.current;
   useEffect(() => {
-    const controller = new AbortController();
-    const { signal } = controller;
-    setBusy(true);
-    load(api, optionsOf(route, { column, descending }), wanted, signal).then(
-      (loaded) => {
-        if (signal.aborted) return;
-        setPage(loaded);
-        setError(undefined);
-        setBusy(false);
-      },
-      (failure: unknown) => {
-        if (signal.aborted) return;
-        setError(failure);
-        setBusy(false);
-      },
-    );
-    return () => controller.abort();
-  }, [api, route, column, descending, version, wanted]);
-  const shown = page?.entries.length ?? 0;
-  const more = useCallback(() => setWanted(shown + pageEntries), [shown]);
-  return { page, error, busy, more };
-}
-
-async function load(api: Api, options: ListOptions, wanted: number, signal: AbortSignal): Promise<EntryPage> {
-  const first = await api.list(options, signal);
-  const entries: Entry[] = [...first.entries];
-  let { nextCursor } = first;
-  while (nextCursor !== "" && entries.length < wanted) {
-    const next = await api.list({ ...options, cursor: nextCursor }, signal);
-    entries.push(...next.entries);
-    nextCursor = next.nextCursor;
-  }
-  return { ...first, entries, nextCursor };
+    lister.onChange = () => redraw((before) => before + 1);
+    lister.reload();
+    return () => lister.close();
+  }, [lister]);
+  const seen = useRef(version);
+  useEffect(() => {
+    if (seen.current === version) return;
+    seen.current = version;
+    lister.reload();
+  }, [lister, version]);
+  const does = useMemo(
+    () => ({
+      more: () => lister.more(),
+      all: () => lister.all(),
+      drop: (ids: ReadonlySet<number>) => lister.drop(ids),
+    }),
+    [lister],
+  );
+  return { page: shown.current, error: lister.error, busy: lister.busy, ...does };
 }

@@ -14,7 +14,8 @@ export interface MenuItem {
 /** A button that opens a menu; arrows, Home, End and Escape work in it. */
 export function Menu(props: {
   label: string;
-  items: readonly MenuItem[];
+  /** Asked for when it opens. */
+  items: () => readonly MenuItem[];
   children: ComponentChildren;
   class?: string;
 }) {
@@ -41,7 +42,9 @@ export function Menu(props: {
       >
         {children}
       </button>
-      {open && <MenuList {...{ id, label, items, button }} onClose={close} onLeave={() => setOpen(false)} />}
+      {open && (
+        <MenuList {...{ id, label, button }} items={items()} onClose={close} onLeave={() => setOpen(false)} />
+      )}
     </>
   );
 }

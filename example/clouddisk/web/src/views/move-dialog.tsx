@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Api, Entry } from "../api.js";
 import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
@@ -12,21 +12,27 @@ interface Folders {
   error: unknown;
 }
 
-/** Those in a folder, and those it is in. Folders come before files, so that a thousand entries have the folders. */
+/** All folders in a folder, and those it is in. Folders come before files: at the first file there are no more. */
+async function foldersOf(api: Api, parentId: number, signal: AbortSignal): Promise<Folders> {
+  const inside: Entry[] = [];
+  for (let cursor = ""; ; ) {
+    const page = await api.list({ parentId, sort: "name", limit: 1000, cursor }, signal);
+    inside.push(...page.entries.filter(({ folder }) => folder));
+    cursor = page.nextCursor;
+    if (cursor === "" || page.entries.some(({ folder }) => !folder)) {
+      return { inside, above: page.parents, error: undefined };
+    }
+  }
+}
+
 function useFolders(api: Api, folderId: number): Folders {
   const [folders, setFolders] = useState<Folders>({ inside: undefined, above: [], error: undefined });
   useEffect(() => {
     const controller = new AbortController();
     setFolders(({ above }) => ({ inside: undefined, above, error: undefined }));
-    api.list({ parentId: folderId, sort: "name", limit: 1000 }, controller.signal).then(
-      ({ entries, parents }) => {
-        const inside = entries.filter(({ folder }) => folder);
-        setFolders({ inside, above: parents, error: undefined });
-      },
-      (error: unknown) => {
-        if (!controller.signal.aborted) setFolders((before) => ({ ...before, error }));
-      },
-    );
+    foldersOf(api, folderId, controller.signal).then(setFolders, (error: unknown) => {
+      if (!controller.signal.aborted) setFolders((before) => ({ ...before, error }));
+    });
     return () => controller.abort();
   }, [api, folderId]);
   return folders;
@@ -103,6 +109,7 @@ function FolderList(props: {
   const { label, folderId, folders, moved, onOpen } = props;
   const { t } = useI18n();
   const list = useRef<HTMLUListElement>(null);
+  const ids = useMemo(() => new Set(moved.map(({ id }) => id)), [moved]);
   // The folder that was gone into is not there to have the focus any more.
   useEffect(() => list.current?.focus(), [folderId]);
   return (
@@ -110,7 +117,7 @@ function FolderList(props: {
       {folders?.length === 0 && <li class="muted">{t("move.noFolders")}</li>}
       {folders?.map(({ id, name }) => (
         <li key={id}>
-          <button type="button" disabled={moved.some((one) => one.id === id)} onClick={() => onOpen(id)}>
+          <button type="button" disabled={ids.has(id)} onClick={() => onOpen(id)}>
             <span class="kind folder">
               <Icon name="folder" />
             </span>

@@ -3,6 +3,7 @@ import type { Api, User } from "../api.js";
 import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
 import type { Route } from "../route.js";
+import type { Tabs } from "../tabs.js";
 import { UploadQueue } from "../upload/queue.js";
 import { RememberedUploads } from "../upload/remembered.js";
 import { ConfirmDialog } from "./dialogs.js";
@@ -19,42 +20,76 @@ import { Uploads } from "./uploads.js";
 import { placeOf, useRoute } from "./use-route.js";
 
 /** The queue of this user, for as long as he is signed in. */
-function useQueue(api: Api, username: string, onArrived: () => void): UploadQueue {
-  const [queue] = useState(() => new UploadQueue(api, new RememberedUploads(localStorage, username)));
+function useQueue(api: Api, tabs: Tabs, user: string, onArrived: () => void): UploadQueue {
+  const [queue] = useState(
+    () => new UploadQueue({ api, tabs, user, remembered: new RememberedUploads(localStorage, user) }),
+  );
   queue.onArrived = onArrived;
   useEffect(() => {
     void queue.loadUnfinished();
     const onLeave = (event: BeforeUnloadEvent): void => {
       if (queue.active) event.preventDefault();
     };
+    const onGone = (): void => queue.leave();
     addEventListener("beforeunload", onLeave);
+    addEventListener("pagehide", onGone);
     return () => {
       removeEventListener("beforeunload", onLeave);
+      removeEventListener("pagehide", onGone);
       queue.close();
     };
   }, [queue]);
   return queue;
 }
 
+/** Whether the disk does not answer; what is shown is asked for again once it does. */
+function useLost(api: Api, onBack: () => void): boolean {
+  const { connection } = api;
+  const [lost, setLost] = useState(connection.lost);
+  useEffect(
+    () =>
+      connection.subscribe(() => {
+        setLost(connection.lost);
+        if (!connection.lost) onBack();
+      }),
+    [connection, onBack],
+  );
+  return lost;
+}
+
 /** What stands around every view of who is signed in. */
 export function Shell(props: {
   api: Api;
+  tabs: Tabs;
   user: User;
   look: Look;
-  onChanged: () => Promise<void>;
+  onChanged: () => Promise<unknown>;
   onSignedOut: () => void;
 }) {
-  const { api, user, look, onChanged, onSignedOut } = props;
+  const { api, tabs, user, look, onChanged, onSignedOut } = props;
   const { t } = useI18n();
   const say = useToast();
   const [route, go] = useRoute();
   const [version, setVersion] = useState(0);
   const [leaving, setLeaving] = useState(false);
+  const { username } = user;
+  const refresh = useCallback(() => setVersion((before) => before + 1), []);
   const changed = useCallback(() => {
-    setVersion((before) => before + 1);
+    refresh();
     void onChanged();
-  }, [onChanged]);
-  const queue = useQueue(api, user.username, changed);
+    tabs.post({ type: "changed", user: username });
+  }, [refresh, onChanged, tabs, username]);
+  const queue = useQueue(api, tabs, username, changed);
+  const lost = useLost(api, refresh);
+  useEffect(
+    () =>
+      tabs.subscribe((message) => {
+        if (message.type !== "changed" || message.user !== username) return;
+        refresh();
+        void onChanged();
+      }),
+    [tabs, username, refresh, onChanged],
+  );
   useTitle(route.view === "search" ? t("files.results", { query: route.query }) : t(`nav.${route.view}`));
   const signOut = async (): Promise<void> => {
     try {
@@ -75,6 +110,7 @@ export function Shell(props: {
       />
       <Nav route={route} user={user} />
       <main class="content" id="content" tabIndex={-1}>
+        <div role="status">{lost && <p class="notice">{t("app.lost")}</p>}</div>
         {route.view === "services" ? (
           <Services api={api} />
         ) : (

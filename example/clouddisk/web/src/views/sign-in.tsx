@@ -16,8 +16,16 @@ const points = [
 type FieldName = "username" | "password";
 type Problem = { field: FieldName } | { error: unknown } | undefined;
 
-export function SignIn(props: { api: Api; look: Look; onSignedIn: () => Promise<void> }) {
-  const { api, look, onSignedIn } = props;
+/** `ended`: the disk says so. `elsewhere`: in another tab of this browser. */
+export type SignedOut = "ended" | "elsewhere";
+
+export function SignIn(props: {
+  api: Api;
+  look: Look;
+  onSignedIn: () => Promise<void>;
+  why: SignedOut | undefined;
+}) {
+  const { api, look, onSignedIn, why } = props;
   const { t } = useI18n();
   return (
     <div class="sign">
@@ -40,6 +48,11 @@ export function SignIn(props: { api: Api; look: Look; onSignedIn: () => Promise<
         <div class="sign-look">
           <LookButtons look={look} />
         </div>
+        {why !== undefined && (
+          <p class="notice" role="status">
+            {t(`sign.why.${why}`)}
+          </p>
+        )}
         <SignForm api={api} onSignedIn={onSignedIn} />
       </main>
     </div>

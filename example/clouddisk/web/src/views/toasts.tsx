@@ -1,6 +1,9 @@
 import { type ComponentChildren, createContext } from "preact";
 import { useCallback, useContext, useEffect, useRef, useState } from "preact/hooks";
+import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
+import type { Translate } from "../i18n/translate.js";
+import type { Failed } from "../upload/pick.js";
 
 interface Toast {
   id: number;
@@ -8,7 +11,7 @@ interface Toast {
   error: boolean;
   undo: (() => void) | undefined;
 }
-type Say = (text: string, options?: { error?: boolean; undo?: () => void }) => void;
+export type Say = (text: string, options?: { error?: boolean; undo?: () => void }) => void;
 
 const ToastContext = createContext<Say>(() => {});
 
@@ -17,6 +20,18 @@ export function useToast(): Say {
   return useContext(ToastContext);
 }
 
+/** The first by its name and with its reason, the names of some more, and how many there are besides. */
+export function tellFailed(failed: readonly Failed[], say: Say, t: Translate): void {
+  const [first, ...others] = failed;
+  if (first === undefined) return;
+  const why = describe(first.error, t);
+  const named = others.slice(0, namesMax).map(({ name }) => name);
+  const facts = { name: first.name, why, names: named.join(", "), count: others.length - named.length };
+  const key = others.length === 0 ? "error.of" : facts.count === 0 ? "error.ofSome" : "error.ofMany";
+  say(t(key, facts), { error: true });
+}
+
+const namesMax = 3;
 const shownMs = 8000;
 
 export function ToastProvider({ children }: { children: ComponentChildren }) {

@@ -44,7 +44,7 @@ export function UploadButtons({ onPicked }: { onPicked: (picked: Picked[]) => vo
       <Menu
         class="button primary split-more"
         label={t("files.upload.more")}
-        items={[
+        items={() => [
           { icon: "file", label: t("files.upload.files"), run: () => files.current?.click() },
           { icon: "folder", label: t("files.upload.folder"), run: () => folder.current?.click() },
         ]}

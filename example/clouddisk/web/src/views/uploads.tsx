@@ -8,10 +8,12 @@ import { isOver, type News, newsOf, nothingSaid, overallOf, rowsOf } from "../up
 import type { UploadQueue } from "../upload/queue.js";
 import { timeLeftMs } from "../upload/speed.js";
 import type { QueueView } from "../upload/view.js";
+import { Icon } from "./icons.js";
 import { IconButton } from "./parts.js";
 import { UnfinishedRow, UploadRow } from "./upload-rows.js";
 
 const rowsMax = 60;
+const quietMs = 5000;
 
 function useQueueView(queue: UploadQueue): QueueView {
   const [view, setView] = useState(queue.view);
@@ -46,17 +48,71 @@ function useToldHeight(panel: RefObject<HTMLElement>): void {
   }, [panel]);
 }
 
+/** True a while after everything is done: then the panel is in the way. Not while somebody points at it, or is in it. */
+function useQuiet(panel: RefObject<HTMLElement>, done: boolean): [boolean, (quiet: boolean) => void] {
+  const [quiet, setQuiet] = useState(false);
+  useEffect(() => {
+    setQuiet(false);
+    if (!done) return;
+    const timer = setInterval(() => {
+      if (panel.current?.matches(":hover, :focus-within")) return;
+      clearInterval(timer);
+      setQuiet(true);
+    }, quietMs);
+    return () => clearInterval(timer);
+  }, [panel, done]);
+  return [quiet, setQuiet];
+}
+
 function Panel({ queue, view }: { queue: UploadQueue; view: QueueView }) {
-  const { t } = useI18n();
   const [open, setOpen] = useState(true);
   const panel = useRef<HTMLElement>(null);
   useToldHeight(panel);
+  const { uploads, unfinished } = view;
+  const done = unfinished.length === 0 && uploads.length > 0 && uploads.every(isOver);
+  const [quiet, setQuiet] = useQuiet(panel, done);
+  const { t } = useI18n();
+  // Who has opened it again is in it.
+  const onOpen = (): void => {
+    setQuiet(false);
+    setOpen(true);
+    requestAnimationFrame(() => panel.current?.querySelector<HTMLElement>("[data-toggle] button")?.focus());
+  };
+  return (
+    <section class={quiet ? "uploads pill" : "uploads"} ref={panel} aria-label={t("uploads.title")}>
+      {quiet ? (
+        <Pill {...{ queue, view }} onOpen={onOpen} />
+      ) : (
+        <Whole {...{ queue, view, open }} onToggle={() => setOpen(!open)} />
+      )}
+    </section>
+  );
+}
+
+/** All that is left of the panel once everything is done. */
+function Pill({ queue, view, onOpen }: { queue: UploadQueue; view: QueueView; onOpen: () => void }) {
+  const { t } = useI18n();
+  const { total, done } = overallOf(view.uploads);
+  return (
+    <>
+      <button type="button" class="pill-open" aria-expanded={false} onClick={onOpen}>
+        <Icon name="check" />
+        {t("uploads.title")} · {t("uploads.summary", { done, total })}
+      </button>
+      <IconButton icon="close" label={t("uploads.clear")} onClick={() => queue.clearFinished()} />
+    </>
+  );
+}
+
+function Whole(props: { queue: UploadQueue; view: QueueView; open: boolean; onToggle: () => void }) {
+  const { queue, view, open, onToggle } = props;
+  const { t } = useI18n();
   const { uploads, unfinished } = view;
   const { total, active, paused, progress } = overallOf(uploads);
   const rows = rowsOf(uploads, rowsMax);
   const hidden = uploads.length - rows.length;
   return (
-    <section class="uploads" ref={panel} aria-label={t("uploads.title")}>
+    <>
       <header class="uploads-head">
         <Summary view={view} />
         {active > 0 && (
@@ -68,12 +124,14 @@ function Panel({ queue, view }: { queue: UploadQueue; view: QueueView }) {
         {active + paused === 0 && uploads.some(isOver) && (
           <IconButton icon="check" label={t("uploads.clear")} onClick={() => queue.clearFinished()} />
         )}
-        <IconButton
-          icon="down"
-          class={open ? "" : "turned"}
-          label={t(open ? "uploads.collapse" : "uploads.expand")}
-          onClick={() => setOpen(!open)}
-        />
+        <span data-toggle>
+          <IconButton
+            icon="down"
+            class={open ? "" : "turned"}
+            label={t(open ? "uploads.collapse" : "uploads.expand")}
+            onClick={onToggle}
+          />
+        </span>
       </header>
       {total > 0 && (
         <progress class="bar thin" value={progress} max={1} aria-label={t("uploads.progressAll")} />
@@ -81,7 +139,7 @@ function Panel({ queue, view }: { queue: UploadQueue; view: QueueView }) {
       {open && (
         <ul class="uploads-list">
           {rows.map((one) => (
-            <UploadRow key={one.id} upload={one} queue={queue} />
+            <UploadRow key={one.id} upload={one} queue={queue} lost={view.lost} />
           ))}
           {hidden > 0 && <li class="uploads-more muted">{t("uploads.more", { count: hidden })}</li>}
           {unfinished.map((one) => (
@@ -89,7 +147,7 @@ function Panel({ queue, view }: { queue: UploadQueue; view: QueueView }) {
           ))}
         </ul>
       )}
-    </section>
+    </>
   );
 }
 
@@ -137,11 +195,8 @@ function inWords(news: News, t: Translate): string {
       return t("uploads.news.done", { count: news.count });
     case "failed": {
       const why = t("uploads.failed", { why: describe(news.error, t) });
-      return t(news.others === 0 ? "error.of" : "error.ofMany", {
-        name: news.name,
-        why,
-        count: news.others,
-      });
+      const said = t("error.of", { name: news.name, why });
+      return news.others === 0 ? said : `${said} ${t("uploads.more", { count: news.others })}`;
     }
   }
 }
