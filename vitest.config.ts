@@ -12,6 +12,7 @@ const processes = [
   "test/cli/cli.test.ts",
   "test/cli/describe.test.ts",
   "test/cli/zookeeper.test.ts",
+  "test/deployment-doc.test.ts",
   "test/e2e/**",
   "test/example/**",
   "test/faults/**",

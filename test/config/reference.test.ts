@@ -10,7 +10,6 @@ import { load } from "./load.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const samplePath = `${root}bin/mprpc.conf`;
-const docsPath = `${root}docs/config.md`;
 
 describe("the table of keys", () => {
   test.each(keyRows.map((row) => [row.name, row] as const))("%s is well formed", (_name, row) => {
@@ -151,25 +150,31 @@ describe("bin/mprpc.conf", () => {
   });
 });
 
-test("docs/config.md lists every key as it is", async () => {
-  const docs = readFileSync(docsPath, "utf8");
+test.each(["docs/config.md", "docs/config.zh-CN.md"])("%s lists every key as it is", async (name) => {
+  const file = root + name;
+  const docs = readFileSync(file, "utf8");
   const [, before, after] = /^(.*<!-- keys -->\n).*(<!-- end of keys -->.*)$/s.exec(docs) ?? [];
   expect(after).toBeDefined();
-  await expect(`${before}${keyTables()}${after}`).toMatchFileSnapshot(docsPath);
+  await expect(`${before}${keyTables(name.includes("zh"))}${after}`).toMatchFileSnapshot(file);
 });
 
 /** The part of docs/config.md between its two marks. */
-function keyTables(): string {
+function keyTables(chinese: boolean): string {
+  const [first, head, unset] = chinese
+    ? ["第一个节之前", "| 键 | 默认值 | 取值 | 含义 |", "不设置"]
+    : ["Above the first section", "| key | default | value | meaning |", "not set"];
   const tables = ["", ...sectionNames].map((section) => {
-    const rows = keyRows.filter((row) => row.section === section).map(tableRow);
-    const title = section === "" ? "Above the first section" : `\`[${section}]\``;
-    return `\n### ${title}\n\n| key | default | value | meaning |\n|---|---|---|---|\n${rows.join("\n")}\n`;
+    const rows = keyRows
+      .filter((row) => row.section === section)
+      .map((row) => tableRow(row, unset, chinese ? row.docZh : row.doc));
+    const title = section === "" ? first : `\`[${section}]\``;
+    return `\n### ${title}\n\n${head}\n|---|---|---|---|\n${rows.join("\n")}\n`;
   });
   return `${tables.join("")}\n`;
 }
 
-function tableRow(row: KeyRow): string {
+function tableRow(row: KeyRow, unset: string, doc: string): string {
   const value = row.kind.expected.replaceAll("|", "\\|");
-  const fallback = row.fallback === "" ? "not set" : `\`${row.fallback}\``;
-  return `| \`${row.key}\` | ${fallback} | ${value} | ${row.doc} |`;
+  const fallback = row.fallback === "" ? unset : `\`${row.fallback}\``;
+  return `| \`${row.key}\` | ${fallback} | ${value} | ${doc} |`;
 }
