@@ -39,13 +39,13 @@ export type ServerNext = (call: IncomingCall) => Promise<unknown>;
 export type ServerInterceptor = (next: ServerNext) => ServerNext;
 
 /** What each layer gave for one call, the outermost first, its last the call or the handler itself. Kept for errors only. */
-export interface Trail {
-  given: Array<PromiseLike<unknown> | undefined>;
-}
+export type Trail = Array<PromiseLike<unknown> | undefined>;
 
 type Layer<Call, Result> = (call: Call) => Promise<Result>;
 
 export interface Layers<Call, Result> {
+  /** An empty trail for one call, of the size it needs: one that had to grow would cost each call as much again. */
+  newTrail(): Trail;
   /** Goes through all interceptors to `last`. */
   readonly run: Layer<Call, Result>;
   /**
@@ -72,11 +72,8 @@ export function compose<Call, Result>(
   );
   const lastAt = interceptors.length;
   const noted = (at: number, layer: Layer<Call, Result>): Layer<Call, Result> => {
-    const note = (call: Call, given: PromiseLike<unknown>): void => {
-      const trail = trailOf(call);
-      if (trail !== undefined) trail.given[at] = given;
-    };
     return (call) => {
+      const trail = trailOf(call);
       let given: Promise<Result>;
       try {
         given = layer(call);
@@ -84,10 +81,10 @@ export function compose<Call, Result>(
       } catch (thrown) {
         const rejected = Promise.reject(thrown);
         rejected.catch(() => {});
-        note(call, rejected);
+        if (trail !== undefined) trail[at] = rejected;
         throw thrown;
       }
-      note(call, given);
+      if (trail !== undefined) trail[at] = given;
       return given;
     };
   };
@@ -95,7 +92,11 @@ export function compose<Call, Result>(
     (next, interceptor, at) => noted(at, layerOf(names[at] as string, interceptor, next)),
     noted(lastAt, last),
   );
-  return { run, blame: (trail, isResult) => blame(trail, names, isResult) };
+  return {
+    newTrail: () => new Array(lastAt + 1),
+    run,
+    blame: (trail, isResult) => blame(trail, names, isResult),
+  };
 }
 
 const form = "expected (next) => (call) => next(call)";
@@ -143,7 +144,7 @@ async function blame(
   isResult: (value: unknown) => boolean,
 ): Promise<string | undefined> {
   for (let at = names.length; at >= 0; at--) {
-    const given = trail.given[at];
+    const given = trail[at];
     if (given === undefined) continue;
     const [wrong, how] = await outcomeOf(given, isResult);
     if (!wrong) continue;

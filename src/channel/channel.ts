@@ -251,6 +251,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     call: PlannedCall,
   ): Promise<unknown> {
     try {
+      call.trail = intercepted.newTrail();
       const replying = intercepted.run(call);
       call.sameTurn = false;
       const reply = await replying;
@@ -259,7 +260,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       if (onMetadata !== undefined && reply.metadata.size > 0) onMetadata(reply.metadata);
       return reply.message;
     } catch (thrown) {
-      const blamed = isOf(thrown, RpcError) ? undefined : await intercepted.blame(call, isReply);
+      const blamed = isOf(thrown, RpcError) ? undefined : await intercepted.blame(call.trail ?? [], isReply);
       const error = this.#interceptorError(thrown, call, blamed);
       if (error.metadata !== undefined) call.plan.onMetadata?.(error.metadata);
       throw error;
@@ -409,8 +410,9 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 }
 
 /** A call as client interceptors see it. */
-class PlannedCall implements OutgoingCall, Trail {
-  readonly given: Trail["given"] = [];
+class PlannedCall implements OutgoingCall {
+  /** Of its interceptors. */
+  trail: Trail | undefined = undefined;
   readonly method: MethodDefinition;
   request: unknown;
   readonly plan: CallPlan;
@@ -439,7 +441,8 @@ class PlannedCall implements OutgoingCall, Trail {
   }
 }
 
-const trailOf = (call: OutgoingCall): Trail | undefined => (call instanceof PlannedCall ? call : undefined);
+const trailOf = (call: OutgoingCall): Trail | undefined =>
+  call instanceof PlannedCall ? call.trail : undefined;
 
 function isReply(value: unknown): boolean {
   if (typeof value !== "object" || value === null || !("message" in value)) return false;

@@ -80,13 +80,13 @@ export class ServiceTable {
         return Promise.reject(thrown);
       }
     };
-    const { run, blame } = compose("server", this.#interceptors, last, trailOf);
+    const { newTrail, run, blame } = compose("server", this.#interceptors, last, trailOf);
     // What no interceptor may give is no message: what else is wrong with one, its field's error tells.
     const isMessage = (value: unknown): boolean => typeof value === "object" && value !== null;
     return {
       definition,
       invoke(call) {
-        call.trail = { given: [] };
+        call.trail = newTrail();
         return run(call);
       },
       blame: (call) => (call.trail === undefined ? undefined : blame(call.trail, isMessage)),
