@@ -52,7 +52,7 @@ describe("docs/errors.md", () => {
       ),
     ]
       .map(([, a, b, c, d]) => shape(a ?? b ?? c ?? d ?? ""))
-      .filter((text) => text.split(" ").length >= 4);
+      .filter((text) => text.split(" ").length >= 4 && !text.startsWith("["));
     expect(made.length).toBeGreaterThan(20);
     const plain = document.replaceAll("…", "");
     const missing = made.filter((text) => {
@@ -63,5 +63,19 @@ describe("docs/errors.md", () => {
       return !plain.includes(longest.slice(0, 28).trim());
     });
     expect(missing).toEqual([]);
+  });
+});
+
+describe("docs/errors.zh-CN.md", () => {
+  const textsOf = (markdown: string): string[] =>
+    [...markdown.matchAll(/`([^`]+)`/g)]
+      .map(([, text]) => text as string)
+      .filter((text) => text.split(" ").length >= 4 && !text.startsWith("["));
+
+  it("lists the same texts in the same order", () => {
+    const chinese = readFileSync(path.join(root, "docs/errors.zh-CN.md"), "utf8");
+    const wanted = textsOf(document);
+    expect(wanted.length).toBeGreaterThan(80);
+    expect(textsOf(chinese)).toEqual(wanted);
   });
 });
