@@ -57,3 +57,17 @@ describe("docs/errors.md", () => {
     expect(plain).toContain(longest);
   });
 });
+
+describe("docs/errors.zh-CN.md", () => {
+  const textsOf = (markdown: string): string[] =>
+    [...markdown.matchAll(/`([^`]+)`/g)]
+      .map(([, text]) => text as string)
+      .filter((text) => text.split(" ").length >= 4 && !text.startsWith("["));
+
+  it("lists the same texts in the same order", () => {
+    const chinese = readFileSync(new URL("../docs/errors.zh-CN.md", import.meta.url), "utf8");
+    const wanted = textsOf(document);
+    expect(wanted.length).toBeGreaterThan(80);
+    expect(textsOf(chinese)).toEqual(wanted);
+  });
+});

@@ -97,6 +97,23 @@ describe("the packed archive", () => {
     expect(map.sourcesContent).toHaveLength(map.sources.length);
   });
 
+  test.each(["config", "errors", "registry"])(
+    "has docs/%s.md in Chinese, with the same chapters and code",
+    (name) => {
+      const outlineOf = (file: string) => {
+        const markdown = readFileSync(path.join(root, file), "utf8");
+        const code = [...markdown.matchAll(/^```\w*\n([\s\S]*?)^```/gm)].map(([, text = ""]) =>
+          text.replace(/ *\/\/.*$/gm, ""),
+        );
+        return { chapters: [...markdown.matchAll(/^## /gm)].length, code };
+      };
+      const [english, chinese] = [outlineOf(`docs/${name}.md`), outlineOf(`docs/${name}.zh-CN.md`)];
+      expect(chinese.code).toEqual(english.code);
+      // How to run the tests is for contributors.
+      expect(chinese.chapters).toBe(english.chapters - (name === "registry" ? 1 : 0));
+    },
+  );
+
   test("has no document that links to a file which is not there", () => {
     const documents = [...paths].filter((name) => name.endsWith(".md"));
     const dead = documents.flatMap((name) => {

@@ -1786,7 +1786,7 @@ export const BatchRequest: MessageType<BatchRequest, BatchRequestInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "BatchRequest");
+    if (message?.constructor !== Object) checkMessage(message, "BatchRequest", BatchRequest);
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "BatchRequest.user_id");
     }
@@ -1875,7 +1875,7 @@ export const BatchReply: MessageType<BatchReply, BatchReplyInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "BatchReply");
+    if (message?.constructor !== Object) checkMessage(message, "BatchReply", BatchReply);
     if (message.code != null && message.code !== 0) {
       writer.int32Field(8, message.code, "BatchReply.code");
     }
@@ -1959,7 +1959,7 @@ export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
   },
 
   encode(message, writer) {
-    checkMessage(message, "BatchResult");
+    if (message?.constructor !== Object) checkMessage(message, "BatchResult", BatchResult);
     if (message.id != null && message.id !== 0n && message.id !== 0) {
       writer.int64Field(8, message.id, "BatchResult.id");
     }
