@@ -13,6 +13,7 @@ import type {
   AuthenticateRequest,
   SigninReplyInput,
   SignupReplyInput,
+  SignupRequest,
   UserFileRenameReplyInput,
   UserFilesReplyInput,
   UserInfoReplyInput,
@@ -51,7 +52,7 @@ export class Users {
 
   handlers(): HandlersOf<typeof UserService> {
     return {
-      signup: ({ username, password }) => answer(() => this.#signup(username, password)),
+      signup: (request) => answer(() => this.#signup(request)),
       signin: (request) => answer(() => this.#signin(request)),
       signout: ({ token }) =>
         answer(async () => {
@@ -65,7 +66,28 @@ export class Users {
     };
   }
 
-  async #signup(given: string, password: string): Promise<SignupReplyInput> {
+  async #signup({ username, password, byUserId }: SignupRequest): Promise<SignupReplyInput> {
+    if (!this.#settings.openSignup && !(byUserId > 0n && (await this.#isOperator(userIdOf(byUserId))))) {
+      throw new Refusal(Code.FORBIDDEN, "sign-up is closed: ask the operator of the disk ([account] signup)");
+    }
+    return this.#create(username, password);
+  }
+
+  /** Makes the operator the settings name, when there is none. Rejects with RpcError while the database is away. */
+  async makeOperator(): Promise<void> {
+    const { operator, operatorPassword } = this.#settings;
+    if (operator === undefined || operatorPassword === undefined) return;
+    if ((await this.#database.run("user.find", { username: operator })).user !== null) return;
+    await this.#create(operator, operatorPassword);
+  }
+
+  async #isOperator(userId: number): Promise<boolean> {
+    const { operator } = this.#settings;
+    if (operator === undefined) return (await this.#database.run("user.first", {})).id === userId;
+    return (await this.#database.run("user.get", { userId })).user?.username === operator;
+  }
+
+  async #create(given: string, password: string): Promise<SignupReplyInput> {
     const username = checkUsername(given);
     checkPassword(password);
     const taken = (): Refusal => new Refusal(Code.SIGNUP, "the user name is taken");
@@ -124,7 +146,8 @@ export class Users {
     const { user } = await this.#database.run("user.get", { userId });
     if (user === null) throw new Refusal(Code.NO_SUCH_USER, "there is no such user");
     const { username, signupAtMs, lastActiveMs, quotaBytes, usedBytes } = user;
-    return { username, signupAtMs, lastActiveMs, quotaBytes, usedBytes };
+    const operator = await this.#isOperator(userId);
+    return { username, signupAtMs, lastActiveMs, quotaBytes, usedBytes, operator };
   }
 
   async #userFiles(userId: number, given: number): Promise<UserFilesReplyInput> {

@@ -97,6 +97,7 @@ export const checkedBy = {
           signupAtMs: time,
           quotaBytes: Type.Integer(),
           usedBytes: Type.Integer(),
+          operator: Type.Boolean({ description: "who sees the services, and makes users" }),
         }),
         uploadEntry: Type.String({ description: "empty: this origin" }),
         uploadTicket: Type.String({ description: "for x-ticket there" }),
@@ -134,17 +135,21 @@ export const checkedBy = {
     }),
   },
   services: {
-    schema: tagged("service", "Which instances the registry lists, and which of them answer", {
-      security: signedIn,
-      response: replies({
-        services: Type.Array(
-          Type.Object({
-            service: Type.String(),
-            instances: Type.Array(Type.Object({ address: Type.String(), healthy: Type.Boolean() })),
-          }),
-        ),
-      }),
-    }),
+    schema: tagged(
+      "service",
+      "Which instances the registry lists, and which of them answer; for the operator",
+      {
+        security: signedIn,
+        response: replies({
+          services: Type.Array(
+            Type.Object({
+              service: Type.String(),
+              instances: Type.Array(Type.Object({ address: Type.String(), healthy: Type.Boolean() })),
+            }),
+          ),
+        }),
+      },
+    ),
   },
   health: { schema: tagged("service", "Whether this process serves", { response: replies({}) }) },
 };
@@ -171,7 +176,12 @@ const legacyAuth = {
 };
 
 export const documented = {
-  signup: legacy("session", "Makes a user", credentials, Type.Object(outcome)),
+  signup: legacy(
+    "session",
+    "Makes a user; where sign-up is closed, for the operator",
+    credentials,
+    Type.Object(outcome),
+  ),
   signin: legacy(
     "session",
     "Opens a session",

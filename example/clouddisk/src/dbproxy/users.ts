@@ -36,7 +36,7 @@ export async function takeQuota({ trx }: Tx, userId: number, sizeBytes: number):
 }
 
 type UserActions =
-  | `user.${"create" | "find" | "get"}`
+  | `user.${"create" | "find" | "get" | "first"}`
   | `session.${"create" | "find" | "delete" | "deleteExpired"}`
   | "secret.get"
   | `challenge.${"create" | "take" | "deleteExpired"}`
@@ -74,6 +74,11 @@ export const userActions: Pick<Implementations, UserActions> = {
   async "user.get"({ trx }, { userId }) {
     const row = await trx.selectFrom("tbl_user").selectAll().where("id", "=", userId).executeTakeFirst();
     return { user: row === undefined ? null : toUser(row) };
+  },
+
+  async "user.first"({ trx }) {
+    const row = await trx.selectFrom("tbl_user").select("id").orderBy("id").limit(1).executeTakeFirst();
+    return { id: row?.id ?? null };
   },
 
   async "session.create"({ trx, nowMs }, { userId, tokenHash, expiresAtMs }) {

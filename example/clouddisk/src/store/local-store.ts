@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { chmod, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import path from "node:path";
@@ -6,10 +5,11 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { makeFolder } from "../common/folder.js";
 import { HashingStream, hashOf } from "../common/hashing.js";
+import { isTempGone, tempName } from "../common/instance.js";
 import { type ByteRange, type ObjectStore, StoreError } from "./store.js";
 
 const chunkBytes = 512 * 1024;
-/** A temp file this old belongs to nobody any more: it was left by a process that was killed. */
+/** A temp file this old, of a process of another machine, belongs to nobody any more. */
 const tempTtlMs = 24 * 3_600_000;
 
 function isMissing(error: unknown): boolean {
@@ -53,7 +53,7 @@ export class LocalStore implements ObjectStore {
     for (const name of await readdir(this.#temp)) {
       const file = path.join(this.#temp, name);
       const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Date.now() }));
-      if (Date.now() - mtimeMs > tempTtlMs) await rm(file, { force: true });
+      if (isTempGone(name) || Date.now() - mtimeMs > tempTtlMs) await rm(file, { force: true });
     }
   }
 
@@ -64,7 +64,7 @@ export class LocalStore implements ObjectStore {
 
   async put(fileHash: string, sizeBytes: number, file: string, signal?: AbortSignal): Promise<void> {
     const target = this.#path(fileHash);
-    const temp = path.join(this.#temp, `${fileHash.slice(0, 16)}.${randomBytes(6).toString("hex")}`);
+    const temp = path.join(this.#temp, tempName());
     try {
       const hashing = new HashingStream({ highWaterMark: chunkBytes });
       const source = createReadStream(file, { highWaterMark: chunkBytes });

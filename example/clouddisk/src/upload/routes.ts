@@ -4,6 +4,7 @@ import { Authenticator } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
 import { checkName } from "../common/names.js";
 import { Parameters } from "../common/parameters.js";
+import { addRateLimits } from "../common/rate-limits.js";
 import type { EntryRow, UploadRow } from "../dbproxy/actions.js";
 import { defaultPace, IncomingBody, receiving } from "./body.js";
 import type { UploadContext } from "./context.js";
@@ -61,8 +62,27 @@ export async function addUploadRoutes(http: FastifyInstance, context: UploadCont
   const authenticator = new Authenticator(context.host);
   const userOf = async (request: FastifyRequest): Promise<number> =>
     (await authenticator.user(request, "upload")).userId;
+  const limits = {
+    max: context.host.settings.upload.requestsPerMinute,
+    key: "upload.requestsperminute",
+    userOf,
+    withoutUser: [],
+  };
 
   http.get("/file/upload", { schema: { hide: true } }, (_request, reply) => reply.redirect("/", 303));
+  await http.register(async (limited) => {
+    await addRateLimits(limited, limits);
+    addSmallRoutes(limited, context, uploads, userOf);
+    await limited.register(async (scope) => addBodyRoutes(scope, context, uploads, userOf));
+  });
+}
+
+function addSmallRoutes(
+  http: FastifyInstance,
+  context: UploadContext,
+  uploads: Uploads,
+  userOf: UserOf,
+): void {
   http.post(
     "/file/fastupload",
     { schema: { tags, summary: "Instant upload: filehash, filename; 0, -1 or -2" } },
@@ -84,7 +104,6 @@ export async function addUploadRoutes(http: FastifyInstance, context: UploadCont
     return { ...done, uploads: open.map(shownStatus) };
   });
   for (const base of ["/file/mpupload", "/file/mupload"]) addPartRoutes(http, base, uploads, userOf);
-  await http.register(async (scope) => addBodyRoutes(scope, context, uploads, userOf));
 }
 
 type UserOf = (request: FastifyRequest) => Promise<number>;
