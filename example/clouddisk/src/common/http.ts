@@ -1,4 +1,6 @@
 import type { Socket } from "node:net";
+import { constants } from "node:zlib";
+import compress from "@fastify/compress";
 import cookie from "@fastify/cookie";
 import formbody from "@fastify/formbody";
 import swagger from "@fastify/swagger";
@@ -8,6 +10,7 @@ import { Code, Refusal } from "./codes.js";
 import { addCors } from "./cors.js";
 import { addErrors } from "./http-errors.js";
 import { NodeRedirects } from "./nodes.js";
+import { isSecure } from "./origin.js";
 import type { Host } from "./part.js";
 import { newTraceId, withTraceId } from "./trace.js";
 import { sayProblem } from "./validation.js";
@@ -75,9 +78,16 @@ export async function createHttp(
   addTextCheck(http);
   addTimeouts(http, times);
   addContinue(http);
-  addHeaders(http);
+  addHeaders(http, isSecure(host));
   addErrors(http, new NodeRedirects(host), log);
   addCors(http, host.settings);
+  // Of text alone: what users store goes as it is, by ranges of its bytes.
+  await http.register(compress, {
+    threshold: 1024,
+    encodings: ["br", "gzip"],
+    customTypes: /^(text\/(?!event-stream)|application\/(json|javascript|manifest\+json)|image\/svg)/,
+    brotliOptions: { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } },
+  });
   await http.register(cookie);
   await http.register(formbody, { bodyLimit: bodyMaxBytes });
   await http.register(swagger, {
@@ -211,7 +221,7 @@ function addContinue(http: FastifyInstance): void {
   });
 }
 
-function addHeaders(http: FastifyInstance): void {
+function addHeaders(http: FastifyInstance, secure: boolean): void {
   http.addHook("onRequest", (_request, reply, done) => {
     reply.headers({
       "x-content-type-options": "nosniff",
@@ -220,6 +230,7 @@ function addHeaders(http: FastifyInstance): void {
       "cross-origin-resource-policy": "same-site",
       // Pages set their own; everything else, files of users above all, can do nothing in a browser.
       "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+      ...(secure ? { "strict-transport-security": "max-age=31536000" } : {}),
     });
     done();
   });

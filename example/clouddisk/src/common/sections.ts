@@ -80,16 +80,16 @@ export const sections = {
   apigw: {
     ...listens("8080", "the gateway", "网关"),
     securecookie: key(conf.yesNo, "no", {
-      doc: "Send the cookie over HTTPS only; yes behind a proxy that speaks it.",
-      docZh: "Cookie 仅通过 HTTPS 发送；前置 HTTPS 代理时设为 yes。",
+      doc: "Send the cookie over HTTPS only, and tell browsers to use nothing else (HSTS); yes as well when publicurl is https.",
+      docZh: "Cookie 仅通过 HTTPS 发送，并启用 HSTS；publicurl 为 https 时自动启用。",
     }),
     requestsperminute: key(conf.integer({ min: 1, max: 10_000_000 }), "600", {
       doc: "Requests per minute and address; of sign-in and sign-up a tenth.",
       docZh: "每个地址每分钟的请求数上限；登录和注册为其十分之一。",
     }),
     trustedproxies: key(networks, "", {
-      doc: "Proxies whose X-Forwarded-For is believed.",
-      docZh: "信任其 X-Forwarded-For 的代理。",
+      doc: "Proxies whose X-Forwarded-For, -Proto and -Host are believed, by every HTTP server of the disk.",
+      docZh: "信任其 X-Forwarded-For、-Proto、-Host 的代理，对所有 HTTP 服务生效。",
       example: "127.0.0.1,10.0.0.0/8",
     }),
   },

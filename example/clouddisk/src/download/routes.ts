@@ -4,6 +4,7 @@ import { Authenticator } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
 import { flag } from "../common/flag.js";
 import { contentDisposition } from "../common/names.js";
+import { publicOrigin } from "../common/origin.js";
 import type { Host } from "../common/part.js";
 import type { Tickets } from "../common/tickets.js";
 import type { EntryRow } from "../dbproxy/actions.js";
@@ -94,6 +95,7 @@ export async function addDownloadRoutes(
   http.route<{ Querystring: DownloadQuery }>({
     method: ["GET", "HEAD"],
     url: "/file/download",
+    compress: false,
     schema: {
       tags: ["download"],
       summary:
@@ -126,7 +128,7 @@ export async function addDownloadRoutes(
         fileHash,
         fileName,
       });
-      const base = host.settings.download.publicUrl ?? `${request.protocol}://${request.host}`;
+      const base = publicOrigin(host, request, "download");
       const url = `${base}/file/download?ticket=${ticket}${inline ? "&inline=1" : ""}`;
       return { code: Code.DONE, msg: "ok", url, data: { url, expiresAtMs } };
     },
