@@ -5,6 +5,7 @@ import { Code, Refusal } from "../common/codes.js";
 import { checkName } from "../common/names.js";
 import type { Settings } from "../common/settings.js";
 import { sessionOf } from "../common/tickets.js";
+import { isMixedScript, userKey } from "../common/user-names.js";
 import type { Database } from "../dbproxy/client.js";
 import { Attempts } from "./attempts.js";
 import { checkHash, outcomeOf, toEntry, userIdOf } from "./entries.js";
@@ -23,7 +24,8 @@ import { checkPassword, Passwords } from "./passwords.js";
 
 /**
  * A user name as it is kept: NFC; letters of any script, digits, `.`, `_` and `-`; at least 3 bytes of UTF-8, as in the
- * projects before this one, so that two Chinese characters do; at most 64 characters. Case counts. Throws Refusal (10001).
+ * projects before this one, so that two Chinese characters do; at most 64 characters;
+ * no mixture of scripts that look alike. Throws Refusal (10001).
  */
 export function checkUsername(username: string): string {
   const normal = username.normalize("NFC");
@@ -32,6 +34,9 @@ export function checkUsername(username: string): string {
       Code.PARAMETER,
       "the user name must have 3 to 64 characters: letters, digits, dots, underscores and hyphens",
     );
+  }
+  if (isMixedScript(normal)) {
+    throw new Refusal(Code.PARAMETER, "the user name mixes letters of scripts that look alike");
   }
   return normal;
 }
@@ -84,7 +89,9 @@ export class Users {
   async #isOperator(userId: number): Promise<boolean> {
     const { operator } = this.#settings;
     if (operator === undefined) return (await this.#database.run("user.first", {})).id === userId;
-    return (await this.#database.run("user.get", { userId })).user?.username === operator;
+    return (
+      userKey((await this.#database.run("user.get", { userId })).user?.username ?? "") === userKey(operator)
+    );
   }
 
   async #create(given: string, password: string): Promise<SignupReplyInput> {
@@ -104,7 +111,7 @@ export class Users {
     const username = request.username.normalize("NFC");
     // No user has these, and the database is not asked for names of any length.
     if (username === "" || username.length > 64 || password.length > 1024) throw wrong();
-    const attempt = this.#attempts.begin(username, address);
+    const attempt = this.#attempts.begin(userKey(username), address);
     let known: { id: number; username: string } | null;
     try {
       known = await this.#user(username, password);
@@ -136,7 +143,7 @@ export class Users {
     // Only this is stored of a token: who reads the database cannot sign in with what is there.
     const tokenHash = request.session === "" ? sessionOf(request.token) : checkHash(request.session);
     const { session } = await this.#database.run("session.find", { tokenHash });
-    if (session === null || (username !== "" && username.normalize("NFC") !== session.username)) {
+    if (session === null || (username !== "" && userKey(username) !== userKey(session.username))) {
       throw new Refusal(Code.TOKEN, "the token is not valid any more; sign in again");
     }
     return session;

@@ -1,4 +1,5 @@
 import type { Selectable } from "kysely";
+import { userKey } from "../common/user-names.js";
 import type { UserRow } from "./actions.js";
 import type { Tables } from "./tables.js";
 import type { Implementations, Tx } from "./transaction.js";
@@ -45,13 +46,14 @@ type UserActions =
 export const userActions: Pick<Implementations, UserActions> = {
   async "user.create"({ trx, nowMs, lock }, { username, passwordHash, quotaBytes }) {
     const found = await lock(
-      trx.selectFrom("tbl_user").select("id").where("user_name", "=", username),
+      trx.selectFrom("tbl_user").select("id").where("name_key", "=", userKey(username)),
     ).executeTakeFirst();
     if (found !== undefined) return { created: false, id: found.id };
     const { insertId } = await trx
       .insertInto("tbl_user")
       .values({
         user_name: username,
+        name_key: userKey(username),
         user_pwd: passwordHash,
         signup_at: nowMs,
         last_active: nowMs,
@@ -63,11 +65,11 @@ export const userActions: Pick<Implementations, UserActions> = {
   },
 
   async "user.find"({ trx }, { username }) {
-    const row = await trx
-      .selectFrom("tbl_user")
-      .selectAll()
-      .where("user_name", "=", username)
-      .executeTakeFirst();
+    const users = trx.selectFrom("tbl_user").selectAll();
+    // Names that differ in case alone were two users once: those are found by what they are exactly.
+    const row =
+      (await users.where("user_name", "=", username).executeTakeFirst()) ??
+      (await users.where("name_key", "=", userKey(username)).executeTakeFirst());
     return { user: row === undefined ? null : toUser(row) };
   },
 
