@@ -106,7 +106,9 @@ export const checkedBy = {
       }),
     }),
   },
-  signout: { schema: tagged("session", "Ends the session of the token", { response: replies({}) }) },
+  signout: {
+    schema: tagged("session", "Ends the session of the token", { security: signedIn, response: replies({}) }),
+  },
   list: file("A page of a folder, of the trash, or of what a search finds", {
     querystring: bodies.list,
     response: replies({
@@ -151,14 +153,23 @@ export const checkedBy = {
       },
     ),
   },
-  health: { schema: tagged("service", "Whether this process serves", { response: replies({}) }) },
+  health: {
+    schema: tagged("service", "Whether this process serves", { security: [], response: replies({}) }),
+  },
 };
 
 /** Routes of the course projects take a parameter from body or query, so that `Parameters` checks it, not the schema. */
-function legacy(tag: string, summary: string, body: Record<string, TSchema>, reply: TSchema) {
+function legacy(
+  tag: string,
+  summary: string,
+  body: Record<string, TSchema>,
+  reply: TSchema,
+  security: ReadonlyArray<Record<string, string[]>> = signedIn,
+) {
   return {
     schema: tagged(tag, summary, {
       consumes: ["application/json", "application/x-www-form-urlencoded"],
+      security: [...security],
       body: Type.Object(body),
       response: { 200: reply, "4xx": refusal },
     }),
@@ -181,6 +192,7 @@ export const documented = {
     "Makes a user; where sign-up is closed, for the operator",
     credentials,
     Type.Object(outcome),
+    [{}, ...signedIn],
   ),
   signin: legacy(
     "session",
@@ -196,6 +208,7 @@ export const documented = {
         DownloadEntry: Type.String(),
       }),
     }),
+    [],
   ),
   userInfo: legacy(
     "session",

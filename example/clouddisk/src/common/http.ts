@@ -91,12 +91,19 @@ export async function createHttp(
   await http.register(cookie);
   await http.register(formbody, { bodyLimit: bodyMaxBytes });
   await http.register(swagger, {
+    transform: ({ schema, url, route }) => ({
+      schema: { ...schema, operationId: schema?.operationId ?? operationId(String(route.method), url) },
+      url,
+    }),
     openapi: {
+      openapi: "3.1.0",
       info: {
         title: "Cloud disk",
         version: "1",
+        license: { name: "MIT", identifier: "MIT" },
         description: "Every reply has a code; 0 and 10000 mean done.",
       },
+      servers: [{ url: host.settings.apigw.publicUrl ?? "/" }],
       components: {
         securitySchemes: {
           bearer: { type: "http", scheme: "bearer" },
@@ -107,6 +114,13 @@ export async function createHttp(
     },
   });
   return http;
+}
+
+/** `postApiFilesIdRestore` for POST /api/files/:id/restore: routes never share one. */
+function operationId(method: string, url: string): string {
+  const words = url.split(/[^A-Za-z0-9]+/).filter((word) => word !== "");
+  const [verb = ""] = method.toLowerCase().split(",");
+  return verb + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
 }
 
 function wellFormed(traceId: string | string[] | undefined): string | undefined {
