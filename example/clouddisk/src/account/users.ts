@@ -5,6 +5,7 @@ import { Code, Refusal } from "../common/codes.js";
 import { checkName } from "../common/names.js";
 import type { Settings } from "../common/settings.js";
 import { sessionOf } from "../common/tickets.js";
+import { isMixedScript, userKey } from "../common/user-names.js";
 import type { Database } from "../dbproxy/client.js";
 import { Attempts } from "./attempts.js";
 import { checkHash, outcomeOf, toEntry, userIdOf } from "./entries.js";
@@ -13,6 +14,7 @@ import type {
   AuthenticateRequest,
   SigninReplyInput,
   SignupReplyInput,
+  SignupRequest,
   UserFileRenameReplyInput,
   UserFilesReplyInput,
   UserInfoReplyInput,
@@ -22,7 +24,8 @@ import { checkPassword, Passwords } from "./passwords.js";
 
 /**
  * A user name as it is kept: NFC; letters of any script, digits, `.`, `_` and `-`; at least 3 bytes of UTF-8, as in the
- * projects before this one, so that two Chinese characters do; at most 64 characters. Case counts. Throws Refusal (10001).
+ * projects before this one, so that two Chinese characters do; at most 64 characters;
+ * no mixture of scripts that look alike. Throws Refusal (10001).
  */
 export function checkUsername(username: string): string {
   const normal = username.normalize("NFC");
@@ -31,6 +34,9 @@ export function checkUsername(username: string): string {
       Code.PARAMETER,
       "the user name must have 3 to 64 characters: letters, digits, dots, underscores and hyphens",
     );
+  }
+  if (isMixedScript(normal)) {
+    throw new Refusal(Code.PARAMETER, "the user name mixes letters of scripts that look alike");
   }
   return normal;
 }
@@ -51,7 +57,7 @@ export class Users {
 
   handlers(): HandlersOf<typeof UserService> {
     return {
-      signup: ({ username, password }) => answer(() => this.#signup(username, password)),
+      signup: (request) => answer(() => this.#signup(request)),
       signin: (request) => answer(() => this.#signin(request)),
       signout: ({ token }) =>
         answer(async () => {
@@ -65,7 +71,30 @@ export class Users {
     };
   }
 
-  async #signup(given: string, password: string): Promise<SignupReplyInput> {
+  async #signup({ username, password, byUserId }: SignupRequest): Promise<SignupReplyInput> {
+    if (!this.#settings.openSignup && !(byUserId > 0n && (await this.#isOperator(userIdOf(byUserId))))) {
+      throw new Refusal(Code.FORBIDDEN, "sign-up is closed: ask the operator of the disk ([account] signup)");
+    }
+    return this.#create(username, password);
+  }
+
+  /** Makes the operator the settings name, when there is none. Rejects with RpcError while the database is away. */
+  async makeOperator(): Promise<void> {
+    const { operator, operatorPassword } = this.#settings;
+    if (operator === undefined || operatorPassword === undefined) return;
+    if ((await this.#database.run("user.find", { username: operator })).user !== null) return;
+    await this.#create(operator, operatorPassword);
+  }
+
+  async #isOperator(userId: number): Promise<boolean> {
+    const { operator } = this.#settings;
+    if (operator === undefined) return (await this.#database.run("user.first", {})).id === userId;
+    return (
+      userKey((await this.#database.run("user.get", { userId })).user?.username ?? "") === userKey(operator)
+    );
+  }
+
+  async #create(given: string, password: string): Promise<SignupReplyInput> {
     const username = checkUsername(given);
     checkPassword(password);
     const taken = (): Refusal => new Refusal(Code.SIGNUP, "the user name is taken");
@@ -82,7 +111,7 @@ export class Users {
     const username = request.username.normalize("NFC");
     // No user has these, and the database is not asked for names of any length.
     if (username === "" || username.length > 64 || password.length > 1024) throw wrong();
-    const attempt = this.#attempts.begin(username, address);
+    const attempt = this.#attempts.begin(userKey(username), address);
     let known: { id: number; username: string } | null;
     try {
       known = await this.#user(username, password);
@@ -114,7 +143,7 @@ export class Users {
     // Only this is stored of a token: who reads the database cannot sign in with what is there.
     const tokenHash = request.session === "" ? sessionOf(request.token) : checkHash(request.session);
     const { session } = await this.#database.run("session.find", { tokenHash });
-    if (session === null || (username !== "" && username.normalize("NFC") !== session.username)) {
+    if (session === null || (username !== "" && userKey(username) !== userKey(session.username))) {
       throw new Refusal(Code.TOKEN, "the token is not valid any more; sign in again");
     }
     return session;
@@ -124,7 +153,8 @@ export class Users {
     const { user } = await this.#database.run("user.get", { userId });
     if (user === null) throw new Refusal(Code.NO_SUCH_USER, "there is no such user");
     const { username, signupAtMs, lastActiveMs, quotaBytes, usedBytes } = user;
-    return { username, signupAtMs, lastActiveMs, quotaBytes, usedBytes };
+    const operator = await this.#isOperator(userId);
+    return { username, signupAtMs, lastActiveMs, quotaBytes, usedBytes, operator };
   }
 
   async #userFiles(userId: number, given: number): Promise<UserFilesReplyInput> {

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "mprpc";
 import { FileServiceStub, UserServiceStub } from "../account/gen/account.js";
 import { type AuthenticatedUser, Authenticator, cookieName } from "../common/auth.js";
+import { isSecure, publicOrigin } from "../common/origin.js";
 import type { Host } from "../common/part.js";
 import { DownloadServiceStub } from "../download/gen/download.js";
 import { UploadServiceStub } from "../upload/gen/upload.js";
@@ -72,7 +73,7 @@ export class Gateway {
 
   /** The origin the client reached the gateway at. */
   originOf(request: FastifyRequest): string {
-    return this.host.settings.apigw.publicUrl ?? `${request.protocol}://${request.host}`;
+    return publicOrigin(this.host, request, "apigw");
   }
 
   setCookie(reply: FastifyReply, token: string, expiresAtMs: number): void {
@@ -84,7 +85,6 @@ export class Gateway {
   }
 
   #cookie() {
-    const { secureCookie } = this.host.settings.apigw;
-    return { path: "/", httpOnly: true, sameSite: "strict", secure: secureCookie } as const;
+    return { path: "/", httpOnly: true, sameSite: "strict", secure: isSecure(this.host) } as const;
   }
 }

@@ -4,6 +4,7 @@ import { Code, Refusal } from "./codes.js";
 import { originOf } from "./cors.js";
 import type { Host } from "./part.js";
 import { sessionOf, type Ticket, Tickets } from "./tickets.js";
+import { userKey } from "./user-names.js";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -112,7 +113,7 @@ export class Authenticator {
     const { userId, username, expiresAtMs } = await this.#cache.find(session, given.token);
     if (expiresAtMs <= Date.now()) throw notValid();
     const claimed = parameter(request, "username");
-    if (given.via === "legacy" && claimed !== undefined && claimed.normalize("NFC") !== username)
+    if (given.via === "legacy" && claimed !== undefined && userKey(claimed) !== userKey(username))
       throw notValid();
     return { userId, username, via: given.via, session };
   }

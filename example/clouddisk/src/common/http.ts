@@ -1,4 +1,6 @@
 import type { Socket } from "node:net";
+import { constants } from "node:zlib";
+import compress from "@fastify/compress";
 import cookie from "@fastify/cookie";
 import formbody from "@fastify/formbody";
 import swagger from "@fastify/swagger";
@@ -8,6 +10,7 @@ import { Code, Refusal } from "./codes.js";
 import { addCors } from "./cors.js";
 import { addErrors } from "./http-errors.js";
 import { NodeRedirects } from "./nodes.js";
+import { isSecure } from "./origin.js";
 import type { Host } from "./part.js";
 import { newTraceId, withTraceId } from "./trace.js";
 import { sayProblem } from "./validation.js";
@@ -75,18 +78,32 @@ export async function createHttp(
   addTextCheck(http);
   addTimeouts(http, times);
   addContinue(http);
-  addHeaders(http);
+  addHeaders(http, isSecure(host));
   addErrors(http, new NodeRedirects(host), log);
   addCors(http, host.settings);
+  // Of text alone: what users store goes as it is, by ranges of its bytes.
+  await http.register(compress, {
+    threshold: 1024,
+    encodings: ["br", "gzip"],
+    customTypes: /^(text\/(?!event-stream)|application\/(json|javascript|manifest\+json)|image\/svg)/,
+    brotliOptions: { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } },
+  });
   await http.register(cookie);
   await http.register(formbody, { bodyLimit: bodyMaxBytes });
   await http.register(swagger, {
+    transform: ({ schema, url, route }) => ({
+      schema: { ...schema, operationId: schema?.operationId ?? operationId(String(route.method), url) },
+      url,
+    }),
     openapi: {
+      openapi: "3.1.0",
       info: {
         title: "Cloud disk",
         version: "1",
+        license: { name: "MIT", identifier: "MIT" },
         description: "Every reply has a code; 0 and 10000 mean done.",
       },
+      servers: [{ url: host.settings.apigw.publicUrl ?? "/" }],
       components: {
         securitySchemes: {
           bearer: { type: "http", scheme: "bearer" },
@@ -97,6 +114,13 @@ export async function createHttp(
     },
   });
   return http;
+}
+
+/** `postApiFilesIdRestore` for POST /api/files/:id/restore: routes never share one. */
+function operationId(method: string, url: string): string {
+  const words = url.split(/[^A-Za-z0-9]+/).filter((word) => word !== "");
+  const [verb = ""] = method.toLowerCase().split(",");
+  return verb + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
 }
 
 function wellFormed(traceId: string | string[] | undefined): string | undefined {
@@ -211,7 +235,7 @@ function addContinue(http: FastifyInstance): void {
   });
 }
 
-function addHeaders(http: FastifyInstance): void {
+function addHeaders(http: FastifyInstance, secure: boolean): void {
   http.addHook("onRequest", (_request, reply, done) => {
     reply.headers({
       "x-content-type-options": "nosniff",
@@ -220,6 +244,7 @@ function addHeaders(http: FastifyInstance): void {
       "cross-origin-resource-policy": "same-site",
       // Pages set their own; everything else, files of users above all, can do nothing in a browser.
       "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+      ...(secure ? { "strict-transport-security": "max-age=31536000" } : {}),
     });
     done();
   });

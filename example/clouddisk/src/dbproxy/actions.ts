@@ -130,6 +130,8 @@ export const actions = {
   ),
   "user.find": reads<{ user: UserRow | null }>()(Type.Object({ username })),
   "user.get": reads<{ user: UserRow | null }>()(Type.Object({ userId: id })),
+  /** The one who signed up first; null: there is none. */
+  "user.first": reads<{ id: number | null }>()(Type.Object({})),
   /** Also moves `lastActive` of the user. */
   "session.create": gives<Record<never, never>>()(
     Type.Object({ userId: id, tokenHash: hash, expiresAtMs: timeMs }),
@@ -225,8 +227,12 @@ export const actions = {
   "content.get": reads<{ content: ContentRow | null }>()(Type.Object({ fileHash: hash })),
 
   // --- uploads in parts, and whole files
-  /** `quota`: used bytes, what is open already and this one together exceed it. */
-  "upload.create": gives<{ outcome: "ok" | "quota" | "no_parent"; quotaBytes: number; usedBytes: number }>()(
+  /** `too_many`: the user has `openMax` open. `quota`: used bytes, what is open already and this one together exceed it. */
+  "upload.create": gives<{
+    outcome: "ok" | "quota" | "no_parent" | "too_many";
+    quotaBytes: number;
+    usedBytes: number;
+  }>()(
     Type.Object({
       id: Type.String({ pattern: "^[0-9a-f]{32}$" }),
       userId: id,
@@ -237,6 +243,7 @@ export const actions = {
       partBytes: Type.Integer({ minimum: 1 }),
       partCount: partIndex,
       node: text,
+      openMax: Type.Optional(limit),
     }),
   ),
   /** Only the user's own. */

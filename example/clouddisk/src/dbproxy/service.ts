@@ -133,8 +133,17 @@ export class Executor {
     if (error instanceof BadAction) return { code: Code.PARAMETER, message: error.message, data: "" };
     if (error instanceof RpcError) throw error;
     this.#log.error(`${name} failed`, { error });
+    if (isFull(error)) return { code: Code.FULL, message: "the database's disk is full", data: "" };
     return { code: Code.SERVER, message: `${name}: the database refused it`, data: "" };
   }
+}
+
+/** SQLite's disk, or MariaDB's, has no room; a file that may not grow is the same to whoever waits. */
+function isFull(error: unknown): boolean {
+  const code = String((error as { code?: unknown } | undefined)?.code ?? "");
+  return /^(SQLITE_FULL|SQLITE_IOERR_(WRITE|FSYNC|TRUNCATE|SHMSIZE)|ENOSPC|ER_DISK_FULL|ER_RECORD_FILE_FULL)/.test(
+    code,
+  );
 }
 
 function isReading(name: string): boolean {

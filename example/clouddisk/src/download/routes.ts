@@ -4,6 +4,7 @@ import { Authenticator } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
 import { flag } from "../common/flag.js";
 import { contentDisposition } from "../common/names.js";
+import { publicOrigin } from "../common/origin.js";
 import type { Host } from "../common/part.js";
 import type { Tickets } from "../common/tickets.js";
 import type { EntryRow } from "../dbproxy/actions.js";
@@ -30,6 +31,14 @@ const DownloadQuery = Type.Object({
   ...legacy,
 });
 const UrlBody = Type.Object({ filehash: hash, ...which, ...legacy });
+
+const security = [{ bearer: [] }, { cookie: [] }, { ticket: [] }];
+const outcome = { code: Type.Integer(), msg: Type.String() };
+const refusal = Type.Object(outcome, { description: "code says why; see the table of codes" });
+const bytesOf = (what: string) => ({
+  description: what,
+  content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
+});
 
 type DownloadQuery = Static<typeof DownloadQuery>;
 
@@ -91,16 +100,36 @@ export async function addDownloadRoutes(
     return { fileHash, fileName: entry.name, inline };
   }
 
+  type Download = FastifyRequest<{ Querystring: DownloadQuery }>;
+  const download = async (request: Download, reply: FastifyReply) =>
+    send(source, request, reply, await wanted(request));
   http.route<{ Querystring: DownloadQuery }>({
-    method: ["GET", "HEAD"],
+    method: "HEAD",
     url: "/file/download",
+    compress: false,
+    schema: { hide: true, querystring: DownloadQuery },
+    handler: download,
+  });
+  http.route<{ Querystring: DownloadQuery }>({
+    method: "GET",
+    url: "/file/download",
+    compress: false,
     schema: {
       tags: ["download"],
       summary:
         "The bytes of a file. Range, If-Range, If-Match and If-None-Match are understood; the ETag is the hash.",
       querystring: DownloadQuery,
+      security: [...security, {}],
+      response: {
+        200: bytesOf("the file"),
+        206: bytesOf("a range of it"),
+        304: { type: "null", description: "it is what If-None-Match has" },
+        "4xx": refusal,
+        "5xx": refusal,
+      },
     },
-    handler: async (request, reply) => send(source, request, reply, await wanted(request)),
+    handler: download,
+    exposeHeadRoute: false,
   });
 
   http.route<{ Body: Static<typeof UrlBody> }>({
@@ -110,6 +139,15 @@ export async function addDownloadRoutes(
       tags: ["download"],
       summary: "A URL for one file that needs no token and expires.",
       body: UrlBody,
+      security,
+      response: {
+        200: Type.Object({
+          ...outcome,
+          url: Type.String(),
+          data: Type.Object({ url: Type.String(), expiresAtMs: Type.Integer() }),
+        }),
+        "4xx": refusal,
+      },
     },
     handler: async (request) => {
       const { userId, username, session } = await authenticator.user(request, "download");
@@ -126,7 +164,7 @@ export async function addDownloadRoutes(
         fileHash,
         fileName,
       });
-      const base = host.settings.download.publicUrl ?? `${request.protocol}://${request.host}`;
+      const base = publicOrigin(host, request, "download");
       const url = `${base}/file/download?ticket=${ticket}${inline ? "&inline=1" : ""}`;
       return { code: Code.DONE, msg: "ok", url, data: { url, expiresAtMs } };
     },

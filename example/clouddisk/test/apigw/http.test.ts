@@ -231,6 +231,31 @@ test("a request that never ends does not keep the server from closing", async ()
 });
 
 test.each([
+  ["br", "br"],
+  ["gzip", "gzip"],
+  ["gzip, br", "br"],
+  ["identity", null],
+])(
+  "text is compressed as the client takes it (%s), bytes and short answers never",
+  async (accepts, expected) => {
+    const { url } = await serve((http) => {
+      http.get("/long", async () => ({ text: "long ".repeat(1000) }));
+      http.get("/short", async () => ({}));
+      http.get("/bytes", async (_request, reply) =>
+        reply.type("application/octet-stream").send(Buffer.alloc(5000)),
+      );
+    });
+    const get = (path: string) => fetch(url + path, { headers: { "accept-encoding": accepts } });
+    const long = await get("/long");
+    expect(long.headers.get("content-encoding")).toBe(expected);
+    expect(long.headers.get("vary") ?? "").toMatch(expected === null ? /^/ : /accept-encoding/i);
+    expect(await long.json()).toEqual({ text: "long ".repeat(1000) });
+    for (const path of ["/short", "/bytes"])
+      expect((await get(path)).headers.get("content-encoding")).toBeNull();
+  },
+);
+
+test.each([
   ["the head comes too late", "GET / HTTP/1.1\r\n"],
   ["the request is none", "nonsense\r\n\r\n"],
   ["it was asked to close", "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"],

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import http from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
 import { serviceNames } from "../../src/common/part.js";
 import { startDisk, type User } from "../support/disk.js";
 
@@ -46,6 +48,7 @@ async function beside(what: string, look: () => Promise<Reply>, work: () => Prom
       const { status } = await look();
       if (status !== 200) console.log(`  a look said ${status}`);
       times.push(performance.now() - startMs);
+      await delay(20);
     }
   })();
   const startMs = performance.now();
@@ -64,8 +67,13 @@ export async function many(count: number): Promise<void> {
   const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
   const otherAgent = new http.Agent({ keepAlive: true, maxSockets: 1 });
   try {
-    await disk.startProcess(serviceNames);
+    const { pid } = await disk.startProcess(serviceNames);
     const [user, other] = [await disk.user(), await disk.user()];
+    const cpuMs = (): number => {
+      const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+      // Ticks of 10 ms, of the process and of the system for it.
+      return (Number(fields[11]) + Number(fields[12])) * 10;
+    };
     const look = () => ask(otherAgent, `${disk.url}/api/files`, "GET", other);
     let next = 0;
     const upload = async (): Promise<void> => {
@@ -75,9 +83,11 @@ export async function many(count: number): Promise<void> {
         if (status !== 200) throw new Error(`${status} ${body}`);
       }
     };
+    const startCpuMs = cpuMs();
     await beside(`${count} files of ${fileBytes} bytes by ${connections} connections`, look, () =>
       Promise.all(Array.from({ length: connections }, upload)),
     );
+    console.log(`  the disk's CPU: ${((cpuMs() - startCpuMs) / count).toFixed(2)} ms a file`);
     for (const route of [
       "/api/files?limit=100",
       "/api/files?limit=1000",

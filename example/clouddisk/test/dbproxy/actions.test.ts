@@ -111,7 +111,9 @@ describe.each(databases)("the actions on $name", ({ open }) => {
     const all = await Promise.all(Array.from({ length: 8 }, () => run("user.create", params)));
     expect(all.filter((one) => one.created)).toHaveLength(1);
     expect((await run("user.find", { username })).user).toMatchObject({ username, quotaBytes: 5 });
-    expect((await run("user.find", { username: username.toUpperCase() })).user).toBeNull();
+    // Without regard to case it is the same one, who cannot be made a second time.
+    expect((await run("user.find", { username: username.toUpperCase() })).user).toMatchObject({ username });
+    expect((await run("user.create", { ...params, username: username.toUpperCase() })).created).toBe(false);
   });
 
   it("finds a session until it expires or is deleted", async () => {

@@ -141,6 +141,19 @@ it("signs URLs that need no token, until they expire or the file is gone", async
   expect([gone.status, (await json(gone)).code]).toEqual([404, 10_007]);
 });
 
+it("sends text as it is, whatever the client could unpack: ranges count its bytes", async () => {
+  const data = Buffer.from("text ".repeat(1000));
+  const hash = await addFile(owner, "text.txt", data);
+  for (const query of ["", "&inline=1"]) {
+    const reply = await fetch(`${disk.url}/file/download?filehash=${hash}${query}`, {
+      headers: { ...owner.headers, "accept-encoding": "br, gzip" },
+    });
+    expect(reply.headers.get("content-encoding")).toBeNull();
+    expect(reply.headers.get("content-length")).toBe(String(data.length));
+    expect(sha256(await bytes(reply))).toBe(hash);
+  }
+});
+
 it("ends tickets and signed URLs with the session they were made for", async () => {
   const hash = await addFile(owner, "bound", randomBytes(100));
   const again = await disk.signin(owner.name, "password-1");
