@@ -5,7 +5,11 @@ import { wrongIn } from "../../web/src/credentials.js";
 import { decodeText } from "../../web/src/decode.js";
 import { fileKind, formatBytes, formatDuration, formatTime, fraction } from "../../web/src/format.js";
 import { chooseLanguage, dictionaries, translator } from "../../web/src/i18n/translate.js";
+import { NoPreview } from "../../web/src/no-preview.js";
 import { formatRoute, parseRoute, type Route } from "../../web/src/route.js";
+import { drawableScale } from "../../web/src/views/canvas.js";
+import { inspectDrawing } from "../../web/src/views/drawing.js";
+import { nestedUses } from "./samples.js";
 
 test("sizes", () => {
   const cases: Array<[number, string]> = [
@@ -124,4 +128,68 @@ test("a text is decoded by its mark, as UTF-8, else as GB 18030", () => {
   expect(decodeText(Uint8Array.of(0xfe, 0xff, 0x59, 0x7d), false)).toBe("好");
   expect(decodeText(Uint8Array.of(0xba, 0xc3), false)).toBe("好");
   expect(decodeText(new Uint8Array(), false)).toBe("");
+});
+
+test("a drawing has a size, and is not to come to more elements than can be drawn", () => {
+  const svg = (attributes: string, body = ""): string =>
+    `<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY ns "http://x"]><!-- <a> --><svg ${attributes}>${body}</svg>`;
+  const sizes: Array<[string, number, number]> = [
+    ['width="40" height="20"', 40, 20],
+    ["width='1in' height='10mm'", 96, 37.8],
+    ['viewBox="0 0 200 100"', 200, 100],
+    ['viewBox="0,0,200,100" width="50px"', 50, 25],
+    ['viewBox="0 0 200 100" width="100%" height="50"', 100, 50],
+    ['viewBox="0 0 0 1"', 300, 150],
+  ];
+  for (const [attributes, width, height] of sizes) {
+    const { widthPx, heightPx } = inspectDrawing(svg(attributes, "<g title='>'><use href='#none'/></g>"));
+    expect(widthPx, attributes).toBeCloseTo(width, 0);
+    expect(heightPx, attributes).toBeCloseTo(height, 0);
+  }
+  const why = (text: string): string | undefined => {
+    try {
+      inspectDrawing(text);
+      return undefined;
+    } catch (error) {
+      return error instanceof NoPreview ? error.why : String(error);
+    }
+  };
+  expect(why(nestedUses(4).toString())).toBeUndefined();
+  expect(why(nestedUses(5).toString())).toBe("complex");
+  expect(why(nestedUses(300).toString())).toBe("complex");
+  expect(why(svg("", '<g id="a"><use xlink:href="#a"/></g>'))).toBeUndefined();
+  const masks = Array.from({ length: 6 }, (_, at) => {
+    const rects = `<rect style="mask:url('#m${at}')"/>`.repeat(10);
+    return `<mask id="m${at + 1}">${rects}</mask>`;
+  });
+  expect(why(svg("", `<mask id="m0"/>${masks.join("")}<rect mask="url(#m6)"/>`))).toBe("complex");
+  expect(why('<!DOCTYPE svg [<!ENTITY a "<g/>"><!ENTITY b "&a;&a;">]><svg>&b;</svg>')).toBe("complex");
+  // Each of these would take hours if it were not read in one pass.
+  expect(why(`<svg ${"a".repeat(4_000_000)}><g></svg>`)).toBe("broken");
+  expect(why(`<svg>${"<!--".repeat(1_000_000)}</svg>`)).toBe("broken");
+  expect(why(`<!DOCTYPE svg [${"<!ENTITY".repeat(500_000)}]><svg/>`)).toBe("complex");
+  const deep = `${"<g>".repeat(50_000)}${"</g>".repeat(50_000)}`;
+  expect(why(svg("", deep))).toBeUndefined();
+  for (const broken of [
+    "",
+    "text",
+    "<html></html>",
+    "<svg>",
+    "<svg",
+    "<svg></g></svg>",
+    "<svg/><svg/>",
+    "<!--",
+  ]) {
+    expect(why(broken), broken).toBe("broken");
+  }
+});
+
+test("a page is drawn at the scale that is wanted, or the closest that a canvas can have", () => {
+  expect(drawableScale({ width: 600, height: 800 }, 1.5)).toBe(1.5);
+  const tall = drawableScale({ width: 300, height: 14_400 }, 3) ?? 0;
+  expect(tall * 14_400).toBeLessThanOrEqual(16_384);
+  expect(tall * 14_400).toBeGreaterThan(16_000);
+  const wide = drawableScale({ width: 14_400, height: 14_400 }, 1) ?? 0;
+  expect((wide * 14_400) ** 2).toBeLessThanOrEqual(16_777_216 * 1.0001);
+  expect(drawableScale({ width: 14_400, height: 0.5 }, 0.0625)).toBeUndefined();
 });

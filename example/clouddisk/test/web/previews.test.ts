@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
-import { pdf, png, songti } from "./samples.js";
+import { hugePng, nestedPatterns, nestedUses, pdf, png, songti } from "./samples.js";
 import { chooser, Web } from "./support.js";
 
 /** Files are looked at in the page, and nothing that is in them or in their names runs. */
@@ -122,10 +122,68 @@ test("a hostile HTML or SVG file is shown, and runs nothing", async () => {
   await page.getByText(html).waitFor();
   await page.keyboard.press("Escape");
   await open(page, "evil.svg");
-  await expect.poll(() => widthOf(page, "evil.svg")).toBe(40);
+  await page.locator(".drawing iframe[data-drawn]").waitFor();
+  const frame = page.frameLocator(".drawing iframe");
+  const image = frame.locator("img");
+  expect(await image.evaluate((one) => (one as unknown as { naturalWidth: number }).naturalWidth)).toBe(40);
   expect(await page.evaluate("window.hacked")).toBeUndefined();
-  expect(page.frames()).toHaveLength(1);
+  // That of the drawing, and none in it.
+  expect(page.frames()).toHaveLength(2);
+  expect(await page.locator(".drawing iframe").getAttribute("sandbox")).toBe("");
   expect(asked).not.toContain("/hacked");
+});
+
+test("drawings that would hold up the tab are not shown, and the page says why", async () => {
+  const { page } = await web.openSignedIn({
+    fill: (disk) => {
+      disk.add({ name: "plain.svg" }, nestedUses(2));
+      disk.add({ name: "uses.svg" }, nestedUses(9));
+      disk.add({ name: "patterns.svg" }, nestedPatterns(9));
+      disk.add({ name: "broken.svg" }, Buffer.from("<svg><not closed"));
+      disk.add({ name: "large.svg" }, Buffer.alloc(5 << 20, "<svg/>"));
+    },
+  });
+  await open(page, "plain.svg");
+  await page.locator(".drawing iframe[data-drawn]").waitFor();
+  await page.keyboard.press("Escape");
+  for (const [name, said] of [
+    ["uses.svg", "This drawing is too complex to be shown here."],
+    ["patterns.svg", "This file takes too long to be shown."],
+    ["broken.svg", "This file cannot be shown."],
+    ["large.svg", "This file is too large to be shown here."],
+  ] as const) {
+    await open(page, name);
+    await page.getByRole("alert").getByText(said).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+  }
+  // While it is drawn, the page does what it is told.
+  await open(page, "patterns.svg");
+  await page.locator(".drawing iframe").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+});
+
+test("an image of more pixels than a tab can hold is not shown", async () => {
+  const { page } = await web.openSignedIn({ fill: (disk) => disk.add({ name: "huge.png" }, hugePng()) });
+  await open(page, "huge.png");
+  await page.getByRole("alert").getByText("This file is too large to be shown here.").waitFor();
+});
+
+test("pages of a PDF beyond what can be drawn are shown less sharp, or it is said that they are not", async () => {
+  const { page } = await web.openSignedIn({
+    deviceScaleFactor: 2,
+    fill: (disk) => {
+      disk.add({ name: "tall.pdf" }, pdf(["(Hello)"], undefined, "0 0 300 14400"));
+      disk.add({ name: "flat.pdf" }, pdf(["(Hello)"], undefined, "0 0 14400 0.5"));
+    },
+  });
+  await open(page, "tall.pdf");
+  expect(await ink(page, 1)).toBeGreaterThan(100);
+  await page.getByText("it is shown less sharp than it is").waitFor();
+  await page.keyboard.press("Escape");
+  await open(page, "flat.pdf");
+  await page.getByRole("alert").getByText("This page is too narrow to be shown.").waitFor();
 });
 
 test("a name that is markup is a text wherever it stands", async () => {

@@ -64,7 +64,7 @@ test("hostile files run nothing, neither in the page nor opened by their own add
       page.waitForResponse((one) => one.url().includes("/file/download?")),
       page.getByRole("table").getByText(name).click(),
     ]);
-    await page.locator(name === "evil.svg" ? ".preview img" : ".preview pre").waitFor();
+    await page.locator(name === "evil.svg" ? ".preview iframe[data-drawn]" : ".preview pre").waitFor();
     await page.keyboard.press("Escape");
     // Somebody is sent the address that the preview has.
     const other = await page.context().newPage();

@@ -1,21 +1,11 @@
 import { ApiError, Code } from "./api.js";
 import { formatBytes } from "./format.js";
 import type { Translate } from "./i18n/translate.js";
+import { NoPreview } from "./no-preview.js";
 import { reasonOf } from "./refusals.js";
 import { UnreadableFile } from "./upload/hasher.js";
 import { UploadRefused } from "./upload/run.js";
 import { TooLargeTogether } from "./views/download.js";
-
-/** The file is there, and cannot be shown. */
-export class NoPreview extends Error {
-  override readonly name = "NoPreview";
-  readonly why: "broken" | "locked";
-
-  constructor(why: "broken" | "locked", cause?: unknown) {
-    super(why, { cause });
-    this.why = why;
-  }
-}
 
 /** A failure in words for who looks at the page. */
 export function describe(error: unknown, t: Translate): string {

@@ -21,7 +21,8 @@ export function NameDialog(props: {
     event.preventDefault();
     setBusy(true);
     try {
-      await onSubmit(name.trim());
+      // Spaces at the ends are left to a name that has them; typed by accident they are not meant.
+      await onSubmit(initial === initial.trim() ? name.trim() : name);
       onClose();
     } catch (failure) {
       setError(failure);

@@ -8,6 +8,7 @@ import { focusRow, onTableKey, rowAt } from "./file-keys.js";
 import { Icon } from "./icons.js";
 import { memo } from "./memo.js";
 import { Menu, type MenuItem } from "./menu.js";
+import { Name } from "./name.js";
 import type { Selecting } from "./selection.js";
 import { type Rows, useRows } from "./window.js";
 
@@ -233,7 +234,7 @@ function Row({ entry, at, selected, trashed, showPath, latest }: RowProps) {
             </span>
             <span class="file-text">
               <span class="file-title" title={name}>
-                {name}
+                <Name name={name} />
                 {folder && <span class="hidden"> ({t("files.folder")})</span>}
               </span>
               {showPath && <span class="file-path">{t("files.in", { path: placeOf(entry, t) })}</span>}

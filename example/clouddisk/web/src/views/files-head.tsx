@@ -3,6 +3,7 @@ import { useI18n } from "../i18n/context.js";
 import type { Route } from "../route.js";
 import type { UploadQueue } from "../upload/queue.js";
 import { Icon } from "./icons.js";
+import { Name } from "./name.js";
 import type { Opened } from "./opened-dialog.js";
 import { UploadButtons } from "./upload-buttons.js";
 
@@ -65,10 +66,12 @@ function Crumbs({ parents, go }: { parents: readonly Entry[]; go: (route: Route)
         <span key={id} class="crumb">
           {at > 0 && <Icon name="chevron" />}
           {at === steps.length - 1 ? (
-            <span aria-current="page">{name}</span>
+            <span aria-current="page">
+              <Name name={name} />
+            </span>
           ) : (
             <button type="button" class="link" onClick={() => go({ view: "files", folderId: id })}>
-              {name}
+              <Name name={name} />
             </button>
           )}
         </span>

@@ -4,6 +4,7 @@ import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
 import { Dialog } from "./dialog.js";
 import { Icon } from "./icons.js";
+import { Name } from "./name.js";
 
 interface Folders {
   /** Undefined: they are being asked for. */
@@ -64,7 +65,7 @@ export function MoveDialog(props: {
           <span key={id} class="crumb">
             <Icon name="chevron" />
             <button type="button" class="link" onClick={() => setFolderId(id)}>
-              {name}
+              <Name name={name} />
             </button>
           </span>
         ))}
@@ -121,7 +122,7 @@ function FolderList(props: {
             <span class="kind folder">
               <Icon name="folder" />
             </span>
-            {name}
+            <Name name={name} />
           </button>
         </li>
       ))}

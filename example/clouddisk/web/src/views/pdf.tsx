@@ -1,7 +1,8 @@
 import type { PDFDocumentProxy } from "pdfjs-dist";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { NoPreview } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
+import { NoPreview } from "../no-preview.js";
+import { drawableScale } from "./canvas.js";
 import { IconButton } from "./parts.js";
 
 /** Loaded when the first PDF is looked at: it is larger than the rest of the page. */
@@ -55,6 +56,7 @@ export function PdfPages({ url, onError }: { url: string; onError: (error: unkno
   const canvas = useRef<HTMLCanvasElement>(null);
   const pdf = usePdf(url, onError);
   const [page, setPage] = useState(1);
+  const [reduced, setReduced] = useState(false);
   useEffect(() => {
     if (pdf === undefined) return;
     let cancel = (): void => {};
@@ -62,18 +64,25 @@ export function PdfPages({ url, onError }: { url: string; onError: (error: unkno
     const draw = async (): Promise<void> => {
       const shown = await pdf.getPage(page);
       if (closed || canvas.current === null) return;
-      const width = shown.getViewport({ scale: 1 }).width;
-      const scale = (Math.min(900, innerWidth - 48) / width) * Math.min(2, devicePixelRatio);
+      const { width, height } = shown.getViewport({ scale: 1 });
+      const wanted = Math.min(900, innerWidth - 48) / width;
+      const scale = drawableScale({ width, height }, wanted * Math.min(2, devicePixelRatio));
+      if (scale === undefined) throw new NoPreview("shape");
       const viewport = shown.getViewport({ scale });
       canvas.current.width = viewport.width;
       canvas.current.height = viewport.height;
       const task = shown.render({ canvas: canvas.current, viewport });
       cancel = () => task.cancel();
       await task.promise;
-      if (!closed) canvas.current?.setAttribute("data-drawn", String(page));
+      if (closed || canvas.current === null) return;
+      // White is drawn first: what is clear was beyond this browser.
+      const corner = canvas.current.getContext("2d")?.getImageData(0, 0, 1, 1).data[3];
+      if (!corner) throw new NoPreview("large");
+      setReduced(scale < wanted * 0.99);
+      canvas.current.setAttribute("data-drawn", String(page));
     };
     draw().catch((error: unknown) => {
-      if (!closed) onError(toNoPreview(error));
+      if (!closed) onError(error instanceof NoPreview ? error : toNoPreview(error));
     });
     return () => {
       closed = true;
@@ -100,6 +109,7 @@ export function PdfPages({ url, onError }: { url: string; onError: (error: unkno
           onClick={() => setPage(page + 1)}
         />
       </div>
+      {reduced && <p class="muted">{t("preview.reduced")}</p>}
       <canvas ref={canvas} role="img" aria-label={t("preview.page", { page, total })} />
     </>
   );

@@ -2,12 +2,14 @@ import { useEffect, useState } from "preact/hooks";
 import type { Api, Entry } from "../api.js";
 import { requestBytes } from "../api-http.js";
 import { decodeText } from "../decode.js";
-import { describe, NoPreview } from "../describe.js";
+import { describe } from "../describe.js";
 import { fileKind, formatBytes } from "../format.js";
 import { useI18n } from "../i18n/context.js";
+import { NoPreview } from "../no-preview.js";
 import { Dialog } from "./dialog.js";
 import { Icon } from "./icons.js";
 import { PdfPages } from "./pdf.js";
+import { SandboxedDrawing } from "./sandbox.js";
 
 const textMaxBytes = 256 * 1024;
 
@@ -78,8 +80,8 @@ function Content(props: {
   const broken = (): void => onError(new NoPreview("broken"));
   switch (kind) {
     case "image":
-      if (/\.svg$/i.test(entry.name)) return <Drawing url={url} title={title} onError={onError} />;
-      return <img src={url} alt={title} onError={broken} />;
+      if (/\.svg$/i.test(entry.name)) return <SandboxedDrawing {...{ url, title, onError }} />;
+      return <Picture {...{ url, title, onError }} />;
     case "video":
       // biome-ignore lint/a11y/useMediaCaption: it is the user's own file, which brings its captions along or has none.
       return <video src={url} controls aria-label={title} onError={broken} />;
@@ -118,31 +120,35 @@ function Text({ url, entry, onError }: { url: string; entry: Entry; onError: (er
   );
 }
 
-/** The disk gives an SVG as text, so that it can do nothing when opened; as an image it runs no scripts and loads nothing. */
-function Drawing(props: { url: string; title: string; onError: (error: unknown) => void }) {
+/** More pixels take a tab's memory, and phones show none of them. */
+const imageMaxPixels = 120_000_000;
+const imageWithinMs = 60_000;
+
+/** Its size is known before it is drawn. */
+function Picture(props: { url: string; title: string; onError: (error: unknown) => void }) {
   const { url, title, onError } = props;
   const { t } = useI18n();
-  const [image, setImage] = useState<string>();
+  const [fits, setFits] = useState(false);
   useEffect(() => {
-    const controller = new AbortController();
-    const { signal } = controller;
-    let made: string | undefined;
-    readBytes(url, undefined, signal).then(
-      (bytes) => {
-        made = URL.createObjectURL(new Blob([bytes], { type: "image/svg+xml" }));
-        setImage(made);
-      },
-      (failure: unknown) => {
-        if (!signal.aborted) onError(failure);
-      },
-    );
-    return () => {
-      controller.abort();
-      if (made !== undefined) URL.revokeObjectURL(made);
-    };
-  }, [url, onError]);
-  if (image === undefined) return <p role="status">{t("app.loading")}</p>;
-  return <img src={image} alt={title} onError={() => onError(new NoPreview("broken"))} />;
+    if (fits) return;
+    const timer = setTimeout(() => onError(new NoPreview("slow")), imageWithinMs);
+    return () => clearTimeout(timer);
+  }, [fits, onError]);
+  return (
+    <>
+      {!fits && <p role="status">{t("app.loading")}</p>}
+      <img
+        src={url}
+        alt={title}
+        hidden={!fits}
+        onLoad={({ currentTarget: { naturalWidth, naturalHeight } }) => {
+          if (naturalWidth * naturalHeight > imageMaxPixels) onError(new NoPreview("large"));
+          else setFits(true);
+        }}
+        onError={() => onError(new NoPreview("broken"))}
+      />
+    </>
+  );
 }
 
 function readBytes(url: string, maxBytes: number | undefined, signal: AbortSignal): Promise<ArrayBuffer> {

@@ -10,6 +10,7 @@ import { activePhases, progressOf } from "../upload/state.js";
 import type { Unfinished, UploadView } from "../upload/view.js";
 import { ConfirmDialog } from "./dialogs.js";
 import { Icon } from "./icons.js";
+import { Name } from "./name.js";
 import { IconButton } from "./parts.js";
 import { useToast } from "./toasts.js";
 
@@ -55,7 +56,7 @@ export function UploadRow(props: { upload: UploadView; queue: UploadQueue; lost:
       <Icon name={phase === "done" ? (state.instant ? "bolt" : "check") : "file"} />
       <div class="upload-main">
         <div class="upload-name" title={name}>
-          {name}
+          <Name name={name} />
         </div>
         <Facts facts={facts} />
         {(active || phase === "paused") && (
@@ -136,7 +137,7 @@ export function UnfinishedRow({ unfinished, queue }: { unfinished: Unfinished; q
       <Icon name="file" />
       <div class="upload-main">
         <div class="upload-name" title={name}>
-          {name}
+          <Name name={name} />
         </div>
         <Facts facts={elsewhere ? [t("uploads.elsewhere")] : [t("uploads.unfinished"), sent]} />
         {!elsewhere && <div class="upload-facts">{t("uploads.unfinished.hint")}</div>}

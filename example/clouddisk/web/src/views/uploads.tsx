@@ -48,8 +48,15 @@ function useToldHeight(panel: RefObject<HTMLElement>): void {
   }, [panel]);
 }
 
-/** True a while after everything is done: then the panel is in the way. Not while somebody points at it, or is in it. */
-function useQuiet(panel: RefObject<HTMLElement>, done: boolean): [boolean, (quiet: boolean) => void] {
+/**
+ * True a while after all of so many are done: then the panel is in the way. Not while somebody points at it, or is in it; who
+ * opens it again has it open until there are others.
+ */
+function useQuiet(
+  panel: RefObject<HTMLElement>,
+  done: boolean,
+  count: number,
+): [boolean, (quiet: boolean) => void] {
   const [quiet, setQuiet] = useState(false);
   useEffect(() => {
     setQuiet(false);
@@ -60,7 +67,7 @@ function useQuiet(panel: RefObject<HTMLElement>, done: boolean): [boolean, (quie
       setQuiet(true);
     }, quietMs);
     return () => clearInterval(timer);
-  }, [panel, done]);
+  }, [panel, done, count]);
   return [quiet, setQuiet];
 }
 
@@ -70,7 +77,7 @@ function Panel({ queue, view }: { queue: UploadQueue; view: QueueView }) {
   useToldHeight(panel);
   const { uploads, unfinished } = view;
   const done = unfinished.length === 0 && uploads.length > 0 && uploads.every(isOver);
-  const [quiet, setQuiet] = useQuiet(panel, done);
+  const [quiet, setQuiet] = useQuiet(panel, done, uploads.length);
   const { t } = useI18n();
   // Who has opened it again is in it.
   const onOpen = (): void => {
