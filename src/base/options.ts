@@ -48,7 +48,7 @@ export function checkOptions<T extends object>(
     if (value === undefined) continue;
     if (!Object.hasOwn(rules, name)) {
       throw new TypeError(
-        `${owner}: unknown option ${JSON.stringify(name)}${didYouMean(name, Object.keys(rules))}`,
+        `${owner}: unknown option ${JSON.stringify(name)}${meant(name, Object.keys(rules))}`,
       );
     }
     const key = name as keyof T;
@@ -57,6 +57,11 @@ export function checkOptions<T extends object>(
     result[key] = value as T[keyof T];
   }
   return result;
+}
+
+/** The nearest name, or, where none is near (a key of the conf, say), all there are. */
+function meant(name: string, known: readonly string[]): string {
+  return didYouMean(name, known) || `; the options are ${known.join(", ")}`;
 }
 
 function badOption(owner: string, name: string, rule: OptionRule, value: unknown): Error {
@@ -73,9 +78,16 @@ export function describeValue(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   if (typeof value === "object" && value !== null) {
     const name: unknown = value.constructor?.name;
-    return typeof name === "string" && name !== "" && name !== "Object" ? `a ${name}` : "an object";
+    return typeof name === "string" && name !== "" && name !== "Object"
+      ? `${article(name)} ${name}`
+      : "an object";
   }
   return String(value);
+}
+
+/** By the sound: an Error, an RpcError; a URL, a Uint8Array. */
+function article(name: string): string {
+  return /^(?:[AEIO]|Rpc|Mprpc)/.test(name) ? "an" : "a";
 }
 
 /** A whole number, limits included. */

@@ -22,11 +22,16 @@ export function readTarget(positionals: readonly string[]): { target: Target; re
   const [first = "", ...others] = positionals;
   const address = parseAddress(first);
   const words = address === undefined ? positionals : others;
-  const [word = "", second, ...more] = words;
+  const [word = "", second, third] = words;
   if (word === "")
     throw new UsageError("expected [HOST:PORT] SERVICE METHOD [JSON], or SERVICE.METHOD in one word");
   if (second !== undefined && identifier.test(second) && !jsonWords.has(second)) {
-    return { target: { address, service: word, method: second, word: undefined }, rest: more };
+    if (address === undefined && third !== undefined && identifier.test(third) && !jsonWords.has(third)) {
+      throw new UsageError(
+        `the request is not JSON: ${third}; if that is METHOD, before SERVICE comes HOST:PORT, such as 127.0.0.1:8000, not ${JSON.stringify(word)}`,
+      );
+    }
+    return { target: { address, service: word, method: second, word: undefined }, rest: words.slice(2) };
   }
   if (address === undefined && second !== undefined && /^[A-Za-z_][\w.]*[./]\w+$/.test(second)) {
     throw new UsageError(
@@ -35,6 +40,10 @@ export function readTarget(positionals: readonly string[]): { target: Target; re
   }
   const split = splitMethod(word);
   if (split === undefined) {
+    const [, where, what] = /^([^/]+:\d+)\/(.+)$/.exec(word) ?? [];
+    if (where !== undefined && what !== undefined) {
+      throw new UsageError(`HOST:PORT is a word of its own: write ${where} ${what}`);
+    }
     throw new UsageError(
       `METHOD is missing: write SERVICE METHOD, SERVICE.METHOD or SERVICE/METHOD, not ${JSON.stringify(word)}`,
     );

@@ -122,7 +122,7 @@ export function resolveLoggerOptions(options: LoggerOptions): ResolvedLoggerOpti
   if (resolved.console === "auto") resolved.console = resolved.dir === "" ? "stderr" : "off";
   if (resolved.console === "off" && resolved.dir === "") {
     throw new TypeError(
-      'log options name no destination: set dir ([log] dir) or console ([log] console); level "silent" writes nothing',
+      'log options name no destination: set dir ([log] dir) or console ([log] console); to write nothing set level to "silent" ([log] level)',
     );
   }
   // Resolved now, so that a later chdir does not move the files.

@@ -82,7 +82,8 @@ export class ServiceTable {
     };
     const { newTrail, run, blame } = compose("server", this.#interceptors, last, trailOf);
     // What no interceptor may give is no message: what else is wrong with one, its field's error tells.
-    const isMessage = (value: unknown): boolean => typeof value === "object" && value !== null;
+    const isMessage = (value: unknown): boolean =>
+      typeof value === "object" && value !== null && !(value instanceof Error);
     return {
       definition,
       invoke(call) {

@@ -66,7 +66,7 @@ describe("checkOptions", () => {
     ],
     [{ hooks: 5 }, RangeError, 'Pool: option "hooks": expected an array, each item a function, got 5'],
     [{ timeoutMS: 3 }, TypeError, 'Pool: unknown option "timeoutMS"; did you mean "timeoutMs"?'],
-    [{ colour: 3 }, TypeError, /^Pool: unknown option "colour"$/],
+    [{ colour: 3 }, TypeError, /^Pool: unknown option "colour"; the options are size, timeoutMs, mode, /],
   ])("%o is refused", (given, type, message) => {
     expect(() => check(given)).toThrow(type);
     expect(() => check(given)).toThrow(message);

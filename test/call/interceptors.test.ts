@@ -287,6 +287,7 @@ describe("an interceptor that is written wrong is named", () => {
   const forgetful = wrong((next: (call: unknown) => unknown) => (call: unknown) => {
     next(call);
   });
+  const refusing = wrong(() => async () => new RpcError(Status.NOT_FOUND, "no such blob"));
   const forgetfulLater = wrong((next: (call: unknown) => unknown) => async (call: unknown) => {
     await next(call);
   });
@@ -346,6 +347,11 @@ describe("an interceptor that is written wrong is named", () => {
       "resolves with nothing",
       { forgetfulLater },
       '"forgetfulLater" gave nothing as the reply: Blob: expected a message',
+    ],
+    [
+      "resolves with an error",
+      { refusing },
+      '"refusing" gave an RpcError as the reply: Blob: expected a message (an object), got RpcError: throw it',
     ],
     ["throws", { failing }, '"failing" threw: no key'],
   ])("%s: in the provider's log", async (_, named, text) => {

@@ -11,7 +11,7 @@ describe("options of a call that are none", () => {
     [100, "expected an object of call options, or an RpcController, got 100"],
     [() => {}, "expected an object of call options, or an RpcController, got a function"],
     [{ timeoutMs: "100" }, 'timeoutMs: expected milliseconds, or Infinity for no deadline, got "100"'],
-    [{ signal: new AbortController() }, "signal: expected an AbortSignal, got a AbortController"],
+    [{ signal: new AbortController() }, "signal: expected an AbortSignal, got an AbortController"],
     [{ onMetadata: 5 }, "onMetadata: expected a function, got 5"],
     [{ waitForReady: "yes" }, 'waitForReady: expected true or false, got "yes"'],
     [{ idempotencyKey: 5 }, "idempotencyKey: expected text, got 5"],

@@ -82,6 +82,14 @@ describe("mprpc", () => {
     [["call", "a", "b", "{}", "more"], /unexpected argument "more"/],
     [["call", "a", "b", "{"], /^mprpc call: the request is not JSON: /],
     [
+      ["call", "localhost", "B", "Login"],
+      /^mprpc call: the request is not JSON: Login; if that is METHOD, before SERVICE comes HOST:PORT, such as .* not "localhost"/,
+    ],
+    [
+      ["call", "127.0.0.1:1/a.B/Login"],
+      /^mprpc call: HOST:PORT is a word of its own: write 127\.0\.0\.1:1 a\.B\/Login\n/,
+    ],
+    [
       ["call", "127.0.0.1:1", "Login"],
       /METHOD is missing: write .* SERVICE\.METHOD or SERVICE\/METHOD, not "Login"/,
     ],

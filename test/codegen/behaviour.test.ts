@@ -125,6 +125,8 @@ describe("a value of the wrong kind is a TypeError that names the field", () => 
     ["Maps", { byString: 5 }, "Maps.by_string: expected a Map, pairs or an object, got number (5)"],
     ["Maps", { byString: { a: "x" } }, "Maps.by_string value: expected int32"],
     ["Maps", { byInt32: [["x", "x"]] }, "Maps.by_int32 key: expected int32"],
+    ["Maps", { byString: [5] }, "Maps.by_string entry: expected a pair [key, value], got number (5)"],
+    ["Maps", { byString: new Set(["ab"]) }, "Maps.by_string entry: expected a pair [key, value], got string"],
     [
       "Choice",
       { payload: { case: "nothing" } },

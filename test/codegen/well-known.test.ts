@@ -75,8 +75,12 @@ describe("well-known types", () => {
     });
     expect(() => roundTrip("Timestamp", new Date(Number.NaN))).toThrow(RangeError);
     expect(() => roundTrip<unknown>("Known", { timestamp: 1_700_000_000_000 })).toThrow(
-      "Known.timestamp: expected a message (an object), got number",
+      "Known.timestamp: expected a message (an object), got number (1700000000000): a google.protobuf.Timestamp takes a Date",
     );
+    expect(() => roundTrip<unknown>("Known", { timestamp: "2024-02-29T12:00:00Z" })).toThrow(
+      /^Known\.timestamp: .* got string: a google\.protobuf\.Timestamp takes a Date, new Date\(\.\.\.\)$/,
+    );
+    expect(() => roundTrip<unknown>("Known", { timestamp: "soon" })).toThrow(/got string$/);
     expect(() => roundTrip<unknown>("Known", { duration: date })).toThrow("got Date");
   });
 

@@ -56,6 +56,11 @@ describe("options", () => {
       { dir: "logs", levle: "debug" },
       'createLogger: unknown option "levle"; did you mean "level"?',
     ],
+    [
+      "no destination",
+      { console: "off" },
+      'set dir ([log] dir) or console ([log] console); to write nothing set level to "silent" ([log] level)',
+    ],
     ["null", null, "createLogger: expected an object of options, got null"],
     ["a text", "logs", 'createLogger: expected an object of options, got "logs"'],
   ])("%s is refused", (_, options, message) => {

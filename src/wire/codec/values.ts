@@ -68,6 +68,13 @@ function mistaken(value: object): string | undefined {
   return builtIn ? "" : undefined;
 }
 
+/** What to do about a time that stands where a message should. */
+export function hintAtTime(value: unknown): string {
+  const time =
+    typeof value === "number" ? value >= 1e8 : typeof value === "string" && /^\d{4}-\d\d-\d\d/.test(value);
+  return time ? ": a google.protobuf.Timestamp takes a Date, new Date(...)" : "";
+}
+
 export function isInt64(value: unknown): boolean {
   if (typeof value === "bigint") return BigInt.asIntN(64, value) === value;
   return Number.isSafeInteger(value);
@@ -105,8 +112,17 @@ export function entriesOf<K, V>(
 ): Iterable<readonly [K, V]> {
   if (value === undefined || value === null) return nothing;
   if (typeof value !== "object") throw invalidValue(name, "a Map, pairs or an object", value);
-  if (Symbol.iterator in value) return value as Iterable<readonly [K, V]>;
+  if (value instanceof Map) return value;
+  if (Symbol.iterator in value) return pairsOf(value as Iterable<readonly [K, V]>, name);
   return Object.entries(value) as Iterable<[K & string, V]>;
+}
+
+/** Pairs, and a `TypeError` that names the field where JavaScript's own names none. */
+function* pairsOf<P>(given: Iterable<P>, name: string): Iterable<P> {
+  for (const pair of given) {
+    if (!Array.isArray(pair)) throw invalidValue(`${name} entry`, "a pair [key, value]", pair);
+    yield pair;
+  }
 }
 
 /** `convert` of what is there; absent stays absent. */

@@ -1,6 +1,7 @@
 import { emptyBytes } from "./reader.js";
 import { largeBufferBytes, shelve, takeBuffer } from "./shelf.js";
 import {
+  hintAtTime,
   int32Range,
   int64Range,
   invalidEnum,
@@ -370,7 +371,9 @@ export class Writer {
 
   /** Opens a nested message; returns the mark for `end`. */
   messageField(tag: number, value: object, name: string): number {
-    if (typeof value !== "object" || value === null) throw invalidValue(name, "a message (an object)", value);
+    if (typeof value !== "object" || value === null) {
+      throw invalidValue(name, "a message (an object)", value, hintAtTime(value));
+    }
     return this.partField(tag);
   }
 
