@@ -7,6 +7,8 @@ export interface ActionContract<P extends TSchema = TSchema, R = unknown> {
   readonly result?: R;
   /** It changes nothing, and no transaction that writes depends on what it gives. */
   readonly reads?: boolean;
+  /** It may be lost in a power cut: whoever asked finds that out, and does it again. */
+  readonly repeatable?: boolean;
 }
 
 const gives =
@@ -16,6 +18,10 @@ const gives =
 const reads =
   <R>() =>
   <P extends TSchema>(params: P): ActionContract<P, R> => ({ params, reads: true });
+
+const repeats =
+  <R>() =>
+  <P extends TSchema>(params: P): ActionContract<P, R> => ({ params, repeatable: true });
 
 // --- kinds of parameters
 
@@ -305,14 +311,14 @@ export const actions = {
 
   // --- parts received, when they are kept in the database
   /** `claimed` for this owner until the lease runs out; `recorded` with the hash it has; `busy`: another writes it. */
-  "part.claim": gives<
+  "part.claim": repeats<
     { outcome: "claimed" } | { outcome: "busy"; owner: string } | { outcome: "recorded"; partHash: string }
   >()(Type.Object({ uploadId: token, index: partIndex, owner: text, leaseMs: durationMs })),
   /** False: the claim is not this owner's any more. */
   "part.record": gives<{ recorded: boolean }>()(
     Type.Object({ uploadId: token, index: partIndex, owner: text, partHash: hash }),
   ),
-  "part.release": gives<Record<never, never>>()(
+  "part.release": repeats<Record<never, never>>()(
     Type.Object({ uploadId: token, index: partIndex, owner: text }),
   ),
   /** `claims`: how many are being written right now. */
@@ -333,20 +339,20 @@ export const actions = {
 
   // --- outbox: what the store still has to be told
   /** Jobs that are due, at most one per content, put jobs only of this node; leased to `owner`. */
-  "outbox.claim": gives<{ jobs: OutboxJob[] }>()(
+  "outbox.claim": repeats<{ jobs: OutboxJob[] }>()(
     Type.Object({ node: text, owner: text, limit, leaseMs: durationMs }),
   ),
-  "outbox.renew": gives<{ held: boolean }>()(Type.Object({ id, owner: text, leaseMs: durationMs })),
+  "outbox.renew": repeats<{ held: boolean }>()(Type.Object({ id, owner: text, leaseMs: durationMs })),
   /**
    * put: the content becomes `stored`; when nobody holds it any more by now, `deleting` with a delete job.
    * delete: the content row goes, unless somebody holds it again, then it becomes `local` with a put job.
    */
-  "outbox.done": gives<{ held: boolean }>()(Type.Object({ id, owner: text })),
-  "outbox.retry": gives<{ held: boolean }>()(
+  "outbox.done": repeats<{ held: boolean }>()(Type.Object({ id, owner: text })),
+  "outbox.retry": repeats<{ held: boolean }>()(
     Type.Object({ id, owner: text, error: text, nextAttemptMs: timeMs, failed: Type.Boolean() }),
   ),
   /** Makes every waiting job of a content (or all, without one) due now. */
-  "outbox.wake": gives<{ woken: number }>()(Type.Object({ fileHash: Type.Optional(hash) })),
+  "outbox.wake": repeats<{ woken: number }>()(Type.Object({ fileHash: Type.Optional(hash) })),
   "outbox.status": reads<{
     state: TransferState | "";
     attempts: number;
@@ -356,7 +362,7 @@ export const actions = {
   "outbox.depth": reads<{ waiting: number; running: number; failed: number }>()(Type.Object({})),
 
   // --- nodes: where the upload and the download of a data folder are
-  "node.announce": gives<Record<never, never>>()(
+  "node.announce": repeats<Record<never, never>>()(
     Type.Object({ node: text, kind: nodeKind, url: text, ttlMs: durationMs }),
   ),
   /** null: it has not said so lately. */
@@ -364,7 +370,7 @@ export const actions = {
 
   // --- scheduled work
   /** One owner at a time over all processes; the same owner may take it again. */
-  "lease.take": gives<{ taken: boolean }>()(Type.Object({ name: text, owner: text, leaseMs: durationMs })),
+  "lease.take": repeats<{ taken: boolean }>()(Type.Object({ name: text, owner: text, leaseMs: durationMs })),
   /** Contents in the order of their hashes, after `afterHash` (empty: from the start). */
   "content.page": reads<{ contents: ContentRow[] }>()(
     Type.Object({ afterHash: Type.String({ maxLength: 64 }), limit }),

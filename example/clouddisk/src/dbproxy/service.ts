@@ -3,7 +3,7 @@ import { Compile, type Validator } from "typebox/compile";
 import { Code } from "../common/codes.js";
 import type { CreatePart } from "../common/part.js";
 import { tracedLogger } from "../common/trace.js";
-import { type ActionName, actions } from "./actions.js";
+import { type ActionContract, type ActionName, actions } from "./actions.js";
 import { type Connected, connect } from "./connect.js";
 import { contentActions } from "./contents.js";
 import { entryActions } from "./entries.js";
@@ -12,7 +12,7 @@ import { DBProxyService } from "./gen/dbproxy.js";
 import { nodeActions } from "./nodes.js";
 import { outboxActions } from "./outbox.js";
 import { partActions } from "./parts.js";
-import { type Implementations, inTransaction, type Tx } from "./transaction.js";
+import { type How, type Implementations, inTransaction, type Tx } from "./transaction.js";
 import { trashActions } from "./trash.js";
 import { uploadActions } from "./uploads.js";
 import { userActions } from "./users.js";
@@ -79,7 +79,7 @@ export class Executor {
   async #alone(item: SingleAction): Promise<ActionResult> {
     try {
       const work = this.#prepare(item);
-      return done(await inTransaction(this.#database, work, isReading(item.name)));
+      return done(await inTransaction(this.#database, work, howOf(item.name)));
     } catch (error) {
       return this.#failure(item, error);
     }
@@ -146,8 +146,10 @@ function isFull(error: unknown): boolean {
   );
 }
 
-function isReading(name: string): boolean {
-  return Object.hasOwn(actions, name) && actions[name as ActionName].reads === true;
+function howOf(name: string): How {
+  if (!Object.hasOwn(actions, name)) return {};
+  const { reads = false, repeatable = false }: ActionContract = actions[name as ActionName];
+  return { reads, repeatable };
 }
 
 function done(data: unknown): ActionResult {

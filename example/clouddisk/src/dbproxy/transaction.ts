@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { type SelectQueryBuilder, sql, type Transaction } from "kysely";
 import { RpcError, Status } from "mprpc";
 import type { ActionName, ParamsOf, ResultOf } from "./actions.js";
@@ -46,6 +46,8 @@ type Work<T> = (tx: Tx) => Promise<T>;
 
 interface Waiting {
   work: Work<unknown>;
+  /** Nobody is told of it outside of the disk: after a power cut it may be done again. */
+  repeatable: boolean;
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
@@ -62,22 +64,34 @@ class GroupCommit {
   readonly #db: Connected["db"];
   readonly #waiting: Waiting[] = [];
   #running = false;
+  #synced = true;
 
   constructor(db: Connected["db"]) {
     this.#db = db;
   }
 
-  run<T>(work: Work<T>): Promise<T> {
+  run<T>(work: Work<T>, repeatable: boolean): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.push({ work, resolve: resolve as (value: unknown) => void, reject });
+      this.#waiting.push({ work, repeatable, resolve: resolve as (value: unknown) => void, reject });
       if (!this.#running) void this.#drain();
     });
   }
 
   async #drain(): Promise<void> {
     this.#running = true;
-    while (this.#waiting.length > 0) await this.#commit();
+    while (this.#waiting.length > 0) {
+      // What arrives in the same turn of the event loop goes along.
+      await nextTurn();
+      await this.#commit();
+    }
     this.#running = false;
+  }
+
+  /** Whether a commit waits for the disk. One that does brings those before it along: they are in the same log. */
+  async #sync(synced: boolean): Promise<void> {
+    if (synced === this.#synced) return;
+    await sql.raw(`pragma synchronous=${synced ? "full" : "normal"}`).execute(this.#db);
+    this.#synced = synced;
   }
 
   /** Never rejects. */
@@ -85,11 +99,14 @@ class GroupCommit {
     const group: Waiting[] = [];
     const done: Array<() => void> = [];
     try {
+      const synced = this.#waiting.some(({ repeatable }) => !repeatable);
+      await this.#sync(synced);
       await this.#db.transaction().execute(async (trx) => {
         const untilMs = performance.now() + groupMs;
         do {
-          const next = this.#waiting.shift();
-          if (next === undefined) break;
+          const [next] = this.#waiting;
+          if (next === undefined || (!synced && !next.repeatable)) break;
+          this.#waiting.shift();
           group.push(next);
           const tx: Tx = { trx, nowMs: Date.now(), lock: (query) => query };
           // Alone it needs none: its failure is that of the transaction.
@@ -137,7 +154,18 @@ function groupOf(connected: Connected): GroupCommit {
   return group;
 }
 
-function once<T>(connected: Connected, work: Work<T>, reads: boolean): Promise<T> {
+export interface How {
+  /** It changes nothing, and waits for no writer of SQLite. */
+  reads?: boolean;
+  /** It may be lost in a power cut (not when a process is killed), since it would be done again. */
+  repeatable?: boolean;
+}
+
+function once<T>(
+  connected: Connected,
+  work: Work<T>,
+  { reads = false, repeatable = false }: How,
+): Promise<T> {
   const { db, reader, mysql } = connected;
   if (reads || mysql) {
     const begun = (reads ? reader : db).transaction();
@@ -145,17 +173,16 @@ function once<T>(connected: Connected, work: Work<T>, reads: boolean): Promise<T
       work({ trx, nowMs: Date.now(), lock: (query) => (mysql && !reads ? query.forUpdate() : query) }),
     );
   }
-  return groupOf(connected).run(work);
+  return groupOf(connected).run(work, repeatable);
 }
 
 /**
- * Runs `work` in one transaction; again when it collided with another one. `reads`: it changes nothing, and waits for no writer of
- * SQLite. Throws RpcError UNAVAILABLE while the database is away.
+ * Runs `work` in one transaction; again when it collided with another one. Throws RpcError UNAVAILABLE while the database is away.
  */
-export async function inTransaction<T>(connected: Connected, work: Work<T>, reads = false): Promise<T> {
+export async function inTransaction<T>(connected: Connected, work: Work<T>, how: How = {}): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await once(connected, work, reads);
+      return await once(connected, work, how);
     } catch (error) {
       if (isAway(error)) throw new RpcError(Status.UNAVAILABLE, "the database is away", { cause: error });
       if (!passing.some((known) => codeOf(error).startsWith(known)) || attempt >= attemptsMax) throw error;

@@ -88,7 +88,7 @@ it("reads while a transaction that writes is under way, and sees what was commit
   const seen = await inTransaction(
     connected,
     ({ trx }) => trx.selectFrom("tbl_secret").select("name").execute(),
-    true,
+    { reads: true },
   );
   expect(seen).toEqual([{ name: "before" }]);
   gate.resolve();
@@ -112,4 +112,20 @@ it("leaves turns of the event loop to others during a long transaction", async (
   });
   over = true;
   expect(turns).toBeGreaterThan(3);
+});
+
+it("waits for the disk when somebody is told, and not for what would be done again", async () => {
+  const mode = async () => {
+    const { rows } = await connected.db.executeQuery(CompiledQuery.raw("pragma synchronous"));
+    return (rows[0] as { synchronous: number }).synchronous;
+  };
+  await inTransaction(connected, put("again"), { repeatable: true });
+  expect(await mode()).toBe(1);
+  // Together they are as durable as the one that must be.
+  await Promise.all([
+    inTransaction(connected, put("also"), { repeatable: true }),
+    inTransaction(connected, put("told")),
+  ]);
+  expect(await mode()).toBe(2);
+  expect(await names()).toEqual(["again", "also", "told"]);
 });
