@@ -18,6 +18,12 @@ export const createAccount: CreatePart = (host) => {
       provider.notifyService(UserService, users.handlers());
       provider.notifyService(FileService, files.handlers());
     },
+    async start() {
+      // dbproxy may come later: the call waits for it, the start does not.
+      users.makeOperator().catch((error: unknown) => {
+        log.warn("the operator was not made ([account] operator)", { error });
+      });
+    },
     stop: () => purger.stop(),
   };
 };

@@ -1,16 +1,20 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { HandlersOf } from "mprpc";
 import { answer } from "../common/answer.js";
 import { Code, Refusal } from "../common/codes.js";
 import { checkName } from "../common/names.js";
 import type { Settings } from "../common/settings.js";
+import { sessionOf } from "../common/tickets.js";
+import { isMixedScript, userKey } from "../common/user-names.js";
 import type { Database } from "../dbproxy/client.js";
 import { Attempts } from "./attempts.js";
 import { checkHash, outcomeOf, toEntry, userIdOf } from "./entries.js";
 import type {
   AuthenticateReplyInput,
+  AuthenticateRequest,
   SigninReplyInput,
   SignupReplyInput,
+  SignupRequest,
   UserFileRenameReplyInput,
   UserFilesReplyInput,
   UserInfoReplyInput,
@@ -20,7 +24,8 @@ import { checkPassword, Passwords } from "./passwords.js";
 
 /**
  * A user name as it is kept: NFC; letters of any script, digits, `.`, `_` and `-`; at least 3 bytes of UTF-8, as in the
- * projects before this one, so that two Chinese characters do; at most 64 characters. Case counts. Throws Refusal (10001).
+ * projects before this one, so that two Chinese characters do; at most 64 characters;
+ * no mixture of scripts that look alike. Throws Refusal (10001).
  */
 export function checkUsername(username: string): string {
   const normal = username.normalize("NFC");
@@ -30,12 +35,10 @@ export function checkUsername(username: string): string {
       "the user name must have 3 to 64 characters: letters, digits, dots, underscores and hyphens",
     );
   }
+  if (isMixedScript(normal)) {
+    throw new Refusal(Code.PARAMETER, "the user name mixes letters of scripts that look alike");
+  }
   return normal;
-}
-
-/** Only this is stored of a token: who reads the database cannot sign in with what is there. */
-function hashOf(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
 }
 
 const wrong = (): Refusal => new Refusal(Code.SIGNIN, "the user name or the password is wrong");
@@ -54,21 +57,44 @@ export class Users {
 
   handlers(): HandlersOf<typeof UserService> {
     return {
-      signup: ({ username, password }) => answer(() => this.#signup(username, password)),
+      signup: (request) => answer(() => this.#signup(request)),
       signin: (request) => answer(() => this.#signin(request)),
       signout: ({ token }) =>
         answer(async () => {
-          await this.#database.run("session.delete", { tokenHash: hashOf(token) });
+          await this.#database.run("session.delete", { tokenHash: sessionOf(token) });
           return {};
         }),
-      authenticate: ({ token, username }) => answer(() => this.#authenticate(token, username)),
+      authenticate: (request) => answer(() => this.#authenticate(request)),
       userInfo: ({ userId }) => answer(() => this.#userInfo(userIdOf(userId))),
       userFiles: ({ userId, limit }) => answer(() => this.#userFiles(userIdOf(userId), limit)),
       userFileRename: (request) => answer(() => this.#rename(request)),
     };
   }
 
-  async #signup(given: string, password: string): Promise<SignupReplyInput> {
+  async #signup({ username, password, byUserId }: SignupRequest): Promise<SignupReplyInput> {
+    if (!this.#settings.openSignup && !(byUserId > 0n && (await this.#isOperator(userIdOf(byUserId))))) {
+      throw new Refusal(Code.FORBIDDEN, "sign-up is closed: ask the operator of the disk ([account] signup)");
+    }
+    return this.#create(username, password);
+  }
+
+  /** Makes the operator the settings name, when there is none. Rejects with RpcError while the database is away. */
+  async makeOperator(): Promise<void> {
+    const { operator, operatorPassword } = this.#settings;
+    if (operator === undefined || operatorPassword === undefined) return;
+    if ((await this.#database.run("user.find", { username: operator })).user !== null) return;
+    await this.#create(operator, operatorPassword);
+  }
+
+  async #isOperator(userId: number): Promise<boolean> {
+    const { operator } = this.#settings;
+    if (operator === undefined) return (await this.#database.run("user.first", {})).id === userId;
+    return (
+      userKey((await this.#database.run("user.get", { userId })).user?.username ?? "") === userKey(operator)
+    );
+  }
+
+  async #create(given: string, password: string): Promise<SignupReplyInput> {
     const username = checkUsername(given);
     checkPassword(password);
     const taken = (): Refusal => new Refusal(Code.SIGNUP, "the user name is taken");
@@ -85,7 +111,7 @@ export class Users {
     const username = request.username.normalize("NFC");
     // No user has these, and the database is not asked for names of any length.
     if (username === "" || username.length > 64 || password.length > 1024) throw wrong();
-    const attempt = this.#attempts.begin(username, address);
+    const attempt = this.#attempts.begin(userKey(username), address);
     let known: { id: number; username: string } | null;
     try {
       known = await this.#user(username, password);
@@ -98,7 +124,11 @@ export class Users {
     attempt.succeeded();
     const token = randomBytes(32).toString("base64url");
     const expiresAtMs = Date.now() + this.#settings.sessionTtlMs;
-    await this.#database.run("session.create", { userId: known.id, tokenHash: hashOf(token), expiresAtMs });
+    await this.#database.run("session.create", {
+      userId: known.id,
+      tokenHash: sessionOf(token),
+      expiresAtMs,
+    });
     return { token, expiresAtMs, userId: known.id, username: known.username };
   }
 
@@ -108,9 +138,12 @@ export class Users {
     return (await this.#passwords.verify(user?.passwordHash, password)) ? user : null;
   }
 
-  async #authenticate(token: string, username: string): Promise<AuthenticateReplyInput> {
-    const { session } = await this.#database.run("session.find", { tokenHash: hashOf(token) });
-    if (session === null || (username !== "" && username.normalize("NFC") !== session.username)) {
+  async #authenticate(request: AuthenticateRequest): Promise<AuthenticateReplyInput> {
+    const { username } = request;
+    // Only this is stored of a token: who reads the database cannot sign in with what is there.
+    const tokenHash = request.session === "" ? sessionOf(request.token) : checkHash(request.session);
+    const { session } = await this.#database.run("session.find", { tokenHash });
+    if (session === null || (username !== "" && userKey(username) !== userKey(session.username))) {
       throw new Refusal(Code.TOKEN, "the token is not valid any more; sign in again");
     }
     return session;
@@ -120,7 +153,8 @@ export class Users {
     const { user } = await this.#database.run("user.get", { userId });
     if (user === null) throw new Refusal(Code.NO_SUCH_USER, "there is no such user");
     const { username, signupAtMs, lastActiveMs, quotaBytes, usedBytes } = user;
-    return { username, signupAtMs, lastActiveMs, quotaBytes, usedBytes };
+    const operator = await this.#isOperator(userId);
+    return { username, signupAtMs, lastActiveMs, quotaBytes, usedBytes, operator };
   }
 
   async #userFiles(userId: number, given: number): Promise<UserFilesReplyInput> {

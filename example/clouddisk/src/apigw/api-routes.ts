@@ -3,7 +3,7 @@ import type { Static } from "typebox";
 import type { Entry, EntryReply } from "../account/gen/account.js";
 import { checked } from "../common/answer.js";
 import { checkOrigin, tokenOf } from "../common/auth.js";
-import { Code } from "../common/codes.js";
+import { Code, Refusal } from "../common/codes.js";
 import type { Gateway } from "./gateway.js";
 import { type bodies, checkedBy } from "./schemas.js";
 import type { ServiceHealth } from "./services.js";
@@ -26,6 +26,7 @@ export function addApiRoutes(http: FastifyInstance, gateway: Gateway, health: Se
         signupAtMs: Number(info.signupAtMs),
         quotaBytes: Number(info.quotaBytes),
         usedBytes: Number(info.usedBytes),
+        operator: info.operator,
       },
       uploadEntry: upload.entry,
       uploadTicket: upload.ticket,
@@ -46,7 +47,9 @@ export function addApiRoutes(http: FastifyInstance, gateway: Gateway, health: Se
   });
 
   http.get("/api/services", checkedBy.services, async (request) => {
-    await gateway.user(request);
+    const { userId } = await gateway.user(request);
+    const { operator } = checked(await gateway.users.userInfo({ userId }));
+    if (!operator) throw new Refusal(Code.FORBIDDEN, "only the operator of the disk sees its services");
     return { ...done, services: await health.list() };
   });
 

@@ -2,9 +2,12 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "mprpc";
 import { FileServiceStub, UserServiceStub } from "../account/gen/account.js";
 import { type AuthenticatedUser, Authenticator, cookieName } from "../common/auth.js";
+import { isSecure, publicOrigin } from "../common/origin.js";
 import type { Host } from "../common/part.js";
 import { DownloadServiceStub } from "../download/gen/download.js";
 import { UploadServiceStub } from "../upload/gen/upload.js";
+
+type SignedIn = Pick<AuthenticatedUser, "userId" | "username" | "session">;
 
 /** Where bodies go: empty for the gateway's own origin. */
 export interface EntryPoint {
@@ -46,20 +49,16 @@ export class Gateway {
   }
 
   /** Rejects with RpcError when no server of bodies answers. */
-  entryPoint(
-    kind: "upload" | "download",
-    user: { userId: number; username: string },
-    waitForReady = true,
-  ): Promise<EntryPoint> {
-    const { userId, username } = user;
+  entryPoint(kind: "upload" | "download", user: SignedIn, waitForReady = true): Promise<EntryPoint> {
+    const { userId, username, session } = user;
     const options = { timeoutMs: entryTimeoutMs, waitForReady };
     return kind === "upload"
-      ? this.#upload.uploadEntry({ userId, username }, options)
-      : this.#download.downloadEntry({ userId, username }, options);
+      ? this.#upload.uploadEntry({ userId, username, session }, options)
+      : this.#download.downloadEntry({ userId, username, session }, options);
   }
 
   /** Both; one that is away is empty, so that requests for it come to the gateway, which sends them on once it is back. */
-  async entryPoints(user: { userId: number; username: string }): Promise<{
+  async entryPoints(user: SignedIn): Promise<{
     upload: EntryPoint;
     download: EntryPoint;
   }> {
@@ -74,7 +73,7 @@ export class Gateway {
 
   /** The origin the client reached the gateway at. */
   originOf(request: FastifyRequest): string {
-    return this.host.settings.apigw.publicUrl ?? `${request.protocol}://${request.host}`;
+    return publicOrigin(this.host, request, "apigw");
   }
 
   setCookie(reply: FastifyReply, token: string, expiresAtMs: number): void {
@@ -86,7 +85,6 @@ export class Gateway {
   }
 
   #cookie() {
-    const { secureCookie } = this.host.settings.apigw;
-    return { path: "/", httpOnly: true, sameSite: "strict", secure: secureCookie } as const;
+    return { path: "/", httpOnly: true, sameSite: "strict", secure: isSecure(this.host) } as const;
   }
 }

@@ -1,9 +1,10 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Entry } from "../account/gen/account.js";
 import { checked } from "../common/answer.js";
-import { checkOrigin } from "../common/auth.js";
+import { checkOrigin, tokenOf } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
 import { Parameters } from "../common/parameters.js";
+import { sessionOf } from "../common/tickets.js";
 import type { Gateway } from "./gateway.js";
 import { documented } from "./schemas.js";
 
@@ -61,7 +62,11 @@ function addSigning(http: FastifyInstance, gateway: Gateway): void {
     checkOrigin(request, gateway.host);
     const given = new Parameters(request);
     checked(
-      await gateway.users.signup({ username: given.text("username"), password: given.text("password") }),
+      await gateway.users.signup({
+        username: given.text("username"),
+        password: given.text("password"),
+        byUserId: await signedIn(request, gateway),
+      }),
     );
     return { code: Code.OK, msg: "signed up" };
   });
@@ -78,7 +83,11 @@ function addSigning(http: FastifyInstance, gateway: Gateway): void {
       }),
     );
     const { token, username } = signedIn;
-    const { upload, download } = await gateway.entryPoints({ userId: Number(signedIn.userId), username });
+    const { upload, download } = await gateway.entryPoints({
+      userId: Number(signedIn.userId),
+      username,
+      session: sessionOf(token),
+    });
     gateway.setCookie(reply, token, Number(signedIn.expiresAtMs));
     const origin = gateway.originOf(request);
     return {
@@ -93,6 +102,16 @@ function addSigning(http: FastifyInstance, gateway: Gateway): void {
       },
     };
   });
+}
+
+/** Who makes a user for somebody else; 0: nobody is signed in, as anybody who signs up. */
+async function signedIn(request: FastifyRequest, gateway: Gateway): Promise<number> {
+  if (tokenOf(request) === undefined) return 0;
+  const known = await gateway.user(request).catch((error: unknown) => {
+    if (error instanceof Refusal) return undefined;
+    throw error;
+  });
+  return known?.userId ?? 0;
 }
 
 function toLegacyFile(username: string, file: Entry) {

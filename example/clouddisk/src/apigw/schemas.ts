@@ -97,6 +97,7 @@ export const checkedBy = {
           signupAtMs: time,
           quotaBytes: Type.Integer(),
           usedBytes: Type.Integer(),
+          operator: Type.Boolean({ description: "who sees the services, and makes users" }),
         }),
         uploadEntry: Type.String({ description: "empty: this origin" }),
         uploadTicket: Type.String({ description: "for x-ticket there" }),
@@ -105,7 +106,9 @@ export const checkedBy = {
       }),
     }),
   },
-  signout: { schema: tagged("session", "Ends the session of the token", { response: replies({}) }) },
+  signout: {
+    schema: tagged("session", "Ends the session of the token", { security: signedIn, response: replies({}) }),
+  },
   list: file("A page of a folder, of the trash, or of what a search finds", {
     querystring: bodies.list,
     response: replies({
@@ -134,26 +137,39 @@ export const checkedBy = {
     }),
   },
   services: {
-    schema: tagged("service", "Which instances the registry lists, and which of them answer", {
-      security: signedIn,
-      response: replies({
-        services: Type.Array(
-          Type.Object({
-            service: Type.String(),
-            instances: Type.Array(Type.Object({ address: Type.String(), healthy: Type.Boolean() })),
-          }),
-        ),
-      }),
-    }),
+    schema: tagged(
+      "service",
+      "Which instances the registry lists, and which of them answer; for the operator",
+      {
+        security: signedIn,
+        response: replies({
+          services: Type.Array(
+            Type.Object({
+              service: Type.String(),
+              instances: Type.Array(Type.Object({ address: Type.String(), healthy: Type.Boolean() })),
+            }),
+          ),
+        }),
+      },
+    ),
   },
-  health: { schema: tagged("service", "Whether this process serves", { response: replies({}) }) },
+  health: {
+    schema: tagged("service", "Whether this process serves", { security: [], response: replies({}) }),
+  },
 };
 
 /** Routes of the course projects take a parameter from body or query, so that `Parameters` checks it, not the schema. */
-function legacy(tag: string, summary: string, body: Record<string, TSchema>, reply: TSchema) {
+function legacy(
+  tag: string,
+  summary: string,
+  body: Record<string, TSchema>,
+  reply: TSchema,
+  security: ReadonlyArray<Record<string, string[]>> = signedIn,
+) {
   return {
     schema: tagged(tag, summary, {
       consumes: ["application/json", "application/x-www-form-urlencoded"],
+      security: [...security],
       body: Type.Object(body),
       response: { 200: reply, "4xx": refusal },
     }),
@@ -171,7 +187,13 @@ const legacyAuth = {
 };
 
 export const documented = {
-  signup: legacy("session", "Makes a user", credentials, Type.Object(outcome)),
+  signup: legacy(
+    "session",
+    "Makes a user; where sign-up is closed, for the operator",
+    credentials,
+    Type.Object(outcome),
+    [{}, ...signedIn],
+  ),
   signin: legacy(
     "session",
     "Opens a session",
@@ -186,6 +208,7 @@ export const documented = {
         DownloadEntry: Type.String(),
       }),
     }),
+    [],
   ),
   userInfo: legacy(
     "session",

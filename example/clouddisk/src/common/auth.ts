@@ -1,10 +1,10 @@
-import { createHash } from "node:crypto";
 import type { FastifyRequest } from "fastify";
 import { UserServiceStub } from "../account/gen/account.js";
 import { Code, Refusal } from "./codes.js";
 import { originOf } from "./cors.js";
 import type { Host } from "./part.js";
-import { Tickets } from "./tickets.js";
+import { sessionOf, type Ticket, Tickets } from "./tickets.js";
+import { userKey } from "./user-names.js";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -19,6 +19,8 @@ export interface AuthenticatedUser {
   userId: number;
   username: string;
   via: "bearer" | "cookie" | "legacy" | "ticket";
+  /** Of the token, or the one a ticket was made for: what tickets for other servers are bound to. */
+  session: string;
 }
 
 interface Identity {
@@ -31,7 +33,7 @@ interface Identity {
 const cacheTtlMs = 3000;
 const cacheMax = 10_000;
 
-/** Who asks, by hashes of tokens: several `Authenticator`s of one process share it, so that a sign-out counts at once in all. */
+/** Who asks, by sessions: several `Authenticator`s of one process share it, so that a sign-out counts at once in all. */
 class SessionCache {
   readonly #stub: UserServiceStub;
   readonly #sessions = new Map<string, { identity: Promise<Identity>; untilMs: number }>();
@@ -40,14 +42,14 @@ class SessionCache {
     this.#stub = stub;
   }
 
-  find(token: string): Promise<Identity> {
-    const key = keyOf(token);
+  /** By the session's token, or by what a ticket says of it. */
+  find(key: string, token = ""): Promise<Identity> {
     const known = this.#sessions.get(key);
     if (known !== undefined && known.untilMs > performance.now()) return known.identity;
     this.#sessions.delete(key);
     const [oldest] = this.#sessions.keys();
     if (oldest !== undefined && this.#sessions.size >= cacheMax) this.#sessions.delete(oldest);
-    const session = { identity: this.#ask(token), untilMs: performance.now() + cacheTtlMs };
+    const session = { identity: this.#ask(key, token), untilMs: performance.now() + cacheTtlMs };
     this.#sessions.set(key, session);
     session.identity.catch(() => {
       if (this.#sessions.get(key) === session) this.#sessions.delete(key);
@@ -55,12 +57,13 @@ class SessionCache {
     return session.identity;
   }
 
-  forget(token: string): void {
-    this.#sessions.delete(keyOf(token));
+  forget(key: string): void {
+    this.#sessions.delete(key);
   }
 
-  async #ask(token: string): Promise<Identity> {
-    const reply = await this.#stub.authenticate({ token, username: "" });
+  async #ask(key: string, token: string): Promise<Identity> {
+    const session = token === "" ? key : "";
+    const reply = await this.#stub.authenticate({ token, username: "", session });
     if (reply.code !== 0) throw new Refusal(reply.code, reply.message);
     const { userId, username, expiresAtMs } = reply;
     return { userId: Number(userId), username, expiresAtMs: Number(expiresAtMs) };
@@ -98,34 +101,39 @@ export class Authenticator {
   async user(request: FastifyRequest, ticketKind?: "upload" | "download"): Promise<AuthenticatedUser> {
     const ticket = ticketKind === undefined ? undefined : ticketOf(request);
     if (ticketKind !== undefined && ticket !== undefined) {
-      const { userId, username } = await this.#tickets.verify(ticket, ticketKind);
-      return { userId, username, via: "ticket" };
+      const { userId, username, session } = await this.ticket(ticket, ticketKind);
+      return { userId, username, via: "ticket", session };
     }
     const given = tokenOf(request);
     if (given === undefined) throw new Refusal(Code.TOKEN, "sign in first: the request has no token");
     if (given.via === "cookie") checkOrigin(request, this.#host);
     // What cannot be a token is not worth a call.
     if (!/^[A-Za-z0-9_-]{16,128}$/.test(given.token)) throw notValid();
-    const { userId, username, expiresAtMs } = await this.#cache.find(given.token);
+    const session = sessionOf(given.token);
+    const { userId, username, expiresAtMs } = await this.#cache.find(session, given.token);
     if (expiresAtMs <= Date.now()) throw notValid();
     const claimed = parameter(request, "username");
-    if (given.via === "legacy" && claimed !== undefined && claimed.normalize("NFC") !== username)
+    if (given.via === "legacy" && claimed !== undefined && userKey(claimed) !== userKey(username))
       throw notValid();
-    return { userId, username, via: given.via };
+    return { userId, username, via: given.via, session };
   }
 
-  /** After a sign-out: the token counts for nothing in this process from now on. */
+  /** What a ticket says. Throws Refusal (10005): not ours, of another kind, expired, or its user has signed out since. */
+  async ticket(text: string, kind: Ticket["kind"]): Promise<Ticket> {
+    const ticket = await this.#tickets.verify(text, kind);
+    const { userId, expiresAtMs } = await this.#cache.find(ticket.session);
+    if (userId !== ticket.userId || expiresAtMs <= Date.now()) throw notValid();
+    return ticket;
+  }
+
+  /** After a sign-out: the token, and its tickets, count for nothing in this process from now on. */
   forget(token: string): void {
-    this.#cache.forget(token);
+    this.#cache.forget(sessionOf(token));
   }
 }
 
 function notValid(): Refusal {
   return new Refusal(Code.TOKEN, "the token is not valid any more; sign in again");
-}
-
-function keyOf(token: string): string {
-  return createHash("sha256").update(token).digest("base64url");
 }
 
 function ticketOf(request: FastifyRequest): string | undefined {

@@ -18,6 +18,8 @@ export const Code = {
   QUOTA: 10_009,
   TOO_MANY: 10_010,
   FORBIDDEN: 10_011,
+  /** Between the services; clients are told SERVER, with the status 507. */
+  FULL: 10_012,
 } as const;
 export type Code = (typeof Code)[keyof typeof Code];
 
@@ -43,6 +45,8 @@ export function httpStatus(code: number): number {
       return 413;
     case Code.TOO_MANY:
       return 429;
+    case Code.FULL:
+      return 507;
     default:
       return 200;
   }

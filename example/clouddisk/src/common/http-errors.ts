@@ -17,6 +17,7 @@ export interface ErrorReply {
 export function toErrorReply(error: unknown): ErrorReply {
   if (error instanceof Refusal) {
     const body = { ...error.data, code: error.code, msg: error.message };
+    if (error.code === Code.FULL) return diskFull(error.message);
     const ours = error.code === Code.SERVER;
     if (ours) return { status: 503, body, retryAfterS: 1, ours };
     const retryAfterS = error.code === Code.TOO_MANY ? { retryAfterS: 60 } : {};
@@ -39,11 +40,7 @@ export function toErrorReply(error: unknown): ErrorReply {
   }
   const { code, statusCode, validation, message } = error as Partial<FastifyError>;
   if (code === "ENOSPC" || code === "EDQUOT") {
-    return {
-      status: 507,
-      body: { code: Code.SERVER, msg: "the server's disk is full ([clouddisk] data)" },
-      ours: true,
-    };
+    return diskFull("the server's disk is full ([clouddisk] data)");
   }
   if (validation !== undefined) {
     return {
@@ -67,6 +64,10 @@ export function toErrorReply(error: unknown): ErrorReply {
     };
   }
   return { status: 500, body: { code: Code.SERVER, msg: "the server failed; its log says why" }, ours: true };
+}
+
+function diskFull(msg: string): ErrorReply {
+  return { status: 507, body: { code: Code.SERVER, msg }, ours: true };
 }
 
 export function addErrors(http: FastifyInstance, redirects: NodeRedirects, log: Logger): void {

@@ -1,4 +1,6 @@
 import type { Socket } from "node:net";
+import { constants } from "node:zlib";
+import compress from "@fastify/compress";
 import cookie from "@fastify/cookie";
 import formbody from "@fastify/formbody";
 import swagger from "@fastify/swagger";
@@ -8,6 +10,7 @@ import { Code, Refusal } from "./codes.js";
 import { addCors } from "./cors.js";
 import { addErrors } from "./http-errors.js";
 import { NodeRedirects } from "./nodes.js";
+import { isSecure } from "./origin.js";
 import type { Host } from "./part.js";
 import { newTraceId, withTraceId } from "./trace.js";
 import { sayProblem } from "./validation.js";
@@ -24,6 +27,8 @@ export interface HttpLimits {
   idleTimeoutMs: number;
   /** What requests in flight get when the server closes before they are cut off, ms. Default 10 s. */
   drainTimeoutMs: number;
+  /** How long a client has to end its side of a connection once ours is ended, ms. Default 2 s. */
+  lingerMs: number;
 }
 
 const defaults: HttpLimits = {
@@ -32,6 +37,7 @@ const defaults: HttpLimits = {
   smallBodyTimeoutMs: 20_000,
   idleTimeoutMs: 60_000,
   drainTimeoutMs: 10_000,
+  lingerMs: 2_000,
 };
 
 /**
@@ -62,7 +68,7 @@ export async function createHttp(
     frameworkErrors: (error, _request, reply) => {
       (reply as FastifyReply).code(400).send({ code: Code.PARAMETER, msg: error.message });
     },
-    clientErrorHandler: answerBadRequest,
+    clientErrorHandler: (error, socket) => answerBadRequest(error, socket, times.lingerMs),
   });
   // Schemas of replies describe them in the OpenAPI document; they do not decide what is sent.
   http.setSerializerCompiler(() => (data) => JSON.stringify(data));
@@ -72,18 +78,32 @@ export async function createHttp(
   addTextCheck(http);
   addTimeouts(http, times);
   addContinue(http);
-  addHeaders(http);
+  addHeaders(http, isSecure(host));
   addErrors(http, new NodeRedirects(host), log);
   addCors(http, host.settings);
+  // Of text alone: what users store goes as it is, by ranges of its bytes.
+  await http.register(compress, {
+    threshold: 1024,
+    encodings: ["br", "gzip"],
+    customTypes: /^(text\/(?!event-stream)|application\/(json|javascript|manifest\+json)|image\/svg)/,
+    brotliOptions: { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } },
+  });
   await http.register(cookie);
   await http.register(formbody, { bodyLimit: bodyMaxBytes });
   await http.register(swagger, {
+    transform: ({ schema, url, route }) => ({
+      schema: { ...schema, operationId: schema?.operationId ?? operationId(String(route.method), url) },
+      url,
+    }),
     openapi: {
+      openapi: "3.1.0",
       info: {
         title: "Cloud disk",
         version: "1",
+        license: { name: "MIT", identifier: "MIT" },
         description: "Every reply has a code; 0 and 10000 mean done.",
       },
+      servers: [{ url: host.settings.apigw.publicUrl ?? "/" }],
       components: {
         securitySchemes: {
           bearer: { type: "http", scheme: "bearer" },
@@ -94,6 +114,13 @@ export async function createHttp(
     },
   });
   return http;
+}
+
+/** `postApiFilesIdRestore` for POST /api/files/:id/restore: routes never share one. */
+function operationId(method: string, url: string): string {
+  const words = url.split(/[^A-Za-z0-9]+/).filter((word) => word !== "");
+  const [verb = ""] = method.toLowerCase().split(",");
+  return verb + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
 }
 
 function wellFormed(traceId: string | string[] | undefined): string | undefined {
@@ -167,6 +194,9 @@ function addTimeouts(
       if (request.raw.complete && !reply.raw.headersSent) socket.setTimeout(times.idleTimeoutMs);
       else socket.destroy();
     });
+    reply.raw.once("finish", () => {
+      if (!reply.raw.shouldKeepAlive) linger(socket, times.lingerMs);
+    });
     done();
   });
   http.addHook("preParsing", (request, reply, payload, done) => {
@@ -205,7 +235,7 @@ function addContinue(http: FastifyInstance): void {
   });
 }
 
-function addHeaders(http: FastifyInstance): void {
+function addHeaders(http: FastifyInstance, secure: boolean): void {
   http.addHook("onRequest", (_request, reply, done) => {
     reply.headers({
       "x-content-type-options": "nosniff",
@@ -214,6 +244,7 @@ function addHeaders(http: FastifyInstance): void {
       "cross-origin-resource-policy": "same-site",
       // Pages set their own; everything else, files of users above all, can do nothing in a browser.
       "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+      ...(secure ? { "strict-transport-security": "max-age=31536000" } : {}),
     });
     done();
   });
@@ -222,7 +253,16 @@ function addHeaders(http: FastifyInstance): void {
   });
 }
 
-function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+/** A client that is told everything and never ends its side would keep half a connection for ever. */
+function linger(socket: Socket, lingerMs: number): void {
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  timer.unref();
+  socket.once("close", () => clearTimeout(timer));
+  // What it still sends is thrown away: unread, it would keep the end from being seen.
+  socket.resume();
+}
+
+function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket, lingerMs: number): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;
@@ -237,4 +277,5 @@ function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
+  linger(socket, lingerMs);
 }

@@ -28,6 +28,31 @@ export function newInstance(node: string): string {
   return instance;
 }
 
+/** Of this process, also when another one gets its number after a restart. */
+const boot = randomBytes(4).toString("hex");
+
+/** For a temp file of this process: `isTempGone` tells when that is no more. */
+export function tempName(): string {
+  return `${place}.${process.pid}.${boot}.${randomBytes(8).toString("hex")}`;
+}
+
+/** Whether this is a temp file of a process of this place that has ended. */
+export function isTempGone(name: string): boolean {
+  const [, tempPlace, pid, owner] = /^([0-9a-f]{12})\.(\d+)\.([0-9a-f]{8})\.[0-9a-f]{16}$/.exec(name) ?? [];
+  if (tempPlace !== place) return false;
+  return Number(pid) === process.pid ? owner !== boot : !isRunning(Number(pid));
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it runs, as another user.
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}
+
 /** It holds nothing any more. */
 export function endInstance(instance: string): void {
   alive.delete(instance);
@@ -42,11 +67,5 @@ export function isGone(owner: string): boolean {
   const [, ownerPlace, pid] = /@([0-9a-f]{12}):(\d+):[0-9a-f]{8}$/.exec(instance) ?? [];
   if (ownerPlace !== place) return false;
   if (Number(pid) === process.pid) return !alive.has(instance);
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    // EPERM: it runs, as another user.
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
+  return !isRunning(Number(pid));
 }

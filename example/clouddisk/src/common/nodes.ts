@@ -90,11 +90,11 @@ export class NodeRedirects {
     const query = asked.searchParams;
     query.set("redirected", "1");
     if (!query.has("ticket")) {
-      const { userId, username } = await this.#authenticator.user(request, kind);
+      const { userId, username, session } = await this.#authenticator.user(request, kind);
       const expiresAtMs = Date.now() + this.#host.settings.upload.ticketTtlMs;
       query.delete("token");
       query.delete("username");
-      query.set("ticket", await this.#tickets.sign({ kind, userId, username, expiresAtMs }));
+      query.set("ticket", await this.#tickets.sign({ kind, userId, username, expiresAtMs, session }));
     }
     return `${url}${pathOf(request.url)}?${query}`;
   }

@@ -80,16 +80,16 @@ export const sections = {
   apigw: {
     ...listens("8080", "the gateway", "网关"),
     securecookie: key(conf.yesNo, "no", {
-      doc: "Send the cookie over HTTPS only; yes behind a proxy that speaks it.",
-      docZh: "Cookie 仅通过 HTTPS 发送；前置 HTTPS 代理时设为 yes。",
+      doc: "Send the cookie over HTTPS only, and tell browsers to use nothing else (HSTS); yes as well when publicurl is https.",
+      docZh: "Cookie 仅通过 HTTPS 发送，并启用 HSTS；publicurl 为 https 时自动启用。",
     }),
     requestsperminute: key(conf.integer({ min: 1, max: 10_000_000 }), "600", {
       doc: "Requests per minute and address; of sign-in and sign-up a tenth.",
       docZh: "每个地址每分钟的请求数上限；登录和注册为其十分之一。",
     }),
     trustedproxies: key(networks, "", {
-      doc: "Proxies whose X-Forwarded-For is believed.",
-      docZh: "信任其 X-Forwarded-For 的代理。",
+      doc: "Proxies whose X-Forwarded-For, -Proto and -Host are believed, by every HTTP server of the disk.",
+      docZh: "信任其 X-Forwarded-For、-Proto、-Host 的代理，对所有 HTTP 服务生效。",
       example: "127.0.0.1,10.0.0.0/8",
     }),
   },
@@ -98,6 +98,25 @@ export const sections = {
       doc: "What a user who signs up may store.",
       docZh: "新用户的空间配额。",
     }),
+    signup: key(conf.yesNo, "yes", {
+      doc: "Whether anybody may sign up; no: the operator makes users, by the same route and signed in.",
+      docZh: "是否开放注册；设为 no 时仅管理员登录后可通过注册接口创建用户。",
+    }),
+    operator: key(optional(conf.text("NAME", "a user name", (text) => text.length <= 64)), "", {
+      doc: "The user who sees the services and makes users. Not set: who signed up first.",
+      docZh: "管理员用户名：可查看服务状态、创建用户。不设置则为最早注册的用户。",
+      example: "admin",
+    }),
+    operatorpassword: key(
+      optional(conf.text("TEXT", "a password of 5 to 128 characters", (text) => text.length >= 5)),
+      "",
+      {
+        doc: "The operator is made with it at the start when there is none; better given as MPRPC_ACCOUNT_OPERATORPASSWORD.",
+        docZh: "启动时若管理员不存在则以此密码创建；建议通过环境变量 MPRPC_ACCOUNT_OPERATORPASSWORD 提供。",
+        example: "change-me",
+        secret: true,
+      },
+    ),
     sessionttl: key(conf.duration({ minMs: 1000, maxMs: 366 * dayMs }), "7d", {
       doc: "How long a sign-in lasts.",
       docZh: "登录的有效期。",
@@ -141,6 +160,27 @@ export const sections = {
     filemax: key(conf.size({ min: 1, max: 1024 * TiB }), "1TiB", {
       doc: "The largest file.",
       docZh: "单个文件的大小上限。",
+    }),
+    openmax: key(conf.integer({ min: 1, max: 1000 }), "1000", {
+      doc: "Uploads in parts a user may have open at once.",
+      docZh: "每个用户同时未完成的分块上传数上限。",
+    }),
+    requestsperminute: key(conf.integer({ min: 1, max: 10_000_000 }), "60000", {
+      doc: "Requests of upload per minute and address, and per user; a part is one, and so is a small file.",
+      docZh: "每个地址、每个用户每分钟的上传请求数上限；一个分块或一个小文件为一次请求。",
+    }),
+    instant: key(
+      conf.text("WHO", "user or everyone", (text) => text === "user" || text === "everyone"),
+      "user",
+      {
+        doc: "Instant upload of what the user has already, or of what everyone has: that tells anybody whether the disk has a file.",
+        docZh:
+          "秒传范围：user 仅限用户自己已有的内容；everyone 为全站，任何人都能由此得知网盘是否存有某个文件。",
+      },
+    ),
+    reserve: key(conf.size({ min: 0, max: TiB }), "64MiB", {
+      doc: "Free space of the disk that uploads leave alone; signing in and deleting need some.",
+      docZh: "上传须为磁盘保留的空间；登录与删除也需要写入。",
     }),
     uploadttl: key(conf.duration({ minMs: 1000, maxMs: 366 * dayMs }), "3d", {
       doc: "An upload that got no part for this long is thrown away.",

@@ -32,6 +32,12 @@ export interface Settings {
   account: {
     quotaBytes: number;
     sessionTtlMs: number;
+    /** Whether anybody may sign up; else the operator makes users. */
+    openSignup: boolean;
+    /** A user name; undefined: the first user's. */
+    operator: string | undefined;
+    /** The operator is made with it when there is none. */
+    operatorPassword: string | undefined;
     /** Failed sign-ins per user name within 15 minutes. */
     failuresMax: number;
   };
@@ -45,6 +51,14 @@ export interface Settings {
     /** An upload that got no part for this long is thrown away. */
     uploadTtlMs: number;
     ticketTtlMs: number;
+    /** Uploads in parts a user may have open at once. */
+    openMax: number;
+    /** Per minute and address, and per user. */
+    requestsPerMinute: number;
+    /** Whose contents are not sent again: the user's own, or everyone's. */
+    instantOf: "user" | "everyone";
+    /** Of the data folder's disk. */
+    reserveBytes: number;
   };
   download: HttpSettings & { urlTtlMs: number };
   store: {
@@ -135,6 +149,9 @@ export function loadSettings(config: DiskConfig): Settings {
     },
     account: {
       quotaBytes: account.quotaBytes,
+      openSignup: account.signup,
+      operator: account.operator?.normalize("NFC"),
+      operatorPassword: account.operatorpassword,
       sessionTtlMs: account.sessionttlMs,
       failuresMax: account.failures,
     },
@@ -146,6 +163,10 @@ export function loadSettings(config: DiskConfig): Settings {
       fileMaxBytes: upload.filemaxBytes,
       uploadTtlMs: upload.uploadttlMs,
       ticketTtlMs: upload.ticketttlMs,
+      openMax: upload.openmax,
+      requestsPerMinute: upload.requestsperminute,
+      instantOf: upload.instant === "everyone" ? "everyone" : "user",
+      reserveBytes: upload.reserveBytes,
     },
     download: { ...httpSettings(download), urlTtlMs: download.urlttlMs },
     store: {

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Database } from "../dbproxy/client.js";
 import { Code, Refusal } from "./codes.js";
 
@@ -11,10 +11,17 @@ export interface Ticket {
   userId: number;
   username: string;
   expiresAtMs: number;
+  /** The sign-in it was made for, `sessionOf` its token: the ticket ends with it. */
+  session: string;
   /** Only of `file`. */
   fileHash?: string;
   /** Only of `file`: what the file is saved as. */
   fileName?: string;
+}
+
+/** What a session is called wherever its token must not be: SHA-256 as hex. */
+export function sessionOf(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
 }
 
 /** Signs tickets with HMAC-SHA-256, `base64url(JSON).base64url(signature)`, and checks them. */
@@ -36,7 +43,7 @@ export class Tickets {
     return `${body}.${(await this.#signature(body)).toString("base64url")}`;
   }
 
-  /** Throws Refusal (10005) for one that is not ours, of another kind, or expired. */
+  /** Throws Refusal (10005) for one that is not ours, of another kind, or expired. Whether its session lives is not asked. */
   async verify(text: string, kind: Ticket["kind"]): Promise<Ticket> {
     const [body = "", signature = "", ...more] = text.split(".");
     const given = Buffer.from(signature, "base64url");

@@ -5,11 +5,23 @@ export interface ActionContract<P extends TSchema = TSchema, R = unknown> {
   readonly params: P;
   /** Only a type. */
   readonly result?: R;
+  /** It changes nothing, and no transaction that writes depends on what it gives. */
+  readonly reads?: boolean;
+  /** It may be lost in a power cut: whoever asked finds that out, and does it again. */
+  readonly repeatable?: boolean;
 }
 
 const gives =
   <R>() =>
   <P extends TSchema>(params: P): ActionContract<P, R> => ({ params });
+
+const reads =
+  <R>() =>
+  <P extends TSchema>(params: P): ActionContract<P, R> => ({ params, reads: true });
+
+const repeats =
+  <R>() =>
+  <P extends TSchema>(params: P): ActionContract<P, R> => ({ params, repeatable: true });
 
 // --- kinds of parameters
 
@@ -122,14 +134,16 @@ export const actions = {
   "user.create": gives<{ created: boolean; id: number }>()(
     Type.Object({ username, passwordHash: text, quotaBytes: bytes }),
   ),
-  "user.find": gives<{ user: UserRow | null }>()(Type.Object({ username })),
-  "user.get": gives<{ user: UserRow | null }>()(Type.Object({ userId: id })),
+  "user.find": reads<{ user: UserRow | null }>()(Type.Object({ username })),
+  "user.get": reads<{ user: UserRow | null }>()(Type.Object({ userId: id })),
+  /** The one who signed up first; null: there is none. */
+  "user.first": reads<{ id: number | null }>()(Type.Object({})),
   /** Also moves `lastActive` of the user. */
   "session.create": gives<Record<never, never>>()(
     Type.Object({ userId: id, tokenHash: hash, expiresAtMs: timeMs }),
   ),
   /** Only one that has not expired. */
-  "session.find": gives<{ session: { userId: number; username: string; expiresAtMs: number } | null }>()(
+  "session.find": reads<{ session: { userId: number; username: string; expiresAtMs: number } | null }>()(
     Type.Object({ tokenHash: hash }),
   ),
   "session.delete": gives<{ deleted: number }>()(Type.Object({ tokenHash: hash })),
@@ -138,9 +152,9 @@ export const actions = {
   "secret.get": gives<{ value: string }>()(Type.Object({ name: text, proposed: text })),
 
   // --- a user's files and folders
-  "entry.get": gives<{ entry: EntryRow | null; parents: EntryRow[] }>()(Type.Object({ userId: id, id })),
+  "entry.get": reads<{ entry: EntryRow | null; parents: EntryRow[] }>()(Type.Object({ userId: id, id })),
   /** The oldest entry with this content that is not in the trash; of several names `id` or `name` says which. */
-  "entry.byHash": gives<{ entry: EntryRow | null }>()(
+  "entry.byHash": reads<{ entry: EntryRow | null }>()(
     Type.Object({
       userId: id,
       fileHash: hash,
@@ -149,12 +163,12 @@ export const actions = {
     }),
   ),
   /** The newest files (no folders) of a user wherever they are, not those in the trash. */
-  "entry.recent": gives<{ entries: EntryRow[] }>()(Type.Object({ userId: id, limit })),
+  "entry.recent": reads<{ entries: EntryRow[] }>()(Type.Object({ userId: id, limit })),
   /**
    * Folders first, then by `sort`. With `query` (case does not count) entries everywhere; with `trashed` what was put into
    * the trash. `path` is the names of the folders above, "a/b". `parents` is the way to `parentId`, from the top.
    */
-  "entry.list": gives<
+  "entry.list": reads<
     | {
         outcome: "ok";
         entries: Array<EntryRow & { path: string }>;
@@ -207,7 +221,7 @@ export const actions = {
    */
   "entry.purge": gives<{ deleted: number; more: boolean }>()(Type.Object({ userId: id, limit })),
   /** How many rows were discarded, or are in the trash since then or for longer, and are there still. */
-  "entry.purgeable": gives<{ rows: number }>()(Type.Object({ userId: id, trashedUntilMs: timeMs })),
+  "entry.purgeable": reads<{ rows: number }>()(Type.Object({ userId: id, trashedUntilMs: timeMs })),
   /** Of every user: discards at most `limit` old entries of the trash, and purges some of what was discarded by whomever. */
   "trash.purge": gives<{ deleted: number; more: boolean }>()(Type.Object({ trashedBeforeMs: timeMs, limit })),
   /** A further name for a content that is there and not `deleting` (instant upload). */
@@ -216,11 +230,15 @@ export const actions = {
   >()(Type.Object({ userId: id, parentId: folderId, name: entryName, fileHash: hash, onConflict })),
 
   // --- contents
-  "content.get": gives<{ content: ContentRow | null }>()(Type.Object({ fileHash: hash })),
+  "content.get": reads<{ content: ContentRow | null }>()(Type.Object({ fileHash: hash })),
 
   // --- uploads in parts, and whole files
-  /** `quota`: used bytes, what is open already and this one together exceed it. */
-  "upload.create": gives<{ outcome: "ok" | "quota" | "no_parent"; quotaBytes: number; usedBytes: number }>()(
+  /** `too_many`: the user has `openMax` open. `quota`: used bytes, what is open already and this one together exceed it. */
+  "upload.create": gives<{
+    outcome: "ok" | "quota" | "no_parent" | "too_many";
+    quotaBytes: number;
+    usedBytes: number;
+  }>()(
     Type.Object({
       id: Type.String({ pattern: "^[0-9a-f]{32}$" }),
       userId: id,
@@ -231,14 +249,15 @@ export const actions = {
       partBytes: Type.Integer({ minimum: 1 }),
       partCount: partIndex,
       node: text,
+      openMax: Type.Optional(limit),
     }),
   ),
   /** Only the user's own. */
-  "upload.get": gives<{ upload: UploadRow | null }>()(Type.Object({ id: token, userId: id })),
+  "upload.get": reads<{ upload: UploadRow | null }>()(Type.Object({ id: token, userId: id })),
   /** By id alone, for the cleaner. */
-  "upload.peek": gives<{ upload: UploadRow | null }>()(Type.Object({ id: token })),
+  "upload.peek": reads<{ upload: UploadRow | null }>()(Type.Object({ id: token })),
   /** The user's open ones, the newest first; `file` narrows it to those of one file under one name. */
-  "upload.open": gives<{ uploads: UploadRow[] }>()(
+  "upload.open": reads<{ uploads: UploadRow[] }>()(
     Type.Object({
       userId: id,
       file: Type.Optional(
@@ -292,18 +311,18 @@ export const actions = {
 
   // --- parts received, when they are kept in the database
   /** `claimed` for this owner until the lease runs out; `recorded` with the hash it has; `busy`: another writes it. */
-  "part.claim": gives<
+  "part.claim": repeats<
     { outcome: "claimed" } | { outcome: "busy"; owner: string } | { outcome: "recorded"; partHash: string }
   >()(Type.Object({ uploadId: token, index: partIndex, owner: text, leaseMs: durationMs })),
   /** False: the claim is not this owner's any more. */
   "part.record": gives<{ recorded: boolean }>()(
     Type.Object({ uploadId: token, index: partIndex, owner: text, partHash: hash }),
   ),
-  "part.release": gives<Record<never, never>>()(
+  "part.release": repeats<Record<never, never>>()(
     Type.Object({ uploadId: token, index: partIndex, owner: text }),
   ),
   /** `claims`: how many are being written right now. */
-  "part.list": gives<{ parts: Array<{ index: number; partHash: string }>; claims: number }>()(
+  "part.list": reads<{ parts: Array<{ index: number; partHash: string }>; claims: number }>()(
     Type.Object({ uploadId: token }),
   ),
   "part.clear": gives<Record<never, never>>()(Type.Object({ uploadId: token })),
@@ -320,40 +339,40 @@ export const actions = {
 
   // --- outbox: what the store still has to be told
   /** Jobs that are due, at most one per content, put jobs only of this node; leased to `owner`. */
-  "outbox.claim": gives<{ jobs: OutboxJob[] }>()(
+  "outbox.claim": repeats<{ jobs: OutboxJob[] }>()(
     Type.Object({ node: text, owner: text, limit, leaseMs: durationMs }),
   ),
-  "outbox.renew": gives<{ held: boolean }>()(Type.Object({ id, owner: text, leaseMs: durationMs })),
+  "outbox.renew": repeats<{ held: boolean }>()(Type.Object({ id, owner: text, leaseMs: durationMs })),
   /**
    * put: the content becomes `stored`; when nobody holds it any more by now, `deleting` with a delete job.
    * delete: the content row goes, unless somebody holds it again, then it becomes `local` with a put job.
    */
-  "outbox.done": gives<{ held: boolean }>()(Type.Object({ id, owner: text })),
-  "outbox.retry": gives<{ held: boolean }>()(
+  "outbox.done": repeats<{ held: boolean }>()(Type.Object({ id, owner: text })),
+  "outbox.retry": repeats<{ held: boolean }>()(
     Type.Object({ id, owner: text, error: text, nextAttemptMs: timeMs, failed: Type.Boolean() }),
   ),
   /** Makes every waiting job of a content (or all, without one) due now. */
-  "outbox.wake": gives<{ woken: number }>()(Type.Object({ fileHash: Type.Optional(hash) })),
-  "outbox.status": gives<{
+  "outbox.wake": repeats<{ woken: number }>()(Type.Object({ fileHash: Type.Optional(hash) })),
+  "outbox.status": reads<{
     state: TransferState | "";
     attempts: number;
     lastError: string;
     nextAttemptMs: number;
   }>()(Type.Object({ fileHash: hash })),
-  "outbox.depth": gives<{ waiting: number; running: number; failed: number }>()(Type.Object({})),
+  "outbox.depth": reads<{ waiting: number; running: number; failed: number }>()(Type.Object({})),
 
   // --- nodes: where the upload and the download of a data folder are
-  "node.announce": gives<Record<never, never>>()(
+  "node.announce": repeats<Record<never, never>>()(
     Type.Object({ node: text, kind: nodeKind, url: text, ttlMs: durationMs }),
   ),
   /** null: it has not said so lately. */
-  "node.find": gives<{ url: string | null }>()(Type.Object({ node: text, kind: nodeKind })),
+  "node.find": reads<{ url: string | null }>()(Type.Object({ node: text, kind: nodeKind })),
 
   // --- scheduled work
   /** One owner at a time over all processes; the same owner may take it again. */
-  "lease.take": gives<{ taken: boolean }>()(Type.Object({ name: text, owner: text, leaseMs: durationMs })),
+  "lease.take": repeats<{ taken: boolean }>()(Type.Object({ name: text, owner: text, leaseMs: durationMs })),
   /** Contents in the order of their hashes, after `afterHash` (empty: from the start). */
-  "content.page": gives<{ contents: ContentRow[] }>()(
+  "content.page": reads<{ contents: ContentRow[] }>()(
     Type.Object({ afterHash: Type.String({ maxLength: 64 }), limit }),
   ),
   /** A stored content whose object is gone or wrong. With a good staged copy on `node` it is put again. */

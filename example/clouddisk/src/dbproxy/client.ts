@@ -1,4 +1,5 @@
 import { type CallOptions, type RpcChannel, RpcError, Status } from "mprpc";
+import { Code, Refusal } from "../common/codes.js";
 import type { ActionName, ParamsOf, ResultOf } from "./actions.js";
 import { DBProxyServiceStub } from "./gen/dbproxy.js";
 
@@ -46,6 +47,7 @@ export class Database {
   ): Promise<unknown[]> {
     const actions = items.map(({ name, params }) => ({ name, params: JSON.stringify(params) }));
     const reply = await this.#stub.executeAction({ ...how, actions }, options);
+    if (reply.code === Code.FULL) throw new Refusal(Code.FULL, reply.message);
     if (reply.code !== 0) throw new RpcError(Status.INTERNAL, `dbproxy: ${reply.message}`);
     return reply.results.map(({ data }) => JSON.parse(data));
   }

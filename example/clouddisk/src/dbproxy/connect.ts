@@ -1,18 +1,6 @@
-import path from "node:path";
-import {
-  CompiledQuery,
-  type DatabaseConnection,
-  type Driver,
-  Kysely,
-  type LogEvent,
-  Migrator,
-  MysqlDialect,
-  type SqliteDatabase,
-  SqliteDialect,
-  SqliteDriver,
-} from "kysely";
-import { makeFolder } from "../common/folder.js";
+import { Kysely, type LogEvent, Migrator, MysqlDialect } from "kysely";
 import { migrations } from "./migrations.js";
+import { sqliteDialects } from "./sqlite.js";
 import type { Tables } from "./tables.js";
 
 /** Is told of every query. */
@@ -20,45 +8,13 @@ type Log = (event: LogEvent) => void;
 
 export interface Connected {
   readonly db: Kysely<Tables>;
+  /** For transactions that only read; they see what is committed. */
+  readonly reader: Kysely<Tables>;
   readonly mysql: boolean;
+  close(): Promise<void>;
 }
 
-/**
- * A transaction takes the write lock when it begins: two processes on one file then wait for each other, instead of one
- * failing when it wants to write what it has read.
- */
-class ImmediateDriver extends SqliteDriver {
-  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw("begin immediate"));
-  }
-}
-
-class ImmediateDialect extends SqliteDialect {
-  readonly #database: SqliteDatabase;
-
-  constructor(database: SqliteDatabase) {
-    super({ database });
-    this.#database = database;
-  }
-
-  override createDriver(): Driver {
-    return new ImmediateDriver({ database: this.#database });
-  }
-}
-
-async function openSqlite(file: string, log: Log | undefined): Promise<Kysely<Tables>> {
-  const { default: Sqlite } = await import("libsql");
-  makeFolder(path.dirname(file));
-  const database = new Sqlite(file);
-  database.exec("pragma journal_mode=wal");
-  // What a client was told survives a power cut as well; NORMAL would lose the last commits then.
-  database.exec("pragma synchronous=full");
-  database.exec("pragma busy_timeout=5000");
-  const dialect = new ImmediateDialect(database as unknown as SqliteDatabase);
-  return new Kysely<Tables>({ dialect, ...(log === undefined ? {} : { log }) });
-}
-
-async function openMysql(url: string, log: Log | undefined): Promise<Kysely<Tables>> {
+async function mysqlDialect(url: string): Promise<MysqlDialect> {
   const { createPool } = await import("mysql2");
   const pool = createPool({
     uri: url,
@@ -78,26 +34,43 @@ async function openMysql(url: string, log: Log | undefined): Promise<Kysely<Tabl
       connection.query(`set session ${name} = 100000`, () => {});
     }
   });
-  return new Kysely<Tables>({ dialect: new MysqlDialect({ pool }), ...(log === undefined ? {} : { log }) });
+  return new MysqlDialect({ pool });
+}
+
+async function open(url: string, log: Log | undefined): Promise<Connected> {
+  const more = log === undefined ? {} : { log };
+  if (/^(mysql|mariadb):\/\//.test(url)) {
+    const db = new Kysely<Tables>({
+      dialect: await mysqlDialect(url.replace(/^mariadb:/, "mysql:")),
+      ...more,
+    });
+    return { db, reader: db, mysql: true, close: () => db.destroy() };
+  }
+  const { writer, reader } = await sqliteDialects(url.slice("sqlite:".length));
+  const db = new Kysely<Tables>({ dialect: writer, ...more });
+  const reading = new Kysely<Tables>({ dialect: reader, ...more });
+  const close = async (): Promise<void> => {
+    await reading.destroy();
+    await db.destroy();
+  };
+  return { db, reader: reading, mysql: false, close };
 }
 
 /** Opens `sqlite:FILE` or `mysql://...` and brings its tables up to date. Rejects when it cannot be reached or used. */
 export async function connect(url: string, log?: Log): Promise<Connected> {
-  const mysql = /^(mysql|mariadb):\/\//.test(url);
-  if (!mysql && !url.startsWith("sqlite:")) {
+  if (!/^(mysql|mariadb):\/\/|^sqlite:/.test(url)) {
     throw new Error("[database] url: expected sqlite:FILE or mysql://user:password@host:port/name");
   }
-  const db = mysql
-    ? await openMysql(url.replace(/^mariadb:/, "mysql:"), log)
-    : await openSqlite(url.slice("sqlite:".length), log);
+  const connected = await open(url, log);
   try {
+    const { db, mysql } = connected;
     const { error } = await new Migrator({ db, provider: migrations(mysql) }).migrateToLatest();
     if (error !== undefined) throw error;
   } catch (error) {
-    await db.destroy();
+    await connected.close();
     throw new Error(`[database] url: the database cannot be used: ${(error as Error).message}`, {
       cause: error,
     });
   }
-  return { db, mysql };
+  return connected;
 }

@@ -1,5 +1,6 @@
 import type { ColumnBuilderCallback, Kysely, Migration, MigrationProvider } from "kysely";
 import { lists } from "./migration-lists.js";
+import { userNames } from "./migration-user-names.js";
 import { addIndices, filled, type Index, kinds } from "./schema.js";
 
 /** Each change of the tables, in the order of the names. One that has been released is never changed. */
@@ -9,6 +10,7 @@ export function migrations(mysql: boolean): MigrationProvider {
       "0001_first": first(mysql),
       "0002_nodes": nodes(mysql),
       "0003_lists": lists(mysql),
+      "0004_user_names": userNames(mysql),
     }),
   };
 }

@@ -3,7 +3,7 @@ import { Compile, type Validator } from "typebox/compile";
 import { Code } from "../common/codes.js";
 import type { CreatePart } from "../common/part.js";
 import { tracedLogger } from "../common/trace.js";
-import { type ActionName, actions } from "./actions.js";
+import { type ActionContract, type ActionName, actions } from "./actions.js";
 import { type Connected, connect } from "./connect.js";
 import { contentActions } from "./contents.js";
 import { entryActions } from "./entries.js";
@@ -12,7 +12,7 @@ import { DBProxyService } from "./gen/dbproxy.js";
 import { nodeActions } from "./nodes.js";
 import { outboxActions } from "./outbox.js";
 import { partActions } from "./parts.js";
-import { type Implementations, inTransaction, type Tx } from "./transaction.js";
+import { type How, type Implementations, inTransaction, type Tx } from "./transaction.js";
 import { trashActions } from "./trash.js";
 import { uploadActions } from "./uploads.js";
 import { userActions } from "./users.js";
@@ -79,7 +79,7 @@ export class Executor {
   async #alone(item: SingleAction): Promise<ActionResult> {
     try {
       const work = this.#prepare(item);
-      return done(await inTransaction(this.#database, work));
+      return done(await inTransaction(this.#database, work, howOf(item.name)));
     } catch (error) {
       return this.#failure(item, error);
     }
@@ -133,8 +133,23 @@ export class Executor {
     if (error instanceof BadAction) return { code: Code.PARAMETER, message: error.message, data: "" };
     if (error instanceof RpcError) throw error;
     this.#log.error(`${name} failed`, { error });
+    if (isFull(error)) return { code: Code.FULL, message: "the database's disk is full", data: "" };
     return { code: Code.SERVER, message: `${name}: the database refused it`, data: "" };
   }
+}
+
+/** SQLite's disk, or MariaDB's, has no room; a file that may not grow is the same to whoever waits. */
+function isFull(error: unknown): boolean {
+  const code = String((error as { code?: unknown } | undefined)?.code ?? "");
+  return /^(SQLITE_FULL|SQLITE_IOERR_(WRITE|FSYNC|TRUNCATE|SHMSIZE)|ENOSPC|ER_DISK_FULL|ER_RECORD_FILE_FULL)/.test(
+    code,
+  );
+}
+
+function howOf(name: string): How {
+  if (!Object.hasOwn(actions, name)) return {};
+  const { reads = false, repeatable = false }: ActionContract = actions[name as ActionName];
+  return { reads, repeatable };
 }
 
 function done(data: unknown): ActionResult {
@@ -154,6 +169,6 @@ export const createDbproxy: CreatePart = async (host) => {
         executeAction: (request, context) => executor.execute(request, context),
       });
     },
-    stop: () => database.db.destroy(),
+    stop: () => database.close(),
   };
 };

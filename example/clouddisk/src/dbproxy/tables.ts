@@ -6,6 +6,8 @@ import type { ContentState, UploadState } from "./actions.js";
 interface UserTable {
   id: Generated<number>;
   user_name: string;
+  /** What it is compared by. */
+  name_key: string;
   user_pwd: string;
   signup_at: number;
   last_active: number;

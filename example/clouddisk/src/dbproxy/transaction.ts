@@ -1,5 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
-import type { SelectQueryBuilder, Transaction } from "kysely";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
+import { type SelectQueryBuilder, sql, type Transaction } from "kysely";
 import { RpcError, Status } from "mprpc";
 import type { ActionName, ParamsOf, ResultOf } from "./actions.js";
 import type { Connected } from "./connect.js";
@@ -42,14 +42,147 @@ function isAway(error: unknown): boolean {
   return away.includes(code) || (code === "" && (error as { fatal?: unknown }).fatal === true);
 }
 
-/** Runs `work` in one transaction; again when it collided with another one. Throws RpcError UNAVAILABLE while the database is away. */
-export async function inTransaction<T>({ db, mysql }: Connected, work: (tx: Tx) => Promise<T>): Promise<T> {
+type Work<T> = (tx: Tx) => Promise<T>;
+
+interface Waiting {
+  work: Work<unknown>;
+  /** Nobody is told of it outside of the disk: after a power cut it may be done again. */
+  repeatable: boolean;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** No more join a commit that has worked for so long: the others of it wait. */
+const groupMs = 20;
+const groupMax = 64;
+
+/**
+ * The one writer of SQLite. What comes while a transaction is under way goes into the next one together: each behind a
+ * savepoint of its own, and all made durable by one commit. Nobody is answered before that.
+ */
+class GroupCommit {
+  readonly #db: Connected["db"];
+  readonly #waiting: Waiting[] = [];
+  #running = false;
+  #synced = true;
+
+  constructor(db: Connected["db"]) {
+    this.#db = db;
+  }
+
+  run<T>(work: Work<T>, repeatable: boolean): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.push({ work, repeatable, resolve: resolve as (value: unknown) => void, reject });
+      if (!this.#running) void this.#drain();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    this.#running = true;
+    while (this.#waiting.length > 0) {
+      // What arrives in the same turn of the event loop goes along.
+      await nextTurn();
+      await this.#commit();
+    }
+    this.#running = false;
+  }
+
+  /** Whether a commit waits for the disk. One that does brings those before it along: they are in the same log. */
+  async #sync(synced: boolean): Promise<void> {
+    if (synced === this.#synced) return;
+    await sql.raw(`pragma synchronous=${synced ? "full" : "normal"}`).execute(this.#db);
+    this.#synced = synced;
+  }
+
+  /** Never rejects. */
+  async #commit(): Promise<void> {
+    const group: Waiting[] = [];
+    const done: Array<() => void> = [];
+    try {
+      const synced = this.#waiting.some(({ repeatable }) => !repeatable);
+      await this.#sync(synced);
+      await this.#db.transaction().execute(async (trx) => {
+        const untilMs = performance.now() + groupMs;
+        do {
+          const [next] = this.#waiting;
+          if (next === undefined || (!synced && !next.repeatable)) break;
+          this.#waiting.shift();
+          group.push(next);
+          const tx: Tx = { trx, nowMs: Date.now(), lock: (query) => query };
+          // Alone it needs none: its failure is that of the transaction.
+          if (group.length === 1 && this.#waiting.length === 0) {
+            const value = await next.work(tx);
+            done.push(() => next.resolve(value));
+          } else done.push(await apart(tx, next));
+        } while (group.length < groupMax && performance.now() < untilMs);
+      });
+      for (const tell of done) tell();
+    } catch (error) {
+      // Begun or committed in vain: each of them may try again.
+      for (const { reject } of group.length === 0 ? this.#waiting.splice(0, groupMax) : group) reject(error);
+    }
+  }
+}
+
+/** Behind a savepoint; gives what tells the outcome once it is durable. */
+async function apart(tx: Tx, { work, resolve, reject }: Waiting): Promise<() => void> {
+  await sql`savepoint one`.execute(tx.trx);
+  try {
+    const value = await work(tx);
+    await sql`release savepoint one`.execute(tx.trx);
+    return () => resolve(value);
+  } catch (error) {
+    try {
+      await sql`rollback to savepoint one`.execute(tx.trx);
+      await sql`release savepoint one`.execute(tx.trx);
+    } catch {
+      // It has ended the whole transaction, as a full disk does.
+      throw error;
+    }
+    return () => reject(error);
+  }
+}
+
+const groups = new WeakMap<Connected, GroupCommit>();
+
+function groupOf(connected: Connected): GroupCommit {
+  let group = groups.get(connected);
+  if (group === undefined) {
+    group = new GroupCommit(connected.db);
+    groups.set(connected, group);
+  }
+  return group;
+}
+
+export interface How {
+  /** It changes nothing, and waits for no writer of SQLite. */
+  reads?: boolean;
+  /** It may be lost in a power cut (not when a process is killed), since it would be done again. */
+  repeatable?: boolean;
+}
+
+function once<T>(
+  connected: Connected,
+  work: Work<T>,
+  { reads = false, repeatable = false }: How,
+): Promise<T> {
+  const { db, reader, mysql } = connected;
+  if (reads || mysql) {
+    const begun = (reads ? reader : db).transaction();
+    return (mysql ? begun.setIsolationLevel("read committed") : begun).execute((trx) =>
+      work({ trx, nowMs: Date.now(), lock: (query) => (mysql && !reads ? query.forUpdate() : query) }),
+    );
+  }
+  return groupOf(connected).run(work, repeatable);
+}
+
+/**
+ * Runs `work` in one transaction; again when it collided with another one. Throws RpcError UNAVAILABLE while the database is away.
+ */
+export async function inTransaction<T>(connected: Connected, work: Work<T>, how: How = {}): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const builder = mysql ? db.transaction().setIsolationLevel("read committed") : db.transaction();
-      return await builder.execute((trx) =>
-        work({ trx, nowMs: Date.now(), lock: (query) => (mysql ? query.forUpdate() : query) }),
-      );
+      return await once(connected, work, how);
     } catch (error) {
       if (isAway(error)) throw new RpcError(Status.UNAVAILABLE, "the database is away", { cause: error });
       if (!passing.some((known) => codeOf(error).startsWith(known)) || attempt >= attemptsMax) throw error;

@@ -73,12 +73,14 @@ const opening: Pick<Implementations, Opening> = {
     const { quotaBytes = 0, usedBytes = 0 } = user ?? {};
     if (!(await isFolder(tx, params.userId, params.parentId)))
       return { outcome: "no_parent", quotaBytes, usedBytes };
-    const { open } = await trx
+    const { open, count } = await trx
       .selectFrom("tbl_upload")
-      .select(({ fn }) => fn.sum<number | null>("size_bytes").as("open"))
+      .select(({ fn }) => [fn.sum<number | null>("size_bytes").as("open"), fn.countAll<number>().as("count")])
       .where("user_id", "=", params.userId)
       .where("state", "in", ["open", "merging"])
       .executeTakeFirstOrThrow();
+    if (params.openMax !== undefined && Number(count) >= params.openMax)
+      return { outcome: "too_many", quotaBytes, usedBytes };
     if (usedBytes + Number(open ?? 0) + params.sizeBytes > quotaBytes)
       return { outcome: "quota", quotaBytes, usedBytes };
     await trx

@@ -1,4 +1,5 @@
 import type { Selectable } from "kysely";
+import { userKey } from "../common/user-names.js";
 import type { UserRow } from "./actions.js";
 import type { Tables } from "./tables.js";
 import type { Implementations, Tx } from "./transaction.js";
@@ -36,7 +37,7 @@ export async function takeQuota({ trx }: Tx, userId: number, sizeBytes: number):
 }
 
 type UserActions =
-  | `user.${"create" | "find" | "get"}`
+  | `user.${"create" | "find" | "get" | "first"}`
   | `session.${"create" | "find" | "delete" | "deleteExpired"}`
   | "secret.get"
   | `challenge.${"create" | "take" | "deleteExpired"}`
@@ -45,13 +46,14 @@ type UserActions =
 export const userActions: Pick<Implementations, UserActions> = {
   async "user.create"({ trx, nowMs, lock }, { username, passwordHash, quotaBytes }) {
     const found = await lock(
-      trx.selectFrom("tbl_user").select("id").where("user_name", "=", username),
+      trx.selectFrom("tbl_user").select("id").where("name_key", "=", userKey(username)),
     ).executeTakeFirst();
     if (found !== undefined) return { created: false, id: found.id };
     const { insertId } = await trx
       .insertInto("tbl_user")
       .values({
         user_name: username,
+        name_key: userKey(username),
         user_pwd: passwordHash,
         signup_at: nowMs,
         last_active: nowMs,
@@ -63,17 +65,22 @@ export const userActions: Pick<Implementations, UserActions> = {
   },
 
   async "user.find"({ trx }, { username }) {
-    const row = await trx
-      .selectFrom("tbl_user")
-      .selectAll()
-      .where("user_name", "=", username)
-      .executeTakeFirst();
+    const users = trx.selectFrom("tbl_user").selectAll();
+    // Names that differ in case alone were two users once: those are found by what they are exactly.
+    const row =
+      (await users.where("user_name", "=", username).executeTakeFirst()) ??
+      (await users.where("name_key", "=", userKey(username)).executeTakeFirst());
     return { user: row === undefined ? null : toUser(row) };
   },
 
   async "user.get"({ trx }, { userId }) {
     const row = await trx.selectFrom("tbl_user").selectAll().where("id", "=", userId).executeTakeFirst();
     return { user: row === undefined ? null : toUser(row) };
+  },
+
+  async "user.first"({ trx }) {
+    const row = await trx.selectFrom("tbl_user").select("id").orderBy("id").limit(1).executeTakeFirst();
+    return { id: row?.id ?? null };
   },
 
   async "session.create"({ trx, nowMs }, { userId, tokenHash, expiresAtMs }) {

@@ -4,6 +4,7 @@ import { Authenticator } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
 import { flag } from "../common/flag.js";
 import { contentDisposition } from "../common/names.js";
+import { publicOrigin } from "../common/origin.js";
 import type { Host } from "../common/part.js";
 import type { Tickets } from "../common/tickets.js";
 import type { EntryRow } from "../dbproxy/actions.js";
@@ -30,6 +31,14 @@ const DownloadQuery = Type.Object({
   ...legacy,
 });
 const UrlBody = Type.Object({ filehash: hash, ...which, ...legacy });
+
+const security = [{ bearer: [] }, { cookie: [] }, { ticket: [] }];
+const outcome = { code: Type.Integer(), msg: Type.String() };
+const refusal = Type.Object(outcome, { description: "code says why; see the table of codes" });
+const bytesOf = (what: string) => ({
+  description: what,
+  content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
+});
 
 type DownloadQuery = Static<typeof DownloadQuery>;
 
@@ -80,7 +89,7 @@ export async function addDownloadRoutes(
     // For a preview, instead of a file to save.
     const inline = Boolean(request.query.inline);
     if (ticket !== undefined && filehash === undefined) {
-      const { userId, fileHash = "", fileName = "" } = await tickets.verify(ticket, "file");
+      const { userId, fileHash = "", fileName = "" } = await authenticator.ticket(ticket, "file");
       await heldEntry(host, userId, fileHash, {});
       return { fileHash, fileName, inline };
     }
@@ -91,16 +100,36 @@ export async function addDownloadRoutes(
     return { fileHash, fileName: entry.name, inline };
   }
 
+  type Download = FastifyRequest<{ Querystring: DownloadQuery }>;
+  const download = async (request: Download, reply: FastifyReply) =>
+    send(source, request, reply, await wanted(request));
   http.route<{ Querystring: DownloadQuery }>({
-    method: ["GET", "HEAD"],
+    method: "HEAD",
     url: "/file/download",
+    compress: false,
+    schema: { hide: true, querystring: DownloadQuery },
+    handler: download,
+  });
+  http.route<{ Querystring: DownloadQuery }>({
+    method: "GET",
+    url: "/file/download",
+    compress: false,
     schema: {
       tags: ["download"],
       summary:
         "The bytes of a file. Range, If-Range, If-Match and If-None-Match are understood; the ETag is the hash.",
       querystring: DownloadQuery,
+      security: [...security, {}],
+      response: {
+        200: bytesOf("the file"),
+        206: bytesOf("a range of it"),
+        304: { type: "null", description: "it is what If-None-Match has" },
+        "4xx": refusal,
+        "5xx": refusal,
+      },
     },
-    handler: async (request, reply) => send(source, request, reply, await wanted(request)),
+    handler: download,
+    exposeHeadRoute: false,
   });
 
   http.route<{ Body: Static<typeof UrlBody> }>({
@@ -110,15 +139,32 @@ export async function addDownloadRoutes(
       tags: ["download"],
       summary: "A URL for one file that needs no token and expires.",
       body: UrlBody,
+      security,
+      response: {
+        200: Type.Object({
+          ...outcome,
+          url: Type.String(),
+          data: Type.Object({ url: Type.String(), expiresAtMs: Type.Integer() }),
+        }),
+        "4xx": refusal,
+      },
     },
     handler: async (request) => {
-      const { userId, username } = await authenticator.user(request, "download");
+      const { userId, username, session } = await authenticator.user(request, "download");
       const { inline } = request.body;
       const fileHash = request.body.filehash.toLowerCase();
       const { name: fileName } = await heldEntry(host, userId, fileHash, request.body);
       const expiresAtMs = Date.now() + host.settings.download.urlTtlMs;
-      const ticket = await tickets.sign({ kind: "file", userId, username, expiresAtMs, fileHash, fileName });
-      const base = host.settings.download.publicUrl ?? `${request.protocol}://${request.host}`;
+      const ticket = await tickets.sign({
+        kind: "file",
+        userId,
+        username,
+        expiresAtMs,
+        session,
+        fileHash,
+        fileName,
+      });
+      const base = publicOrigin(host, request, "download");
       const url = `${base}/file/download?ticket=${ticket}${inline ? "&inline=1" : ""}`;
       return { code: Code.DONE, msg: "ok", url, data: { url, expiresAtMs } };
     },

@@ -33,7 +33,7 @@ export const createDownload: CreatePart = async (host) => {
     log,
     notify(provider) {
       provider.notifyService(DownloadService, {
-        downloadEntry: ({ userId, username }) =>
+        downloadEntry: ({ userId, username, session }) =>
           answer(async () => {
             const expiresAtMs = Date.now() + host.settings.upload.ticketTtlMs;
             const ticket = await tickets.sign({
@@ -41,6 +41,7 @@ export const createDownload: CreatePart = async (host) => {
               userId: Number(userId),
               username,
               expiresAtMs,
+              session,
             });
             return { entry: entry.url(), ticket, expiresAtMs };
           }),

@@ -1,15 +1,15 @@
-import { randomBytes } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { chmod, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
+import { chmod, link, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { makeFolder } from "../common/folder.js";
 import { HashingStream, hashOf } from "../common/hashing.js";
+import { isTempGone, tempName } from "../common/instance.js";
 import { type ByteRange, type ObjectStore, StoreError } from "./store.js";
 
 const chunkBytes = 512 * 1024;
-/** A temp file this old belongs to nobody any more: it was left by a process that was killed. */
+/** A temp file this old, of a process of another machine, belongs to nobody any more. */
 const tempTtlMs = 24 * 3_600_000;
 
 function isMissing(error: unknown): boolean {
@@ -23,6 +23,59 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+function wrongBytes(file: string, fileHash: string, sizeBytes: number): StoreError {
+  return new StoreError("wrong", `${file} is not ${fileHash} of ${sizeBytes} bytes`);
+}
+
+/** A second name for the file, whose bytes are right and durable. False: it is on another disk, or no disk for that. */
+async function linkChecked(
+  file: string,
+  temp: string,
+  fileHash: string,
+  sizeBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  // First, so that what is hashed is what gets the name, whatever becomes of the path meanwhile.
+  try {
+    await link(file, temp);
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (["EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(code)) return false;
+    throw error;
+  }
+  const handle = await open(temp, "r");
+  try {
+    const stream = handle.createReadStream({
+      highWaterMark: chunkBytes,
+      autoClose: false,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const found = await hashOf(stream);
+    if (found.sizeBytes !== sizeBytes || found.fileHash !== fileHash)
+      throw wrongBytes(file, fileHash, sizeBytes);
+    await handle.sync();
+    return true;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function copyChecked(
+  file: string,
+  temp: string,
+  fileHash: string,
+  sizeBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const hashing = new HashingStream({ highWaterMark: chunkBytes });
+  const source = createReadStream(file, { highWaterMark: chunkBytes });
+  // `flush` makes the bytes durable before the name is given.
+  const sink = createWriteStream(temp, { flags: "wx", mode: 0o600, flush: true, highWaterMark: chunkBytes });
+  await pipeline(source, hashing, sink, signal === undefined ? {} : { signal });
+  if (hashing.sizeBytes !== sizeBytes || hashing.digest() !== fileHash)
+    throw wrongBytes(file, fileHash, sizeBytes);
 }
 
 /** A folder: `<ab>/<hash>`, and `tmp/` for what is being written. */
@@ -53,7 +106,7 @@ export class LocalStore implements ObjectStore {
     for (const name of await readdir(this.#temp)) {
       const file = path.join(this.#temp, name);
       const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Date.now() }));
-      if (Date.now() - mtimeMs > tempTtlMs) await rm(file, { force: true });
+      if (isTempGone(name) || Date.now() - mtimeMs > tempTtlMs) await rm(file, { force: true });
     }
   }
 
@@ -62,26 +115,22 @@ export class LocalStore implements ObjectStore {
     return path.join(this.#folder, fileHash.slice(0, 2), fileHash);
   }
 
+  /**
+   * On the disk of the staged files it is one name more for the same bytes: nothing is copied. Nobody writes into a file that is
+   * complete, and its staged name goes soon.
+   */
   async put(fileHash: string, sizeBytes: number, file: string, signal?: AbortSignal): Promise<void> {
     const target = this.#path(fileHash);
-    const temp = path.join(this.#temp, `${fileHash.slice(0, 16)}.${randomBytes(6).toString("hex")}`);
+    const temp = path.join(this.#temp, tempName());
     try {
-      const hashing = new HashingStream({ highWaterMark: chunkBytes });
-      const source = createReadStream(file, { highWaterMark: chunkBytes });
-      // `flush` makes the bytes durable before the name is given.
-      const sink = createWriteStream(temp, {
-        flags: "wx",
-        mode: 0o600,
-        flush: true,
-        highWaterMark: chunkBytes,
-      });
-      await pipeline(source, hashing, sink, signal === undefined ? {} : { signal });
-      if (hashing.sizeBytes !== sizeBytes || hashing.digest() !== fileHash) {
-        throw new StoreError("wrong", `${file} is not ${fileHash} of ${sizeBytes} bytes`);
+      if (!(await linkChecked(file, temp, fileHash, sizeBytes, signal))) {
+        await copyChecked(file, temp, fileHash, sizeBytes, signal);
       }
       await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
       await chmod(temp, 0o400);
       await rename(temp, target);
+      // Two names of one file are left as they are by a rename.
+      await rm(temp, { force: true });
       await syncFolder(path.dirname(target));
     } catch (error) {
       await rm(temp, { force: true });

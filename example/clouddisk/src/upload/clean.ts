@@ -1,5 +1,6 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
+import { isTempGone } from "../common/instance.js";
 import { removeParts } from "./complete.js";
 import type { UploadContext } from "./context.js";
 
@@ -24,6 +25,13 @@ export async function cleanUploads(
     if (ids.length < batch) break;
   }
   return { expired, files: await removeOrphans(context, touchedBeforeMs, signal) };
+}
+
+/** What processes that were killed were receiving; its clients have to send it again anyhow. Called at the start. */
+export async function removeGoneTemps({ staging }: UploadContext): Promise<number> {
+  const gone = (await readdir(staging.wholeFolder).catch(() => [])).filter(isTempGone);
+  for (const name of gone) await rm(path.join(staging.wholeFolder, name), { force: true });
+  return gone.length;
 }
 
 async function removeOrphans(context: UploadContext, beforeMs: number, signal: AbortSignal): Promise<number> {

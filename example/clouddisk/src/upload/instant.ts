@@ -43,10 +43,12 @@ function ask(sizeBytes: number): Question {
 export async function uploadInstantly(context: UploadContext, file: InstantUpload): Promise<EntryRow> {
   const { database } = context.host;
   const { userId, fileHash, challengeId } = file;
-  const { content } = await database.run("content.get", { fileHash });
-  const normally = new Refusal(Code.UPLOAD_NORMALLY, "the disk does not have it: upload it");
-  if (content === null || content.state === "deleting") throw normally;
+  const normally = new Refusal(Code.UPLOAD_NORMALLY, "upload it: you have no such file yet");
   const { entry: own } = await database.run("entry.byHash", { userId, fileHash });
+  // Whether others have it is nobody's business.
+  if (own === null && context.host.settings.upload.instantOf === "user") throw normally;
+  const { content } = await database.run("content.get", { fileHash });
+  if (content === null || content.state === "deleting") throw normally;
   if (own === null) {
     if (challengeId === "") throw await challenge(context, file, content.sizeBytes);
     if (!(await isProved(context, file).catch(notCheckable)))

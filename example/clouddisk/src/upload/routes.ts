@@ -4,15 +4,16 @@ import { Authenticator } from "../common/auth.js";
 import { Code, Refusal } from "../common/codes.js";
 import { checkName } from "../common/names.js";
 import { Parameters } from "../common/parameters.js";
+import { addRateLimits } from "../common/rate-limits.js";
 import type { EntryRow, UploadRow } from "../dbproxy/actions.js";
 import { defaultPace, IncomingBody, receiving } from "./body.js";
 import type { UploadContext } from "./context.js";
 import { uploadInstantly } from "./instant.js";
+import { uploadRoutes } from "./schemas.js";
 import { type UploadStatus, Uploads } from "./uploads.js";
 import { addWhole, type ReceivedFile, receiveWhole, type WholeFile } from "./whole.js";
 
 const done = { code: Code.DONE, msg: "ok" };
-const tags = ["upload"];
 
 function hashOf(parameters: Parameters, name: string, fallback?: string): string {
   const text = parameters.text(name, fallback).toLowerCase();
@@ -61,75 +62,82 @@ export async function addUploadRoutes(http: FastifyInstance, context: UploadCont
   const authenticator = new Authenticator(context.host);
   const userOf = async (request: FastifyRequest): Promise<number> =>
     (await authenticator.user(request, "upload")).userId;
+  const limits = {
+    max: context.host.settings.upload.requestsPerMinute,
+    key: "upload.requestsperminute",
+    userOf,
+    withoutUser: [],
+  };
 
   http.get("/file/upload", { schema: { hide: true } }, (_request, reply) => reply.redirect("/", 303));
-  http.post(
-    "/file/fastupload",
-    { schema: { tags, summary: "Instant upload: filehash, filename; 0, -1 or -2" } },
-    async (request) => {
-      const parameters = new Parameters(request);
-      const entry = await uploadInstantly(context, {
-        userId: await userOf(request),
-        parentId: parentOf(parameters),
-        name: checkName(parameters.text("filename")),
-        fileHash: hashOf(parameters, "filehash"),
-        challengeId: parameters.text("challengeid", ""),
-        proof: parameters.text("proof", ""),
-      });
-      return { ...done, ...shownEntry(entry) };
-    },
-  );
-  http.get("/api/uploads", { schema: { tags, summary: "Your open uploads" } }, async (request) => {
+  await http.register(async (limited) => {
+    await addRateLimits(limited, limits);
+    addSmallRoutes(limited, context, uploads, userOf);
+    await limited.register(async (scope) => addBodyRoutes(scope, context, uploads, userOf));
+  });
+}
+
+function addSmallRoutes(
+  http: FastifyInstance,
+  context: UploadContext,
+  uploads: Uploads,
+  userOf: UserOf,
+): void {
+  http.post("/file/fastupload", uploadRoutes.fast, async (request) => {
+    const parameters = new Parameters(request);
+    const entry = await uploadInstantly(context, {
+      userId: await userOf(request),
+      parentId: parentOf(parameters),
+      name: checkName(parameters.text("filename")),
+      fileHash: hashOf(parameters, "filehash"),
+      challengeId: parameters.text("challengeid", ""),
+      proof: parameters.text("proof", ""),
+    });
+    return { ...done, ...shownEntry(entry) };
+  });
+  http.get("/api/uploads", uploadRoutes.open, async (request) => {
     const open = await uploads.open(await userOf(request));
     return { ...done, uploads: open.map(shownStatus) };
   });
   for (const base of ["/file/mpupload", "/file/mupload"]) addPartRoutes(http, base, uploads, userOf);
-  await http.register(async (scope) => addBodyRoutes(scope, context, uploads, userOf));
 }
 
 type UserOf = (request: FastifyRequest) => Promise<number>;
 
 function addPartRoutes(http: FastifyInstance, base: string, uploads: Uploads, userOf: UserOf): void {
-  http.post(
-    `${base}/init`,
-    { schema: { tags, summary: "Begins an upload in parts, or goes on with it" } },
-    async (request) => {
-      const parameters = new Parameters(request);
-      const userId = await userOf(request);
-      const status = await uploads.begin({
-        userId,
-        parentId: parentOf(parameters),
-        name: checkName(parameters.text("filename")),
-        fileHash: hashOf(parameters, "filehash"),
-        sizeBytes: parameters.integer("filesize", {
-          min: 0,
-          max: Number.MAX_SAFE_INTEGER,
-          fallback: Number.NaN,
-        }),
-      });
-      const shown = shownStatus(status);
-      return { ...done, status: "OK", ...shown, data: shown };
-    },
-  );
-  http.route({
-    method: ["GET", "POST"],
-    url: `${base}/complete`,
-    config: { changesState: true },
-    schema: { tags, summary: "Makes a file of the parts; may be asked for again" },
-    handler: async (request) => {
-      const parameters = new Parameters(request);
-      const userId = await userOf(request);
-      const id = uploadIdOf(parameters);
-      checkClaims(parameters, await uploads.find(userId, id));
-      const { entry } = await uploads.complete(userId, id);
-      return { ...done, ...shownEntry(entry) };
-    },
+  http.post(`${base}/init`, uploadRoutes.init, async (request) => {
+    const parameters = new Parameters(request);
+    const userId = await userOf(request);
+    const status = await uploads.begin({
+      userId,
+      parentId: parentOf(parameters),
+      name: checkName(parameters.text("filename")),
+      fileHash: hashOf(parameters, "filehash"),
+      sizeBytes: parameters.integer("filesize", {
+        min: 0,
+        max: Number.MAX_SAFE_INTEGER,
+        fallback: Number.NaN,
+      }),
+    });
+    const shown = shownStatus(status);
+    return { ...done, status: "OK", ...shown, data: shown };
   });
-  http.post(`${base}/cancel`, { schema: { tags, summary: "Gives an upload up" } }, async (request) => {
+  const complete = async (request: FastifyRequest) => {
+    const parameters = new Parameters(request);
+    const userId = await userOf(request);
+    const id = uploadIdOf(parameters);
+    checkClaims(parameters, await uploads.find(userId, id));
+    const { entry } = await uploads.complete(userId, id);
+    return { ...done, ...shownEntry(entry) };
+  };
+  const config = { changesState: true };
+  http.get(`${base}/complete`, { ...uploadRoutes.complete, config }, complete);
+  http.post(`${base}/complete`, { ...uploadRoutes.complete, config }, complete);
+  http.post(`${base}/cancel`, uploadRoutes.cancel, async (request) => {
     await uploads.cancel(await userOf(request), uploadIdOf(new Parameters(request)));
     return done;
   });
-  http.get(`${base}/status`, { schema: { tags, summary: "Which parts are there" } }, async (request) => {
+  http.get(`${base}/status`, uploadRoutes.status, async (request) => {
     const status = await uploads.status(await userOf(request), uploadIdOf(new Parameters(request)));
     const shown = shownStatus(status);
     return { ...done, ...shown, data: shown };
@@ -168,19 +176,14 @@ async function addBodyRoutes(
     request.raw.unpipe().resume();
   });
 
-  http.post(
-    "/file/upload",
-    { schema: { tags, summary: "A whole file: the form field `file`, or a raw body with ?filename=" } },
-    async (request, reply) => {
-      const userId = await userOf(request);
-      const receive = request.isMultipart() ? receiveForm : receiveRaw;
-      const entry = await receiving(request, reply, pace, () => receive(context, request, userId));
-      return { ...done, ...shownEntry(entry) };
-    },
-  );
+  http.post("/file/upload", uploadRoutes.whole, async (request, reply) => {
+    const userId = await userOf(request);
+    const receive = request.isMultipart() ? receiveForm : receiveRaw;
+    const entry = await receiving(request, reply, pace, () => receive(context, request, userId));
+    return { ...done, ...shownEntry(entry) };
+  });
   for (const base of ["/file/mpupload", "/file/mupload"]) {
-    const schema = { tags, summary: "A part, as the raw body" };
-    http.post(`${base}/uppart`, { schema }, async (request, reply) => {
+    http.post(`${base}/uppart`, uploadRoutes.part, async (request, reply) => {
       const userId = await userOf(request);
       await receiving(request, reply, pace, () => receivePart(uploads, request, userId));
       return done;

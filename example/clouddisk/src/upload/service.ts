@@ -9,7 +9,7 @@ import { tracedLogger } from "../common/trace.js";
 import { DownloadServiceStub } from "../download/gen/download.js";
 import { openProgress } from "../progress/progress.js";
 import { TransferServiceStub } from "../transfer/gen/transfer.js";
-import { cleanUploads } from "./clean.js";
+import { cleanUploads, removeGoneTemps } from "./clean.js";
 import type { UploadContext } from "./context.js";
 import { UploadService } from "./gen/upload.js";
 import { addUploadRoutes } from "./routes.js";
@@ -49,7 +49,7 @@ export const createUpload: CreatePart = async (host) => {
     log,
     notify(provider) {
       provider.notifyService(UploadService, {
-        uploadEntry: ({ userId, username }) =>
+        uploadEntry: ({ userId, username, session }) =>
           answer(async () => {
             const expiresAtMs = Date.now() + settings.upload.ticketTtlMs;
             const ticket = await tickets.sign({
@@ -57,6 +57,7 @@ export const createUpload: CreatePart = async (host) => {
               userId: Number(userId),
               username,
               expiresAtMs,
+              session,
             });
             return { entry: entry.url(), ticket, expiresAtMs };
           }),
@@ -68,6 +69,7 @@ export const createUpload: CreatePart = async (host) => {
     },
     async start() {
       announcement.start();
+      await removeGoneTemps(context);
       schedule.start();
       context.progress.list("0".repeat(32)).catch((error: unknown) => {
         log.warn(`the parts received cannot be noted ([progress] url): ${String(error)}`);

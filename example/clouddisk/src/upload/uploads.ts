@@ -6,6 +6,7 @@ import type { UploadRow } from "../dbproxy/actions.js";
 import { type Completed, Completer, elsewhere, removeParts } from "./complete.js";
 import type { UploadContext } from "./context.js";
 import { type IncomingPart, receivePart } from "./receive.js";
+import { checkRoom } from "./room.js";
 import { noFolder, tooLarge } from "./whole.js";
 
 /** More parts than this make the parts bigger. */
@@ -49,6 +50,7 @@ export class Uploads {
       // Of one whose node is away nothing can be had: it is begun anew.
       if ((await nodeUrl(this.#context.host, one.node, "upload")) !== undefined) throw elsewhere(one);
     }
+    await checkRoom(this.#context, sizeBytes);
     let { partBytes } = settings.upload;
     while (Math.ceil(sizeBytes / partBytes) > partsMax) partBytes *= 2;
     const id = randomBytes(16).toString("hex");
@@ -92,7 +94,13 @@ export class Uploads {
       partBytes,
       partCount: Math.ceil(sizeBytes / partBytes),
       node: settings.node,
+      openMax: settings.upload.openMax,
     });
+    if (outcome === "too_many") {
+      const { openMax } = settings.upload;
+      const text = `you have ${openMax} uploads open; complete or cancel some ([upload] openmax)`;
+      throw new Refusal(Code.CONFLICT, text);
+    }
     if (outcome === "no_parent") throw noFolder(parentId);
     if (outcome === "quota") {
       const text = `${sizeBytes} bytes exceed your quota of ${quotaBytes}: ${usedBytes} are used, besides open uploads ([account] quota)`;
@@ -119,7 +127,7 @@ export class Uploads {
 
   /** The user's open ones, for a page that was loaded afresh. */
   async open(userId: number): Promise<UploadStatus[]> {
-    const { uploads } = await this.#context.host.database.run("upload.open", { userId, limit: 100 });
+    const { uploads } = await this.#context.host.database.run("upload.open", { userId, limit: 1000 });
     return Promise.all(uploads.map((upload) => this.#statusOf(upload)));
   }
 
@@ -133,6 +141,7 @@ export class Uploads {
     }
     if (upload.node !== this.#context.host.settings.node) throw elsewhere(upload);
     if (upload.state !== "open") throw new Refusal(Code.CONFLICT, `the upload is ${upload.state}`);
+    await checkRoom(this.#context, 0);
     await receivePart(this.#context, upload, part);
   }
 

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import path from "node:path";
@@ -6,9 +5,10 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Code, Refusal } from "../common/codes.js";
 import { HashingStream, type SizeLimit } from "../common/hashing.js";
+import { tempName } from "../common/instance.js";
 import type { EntryRow } from "../dbproxy/actions.js";
 import type { UploadContext } from "./context.js";
-import { throwNoRoom } from "./room.js";
+import { checkRoom, throwNoRoom } from "./room.js";
 
 export interface WholeFile {
   userId: number;
@@ -53,9 +53,10 @@ export async function receiveWhole(
   body: Readable,
 ): Promise<ReceivedFile> {
   const { staging } = context;
-  const temp = path.join(staging.wholeFolder, randomBytes(16).toString("hex"));
+  const temp = path.join(staging.wholeFolder, tempName());
   const discard = () => rm(temp, { force: true });
   try {
+    await checkRoom(context, 0);
     const hashing = new HashingStream({ limit: await sizeLimit(context, userId) });
     await mkdir(staging.wholeFolder, { recursive: true, mode: 0o700 });
     await pipeline(body, hashing, createWriteStream(temp, { flags: "wx", mode: 0o600, flush: true }));

@@ -22,7 +22,7 @@ test("who is signed in, until the sign-out, which also takes the cookie", async 
     body: {
       code: 0,
       msg: "ok",
-      user: { username: "myself", signupAtMs: time, quotaBytes: 1_048_576, usedBytes: 0 },
+      user: { username: "myself", signupAtMs: time, quotaBytes: 1_048_576, usedBytes: 0, operator: true },
       // Neither upload nor download runs here: requests for them come to the gateway.
       uploadEntry: "",
       uploadTicket: "",
@@ -186,8 +186,17 @@ test("a body of nothing but brackets is a wrong parameter too", async () => {
   expect(reply.status).toBe(400);
 });
 
-test("the services page: what is listed, and who answers", async () => {
+test("the services are the operator's to see, here the one who signed up first", async () => {
   const ask = api(disk, await disk.user("services"));
+  expect(await ask("GET", "/api/services")).toEqual({
+    status: 403,
+    body: { code: 10011, msg: expect.stringMatching(/operator/) },
+  });
+  expect((await ask("GET", "/api/me")).body.user).toMatchObject({ operator: false });
+});
+
+test("the services page: what is listed, and who answers", async () => {
+  const ask = api(disk, await disk.signin("myself", "password-1"));
   const { body } = await ask("GET", "/api/services");
   const instances = [{ address: expect.stringMatching(/^127\.0\.0\.1:\d+$/), healthy: true }];
   expect(body.services).toEqual([

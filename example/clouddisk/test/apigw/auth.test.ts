@@ -9,7 +9,7 @@ import { Code } from "../../src/common/codes.js";
 import { addErrors } from "../../src/common/http-errors.js";
 import { NodeRedirects } from "../../src/common/nodes.js";
 import type { Host } from "../../src/common/part.js";
-import { Tickets } from "../../src/common/tickets.js";
+import { sessionOf, Tickets } from "../../src/common/tickets.js";
 import { fakeHost, testSettings } from "./fake-host.js";
 
 const token = "A".repeat(43);
@@ -22,9 +22,13 @@ afterEach(async () => {
 function account(): { host: Host; asked: string[]; sessions: Map<string, string> } {
   const asked: string[] = [];
   const sessions = new Map([[token, "zhang"]]);
-  const call = async (_method: MethodDefinition, request: { token: string }): Promise<object> => {
+  const call = async (
+    _method: MethodDefinition,
+    request: { token: string; session: string },
+  ): Promise<object> => {
     asked.push(request.token);
-    const username = sessions.get(request.token);
+    const byTicket = [...sessions.keys()].find((one) => sessionOf(one) === request.session);
+    const username = sessions.get(byTicket ?? request.token);
     return username === undefined
       ? { code: Code.TOKEN, message: "the token is not valid any more" }
       : { code: 0, message: "", userId: 7n, username, expiresAtMs: BigInt(Date.now() + 60_000) };
@@ -58,7 +62,10 @@ async function serve(
   };
 }
 
-const zhang = (via: string) => ({ status: 200, body: { userId: 7, username: "zhang", via } });
+const zhang = (via: string) => ({
+  status: 200,
+  body: { userId: 7, username: "zhang", via, session: sessionOf(token) },
+});
 const refused = { status: 401, body: expect.objectContaining({ code: 10005 }) };
 const foreign = { status: 403, body: expect.objectContaining({ code: 10011 }) };
 
@@ -100,11 +107,11 @@ test.each<[string, InjectOptions]>([
 });
 
 test("a ticket is for what it was made for, until it expires, as it was signed", async () => {
-  const { host } = account();
+  const { host, sessions } = account();
   const ask = await serve(host);
   const tickets = new Tickets(host.database, testSettings.secret);
   const sign = (kind: "upload" | "download", expiresAtMs: number): Promise<string> =>
-    tickets.sign({ kind, userId: 7, username: "zhang", expiresAtMs });
+    tickets.sign({ kind, userId: 7, username: "zhang", expiresAtMs, session: sessionOf(token) });
   const good = await sign("upload", Date.now() + 60_000);
   expect(await ask({ headers: { "x-ticket": good } })).toEqual(zhang("ticket"));
   expect(await ask({ url: `/x?ticket=${good}` })).toEqual(zhang("ticket"));
@@ -117,6 +124,18 @@ test("a ticket is for what it was made for, until it expires, as it was signed",
     "base64url",
   );
   expect(await ask({ headers: { "x-ticket": `${other}.${signature}` } })).toEqual(refused);
+  // Somebody else's session does not make it good, and after the sign-out nothing does.
+  const foreignTicket = tickets.sign({
+    kind: "upload",
+    userId: 8,
+    username: "wang",
+    expiresAtMs: Date.now() + 60_000,
+    session: sessionOf(token),
+  });
+  expect(await ask({ headers: { "x-ticket": await foreignTicket } })).toEqual(refused);
+  sessions.clear();
+  new Authenticator(host).forget(token);
+  expect(await ask({ headers: { "x-ticket": good } })).toEqual(refused);
 });
 
 test.each<[string, InjectOptions, object]>([

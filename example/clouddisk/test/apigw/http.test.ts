@@ -230,6 +230,56 @@ test("a request that never ends does not keep the server from closing", async ()
   expect(await reply).toBe("");
 });
 
+test.each([
+  ["br", "br"],
+  ["gzip", "gzip"],
+  ["gzip, br", "br"],
+  ["identity", null],
+])(
+  "text is compressed as the client takes it (%s), bytes and short answers never",
+  async (accepts, expected) => {
+    const { url } = await serve((http) => {
+      http.get("/long", async () => ({ text: "long ".repeat(1000) }));
+      http.get("/short", async () => ({}));
+      http.get("/bytes", async (_request, reply) =>
+        reply.type("application/octet-stream").send(Buffer.alloc(5000)),
+      );
+    });
+    const get = (path: string) => fetch(url + path, { headers: { "accept-encoding": accepts } });
+    const long = await get("/long");
+    expect(long.headers.get("content-encoding")).toBe(expected);
+    expect(long.headers.get("vary") ?? "").toMatch(expected === null ? /^/ : /accept-encoding/i);
+    expect(await long.json()).toEqual({ text: "long ".repeat(1000) });
+    for (const path of ["/short", "/bytes"])
+      expect((await get(path)).headers.get("content-encoding")).toBeNull();
+  },
+);
+
+test.each([
+  ["the head comes too late", "GET / HTTP/1.1\r\n"],
+  ["the request is none", "nonsense\r\n\r\n"],
+  ["it was asked to close", "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"],
+  ["the body came too slowly", "POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nabc"],
+])("no half of a connection is left when %s, and the client never ends its side", async (_when, request) => {
+  const { http, port } = await serve(
+    (server) => {
+      server.addContentTypeParser("*", (_request, _payload, done) => done(null));
+      server.get("/", async () => ({}));
+      server.post("/slow", async (_request, reply) => reply.code(408).header("connection", "close").send({}));
+    },
+    { headersTimeoutMs: 50, lingerMs: 50 },
+  );
+  const sockets = Array.from({ length: 10 }, () =>
+    net.connect({ port, host: "127.0.0.1", allowHalfOpen: true }),
+  );
+  for (const socket of sockets) socket.on("error", () => {}).write(request);
+  const replies = await Promise.all(sockets.map((socket) => text(socket).catch(() => "reset")));
+  expect(replies.every((reply) => /^(HTTP\/1.1 [24]|reset)/.test(reply))).toBe(true);
+  const open = () => new Promise((resolve) => http.server.getConnections((_error, count) => resolve(count)));
+  await expect.poll(open).toBe(0);
+  for (const socket of sockets) socket.destroy();
+});
+
 test("who is refused is not asked for the body", async () => {
   const { port } = await serve((http) => {
     http.post("/refused", {

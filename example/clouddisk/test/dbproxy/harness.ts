@@ -34,7 +34,7 @@ export class Actions {
   }
 
   async close(): Promise<void> {
-    await this.connected.db.destroy();
+    await this.connected.close();
     await this.#close();
   }
 

@@ -70,7 +70,7 @@ it.each(databases)(
         .select(["id", "parent_id", "file_name", "place", "sort_key"])
         .orderBy("id")
         .execute();
-      await connected.db.destroy();
+      await connected.close();
       const shown = rows.map((one) => [one.id, one.parent_id, one.place, one.file_name]);
       expect(shown.slice(0, 8)).toEqual([
         [1, 0, 0, "folder 10"],

@@ -141,6 +141,43 @@ it("signs URLs that need no token, until they expire or the file is gone", async
   expect([gone.status, (await json(gone)).code]).toEqual([404, 10_007]);
 });
 
+it("sends text as it is, whatever the client could unpack: ranges count its bytes", async () => {
+  const data = Buffer.from("text ".repeat(1000));
+  const hash = await addFile(owner, "text.txt", data);
+  for (const query of ["", "&inline=1"]) {
+    const reply = await fetch(`${disk.url}/file/download?filehash=${hash}${query}`, {
+      headers: { ...owner.headers, "accept-encoding": "br, gzip" },
+    });
+    expect(reply.headers.get("content-encoding")).toBeNull();
+    expect(reply.headers.get("content-length")).toBe(String(data.length));
+    expect(sha256(await bytes(reply))).toBe(hash);
+  }
+});
+
+it("ends tickets and signed URLs with the session they were made for", async () => {
+  const hash = await addFile(owner, "bound", randomBytes(100));
+  const again = await disk.signin(owner.name, "password-1");
+  const me = await fetch(`${disk.url}/api/me`, { headers: again.headers });
+  const { downloadTicket } = await json(me);
+  const form = new URLSearchParams({ filehash: hash });
+  const signed = await fetch(`${disk.url}/file/downloadurl`, {
+    method: "POST",
+    body: form,
+    headers: again.headers,
+  });
+  const url = String((await json(signed)).url);
+  const tries = () =>
+    Promise.all([
+      fetch(`${disk.url}/file/download?filehash=${hash}&ticket=${String(downloadTicket)}`),
+      fetch(url),
+    ]);
+  expect((await tries()).map(({ status }) => status)).toEqual([200, 200]);
+  await fetch(`${disk.url}/api/signout`, { method: "POST", headers: again.headers });
+  expect((await tries()).map(({ status }) => status)).toEqual([401, 401]);
+  // Another sign-in of the same user is none of its business.
+  expect((await get(hash)).status).toBe(200);
+});
+
 it("refuses a signed URL that has expired", async () => {
   const short = await startDisk({
     conf: { "download.urlttl": "1s" },
@@ -151,6 +188,7 @@ it("refuses a signed URL that has expired", async () => {
     kind: "file",
     userId: 1,
     username: "x",
+    session: sha256("session"),
     expiresAtMs: Date.now() - 1,
     fileHash: sha256("x"),
   });

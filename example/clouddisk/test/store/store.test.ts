@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import type { Readable } from "node:stream";
@@ -94,7 +94,11 @@ describe("the folder", () => {
       await store.put(hash, 4096, source);
       await truncate(path.join(folder, "store", hash.slice(0, 2), hash), 4000);
       expect(await store.verify(hash, 4096)).toBe("wrong");
-      await store.put(hash, 4096, source);
+      const again = path.join(folder, "again");
+      await writeFile(again, data);
+      await store.put(hash, 4096, again);
+      expect((await stat(path.join(folder, "store", hash.slice(0, 2), hash))).nlink).toBe(2);
+      await rm(again);
       expect(await store.verify(hash, 4096)).toBe("good");
       await expect(store.put(sha256(Buffer.alloc(1)), 1, source)).rejects.toThrow("is not");
       expect(await readdir(path.join(folder, "store", "tmp"))).toEqual([]);

@@ -47,7 +47,9 @@ export class MariadbServer {
     const root = process.getuid?.() === 0 ? ["--user=root"] : [];
     const data = `--datadir=${path.join(this.#folder, "data")}`;
     const base = `--basedir=${path.join(this.#program.root, "usr")}`;
-    return ["--no-defaults", ...root, base, data, "--innodb-buffer-pool-size=32M", "--skip-log-bin"];
+    // Its own temp folder too: others remove tables of the same name from a shared one.
+    const temp = `--tmpdir=${this.#folder}`;
+    return ["--no-defaults", ...root, base, data, temp, "--innodb-buffer-pool-size=32M", "--skip-log-bin"];
   }
 
   /** Starts it again, on the same data and port. */

@@ -79,3 +79,26 @@ it("a whole file that the disk does not take leaves nothing, raw or in a form", 
   expect(await post("/file/upload", form)).toMatchObject([200, { code: 0 }]);
   expect(await files()).toEqual([]);
 });
+
+it("a database whose disk is full says so everywhere, and goes on when there is room", async () => {
+  const split = await startDisk({ services: ["account", "apigw"] });
+  const database = await split.startProcess(["dbproxy"]);
+  const someone = await split.user();
+  const limit = (bytes: string) => run("prlimit", ["--pid", String(database.pid), `--fsize=${bytes}:`]);
+  const folder = (name: string) =>
+    fetch(`${split.url}/api/folders`, {
+      method: "POST",
+      headers: { ...someone.headers, "content-type": "application/json" },
+      body: JSON.stringify({ parentId: 0, name }),
+    });
+  await limit("4096");
+  const refused = await folder("a");
+  expect([refused.status, await refused.json()]).toEqual([
+    507,
+    { code: 10_002, msg: "the database's disk is full" },
+  ]);
+  const list = await fetch(`${split.url}/api/files`, { headers: someone.headers });
+  expect(list.status).toBe(200);
+  await limit("unlimited");
+  expect((await folder("a")).status).toBe(200);
+});

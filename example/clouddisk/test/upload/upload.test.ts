@@ -7,7 +7,12 @@ import { Staging } from "../../src/common/staging.js";
 import { type Disk, startDisk, type User } from "../support/disk.js";
 import { Client, partBytes, partOf, replyOf, sha256 } from "./support.js";
 
-const conf = { "upload.part": "64KiB", "upload.filemax": "64MiB", "account.quota": "1GiB" };
+const conf = {
+  "upload.part": "64KiB",
+  "upload.filemax": "64MiB",
+  "account.quota": "1GiB",
+  "upload.instant": "everyone",
+};
 
 let disk: Disk;
 let user: User;

@@ -17,12 +17,15 @@ import {
 export interface SignupRequest {
   username: string;
   password: string;
+  /** Who is signed in; 0: nobody. Where sign-up is closed it must be the operator. */
+  byUserId: bigint;
 }
 
 /** {@link SignupRequest} as it is given for encoding: what is left out is not sent. */
 export interface SignupRequestInput {
   readonly username?: string | undefined;
   readonly password?: string | undefined;
+  readonly byUserId?: bigint | number | undefined;
 }
 
 export const SignupRequest: MessageType<SignupRequest, SignupRequestInput> = {
@@ -32,6 +35,7 @@ export const SignupRequest: MessageType<SignupRequest, SignupRequestInput> = {
     return {
       username: input?.username ?? "",
       password: input?.password ?? "",
+      byUserId: BigInt(input?.byUserId ?? 0n),
     };
   },
 
@@ -43,12 +47,16 @@ export const SignupRequest: MessageType<SignupRequest, SignupRequestInput> = {
     if (message.password != null && message.password.length !== 0) {
       writer.stringField(18, message.password, "SignupRequest.password");
     }
+    if (message.byUserId != null && message.byUserId !== 0n && message.byUserId !== 0) {
+      writer.int64Field(24, message.byUserId, "SignupRequest.by_user_id");
+    }
   },
 
   decode(reader, end, _depth, into) {
     const message: SignupRequest = into ?? {
       username: "",
       password: "",
+      byUserId: 0n,
     };
     while (reader.pos < end) {
       const tag = reader.tag();
@@ -58,6 +66,9 @@ export const SignupRequest: MessageType<SignupRequest, SignupRequestInput> = {
           break;
         case 18:
           message.password = reader.stringVerify();
+          break;
+        case 24:
+          message.byUserId = reader.int64n();
           break;
         default:
           reader.skipField(tag);
@@ -384,12 +395,15 @@ export interface AuthenticateRequest {
   token: string;
   /** When not empty, the token must be this user's. */
   username: string;
+  /** In place of the token: the session a ticket was made for, SHA-256 of its token in hex. */
+  session: string;
 }
 
 /** {@link AuthenticateRequest} as it is given for encoding: what is left out is not sent. */
 export interface AuthenticateRequestInput {
   readonly token?: string | undefined;
   readonly username?: string | undefined;
+  readonly session?: string | undefined;
 }
 
 export const AuthenticateRequest: MessageType<AuthenticateRequest, AuthenticateRequestInput> = {
@@ -399,6 +413,7 @@ export const AuthenticateRequest: MessageType<AuthenticateRequest, AuthenticateR
     return {
       token: input?.token ?? "",
       username: input?.username ?? "",
+      session: input?.session ?? "",
     };
   },
 
@@ -410,12 +425,16 @@ export const AuthenticateRequest: MessageType<AuthenticateRequest, AuthenticateR
     if (message.username != null && message.username.length !== 0) {
       writer.stringField(18, message.username, "AuthenticateRequest.username");
     }
+    if (message.session != null && message.session.length !== 0) {
+      writer.stringField(26, message.session, "AuthenticateRequest.session");
+    }
   },
 
   decode(reader, end, _depth, into) {
     const message: AuthenticateRequest = into ?? {
       token: "",
       username: "",
+      session: "",
     };
     while (reader.pos < end) {
       const tag = reader.tag();
@@ -425,6 +444,9 @@ export const AuthenticateRequest: MessageType<AuthenticateRequest, AuthenticateR
           break;
         case 18:
           message.username = reader.stringVerify();
+          break;
+        case 26:
+          message.session = reader.stringVerify();
           break;
         default:
           reader.skipField(tag);
@@ -571,6 +593,8 @@ export interface UserInfoReply {
   lastActiveMs: bigint;
   quotaBytes: bigint;
   usedBytes: bigint;
+  /** Who runs the disk: sees its services, and makes users. */
+  operator: boolean;
 }
 
 /** {@link UserInfoReply} as it is given for encoding: what is left out is not sent. */
@@ -582,6 +606,7 @@ export interface UserInfoReplyInput {
   readonly lastActiveMs?: bigint | number | undefined;
   readonly quotaBytes?: bigint | number | undefined;
   readonly usedBytes?: bigint | number | undefined;
+  readonly operator?: boolean | undefined;
 }
 
 export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
@@ -596,6 +621,7 @@ export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
       lastActiveMs: BigInt(input?.lastActiveMs ?? 0n),
       quotaBytes: BigInt(input?.quotaBytes ?? 0n),
       usedBytes: BigInt(input?.usedBytes ?? 0n),
+      operator: input?.operator ?? false,
     };
   },
 
@@ -622,6 +648,9 @@ export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
     if (message.usedBytes != null && message.usedBytes !== 0n && message.usedBytes !== 0) {
       writer.int64Field(56, message.usedBytes, "UserInfoReply.used_bytes");
     }
+    if (message.operator != null && message.operator !== false) {
+      writer.boolField(64, message.operator, "UserInfoReply.operator");
+    }
   },
 
   decode(reader, end, _depth, into) {
@@ -633,6 +662,7 @@ export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
       lastActiveMs: 0n,
       quotaBytes: 0n,
       usedBytes: 0n,
+      operator: false,
     };
     while (reader.pos < end) {
       const tag = reader.tag();
@@ -657,6 +687,9 @@ export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
           break;
         case 56:
           message.usedBytes = reader.int64n();
+          break;
+        case 64:
+          message.operator = reader.bool();
           break;
         default:
           reader.skipField(tag);
@@ -1993,7 +2026,7 @@ export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
 
 /** account.proto as a protobufjs JSON descriptor, for calls without generated code. */
 export const accountProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"SignupRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2}}},"SignupReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"SigninRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"address":{"type":"string","id":3}}},"SigninReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"token":{"type":"string","id":2},"message":{"type":"string","id":3},"expiresAtMs":{"type":"int64","id":4,"protoName":"expires_at_ms"},"userId":{"type":"int64","id":5,"protoName":"user_id"},"username":{"type":"string","id":6}}},"SignoutRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1}}},"SignoutReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"AuthenticateRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1},"username":{"type":"string","id":2}}},"AuthenticateReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"userId":{"type":"int64","id":3,"protoName":"user_id"},"username":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"UserInfoRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"UserInfoReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"username":{"type":"string","id":3},"signupAtMs":{"type":"int64","id":4,"protoName":"signup_at_ms"},"lastActiveMs":{"type":"int64","id":5,"protoName":"last_active_ms"},"quotaBytes":{"type":"int64","id":6,"protoName":"quota_bytes"},"usedBytes":{"type":"int64","id":7,"protoName":"used_bytes"}}},"UserFilesRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"limit":{"type":"int32","id":2}}},"UserFilesReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"files":{"rule":"repeated","type":".clouddisk.Entry","id":3}}},"UserFileRenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"fileHash":{"type":"string","id":2,"protoName":"file_hash"},"newName":{"type":"string","id":3,"protoName":"new_name"},"oldName":{"type":"string","id":4,"protoName":"old_name"}}},"UserFileRenameReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"file":{"type":".clouddisk.Entry","id":3}}},"Entry":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"folder":{"type":"bool","id":4},"fileHash":{"type":"string","id":5,"protoName":"file_hash"},"sizeBytes":{"type":"int64","id":6,"protoName":"size_bytes"},"createdAtMs":{"type":"int64","id":7,"protoName":"created_at_ms"},"updatedAtMs":{"type":"int64","id":8,"protoName":"updated_at_ms"},"trashedAtMs":{"type":"int64","id":9,"protoName":"trashed_at_ms"},"state":{"type":"string","id":10},"path":{"type":"string","id":11}}},"ListRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"trashed":{"type":"bool","id":3},"query":{"type":"string","id":4},"sort":{"type":"string","id":5},"descending":{"type":"bool","id":6},"limit":{"type":"int32","id":7},"cursor":{"type":"string","id":8}}},"ListReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entries":{"rule":"repeated","type":".clouddisk.Entry","id":3},"nextCursor":{"type":"string","id":4,"protoName":"next_cursor"},"total":{"type":"int64","id":5},"parents":{"rule":"repeated","type":".clouddisk.Entry","id":6}}},"CreateFolderRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"reuse":{"type":"bool","id":4}}},"RenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"name":{"type":"string","id":3}}},"MoveRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"parentId":{"type":"int64","id":3,"protoName":"parent_id"}}},"EntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2}}},"EntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":".clouddisk.Entry","id":3}}},"EmptyTrashRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"DeleteReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"deleted":{"type":"int64","id":3},"left":{"type":"int64","id":4}}},"BatchRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"operation":{"type":"string","id":2},"ids":{"rule":"repeated","type":"int64","id":3},"parentId":{"type":"int64","id":4,"protoName":"parent_id"}}},"BatchReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"results":{"rule":"repeated","type":".clouddisk.BatchResult","id":3},"deleted":{"type":"int64","id":4},"left":{"type":"int64","id":5}}},"BatchResult":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"code":{"type":"int32","id":2},"message":{"type":"string","id":3},"entry":{"type":".clouddisk.Entry","id":4}}},"UserService":{"edition":"proto3","methods":{"Signup":{"requestType":".clouddisk.SignupRequest","responseType":".clouddisk.SignupReply"},"Signin":{"requestType":".clouddisk.SigninRequest","responseType":".clouddisk.SigninReply"},"Signout":{"requestType":".clouddisk.SignoutRequest","responseType":".clouddisk.SignoutReply"},"Authenticate":{"requestType":".clouddisk.AuthenticateRequest","responseType":".clouddisk.AuthenticateReply"},"UserInfo":{"requestType":".clouddisk.UserInfoRequest","responseType":".clouddisk.UserInfoReply"},"UserFiles":{"requestType":".clouddisk.UserFilesRequest","responseType":".clouddisk.UserFilesReply"},"UserFileRename":{"requestType":".clouddisk.UserFileRenameRequest","responseType":".clouddisk.UserFileRenameReply"}}},"FileService":{"edition":"proto3","methods":{"List":{"requestType":".clouddisk.ListRequest","responseType":".clouddisk.ListReply"},"CreateFolder":{"requestType":".clouddisk.CreateFolderRequest","responseType":".clouddisk.EntryReply"},"Rename":{"requestType":".clouddisk.RenameRequest","responseType":".clouddisk.EntryReply"},"Move":{"requestType":".clouddisk.MoveRequest","responseType":".clouddisk.EntryReply"},"Trash":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Restore":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Delete":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.DeleteReply"},"EmptyTrash":{"requestType":".clouddisk.EmptyTrashRequest","responseType":".clouddisk.DeleteReply"},"Batch":{"requestType":".clouddisk.BatchRequest","responseType":".clouddisk.BatchReply"}}}}}}}';
+  '{"nested":{"clouddisk":{"nested":{"SignupRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"byUserId":{"type":"int64","id":3,"protoName":"by_user_id"}}},"SignupReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"SigninRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"address":{"type":"string","id":3}}},"SigninReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"token":{"type":"string","id":2},"message":{"type":"string","id":3},"expiresAtMs":{"type":"int64","id":4,"protoName":"expires_at_ms"},"userId":{"type":"int64","id":5,"protoName":"user_id"},"username":{"type":"string","id":6}}},"SignoutRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1}}},"SignoutReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"AuthenticateRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1},"username":{"type":"string","id":2},"session":{"type":"string","id":3}}},"AuthenticateReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"userId":{"type":"int64","id":3,"protoName":"user_id"},"username":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"UserInfoRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"UserInfoReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"username":{"type":"string","id":3},"signupAtMs":{"type":"int64","id":4,"protoName":"signup_at_ms"},"lastActiveMs":{"type":"int64","id":5,"protoName":"last_active_ms"},"quotaBytes":{"type":"int64","id":6,"protoName":"quota_bytes"},"usedBytes":{"type":"int64","id":7,"protoName":"used_bytes"},"operator":{"type":"bool","id":8}}},"UserFilesRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"limit":{"type":"int32","id":2}}},"UserFilesReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"files":{"rule":"repeated","type":".clouddisk.Entry","id":3}}},"UserFileRenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"fileHash":{"type":"string","id":2,"protoName":"file_hash"},"newName":{"type":"string","id":3,"protoName":"new_name"},"oldName":{"type":"string","id":4,"protoName":"old_name"}}},"UserFileRenameReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"file":{"type":".clouddisk.Entry","id":3}}},"Entry":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"folder":{"type":"bool","id":4},"fileHash":{"type":"string","id":5,"protoName":"file_hash"},"sizeBytes":{"type":"int64","id":6,"protoName":"size_bytes"},"createdAtMs":{"type":"int64","id":7,"protoName":"created_at_ms"},"updatedAtMs":{"type":"int64","id":8,"protoName":"updated_at_ms"},"trashedAtMs":{"type":"int64","id":9,"protoName":"trashed_at_ms"},"state":{"type":"string","id":10},"path":{"type":"string","id":11}}},"ListRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"trashed":{"type":"bool","id":3},"query":{"type":"string","id":4},"sort":{"type":"string","id":5},"descending":{"type":"bool","id":6},"limit":{"type":"int32","id":7},"cursor":{"type":"string","id":8}}},"ListReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entries":{"rule":"repeated","type":".clouddisk.Entry","id":3},"nextCursor":{"type":"string","id":4,"protoName":"next_cursor"},"total":{"type":"int64","id":5},"parents":{"rule":"repeated","type":".clouddisk.Entry","id":6}}},"CreateFolderRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"reuse":{"type":"bool","id":4}}},"RenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"name":{"type":"string","id":3}}},"MoveRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"parentId":{"type":"int64","id":3,"protoName":"parent_id"}}},"EntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2}}},"EntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":".clouddisk.Entry","id":3}}},"EmptyTrashRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"DeleteReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"deleted":{"type":"int64","id":3},"left":{"type":"int64","id":4}}},"BatchRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"operation":{"type":"string","id":2},"ids":{"rule":"repeated","type":"int64","id":3},"parentId":{"type":"int64","id":4,"protoName":"parent_id"}}},"BatchReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"results":{"rule":"repeated","type":".clouddisk.BatchResult","id":3},"deleted":{"type":"int64","id":4},"left":{"type":"int64","id":5}}},"BatchResult":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"code":{"type":"int32","id":2},"message":{"type":"string","id":3},"entry":{"type":".clouddisk.Entry","id":4}}},"UserService":{"edition":"proto3","methods":{"Signup":{"requestType":".clouddisk.SignupRequest","responseType":".clouddisk.SignupReply"},"Signin":{"requestType":".clouddisk.SigninRequest","responseType":".clouddisk.SigninReply"},"Signout":{"requestType":".clouddisk.SignoutRequest","responseType":".clouddisk.SignoutReply"},"Authenticate":{"requestType":".clouddisk.AuthenticateRequest","responseType":".clouddisk.AuthenticateReply"},"UserInfo":{"requestType":".clouddisk.UserInfoRequest","responseType":".clouddisk.UserInfoReply"},"UserFiles":{"requestType":".clouddisk.UserFilesRequest","responseType":".clouddisk.UserFilesReply"},"UserFileRename":{"requestType":".clouddisk.UserFileRenameRequest","responseType":".clouddisk.UserFileRenameReply"}}},"FileService":{"edition":"proto3","methods":{"List":{"requestType":".clouddisk.ListRequest","responseType":".clouddisk.ListReply"},"CreateFolder":{"requestType":".clouddisk.CreateFolderRequest","responseType":".clouddisk.EntryReply"},"Rename":{"requestType":".clouddisk.RenameRequest","responseType":".clouddisk.EntryReply"},"Move":{"requestType":".clouddisk.MoveRequest","responseType":".clouddisk.EntryReply"},"Trash":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Restore":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Delete":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.DeleteReply"},"EmptyTrash":{"requestType":".clouddisk.EmptyTrashRequest","responseType":".clouddisk.DeleteReply"},"Batch":{"requestType":".clouddisk.BatchRequest","responseType":".clouddisk.BatchReply"}}}}}}}';
 
 /** Users and sessions. */
 export const UserService = defineService({

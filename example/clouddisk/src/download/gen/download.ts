@@ -16,12 +16,15 @@ import {
 export interface DownloadEntryRequest {
   userId: bigint;
   username: string;
+  /** The ticket ends with it: SHA-256 of its token in hex. */
+  session: string;
 }
 
 /** {@link DownloadEntryRequest} as it is given for encoding: what is left out is not sent. */
 export interface DownloadEntryRequestInput {
   readonly userId?: bigint | number | undefined;
   readonly username?: string | undefined;
+  readonly session?: string | undefined;
 }
 
 export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEntryRequestInput> = {
@@ -31,6 +34,7 @@ export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEnt
     return {
       userId: BigInt(input?.userId ?? 0n),
       username: input?.username ?? "",
+      session: input?.session ?? "",
     };
   },
 
@@ -42,12 +46,16 @@ export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEnt
     if (message.username != null && message.username.length !== 0) {
       writer.stringField(18, message.username, "DownloadEntryRequest.username");
     }
+    if (message.session != null && message.session.length !== 0) {
+      writer.stringField(26, message.session, "DownloadEntryRequest.session");
+    }
   },
 
   decode(reader, end, _depth, into) {
     const message: DownloadEntryRequest = into ?? {
       userId: 0n,
       username: "",
+      session: "",
     };
     while (reader.pos < end) {
       const tag = reader.tag();
@@ -57,6 +65,9 @@ export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEnt
           break;
         case 18:
           message.username = reader.stringVerify();
+          break;
+        case 26:
+          message.session = reader.stringVerify();
           break;
         default:
           reader.skipField(tag);
@@ -339,7 +350,7 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
 
 /** download.proto as a protobufjs JSON descriptor, for calls without generated code. */
 export const downloadProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"DownloadEntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"username":{"type":"string","id":2}}},"DownloadEntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":"string","id":3},"ticket":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"Range":{"edition":"proto3","fields":{"offset":{"type":"int64","id":1},"lengthBytes":{"type":"int64","id":2,"protoName":"length_bytes"}}},"DigestRequest":{"edition":"proto3","fields":{"fileHash":{"type":"string","id":1,"protoName":"file_hash"},"nonce":{"type":"string","id":2},"ranges":{"rule":"repeated","type":".clouddisk.Range","id":3}}},"DigestReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"digest":{"type":"string","id":3}}},"DownloadService":{"edition":"proto3","methods":{"DownloadEntry":{"requestType":".clouddisk.DownloadEntryRequest","responseType":".clouddisk.DownloadEntryReply"},"Digest":{"requestType":".clouddisk.DigestRequest","responseType":".clouddisk.DigestReply"}}}}}}}';
+  '{"nested":{"clouddisk":{"nested":{"DownloadEntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"username":{"type":"string","id":2},"session":{"type":"string","id":3}}},"DownloadEntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":"string","id":3},"ticket":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"Range":{"edition":"proto3","fields":{"offset":{"type":"int64","id":1},"lengthBytes":{"type":"int64","id":2,"protoName":"length_bytes"}}},"DigestRequest":{"edition":"proto3","fields":{"fileHash":{"type":"string","id":1,"protoName":"file_hash"},"nonce":{"type":"string","id":2},"ranges":{"rule":"repeated","type":".clouddisk.Range","id":3}}},"DigestReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"digest":{"type":"string","id":3}}},"DownloadService":{"edition":"proto3","methods":{"DownloadEntry":{"requestType":".clouddisk.DownloadEntryRequest","responseType":".clouddisk.DownloadEntryReply"},"Digest":{"requestType":".clouddisk.DigestRequest","responseType":".clouddisk.DigestReply"}}}}}}}';
 
 export const DownloadService = defineService({
   typeName: "clouddisk.DownloadService",

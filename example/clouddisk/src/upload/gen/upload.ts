@@ -14,12 +14,15 @@ import {
 export interface EntryPointRequest {
   userId: bigint;
   username: string;
+  /** The ticket ends with it: SHA-256 of its token in hex. */
+  session: string;
 }
 
 /** {@link EntryPointRequest} as it is given for encoding: what is left out is not sent. */
 export interface EntryPointRequestInput {
   readonly userId?: bigint | number | undefined;
   readonly username?: string | undefined;
+  readonly session?: string | undefined;
 }
 
 export const EntryPointRequest: MessageType<EntryPointRequest, EntryPointRequestInput> = {
@@ -29,6 +32,7 @@ export const EntryPointRequest: MessageType<EntryPointRequest, EntryPointRequest
     return {
       userId: BigInt(input?.userId ?? 0n),
       username: input?.username ?? "",
+      session: input?.session ?? "",
     };
   },
 
@@ -40,12 +44,16 @@ export const EntryPointRequest: MessageType<EntryPointRequest, EntryPointRequest
     if (message.username != null && message.username.length !== 0) {
       writer.stringField(18, message.username, "EntryPointRequest.username");
     }
+    if (message.session != null && message.session.length !== 0) {
+      writer.stringField(26, message.session, "EntryPointRequest.session");
+    }
   },
 
   decode(reader, end, _depth, into) {
     const message: EntryPointRequest = into ?? {
       userId: 0n,
       username: "",
+      session: "",
     };
     while (reader.pos < end) {
       const tag = reader.tag();
@@ -55,6 +63,9 @@ export const EntryPointRequest: MessageType<EntryPointRequest, EntryPointRequest
           break;
         case 18:
           message.username = reader.stringVerify();
+          break;
+        case 26:
+          message.session = reader.stringVerify();
           break;
         default:
           reader.skipField(tag);
@@ -152,7 +163,7 @@ export const EntryPointReply: MessageType<EntryPointReply, EntryPointReplyInput>
 
 /** upload.proto as a protobufjs JSON descriptor, for calls without generated code. */
 export const uploadProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"EntryPointRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"username":{"type":"string","id":2}}},"EntryPointReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":"string","id":3},"ticket":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"UploadService":{"edition":"proto3","methods":{"UploadEntry":{"requestType":".clouddisk.EntryPointRequest","responseType":".clouddisk.EntryPointReply"}}}}}}}';
+  '{"nested":{"clouddisk":{"nested":{"EntryPointRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"username":{"type":"string","id":2},"session":{"type":"string","id":3}}},"EntryPointReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":"string","id":3},"ticket":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"UploadService":{"edition":"proto3","methods":{"UploadEntry":{"requestType":".clouddisk.EntryPointRequest","responseType":".clouddisk.EntryPointReply"}}}}}}}';
 
 export const UploadService = defineService({
   typeName: "clouddisk.UploadService",

@@ -1,0 +1,45 @@
+import { expect, test } from "vitest";
+import { api } from "../apigw/support.js";
+import { startDisk } from "../support/disk.js";
+
+const services = ["dbproxy", "account", "apigw"] as const;
+
+test("where sign-up is closed the operator, made at the start, makes the users, and alone sees the services", async () => {
+  const conf = {
+    "account.signup": "no",
+    "account.operator": "boss",
+    "account.operatorpassword": "boss-password",
+  };
+  const disk = await startDisk({ services, conf });
+  expect(await disk.post("/user/signup", { username: "stranger", password: "password-1" })).toEqual({
+    code: 10_011,
+    msg: expect.stringContaining("[account] signup"),
+  });
+  await expect.poll(() => disk.signin("boss", "boss-password").catch(() => undefined)).toBeDefined();
+  const boss = await disk.signin("boss", "boss-password");
+  const made = await disk.post("/user/signup", { username: "friend", password: "password-1" }, boss);
+  expect(made.code).toBe(10_000);
+  const friend = await disk.signin("friend", "password-1");
+  expect((await disk.post("/user/signup", { username: "other", password: "password-1" }, friend)).code).toBe(
+    10_011,
+  );
+  expect((await api(disk, friend)("GET", "/api/services")).status).toBe(403);
+  expect((await api(disk, friend)("GET", "/api/me")).body.user).toMatchObject({ operator: false });
+  expect((await api(disk, boss)("GET", "/api/services")).status).toBe(200);
+  expect((await api(disk, boss)("GET", "/api/me")).body.user).toMatchObject({ operator: true });
+  // A token of nobody is no token of the operator.
+  const forged = { ...boss, headers: { authorization: `Bearer ${"x".repeat(43)}` } };
+  expect((await disk.post("/user/signup", { username: "other", password: "password-1" }, forged)).code).toBe(
+    10_011,
+  );
+});
+
+test("without a name in the configuration it is who signed up first; anybody signs up", async () => {
+  const disk = await startDisk({ services });
+  const [first, second] = [await disk.user(), await disk.user()];
+  expect((await api(disk, first)("GET", "/api/services")).status).toBe(200);
+  expect((await api(disk, second)("GET", "/api/services")).body).toEqual({
+    code: 10_011,
+    msg: expect.stringContaining("operator"),
+  });
+});
