@@ -80,6 +80,8 @@ export class FakeDisk {
   readonly calls: string[] = [];
   /** What a route says instead of its own reply, until the test takes it out again. */
   readonly refuse = new Map<string, { status: number; code: number; msg: string }>();
+  /** Whether who is signed in is the operator. */
+  operator = true;
   /** What a download takes to be answered. */
   downloadLatencyMs = 0;
   readonly #web: string;
@@ -274,7 +276,13 @@ export class FakeDisk {
       const usedBytes = [...this.entries.values()].reduce((sum, one) => sum + one.sizeBytes, 0);
       return {
         code: 0,
-        user: { username: this.#signedIn, signupAtMs: 0, quotaBytes: 10 * 2 ** 30, usedBytes },
+        user: {
+          username: this.#signedIn,
+          signupAtMs: 0,
+          quotaBytes: 10 * 2 ** 30,
+          usedBytes,
+          operator: this.operator,
+        },
         uploadEntry: "",
         uploadTicket: "",
         downloadEntry: this.#bodies?.url ?? "",

@@ -55,7 +55,7 @@ class Source {
       case "LogicalExpression":
         return this.texts(node.right);
       case "Identifier":
-        return this.#named(String(node.name));
+        return this.#named(String(node.name), Number(node.start));
       default:
         return [madeUp];
     }
@@ -74,8 +74,9 @@ class Source {
   }
 
   /** A constant, or a parameter: then whatever it is called with in this file. */
-  #named(name: string): string[] {
-    for (const node of this.nodes) {
+  #named(name: string, usedAt: number): string[] {
+    // The nearest above: blocks beside one another may each have one of this name.
+    for (const node of this.nodes.filter(({ start }) => Number(start) < usedAt).reverse()) {
       if (node.type === "VariableDeclarator" && isNode(node.id) && node.id.name === name) {
         if (isNode(node.init) && isText(node.init)) return this.texts(node.init);
       }

@@ -21,7 +21,7 @@ test("the source of the services is read: some of what they say is in it", () =>
       "10002 the server's disk is full ([clouddisk] data)",
       "10008 a folder cannot be moved into itself",
       "10009 the file is larger than 7 bytes ([upload] filemax)",
-      "10010 too many requests of this 7: at most 7 a minute (apigw.requestsperminute); try again in 7 s",
+      "10010 too many requests of this 7: at most 7 a minute (7); try again in 7 s",
     ]),
   );
   expect(found.length).toBeGreaterThan(50);
@@ -48,7 +48,8 @@ test("what a visitor can bring about has a text of its own", () => {
     .filter(({ code, message }) => !mayBeGeneral.includes(code) && !reasonOf(code, message)?.special)
     .map(({ code, message }) => `${code} ${message}`);
   expect([...new Set(without)].sort()).toEqual([
-    // Of a class with a message of its own, which is tried below.
+    // The database's, passed on; and of a class with a message of its own. Both are tried below.
+    "10002 7",
     "10002 7, which is away; try again when it is back",
     "10002 the server failed; its log says why",
   ]);
@@ -57,6 +58,8 @@ test("what a visitor can bring about has a text of its own", () => {
 test("no text is for what nobody says any more", () => {
   const also = [
     toErrorReply(new OnNode("one", "upload", "the upload")),
+    toErrorReply(Object.assign(new Error("full"), { code: "ENOSPC" })),
+    toErrorReply(new Refusal(Code.FULL, "the database's disk is full")),
     toErrorReply({ statusCode: 413, message: "Request body is too large" }),
     { body: { code: Code.SERVER, msg: "the store does not give the file right now; try again in a moment" } },
   ].map(({ body }) => ({ code: body.code, message: body.msg }));

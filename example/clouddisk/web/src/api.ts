@@ -26,6 +26,8 @@ export interface User {
   signupAtMs: number;
   quotaBytes: number;
   usedBytes: number;
+  /** Sees the services. */
+  operator: boolean;
 }
 
 interface Session {

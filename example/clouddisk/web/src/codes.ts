@@ -15,6 +15,8 @@ export const Code = {
   QUOTA: 10_009,
   TOO_MANY: 10_010,
   FORBIDDEN: 10_011,
+  /** Between the services only. */
+  FULL: 10_012,
   /** Not of the server: no reply came. */
   NETWORK: -1000,
 } as const;

@@ -8,6 +8,7 @@ export interface Reason {
 
 const refusals: ReadonlyArray<readonly [code: number, message: RegExp, key: Key]> = [
   [10_001, /^the user name must have/, "refusal.username"],
+  [10_001, /^the user name mixes/, "refusal.mixed"],
   [10_001, /^the password must have/, "refusal.password"],
   [10_001, /^the file name is empty/, "refusal.name.empty"],
   [10_001, /^the file name is longer/, "refusal.name.long"],
@@ -18,7 +19,7 @@ const refusals: ReadonlyArray<readonly [code: number, message: RegExp, key: Key]
   [10_001, /^cursor is not one/, "refusal.list"],
   [10_002, /not available at the moment/, "refusal.away"],
   [10_002, / on the node (?<node>.+), which is away/, "refusal.node"],
-  [10_002, /^the server's disk is full/, "refusal.full"],
+  [10_002, /^the (server|database)'s disk is full/, "refusal.full"],
   [10_002, /^too many sign-ins at once/, "refusal.busy"],
   [10_002, /names no address/, "refusal.setup"],
   [10_002, /^the store does not give/, "refusal.store"],
@@ -37,12 +38,16 @@ const refusals: ReadonlyArray<readonly [code: number, message: RegExp, key: Key]
   [10_008, /being completed/, "refusal.upload.completing"],
   [10_008, /^the upload (is|was) /, "refusal.upload.closed"],
   [10_008, /another tag/, "refusal.tag"],
+  [10_008, /^you have (?<count>\d+) uploads open/, "refusal.open"],
   [10_009, /your quota/, "error.quota"],
   [10_009, /^the file is larger than (?<bytes>\d+)/, "refusal.large"],
   [10_009, /body is too large/, "refusal.body"],
   [10_010, /failed sign-ins.* in (?<minutes>\d+) min/, "refusal.attempts"],
   [10_010, /^too many requests.* in (?<seconds>\d+) s/, "refusal.requests"],
   [10_011, /own pages only/, "refusal.foreign"],
+  [10_011, /^sign-up is closed/, "refusal.signup"],
+  [10_011, /^only the operator/, "refusal.operator"],
+  [10_012, /./, "refusal.full"],
 ];
 
 /** For what a newer disk may say. */
@@ -57,7 +62,8 @@ const general: Readonly<Record<number, Key>> = {
   10008: "refusal.conflict",
   10009: "error.quota",
   10010: "error.tooMany",
-  10011: "refusal.foreign",
+  10011: "error.forbidden",
+  10012: "refusal.full",
 };
 
 /** Undefined: a code this page does not know. `special`: the disk's message is one the page knows, not its code alone. */

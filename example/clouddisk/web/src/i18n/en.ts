@@ -210,6 +210,11 @@ export const en = {
   "refusal.body": "That is too much in one request.",
   "refusal.attempts": "Too many failed sign-ins. Try again in {minutes} min.",
   "refusal.requests": "Too many requests. Try again in {seconds} s.",
+  "refusal.mixed": "The user name mixes letters of scripts that look alike. Use those of one.",
+  "refusal.signup": "This disk takes no new accounts. Ask its operator for one.",
+  "refusal.operator": "Only the operator of the disk may see this.",
+  "refusal.open": "You have {count} uploads open, the most there may be. Finish or discard some.",
+  "error.forbidden": "The disk does not allow this.",
   "refusal.foreign":
     "This address is not the disk's own. Open the page by the address its administrator gave you.",
   "error.changed": "The file keeps changing while it is uploaded. Retry when it is ready.",

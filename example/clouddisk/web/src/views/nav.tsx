@@ -17,12 +17,14 @@ export function Nav({ route, user }: { route: Route; user: User }) {
   return (
     <nav class="nav" aria-label={t("nav.label")}>
       <div class="nav-links">
-        {links.map(({ view, icon, key, route: to }) => (
-          <a key={view} href={formatRoute(to)} aria-current={current === view ? "page" : undefined}>
-            <Icon name={icon} />
-            {t(key)}
-          </a>
-        ))}
+        {links
+          .filter(({ view }) => view !== "services" || user.operator)
+          .map(({ view, icon, key, route: to }) => (
+            <a key={view} href={formatRoute(to)} aria-current={current === view ? "page" : undefined}>
+              <Icon name={icon} />
+              {t(key)}
+            </a>
+          ))}
       </div>
       <Quota user={user} />
     </nav>
