@@ -2,24 +2,11 @@ import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { previewType } from "../../src/download/media-types.js";
-
-interface Item {
-  id: number;
-  parentId: number;
-  name: string;
-  folder: boolean;
-  fileHash: string;
-  sizeBytes: number;
-  createdAtMs: number;
-  updatedAtMs: number;
-  trashedAtMs: number;
-  state: string;
-  path: string;
-}
+import { type Item, listOf } from "./fake-list.js";
+import { listen, policy, splitPolicy, types } from "./fake-server.js";
 
 interface Upload {
   uploadID: string;
@@ -39,26 +26,6 @@ type Handler = (call: {
   body: Buffer;
   id: number;
 }) => Json | Promise<Json>;
-
-const types: Record<string, string> = {
-  ".html": "text/html; charset=utf-8",
-  ".js": "text/javascript",
-  ".mjs": "text/javascript",
-  ".css": "text/css",
-  ".svg": "image/svg+xml",
-};
-/** As the gateway's when all six services are one process. */
-const policy =
-  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; font-src 'self' data:; img-src 'self' data: blob:; media-src 'self' blob:; frame-src 'self' blob:; connect-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-
-/** As the gateway's when others serve bodies. */
-const splitPolicy = policy.replace(/(img|media|connect)-src 'self'/g, "$1-src 'self' http: https:");
-
-async function listen(server: Server): Promise<string> {
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 /** The HTTP contract in memory, for one user at a time: the page alone is tested, whatever the services do. */
 export class FakeDisk {
@@ -321,7 +288,7 @@ export class FakeDisk {
       Object.assign(entry, changes);
       return { code: 0, entry };
     };
-    routes.set("GET /api/files", ({ query }) => this.#list(query));
+    routes.set("GET /api/files", ({ query }) => listOf(this.entries, query));
     routes.set("POST /api/folders", ({ json }) => {
       if (this.refuseNames.has(String(json.name)))
         return { code: 10_001, msg: "the file name may not contain / or \\" };
@@ -366,33 +333,6 @@ export class FakeDisk {
       });
       return { code: 0, url: `/file/download?${query}` };
     });
-  }
-
-  #list(query: URLSearchParams): Json {
-    const parent = Number(query.get("parent") ?? 0);
-    const wanted = query.get("q");
-    const trashed = query.get("trashed") === "1";
-    const found = [...this.entries.values()].filter((one) => {
-      if (one.trashedAtMs > 0 !== trashed) return false;
-      if (trashed) return true;
-      return wanted === null ? one.parentId === parent : one.name.includes(wanted);
-    });
-    const key = { size: "sizeBytes", updated: "updatedAtMs" }[query.get("sort") ?? ""] ?? "name";
-    const sign = query.get("desc") === "1" ? -1 : 1;
-    const value = (one: Item): string | number => one[key as "name" | "sizeBytes" | "updatedAtMs"];
-    const natural = new Intl.Collator("en", { numeric: true });
-    const compare = (a: Item, b: Item): number => {
-      const [one, other] = [value(a), value(b)];
-      return typeof one === "number" ? one - Number(other) : natural.compare(one, String(other));
-    };
-    found.sort((a, b) => Number(b.folder) - Number(a.folder) || sign * (compare(a, b) || a.id - b.id));
-    const parents: Item[] = [];
-    for (let at = this.entries.get(parent); at !== undefined; at = this.entries.get(at.parentId))
-      parents.unshift(at);
-    const limit = Number(query.get("limit") ?? 100);
-    const from = Number(query.get("cursor") ?? 0);
-    const nextCursor = from + limit < found.length ? String(from + limit) : "";
-    return { code: 0, entries: found.slice(from, from + limit), nextCursor, total: found.length, parents };
   }
 
   #addUploads(): void {

@@ -32,7 +32,7 @@ export const en = {
   "sign.password.show": "Show password",
   "sign.toUp": "New here? Create an account",
   "sign.toIn": "Have an account? Sign in",
-  "sign.point.instant": "Instant uploads: what the disk already holds is not sent again",
+  "sign.point.instant": "Instant uploads: what you have here already is not sent again",
   "sign.point.resume": "Pause, resume, and go on after a lost connection or a reload",
   "sign.point.verify": "Every part and every file is verified by SHA-256",
   "quota.label": "Storage",

@@ -32,7 +32,7 @@ export const zh: Dictionary = {
   "sign.password.show": "显示密码",
   "sign.toUp": "还没有账号？立即注册",
   "sign.toIn": "已有账号？去登录",
-  "sign.point.instant": "秒传：云盘已有的内容无需再次上传",
+  "sign.point.instant": "秒传：你在云盘已有的内容无需再次上传",
   "sign.point.resume": "随时暂停和继续，断网或刷新后接着传",
   "sign.point.verify": "每个分块、每个文件都经 SHA-256 校验",
   "quota.label": "存储空间",
