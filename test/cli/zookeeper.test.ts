@@ -103,7 +103,12 @@ test("call reaches a classic provider by its short name or the full one, given i
       proto,
       ...flags,
     ]);
-    expect({ code, err }).toEqual({ code: 0, err: "" });
+    // On a busy machine the list that the command before has saved is used until ZooKeeper answers.
+    const told = err.replace(
+      /^mprpc: warning: ZooKeeper has not answered yet; using the last known .*\n/gm,
+      "",
+    );
+    expect({ code, told }).toEqual({ code: 0, told: "" });
     expect(JSON.parse(out)).toEqual({ success: true });
   }
 });
