@@ -42,7 +42,7 @@ import { classicChoice } from "./classic-peers.js";
 import { type CallOrigin, GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
 import { PeerPool } from "./peer-pool.js";
 import { ServiceResolver } from "./resolver.js";
-import { type CallPlan, type CallRouter, parentCall, UnaryCall } from "./unary-call.js";
+import { begunMs, type CallPlan, type CallRouter, parentCall, UnaryCall } from "./unary-call.js";
 
 export interface ChannelOptions {
   /** Deadline of a call that brings none, ms; `Infinity`: none. Default: `calltimeout` of the conf, 5000. */
@@ -272,7 +272,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const own = isOf(thrown, RpcError) ? thrown : undefined;
     if (own?.method !== undefined) return own;
     const { plan, attempts } = call;
-    const elapsedMs = this.#runtime.clock.now() - plan.startMs;
+    const elapsedMs = this.#runtime.clock.now() - begunMs(plan);
     const facts = { method: call.method.fullName, elapsedMs, attempts };
     const executed = attempts === 0 ? "never" : undefined;
     if (own !== undefined) return own.with(facts, executed);
@@ -308,9 +308,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     }
     const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
     const parent = parentCall();
-    const nowMs = this.#runtime.clock.now();
-    const startMs = origin?.sinceMs ?? nowMs;
-    const own = startMs + timeoutMs;
+    const startMs = this.#runtime.clock.now();
+    const own = (origin?.sinceMs ?? startMs) + timeoutMs;
     let metadata: Metadata | undefined;
     if (options?.metadata !== undefined) {
       try {
@@ -327,7 +326,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       inherited,
       timeoutMs,
       startMs,
-      nowMs,
+      sinceMs: origin?.sinceMs,
       signals: signalsOf(options?.signal, signal),
       metadata,
       onMetadata: options?.onMetadata === undefined ? undefined : this.#guarded(options.onMetadata),

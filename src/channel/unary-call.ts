@@ -12,10 +12,10 @@ import type { MethodDefinition } from "../wire/codec/types.js";
 
 /** What one call was asked to do, options and defaults already put together. */
 export interface CallPlan {
-  /** When its time began to run: for a call in JSON, before its messages were asked for. */
-  startMs: number;
   /** When it is made. */
-  nowMs: number;
+  startMs: number;
+  /** When its time began to run, where that was earlier: a call in JSON asks for its messages before. */
+  sinceMs: number | undefined;
   deadlineMs: number;
   /** For the message when it passes. */
   timeoutMs: number;
@@ -31,6 +31,11 @@ export interface CallPlan {
   parent: ParentCall | undefined;
   /** Providers of this service are asked, instead of the method's own, which stands in no registry. */
   lookup: string | undefined;
+}
+
+/** From when on the caller has waited. */
+export function begunMs(plan: CallPlan): number {
+  return plan.sinceMs ?? plan.startMs;
 }
 
 /** Sends a call on its way, at first and again after a failure that proves no handler ran. */
@@ -103,7 +108,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     super(method, request);
     this.#router = router;
     this.#plan = plan;
-    this.nowMs = plan.nowMs;
+    this.nowMs = plan.startMs;
     this.metadata = metadata;
     this.#onMetadata = onMetadata;
     this.idempotencyKey = plan.idempotencyKey;
@@ -266,7 +271,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     } = {
       method: this.method.fullName,
       phase: this.phase,
-      elapsedMs: this.#router.runtime.clock.now() - this.#plan.startMs,
+      elapsedMs: this.#router.runtime.clock.now() - begunMs(this.#plan),
       attempts: this.attempts,
     };
     if (this.endpoint !== undefined) facts.endpoint = this.endpoint;
@@ -305,7 +310,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
       executed: error?.executed ?? "yes",
       endpoint: this.endpoint,
       attempts: this.attempts,
-      elapsedMs: this.#nowOrReplied - this.#plan.startMs,
+      elapsedMs: this.#nowOrReplied - begunMs(this.#plan),
       error,
     });
   }

@@ -19,8 +19,8 @@ async function costOf(what: "bare" | "everything"): Promise<Cost> {
   return JSON.parse(stdout) as Cost;
 }
 
-/** From Node.js 24 on each promise holds its async context, 30 bytes more: 2,360 a bare call instead of 1,840. */
-const bareHeapMaxBytes = Number.parseInt(process.versions.node, 10) < 24 ? 2_200 : 2_600;
+/** From Node.js 24 on each promise holds its async context, and other things are larger: 2,550 to 2,670 a bare call. */
+const bareHeapMaxBytes = Number.parseInt(process.versions.node, 10) < 24 ? 2_200 : 2_800;
 
 /** Counts of caller and provider together, at 64 calls in flight: what is measured in time elsewhere is held here. */
 test.each([
