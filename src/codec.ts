@@ -5,7 +5,7 @@ export type { CallContext } from "./call/context.js";
 export { RpcController } from "./call/controller.js";
 export type { CallOptions } from "./call/options.js";
 export { type HandlersOf, invokeStub, type StubChannel } from "./call/stub.js";
-export { emptyBytes, nestingMax, Reader } from "./wire/codec/reader.js";
+export { emptyBytes, nestingMax, Reader } from "./protobuf/reader.js";
 export {
   decodeMessage,
   defineService,
@@ -16,7 +16,7 @@ export {
   type MethodDefinition,
   type OutputOf,
   type ServiceDefinition,
-} from "./wire/codec/types.js";
+} from "./protobuf/types.js";
 export {
   arrayOf,
   checkEnum,
@@ -33,7 +33,7 @@ export {
   toBuffer,
   tooDeep,
   unknownCase,
-} from "./wire/codec/values.js";
+} from "./protobuf/values.js";
 export {
   type AnyMessage,
   anyPack,
@@ -52,5 +52,5 @@ export {
   type ValueMessage,
   valueFromJson,
   valueToJson,
-} from "./wire/codec/well-known.js";
-export { Writer } from "./wire/codec/writer.js";
+} from "./protobuf/well-known.js";
+export { Writer } from "./protobuf/writer.js";

@@ -27,12 +27,12 @@ export type { CallOptions } from "./call/options.js";
 export type { HandlersOf, StubChannel } from "./call/stub.js";
 export { type ChannelOptions, RpcChannel } from "./channel/channel.js";
 export type { JsonCallOptions, MethodDescription } from "./channel/generic.js";
-export type { BytesForm } from "./channel/json-codec.js";
 export { conf } from "./config/conf.js";
 export type { LoadedConfig, Sections } from "./config/config.js";
 export { ConfigError, type ConfigProblem } from "./config/config-error.js";
 export type { Kind } from "./config/kinds.js";
 export type { Key } from "./config/schema.js";
+export type { BytesForm } from "./descriptor/json-codec.js";
 export {
   type CallFacts,
   type CallPhase,
@@ -45,6 +45,8 @@ export { Status, type StatusCode, type StatusName } from "./error/status.js";
 export { type LogFields, type Logger, type LogLevel, silentLogger } from "./logger/logger.js";
 export type { LoggerLevel, LoggerOptions } from "./logger/options.js";
 export { type BoundLogger, createLogger, type LoggerStats, type QueueLogger } from "./logger/queue-logger.js";
+export type { MethodDefinition, ServiceDefinition } from "./protobuf/types.js";
+export type { JsonInput, JsonValue } from "./protobuf/well-known.js";
 export { type ProviderOptions, RpcProvider, type ServiceOptions } from "./provider/provider.js";
 export { RegistryError, type RegistryErrorCode } from "./registry/errors.js";
 export { type OpenRegistryOptions, openRegistry } from "./registry/open.js";
@@ -72,5 +74,3 @@ export type {
   Listener,
   Transport,
 } from "./transport/transport.js";
-export type { MethodDefinition, ServiceDefinition } from "./wire/codec/types.js";
-export type { JsonInput, JsonValue } from "./wire/codec/well-known.js";

@@ -2,7 +2,7 @@ import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import { Reader } from "../wire/codec/reader.js";
+import { Reader } from "../protobuf/reader.js";
 import type { ChunkedMessage, FrameDecoder } from "../wire/frame-decoder.js";
 import type { WireLimits } from "../wire/limits.js";
 import { Arrivals, type ArrivalsOwner, stalledAfterMs } from "./arrivals.js";

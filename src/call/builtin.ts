@@ -1,4 +1,4 @@
-import { defineService, type MessageType } from "../wire/codec/types.js";
+import { defineService, type MessageType } from "../protobuf/types.js";
 
 /**
  * The services every provider has besides its own, so that tools need no generated code: health in the shape of

@@ -4,9 +4,9 @@ import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
+import { type MethodDefinition, shortName } from "../protobuf/types.js";
 import type { Connection, Transport } from "../transport/transport.js";
 import { type ClassicDialect, writeClassicRequest } from "../wire/classic.js";
-import { type MethodDefinition, shortName } from "../wire/codec/types.js";
 import { ClassicExchange } from "./classic-exchange.js";
 import type { CallCarrier, PendingCall } from "./pending-call.js";
 

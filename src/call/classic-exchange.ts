@@ -3,10 +3,10 @@ import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
+import { Reader } from "../protobuf/reader.js";
+import type { MessageType } from "../protobuf/types.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import type { ClassicDialect } from "../wire/classic.js";
-import { Reader } from "../wire/codec/reader.js";
-import type { MessageType } from "../wire/codec/types.js";
 import { Received } from "../wire/received.js";
 
 /** What callers of the `varint` dialect read at once; a reply up to this size, most often the whole, is taken as it comes. */

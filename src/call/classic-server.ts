@@ -3,6 +3,8 @@ import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Logger } from "../logger/logger.js";
+import { Reader } from "../protobuf/reader.js";
+import { Writer } from "../protobuf/writer.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";
 import {
   type ClassicDialect,
@@ -10,8 +12,6 @@ import {
   frameClassicReply,
   readClassicRequest,
 } from "../wire/classic.js";
-import { Reader } from "../wire/codec/reader.js";
-import { Writer } from "../wire/codec/writer.js";
 import { Received } from "../wire/received.js";
 import type { Dispatcher, ServedConnection } from "./dispatcher.js";
 import { type ReplyPort, ServerCall } from "./server-call.js";

@@ -1,5 +1,5 @@
 import type { Metadata } from "../base/metadata.js";
-import type { MethodDefinition } from "../wire/codec/types.js";
+import type { MethodDefinition } from "../protobuf/types.js";
 import type { RpcController } from "./controller.js";
 
 /** What a handler knows of the call it serves. */

@@ -3,7 +3,7 @@ import { describeValue } from "../base/options.js";
 import { isOf, textOf, watchReturned } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
-import type { MethodDefinition } from "../wire/codec/types.js";
+import type { MethodDefinition } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
 
 /** A call on its way out. Interceptors may change `request` and `metadata`. */

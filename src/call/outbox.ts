@@ -1,5 +1,5 @@
+import { shelve } from "../protobuf/buffer-pool.js";
 import type { Connection } from "../transport/transport.js";
-import { shelve } from "../wire/codec/shelf.js";
 import { FrameEncoder, writeChunkHeader } from "../wire/frame-encoder.js";
 import type { Settings } from "../wire/header.js";
 import { type ChunkedSend, type LargeKey, LargeMessages } from "./large-messages.js";

@@ -1,7 +1,7 @@
 import { Expiring } from "../base/deadlines.js";
 import type { Metadata } from "../base/metadata.js";
 import type { RpcError } from "../error/rpc-error.js";
-import type { MethodDefinition } from "../wire/codec/types.js";
+import type { MethodDefinition } from "../protobuf/types.js";
 
 /** Where a call in flight can be given up. */
 export interface CallCarrier {

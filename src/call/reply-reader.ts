@@ -4,7 +4,7 @@ import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../error/rpc-error.js";
 import { Status, toStatusCode } from "../error/status.js";
-import { Reader } from "../wire/codec/reader.js";
+import { Reader } from "../protobuf/reader.js";
 import type { ChunkedMessage, FrameDecoder } from "../wire/frame-decoder.js";
 import type { FrameHeader } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";

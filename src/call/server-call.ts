@@ -6,7 +6,7 @@ import { messages } from "../error/messages.js";
 import type { Executed } from "../error/rpc-error.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, toStatusCode } from "../error/status.js";
-import type { MethodDefinition } from "../wire/codec/types.js";
+import type { MethodDefinition } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
 import type { IncomingCall, Trail } from "./interceptor.js";

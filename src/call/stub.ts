@@ -1,6 +1,6 @@
 import { describeValue } from "../base/options.js";
 import { messages } from "../error/messages.js";
-import type { InputOf, MethodDefinition, OutputOf, ServiceDefinition } from "../wire/codec/types.js";
+import type { InputOf, MethodDefinition, OutputOf, ServiceDefinition } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
 import type { CallOptions } from "./options.js";

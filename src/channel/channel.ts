@@ -28,6 +28,8 @@ import type { StubChannel } from "../call/stub.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
+import type { InputOf, MethodDefinition, OutputOf } from "../protobuf/types.js";
+import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 import type { Registry } from "../registry/registry.js";
 import {
   type BalancerName,
@@ -36,8 +38,6 @@ import {
   checkRuntime,
   type Runtime,
 } from "../registry/runtime.js";
-import type { InputOf, MethodDefinition, OutputOf } from "../wire/codec/types.js";
-import type { JsonInput, JsonValue } from "../wire/codec/well-known.js";
 import { classicChoice } from "./classic-peers.js";
 import { type CallOrigin, GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
 import { PeerPool } from "./peer-pool.js";

@@ -2,12 +2,12 @@ import type { Clock } from "../base/clock.js";
 import { didYouMean } from "../base/nearest.js";
 import { builtinDescriptors, Reflection } from "../call/builtin.js";
 import type { CallOptions } from "../call/options.js";
+import type { BytesForm, DescribedServices } from "../descriptor/json-codec.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import type { Idempotency, MethodDefinition } from "../wire/codec/types.js";
-import type { JsonInput, JsonValue } from "../wire/codec/well-known.js";
-import type { BytesForm, DescribedServices } from "./json-codec.js";
+import type { Idempotency, MethodDefinition } from "../protobuf/types.js";
+import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 
 export interface JsonCallOptions extends CallOptions {
   /**
@@ -144,7 +144,7 @@ export class GenericCalls {
       before.doubted = false;
       return before;
     }
-    const { DescribedServices } = await import("./json-codec.js");
+    const { DescribedServices } = await import("../descriptor/json-codec.js");
     let described: DescribedServices;
     try {
       described = new DescribedServices(descriptors);

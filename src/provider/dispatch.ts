@@ -2,8 +2,8 @@ import { describeValue } from "../base/options.js";
 import { compose, type IncomingCall, type ServerInterceptor, type Trail } from "../call/interceptor.js";
 import type { BoundMethod, ServerCall } from "../call/server-call.js";
 import { messages } from "../error/messages.js";
-import type { MethodDefinition, ServiceDefinition } from "../wire/codec/types.js";
-import { shortName } from "../wire/codec/types.js";
+import type { MethodDefinition, ServiceDefinition } from "../protobuf/types.js";
+import { shortName } from "../protobuf/types.js";
 
 /** An interceptor may pass on a call of its own making; the context is always ours. */
 const trailOf = (call: IncomingCall): Trail | undefined => (call.context as ServerCall | undefined)?.trail;

@@ -1,4 +1,4 @@
-import { varintBytes, Writer } from "./codec/writer.js";
+import { varintBytes, Writer } from "../protobuf/writer.js";
 import { describeFirstBytes } from "./first-bytes.js";
 
 /**

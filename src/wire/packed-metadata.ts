@@ -1,6 +1,6 @@
 import { isKeyUnit, type Metadata, type UnreadMetadata } from "../base/metadata.js";
-import { Reader } from "./codec/reader.js";
-import type { Writer } from "./codec/writer.js";
+import { Reader } from "../protobuf/reader.js";
+import type { Writer } from "../protobuf/writer.js";
 
 const keyTag = 0x0a;
 const textTag = 0x12;

@@ -1,4 +1,4 @@
-import { emptyBytes } from "./codec/reader.js";
+import { emptyBytes } from "../protobuf/reader.js";
 
 /**
  * Bytes that have come and are not worked on yet, at the front of a buffer that doubles: a peer may send one at a time,

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Address } from "../../src/base/endpoint.js";
+import { Reader } from "../../src/protobuf/reader.js";
+import { encodeMessage } from "../../src/protobuf/types.js";
 import { settle } from "../../src/testing/index.js";
-import { Reader } from "../../src/wire/codec/reader.js";
-import { encodeMessage } from "../../src/wire/codec/types.js";
 import { FrameEncoder, writeChunkHeader } from "../../src/wire/frame-encoder.js";
 import { Kind, type Settings, settingsUnknown } from "../../src/wire/header.js";
 import { deferred, failure } from "../support/async.js";

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { ClassicExchange } from "../../src/call/classic-exchange.js";
+import { encodeMessage } from "../../src/protobuf/types.js";
 import { ManualClock } from "../../src/testing/index.js";
 import type { Connection } from "../../src/transport/transport.js";
-import { encodeMessage } from "../../src/wire/codec/types.js";
 import { Blob } from "../support/gen/probe.js";
 
 const unwritten = { setHandler: () => {}, write: () => true, destroy: () => {} } as unknown as Connection;

@@ -203,7 +203,7 @@ test("a request the provider cannot read is INTERNAL, executed never", async () 
     ...ProbeService.methods.echo,
     input: {
       ...ProbeService.methods.echo.input,
-      encode(_: unknown, writer: import("../../src/wire/codec/writer.js").Writer) {
+      encode(_: unknown, writer: import("../../src/protobuf/writer.js").Writer) {
         writer.uint32(0x0a).uint32(500);
       },
     },

@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { LoginResponse } from "../../example/caller/src/gen/user.js";
+import { encodeMessage } from "../../src/protobuf/types.js";
 import { type ClassicDialect, classicDialects } from "../../src/wire/classic.js";
-import { encodeMessage } from "../../src/wire/codec/types.js";
 import { ClassicProvider } from "../interop/classic-provider.js";
 import { mprpc } from "./mprpc.js";
 

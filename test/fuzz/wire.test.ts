@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from "vitest";
+import { decodeMessage, encodeMessage } from "../../src/protobuf/types.js";
 import { SeededRandom } from "../../src/testing/index.js";
 import { classicDialects, detectProtocol, readClassicRequest } from "../../src/wire/classic.js";
-import { decodeMessage, encodeMessage } from "../../src/wire/codec/types.js";
 import { cutAt, decodeChunks } from "../wire/vectors.js";
 import { Animal } from "./gen/zoo.js";
 import { mutateBytes, mutateFields } from "./mutations.js";

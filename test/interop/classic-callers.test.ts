@@ -3,8 +3,8 @@ import { GetFriendsListRequest } from "../../example/callee/src/gen/friend.js";
 import type { UserServiceRpcHandler } from "../../example/callee/src/gen/user.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
+import { encodeMessage } from "../../src/protobuf/types.js";
 import { classicDialects } from "../../src/wire/classic.js";
-import { encodeMessage } from "../../src/wire/codec/types.js";
 import { deferred } from "../support/async.js";
 import {
   bytesOf,

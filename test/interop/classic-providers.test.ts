@@ -3,12 +3,12 @@ import { FriendServiceRpcStub, GetFriendsListResponse } from "../../example/call
 import { LoginRequest, LoginResponse, UserServiceRpcStub } from "../../example/caller/src/gen/user.js";
 import { systemClock } from "../../src/base/clock.js";
 import { RpcChannel } from "../../src/channel/channel.js";
+import { defineService, encodeMessage } from "../../src/protobuf/types.js";
 import type { Endpoint, Registry } from "../../src/registry/registry.js";
 import { StaticRegistry } from "../../src/registry/static.js";
 import { createRuntime, type SettingsInit, settle } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { type ClassicDialect, classicDialects } from "../../src/wire/classic.js";
-import { defineService, encodeMessage } from "../../src/wire/codec/types.js";
 import { failure } from "../support/async.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
 import { RecordingLog } from "../support/log.js";

@@ -5,6 +5,7 @@ import { RpcChannel } from "../../src/channel/channel.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { MprpcApplication, type Registry, RpcProvider, type Transport } from "../../src/index.js";
 import type { Logger } from "../../src/logger/logger.js";
+import { Writer } from "../../src/protobuf/writer.js";
 import {
   createRuntime,
   ManualClock,
@@ -13,7 +14,6 @@ import {
   memoryRegistry,
   settle,
 } from "../../src/testing/index.js";
-import { Writer } from "../../src/wire/codec/writer.js";
 import { failure } from "../support/async.js";
 import { type Pair, startPair } from "../support/cluster.js";
 import { FixedRegistry } from "../support/fixed-registry.js";

@@ -1,7 +1,7 @@
 import type { Address } from "../../src/base/endpoint.js";
+import { Reader } from "../../src/protobuf/reader.js";
+import { encodeMessage } from "../../src/protobuf/types.js";
 import type { Connection, ConnectionHandler, Transport } from "../../src/transport/transport.js";
-import { Reader } from "../../src/wire/codec/reader.js";
-import { encodeMessage } from "../../src/wire/codec/types.js";
 import { FrameDecoder } from "../../src/wire/frame-decoder.js";
 import { FrameEncoder } from "../../src/wire/frame-encoder.js";
 import type { RareFields } from "../../src/wire/header.js";

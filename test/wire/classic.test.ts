@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { Writer } from "../../src/protobuf/writer.js";
 import {
   type ClassicDialect,
   classicDialects,
@@ -8,7 +9,6 @@ import {
   readClassicRequest,
   writeClassicRequest,
 } from "../../src/wire/classic.js";
-import { Writer } from "../../src/wire/codec/writer.js";
 import { FrameEncoder } from "../../src/wire/frame-encoder.js";
 import { Kind, settingsUnknown } from "../../src/wire/header.js";
 import { encodedFrame, hex, vectors } from "./vectors.js";

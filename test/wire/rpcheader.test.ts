@@ -4,9 +4,9 @@ import protobuf from "protobufjs";
 import { describe, expect, test } from "vitest";
 import { Health, Reflection, ServingStatus } from "../../src/call/builtin.js";
 import { Status } from "../../src/error/status.js";
-import { Reader } from "../../src/wire/codec/reader.js";
-import type { MessageType, ServiceDefinition } from "../../src/wire/codec/types.js";
-import { Writer } from "../../src/wire/codec/writer.js";
+import { Reader } from "../../src/protobuf/reader.js";
+import type { MessageType, ServiceDefinition } from "../../src/protobuf/types.js";
+import { Writer } from "../../src/protobuf/writer.js";
 import { Field, FrameHeader, Kind } from "../../src/wire/header.js";
 import { describeFrame, encodedFrame, hex, protoFolder, type VectorFrame, vectors } from "./vectors.js";
 

@@ -51,7 +51,7 @@ export class Scheduler {
     }
     this.#running = true;
     // Calls in JSON load it when they first need it, which would take a real time that no seed repeats.
-    await import("../../channel/json-codec.js");
+    await import("../../descriptor/json-codec.js");
     return new Promise((resolve, reject) => {
       let busyTurns = 0;
       const step = (): void => {

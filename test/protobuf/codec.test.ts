@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { decodeMessage, emptyBytes, encodeMessage, type MessageType, Reader, Writer } from "mprpc/codec";
 import protobuf from "protobufjs/minimal.js";
 import { describe, expect, it } from "vitest";
-import { largeBufferBytes, shelve, takeBuffer } from "../../src/wire/codec/shelf.js";
+import { largeBufferBytes, shelve, takeBuffer } from "../../src/protobuf/buffer-pool.js";
 
 const int32 = fc.oneof(fc.integer(), fc.constantFrom(0, -1, 2 ** 31 - 1, -(2 ** 31)));
 const uint32 = fc.oneof(

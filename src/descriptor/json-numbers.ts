@@ -1,4 +1,4 @@
-import type { JsonInput, JsonValue } from "../wire/codec/well-known.js";
+import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 
 /**
  * Numbers on their way from JSON into messages: each arrives exactly, or is refused with the name of its field. JSON.parse

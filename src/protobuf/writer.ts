@@ -1,5 +1,5 @@
+import { largeBufferBytes, shelve, takeBuffer } from "./buffer-pool.js";
 import { emptyBytes } from "./reader.js";
-import { largeBufferBytes, shelve, takeBuffer } from "./shelf.js";
 import {
   hintAtTime,
   int32Range,

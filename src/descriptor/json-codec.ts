@@ -3,10 +3,10 @@ import protobuf from "protobufjs/light.js";
 import { didYouMean } from "../base/nearest.js";
 import { textOf as reasonOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
-import type { Reader } from "../wire/codec/reader.js";
-import type { Idempotency, MessageType, MethodDefinition } from "../wire/codec/types.js";
-import type { JsonValue } from "../wire/codec/well-known.js";
-import type { Writer } from "../wire/codec/writer.js";
+import type { Reader } from "../protobuf/reader.js";
+import type { Idempotency, MessageType, MethodDefinition } from "../protobuf/types.js";
+import type { JsonValue } from "../protobuf/well-known.js";
+import type { Writer } from "../protobuf/writer.js";
 import { copyOf, exactNumber, valueNumbers } from "./json-numbers.js";
 
 // Loaded on the first generic call, never by `import "mprpc"`: it brings protobufjs's reflection with it.
