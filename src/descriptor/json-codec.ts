@@ -4,7 +4,7 @@ import { didYouMean } from "../base/nearest.js";
 import { textOf as reasonOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import type { Reader } from "../protobuf/reader.js";
-import type { Idempotency, MessageType, MethodDefinition } from "../protobuf/types.js";
+import type { Idempotency, MessageType, MethodDefinition, MethodKind } from "../protobuf/types.js";
 import type { JsonValue } from "../protobuf/well-known.js";
 import type { Writer } from "../protobuf/writer.js";
 import { copyOf, exactNumber, valueNumbers } from "./json-numbers.js";
@@ -50,6 +50,7 @@ export class DescribedServices {
       if (input === null || output === null)
         throw new TypeError(messages.methodWithoutMessages(`${service}.${method.name}`));
       return {
+        kind: kindOf(method),
         service,
         name: method.name,
         localName: localName(method.name),
@@ -66,6 +67,11 @@ export class DescribedServices {
 function localName(name: string): string {
   const camel = name.replace(/_+(.?)/g, (_, next: string) => next.toUpperCase());
   return camel.slice(0, 1).toLowerCase() + camel.slice(1);
+}
+
+function kindOf({ requestStream, responseStream }: protobuf.Method): MethodKind {
+  if (requestStream === true) return responseStream === true ? "bidi_streaming" : "client_streaming";
+  return responseStream === true ? "server_streaming" : "unary";
 }
 
 function idempotencyOf(method: protobuf.Method): Idempotency {

@@ -1,3 +1,4 @@
+import type { ProtoFile } from "./file.js";
 import { Reader } from "./reader.js";
 import { Writer } from "./writer.js";
 
@@ -10,6 +11,8 @@ import { Writer } from "./writer.js";
 export interface MessageType<Out = unknown, In = unknown> {
   /** Full name: `fixbug.LoginRequest`. */
   readonly typeName: string;
+  /** The .proto file that declares it; for JSON, reflection and extensions. Types written by hand have none. */
+  readonly file?: ProtoFile;
   /** A message with every field present, defaults where `input` has none. */
   create(input?: In): Out;
   /** Appends `message` to `writer`. Throws `TypeError` that names the field for a value of the wrong kind. */
@@ -24,10 +27,15 @@ export interface MessageType<Out = unknown, In = unknown> {
 /** `option idempotency_level` of the .proto. */
 export type Idempotency = "unknown" | "no_side_effects" | "idempotent";
 
+/** Which sides send a stream of messages instead of one. */
+export type MethodKind = "unary" | "client_streaming" | "server_streaming" | "bidi_streaming";
+
 export interface MethodDefinition<
   Request extends MessageType = MessageType,
   Response extends MessageType = MessageType,
+  Kind extends MethodKind = MethodKind,
 > {
+  readonly kind: Kind;
   /** The .proto's spelling: `Login`. */
   readonly name: string;
   /** The spelling of stubs and handlers: `login`. */
@@ -52,7 +60,16 @@ export interface ServiceDefinition<
   readonly descriptors: readonly string[];
 }
 
-type MethodInit = { name: string; input: MessageType; output: MessageType; idempotency?: Idempotency };
+interface MethodInit {
+  name: string;
+  /** Default: `unary`. */
+  kind?: MethodKind;
+  input: MessageType;
+  output: MessageType;
+  idempotency?: Idempotency;
+}
+
+type KindOf<Init extends MethodInit> = Init["kind"] extends MethodKind ? Init["kind"] : "unary";
 
 /** The definition of a service, as generated code writes it. */
 export function defineService<const Methods extends Readonly<Record<string, MethodInit>>>(init: {
@@ -60,12 +77,19 @@ export function defineService<const Methods extends Readonly<Record<string, Meth
   methods: Methods;
   descriptors?: readonly string[] | undefined;
 }): ServiceDefinition<{
-  readonly [K in keyof Methods]: MethodDefinition<Methods[K]["input"], Methods[K]["output"]>;
+  readonly [K in keyof Methods]: MethodDefinition<
+    Methods[K]["input"],
+    Methods[K]["output"],
+    KindOf<Methods[K]>
+  >;
 }> {
   const methods: Record<string, MethodDefinition> = {};
-  for (const [localName, { name, input, output, idempotency = "unknown" }] of Object.entries(init.methods)) {
+  for (const [localName, given] of Object.entries(init.methods)) {
+    const { name, kind = "unary", input, output, idempotency = "unknown" } = given;
     const fullName = `${init.typeName}.${name}`;
-    methods[localName] = { name, localName, service: init.typeName, fullName, input, output, idempotency };
+    methods[localName] = {
+      ...{ kind, name, localName, service: init.typeName, fullName, input, output, idempotency },
+    };
   }
   return { typeName: init.typeName, methods: methods as never, descriptors: init.descriptors ?? [] };
 }
