@@ -50,7 +50,7 @@ const shipped: readonly RegExp[] = [
 ];
 
 /** Larger than today's by a good part: growth beyond it is a decision, not an accident. */
-const packedMaxBytes = 950_000;
+const packedMaxBytes = 1_100_000;
 const unpackedMaxBytes = 3_500_000;
 
 const readJson = <T>(file: string): T => JSON.parse(readFileSync(`${root}/${file}`, "utf8"));
