@@ -20,7 +20,7 @@ const unlisted: Readonly<Record<string, ReadonlyArray<keyof typeof messages>>> =
     ...(["jsonTextTooDeep", "jsonKeyTwice", "jsonNumberTooLarge", "unknownTypeInAny"] as const),
     ...(["descriptorsTooLarge", "descriptorNotBytes", "descriptorInvalid", "descriptorTooDeep"] as const),
     ...(["descriptorNameInvalid", "descriptorDuplicate", "descriptorMissingType"] as const),
-    "descriptorTooManyFields",
+    ...(["descriptorTooManyFields", "typeWithoutFile", "typeNotInItsFile"] as const),
   ],
   "a caller breaks the wire; its connection ends, and the provider's log has the rest": ["callNumberTaken"],
   "no call is left to fail with it": ["connectGivenUp", "callerOverLimitStayed", "callerToldToLeaveStayed"],

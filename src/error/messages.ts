@@ -239,6 +239,9 @@ export const messages = {
   jsonKeyTwice: (place: string) => `${place} is given twice`,
   jsonNumberTooLarge: (place: string, digits: string) =>
     `${place === "" ? "" : `${place}: `}${digits} is beyond what a number can be`,
+  typeWithoutFile: (typeName: string) =>
+    `${typeName} has no .proto file with it, which JSON needs: generate its code again with mprpc generate`,
+  typeNotInItsFile: (typeName: string, file: string) => `${typeName} is not declared in ${file}`,
   unknownTypeInAny: (owner: string, url: string) =>
     `${owner}: the message ${url} is in none of the .proto files that are known here`,
   jsonTooDeep: (typeName: string, max: number) => `${typeName} is nested more than ${max} deep`,
