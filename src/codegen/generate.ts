@@ -58,7 +58,7 @@ export async function generate(
         throw new CodegenError(file.path, undefined, `is generated to ${name}, as is ${other.path}`);
       }
       owners.set(name.toLowerCase(), file);
-      return { path: name, content: emitModule(file, filesBehind(file), namesOf, importExtension) };
+      return { path: name, content: emitModule(file, namesOf, importExtension) };
     })
     .sort((a, b) => (a.path < b.path ? -1 : 1));
   if (options.outDir !== undefined) await writeGenerated(generated, options.outDir);

@@ -11,7 +11,7 @@ const takenTypeNames = new Set(
     "Object Array ReadonlyArray Map ReadonlyMap Promise Buffer Uint8Array Readonly Record Iterable Number NaN " +
     "Infinity globalThis " +
     "CallContext CallOptions MapInput MessageType Reader RpcController StubChannel Writer " +
-    "arrayOf checkEnum checkMessage defineService emptyBytes entriesOf invokeStub isEnumValue listOf longMapOf mapOf " +
+    "arrayOf checkEnum checkMessage defineFile defineService emptyBytes entriesOf invokeStub isEnumValue listOf longMapOf mapOf " +
     "missingField needsMprpc optional same nestingMax TimestampParts timestampGiven toBuffer tooDeep unknownCase given " +
     "BigInt input oneof before part entry message writer reader depth end into tag value key stop mark request context controller options second third"
   ).split(" "),

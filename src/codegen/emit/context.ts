@@ -38,7 +38,7 @@ export function moduleNames(file: ProtoFile): ModuleNames {
   const base = path.posix
     .basename(file.name, ".proto")
     .replace(/[^A-Za-z0-9]+(.?)/g, (_, next: string) => next.toUpperCase());
-  const descriptor = claim(all, `${/^\d/.test(base) ? "_" : ""}${base}ProtoDescriptor`);
+  const descriptor = claim(all, `${/^\d/.test(base) ? "_" : ""}${base}Proto`);
   return { types, inputs, handlers, stubs, descriptor, all };
 }
 

@@ -1,101 +1,131 @@
-import { isEnum, isMessage } from "../link.js";
-import type { ProtoEnum, ProtoField, ProtoFile, ProtoMessage } from "../model.js";
-import { jsonName } from "../names.js";
+import {
+  type DescriptorProtoInput,
+  type EnumDescriptorProtoInput,
+  type FieldDescriptorProtoInput,
+  FileDescriptorProto,
+  MethodOptions_IdempotencyLevel as Idempotency,
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
+} from "../../descriptor/gen/google/protobuf/descriptor.js";
+import { encodeMessage } from "../../protobuf/types.js";
+import { isMessage } from "../link.js";
+import type { ProtoEnum, ProtoField, ProtoFile, ProtoMessage, ProtoType, ScalarType } from "../model.js";
 
-type Json = { [key: string]: unknown };
-
-/**
- * A file as a protobufjs JSON descriptor: `Root.addJSON` takes its `nested`. Only what coding and calling need: no
- * comments, no custom options, type names in full, fields under their JSON names.
- */
-export function descriptorOf(file: ProtoFile): string {
-  const nested: Json = {};
-  for (const message of file.messages) {
-    if (!message.shortName.includes("."))
-      nested[message.name] = { edition: file.syntax, ...messageJson(message, file) };
-  }
-  for (const type of file.enums) {
-    if (!type.shortName.includes(".")) nested[type.name] = { edition: file.syntax, ...enumJson(type) };
-  }
-  for (const service of file.services) {
-    const methods: Json = {};
-    for (const method of service.methods) {
-      const options =
-        method.idempotency === "unknown"
-          ? {}
-          : { options: { idempotency_level: method.idempotency.toUpperCase() } };
-      methods[method.name] = {
-        requestType: `.${method.input?.fullName}`,
-        responseType: `.${method.output?.fullName}`,
-        ...options,
-      };
-    }
-    nested[service.name] = { edition: file.syntax, methods };
-  }
-  let root: Json = { nested };
-  for (const part of file.package === "" ? [] : file.package.split(".").reverse()) {
-    root = { nested: { [part]: root } };
-  }
-  return JSON.stringify(root);
+/** A file as a FileDescriptorProto: what coding and calling need; no comments, no custom options. */
+export function descriptorOf(file: ProtoFile): Uint8Array {
+  return encodeMessage(FileDescriptorProto, {
+    name: file.name,
+    package: file.package === "" ? undefined : file.package,
+    dependency: file.imports.map(({ target }) => target),
+    publicDependency: file.imports.flatMap((one, i) => (one.public ? [i] : [])),
+    messageType: file.messages.filter(isOuter).map((message) => messageOf(message, file)),
+    enumType: file.enums.filter(isOuter).map(enumOf),
+    service: file.services.map(({ name, methods }) => ({
+      name,
+      method: methods.map((method) => ({
+        name: method.name,
+        inputType: `.${method.input?.fullName}`,
+        outputType: `.${method.output?.fullName}`,
+        options:
+          method.idempotency === "unknown"
+            ? undefined
+            : {
+                idempotencyLevel:
+                  method.idempotency === "idempotent" ? Idempotency.IDEMPOTENT : Idempotency.NO_SIDE_EFFECTS,
+              },
+      })),
+    })),
+    syntax: file.syntax === "proto2" ? undefined : file.syntax,
+  });
 }
 
-function messageJson(message: ProtoMessage, file: ProtoFile): Json {
-  const oneofs: Json = {};
-  const fields: Json = {};
-  for (const oneof of message.oneofs) {
-    oneofs[oneof.name] = { oneof: oneof.fields.map(({ jsonName }) => jsonName) };
-  }
-  for (const field of message.fields) {
-    fields[field.jsonName] = fieldJson(field, file);
-    if (field.presence === "explicit" && file.syntax === "proto3") {
-      oneofs[`_${field.jsonName}`] = { oneof: [field.jsonName] };
-    }
-  }
-  const nested: Json = {};
-  const isInner = (type: { shortName: string; name: string }): boolean =>
-    type.shortName === `${message.shortName}.${type.name}`;
-  for (const inner of file.messages.filter(isInner)) nested[inner.name] = messageJson(inner, file);
-  for (const inner of file.enums.filter(isInner)) nested[inner.name] = enumJson(inner);
-  const result: Json = {};
-  if (Object.keys(oneofs).length > 0) result.oneofs = oneofs;
-  result.fields = fields;
-  if (Object.keys(nested).length > 0) result.nested = nested;
-  return result;
+function isOuter({ shortName }: ProtoType): boolean {
+  return !shortName.includes(".");
 }
 
-function fieldJson(field: ProtoField, file: ProtoFile): Json {
-  const result: Json = {};
-  if (field.presence === "repeated" || field.presence === "required") result.rule = field.presence;
-  if (field.mapKey !== undefined) result.keyType = field.mapKey;
-  result.type = typeof field.type === "string" ? field.type : `.${field.type.fullName}`;
-  result.id = field.id;
-  // JSON may name a field either way: as in the .proto, or by its JSON name.
-  if (field.name !== field.jsonName) result.protoName = field.name;
-  if (field.jsonName !== jsonName(field.name)) result.jsonName = field.jsonName;
-  const options: Json = {};
-  if (field.presence === "repeated" && field.packed !== (file.syntax === "proto3"))
-    options.packed = field.packed;
-  if (field.presence === "explicit" && file.syntax === "proto3") options.proto3_optional = true;
-  if (field.defaultText !== undefined) options.default = defaultJson(field);
-  if (Object.keys(options).length > 0) result.options = options;
-  return result;
+function messageOf(message: ProtoMessage, file: ProtoFile): DescriptorProtoInput {
+  const isInner = (type: ProtoType): boolean => type.shortName === `${message.shortName}.${type.name}`;
+  const optional = message.fields.filter((field) => isOptional(field, file));
+  const oneofOf = (field: ProtoField): number | undefined => {
+    if (isOptional(field, file)) return message.oneofs.length + optional.indexOf(field);
+    const index = message.oneofs.findIndex(({ fields }) => fields.includes(field));
+    return index < 0 ? undefined : index;
+  };
+  return {
+    name: message.name,
+    field: message.fields.map((field) => ({
+      ...(field.mapKey === undefined
+        ? fieldOf(field, file)
+        : {
+            ...{ name: field.name, jsonName: field.jsonName, number: field.id, label: Label.LABEL_REPEATED },
+            ...{ type: Type.TYPE_MESSAGE, typeName: `.${message.fullName}.${entryName(field)}` },
+          }),
+      oneofIndex: oneofOf(field),
+    })),
+    nestedType: [
+      ...file.messages.filter(isInner).map((inner) => messageOf(inner, file)),
+      ...message.fields.filter(({ mapKey }) => mapKey !== undefined).map((field) => entryOf(field)),
+    ],
+    enumType: file.enums.filter(isInner).map(enumOf),
+    oneofDecl: [...message.oneofs, ...optional.map(({ name }) => ({ name: `_${name}` }))].map(({ name }) => ({
+      name,
+    })),
+  };
 }
 
-function defaultJson(field: ProtoField): unknown {
-  const { type, defaultText = "" } = field;
-  if (type === "bool") return defaultText === "true";
-  if (type === "string" || type === "bytes" || isEnum(type) || isMessage(type)) return defaultText;
-  const number = Number(defaultText);
-  // JSON has no Infinity, no NaN and no 64-bit integers; protobufjs takes the .proto's own words.
-  return Number.isFinite(number) && Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : defaultText;
+function isOptional({ presence }: ProtoField, file: ProtoFile): boolean {
+  return presence === "explicit" && file.syntax === "proto3";
 }
 
-function enumJson(type: ProtoEnum): Json {
-  const values: Json = {};
-  let alias = false;
-  for (const { name, number } of type.values) {
-    alias ||= Object.values(values).includes(number);
-    values[name] = number;
+/** Of the message that protoc makes for a map: `by_name` has `ByNameEntry`. */
+function entryName({ name }: ProtoField): string {
+  const camel = name.replace(/_+(.?)/g, (_, next: string) => next.toUpperCase());
+  return `${camel.slice(0, 1).toUpperCase()}${camel.slice(1)}Entry`;
+}
+
+function entryOf(field: ProtoField): DescriptorProtoInput {
+  const half = (name: string, number: number, type: ProtoField["type"]): FieldDescriptorProtoInput => ({
+    ...{ name, jsonName: name, number, label: Label.LABEL_OPTIONAL },
+    ...typeOf(type),
+  });
+  return {
+    name: entryName(field),
+    field: [half("key", 1, field.mapKey as ScalarType), half("value", 2, field.type)],
+    options: { mapEntry: true },
+  };
+}
+
+function fieldOf(field: ProtoField, file: ProtoFile): FieldDescriptorProtoInput {
+  const { presence, packed } = field;
+  return {
+    name: field.name,
+    jsonName: field.jsonName,
+    number: field.id,
+    label:
+      presence === "repeated"
+        ? Label.LABEL_REPEATED
+        : presence === "required"
+          ? Label.LABEL_REQUIRED
+          : Label.LABEL_OPTIONAL,
+    ...typeOf(field.type),
+    defaultValue: field.defaultText,
+    proto3Optional: isOptional(field, file) || undefined,
+    options: presence === "repeated" && packed !== (file.syntax === "proto3") ? { packed } : undefined,
+  };
+}
+
+function typeOf(type: ProtoField["type"]): Pick<FieldDescriptorProtoInput, "type" | "typeName"> {
+  if (typeof type === "string") {
+    return { type: Type[`TYPE_${type.toUpperCase()}` as keyof typeof Type] };
   }
-  return alias ? { options: { allow_alias: true }, values } : { values };
+  return { type: isMessage(type) ? Type.TYPE_MESSAGE : Type.TYPE_ENUM, typeName: `.${type.fullName}` };
+}
+
+function enumOf({ name, values }: ProtoEnum): EnumDescriptorProtoInput {
+  const alias = new Set(values.map(({ number }) => number)).size < values.length;
+  return {
+    name,
+    value: values.map((value) => ({ name: value.name, number: value.number })),
+    options: alias ? { allowAlias: true } : undefined,
+  };
 }

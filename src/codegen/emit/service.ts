@@ -1,17 +1,12 @@
-import type { ProtoFile, ProtoMessage, ProtoMethod, ProtoService } from "../model.js";
+import type { ProtoMessage, ProtoMethod, ProtoService } from "../model.js";
 import { propertyKey } from "../names.js";
 import type { ModuleContext } from "./context.js";
 import type { Text } from "./text.js";
 
 /** The definition, the handler interface and the stub of a service. */
-export function emitService(
-  service: ProtoService,
-  behind: readonly ProtoFile[],
-  context: ModuleContext,
-  text: Text,
-): void {
+export function emitService(service: ProtoService, context: ModuleContext, text: Text): void {
   const name = context.names.types.get(service) as string;
-  emitDefinition(service, name, behind, context, text);
+  emitDefinition(service, name, context, text);
   emitHandler(service, context, text);
   emitStub(service, name, context, text);
 }
@@ -28,13 +23,7 @@ function paragraph(comment: string | undefined): string | undefined {
   return comment === undefined ? undefined : `\n${comment}`;
 }
 
-function emitDefinition(
-  service: ProtoService,
-  name: string,
-  behind: readonly ProtoFile[],
-  context: ModuleContext,
-  text: Text,
-): void {
+function emitDefinition(service: ProtoService, name: string, context: ModuleContext, text: Text): void {
   text.comment([service.comment, deprecation(service)]);
   text.block(`export const ${name} = ${context.codec("defineService")}({`, "});", () => {
     text.line(`typeName: ${JSON.stringify(service.fullName)},`);
@@ -53,11 +42,7 @@ function emitDefinition(
           text.list(`${propertyKey(method.localName)}: {`, parts, "},", true);
         }
       });
-    text.list(
-      "descriptors: [",
-      behind.map((file) => context.descriptor(file)),
-      "],",
-    );
+    text.line(`file: ${context.names.descriptor},`);
   });
   text.line();
 }

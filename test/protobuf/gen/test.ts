@@ -5,6 +5,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   emptyBytes,
   entriesOf,
@@ -22,6 +23,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "test.ts");
+
+/** test.proto, for JSON, reflection and calls without generated code. */
+export const testProto = defineFile(
+  "test.proto",
+  "Cgp0ZXN0LnByb3RvEgZmaXhidWciPgoKUmVzdWx0Q29kZRIYCgdlcnJjb2RlGAEgASgFUgdlcnJjb2RlEhYKBmVycm1zZxgCIAEoDFIGZXJybXNnIqkBCgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZBI4CgZjbGllbnQYAyADKAsyIC5maXhidWcuTG9naW5SZXF1ZXN0LkNsaWVudEVudHJ5UgZjbGllbnQaOQoLQ2xpZW50RW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAlSBXZhbHVlOgI4ASJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzcyIvChVHZXRGcmllbmRMaXN0c1JlcXVlc3QSFgoGdXNlcmlkGAEgASgNUgZ1c2VyaWQieAoEVXNlchISCgRuYW1lGAEgASgMUgRuYW1lEhAKA2FnZRgCIAEoDVIDYWdlEiIKA3NleBgDIAEoDjIQLmZpeGJ1Zy5Vc2VyLlNleFIDc2V4IiYKA1NleBILCgdVTktOT1dOEAASBwoDTUFOEAESCQoFV09NQU4QAiJzChZHZXRGcmllbmRMaXN0c1Jlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSLQoLZnJpZW5kX2xpc3QYAiADKAsyDC5maXhidWcuVXNlclIKZnJpZW5kTGlzdDKXAQoOVXNlclNlcnZpY2VScGMSNAoFTG9naW4SFC5maXhidWcuTG9naW5SZXF1ZXN0GhUuZml4YnVnLkxvZ2luUmVzcG9uc2USTwoOR2V0RnJpZW5kTGlzdHMSHS5maXhidWcuR2V0RnJpZW5kTGlzdHNSZXF1ZXN0Gh4uZml4YnVnLkdldEZyaWVuZExpc3RzUmVzcG9uc2ViBnByb3RvMw==",
+  [],
+);
 
 export const User_Sex = {
   UNKNOWN: 0,
@@ -45,6 +53,7 @@ export interface ResultCodeInput {
 
 export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   typeName: "fixbug.ResultCode",
+  file: testProto,
 
   create(input) {
     return {
@@ -102,6 +111,7 @@ export interface LoginRequestInput {
 
 export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   typeName: "fixbug.LoginRequest",
+  file: testProto,
 
   create(input) {
     return {
@@ -179,6 +189,7 @@ export interface LoginResponseInput {
 
 export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   typeName: "fixbug.LoginResponse",
+  file: testProto,
 
   create(input) {
     return {
@@ -233,6 +244,7 @@ export interface GetFriendListsRequestInput {
 
 export const GetFriendListsRequest: MessageType<GetFriendListsRequest, GetFriendListsRequestInput> = {
   typeName: "fixbug.GetFriendListsRequest",
+  file: testProto,
 
   create(input) {
     return {
@@ -283,6 +295,7 @@ export interface UserInput {
 
 export const User: MessageType<User, UserInput> = {
   typeName: "fixbug.User",
+  file: testProto,
 
   create(input) {
     return {
@@ -346,6 +359,7 @@ export interface GetFriendListsResponseInput {
 
 export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFriendListsResponseInput> = {
   typeName: "fixbug.GetFriendListsResponse",
+  file: testProto,
 
   create(input) {
     return {
@@ -393,10 +407,6 @@ export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFrie
   },
 };
 
-/** test.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const testProtoDescriptor =
-  '{"nested":{"fixbug":{"nested":{"ResultCode":{"edition":"proto3","fields":{"errcode":{"type":"int32","id":1},"errmsg":{"type":"bytes","id":2}}},"LoginRequest":{"edition":"proto3","fields":{"name":{"type":"bytes","id":1},"pwd":{"type":"bytes","id":2},"client":{"keyType":"string","type":"string","id":3}}},"LoginResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"success":{"type":"bool","id":2}}},"GetFriendListsRequest":{"edition":"proto3","fields":{"userid":{"type":"uint32","id":1}}},"User":{"edition":"proto3","fields":{"name":{"type":"bytes","id":1},"age":{"type":"uint32","id":2},"sex":{"type":".fixbug.User.Sex","id":3}},"nested":{"Sex":{"values":{"UNKNOWN":0,"MAN":1,"WOMAN":2}}}},"GetFriendListsResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"friendList":{"rule":"repeated","type":".fixbug.User","id":2,"protoName":"friend_list"}}},"UserServiceRpc":{"edition":"proto3","methods":{"Login":{"requestType":".fixbug.LoginRequest","responseType":".fixbug.LoginResponse"},"GetFriendLists":{"requestType":".fixbug.GetFriendListsRequest","responseType":".fixbug.GetFriendListsResponse"}}}}}}}';
-
 /** A service: methods that take one message and return one. */
 export const UserServiceRpc = defineService({
   typeName: "fixbug.UserServiceRpc",
@@ -404,7 +414,7 @@ export const UserServiceRpc = defineService({
     login: { name: "Login", input: LoginRequest, output: LoginResponse },
     getFriendLists: { name: "GetFriendLists", input: GetFriendListsRequest, output: GetFriendListsResponse },
   },
-  descriptors: [testProtoDescriptor],
+  file: testProto,
 });
 
 /**

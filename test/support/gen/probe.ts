@@ -4,6 +4,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   emptyBytes,
   invokeStub,
@@ -15,6 +16,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "probe.ts");
+
+/** probe.proto, for JSON, reflection and calls without generated code. */
+export const probeProto = defineFile(
+  "probe.proto",
+  "Cgtwcm9iZS5wcm90bxIFcHJvYmUiRgoEQmxvYhISCgRkYXRhGAEgASgMUgRkYXRhEhIKBHRleHQYAiABKAlSBHRleHQSFgoGbnVtYmVyGAMgASgFUgZudW1iZXIydQoMUHJvYmVTZXJ2aWNlEiAKBEVjaG8SCy5wcm9iZS5CbG9iGgsucHJvYmUuQmxvYhIhCgVSZWxheRILLnByb2JlLkJsb2IaCy5wcm9iZS5CbG9iEiAKBE5vdGUSCy5wcm9iZS5CbG9iGgsucHJvYmUuQmxvYjIvCgtTaWRlU2VydmljZRIgCgRFY2hvEgsucHJvYmUuQmxvYhoLLnByb2JlLkJsb2JiBnByb3RvMw==",
+  [],
+);
 
 /** What a test sends back and forth. */
 export interface Blob {
@@ -33,6 +41,7 @@ export interface BlobInput {
 /** What a test sends back and forth. */
 export const Blob: MessageType<Blob, BlobInput> = {
   typeName: "probe.Blob",
+  file: probeProto,
 
   create(input) {
     return {
@@ -82,10 +91,6 @@ export const Blob: MessageType<Blob, BlobInput> = {
   },
 };
 
-/** probe.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const probeProtoDescriptor =
-  '{"nested":{"probe":{"nested":{"Blob":{"edition":"proto3","fields":{"data":{"type":"bytes","id":1},"text":{"type":"string","id":2},"number":{"type":"int32","id":3}}},"ProbeService":{"edition":"proto3","methods":{"Echo":{"requestType":".probe.Blob","responseType":".probe.Blob"},"Relay":{"requestType":".probe.Blob","responseType":".probe.Blob"},"Note":{"requestType":".probe.Blob","responseType":".probe.Blob"}}},"SideService":{"edition":"proto3","methods":{"Echo":{"requestType":".probe.Blob","responseType":".probe.Blob"}}}}}}}';
-
 /** Handlers differ from test to test; the methods have no meaning of their own. */
 export const ProbeService = defineService({
   typeName: "probe.ProbeService",
@@ -94,7 +99,7 @@ export const ProbeService = defineService({
     relay: { name: "Relay", input: Blob, output: Blob },
     note: { name: "Note", input: Blob, output: Blob },
   },
-  descriptors: [probeProtoDescriptor],
+  file: probeProto,
 });
 
 /**
@@ -157,7 +162,7 @@ export const SideService = defineService({
   methods: {
     echo: { name: "Echo", input: Blob, output: Blob },
   },
-  descriptors: [probeProtoDescriptor],
+  file: probeProto,
 });
 
 /**

@@ -4,6 +4,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   type MessageType,
@@ -13,6 +14,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "twin.ts");
+
+/** twin.proto, for JSON, reflection and calls without generated code. */
+export const twinProto = defineFile(
+  "twin.proto",
+  "Cgp0d2luLnByb3RvEgR0d2luIh4KBFBpbmcSFgoGbnVtYmVyGAEgASgFUgZudW1iZXIyLgoMUHJvYmVTZXJ2aWNlEh4KBEVjaG8SCi50d2luLlBpbmcaCi50d2luLlBpbmdiBnByb3RvMw==",
+  [],
+);
 
 export interface Ping {
   number: number;
@@ -25,6 +33,7 @@ export interface PingInput {
 
 export const Ping: MessageType<Ping, PingInput> = {
   typeName: "twin.Ping",
+  file: twinProto,
 
   create(input) {
     return {
@@ -58,17 +67,13 @@ export const Ping: MessageType<Ping, PingInput> = {
   },
 };
 
-/** twin.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const twinProtoDescriptor =
-  '{"nested":{"twin":{"nested":{"Ping":{"edition":"proto3","fields":{"number":{"type":"int32","id":1}}},"ProbeService":{"edition":"proto3","methods":{"Echo":{"requestType":".twin.Ping","responseType":".twin.Ping"}}}}}}}';
-
 /** Has the short name of probe.ProbeService. */
 export const ProbeService = defineService({
   typeName: "twin.ProbeService",
   methods: {
     echo: { name: "Echo", input: Ping, output: Ping },
   },
-  descriptors: [twinProtoDescriptor],
+  file: twinProto,
 });
 
 /**

@@ -5,6 +5,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   listOf,
@@ -15,9 +16,16 @@ import {
   type StubChannel,
   toBuffer,
 } from "mprpc/codec";
-import { ResultCode, type ResultCodeInput, resultProtoDescriptor } from "./result.js";
+import { ResultCode, type ResultCodeInput, resultProto } from "./result.js";
 
 needsMprpc("0.1.0", "friend.ts");
+
+/** friend.proto, for JSON, reflection and calls without generated code. */
+export const friendProto = defineFile(
+  "friend.proto",
+  "CgxmcmllbmQucHJvdG8SBmZpeGJ1ZxoMcmVzdWx0LnByb3RvIi8KFUdldEZyaWVuZHNMaXN0UmVxdWVzdBIWCgZ1c2VyaWQYASABKA1SBnVzZXJpZCJeChZHZXRGcmllbmRzTGlzdFJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHZnJpZW5kcxgCIAMoDFIHZnJpZW5kczJjChBGcmllbmRTZXJ2aWNlUnBjEk8KDkdldEZyaWVuZHNMaXN0Eh0uZml4YnVnLkdldEZyaWVuZHNMaXN0UmVxdWVzdBoeLmZpeGJ1Zy5HZXRGcmllbmRzTGlzdFJlc3BvbnNlYgZwcm90bzM=",
+  [resultProto],
+);
 
 export interface GetFriendsListRequest {
   userid: number;
@@ -30,6 +38,7 @@ export interface GetFriendsListRequestInput {
 
 export const GetFriendsListRequest: MessageType<GetFriendsListRequest, GetFriendsListRequestInput> = {
   typeName: "fixbug.GetFriendsListRequest",
+  file: friendProto,
 
   create(input) {
     return {
@@ -78,6 +87,7 @@ export interface GetFriendsListResponseInput {
 
 export const GetFriendsListResponse: MessageType<GetFriendsListResponse, GetFriendsListResponseInput> = {
   typeName: "fixbug.GetFriendsListResponse",
+  file: friendProto,
 
   create(input) {
     return {
@@ -123,17 +133,13 @@ export const GetFriendsListResponse: MessageType<GetFriendsListResponse, GetFrie
   },
 };
 
-/** friend.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const friendProtoDescriptor =
-  '{"nested":{"fixbug":{"nested":{"GetFriendsListRequest":{"edition":"proto3","fields":{"userid":{"type":"uint32","id":1}}},"GetFriendsListResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"friends":{"rule":"repeated","type":"bytes","id":2}}},"FriendServiceRpc":{"edition":"proto3","methods":{"GetFriendsList":{"requestType":".fixbug.GetFriendsListRequest","responseType":".fixbug.GetFriendsListResponse"}}}}}}}';
-
 /** Who knows whom. */
 export const FriendServiceRpc = defineService({
   typeName: "fixbug.FriendServiceRpc",
   methods: {
     getFriendsList: { name: "GetFriendsList", input: GetFriendsListRequest, output: GetFriendsListResponse },
   },
-  descriptors: [friendProtoDescriptor, resultProtoDescriptor],
+  file: friendProto,
 });
 
 /**

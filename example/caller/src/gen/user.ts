@@ -4,6 +4,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   emptyBytes,
   invokeStub,
@@ -14,9 +15,16 @@ import {
   type StubChannel,
   toBuffer,
 } from "mprpc/codec";
-import { ResultCode, type ResultCodeInput, resultProtoDescriptor } from "./result.js";
+import { ResultCode, type ResultCodeInput, resultProto } from "./result.js";
 
 needsMprpc("0.1.0", "user.ts");
+
+/** user.proto, for JSON, reflection and calls without generated code. */
+export const userProto = defineFile(
+  "user.proto",
+  "Cgp1c2VyLnByb3RvEgZmaXhidWcaDHJlc3VsdC5wcm90byI0CgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZCJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzcyJHCg9SZWdpc3RlclJlcXVlc3QSDgoCaWQYASABKA1SAmlkEhIKBG5hbWUYAiABKAxSBG5hbWUSEAoDcHdkGAMgASgMUgNwd2QiWAoQUmVnaXN0ZXJSZXNwb25zZRIqCgZyZXN1bHQYASABKAsyEi5maXhidWcuUmVzdWx0Q29kZVIGcmVzdWx0EhgKB3N1Y2Nlc3MYAiABKAhSB3N1Y2Nlc3MyhQEKDlVzZXJTZXJ2aWNlUnBjEjQKBUxvZ2luEhQuZml4YnVnLkxvZ2luUmVxdWVzdBoVLmZpeGJ1Zy5Mb2dpblJlc3BvbnNlEj0KCFJlZ2lzdGVyEhcuZml4YnVnLlJlZ2lzdGVyUmVxdWVzdBoYLmZpeGJ1Zy5SZWdpc3RlclJlc3BvbnNlYgZwcm90bzM=",
+  [resultProto],
+);
 
 export interface LoginRequest {
   name: Buffer;
@@ -31,6 +39,7 @@ export interface LoginRequestInput {
 
 export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   typeName: "fixbug.LoginRequest",
+  file: userProto,
 
   create(input) {
     return {
@@ -86,6 +95,7 @@ export interface LoginResponseInput {
 
 export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   typeName: "fixbug.LoginResponse",
+  file: userProto,
 
   create(input) {
     return {
@@ -144,6 +154,7 @@ export interface RegisterRequestInput {
 
 export const RegisterRequest: MessageType<RegisterRequest, RegisterRequestInput> = {
   typeName: "fixbug.RegisterRequest",
+  file: userProto,
 
   create(input) {
     return {
@@ -207,6 +218,7 @@ export interface RegisterResponseInput {
 
 export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInput> = {
   typeName: "fixbug.RegisterResponse",
+  file: userProto,
 
   create(input) {
     return {
@@ -250,10 +262,6 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
   },
 };
 
-/** user.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const userProtoDescriptor =
-  '{"nested":{"fixbug":{"nested":{"LoginRequest":{"edition":"proto3","fields":{"name":{"type":"bytes","id":1},"pwd":{"type":"bytes","id":2}}},"LoginResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"success":{"type":"bool","id":2}}},"RegisterRequest":{"edition":"proto3","fields":{"id":{"type":"uint32","id":1},"name":{"type":"bytes","id":2},"pwd":{"type":"bytes","id":3}}},"RegisterResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"success":{"type":"bool","id":2}}},"UserServiceRpc":{"edition":"proto3","methods":{"Login":{"requestType":".fixbug.LoginRequest","responseType":".fixbug.LoginResponse"},"Register":{"requestType":".fixbug.RegisterRequest","responseType":".fixbug.RegisterResponse"}}}}}}}';
-
 /** Accounts: who may come in. */
 export const UserServiceRpc = defineService({
   typeName: "fixbug.UserServiceRpc",
@@ -261,7 +269,7 @@ export const UserServiceRpc = defineService({
     login: { name: "Login", input: LoginRequest, output: LoginResponse },
     register: { name: "Register", input: RegisterRequest, output: RegisterResponse },
   },
-  descriptors: [userProtoDescriptor, resultProtoDescriptor],
+  file: userProto,
 });
 
 /**

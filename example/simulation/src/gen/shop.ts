@@ -4,6 +4,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   type MessageType,
@@ -13,6 +14,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "shop.ts");
+
+/** shop.proto, for JSON, reflection and calls without generated code. */
+export const shopProto = defineFile(
+  "shop.proto",
+  "CgpzaG9wLnByb3RvEgRzaG9wIjoKDlJlc2VydmVSZXF1ZXN0EhQKBW9yZGVyGAEgASgJUgVvcmRlchISCgRpdGVtGAIgASgJUgRpdGVtIiUKD1Jlc2VydmVSZXNwb25zZRISCgRsZWZ0GAEgASgNUgRsZWZ0IjgKDFBsYWNlUmVxdWVzdBIUCgVvcmRlchgBIAEoCVIFb3JkZXISEgoEaXRlbRgCIAEoCVIEaXRlbSIjCg1QbGFjZVJlc3BvbnNlEhIKBGxlZnQYASABKA1SBGxlZnQyRgoMU3RvY2tTZXJ2aWNlEjYKB1Jlc2VydmUSFC5zaG9wLlJlc2VydmVSZXF1ZXN0GhUuc2hvcC5SZXNlcnZlUmVzcG9uc2UyQAoMT3JkZXJTZXJ2aWNlEjAKBVBsYWNlEhIuc2hvcC5QbGFjZVJlcXVlc3QaEy5zaG9wLlBsYWNlUmVzcG9uc2ViBnByb3RvMw==",
+  [],
+);
 
 export interface ReserveRequest {
   order: string;
@@ -27,6 +35,7 @@ export interface ReserveRequestInput {
 
 export const ReserveRequest: MessageType<ReserveRequest, ReserveRequestInput> = {
   typeName: "shop.ReserveRequest",
+  file: shopProto,
 
   create(input) {
     return {
@@ -80,6 +89,7 @@ export interface ReserveResponseInput {
 
 export const ReserveResponse: MessageType<ReserveResponse, ReserveResponseInput> = {
   typeName: "shop.ReserveResponse",
+  file: shopProto,
 
   create(input) {
     return {
@@ -126,6 +136,7 @@ export interface PlaceRequestInput {
 
 export const PlaceRequest: MessageType<PlaceRequest, PlaceRequestInput> = {
   typeName: "shop.PlaceRequest",
+  file: shopProto,
 
   create(input) {
     return {
@@ -178,6 +189,7 @@ export interface PlaceResponseInput {
 
 export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
   typeName: "shop.PlaceResponse",
+  file: shopProto,
 
   create(input) {
     return {
@@ -211,17 +223,13 @@ export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
   },
 };
 
-/** shop.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const shopProtoDescriptor =
-  '{"nested":{"shop":{"nested":{"ReserveRequest":{"edition":"proto3","fields":{"order":{"type":"string","id":1},"item":{"type":"string","id":2}}},"ReserveResponse":{"edition":"proto3","fields":{"left":{"type":"uint32","id":1}}},"PlaceRequest":{"edition":"proto3","fields":{"order":{"type":"string","id":1},"item":{"type":"string","id":2}}},"PlaceResponse":{"edition":"proto3","fields":{"left":{"type":"uint32","id":1}}},"StockService":{"edition":"proto3","methods":{"Reserve":{"requestType":".shop.ReserveRequest","responseType":".shop.ReserveResponse"}}},"OrderService":{"edition":"proto3","methods":{"Place":{"requestType":".shop.PlaceRequest","responseType":".shop.PlaceResponse"}}}}}}}';
-
 /** What the shop has of everything. */
 export const StockService = defineService({
   typeName: "shop.StockService",
   methods: {
     reserve: { name: "Reserve", input: ReserveRequest, output: ReserveResponse },
   },
-  descriptors: [shopProtoDescriptor],
+  file: shopProto,
 });
 
 /**
@@ -271,7 +279,7 @@ export const OrderService = defineService({
   methods: {
     place: { name: "Place", input: PlaceRequest, output: PlaceResponse },
   },
-  descriptors: [shopProtoDescriptor],
+  file: shopProto,
 });
 
 /**

@@ -4,6 +4,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   emptyBytes,
   invokeStub,
@@ -16,6 +17,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "bench.ts");
+
+/** bench.proto, for JSON, reflection and calls without generated code. */
+export const benchProto = defineFile(
+  "bench.proto",
+  "CgtiZW5jaC5wcm90bxIGZml4YnVnIj4KClJlc3VsdENvZGUSGAoHZXJyY29kZRgBIAEoBVIHZXJyY29kZRIWCgZlcnJtc2cYAiABKAxSBmVycm1zZyI0CgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZCJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzczJGCg5Vc2VyU2VydmljZVJwYxI0CgVMb2dpbhIULmZpeGJ1Zy5Mb2dpblJlcXVlc3QaFS5maXhidWcuTG9naW5SZXNwb25zZWIGcHJvdG8z",
+  [],
+);
 
 export interface ResultCode {
   errcode: number;
@@ -30,6 +38,7 @@ export interface ResultCodeInput {
 
 export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   typeName: "fixbug.ResultCode",
+  file: benchProto,
 
   create(input) {
     return {
@@ -84,6 +93,7 @@ export interface LoginRequestInput {
 
 export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   typeName: "fixbug.LoginRequest",
+  file: benchProto,
 
   create(input) {
     return {
@@ -138,6 +148,7 @@ export interface LoginResponseInput {
 
 export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   typeName: "fixbug.LoginResponse",
+  file: benchProto,
 
   create(input) {
     return {
@@ -181,16 +192,12 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   },
 };
 
-/** bench.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const benchProtoDescriptor =
-  '{"nested":{"fixbug":{"nested":{"ResultCode":{"edition":"proto3","fields":{"errcode":{"type":"int32","id":1},"errmsg":{"type":"bytes","id":2}}},"LoginRequest":{"edition":"proto3","fields":{"name":{"type":"bytes","id":1},"pwd":{"type":"bytes","id":2}}},"LoginResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"success":{"type":"bool","id":2}}},"UserServiceRpc":{"edition":"proto3","methods":{"Login":{"requestType":".fixbug.LoginRequest","responseType":".fixbug.LoginResponse"}}}}}}}';
-
 export const UserServiceRpc = defineService({
   typeName: "fixbug.UserServiceRpc",
   methods: {
     login: { name: "Login", input: LoginRequest, output: LoginResponse },
   },
-  descriptors: [benchProtoDescriptor],
+  file: benchProto,
 });
 
 /** What a provider of fixbug.UserServiceRpc implements. */

@@ -3,6 +3,7 @@
 import {
   arrayOf,
   checkMessage,
+  defineFile,
   emptyBytes,
   entriesOf,
   listOf,
@@ -19,6 +20,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "codec.ts");
+
+/** codec.proto, for JSON, reflection and calls without generated code. */
+export const codecProto = defineFile(
+  "codec.proto",
+  "Cgtjb2RlYy5wcm90bxILYmVuY2guY29kZWMiYwoFTG9naW4SEgoEbmFtZRgBIAEoCVIEbmFtZRIQCgNwd2QYAiABKAlSA3B3ZBIYCgd2ZXJzaW9uGAMgASgFUgd2ZXJzaW9uEhoKCHJlbWVtYmVyGAQgASgIUghyZW1lbWJlciIaCgRUZXh0EhIKBHRleHQYASABKAlSBHRleHQiGgoEQmxvYhISCgRkYXRhGAEgASgMUgRkYXRhIlcKBk5lc3RlZBIOCgJpZBgBIAEoBVICaWQSEgoEbmFtZRgCIAEoCVIEbmFtZRIpCgVjaGlsZBgDIAEoCzITLmJlbmNoLmNvZGVjLk5lc3RlZFIFY2hpbGQiIQoHTnVtYmVycxIWCgZ2YWx1ZXMYASADKAVSBnZhbHVlcyI0CgZMb2dpbnMSKgoGbG9naW5zGAEgAygLMhIuYmVuY2guY29kZWMuTG9naW5SBmxvZ2lucyJ8CgZUYWJsZXMSNwoGY291bnRzGAEgAygLMh8uYmVuY2guY29kZWMuVGFibGVzLkNvdW50c0VudHJ5UgZjb3VudHMaOQoLQ291bnRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAVSBXZhbHVlOgI4ASKeAQoNTWVzc2FnZVRhYmxlcxI+CgZsb2dpbnMYASADKAsyJi5iZW5jaC5jb2RlYy5NZXNzYWdlVGFibGVzLkxvZ2luc0VudHJ5UgZsb2dpbnMaTQoLTG9naW5zRW50cnkSEAoDa2V5GAEgASgFUgNrZXkSKAoFdmFsdWUYAiABKAsyEi5iZW5jaC5jb2RlYy5Mb2dpblIFdmFsdWU6AjgBIocBCgVMb25ncxIOCgJpZBgBIAEoA1ICaWQSEgoEc2l6ZRgCIAEoBFIEc2l6ZRIUCgVkZWx0YRgDIAEoElIFZGVsdGESEgoEaGFzaBgEIAEoBlIEaGFzaBIWCgZvZmZzZXQYBSABKBBSBm9mZnNldBIYCgdoaXN0b3J5GAYgAygDUgdoaXN0b3J5IosBCgVFbnVtcxIqCgZiZWZvcmUYASABKA4yEi5iZW5jaC5jb2RlYy5TdGF0ZVIGYmVmb3JlEigKBWFmdGVyGAIgASgOMhIuYmVuY2guY29kZWMuU3RhdGVSBWFmdGVyEiwKB2hpc3RvcnkYAyADKA4yEi5iZW5jaC5jb2RlYy5TdGF0ZVIHaGlzdG9yeSI4CgZGbG9hdHMSFAoFcmF0aW8YASABKAJSBXJhdGlvEhgKB3NhbXBsZXMYAiADKAFSB3NhbXBsZXMibAoGQ2hvaWNlEhgKBm51bWJlchgBIAEoBUgAUgZudW1iZXISFAoEdGV4dBgCIAEoCUgAUgR0ZXh0EioKBWxvZ2luGAMgASgLMhIuYmVuY2guY29kZWMuTG9naW5IAFIFbG9naW5CBgoEa2luZCL4BgoEV2lkZRIOCgJmMRgBIAEoBVICZjESDgoCZjIYAiABKAlSAmYyEg4KAmYzGAMgASgIUgJmMxIOCgJmNBgEIAEoAVICZjQSDgoCZjUYBSABKA1SAmY1Eg4KAmY2GAYgASgFUgJmNhIOCgJmNxgHIAEoCVICZjcSDgoCZjgYCCABKAhSAmY4Eg4KAmY5GAkgASgBUgJmORIQCgNmMTAYCiABKA1SA2YxMBIQCgNmMTEYCyABKAVSA2YxMRIQCgNmMTIYDCABKAlSA2YxMhIQCgNmMTMYDSABKAhSA2YxMxIQCgNmMTQYDiABKAFSA2YxNBIQCgNmMTUYDyABKA1SA2YxNRIQCgNmMTYYECABKAVSA2YxNhIQCgNmMTcYESABKAlSA2YxNxIQCgNmMTgYEiABKAhSA2YxOBIQCgNmMTkYEyABKAFSA2YxORIQCgNmMjAYFCABKA1SA2YyMBIQCgNmMjEYFSABKAVSA2YyMRIQCgNmMjIYFiABKAlSA2YyMhIQCgNmMjMYFyABKAhSA2YyMxIQCgNmMjQYGCABKAFSA2YyNBIQCgNmMjUYGSABKA1SA2YyNRIQCgNmMjYYGiABKAVSA2YyNhIQCgNmMjcYGyABKAlSA2YyNxIQCgNmMjgYHCABKAhSA2YyOBIQCgNmMjkYHSABKAFSA2YyORIQCgNmMzAYHiABKA1SA2YzMBIQCgNmMzEYHyABKAVSA2YzMRIQCgNmMzIYICABKAlSA2YzMhIQCgNmMzMYISABKAhSA2YzMxIQCgNmMzQYIiABKAFSA2YzNBIQCgNmMzUYIyABKA1SA2YzNRIQCgNmMzYYJCABKAVSA2YzNhIQCgNmMzcYJSABKAlSA2YzNxIQCgNmMzgYJiABKAhSA2YzOBIQCgNmMzkYJyABKAFSA2YzORIQCgNmNDAYKCABKA1SA2Y0MBIQCgNmNDEYKSABKAVSA2Y0MRIQCgNmNDIYKiABKAlSA2Y0MhIQCgNmNDMYKyABKAhSA2Y0MxIQCgNmNDQYLCABKAFSA2Y0NBIQCgNmNDUYLSABKA1SA2Y0NRIQCgNmNDYYLiABKAVSA2Y0NhIQCgNmNDcYLyABKAlSA2Y0NxIQCgNmNDgYMCABKAhSA2Y0OBIQCgNmNDkYMSABKAFSA2Y0ORIQCgNmNTAYMiABKA1SA2Y1MCpiCgVTdGF0ZRIRCg1TVEFURV9VTktOT1dOEAASEQoNU1RBVEVfV0FJVElORxABEhEKDVNUQVRFX1JVTk5JTkcQAhIOCgpTVEFURV9ET05FEAMSEAoMU1RBVEVfRkFJTEVEEARiBnByb3RvMw==",
+  [],
+);
 
 export const State = {
   STATE_UNKNOWN: 0,
@@ -48,6 +56,7 @@ export interface LoginInput {
 
 export const Login: MessageType<Login, LoginInput> = {
   typeName: "bench.codec.Login",
+  file: codecProto,
 
   create(input) {
     return {
@@ -116,6 +125,7 @@ export interface TextInput {
 
 export const Text: MessageType<Text, TextInput> = {
   typeName: "bench.codec.Text",
+  file: codecProto,
 
   create(input) {
     return {
@@ -160,6 +170,7 @@ export interface BlobInput {
 
 export const Blob: MessageType<Blob, BlobInput> = {
   typeName: "bench.codec.Blob",
+  file: codecProto,
 
   create(input) {
     return {
@@ -208,6 +219,7 @@ export interface NestedInput {
 
 export const Nested: MessageType<Nested, NestedInput> = {
   typeName: "bench.codec.Nested",
+  file: codecProto,
 
   create(input) {
     return {
@@ -272,6 +284,7 @@ export interface NumbersInput {
 
 export const Numbers: MessageType<Numbers, NumbersInput> = {
   typeName: "bench.codec.Numbers",
+  file: codecProto,
 
   create(input) {
     return {
@@ -326,6 +339,7 @@ export interface LoginsInput {
 
 export const Logins: MessageType<Logins, LoginsInput> = {
   typeName: "bench.codec.Logins",
+  file: codecProto,
 
   create(input) {
     return {
@@ -372,6 +386,7 @@ export interface TablesInput {
 
 export const Tables: MessageType<Tables, TablesInput> = {
   typeName: "bench.codec.Tables",
+  file: codecProto,
 
   create(input) {
     return {
@@ -430,6 +445,7 @@ export interface MessageTablesInput {
 
 export const MessageTables: MessageType<MessageTables, MessageTablesInput> = {
   typeName: "bench.codec.MessageTables",
+  file: codecProto,
 
   create(input) {
     return {
@@ -500,6 +516,7 @@ export interface LongsInput {
 
 export const Longs: MessageType<Longs, LongsInput> = {
   typeName: "bench.codec.Longs",
+  file: codecProto,
 
   create(input) {
     return {
@@ -598,6 +615,7 @@ export interface EnumsInput {
 
 export const Enums: MessageType<Enums, EnumsInput> = {
   typeName: "bench.codec.Enums",
+  file: codecProto,
 
   create(input) {
     return {
@@ -670,6 +688,7 @@ export interface FloatsInput {
 
 export const Floats: MessageType<Floats, FloatsInput> = {
   typeName: "bench.codec.Floats",
+  file: codecProto,
 
   create(input) {
     return {
@@ -755,6 +774,7 @@ function createChoice_kind(oneof: ChoiceInput["kind"]): Choice["kind"] {
 
 export const Choice: MessageType<Choice, ChoiceInput> = {
   typeName: "bench.codec.Choice",
+  file: codecProto,
 
   create(input) {
     return {
@@ -925,6 +945,7 @@ export interface WideInput {
 
 export const Wide: MessageType<Wide, WideInput> = {
   typeName: "bench.codec.Wide",
+  file: codecProto,
 
   create(input) {
     return {
@@ -1349,7 +1370,3 @@ export const Wide: MessageType<Wide, WideInput> = {
     return message;
   },
 };
-
-/** codec.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const codecProtoDescriptor =
-  '{"nested":{"bench":{"nested":{"codec":{"nested":{"Login":{"edition":"proto3","fields":{"name":{"type":"string","id":1},"pwd":{"type":"string","id":2},"version":{"type":"int32","id":3},"remember":{"type":"bool","id":4}}},"Text":{"edition":"proto3","fields":{"text":{"type":"string","id":1}}},"Blob":{"edition":"proto3","fields":{"data":{"type":"bytes","id":1}}},"Nested":{"edition":"proto3","fields":{"id":{"type":"int32","id":1},"name":{"type":"string","id":2},"child":{"type":".bench.codec.Nested","id":3}}},"Numbers":{"edition":"proto3","fields":{"values":{"rule":"repeated","type":"int32","id":1}}},"Logins":{"edition":"proto3","fields":{"logins":{"rule":"repeated","type":".bench.codec.Login","id":1}}},"Tables":{"edition":"proto3","fields":{"counts":{"keyType":"string","type":"int32","id":1}}},"MessageTables":{"edition":"proto3","fields":{"logins":{"keyType":"int32","type":".bench.codec.Login","id":1}}},"Longs":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"size":{"type":"uint64","id":2},"delta":{"type":"sint64","id":3},"hash":{"type":"fixed64","id":4},"offset":{"type":"sfixed64","id":5},"history":{"rule":"repeated","type":"int64","id":6}}},"Enums":{"edition":"proto3","fields":{"before":{"type":".bench.codec.State","id":1},"after":{"type":".bench.codec.State","id":2},"history":{"rule":"repeated","type":".bench.codec.State","id":3}}},"Floats":{"edition":"proto3","fields":{"ratio":{"type":"float","id":1},"samples":{"rule":"repeated","type":"double","id":2}}},"Choice":{"edition":"proto3","oneofs":{"kind":{"oneof":["number","text","login"]}},"fields":{"number":{"type":"int32","id":1},"text":{"type":"string","id":2},"login":{"type":".bench.codec.Login","id":3}}},"Wide":{"edition":"proto3","fields":{"f1":{"type":"int32","id":1},"f2":{"type":"string","id":2},"f3":{"type":"bool","id":3},"f4":{"type":"double","id":4},"f5":{"type":"uint32","id":5},"f6":{"type":"int32","id":6},"f7":{"type":"string","id":7},"f8":{"type":"bool","id":8},"f9":{"type":"double","id":9},"f10":{"type":"uint32","id":10},"f11":{"type":"int32","id":11},"f12":{"type":"string","id":12},"f13":{"type":"bool","id":13},"f14":{"type":"double","id":14},"f15":{"type":"uint32","id":15},"f16":{"type":"int32","id":16},"f17":{"type":"string","id":17},"f18":{"type":"bool","id":18},"f19":{"type":"double","id":19},"f20":{"type":"uint32","id":20},"f21":{"type":"int32","id":21},"f22":{"type":"string","id":22},"f23":{"type":"bool","id":23},"f24":{"type":"double","id":24},"f25":{"type":"uint32","id":25},"f26":{"type":"int32","id":26},"f27":{"type":"string","id":27},"f28":{"type":"bool","id":28},"f29":{"type":"double","id":29},"f30":{"type":"uint32","id":30},"f31":{"type":"int32","id":31},"f32":{"type":"string","id":32},"f33":{"type":"bool","id":33},"f34":{"type":"double","id":34},"f35":{"type":"uint32","id":35},"f36":{"type":"int32","id":36},"f37":{"type":"string","id":37},"f38":{"type":"bool","id":38},"f39":{"type":"double","id":39},"f40":{"type":"uint32","id":40},"f41":{"type":"int32","id":41},"f42":{"type":"string","id":42},"f43":{"type":"bool","id":43},"f44":{"type":"double","id":44},"f45":{"type":"uint32","id":45},"f46":{"type":"int32","id":46},"f47":{"type":"string","id":47},"f48":{"type":"bool","id":48},"f49":{"type":"double","id":49},"f50":{"type":"uint32","id":50}}},"State":{"edition":"proto3","values":{"STATE_UNKNOWN":0,"STATE_WAITING":1,"STATE_RUNNING":2,"STATE_DONE":3,"STATE_FAILED":4}}}}}}}}';

@@ -5,6 +5,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   listOf,
@@ -16,6 +17,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "account.ts");
+
+/** account.proto, for JSON, reflection and calls without generated code. */
+export const accountProto = defineFile(
+  "account.proto",
+  "Cg1hY2NvdW50LnByb3RvEgljbG91ZGRpc2siZQoNU2lnbnVwUmVxdWVzdBIaCgh1c2VybmFtZRgBIAEoCVIIdXNlcm5hbWUSGgoIcGFzc3dvcmQYAiABKAlSCHBhc3N3b3JkEhwKCmJ5X3VzZXJfaWQYAyABKANSCGJ5VXNlcklkIjsKC1NpZ251cFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZSJhCg1TaWduaW5SZXF1ZXN0EhoKCHVzZXJuYW1lGAEgASgJUgh1c2VybmFtZRIaCghwYXNzd29yZBgCIAEoCVIIcGFzc3dvcmQSGAoHYWRkcmVzcxgDIAEoCVIHYWRkcmVzcyKqAQoLU2lnbmluUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIUCgV0b2tlbhgCIAEoCVIFdG9rZW4SGAoHbWVzc2FnZRgDIAEoCVIHbWVzc2FnZRIiCg1leHBpcmVzX2F0X21zGAQgASgDUgtleHBpcmVzQXRNcxIXCgd1c2VyX2lkGAUgASgDUgZ1c2VySWQSGgoIdXNlcm5hbWUYBiABKAlSCHVzZXJuYW1lIiYKDlNpZ25vdXRSZXF1ZXN0EhQKBXRva2VuGAEgASgJUgV0b2tlbiI8CgxTaWdub3V0UmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlImEKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSFAoFdG9rZW4YASABKAlSBXRva2VuEhoKCHVzZXJuYW1lGAIgASgJUgh1c2VybmFtZRIYCgdzZXNzaW9uGAMgASgJUgdzZXNzaW9uIpoBChFBdXRoZW50aWNhdGVSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USFwoHdXNlcl9pZBgDIAEoA1IGdXNlcklkEhoKCHVzZXJuYW1lGAQgASgJUgh1c2VybmFtZRIiCg1leHBpcmVzX2F0X21zGAUgASgDUgtleHBpcmVzQXRNcyIqCg9Vc2VySW5mb1JlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkIv0BCg1Vc2VySW5mb1JlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIaCgh1c2VybmFtZRgDIAEoCVIIdXNlcm5hbWUSIAoMc2lnbnVwX2F0X21zGAQgASgDUgpzaWdudXBBdE1zEiQKDmxhc3RfYWN0aXZlX21zGAUgASgDUgxsYXN0QWN0aXZlTXMSHwoLcXVvdGFfYnl0ZXMYBiABKANSCnF1b3RhQnl0ZXMSHQoKdXNlZF9ieXRlcxgHIAEoA1IJdXNlZEJ5dGVzEhoKCG9wZXJhdG9yGAggASgIUghvcGVyYXRvciJBChBVc2VyRmlsZXNSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIUCgVsaW1pdBgCIAEoBVIFbGltaXQiZgoOVXNlckZpbGVzUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEiYKBWZpbGVzGAMgAygLMhAuY2xvdWRkaXNrLkVudHJ5UgVmaWxlcyKDAQoVVXNlckZpbGVSZW5hbWVSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIbCglmaWxlX2hhc2gYAiABKAlSCGZpbGVIYXNoEhkKCG5ld19uYW1lGAMgASgJUgduZXdOYW1lEhkKCG9sZF9uYW1lGAQgASgJUgdvbGROYW1lImkKE1VzZXJGaWxlUmVuYW1lUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEiQKBGZpbGUYAyABKAsyEC5jbG91ZGRpc2suRW50cnlSBGZpbGUisgIKBUVudHJ5Eg4KAmlkGAEgASgDUgJpZBIbCglwYXJlbnRfaWQYAiABKANSCHBhcmVudElkEhIKBG5hbWUYAyABKAlSBG5hbWUSFgoGZm9sZGVyGAQgASgIUgZmb2xkZXISGwoJZmlsZV9oYXNoGAUgASgJUghmaWxlSGFzaBIdCgpzaXplX2J5dGVzGAYgASgDUglzaXplQnl0ZXMSIgoNY3JlYXRlZF9hdF9tcxgHIAEoA1ILY3JlYXRlZEF0TXMSIgoNdXBkYXRlZF9hdF9tcxgIIAEoA1ILdXBkYXRlZEF0TXMSIgoNdHJhc2hlZF9hdF9tcxgJIAEoA1ILdHJhc2hlZEF0TXMSFAoFc3RhdGUYCiABKAlSBXN0YXRlEhIKBHBhdGgYCyABKAlSBHBhdGgi1QEKC0xpc3RSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIbCglwYXJlbnRfaWQYAiABKANSCHBhcmVudElkEhgKB3RyYXNoZWQYAyABKAhSB3RyYXNoZWQSFAoFcXVlcnkYBCABKAlSBXF1ZXJ5EhIKBHNvcnQYBSABKAlSBHNvcnQSHgoKZGVzY2VuZGluZxgGIAEoCFIKZGVzY2VuZGluZxIUCgVsaW1pdBgHIAEoBVIFbGltaXQSFgoGY3Vyc29yGAggASgJUgZjdXJzb3IiyAEKCUxpc3RSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USKgoHZW50cmllcxgDIAMoCzIQLmNsb3VkZGlzay5FbnRyeVIHZW50cmllcxIfCgtuZXh0X2N1cnNvchgEIAEoCVIKbmV4dEN1cnNvchIUCgV0b3RhbBgFIAEoA1IFdG90YWwSKgoHcGFyZW50cxgGIAMoCzIQLmNsb3VkZGlzay5FbnRyeVIHcGFyZW50cyJ1ChNDcmVhdGVGb2xkZXJSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIbCglwYXJlbnRfaWQYAiABKANSCHBhcmVudElkEhIKBG5hbWUYAyABKAlSBG5hbWUSFAoFcmV1c2UYBCABKAhSBXJldXNlIkwKDVJlbmFtZVJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkEg4KAmlkGAIgASgDUgJpZBISCgRuYW1lGAMgASgJUgRuYW1lIlMKC01vdmVSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIOCgJpZBgCIAEoA1ICaWQSGwoJcGFyZW50X2lkGAMgASgDUghwYXJlbnRJZCI3CgxFbnRyeVJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkEg4KAmlkGAIgASgDUgJpZCJiCgpFbnRyeVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRImCgVlbnRyeRgDIAEoCzIQLmNsb3VkZGlzay5FbnRyeVIFZW50cnkiLAoRRW1wdHlUcmFzaFJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkImkKC0RlbGV0ZVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIYCgdkZWxldGVkGAMgASgDUgdkZWxldGVkEhIKBGxlZnQYBCABKANSBGxlZnQidAoMQmF0Y2hSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIcCglvcGVyYXRpb24YAiABKAlSCW9wZXJhdGlvbhIQCgNpZHMYAyADKANSA2lkcxIbCglwYXJlbnRfaWQYBCABKANSCHBhcmVudElkIpoBCgpCYXRjaFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIwCgdyZXN1bHRzGAMgAygLMhYuY2xvdWRkaXNrLkJhdGNoUmVzdWx0UgdyZXN1bHRzEhgKB2RlbGV0ZWQYBCABKANSB2RlbGV0ZWQSEgoEbGVmdBgFIAEoA1IEbGVmdCJzCgtCYXRjaFJlc3VsdBIOCgJpZBgBIAEoA1ICaWQSEgoEY29kZRgCIAEoBVIEY29kZRIYCgdtZXNzYWdlGAMgASgJUgdtZXNzYWdlEiYKBWVudHJ5GAQgASgLMhAuY2xvdWRkaXNrLkVudHJ5UgVlbnRyeTLtAwoLVXNlclNlcnZpY2USOgoGU2lnbnVwEhguY2xvdWRkaXNrLlNpZ251cFJlcXVlc3QaFi5jbG91ZGRpc2suU2lnbnVwUmVwbHkSOgoGU2lnbmluEhguY2xvdWRkaXNrLlNpZ25pblJlcXVlc3QaFi5jbG91ZGRpc2suU2lnbmluUmVwbHkSPQoHU2lnbm91dBIZLmNsb3VkZGlzay5TaWdub3V0UmVxdWVzdBoXLmNsb3VkZGlzay5TaWdub3V0UmVwbHkSTAoMQXV0aGVudGljYXRlEh4uY2xvdWRkaXNrLkF1dGhlbnRpY2F0ZVJlcXVlc3QaHC5jbG91ZGRpc2suQXV0aGVudGljYXRlUmVwbHkSQAoIVXNlckluZm8SGi5jbG91ZGRpc2suVXNlckluZm9SZXF1ZXN0GhguY2xvdWRkaXNrLlVzZXJJbmZvUmVwbHkSQwoJVXNlckZpbGVzEhsuY2xvdWRkaXNrLlVzZXJGaWxlc1JlcXVlc3QaGS5jbG91ZGRpc2suVXNlckZpbGVzUmVwbHkSUgoOVXNlckZpbGVSZW5hbWUSIC5jbG91ZGRpc2suVXNlckZpbGVSZW5hbWVSZXF1ZXN0Gh4uY2xvdWRkaXNrLlVzZXJGaWxlUmVuYW1lUmVwbHkyqAQKC0ZpbGVTZXJ2aWNlEjQKBExpc3QSFi5jbG91ZGRpc2suTGlzdFJlcXVlc3QaFC5jbG91ZGRpc2suTGlzdFJlcGx5EkUKDENyZWF0ZUZvbGRlchIeLmNsb3VkZGlzay5DcmVhdGVGb2xkZXJSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSOQoGUmVuYW1lEhguY2xvdWRkaXNrLlJlbmFtZVJlcXVlc3QaFS5jbG91ZGRpc2suRW50cnlSZXBseRI1CgRNb3ZlEhYuY2xvdWRkaXNrLk1vdmVSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSNwoFVHJhc2gSFy5jbG91ZGRpc2suRW50cnlSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSOQoHUmVzdG9yZRIXLmNsb3VkZGlzay5FbnRyeVJlcXVlc3QaFS5jbG91ZGRpc2suRW50cnlSZXBseRI5CgZEZWxldGUSFy5jbG91ZGRpc2suRW50cnlSZXF1ZXN0GhYuY2xvdWRkaXNrLkRlbGV0ZVJlcGx5EkIKCkVtcHR5VHJhc2gSHC5jbG91ZGRpc2suRW1wdHlUcmFzaFJlcXVlc3QaFi5jbG91ZGRpc2suRGVsZXRlUmVwbHkSNwoFQmF0Y2gSFy5jbG91ZGRpc2suQmF0Y2hSZXF1ZXN0GhUuY2xvdWRkaXNrLkJhdGNoUmVwbHliBnByb3RvMw==",
+  [],
+);
 
 export interface SignupRequest {
   username: string;
@@ -33,6 +41,7 @@ export interface SignupRequestInput {
 
 export const SignupRequest: MessageType<SignupRequest, SignupRequestInput> = {
   typeName: "clouddisk.SignupRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -95,6 +104,7 @@ export interface SignupReplyInput {
 
 export const SignupReply: MessageType<SignupReply, SignupReplyInput> = {
   typeName: "clouddisk.SignupReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -152,6 +162,7 @@ export interface SigninRequestInput {
 
 export const SigninRequest: MessageType<SigninRequest, SigninRequestInput> = {
   typeName: "clouddisk.SigninRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -223,6 +234,7 @@ export interface SigninReplyInput {
 
 export const SigninReply: MessageType<SigninReply, SigninReplyInput> = {
   typeName: "clouddisk.SigninReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -307,6 +319,7 @@ export interface SignoutRequestInput {
 
 export const SignoutRequest: MessageType<SignoutRequest, SignoutRequestInput> = {
   typeName: "clouddisk.SignoutRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -353,6 +366,7 @@ export interface SignoutReplyInput {
 
 export const SignoutReply: MessageType<SignoutReply, SignoutReplyInput> = {
   typeName: "clouddisk.SignoutReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -411,6 +425,7 @@ export interface AuthenticateRequestInput {
 
 export const AuthenticateRequest: MessageType<AuthenticateRequest, AuthenticateRequestInput> = {
   typeName: "clouddisk.AuthenticateRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -479,6 +494,7 @@ export interface AuthenticateReplyInput {
 
 export const AuthenticateReply: MessageType<AuthenticateReply, AuthenticateReplyInput> = {
   typeName: "clouddisk.AuthenticateReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -555,6 +571,7 @@ export interface UserInfoRequestInput {
 
 export const UserInfoRequest: MessageType<UserInfoRequest, UserInfoRequestInput> = {
   typeName: "clouddisk.UserInfoRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -614,6 +631,7 @@ export interface UserInfoReplyInput {
 
 export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
   typeName: "clouddisk.UserInfoReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -716,6 +734,7 @@ export interface UserFilesRequestInput {
 
 export const UserFilesRequest: MessageType<UserFilesRequest, UserFilesRequestInput> = {
   typeName: "clouddisk.UserFilesRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -772,6 +791,7 @@ export interface UserFilesReplyInput {
 
 export const UserFilesReply: MessageType<UserFilesReply, UserFilesReplyInput> = {
   typeName: "clouddisk.UserFilesReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -841,6 +861,7 @@ export interface UserFileRenameRequestInput {
 
 export const UserFileRenameRequest: MessageType<UserFileRenameRequest, UserFileRenameRequestInput> = {
   typeName: "clouddisk.UserFileRenameRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -915,6 +936,7 @@ export interface UserFileRenameReplyInput {
 
 export const UserFileRenameReply: MessageType<UserFileRenameReply, UserFileRenameReplyInput> = {
   typeName: "clouddisk.UserFileRenameReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1003,6 +1025,7 @@ export interface EntryInput {
 /** A file or a folder of a user. */
 export const Entry: MessageType<Entry, EntryInput> = {
   typeName: "clouddisk.Entry",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1145,6 +1168,7 @@ export interface ListRequestInput {
 
 export const ListRequest: MessageType<ListRequest, ListRequestInput> = {
   typeName: "clouddisk.ListRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1257,6 +1281,7 @@ export interface ListReplyInput {
 
 export const ListReply: MessageType<ListReply, ListReplyInput> = {
   typeName: "clouddisk.ListReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1352,6 +1377,7 @@ export interface CreateFolderRequestInput {
 
 export const CreateFolderRequest: MessageType<CreateFolderRequest, CreateFolderRequestInput> = {
   typeName: "clouddisk.CreateFolderRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1424,6 +1450,7 @@ export interface RenameRequestInput {
 
 export const RenameRequest: MessageType<RenameRequest, RenameRequestInput> = {
   typeName: "clouddisk.RenameRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1488,6 +1515,7 @@ export interface MoveRequestInput {
 
 export const MoveRequest: MessageType<MoveRequest, MoveRequestInput> = {
   typeName: "clouddisk.MoveRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1550,6 +1578,7 @@ export interface EntryRequestInput {
 
 export const EntryRequest: MessageType<EntryRequest, EntryRequestInput> = {
   typeName: "clouddisk.EntryRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1606,6 +1635,7 @@ export interface EntryReplyInput {
 
 export const EntryReply: MessageType<EntryReply, EntryReplyInput> = {
   typeName: "clouddisk.EntryReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1668,6 +1698,7 @@ export interface EmptyTrashRequestInput {
 
 export const EmptyTrashRequest: MessageType<EmptyTrashRequest, EmptyTrashRequestInput> = {
   typeName: "clouddisk.EmptyTrashRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1720,6 +1751,7 @@ export interface DeleteReplyInput {
 
 export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
   typeName: "clouddisk.DeleteReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1797,6 +1829,7 @@ export interface BatchRequestInput {
 
 export const BatchRequest: MessageType<BatchRequest, BatchRequestInput> = {
   typeName: "clouddisk.BatchRequest",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1885,6 +1918,7 @@ export interface BatchReplyInput {
 
 export const BatchReply: MessageType<BatchReply, BatchReplyInput> = {
   typeName: "clouddisk.BatchReply",
+  file: accountProto,
 
   create(input) {
     return {
@@ -1970,6 +2004,7 @@ export interface BatchResultInput {
 
 export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
   typeName: "clouddisk.BatchResult",
+  file: accountProto,
 
   create(input) {
     return {
@@ -2029,10 +2064,6 @@ export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
   },
 };
 
-/** account.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const accountProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"SignupRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"byUserId":{"type":"int64","id":3,"protoName":"by_user_id"}}},"SignupReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"SigninRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"address":{"type":"string","id":3}}},"SigninReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"token":{"type":"string","id":2},"message":{"type":"string","id":3},"expiresAtMs":{"type":"int64","id":4,"protoName":"expires_at_ms"},"userId":{"type":"int64","id":5,"protoName":"user_id"},"username":{"type":"string","id":6}}},"SignoutRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1}}},"SignoutReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"AuthenticateRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1},"username":{"type":"string","id":2},"session":{"type":"string","id":3}}},"AuthenticateReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"userId":{"type":"int64","id":3,"protoName":"user_id"},"username":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"UserInfoRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"UserInfoReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"username":{"type":"string","id":3},"signupAtMs":{"type":"int64","id":4,"protoName":"signup_at_ms"},"lastActiveMs":{"type":"int64","id":5,"protoName":"last_active_ms"},"quotaBytes":{"type":"int64","id":6,"protoName":"quota_bytes"},"usedBytes":{"type":"int64","id":7,"protoName":"used_bytes"},"operator":{"type":"bool","id":8}}},"UserFilesRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"limit":{"type":"int32","id":2}}},"UserFilesReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"files":{"rule":"repeated","type":".clouddisk.Entry","id":3}}},"UserFileRenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"fileHash":{"type":"string","id":2,"protoName":"file_hash"},"newName":{"type":"string","id":3,"protoName":"new_name"},"oldName":{"type":"string","id":4,"protoName":"old_name"}}},"UserFileRenameReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"file":{"type":".clouddisk.Entry","id":3}}},"Entry":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"folder":{"type":"bool","id":4},"fileHash":{"type":"string","id":5,"protoName":"file_hash"},"sizeBytes":{"type":"int64","id":6,"protoName":"size_bytes"},"createdAtMs":{"type":"int64","id":7,"protoName":"created_at_ms"},"updatedAtMs":{"type":"int64","id":8,"protoName":"updated_at_ms"},"trashedAtMs":{"type":"int64","id":9,"protoName":"trashed_at_ms"},"state":{"type":"string","id":10},"path":{"type":"string","id":11}}},"ListRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"trashed":{"type":"bool","id":3},"query":{"type":"string","id":4},"sort":{"type":"string","id":5},"descending":{"type":"bool","id":6},"limit":{"type":"int32","id":7},"cursor":{"type":"string","id":8}}},"ListReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entries":{"rule":"repeated","type":".clouddisk.Entry","id":3},"nextCursor":{"type":"string","id":4,"protoName":"next_cursor"},"total":{"type":"int64","id":5},"parents":{"rule":"repeated","type":".clouddisk.Entry","id":6}}},"CreateFolderRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"reuse":{"type":"bool","id":4}}},"RenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"name":{"type":"string","id":3}}},"MoveRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"parentId":{"type":"int64","id":3,"protoName":"parent_id"}}},"EntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2}}},"EntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":".clouddisk.Entry","id":3}}},"EmptyTrashRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"DeleteReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"deleted":{"type":"int64","id":3},"left":{"type":"int64","id":4}}},"BatchRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"operation":{"type":"string","id":2},"ids":{"rule":"repeated","type":"int64","id":3},"parentId":{"type":"int64","id":4,"protoName":"parent_id"}}},"BatchReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"results":{"rule":"repeated","type":".clouddisk.BatchResult","id":3},"deleted":{"type":"int64","id":4},"left":{"type":"int64","id":5}}},"BatchResult":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"code":{"type":"int32","id":2},"message":{"type":"string","id":3},"entry":{"type":".clouddisk.Entry","id":4}}},"UserService":{"edition":"proto3","methods":{"Signup":{"requestType":".clouddisk.SignupRequest","responseType":".clouddisk.SignupReply"},"Signin":{"requestType":".clouddisk.SigninRequest","responseType":".clouddisk.SigninReply"},"Signout":{"requestType":".clouddisk.SignoutRequest","responseType":".clouddisk.SignoutReply"},"Authenticate":{"requestType":".clouddisk.AuthenticateRequest","responseType":".clouddisk.AuthenticateReply"},"UserInfo":{"requestType":".clouddisk.UserInfoRequest","responseType":".clouddisk.UserInfoReply"},"UserFiles":{"requestType":".clouddisk.UserFilesRequest","responseType":".clouddisk.UserFilesReply"},"UserFileRename":{"requestType":".clouddisk.UserFileRenameRequest","responseType":".clouddisk.UserFileRenameReply"}}},"FileService":{"edition":"proto3","methods":{"List":{"requestType":".clouddisk.ListRequest","responseType":".clouddisk.ListReply"},"CreateFolder":{"requestType":".clouddisk.CreateFolderRequest","responseType":".clouddisk.EntryReply"},"Rename":{"requestType":".clouddisk.RenameRequest","responseType":".clouddisk.EntryReply"},"Move":{"requestType":".clouddisk.MoveRequest","responseType":".clouddisk.EntryReply"},"Trash":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Restore":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Delete":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.DeleteReply"},"EmptyTrash":{"requestType":".clouddisk.EmptyTrashRequest","responseType":".clouddisk.DeleteReply"},"Batch":{"requestType":".clouddisk.BatchRequest","responseType":".clouddisk.BatchReply"}}}}}}}';
-
 /** Users and sessions. */
 export const UserService = defineService({
   typeName: "clouddisk.UserService",
@@ -2045,7 +2076,7 @@ export const UserService = defineService({
     userFiles: { name: "UserFiles", input: UserFilesRequest, output: UserFilesReply },
     userFileRename: { name: "UserFileRename", input: UserFileRenameRequest, output: UserFileRenameReply },
   },
-  descriptors: [accountProtoDescriptor],
+  file: accountProto,
 });
 
 /**
@@ -2199,7 +2230,7 @@ export const FileService = defineService({
     emptyTrash: { name: "EmptyTrash", input: EmptyTrashRequest, output: DeleteReply },
     batch: { name: "Batch", input: BatchRequest, output: BatchReply },
   },
-  descriptors: [accountProtoDescriptor],
+  file: accountProto,
 });
 
 /**

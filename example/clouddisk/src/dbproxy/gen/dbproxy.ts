@@ -5,6 +5,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   listOf,
@@ -15,6 +16,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "dbproxy.ts");
+
+/** dbproxy.proto, for JSON, reflection and calls without generated code. */
+export const dbproxyProto = defineFile(
+  "dbproxy.proto",
+  "Cg1kYnByb3h5LnByb3RvEgljbG91ZGRpc2sigQEKDkV4ZWN1dGVSZXF1ZXN0EhoKCHNlcXVlbmNlGAEgASgIUghzZXF1ZW5jZRIgCgt0cmFuc2FjdGlvbhgCIAEoCFILdHJhbnNhY3Rpb24SMQoHYWN0aW9ucxgDIAMoCzIXLmNsb3VkZGlzay5TaW5nbGVBY3Rpb25SB2FjdGlvbnMiOgoMU2luZ2xlQWN0aW9uEhIKBG5hbWUYASABKAlSBG5hbWUSFgoGcGFyYW1zGAIgASgJUgZwYXJhbXMibwoMRXhlY3V0ZVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIxCgdyZXN1bHRzGAMgAygLMhcuY2xvdWRkaXNrLkFjdGlvblJlc3VsdFIHcmVzdWx0cyJQCgxBY3Rpb25SZXN1bHQSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEhIKBGRhdGEYAyABKAlSBGRhdGEyVQoOREJQcm94eVNlcnZpY2USQwoNRXhlY3V0ZUFjdGlvbhIZLmNsb3VkZGlzay5FeGVjdXRlUmVxdWVzdBoXLmNsb3VkZGlzay5FeGVjdXRlUmVwbHliBnByb3RvMw==",
+  [],
+);
 
 export interface ExecuteRequest {
   /** One after the other, and none after one that failed; otherwise each on its own, in any order. */
@@ -33,6 +41,7 @@ export interface ExecuteRequestInput {
 
 export const ExecuteRequest: MessageType<ExecuteRequest, ExecuteRequestInput> = {
   typeName: "clouddisk.ExecuteRequest",
+  file: dbproxyProto,
 
   create(input) {
     return {
@@ -98,6 +107,7 @@ export interface SingleActionInput {
 
 export const SingleAction: MessageType<SingleAction, SingleActionInput> = {
   typeName: "clouddisk.SingleAction",
+  file: dbproxyProto,
 
   create(input) {
     return {
@@ -156,6 +166,7 @@ export interface ExecuteReplyInput {
 
 export const ExecuteReply: MessageType<ExecuteReply, ExecuteReplyInput> = {
   typeName: "clouddisk.ExecuteReply",
+  file: dbproxyProto,
 
   create(input) {
     return {
@@ -224,6 +235,7 @@ export interface ActionResultInput {
 
 export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
   typeName: "clouddisk.ActionResult",
+  file: dbproxyProto,
 
   create(input) {
     return {
@@ -273,17 +285,13 @@ export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
   },
 };
 
-/** dbproxy.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const dbproxyProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"ExecuteRequest":{"edition":"proto3","fields":{"sequence":{"type":"bool","id":1},"transaction":{"type":"bool","id":2},"actions":{"rule":"repeated","type":".clouddisk.SingleAction","id":3}}},"SingleAction":{"edition":"proto3","fields":{"name":{"type":"string","id":1},"params":{"type":"string","id":2}}},"ExecuteReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"results":{"rule":"repeated","type":".clouddisk.ActionResult","id":3}}},"ActionResult":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"data":{"type":"string","id":3}}},"DBProxyService":{"edition":"proto3","methods":{"ExecuteAction":{"requestType":".clouddisk.ExecuteRequest","responseType":".clouddisk.ExecuteReply"}}}}}}}';
-
 /** The only service with SQL. An action is a name and typed parameters; src/dbproxy/actions.ts lists them. */
 export const DBProxyService = defineService({
   typeName: "clouddisk.DBProxyService",
   methods: {
     executeAction: { name: "ExecuteAction", input: ExecuteRequest, output: ExecuteReply },
   },
-  descriptors: [dbproxyProtoDescriptor],
+  file: dbproxyProto,
 });
 
 /**

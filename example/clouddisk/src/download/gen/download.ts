@@ -5,6 +5,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   listOf,
@@ -15,6 +16,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "download.ts");
+
+/** download.proto, for JSON, reflection and calls without generated code. */
+export const downloadProto = defineFile(
+  "download.proto",
+  "Cg5kb3dubG9hZC5wcm90bxIJY2xvdWRkaXNrImUKFERvd25sb2FkRW50cnlSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIaCgh1c2VybmFtZRgCIAEoCVIIdXNlcm5hbWUSGAoHc2Vzc2lvbhgDIAEoCVIHc2Vzc2lvbiKUAQoSRG93bmxvYWRFbnRyeVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIUCgVlbnRyeRgDIAEoCVIFZW50cnkSFgoGdGlja2V0GAQgASgJUgZ0aWNrZXQSIgoNZXhwaXJlc19hdF9tcxgFIAEoA1ILZXhwaXJlc0F0TXMiQgoFUmFuZ2USFgoGb2Zmc2V0GAEgASgDUgZvZmZzZXQSIQoMbGVuZ3RoX2J5dGVzGAIgASgDUgtsZW5ndGhCeXRlcyJsCg1EaWdlc3RSZXF1ZXN0EhsKCWZpbGVfaGFzaBgBIAEoCVIIZmlsZUhhc2gSFAoFbm9uY2UYAiABKAlSBW5vbmNlEigKBnJhbmdlcxgDIAMoCzIQLmNsb3VkZGlzay5SYW5nZVIGcmFuZ2VzIlMKC0RpZ2VzdFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIWCgZkaWdlc3QYAyABKAlSBmRpZ2VzdDKeAQoPRG93bmxvYWRTZXJ2aWNlEk8KDURvd25sb2FkRW50cnkSHy5jbG91ZGRpc2suRG93bmxvYWRFbnRyeVJlcXVlc3QaHS5jbG91ZGRpc2suRG93bmxvYWRFbnRyeVJlcGx5EjoKBkRpZ2VzdBIYLmNsb3VkZGlzay5EaWdlc3RSZXF1ZXN0GhYuY2xvdWRkaXNrLkRpZ2VzdFJlcGx5YgZwcm90bzM=",
+  [],
+);
 
 export interface DownloadEntryRequest {
   userId: bigint;
@@ -32,6 +40,7 @@ export interface DownloadEntryRequestInput {
 
 export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEntryRequestInput> = {
   typeName: "clouddisk.DownloadEntryRequest",
+  file: downloadProto,
 
   create(input) {
     return {
@@ -101,6 +110,7 @@ export interface DownloadEntryReplyInput {
 
 export const DownloadEntryReply: MessageType<DownloadEntryReply, DownloadEntryReplyInput> = {
   typeName: "clouddisk.DownloadEntryReply",
+  file: downloadProto,
 
   create(input) {
     return {
@@ -179,6 +189,7 @@ export interface RangeInput {
 
 export const Range: MessageType<Range, RangeInput> = {
   typeName: "clouddisk.Range",
+  file: downloadProto,
 
   create(input) {
     return {
@@ -235,6 +246,7 @@ export interface DigestRequestInput {
 
 export const DigestRequest: MessageType<DigestRequest, DigestRequestInput> = {
   typeName: "clouddisk.DigestRequest",
+  file: downloadProto,
 
   create(input) {
     return {
@@ -302,6 +314,7 @@ export interface DigestReplyInput {
 
 export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
   typeName: "clouddisk.DigestReply",
+  file: downloadProto,
 
   create(input) {
     return {
@@ -351,17 +364,13 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
   },
 };
 
-/** download.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const downloadProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"DownloadEntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"username":{"type":"string","id":2},"session":{"type":"string","id":3}}},"DownloadEntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":"string","id":3},"ticket":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"Range":{"edition":"proto3","fields":{"offset":{"type":"int64","id":1},"lengthBytes":{"type":"int64","id":2,"protoName":"length_bytes"}}},"DigestRequest":{"edition":"proto3","fields":{"fileHash":{"type":"string","id":1,"protoName":"file_hash"},"nonce":{"type":"string","id":2},"ranges":{"rule":"repeated","type":".clouddisk.Range","id":3}}},"DigestReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"digest":{"type":"string","id":3}}},"DownloadService":{"edition":"proto3","methods":{"DownloadEntry":{"requestType":".clouddisk.DownloadEntryRequest","responseType":".clouddisk.DownloadEntryReply"},"Digest":{"requestType":".clouddisk.DigestRequest","responseType":".clouddisk.DigestReply"}}}}}}}';
-
 export const DownloadService = defineService({
   typeName: "clouddisk.DownloadService",
   methods: {
     downloadEntry: { name: "DownloadEntry", input: DownloadEntryRequest, output: DownloadEntryReply },
     digest: { name: "Digest", input: DigestRequest, output: DigestReply },
   },
-  descriptors: [downloadProtoDescriptor],
+  file: downloadProto,
 });
 
 /** What a provider of clouddisk.DownloadService implements. */

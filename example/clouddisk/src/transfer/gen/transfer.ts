@@ -4,6 +4,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   type MessageType,
@@ -13,6 +14,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "transfer.ts");
+
+/** transfer.proto, for JSON, reflection and calls without generated code. */
+export const transferProto = defineFile(
+  "transfer.proto",
+  "Cg50cmFuc2Zlci5wcm90bxIJY2xvdWRkaXNrIiwKDVN1Ym1pdFJlcXVlc3QSGwoJZmlsZV9oYXNoGAEgASgJUghmaWxlSGFzaCI7CgtTdWJtaXRSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2UiLAoNU3RhdHVzUmVxdWVzdBIbCglmaWxlX2hhc2gYASABKAlSCGZpbGVIYXNoIrQBCgtTdGF0dXNSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USFAoFc3RhdGUYAyABKAlSBXN0YXRlEhoKCGF0dGVtcHRzGAQgASgFUghhdHRlbXB0cxIdCgpsYXN0X2Vycm9yGAUgASgJUglsYXN0RXJyb3ISJgoPbmV4dF9hdHRlbXB0X21zGAYgASgDUg1uZXh0QXR0ZW1wdE1zMokBCg9UcmFuc2ZlclNlcnZpY2USOgoGU3VibWl0EhguY2xvdWRkaXNrLlN1Ym1pdFJlcXVlc3QaFi5jbG91ZGRpc2suU3VibWl0UmVwbHkSOgoGU3RhdHVzEhguY2xvdWRkaXNrLlN0YXR1c1JlcXVlc3QaFi5jbG91ZGRpc2suU3RhdHVzUmVwbHliBnByb3RvMw==",
+  [],
+);
 
 export interface SubmitRequest {
   fileHash: string;
@@ -25,6 +33,7 @@ export interface SubmitRequestInput {
 
 export const SubmitRequest: MessageType<SubmitRequest, SubmitRequestInput> = {
   typeName: "clouddisk.SubmitRequest",
+  file: transferProto,
 
   create(input) {
     return {
@@ -71,6 +80,7 @@ export interface SubmitReplyInput {
 
 export const SubmitReply: MessageType<SubmitReply, SubmitReplyInput> = {
   typeName: "clouddisk.SubmitReply",
+  file: transferProto,
 
   create(input) {
     return {
@@ -123,6 +133,7 @@ export interface StatusRequestInput {
 
 export const StatusRequest: MessageType<StatusRequest, StatusRequestInput> = {
   typeName: "clouddisk.StatusRequest",
+  file: transferProto,
 
   create(input) {
     return {
@@ -179,6 +190,7 @@ export interface StatusReplyInput {
 
 export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
   typeName: "clouddisk.StatusReply",
+  file: transferProto,
 
   create(input) {
     return {
@@ -252,17 +264,13 @@ export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
   },
 };
 
-/** transfer.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const transferProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"SubmitRequest":{"edition":"proto3","fields":{"fileHash":{"type":"string","id":1,"protoName":"file_hash"}}},"SubmitReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"StatusRequest":{"edition":"proto3","fields":{"fileHash":{"type":"string","id":1,"protoName":"file_hash"}}},"StatusReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"state":{"type":"string","id":3},"attempts":{"type":"int32","id":4},"lastError":{"type":"string","id":5,"protoName":"last_error"},"nextAttemptMs":{"type":"int64","id":6,"protoName":"next_attempt_ms"}}},"TransferService":{"edition":"proto3","methods":{"Submit":{"requestType":".clouddisk.SubmitRequest","responseType":".clouddisk.SubmitReply"},"Status":{"requestType":".clouddisk.StatusRequest","responseType":".clouddisk.StatusReply"}}}}}}}';
-
 export const TransferService = defineService({
   typeName: "clouddisk.TransferService",
   methods: {
     submit: { name: "Submit", input: SubmitRequest, output: SubmitReply },
     status: { name: "Status", input: StatusRequest, output: StatusReply },
   },
-  descriptors: [transferProtoDescriptor],
+  file: transferProto,
 });
 
 /** What a provider of clouddisk.TransferService implements. */

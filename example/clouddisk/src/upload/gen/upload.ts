@@ -4,6 +4,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   type MessageType,
@@ -13,6 +14,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "upload.ts");
+
+/** upload.proto, for JSON, reflection and calls without generated code. */
+export const uploadProto = defineFile(
+  "upload.proto",
+  "Cgx1cGxvYWQucHJvdG8SCWNsb3VkZGlzayJiChFFbnRyeVBvaW50UmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSGgoIdXNlcm5hbWUYAiABKAlSCHVzZXJuYW1lEhgKB3Nlc3Npb24YAyABKAlSB3Nlc3Npb24ikQEKD0VudHJ5UG9pbnRSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USFAoFZW50cnkYAyABKAlSBWVudHJ5EhYKBnRpY2tldBgEIAEoCVIGdGlja2V0EiIKDWV4cGlyZXNfYXRfbXMYBSABKANSC2V4cGlyZXNBdE1zMlgKDVVwbG9hZFNlcnZpY2USRwoLVXBsb2FkRW50cnkSHC5jbG91ZGRpc2suRW50cnlQb2ludFJlcXVlc3QaGi5jbG91ZGRpc2suRW50cnlQb2ludFJlcGx5YgZwcm90bzM=",
+  [],
+);
 
 export interface EntryPointRequest {
   userId: bigint;
@@ -30,6 +38,7 @@ export interface EntryPointRequestInput {
 
 export const EntryPointRequest: MessageType<EntryPointRequest, EntryPointRequestInput> = {
   typeName: "clouddisk.EntryPointRequest",
+  file: uploadProto,
 
   create(input) {
     return {
@@ -99,6 +108,7 @@ export interface EntryPointReplyInput {
 
 export const EntryPointReply: MessageType<EntryPointReply, EntryPointReplyInput> = {
   typeName: "clouddisk.EntryPointReply",
+  file: uploadProto,
 
   create(input) {
     return {
@@ -164,16 +174,12 @@ export const EntryPointReply: MessageType<EntryPointReply, EntryPointReplyInput>
   },
 };
 
-/** upload.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const uploadProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"EntryPointRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"username":{"type":"string","id":2},"session":{"type":"string","id":3}}},"EntryPointReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":"string","id":3},"ticket":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"UploadService":{"edition":"proto3","methods":{"UploadEntry":{"requestType":".clouddisk.EntryPointRequest","responseType":".clouddisk.EntryPointReply"}}}}}}}';
-
 export const UploadService = defineService({
   typeName: "clouddisk.UploadService",
   methods: {
     uploadEntry: { name: "UploadEntry", input: EntryPointRequest, output: EntryPointReply },
   },
-  descriptors: [uploadProtoDescriptor],
+  file: uploadProto,
 });
 
 /** What a provider of clouddisk.UploadService implements. */

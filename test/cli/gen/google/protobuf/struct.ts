@@ -3,6 +3,7 @@
 import {
   arrayOf,
   checkMessage,
+  defineFile,
   entriesOf,
   listOf,
   type MapInput,
@@ -15,6 +16,13 @@ import {
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "google/protobuf/struct.ts");
+
+/** google/protobuf/struct.proto, for JSON, reflection and calls without generated code. */
+export const structProto = defineFile(
+  "google/protobuf/struct.proto",
+  "Chxnb29nbGUvcHJvdG9idWYvc3RydWN0LnByb3RvEg9nb29nbGUucHJvdG9idWYimAEKBlN0cnVjdBI7CgZmaWVsZHMYASADKAsyIy5nb29nbGUucHJvdG9idWYuU3RydWN0LkZpZWxkc0VudHJ5UgZmaWVsZHMaUQoLRmllbGRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSLAoFdmFsdWUYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVSBXZhbHVlOgI4ASKyAgoFVmFsdWUSOwoKbnVsbF92YWx1ZRgBIAEoDjIaLmdvb2dsZS5wcm90b2J1Zi5OdWxsVmFsdWVIAFIJbnVsbFZhbHVlEiMKDG51bWJlcl92YWx1ZRgCIAEoAUgAUgtudW1iZXJWYWx1ZRIjCgxzdHJpbmdfdmFsdWUYAyABKAlIAFILc3RyaW5nVmFsdWUSHwoKYm9vbF92YWx1ZRgEIAEoCEgAUglib29sVmFsdWUSPAoMc3RydWN0X3ZhbHVlGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAUgtzdHJ1Y3RWYWx1ZRI7CgpsaXN0X3ZhbHVlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLkxpc3RWYWx1ZUgAUglsaXN0VmFsdWVCBgoEa2luZCI7CglMaXN0VmFsdWUSLgoGdmFsdWVzGAEgAygLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlUgZ2YWx1ZXMqGwoJTnVsbFZhbHVlEg4KCk5VTExfVkFMVUUQAGIGcHJvdG8z",
+  [],
+);
 
 /** JSON's null. */
 export const NullValue = {
@@ -37,6 +45,7 @@ export interface StructInput {
 /** A JSON object: see structFromJson and structToJson of mprpc/codec. */
 export const Struct: MessageType<Struct, StructInput> = {
   typeName: "google.protobuf.Struct",
+  file: structProto,
 
   create(input) {
     return {
@@ -145,6 +154,7 @@ function createValue_kind(oneof: ValueInput["kind"]): Value["kind"] {
 /** A JSON value. */
 export const Value: MessageType<Value, ValueInput> = {
   typeName: "google.protobuf.Value",
+  file: structProto,
 
   create(input) {
     return {
@@ -258,6 +268,7 @@ export interface ListValueInput {
 /** A JSON array. */
 export const ListValue: MessageType<ListValue, ListValueInput> = {
   typeName: "google.protobuf.ListValue",
+  file: structProto,
 
   create(input) {
     return {
@@ -294,7 +305,3 @@ export const ListValue: MessageType<ListValue, ListValueInput> = {
     return message;
   },
 };
-
-/** google/protobuf/struct.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const structProtoDescriptor =
-  '{"nested":{"google":{"nested":{"protobuf":{"nested":{"Struct":{"edition":"proto3","fields":{"fields":{"keyType":"string","type":".google.protobuf.Value","id":1}}},"Value":{"edition":"proto3","oneofs":{"kind":{"oneof":["nullValue","numberValue","stringValue","boolValue","structValue","listValue"]}},"fields":{"nullValue":{"type":".google.protobuf.NullValue","id":1,"protoName":"null_value"},"numberValue":{"type":"double","id":2,"protoName":"number_value"},"stringValue":{"type":"string","id":3,"protoName":"string_value"},"boolValue":{"type":"bool","id":4,"protoName":"bool_value"},"structValue":{"type":".google.protobuf.Struct","id":5,"protoName":"struct_value"},"listValue":{"type":".google.protobuf.ListValue","id":6,"protoName":"list_value"}}},"ListValue":{"edition":"proto3","fields":{"values":{"rule":"repeated","type":".google.protobuf.Value","id":1}}},"NullValue":{"edition":"proto3","values":{"NULL_VALUE":0}}}}}}}}';
