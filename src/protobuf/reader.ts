@@ -21,6 +21,8 @@ const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 const doubles = new Float64Array(1);
 const doubleBytes = new Uint8Array(doubles.buffer);
+const floats = new Float32Array(1);
+const floatBytes = new Uint8Array(floats.buffer);
 
 /** Node's Buffer has this, `toString` without its argument checks; the type declarations do not name it. */
 interface SlicingBuffer {
@@ -244,8 +246,14 @@ export class Reader {
   }
 
   float(): number {
-    scratch.setInt32(0, this.sfixed32());
-    return scratch.getFloat32(0);
+    const at = this.#take(4);
+    const buf = this.buf;
+    if (!littleEndian) return buf.readFloatLE(at);
+    floatBytes[0] = buf[at] as number;
+    floatBytes[1] = buf[at + 1] as number;
+    floatBytes[2] = buf[at + 2] as number;
+    floatBytes[3] = buf[at + 3] as number;
+    return floats[0] as number;
   }
 
   double(): number {
@@ -261,6 +269,49 @@ export class Reader {
     doubleBytes[6] = buf[at + 6] as number;
     doubleBytes[7] = buf[at + 7] as number;
     return doubles[0] as number;
+  }
+
+  /** Appends the packed int32s up to `stop`, which is within the bytes. */
+  packedInt32(stop: number, into: number[]): void {
+    const { buf } = this;
+    let { pos } = this;
+    while (pos < stop) {
+      const first = buf[pos] as number;
+      if (first < 128) {
+        into.push(first);
+        pos++;
+      } else if (stop - pos >= 3 && (buf[pos + 1] as number) < 128) {
+        into.push((first & 127) | ((buf[pos + 1] as number) << 7));
+        pos += 2;
+      } else if (stop - pos >= 3 && (buf[pos + 2] as number) < 128) {
+        into.push((first & 127) | (((buf[pos + 1] as number) & 127) << 7) | ((buf[pos + 2] as number) << 14));
+        pos += 3;
+      } else {
+        this.pos = pos;
+        into.push(this.int32());
+        pos = this.pos;
+      }
+    }
+    this.pos = pos;
+  }
+
+  /** Appends the packed doubles up to `stop`, which is within the bytes; what is no whole double there is left. */
+  packedDouble(stop: number, into: number[]): void {
+    const { buf } = this;
+    let { pos } = this;
+    if (!littleEndian) for (; pos + 8 <= stop; pos += 8) into.push(buf.readDoubleLE(pos));
+    for (; pos + 8 <= stop; pos += 8) {
+      doubleBytes[0] = buf[pos] as number;
+      doubleBytes[1] = buf[pos + 1] as number;
+      doubleBytes[2] = buf[pos + 2] as number;
+      doubleBytes[3] = buf[pos + 3] as number;
+      doubleBytes[4] = buf[pos + 4] as number;
+      doubleBytes[5] = buf[pos + 5] as number;
+      doubleBytes[6] = buf[pos + 6] as number;
+      doubleBytes[7] = buf[pos + 7] as number;
+      into.push(doubles[0] as number);
+    }
+    this.pos = pos;
   }
 
   /** Leaves eight bytes in `scratch`. */

@@ -164,6 +164,9 @@ function emitPacked(field: FieldModel, context: ModuleContext, text: Text): void
         const otherwise = `reader.keepEnum(message, ${tagOf(field)}, value);`;
         text.statements([{ guard: isKnown(type, context), body: `${target}.push(value);`, otherwise }]);
       });
+    } else if (type === "int32" || type === "double") {
+      // The commonest kinds have loops of their own, where a call for each element would cost as much as the element.
+      text.line(`reader.${type === "int32" ? "packedInt32" : "packedDouble"}(stop, ${target});`);
     } else {
       const push = `${target}.push(${readValue(field, context, "stop")});`;
       text.statements([{ guard: "while (reader.pos < stop)", body: push }]);

@@ -159,9 +159,7 @@ export const Animal: MessageType<Animal, AnimalInput> = {
     }
     if (message.years != null && message.years.length !== 0) {
       const mark = writer.partField(66);
-      for (const value of listOf(message.years, "Animal.years")) {
-        writer.int32Field(0, value, "Animal.years");
-      }
+      writer.packedInt32(listOf(message.years, "Animal.years"), "Animal.years");
       writer.end(mark);
     }
     for (const value of listOf(message.names, "Animal.names")) {
@@ -264,7 +262,7 @@ export const Animal: MessageType<Animal, AnimalInput> = {
           break;
         case 66: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.years.push(reader.int32());
+          reader.packedInt32(stop, message.years);
           reader.finish(stop);
           break;
         }

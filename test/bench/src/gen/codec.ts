@@ -317,9 +317,7 @@ export const Numbers: MessageType<Numbers, NumbersInput> = {
     if (message?.constructor !== Object) checkMessage(message, "Numbers", Numbers);
     if (message.values != null && message.values.length !== 0) {
       const mark = writer.partField(10);
-      for (const value of listOf(message.values, "Numbers.values")) {
-        writer.int32Field(0, value, "Numbers.values");
-      }
+      writer.packedInt32(listOf(message.values, "Numbers.values"), "Numbers.values");
       writer.end(mark);
     }
     if (unknownFields in message) writer.unknown(message);
@@ -337,7 +335,7 @@ export const Numbers: MessageType<Numbers, NumbersInput> = {
           break;
         case 10: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.values.push(reader.int32());
+          reader.packedInt32(stop, message.values);
           reader.finish(stop);
           break;
         }
@@ -773,7 +771,7 @@ export const Floats: MessageType<Floats, FloatsInput> = {
           break;
         case 18: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.samples.push(reader.double());
+          reader.packedDouble(stop, message.samples);
           reader.finish(stop);
           break;
         }

@@ -615,7 +615,7 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
           break;
         case 82: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.publicDependency.push(reader.int32());
+          reader.packedInt32(stop, message.publicDependency);
           reader.finish(stop);
           break;
         }
@@ -624,7 +624,7 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
           break;
         case 90: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.weakDependency.push(reader.int32());
+          reader.packedInt32(stop, message.weakDependency);
           reader.finish(stop);
           break;
         }
@@ -4709,16 +4709,12 @@ export const SourceCodeInfo_Location: MessageType<SourceCodeInfo_Location, Sourc
     }
     if (message.path != null && message.path.length !== 0) {
       const mark = writer.partField(10);
-      for (const value of listOf(message.path, "SourceCodeInfo.Location.path")) {
-        writer.int32Field(0, value, "SourceCodeInfo.Location.path");
-      }
+      writer.packedInt32(listOf(message.path, "SourceCodeInfo.Location.path"), "SourceCodeInfo.Location.path");
       writer.end(mark);
     }
     if (message.span != null && message.span.length !== 0) {
       const mark = writer.partField(18);
-      for (const value of listOf(message.span, "SourceCodeInfo.Location.span")) {
-        writer.int32Field(0, value, "SourceCodeInfo.Location.span");
-      }
+      writer.packedInt32(listOf(message.span, "SourceCodeInfo.Location.span"), "SourceCodeInfo.Location.span");
       writer.end(mark);
     }
     if (message.leadingComments != null) {
@@ -4749,7 +4745,7 @@ export const SourceCodeInfo_Location: MessageType<SourceCodeInfo_Location, Sourc
           break;
         case 10: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.path.push(reader.int32());
+          reader.packedInt32(stop, message.path);
           reader.finish(stop);
           break;
         }
@@ -4758,7 +4754,7 @@ export const SourceCodeInfo_Location: MessageType<SourceCodeInfo_Location, Sourc
           break;
         case 18: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.span.push(reader.int32());
+          reader.packedInt32(stop, message.span);
           reader.finish(stop);
           break;
         }
@@ -4903,9 +4899,7 @@ export const GeneratedCodeInfo_Annotation: MessageType<GeneratedCodeInfo_Annotat
     }
     if (message.path != null && message.path.length !== 0) {
       const mark = writer.partField(10);
-      for (const value of listOf(message.path, "GeneratedCodeInfo.Annotation.path")) {
-        writer.int32Field(0, value, "GeneratedCodeInfo.Annotation.path");
-      }
+      writer.packedInt32(listOf(message.path, "GeneratedCodeInfo.Annotation.path"), "GeneratedCodeInfo.Annotation.path");
       writer.end(mark);
     }
     if (message.sourceFile != null) {
@@ -4950,7 +4944,7 @@ export const GeneratedCodeInfo_Annotation: MessageType<GeneratedCodeInfo_Annotat
           break;
         case 10: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.path.push(reader.int32());
+          reader.packedInt32(stop, message.path);
           reader.finish(stop);
           break;
         }
