@@ -11,7 +11,7 @@ import type { OptionTree } from "./option-tree.js";
 /** Options that are for the compiler alone do not get into descriptors; undefined when there are no others. */
 export function optionBytes(tree: OptionTree): Buffer | undefined {
   const bytes = tree.encode(({ node }) => node.options?.retention !== Retention.RETENTION_SOURCE);
-  return bytes.length === 0 ? undefined : bytes;
+  return bytes.length === 0 && tree.entries.size > 0 ? undefined : bytes;
 }
 
 /** By declaration, the bytes of its options. */

@@ -167,6 +167,7 @@ function importStatement(p: ParserBase, root: Location): void {
     if (file.optionDependency.length > 0) p.error("import option stands behind the other imports", at);
     file.dependency.push(target);
   }
+  if (p.imports.some((one) => one.target === target)) p.error(`"${target}" is imported twice`, at);
   p.imports.push({ target, kind, at });
   p.takeEnd(";", location);
   p.close(location);

@@ -75,6 +75,8 @@ function method(p: ParserBase, service: ServiceDescriptorProto, location: Locati
     p.takeEnd(";", location);
     return;
   }
+  // Braces without an option in them are options all the same, as in protoc's descriptors.
+  p.options.set(found, []);
   p.block(`rpc ${found.name}`, () => {
     if (p.tryTakeEnd(";")) return;
     const options = p.open(location, inMethod.options);

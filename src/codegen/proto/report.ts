@@ -1,15 +1,15 @@
+import type { LinkedFile, OptionValue } from "./option-tree.js";
 import type { Places, Position } from "./parsed.js";
 import type { Problems } from "./problems.js";
-import type { FileScope } from "./symbols.js";
 
 /** Collects what is wrong with one file, by the declarations that are. */
 export class Reporter {
-  readonly file: FileScope;
+  readonly file: LinkedFile;
   readonly #problems: Problems;
   /** How many problems this file has. */
   count = 0;
 
-  constructor(file: FileScope, problems: Problems) {
+  constructor(file: LinkedFile, problems: Problems) {
     this.file = file;
     this.#problems = problems;
   }
@@ -18,6 +18,15 @@ export class Reporter {
   placeOf(node: object, part: keyof Places = "name"): Position | undefined {
     const places = this.file.parsed.places.get(node);
     return places?.[part] ?? places?.name ?? places?.self;
+  }
+
+  /** The value of an option by its number in the options message: set, whatever to. */
+  optionOf(node: object, number: number): OptionValue | undefined {
+    return this.file.optionTrees.get(node)?.at(number);
+  }
+
+  hasOption(node: object, number: number): boolean {
+    return this.optionOf(node, number) !== undefined;
   }
 
   error(node: object, part: keyof Places, message: string): void {

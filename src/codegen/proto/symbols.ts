@@ -1,15 +1,16 @@
 import type { Features } from "../../descriptor/features.js";
-import type {
-  DescriptorProto,
-  DescriptorProto_ExtensionRange,
-  Edition,
-  EnumDescriptorProto,
-  EnumValueDescriptorProto,
-  FieldDescriptorProto,
-  FileDescriptorProto,
-  MethodDescriptorProto,
-  OneofDescriptorProto,
-  ServiceDescriptorProto,
+import {
+  type DescriptorProto,
+  type DescriptorProto_ExtensionRange,
+  type Edition,
+  type EnumDescriptorProto,
+  type EnumValueDescriptorProto,
+  type FieldDescriptorProto,
+  type FileDescriptorProto,
+  type MethodDescriptorProto,
+  type OneofDescriptorProto,
+  FileOptions_OptimizeMode as OptimizeMode,
+  type ServiceDescriptorProto,
 } from "../../descriptor/gen/google/protobuf/descriptor.js";
 import type { ParsedProto } from "./parsed.js";
 
@@ -149,4 +150,9 @@ export function* enumsOf(file: FileScope): Generator<EnumSymbol> {
 export function* extensionsOf(file: FileScope): Generator<FieldSymbol> {
   yield* file.extensions;
   for (const message of messagesOf(file)) yield* message.extensions;
+}
+
+/** Whether a file's code is made without reflection. */
+export function isLite({ node }: FileScope): boolean {
+  return node.options?.optimizeFor === OptimizeMode.LITE_RUNTIME;
 }

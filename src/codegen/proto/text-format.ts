@@ -79,6 +79,7 @@ class TextParser {
       if (this.#token.type === "end") this.#fail(`"${end}" is missing`);
       this.#field(message, tree, depth);
     }
+    if (message.node.options?.mapEntry === true) completeEntry(message, tree);
     return tree;
   }
 
@@ -254,6 +255,17 @@ class TextParser {
       while (isString && this.#token.type === "string") this.#tokens.next();
     } else this.#fail(`expected ":", not ${this.#shown}`);
     this.#separator();
+  }
+}
+
+/** A map's entry always has both its key and its value. */
+function completeEntry(message: MessageSymbol, tree: OptionTree): void {
+  for (const field of message.fields) {
+    if (tree.has(field)) continue;
+    const { type } = field.node;
+    if (field.message !== undefined) tree.add(field, new OptionTree());
+    else if (type === Type.TYPE_STRING || type === Type.TYPE_BYTES) tree.add(field, "");
+    else tree.add(field, field.enum?.values[0]?.node.number ?? 0);
   }
 }
 
