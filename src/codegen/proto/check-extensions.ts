@@ -6,7 +6,7 @@ import {
 } from "../../descriptor/gen/google/protobuf/descriptor.js";
 import { builtInTypes } from "./parse-types.js";
 import type { Reporter } from "./report.js";
-import type { FieldSymbol, MessageSymbol } from "./symbols.js";
+import { type FieldSymbol, type MessageSymbol, rangeOf } from "./symbols.js";
 
 const fullName = /^\.[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
 
@@ -54,7 +54,7 @@ function declarationProblem(
 export function checkExtensionDeclarations(field: FieldSymbol, report: Reporter): void {
   const { node, container, name } = field;
   const number = node.number ?? 0;
-  const range = container?.ranges.find(({ start = 0, end = 0 }) => number >= start && number < end);
+  const range = container && rangeOf(container, number);
   const options = range?.options;
   if (options === undefined || container === undefined) return;
   const declarations = options.declaration;

@@ -35,8 +35,15 @@ export function checkFile(file: LinkedFile, report: Reporter): void {
 
 /** An import is of use for the files it imports publicly, too. */
 function isUsed(file: FileScope, one: FileScope): boolean {
-  if (file.used.has(one)) return true;
-  return one.imports.some((inner, i) => one.parsed.imports[i]?.kind === "public" && isUsed(file, inner));
+  const open = new Set([one]);
+  // A Set is walked in the order of insertion, and what is added meanwhile is walked too.
+  for (const next of open) {
+    if (file.used.has(next)) return true;
+    for (const [i, inner] of next.imports.entries()) {
+      if (next.parsed.imports[i]?.kind === "public") open.add(inner);
+    }
+  }
+  return false;
 }
 
 function checkFileOptions(file: LinkedFile, report: Reporter): void {
@@ -48,8 +55,9 @@ function checkFileOptions(file: LinkedFile, report: Reporter): void {
     );
   }
   if (edition >= Edition.EDITION_2023 && file.optionTrees.get(node)?.at(27) !== undefined) {
-    report.errorAt(
-      undefined,
+    report.errorAtOption(
+      node,
+      "java_string_check_utf8",
       "editions have no option java_string_check_utf8: see features.(pb.java).utf8_validation",
     );
   }

@@ -129,8 +129,15 @@ function isMessageSet({ file, node }: MessageSymbol): boolean {
 function* crossOverlaps(extensions: readonly Span[], reserved: readonly Span[]): Generator<[Span, Span]> {
   const sorted = [...reserved].sort((a, b) => a.start - b.start);
   for (const span of extensions) {
-    const inside = sorted.find((other) => other.start < span.end && span.start < other.end);
-    if (inside !== undefined) yield [inside, span];
+    // The first that ends behind the start of this one is the only one that may hold its start, or begins within it.
+    let low = 0;
+    for (let high = sorted.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if ((sorted[middle]?.end ?? 0) > span.start) high = middle;
+      else low = middle + 1;
+    }
+    const inside = sorted[low];
+    if (inside !== undefined && inside.start < span.end) yield [inside, span];
   }
 }
 

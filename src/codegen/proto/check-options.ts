@@ -3,15 +3,18 @@ import {
   type FieldOptions_FeatureSupport as Support,
   FieldOptions_OptionTargetType as Target,
 } from "../../descriptor/gen/google/protobuf/descriptor.js";
-import { type LinkedFile, OptionTree } from "./option-tree.js";
+import { type LinkedFile, OptionTree, type OptionValue } from "./option-tree.js";
 import type { Reporter } from "./report.js";
-import { enumsOf, extensionsOf, messagesOf } from "./symbols.js";
+import { enumsOf, extensionsOf, type FieldSymbol, messagesOf } from "./symbols.js";
 
 /** Whether every option may stand where it stands, and in a file of this edition. */
 export function checkOptions(file: LinkedFile, report: Reporter): void {
   const check = (node: object, target: Target): void => {
     const tree = file.optionTrees.get(node);
-    if (tree !== undefined) checkTree(file, node, tree, target, report);
+    for (const { field, values } of tree?.entries.values() ?? []) {
+      const complain = (message: string): void => report.errorAtOption(node, field.name, message);
+      checkOption(file, field, values, target, complain);
+    }
   };
   check(file.node, Target.TARGET_TYPE_FILE);
   for (const { node, fields, oneofs } of messagesOf(file)) {
@@ -43,50 +46,47 @@ const targetNames = new Map<Target, string>([
   [Target.TARGET_TYPE_METHOD, "a method"],
 ]);
 
-function checkTree(file: LinkedFile, node: object, tree: OptionTree, target: Target, report: Reporter): void {
-  for (const { field, values } of tree.entries.values()) {
-    const { targets = [], featureSupport } = field.node.options ?? {};
-    if (targets.length > 0 && !targets.includes(target)) {
-      report.error(node, "name", `option ${field.name} is not for ${targetNames.get(target)}`);
-    }
-    checkSupport(file, node, field.name, featureSupport, report);
-    for (const value of values) {
-      if (value instanceof OptionTree) checkTree(file, node, value, target, report);
-      else if (field.enum !== undefined) {
-        // An unknown value is what an enum of features has for "not set".
-        if (value === 0 && field.container?.fullName === "google.protobuf.FeatureSet") {
-          report.error(node, "name", `option features.${field.name} needs a value that is known`);
-        }
-        const named = field.enum.values.find((one) => one.node.number === value);
-        checkSupport(file, node, named?.name ?? "", named?.node.options?.featureSupport, report);
+type Complain = (message: string) => void;
+
+function checkOption(
+  file: LinkedFile,
+  field: FieldSymbol,
+  values: readonly OptionValue[],
+  target: Target,
+  complain: Complain,
+): void {
+  const { targets = [], featureSupport } = field.node.options ?? {};
+  if (targets.length > 0 && !targets.includes(target)) {
+    complain(`option ${field.name} is not for ${targetNames.get(target)}`);
+  }
+  checkSupport(file, field.name, featureSupport, complain);
+  for (const value of values) {
+    if (value instanceof OptionTree) {
+      for (const inner of value.entries.values())
+        checkOption(file, inner.field, inner.values, target, complain);
+    } else if (field.enum !== undefined) {
+      // An unknown value is what an enum of features has for "not set".
+      if (value === 0 && field.container?.fullName === "google.protobuf.FeatureSet") {
+        complain(`option features.${field.name} needs a value that is known`);
       }
+      const named = field.enum.valueByNumber.get(Number(value));
+      checkSupport(file, named?.name ?? "", named?.node.options?.featureSupport, complain);
     }
   }
 }
 
 function checkSupport(
   { edition }: LinkedFile,
-  node: object,
   name: string,
   support: Support | undefined,
-  report: Reporter,
+  complain: Complain,
 ): void {
   if (support === undefined) return;
-  const { editionIntroduced, editionDeprecated, editionRemoved, removalError, deprecationWarning } = support;
+  const { editionIntroduced, editionRemoved, removalError } = support;
   if (editionIntroduced !== undefined && edition < editionIntroduced) {
-    report.error(
-      node,
-      "name",
-      `option ${name} came with edition ${editionName(editionIntroduced)}; the file is older`,
-    );
+    complain(`option ${name} came with edition ${editionName(editionIntroduced)}; the file is older`);
   } else if (editionRemoved !== undefined && edition >= editionRemoved) {
-    report.error(
-      node,
-      "name",
-      `option ${name} was removed with edition ${editionName(editionRemoved)}: ${removalError ?? ""}`,
-    );
-  } else if (editionDeprecated !== undefined && edition >= editionDeprecated) {
-    report.warn(node, "name", `option ${name} is deprecated: ${deprecationWarning ?? ""}`);
+    complain(`option ${name} was removed with edition ${editionName(editionRemoved)}: ${removalError ?? ""}`);
   }
 }
 

@@ -24,6 +24,9 @@ export function declare(pool: Pool, file: FileScope, report: Reporter): void {
   new Declarer(pool, file, report).run();
 }
 
+/** As many as protoc takes. */
+const packagePartsMax = 101;
+
 class Declarer {
   readonly #pool: Pool;
   readonly #file: FileScope;
@@ -49,6 +52,10 @@ class Declarer {
   #package(): void {
     const name = this.#file.package;
     if (name === "") return;
+    if (name.split(".").length > packagePartsMax) {
+      this.#report.error(this.#file.node, "name", `the package has more than ${packagePartsMax} parts`);
+      return;
+    }
     for (let end = name.indexOf("."); ; end = name.indexOf(".", end + 1)) {
       const fullName = end < 0 ? name : name.slice(0, end);
       const before = this.#pool.symbols.get(fullName);
@@ -174,6 +181,8 @@ class Declarer {
       node,
       parent,
       values: [],
+      valueByName: new Map(),
+      valueByNumber: new Map(),
       features: this.#features,
     };
     this.#add(symbol);
@@ -188,6 +197,9 @@ class Declarer {
         enum: symbol,
       };
       symbol.values.push(found);
+      symbol.valueByName.set(valueName, found);
+      const number = value.number ?? 0;
+      if (!symbol.valueByNumber.has(number)) symbol.valueByNumber.set(number, found);
       this.#add(found);
     }
     checkEnumNumbers(symbol, this.#report);

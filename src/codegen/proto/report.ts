@@ -29,6 +29,12 @@ export class Reporter {
     return this.optionOf(node, number) !== undefined;
   }
 
+  /** Complains where the option stands whose name begins with `first`. */
+  errorAtOption(node: object, first: string, message: string): void {
+    const raw = this.file.parsed.options.get(node)?.find(({ name }) => lastWord(name[0]?.part) === first);
+    this.errorAt(raw?.nameAt ?? this.placeOf(node), message);
+  }
+
   error(node: object, part: keyof Places, message: string): void {
     this.errorAt(this.placeOf(node, part), message);
   }
@@ -50,4 +56,8 @@ export class Reporter {
     if (position === undefined) return { file: this.file.path, message };
     return { file: this.file.path, line: position.line + 1, column: position.column + 1, message };
   }
+}
+
+function lastWord(name = ""): string {
+  return name.slice(name.lastIndexOf(".") + 1);
 }

@@ -192,7 +192,7 @@ class TextParser {
   #enumValue(field: FieldSymbol): number {
     if (this.#token.type === "identifier") return enumNumber(field, this.#identifier());
     const number = Number(this.#integer());
-    const known = field.enum?.values.some(({ node }) => node.number === number) ?? false;
+    const known = field.enum?.valueByNumber.has(number) ?? false;
     const open = field.enum?.features.enumType === 1;
     if ((!known && !open) || Math.abs(number) > 2 ** 31) {
       this.#fail(`${field.name} takes a value of ${field.enum?.fullName}, which has no ${number}`);
