@@ -211,9 +211,18 @@ other_versions() {
   return "$code"
 }
 
+# Whether programs that need glibc 2.38 run here by themselves.
+has_new_glibc() {
+  local version
+  version="$(getconf GNU_LIBC_VERSION 2>/dev/null)" || return 0
+  printf '2.38\n%s\n' "${version#glibc }" | sort --check=silent --version-sort
+}
+
 run_tests() {
   local code=0
   step "fetch: ZooKeeper, Java, Chromium, MariaDB, Redis and Swift for the tests" scripts/debian-packages.sh
+  has_new_glibc || step "fetch: Debian 13's C library for protobuf's conformance runner" \
+    scripts/debian-packages.sh --suite trixie libc6 libstdc++6 libgcc-s1
   rm -rf -- "$reports"
   mkdir -p -- "$reports"
   run_vitest "$(command -v node)" all --reporter=default --reporter=./test/tools/slowest-files.ts || code=1

@@ -12,6 +12,7 @@ const processes = [
   "test/cli/cli.test.ts",
   "test/cli/describe.test.ts",
   "test/cli/zookeeper.test.ts",
+  "test/conformance/**",
   "test/deployment-doc.test.ts",
   "test/e2e/**",
   "test/example/**",
@@ -42,6 +43,8 @@ export default defineConfig({
     alias: [
       { find: /^mprpc$/, replacement: file("./src/index.ts") },
       { find: /^mprpc\/codec$/, replacement: file("./src/codec.ts") },
+      { find: /^mprpc\/descriptor$/, replacement: file("./src/descriptor/index.ts") },
+      { find: /^mprpc\/json$/, replacement: file("./src/json.ts") },
       { find: /^mprpc\/testing$/, replacement: file("./src/testing/index.ts") },
     ],
   },

@@ -79,6 +79,7 @@ await build({
   entryPoints: {
     index: "src/index.ts",
     codec: "src/codec.ts",
+    json: "src/json.ts",
     "testing/index": "src/testing/index.ts",
     "cli/main": "src/cli/main.ts",
   },

@@ -8,11 +8,20 @@
 #   scripts/debian-packages.sh PACKAGE...    these packages
 #   scripts/debian-packages.sh --with-dependencies PACKAGE...
 #                                            these, unless the system has them, and what of theirs it does not have
+#   scripts/debian-packages.sh --suite SUITE PACKAGE...
+#                                            these of another Debian, unpacked in debian-SUITE/root, for programs that need
+#                                            a newer C library than the system's; without what they depend on
 #
 # Everything lands beneath $MPRPC_TEST_CACHE (default: ${XDG_CACHE_HOME:-~/.cache}/mprpc-test), unpacked in debian/root.
 set -eu
 
 cache=${MPRPC_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mprpc-test}/debian
+suite=
+if [ "${1:-}" = --suite ]; then
+  suite=$2
+  shift 2
+  cache=$cache-$suite
+fi
 root=$cache/root
 done_marks=$cache/done
 
@@ -31,6 +40,9 @@ apt() {
   if [ "$own_lists" = yes ]; then
     mkdir -p "$cache/apt/lists/partial" "$cache/apt/cache/archives/partial"
     set -- -o Dir::State::lists="$cache/apt/lists" -o Dir::Cache="$cache/apt/cache" "$@"
+  fi
+  if [ -n "$suite" ]; then
+    set -- -o Dir::Etc::sourcelist="$cache/apt/suite.list" -o Dir::Etc::sourceparts=/dev/null "$@"
   fi
   # Root would drop to the user _apt, who cannot write into the cache folder, and warn about it.
   apt-get -q -o APT::Sandbox::User=root "$@"
@@ -148,6 +160,16 @@ mkdir -p "$cache"
 if command -v flock >/dev/null; then
   exec 9>"$cache/lock"
   flock 9
+fi
+
+# The suite from the mirror that the system uses, in lists of their own.
+if [ -n "$suite" ]; then
+  need_tools "$*"
+  own_lists=yes
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -v -e security -e updates | head -n 1)
+  mkdir -p "$cache/apt"
+  printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
+    "${mirror:-http://deb.debian.org/debian}" "$suite" >"$cache/apt/suite.list"
 fi
 
 if [ "${1:-}" = --with-dependencies ]; then

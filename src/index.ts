@@ -32,7 +32,7 @@ export type { LoadedConfig, Sections } from "./config/config.js";
 export { ConfigError, type ConfigProblem } from "./config/config-error.js";
 export type { Kind } from "./config/kinds.js";
 export type { Key } from "./config/schema.js";
-export type { BytesForm } from "./descriptor/json-codec.js";
+export type { BytesForm } from "./descriptor/json-mapping.js";
 export {
   type CallFacts,
   type CallPhase,

@@ -17,8 +17,10 @@ const unlisted: Readonly<Record<string, ReadonlyArray<keyof typeof messages>>> =
   "stands behind a text that is listed, and says all there is to know": [
     ...(["withoutAWord", "callJsonTakesNames", "describedMethods"] as const),
     ...(["unknownJsonField", "jsonTooDeep", "notBase64"] as const),
-    ...(["descriptorNotJson", "descriptorTooDeep", "descriptorNameInvalid", "descriptorEmpty"] as const),
-    "methodWithoutMessages",
+    ...(["jsonTextTooDeep", "jsonKeyTwice", "jsonNumberTooLarge", "unknownTypeInAny"] as const),
+    ...(["descriptorsTooLarge", "descriptorNotBytes", "descriptorInvalid", "descriptorTooDeep"] as const),
+    ...(["descriptorNameInvalid", "descriptorDuplicate", "descriptorMissingType"] as const),
+    ...(["descriptorTooManyFields", "typeWithoutFile", "typeNotInItsFile"] as const),
   ],
   "a caller breaks the wire; its connection ends, and the provider's log has the rest": ["callNumberTaken"],
   "no call is left to fail with it": ["connectGivenUp", "callerOverLimitStayed", "callerToldToLeaveStayed"],

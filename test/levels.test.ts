@@ -17,7 +17,7 @@ const levels: readonly { rooms: readonly string[]; ordered: boolean }[] = [
   { rooms: ["channel", "provider"], ordered: false },
   { rooms: ["config", "application", "gateway"], ordered: true },
   { rooms: ["codegen", "cli"], ordered: true },
-  { rooms: ["codec.ts", "index.ts", "testing"], ordered: true },
+  { rooms: ["codec.ts", "json.ts", "index.ts", "testing"], ordered: true },
 ];
 
 /** What only some files may name, and why. A key of `allowed` is a file, or a folder when it ends in `/`. */

@@ -50,7 +50,7 @@ const shipped: readonly RegExp[] = [
 ];
 
 /** Larger than today's by a good part: growth beyond it is a decision, not an accident. */
-const packedMaxBytes = 950_000;
+const packedMaxBytes = 1_100_000;
 const unpackedMaxBytes = 3_500_000;
 
 const readJson = <T>(file: string): T => JSON.parse(readFileSync(`${root}/${file}`, "utf8"));
@@ -164,9 +164,9 @@ describe("package.json", () => {
     expect(readJson<{ version: string }>("package.json").version).toBe(version);
   });
 
-  test("has at most twelve scripts, each one word", () => {
+  test("has at most thirteen scripts, each one word", () => {
     const names = Object.keys(readJson<Manifest>("package.json").scripts);
-    expect(names.length).toBeLessThanOrEqual(12);
+    expect(names.length).toBeLessThanOrEqual(13);
     expect(names.filter((name) => !/^[a-z]+$/.test(name))).toEqual([]);
   });
 });

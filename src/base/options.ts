@@ -130,6 +130,11 @@ export const text: OptionRule = {
   accepts: (value) => typeof value === "string" && value !== "",
 };
 
+export const bytes: OptionRule = {
+  expected: "a Uint8Array that is not empty",
+  accepts: (value) => value instanceof Uint8Array && value.length > 0,
+};
+
 export const callback: OptionRule = {
   expected: "a function",
   accepts: (value) => typeof value === "function",

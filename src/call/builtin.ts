@@ -1,3 +1,4 @@
+import { defineFile } from "../protobuf/file.js";
 import { defineService, type MessageType } from "../protobuf/types.js";
 
 /**
@@ -10,13 +11,13 @@ import { defineService, type MessageType } from "../protobuf/types.js";
 export const ServingStatus = { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } as const;
 export type ServingStatus = (typeof ServingStatus)[keyof typeof ServingStatus];
 
-/** A message with one field 1 that holds a string, a list of strings or an enum. */
+/** A message with one field 1 that holds a string, a list of strings or of bytes, or an enum. */
 function oneField<T extends object>(
   typeName: string,
   name: keyof T & string,
-  kind: "string" | "list" | "enum",
+  kind: "string" | "list" | "bytes" | "enum",
 ): MessageType<T, Partial<T>> {
-  const empty = (): T => ({ [name]: kind === "string" ? "" : kind === "list" ? [] : 0 }) as T;
+  const empty = (): T => ({ [name]: kind === "string" ? "" : kind === "enum" ? 0 : [] }) as T;
   return {
     typeName,
     create: (input) => ({ ...empty(), ...input }),
@@ -26,6 +27,8 @@ function oneField<T extends object>(
         if (value !== 0) writer.uint32(0x08).int32(value as number);
       } else if (kind === "list") {
         for (const one of value as string[]) writer.uint32(0x0a).string(one);
+      } else if (kind === "bytes") {
+        for (const one of value as Uint8Array[]) writer.uint32(0x0a).bytes(one);
       } else if (value !== "") {
         writer.uint32(0x0a).string(value as string);
       }
@@ -36,6 +39,7 @@ function oneField<T extends object>(
         const tag = reader.uint32();
         if (kind === "enum" && tag === 0x08) message[name] = reader.int32();
         else if (kind === "list" && tag === 0x0a) (message[name] as string[]).push(reader.string());
+        else if (kind === "bytes" && tag === 0x0a) (message[name] as Uint8Array[]).push(reader.bytes());
         else if (kind === "string" && tag === 0x0a) message[name] = reader.string();
         else reader.skipType(tag & 7);
       }
@@ -53,54 +57,26 @@ export interface HealthCheckResponse {
   status: ServingStatus;
 }
 
-const noSideEffects = { idempotency_level: "NO_SIDE_EFFECTS" };
+// What `mprpc generate` makes of the two files; a test compares them.
+const healthProto = defineFile(
+  "health.proto",
+  "CgxoZWFsdGgucHJvdG8SDmdycGMuaGVhbHRoLnYxIi4KEkhlYWx0aENoZWNrUmVxdWVzdBIYCgdzZXJ2aWNlGAEgASgJUgdzZXJ2" +
+    "aWNlIrEBChNIZWFsdGhDaGVja1Jlc3BvbnNlEkkKBnN0YXR1cxgBIAEoDjIxLmdycGMuaGVhbHRoLnYxLkhlYWx0aENoZWNrUmVz" +
+    "cG9uc2UuU2VydmluZ1N0YXR1c1IGc3RhdHVzIk8KDVNlcnZpbmdTdGF0dXMSCwoHVU5LTk9XThAAEgsKB1NFUlZJTkcQARIPCgtO" +
+    "T1RfU0VSVklORxACEhMKD1NFUlZJQ0VfVU5LTk9XThADMl8KBkhlYWx0aBJVCgVDaGVjaxIiLmdycGMuaGVhbHRoLnYxLkhlYWx0" +
+    "aENoZWNrUmVxdWVzdBojLmdycGMuaGVhbHRoLnYxLkhlYWx0aENoZWNrUmVzcG9uc2UiA5ACAWIGcHJvdG8z",
+);
 
-/** The protobufjs JSON descriptor of a .proto file whose package is `names`. */
-function descriptorOf(names: readonly string[], contents: Readonly<Record<string, object>>): string {
-  const nested = names.reduceRight<object>((inner, name) => ({ [name]: { nested: inner } }), contents);
-  return JSON.stringify({ nested });
-}
-
-/** A message with one field 1. */
-const fieldOf = (name: string, type: string, repeated = false) => ({
-  edition: "proto3",
-  fields: { [name]: { ...(repeated ? { rule: "repeated" } : {}), type, id: 1 } },
-});
-
-const healthDescriptor = descriptorOf(["grpc", "health", "v1"], {
-  HealthCheckRequest: fieldOf("service", "string"),
-  HealthCheckResponse: {
-    ...fieldOf("status", ".grpc.health.v1.HealthCheckResponse.ServingStatus"),
-    nested: { ServingStatus: { values: ServingStatus } },
-  },
-  Health: {
-    edition: "proto3",
-    methods: {
-      Check: {
-        requestType: ".grpc.health.v1.HealthCheckRequest",
-        responseType: ".grpc.health.v1.HealthCheckResponse",
-        options: noSideEffects,
-      },
-    },
-  },
-});
-
-const reflectionMethod = (name: string) => ({
-  requestType: `.mprpc.reflection.v1.${name}Request`,
-  responseType: `.mprpc.reflection.v1.${name}Response`,
-  options: noSideEffects,
-});
-
-const reflectionDescriptor = descriptorOf(["mprpc", "reflection", "v1"], {
-  ListServicesRequest: fieldOf("filter", "string"),
-  ListServicesResponse: fieldOf("services", "string", true),
-  DescribeRequest: fieldOf("service", "string"),
-  DescribeResponse: fieldOf("descriptors", "string", true),
-  Reflection: {
-    edition: "proto3",
-    methods: { ListServices: reflectionMethod("ListServices"), Describe: reflectionMethod("Describe") },
-  },
-});
+const reflectionProto = defineFile(
+  "reflection.proto",
+  "ChByZWZsZWN0aW9uLnByb3RvEhNtcHJwYy5yZWZsZWN0aW9uLnYxIi0KE0xpc3RTZXJ2aWNlc1JlcXVlc3QSFgoGZmlsdGVyGAEg" +
+    "ASgJUgZmaWx0ZXIiMgoUTGlzdFNlcnZpY2VzUmVzcG9uc2USGgoIc2VydmljZXMYASADKAlSCHNlcnZpY2VzIisKD0Rlc2NyaWJl" +
+    "UmVxdWVzdBIYCgdzZXJ2aWNlGAEgASgJUgdzZXJ2aWNlIjQKEERlc2NyaWJlUmVzcG9uc2USIAoLZGVzY3JpcHRvcnMYASADKAxS" +
+    "C2Rlc2NyaXB0b3JzMtQBCgpSZWZsZWN0aW9uEmgKDExpc3RTZXJ2aWNlcxIoLm1wcnBjLnJlZmxlY3Rpb24udjEuTGlzdFNlcnZp" +
+    "Y2VzUmVxdWVzdBopLm1wcnBjLnJlZmxlY3Rpb24udjEuTGlzdFNlcnZpY2VzUmVzcG9uc2UiA5ACARJcCghEZXNjcmliZRIkLm1w" +
+    "cnBjLnJlZmxlY3Rpb24udjEuRGVzY3JpYmVSZXF1ZXN0GiUubXBycGMucmVmbGVjdGlvbi52MS5EZXNjcmliZVJlc3BvbnNlIgOQ" +
+    "AgFiBnByb3RvMw==",
+);
 
 /** `grpc.health.v1.Health`. `Watch` is a stream and comes with streams. */
 export const Health = defineService({
@@ -113,7 +89,7 @@ export const Health = defineService({
       idempotency: "no_side_effects",
     },
   },
-  descriptors: [healthDescriptor],
+  file: healthProto,
 });
 
 /** `mprpc.reflection.v1.Reflection`. */
@@ -133,19 +109,19 @@ export const Reflection = defineService({
     describe: {
       name: "Describe",
       input: oneField<{ service: string }>("mprpc.reflection.v1.DescribeRequest", "service", "string"),
-      output: oneField<{ descriptors: string[] }>(
+      output: oneField<{ descriptors: Uint8Array[] }>(
         "mprpc.reflection.v1.DescribeResponse",
         "descriptors",
-        "list",
+        "bytes",
       ),
       idempotency: "no_side_effects",
     },
   },
-  descriptors: [reflectionDescriptor],
+  file: reflectionProto,
 });
 
 /** Descriptors of the built-in services by their full names: nobody has to be asked for them. */
-export const builtinDescriptors: ReadonlyMap<string, readonly string[]> = new Map(
+export const builtinDescriptors: ReadonlyMap<string, readonly Uint8Array[]> = new Map(
   [Health, Reflection].map(({ typeName, descriptors }) => [typeName, descriptors]),
 );
 

@@ -1,6 +1,7 @@
 import { Metadata } from "../base/metadata.js";
 import {
   boolean,
+  bytes,
   callback,
   checkOptions,
   describeValue,
@@ -8,7 +9,6 @@ import {
   having,
   listOf,
   oneOf,
-  text,
 } from "../base/options.js";
 import { callGuarded, isOf, textOf } from "../base/thrown.js";
 import type { RpcController } from "../call/controller.js";
@@ -62,10 +62,10 @@ export interface ChannelOptions {
   /** Look services up here instead of in the runtime's registry. The channel does not close it. */
   registry?: Registry | undefined;
   /**
-   * Descriptors of .proto files, as generated definitions carry them, for `callJson` to providers that cannot be asked
-   * for theirs (classic ones). Default none.
+   * The .proto files, with all they import, for `callJson` to providers that cannot be asked for theirs (classic ones): the
+   * bytes of a FileDescriptorProto each, as generated definitions carry them (`UserServiceRpc.descriptors`). Default none.
    */
-  descriptors?: readonly string[] | undefined;
+  descriptors?: readonly Uint8Array[] | undefined;
 }
 
 const optionRules = {
@@ -75,7 +75,7 @@ const optionRules = {
   classic: classicChoice,
   interceptors: listOf(callback),
   registry: having("watch", "list"),
-  descriptors: listOf(text),
+  descriptors: listOf(bytes),
 };
 
 /**
@@ -209,10 +209,10 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 
   /**
-   * The .proto files behind a service as protobufjs JSON descriptors, the service's own first; what `ChannelOptions.descriptors`
+   * The .proto files behind a service as FileDescriptorProtos, the service's own first; what `ChannelOptions.descriptors`
    * takes. Rejects with `RpcError` only.
    */
-  descriptors(service: string, options: CallOptions = {}): Promise<readonly string[]> {
+  descriptors(service: string, options: CallOptions = {}): Promise<readonly Uint8Array[]> {
     return this.#generic.descriptors(service, options);
   }
 
@@ -225,6 +225,10 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     origin?: CallOrigin,
   ): Promise<unknown> {
     if (typeof method?.fullName !== "string") return Promise.reject(noMethod(method));
+    if (method.kind !== "unary") {
+      const text = messages.streamsNotSupported(method.fullName, method.kind);
+      return Promise.reject(localFailure(Status.UNIMPLEMENTED, text, method.fullName));
+    }
     let plan: CallPlan | RpcError;
     try {
       plan = this.#plan(method, options, signal, oneway, origin);

@@ -2,7 +2,8 @@ import type { Clock } from "../base/clock.js";
 import { didYouMean } from "../base/nearest.js";
 import { builtinDescriptors, Reflection } from "../call/builtin.js";
 import type { CallOptions } from "../call/options.js";
-import type { BytesForm, DescribedServices } from "../descriptor/json-codec.js";
+import type { DescribedServices } from "../descriptor/json-codec.js";
+import type { BytesForm } from "../descriptor/json-mapping.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
@@ -47,9 +48,8 @@ export type GenericInvoke = (
 
 /** What is known of one service. */
 interface Known {
-  /** Descriptors as they came: the same ones need not be understood twice. */
-  readonly source: string;
-  readonly descriptors: readonly string[];
+  /** As they came: the same ones need not be understood twice. */
+  readonly descriptors: readonly Uint8Array[];
   readonly described: DescribedServices;
   /** A call did not fit it: ask again before the next. */
   doubted: boolean;
@@ -67,10 +67,10 @@ const servicesMax = 1024;
 export class GenericCalls {
   readonly #invoke: GenericInvoke;
   readonly #clock: Clock;
-  readonly #descriptors: readonly string[];
+  readonly #descriptors: readonly Uint8Array[];
   readonly #services = new Map<string, Known>();
 
-  constructor(invoke: GenericInvoke, options: { clock: Clock; descriptors: readonly string[] }) {
+  constructor(invoke: GenericInvoke, options: { clock: Clock; descriptors: readonly Uint8Array[] }) {
     this.#invoke = invoke;
     this.#clock = options.clock;
     this.#descriptors = options.descriptors;
@@ -113,7 +113,7 @@ export class GenericCalls {
     }));
   }
 
-  async descriptors(service: string, options: CallOptions): Promise<readonly string[]> {
+  async descriptors(service: string, options: CallOptions): Promise<readonly Uint8Array[]> {
     return (await this.#describe(service, service, this.#clock.now(), options)).descriptors;
   }
 
@@ -135,12 +135,11 @@ export class GenericCalls {
 
   async #understand(
     service: string,
-    descriptors: readonly string[],
+    descriptors: readonly Uint8Array[],
     failure: (error: Error) => RpcError,
   ): Promise<Known> {
-    const source = descriptors.join("\n");
     const before = this.#services.get(service);
-    if (before?.source === source) {
+    if (before !== undefined && areSame(before.descriptors, descriptors)) {
       before.doubted = false;
       return before;
     }
@@ -151,7 +150,7 @@ export class GenericCalls {
     } catch (error) {
       throw failure(error as Error);
     }
-    const known: Known = { source, descriptors, described, doubted: false, methods: new Map() };
+    const known: Known = { descriptors, described, doubted: false, methods: new Map() };
     if (this.#services.size >= servicesMax) this.#services.clear();
     this.#services.set(service, known);
     return known;
@@ -163,7 +162,7 @@ export class GenericCalls {
     purpose: string,
     sinceMs: number,
     { timeoutMs, signal, waitForReady }: CallOptions,
-  ): Promise<readonly string[]> {
+  ): Promise<readonly Uint8Array[]> {
     const options: CallOptions = {
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(signal === undefined ? {} : { signal }),
@@ -173,7 +172,7 @@ export class GenericCalls {
       const reply = await this.#invoke(Reflection.methods.describe, { service }, options, {
         ...{ sinceMs, lookup: service },
       });
-      return (reply as { descriptors: string[] }).descriptors;
+      return (reply as { descriptors: Uint8Array[] }).descriptors;
     } catch (thrown) {
       const error = RpcError.from(thrown);
       // Nothing of the user's ran, whatever became of the question.
@@ -183,6 +182,10 @@ export class GenericCalls {
       throw new RpcError(Status.UNIMPLEMENTED, rawMessage, { executed: "never", cause: error }, facts);
     }
   }
+}
+
+function areSame(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
+  return a.length === b.length && a.every((bytes, i) => Buffer.compare(bytes, b[i] as Uint8Array) === 0);
 }
 
 function methodsOf(known: Known, service: string, bytes: BytesForm): readonly MethodDefinition[] {

@@ -4,6 +4,8 @@ import { printable } from "../base/printable.js";
 import type { RpcChannel } from "../channel/channel.js";
 import type { JsonCallOptions } from "../channel/generic.js";
 import { duration } from "../config/kinds.js";
+import { JsonMappingError } from "../descriptor/json-error.js";
+import { type ExactJson, parseExactJson, writeExactJson } from "../descriptor/json-text.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Registry } from "../registry/registry.js";
@@ -11,7 +13,6 @@ import { type ClassicDialect, classicDialects } from "../wire/classic.js";
 import { checkCount, type ParsedArguments, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type Command, exitCodes, UsageError } from "./command.js";
-import { type ExactJson, parseExactJson } from "./exact-json.js";
 import { whyNotOurs } from "./reach.js";
 import { fullServiceName, listedIn, servicesAt, servicesIn } from "./service-names.js";
 import { readTarget, type Target } from "./target.js";
@@ -91,7 +92,7 @@ export const callCommand: Command = {
             if (parsed.has("verbose")) io.err(metadataLines(metadata));
           },
         });
-        io.out(`${JSON.stringify(reply, undefined, 2)}\n`);
+        io.out(`${writeExactJson(reply, 2)}\n`);
         return exitCodes.done;
       } catch (error) {
         if (!(error instanceof RpcError)) throw error;
@@ -111,7 +112,7 @@ export const callCommand: Command = {
 };
 
 /** The compiler of .proto files is loaded by those who give one. */
-async function describe(protos: readonly string[], importPaths: readonly string[]): Promise<string[]> {
+async function describe(protos: readonly string[], importPaths: readonly string[]): Promise<Uint8Array[]> {
   const { describeProtos } = await import("../codegen/index.js");
   return describeProtos(protos, importPaths);
 }
@@ -168,7 +169,7 @@ function parseRequest(text: string): ExactJson {
   try {
     return parseExactJson(text);
   } catch (error) {
-    if (error instanceof UsageError) throw error;
+    if (error instanceof JsonMappingError) throw new UsageError(error.message);
     throw new UsageError(`the request is not JSON: ${(error as Error).message}`);
   }
 }

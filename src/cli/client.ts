@@ -15,7 +15,7 @@ export interface ClientOptions {
   readonly address?: Address | undefined;
   /** The provider at `address` speaks the classic wire: in this dialect, or in one that is found out. */
   readonly classic?: ClassicDialect | "" | undefined;
-  readonly descriptors?: readonly string[];
+  readonly descriptors?: readonly Uint8Array[];
 }
 
 /** A channel as the configuration says, for as long as `use` takes. */

@@ -5,7 +5,6 @@ import type { Registry } from "../registry/registry.js";
 import { checkCount, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { CliError, type Command, exitCodes, UsageError } from "./command.js";
-import { ProtoText } from "./proto-text.js";
 import { fullServiceName, listedIn, servicesAt } from "./service-names.js";
 import { splitMethod } from "./target.js";
 
@@ -76,6 +75,8 @@ async function textOf({ service, method }: Asked, channel: RpcChannel): Promise<
       `${service} has no method ${JSON.stringify(method)}; it has ${methods.map(({ name }) => name).join(", ")}`,
     );
   }
+  // It brings protobufjs' reflection with it.
+  const { ProtoText } = await import("./proto-text.js");
   const text = new ProtoText(await channel.descriptors(service)).ofService(service, wanted);
   if (text === undefined) throw new CliError(`the provider of ${service} does not tell its messages`);
   return text;

@@ -1,7 +1,8 @@
 import { nearestName } from "../base/nearest.js";
 import { Reflection } from "../call/builtin.js";
 import type { RpcChannel } from "../channel/channel.js";
-import { shortName } from "../protobuf/types.js";
+import { FileDescriptorProto } from "../descriptor/gen/google/protobuf/descriptor.js";
+import { decodeMessage, shortName } from "../protobuf/types.js";
 import type { Registry } from "../registry/registry.js";
 import { CliError } from "./command.js";
 
@@ -15,18 +16,13 @@ export async function servicesAt(channel: RpcChannel): Promise<readonly string[]
   return (await channel.call(Reflection.methods.listServices, {})).services;
 }
 
-/** The full names of the services in protobufjs JSON descriptors. */
-export function servicesIn(descriptors: readonly string[]): string[] {
-  const found: string[] = [];
-  const walk = (nested: unknown, scope: string): void => {
-    for (const [name, value] of Object.entries((nested ?? {}) as Record<string, Record<string, unknown>>)) {
-      const full = scope === "" ? name : `${scope}.${name}`;
-      if (value.methods !== undefined) found.push(full);
-      walk(value.nested, full);
-    }
-  };
-  for (const text of descriptors) walk((JSON.parse(text) as { nested?: unknown }).nested, "");
-  return found;
+/** The full names of the services that FileDescriptorProtos declare. */
+export function servicesIn(descriptors: readonly Uint8Array[]): string[] {
+  return descriptors.flatMap((bytes) => {
+    const file = decodeMessage(FileDescriptorProto, bytes);
+    const scope = file.package ? `${file.package}.` : "";
+    return file.service.map(({ name }) => scope + name);
+  });
 }
 
 /**

@@ -9,6 +9,8 @@ export const messages = {
   notAMethod: (found: string, hint: string) =>
     `expected a method of a generated service (UserServiceRpc.methods.login), got ${found}${hint}`,
   callJsonTakesNames: "; callJson takes names",
+  streamsNotSupported: (method: string, kind: string) =>
+    `${method} is ${kind}: streams are not supported yet, only unary calls are`,
   notCallOptions: (found: string) => `expected an object of call options, or an RpcController, got ${found}`,
   unknownCallOption: (name: string, hint: string) => `unknown call option ${name}${hint}`,
   timeoutNotMilliseconds: (found: string) =>
@@ -222,13 +224,28 @@ export const messages = {
   undescribedMethod: (service: string, method: string, hint: string) =>
     `${service} has no method ${method}${hint}`,
   describedMethods: (names: string) => `; it has ${names}`,
-  descriptorNotJson: "a descriptor is not the JSON of a .proto file",
+  descriptorsTooLarge: (size: number, max: number) =>
+    `the descriptors are ${size} bytes, and at most ${max} are read`,
+  descriptorNotBytes: "a descriptor is not the bytes of a FileDescriptorProto",
+  descriptorInvalid: (reason: string) => `a descriptor is no valid FileDescriptorProto: ${reason}`,
   descriptorTooDeep: "a descriptor is nested too deep",
   descriptorNameInvalid: (name: string) => `a descriptor has the name ${name}`,
-  descriptorEmpty: (name: string) => `a descriptor has no contents for ${name}`,
-  methodWithoutMessages: (method: string) => `${method} has no messages`,
+  descriptorDuplicate: (name: string) => `the descriptors declare ${name} twice`,
+  descriptorMissingType: (owner: string, kind: string, name: string) =>
+    `${owner} needs the ${kind} ${name}, which no descriptor declares`,
+  descriptorTooManyFields: (name: string, fields: number) =>
+    `the descriptors have too many fields: ${name} with its ${fields} is one message too many`,
   unknownJsonField: (typeName: string, field: string, hint: string) =>
     `${typeName} has no field ${field}${hint}`,
+  jsonTextTooDeep: (max: number) => `the JSON is nested more than ${max} deep`,
+  jsonKeyTwice: (place: string) => `${place} is given twice`,
+  jsonNumberTooLarge: (place: string, digits: string) =>
+    `${place === "" ? "" : `${place}: `}${digits} is beyond what a number can be`,
+  typeWithoutFile: (typeName: string) =>
+    `${typeName} has no .proto file with it, which JSON needs: generate its code again with mprpc generate`,
+  typeNotInItsFile: (typeName: string, file: string) => `${typeName} is not declared in ${file}`,
+  unknownTypeInAny: (owner: string, url: string) =>
+    `${owner}: the message ${url} is in none of the .proto files that are known here`,
   jsonTooDeep: (typeName: string, max: number) => `${typeName} is nested more than ${max} deep`,
   notBase64: (field: string, found: string) =>
     `${field}: expected bytes as base64, got ${found}; with bytes: "text" (mprpc call --text) they are given as they are`,

@@ -1,4 +1,4 @@
-import type { ProtoFile } from "./file.js";
+import { type ProtoFile, withDependencies } from "./file.js";
 import { Reader } from "./reader.js";
 import { Writer } from "./writer.js";
 
@@ -56,8 +56,8 @@ export interface ServiceDefinition<
   readonly typeName: string;
   /** Keyed by `localName`. */
   readonly methods: Methods;
-  /** The .proto files behind it as protobufjs JSON descriptors, own file first; used by generic calls. */
-  readonly descriptors: readonly string[];
+  /** The .proto files behind it as FileDescriptorProtos, own file first; used by generic calls and reflection. */
+  readonly descriptors: readonly Uint8Array[];
 }
 
 interface MethodInit {
@@ -75,7 +75,8 @@ type KindOf<Init extends MethodInit> = Init["kind"] extends MethodKind ? Init["k
 export function defineService<const Methods extends Readonly<Record<string, MethodInit>>>(init: {
   typeName: string;
   methods: Methods;
-  descriptors?: readonly string[] | undefined;
+  /** The .proto file that declares it. A service without one cannot be called with JSON. */
+  file?: ProtoFile | undefined;
 }): ServiceDefinition<{
   readonly [K in keyof Methods]: MethodDefinition<
     Methods[K]["input"],
@@ -91,7 +92,17 @@ export function defineService<const Methods extends Readonly<Record<string, Meth
       ...{ kind, name, localName, service: init.typeName, fullName, input, output, idempotency },
     };
   }
-  return { typeName: init.typeName, methods: methods as never, descriptors: init.descriptors ?? [] };
+  const { typeName, file } = init;
+  let descriptors: readonly Uint8Array[] | undefined;
+  return {
+    typeName,
+    methods: methods as never,
+    // Read from their text when they are asked for, which most programs never do.
+    get descriptors() {
+      descriptors ??= file === undefined ? [] : withDependencies(file).map(({ descriptor }) => descriptor);
+      return descriptors;
+    },
+  };
 }
 
 /** What decoding a message type gives. */

@@ -1,5 +1,6 @@
 import { largeBufferBytes, shelve, takeBuffer } from "./buffer-pool.js";
 import { emptyBytes } from "./reader.js";
+import { unknownFields, type WithUnknownFields } from "./unknown.js";
 import {
   hintAtTime,
   int32Range,
@@ -11,6 +12,7 @@ import {
   uint32Range,
   uint64Range,
 } from "./values.js";
+import { varintBytes } from "./varint.js";
 
 /** What JavaScript has since Node 20, and the library of TypeScript only later. */
 interface WellFormed {
@@ -377,6 +379,20 @@ export class Writer {
     return this.partField(tag);
   }
 
+  /** Opens a group, whose closing tag is written with `uint32` when its fields are. */
+  groupField(tag: number, value: object, name: string): void {
+    if (typeof value !== "object" || value === null) {
+      throw invalidValue(name, "a message (an object)", value, hintAtTime(value));
+    }
+    this.#key(tag);
+  }
+
+  /** The fields a message's type does not know, as they came. */
+  unknown(message: object): void {
+    const bytes = (message as WithUnknownFields)[unknownFields];
+    if (bytes !== undefined) this.raw(bytes);
+  }
+
   /** Opens a packed list or a map entry; returns the mark for `end`. */
   partField(tag: number): number {
     this.#key(tag);
@@ -412,12 +428,4 @@ export class Writer {
     this.position += length;
     return this;
   }
-}
-
-/** How many bytes a uint32 takes as a varint: 1..5. */
-export function varintBytes(value: number): number {
-  if (value < 0x80) return 1;
-  if (value < 0x4000) return 2;
-  if (value < 0x20_0000) return 3;
-  return value < 0x1000_0000 ? 4 : 5;
 }

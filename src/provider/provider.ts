@@ -383,7 +383,7 @@ export class RpcProvider implements AsyncDisposable {
     return { status: serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING };
   }
 
-  #describe(service: string): { descriptors: string[] } {
+  #describe(service: string): { descriptors: Uint8Array[] } {
     const descriptors =
       this.#services.get(service)?.definition.descriptors ?? builtinDescriptors.get(service);
     if (descriptors === undefined) throw new RpcError(Status.NOT_FOUND, messages.noService(service));

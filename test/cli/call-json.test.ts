@@ -2,7 +2,12 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { type ChannelOptions, RpcChannel } from "../../src/channel/channel.js";
 import { describeProtos } from "../../src/codegen/index.js";
+import {
+  FileDescriptorProto,
+  type FileDescriptorProtoInput,
+} from "../../src/descriptor/gen/google/protobuf/descriptor.js";
 import { Status } from "../../src/error/status.js";
+import { decodeMessage, encodeMessage } from "../../src/protobuf/types.js";
 import type { JsonInput, JsonValue } from "../../src/protobuf/well-known.js";
 import { RpcProvider } from "../../src/provider/provider.js";
 import { openRegistry } from "../../src/registry/open.js";
@@ -64,13 +69,15 @@ async function setup(
   return { channel, received, called, provider, start };
 }
 
-/** A service definition whose descriptor, a JSON text, is changed. */
-function withDescriptor(change: (json: string) => string): typeof KindsService {
-  const [own = "", ...others] = KindsService.descriptors;
-  const changed = change(own);
-  expect(changed).not.toBe(own);
-  return { ...KindsService, descriptors: [changed, ...others] };
+/** A service definition whose descriptor is changed. */
+function withDescriptor(change: (file: FileDescriptorProto) => void): typeof KindsService {
+  const [own, ...others] = KindsService.descriptors;
+  const file = decodeMessage(FileDescriptorProto, own as Uint8Array);
+  change(file);
+  return { ...KindsService, descriptors: [encodeMessage(FileDescriptorProto, file), ...others] };
 }
+
+const describedBy = (file: FileDescriptorProtoInput): Uint8Array => encodeMessage(FileDescriptorProto, file);
 
 const nothingSet = {
   aDouble: 0,
@@ -206,16 +213,16 @@ describe("the JSON mapping", () => {
   test.each<[JsonValue, string]>([
     [{ aStrin: "x" }, 'test.cli.Kinds has no field "aStrin"; did you mean "aString"?'],
     [{ aPart: { inner: { labl: "x" } } }, 'test.cli.Kinds.Part has no field "labl"; did you mean "label"?'],
-    [{ aBytes: "zhang san" }, 'test.cli.Kinds.aBytes: expected bytes as base64, got "zhang san"'],
-    [{ manyBytes: ["AAAAA"] }, 'test.cli.Kinds.manyBytes: expected bytes as base64, got "AAAAA"'],
-    [{ anInt32: 2147483648 }, "test.cli.Kinds.anInt32: out of range for int32: 2147483648"],
-    [{ anInt32: 1.5 }, "test.cli.Kinds.anInt32: not an integer: 1.5"],
-    [{ aUint64: "-1" }, 'test.cli.Kinds.aUint64: out of range for uint64: "-1"'],
-    [{ aBool: "yes" }, 'test.cli.Kinds.aBool: expected boolean: "yes"'],
-    [{ aColor: "PINK" }, 'test.cli.Kinds.aColor: unknown enum value: "PINK"'],
-    [{ manyParts: {} }, "test.cli.Kinds.manyParts: expected array: {}"],
+    [{ aBytes: "zhang san" }, 'test.cli.Kinds.a_bytes: expected bytes as base64, got "zhang san"'],
+    [{ manyBytes: ["AAAAA"] }, 'test.cli.Kinds.many_bytes: expected bytes as base64, got "AAAAA"'],
+    [{ anInt32: 2147483648 }, "test.cli.Kinds.an_int32: out of range for int32: 2147483648"],
+    [{ anInt32: 1.5 }, "test.cli.Kinds.an_int32: not an integer: 1.5"],
+    [{ aUint64: "-1" }, 'test.cli.Kinds.a_uint64: out of range for uint64: "-1"'],
+    [{ aBool: "yes" }, 'test.cli.Kinds.a_bool: expected boolean: "yes"'],
+    [{ aColor: "PINK" }, 'test.cli.Kinds.a_color: unknown enum value: "PINK"'],
+    [{ manyParts: {} }, "test.cli.Kinds.many_parts: expected array: {}"],
     [{ byName: "a", byId: "1" }, "test.cli.Kinds: multiple values for oneof choice"],
-    [{ at: "yesterday" }, 'google.protobuf.Timestamp: invalid timestamp: "yesterday"'],
+    [{ at: "yesterday" }, 'test.cli.Kinds.at: google.protobuf.Timestamp: invalid timestamp: "yesterday"'],
     [["a list"], 'test.cli.Kinds: expected object: ["a list"]'],
     ["text", 'test.cli.Kinds: expected object: "text"'],
   ])("refuses %j", async (request, text) => {
@@ -227,15 +234,15 @@ describe("the JSON mapping", () => {
   });
 
   test.each<[JsonInput, string]>([
-    [{ anInt64: 2 ** 53 }, "Kinds.anInt64: 9007199254740992 may not be the number that was meant"],
-    [{ anInt64: "9007199254740993.0" }, "Kinds.anInt64: 9007199254740992 may not be the number"],
-    [{ aSint64: 1e300 }, "Kinds.aSint64: 1e+300 may not be the number that was meant"],
-    [{ byId: Number.NaN }, "Kinds.byId: expected an integer, got NaN"],
-    [{ anInt32: Number.POSITIVE_INFINITY }, "Kinds.anInt32: expected an integer, got Infinity"],
-    [{ anInt32: 2n ** 40n }, 'Kinds.anInt32: out of range for int32: "1099511627776"'],
-    [{ aUint64: 2n ** 64n }, 'Kinds.aUint64: out of range for uint64: "18446744073709551616"'],
-    [{ aString: 5n }, "Kinds.aString: expected string, got the number 5"],
-    [{ aFloat: 1e39 }, "Kinds.aFloat: out of range for float: 1e+39"],
+    [{ anInt64: 2 ** 53 }, "Kinds.an_int64: 9007199254740992 may not be the number that was meant"],
+    [{ anInt64: "9007199254740993.0" }, "Kinds.an_int64: 9007199254740992 may not be the number"],
+    [{ aSint64: 1e300 }, "Kinds.a_sint64: 1e+300 may not be the number that was meant"],
+    [{ byId: Number.NaN }, "Kinds.by_id: expected an integer, got NaN"],
+    [{ anInt32: Number.POSITIVE_INFINITY }, "Kinds.an_int32: expected an integer, got Infinity"],
+    [{ anInt32: 2n ** 40n }, 'Kinds.an_int32: out of range for int32: "1099511627776"'],
+    [{ aUint64: 2n ** 64n }, 'Kinds.a_uint64: out of range for uint64: "18446744073709551616"'],
+    [{ aString: 5n }, "Kinds.a_string: expected string, got the number 5"],
+    [{ aFloat: 1e39 }, "Kinds.a_float: out of range for float: 1e+39"],
     [{ aDouble: 10n ** 400n }, "is beyond what a double can be"],
     [{ facts: { a: [2n ** 53n + 1n] } }, "Kinds.facts: 9007199254740993 cannot be kept"],
     [{ facts: { a: Number.NaN } }, "Kinds.facts: JSON has no NaN"],
@@ -313,12 +320,12 @@ describe("where messages come from", () => {
   });
 
   test("a provider is asked again when what is remembered does not fit, as after an update", async () => {
-    const old = withDescriptor((json) =>
-      json.replace(
-        '"aString":{"type":"string","id":14,"protoName":"a_string"}',
-        '"before":{"type":"string","id":14}',
-      ),
-    );
+    const old = withDescriptor((file) => {
+      const kinds = file.messageType.find(({ name }) => name === "Kinds");
+      Object.assign(kinds?.field.find(({ name }) => name === "a_string") ?? {}, {
+        ...{ name: "before", jsonName: "before" },
+      });
+    });
     const { channel, called, provider, start } = await setup({}, old);
     await channel.callJson(service, "Echo", { before: "x" });
     await start(KindsService);
@@ -332,7 +339,7 @@ describe("where messages come from", () => {
     await channel.callJson(service, "GetNothing", {});
     const { echo } = KindsService.methods;
     const smaller = {
-      ...withDescriptor((json) => json.replace(/,"GetNothing":\{.*?\}\}/, "")),
+      ...withDescriptor(({ service }) => service[0]?.method.splice(1)),
       methods: { echo },
     };
     await start(smaller as unknown as typeof KindsService);
@@ -412,10 +419,14 @@ describe("what cannot be called", () => {
   });
 
   test.each([
-    ["no JSON", "{"],
-    ["no descriptor", "[]"],
-    ["a name no .proto can hold", '{"nested":{"a b":{"nested":{}}}}'],
-    ["a type that is not there", '{"nested":{"A":{"fields":{"b":{"type":".B","id":1}}}}}'],
+    ["no descriptor", Buffer.from("{}")],
+    ["a name no .proto can hold", describedBy({ messageType: [{ name: "a b" }] })],
+    [
+      "a type that is not there",
+      describedBy({
+        messageType: [{ name: "A", field: [{ name: "b", number: 1, type: 11, typeName: ".B" }] }],
+      }),
+    ],
   ])("a service described by %s", async (_, descriptor) => {
     const { channel } = await setup({}, { ...KindsService, descriptors: [descriptor] });
     const error = await failure(channel.callJson(service, "Echo", {}));
@@ -424,7 +435,7 @@ describe("what cannot be called", () => {
   });
 
   test("given descriptors that are none, and a bad form of bytes", async () => {
-    const { channel } = await setup({ descriptors: ["{}"] });
+    const { channel } = await setup({ descriptors: [Buffer.from("{}")] });
     const error = await failure(channel.callJson(service, "Echo", {}));
     expect(error).toMatchObject({ code: Status.INTERNAL, executed: "never" });
     expect(error.rawMessage).toContain('option "descriptors"');

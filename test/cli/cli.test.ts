@@ -335,7 +335,7 @@ describe("mprpc call", () => {
     const rounded = await mprpc(["call", "KindsService.Echo", '{"anInt64": 9007199254740993.0}', registry]);
     expect(rounded).toMatchObject({ code: 1, out: "" });
     expect(rounded.err).toContain(
-      "test.cli.Kinds.anInt64: 9007199254740992 may not be the number that was meant",
+      "test.cli.Kinds.an_int64: 9007199254740992 may not be the number that was meant",
     );
   });
 

@@ -77,16 +77,15 @@ describe("mprpc describe", () => {
   test("describes the built-in services, equal to their .proto files", async () => {
     const { out } = await mprpc(["describe", address, "grpc.health.v1.Health"]);
     expect(out).toContain(
-      "rpc Check(grpc.health.v1.HealthCheckRequest) returns (grpc.health.v1.HealthCheckResponse);",
+      "rpc Check(grpc.health.v1.HealthCheckRequest) returns (grpc.health.v1.HealthCheckResponse) { option idempotency_level = NO_SIDE_EFFECTS; }",
     );
     for (const [name, service] of [
       ["health", "grpc.health.v1.Health"],
       ["reflection", "mprpc.reflection.v1.Reflection"],
     ] as const) {
       const proto = await describeProtos([path.join(root, `proto/${name}.proto`)]);
-      expect(builtinDescriptors.get(service)?.map((text) => JSON.parse(text))).toEqual(
-        proto.map((text) => JSON.parse(text)),
-      );
+      const [own] = builtinDescriptors.get(service) ?? [];
+      expect(Buffer.from(own ?? []).toString("hex")).toBe(Buffer.from(proto[0] ?? []).toString("hex"));
     }
   });
 });

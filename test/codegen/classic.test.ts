@@ -41,7 +41,7 @@ describe("the classic protos", () => {
   it("generates the imported file too, and one descriptor a file", () => {
     expect(generated.files.map((file) => file.path)).toEqual(["friend.ts", "result.ts", "user.ts"]);
     const { UserServiceRpc } = generated.module("user.ts") as {
-      UserServiceRpc: { descriptors: string[]; methods: Record<string, { fullName: string }> };
+      UserServiceRpc: { descriptors: Uint8Array[]; methods: Record<string, { fullName: string }> };
     };
     expect(UserServiceRpc.descriptors).toHaveLength(2);
     expect(UserServiceRpc.methods.login?.fullName).toBe("fixbug.UserServiceRpc.Login");

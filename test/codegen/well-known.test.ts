@@ -17,8 +17,9 @@ import {
   valueFromJson,
   valueToJson,
 } from "mprpc/codec";
-import protobuf from "protobufjs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadDescriptors } from "../../src/descriptor/load.js";
+import type { ProtoFile } from "../../src/protobuf/file.js";
 import { exampleFolder, type Generated, generateAndImport, protoFolder } from "./generated.js";
 
 let generated: Generated;
@@ -121,21 +122,19 @@ describe("well-known types", () => {
 
 describe("descriptors", () => {
   it("are enough for protobufjs to make the same bytes, without generated code", () => {
-    const { KnownService } = generated.module("known.ts") as { KnownService: { descriptors: string[] } };
-    const { kindsProtoDescriptor } = generated.module("kinds.ts") as { kindsProtoDescriptor: string };
-    const { sharedProtoDescriptor } = generated.module("nested/shared.ts") as {
-      sharedProtoDescriptor: string;
-    };
-    const root = new protobuf.Root();
-    for (const descriptor of [...KnownService.descriptors, kindsProtoDescriptor, sharedProtoDescriptor]) {
-      root.addJSON(JSON.parse(descriptor).nested);
-    }
-    root.resolveAll();
+    const { KnownService } = generated.module("known.ts") as { KnownService: { descriptors: Uint8Array[] } };
+    const { kindsProto } = generated.module("kinds.ts") as { kindsProto: ProtoFile };
+    const { sharedProto } = generated.module("nested/shared.ts") as { sharedProto: ProtoFile };
+    const { root } = loadDescriptors([
+      ...KnownService.descriptors,
+      kindsProto.descriptor,
+      sharedProto.descriptor,
+    ]);
     expect(root.lookupService("test.known.KnownService").methods.Ping?.requestType).toBe(
       ".google.protobuf.Empty",
     );
     const known = root.lookupType("test.known.Known");
-    const message = known.fromObject({ times: [{ seconds: 5 }], fieldMask: { paths: ["a"] } });
+    const message = known.fromObject({ times: [{ seconds: 5 }], field_mask: { paths: ["a"] } });
     const ours = encodeMessage(generated.type("Known"), {
       times: [{ seconds: 5 }],
       field_mask: { paths: ["a"] },
@@ -147,10 +146,10 @@ describe("descriptors", () => {
       encodeMessage(generated.type("Lists"), list).toString("hex"),
     );
     const optionals = root.lookupType("test.kinds.Optionals");
-    expect(Buffer.from(optionals.encode(optionals.fromObject({ anInt32: 0 })).finish()).toString("hex")).toBe(
-      "1800",
-    );
+    expect(
+      Buffer.from(optionals.encode(optionals.fromObject({ an_int32: 0 })).finish()).toString("hex"),
+    ).toBe("1800");
     const scalars = root.lookupType("test.kinds.Scalars");
-    expect(scalars.encode(scalars.fromObject({ anInt32: 0 })).finish()).toHaveLength(0);
+    expect(scalars.encode(scalars.fromObject({ an_int32: 0 })).finish()).toHaveLength(0);
   });
 });

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Health, Reflection, ServingStatus } from "../../src/call/builtin.js";
+import { FileDescriptorProto } from "../../src/descriptor/gen/google/protobuf/descriptor.js";
+import { decodeMessage } from "../../src/protobuf/types.js";
 import { memoryRegistry, settle } from "../../src/testing/index.js";
 import { failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
@@ -60,7 +62,9 @@ describe("built-in services", () => {
     const { descriptors } = await channel.call(Reflection.methods.describe, {
       service: "probe.ProbeService",
     });
-    expect(JSON.parse(descriptors[0] as string)).toHaveProperty("nested.probe");
+    expect(decodeMessage(FileDescriptorProto, descriptors[0] as Uint8Array)).toMatchObject({
+      ...{ name: "probe.proto", package: "probe" },
+    });
     expect((await failure(channel.call(Reflection.methods.describe, { service: "x.Y" }))).codeName).toBe(
       "NOT_FOUND",
     );

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const script = fileURLToPath(new URL("../../scripts/debian-packages.sh", import.meta.url));
@@ -17,6 +17,12 @@ export function debianRoot(): string {
 export function debianPackages(...names: string[]): string {
   execFileSync(script, names, { stdio: ["ignore", "ignore", "inherit"] });
   return debianRoot();
+}
+
+/** The folder that packages of another Debian are unpacked in; fetches those that are not. */
+export function debianPackagesOf(suite: string, ...names: string[]): string {
+  execFileSync(script, ["--suite", suite, ...names], { stdio: ["ignore", "ignore", "inherit"] });
+  return join(dirname(dirname(debianRoot())), `debian-${suite}`, "root");
 }
 
 /** A Java that runs: the one on PATH, or else the unpacked one. */

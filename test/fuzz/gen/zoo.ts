@@ -5,26 +5,36 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   emptyBytes,
   entriesOf,
   invokeStub,
+  keyedMapOf,
   listOf,
-  longMapOf,
   type MapInput,
   type MessageType,
   mapOf,
   needsMprpc,
   nestingMax,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   toBuffer,
   tooDeep,
   unknownCase,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "zoo.ts");
+
+/** zoo.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const zooProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "zoo.proto",
+  "Cgl6b28ucHJvdG8SBGZ1enoigQUKBkFuaW1hbBISCgRuYW1lGAEgASgJUgRuYW1lEhIKBGxlZ3MYAiABKAVSBGxlZ3MSFAoFZGVwdGgYAyABKBJSBWRlcHRoEhIKBGNoaXAYBCABKAZSBGNoaXASFgoGd2VpZ2h0GAUgASgBUgZ3ZWlnaHQSEgoEdGFtZRgGIAEoCFIEdGFtZRIUCgVwaG90bxgHIAEoDFIFcGhvdG8SFAoFeWVhcnMYCCADKAVSBXllYXJzEhQKBW5hbWVzGAkgAygJUgVuYW1lcxIzCgdwYXJlbnRzGAogAygLMhkuZnV6ei5BbmltYWwuUGFyZW50c0VudHJ5UgdwYXJlbnRzEi0KBW5vdGVzGAsgAygLMhcuZnV6ei5BbmltYWwuTm90ZXNFbnRyeVIFbm90ZXMSIgoFY2hpbGQYDCABKAsyDC5mdXp6LkFuaW1hbFIFY2hpbGQSJAoGbGl0dGVyGA0gAygLMgwuZnV6ei5BbmltYWxSBmxpdHRlchIeCgRzb3J0GA4gASgOMgouZnV6ei5Tb3J0UgRzb3J0EhQKBGNhZ2UYDyABKAlIAFIEY2FnZRIiCgRob3N0GBAgASgLMgwuZnV6ei5BbmltYWxIAFIEaG9zdBIZCgVzcGVlZBgRIAEoAkgBUgVzcGVlZIgBARpICgxQYXJlbnRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSIgoFdmFsdWUYAiABKAsyDC5mdXp6LkFuaW1hbFIFdmFsdWU6AjgBGjgKCk5vdGVzRW50cnkSEAoDa2V5GAEgASgDUgNrZXkSFAoFdmFsdWUYAiABKAxSBXZhbHVlOgI4AUIGCgRob21lQggKBl9zcGVlZCo1CgRTb3J0EhAKDFNPUlRfVU5LTk9XThAAEgwKCFNPUlRfQ0FUEAESDQoJU09SVF9DUk9XEAIysgIKClpvb1NlcnZpY2USIgoERWNobxIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoESG9sZBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoEVG9pbBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSJQoHUmVsZWFzZRIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSJAoGUmVmdXNlEgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbBIiCgRHcm93EgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbBIjCgVTdGF0cxIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoETmV4dBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWxiBnByb3RvMw==",
+);
 
 export const Sort = {
   SORT_UNKNOWN: 0,
@@ -97,26 +107,30 @@ function createAnimal_home(oneof: AnimalInput["home"]): Animal["home"] {
 /** Every kind of field, and itself in each place a message can stand. */
 export const Animal: MessageType<Animal, AnimalInput> = {
   typeName: "fuzz.Animal",
+  file: zooProto,
 
   create(input) {
-    return {
-      name: input?.name ?? "",
-      legs: input?.legs ?? 0,
-      depth: BigInt(input?.depth ?? 0n),
-      chip: BigInt(input?.chip ?? 0n),
-      weight: input?.weight ?? 0,
-      tame: input?.tame ?? false,
-      photo: toBuffer(input?.photo ?? emptyBytes),
-      years: [...listOf(input?.years, "Animal.years")],
-      names: [...listOf(input?.names, "Animal.names")],
-      parents: mapOf(input?.parents, "Animal.parents", Animal.create),
-      notes: longMapOf(input?.notes, "Animal.notes", toBuffer),
-      child: optional(input?.child, Animal.create),
-      litter: arrayOf(input?.litter, "Animal.litter", Animal.create),
-      sort: input?.sort ?? 0,
-      home: createAnimal_home(input?.home),
-      speed: input?.speed,
-    };
+    return withUnknown(
+      {
+        name: input?.name ?? "",
+        legs: input?.legs ?? 0,
+        depth: BigInt(input?.depth ?? 0n),
+        chip: BigInt(input?.chip ?? 0n),
+        weight: input?.weight ?? 0,
+        tame: input?.tame ?? false,
+        photo: toBuffer(input?.photo ?? emptyBytes),
+        years: [...listOf(input?.years, "Animal.years")],
+        names: [...listOf(input?.names, "Animal.names")],
+        parents: mapOf(input?.parents, "Animal.parents", Animal.create),
+        notes: keyedMapOf(input?.notes, "Animal.notes", BigInt, toBuffer),
+        child: optional(input?.child, Animal.create),
+        litter: arrayOf(input?.litter, "Animal.litter", Animal.create),
+        sort: input?.sort ?? 0,
+        home: createAnimal_home(input?.home),
+        speed: input?.speed,
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -198,6 +212,7 @@ export const Animal: MessageType<Animal, AnimalInput> = {
     if (message.speed != null) {
       writer.floatField(141, message.speed, "Animal.speed");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -308,7 +323,7 @@ export const Animal: MessageType<Animal, AnimalInput> = {
           message.speed = reader.float();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -316,13 +331,10 @@ export const Animal: MessageType<Animal, AnimalInput> = {
   },
 };
 
-/** zoo.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const zooProtoDescriptor =
-  '{"nested":{"fuzz":{"nested":{"Animal":{"edition":"proto3","oneofs":{"home":{"oneof":["cage","host"]},"_speed":{"oneof":["speed"]}},"fields":{"name":{"type":"string","id":1},"legs":{"type":"int32","id":2},"depth":{"type":"sint64","id":3},"chip":{"type":"fixed64","id":4},"weight":{"type":"double","id":5},"tame":{"type":"bool","id":6},"photo":{"type":"bytes","id":7},"years":{"rule":"repeated","type":"int32","id":8},"names":{"rule":"repeated","type":"string","id":9},"parents":{"keyType":"string","type":".fuzz.Animal","id":10},"notes":{"keyType":"int64","type":"bytes","id":11},"child":{"type":".fuzz.Animal","id":12},"litter":{"rule":"repeated","type":".fuzz.Animal","id":13},"sort":{"type":".fuzz.Sort","id":14},"cage":{"type":"string","id":15},"host":{"type":".fuzz.Animal","id":16},"speed":{"type":"float","id":17,"options":{"proto3_optional":true}}}},"Sort":{"edition":"proto3","values":{"SORT_UNKNOWN":0,"SORT_CAT":1,"SORT_CROW":2}},"ZooService":{"edition":"proto3","methods":{"Echo":{"requestType":".fuzz.Animal","responseType":".fuzz.Animal"},"Hold":{"requestType":".fuzz.Animal","responseType":".fuzz.Animal"},"Toil":{"requestType":".fuzz.Animal","responseType":".fuzz.Animal"},"Release":{"requestType":".fuzz.Animal","responseType":".fuzz.Animal"},"Refuse":{"requestType":".fuzz.Animal","responseType":".fuzz.Animal"},"Grow":{"requestType":".fuzz.Animal","responseType":".fuzz.Animal"},"Stats":{"requestType":".fuzz.Animal","responseType":".fuzz.Animal"},"Next":{"requestType":".fuzz.Animal","responseType":".fuzz.Animal"}}}}}}}';
-
 /** What is attacked. Its handlers are in zoo.ts. */
 export const ZooService = defineService({
   typeName: "fuzz.ZooService",
+  file: zooProto,
   methods: {
     echo: { name: "Echo", input: Animal, output: Animal },
     hold: { name: "Hold", input: Animal, output: Animal },
@@ -333,7 +345,6 @@ export const ZooService = defineService({
     stats: { name: "Stats", input: Animal, output: Animal },
     next: { name: "Next", input: Animal, output: Animal },
   },
-  descriptors: [zooProtoDescriptor],
 });
 
 /**

@@ -5,6 +5,7 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   emptyBytes,
   entriesOf,
@@ -15,13 +16,22 @@ import {
   mapOf,
   needsMprpc,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   same,
   toBuffer,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "test.ts");
+
+/** test.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const testProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "test.proto",
+  "Cgp0ZXN0LnByb3RvEgZmaXhidWciPgoKUmVzdWx0Q29kZRIYCgdlcnJjb2RlGAEgASgFUgdlcnJjb2RlEhYKBmVycm1zZxgCIAEoDFIGZXJybXNnIqkBCgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZBI4CgZjbGllbnQYAyADKAsyIC5maXhidWcuTG9naW5SZXF1ZXN0LkNsaWVudEVudHJ5UgZjbGllbnQaOQoLQ2xpZW50RW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAlSBXZhbHVlOgI4ASJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzcyIvChVHZXRGcmllbmRMaXN0c1JlcXVlc3QSFgoGdXNlcmlkGAEgASgNUgZ1c2VyaWQieAoEVXNlchISCgRuYW1lGAEgASgMUgRuYW1lEhAKA2FnZRgCIAEoDVIDYWdlEiIKA3NleBgDIAEoDjIQLmZpeGJ1Zy5Vc2VyLlNleFIDc2V4IiYKA1NleBILCgdVTktOT1dOEAASBwoDTUFOEAESCQoFV09NQU4QAiJzChZHZXRGcmllbmRMaXN0c1Jlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSLQoLZnJpZW5kX2xpc3QYAiADKAsyDC5maXhidWcuVXNlclIKZnJpZW5kTGlzdDKXAQoOVXNlclNlcnZpY2VScGMSNAoFTG9naW4SFC5maXhidWcuTG9naW5SZXF1ZXN0GhUuZml4YnVnLkxvZ2luUmVzcG9uc2USTwoOR2V0RnJpZW5kTGlzdHMSHS5maXhidWcuR2V0RnJpZW5kTGlzdHNSZXF1ZXN0Gh4uZml4YnVnLkdldEZyaWVuZExpc3RzUmVzcG9uc2ViBnByb3RvMw==",
+);
 
 export const User_Sex = {
   UNKNOWN: 0,
@@ -45,12 +55,16 @@ export interface ResultCodeInput {
 
 export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   typeName: "fixbug.ResultCode",
+  file: testProto,
 
   create(input) {
-    return {
-      errcode: input?.errcode ?? 0,
-      errmsg: toBuffer(input?.errmsg ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        errcode: input?.errcode ?? 0,
+        errmsg: toBuffer(input?.errmsg ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -61,6 +75,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
     if (message.errmsg != null && message.errmsg.length !== 0) {
       writer.bytesField(18, message.errmsg, "ResultCode.errmsg");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -78,7 +93,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
           message.errmsg = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -102,13 +117,17 @@ export interface LoginRequestInput {
 
 export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   typeName: "fixbug.LoginRequest",
+  file: testProto,
 
   create(input) {
-    return {
-      name: toBuffer(input?.name ?? emptyBytes),
-      pwd: toBuffer(input?.pwd ?? emptyBytes),
-      client: mapOf(input?.client, "LoginRequest.client", same),
-    };
+    return withUnknown(
+      {
+        name: toBuffer(input?.name ?? emptyBytes),
+        pwd: toBuffer(input?.pwd ?? emptyBytes),
+        client: mapOf(input?.client, "LoginRequest.client", same),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -125,6 +144,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
       writer.stringField(18, value, "LoginRequest.client value");
       writer.end(entry);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -157,7 +177,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -179,12 +199,16 @@ export interface LoginResponseInput {
 
 export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   typeName: "fixbug.LoginResponse",
+  file: testProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      success: input?.success ?? false,
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        success: input?.success ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -197,6 +221,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
     if (message.success != null && message.success !== false) {
       writer.boolField(16, message.success, "LoginResponse.success");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -214,7 +239,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
           message.success = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -233,11 +258,15 @@ export interface GetFriendListsRequestInput {
 
 export const GetFriendListsRequest: MessageType<GetFriendListsRequest, GetFriendListsRequestInput> = {
   typeName: "fixbug.GetFriendListsRequest",
+  file: testProto,
 
   create(input) {
-    return {
-      userid: input?.userid ?? 0,
-    };
+    return withUnknown(
+      {
+        userid: input?.userid ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -247,6 +276,7 @@ export const GetFriendListsRequest: MessageType<GetFriendListsRequest, GetFriend
     if (message.userid != null && message.userid !== 0) {
       writer.uint32Field(8, message.userid, "GetFriendListsRequest.userid");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -260,7 +290,7 @@ export const GetFriendListsRequest: MessageType<GetFriendListsRequest, GetFriend
           message.userid = reader.uint32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -283,13 +313,17 @@ export interface UserInput {
 
 export const User: MessageType<User, UserInput> = {
   typeName: "fixbug.User",
+  file: testProto,
 
   create(input) {
-    return {
-      name: toBuffer(input?.name ?? emptyBytes),
-      age: input?.age ?? 0,
-      sex: input?.sex ?? 0,
-    };
+    return withUnknown(
+      {
+        name: toBuffer(input?.name ?? emptyBytes),
+        age: input?.age ?? 0,
+        sex: input?.sex ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -303,6 +337,7 @@ export const User: MessageType<User, UserInput> = {
     if (message.sex != null && message.sex !== 0) {
       writer.enumField(24, message.sex, "User.sex", "User_Sex", User_Sex);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -324,7 +359,7 @@ export const User: MessageType<User, UserInput> = {
           message.sex = reader.int32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -346,12 +381,16 @@ export interface GetFriendListsResponseInput {
 
 export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFriendListsResponseInput> = {
   typeName: "fixbug.GetFriendListsResponse",
+  file: testProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      friendList: arrayOf(input?.friendList, "GetFriendListsResponse.friend_list", User.create),
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        friendList: arrayOf(input?.friendList, "GetFriendListsResponse.friend_list", User.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -368,6 +407,7 @@ export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFrie
       User.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -385,7 +425,7 @@ export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFrie
           message.friendList.push(User.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -393,18 +433,14 @@ export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFrie
   },
 };
 
-/** test.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const testProtoDescriptor =
-  '{"nested":{"fixbug":{"nested":{"ResultCode":{"edition":"proto3","fields":{"errcode":{"type":"int32","id":1},"errmsg":{"type":"bytes","id":2}}},"LoginRequest":{"edition":"proto3","fields":{"name":{"type":"bytes","id":1},"pwd":{"type":"bytes","id":2},"client":{"keyType":"string","type":"string","id":3}}},"LoginResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"success":{"type":"bool","id":2}}},"GetFriendListsRequest":{"edition":"proto3","fields":{"userid":{"type":"uint32","id":1}}},"User":{"edition":"proto3","fields":{"name":{"type":"bytes","id":1},"age":{"type":"uint32","id":2},"sex":{"type":".fixbug.User.Sex","id":3}},"nested":{"Sex":{"values":{"UNKNOWN":0,"MAN":1,"WOMAN":2}}}},"GetFriendListsResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"friendList":{"rule":"repeated","type":".fixbug.User","id":2,"protoName":"friend_list"}}},"UserServiceRpc":{"edition":"proto3","methods":{"Login":{"requestType":".fixbug.LoginRequest","responseType":".fixbug.LoginResponse"},"GetFriendLists":{"requestType":".fixbug.GetFriendListsRequest","responseType":".fixbug.GetFriendListsResponse"}}}}}}}';
-
 /** A service: methods that take one message and return one. */
 export const UserServiceRpc = defineService({
   typeName: "fixbug.UserServiceRpc",
+  file: testProto,
   methods: {
     login: { name: "Login", input: LoginRequest, output: LoginResponse },
     getFriendLists: { name: "GetFriendLists", input: GetFriendListsRequest, output: GetFriendListsResponse },
   },
-  descriptors: [testProtoDescriptor],
 });
 
 /**

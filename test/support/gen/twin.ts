@@ -4,15 +4,25 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "twin.ts");
+
+/** twin.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const twinProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "twin.proto",
+  "Cgp0d2luLnByb3RvEgR0d2luIh4KBFBpbmcSFgoGbnVtYmVyGAEgASgFUgZudW1iZXIyLgoMUHJvYmVTZXJ2aWNlEh4KBEVjaG8SCi50d2luLlBpbmcaCi50d2luLlBpbmdiBnByb3RvMw==",
+);
 
 export interface Ping {
   number: number;
@@ -25,11 +35,15 @@ export interface PingInput {
 
 export const Ping: MessageType<Ping, PingInput> = {
   typeName: "twin.Ping",
+  file: twinProto,
 
   create(input) {
-    return {
-      number: input?.number ?? 0,
-    };
+    return withUnknown(
+      {
+        number: input?.number ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -37,6 +51,7 @@ export const Ping: MessageType<Ping, PingInput> = {
     if (message.number != null && message.number !== 0) {
       writer.int32Field(8, message.number, "Ping.number");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -50,7 +65,7 @@ export const Ping: MessageType<Ping, PingInput> = {
           message.number = reader.int32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -58,17 +73,13 @@ export const Ping: MessageType<Ping, PingInput> = {
   },
 };
 
-/** twin.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const twinProtoDescriptor =
-  '{"nested":{"twin":{"nested":{"Ping":{"edition":"proto3","fields":{"number":{"type":"int32","id":1}}},"ProbeService":{"edition":"proto3","methods":{"Echo":{"requestType":".twin.Ping","responseType":".twin.Ping"}}}}}}}';
-
 /** Has the short name of probe.ProbeService. */
 export const ProbeService = defineService({
   typeName: "twin.ProbeService",
+  file: twinProto,
   methods: {
     echo: { name: "Echo", input: Ping, output: Ping },
   },
-  descriptors: [twinProtoDescriptor],
 });
 
 /**

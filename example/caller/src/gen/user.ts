@@ -4,19 +4,30 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   emptyBytes,
   invokeStub,
   type MessageType,
   needsMprpc,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   toBuffer,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
-import { ResultCode, type ResultCodeInput, resultProtoDescriptor } from "./result.js";
+import { ResultCode, type ResultCodeInput, resultProto } from "./result.js";
 
 needsMprpc("0.1.0", "user.ts");
+
+/** user.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const userProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "user.proto",
+  "Cgp1c2VyLnByb3RvEgZmaXhidWcaDHJlc3VsdC5wcm90byI0CgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZCJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzcyJHCg9SZWdpc3RlclJlcXVlc3QSDgoCaWQYASABKA1SAmlkEhIKBG5hbWUYAiABKAxSBG5hbWUSEAoDcHdkGAMgASgMUgNwd2QiWAoQUmVnaXN0ZXJSZXNwb25zZRIqCgZyZXN1bHQYASABKAsyEi5maXhidWcuUmVzdWx0Q29kZVIGcmVzdWx0EhgKB3N1Y2Nlc3MYAiABKAhSB3N1Y2Nlc3MyhQEKDlVzZXJTZXJ2aWNlUnBjEjQKBUxvZ2luEhQuZml4YnVnLkxvZ2luUmVxdWVzdBoVLmZpeGJ1Zy5Mb2dpblJlc3BvbnNlEj0KCFJlZ2lzdGVyEhcuZml4YnVnLlJlZ2lzdGVyUmVxdWVzdBoYLmZpeGJ1Zy5SZWdpc3RlclJlc3BvbnNlYgZwcm90bzM=",
+  [resultProto],
+);
 
 export interface LoginRequest {
   name: Buffer;
@@ -31,12 +42,16 @@ export interface LoginRequestInput {
 
 export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   typeName: "fixbug.LoginRequest",
+  file: userProto,
 
   create(input) {
-    return {
-      name: toBuffer(input?.name ?? emptyBytes),
-      pwd: toBuffer(input?.pwd ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        name: toBuffer(input?.name ?? emptyBytes),
+        pwd: toBuffer(input?.pwd ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -47,6 +62,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
     if (message.pwd != null && message.pwd.length !== 0) {
       writer.bytesField(18, message.pwd, "LoginRequest.pwd");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -64,7 +80,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
           message.pwd = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -86,12 +102,16 @@ export interface LoginResponseInput {
 
 export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   typeName: "fixbug.LoginResponse",
+  file: userProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      success: input?.success ?? false,
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        success: input?.success ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -104,6 +124,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
     if (message.success != null && message.success !== false) {
       writer.boolField(16, message.success, "LoginResponse.success");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -121,7 +142,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
           message.success = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -144,13 +165,17 @@ export interface RegisterRequestInput {
 
 export const RegisterRequest: MessageType<RegisterRequest, RegisterRequestInput> = {
   typeName: "fixbug.RegisterRequest",
+  file: userProto,
 
   create(input) {
-    return {
-      id: input?.id ?? 0,
-      name: toBuffer(input?.name ?? emptyBytes),
-      pwd: toBuffer(input?.pwd ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        id: input?.id ?? 0,
+        name: toBuffer(input?.name ?? emptyBytes),
+        pwd: toBuffer(input?.pwd ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -164,6 +189,7 @@ export const RegisterRequest: MessageType<RegisterRequest, RegisterRequestInput>
     if (message.pwd != null && message.pwd.length !== 0) {
       writer.bytesField(26, message.pwd, "RegisterRequest.pwd");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -185,7 +211,7 @@ export const RegisterRequest: MessageType<RegisterRequest, RegisterRequestInput>
           message.pwd = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -207,12 +233,16 @@ export interface RegisterResponseInput {
 
 export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInput> = {
   typeName: "fixbug.RegisterResponse",
+  file: userProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      success: input?.success ?? false,
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        success: input?.success ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -225,6 +255,7 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
     if (message.success != null && message.success !== false) {
       writer.boolField(16, message.success, "RegisterResponse.success");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -242,7 +273,7 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
           message.success = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -250,18 +281,14 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
   },
 };
 
-/** user.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const userProtoDescriptor =
-  '{"nested":{"fixbug":{"nested":{"LoginRequest":{"edition":"proto3","fields":{"name":{"type":"bytes","id":1},"pwd":{"type":"bytes","id":2}}},"LoginResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"success":{"type":"bool","id":2}}},"RegisterRequest":{"edition":"proto3","fields":{"id":{"type":"uint32","id":1},"name":{"type":"bytes","id":2},"pwd":{"type":"bytes","id":3}}},"RegisterResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"success":{"type":"bool","id":2}}},"UserServiceRpc":{"edition":"proto3","methods":{"Login":{"requestType":".fixbug.LoginRequest","responseType":".fixbug.LoginResponse"},"Register":{"requestType":".fixbug.RegisterRequest","responseType":".fixbug.RegisterResponse"}}}}}}}';
-
 /** Accounts: who may come in. */
 export const UserServiceRpc = defineService({
   typeName: "fixbug.UserServiceRpc",
+  file: userProto,
   methods: {
     login: { name: "Login", input: LoginRequest, output: LoginResponse },
     register: { name: "Register", input: RegisterRequest, output: RegisterResponse },
   },
-  descriptors: [userProtoDescriptor, resultProtoDescriptor],
 });
 
 /**

@@ -4,15 +4,25 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "shop.ts");
+
+/** shop.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const shopProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "shop.proto",
+  "CgpzaG9wLnByb3RvEgRzaG9wIjoKDlJlc2VydmVSZXF1ZXN0EhQKBW9yZGVyGAEgASgJUgVvcmRlchISCgRpdGVtGAIgASgJUgRpdGVtIiUKD1Jlc2VydmVSZXNwb25zZRISCgRsZWZ0GAEgASgNUgRsZWZ0IjgKDFBsYWNlUmVxdWVzdBIUCgVvcmRlchgBIAEoCVIFb3JkZXISEgoEaXRlbRgCIAEoCVIEaXRlbSIjCg1QbGFjZVJlc3BvbnNlEhIKBGxlZnQYASABKA1SBGxlZnQyRgoMU3RvY2tTZXJ2aWNlEjYKB1Jlc2VydmUSFC5zaG9wLlJlc2VydmVSZXF1ZXN0GhUuc2hvcC5SZXNlcnZlUmVzcG9uc2UyQAoMT3JkZXJTZXJ2aWNlEjAKBVBsYWNlEhIuc2hvcC5QbGFjZVJlcXVlc3QaEy5zaG9wLlBsYWNlUmVzcG9uc2ViBnByb3RvMw==",
+);
 
 export interface ReserveRequest {
   order: string;
@@ -27,12 +37,16 @@ export interface ReserveRequestInput {
 
 export const ReserveRequest: MessageType<ReserveRequest, ReserveRequestInput> = {
   typeName: "shop.ReserveRequest",
+  file: shopProto,
 
   create(input) {
-    return {
-      order: input?.order ?? "",
-      item: input?.item ?? "",
-    };
+    return withUnknown(
+      {
+        order: input?.order ?? "",
+        item: input?.item ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -43,6 +57,7 @@ export const ReserveRequest: MessageType<ReserveRequest, ReserveRequestInput> = 
     if (message.item != null && message.item.length !== 0) {
       writer.stringField(18, message.item, "ReserveRequest.item");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -60,7 +75,7 @@ export const ReserveRequest: MessageType<ReserveRequest, ReserveRequestInput> = 
           message.item = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -80,11 +95,15 @@ export interface ReserveResponseInput {
 
 export const ReserveResponse: MessageType<ReserveResponse, ReserveResponseInput> = {
   typeName: "shop.ReserveResponse",
+  file: shopProto,
 
   create(input) {
-    return {
-      left: input?.left ?? 0,
-    };
+    return withUnknown(
+      {
+        left: input?.left ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -92,6 +111,7 @@ export const ReserveResponse: MessageType<ReserveResponse, ReserveResponseInput>
     if (message.left != null && message.left !== 0) {
       writer.uint32Field(8, message.left, "ReserveResponse.left");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -105,7 +125,7 @@ export const ReserveResponse: MessageType<ReserveResponse, ReserveResponseInput>
           message.left = reader.uint32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -126,12 +146,16 @@ export interface PlaceRequestInput {
 
 export const PlaceRequest: MessageType<PlaceRequest, PlaceRequestInput> = {
   typeName: "shop.PlaceRequest",
+  file: shopProto,
 
   create(input) {
-    return {
-      order: input?.order ?? "",
-      item: input?.item ?? "",
-    };
+    return withUnknown(
+      {
+        order: input?.order ?? "",
+        item: input?.item ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -142,6 +166,7 @@ export const PlaceRequest: MessageType<PlaceRequest, PlaceRequestInput> = {
     if (message.item != null && message.item.length !== 0) {
       writer.stringField(18, message.item, "PlaceRequest.item");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -159,7 +184,7 @@ export const PlaceRequest: MessageType<PlaceRequest, PlaceRequestInput> = {
           message.item = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -178,11 +203,15 @@ export interface PlaceResponseInput {
 
 export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
   typeName: "shop.PlaceResponse",
+  file: shopProto,
 
   create(input) {
-    return {
-      left: input?.left ?? 0,
-    };
+    return withUnknown(
+      {
+        left: input?.left ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -190,6 +219,7 @@ export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
     if (message.left != null && message.left !== 0) {
       writer.uint32Field(8, message.left, "PlaceResponse.left");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -203,7 +233,7 @@ export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
           message.left = reader.uint32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -211,17 +241,13 @@ export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
   },
 };
 
-/** shop.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const shopProtoDescriptor =
-  '{"nested":{"shop":{"nested":{"ReserveRequest":{"edition":"proto3","fields":{"order":{"type":"string","id":1},"item":{"type":"string","id":2}}},"ReserveResponse":{"edition":"proto3","fields":{"left":{"type":"uint32","id":1}}},"PlaceRequest":{"edition":"proto3","fields":{"order":{"type":"string","id":1},"item":{"type":"string","id":2}}},"PlaceResponse":{"edition":"proto3","fields":{"left":{"type":"uint32","id":1}}},"StockService":{"edition":"proto3","methods":{"Reserve":{"requestType":".shop.ReserveRequest","responseType":".shop.ReserveResponse"}}},"OrderService":{"edition":"proto3","methods":{"Place":{"requestType":".shop.PlaceRequest","responseType":".shop.PlaceResponse"}}}}}}}';
-
 /** What the shop has of everything. */
 export const StockService = defineService({
   typeName: "shop.StockService",
+  file: shopProto,
   methods: {
     reserve: { name: "Reserve", input: ReserveRequest, output: ReserveResponse },
   },
-  descriptors: [shopProtoDescriptor],
 });
 
 /**
@@ -268,10 +294,10 @@ export class StockServiceStub {
 /** What customers have ordered. */
 export const OrderService = defineService({
   typeName: "shop.OrderService",
+  file: shopProto,
   methods: {
     place: { name: "Place", input: PlaceRequest, output: PlaceResponse },
   },
-  descriptors: [shopProtoDescriptor],
 });
 
 /**

@@ -4,18 +4,28 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   emptyBytes,
   invokeStub,
   type MessageType,
   needsMprpc,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   toBuffer,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "bench.ts");
+
+/** bench.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const benchProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "bench.proto",
+  "CgtiZW5jaC5wcm90bxIGZml4YnVnIj4KClJlc3VsdENvZGUSGAoHZXJyY29kZRgBIAEoBVIHZXJyY29kZRIWCgZlcnJtc2cYAiABKAxSBmVycm1zZyI0CgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZCJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzczJGCg5Vc2VyU2VydmljZVJwYxI0CgVMb2dpbhIULmZpeGJ1Zy5Mb2dpblJlcXVlc3QaFS5maXhidWcuTG9naW5SZXNwb25zZWIGcHJvdG8z",
+);
 
 export interface ResultCode {
   errcode: number;
@@ -30,12 +40,16 @@ export interface ResultCodeInput {
 
 export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   typeName: "fixbug.ResultCode",
+  file: benchProto,
 
   create(input) {
-    return {
-      errcode: input?.errcode ?? 0,
-      errmsg: toBuffer(input?.errmsg ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        errcode: input?.errcode ?? 0,
+        errmsg: toBuffer(input?.errmsg ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -46,6 +60,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
     if (message.errmsg != null && message.errmsg.length !== 0) {
       writer.bytesField(18, message.errmsg, "ResultCode.errmsg");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -63,7 +78,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
           message.errmsg = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -84,12 +99,16 @@ export interface LoginRequestInput {
 
 export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   typeName: "fixbug.LoginRequest",
+  file: benchProto,
 
   create(input) {
-    return {
-      name: toBuffer(input?.name ?? emptyBytes),
-      pwd: toBuffer(input?.pwd ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        name: toBuffer(input?.name ?? emptyBytes),
+        pwd: toBuffer(input?.pwd ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -100,6 +119,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
     if (message.pwd != null && message.pwd.length !== 0) {
       writer.bytesField(18, message.pwd, "LoginRequest.pwd");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -117,7 +137,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
           message.pwd = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -138,12 +158,16 @@ export interface LoginResponseInput {
 
 export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   typeName: "fixbug.LoginResponse",
+  file: benchProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      success: input?.success ?? false,
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        success: input?.success ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -156,6 +180,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
     if (message.success != null && message.success !== false) {
       writer.boolField(16, message.success, "LoginResponse.success");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -173,7 +198,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
           message.success = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -181,16 +206,12 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   },
 };
 
-/** bench.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const benchProtoDescriptor =
-  '{"nested":{"fixbug":{"nested":{"ResultCode":{"edition":"proto3","fields":{"errcode":{"type":"int32","id":1},"errmsg":{"type":"bytes","id":2}}},"LoginRequest":{"edition":"proto3","fields":{"name":{"type":"bytes","id":1},"pwd":{"type":"bytes","id":2}}},"LoginResponse":{"edition":"proto3","fields":{"result":{"type":".fixbug.ResultCode","id":1},"success":{"type":"bool","id":2}}},"UserServiceRpc":{"edition":"proto3","methods":{"Login":{"requestType":".fixbug.LoginRequest","responseType":".fixbug.LoginResponse"}}}}}}}';
-
 export const UserServiceRpc = defineService({
   typeName: "fixbug.UserServiceRpc",
+  file: benchProto,
   methods: {
     login: { name: "Login", input: LoginRequest, output: LoginResponse },
   },
-  descriptors: [benchProtoDescriptor],
 });
 
 /** What a provider of fixbug.UserServiceRpc implements. */

@@ -3,6 +3,7 @@
 import {
   arrayOf,
   checkMessage,
+  defineFile,
   emptyBytes,
   entriesOf,
   listOf,
@@ -12,13 +13,22 @@ import {
   needsMprpc,
   nestingMax,
   optional,
+  type ProtoFile,
   same,
   toBuffer,
   tooDeep,
   unknownCase,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "codec.ts");
+
+/** codec.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const codecProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "codec.proto",
+  "Cgtjb2RlYy5wcm90bxILYmVuY2guY29kZWMiYwoFTG9naW4SEgoEbmFtZRgBIAEoCVIEbmFtZRIQCgNwd2QYAiABKAlSA3B3ZBIYCgd2ZXJzaW9uGAMgASgFUgd2ZXJzaW9uEhoKCHJlbWVtYmVyGAQgASgIUghyZW1lbWJlciIaCgRUZXh0EhIKBHRleHQYASABKAlSBHRleHQiGgoEQmxvYhISCgRkYXRhGAEgASgMUgRkYXRhIlcKBk5lc3RlZBIOCgJpZBgBIAEoBVICaWQSEgoEbmFtZRgCIAEoCVIEbmFtZRIpCgVjaGlsZBgDIAEoCzITLmJlbmNoLmNvZGVjLk5lc3RlZFIFY2hpbGQiIQoHTnVtYmVycxIWCgZ2YWx1ZXMYASADKAVSBnZhbHVlcyI0CgZMb2dpbnMSKgoGbG9naW5zGAEgAygLMhIuYmVuY2guY29kZWMuTG9naW5SBmxvZ2lucyJ8CgZUYWJsZXMSNwoGY291bnRzGAEgAygLMh8uYmVuY2guY29kZWMuVGFibGVzLkNvdW50c0VudHJ5UgZjb3VudHMaOQoLQ291bnRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAVSBXZhbHVlOgI4ASKeAQoNTWVzc2FnZVRhYmxlcxI+CgZsb2dpbnMYASADKAsyJi5iZW5jaC5jb2RlYy5NZXNzYWdlVGFibGVzLkxvZ2luc0VudHJ5UgZsb2dpbnMaTQoLTG9naW5zRW50cnkSEAoDa2V5GAEgASgFUgNrZXkSKAoFdmFsdWUYAiABKAsyEi5iZW5jaC5jb2RlYy5Mb2dpblIFdmFsdWU6AjgBIocBCgVMb25ncxIOCgJpZBgBIAEoA1ICaWQSEgoEc2l6ZRgCIAEoBFIEc2l6ZRIUCgVkZWx0YRgDIAEoElIFZGVsdGESEgoEaGFzaBgEIAEoBlIEaGFzaBIWCgZvZmZzZXQYBSABKBBSBm9mZnNldBIYCgdoaXN0b3J5GAYgAygDUgdoaXN0b3J5IosBCgVFbnVtcxIqCgZiZWZvcmUYASABKA4yEi5iZW5jaC5jb2RlYy5TdGF0ZVIGYmVmb3JlEigKBWFmdGVyGAIgASgOMhIuYmVuY2guY29kZWMuU3RhdGVSBWFmdGVyEiwKB2hpc3RvcnkYAyADKA4yEi5iZW5jaC5jb2RlYy5TdGF0ZVIHaGlzdG9yeSI4CgZGbG9hdHMSFAoFcmF0aW8YASABKAJSBXJhdGlvEhgKB3NhbXBsZXMYAiADKAFSB3NhbXBsZXMibAoGQ2hvaWNlEhgKBm51bWJlchgBIAEoBUgAUgZudW1iZXISFAoEdGV4dBgCIAEoCUgAUgR0ZXh0EioKBWxvZ2luGAMgASgLMhIuYmVuY2guY29kZWMuTG9naW5IAFIFbG9naW5CBgoEa2luZCL4BgoEV2lkZRIOCgJmMRgBIAEoBVICZjESDgoCZjIYAiABKAlSAmYyEg4KAmYzGAMgASgIUgJmMxIOCgJmNBgEIAEoAVICZjQSDgoCZjUYBSABKA1SAmY1Eg4KAmY2GAYgASgFUgJmNhIOCgJmNxgHIAEoCVICZjcSDgoCZjgYCCABKAhSAmY4Eg4KAmY5GAkgASgBUgJmORIQCgNmMTAYCiABKA1SA2YxMBIQCgNmMTEYCyABKAVSA2YxMRIQCgNmMTIYDCABKAlSA2YxMhIQCgNmMTMYDSABKAhSA2YxMxIQCgNmMTQYDiABKAFSA2YxNBIQCgNmMTUYDyABKA1SA2YxNRIQCgNmMTYYECABKAVSA2YxNhIQCgNmMTcYESABKAlSA2YxNxIQCgNmMTgYEiABKAhSA2YxOBIQCgNmMTkYEyABKAFSA2YxORIQCgNmMjAYFCABKA1SA2YyMBIQCgNmMjEYFSABKAVSA2YyMRIQCgNmMjIYFiABKAlSA2YyMhIQCgNmMjMYFyABKAhSA2YyMxIQCgNmMjQYGCABKAFSA2YyNBIQCgNmMjUYGSABKA1SA2YyNRIQCgNmMjYYGiABKAVSA2YyNhIQCgNmMjcYGyABKAlSA2YyNxIQCgNmMjgYHCABKAhSA2YyOBIQCgNmMjkYHSABKAFSA2YyORIQCgNmMzAYHiABKA1SA2YzMBIQCgNmMzEYHyABKAVSA2YzMRIQCgNmMzIYICABKAlSA2YzMhIQCgNmMzMYISABKAhSA2YzMxIQCgNmMzQYIiABKAFSA2YzNBIQCgNmMzUYIyABKA1SA2YzNRIQCgNmMzYYJCABKAVSA2YzNhIQCgNmMzcYJSABKAlSA2YzNxIQCgNmMzgYJiABKAhSA2YzOBIQCgNmMzkYJyABKAFSA2YzORIQCgNmNDAYKCABKA1SA2Y0MBIQCgNmNDEYKSABKAVSA2Y0MRIQCgNmNDIYKiABKAlSA2Y0MhIQCgNmNDMYKyABKAhSA2Y0MxIQCgNmNDQYLCABKAFSA2Y0NBIQCgNmNDUYLSABKA1SA2Y0NRIQCgNmNDYYLiABKAVSA2Y0NhIQCgNmNDcYLyABKAlSA2Y0NxIQCgNmNDgYMCABKAhSA2Y0OBIQCgNmNDkYMSABKAFSA2Y0ORIQCgNmNTAYMiABKA1SA2Y1MCpiCgVTdGF0ZRIRCg1TVEFURV9VTktOT1dOEAASEQoNU1RBVEVfV0FJVElORxABEhEKDVNUQVRFX1JVTk5JTkcQAhIOCgpTVEFURV9ET05FEAMSEAoMU1RBVEVfRkFJTEVEEARiBnByb3RvMw==",
+);
 
 export const State = {
   STATE_UNKNOWN: 0,
@@ -48,14 +58,18 @@ export interface LoginInput {
 
 export const Login: MessageType<Login, LoginInput> = {
   typeName: "bench.codec.Login",
+  file: codecProto,
 
   create(input) {
-    return {
-      name: input?.name ?? "",
-      pwd: input?.pwd ?? "",
-      version: input?.version ?? 0,
-      remember: input?.remember ?? false,
-    };
+    return withUnknown(
+      {
+        name: input?.name ?? "",
+        pwd: input?.pwd ?? "",
+        version: input?.version ?? 0,
+        remember: input?.remember ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -72,6 +86,7 @@ export const Login: MessageType<Login, LoginInput> = {
     if (message.remember != null && message.remember !== false) {
       writer.boolField(32, message.remember, "Login.remember");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -97,7 +112,7 @@ export const Login: MessageType<Login, LoginInput> = {
           message.remember = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -116,11 +131,15 @@ export interface TextInput {
 
 export const Text: MessageType<Text, TextInput> = {
   typeName: "bench.codec.Text",
+  file: codecProto,
 
   create(input) {
-    return {
-      text: input?.text ?? "",
-    };
+    return withUnknown(
+      {
+        text: input?.text ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -128,6 +147,7 @@ export const Text: MessageType<Text, TextInput> = {
     if (message.text != null && message.text.length !== 0) {
       writer.stringField(10, message.text, "Text.text");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -141,7 +161,7 @@ export const Text: MessageType<Text, TextInput> = {
           message.text = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -160,11 +180,15 @@ export interface BlobInput {
 
 export const Blob: MessageType<Blob, BlobInput> = {
   typeName: "bench.codec.Blob",
+  file: codecProto,
 
   create(input) {
-    return {
-      data: toBuffer(input?.data ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        data: toBuffer(input?.data ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -172,6 +196,7 @@ export const Blob: MessageType<Blob, BlobInput> = {
     if (message.data != null && message.data.length !== 0) {
       writer.bytesField(10, message.data, "Blob.data");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -185,7 +210,7 @@ export const Blob: MessageType<Blob, BlobInput> = {
           message.data = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -208,13 +233,17 @@ export interface NestedInput {
 
 export const Nested: MessageType<Nested, NestedInput> = {
   typeName: "bench.codec.Nested",
+  file: codecProto,
 
   create(input) {
-    return {
-      id: input?.id ?? 0,
-      name: input?.name ?? "",
-      child: optional(input?.child, Nested.create),
-    };
+    return withUnknown(
+      {
+        id: input?.id ?? 0,
+        name: input?.name ?? "",
+        child: optional(input?.child, Nested.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -231,6 +260,7 @@ export const Nested: MessageType<Nested, NestedInput> = {
       Nested.encode(message.child, writer, depth + 1);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -253,7 +283,7 @@ export const Nested: MessageType<Nested, NestedInput> = {
           message.child = Nested.decode(reader, reader.nested(end), depth + 1, message.child);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -272,11 +302,15 @@ export interface NumbersInput {
 
 export const Numbers: MessageType<Numbers, NumbersInput> = {
   typeName: "bench.codec.Numbers",
+  file: codecProto,
 
   create(input) {
-    return {
-      values: [...listOf(input?.values, "Numbers.values")],
-    };
+    return withUnknown(
+      {
+        values: [...listOf(input?.values, "Numbers.values")],
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -288,6 +322,7 @@ export const Numbers: MessageType<Numbers, NumbersInput> = {
       }
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -307,7 +342,7 @@ export const Numbers: MessageType<Numbers, NumbersInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -326,11 +361,15 @@ export interface LoginsInput {
 
 export const Logins: MessageType<Logins, LoginsInput> = {
   typeName: "bench.codec.Logins",
+  file: codecProto,
 
   create(input) {
-    return {
-      logins: arrayOf(input?.logins, "Logins.logins", Login.create),
-    };
+    return withUnknown(
+      {
+        logins: arrayOf(input?.logins, "Logins.logins", Login.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -340,6 +379,7 @@ export const Logins: MessageType<Logins, LoginsInput> = {
       Login.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -353,7 +393,7 @@ export const Logins: MessageType<Logins, LoginsInput> = {
           message.logins.push(Login.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -372,11 +412,15 @@ export interface TablesInput {
 
 export const Tables: MessageType<Tables, TablesInput> = {
   typeName: "bench.codec.Tables",
+  file: codecProto,
 
   create(input) {
-    return {
-      counts: mapOf(input?.counts, "Tables.counts", same),
-    };
+    return withUnknown(
+      {
+        counts: mapOf(input?.counts, "Tables.counts", same),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -387,6 +431,7 @@ export const Tables: MessageType<Tables, TablesInput> = {
       writer.int32Field(16, value, "Tables.counts value");
       writer.end(entry);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -411,7 +456,7 @@ export const Tables: MessageType<Tables, TablesInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -430,11 +475,15 @@ export interface MessageTablesInput {
 
 export const MessageTables: MessageType<MessageTables, MessageTablesInput> = {
   typeName: "bench.codec.MessageTables",
+  file: codecProto,
 
   create(input) {
-    return {
-      logins: mapOf(input?.logins, "MessageTables.logins", Login.create),
-    };
+    return withUnknown(
+      {
+        logins: mapOf(input?.logins, "MessageTables.logins", Login.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -447,6 +496,7 @@ export const MessageTables: MessageType<MessageTables, MessageTablesInput> = {
       writer.end(mark);
       writer.end(entry);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -471,7 +521,7 @@ export const MessageTables: MessageType<MessageTables, MessageTablesInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -500,16 +550,20 @@ export interface LongsInput {
 
 export const Longs: MessageType<Longs, LongsInput> = {
   typeName: "bench.codec.Longs",
+  file: codecProto,
 
   create(input) {
-    return {
-      id: BigInt(input?.id ?? 0n),
-      size: BigInt(input?.size ?? 0n),
-      delta: BigInt(input?.delta ?? 0n),
-      hash: BigInt(input?.hash ?? 0n),
-      offset: BigInt(input?.offset ?? 0n),
-      history: arrayOf(input?.history, "Longs.history", BigInt),
-    };
+    return withUnknown(
+      {
+        id: BigInt(input?.id ?? 0n),
+        size: BigInt(input?.size ?? 0n),
+        delta: BigInt(input?.delta ?? 0n),
+        hash: BigInt(input?.hash ?? 0n),
+        offset: BigInt(input?.offset ?? 0n),
+        history: arrayOf(input?.history, "Longs.history", BigInt),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -536,6 +590,7 @@ export const Longs: MessageType<Longs, LongsInput> = {
       }
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -575,7 +630,7 @@ export const Longs: MessageType<Longs, LongsInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -598,13 +653,17 @@ export interface EnumsInput {
 
 export const Enums: MessageType<Enums, EnumsInput> = {
   typeName: "bench.codec.Enums",
+  file: codecProto,
 
   create(input) {
-    return {
-      before: input?.before ?? 0,
-      after: input?.after ?? 0,
-      history: [...listOf(input?.history, "Enums.history")],
-    };
+    return withUnknown(
+      {
+        before: input?.before ?? 0,
+        after: input?.after ?? 0,
+        history: [...listOf(input?.history, "Enums.history")],
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -622,6 +681,7 @@ export const Enums: MessageType<Enums, EnumsInput> = {
       }
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -649,7 +709,7 @@ export const Enums: MessageType<Enums, EnumsInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -670,12 +730,16 @@ export interface FloatsInput {
 
 export const Floats: MessageType<Floats, FloatsInput> = {
   typeName: "bench.codec.Floats",
+  file: codecProto,
 
   create(input) {
-    return {
-      ratio: input?.ratio ?? 0,
-      samples: [...listOf(input?.samples, "Floats.samples")],
-    };
+    return withUnknown(
+      {
+        ratio: input?.ratio ?? 0,
+        samples: [...listOf(input?.samples, "Floats.samples")],
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -690,6 +754,7 @@ export const Floats: MessageType<Floats, FloatsInput> = {
       }
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -713,7 +778,7 @@ export const Floats: MessageType<Floats, FloatsInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -755,11 +820,15 @@ function createChoice_kind(oneof: ChoiceInput["kind"]): Choice["kind"] {
 
 export const Choice: MessageType<Choice, ChoiceInput> = {
   typeName: "bench.codec.Choice",
+  file: codecProto,
 
   create(input) {
-    return {
-      kind: createChoice_kind(input?.kind),
-    };
+    return withUnknown(
+      {
+        kind: createChoice_kind(input?.kind),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -782,6 +851,7 @@ export const Choice: MessageType<Choice, ChoiceInput> = {
           throw unknownCase(message.kind, "Choice.kind", "number", "text", "login");
       }
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -808,7 +878,7 @@ export const Choice: MessageType<Choice, ChoiceInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -925,60 +995,64 @@ export interface WideInput {
 
 export const Wide: MessageType<Wide, WideInput> = {
   typeName: "bench.codec.Wide",
+  file: codecProto,
 
   create(input) {
-    return {
-      f1: input?.f1 ?? 0,
-      f2: input?.f2 ?? "",
-      f3: input?.f3 ?? false,
-      f4: input?.f4 ?? 0,
-      f5: input?.f5 ?? 0,
-      f6: input?.f6 ?? 0,
-      f7: input?.f7 ?? "",
-      f8: input?.f8 ?? false,
-      f9: input?.f9 ?? 0,
-      f10: input?.f10 ?? 0,
-      f11: input?.f11 ?? 0,
-      f12: input?.f12 ?? "",
-      f13: input?.f13 ?? false,
-      f14: input?.f14 ?? 0,
-      f15: input?.f15 ?? 0,
-      f16: input?.f16 ?? 0,
-      f17: input?.f17 ?? "",
-      f18: input?.f18 ?? false,
-      f19: input?.f19 ?? 0,
-      f20: input?.f20 ?? 0,
-      f21: input?.f21 ?? 0,
-      f22: input?.f22 ?? "",
-      f23: input?.f23 ?? false,
-      f24: input?.f24 ?? 0,
-      f25: input?.f25 ?? 0,
-      f26: input?.f26 ?? 0,
-      f27: input?.f27 ?? "",
-      f28: input?.f28 ?? false,
-      f29: input?.f29 ?? 0,
-      f30: input?.f30 ?? 0,
-      f31: input?.f31 ?? 0,
-      f32: input?.f32 ?? "",
-      f33: input?.f33 ?? false,
-      f34: input?.f34 ?? 0,
-      f35: input?.f35 ?? 0,
-      f36: input?.f36 ?? 0,
-      f37: input?.f37 ?? "",
-      f38: input?.f38 ?? false,
-      f39: input?.f39 ?? 0,
-      f40: input?.f40 ?? 0,
-      f41: input?.f41 ?? 0,
-      f42: input?.f42 ?? "",
-      f43: input?.f43 ?? false,
-      f44: input?.f44 ?? 0,
-      f45: input?.f45 ?? 0,
-      f46: input?.f46 ?? 0,
-      f47: input?.f47 ?? "",
-      f48: input?.f48 ?? false,
-      f49: input?.f49 ?? 0,
-      f50: input?.f50 ?? 0,
-    };
+    return withUnknown(
+      {
+        f1: input?.f1 ?? 0,
+        f2: input?.f2 ?? "",
+        f3: input?.f3 ?? false,
+        f4: input?.f4 ?? 0,
+        f5: input?.f5 ?? 0,
+        f6: input?.f6 ?? 0,
+        f7: input?.f7 ?? "",
+        f8: input?.f8 ?? false,
+        f9: input?.f9 ?? 0,
+        f10: input?.f10 ?? 0,
+        f11: input?.f11 ?? 0,
+        f12: input?.f12 ?? "",
+        f13: input?.f13 ?? false,
+        f14: input?.f14 ?? 0,
+        f15: input?.f15 ?? 0,
+        f16: input?.f16 ?? 0,
+        f17: input?.f17 ?? "",
+        f18: input?.f18 ?? false,
+        f19: input?.f19 ?? 0,
+        f20: input?.f20 ?? 0,
+        f21: input?.f21 ?? 0,
+        f22: input?.f22 ?? "",
+        f23: input?.f23 ?? false,
+        f24: input?.f24 ?? 0,
+        f25: input?.f25 ?? 0,
+        f26: input?.f26 ?? 0,
+        f27: input?.f27 ?? "",
+        f28: input?.f28 ?? false,
+        f29: input?.f29 ?? 0,
+        f30: input?.f30 ?? 0,
+        f31: input?.f31 ?? 0,
+        f32: input?.f32 ?? "",
+        f33: input?.f33 ?? false,
+        f34: input?.f34 ?? 0,
+        f35: input?.f35 ?? 0,
+        f36: input?.f36 ?? 0,
+        f37: input?.f37 ?? "",
+        f38: input?.f38 ?? false,
+        f39: input?.f39 ?? 0,
+        f40: input?.f40 ?? 0,
+        f41: input?.f41 ?? 0,
+        f42: input?.f42 ?? "",
+        f43: input?.f43 ?? false,
+        f44: input?.f44 ?? 0,
+        f45: input?.f45 ?? 0,
+        f46: input?.f46 ?? 0,
+        f47: input?.f47 ?? "",
+        f48: input?.f48 ?? false,
+        f49: input?.f49 ?? 0,
+        f50: input?.f50 ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1133,6 +1207,7 @@ export const Wide: MessageType<Wide, WideInput> = {
     if (message.f50 != null && message.f50 !== 0) {
       writer.uint32Field(400, message.f50, "Wide.f50");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1342,14 +1417,10 @@ export const Wide: MessageType<Wide, WideInput> = {
           message.f50 = reader.uint32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
-
-/** codec.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const codecProtoDescriptor =
-  '{"nested":{"bench":{"nested":{"codec":{"nested":{"Login":{"edition":"proto3","fields":{"name":{"type":"string","id":1},"pwd":{"type":"string","id":2},"version":{"type":"int32","id":3},"remember":{"type":"bool","id":4}}},"Text":{"edition":"proto3","fields":{"text":{"type":"string","id":1}}},"Blob":{"edition":"proto3","fields":{"data":{"type":"bytes","id":1}}},"Nested":{"edition":"proto3","fields":{"id":{"type":"int32","id":1},"name":{"type":"string","id":2},"child":{"type":".bench.codec.Nested","id":3}}},"Numbers":{"edition":"proto3","fields":{"values":{"rule":"repeated","type":"int32","id":1}}},"Logins":{"edition":"proto3","fields":{"logins":{"rule":"repeated","type":".bench.codec.Login","id":1}}},"Tables":{"edition":"proto3","fields":{"counts":{"keyType":"string","type":"int32","id":1}}},"MessageTables":{"edition":"proto3","fields":{"logins":{"keyType":"int32","type":".bench.codec.Login","id":1}}},"Longs":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"size":{"type":"uint64","id":2},"delta":{"type":"sint64","id":3},"hash":{"type":"fixed64","id":4},"offset":{"type":"sfixed64","id":5},"history":{"rule":"repeated","type":"int64","id":6}}},"Enums":{"edition":"proto3","fields":{"before":{"type":".bench.codec.State","id":1},"after":{"type":".bench.codec.State","id":2},"history":{"rule":"repeated","type":".bench.codec.State","id":3}}},"Floats":{"edition":"proto3","fields":{"ratio":{"type":"float","id":1},"samples":{"rule":"repeated","type":"double","id":2}}},"Choice":{"edition":"proto3","oneofs":{"kind":{"oneof":["number","text","login"]}},"fields":{"number":{"type":"int32","id":1},"text":{"type":"string","id":2},"login":{"type":".bench.codec.Login","id":3}}},"Wide":{"edition":"proto3","fields":{"f1":{"type":"int32","id":1},"f2":{"type":"string","id":2},"f3":{"type":"bool","id":3},"f4":{"type":"double","id":4},"f5":{"type":"uint32","id":5},"f6":{"type":"int32","id":6},"f7":{"type":"string","id":7},"f8":{"type":"bool","id":8},"f9":{"type":"double","id":9},"f10":{"type":"uint32","id":10},"f11":{"type":"int32","id":11},"f12":{"type":"string","id":12},"f13":{"type":"bool","id":13},"f14":{"type":"double","id":14},"f15":{"type":"uint32","id":15},"f16":{"type":"int32","id":16},"f17":{"type":"string","id":17},"f18":{"type":"bool","id":18},"f19":{"type":"double","id":19},"f20":{"type":"uint32","id":20},"f21":{"type":"int32","id":21},"f22":{"type":"string","id":22},"f23":{"type":"bool","id":23},"f24":{"type":"double","id":24},"f25":{"type":"uint32","id":25},"f26":{"type":"int32","id":26},"f27":{"type":"string","id":27},"f28":{"type":"bool","id":28},"f29":{"type":"double","id":29},"f30":{"type":"uint32","id":30},"f31":{"type":"int32","id":31},"f32":{"type":"string","id":32},"f33":{"type":"bool","id":33},"f34":{"type":"double","id":34},"f35":{"type":"uint32","id":35},"f36":{"type":"int32","id":36},"f37":{"type":"string","id":37},"f38":{"type":"bool","id":38},"f39":{"type":"double","id":39},"f40":{"type":"uint32","id":40},"f41":{"type":"int32","id":41},"f42":{"type":"string","id":42},"f43":{"type":"bool","id":43},"f44":{"type":"double","id":44},"f45":{"type":"uint32","id":45},"f46":{"type":"int32","id":46},"f47":{"type":"string","id":47},"f48":{"type":"bool","id":48},"f49":{"type":"double","id":49},"f50":{"type":"uint32","id":50}}},"State":{"edition":"proto3","values":{"STATE_UNKNOWN":0,"STATE_WAITING":1,"STATE_RUNNING":2,"STATE_DONE":3,"STATE_FAILED":4}}}}}}}}';

@@ -5,16 +5,26 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   listOf,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "dbproxy.ts");
+
+/** dbproxy.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const dbproxyProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "dbproxy.proto",
+  "Cg1kYnByb3h5LnByb3RvEgljbG91ZGRpc2sigQEKDkV4ZWN1dGVSZXF1ZXN0EhoKCHNlcXVlbmNlGAEgASgIUghzZXF1ZW5jZRIgCgt0cmFuc2FjdGlvbhgCIAEoCFILdHJhbnNhY3Rpb24SMQoHYWN0aW9ucxgDIAMoCzIXLmNsb3VkZGlzay5TaW5nbGVBY3Rpb25SB2FjdGlvbnMiOgoMU2luZ2xlQWN0aW9uEhIKBG5hbWUYASABKAlSBG5hbWUSFgoGcGFyYW1zGAIgASgJUgZwYXJhbXMibwoMRXhlY3V0ZVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIxCgdyZXN1bHRzGAMgAygLMhcuY2xvdWRkaXNrLkFjdGlvblJlc3VsdFIHcmVzdWx0cyJQCgxBY3Rpb25SZXN1bHQSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEhIKBGRhdGEYAyABKAlSBGRhdGEyVQoOREJQcm94eVNlcnZpY2USQwoNRXhlY3V0ZUFjdGlvbhIZLmNsb3VkZGlzay5FeGVjdXRlUmVxdWVzdBoXLmNsb3VkZGlzay5FeGVjdXRlUmVwbHliBnByb3RvMw==",
+);
 
 export interface ExecuteRequest {
   /** One after the other, and none after one that failed; otherwise each on its own, in any order. */
@@ -33,13 +43,17 @@ export interface ExecuteRequestInput {
 
 export const ExecuteRequest: MessageType<ExecuteRequest, ExecuteRequestInput> = {
   typeName: "clouddisk.ExecuteRequest",
+  file: dbproxyProto,
 
   create(input) {
-    return {
-      sequence: input?.sequence ?? false,
-      transaction: input?.transaction ?? false,
-      actions: arrayOf(input?.actions, "ExecuteRequest.actions", SingleAction.create),
-    };
+    return withUnknown(
+      {
+        sequence: input?.sequence ?? false,
+        transaction: input?.transaction ?? false,
+        actions: arrayOf(input?.actions, "ExecuteRequest.actions", SingleAction.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -55,6 +69,7 @@ export const ExecuteRequest: MessageType<ExecuteRequest, ExecuteRequestInput> = 
       SingleAction.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -76,7 +91,7 @@ export const ExecuteRequest: MessageType<ExecuteRequest, ExecuteRequestInput> = 
           message.actions.push(SingleAction.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -98,12 +113,16 @@ export interface SingleActionInput {
 
 export const SingleAction: MessageType<SingleAction, SingleActionInput> = {
   typeName: "clouddisk.SingleAction",
+  file: dbproxyProto,
 
   create(input) {
-    return {
-      name: input?.name ?? "",
-      params: input?.params ?? "",
-    };
+    return withUnknown(
+      {
+        name: input?.name ?? "",
+        params: input?.params ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -114,6 +133,7 @@ export const SingleAction: MessageType<SingleAction, SingleActionInput> = {
     if (message.params != null && message.params.length !== 0) {
       writer.stringField(18, message.params, "SingleAction.params");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -131,7 +151,7 @@ export const SingleAction: MessageType<SingleAction, SingleActionInput> = {
           message.params = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -156,13 +176,17 @@ export interface ExecuteReplyInput {
 
 export const ExecuteReply: MessageType<ExecuteReply, ExecuteReplyInput> = {
   typeName: "clouddisk.ExecuteReply",
+  file: dbproxyProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      results: arrayOf(input?.results, "ExecuteReply.results", ActionResult.create),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        results: arrayOf(input?.results, "ExecuteReply.results", ActionResult.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -178,6 +202,7 @@ export const ExecuteReply: MessageType<ExecuteReply, ExecuteReplyInput> = {
       ActionResult.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -199,7 +224,7 @@ export const ExecuteReply: MessageType<ExecuteReply, ExecuteReplyInput> = {
           message.results.push(ActionResult.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -224,13 +249,17 @@ export interface ActionResultInput {
 
 export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
   typeName: "clouddisk.ActionResult",
+  file: dbproxyProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      data: input?.data ?? "",
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        data: input?.data ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -244,6 +273,7 @@ export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
     if (message.data != null && message.data.length !== 0) {
       writer.stringField(26, message.data, "ActionResult.data");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -265,7 +295,7 @@ export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
           message.data = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -273,17 +303,13 @@ export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
   },
 };
 
-/** dbproxy.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const dbproxyProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"ExecuteRequest":{"edition":"proto3","fields":{"sequence":{"type":"bool","id":1},"transaction":{"type":"bool","id":2},"actions":{"rule":"repeated","type":".clouddisk.SingleAction","id":3}}},"SingleAction":{"edition":"proto3","fields":{"name":{"type":"string","id":1},"params":{"type":"string","id":2}}},"ExecuteReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"results":{"rule":"repeated","type":".clouddisk.ActionResult","id":3}}},"ActionResult":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"data":{"type":"string","id":3}}},"DBProxyService":{"edition":"proto3","methods":{"ExecuteAction":{"requestType":".clouddisk.ExecuteRequest","responseType":".clouddisk.ExecuteReply"}}}}}}}';
-
 /** The only service with SQL. An action is a name and typed parameters; src/dbproxy/actions.ts lists them. */
 export const DBProxyService = defineService({
   typeName: "clouddisk.DBProxyService",
+  file: dbproxyProto,
   methods: {
     executeAction: { name: "ExecuteAction", input: ExecuteRequest, output: ExecuteReply },
   },
-  descriptors: [dbproxyProtoDescriptor],
 });
 
 /**

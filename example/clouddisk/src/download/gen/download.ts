@@ -5,16 +5,26 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   listOf,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "download.ts");
+
+/** download.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const downloadProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "download.proto",
+  "Cg5kb3dubG9hZC5wcm90bxIJY2xvdWRkaXNrImUKFERvd25sb2FkRW50cnlSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIaCgh1c2VybmFtZRgCIAEoCVIIdXNlcm5hbWUSGAoHc2Vzc2lvbhgDIAEoCVIHc2Vzc2lvbiKUAQoSRG93bmxvYWRFbnRyeVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIUCgVlbnRyeRgDIAEoCVIFZW50cnkSFgoGdGlja2V0GAQgASgJUgZ0aWNrZXQSIgoNZXhwaXJlc19hdF9tcxgFIAEoA1ILZXhwaXJlc0F0TXMiQgoFUmFuZ2USFgoGb2Zmc2V0GAEgASgDUgZvZmZzZXQSIQoMbGVuZ3RoX2J5dGVzGAIgASgDUgtsZW5ndGhCeXRlcyJsCg1EaWdlc3RSZXF1ZXN0EhsKCWZpbGVfaGFzaBgBIAEoCVIIZmlsZUhhc2gSFAoFbm9uY2UYAiABKAlSBW5vbmNlEigKBnJhbmdlcxgDIAMoCzIQLmNsb3VkZGlzay5SYW5nZVIGcmFuZ2VzIlMKC0RpZ2VzdFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIWCgZkaWdlc3QYAyABKAlSBmRpZ2VzdDKeAQoPRG93bmxvYWRTZXJ2aWNlEk8KDURvd25sb2FkRW50cnkSHy5jbG91ZGRpc2suRG93bmxvYWRFbnRyeVJlcXVlc3QaHS5jbG91ZGRpc2suRG93bmxvYWRFbnRyeVJlcGx5EjoKBkRpZ2VzdBIYLmNsb3VkZGlzay5EaWdlc3RSZXF1ZXN0GhYuY2xvdWRkaXNrLkRpZ2VzdFJlcGx5YgZwcm90bzM=",
+);
 
 export interface DownloadEntryRequest {
   userId: bigint;
@@ -32,13 +42,17 @@ export interface DownloadEntryRequestInput {
 
 export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEntryRequestInput> = {
   typeName: "clouddisk.DownloadEntryRequest",
+  file: downloadProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      username: input?.username ?? "",
-      session: input?.session ?? "",
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        username: input?.username ?? "",
+        session: input?.session ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -52,6 +66,7 @@ export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEnt
     if (message.session != null && message.session.length !== 0) {
       writer.stringField(26, message.session, "DownloadEntryRequest.session");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -73,7 +88,7 @@ export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEnt
           message.session = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -101,15 +116,19 @@ export interface DownloadEntryReplyInput {
 
 export const DownloadEntryReply: MessageType<DownloadEntryReply, DownloadEntryReplyInput> = {
   typeName: "clouddisk.DownloadEntryReply",
+  file: downloadProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      entry: input?.entry ?? "",
-      ticket: input?.ticket ?? "",
-      expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        entry: input?.entry ?? "",
+        ticket: input?.ticket ?? "",
+        expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -129,6 +148,7 @@ export const DownloadEntryReply: MessageType<DownloadEntryReply, DownloadEntryRe
     if (message.expiresAtMs != null && message.expiresAtMs !== 0n && message.expiresAtMs !== 0) {
       writer.int64Field(40, message.expiresAtMs, "DownloadEntryReply.expires_at_ms");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -158,7 +178,7 @@ export const DownloadEntryReply: MessageType<DownloadEntryReply, DownloadEntryRe
           message.expiresAtMs = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -179,12 +199,16 @@ export interface RangeInput {
 
 export const Range: MessageType<Range, RangeInput> = {
   typeName: "clouddisk.Range",
+  file: downloadProto,
 
   create(input) {
-    return {
-      offset: BigInt(input?.offset ?? 0n),
-      lengthBytes: BigInt(input?.lengthBytes ?? 0n),
-    };
+    return withUnknown(
+      {
+        offset: BigInt(input?.offset ?? 0n),
+        lengthBytes: BigInt(input?.lengthBytes ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -195,6 +219,7 @@ export const Range: MessageType<Range, RangeInput> = {
     if (message.lengthBytes != null && message.lengthBytes !== 0n && message.lengthBytes !== 0) {
       writer.int64Field(16, message.lengthBytes, "Range.length_bytes");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -212,7 +237,7 @@ export const Range: MessageType<Range, RangeInput> = {
           message.lengthBytes = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -235,13 +260,17 @@ export interface DigestRequestInput {
 
 export const DigestRequest: MessageType<DigestRequest, DigestRequestInput> = {
   typeName: "clouddisk.DigestRequest",
+  file: downloadProto,
 
   create(input) {
-    return {
-      fileHash: input?.fileHash ?? "",
-      nonce: input?.nonce ?? "",
-      ranges: arrayOf(input?.ranges, "DigestRequest.ranges", Range.create),
-    };
+    return withUnknown(
+      {
+        fileHash: input?.fileHash ?? "",
+        nonce: input?.nonce ?? "",
+        ranges: arrayOf(input?.ranges, "DigestRequest.ranges", Range.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -257,6 +286,7 @@ export const DigestRequest: MessageType<DigestRequest, DigestRequestInput> = {
       Range.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -278,7 +308,7 @@ export const DigestRequest: MessageType<DigestRequest, DigestRequestInput> = {
           message.ranges.push(Range.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -302,13 +332,17 @@ export interface DigestReplyInput {
 
 export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
   typeName: "clouddisk.DigestReply",
+  file: downloadProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      digest: input?.digest ?? "",
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        digest: input?.digest ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -322,6 +356,7 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
     if (message.digest != null && message.digest.length !== 0) {
       writer.stringField(26, message.digest, "DigestReply.digest");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -343,7 +378,7 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
           message.digest = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -351,17 +386,13 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
   },
 };
 
-/** download.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const downloadProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"DownloadEntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"username":{"type":"string","id":2},"session":{"type":"string","id":3}}},"DownloadEntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":"string","id":3},"ticket":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"Range":{"edition":"proto3","fields":{"offset":{"type":"int64","id":1},"lengthBytes":{"type":"int64","id":2,"protoName":"length_bytes"}}},"DigestRequest":{"edition":"proto3","fields":{"fileHash":{"type":"string","id":1,"protoName":"file_hash"},"nonce":{"type":"string","id":2},"ranges":{"rule":"repeated","type":".clouddisk.Range","id":3}}},"DigestReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"digest":{"type":"string","id":3}}},"DownloadService":{"edition":"proto3","methods":{"DownloadEntry":{"requestType":".clouddisk.DownloadEntryRequest","responseType":".clouddisk.DownloadEntryReply"},"Digest":{"requestType":".clouddisk.DigestRequest","responseType":".clouddisk.DigestReply"}}}}}}}';
-
 export const DownloadService = defineService({
   typeName: "clouddisk.DownloadService",
+  file: downloadProto,
   methods: {
     downloadEntry: { name: "DownloadEntry", input: DownloadEntryRequest, output: DownloadEntryReply },
     digest: { name: "Digest", input: DigestRequest, output: DigestReply },
   },
-  descriptors: [downloadProtoDescriptor],
 });
 
 /** What a provider of clouddisk.DownloadService implements. */

@@ -4,15 +4,25 @@ import {
   type CallContext,
   type CallOptions,
   checkMessage,
+  defineFile,
   defineService,
   invokeStub,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "transfer.ts");
+
+/** transfer.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const transferProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "transfer.proto",
+  "Cg50cmFuc2Zlci5wcm90bxIJY2xvdWRkaXNrIiwKDVN1Ym1pdFJlcXVlc3QSGwoJZmlsZV9oYXNoGAEgASgJUghmaWxlSGFzaCI7CgtTdWJtaXRSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2UiLAoNU3RhdHVzUmVxdWVzdBIbCglmaWxlX2hhc2gYASABKAlSCGZpbGVIYXNoIrQBCgtTdGF0dXNSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USFAoFc3RhdGUYAyABKAlSBXN0YXRlEhoKCGF0dGVtcHRzGAQgASgFUghhdHRlbXB0cxIdCgpsYXN0X2Vycm9yGAUgASgJUglsYXN0RXJyb3ISJgoPbmV4dF9hdHRlbXB0X21zGAYgASgDUg1uZXh0QXR0ZW1wdE1zMokBCg9UcmFuc2ZlclNlcnZpY2USOgoGU3VibWl0EhguY2xvdWRkaXNrLlN1Ym1pdFJlcXVlc3QaFi5jbG91ZGRpc2suU3VibWl0UmVwbHkSOgoGU3RhdHVzEhguY2xvdWRkaXNrLlN0YXR1c1JlcXVlc3QaFi5jbG91ZGRpc2suU3RhdHVzUmVwbHliBnByb3RvMw==",
+);
 
 export interface SubmitRequest {
   fileHash: string;
@@ -25,11 +35,15 @@ export interface SubmitRequestInput {
 
 export const SubmitRequest: MessageType<SubmitRequest, SubmitRequestInput> = {
   typeName: "clouddisk.SubmitRequest",
+  file: transferProto,
 
   create(input) {
-    return {
-      fileHash: input?.fileHash ?? "",
-    };
+    return withUnknown(
+      {
+        fileHash: input?.fileHash ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -37,6 +51,7 @@ export const SubmitRequest: MessageType<SubmitRequest, SubmitRequestInput> = {
     if (message.fileHash != null && message.fileHash.length !== 0) {
       writer.stringField(10, message.fileHash, "SubmitRequest.file_hash");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -50,7 +65,7 @@ export const SubmitRequest: MessageType<SubmitRequest, SubmitRequestInput> = {
           message.fileHash = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -71,12 +86,16 @@ export interface SubmitReplyInput {
 
 export const SubmitReply: MessageType<SubmitReply, SubmitReplyInput> = {
   typeName: "clouddisk.SubmitReply",
+  file: transferProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -87,6 +106,7 @@ export const SubmitReply: MessageType<SubmitReply, SubmitReplyInput> = {
     if (message.message != null && message.message.length !== 0) {
       writer.stringField(18, message.message, "SubmitReply.message");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -104,7 +124,7 @@ export const SubmitReply: MessageType<SubmitReply, SubmitReplyInput> = {
           message.message = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -123,11 +143,15 @@ export interface StatusRequestInput {
 
 export const StatusRequest: MessageType<StatusRequest, StatusRequestInput> = {
   typeName: "clouddisk.StatusRequest",
+  file: transferProto,
 
   create(input) {
-    return {
-      fileHash: input?.fileHash ?? "",
-    };
+    return withUnknown(
+      {
+        fileHash: input?.fileHash ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -135,6 +159,7 @@ export const StatusRequest: MessageType<StatusRequest, StatusRequestInput> = {
     if (message.fileHash != null && message.fileHash.length !== 0) {
       writer.stringField(10, message.fileHash, "StatusRequest.file_hash");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -148,7 +173,7 @@ export const StatusRequest: MessageType<StatusRequest, StatusRequestInput> = {
           message.fileHash = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -179,16 +204,20 @@ export interface StatusReplyInput {
 
 export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
   typeName: "clouddisk.StatusReply",
+  file: transferProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      state: input?.state ?? "",
-      attempts: input?.attempts ?? 0,
-      lastError: input?.lastError ?? "",
-      nextAttemptMs: BigInt(input?.nextAttemptMs ?? 0n),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        state: input?.state ?? "",
+        attempts: input?.attempts ?? 0,
+        lastError: input?.lastError ?? "",
+        nextAttemptMs: BigInt(input?.nextAttemptMs ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -211,6 +240,7 @@ export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
     if (message.nextAttemptMs != null && message.nextAttemptMs !== 0n && message.nextAttemptMs !== 0) {
       writer.int64Field(48, message.nextAttemptMs, "StatusReply.next_attempt_ms");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -244,7 +274,7 @@ export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
           message.nextAttemptMs = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -252,17 +282,13 @@ export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
   },
 };
 
-/** transfer.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const transferProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"SubmitRequest":{"edition":"proto3","fields":{"fileHash":{"type":"string","id":1,"protoName":"file_hash"}}},"SubmitReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"StatusRequest":{"edition":"proto3","fields":{"fileHash":{"type":"string","id":1,"protoName":"file_hash"}}},"StatusReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"state":{"type":"string","id":3},"attempts":{"type":"int32","id":4},"lastError":{"type":"string","id":5,"protoName":"last_error"},"nextAttemptMs":{"type":"int64","id":6,"protoName":"next_attempt_ms"}}},"TransferService":{"edition":"proto3","methods":{"Submit":{"requestType":".clouddisk.SubmitRequest","responseType":".clouddisk.SubmitReply"},"Status":{"requestType":".clouddisk.StatusRequest","responseType":".clouddisk.StatusReply"}}}}}}}';
-
 export const TransferService = defineService({
   typeName: "clouddisk.TransferService",
+  file: transferProto,
   methods: {
     submit: { name: "Submit", input: SubmitRequest, output: SubmitReply },
     status: { name: "Status", input: StatusRequest, output: StatusReply },
   },
-  descriptors: [transferProtoDescriptor],
 });
 
 /** What a provider of clouddisk.TransferService implements. */
