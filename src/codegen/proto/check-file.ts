@@ -54,7 +54,7 @@ function checkFileOptions(file: LinkedFile, report: Reporter): void {
       "features.field_presence = LEGACY_REQUIRED is for single fields, not for a file",
     );
   }
-  if (edition >= Edition.EDITION_2023 && file.optionTrees.get(node)?.at(27) !== undefined) {
+  if (edition >= Edition.EDITION_2023 && report.hasOption(node, 27)) {
     report.errorAtOption(
       node,
       "java_string_check_utf8",

@@ -24,7 +24,10 @@ export function declare(pool: Pool, file: FileScope, report: Reporter): void {
   new Declarer(pool, file, report).run();
 }
 
-/** As many as protoc takes. */
+/** As many as protoc takes, in characters but for the parts of a package; a full name has all its scopes. */
+const nameMax = 65_535;
+const fieldNameMax = 65_533;
+const packageMax = 511;
 const packagePartsMax = 101;
 
 class Declarer {
@@ -52,8 +55,10 @@ class Declarer {
   #package(): void {
     const name = this.#file.package;
     if (name === "") return;
-    if (name.split(".").length > packagePartsMax) {
-      this.#report.error(this.#file.node, "name", `the package has more than ${packagePartsMax} parts`);
+    const parts = name.split(".").length;
+    if (parts > packagePartsMax || name.length > packageMax) {
+      const limits = `${packagePartsMax} parts and ${packageMax} characters`;
+      this.#report.error(this.#file.node, "name", `the package's name has at most ${limits}`);
       return;
     }
     for (let end = name.indexOf("."); ; end = name.indexOf(".", end + 1)) {
@@ -73,6 +78,10 @@ class Declarer {
   }
 
   #add(symbol: Exclude<Symbol_, { kind: "package" }>): void {
+    if (symbol.fullName.length > (symbol.kind === "field" ? fieldNameMax : nameMax)) {
+      this.#report.error(symbol.node, "name", `the name has more than ${nameMax} characters`);
+      return;
+    }
     const before = this.#pool.symbols.get(symbol.fullName);
     if (before === undefined) {
       this.#pool.symbols.set(symbol.fullName, symbol);
