@@ -54,6 +54,12 @@ const edition2024: Features = {
   defaultSymbolVisibility: Visibility.EXPORT_TOP_LEVEL,
 };
 
+const edition2026: Features = {
+  ...edition2024,
+  enforceNamingStyle: EnforceNamingStyle.STYLE2026,
+  defaultSymbolVisibility: Visibility.STRICT,
+};
+
 /** The edition of a file; the two syntaxes count as editions of their own. */
 export function editionOf(file: Pick<FileDescriptorProto, "syntax" | "edition">): Edition {
   if (file.syntax === "editions") return file.edition ?? Edition.EDITION_UNKNOWN;
@@ -64,7 +70,8 @@ export function editionOf(file: Pick<FileDescriptorProto, "syntax" | "edition">)
 export function defaultFeatures(edition: Edition): Features {
   if (edition < Edition.EDITION_PROTO3) return proto2;
   if (edition < Edition.EDITION_2023) return proto3;
-  return edition < Edition.EDITION_2024 ? edition2023 : edition2024;
+  if (edition < Edition.EDITION_2024) return edition2023;
+  return edition < Edition.EDITION_2026 ? edition2024 : edition2026;
 }
 
 /** The features of an element: its parent's, changed by those its options set. */

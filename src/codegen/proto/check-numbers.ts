@@ -1,3 +1,4 @@
+import { FieldDescriptorProto_Label as Label } from "../../descriptor/gen/google/protobuf/descriptor.js";
 import { jsonNameOf } from "./json-name.js";
 import type { Reporter } from "./report.js";
 import type { EnumSymbol, FieldSymbol, MessageSymbol } from "./symbols.js";
@@ -17,6 +18,9 @@ export function checkFieldShape({ node, name, extension }: FieldSymbol, report: 
   }
   if (extension && node.jsonName !== undefined && node.jsonName !== jsonNameOf(name)) {
     report.error(node, "jsonName", `${name}: an extension cannot have a json_name`);
+  }
+  if (node.label === Label.LABEL_REPEATED && node.defaultValue !== undefined) {
+    report.error(node, "defaultValue", `${name}: a repeated field has no default value`);
   }
   if (node.jsonName?.includes("\0"))
     report.error(node, "jsonName", `${name}: json_name holds a NUL character`);
@@ -66,21 +70,17 @@ export function checkMessageNumbers(message: MessageSymbol, report: Reporter): v
   const reserved = spansOf(node.reservedRange);
   const extensions = spansOf(node.extensionRange);
   const messageSet = isMessageSet(message);
-  for (const [spans, what] of [
-    [reserved, "reserved"],
-    [extensions, "extensions"],
+  for (const [spans, what, last] of [
+    [reserved, "reserved", int32Max - 1],
+    [extensions, "extensions", messageSet ? int32Max - 1 : fieldNumberMax],
   ] as const) {
     for (const span of spans) {
       if (span.start < 1)
         report.error(span.node, "number", `${what}: field numbers begin with 1, not ${span.start}`);
       else if (span.end <= span.start) {
         report.error(span.node, "number", `${what}: a range ends behind its start, not with ${span.end - 1}`);
-      } else if (span.end > (messageSet ? int32Max : fieldNumberMax + 1)) {
-        report.error(
-          span.node,
-          "number",
-          `${what}: field numbers end at ${fieldNumberMax}, before ${span.end - 1}`,
-        );
+      } else if (span.end - 1 > last) {
+        report.error(span.node, "number", `${what}: numbers end at ${last}, before ${span.end - 1}`);
       }
     }
     for (const [before, later] of overlaps(spans)) {
@@ -129,8 +129,15 @@ function isMessageSet({ file, node }: MessageSymbol): boolean {
 function* crossOverlaps(extensions: readonly Span[], reserved: readonly Span[]): Generator<[Span, Span]> {
   const sorted = [...reserved].sort((a, b) => a.start - b.start);
   for (const span of extensions) {
-    const inside = sorted.find((other) => other.start < span.end && span.start < other.end);
-    if (inside !== undefined) yield [inside, span];
+    // The first that ends behind the start of this one is the only one that may hold its start, or begins within it.
+    let low = 0;
+    for (let high = sorted.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if ((sorted[middle]?.end ?? 0) > span.start) high = middle;
+      else low = middle + 1;
+    }
+    const inside = sorted[low];
+    if (inside !== undefined && inside.start < span.end) yield [inside, span];
   }
 }
 

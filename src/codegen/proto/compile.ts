@@ -1,6 +1,6 @@
 import type { FileDescriptorProto } from "../../descriptor/gen/google/protobuf/descriptor.js";
 import type { Problem } from "../error.js";
-import { encodeFile, optionBytes } from "./encode.js";
+import { encodeFile } from "./encode.js";
 import { FileLoader, inOrder, type LoadedFile } from "./files.js";
 import { linkFile } from "./link-file.js";
 import { bytesOf } from "./literals.js";
@@ -74,12 +74,9 @@ function result(
     warnings,
     pathOf: (name) => paths.get(name) ?? name,
     bytesOf: (file) => {
-      const trees = byNode.get(file)?.optionTrees;
-      if (trees === undefined) throw new Error(`${file.name} is not one of the files compiled`);
-      return encodeFile(file, (node) => {
-        const tree = trees.get(node);
-        return tree && optionBytes(tree);
-      });
+      const scope = byNode.get(file);
+      if (scope === undefined) throw new Error(`${file.name} is not one of the files compiled`);
+      return encodeFile(file, scope.optionTrees);
     },
   };
 }

@@ -24,6 +24,12 @@ export function declare(pool: Pool, file: FileScope, report: Reporter): void {
   new Declarer(pool, file, report).run();
 }
 
+/** As many as protoc takes, in characters but for the parts of a package; a full name has all its scopes. */
+const nameMax = 65_535;
+const fieldNameMax = 65_533;
+const packageMax = 511;
+const packagePartsMax = 101;
+
 class Declarer {
   readonly #pool: Pool;
   readonly #file: FileScope;
@@ -49,6 +55,12 @@ class Declarer {
   #package(): void {
     const name = this.#file.package;
     if (name === "") return;
+    const parts = name.split(".").length;
+    if (parts > packagePartsMax || name.length > packageMax) {
+      const limits = `${packagePartsMax} parts and ${packageMax} characters`;
+      this.#report.error(this.#file.node, "name", `the package's name has at most ${limits}`);
+      return;
+    }
     for (let end = name.indexOf("."); ; end = name.indexOf(".", end + 1)) {
       const fullName = end < 0 ? name : name.slice(0, end);
       const before = this.#pool.symbols.get(fullName);
@@ -66,6 +78,10 @@ class Declarer {
   }
 
   #add(symbol: Exclude<Symbol_, { kind: "package" }>): void {
+    if (symbol.fullName.length > (symbol.kind === "field" ? fieldNameMax : nameMax)) {
+      this.#report.error(symbol.node, "name", `the name has more than ${nameMax} characters`);
+      return;
+    }
     const before = this.#pool.symbols.get(symbol.fullName);
     if (before === undefined) {
       this.#pool.symbols.set(symbol.fullName, symbol);
@@ -174,6 +190,8 @@ class Declarer {
       node,
       parent,
       values: [],
+      valueByName: new Map(),
+      valueByNumber: new Map(),
       features: this.#features,
     };
     this.#add(symbol);
@@ -188,6 +206,9 @@ class Declarer {
         enum: symbol,
       };
       symbol.values.push(found);
+      symbol.valueByName.set(valueName, found);
+      const number = value.number ?? 0;
+      if (!symbol.valueByNumber.has(number)) symbol.valueByNumber.set(number, found);
       this.#add(found);
     }
     checkEnumNumbers(symbol, this.#report);

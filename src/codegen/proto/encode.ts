@@ -9,16 +9,16 @@ import { FieldOptions_OptionRetention as Retention } from "../../descriptor/gen/
 import type { OptionTree } from "./option-tree.js";
 
 /** Options that are for the compiler alone do not get into descriptors; undefined when there are no others. */
-export function optionBytes(tree: OptionTree): Buffer | undefined {
+function optionBytes(tree: OptionTree): Buffer | undefined {
   const bytes = tree.encode(({ node }) => node.options?.retention !== Retention.RETENTION_SOURCE);
-  return bytes.length === 0 ? undefined : bytes;
+  return bytes.length === 0 && tree.entries.size > 0 ? undefined : bytes;
 }
 
-/** By declaration, the bytes of its options. */
-export type OptionBytesOf = (node: object) => Buffer | undefined;
-
-/** A file's descriptor in bytes, without source info, in the order of field numbers. */
-export function encodeFile(file: FileDescriptorProto, options: OptionBytesOf): Buffer {
+/**
+ * A file's descriptor in bytes, without source info. Fields go in the order of their numbers, as protoc writes them; what
+ * is generated from descriptor.proto writes them in the order of their declarations.
+ */
+export function encodeFile(file: FileDescriptorProto, options: ReadonlyMap<object, OptionTree>): Buffer {
   const out = new Message(options);
   out.text(1, file.name);
   out.text(2, file.package);
@@ -111,11 +111,11 @@ function writeService(out: Message, node: ServiceDescriptorProto): void {
 }
 
 class Message {
-  readonly #optionsOf: OptionBytesOf;
+  readonly #options: ReadonlyMap<object, OptionTree>;
   readonly #parts: Buffer[] = [];
 
-  constructor(optionsOf: OptionBytesOf) {
-    this.#optionsOf = optionsOf;
+  constructor(options: ReadonlyMap<object, OptionTree>) {
+    this.#options = options;
   }
 
   bytes(): Buffer {
@@ -132,12 +132,13 @@ class Message {
   }
 
   options(field: number, owner: object): void {
-    const bytes = this.#optionsOf(owner);
+    const tree = this.#options.get(owner);
+    const bytes = tree && optionBytes(tree);
     if (bytes !== undefined) this.#block(field, bytes);
   }
 
   message(field: number, write: (inner: Message) => void): void {
-    const inner = new Message(this.#optionsOf);
+    const inner = new Message(this.#options);
     write(inner);
     this.#block(field, inner.bytes());
   }

@@ -9,8 +9,7 @@ import {
   OneofOptions,
   ServiceOptions,
 } from "../../descriptor/gen/google/protobuf/descriptor.js";
-import { Reader } from "../../protobuf/reader.js";
-import type { MessageType } from "../../protobuf/types.js";
+import { decodeMessage, type MessageType } from "../../protobuf/types.js";
 import { type LinkedFile, OptionTree } from "./option-tree.js";
 import { OptionInterpreter } from "./options.js";
 import type { Reporter } from "./report.js";
@@ -37,8 +36,7 @@ export function interpretOptions(
     }
     if (tree === undefined) return;
     file.optionTrees.set(node, tree);
-    const bytes = tree.encode();
-    node.options = type.decode(new Reader(bytes), bytes.length);
+    node.options = decodeMessage(type, tree.encode());
   };
   const field = ({ node, fullName }: FieldSymbol): void => set(node, FieldOptions, fullName);
   set(file.node, FileOptions, file.package === "" ? "file" : `${file.package}.file`);

@@ -37,6 +37,7 @@ export function linkFile(
     imports,
     visible: new Set(),
     visibleToOptions: new Set(),
+    packages: new Set(),
     messages: [],
     enums: [],
     extensions: [],
@@ -73,23 +74,35 @@ export function linkFile(
 function addVisible(file: FileScope): void {
   const visible = file.visible as Set<FileScope>;
   const forOptions = file.visibleToOptions as Set<FileScope>;
-  const add = (one: FileScope, to: Set<FileScope>): void => {
-    if (to.has(one)) return;
-    to.add(one);
-    for (const [i, { kind }] of one.parsed.imports.entries()) {
-      const inner = one.imports[i];
-      if (kind === "public" && inner !== undefined) add(inner, to);
-    }
-  };
+  const packages = file.packages as Set<string>;
   visible.add(file);
   for (const [i, { kind }] of file.parsed.imports.entries()) {
     const inner = file.imports[i];
-    if (inner !== undefined && kind !== "option") add(inner, visible);
+    if (inner !== undefined) (kind === "option" ? forOptions : visible).add(inner);
   }
+  addPublic(visible, file);
   for (const one of visible) forOptions.add(one);
-  for (const [i, { kind }] of file.parsed.imports.entries()) {
-    const inner = file.imports[i];
-    if (inner !== undefined && kind === "option") add(inner, forOptions);
+  addPublic(forOptions, file);
+  for (const one of forOptions) {
+    for (
+      let name = one.package;
+      name !== "" && !packages.has(name);
+      name = name.slice(0, name.lastIndexOf("."))
+    ) {
+      packages.add(name);
+      if (!name.includes(".")) break;
+    }
+  }
+}
+
+/** A Set is walked in the order of insertion, and what is added meanwhile is walked too. */
+function addPublic(files: Set<FileScope>, user: FileScope): void {
+  for (const one of files) {
+    if (one === user) continue;
+    for (const [i, { kind }] of one.parsed.imports.entries()) {
+      const inner = one.imports[i];
+      if (kind === "public" && inner !== undefined) files.add(inner);
+    }
   }
 }
 

@@ -13,6 +13,7 @@ import {
   type MessageSymbol,
   messagesOf,
   type Pool,
+  rangeOf,
   type Symbol_,
 } from "./symbols.js";
 import { isLocal } from "./visibility-rules.js";
@@ -79,7 +80,7 @@ class Linker {
       field.enum = found;
       node.type ??= Type.TYPE_ENUM;
       const value = node.defaultValue;
-      if (value !== undefined && !found.values.some(({ name }) => name === value)) {
+      if (value !== undefined && !found.valueByName.has(value)) {
         this.#report.error(node, "defaultValue", `${field.name}: ${found.fullName} has no value ${value}`);
       }
     } else {
@@ -103,7 +104,7 @@ class Linker {
     const { node, container, name } = field;
     const number = node.number ?? 0;
     if (container === undefined) return;
-    const inRange = container.ranges.some(({ start = 0, end = 0 }) => number >= start && number < end);
+    const inRange = rangeOf(container, number) !== undefined;
     if (!inRange) {
       const tooLarge = number > fieldNumberMax ? `; field numbers end at ${fieldNumberMax}` : "";
       this.#report.error(

@@ -58,8 +58,5 @@ function isVisible(symbol: Symbol_, file: FileScope, inOptions: boolean): boolea
   }
   if (symbol.kind !== "package") return false;
   // A package belongs to every file that is in it.
-  for (const one of visible) {
-    if (one.package === symbol.fullName || one.package.startsWith(`${symbol.fullName}.`)) return true;
-  }
-  return false;
+  return file.packages.has(symbol.fullName);
 }

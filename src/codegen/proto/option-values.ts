@@ -74,7 +74,7 @@ function floatingValue(raw: RawValue): number {
 
 /** The number of an enum's value. Throws `WrongValue` for a name it does not have. */
 export function enumNumber(field: FieldSymbol, name: string): number {
-  const found = field.enum?.values.find((value) => value.name === name);
+  const found = field.enum?.valueByName.get(name);
   if (found === undefined)
     throw new WrongValue(`takes a value of ${field.enum?.fullName}, which has no ${name}`);
   return found.node.number ?? 0;

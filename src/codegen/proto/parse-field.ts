@@ -136,11 +136,14 @@ function mapTypes(p: ParserBase, field: FieldDescriptorProto, location: Location
   if (field.label !== undefined) p.fail("a map field has no label: leave optional, required or repeated out");
   if (field.extendee !== undefined) p.fail("an extension cannot be a map field");
   field.label = Label.LABEL_REPEATED;
+  const begin = p.token;
   p.take("<");
   const key = typeReference(p);
   p.take(",");
   const value = typeReference(p);
   p.take(">");
+  if (key.type === Type.TYPE_GROUP || value.type === Type.TYPE_GROUP)
+    p.fail("a map cannot have groups", begin);
   location.path.push(inField.typeName);
   return { key, value };
 }
@@ -162,7 +165,9 @@ function jsonName(p: ParserBase, field: FieldDescriptorProto, parent: Location):
   p.placesOf(field).jsonName = p.token;
   p.next();
   p.take("=");
+  const value = p.open(location);
   field.jsonName = p.string("the name in JSON, in quotes");
+  p.close(value);
   p.close(location);
 }
 
@@ -203,7 +208,8 @@ function defaultText(p: ParserBase, type: Type | undefined): string {
     case Type.TYPE_FLOAT:
     case Type.TYPE_DOUBLE: {
       const sign = p.tryTake("-") ? "-" : "";
-      return sign + doubleText(floatingNumber(p));
+      const text = doubleText(floatingNumber(p));
+      return text === "nan" ? text : sign + text;
     }
     case Type.TYPE_GROUP:
     case Type.TYPE_MESSAGE:
@@ -219,7 +225,8 @@ function defaultText(p: ParserBase, type: Type | undefined): string {
     default: {
       const sign = p.tryTake("-") ? "-" : "";
       const max = (narrow.has(type) ? 2n ** 31n : 2n ** 63n) - (sign === "" ? 1n : 0n);
-      return sign + String(p.integer("the default value, an integer", max));
+      const value = p.integer("the default value, an integer", max);
+      return value === 0n ? "0" : sign + String(value);
     }
   }
 }

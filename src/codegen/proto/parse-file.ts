@@ -4,7 +4,7 @@ import { extendDefinition, messageBlock, messageDefinition } from "./parse-messa
 import { optionStatement } from "./parse-options.js";
 import { serviceDefinition } from "./parse-service.js";
 import type { ParsedProto } from "./parsed.js";
-import { type Location, ParserBase } from "./parser-base.js";
+import { broken, type Location, ParserBase } from "./parser-base.js";
 import type { ReportAt } from "./tokenizer.js";
 import { visibilityAhead } from "./visibility.js";
 
@@ -94,8 +94,8 @@ function syntaxStatement(p: ParserBase, root: Location): void {
     p.edition = value === "proto3" ? Edition.EDITION_PROTO3 : Edition.EDITION_PROTO2;
     // As in every descriptor of protoc, proto2 is what a file has that names no syntax.
     p.file.syntax = value === "proto3" ? value : undefined;
-  } catch {
-    throw unknownSyntax;
+  } catch (thrown) {
+    throw thrown === broken ? unknownSyntax : thrown;
   }
 }
 
@@ -167,6 +167,8 @@ function importStatement(p: ParserBase, root: Location): void {
     if (file.optionDependency.length > 0) p.error("import option stands behind the other imports", at);
     file.dependency.push(target);
   }
+  if (p.imported.has(target)) p.error(`"${target}" is imported twice`, at);
+  p.imported.add(target);
   p.imports.push({ target, kind, at });
   p.takeEnd(";", location);
   p.close(location);

@@ -53,6 +53,7 @@ function namePart(p: ParserBase): OptionNamePart {
   let part = "";
   if (p.atType("identifier")) part = p.identifier("a name");
   while (p.tryTake(".")) part += `.${p.identifier("a name")}`;
+  if (part === "") p.fail(`expected the name of an option, not ${p.shown}`);
   p.take(")");
   return { part, extension: true };
 }

@@ -39,8 +39,6 @@ function method(p: ParserBase, service: ServiceDescriptorProto, location: Locati
   const found = MethodDescriptorProto.create({});
   const places = p.placesOf(found);
   service.method.push(found);
-  // Not set is not the same as false in a descriptor's bytes.
-  unsetStreaming(found);
   p.take("rpc", '"rpc" or "option"');
   const name = p.open(location, inMethod.name);
   places.name = p.token;
@@ -75,18 +73,12 @@ function method(p: ParserBase, service: ServiceDescriptorProto, location: Locati
     p.takeEnd(";", location);
     return;
   }
+  // Braces without an option in them are options all the same, as in protoc's descriptors.
+  p.options.set(found, []);
   p.block(`rpc ${found.name}`, () => {
     if (p.tryTakeEnd(";")) return;
     const options = p.open(location, inMethod.options);
     optionStatement(p, found, options);
     p.close(options);
   });
-}
-
-function unsetStreaming(method: {
-  clientStreaming: boolean | undefined;
-  serverStreaming: boolean | undefined;
-}) {
-  method.clientStreaming = undefined;
-  method.serverStreaming = undefined;
 }

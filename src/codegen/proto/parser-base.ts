@@ -36,6 +36,7 @@ export class ParserBase {
   readonly options = new Map<object, RawOption[]>();
   readonly mapEntries = new Set<object>();
   readonly imports: ParsedImport[] = [];
+  readonly imported = new Set<string>();
   readonly file: FileDescriptorProto;
   locations: Location[] = [];
   syntax: "proto2" | "proto3" | "editions" = "proto2";

@@ -1,15 +1,16 @@
 import type { Features } from "../../descriptor/features.js";
-import type {
-  DescriptorProto,
-  DescriptorProto_ExtensionRange,
-  Edition,
-  EnumDescriptorProto,
-  EnumValueDescriptorProto,
-  FieldDescriptorProto,
-  FileDescriptorProto,
-  MethodDescriptorProto,
-  OneofDescriptorProto,
-  ServiceDescriptorProto,
+import {
+  type DescriptorProto,
+  type DescriptorProto_ExtensionRange,
+  type Edition,
+  type EnumDescriptorProto,
+  type EnumValueDescriptorProto,
+  type FieldDescriptorProto,
+  type FileDescriptorProto,
+  type MethodDescriptorProto,
+  type OneofDescriptorProto,
+  FileOptions_OptimizeMode as OptimizeMode,
+  type ServiceDescriptorProto,
 } from "../../descriptor/gen/google/protobuf/descriptor.js";
 import type { ParsedProto } from "./parsed.js";
 
@@ -33,6 +34,8 @@ export interface FileScope {
   readonly enums: EnumSymbol[];
   readonly extensions: FieldSymbol[];
   readonly services: ServiceSymbol[];
+  /** The packages of the files that may be used, with those around them. */
+  readonly packages: ReadonlySet<string>;
   /** Files that something here was found in. */
   readonly used: Set<FileScope>;
   /** Whether it could be linked. Who imports a broken file is not linked at all. */
@@ -91,6 +94,9 @@ export interface EnumSymbol extends Declared<EnumDescriptorProto> {
   readonly kind: "enum";
   readonly parent: MessageSymbol | undefined;
   readonly values: ValueSymbol[];
+  readonly valueByName: Map<string, ValueSymbol>;
+  /** The first of those with the number. */
+  readonly valueByNumber: Map<number, ValueSymbol>;
   features: Features;
 }
 
@@ -150,3 +156,28 @@ export function* extensionsOf(file: FileScope): Generator<FieldSymbol> {
   yield* file.extensions;
   for (const message of messagesOf(file)) yield* message.extensions;
 }
+
+/** Whether a file's code is made without reflection. */
+export function isLite({ node }: FileScope): boolean {
+  return node.options?.optimizeFor === OptimizeMode.LITE_RUNTIME;
+}
+
+/** The extension range of a message that holds a number. */
+export function rangeOf(message: MessageSymbol, number: number): DescriptorProto_ExtensionRange | undefined {
+  let sorted = sortedRanges.get(message);
+  if (sorted === undefined) {
+    sorted = [...message.ranges].sort((a, b) => (a.start ?? 0) - (b.start ?? 0));
+    sortedRanges.set(message, sorted);
+  }
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle]?.end ?? 0) > number) high = middle;
+    else low = middle + 1;
+  }
+  const found = sorted[low];
+  return found !== undefined && (found.start ?? 0) <= number ? found : undefined;
+}
+
+const sortedRanges = new WeakMap<MessageSymbol, readonly DescriptorProto_ExtensionRange[]>();

@@ -79,6 +79,7 @@ class TextParser {
       if (this.#token.type === "end") this.#fail(`"${end}" is missing`);
       this.#field(message, tree, depth);
     }
+    if (message.node.options?.mapEntry === true) completeEntry(message, tree);
     return tree;
   }
 
@@ -191,7 +192,7 @@ class TextParser {
   #enumValue(field: FieldSymbol): number {
     if (this.#token.type === "identifier") return enumNumber(field, this.#identifier());
     const number = Number(this.#integer());
-    const known = field.enum?.values.some(({ node }) => node.number === number) ?? false;
+    const known = field.enum?.valueByNumber.has(number) ?? false;
     const open = field.enum?.features.enumType === 1;
     if ((!known && !open) || Math.abs(number) > 2 ** 31) {
       this.#fail(`${field.name} takes a value of ${field.enum?.fullName}, which has no ${number}`);
@@ -254,6 +255,17 @@ class TextParser {
       while (isString && this.#token.type === "string") this.#tokens.next();
     } else this.#fail(`expected ":", not ${this.#shown}`);
     this.#separator();
+  }
+}
+
+/** A map's entry always has both its key and its value. */
+function completeEntry(message: MessageSymbol, tree: OptionTree): void {
+  for (const field of message.fields) {
+    if (tree.has(field)) continue;
+    const { type } = field.node;
+    if (field.message !== undefined) tree.add(field, new OptionTree());
+    else if (type === Type.TYPE_STRING || type === Type.TYPE_BYTES) tree.add(field, "");
+    else tree.add(field, field.enum?.values[0]?.node.number ?? 0);
   }
 }
 
