@@ -12,6 +12,7 @@ const processes = [
   "test/cli/cli.test.ts",
   "test/cli/describe.test.ts",
   "test/cli/zookeeper.test.ts",
+  "test/codegen/proto/oracle.test.ts",
   "test/conformance/**",
   "test/deployment-doc.test.ts",
   "test/e2e/**",
