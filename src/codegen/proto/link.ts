@@ -152,7 +152,7 @@ export function notFound(name: string, { hidden, resolved }: Found, file: FileSc
     const [first = ""] = name.split(".");
     const found = resolved.slice(0, resolved.length - name.length) + first;
     const hint = found === first ? "" : "; a dot in front names a type in full";
-    return `there is no ${name}: ${first} is ${found} here, and has no ${name.slice(first.length + 1)}${hint}`;
+    return `there is no ${name}: ${found} has no ${name.slice(first.length + 1)}${hint}`;
   }
   return `there is no type ${name}`;
 }

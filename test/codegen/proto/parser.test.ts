@@ -69,7 +69,7 @@ describe("errors", () => {
     ];
     expect(await problemsOf(text.join("\n"))).toEqual([
       "3:3 there is no type B",
-      "5:3 there is no E.F: E is E here, and has no F",
+      "5:3 there is no E.F: E has no F",
       "4:3 there is no type C.D",
       "8:19 there is no type X",
       "8:31 there is no type .Y.Z",
