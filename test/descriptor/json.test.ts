@@ -258,6 +258,14 @@ describe("JSON text", () => {
     );
   });
 
+  test("reads every double that it writes, also in a JSON value within a message", () => {
+    for (const number of [28368373250528430, 1e300, -1.7976931348623157e308, 5e-324, 1e21, 2 ** 70, -0]) {
+      const text = toJsonText(Kinds, fromJson(Kinds, { facts: { number }, aDouble: number }));
+      const back = fromJsonText(Kinds, text);
+      expect(toJson(Kinds, back)).toEqual({ facts: { number }, aDouble: number });
+    }
+  });
+
   test("takes a string of some MB, and one that ends in backslashes", () => {
     const aString = `${'\\"\n'.repeat(1_000_000)}\\\\`;
     expect(fromJsonText(Kinds, JSON.stringify({ aString })).aString).toBe(aString);
