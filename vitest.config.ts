@@ -11,6 +11,7 @@ const processes = [
   "test/call/cost.test.ts",
   "test/cli/cli.test.ts",
   "test/cli/describe.test.ts",
+  "test/cli/proto-text.test.ts",
   "test/cli/zookeeper.test.ts",
   "test/conformance/**",
   "test/descriptor/json*.test.ts",
