@@ -1,9 +1,9 @@
 // For users: serve and call.
 export { type ApplicationParts, MprpcApplication } from "./application/application.js";
+export { type Address, formatAddress } from "./base/address.js";
 // For those who extend it: other registries, transports, loggers, tools.
 export type { Clock, Timer } from "./base/clock.js";
 export type { Unsubscribe } from "./base/emitter.js";
-export { type Address, formatAddress } from "./base/endpoint.js";
 export { Metadata, type MetadataInit, type MetadataValue } from "./base/metadata.js";
 export {
   Health,
@@ -42,7 +42,7 @@ export {
   type RpcErrorOptions,
 } from "./error/rpc-error.js";
 export { Status, type StatusCode, type StatusName } from "./error/status.js";
-export { type LogFields, type Logger, type LogLevel, silentLogger } from "./logger/logger.js";
+export { type LogFields, type Logger, type LogLevel, silentLogger } from "./log/logger.js";
 export type { LoggerLevel, LoggerOptions } from "./logger/options.js";
 export { type BoundLogger, createLogger, type LoggerStats, type QueueLogger } from "./logger/queue-logger.js";
 export type { MethodDefinition, ServiceDefinition } from "./protobuf/types.js";
@@ -66,7 +66,7 @@ export type {
   ClassicUse,
   Runtime,
   RuntimeSettings,
-} from "./registry/runtime.js";
+} from "./runtime/runtime.js";
 export type {
   Connection,
   ConnectionHandler,

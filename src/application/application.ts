@@ -12,13 +12,13 @@ import {
 } from "../config/config.js";
 import { ConfigError } from "../config/config-error.js";
 import { blameCaller } from "../error/blame-caller.js";
-import { guardLogger } from "../logger/guard.js";
-import { type Logger, logLevels } from "../logger/logger.js";
+import { guardLogger } from "../log/guard.js";
+import { type Logger, logLevels } from "../log/logger.js";
 import { createLogger, type QueueLogger } from "../logger/queue-logger.js";
 import { RegistryError } from "../registry/errors.js";
 import { openRegistry } from "../registry/open.js";
 import type { Registry } from "../registry/registry.js";
-import { defaultSettings, type Runtime, type RuntimeSettings } from "../registry/runtime.js";
+import { defaultSettings, type Runtime, type RuntimeSettings } from "../runtime/runtime.js";
 import { tcpTransport } from "../transport/tcp.js";
 import type { Transport } from "../transport/transport.js";
 

@@ -1,5 +1,5 @@
+import { type Address, formatAddress } from "../base/address.js";
 import type { Clock, Timer } from "../base/clock.js";
-import { type Address, formatAddress } from "../base/endpoint.js";
 import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";

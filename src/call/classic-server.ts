@@ -2,7 +2,7 @@ import type { Timer } from "../base/clock.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import type { Logger } from "../logger/logger.js";
+import type { Logger } from "../log/logger.js";
 import { Reader } from "../protobuf/reader.js";
 import { Writer } from "../protobuf/writer.js";
 import type { Connection, ConnectionHandler } from "../transport/transport.js";

@@ -1,7 +1,7 @@
 import { Emitter } from "../base/emitter.js";
 import type { Executed, RpcError } from "../error/rpc-error.js";
 import type { StatusCode } from "../error/status.js";
-import type { Logger } from "../logger/logger.js";
+import type { Logger } from "../log/logger.js";
 import type { MethodDefinition } from "../protobuf/types.js";
 
 /** What the ends of calls have in common, on either side. */

@@ -37,7 +37,7 @@ import {
   type ClassicChoice,
   checkRuntime,
   type Runtime,
-} from "../registry/runtime.js";
+} from "../runtime/runtime.js";
 import { classicChoice } from "./classic-peers.js";
 import { type CallOrigin, GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
 import { PeerPool } from "./peer-pool.js";

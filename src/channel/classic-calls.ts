@@ -1,10 +1,10 @@
-import type { Address } from "../base/endpoint.js";
+import type { Address } from "../base/address.js";
 import { ClassicClient, type FoundDialect } from "../call/classic-client.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Endpoint } from "../registry/registry.js";
-import type { Runtime } from "../registry/runtime.js";
+import type { Runtime } from "../runtime/runtime.js";
 import { type ClassicDialect, classicDialects } from "../wire/classic.js";
 import type { UnaryCall } from "./unary-call.js";
 

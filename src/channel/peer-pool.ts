@@ -1,6 +1,6 @@
 import type { FoundDialect } from "../call/classic-client.js";
 import type { Endpoint } from "../registry/registry.js";
-import type { Runtime } from "../registry/runtime.js";
+import type { Runtime } from "../runtime/runtime.js";
 import { Peer, type PeerOwner, peerKey } from "./peer.js";
 
 /** How long a provider may take to close its side of a connection that has ended, ms. */

@@ -1,8 +1,8 @@
 import type { Candidate } from "../balancer/balancer.js";
 import { PeakEwma } from "../balancer/peak-ewma.js";
+import { type Address, formatAddress } from "../base/address.js";
 import { Backoff, peerBackoff } from "../base/backoff.js";
 import type { Timer } from "../base/clock.js";
-import { type Address, formatAddress } from "../base/endpoint.js";
 import { textOf } from "../base/thrown.js";
 import type { FoundDialect } from "../call/classic-client.js";
 import { ClientConnection, type ClientConnectionOwner } from "../call/client-connection.js";
@@ -12,7 +12,7 @@ import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Endpoint } from "../registry/registry.js";
-import type { Runtime } from "../registry/runtime.js";
+import type { Runtime } from "../runtime/runtime.js";
 import { ClassicCalls } from "./classic-calls.js";
 import type { UnaryCall } from "./unary-call.js";
 import { WelcomeWatch } from "./welcome-watch.js";

@@ -1,13 +1,13 @@
 import type { Balancer } from "../balancer/balancer.js";
 import { createBalancer } from "../balancer/create.js";
-import { formatAddress } from "../base/endpoint.js";
+import { formatAddress } from "../base/address.js";
 import type { CallCarrier, PendingCall } from "../call/pending-call.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { RegistryError } from "../registry/errors.js";
 import type { Endpoint, Registry, Snapshot, Watch } from "../registry/registry.js";
-import type { BalancerName, ClassicChoice, ClassicUse, Runtime } from "../registry/runtime.js";
+import type { BalancerName, ClassicChoice, ClassicUse, Runtime } from "../runtime/runtime.js";
 import { ClassicPeers, useOfClassic } from "./classic-peers.js";
 import type { Peer } from "./peer.js";
 import type { PeerPool } from "./peer-pool.js";

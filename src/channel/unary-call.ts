@@ -8,7 +8,7 @@ import { messages } from "../error/messages.js";
 import { type CallPhase, RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { MethodDefinition } from "../protobuf/types.js";
-import type { Runtime } from "../registry/runtime.js";
+import type { Runtime } from "../runtime/runtime.js";
 
 /** What one call was asked to do, options and defaults already put together. */
 export interface CallPlan {

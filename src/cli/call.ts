@@ -1,4 +1,4 @@
-import { type Address, formatAddress } from "../base/endpoint.js";
+import { type Address, formatAddress } from "../base/address.js";
 import { Metadata, type MetadataValue } from "../base/metadata.js";
 import { printable } from "../base/printable.js";
 import type { RpcChannel } from "../channel/channel.js";

@@ -1,9 +1,9 @@
 import { MprpcApplication } from "../application/application.js";
-import { type Address, formatAddress } from "../base/endpoint.js";
+import { type Address, formatAddress } from "../base/address.js";
 import { printable } from "../base/printable.js";
 import { textOf } from "../base/thrown.js";
 import { RpcChannel } from "../channel/channel.js";
-import type { LogFields, Logger } from "../logger/logger.js";
+import type { LogFields, Logger } from "../log/logger.js";
 import { openRegistry } from "../registry/open.js";
 import type { ClassicDialect } from "../wire/classic.js";
 import type { CliIo } from "./command.js";

@@ -1,4 +1,4 @@
-import { parseAddress } from "../base/endpoint.js";
+import { parseAddress } from "../base/address.js";
 import { builtinServices } from "../call/builtin.js";
 import type { RpcChannel } from "../channel/channel.js";
 import type { Registry } from "../registry/registry.js";

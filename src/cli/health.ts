@@ -1,4 +1,4 @@
-import { type Address, parseAddress } from "../base/endpoint.js";
+import { type Address, parseAddress } from "../base/address.js";
 import { Health, ServingStatus } from "../call/builtin.js";
 import { loadConfig } from "../config/config.js";
 import { duration } from "../config/kinds.js";

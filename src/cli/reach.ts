@@ -1,6 +1,6 @@
-import { type Address, formatAddress } from "../base/endpoint.js";
+import { type Address, formatAddress } from "../base/address.js";
 import { ClientConnection } from "../call/client-connection.js";
-import type { Runtime } from "../registry/runtime.js";
+import type { Runtime } from "../runtime/runtime.js";
 
 /** A provider says its settings as soon as it is met; one of the classic framework waits for a request it understands, ms. */
 const answersWithinMs = 1000;

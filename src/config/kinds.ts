@@ -1,7 +1,13 @@
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
-import type { ClassicChoice, ClassicUse } from "../registry/runtime.js";
+import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
+import {
+  type AdvertisedAddress,
+  isHost,
+  isRegistryUrl,
+  isWildcard,
+  parseHostAndPort,
+} from "../values/hosts.js";
 import { classicDialects } from "../wire/classic.js";
-import { type AdvertisedAddress, isHost, isRegistryUrl, isWildcard, parseHostAndPort } from "./address.js";
 
 /** What a value is measured in; it ends the name of the value: `calltimeout` is read as `calltimeoutMs`. */
 export type Unit = "" | "Ms" | "Bytes";

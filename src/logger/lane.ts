@@ -1,8 +1,9 @@
 import type { Worker } from "node:worker_threads";
 import type { Clock, Timer } from "../base/clock.js";
+import { reportToStderr } from "../log/report.js";
 import { BatchWriter, blockedRetryMs, type StepResult } from "./batch-writer.js";
 import type { Day } from "./day.js";
-import { createDestination, type DestinationOptions, messageOf, reportToStderr } from "./destination.js";
+import { createDestination, type DestinationOptions, messageOf } from "./destination.js";
 import { type Batch, LineQueue } from "./line-queue.js";
 import { Mailbox, slotCount, slotMaxChars } from "./mailbox.js";
 import type { ResolvedLoggerOptions } from "./options.js";

@@ -1,11 +1,11 @@
 import { type Clock, systemClock } from "../base/clock.js";
 import { isOf, textOf } from "../base/thrown.js";
+import type { LogFields, Logger, LogLevel } from "../log/logger.js";
 import { DayFinder } from "./day.js";
 import type { DestinationOptions } from "./destination.js";
 import { installExitHandlers } from "./exit-handlers.js";
 import { createFormatter, type Formatter } from "./formatter.js";
 import { Lane, type LaneStats } from "./lane.js";
-import type { LogFields, Logger, LogLevel } from "./logger.js";
 import {
   checkLevel,
   type LoggerLevel,

@@ -12,11 +12,7 @@ export interface ProtoFile {
 }
 
 /** A .proto file, as generated code writes it: its name, its descriptor in base64, and the files it imports. */
-export function defineFile(
-  name: string,
-  base64: string,
-  dependencies: readonly ProtoFile[] = [],
-): ProtoFile {
+export function defineFile(name: string, base64: string, dependencies: readonly ProtoFile[] = []): ProtoFile {
   let bytes: Uint8Array | undefined;
   return {
     name,

@@ -10,7 +10,7 @@ import { Turn } from "../call/turn.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import { inFlightPerConnectionMax, type Runtime } from "../registry/runtime.js";
+import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 import type { Connection } from "../transport/transport.js";
 import type { ClassicDialect } from "../wire/classic.js";
 import type { ServiceTable } from "./dispatch.js";

@@ -1,5 +1,5 @@
-import type { Address } from "../base/endpoint.js";
-import type { Runtime } from "../registry/runtime.js";
+import type { Address } from "../base/address.js";
+import type { Runtime } from "../runtime/runtime.js";
 
 const wildcards = new Set(["0.0.0.0", "::", ""]);
 

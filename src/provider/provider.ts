@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { type Address, formatAddress } from "../base/endpoint.js";
+import { type Address, formatAddress } from "../base/address.js";
 import {
   boolean,
   callback,
@@ -21,7 +21,7 @@ import { Status } from "../error/status.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import { RegistryError } from "../registry/errors.js";
 import type { Registration, RegistrationHandle } from "../registry/registry.js";
-import { checkRuntime, type Runtime } from "../registry/runtime.js";
+import { checkRuntime, type Runtime } from "../runtime/runtime.js";
 import type { Listener } from "../transport/transport.js";
 import { Acceptor } from "./acceptor.js";
 import { advertisedAddress } from "./advertise.js";

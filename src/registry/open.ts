@@ -1,10 +1,10 @@
-import { type Address, parseAddress } from "../base/endpoint.js";
+import { type Address, parseAddress } from "../base/address.js";
+import { parseDurationMs, redactUrl } from "../values/url.js";
 import type { RegistryDeps } from "./deps.js";
 import { RegistryError } from "./errors.js";
 import { FileRegistry, type FileRegistryOptions } from "./file/registry.js";
 import type { Registry } from "./registry.js";
 import { StaticRegistry, staticForms } from "./static.js";
-import { parseDurationMs, redactUrl } from "./url.js";
 import { ZooKeeperRegistry, type ZooKeeperRegistryOptions } from "./zookeeper/registry.js";
 
 /** What the URL need not or should not say; what it does say comes first. */

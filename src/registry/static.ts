@@ -1,4 +1,4 @@
-import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import { type Address, formatAddress, parseAddress } from "../base/address.js";
 import type { Filled } from "../base/options.js";
 import { classicDialects } from "../wire/classic.js";
 import { fillDeps, type RegistryDeps } from "./deps.js";

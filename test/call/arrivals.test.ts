@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Address } from "../../src/base/endpoint.js";
+import type { Address } from "../../src/base/address.js";
 import { Reader } from "../../src/protobuf/reader.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
 import { settle } from "../../src/testing/index.js";

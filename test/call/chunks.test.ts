@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Address } from "../../src/base/endpoint.js";
+import type { Address } from "../../src/base/address.js";
 import { Metadata } from "../../src/base/metadata.js";
 import { chunkBytes } from "../../src/call/outbox.js";
 import { encodeMessage } from "../../src/protobuf/types.js";

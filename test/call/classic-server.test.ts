@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Address } from "../../src/base/endpoint.js";
+import type { Address } from "../../src/base/address.js";
 import { settle } from "../../src/testing/index.js";
 import { type ClassicDialect, writeClassicRequest } from "../../src/wire/classic.js";
 import { deferred } from "../support/async.js";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Address } from "../../src/base/endpoint.js";
+import type { Address } from "../../src/base/address.js";
 import { settle } from "../../src/testing/index.js";
 import { Kind } from "../../src/wire/header.js";
 import { deferred, failure } from "../support/async.js";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { CallEvents } from "../../src/call/events.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
-import type { Runtime } from "../../src/registry/runtime.js";
+import type { Runtime } from "../../src/runtime/runtime.js";
 import { settle } from "../../src/testing/index.js";
 import { failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";

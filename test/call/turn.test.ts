@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { Address } from "../../src/base/address.js";
 import type { Clock } from "../../src/base/clock.js";
-import type { Address } from "../../src/base/endpoint.js";
 import { Turn } from "../../src/call/turn.js";
 import type { ServerInterceptor } from "../../src/index.js";
 import { RpcProvider } from "../../src/provider/provider.js";

@@ -1,5 +1,5 @@
 import { type ClientInterceptor, RpcChannel, RpcProvider } from "../../src/index.js";
-import type { Runtime } from "../../src/registry/runtime.js";
+import type { Runtime } from "../../src/runtime/runtime.js";
 import { createRuntime, ManualClock } from "../../src/testing/index.js";
 import type { ClassicDialect } from "../../src/wire/classic.js";
 import { seeded } from "../support/async.js";

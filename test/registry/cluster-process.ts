@@ -5,7 +5,7 @@
 import cluster from "node:cluster";
 import { once } from "node:events";
 import { MprpcApplication } from "../../src/application/application.js";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import { RpcProvider } from "../../src/provider/provider.js";
 import { ProbeService } from "../support/gen/probe.js";
 

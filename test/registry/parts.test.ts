@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Clock } from "../../src/base/clock.js";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import {
   decodeEntry,
   encodeEntry,
@@ -11,13 +11,13 @@ import {
 import { RegistryError } from "../../src/registry/errors.js";
 import { type OpenRegistryOptions, openRegistry } from "../../src/registry/open.js";
 import { Reconciler } from "../../src/registry/reconciler.js";
-import { parseDurationMs, redactUrl } from "../../src/registry/url.js";
 import { ServiceView } from "../../src/registry/view.js";
 import {
   decodeClassicAddress,
   encodeClassicAddress,
   isNumericIPv4,
 } from "../../src/registry/zookeeper/layout.js";
+import { parseDurationMs, redactUrl } from "../../src/values/url.js";
 
 const entry: ProviderEntry = {
   address: { host: "::1", port: 8000 },

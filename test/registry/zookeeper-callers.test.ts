@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { type ChannelOptions, RpcChannel } from "../../src/channel/channel.js";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
 import { RpcProvider } from "../../src/provider/provider.js";
 import type { OpenRegistryOptions } from "../../src/registry/open.js";

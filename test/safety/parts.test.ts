@@ -4,7 +4,7 @@ import type { Clock } from "../../src/base/clock.js";
 import { RpcChannel } from "../../src/channel/channel.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { MprpcApplication, type Registry, RpcProvider, type Transport } from "../../src/index.js";
-import type { Logger } from "../../src/logger/logger.js";
+import type { Logger } from "../../src/log/logger.js";
 import { Writer } from "../../src/protobuf/writer.js";
 import {
   createRuntime,

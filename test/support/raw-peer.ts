@@ -1,4 +1,4 @@
-import type { Address } from "../../src/base/endpoint.js";
+import type { Address } from "../../src/base/address.js";
 import { Reader } from "../../src/protobuf/reader.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
 import type { Connection, ConnectionHandler, Transport } from "../../src/transport/transport.js";

@@ -1,4 +1,4 @@
-import { type Address, parseAddress } from "../base/endpoint.js";
+import { type Address, parseAddress } from "../base/address.js";
 
 /** Where callers are told to go. Without a port: the port the provider is bound to. */
 export interface AdvertisedAddress {

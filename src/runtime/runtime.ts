@@ -1,15 +1,15 @@
+import type { Address } from "../base/address.js";
 import type { Clock } from "../base/clock.js";
 import type { DeadlineWheel } from "../base/deadlines.js";
-import type { Address } from "../base/endpoint.js";
 import { describeValue, having } from "../base/options.js";
 import type { CallEmitter } from "../call/events.js";
 import { defaultKeepalive, type KeepaliveOptions } from "../call/keepalive.js";
 import { messages } from "../error/messages.js";
-import type { Logger } from "../logger/logger.js";
+import type { Logger } from "../log/logger.js";
+import type { Registry } from "../registry/registry.js";
 import type { Transport } from "../transport/transport.js";
 import type { ClassicDialect } from "../wire/classic.js";
 import { defaultWireLimits, type WireLimits } from "../wire/limits.js";
-import type { Registry } from "./registry.js";
 
 export const balancerNames = ["roundrobin", "random", "p2c"] as const;
 export type BalancerName = (typeof balancerNames)[number];

@@ -1,6 +1,6 @@
 import { callGuarded, textOf } from "../base/thrown.js";
-import { reportToStderr } from "./destination.js";
 import { type LogFields, type Logger, type LogLevel, silentLogger } from "./logger.js";
+import { reportToStderr } from "./report.js";
 
 const guarded = new WeakSet<Logger>([silentLogger]);
 

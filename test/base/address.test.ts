@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { formatAddress, parseAddress } from "../../src/base/endpoint.js";
+import { formatAddress, parseAddress } from "../../src/base/address.js";
 
 test.each([
   ["127.0.0.1:8000", { host: "127.0.0.1", port: 8000 }],
