@@ -14,9 +14,9 @@ const sourceRoot = fileURLToPath(new URL("../src", import.meta.url));
 const floors: readonly (readonly string[])[] = [
   ["base < error < values < log < logger"],
   ["protobuf < descriptor"],
-  ["wire"],
   ["transport"],
   ["call"],
+  ["protocol < protocol/mprpc/wire < protocol/mprpc", "protocol < protocol/classic < protocol/detect"],
   ["registry", "balancer"],
   ["runtime"],
   ["channel", "provider"],
@@ -282,8 +282,8 @@ describe("the check itself", () => {
     ["a type written as import()", `let x: import("../call/x.js").X;`],
     ["a worker", `new Worker(new URL("../call/x.js", import.meta.url));`],
   ])("finds %s imported upward", (_what, text) => {
-    expect(importFaults(sourcesOf({ "wire/a.ts": text, "call/x.ts": "export {};" }))).toEqual([
-      `src/wire/a.ts:1 imports "../call/x.js": floor 2 may not import from floor 4`,
+    expect(importFaults(sourcesOf({ "protobuf/a.ts": text, "call/x.ts": "export {};" }))).toEqual([
+      `src/protobuf/a.ts:1 imports "../call/x.js": floor 1 may not import from floor 3`,
     ]);
   });
 

@@ -1,11 +1,11 @@
 import type { Address } from "../base/address.js";
-import { ClassicClient, type FoundDialect } from "../call/classic-client.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
+import { ClassicClient, type FoundDialect } from "../protocol/classic/classic-client.js";
+import { type ClassicDialect, classicDialects } from "../protocol/classic/classic-wire.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
-import { type ClassicDialect, classicDialects } from "../wire/classic.js";
 import type { UnaryCall } from "./unary-call.js";
 
 /** Wants to know whether a classic provider can be reached. */

@@ -1,8 +1,8 @@
 import type { OptionRule } from "../base/options.js";
 import { messages } from "../error/messages.js";
+import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { shortServiceName } from "../registry/registry.js";
 import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
-import { classicDialects } from "../wire/classic.js";
 import type { Peer } from "./peer.js";
 import type { UnaryCall } from "./unary-call.js";
 

@@ -1,4 +1,4 @@
-import type { FoundDialect } from "../call/classic-client.js";
+import type { FoundDialect } from "../protocol/classic/classic-client.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
 import { Peer, type PeerOwner, peerKey } from "./peer.js";

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../base/clock.js";
-import type { ClientConnection } from "../call/client-connection.js";
 import { messages } from "../error/messages.js";
+import type { ClientConnection } from "../protocol/mprpc/client-session.js";
 
 /**
  * Connections made in doubt, until the provider has said a word on them: the system of a process that stands still

@@ -4,8 +4,8 @@ import { printable } from "../base/printable.js";
 import { textOf } from "../base/thrown.js";
 import { RpcChannel } from "../channel/channel.js";
 import type { LogFields, Logger } from "../log/logger.js";
+import type { ClassicDialect } from "../protocol/classic/classic-wire.js";
 import { openRegistry } from "../registry/open.js";
-import type { ClassicDialect } from "../wire/classic.js";
 import type { CliIo } from "./command.js";
 
 export interface ClientOptions {

@@ -1,5 +1,5 @@
 import { type Address, formatAddress } from "../base/address.js";
-import { ClientConnection } from "../call/client-connection.js";
+import { ClientConnection } from "../protocol/mprpc/client-session.js";
 import type { Runtime } from "../runtime/runtime.js";
 
 /** A provider says its settings as soon as it is met; one of the classic framework waits for a request it understands, ms. */

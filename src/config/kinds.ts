@@ -1,4 +1,5 @@
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
+import { classicDialects } from "../protocol/classic/classic-wire.js";
 import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
 import {
   type AdvertisedAddress,
@@ -7,7 +8,6 @@ import {
   isWildcard,
   parseHostAndPort,
 } from "../values/hosts.js";
-import { classicDialects } from "../wire/classic.js";
 
 /** What a value is measured in; it ends the name of the value: `calltimeout` is read as `calltimeoutMs`. */
 export type Unit = "" | "Ms" | "Bytes";

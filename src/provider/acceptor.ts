@@ -1,18 +1,18 @@
 import type { Clock, Timer } from "../base/clock.js";
 import { isOf } from "../base/thrown.js";
-import { ClassicServerConnection } from "../call/classic-server.js";
 import type { Dispatcher, ServedConnection } from "../call/dispatcher.js";
 import type { CallEvents } from "../call/events.js";
-import { FirstBytes } from "../call/first-bytes.js";
 import { type BoundMethod, type ServerCall, stillRunning } from "../call/server-call.js";
-import { ServerConnection, type ServerConnectionOptions } from "../call/server-connection.js";
 import { Turn } from "../call/turn.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
+import { ClassicServerConnection } from "../protocol/classic/classic-server.js";
+import type { ClassicDialect } from "../protocol/classic/classic-wire.js";
+import { FirstBytes } from "../protocol/detect/first-bytes.js";
+import { ServerConnection, type ServerConnectionOptions } from "../protocol/mprpc/server-session.js";
 import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 import type { Connection } from "../transport/transport.js";
-import type { ClassicDialect } from "../wire/classic.js";
 import type { ServiceTable } from "./dispatch.js";
 
 /** Reading from a caller stops while more than this waits to be sent to it, bytes. */

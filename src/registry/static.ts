@@ -1,6 +1,6 @@
 import { type Address, formatAddress, parseAddress } from "../base/address.js";
 import type { Filled } from "../base/options.js";
-import { classicDialects } from "../wire/classic.js";
+import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { fillDeps, type RegistryDeps } from "./deps.js";
 import { checkRegistration, checkServiceName, isServiceName } from "./entry.js";
 import { RegistryError } from "./errors.js";

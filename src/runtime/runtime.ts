@@ -3,13 +3,13 @@ import type { Clock } from "../base/clock.js";
 import type { DeadlineWheel } from "../base/deadlines.js";
 import { describeValue, having } from "../base/options.js";
 import type { CallEmitter } from "../call/events.js";
-import { defaultKeepalive, type KeepaliveOptions } from "../call/keepalive.js";
 import { messages } from "../error/messages.js";
 import type { Logger } from "../log/logger.js";
+import type { ClassicDialect } from "../protocol/classic/classic-wire.js";
+import { defaultKeepalive, type KeepaliveOptions } from "../protocol/mprpc/keepalive.js";
+import { defaultWireLimits, type WireLimits } from "../protocol/mprpc/wire/limits.js";
 import type { Registry } from "../registry/registry.js";
 import type { Transport } from "../transport/transport.js";
-import type { ClassicDialect } from "../wire/classic.js";
-import { defaultWireLimits, type WireLimits } from "../wire/limits.js";
 
 export const balancerNames = ["roundrobin", "random", "p2c"] as const;
 export type BalancerName = (typeof balancerNames)[number];

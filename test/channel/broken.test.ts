@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { Kind } from "../../src/protocol/mprpc/wire/header.js";
 import { settle } from "../../src/testing/index.js";
-import { Kind } from "../../src/wire/header.js";
 import { failure } from "../support/async.js";
 import { Cluster } from "../support/cluster.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";

@@ -101,7 +101,7 @@ describe("close", () => {
   test("a provider that does not end its side does not hold it up", async () => {
     const cluster = new Cluster({});
     const { callId, RawPeer, settingsFrame, replyFrame } = await import("../support/raw-peer.js");
-    const { Kind } = await import("../../src/wire/header.js");
+    const { Kind } = await import("../../src/protocol/mprpc/wire/header.js");
     const peers: InstanceType<typeof RawPeer>[] = [];
     const listener = await cluster.network.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
       const peer = new RawPeer(connection);

@@ -4,11 +4,11 @@ import { LoginRequest, LoginResponse, UserServiceRpcStub } from "../../example/c
 import { systemClock } from "../../src/base/clock.js";
 import { RpcChannel } from "../../src/channel/channel.js";
 import { defineService, encodeMessage } from "../../src/protobuf/types.js";
+import { type ClassicDialect, classicDialects } from "../../src/protocol/classic/classic-wire.js";
 import type { Endpoint, Registry } from "../../src/registry/registry.js";
 import { StaticRegistry } from "../../src/registry/static.js";
 import { createRuntime, type SettingsInit, settle } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
-import { type ClassicDialect, classicDialects } from "../../src/wire/classic.js";
 import { failure } from "../support/async.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
 import { RecordingLog } from "../support/log.js";

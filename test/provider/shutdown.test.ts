@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { Health, ServingStatus } from "../../src/call/builtin.js";
+import { Kind } from "../../src/protocol/mprpc/wire/header.js";
 import { RpcProvider } from "../../src/provider/provider.js";
 import { settle } from "../../src/testing/index.js";
-import { Kind } from "../../src/wire/header.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
