@@ -15,14 +15,14 @@ const floors: readonly (readonly string[])[] = [
   ["base < error < values < log < logger"],
   ["protobuf < descriptor"],
   ["transport"],
-  ["call"],
+  ["call < codec.ts < services"],
   ["protocol < protocol/mprpc/wire < protocol/mprpc", "protocol < protocol/classic < protocol/detect"],
   ["registry", "balancer"],
   ["runtime"],
-  ["channel", "provider"],
-  ["config < application"],
+  ["dynamic < client", "server"],
+  ["config < node"],
   ["codegen < cli"],
-  ["codec.ts < index.ts < testing"],
+  ["index.ts < testing"],
 ];
 
 /** What only some files may name, and why. A key of `allowed` is a file, or a folder when it ends in `/`. */

@@ -1,9 +1,9 @@
 import { type Address, formatAddress } from "../base/address.js";
 import { Metadata, type MetadataValue } from "../base/metadata.js";
 import { printable } from "../base/printable.js";
-import type { RpcChannel } from "../channel/channel.js";
-import type { JsonCallOptions } from "../channel/generic.js";
+import type { RpcChannel } from "../client/channel.js";
 import { duration } from "../config/kinds.js";
+import type { JsonCallOptions } from "../dynamic/json-calls.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { type ClassicDialect, classicDialects } from "../protocol/classic/classic-wire.js";

@@ -1,9 +1,9 @@
-import { MprpcApplication } from "../application/application.js";
 import { type Address, formatAddress } from "../base/address.js";
 import { printable } from "../base/printable.js";
 import { textOf } from "../base/thrown.js";
-import { RpcChannel } from "../channel/channel.js";
+import { RpcChannel } from "../client/channel.js";
 import type { LogFields, Logger } from "../log/logger.js";
+import { MprpcApplication } from "../node/application.js";
 import type { ClassicDialect } from "../protocol/classic/classic-wire.js";
 import { openRegistry } from "../registry/open.js";
 import type { CliIo } from "./command.js";

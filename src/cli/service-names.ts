@@ -1,8 +1,8 @@
 import { nearestName } from "../base/nearest.js";
-import { Reflection } from "../call/builtin.js";
-import type { RpcChannel } from "../channel/channel.js";
+import type { RpcChannel } from "../client/channel.js";
 import { shortName } from "../protobuf/types.js";
 import type { Registry } from "../registry/registry.js";
+import { Reflection } from "../services/builtin.js";
 import { CliError } from "./command.js";
 
 /** Names of the services in a registry. */

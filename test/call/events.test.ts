@@ -174,7 +174,7 @@ describe("listeners", () => {
   test("that throw hurt nobody", async () => {
     const cluster = new Cluster({});
     const providerRuntime = cluster.runtime();
-    const { RpcProvider } = await import("../../src/provider/provider.js");
+    const { RpcProvider } = await import("../../src/server/provider.js");
     const { ProbeService } = await import("../support/gen/probe.js");
     const provider = new RpcProvider(providerRuntime);
     provider.notifyService(ProbeService, { echo: (r) => r, relay: (r) => r, note: (r) => r });

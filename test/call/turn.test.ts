@@ -6,7 +6,7 @@ import type { ServerInterceptor } from "../../src/index.js";
 import { writeClassicRequest } from "../../src/protocol/classic/classic-wire.js";
 import { FrameEncoder } from "../../src/protocol/mprpc/wire/frame-encoder.js";
 import { Kind } from "../../src/protocol/mprpc/wire/header.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { ManualClock, settle } from "../../src/testing/index.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import type { RpcError } from "../../src/index.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
 import { writeClassicRequest } from "../../src/protocol/classic/classic-wire.js";

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { FrameDecoder } from "../../src/protocol/mprpc/wire/frame-decoder.js";
 import { StaticRegistry } from "../../src/registry/static.js";
 import { createRuntime, type SettingsInit } from "../../src/testing/index.js";

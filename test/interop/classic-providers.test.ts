@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { FriendServiceRpcStub, GetFriendsListResponse } from "../../example/caller/src/gen/friend.js";
 import { LoginRequest, LoginResponse, UserServiceRpcStub } from "../../example/caller/src/gen/user.js";
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { defineService, encodeMessage } from "../../src/protobuf/types.js";
 import { type ClassicDialect, classicDialects } from "../../src/protocol/classic/classic-wire.js";
 import type { Endpoint, Registry } from "../../src/registry/registry.js";

@@ -1,7 +1,7 @@
 import { type Address, formatAddress } from "../../base/address.js";
 import type { Clock, Timer } from "../../base/clock.js";
 import { textOf } from "../../base/thrown.js";
-import type { CallCarrier, PendingCall } from "../../call/pending-call.js";
+import type { CallCarrier, PendingCall } from "../../call/outcome-sink.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";

@@ -1,4 +1,4 @@
-import type { PendingCall } from "../../call/pending-call.js";
+import type { PendingCall } from "../../call/outcome-sink.js";
 import { firstCallId, nextCallId, slotOf } from "./wire/call-number.js";
 
 /** In the place of a call that was given up: its number is free again only when the provider has answered. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/clock.js";
-import type { CallCarrier, PendingCall } from "../../call/pending-call.js";
+import type { CallCarrier, PendingCall } from "../../call/outcome-sink.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";

@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/clock.js";
 import type { Metadata } from "../../base/metadata.js";
 import { textOf } from "../../base/thrown.js";
-import type { PendingCall } from "../../call/pending-call.js";
+import type { PendingCall } from "../../call/outcome-sink.js";
 import { messages } from "../../error/messages.js";
 import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../../error/rpc-error.js";
 import { Status, toStatusCode } from "../../error/status.js";

@@ -1,5 +1,5 @@
 import { textOf } from "../../base/thrown.js";
-import type { PendingCall } from "../../call/pending-call.js";
+import type { PendingCall } from "../../call/outcome-sink.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { PendingCall } from "../../../src/call/pending-call.js";
+import { PendingCall } from "../../../src/call/outcome-sink.js";
 import { CallSlots } from "../../../src/protocol/mprpc/call-slots.js";
 import { slotOf } from "../../../src/protocol/mprpc/wire/call-number.js";
 import { ProbeService } from "../../support/gen/probe.js";

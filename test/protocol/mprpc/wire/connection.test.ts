@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../../../src/base/clock.js";
 import { Metadata } from "../../../../src/base/metadata.js";
-import { Health, ServingStatus } from "../../../../src/call/builtin.js";
-import { PendingCall } from "../../../../src/call/pending-call.js";
+import { PendingCall } from "../../../../src/call/outcome-sink.js";
 import type { ServerCall } from "../../../../src/call/server-call.js";
 import { Turn } from "../../../../src/call/turn.js";
 import type { RpcError } from "../../../../src/error/rpc-error.js";
 import { ClientConnection } from "../../../../src/protocol/mprpc/client-session.js";
 import { ServerConnection } from "../../../../src/protocol/mprpc/server-session.js";
 import { defaultWireLimits } from "../../../../src/protocol/mprpc/wire/limits.js";
+import { Health, ServingStatus } from "../../../../src/services/builtin.js";
 import type { Connection, ConnectionHandler } from "../../../../src/transport/transport.js";
 import { decodeChunks, encodedFrame, type VectorFrame } from "./vectors.js";
 

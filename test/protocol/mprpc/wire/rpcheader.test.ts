@@ -2,12 +2,12 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import protobuf from "protobufjs";
 import { describe, expect, test } from "vitest";
-import { Health, Reflection, ServingStatus } from "../../../../src/call/builtin.js";
 import { Status } from "../../../../src/error/status.js";
 import { Reader } from "../../../../src/protobuf/reader.js";
 import type { MessageType, ServiceDefinition } from "../../../../src/protobuf/types.js";
 import { Writer } from "../../../../src/protobuf/writer.js";
 import { Field, FrameHeader, Kind } from "../../../../src/protocol/mprpc/wire/header.js";
+import { Health, Reflection, ServingStatus } from "../../../../src/services/builtin.js";
 import { describeFrame, encodedFrame, hex, protoFolder, type VectorFrame, vectors } from "./vectors.js";
 
 const load = (name: string): protobuf.Root =>

@@ -4,7 +4,7 @@ import { type Address, formatAddress } from "../base/address.js";
 import { Backoff, peerBackoff } from "../base/backoff.js";
 import type { Timer } from "../base/clock.js";
 import { textOf } from "../base/thrown.js";
-import type { CallCarrier, PendingCall } from "../call/pending-call.js";
+import type { CallCarrier, PendingCall } from "../call/outcome-sink.js";
 import { callScope } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
@@ -14,8 +14,8 @@ import { ClientConnection, type ClientConnectionOwner } from "../protocol/mprpc/
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
 import { ClassicCalls } from "./classic-calls.js";
-import type { UnaryCall } from "./unary-call.js";
-import { WelcomeWatch } from "./welcome-watch.js";
+import type { UnaryCall } from "./client-call.js";
+import { WelcomeWatch } from "./probation.js";
 
 /** A call that finds every endpoint down tries one anyway when its last attempt is this old, ms. */
 const probeAfterMs = 1000;

@@ -25,6 +25,12 @@ import {
 import { type CallOptions, wrongCallOption } from "../call/options.js";
 import { callScope } from "../call/scope.js";
 import type { StubChannel } from "../call/stub.js";
+import {
+  type CallOrigin,
+  GenericCalls,
+  type JsonCallOptions,
+  type MethodDescription,
+} from "../dynamic/json-calls.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
@@ -38,11 +44,10 @@ import {
   checkRuntime,
   type Runtime,
 } from "../runtime/runtime.js";
-import { classicChoice } from "./classic-peers.js";
-import { type CallOrigin, GenericCalls, type JsonCallOptions, type MethodDescription } from "./generic.js";
-import { PeerPool } from "./peer-pool.js";
-import { ServiceResolver } from "./resolver.js";
-import { begunMs, type CallPlan, type CallRouter, parentCall, UnaryCall } from "./unary-call.js";
+import { classicChoice } from "./classic-subchannels.js";
+import { begunMs, type CallPlan, type CallRouter, parentCall, UnaryCall } from "./client-call.js";
+import { ServiceResolver } from "./picker.js";
+import { PeerPool } from "./subchannel-pool.js";
 
 export interface ChannelOptions {
   /** Deadline of a call that brings none, ms; `Infinity`: none. Default: `calltimeout` of the conf, 5000. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { RpcProvider } from "../../src/provider/provider.js";
 import type { Endpoint } from "../../src/registry/registry.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { settle } from "../../src/testing/index.js";
 import { failure } from "../support/async.js";
 import { startPair } from "../support/cluster.js";

@@ -3,8 +3,8 @@ import { messages } from "../error/messages.js";
 import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { shortServiceName } from "../registry/registry.js";
 import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
-import type { Peer } from "./peer.js";
-import type { UnaryCall } from "./unary-call.js";
+import type { UnaryCall } from "./client-call.js";
+import type { Peer } from "./subchannel.js";
 
 const isUse = (value: unknown): value is ClassicUse =>
   typeof value === "boolean" || classicDialects.some((dialect) => dialect === value);

@@ -13,7 +13,7 @@ import { FirstBytes } from "../protocol/detect/first-bytes.js";
 import { ServerConnection, type ServerConnectionOptions } from "../protocol/mprpc/server-session.js";
 import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 import type { Connection } from "../transport/transport.js";
-import type { ServiceTable } from "./dispatch.js";
+import type { ServiceTable } from "./router.js";
 
 /** Reading from a caller stops while more than this waits to be sent to it, bytes. */
 const pauseAtBytes = 1024 * 1024;

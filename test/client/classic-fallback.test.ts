@@ -1,9 +1,9 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { LoginResponse, UserServiceRpcStub } from "../../example/caller/src/gen/user.js";
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
-import type { RpcProvider } from "../../src/provider/provider.js";
+import type { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { ClassicProvider } from "../interop/classic-provider.js";

@@ -11,7 +11,6 @@ import {
   number,
 } from "../base/options.js";
 import { textOf, watchReturned } from "../base/thrown.js";
-import { builtinDescriptors, builtinServices, Health, Reflection, ServingStatus } from "../call/builtin.js";
 import type { ServerInterceptor } from "../call/interceptor.js";
 import type { HandlersOf } from "../call/stub.js";
 import { blameCaller } from "../error/blame-caller.js";
@@ -22,10 +21,17 @@ import type { ServiceDefinition } from "../protobuf/types.js";
 import { RegistryError } from "../registry/errors.js";
 import type { Registration, RegistrationHandle } from "../registry/registry.js";
 import { checkRuntime, type Runtime } from "../runtime/runtime.js";
+import {
+  builtinDescriptors,
+  builtinServices,
+  Health,
+  Reflection,
+  ServingStatus,
+} from "../services/builtin.js";
 import type { Listener } from "../transport/transport.js";
-import { Acceptor } from "./acceptor.js";
 import { advertisedAddress } from "./advertise.js";
-import { ServiceTable } from "./dispatch.js";
+import { ServiceTable } from "./router.js";
+import { Acceptor } from "./server-connections.js";
 import { exitCodeOf, listenForEnd } from "./signals.js";
 
 export interface ProviderOptions {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { settle } from "../../src/testing/index.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { RpcProvider } from "../../src/provider/provider.js";
+import type { RpcProvider } from "../../src/server/provider.js";
 import { settle } from "../../src/testing/index.js";
 import { failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
@@ -56,7 +56,7 @@ describe("endpoints that are down", () => {
     const runtime = cluster.runtime({
       settings: { provider: { listen: { host: "127.0.0.1", port: 4711 } } },
     });
-    const { RpcProvider } = await import("../../src/provider/provider.js");
+    const { RpcProvider } = await import("../../src/server/provider.js");
     const { ProbeService } = await import("../support/gen/probe.js");
     const provider = new RpcProvider(runtime);
     provider.notifyService(ProbeService, { echo: () => ({ text: "back" }), relay: (r) => r, note: (r) => r });

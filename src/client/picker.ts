@@ -1,17 +1,17 @@
 import type { Balancer } from "../balancer/balancer.js";
 import { createBalancer } from "../balancer/create.js";
 import { formatAddress } from "../base/address.js";
-import type { CallCarrier, PendingCall } from "../call/pending-call.js";
+import type { CallCarrier, PendingCall } from "../call/outcome-sink.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { RegistryError } from "../registry/errors.js";
 import type { Endpoint, Registry, Snapshot, Watch } from "../registry/registry.js";
 import type { BalancerName, ClassicChoice, ClassicUse, Runtime } from "../runtime/runtime.js";
-import { ClassicPeers, useOfClassic } from "./classic-peers.js";
-import type { Peer } from "./peer.js";
-import type { PeerPool } from "./peer-pool.js";
-import type { UnaryCall } from "./unary-call.js";
+import { ClassicPeers, useOfClassic } from "./classic-subchannels.js";
+import type { UnaryCall } from "./client-call.js";
+import type { Peer } from "./subchannel.js";
+import type { PeerPool } from "./subchannel-pool.js";
 
 /** Of many failed endpoints of a kind a message names this many. */
 const namedFailures = 4;

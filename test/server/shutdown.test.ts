@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { Health, ServingStatus } from "../../src/call/builtin.js";
 import { Kind } from "../../src/protocol/mprpc/wire/header.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { RpcProvider } from "../../src/server/provider.js";
+import { Health, ServingStatus } from "../../src/services/builtin.js";
 import { settle } from "../../src/testing/index.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";

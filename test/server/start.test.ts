@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Health } from "../../src/call/builtin.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { RpcProvider } from "../../src/server/provider.js";
+import { Health } from "../../src/services/builtin.js";
 import type { SettingsInit } from "../../src/testing/index.js";
 import type { Transport } from "../../src/transport/transport.js";
 import { deferred } from "../support/async.js";

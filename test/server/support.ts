@@ -1,5 +1,5 @@
-import { RpcProvider } from "../../src/provider/provider.js";
 import type { Registration, RegistrationHandle } from "../../src/registry/registry.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import type { SettingsInit } from "../../src/testing/index.js";
 import { Cluster } from "../support/cluster.js";
 import { FixedRegistry } from "../support/fixed-registry.js";

@@ -1,6 +1,5 @@
 import type { Clock } from "../base/clock.js";
 import { didYouMean } from "../base/nearest.js";
-import { builtinDescriptors, Reflection } from "../call/builtin.js";
 import type { CallOptions } from "../call/options.js";
 import type { BytesForm, DescribedServices } from "../descriptor/json-codec.js";
 import { messages } from "../error/messages.js";
@@ -8,6 +7,7 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Idempotency, MethodDefinition } from "../protobuf/types.js";
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
+import { builtinDescriptors, Reflection } from "../services/builtin.js";
 
 export interface JsonCallOptions extends CallOptions {
   /**

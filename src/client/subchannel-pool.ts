@@ -1,7 +1,7 @@
 import type { FoundDialect } from "../protocol/classic/classic-client.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
-import { Peer, type PeerOwner, peerKey } from "./peer.js";
+import { Peer, type PeerOwner, peerKey } from "./subchannel.js";
 
 /** How long a provider may take to close its side of a connection that has ended, ms. */
 const endWithinMs = 1000;

@@ -1,5 +1,5 @@
-import type { RpcProvider } from "../../src/provider/provider.js";
 import type { Endpoint } from "../../src/registry/registry.js";
+import type { RpcProvider } from "../../src/server/provider.js";
 import { Cluster } from "../support/cluster.js";
 import type { ProbeServiceStub } from "../support/gen/probe.js";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { defineService } from "../../src/codec.js";
-import { RpcProvider } from "../../src/provider/provider.js";
 import type { Registration, RegistrationHandle, Registry } from "../../src/registry/registry.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { memoryRegistry, settle } from "../../src/testing/index.js";
 import { Cluster } from "../support/cluster.js";
 import { Blob } from "../support/gen/probe.js";

@@ -6,7 +6,7 @@ import { ClassicClient, type FoundDialect } from "../protocol/classic/classic-cl
 import { type ClassicDialect, classicDialects } from "../protocol/classic/classic-wire.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
-import type { UnaryCall } from "./unary-call.js";
+import type { UnaryCall } from "./client-call.js";
 
 /** Wants to know whether a classic provider can be reached. */
 export interface ReachObserver {

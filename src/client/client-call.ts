@@ -2,7 +2,7 @@ import { setMaxListeners } from "node:events";
 import type { Unsubscribe } from "../base/emitter.js";
 import { Metadata } from "../base/metadata.js";
 import type { IncomingReply } from "../call/interceptor.js";
-import { PendingCall } from "../call/pending-call.js";
+import { PendingCall } from "../call/outcome-sink.js";
 import { type Cancellable, callScope, type ParentCall } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { type CallPhase, RpcError } from "../error/rpc-error.js";

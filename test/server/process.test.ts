@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { createRuntime, type SettingsInit } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { failure } from "../support/async.js";

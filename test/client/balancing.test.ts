@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { Cluster } from "../support/cluster.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
 import { startMany, tally } from "./support.js";

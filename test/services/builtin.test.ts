@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { Health, Reflection, ServingStatus } from "../../src/call/builtin.js";
+import { Health, Reflection, ServingStatus } from "../../src/services/builtin.js";
 import { memoryRegistry, settle } from "../../src/testing/index.js";
+import { fresh, probe } from "../server/support.js";
 import { failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
 import { ProbeService } from "../support/gen/probe.js";
-import { fresh, probe } from "./support.js";
 
 describe("built-in services", () => {
   async function withBuiltin() {
