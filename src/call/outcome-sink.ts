@@ -11,11 +11,11 @@ export interface CallCarrier {
    * Gives the call up: the provider is told where the protocol allows it, and no reply will be delivered. True: not all
    * of the request was sent, nor will it be, so that it can never run.
    */
-  abandon(call: PendingCall): boolean;
+  abandon(call: CallOutcomeSink): boolean;
 }
 
 /** A call as connections see it: what to send, and where the outcome goes. Exactly one of the two outcomes comes, once. */
-export abstract class PendingCall extends Expiring {
+export abstract class CallOutcomeSink extends Expiring {
   readonly method: MethodDefinition;
   request: unknown;
   metadata: Metadata | undefined = undefined;

@@ -27,8 +27,8 @@ import { callScope } from "../call/scope.js";
 import type { StubChannel } from "../call/stub.js";
 import {
   type CallOrigin,
-  GenericCalls,
   type JsonCallOptions,
+  JsonCalls,
   type MethodDescription,
 } from "../dynamic/json-calls.js";
 import { messages } from "../error/messages.js";
@@ -45,9 +45,9 @@ import {
   type Runtime,
 } from "../runtime/runtime.js";
 import { classicChoice } from "./classic-subchannels.js";
-import { begunMs, type CallPlan, type CallRouter, parentCall, UnaryCall } from "./client-call.js";
-import { ServiceResolver } from "./picker.js";
-import { PeerPool } from "./subchannel-pool.js";
+import { begunMs, type CallRouter, ClientCall, parentCall, type ResolvedCallOptions } from "./client-call.js";
+import { Picker } from "./picker.js";
+import { SubchannelPool } from "./subchannel-pool.js";
 
 export interface ChannelOptions {
   /** Deadline of a call that brings none, ms; `Infinity`: none. Default: `calltimeout` of the conf, 5000. */
@@ -91,15 +91,15 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #runtime: Runtime;
   readonly #router: CallRouter;
   readonly #registry: Registry;
-  readonly #pool: PeerPool;
-  readonly #resolvers = new Map<string, ServiceResolver>();
+  readonly #pool: SubchannelPool;
+  readonly #resolvers = new Map<string, Picker>();
   readonly #balancer: BalancerName;
   readonly #timeoutMs: number;
   readonly #waitForReady: boolean;
   readonly #classic: ClassicChoice | undefined;
   /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
   readonly #intercepted: Layers<OutgoingCall, IncomingReply> | undefined;
-  readonly #generic: GenericCalls;
+  readonly #generic: JsonCalls;
   readonly #onRuntimeClosed = (): void => this.#refuse(messages.applicationClosed);
   #inFlight = 0;
   /** Why it takes no more calls. */
@@ -131,15 +131,15 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     this.#balancer = checked.balancer;
     this.#waitForReady = checked.waitForReady;
     this.#classic = checked.classic;
-    this.#generic = new GenericCalls(
+    this.#generic = new JsonCalls(
       (method, request, callOptions, origin) =>
         this.#invoke(method, request, callOptions, undefined, false, origin),
       { clock: runtime.clock, descriptors: checked.descriptors },
     );
-    this.#pool = new PeerPool(runtime, {
+    this.#pool = new SubchannelPool(runtime, {
       measuresLatency: this.#balancer === "p2c",
-      onAvailability: (peer) => {
-        for (const resolver of this.#resolvers.values()) resolver.onAvailability(peer);
+      onAvailability: (subchannel) => {
+        for (const resolver of this.#resolvers.values()) resolver.onAvailability(subchannel);
       },
     });
     if (runtime.closed.aborted) this.#refusal = messages.applicationClosed;
@@ -230,7 +230,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     origin?: CallOrigin,
   ): Promise<unknown> {
     if (typeof method?.fullName !== "string") return Promise.reject(noMethod(method));
-    let plan: CallPlan | RpcError;
+    let plan: ResolvedCallOptions | RpcError;
     try {
       plan = this.#plan(method, options, signal, oneway, origin);
     } catch (thrown) {
@@ -244,7 +244,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     }
     if (this.#intercepted === undefined) {
       return this.#dispatch(
-        new UnaryCall(this.#router, method, request, plan, plan.metadata, plan.onMetadata),
+        new ClientCall(this.#router, method, request, plan, plan.metadata, plan.onMetadata),
       );
     }
     return this.#runInterceptors(this.#intercepted, new PlannedCall(this.#runtime, method, request, plan));
@@ -294,7 +294,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     }
     call.attempts++;
     const { plan } = call;
-    const attempt = new UnaryCall(this.#router, call.method, call.request, plan, call.metadata, "reply");
+    const attempt = new ClientCall(this.#router, call.method, call.request, plan, call.metadata, "reply");
     // Interceptors may take time, too.
     if (!call.sameTurn) attempt.nowMs = this.#runtime.clock.now();
     return this.#dispatch(attempt) as Promise<IncomingReply>;
@@ -306,7 +306,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     signal: AbortSignal | undefined,
     oneway: boolean,
     origin: CallOrigin | undefined,
-  ): CallPlan | RpcError {
+  ): ResolvedCallOptions | RpcError {
     if (options !== undefined && options !== null) {
       const wrong = wrongCallOption(options);
       if (wrong !== undefined) return localFailure(Status.INTERNAL, wrong, method.fullName);
@@ -352,7 +352,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       );
   }
 
-  #dispatch(call: UnaryCall): Promise<unknown> {
+  #dispatch(call: ClientCall): Promise<unknown> {
     this.#inFlight++;
     try {
       call.start();
@@ -364,11 +364,11 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     return call.promise;
   }
 
-  #route(call: UnaryCall): void {
+  #route(call: ClientCall): void {
     const service = serviceOf(call);
     let resolver = this.#resolvers.get(service);
     if (resolver === undefined) {
-      resolver = new ServiceResolver({
+      resolver = new Picker({
         service,
         ...{ runtime: this.#runtime, registry: this.#registry, pool: this.#pool, balancer: this.#balancer },
         classic: this.#classic,
@@ -419,7 +419,7 @@ class PlannedCall implements OutgoingCall {
   trail: Trail | undefined = undefined;
   readonly method: MethodDefinition;
   request: unknown;
-  readonly plan: CallPlan;
+  readonly plan: ResolvedCallOptions;
   readonly metadata: Metadata;
   /** How often it was passed on. */
   attempts = 0;
@@ -427,7 +427,7 @@ class PlannedCall implements OutgoingCall {
   sameTurn = true;
   readonly #runtime: Runtime;
 
-  constructor(runtime: Runtime, method: MethodDefinition, request: unknown, plan: CallPlan) {
+  constructor(runtime: Runtime, method: MethodDefinition, request: unknown, plan: ResolvedCallOptions) {
     this.#runtime = runtime;
     this.method = method;
     this.request = request;
@@ -462,7 +462,7 @@ function signalsOf(first: AbortSignal | undefined, second: AbortSignal | undefin
 }
 
 /** Whose providers are asked. */
-function serviceOf(call: UnaryCall): string {
+function serviceOf(call: ClientCall): string {
   return call.lookup ?? call.method.service;
 }
 

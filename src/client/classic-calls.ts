@@ -6,7 +6,7 @@ import { ClassicClient, type FoundDialect } from "../protocol/classic/classic-cl
 import { type ClassicDialect, classicDialects } from "../protocol/classic/classic-wire.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
-import type { UnaryCall } from "./client-call.js";
+import type { ClientCall } from "./client-call.js";
 
 /** Wants to know whether a classic provider can be reached. */
 export interface ReachObserver {
@@ -43,7 +43,7 @@ export class ClassicCalls {
     return this.#client.inFlight;
   }
 
-  start(call: UnaryCall): void {
+  start(call: ClientCall): void {
     if (call.oneway) {
       const text = messages.onewayToClassic;
       call.onFailure(new RpcError(Status.UNIMPLEMENTED, text, { executed: "never" }));

@@ -3,8 +3,8 @@ import { messages } from "../error/messages.js";
 import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { shortServiceName } from "../registry/registry.js";
 import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
-import type { UnaryCall } from "./client-call.js";
-import type { Peer } from "./subchannel.js";
+import type { ClientCall } from "./client-call.js";
+import type { Subchannel } from "./subchannel.js";
 
 const isUse = (value: unknown): value is ClassicUse =>
   typeof value === "boolean" || classicDialects.some((dialect) => dialect === value);
@@ -40,16 +40,16 @@ export function useOfClassic(
 }
 
 /** The classic providers of one service: called when none of ours can be. */
-export class ClassicPeers {
+export class ClassicSubchannels {
   readonly #random: () => number;
   /** Which methods each of them has a znode for; `undefined`: not known, so any. */
-  #methods: ReadonlyMap<Peer, readonly string[] | undefined> = new Map();
+  #methods: ReadonlyMap<Subchannel, readonly string[] | undefined> = new Map();
 
   constructor(random: () => number) {
     this.#random = random;
   }
 
-  update(methods: ReadonlyMap<Peer, readonly string[] | undefined>): void {
+  update(methods: ReadonlyMap<Subchannel, readonly string[] | undefined>): void {
     this.#methods = methods;
   }
 
@@ -57,46 +57,46 @@ export class ClassicPeers {
     return this.#methods.size;
   }
 
-  get all(): Iterable<Peer> {
+  get all(): Iterable<Subchannel> {
     return this.#methods.keys();
   }
 
-  has(peer: Peer): boolean {
-    return this.#methods.has(peer);
+  has(subchannel: Subchannel): boolean {
+    return this.#methods.has(subchannel);
   }
 
   /** Whether one of them has the method of `call`. */
-  offer(call: UnaryCall): boolean {
+  offer(call: ClientCall): boolean {
     return this.#offering(call).length > 0;
   }
 
-  pick(call: UnaryCall): Peer | undefined {
-    const able = this.#offering(call).filter((peer) => peer.available);
+  pick(call: ClientCall): Subchannel | undefined {
+    const able = this.#offering(call).filter((subchannel) => subchannel.available);
     return able[Math.floor(this.#random() * able.length)];
   }
 
   /** One that is down and may be tried all the same. */
-  probe(call: UnaryCall): Peer | undefined {
-    return this.#offering(call).find((peer) => peer.probeable);
+  probe(call: ClientCall): Subchannel | undefined {
+    return this.#offering(call).find((subchannel) => subchannel.probeable);
   }
 
   /** Why each of them does not take `call`. */
-  *reasons(call: UnaryCall): Generator<string> {
-    for (const [peer, names] of this.#methods) {
-      if (!offers(names, call)) yield messages.classicMethodMissing(peer.endpoint, call.method.name);
+  *reasons(call: ClientCall): Generator<string> {
+    for (const [subchannel, names] of this.#methods) {
+      if (!offers(names, call)) yield messages.classicMethodMissing(subchannel.endpoint, call.method.name);
       else
-        yield peer.failure === ""
-          ? messages.classicNotUsed(peer.endpoint)
-          : messages.classicDown(peer.failure);
+        yield subchannel.failure === ""
+          ? messages.classicNotUsed(subchannel.endpoint)
+          : messages.classicDown(subchannel.failure);
     }
   }
 
-  #offering(call: UnaryCall): Peer[] {
-    return [...this.#methods].filter(([, names]) => offers(names, call)).map(([peer]) => peer);
+  #offering(call: ClientCall): Subchannel[] {
+    return [...this.#methods].filter(([, names]) => offers(names, call)).map(([subchannel]) => subchannel);
   }
 }
 
-function offers(methods: readonly string[] | undefined, call: UnaryCall): boolean {
+function offers(methods: readonly string[] | undefined, call: ClientCall): boolean {
   // The services every provider of ours has are none of a classic one's.
   if (call.lookup !== undefined) return false;
   return methods === undefined || methods.includes(call.method.name);

@@ -2,7 +2,7 @@ import { setMaxListeners } from "node:events";
 import type { Unsubscribe } from "../base/emitter.js";
 import { Metadata } from "../base/metadata.js";
 import type { IncomingReply } from "../call/interceptor.js";
-import { PendingCall } from "../call/outcome-sink.js";
+import { CallOutcomeSink } from "../call/outcome-sink.js";
 import { type Cancellable, callScope, type ParentCall } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { type CallPhase, RpcError } from "../error/rpc-error.js";
@@ -11,7 +11,7 @@ import type { MethodDefinition } from "../protobuf/types.js";
 import type { Runtime } from "../runtime/runtime.js";
 
 /** What one call was asked to do, options and defaults already put together. */
-export interface CallPlan {
+export interface ResolvedCallOptions {
   /** When it is made. */
   startMs: number;
   /** When its time began to run, where that was earlier: a call in JSON asks for its messages before. */
@@ -34,16 +34,16 @@ export interface CallPlan {
 }
 
 /** From when on the caller has waited. */
-export function begunMs(plan: CallPlan): number {
+export function begunMs(plan: ResolvedCallOptions): number {
   return plan.sinceMs ?? plan.startMs;
 }
 
 /** Sends a call on its way, at first and again after a failure that proves no handler ran. */
 export interface CallRouter {
   readonly runtime: Runtime;
-  route(call: UnaryCall): void;
+  route(call: ClientCall): void;
   /** Whether the list `call` went by is only a hint, and the registry's own is still to come. */
-  isHinted(call: UnaryCall): boolean;
+  isHinted(call: ClientCall): boolean;
   /** A call that went through `start` has ended. */
   onSettled(): void;
 }
@@ -75,7 +75,7 @@ async function failed(error: RpcError): Promise<never> {
 }
 
 /** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
-export class UnaryCall extends PendingCall implements Cancellable {
+export class ClientCall extends CallOutcomeSink implements Cancellable {
   /** Of the response message; of an `IncomingReply` when interceptors want it. */
   readonly promise: Promise<unknown>;
   phase: CallPhase = "resolve";
@@ -89,7 +89,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
   /** An endpoint of a saved list had no such method: another provider has the address by now. It waits for the real list. */
   misled = false;
   readonly #router: CallRouter;
-  readonly #plan: CallPlan;
+  readonly #plan: ResolvedCallOptions;
   readonly #onMetadata: ((metadata: Metadata) => void) | "reply" | undefined;
   readonly #resolve: (message: unknown) => void;
   #settled = false;
@@ -100,7 +100,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     router: CallRouter,
     method: MethodDefinition,
     request: unknown,
-    plan: CallPlan,
+    plan: ResolvedCallOptions,
     metadata: Metadata | undefined,
     /** `"reply"`: the metadata comes with the message, as an `IncomingReply`. */
     onMetadata: ((metadata: Metadata) => void) | "reply" | undefined,
@@ -122,7 +122,7 @@ export class UnaryCall extends PendingCall implements Cancellable {
     return this.#plan.waitForReady;
   }
 
-  /** See CallPlan. */
+  /** See ResolvedCallOptions. */
   get lookup(): string | undefined {
     return this.#plan.lookup;
   }

@@ -1,28 +1,28 @@
 import type { Balancer } from "../balancer/balancer.js";
 import { createBalancer } from "../balancer/create.js";
 import { formatAddress } from "../base/address.js";
-import type { CallCarrier, PendingCall } from "../call/outcome-sink.js";
+import type { CallCarrier, CallOutcomeSink } from "../call/outcome-sink.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { RegistryError } from "../registry/errors.js";
 import type { Endpoint, Registry, Snapshot, Watch } from "../registry/registry.js";
 import type { BalancerName, ClassicChoice, ClassicUse, Runtime } from "../runtime/runtime.js";
-import { ClassicPeers, useOfClassic } from "./classic-subchannels.js";
-import type { UnaryCall } from "./client-call.js";
-import type { Peer } from "./subchannel.js";
-import type { PeerPool } from "./subchannel-pool.js";
+import { ClassicSubchannels, useOfClassic } from "./classic-subchannels.js";
+import type { ClientCall } from "./client-call.js";
+import type { Subchannel } from "./subchannel.js";
+import type { SubchannelPool } from "./subchannel-pool.js";
 
 /** Of many failed endpoints of a kind a message names this many. */
 const namedFailures = 4;
 /** While classic providers stand in for ours, a connection to ours is tried this often, ms. */
 const retryOursMs = 1000;
 
-export interface ResolverOptions {
+export interface PickerOptions {
   readonly service: string;
   readonly runtime: Runtime;
   readonly registry: Registry;
-  readonly pool: PeerPool;
+  readonly pool: SubchannelPool;
   readonly balancer: BalancerName;
   /** Of the channel; over that of the conf. */
   readonly classic: ClassicChoice | undefined;
@@ -32,26 +32,26 @@ export interface ResolverOptions {
  * Finds an endpoint for each call of one service: the registry's list, less what is down, through the balancer. Classic
  * providers are called only while none of ours can be.
  */
-export class ServiceResolver implements CallCarrier {
+export class Picker implements CallCarrier {
   /** A waiting call has no endpoint yet. */
   readonly endpoint = "";
   readonly #service: string;
   readonly #runtime: Runtime;
   readonly #registry: Registry;
-  readonly #pool: PeerPool;
-  readonly #balancer: Balancer<Peer>;
+  readonly #pool: SubchannelPool;
+  readonly #balancer: Balancer<Subchannel>;
   readonly #watch: Watch;
-  readonly #waiting = new Set<PendingCall>();
+  readonly #waiting = new Set<CallOutcomeSink>();
   /** Those that speak mprpc/2. */
-  #peers: Peer[] = [];
-  readonly #classic: ClassicPeers;
+  #subchannels: Subchannel[] = [];
+  readonly #classic: ClassicSubchannels;
   readonly #classicUse: ClassicUse;
   /** Addresses of the classic providers that are not called because of that. */
   #refused: readonly string[] = [];
-  /** The peer of every call while there is but one: then nothing is to be balanced, and nothing of the balancer is touched. */
-  #only: Peer | undefined;
+  /** The subchannel of every call while there is but one: then nothing is to be balanced, and nothing of the balancer is touched. */
+  #only: Subchannel | undefined;
   /** Of this service's registrations; another service of the same provider has its own. */
-  #incarnations = new Map<Peer, string | undefined>();
+  #incarnations = new Map<Subchannel, string | undefined>();
   #known = false;
   /** Why the registry cannot be read now. */
   #trouble: RegistryError | undefined;
@@ -59,13 +59,13 @@ export class ServiceResolver implements CallCarrier {
   /** Why it sends no more calls. */
   #refusal: string | undefined;
 
-  constructor({ service, runtime, registry, pool, balancer, classic }: ResolverOptions) {
+  constructor({ service, runtime, registry, pool, balancer, classic }: PickerOptions) {
     this.#service = service;
     this.#runtime = runtime;
     this.#registry = registry;
     this.#pool = pool;
-    this.#balancer = createBalancer<Peer>(balancer, runtime.random);
-    this.#classic = new ClassicPeers(runtime.random);
+    this.#balancer = createBalancer<Subchannel>(balancer, runtime.random);
+    this.#classic = new ClassicSubchannels(runtime.random);
     const choices = [classic, runtime.settings.channel.classic];
     this.#classicUse = useOfClassic(service, choices, registry.authenticated === true);
     this.#watch = registry.watch(
@@ -76,7 +76,7 @@ export class ServiceResolver implements CallCarrier {
   }
 
   /** Sends `call` to an endpoint, lets it wait, or fails it. */
-  route(call: UnaryCall): void {
+  route(call: ClientCall): void {
     if (this.#refusal !== undefined) {
       call.fail(new RpcError(Status.UNAVAILABLE, this.#refusal, { executed: "never" }));
       return;
@@ -90,9 +90,9 @@ export class ServiceResolver implements CallCarrier {
       this.#wait(call);
       return;
     }
-    const peer = this.#only ?? this.#balancer.pick(call.nowMs) ?? this.#pickClassic(call);
-    if (peer !== undefined) {
-      peer.start(call);
+    const subchannel = this.#only ?? this.#balancer.pick(call.nowMs) ?? this.#pickClassic(call);
+    if (subchannel !== undefined) {
+      subchannel.start(call);
       return;
     }
     if (call.waitForReady || this.isHinted) {
@@ -100,7 +100,7 @@ export class ServiceResolver implements CallCarrier {
       this.#wait(call);
       return;
     }
-    const probe = this.#peers.find((one) => one.probeable) ?? this.#probeClassic(call);
+    const probe = this.#subchannels.find((one) => one.probeable) ?? this.#probeClassic(call);
     if (probe !== undefined) probe.start(call);
     else this.#failCall(call, this.#whyNone(call));
   }
@@ -111,48 +111,48 @@ export class ServiceResolver implements CallCarrier {
   }
 
   /** Called when none of ours can be. */
-  #pickClassic(call: UnaryCall): Peer | undefined {
+  #pickClassic(call: ClientCall): Subchannel | undefined {
     if (!this.#classicMayTake(call)) return undefined;
-    const peer = this.#classic.pick(call);
-    if (peer !== undefined) this.#retryOurs(call.nowMs);
-    return peer;
+    const subchannel = this.#classic.pick(call);
+    if (subchannel !== undefined) this.#retryOurs(call.nowMs);
+    return subchannel;
   }
 
-  #probeClassic(call: UnaryCall): Peer | undefined {
+  #probeClassic(call: ClientCall): Subchannel | undefined {
     return this.#classicMayTake(call) ? this.#classic.probe(call) : undefined;
   }
 
   /** The classic wire has no oneway calls: with providers of ours in the list they are worth waiting for. */
-  #classicMayTake(call: UnaryCall): boolean {
-    return this.#classic.size > 0 && !(call.oneway && this.#peers.length > 0);
+  #classicMayTake(call: ClientCall): boolean {
+    return this.#classic.size > 0 && !(call.oneway && this.#subchannels.length > 0);
   }
 
   /** No call tries ours while others serve it, and their own backoff grows to minutes. */
   #retryOurs(nowMs: number): void {
     if (nowMs - this.#retriedOursMs < retryOursMs) return;
     this.#retriedOursMs = nowMs;
-    for (const one of this.#peers) if (one.probeable) one.retryNow();
+    for (const one of this.#subchannels) if (one.probeable) one.retryNow();
   }
 
-  *#all(): Generator<Peer> {
-    yield* this.#peers;
+  *#all(): Generator<Subchannel> {
+    yield* this.#subchannels;
     yield* this.#classic.all;
   }
 
-  #failCall(call: UnaryCall, reason: string): void {
+  #failCall(call: ClientCall, reason: string): void {
     const offered = this.#isOffered(call);
-    const listed = this.#peers.length + this.#classic.size > 0;
+    const listed = this.#subchannels.length + this.#classic.size > 0;
     const code = listed && !offered ? Status.UNIMPLEMENTED : Status.UNAVAILABLE;
     if (listed && offered) call.phase = "connect";
     call.fail(new RpcError(code, reason, { executed: "never", cause: call.lastFailure }));
   }
 
   /** Providers of ours have every method; a classic one writes a znode for each. */
-  #isOffered(call: UnaryCall): boolean {
-    return this.#peers.length > 0 || this.#classic.offer(call);
+  #isOffered(call: ClientCall): boolean {
+    return this.#subchannels.length > 0 || this.#classic.offer(call);
   }
 
-  #whyNone(call: UnaryCall): string {
+  #whyNone(call: ClientCall): string {
     const { name } = this.#registry;
     const trouble = this.#trouble === undefined ? "" : messages.registryTrouble(this.#trouble.message);
     if (this.#trouble?.code === "denied" && !this.#known)
@@ -166,8 +166,8 @@ export class ServiceResolver implements CallCarrier {
     return current?.stale ? messages.noneInLastList(none, name, trouble) : none;
   }
 
-  #whyNoneListed(call: UnaryCall, registry: string): string {
-    if (this.#peers.length === 0 && this.#classic.size === 0) {
+  #whyNoneListed(call: ClientCall, registry: string): string {
+    if (this.#subchannels.length === 0 && this.#classic.size === 0) {
       // The short name is what the classic framework would take.
       const hint = messages.giveFullName(this.#service);
       if (this.#refused.length > 0)
@@ -177,7 +177,9 @@ export class ServiceResolver implements CallCarrier {
     const offered = this.#isOffered(call);
     if (call.lookup !== undefined && !offered) return messages.onlyClassicProviders(this.#service, registry);
     if (!offered) return messages.noClassicMethod(this.#service, registry, call.method.name);
-    const ours = this.#peers.map((peer) => peer.failure || messages.endpointDown(peer.endpoint));
+    const ours = this.#subchannels.map(
+      (subchannel) => subchannel.failure || messages.endpointDown(subchannel.endpoint),
+    );
     const classic = call.lookup === undefined ? [...this.#classic.reasons(call)] : [];
     const reasons = [nameSome(ours), nameSome(classic)].filter((text) => text !== "");
     return messages.everyEndpointDown(this.#service, reasons.join(", "), this.#whyRefused);
@@ -191,7 +193,7 @@ export class ServiceResolver implements CallCarrier {
       : messages.classicNotCalled(endpoints);
   }
 
-  #wait(call: UnaryCall): void {
+  #wait(call: ClientCall): void {
     const { pendingMax } = this.#runtime.settings.channel;
     if (this.#waiting.size >= pendingMax) {
       const text = messages.tooManyWaitForEndpoint(pendingMax, this.#service, this.#whyNone(call));
@@ -203,7 +205,7 @@ export class ServiceResolver implements CallCarrier {
     this.#waiting.add(call);
   }
 
-  abandon(call: PendingCall): boolean {
+  abandon(call: CallOutcomeSink): boolean {
     call.carrier = undefined;
     return this.#waiting.delete(call);
   }
@@ -217,47 +219,47 @@ export class ServiceResolver implements CallCarrier {
     this.#known = true;
     if (!snapshot.stale) this.#trouble = undefined;
     const before = new Set(this.#all());
-    const fresh: Peer[] = [];
-    const renewed: Peer[] = [];
-    const incarnations = new Map<Peer, string | undefined>();
-    const ours: Peer[] = [];
-    const classic = new Map<Peer, readonly string[] | undefined>();
+    const fresh: Subchannel[] = [];
+    const renewed: Subchannel[] = [];
+    const incarnations = new Map<Subchannel, string | undefined>();
+    const ours: Subchannel[] = [];
+    const classic = new Map<Subchannel, readonly string[] | undefined>();
     const refused: string[] = [];
     for (const endpoint of snapshot.endpoints) {
       if (endpoint.protocol === "classic" && this.#classicUse === false) {
         refused.push(formatAddress(endpoint));
         continue;
       }
-      const peer = this.#pool.acquire(inDialect(endpoint, this.#classicUse));
+      const subchannel = this.#pool.acquire(inDialect(endpoint, this.#classicUse));
       const { incarnation } = endpoint;
-      if (!before.has(peer)) fresh.push(peer);
-      else if (incarnation !== this.#incarnations.get(peer)) renewed.push(peer);
-      incarnations.set(peer, incarnation);
-      peer.weight = endpoint.weight;
-      if (endpoint.protocol === "classic") classic.set(peer, endpoint.classicMethods);
-      else ours.push(peer);
+      if (!before.has(subchannel)) fresh.push(subchannel);
+      else if (incarnation !== this.#incarnations.get(subchannel)) renewed.push(subchannel);
+      incarnations.set(subchannel, incarnation);
+      subchannel.weight = endpoint.weight;
+      if (endpoint.protocol === "classic") classic.set(subchannel, endpoint.classicMethods);
+      else ours.push(subchannel);
     }
-    this.#peers = ours;
+    this.#subchannels = ours;
     this.#classic.update(classic);
     this.#refused = refused;
     this.#incarnations = incarnations;
-    // First: a call that waited for a peer which goes now is routed anew at once, and must not meet it again.
+    // First: a call that waited for a subchannel which goes now is routed anew at once, and must not meet it again.
     this.#balance();
-    for (const peer of before) this.#pool.release(peer);
-    for (const peer of fresh) peer.retrySoon();
-    for (const peer of renewed) peer.renew();
+    for (const subchannel of before) this.#pool.release(subchannel);
+    for (const subchannel of fresh) subchannel.retrySoon();
+    for (const subchannel of renewed) subchannel.renew();
     this.refresh();
   }
 
-  onAvailability(peer: Peer): void {
-    if (this.#peers.includes(peer) || this.#classic.has(peer)) this.refresh();
+  onAvailability(subchannel: Subchannel): void {
+    if (this.#subchannels.includes(subchannel) || this.#classic.has(subchannel)) this.refresh();
   }
 
-  /** The peers or their availability changed: the next pick, and the calls that wait, go by the new list. */
+  /** The subchannels or their availability changed: the next pick, and the calls that wait, go by the new list. */
   refresh(): void {
     this.#balance();
     if (this.#waiting.size === 0) return;
-    const waiting = [...this.#waiting] as UnaryCall[];
+    const waiting = [...this.#waiting] as ClientCall[];
     this.#waiting.clear();
     const now = this.#runtime.clock.now();
     for (const call of waiting) {
@@ -269,7 +271,7 @@ export class ServiceResolver implements CallCarrier {
   }
 
   #balance(): void {
-    const available = this.#peers.filter((peer) => peer.available);
+    const available = this.#subchannels.filter((subchannel) => subchannel.available);
     this.#balancer.update(available);
     this.#only = available.length === 1 ? available[0] : undefined;
   }
@@ -282,8 +284,8 @@ export class ServiceResolver implements CallCarrier {
 
   close(): void {
     this.#watch.close();
-    for (const peer of this.#all()) this.#pool.release(peer);
-    this.#peers = [];
+    for (const subchannel of this.#all()) this.#pool.release(subchannel);
+    this.#subchannels = [];
     this.#classic.update(new Map());
   }
 }

@@ -1,39 +1,42 @@
 import type { FoundDialect } from "../protocol/classic/classic-client.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
-import { Peer, type PeerOwner, peerKey } from "./subchannel.js";
+import { Subchannel, type SubchannelOwner, subchannelKey } from "./subchannel.js";
 
 /** How long a provider may take to close its side of a connection that has ended, ms. */
 const endWithinMs = 1000;
 /** Classic providers whose dialects are remembered, beyond the time they are in the list. */
 const rememberedMax = 1024;
 
-/** The peers of a channel, shared by its services: two services of one provider use the same connections. */
-export class PeerPool {
+/** The subchannels of a channel, shared by its services: two services of one provider use the same connections. */
+export class SubchannelPool {
   readonly #runtime: Runtime;
-  readonly #owner: PeerOwner;
-  readonly #peers = new Map<string, { peer: Peer; users: number }>();
+  readonly #owner: SubchannelOwner;
+  readonly #subchannels = new Map<string, { subchannel: Subchannel; users: number }>();
   /** Peers no service uses any more, whose calls in flight are ending. */
-  readonly #retired = new Set<Peer>();
+  readonly #retired = new Set<Subchannel>();
 
-  /** What was found out of classic providers, by their peers' keys. */
+  /** What was found out of classic providers, by their subchannels' keys. */
   readonly #found = new Map<string, FoundDialect>();
 
-  constructor(runtime: Runtime, owner: PeerOwner) {
+  constructor(runtime: Runtime, owner: SubchannelOwner) {
     this.#runtime = runtime;
     this.#owner = owner;
   }
 
-  /** The peer of `endpoint`, made when new. Each acquire wants a release. */
-  acquire(endpoint: Endpoint): Peer {
-    const key = peerKey(endpoint);
-    let entry = this.#peers.get(key);
+  /** The subchannel of `endpoint`, made when new. Each acquire wants a release. */
+  acquire(endpoint: Endpoint): Subchannel {
+    const key = subchannelKey(endpoint);
+    let entry = this.#subchannels.get(key);
     if (entry === undefined) {
-      entry = { peer: new Peer(endpoint, this.#runtime, this.#owner, this.#foundOf(key)), users: 0 };
-      this.#peers.set(key, entry);
+      entry = {
+        subchannel: new Subchannel(endpoint, this.#runtime, this.#owner, this.#foundOf(key)),
+        users: 0,
+      };
+      this.#subchannels.set(key, entry);
     }
     entry.users++;
-    return entry.peer;
+    return entry.subchannel;
   }
 
   #foundOf(key: string): FoundDialect {
@@ -46,22 +49,25 @@ export class PeerPool {
     return found;
   }
 
-  release(peer: Peer): void {
-    const entry = this.#peers.get(peer.key);
+  release(subchannel: Subchannel): void {
+    const entry = this.#subchannels.get(subchannel.key);
     if (entry === undefined || --entry.users > 0) return;
-    this.#peers.delete(peer.key);
+    this.#subchannels.delete(subchannel.key);
     for (const one of this.#retired) if (one.idle) this.#retired.delete(one);
-    this.#retired.add(peer);
-    peer.retire();
+    this.#retired.add(subchannel);
+    subchannel.retire();
   }
 
   /** Ends every connection when what was written on it has left; `reason` is for those that do not end in time. */
   async close(reason: string): Promise<void> {
-    const peers = [...this.#retired, ...[...this.#peers.values()].map(({ peer }) => peer)];
-    this.#peers.clear();
+    const subchannels = [
+      ...this.#retired,
+      ...[...this.#subchannels.values()].map(({ subchannel }) => subchannel),
+    ];
+    this.#subchannels.clear();
     this.#retired.clear();
-    for (const peer of peers) peer.retire();
-    const ended = Promise.all(peers.map((peer) => peer.whenIdle()));
+    for (const subchannel of subchannels) subchannel.retire();
+    const ended = Promise.all(subchannels.map((subchannel) => subchannel.whenIdle()));
     await new Promise<void>((resolve) => {
       // Connections alone do not keep the process alive; whoever awaits this wants to see the end of it.
       const timer = this.#runtime.clock.setTimer(resolve, endWithinMs, true);
@@ -70,6 +76,6 @@ export class PeerPool {
         resolve();
       });
     });
-    for (const peer of peers) peer.destroy(reason);
+    for (const subchannel of subchannels) subchannel.destroy(reason);
   }
 }

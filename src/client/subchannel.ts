@@ -1,21 +1,21 @@
 import type { Candidate } from "../balancer/balancer.js";
 import { PeakEwma } from "../balancer/peak-ewma.js";
 import { type Address, formatAddress } from "../base/address.js";
-import { Backoff, peerBackoff } from "../base/backoff.js";
+import { Backoff, subchannelBackoff } from "../base/backoff.js";
 import type { Timer } from "../base/clock.js";
 import { textOf } from "../base/thrown.js";
-import type { CallCarrier, PendingCall } from "../call/outcome-sink.js";
+import type { CallCarrier, CallOutcomeSink } from "../call/outcome-sink.js";
 import { callScope } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { FoundDialect } from "../protocol/classic/classic-client.js";
-import { ClientConnection, type ClientConnectionOwner } from "../protocol/mprpc/client-session.js";
+import { ClientSession, type ClientSessionOwner } from "../protocol/mprpc/client-session.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
 import { ClassicCalls } from "./classic-calls.js";
-import type { UnaryCall } from "./client-call.js";
-import { WelcomeWatch } from "./probation.js";
+import type { ClientCall } from "./client-call.js";
+import { Probation } from "./probation.js";
 
 /** A call that finds every endpoint down tries one anyway when its last attempt is this old, ms. */
 const probeAfterMs = 1000;
@@ -29,11 +29,11 @@ const growAgainAfterMs = 1000;
 /** A provider that goes away before the first reply is one that stops, or a broken one when its connection is younger, ms. */
 const youngMs = 1000;
 
-export interface PeerOwner {
+export interface SubchannelOwner {
   /** The balancer goes by latency. */
   readonly measuresLatency: boolean;
   /** `available` changed. */
-  onAvailability(peer: Peer): void;
+  onAvailability(subchannel: Subchannel): void;
 }
 
 /**
@@ -48,32 +48,32 @@ export interface PeerOwner {
  * In `down` and `retrying` it takes no calls (`available` is false); the others do, and calls wait while it connects. Only
  * a word of the provider leads back from there: a call sent to one that stands still would be lost.
  */
-export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
+export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
   /** Unique in its pool. */
   readonly key: string;
   readonly address: Address;
   readonly endpoint: string;
   weight: number;
   readonly #runtime: Runtime;
-  readonly #owner: PeerOwner;
+  readonly #owner: SubchannelOwner;
   readonly #classic: ClassicCalls | undefined;
   readonly #backoff: Backoff;
   readonly #ewma = new PeakEwma();
-  readonly #waiting = new Set<PendingCall>();
-  #connections: ClientConnection[] = [];
-  #leaving = new Set<ClientConnection>();
+  readonly #waiting = new Set<CallOutcomeSink>();
+  #connections: ClientSession[] = [];
+  #leaving = new Set<ClientSession>();
   #opening = 0;
   #state: "up" | "down" | "retrying" | "closed" = "up";
   #retryTimer: Timer | undefined;
-  readonly #welcomes: WelcomeWatch;
+  readonly #welcomes: Probation;
   #lastAttemptMs = Number.NEGATIVE_INFINITY;
   #growFromMs = Number.NEGATIVE_INFINITY;
   /** Connections in a row that were lost, or to be left at once, with calls on them and no reply. */
   #unproven = 0;
-  readonly #counted = new WeakSet<ClientConnection>();
+  readonly #counted = new WeakSet<ClientSession>();
   /** When a connection was last lost, or could not be made. */
   #lastLossMs = Number.POSITIVE_INFINITY;
-  readonly #openedMs = new WeakMap<ClientConnection, number>();
+  readonly #openedMs = new WeakMap<ClientSession, number>();
   #onIdle = (): void => {};
   #abort = new AbortController();
   /** Why it is down. */
@@ -81,15 +81,15 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   /** It is down by the provider's own word, which nobody's hurry changes: only the backoff leads back. */
   #turnedAway = false;
 
-  constructor(endpoint: Endpoint, runtime: Runtime, owner: PeerOwner, found: FoundDialect) {
+  constructor(endpoint: Endpoint, runtime: Runtime, owner: SubchannelOwner, found: FoundDialect) {
     this.address = { host: endpoint.host, port: endpoint.port };
     this.endpoint = formatAddress(this.address);
-    this.key = peerKey(endpoint);
+    this.key = subchannelKey(endpoint);
     this.weight = endpoint.weight;
     this.#runtime = runtime;
     this.#owner = owner;
-    this.#backoff = new Backoff(peerBackoff, runtime.random);
-    this.#welcomes = new WelcomeWatch(runtime.clock, runtime.settings.channel.connectTimeoutMs);
+    this.#backoff = new Backoff(subchannelBackoff, runtime.random);
+    this.#welcomes = new Probation(runtime.clock, runtime.settings.channel.connectTimeoutMs);
     if (endpoint.protocol === "classic") {
       this.#classic = new ClassicCalls(this.address, endpoint, runtime, found, {
         onReached: () => this.#backoff.reset(),
@@ -138,7 +138,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   }
 
   /** Sends `call`, at once or when a connection is there. */
-  start(call: UnaryCall): void {
+  start(call: ClientCall): void {
     call.endpoint = this.endpoint;
     call.attempts++;
     if (this.#owner.measuresLatency) {
@@ -167,7 +167,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     return open === 0 || clock.now() >= this.#growFromMs;
   }
 
-  #wait(call: UnaryCall): void {
+  #wait(call: ClientCall): void {
     const { pendingMax } = this.#runtime.settings.channel;
     if (this.#waiting.size >= pendingMax) {
       const text = messages.tooManyWaitForConnection(pendingMax, this.endpoint);
@@ -180,16 +180,16 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   }
 
   /** A call that waits for a connection gives up. */
-  abandon(call: PendingCall): boolean {
+  abandon(call: CallOutcomeSink): boolean {
     call.carrier = undefined;
     return this.#waiting.delete(call);
   }
 
-  #leastBusy(): ClientConnection | undefined {
+  #leastBusy(): ClientSession | undefined {
     const connections = this.#connections;
     let best = connections[0];
     for (let i = 1; i < connections.length; i++) {
-      const other = connections[i] as ClientConnection;
+      const other = connections[i] as ClientSession;
       if (best === undefined || other.inFlight < best.inFlight) best = other;
     }
     return best;
@@ -210,7 +210,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
             connection.destroy();
             return;
           }
-          this.#onOpened(callScope.outside(() => new ClientConnection(connection, clock, settings, this)));
+          this.#onOpened(callScope.outside(() => new ClientSession(connection, clock, settings, this)));
         },
         (error: unknown) => {
           this.#opening--;
@@ -219,7 +219,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       );
   }
 
-  #onOpened(connection: ClientConnection): void {
+  #onOpened(connection: ClientSession): void {
     const { events } = this.#runtime;
     events.emit("connectionOpen", {
       side: "client",
@@ -233,7 +233,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     else this.#welcomes.begin(connection);
   }
 
-  #sendWaiting(connection: ClientConnection): void {
+  #sendWaiting(connection: ClientSession): void {
     const now = this.#runtime.clock.now();
     // The first to come is the first to go; what does not fit waits for the provider's settings.
     for (const call of [...this.#waiting]) {
@@ -241,7 +241,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
       this.#waiting.delete(call);
       call.carrier = undefined;
       call.nowMs = now;
-      (call as UnaryCall).phase = "wait";
+      (call as ClientCall).phase = "wait";
       connection.start(call);
     }
   }
@@ -267,13 +267,13 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     }
   }
 
-  onWelcome(connection: ClientConnection): void {
+  onWelcome(connection: ClientSession): void {
     this.#welcomes.end(connection);
     if (this.#state !== "closed") this.#comeUp();
     this.#sendWaiting(connection);
   }
 
-  onGoingAway(connection: ClientConnection, turnedAway: string | undefined): void {
+  onGoingAway(connection: ClientSession, turnedAway: string | undefined): void {
     this.#connections = this.#connections.filter((one) => one !== connection);
     this.#leaving.add(connection);
     if (turnedAway !== undefined) {
@@ -289,18 +289,18 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
     if (this.#unproven > 1) this.#onOpenFailed(messages.goesAwayAtOnce(this.endpoint));
   }
 
-  #countUnproven(connection: ClientConnection): void {
+  #countUnproven(connection: ClientSession): void {
     if (this.#counted.has(connection)) return;
     this.#counted.add(connection);
     this.#unproven++;
   }
 
-  #isYoung(connection: ClientConnection): boolean {
+  #isYoung(connection: ClientSession): boolean {
     const openedMs = this.#openedMs.get(connection) ?? Number.NEGATIVE_INFINITY;
     return this.#runtime.clock.now() - openedMs < youngMs;
   }
 
-  onClosed(connection: ClientConnection, reason: string | undefined): void {
+  onClosed(connection: ClientSession, reason: string | undefined): void {
     if (connection.answered && !connection.malformed) {
       this.#unproven = 0;
       // One that worked, and is not merely let in to be turned away: the next trouble begins with a short backoff.
@@ -337,7 +337,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   }
 
   /** Calls in flight may end on it; no others go there. */
-  #leave(connection: ClientConnection): void {
+  #leave(connection: ClientSession): void {
     this.#leaving.add(connection);
     connection.drain();
   }
@@ -422,7 +422,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   }
 
   /** Should it be with the old one all the same, which vanished within these seconds, the keepalive finds that out. */
-  #isWithSuccessor(connection: ClientConnection, nowMs: number): boolean {
+  #isWithSuccessor(connection: ClientSession, nowMs: number): boolean {
     const openedMs = this.#openedMs.get(connection) ?? Number.NEGATIVE_INFINITY;
     return openedMs >= this.#lastLossMs && nowMs - openedMs < successorWithinMs;
   }
@@ -441,7 +441,7 @@ export class Peer implements Candidate, CallCarrier, ClientConnectionOwner {
   }
 }
 
-export function peerKey(endpoint: Endpoint): string {
+export function subchannelKey(endpoint: Endpoint): string {
   const { dialect = "" } = endpoint.protocol === "classic" ? endpoint.attributes : {};
   return `${endpoint.protocol} ${formatAddress(endpoint)} ${dialect}`;
 }

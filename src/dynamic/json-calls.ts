@@ -64,7 +64,7 @@ const servicesMax = 1024;
  * Calls without generated code: a service's messages are read from descriptors, which its own providers give through
  * `mprpc.reflection.v1.Reflection`, or the user.
  */
-export class GenericCalls {
+export class JsonCalls {
   readonly #invoke: GenericInvoke;
   readonly #clock: Clock;
   readonly #descriptors: readonly string[];

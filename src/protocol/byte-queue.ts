@@ -4,7 +4,7 @@ import { emptyBytes } from "../protobuf/reader.js";
  * Bytes that have come and are not worked on yet, at the front of a buffer that doubles: a peer may send one at a time,
  * and that must not cost a copy of all each time.
  */
-export class Received {
+export class ByteQueue {
   #buffer: Buffer = emptyBytes;
   #length = 0;
 

@@ -30,8 +30,8 @@ import {
 } from "../services/builtin.js";
 import type { Listener } from "../transport/transport.js";
 import { advertisedAddress } from "./advertise.js";
-import { ServiceTable } from "./router.js";
-import { Acceptor } from "./server-connections.js";
+import { Router } from "./router.js";
+import { ServerConnections } from "./server-connections.js";
 import { exitCodeOf, listenForEnd } from "./signals.js";
 
 export interface ProviderOptions {
@@ -66,8 +66,8 @@ const endAtOnceMs = 1000;
  */
 export class RpcProvider implements AsyncDisposable {
   readonly #runtime: Runtime;
-  readonly #table: ServiceTable;
-  readonly #acceptor: Acceptor;
+  readonly #table: Router;
+  readonly #connections: ServerConnections;
   readonly #services = new Map<string, { definition: ServiceDefinition; options: ServiceOptions }>();
   /** Services that `setServing` took out. */
   readonly #outOfService = new Set<string>();
@@ -107,9 +107,9 @@ export class RpcProvider implements AsyncDisposable {
       },
     );
     this.#runtime = runtime;
-    this.#table = new ServiceTable(interceptors);
-    this.#acceptor = new Acceptor(runtime, this.#table);
-    const builtin = new ServiceTable([]);
+    this.#table = new Router(interceptors);
+    this.#connections = new ServerConnections(runtime, this.#table);
+    const builtin = new Router([]);
     builtin.add(Health, { check: (request: { service: string }) => this.#check(request.service) }, false);
     builtin.add(
       Reflection,
@@ -119,7 +119,7 @@ export class RpcProvider implements AsyncDisposable {
       },
       false,
     );
-    this.#acceptor.builtin = builtin;
+    this.#connections.builtin = builtin;
   }
 
   /**
@@ -151,12 +151,12 @@ export class RpcProvider implements AsyncDisposable {
 
   /** Calls being served. */
   get inFlight(): number {
-    return this.#acceptor.inFlight;
+    return this.#connections.inFlight;
   }
 
   /** Connections of callers, both protocols. */
   get connections(): number {
-    return this.#acceptor.connections;
+    return this.#connections.connections;
   }
 
   /**
@@ -185,7 +185,7 @@ export class RpcProvider implements AsyncDisposable {
     if (this.#services.size === 0) log.warn("no service was given (notifyService)");
     try {
       this.#listener = await transport.listen(settings.provider.listen, (connection) =>
-        this.#acceptor.accept(connection),
+        this.#connections.accept(connection),
       );
       const address = await advertisedAddress(this.#listener.address, this.#runtime);
       await this.#registerAll(address);
@@ -198,7 +198,7 @@ export class RpcProvider implements AsyncDisposable {
     } catch (error) {
       await this.#leaveRegistry();
       const closed = this.#listener?.close();
-      this.#acceptor.closeAll(messages.providerDidNotStart);
+      this.#connections.closeAll(messages.providerDidNotStart);
       await closed;
       this.#state = "stopped";
       this.#stopped();
@@ -320,12 +320,12 @@ export class RpcProvider implements AsyncDisposable {
     // A registry that is away must not hold up the rest for long.
     await this.#within(settings.provider.drainTimeoutMs, this.#leaveRegistry());
     const closed = this.#listener?.close();
-    this.#acceptor.drain();
-    await this.#within(settings.provider.drainTimeoutMs, this.#acceptor.whenIdle());
-    const late = this.#acceptor.inFlight;
+    this.#connections.drain();
+    await this.#within(settings.provider.drainTimeoutMs, this.#connections.whenIdle());
+    const late = this.#connections.inFlight;
     if (late > 0) log.warn(`${late} calls still in flight are cancelled (provider.draintimeout)`);
     else await this.#letCallersLeave(drainEndMs);
-    this.#acceptor.closeAll(messages.providerStopped);
+    this.#connections.closeAll(messages.providerStopped);
     await closed;
     this.#state = "stopped";
     this.#stopped();
@@ -337,11 +337,11 @@ export class RpcProvider implements AsyncDisposable {
    */
   async #letCallersLeave(untilMs: number): Promise<void> {
     const { clock, log } = this.#runtime;
-    const empty = this.#acceptor.whenEmpty();
+    const empty = this.#connections.whenEmpty();
     await this.#within(leaveSoonMs, empty);
     const leftMs = untilMs - clock.now();
-    if (this.#acceptor.connections === 0 || this.#hurried || leftMs <= 0) return;
-    log.info(`waiting for callers to leave: ${this.#acceptor.connections} (provider.draintimeout)`);
+    if (this.#connections.connections === 0 || this.#hurried || leftMs <= 0) return;
+    log.info(`waiting for callers to leave: ${this.#connections.connections} (provider.draintimeout)`);
     await this.#within(leftMs, empty);
   }
 

@@ -11,7 +11,7 @@ const trailOf = (call: IncomingCall): Trail | undefined => (call.context as Serv
 type Handler = (request: unknown, context: unknown) => unknown;
 
 /** The services of a provider, by every name a caller may use. */
-export class ServiceTable {
+export class Router {
   readonly #interceptors: readonly ServerInterceptor[];
   readonly #services = new Map<
     string,

@@ -7,13 +7,13 @@ import { Turn } from "../call/turn.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import { ClassicServerConnection } from "../protocol/classic/classic-server.js";
+import { ClassicServerSession } from "../protocol/classic/classic-server.js";
 import type { ClassicDialect } from "../protocol/classic/classic-wire.js";
 import { FirstBytes } from "../protocol/detect/first-bytes.js";
-import { ServerConnection, type ServerConnectionOptions } from "../protocol/mprpc/server-session.js";
+import { ServerSession, type ServerSessionOptions } from "../protocol/mprpc/server-session.js";
 import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 import type { Connection } from "../transport/transport.js";
-import type { ServiceTable } from "./router.js";
+import type { Router } from "./router.js";
 
 /** Reading from a caller stops while more than this waits to be sent to it, bytes. */
 const pauseAtBytes = 1024 * 1024;
@@ -37,15 +37,15 @@ interface Served {
 }
 
 /** Takes connections in, finds out what they speak, counts what is in flight and keeps the limits. */
-export class Acceptor implements Dispatcher {
+export class ServerConnections implements Dispatcher {
   readonly clock: Clock;
   readonly turn: Turn;
   /** Services that are there without being offered: asked last. */
-  builtin: ServiceTable | undefined;
+  builtin: Router | undefined;
   readonly #runtime: Runtime;
-  readonly #table: ServiceTable;
+  readonly #table: Router;
   /** One object for all connections. */
-  readonly #connectionOptions: ServerConnectionOptions;
+  readonly #connectionOptions: ServerSessionOptions;
   readonly #served = new Map<ServedConnection, Served>();
   readonly #undecided = new Set<FirstBytes>();
   /** Connections that came over the limit: they are on their way out, and take nobody's place. */
@@ -56,7 +56,7 @@ export class Acceptor implements Dispatcher {
   /** Of those in flight: their requests are not whole. */
   #arriving = 0;
   /** Handlers that go on although their calls have ended. */
-  #outlived = 0;
+  #detached = 0;
   /** Oneway calls that were dropped and nobody has been told of. */
   #dropped = 0;
   #droppedTimer: Timer | undefined;
@@ -64,7 +64,7 @@ export class Acceptor implements Dispatcher {
   #stopped = false;
   #waiting: Array<{ done: () => boolean; resolve: () => void }> = [];
 
-  constructor(runtime: Runtime, table: ServiceTable) {
+  constructor(runtime: Runtime, table: Router) {
     this.#runtime = runtime;
     this.#table = table;
     this.clock = runtime.clock;
@@ -134,8 +134,8 @@ export class Acceptor implements Dispatcher {
     }
     const served =
       protocol === "mprpc"
-        ? new ServerConnection(connection, this, this.#connectionOptions)
-        : new ClassicServerConnection(
+        ? new ServerSession(connection, this, this.#connectionOptions)
+        : new ClassicServerSession(
             connection,
             protocol,
             this,
@@ -190,9 +190,9 @@ export class Acceptor implements Dispatcher {
 
   admit(_bound: BoundMethod): RpcError | undefined {
     const { inFlightMax } = this.#runtime.settings.provider;
-    const taken = this.#inFlight - this.#arriving + this.#outlived;
+    const taken = this.#inFlight - this.#arriving + this.#detached;
     if (taken >= inFlightMax) {
-      const text = messages.tooManyCalls(taken, stillRunning(this.#outlived));
+      const text = messages.tooManyCalls(taken, stillRunning(this.#detached));
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
     return undefined;
@@ -242,8 +242,8 @@ export class Acceptor implements Dispatcher {
     else void blaming.then(told);
   }
 
-  onOutlived(by: 1 | -1): void {
-    this.#outlived += by;
+  onDetached(by: 1 | -1): void {
+    this.#detached += by;
   }
 
   onOnewayDropped(reason: RpcError): void {

@@ -1,7 +1,7 @@
 import { type Address, formatAddress } from "../../base/address.js";
 import type { Clock, Timer } from "../../base/clock.js";
 import { textOf } from "../../base/thrown.js";
-import type { CallCarrier, PendingCall } from "../../call/outcome-sink.js";
+import type { CallCarrier, CallOutcomeSink } from "../../call/outcome-sink.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
@@ -58,7 +58,7 @@ function mayRunTwice({ idempotency }: MethodDefinition): boolean {
 /** One call: an exchange in the dialect that is known, or one in each that may be the right one, until one is answered. */
 class ClassicCall {
   readonly #client: ClassicClient;
-  readonly #call: PendingCall;
+  readonly #call: CallOutcomeSink;
   readonly #options: ClassicClientOptions;
   readonly #observer: ConnectObserver;
   readonly #requests: ReadonlyArray<readonly [ClassicDialect, Buffer]>;
@@ -74,7 +74,7 @@ class ClassicCall {
 
   constructor(
     client: ClassicClient,
-    call: PendingCall,
+    call: CallOutcomeSink,
     options: ClassicClientOptions,
     observer: ConnectObserver,
     requests: ReadonlyArray<readonly [ClassicDialect, Buffer]>,
@@ -204,7 +204,7 @@ export class ClassicClient implements CallCarrier {
   readonly endpoint: string;
   readonly address: Address;
   readonly #options: ClassicClientOptions;
-  readonly #inFlight = new Map<PendingCall, ClassicCall>();
+  readonly #inFlight = new Map<CallOutcomeSink, ClassicCall>();
 
   constructor(address: Address, options: ClassicClientOptions) {
     this.endpoint = formatAddress(address);
@@ -216,7 +216,7 @@ export class ClassicClient implements CallCarrier {
     return this.#inFlight.size;
   }
 
-  start(call: PendingCall, observer: ConnectObserver): void {
+  start(call: CallOutcomeSink, observer: ConnectObserver): void {
     const { method } = call;
     const known = this.#options.dialect ?? this.#options.found.dialect;
     const tried = mayRunTwice(method) ? triedDialects : triedDialects.slice(0, 1);
@@ -243,19 +243,19 @@ export class ClassicClient implements CallCarrier {
   }
 
   /** The classic wire cannot say it to the provider; closing the connection is all there is. */
-  abandon(call: PendingCall): boolean {
+  abandon(call: CallOutcomeSink): boolean {
     this.#inFlight.get(call)?.cancel();
     return false;
   }
 
   /** A call has ended. */
-  onOver(call: PendingCall): void {
+  onOver(call: CallOutcomeSink): void {
     this.#inFlight.delete(call);
     call.carrier = undefined;
   }
 }
 
-function requestOf({ method, request }: PendingCall, dialect: ClassicDialect): Buffer {
+function requestOf({ method, request }: CallOutcomeSink, dialect: ClassicDialect): Buffer {
   return writeClassicRequest(dialect, shortName(method.service), method.name, (writer) =>
     method.input.encode(request, writer),
   );

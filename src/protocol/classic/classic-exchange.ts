@@ -6,7 +6,7 @@ import { Status, type StatusCode } from "../../error/status.js";
 import { Reader } from "../../protobuf/reader.js";
 import type { MessageType } from "../../protobuf/types.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
-import { Received } from "../byte-queue.js";
+import { ByteQueue } from "../byte-queue.js";
 import type { ClassicDialect } from "./classic-wire.js";
 
 /** What callers of the `varint` dialect read at once; a reply up to this size, most often the whole, is taken as it comes. */
@@ -35,7 +35,7 @@ export class ClassicExchange implements ConnectionHandler {
   readonly #connection: Connection;
   readonly #options: ExchangeOptions;
   readonly #sink: ExchangeSink;
-  readonly #received = new Received();
+  readonly #received = new ByteQueue();
   #quiet: Timer | undefined;
   #over = false;
 

@@ -1,6 +1,6 @@
 import type { Timer } from "../../base/clock.js";
 import type { Dispatcher, ServedConnection } from "../../call/dispatcher.js";
-import { type ReplyPort, ServerCall } from "../../call/server-call.js";
+import { type ReplySender, ServerCall } from "../../call/server-call.js";
 import type { Postponed } from "../../call/turn.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
@@ -9,7 +9,7 @@ import type { Logger } from "../../log/logger.js";
 import { Reader } from "../../protobuf/reader.js";
 import { Writer } from "../../protobuf/writer.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
-import { Received } from "../byte-queue.js";
+import { ByteQueue } from "../byte-queue.js";
 import {
   type ClassicDialect,
   type ClassicRequest,
@@ -50,7 +50,7 @@ interface Waiting {
  * `framed` carry many, answered strictly in order, because nothing in a reply says which request it belongs to.
  * A call that fails resets the connection: a clean end would read as an empty success.
  */
-export class ClassicServerConnection implements ConnectionHandler, ReplyPort, ServedConnection, Postponed {
+export class ClassicServerSession implements ConnectionHandler, ReplySender, ServedConnection, Postponed {
   readonly classic = true;
   readonly peer: string;
   readonly #connection: Connection;
@@ -58,7 +58,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   readonly #dispatcher: Dispatcher;
   readonly #options: ClassicServerOptions;
   readonly #log: Logger;
-  readonly #received = new Received();
+  readonly #received = new ByteQueue();
   #neededBytes = 0;
   #timer: Timer | undefined;
   #queue: Waiting[] = [];
@@ -290,7 +290,7 @@ export class ClassicServerConnection implements ConnectionHandler, ReplyPort, Se
   }
 
   /** A classic caller gives calls up by leaving, and few wait at a time: the provider's own count is enough. */
-  onOutlived(): void {}
+  onDetached(): void {}
 
   fail(call: ServerCall, error: RpcError): void {
     const waiting = this.#queue.find((one) => one.call === call);

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../../base/clock.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
-import { Received } from "../byte-queue.js";
+import { ByteQueue } from "../byte-queue.js";
 import { type ClassicDialect, detectProtocol } from "../classic/classic-wire.js";
 
 /** How long a caller may take to show what it speaks: mprpc/2 to the end of its first header, classic of its first request's. */
@@ -24,7 +24,7 @@ export class FirstBytes implements ConnectionHandler {
   readonly #owner: FirstBytesOwner;
   #timer: Timer;
   /** Nothing while the first read may tell it all, as it mostly does: then that goes on as it came. */
-  readonly #received = new Received();
+  readonly #received = new ByteQueue();
   #isMprpc = false;
   /** Before so many have come there is nothing to see. */
   #neededBytes = 0;

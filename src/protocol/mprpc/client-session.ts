@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/clock.js";
-import type { CallCarrier, PendingCall } from "../../call/outcome-sink.js";
+import type { CallCarrier, CallOutcomeSink } from "../../call/outcome-sink.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
@@ -7,49 +7,49 @@ import type { Connection, ConnectionHandler } from "../../transport/transport.js
 import { describeFirstBytes, firstBytesShown } from "../describe-bytes.js";
 import { CallSlots } from "./call-slots.js";
 import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
-import { Inbox, type InboxOwner } from "./receive-queue.js";
+import { ReceiveQueue, type ReceiveQueueOwner } from "./receive-queue.js";
 import { type ReplyHost, ReplyReader } from "./reply-reader.js";
 import { RequestWriter } from "./request-writer.js";
-import { Outbox, type OutboxOwner } from "./send-queue.js";
+import { SendQueue, type SendQueueOwner } from "./send-queue.js";
 import { slotsMax } from "./wire/call-number.js";
 import { type ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, type Settings } from "./wire/header.js";
 import type { WireLimits } from "./wire/limits.js";
 
-export interface ClientConnectionOptions {
+export interface ClientSessionOptions {
   limits: WireLimits;
   keepalive: KeepaliveOptions;
   /** Bytes that may wait to be sent before calls fail RESOURCE_EXHAUSTED. Default 64 MiB. */
   unwrittenMaxBytes: number;
 }
 
-export interface ClientConnectionOwner {
+export interface ClientSessionOwner {
   /** The provider's settings are here: it speaks our protocol, and more calls may go out. */
-  onWelcome(connection: ClientConnection): void;
+  onWelcome(connection: ClientSession): void;
   /**
    * The provider takes no more calls on this connection; those in flight go on. `turnedAway`: why, when it took none at
    * all; whoever connects again will fare no better for now.
    */
-  onGoingAway(connection: ClientConnection, turnedAway: string | undefined): void;
-  onClosed(connection: ClientConnection, reason: string | undefined): void;
+  onGoingAway(connection: ClientSession, turnedAway: string | undefined): void;
+  onClosed(connection: ClientSession, reason: string | undefined): void;
 }
 
 /**
  * The calling side of one mprpc/2 connection. The provider answers every call exactly once, also a cancelled one; an answer
  * that nobody waits for shows that it is broken, and ends the connection.
  */
-export class ClientConnection
-  implements ConnectionHandler, InboxOwner, OutboxOwner, KeepaliveOwner, CallCarrier, ReplyHost
+export class ClientSession
+  implements ConnectionHandler, ReceiveQueueOwner, SendQueueOwner, KeepaliveOwner, CallCarrier, ReplyHost
 {
   readonly endpoint: string;
   readonly #connection: Connection;
   readonly #clock: Clock;
-  readonly #options: ClientConnectionOptions;
-  readonly #owner: ClientConnectionOwner;
-  readonly #outbox: Outbox;
+  readonly #options: ClientSessionOptions;
+  readonly #owner: ClientSessionOwner;
+  readonly #sendQueue: SendQueue;
   readonly #requests: RequestWriter;
   readonly #decoder: FrameDecoder;
-  readonly #inbox: Inbox;
+  readonly #receiveQueue: ReceiveQueue;
   readonly #keepalive: Keepalive;
   readonly #slots = new CallSlots();
   readonly #replies: ReplyReader;
@@ -79,19 +79,19 @@ export class ClientConnection
   constructor(
     connection: Connection,
     clock: Clock,
-    options: ClientConnectionOptions,
-    owner: ClientConnectionOwner,
+    options: ClientSessionOptions,
+    owner: ClientSessionOwner,
   ) {
     this.endpoint = connection.remote;
     this.#connection = connection;
     this.#clock = clock;
     this.#options = options;
     this.#owner = owner;
-    this.#outbox = new Outbox(connection, this);
-    this.#requests = new RequestWriter(this.#outbox, options.limits);
+    this.#sendQueue = new SendQueue(connection, this);
+    this.#requests = new RequestWriter(this.#sendQueue, options.limits);
     this.#decoder = new FrameDecoder(options.limits);
     this.#replies = new ReplyReader(this, this.#slots, this.#decoder, options.limits, clock);
-    this.#inbox = new Inbox(this.#decoder, this.#outbox, this);
+    this.#receiveQueue = new ReceiveQueue(this.#decoder, this.#sendQueue, this);
     this.#keepalive = new Keepalive(clock, options.keepalive, this);
     connection.setHandler(this);
     // In the buffer before the first call, so that both leave in one write and the call waits for nothing.
@@ -113,11 +113,11 @@ export class ClientConnection
 
   /** False while as many calls are out as any provider takes, and the provider's own limit is not known yet. */
   get hasRoom(): boolean {
-    return this.welcomed || this.inFlight < this.#requests.peer.maxInFlight;
+    return this.welcomed || this.inFlight < this.#requests.peerSettings.maxInFlight;
   }
 
   /** Sends `call`. A call that cannot be sent fails at once, `executed: never`. */
-  start(call: PendingCall): void {
+  start(call: CallOutcomeSink): void {
     const refusal = this.#refusal();
     if (refusal !== undefined) {
       call.onFailure(refusal);
@@ -139,25 +139,25 @@ export class ClientConnection
   }
 
   /** A frame of the call has been written. */
-  #sent(call: PendingCall, id: number): void {
+  #sent(call: CallOutcomeSink, id: number): void {
     call.sequence = ++this.#sequence;
     if (id !== 0) this.#slots.add(call, id);
-    this.#outbox.frameWritten();
-    if (call.frame === 0) call.frame = this.#outbox.written;
+    this.#sendQueue.frameWritten();
+    if (call.frame === 0) call.frame = this.#sendQueue.written;
     if (id === 0) call.onReply(undefined, undefined);
     else call.carrier = this;
   }
 
   /** Its message is too large to be announced now. */
-  #wait(call: PendingCall): void {
+  #wait(call: CallOutcomeSink): void {
     call.id = 0;
     call.carrier = this;
     // The messages before it go on with the next flush.
-    this.#outbox.frameWritten();
+    this.#sendQueue.frameWritten();
   }
 
   /** The provider has room for a message that has waited. */
-  readonly #announce = (call: PendingCall, sizeBytes: number): number | undefined => {
+  readonly #announce = (call: CallOutcomeSink, sizeBytes: number): number | undefined => {
     call.carrier = undefined;
     const refusal = this.#refusal();
     if (refusal !== undefined) {
@@ -175,20 +175,20 @@ export class ClientConnection
   #refusal(): RpcError | undefined {
     const never = { executed: "never" } as const;
     if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, messages.connectionClosing, never);
-    if (this.inFlight >= this.#requests.peer.maxInFlight) {
+    if (this.inFlight >= this.#requests.peerSettings.maxInFlight) {
       const text = messages.tooManyCallsForProvider(this.inFlight);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
     }
-    if (this.#outbox.pendingBytes > this.#options.unwrittenMaxBytes) {
-      const text = messages.tooMuchUnwritten(this.#outbox.pendingBytes, this.#options.unwrittenMaxBytes);
+    if (this.#sendQueue.pendingBytes > this.#options.unwrittenMaxBytes) {
+      const text = messages.tooMuchUnwritten(this.#sendQueue.pendingBytes, this.#options.unwrittenMaxBytes);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
     }
     return undefined;
   }
 
-  abandon(call: PendingCall): boolean {
+  abandon(call: CallOutcomeSink): boolean {
     if (!this.#slots.has(call)) {
-      if (this.#outbox.giveUp(call) !== "waiting") return false;
+      if (this.#sendQueue.giveUp(call) !== "waiting") return false;
       call.carrier = undefined;
       this.#endIfIdle();
       return true;
@@ -197,7 +197,7 @@ export class ClientConnection
     call.carrier = undefined;
     this.#decoder.discard(call.id);
     this.#control(Kind.CANCEL, call.id, undefined);
-    const unsent = this.#outbox.giveUp(call) !== undefined;
+    const unsent = this.#sendQueue.giveUp(call) !== undefined;
     this.#endIfIdle();
     return unsent;
   }
@@ -218,7 +218,7 @@ export class ClientConnection
     this.#nowMs = this.#clock.now();
     this.#keepalive.heard(this.#nowMs);
     if (!this.welcomed) this.#keepFirst(chunk);
-    this.#inbox.receive(chunk);
+    this.#receiveQueue.receive(chunk);
   }
 
   ping(): void {
@@ -252,17 +252,17 @@ export class ClientConnection
   }
 
   readTo(usual: Buffer): Buffer {
-    return this.#inbox.readTo(usual);
+    return this.#receiveQueue.readTo(usual);
   }
 
   onDrain(): void {
     this.#keepalive.heard(this.#clock.now());
-    this.#outbox.onDrain();
+    this.#sendQueue.onDrain();
     this.#endIfIdle();
   }
 
   onEnd(): void {
-    this.#inbox.finish();
+    this.#receiveQueue.finish();
     this.#fail(
       this.#state === "draining" && this.#slots.wanted === 0 ? undefined : messages.closedByProvider,
     );
@@ -280,7 +280,7 @@ export class ClientConnection
         break;
       case Kind.PING:
         // To one that asks and does not read, what waits for it is sign of life enough.
-        if (this.#outbox.pendingBytes <= this.#options.unwrittenMaxBytes)
+        if (this.#sendQueue.pendingBytes <= this.#options.unwrittenMaxBytes)
           this.#control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
         break;
       case Kind.SETTINGS:
@@ -309,7 +309,7 @@ export class ClientConnection
   }
 
   #onSettings(settings: Settings): void {
-    this.#requests.peer = { ...settings, maxInFlight: Math.min(settings.maxInFlight, slotsMax) };
+    this.#requests.peerSettings = { ...settings, maxInFlight: Math.min(settings.maxInFlight, slotsMax) };
   }
 
   #welcome(): void {
@@ -337,7 +337,7 @@ export class ClientConnection
       if (((call.sequence - acceptedCalls) | 0) <= 0) continue;
       this.#slots.retire(call);
       call.carrier = undefined;
-      this.#outbox.giveUp(call);
+      this.#sendQueue.giveUp(call);
       call.onFailure(tooLate);
     }
     this.#endIfIdle();
@@ -345,9 +345,9 @@ export class ClientConnection
 
   /** The calls whose messages have not been announced. */
   #failWaiting(error: RpcError): void {
-    for (const key of this.#outbox.waitingKeys) {
-      const call = key as PendingCall;
-      this.#outbox.giveUp(call);
+    for (const key of this.#sendQueue.waitingKeys) {
+      const call = key as CallOutcomeSink;
+      this.#sendQueue.giveUp(call);
       call.carrier = undefined;
       call.onFailure(error);
     }
@@ -355,16 +355,16 @@ export class ClientConnection
 
   #control(kind: number, id: number, rare: RareFields | undefined): void {
     if (this.#state === "closed") return;
-    this.#outbox.encoder.control(kind, id, rare);
-    this.#outbox.frameWritten();
+    this.#sendQueue.encoder.control(kind, id, rare);
+    this.#sendQueue.frameWritten();
   }
 
   #endIfIdle(): void {
     // Not for those that were given up: a provider that never answers a cancel would keep its connection for ever.
     if (this.#state !== "draining" || this.#slots.wanted > 0) return;
-    this.#outbox.flush();
+    this.#sendQueue.flush();
     // Calls that want no reply may still be on their way.
-    if (this.#outbox.pendingBytes === 0) this.#connection.end();
+    if (this.#sendQueue.pendingBytes === 0) this.#connection.end();
   }
 
   #fail(reason: string | undefined): void {
@@ -379,17 +379,17 @@ export class ClientConnection
     this.#state = "closed";
     this.#keepalive.stop();
     this.#decoder.stop();
-    this.#inbox.stop();
+    this.#receiveQueue.stop();
     this.#replies.stop();
     const reason = this.#closeReason;
     const text = messages.connectionLost(reason ?? messages.closed);
-    const waiting = this.#outbox.waitingKeys as PendingCall[];
-    this.#outbox.stop();
+    const waiting = this.#sendQueue.waitingKeys as CallOutcomeSink[];
+    this.#sendQueue.stop();
     this.lostCalls = this.inFlight;
     this.#owner.onClosed(this, reason);
     for (const call of [...this.#slots.clear(), ...waiting]) {
       call.carrier = undefined;
-      const executed = call.id === 0 || call.frame > this.#outbox.flushed ? "never" : "maybe";
+      const executed = call.id === 0 || call.frame > this.#sendQueue.flushed ? "never" : "maybe";
       call.onFailure(new RpcError(Status.UNAVAILABLE, text, { executed }));
     }
   }

@@ -1,6 +1,6 @@
 import type { Postponed, Turn } from "../../call/turn.js";
 import type { Connection } from "../../transport/transport.js";
-import type { Inbox } from "./receive-queue.js";
+import type { ReceiveQueue } from "./receive-queue.js";
 
 /**
  * Whether a provider reads from a caller. It does not while the caller is slow to read its replies, nor while the
@@ -9,7 +9,7 @@ import type { Inbox } from "./receive-queue.js";
  */
 export class Gate implements Postponed {
   readonly #connection: Connection;
-  readonly #inbox: Inbox;
+  readonly #receiveQueue: ReceiveQueue;
   readonly #turn: Turn;
   readonly #onOpen: () => void;
   #slow = false;
@@ -17,9 +17,9 @@ export class Gate implements Postponed {
   #closed = false;
 
   /** `onOpen`: everything that had come has been worked on, and reading goes on. */
-  constructor(connection: Connection, inbox: Inbox, turn: Turn, onOpen: () => void) {
+  constructor(connection: Connection, receiveQueue: ReceiveQueue, turn: Turn, onOpen: () => void) {
     this.#connection = connection;
-    this.#inbox = inbox;
+    this.#receiveQueue = receiveQueue;
     this.#turn = turn;
     this.#onOpen = onOpen;
   }
@@ -36,12 +36,12 @@ export class Gate implements Postponed {
 
   /** Bytes have come: may they be worked on in this turn? If not, they are set aside. */
   begin(nowMs: number): void {
-    if (!this.#inbox.held && !this.#turn.begin(nowMs)) this.#postpone();
+    if (!this.#receiveQueue.held && !this.#turn.begin(nowMs)) this.#postpone();
   }
 
   /** The same for the second part of a read: the handlers of the first may have taken long. */
   goOn(): void {
-    if (!this.#inbox.held && !this.#turn.beginLate()) this.#postpone();
+    if (!this.#receiveQueue.held && !this.#turn.beginLate()) this.#postpone();
   }
 
   /** A call has been worked on. */
@@ -57,7 +57,7 @@ export class Gate implements Postponed {
   }
 
   #shut(): void {
-    this.#inbox.hold();
+    this.#receiveQueue.hold();
     this.#connection.pause();
   }
 
@@ -80,7 +80,7 @@ export class Gate implements Postponed {
 
   #open(): void {
     if (this.#slow || this.#postponed || this.#closed) return;
-    this.#inbox.resume();
+    this.#receiveQueue.resume();
     // Some of it may have shut the gate again.
     if (this.#slow || this.#postponed || this.#closed) return;
     this.#connection.resume();

@@ -3,7 +3,7 @@ import { type Settings, settingsUnknown } from "./wire/header.js";
 
 /** The sender of a message in chunks, when it has to know how far the message got. */
 export interface ChunkedSend {
-  /** Number of the last frame with a part of it, as `Outbox.written` counts; infinite while one is still to come. */
+  /** Number of the last frame with a part of it, as `SendQueue.written` counts; infinite while one is still to come. */
   frame: number;
 }
 

@@ -1,4 +1,4 @@
-import type { Outbox } from "./send-queue.js";
+import type { SendQueue } from "./send-queue.js";
 import type { FrameDecoder, FrameSink } from "./wire/frame-decoder.js";
 
 /** Fewer frames than this are not worth a write and a read more. */
@@ -8,10 +8,10 @@ const splitFramesMax = 64;
 /** A rest up to this size is set aside; larger frames come in reads of their own anyway, and are not worth the copy. */
 const restMaxBytes = 16 * 1024;
 
-export interface InboxOwner extends FrameSink {
+export interface ReceiveQueueOwner extends FrameSink {
   /** Nothing more is decoded. */
   onMalformed(reason: string): void;
-  /** The second part of a read is about to be worked on; the inbox may be held instead. */
+  /** The second part of a read is about to be worked on; the receiveQueue may be held instead. */
   onGoOn(): void;
 }
 
@@ -20,18 +20,18 @@ export interface InboxOwner extends FrameSink {
  * the second: so both ends of the connection have something to do, where otherwise each would wait for the other's batch.
  * Its owner may hold it in the middle of a read, behind any frame, until `resume`.
  */
-export class Inbox {
+export class ReceiveQueue {
   readonly #decoder: FrameDecoder;
-  readonly #outbox: Outbox;
-  readonly #owner: InboxOwner;
+  readonly #sendQueue: SendQueue;
+  readonly #owner: ReceiveQueueOwner;
   /** How many frames the last read brought. */
   #lastFrames = 0;
   #rest: Buffer | undefined;
   #held = false;
 
-  constructor(decoder: FrameDecoder, outbox: Outbox, owner: InboxOwner) {
+  constructor(decoder: FrameDecoder, sendQueue: SendQueue, owner: ReceiveQueueOwner) {
     this.#decoder = decoder;
-    this.#outbox = outbox;
+    this.#sendQueue = sendQueue;
     this.#owner = owner;
   }
 
@@ -86,7 +86,7 @@ export class Inbox {
 
   /** Sends what the first half brought, and takes the second up. */
   goOn(): void {
-    this.#outbox.flush();
+    this.#sendQueue.flush();
     if (this.#rest !== undefined) this.#owner.onGoOn();
     this.#workOnRest();
   }
@@ -115,6 +115,6 @@ export class Inbox {
   }
 }
 
-function goOn(inbox: Inbox): void {
-  inbox.goOn();
+function goOn(receiveQueue: ReceiveQueue): void {
+  receiveQueue.goOn();
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/clock.js";
 import type { Metadata } from "../../base/metadata.js";
 import { textOf } from "../../base/thrown.js";
-import type { PendingCall } from "../../call/outcome-sink.js";
+import type { CallOutcomeSink } from "../../call/outcome-sink.js";
 import { messages } from "../../error/messages.js";
 import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../../error/rpc-error.js";
 import { Status, toStatusCode } from "../../error/status.js";
@@ -19,7 +19,7 @@ export interface ReplyHost {
   /** The provider has said that it goes away: it may still refuse calls that have failed here. */
   readonly goingAway: boolean;
   onMalformed(reason: string): void;
-  abandon(call: PendingCall): boolean;
+  abandon(call: CallOutcomeSink): boolean;
   /** The number of a call is free again. */
   onReleased(): void;
 }
@@ -114,7 +114,7 @@ export class ReplyReader implements ArrivalsOwner<number> {
   }
 
   /** Frees the number of an answered call; the call, unless it was given up. */
-  #release(callId: number): PendingCall | undefined {
+  #release(callId: number): CallOutcomeSink | undefined {
     const call = this.#slots.release(callId);
     this.#host.onReleased();
     if (call !== undefined) call.carrier = undefined;
@@ -122,7 +122,7 @@ export class ReplyReader implements ArrivalsOwner<number> {
   }
 
   #deliver(
-    call: PendingCall,
+    call: CallOutcomeSink,
     buffer: Buffer,
     start: number,
     end: number,

@@ -4,36 +4,36 @@ import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import { varintBytes } from "../../protobuf/writer.js";
-import { chunkBytes, type Outbox } from "./send-queue.js";
+import { chunkBytes, type SendQueue } from "./send-queue.js";
 import { type RareFields, type Settings, settingsUnknown } from "./wire/header.js";
 import type { WireLimits } from "./wire/limits.js";
 
-/** Puts the replies of one connection into its outbox, within the limits of both sides. */
+/** Puts the replies of one connection into its sendQueue, within the limits of both sides. */
 export class ReplyWriter {
   /** What the caller accepts. */
-  peer: Readonly<Settings> = settingsUnknown;
-  readonly #outbox: Outbox;
+  peerSettings: Readonly<Settings> = settingsUnknown;
+  readonly #sendQueue: SendQueue;
   readonly #limits: WireLimits;
   readonly #unwrittenMaxBytes: number;
 
-  constructor(outbox: Outbox, limits: WireLimits, unwrittenMaxBytes: number) {
-    this.#outbox = outbox;
+  constructor(sendQueue: SendQueue, limits: WireLimits, unwrittenMaxBytes: number) {
+    this.#sendQueue = sendQueue;
     this.#limits = limits;
     this.#unwrittenMaxBytes = unwrittenMaxBytes;
   }
 
   get #headerMaxBytes(): number {
-    return Math.min(this.#limits.headerMaxBytes, this.peer.headerMaxBytes);
+    return Math.min(this.#limits.headerMaxBytes, this.peerSettings.headerMaxBytes);
   }
 
   get #bodyMaxBytes(): number {
-    return Math.min(this.#limits.bodyMaxBytes, this.peer.bodyMaxBytes);
+    return Math.min(this.#limits.bodyMaxBytes, this.peerSettings.bodyMaxBytes);
   }
 
   /** Returns why the message cannot be sent, and then nothing was. */
   write(call: ServerCall, message: unknown): RpcError | undefined {
     const { bound } = call;
-    const { encoder, pendingBytes } = this.#outbox;
+    const { encoder, pendingBytes } = this.#sendQueue;
     if (pendingBytes > this.#unwrittenMaxBytes) {
       const text = messages.tooMuchUnwrittenToCaller(pendingBytes, this.#unwrittenMaxBytes);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
@@ -62,13 +62,13 @@ export class ReplyWriter {
       );
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
-    if (bytes > chunkBytes && this.peer.chunks) this.#sendInChunks(call.id, rare);
+    if (bytes > chunkBytes && this.peerSettings.chunks) this.#sendInChunks(call.id, rare);
     return undefined;
   }
 
   #sendInChunks(callId: number, rare: RareFields | undefined): void {
-    const { encoder } = this.#outbox;
-    this.#outbox.sendInChunks(callId, callId, this.peer, undefined, (sizeBytes) => {
+    const { encoder } = this.#sendQueue;
+    this.#sendQueue.sendInChunks(callId, callId, this.peerSettings, undefined, (sizeBytes) => {
       encoder.beginReply(callId, Status.OK, rare, 1);
       encoder.announceBody(sizeBytes);
       return callId;
@@ -77,18 +77,18 @@ export class ReplyWriter {
 
   /** Sends no more of a reply that nobody waits for now; its caller is told when that leaves it without an end. */
   giveUp(callId: number): void {
-    const state = this.#outbox.giveUp(callId);
+    const state = this.#sendQueue.giveUp(callId);
     if (state === "waiting") {
       const text = messages.cancelledBeforeReplySent;
       this.writeFailure(callId, new RpcError(Status.CANCELLED, text, { executed: "yes" }), undefined);
-    } else if (state === "announced") this.#outbox.encoder.giveUpMessage(callId);
+    } else if (state === "announced") this.#sendQueue.encoder.giveUpMessage(callId);
   }
 
   writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {
     const { code, executed } = error;
     const leftOut = this.#writeWholeFailure(callId, error, replyMetadata);
     if (leftOut === undefined) return;
-    const { encoder } = this.#outbox;
+    const { encoder } = this.#sendQueue;
     encoder.abort();
     const message = messages.withoutDetails(String(error.rawMessage).slice(0, 1024), leftOut);
     encoder.beginReply(callId, code, { message, executed }, 1);
@@ -101,7 +101,7 @@ export class ReplyWriter {
     error: RpcError,
     replyMetadata: Metadata | undefined,
   ): string | undefined {
-    const { encoder } = this.#outbox;
+    const { encoder } = this.#sendQueue;
     const rare: RareFields = { message: String(error.rawMessage), executed: error.executed };
     const metadata = error.metadata ?? replyMetadata;
     if (metadata !== undefined) rare.metadata = metadata;

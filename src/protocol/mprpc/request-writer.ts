@@ -1,11 +1,11 @@
 import { textOf } from "../../base/thrown.js";
-import type { PendingCall } from "../../call/outcome-sink.js";
+import type { CallOutcomeSink } from "../../call/outcome-sink.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import type { MethodDefinition } from "../../protobuf/types.js";
 import { varintBytes } from "../../protobuf/writer.js";
-import { chunkBytes, type Outbox } from "./send-queue.js";
+import { chunkBytes, type SendQueue } from "./send-queue.js";
 import { type RareFields, type Settings, settingsUnknown } from "./wire/header.js";
 import type { WireLimits } from "./wire/limits.js";
 
@@ -19,16 +19,16 @@ interface SentMethod {
   sizeBytes: number;
 }
 
-/** Puts the calls of one connection into its outbox, within the limits of both sides. */
+/** Puts the calls of one connection into its sendQueue, within the limits of both sides. */
 export class RequestWriter {
   /** What the provider accepts. */
-  peer: Readonly<Settings> = settingsUnknown;
-  readonly #outbox: Outbox;
+  peerSettings: Readonly<Settings> = settingsUnknown;
+  readonly #sendQueue: SendQueue;
   readonly #limits: WireLimits;
   readonly #methods = new Map<MethodDefinition, SentMethod>();
 
-  constructor(outbox: Outbox, limits: WireLimits) {
-    this.#outbox = outbox;
+  constructor(sendQueue: SendQueue, limits: WireLimits) {
+    this.#sendQueue = sendQueue;
     this.#limits = limits;
   }
 
@@ -37,12 +37,12 @@ export class RequestWriter {
    * large to go now; `announce` is called when it may, and should write it with `writeAnnouncement`.
    */
   write(
-    call: PendingCall,
+    call: CallOutcomeSink,
     id: number,
     timeoutMs: number,
-    announce: (call: PendingCall, sizeBytes: number) => number | undefined,
+    announce: (call: CallOutcomeSink, sizeBytes: number) => number | undefined,
   ): RpcError | "waiting" | undefined {
-    const { encoder } = this.#outbox;
+    const { encoder } = this.#sendQueue;
     const { method } = call;
     const known = this.#methods.get(method);
     const sent = known ?? this.#newMethod();
@@ -63,9 +63,9 @@ export class RequestWriter {
       encoder.abort();
       return new RpcError(Status.RESOURCE_EXHAUSTED, tooLarge, { executed: "never" });
     }
-    if (bodyBytes > chunkBytes && this.peer.chunks) {
+    if (bodyBytes > chunkBytes && this.peerSettings.chunks) {
       const announceIt = (sizeBytes: number): number | undefined => announce(call, sizeBytes);
-      if (!this.#outbox.sendInChunks(call, id, this.peer, call, announceIt)) return "waiting";
+      if (!this.#sendQueue.sendInChunks(call, id, this.peerSettings, call, announceIt)) return "waiting";
     }
     if (known === undefined && sent.index !== 0) this.#methods.set(method, sent);
     return undefined;
@@ -77,8 +77,8 @@ export class RequestWriter {
   }
 
   /** Writes the frame of a call whose message of `sizeBytes`, encoded before, follows in chunks. */
-  writeAnnouncement(call: PendingCall, id: number, timeoutMs: number, sizeBytes: number): void {
-    const { encoder } = this.#outbox;
+  writeAnnouncement(call: CallOutcomeSink, id: number, timeoutMs: number, sizeBytes: number): void {
+    const { encoder } = this.#sendQueue;
     const { method } = call;
     const known = this.#methods.get(method);
     const sent = known ?? this.#newMethod();
@@ -89,24 +89,24 @@ export class RequestWriter {
 
   #tooLarge(headerBytes: number, bodyBytes: number): string | undefined {
     const { headerMaxBytes, bodyMaxBytes } = this.#limits;
-    const { peer } = this;
+    const { peerSettings: provider } = this;
     if (headerBytes > headerMaxBytes) {
       return messages.headerTooLarge(headerBytes, headerMaxBytes);
     }
-    if (headerBytes > peer.headerMaxBytes) {
-      return messages.headerTooLargeForProvider(headerBytes, peer.headerMaxBytes);
+    if (headerBytes > provider.headerMaxBytes) {
+      return messages.headerTooLargeForProvider(headerBytes, provider.headerMaxBytes);
     }
     if (bodyBytes > bodyMaxBytes) {
       return messages.requestTooLarge(bodyBytes, bodyMaxBytes);
     }
-    if (bodyBytes > peer.bodyMaxBytes) {
-      return messages.requestTooLargeForProvider(bodyBytes, peer.bodyMaxBytes);
+    if (bodyBytes > provider.bodyMaxBytes) {
+      return messages.requestTooLargeForProvider(bodyBytes, provider.bodyMaxBytes);
     }
     return undefined;
   }
 }
 
-function rareOf(call: PendingCall, named: boolean): RareFields | undefined {
+function rareOf(call: CallOutcomeSink, named: boolean): RareFields | undefined {
   const { method, metadata, idempotencyKey } = call;
   let rare: RareFields | undefined;
   if (metadata !== undefined && metadata.size > 0) rare = { metadata };

@@ -14,7 +14,7 @@ export const chunkBytes = 128 * 1024;
 /** One write of frames that gathered while the connection was busy is at most this, so that a slow reader still shows progress. */
 const pieceBytes = 256 * 1024;
 
-export interface OutboxOwner {
+export interface SendQueueOwner {
   /** Chunks have left by themselves, so there is less to send than there was. */
   onProgress(): void;
 }
@@ -24,10 +24,10 @@ export interface OutboxOwner {
  * on its way, frames gather; so at most one write is outstanding. Large messages leave a
  * chunk at a time, behind the frames there are, with a turn of the event loop between two chunks.
  */
-export class Outbox {
+export class SendQueue {
   readonly encoder = new FrameEncoder();
   readonly #connection: Connection;
-  readonly #owner: OutboxOwner;
+  readonly #owner: SendQueueOwner;
   readonly #flush = (): void => {
     this.#scheduled = false;
     this.flush();
@@ -45,7 +45,7 @@ export class Outbox {
   written = 0;
   flushed = 0;
 
-  constructor(connection: Connection, owner: OutboxOwner) {
+  constructor(connection: Connection, owner: SendQueueOwner) {
     this.#connection = connection;
     this.#owner = owner;
   }

@@ -1,6 +1,6 @@
 import type { Metadata } from "../../base/metadata.js";
 import type { Dispatcher, ServedConnection } from "../../call/dispatcher.js";
-import { type BoundMethod, type ReplyPort, ServerCall, stillRunning } from "../../call/server-call.js";
+import { type BoundMethod, type ReplySender, ServerCall, stillRunning } from "../../call/server-call.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
@@ -10,15 +10,15 @@ import { type ArrivingHost, ArrivingRequests, undecodable } from "./arriving-req
 import { Gate } from "./gate.js";
 import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
 import { MethodIndex } from "./method-index.js";
-import { Inbox, type InboxOwner } from "./receive-queue.js";
+import { ReceiveQueue, type ReceiveQueueOwner } from "./receive-queue.js";
 import { ReplyWriter } from "./reply-writer.js";
-import { Outbox, type OutboxOwner } from "./send-queue.js";
+import { SendQueue, type SendQueueOwner } from "./send-queue.js";
 import { slotOf } from "./wire/call-number.js";
 import { type ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, settingsUnknown } from "./wire/header.js";
 import type { WireLimits } from "./wire/limits.js";
 
-export interface ServerConnectionOptions {
+export interface ServerSessionOptions {
   limits: WireLimits;
   keepalive: KeepaliveOptions;
   /** Calls served at a time on one connection; more are refused RESOURCE_EXHAUSTED. Default 16,384. */
@@ -37,13 +37,13 @@ const streamKinds = ["unary", "client streaming", "server streaming", "bidirecti
 const requestReader = new Reader();
 
 /** The serving side of one mprpc/2 connection. */
-export class ServerConnection
+export class ServerSession
   implements
     ConnectionHandler,
-    InboxOwner,
-    OutboxOwner,
+    ReceiveQueueOwner,
+    SendQueueOwner,
     KeepaliveOwner,
-    ReplyPort,
+    ReplySender,
     ServedConnection,
     ArrivingHost
 {
@@ -51,11 +51,11 @@ export class ServerConnection
   readonly peer: string;
   readonly #connection: Connection;
   readonly #dispatcher: Dispatcher;
-  readonly #options: ServerConnectionOptions;
-  readonly #outbox: Outbox;
+  readonly #options: ServerSessionOptions;
+  readonly #sendQueue: SendQueue;
   readonly #replies: ReplyWriter;
   readonly #decoder: FrameDecoder;
-  readonly #inbox: Inbox;
+  readonly #receiveQueue: ReceiveQueue;
   readonly #keepalive: Keepalive;
   readonly #gate: Gate;
   readonly #methods: MethodIndex;
@@ -67,24 +67,24 @@ export class ServerConnection
   #inFlight = 0;
   /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
   #oneways = 0;
-  #outlived = 0;
+  #detached = 0;
   #acceptedCalls = 0;
   /** When the bytes came that are worked on. */
   #nowMs = 0;
   #callerEnded = false;
   #state: "open" | "draining" | "closed" = "open";
 
-  constructor(connection: Connection, dispatcher: Dispatcher, options: ServerConnectionOptions) {
+  constructor(connection: Connection, dispatcher: Dispatcher, options: ServerSessionOptions) {
     this.peer = connection.remote;
     this.#connection = connection;
     this.#dispatcher = dispatcher;
     this.#options = options;
-    this.#outbox = new Outbox(connection, this);
-    this.#replies = new ReplyWriter(this.#outbox, options.limits, options.unwrittenMaxBytes);
+    this.#sendQueue = new SendQueue(connection, this);
+    this.#replies = new ReplyWriter(this.#sendQueue, options.limits, options.unwrittenMaxBytes);
     this.#decoder = new FrameDecoder(options.limits);
-    this.#inbox = new Inbox(this.#decoder, this.#outbox, this);
+    this.#receiveQueue = new ReceiveQueue(this.#decoder, this.#sendQueue, this);
     this.#keepalive = new Keepalive(dispatcher.clock, options.keepalive, this);
-    this.#gate = new Gate(connection, this.#inbox, dispatcher.turn, () => this.#onCaughtUp());
+    this.#gate = new Gate(connection, this.#receiveQueue, dispatcher.turn, () => this.#onCaughtUp());
     this.#methods = new MethodIndex(dispatcher);
     connection.setHandler(this);
     const { limits, maxInFlight } = options;
@@ -115,7 +115,7 @@ export class ServerConnection
 
   close(reason: string | undefined): void {
     if (this.#state === "closed") return;
-    this.#outbox.flush();
+    this.#sendQueue.flush();
     this.#connection.destroy();
     this.#onClosed(reason);
   }
@@ -139,14 +139,14 @@ export class ServerConnection
   }
 
   get heardMs(): number | undefined {
-    return this.#inbox.held ? undefined : this.#nowMs;
+    return this.#receiveQueue.held ? undefined : this.#nowMs;
   }
 
   onData(chunk: Buffer): void {
     this.#nowMs = this.#dispatcher.clock.now();
     this.#keepalive.heard(this.#nowMs);
     this.#gate.begin(this.#nowMs);
-    this.#inbox.receive(chunk);
+    this.#receiveQueue.receive(chunk);
   }
 
   onGoOn(): void {
@@ -154,12 +154,12 @@ export class ServerConnection
   }
 
   readTo(usual: Buffer): Buffer {
-    return this.#inbox.readTo(usual);
+    return this.#receiveQueue.readTo(usual);
   }
 
   onDrain(): void {
     this.#keepalive.heard(this.#dispatcher.clock.now());
-    this.#outbox.onDrain();
+    this.#sendQueue.onDrain();
     this.onProgress();
   }
 
@@ -172,15 +172,15 @@ export class ServerConnection
   /** The caller reads more slowly than it asks. */
   get #callerIsSlow(): boolean {
     const { pauseAtBytes } = this.#options;
-    const { pendingFrameBytes, pendingChunkBytes } = this.#outbox;
+    const { pendingFrameBytes, pendingChunkBytes } = this.#sendQueue;
     return pendingFrameBytes > pauseAtBytes || pendingChunkBytes > pauseAtBytes * chunkPauseFactor;
   }
 
   /** A caller ends only when it waits for nothing; one with calls in flight has died. */
   onEnd(): void {
     this.#callerEnded = true;
-    this.#inbox.finish();
-    if (!this.#inbox.held) this.#onCaughtUp();
+    this.#receiveQueue.finish();
+    if (!this.#receiveQueue.held) this.#onCaughtUp();
   }
 
   #onCaughtUp(): void {
@@ -205,7 +205,7 @@ export class ServerConnection
         this.#control(Kind.PONG, { pingId: header.rare.pingId ?? 0 });
         break;
       case Kind.SETTINGS:
-        if (header.rare.settings !== undefined) this.#replies.peer = header.rare.settings;
+        if (header.rare.settings !== undefined) this.#replies.peerSettings = header.rare.settings;
         break;
       default:
       // Pongs were heard already; kinds of later versions are passed over.
@@ -345,9 +345,9 @@ export class ServerConnection
   /** Calls whose requests are not whole have no handler yet. */
   overLimit(): RpcError | undefined {
     const waiting = this.#arriving?.numbered ?? 0;
-    const taken = this.#inFlight - waiting + this.#oneways + this.#outlived;
+    const taken = this.#inFlight - waiting + this.#oneways + this.#detached;
     if (taken < this.#options.maxInFlight) return undefined;
-    const text = messages.tooManyCallsOnConnection(taken, stillRunning(this.#outlived));
+    const text = messages.tooManyCallsOnConnection(taken, stillRunning(this.#detached));
     return new RpcError(Status.RESOURCE_EXHAUSTED, text);
   }
 
@@ -382,7 +382,7 @@ export class ServerConnection
   }
 
   #sent(): void {
-    this.#outbox.frameWritten();
+    this.#sendQueue.frameWritten();
     this.#pauseIfSlow();
     if (this.#state === "draining") this.#endIfIdle();
   }
@@ -392,8 +392,8 @@ export class ServerConnection
     if (!this.#gate.slow && this.#callerIsSlow) this.#gate.setSlow(true);
   }
 
-  onOutlived(by: 1 | -1): void {
-    this.#outlived += by;
+  onDetached(by: 1 | -1): void {
+    this.#detached += by;
   }
 
   #release(call: ServerCall): void {
@@ -409,8 +409,8 @@ export class ServerConnection
 
   #control(kind: number, rare: RareFields): void {
     if (this.#state === "closed") return;
-    this.#outbox.encoder.control(kind, 0, rare);
-    this.#outbox.frameWritten();
+    this.#sendQueue.encoder.control(kind, 0, rare);
+    this.#sendQueue.frameWritten();
     this.#pauseIfSlow();
   }
 
@@ -418,8 +418,8 @@ export class ServerConnection
     if (this.#state !== "draining" || this.#inFlight > 0) return;
     // A oneway call that was accepted: its caller would take the end for that of its message.
     if (this.#arriving !== undefined && this.#arriving.size > 0) return;
-    this.#outbox.flush();
-    if (this.#outbox.pendingBytes === 0) this.#connection.end();
+    this.#sendQueue.flush();
+    if (this.#sendQueue.pendingBytes === 0) this.#connection.end();
   }
 
   #onClosed(reason: string | undefined): void {
@@ -427,8 +427,8 @@ export class ServerConnection
     this.#state = "closed";
     this.#keepalive.stop();
     this.#decoder.stop();
-    this.#inbox.stop();
-    this.#outbox.stop();
+    this.#receiveQueue.stop();
+    this.#sendQueue.stop();
     const lost = new RpcError(Status.CANCELLED, messages.callerLost(reason ?? messages.closed));
     this.#gate.close();
     for (const call of [...this.#calls.splice(0), ...(this.#arriving?.calls ?? [])]) call?.cancel(lost);

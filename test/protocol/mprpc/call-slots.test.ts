@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { PendingCall } from "../../../src/call/outcome-sink.js";
+import { CallOutcomeSink } from "../../../src/call/outcome-sink.js";
 import { CallSlots } from "../../../src/protocol/mprpc/call-slots.js";
 import { slotOf } from "../../../src/protocol/mprpc/wire/call-number.js";
 import { ProbeService } from "../../support/gen/probe.js";
 
-class Call extends PendingCall {
+class Call extends CallOutcomeSink {
   constructor() {
     super(ProbeService.methods.echo, {});
   }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Inbox, type InboxOwner } from "../../../src/protocol/mprpc/receive-queue.js";
-import { Outbox } from "../../../src/protocol/mprpc/send-queue.js";
+import { ReceiveQueue, type ReceiveQueueOwner } from "../../../src/protocol/mprpc/receive-queue.js";
+import { SendQueue } from "../../../src/protocol/mprpc/send-queue.js";
 import { FrameDecoder } from "../../../src/protocol/mprpc/wire/frame-decoder.js";
 import { FrameEncoder, writeChunkHeader } from "../../../src/protocol/mprpc/wire/frame-encoder.js";
 import { Kind } from "../../../src/protocol/mprpc/wire/header.js";
@@ -50,7 +50,7 @@ test("a message in chunks is whole, whatever was set aside when the socket asked
     fc.array(fc.integer({ min: 1, max: 40_000 }), { minLength: 1, maxLength: 8 }),
     async (pings, lengths) => {
       let got: Buffer | undefined;
-      const sink: InboxOwner = {
+      const sink: ReceiveQueueOwner = {
         onFrame: () => {},
         onMalformed: () => expect.unreachable(),
         onGoOn: () => {},
@@ -62,22 +62,22 @@ test("a message in chunks is whole, whatever was set aside when the socket asked
         }),
       };
       const decoder = new FrameDecoder(defaultWireLimits);
-      const inbox = new Inbox(decoder, new Outbox(silent, { onProgress() {} }), sink);
+      const receiveQueue = new ReceiveQueue(decoder, new SendQueue(silent, { onProgress() {} }), sink);
       const usual = Buffer.alloc(65_536);
       const bytes = stream(pings);
-      let room = inbox.readTo(usual);
+      let room = receiveQueue.readTo(usual);
       for (let at = 0, read = 0; at < bytes.length; read++) {
         expect(room.length).toBeGreaterThan(0);
         const count = Math.min(room.length, bytes.length - at, lengths[read % lengths.length] as number);
         bytes.copy(room, 0, at, at + count);
-        inbox.receive(room.subarray(0, count));
+        receiveQueue.receive(room.subarray(0, count));
         at += count;
         // Node asks here; what was set aside is worked on before the next bytes come.
-        room = inbox.readTo(usual);
+        room = receiveQueue.readTo(usual);
         usual.fill(0xee);
         await settle();
       }
-      inbox.finish();
+      receiveQueue.finish();
       expect(got?.equals(message)).toBe(true);
     },
   );

@@ -1,6 +1,6 @@
 import { FrameHeader, Kind } from "./header.js";
 import type { FrameLimits } from "./limits.js";
-import { firstPieceBytes, Gathering } from "./message-buffer.js";
+import { firstPieceBytes, MessageBuffer } from "./message-buffer.js";
 
 /** Takes the frames of one connection. `header` is valid only during the call. */
 export interface FrameSink {
@@ -24,7 +24,7 @@ interface Arriving {
   missingBytes: number;
   /** Undefined once it is forgotten. */
   message: ChunkedMessage | undefined;
-  gathering: Gathering | undefined;
+  gathering: MessageBuffer | undefined;
   discarded: boolean;
 }
 
@@ -42,7 +42,7 @@ export class FrameDecoder {
   readonly #limits: FrameLimits;
   readonly #header = new FrameHeader();
   /** The frame that is not whole yet. */
-  #partial: Gathering | undefined;
+  #partial: MessageBuffer | undefined;
   /** Bytes of a body still to pass over. */
   #skip = 0;
   /** Messages in chunks that have been announced and are not whole, by call number. */
@@ -149,7 +149,7 @@ export class FrameDecoder {
         if (typeof used === "string") return this.#malformed(used);
         if (used > 0) offset += used;
         else {
-          this.#partial = new Gathering(-used, Math.max(this.#largeBytes, end - offset));
+          this.#partial = new MessageBuffer(-used, Math.max(this.#largeBytes, end - offset));
           this.#partial.append(chunk, offset, end - offset);
           this.unread = end;
           return undefined;
@@ -244,7 +244,7 @@ export class FrameDecoder {
     }
     this.#chunkLeft = bodySize;
     this.#filling = arriving;
-    if (!arriving.discarded) arriving.gathering ??= new Gathering(arriving.sizeBytes, this.#largeBytes);
+    if (!arriving.discarded) arriving.gathering ??= new MessageBuffer(arriving.sizeBytes, this.#largeBytes);
     return undefined;
   }
 

@@ -2,7 +2,7 @@
 export const firstPieceBytes = 16 * 1024;
 
 /** Puts bytes together that come in pieces, in memory of their own. */
-export class Gathering {
+export class MessageBuffer {
   buffer: Buffer;
   have = 0;
   /** How many bytes are wanted. */

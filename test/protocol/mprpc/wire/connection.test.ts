@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../../../src/base/clock.js";
 import { Metadata } from "../../../../src/base/metadata.js";
-import { PendingCall } from "../../../../src/call/outcome-sink.js";
+import { CallOutcomeSink } from "../../../../src/call/outcome-sink.js";
 import type { ServerCall } from "../../../../src/call/server-call.js";
 import { Turn } from "../../../../src/call/turn.js";
 import type { RpcError } from "../../../../src/error/rpc-error.js";
-import { ClientConnection } from "../../../../src/protocol/mprpc/client-session.js";
-import { ServerConnection } from "../../../../src/protocol/mprpc/server-session.js";
+import { ClientSession } from "../../../../src/protocol/mprpc/client-session.js";
+import { ServerSession } from "../../../../src/protocol/mprpc/server-session.js";
 import { defaultWireLimits } from "../../../../src/protocol/mprpc/wire/limits.js";
 import { Health, ServingStatus } from "../../../../src/services/builtin.js";
 import type { Connection, ConnectionHandler } from "../../../../src/transport/transport.js";
@@ -54,7 +54,7 @@ const keepalive = { intervalMs: 1e9, timeoutMs: 1e9 };
 const check = Health.methods.check;
 const names = { service_name: check.service, method_name: check.name };
 
-class Call extends PendingCall {
+class Call extends CallOutcomeSink {
   failure: RpcError | undefined;
   constructor(metadata?: Metadata) {
     super(check, { service: "" });
@@ -67,11 +67,11 @@ class Call extends PendingCall {
   override onDeadline(): void {}
 }
 
-function caller(): { connection: FakeConnection; client: ClientConnection } {
+function caller(): { connection: FakeConnection; client: ClientSession } {
   const connection = new FakeConnection();
   const owner = { onWelcome() {}, onGoingAway() {}, onClosed() {} };
   const options = { limits, keepalive, unwrittenMaxBytes: 64 << 20 };
-  return { connection, client: new ClientConnection(connection, systemClock, options, owner) };
+  return { connection, client: new ClientSession(connection, systemClock, options, owner) };
 }
 
 function provider(maxInFlight: number): FakeConnection {
@@ -95,11 +95,11 @@ function provider(maxInFlight: number): FakeConnection {
     onOnewayDropped() {},
     onCallEnd() {},
     onCallbackError() {},
-    onOutlived() {},
+    onDetached() {},
     onConnectionClosed() {},
   };
   const options = { limits, keepalive, maxInFlight, pauseAtBytes: 1 << 20, unwrittenMaxBytes: 64 << 20 };
-  new ServerConnection(connection, dispatcher, options);
+  new ServerSession(connection, dispatcher, options);
   return connection;
 }
 

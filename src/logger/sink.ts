@@ -10,7 +10,7 @@ import type { ResolvedLoggerOptions } from "./options.js";
 import { startWorker } from "./start-worker.js";
 
 /** What became of the lines of one destination: `enqueued = written + dropped + queued`, at any moment. */
-export interface LaneStats {
+export interface SinkStats {
   /** Lines made, the reports of losses among them. */
   enqueued: number;
   /** Lines that stand in the destination to their last byte, as far as the writer has told. */
@@ -23,12 +23,12 @@ export interface LaneStats {
   failing: boolean;
 }
 
-export interface LaneOptions
+export interface SinkOptions
   extends Pick<ResolvedLoggerOptions, "queueLimit" | "queueMaxChars" | "overflow" | "retryMs"> {
   destination: DestinationOptions;
 }
 
-export interface LaneDeps {
+export interface SinkDeps {
   clock: Clock;
   today(): Day;
   /** Makes the line that stands where `dropped` lines are missing. */
@@ -57,9 +57,9 @@ interface Waiter {
  */
 type State = "threaded" | "direct" | "ending" | "closed";
 
-export class Lane {
-  readonly #options: LaneOptions;
-  readonly #deps: LaneDeps;
+export class Sink {
+  readonly #options: SinkOptions;
+  readonly #deps: SinkDeps;
   readonly #mailbox = new Mailbox();
   readonly #queue = new LineQueue();
   #state: State = "threaded";
@@ -87,12 +87,12 @@ export class Lane {
   /** A blocked caller has waited in vain: the next ones do not, until there is progress. */
   #stalled = false;
 
-  constructor(options: LaneOptions, deps: LaneDeps) {
+  constructor(options: SinkOptions, deps: SinkDeps) {
     this.#options = options;
     this.#deps = deps;
   }
 
-  get stats(): LaneStats {
+  get stats(): SinkStats {
     this.#reap();
     const [enqueued, written, dropped] = [this.#enqueued, this.#written, this.#dropped];
     return {
