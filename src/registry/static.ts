@@ -22,6 +22,11 @@ const anyService = "*";
 export const staticForms =
   "static://host:port,host:port*weight (for every service) or static://Service=host:port|host:port,Other=host:port; ?protocol=classic for C++ providers, with &dialect=le32, be32, varint or framed";
 
+/** Whether `url` could be one; the constructor reads it in full. */
+export function isStaticUrl(url: string): boolean {
+  return /^static:\/\/[^?]*:\d/.test(url);
+}
+
 /**
  * Fixed endpoints from the URL itself; nothing is looked up and nothing changes. Registering succeeds and does nothing,
  * so that a provider runs with the same conf as its callers.

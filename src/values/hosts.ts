@@ -49,19 +49,3 @@ export function parsePeer(text: string): Address | undefined {
   const address = parseAddress(text);
   return address !== undefined && address.port > 0 && isHost(address.host) ? address : undefined;
 }
-
-/**
- * Whether `registry` could be one of the known forms. The driver reads the whole of it and says exactly what is wrong;
- * this only makes a plain mistake fail early, with its line.
- */
-export function isRegistryUrl(text: string): boolean {
-  const [, scheme, rest = ""] = /^([a-z]+):(\S*)$/.exec(text) ?? [];
-  if (scheme === "file") return /^(?:\/\/)?(?:[/?]|$)/.test(rest);
-  if (scheme === "static") return /^\/\/[^?]*:\d/.test(rest);
-  if (scheme !== "zookeeper") return false;
-  const places = /^\/\/(?:[^/?]*@)?([^?]+)/.exec(rest)?.[1];
-  // Behind each server there may be a chroot.
-  return (
-    places?.split(",").every((text) => parseHostAndPort(text.split("/", 1)[0] ?? "") !== undefined) ?? false
-  );
-}
