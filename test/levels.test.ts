@@ -16,7 +16,11 @@ const floors: readonly (readonly string[])[] = [
   ["protobuf < descriptor"],
   ["transport"],
   ["call < codec.ts < services"],
-  ["protocol < protocol/mprpc/wire < protocol/mprpc", "protocol < protocol/classic < protocol/detect"],
+  [
+    "protocol < protocol/detect",
+    "protocol < protocol/mprpc/wire < protocol/mprpc",
+    "protocol < protocol/classic",
+  ],
   ["registry", "balancer"],
   ["runtime"],
   ["dynamic < client", "server"],

@@ -10,6 +10,7 @@ import type { MethodDefinition } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
 import type { IncomingCall, Trail } from "./interceptor.js";
+import type { ProtocolName } from "./peer.js";
 import { type Cancellable, callScope, type ParentCall } from "./scope.js";
 import type { Turn } from "./turn.js";
 
@@ -27,7 +28,7 @@ export interface BoundMethod {
 /** The connection a call came on, whatever its protocol. Each call ends in exactly one of the two, once. */
 export interface ReplySender {
   readonly peer: string;
-  readonly classic: boolean;
+  readonly protocol: ProtocolName;
   /** Sends the reply. Returns an error when the message cannot be sent (and nothing was). */
   reply(call: ServerCall, message: unknown): RpcError | undefined;
   /** Sends the failure; `error.executed` is right already. */
@@ -119,7 +120,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   }
 
   get classic(): boolean {
-    return this.#port.classic;
+    return this.#port.protocol === "classic";
   }
 
   get metadata(): Metadata {

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../base/clock.js";
 import { messages } from "../error/messages.js";
-import type { ClientSession } from "../protocol/mprpc/client-session.js";
+import type { MprpcClientSession } from "../protocol/mprpc/client-session.js";
 
 /**
  * Connections made in doubt, until the provider has said a word on them: the system of a process that stands still
@@ -9,7 +9,7 @@ import type { ClientSession } from "../protocol/mprpc/client-session.js";
 export class Probation {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  readonly #timers = new Map<ClientSession, Timer>();
+  readonly #timers = new Map<MprpcClientSession, Timer>();
 
   constructor(clock: Clock, timeoutMs: number) {
     this.#clock = clock;
@@ -17,13 +17,13 @@ export class Probation {
   }
 
   /** Closes `connection` unless `end` comes in time. */
-  begin(connection: ClientSession): void {
+  begin(connection: MprpcClientSession): void {
     const onTimeout = (): void => connection.close(messages.nothingCame(this.#timeoutMs));
     this.#timers.set(connection, this.#clock.setTimer(onTimeout, this.#timeoutMs));
   }
 
   /** The word has come, or the connection is closed. */
-  end(connection: ClientSession): void {
+  end(connection: MprpcClientSession): void {
     this.#timers.get(connection)?.cancel();
     this.#timers.delete(connection);
   }

@@ -10,7 +10,7 @@ import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { FoundDialect } from "../protocol/classic/classic-client.js";
-import { ClientSession, type ClientSessionOwner } from "../protocol/mprpc/client-session.js";
+import { type ClientSessionOwner, MprpcClientSession } from "../protocol/mprpc/client-session.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
 import { ClassicCalls } from "./classic-calls.js";
@@ -60,8 +60,8 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
   readonly #backoff: Backoff;
   readonly #ewma = new PeakEwma();
   readonly #waiting = new Set<CallOutcomeSink>();
-  #connections: ClientSession[] = [];
-  #leaving = new Set<ClientSession>();
+  #connections: MprpcClientSession[] = [];
+  #leaving = new Set<MprpcClientSession>();
   #opening = 0;
   #state: "up" | "down" | "retrying" | "closed" = "up";
   #retryTimer: Timer | undefined;
@@ -70,10 +70,10 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
   #growFromMs = Number.NEGATIVE_INFINITY;
   /** Connections in a row that were lost, or to be left at once, with calls on them and no reply. */
   #unproven = 0;
-  readonly #counted = new WeakSet<ClientSession>();
+  readonly #counted = new WeakSet<MprpcClientSession>();
   /** When a connection was last lost, or could not be made. */
   #lastLossMs = Number.POSITIVE_INFINITY;
-  readonly #openedMs = new WeakMap<ClientSession, number>();
+  readonly #openedMs = new WeakMap<MprpcClientSession, number>();
   #onIdle = (): void => {};
   #abort = new AbortController();
   /** Why it is down. */
@@ -185,11 +185,11 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
     return this.#waiting.delete(call);
   }
 
-  #leastBusy(): ClientSession | undefined {
+  #leastBusy(): MprpcClientSession | undefined {
     const connections = this.#connections;
     let best = connections[0];
     for (let i = 1; i < connections.length; i++) {
-      const other = connections[i] as ClientSession;
+      const other = connections[i] as MprpcClientSession;
       if (best === undefined || other.inFlight < best.inFlight) best = other;
     }
     return best;
@@ -210,7 +210,7 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
             connection.destroy();
             return;
           }
-          this.#onOpened(callScope.outside(() => new ClientSession(connection, clock, settings, this)));
+          this.#onOpened(callScope.outside(() => new MprpcClientSession(connection, clock, settings, this)));
         },
         (error: unknown) => {
           this.#opening--;
@@ -219,7 +219,7 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
       );
   }
 
-  #onOpened(connection: ClientSession): void {
+  #onOpened(connection: MprpcClientSession): void {
     const { events } = this.#runtime;
     events.emit("connectionOpen", {
       side: "client",
@@ -233,7 +233,7 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
     else this.#welcomes.begin(connection);
   }
 
-  #sendWaiting(connection: ClientSession): void {
+  #sendWaiting(connection: MprpcClientSession): void {
     const now = this.#runtime.clock.now();
     // The first to come is the first to go; what does not fit waits for the provider's settings.
     for (const call of [...this.#waiting]) {
@@ -267,13 +267,13 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
     }
   }
 
-  onWelcome(connection: ClientSession): void {
+  onWelcome(connection: MprpcClientSession): void {
     this.#welcomes.end(connection);
     if (this.#state !== "closed") this.#comeUp();
     this.#sendWaiting(connection);
   }
 
-  onGoingAway(connection: ClientSession, turnedAway: string | undefined): void {
+  onGoingAway(connection: MprpcClientSession, turnedAway: string | undefined): void {
     this.#connections = this.#connections.filter((one) => one !== connection);
     this.#leaving.add(connection);
     if (turnedAway !== undefined) {
@@ -289,18 +289,18 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
     if (this.#unproven > 1) this.#onOpenFailed(messages.goesAwayAtOnce(this.endpoint));
   }
 
-  #countUnproven(connection: ClientSession): void {
+  #countUnproven(connection: MprpcClientSession): void {
     if (this.#counted.has(connection)) return;
     this.#counted.add(connection);
     this.#unproven++;
   }
 
-  #isYoung(connection: ClientSession): boolean {
+  #isYoung(connection: MprpcClientSession): boolean {
     const openedMs = this.#openedMs.get(connection) ?? Number.NEGATIVE_INFINITY;
     return this.#runtime.clock.now() - openedMs < youngMs;
   }
 
-  onClosed(connection: ClientSession, reason: string | undefined): void {
+  onClosed(connection: MprpcClientSession, reason: string | undefined): void {
     if (connection.answered && !connection.malformed) {
       this.#unproven = 0;
       // One that worked, and is not merely let in to be turned away: the next trouble begins with a short backoff.
@@ -337,7 +337,7 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
   }
 
   /** Calls in flight may end on it; no others go there. */
-  #leave(connection: ClientSession): void {
+  #leave(connection: MprpcClientSession): void {
     this.#leaving.add(connection);
     connection.drain();
   }
@@ -422,7 +422,7 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
   }
 
   /** Should it be with the old one all the same, which vanished within these seconds, the keepalive finds that out. */
-  #isWithSuccessor(connection: ClientSession, nowMs: number): boolean {
+  #isWithSuccessor(connection: MprpcClientSession, nowMs: number): boolean {
     const openedMs = this.#openedMs.get(connection) ?? Number.NEGATIVE_INFINITY;
     return openedMs >= this.#lastLossMs && nowMs - openedMs < successorWithinMs;
   }

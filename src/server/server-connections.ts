@@ -1,22 +1,19 @@
 import type { Clock, Timer } from "../base/clock.js";
 import { isOf } from "../base/thrown.js";
-import type { Dispatcher, ServedConnection } from "../call/dispatcher.js";
 import type { CallEvents } from "../call/events.js";
 import { type BoundMethod, type ServerCall, stillRunning } from "../call/server-call.js";
 import { Turn } from "../call/turn.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import { ClassicServerSession } from "../protocol/classic/classic-server.js";
-import type { ClassicDialect } from "../protocol/classic/classic-wire.js";
 import { FirstBytes } from "../protocol/detect/first-bytes.js";
-import { ServerSession, type ServerSessionOptions } from "../protocol/mprpc/server-session.js";
-import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
+import type { Dispatcher, ServerSession } from "../protocol/dispatcher.js";
+import type { ServerProtocol } from "../protocol/protocol.js";
+import type { Runtime } from "../runtime/runtime.js";
 import type { Connection } from "../transport/transport.js";
+import { serverProtocols } from "./protocols.js";
 import type { Router } from "./router.js";
 
-/** Reading from a caller stops while more than this waits to be sent to it, bytes. */
-const pauseAtBytes = 1024 * 1024;
 /**
  * Callers beyond the limit of connections are told so, as many at a time as the limit lets in, and at least this many; what
  * comes beyond that is a flood, and reset.
@@ -32,7 +29,6 @@ const droppedToldAfterMs = 1000;
 
 interface Served {
   connection: Connection;
-  protocol: "mprpc" | "classic";
   ageTimer: Timer;
 }
 
@@ -44,9 +40,8 @@ export class ServerConnections implements Dispatcher {
   builtin: Router | undefined;
   readonly #runtime: Runtime;
   readonly #table: Router;
-  /** One object for all connections. */
-  readonly #connectionOptions: ServerSessionOptions;
-  readonly #served = new Map<ServedConnection, Served>();
+  readonly #protocols: readonly ServerProtocol[];
+  readonly #served = new Map<ServerSession, Served>();
   readonly #undecided = new Set<FirstBytes>();
   /** Connections that came over the limit: they are on their way out, and take nobody's place. */
   readonly #turnedAway = new Set<Connection>();
@@ -69,9 +64,7 @@ export class ServerConnections implements Dispatcher {
     this.#table = table;
     this.clock = runtime.clock;
     this.turn = new Turn(runtime.clock);
-    const { limits, keepalive, unwrittenMaxBytes } = runtime.settings;
-    const maxInFlight = inFlightPerConnectionMax(runtime.settings);
-    this.#connectionOptions = { limits, keepalive, maxInFlight, pauseAtBytes, unwrittenMaxBytes };
+    this.#protocols = serverProtocols(runtime);
   }
 
   get inFlight(): number {
@@ -90,10 +83,10 @@ export class ServerConnections implements Dispatcher {
       return;
     }
     if (overLimit) this.#turnedAway.add(connection);
-    const first: FirstBytes = new FirstBytes(connection, this.clock, {
-      onProtocol: (protocol, bytes) => {
+    const first: FirstBytes = new FirstBytes(connection, this.clock, this.#protocols, {
+      onProtocol: (protocol, variant, bytes) => {
         this.#undecided.delete(first);
-        this.#serve(connection, protocol, bytes);
+        this.#serve(connection, protocol, variant, bytes);
         this.#tellWaiting();
       },
       onRefused: (reason) => {
@@ -115,55 +108,42 @@ export class ServerConnections implements Dispatcher {
     this.#turnedAway.delete(connection);
   }
 
-  #serve(connection: Connection, protocol: "mprpc" | ClassicDialect, bytes: Buffer): void {
+  #serve(connection: Connection, protocol: ServerProtocol, variant: string | undefined, bytes: Buffer): void {
     const { settings, log, random, events } = this.#runtime;
-    const { callTimeoutMs: timeoutMs, unwrittenMaxBytes } = settings;
-    const { bodyMaxBytes } = settings.limits;
-    const { connectionsMax, classic, connectionMaxAgeMs } = settings.provider;
+    const { connectionsMax, connectionMaxAgeMs } = settings.provider;
     const overLimit = this.#turnedAway.has(connection);
-    if (protocol !== "mprpc" && (!classic || overLimit || this.#draining)) {
-      const why = !classic
-        ? "classic callers are not served (provider.classic)"
-        : overLimit
-          ? messages.tooManyConnections(connectionsMax)
-          : messages.providerShuttingDown;
-      log.warn(`classic caller refused: ${why}`, { peer: connection.remote });
+    const leave = overLimit
+      ? messages.tooManyConnections(connectionsMax)
+      : this.#draining
+        ? messages.providerShuttingDown
+        : undefined;
+    const refusal = protocol.refusal ?? (protocol.tellsToLeave ? undefined : leave);
+    if (refusal !== undefined) {
+      log.warn(`${protocol.name} caller refused: ${refusal}`, { peer: connection.remote });
       this.#turnedAway.delete(connection);
       connection.reset();
       return;
     }
-    const served =
-      protocol === "mprpc"
-        ? new ServerSession(connection, this, this.#connectionOptions)
-        : new ClassicServerSession(
-            connection,
-            protocol,
-            this,
-            { bodyMaxBytes, timeoutMs, pauseAtBytes, unwrittenMaxBytes },
-            log,
-          );
+    const served = protocol.serve(connection, this, variant);
     // In whole seconds: timers of one duration share a list.
     const ageMs = Math.ceil((connectionMaxAgeMs * (0.9 + 0.2 * random())) / 1000) * 1000;
     const ageTimer = overLimit
       ? this.clock.setTimer(() => served.stop(messages.callerOverLimitStayed), leaveWithinMs)
       : this.clock.setTimer(() => this.#onAged(served), ageMs);
-    this.#served.set(served, { connection, protocol: served.classic ? "classic" : "mprpc", ageTimer });
+    this.#served.set(served, { connection, ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
-    if (overLimit) {
-      const why = messages.tooManyConnections(connectionsMax);
-      log.warn(`caller turned away: ${why}`, { peer: connection.remote });
-      served.drain(why);
-    } else if (this.#draining) served.drain(messages.providerShuttingDown);
+    if (overLimit) log.warn(`caller turned away: ${leave}`, { peer: connection.remote });
+    if (leave !== undefined) served.drain(leave);
     served.onData(bytes);
   }
 
-  #onAged(served: ServedConnection): void {
+  #onAged(served: ServerSession): void {
     served.drain(messages.connectionAged);
     this.#cutOffLater(served);
   }
 
   /** A caller that was told to go, waits for nothing and stays would hold its connection for ever. */
-  #cutOffLater(served: ServedConnection): void {
+  #cutOffLater(served: ServerSession): void {
     const entry = this.#served.get(served);
     if (entry === undefined) return;
     entry.ageTimer = this.clock.setTimer(() => {
@@ -172,11 +152,11 @@ export class ServerConnections implements Dispatcher {
     }, agedLeaveWithinMs);
   }
 
-  #connectionFacts(served: ServedConnection): CallEvents["connectionOpen"] {
+  #connectionFacts(served: ServerSession): CallEvents["connectionOpen"] {
     const entry = this.#served.get(served);
     return {
       side: "server",
-      protocol: entry?.protocol ?? "mprpc",
+      protocol: served.protocol,
       local: entry?.connection.local ?? "",
       remote: served.peer,
     };
@@ -263,7 +243,7 @@ export class ServerConnections implements Dispatcher {
     this.#runtime.log.error(text, { peer: call.peer, error: thrown });
   }
 
-  onConnectionClosed(connection: ServedConnection, reason: string | undefined): void {
+  onConnectionClosed(connection: ServerSession, reason: string | undefined): void {
     const facts = this.#connectionFacts(connection);
     const entry = this.#served.get(connection);
     if (entry === undefined) return;

@@ -1,5 +1,4 @@
 import type { Timer } from "../../base/clock.js";
-import type { Dispatcher, ServedConnection } from "../../call/dispatcher.js";
 import { type ReplySender, ServerCall } from "../../call/server-call.js";
 import type { Postponed } from "../../call/turn.js";
 import { messages } from "../../error/messages.js";
@@ -10,6 +9,7 @@ import { Reader } from "../../protobuf/reader.js";
 import { Writer } from "../../protobuf/writer.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
 import { ByteQueue } from "../byte-queue.js";
+import type { Dispatcher, ServerSession } from "../dispatcher.js";
 import {
   type ClassicDialect,
   type ClassicRequest,
@@ -50,8 +50,8 @@ interface Waiting {
  * `framed` carry many, answered strictly in order, because nothing in a reply says which request it belongs to.
  * A call that fails resets the connection: a clean end would read as an empty success.
  */
-export class ClassicServerSession implements ConnectionHandler, ReplySender, ServedConnection, Postponed {
-  readonly classic = true;
+export class ClassicServerSession implements ConnectionHandler, ReplySender, ServerSession, Postponed {
+  readonly protocol = "classic";
   readonly peer: string;
   readonly #connection: Connection;
   readonly #dialect: ClassicDialect;

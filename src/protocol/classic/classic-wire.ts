@@ -1,5 +1,5 @@
 import { varintBytes, Writer } from "../../protobuf/writer.js";
-import { describeFirstBytes } from "../describe-bytes.js";
+import type { Detection } from "../protocol.js";
 
 /**
  * The wire of the classic C++ framework, in the four dialects its forks speak. Requests differ in how lengths are
@@ -22,58 +22,34 @@ export type ClassicResult =
   | { kind: "need-more"; bytes: number }
   | { kind: "malformed"; reason: string };
 
-export type Detection =
-  | { kind: "mprpc" }
-  | { kind: "classic"; dialect: ClassicDialect }
-  /** Fewer bytes than `bytes` in all cannot tell more, unless what has come turns out to be noise. */
-  | { kind: "need-more"; bytes: number }
-  | { kind: "refused"; reason: string };
-
 /** A classic header is two names and a number: this much is generous, and far below any length that text would claim. */
 const headerMaxBytes = 64 * 1024 - 1;
 /** Of a header this long or shorter, every varint prefix is at most three bytes. */
 const prefixMaxBytes = 3;
 
 /**
- * Tells from the first bytes of a connection who is calling. mprpc/2 begins with a settings frame, whose header starts
- * with field 4 (`0x20`); a classic header starts with field 1, 2 or 3, as its fields may be in any order. A candidate
- * dialect must hold up to a full parse of its header, so that stray HTTP, TLS or text never passes.
+ * Which dialect the first bytes of a connection are in: a header starts with field 1, 2 or 3, as its fields may be in any
+ * order. A candidate must hold up to a full parse of its header, so that stray HTTP, TLS or text never passes.
  */
-export function detectProtocol(buffer: Buffer): Detection {
+export function detectClassic(received: Buffer): Detection {
   let bytes = Number.POSITIVE_INFINITY;
-  const mprpc = detectMprpc(buffer);
-  if (mprpc === true) return { kind: "mprpc" };
-  if (mprpc === undefined) bytes = buffer.length + 1;
   for (const dialect of classicDialects) {
-    const prefix = readPrefix(buffer, 0, dialect);
+    const prefix = readPrefix(received, 0, dialect);
     if (prefix === "need-more") {
-      bytes = buffer.length + 1;
+      bytes = received.length + 1;
       continue;
     }
     if (prefix === undefined) continue;
     const { headerStart, headerSize, totalEnd } = prefix;
-    const header = parseHeader(buffer, headerStart, headerStart + headerSize);
+    const header = parseHeader(received, headerStart, headerStart + headerSize);
     if (header === undefined) continue;
     // Of one that is not whole, all that is there can begin a header; text such as "GET /" fails it at once.
     if (header === "need-more") bytes = Math.min(bytes, headerStart + headerSize);
     else if (totalEnd === undefined || totalEnd === headerStart + headerSize + header.argsSize) {
-      return { kind: "classic", dialect };
+      return { kind: "match", variant: dialect };
     }
   }
-  if (bytes < Number.POSITIVE_INFINITY) return { kind: "need-more", bytes };
-  return {
-    kind: "refused",
-    reason: `first bytes ${describeFirstBytes(buffer)} are no known protocol`,
-  };
-}
-
-/** True: mprpc/2; false: not; undefined: too early to say. */
-function detectMprpc(buffer: Buffer): boolean | undefined {
-  // A header below 64 KiB has two zero bytes at the top of its little-endian length.
-  if (buffer.length > 2 && buffer[2] !== 0) return false;
-  if (buffer.length > 3 && buffer[3] !== 0) return false;
-  if (buffer.length > 4) return buffer[4] === 0x20;
-  return undefined;
+  return bytes < Number.POSITIVE_INFINITY ? { kind: "need-more", bytes } : { kind: "no" };
 }
 
 type Prefix = { headerStart: number; headerSize: number; totalEnd: number | undefined };

@@ -1,9 +1,10 @@
 import type { Clock, Timer } from "../../base/clock.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
 import { ByteQueue } from "../byte-queue.js";
-import { type ClassicDialect, detectProtocol } from "../classic/classic-wire.js";
+import type { ServerProtocol } from "../protocol.js";
+import { detect } from "./detect.js";
 
-/** How long a caller may take to show what it speaks: mprpc/2 to the end of its first header, classic of its first request's. */
+/** How long a caller may take to show what it speaks. */
 const decideWithinMs = 5000;
 
 /** Long enough for the sockets to be looked at between two timers. */
@@ -11,7 +12,7 @@ const unreadMs = 10;
 
 export interface FirstBytesOwner {
   /** `first` is what has arrived; the new owner takes the connection and these bytes. */
-  onProtocol(protocol: "mprpc" | ClassicDialect, first: Buffer): void;
+  onProtocol(protocol: ServerProtocol, variant: string | undefined, first: Buffer): void;
   /** Closed already; `reason` says why. */
   onRefused(reason: string): void;
   /** The caller left without a word, as port probes do. */
@@ -21,17 +22,25 @@ export interface FirstBytesOwner {
 /** Owns a new connection until its first bytes tell the protocol, or for 5 s. */
 export class FirstBytes implements ConnectionHandler {
   readonly #connection: Connection;
+  readonly #protocols: readonly ServerProtocol[];
   readonly #owner: FirstBytesOwner;
   #timer: Timer;
   /** Nothing while the first read may tell it all, as it mostly does: then that goes on as it came. */
   readonly #received = new ByteQueue();
-  #isMprpc = false;
+  /** The protocol is known, and this is missing of it. */
+  #recognised: string | undefined;
   /** Before so many have come there is nothing to see. */
   #neededBytes = 0;
   #decided = false;
 
-  constructor(connection: Connection, clock: Clock, owner: FirstBytesOwner) {
+  constructor(
+    connection: Connection,
+    clock: Clock,
+    protocols: readonly ServerProtocol[],
+    owner: FirstBytesOwner,
+  ) {
     this.#connection = connection;
+    this.#protocols = protocols;
     this.#owner = owner;
     this.#timer = clock.setTimer(() => {
       // A process that was busy meanwhile has not read what lies there: one turn for that first.
@@ -41,7 +50,7 @@ export class FirstBytes implements ConnectionHandler {
   }
 
   #expire(): void {
-    const missing = this.#isMprpc ? "its first header was not whole" : "no protocol recognised";
+    const missing = this.#recognised ?? "no protocol recognised";
     this.refuse(`${missing} within ${decideWithinMs} ms (${this.#received.length} bytes came)`);
   }
 
@@ -51,23 +60,20 @@ export class FirstBytes implements ConnectionHandler {
     if (!isFirst) this.#received.append(chunk);
     const received = isFirst ? chunk : this.#received.bytes;
     if (received.length < this.#neededBytes) return;
-    const detection = detectProtocol(received);
-    this.#isMprpc = detection.kind === "mprpc";
-    // One that never ends its first header would otherwise be a connection like any other.
-    const headerEnd = this.#isMprpc ? 4 + received.readUInt32LE(0) : 0;
-    if (detection.kind === "need-more" || received.length < headerEnd) {
-      const bytes = detection.kind === "need-more" ? detection.bytes : headerEnd;
+    const found = detect(this.#protocols, received);
+    if (found.kind === "need-more") {
+      this.#recognised = found.recognised;
       if (isFirst) this.#received.append(chunk);
       // A long header that comes a byte at a time is not parsed from its beginning at each.
-      this.#neededBytes = Math.min(bytes, 2 * received.length);
+      this.#neededBytes = Math.min(found.bytes, 2 * received.length);
       return;
     }
-    if (detection.kind === "refused") {
-      this.refuse(detection.reason);
+    if (found.kind === "refused") {
+      this.refuse(found.reason);
       return;
     }
     this.#decide();
-    this.#owner.onProtocol(detection.kind === "mprpc" ? "mprpc" : detection.dialect, received);
+    this.#owner.onProtocol(found.protocol, found.variant, received);
   }
 
   onEnd(): void {

@@ -1,10 +1,10 @@
 import { textOf } from "../../base/thrown.js";
-import type { Dispatcher } from "../../call/dispatcher.js";
 import type { BoundMethod, ServerCall } from "../../call/server-call.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import { Reader } from "../../protobuf/reader.js";
+import type { Dispatcher } from "../dispatcher.js";
 import { Arrivals, type ArrivalsOwner, stalledAfterMs } from "./arrivals.js";
 import type { ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
 import type { WireLimits } from "./wire/limits.js";

@@ -25,20 +25,20 @@ export interface ClientSessionOptions {
 
 export interface ClientSessionOwner {
   /** The provider's settings are here: it speaks our protocol, and more calls may go out. */
-  onWelcome(connection: ClientSession): void;
+  onWelcome(connection: MprpcClientSession): void;
   /**
    * The provider takes no more calls on this connection; those in flight go on. `turnedAway`: why, when it took none at
    * all; whoever connects again will fare no better for now.
    */
-  onGoingAway(connection: ClientSession, turnedAway: string | undefined): void;
-  onClosed(connection: ClientSession, reason: string | undefined): void;
+  onGoingAway(connection: MprpcClientSession, turnedAway: string | undefined): void;
+  onClosed(connection: MprpcClientSession, reason: string | undefined): void;
 }
 
 /**
  * The calling side of one mprpc/2 connection. The provider answers every call exactly once, also a cancelled one; an answer
  * that nobody waits for shows that it is broken, and ends the connection.
  */
-export class ClientSession
+export class MprpcClientSession
   implements ConnectionHandler, ReceiveQueueOwner, SendQueueOwner, KeepaliveOwner, CallCarrier, ReplyHost
 {
   readonly endpoint: string;

@@ -1,5 +1,5 @@
-import type { Dispatcher } from "../../call/dispatcher.js";
 import type { BoundMethod } from "../../call/server-call.js";
+import type { Dispatcher } from "../dispatcher.js";
 import type { FrameHeader } from "./wire/header.js";
 
 /** Method indexes a connection may agree on; a caller that goes on beyond it is broken. */

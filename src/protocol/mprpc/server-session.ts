@@ -1,11 +1,11 @@
 import type { Metadata } from "../../base/metadata.js";
-import type { Dispatcher, ServedConnection } from "../../call/dispatcher.js";
 import { type BoundMethod, type ReplySender, ServerCall, stillRunning } from "../../call/server-call.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import { Reader } from "../../protobuf/reader.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
+import type { Dispatcher, ServerSession } from "../dispatcher.js";
 import { type ArrivingHost, ArrivingRequests, undecodable } from "./arriving-requests.js";
 import { Gate } from "./gate.js";
 import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
@@ -37,17 +37,17 @@ const streamKinds = ["unary", "client streaming", "server streaming", "bidirecti
 const requestReader = new Reader();
 
 /** The serving side of one mprpc/2 connection. */
-export class ServerSession
+export class MprpcServerSession
   implements
     ConnectionHandler,
     ReceiveQueueOwner,
     SendQueueOwner,
     KeepaliveOwner,
     ReplySender,
-    ServedConnection,
+    ServerSession,
     ArrivingHost
 {
-  readonly classic = false;
+  readonly protocol = "mprpc";
   readonly peer: string;
   readonly #connection: Connection;
   readonly #dispatcher: Dispatcher;

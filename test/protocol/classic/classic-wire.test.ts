@@ -4,13 +4,13 @@ import { Writer } from "../../../src/protobuf/writer.js";
 import {
   type ClassicDialect,
   classicDialects,
-  detectProtocol,
   frameClassicReply,
   readClassicRequest,
   writeClassicRequest,
 } from "../../../src/protocol/classic/classic-wire.js";
 import { FrameEncoder } from "../../../src/protocol/mprpc/wire/frame-encoder.js";
 import { Kind, settingsUnknown } from "../../../src/protocol/mprpc/wire/header.js";
+import { detectProtocol } from "../detect/detectors.js";
 import { encodedFrame, hex, vectors } from "../mprpc/wire/vectors.js";
 
 const limit = 4 * 1024 * 1024;

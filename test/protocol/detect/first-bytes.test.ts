@@ -1,15 +1,20 @@
 import { expect, test } from "vitest";
+import { silentLogger } from "../../../src/log/logger.js";
 import { FirstBytes } from "../../../src/protocol/detect/first-bytes.js";
+import { defaultSettings } from "../../../src/runtime/runtime.js";
+import { serverProtocols } from "../../../src/server/protocols.js";
 import { ManualClock } from "../../../src/testing/index.js";
 import type { Connection } from "../../../src/transport/transport.js";
 
 /** A connection on which nothing is written; only its end is of interest. */
 const unwritten = { setHandler: () => {}, reset: () => {}, destroy: () => {} } as unknown as Connection;
 
+const runtime = { settings: defaultSettings, log: silentLogger };
+
 function begin() {
   const told: string[] = [];
-  const first = new FirstBytes(unwritten, new ManualClock(), {
-    onProtocol: (protocol, bytes) => told.push(`${protocol}, ${bytes.length} bytes`),
+  const first = new FirstBytes(unwritten, new ManualClock(), serverProtocols(runtime), {
+    onProtocol: (protocol, variant, bytes) => told.push(`${protocol.name} ${variant}, ${bytes.length} bytes`),
     onRefused: (reason) => told.push(reason),
     onLeft: () => told.push("left"),
   });
@@ -32,7 +37,7 @@ test("a long classic header that comes a byte at a time is known when it is whol
   for (const byte of bytes.subarray(0, -1)) first.onData(Buffer.of(byte));
   expect(told).toEqual([]);
   first.onData(bytes.subarray(-1));
-  expect(told).toEqual(["le32, 5004 bytes"]);
+  expect(told).toEqual(["classic le32, 5004 bytes"]);
 });
 
 test("what has come of it is looked at again only when it is twice as much, so that a byte costs no caller's time", () => {

@@ -5,8 +5,8 @@ import { CallOutcomeSink } from "../../../../src/call/outcome-sink.js";
 import type { ServerCall } from "../../../../src/call/server-call.js";
 import { Turn } from "../../../../src/call/turn.js";
 import type { RpcError } from "../../../../src/error/rpc-error.js";
-import { ClientSession } from "../../../../src/protocol/mprpc/client-session.js";
-import { ServerSession } from "../../../../src/protocol/mprpc/server-session.js";
+import { MprpcClientSession } from "../../../../src/protocol/mprpc/client-session.js";
+import { MprpcServerSession } from "../../../../src/protocol/mprpc/server-session.js";
 import { defaultWireLimits } from "../../../../src/protocol/mprpc/wire/limits.js";
 import { Health, ServingStatus } from "../../../../src/services/builtin.js";
 import type { Connection, ConnectionHandler } from "../../../../src/transport/transport.js";
@@ -67,11 +67,11 @@ class Call extends CallOutcomeSink {
   override onDeadline(): void {}
 }
 
-function caller(): { connection: FakeConnection; client: ClientSession } {
+function caller(): { connection: FakeConnection; client: MprpcClientSession } {
   const connection = new FakeConnection();
   const owner = { onWelcome() {}, onGoingAway() {}, onClosed() {} };
   const options = { limits, keepalive, unwrittenMaxBytes: 64 << 20 };
-  return { connection, client: new ClientSession(connection, systemClock, options, owner) };
+  return { connection, client: new MprpcClientSession(connection, systemClock, options, owner) };
 }
 
 function provider(maxInFlight: number): FakeConnection {
@@ -99,7 +99,7 @@ function provider(maxInFlight: number): FakeConnection {
     onConnectionClosed() {},
   };
   const options = { limits, keepalive, maxInFlight, pauseAtBytes: 1 << 20, unwrittenMaxBytes: 64 << 20 };
-  new ServerSession(connection, dispatcher, options);
+  new MprpcServerSession(connection, dispatcher, options);
   return connection;
 }
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import {
-  detectProtocol,
   frameClassicReply,
   readClassicRequest,
   writeClassicRequest,
 } from "../../../../src/protocol/classic/classic-wire.js";
 import { defaultWireLimits } from "../../../../src/protocol/mprpc/wire/limits.js";
+import { detectProtocol } from "../../detect/detectors.js";
 import { cutAt, decodeChunks, encodedFrame, hex, inPieces, vectors } from "./vectors.js";
 
 const { bodyMaxBytes } = defaultWireLimits;

@@ -1,5 +1,7 @@
+import type { ProtocolName } from "../call/peer.js";
+import type { BoundMethod, ServerCall, ServerCallHost } from "../call/server-call.js";
 import type { RpcError } from "../error/rpc-error.js";
-import type { BoundMethod, ServerCall, ServerCallHost } from "./server-call.js";
+import type { ConnectionHandler } from "../transport/transport.js";
 
 /** What a connection asks of the provider. */
 export interface Dispatcher extends ServerCallHost {
@@ -13,11 +15,12 @@ export interface Dispatcher extends ServerCallHost {
   onArrived(call: ServerCall): void;
   /** A call that wants no reply was refused, which nobody else is told. */
   onOnewayDropped(reason: RpcError): void;
-  onConnectionClosed(connection: ServedConnection, reason: string | undefined): void;
+  onConnectionClosed(connection: ServerSession, reason: string | undefined): void;
 }
 
-/** A connection of either protocol, as the provider keeps it. */
-export interface ServedConnection {
+/** A connection that is served, whatever its protocol. */
+export interface ServerSession extends ConnectionHandler {
+  readonly protocol: ProtocolName;
   readonly peer: string;
   readonly inFlight: number;
   /** Takes no more calls, says why where the protocol allows it, and closes when those in flight have ended. */
