@@ -45,7 +45,14 @@ import {
   type Runtime,
 } from "../runtime/runtime.js";
 import { classicChoice } from "./classic-subchannels.js";
-import { begunMs, type CallRouter, ClientCall, parentCall, type ResolvedCallOptions } from "./client-call.js";
+import {
+  begunMs,
+  type CallRouter,
+  type ClientAttempt,
+  ClientCall,
+  parentCall,
+  type ResolvedCallOptions,
+} from "./client-call.js";
 import { Picker } from "./picker.js";
 import { SubchannelPool } from "./subchannel-pool.js";
 
@@ -122,7 +129,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     callScope.use();
     this.#router = {
       runtime,
-      route: (call) => this.#route(call),
+      route: (attempt) => this.#route(attempt),
       isHinted: (call) => this.#resolvers.get(serviceOf(call))?.isHinted ?? false,
       onSettled: () => this.#onSettled(),
     };
@@ -296,7 +303,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const { plan } = call;
     const attempt = new ClientCall(this.#router, call.method, call.request, plan, call.metadata, "reply");
     // Interceptors may take time, too.
-    if (!call.sameTurn) attempt.nowMs = this.#runtime.clock.now();
+    if (!call.sameTurn) attempt.beginAt(this.#runtime.clock.now());
     return this.#dispatch(attempt) as Promise<IncomingReply>;
   }
 
@@ -364,8 +371,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     return call.promise;
   }
 
-  #route(call: ClientCall): void {
-    const service = serviceOf(call);
+  #route(attempt: ClientAttempt): void {
+    const service = serviceOf(attempt.call);
     let resolver = this.#resolvers.get(service);
     if (resolver === undefined) {
       resolver = new Picker({
@@ -377,7 +384,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       // An interceptor passed its call on too late.
       if (this.#runtime.closed.aborted) resolver.refuse(messages.applicationClosed);
     }
-    resolver.route(call);
+    resolver.route(attempt);
   }
 
   /** The registry is gone with the runtime: a call that waits would wait for nothing. Those that were sent may end. */

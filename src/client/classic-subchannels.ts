@@ -3,7 +3,7 @@ import { messages } from "../error/messages.js";
 import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { shortServiceName } from "../registry/registry.js";
 import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
-import type { ClientCall } from "./client-call.js";
+import type { ClientAttempt } from "./client-call.js";
 import type { Subchannel } from "./subchannel.js";
 
 const isUse = (value: unknown): value is ClassicUse =>
@@ -66,24 +66,25 @@ export class ClassicSubchannels {
   }
 
   /** Whether one of them has the method of `call`. */
-  offer(call: ClientCall): boolean {
-    return this.#offering(call).length > 0;
+  offer(attempt: ClientAttempt): boolean {
+    return this.#offering(attempt).length > 0;
   }
 
-  pick(call: ClientCall): Subchannel | undefined {
-    const able = this.#offering(call).filter((subchannel) => subchannel.available);
+  pick(attempt: ClientAttempt): Subchannel | undefined {
+    const able = this.#offering(attempt).filter((subchannel) => subchannel.available);
     return able[Math.floor(this.#random() * able.length)];
   }
 
   /** One that is down and may be tried all the same. */
-  probe(call: ClientCall): Subchannel | undefined {
-    return this.#offering(call).find((subchannel) => subchannel.probeable);
+  probe(attempt: ClientAttempt): Subchannel | undefined {
+    return this.#offering(attempt).find((subchannel) => subchannel.probeable);
   }
 
   /** Why each of them does not take `call`. */
-  *reasons(call: ClientCall): Generator<string> {
+  *reasons(attempt: ClientAttempt): Generator<string> {
     for (const [subchannel, names] of this.#methods) {
-      if (!offers(names, call)) yield messages.classicMethodMissing(subchannel.endpoint, call.method.name);
+      if (!offers(names, attempt))
+        yield messages.classicMethodMissing(subchannel.endpoint, attempt.method.name);
       else
         yield subchannel.failure === ""
           ? messages.classicNotUsed(subchannel.endpoint)
@@ -91,13 +92,13 @@ export class ClassicSubchannels {
     }
   }
 
-  #offering(call: ClientCall): Subchannel[] {
-    return [...this.#methods].filter(([, names]) => offers(names, call)).map(([subchannel]) => subchannel);
+  #offering(attempt: ClientAttempt): Subchannel[] {
+    return [...this.#methods].filter(([, names]) => offers(names, attempt)).map(([subchannel]) => subchannel);
   }
 }
 
-function offers(methods: readonly string[] | undefined, call: ClientCall): boolean {
+function offers(methods: readonly string[] | undefined, attempt: ClientAttempt): boolean {
   // The services every provider of ours has are none of a classic one's.
-  if (call.lookup !== undefined) return false;
-  return methods === undefined || methods.includes(call.method.name);
+  if (attempt.call.lookup !== undefined) return false;
+  return methods === undefined || methods.includes(attempt.method.name);
 }

@@ -1,8 +1,9 @@
 import { setMaxListeners } from "node:events";
+import { Expiring } from "../base/deadlines.js";
 import type { Unsubscribe } from "../base/emitter.js";
 import { Metadata } from "../base/metadata.js";
+import { Attempt, type CallOutcomeSink } from "../call/attempt.js";
 import type { IncomingReply } from "../call/interceptor.js";
-import { CallOutcomeSink } from "../call/outcome-sink.js";
 import { type Cancellable, callScope, type ParentCall } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { type CallPhase, RpcError } from "../error/rpc-error.js";
@@ -38,21 +39,17 @@ export function begunMs(plan: ResolvedCallOptions): number {
   return plan.sinceMs ?? plan.startMs;
 }
 
+/** A try of a user's call. */
+export type ClientAttempt = Attempt<ClientCall>;
+
 /** Sends a call on its way, at first and again after a failure that proves no handler ran. */
 export interface CallRouter {
   readonly runtime: Runtime;
-  route(call: ClientCall): void;
+  route(attempt: ClientAttempt): void;
   /** Whether the list `call` went by is only a hint, and the registry's own is still to come. */
   isHinted(call: ClientCall): boolean;
   /** A call that went through `start` has ended. */
   onSettled(): void;
-}
-
-/** Wants to know how long an endpoint took. */
-export interface LatencyObserver {
-  observe(elapsedMs: number, nowMs: number): void;
-  /** There was no answer in this time. */
-  observeAtLeast(elapsedMs: number, nowMs: number): void;
 }
 
 /** Of the promise made last: one executor for all spares a closure and its context for each call. */
@@ -75,15 +72,14 @@ async function failed(error: RpcError): Promise<never> {
 }
 
 /** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
-export class ClientCall extends CallOutcomeSink implements Cancellable {
+export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable {
   /** Of the response message; of an `IncomingReply` when interceptors want it. */
   readonly promise: Promise<unknown>;
-  phase: CallPhase = "resolve";
-  endpoint: string | undefined = undefined;
+  readonly method: MethodDefinition;
+  readonly request: unknown;
+  readonly metadata: Metadata | undefined;
+  /** How many attempts went to an endpoint. */
   attempts = 0;
-  /** Told how long the attempt that began at `sentMs` took. */
-  observer: LatencyObserver | undefined = undefined;
-  sentMs = 0;
   /** Why the last attempt failed, told when the deadline passes before another succeeds. */
   lastFailure: RpcError | undefined = undefined;
   /** An endpoint of a saved list had no such method: another provider has the address by now. It waits for the real list. */
@@ -92,6 +88,7 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
   readonly #plan: ResolvedCallOptions;
   readonly #onMetadata: ((metadata: Metadata) => void) | "reply" | undefined;
   readonly #resolve: (message: unknown) => void;
+  #attempt: ClientAttempt;
   #settled = false;
   #refusals = 0;
   #unsubscribe: Unsubscribe | undefined;
@@ -105,17 +102,25 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
     /** `"reply"`: the metadata comes with the message, as an `IncomingReply`. */
     onMetadata: ((metadata: Metadata) => void) | "reply" | undefined,
   ) {
-    super(method, request);
+    super();
+    this.method = method;
+    this.request = request;
     this.#router = router;
     this.#plan = plan;
-    this.nowMs = plan.startMs;
+    this.#attempt = new Attempt<ClientCall>(this, plan.startMs);
     this.metadata = metadata;
     this.#onMetadata = onMetadata;
-    this.idempotencyKey = plan.idempotencyKey;
-    this.oneway = plan.oneway;
     this.deadlineMs = plan.deadlineMs;
     this.promise = new Promise(keepResolve);
     this.#resolve = lastResolve;
+  }
+
+  get idempotencyKey(): string | undefined {
+    return this.#plan.idempotencyKey;
+  }
+
+  get oneway(): boolean {
+    return this.#plan.oneway;
   }
 
   get waitForReady(): boolean {
@@ -131,12 +136,17 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
     return this.#settled;
   }
 
+  /** It starts later than its plan says. */
+  beginAt(nowMs: number): void {
+    this.#attempt.nowMs = nowMs;
+  }
+
   /** Checks what can fail at once, then goes on its way. */
   start(): void {
     const { runtime } = this.#router;
     const { parent, signals, timeoutMs, inherited } = this.#plan;
     if (runtime.events.has("clientStart")) runtime.events.emit("clientStart", { method: this.method });
-    if (!(this.deadlineMs > this.nowMs)) {
+    if (!(this.deadlineMs > this.#attempt.nowMs)) {
       const text = inherited
         ? messages.callingHandlerOutOfTime
         : timeoutMs > 0
@@ -152,7 +162,7 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
     runtime.wheel.add(this);
     parent?.addChild(this);
     if (signals.length > 0 && this.#listen(signals)) return;
-    this.#router.route(this);
+    this.#router.route(this.#attempt);
   }
 
   /** True when one is aborted already, and the call has ended with it. */
@@ -186,10 +196,11 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
     this.#giveUp(deadline ? Status.DEADLINE_EXCEEDED : Status.CANCELLED, text, reason);
   }
 
-  override onDeadline(): void {
+  onDeadline(): void {
     const { timeoutMs, inherited } = this.#plan;
     const text = inherited ? messages.inheritedDeadlinePassed : messages.noReplyInTime(timeoutMs);
-    const waiting = this.waitsFor === undefined ? "" : messages.waitedFor(this.waitsFor());
+    const { waitsFor } = this.#attempt;
+    const waiting = waitsFor === undefined ? "" : messages.waitedFor(waitsFor());
     const last = this.lastFailure?.rawMessage;
     // What it waits for may say the same: that every endpoint is down, and how.
     const told = last === undefined || waiting.includes(last);
@@ -199,14 +210,19 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
 
   #giveUp(code: StatusCode, text: string, cause: unknown): void {
     if (this.#settled) return;
-    const unsent = this.carrier?.abandon(this) ?? false;
-    const executed = unsent || this.phase === "resolve" || this.phase === "connect" ? "never" : "maybe";
+    const attempt = this.#attempt;
+    const unsent = attempt.abandon();
+    const executed = unsent || attempt.phase === "resolve" || attempt.phase === "connect" ? "never" : "maybe";
     // No answer in all that time says something of the endpoint, too.
     if (code === Status.DEADLINE_EXCEEDED && executed === "maybe") this.#measure(false);
     this.#fail(new RpcError(code, text, { executed, cause }));
   }
 
-  override onReply(message: unknown, metadata: Metadata | undefined): void {
+  onAttempt(): void {
+    this.attempts++;
+  }
+
+  onReply(_attempt: Attempt, message: unknown, metadata: Metadata | undefined): void {
     if (this.#settled) return;
     this.#end();
     this.#measure();
@@ -220,22 +236,22 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
     this.#resolve(message);
   }
 
-  override onFailure(error: RpcError, refused = false): void {
+  onFailure(attempt: Attempt, error: RpcError, refused: boolean): void {
     if (this.#settled) return;
     if (refused && error.executed === "yes") {
-      this.phase = "handle";
+      attempt.phase = "handle";
       this.#measure();
     }
     // Its answer had come, or had begun to, and is not what it should be.
-    if (!refused && error.executed === "yes") this.phase = "receive";
+    if (!refused && error.executed === "yes") attempt.phase = "receive";
     // There was a connection, and the request did not get as far as to leave on it.
-    if (!refused && error.executed === "never" && this.phase === "wait") this.phase = "send";
+    if (!refused && error.executed === "never" && attempt.phase === "wait") attempt.phase = "send";
     if (this.#mayGoOn(error, refused)) {
       this.lastFailure = error;
       this.#emitRetry(error);
-      this.phase = "resolve";
-      this.nowMs = this.#router.runtime.clock.now();
-      this.#router.route(this);
+      this.#attempt = new Attempt<ClientCall>(this, this.#router.runtime.clock.now());
+      this.#attempt.endpoint = attempt.endpoint;
+      this.#router.route(this.#attempt);
       return;
     }
     this.#fail(error);
@@ -256,7 +272,8 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
   }
 
   /** Ends the call with an error that no attempt stands behind, e.g. that there is no endpoint. */
-  fail(error: RpcError): void {
+  fail(error: RpcError, phase: CallPhase = this.#attempt.phase): void {
+    this.#attempt.phase = phase;
     if (!this.#settled) this.#fail(error);
   }
 
@@ -270,11 +287,11 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
       endpoint?: string;
     } = {
       method: this.method.fullName,
-      phase: this.phase,
+      phase: this.#attempt.phase,
       elapsedMs: this.#router.runtime.clock.now() - begunMs(this.#plan),
       attempts: this.attempts,
     };
-    if (this.endpoint !== undefined) facts.endpoint = this.endpoint;
+    if (this.#attempt.endpoint !== undefined) facts.endpoint = this.#attempt.endpoint;
     const full = error.with(facts);
     this.#emitEnd(full);
     if (full.metadata !== undefined && this.#onMetadata !== "reply") this.#onMetadata?.(full.metadata);
@@ -290,15 +307,17 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
   }
 
   #measure(answered = true): void {
-    if (this.observer === undefined) return;
+    const { observer, sentMs } = this.#attempt;
+    if (observer === undefined) return;
     const now = this.#nowOrReplied;
-    if (answered) this.observer.observe(now - this.sentMs, now);
-    else this.observer.observeAtLeast(now - this.sentMs, now);
+    if (answered) observer.observe(now - sentMs, now);
+    else observer.observeAtLeast(now - sentMs, now);
   }
 
   /** The time is not read again for a reply that says when it came. */
   get #nowOrReplied(): number {
-    return this.repliedMs > 0 ? this.repliedMs : this.#router.runtime.clock.now();
+    const { repliedMs } = this.#attempt;
+    return repliedMs > 0 ? repliedMs : this.#router.runtime.clock.now();
   }
 
   #emitEnd(error: RpcError | undefined): void {
@@ -308,7 +327,7 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
       method: this.method,
       code: error?.code ?? Status.OK,
       executed: error?.executed ?? "yes",
-      endpoint: this.endpoint,
+      endpoint: this.#attempt.endpoint,
       attempts: this.attempts,
       elapsedMs: this.#nowOrReplied - begunMs(this.#plan),
       error,
@@ -320,7 +339,7 @@ export class ClientCall extends CallOutcomeSink implements Cancellable {
     if (!events.has("clientRetry")) return;
     events.emit("clientRetry", {
       method: this.method,
-      endpoint: this.endpoint,
+      endpoint: this.#attempt.endpoint,
       attempt: this.attempts,
       error,
     });

@@ -1,7 +1,7 @@
 import type { Balancer } from "../balancer/balancer.js";
 import { createBalancer } from "../balancer/create.js";
 import { formatAddress } from "../base/address.js";
-import type { CallCarrier, CallOutcomeSink } from "../call/outcome-sink.js";
+import type { Attempt, CallCarrier } from "../call/attempt.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
@@ -9,7 +9,7 @@ import type { RegistryError } from "../registry/errors.js";
 import type { Endpoint, Registry, Snapshot, Watch } from "../registry/registry.js";
 import type { BalancerName, ClassicChoice, ClassicUse, Runtime } from "../runtime/runtime.js";
 import { ClassicSubchannels, useOfClassic } from "./classic-subchannels.js";
-import type { ClientCall } from "./client-call.js";
+import type { ClientAttempt } from "./client-call.js";
 import type { Subchannel } from "./subchannel.js";
 import type { SubchannelPool } from "./subchannel-pool.js";
 
@@ -33,15 +33,13 @@ export interface PickerOptions {
  * providers are called only while none of ours can be.
  */
 export class Picker implements CallCarrier {
-  /** A waiting call has no endpoint yet. */
-  readonly endpoint = "";
   readonly #service: string;
   readonly #runtime: Runtime;
   readonly #registry: Registry;
   readonly #pool: SubchannelPool;
   readonly #balancer: Balancer<Subchannel>;
   readonly #watch: Watch;
-  readonly #waiting = new Set<CallOutcomeSink>();
+  readonly #waiting = new Set<Attempt>();
   /** Those that speak mprpc/2. */
   #subchannels: Subchannel[] = [];
   readonly #classic: ClassicSubchannels;
@@ -76,33 +74,35 @@ export class Picker implements CallCarrier {
   }
 
   /** Sends `call` to an endpoint, lets it wait, or fails it. */
-  route(call: ClientCall): void {
+  route(attempt: ClientAttempt): void {
+    const { call } = attempt;
     if (this.#refusal !== undefined) {
       call.fail(new RpcError(Status.UNAVAILABLE, this.#refusal, { executed: "never" }));
       return;
     }
     if (!this.#known) {
-      if (this.#trouble?.code === "denied" && !call.waitForReady) this.#failCall(call, this.#whyNone(call));
-      else this.#wait(call);
+      if (this.#trouble?.code === "denied" && !call.waitForReady)
+        this.#failCall(attempt, this.#whyNone(attempt));
+      else this.#wait(attempt);
       return;
     }
     if (call.misled && this.isHinted) {
-      this.#wait(call);
+      this.#wait(attempt);
       return;
     }
-    const subchannel = this.#only ?? this.#balancer.pick(call.nowMs) ?? this.#pickClassic(call);
+    const subchannel = this.#only ?? this.#balancer.pick(attempt.nowMs) ?? this.#pickClassic(attempt);
     if (subchannel !== undefined) {
-      subchannel.start(call);
+      subchannel.start(attempt);
       return;
     }
     if (call.waitForReady || this.isHinted) {
       for (const one of this.#all()) one.hurry();
-      this.#wait(call);
+      this.#wait(attempt);
       return;
     }
-    const probe = this.#subchannels.find((one) => one.probeable) ?? this.#probeClassic(call);
-    if (probe !== undefined) probe.start(call);
-    else this.#failCall(call, this.#whyNone(call));
+    const probe = this.#subchannels.find((one) => one.probeable) ?? this.#probeClassic(attempt);
+    if (probe !== undefined) probe.start(attempt);
+    else this.#failCall(attempt, this.#whyNone(attempt));
   }
 
   /** The registry may know better in a moment than the list an earlier process saved. */
@@ -111,20 +111,20 @@ export class Picker implements CallCarrier {
   }
 
   /** Called when none of ours can be. */
-  #pickClassic(call: ClientCall): Subchannel | undefined {
-    if (!this.#classicMayTake(call)) return undefined;
-    const subchannel = this.#classic.pick(call);
-    if (subchannel !== undefined) this.#retryOurs(call.nowMs);
+  #pickClassic(attempt: ClientAttempt): Subchannel | undefined {
+    if (!this.#classicMayTake(attempt)) return undefined;
+    const subchannel = this.#classic.pick(attempt);
+    if (subchannel !== undefined) this.#retryOurs(attempt.nowMs);
     return subchannel;
   }
 
-  #probeClassic(call: ClientCall): Subchannel | undefined {
-    return this.#classicMayTake(call) ? this.#classic.probe(call) : undefined;
+  #probeClassic(attempt: ClientAttempt): Subchannel | undefined {
+    return this.#classicMayTake(attempt) ? this.#classic.probe(attempt) : undefined;
   }
 
   /** The classic wire has no oneway calls: with providers of ours in the list they are worth waiting for. */
-  #classicMayTake(call: ClientCall): boolean {
-    return this.#classic.size > 0 && !(call.oneway && this.#subchannels.length > 0);
+  #classicMayTake(attempt: ClientAttempt): boolean {
+    return this.#classic.size > 0 && !(attempt.oneway && this.#subchannels.length > 0);
   }
 
   /** No call tries ours while others serve it, and their own backoff grows to minutes. */
@@ -139,20 +139,22 @@ export class Picker implements CallCarrier {
     yield* this.#classic.all;
   }
 
-  #failCall(call: ClientCall, reason: string): void {
-    const offered = this.#isOffered(call);
+  #failCall(attempt: ClientAttempt, reason: string): void {
+    const offered = this.#isOffered(attempt);
     const listed = this.#subchannels.length + this.#classic.size > 0;
     const code = listed && !offered ? Status.UNIMPLEMENTED : Status.UNAVAILABLE;
-    if (listed && offered) call.phase = "connect";
-    call.fail(new RpcError(code, reason, { executed: "never", cause: call.lastFailure }));
+    const { call } = attempt;
+    const error = new RpcError(code, reason, { executed: "never", cause: call.lastFailure });
+    if (listed && offered) call.fail(error, "connect");
+    else call.fail(error);
   }
 
   /** Providers of ours have every method; a classic one writes a znode for each. */
-  #isOffered(call: ClientCall): boolean {
-    return this.#subchannels.length > 0 || this.#classic.offer(call);
+  #isOffered(attempt: ClientAttempt): boolean {
+    return this.#subchannels.length > 0 || this.#classic.offer(attempt);
   }
 
-  #whyNone(call: ClientCall): string {
+  #whyNone(attempt: ClientAttempt): string {
     const { name } = this.#registry;
     const trouble = this.#trouble === undefined ? "" : messages.registryTrouble(this.#trouble.message);
     if (this.#trouble?.code === "denied" && !this.#known)
@@ -160,13 +162,13 @@ export class Picker implements CallCarrier {
     const silent = messages.registrySilent(name, trouble);
     if (!this.#known) return silent;
     const current = this.#watch.current;
-    if (current?.hint && call.misled) return messages.savedListOutdated(silent);
-    const none = this.#whyNoneListed(call, name);
+    if (current?.hint && attempt.call.misled) return messages.savedListOutdated(silent);
+    const none = this.#whyNoneListed(attempt, name);
     if (current?.hint) return messages.noneInSavedList(silent, none);
     return current?.stale ? messages.noneInLastList(none, name, trouble) : none;
   }
 
-  #whyNoneListed(call: ClientCall, registry: string): string {
+  #whyNoneListed(attempt: ClientAttempt, registry: string): string {
     if (this.#subchannels.length === 0 && this.#classic.size === 0) {
       // The short name is what the classic framework would take.
       const hint = messages.giveFullName(this.#service);
@@ -174,13 +176,14 @@ export class Picker implements CallCarrier {
         return messages.noProviderOfOurs(this.#service, registry, this.#whyRefused);
       return messages.noProvider(this.#service, registry, this.#service.includes(".") ? "" : hint);
     }
-    const offered = this.#isOffered(call);
+    const { call } = attempt;
+    const offered = this.#isOffered(attempt);
     if (call.lookup !== undefined && !offered) return messages.onlyClassicProviders(this.#service, registry);
     if (!offered) return messages.noClassicMethod(this.#service, registry, call.method.name);
     const ours = this.#subchannels.map(
       (subchannel) => subchannel.failure || messages.endpointDown(subchannel.endpoint),
     );
-    const classic = call.lookup === undefined ? [...this.#classic.reasons(call)] : [];
+    const classic = call.lookup === undefined ? [...this.#classic.reasons(attempt)] : [];
     const reasons = [nameSome(ours), nameSome(classic)].filter((text) => text !== "");
     return messages.everyEndpointDown(this.#service, reasons.join(", "), this.#whyRefused);
   }
@@ -193,21 +196,19 @@ export class Picker implements CallCarrier {
       : messages.classicNotCalled(endpoints);
   }
 
-  #wait(call: ClientCall): void {
+  #wait(attempt: ClientAttempt): void {
     const { pendingMax } = this.#runtime.settings.channel;
     if (this.#waiting.size >= pendingMax) {
-      const text = messages.tooManyWaitForEndpoint(pendingMax, this.#service, this.#whyNone(call));
-      call.fail(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
+      const text = messages.tooManyWaitForEndpoint(pendingMax, this.#service, this.#whyNone(attempt));
+      attempt.call.fail(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
       return;
     }
-    call.waitsFor = () => this.#whyNone(call);
-    call.carrier = this;
-    this.#waiting.add(call);
+    attempt.handTo(this, "resolve", () => this.#whyNone(attempt));
+    this.#waiting.add(attempt);
   }
 
-  abandon(call: CallOutcomeSink): boolean {
-    call.carrier = undefined;
-    return this.#waiting.delete(call);
+  abandon(attempt: Attempt): boolean {
+    return this.#waiting.delete(attempt);
   }
 
   #onTrouble(reason: RegistryError): void {
@@ -231,6 +232,8 @@ export class Picker implements CallCarrier {
         continue;
       }
       const subchannel = this.#pool.acquire(inDialect(endpoint, this.#classicUse));
+      // Of a protocol that this version does not speak.
+      if (subchannel === undefined) continue;
       const { incarnation } = endpoint;
       if (!before.has(subchannel)) fresh.push(subchannel);
       else if (incarnation !== this.#incarnations.get(subchannel)) renewed.push(subchannel);
@@ -259,14 +262,12 @@ export class Picker implements CallCarrier {
   refresh(): void {
     this.#balance();
     if (this.#waiting.size === 0) return;
-    const waiting = [...this.#waiting] as ClientCall[];
+    const waiting = [...this.#waiting] as ClientAttempt[];
     this.#waiting.clear();
     const now = this.#runtime.clock.now();
-    for (const call of waiting) {
-      call.carrier = undefined;
-      call.waitsFor = undefined;
-      call.nowMs = now;
-      if (!call.settled) this.route(call);
+    for (const attempt of waiting) {
+      attempt.nowMs = now;
+      if (!attempt.call.settled) this.route(attempt);
     }
   }
 

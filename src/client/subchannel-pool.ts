@@ -1,52 +1,43 @@
-import type { FoundDialect } from "../protocol/classic/classic-client.js";
+import type { ProtocolName } from "../call/peer.js";
+import type { ClientProtocol } from "../protocol/protocol.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
+import { clientProtocols } from "./protocols.js";
 import { Subchannel, type SubchannelOwner, subchannelKey } from "./subchannel.js";
 
 /** How long a provider may take to close its side of a connection that has ended, ms. */
 const endWithinMs = 1000;
-/** Classic providers whose dialects are remembered, beyond the time they are in the list. */
-const rememberedMax = 1024;
 
 /** The subchannels of a channel, shared by its services: two services of one provider use the same connections. */
 export class SubchannelPool {
   readonly #runtime: Runtime;
   readonly #owner: SubchannelOwner;
+  readonly #protocols: ReadonlyMap<ProtocolName, ClientProtocol>;
   readonly #subchannels = new Map<string, { subchannel: Subchannel; users: number }>();
   /** Peers no service uses any more, whose calls in flight are ending. */
   readonly #retired = new Set<Subchannel>();
 
-  /** What was found out of classic providers, by their subchannels' keys. */
-  readonly #found = new Map<string, FoundDialect>();
-
   constructor(runtime: Runtime, owner: SubchannelOwner) {
     this.#runtime = runtime;
+    this.#protocols = clientProtocols(runtime);
     this.#owner = owner;
   }
 
-  /** The subchannel of `endpoint`, made when new. Each acquire wants a release. */
-  acquire(endpoint: Endpoint): Subchannel {
+  /** The subchannel of `endpoint`, made when new; undefined for a protocol nobody speaks here. Each acquire wants a release. */
+  acquire(endpoint: Endpoint): Subchannel | undefined {
+    const protocol = this.#protocols.get(endpoint.protocol);
+    if (protocol === undefined) return undefined;
     const key = subchannelKey(endpoint);
     let entry = this.#subchannels.get(key);
     if (entry === undefined) {
       entry = {
-        subchannel: new Subchannel(endpoint, this.#runtime, this.#owner, this.#foundOf(key)),
+        subchannel: new Subchannel(endpoint, protocol, this.#runtime, this.#owner),
         users: 0,
       };
       this.#subchannels.set(key, entry);
     }
     entry.users++;
     return entry.subchannel;
-  }
-
-  #foundOf(key: string): FoundDialect {
-    let found = this.#found.get(key);
-    if (found === undefined) {
-      if (this.#found.size >= rememberedMax) this.#found.clear();
-      found = { dialect: undefined };
-      this.#found.set(key, found);
-    }
-    return found;
   }
 
   release(subchannel: Subchannel): void {

@@ -1,33 +1,25 @@
 import type { Candidate } from "../balancer/balancer.js";
 import { PeakEwma } from "../balancer/peak-ewma.js";
 import { type Address, formatAddress } from "../base/address.js";
-import { Backoff, subchannelBackoff } from "../base/backoff.js";
-import type { Timer } from "../base/clock.js";
 import { textOf } from "../base/thrown.js";
-import type { CallCarrier, CallOutcomeSink } from "../call/outcome-sink.js";
+import type { Attempt } from "../call/attempt.js";
 import { callScope } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import type { FoundDialect } from "../protocol/classic/classic-client.js";
-import { type ClientSessionOwner, MprpcClientSession } from "../protocol/mprpc/client-session.js";
+import type {
+  ClientProtocol,
+  ClientSession,
+  ClientSessionOwner,
+  ConnectingCalls,
+  SharedConnectionProtocol,
+} from "../protocol/protocol.js";
 import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
-import { ClassicCalls } from "./classic-calls.js";
-import type { ClientCall } from "./client-call.js";
+import { ConnectionSet } from "./connection-set.js";
+import { PendingQueue } from "./pending-queue.js";
 import { Probation } from "./probation.js";
-
-/** A call that finds every endpoint down tries one anyway when its last attempt is this old, ms. */
-const probeAfterMs = 1000;
-/** Callers that hear of a provider in the same moment come to it spread over this time, ms. */
-const spreadMs = 250;
-/** A connection that was made after a loss is taken for one with the process the registry names next, for this long, ms. */
-const successorWithinMs = 10_000;
-/** When one more connection beside those that are up was refused, the next is tried after this, ms. */
-const growAgainAfterMs = 1000;
-
-/** A provider that goes away before the first reply is one that stops, or a broken one when its connection is younger, ms. */
-const youngMs = 1000;
+import { SubchannelHealth } from "./subchannel-health.js";
 
 export interface SubchannelOwner {
   /** The balancer goes by latency. */
@@ -37,18 +29,11 @@ export interface SubchannelOwner {
 }
 
 /**
- * One provider as a channel keeps it: a few connections, opened when first needed and again when lost.
- *
- *     idle --call--> connecting --ok--> ready --lost--> idle
- *                        |                ^
- *                      failed             | ok
- *                        v                |
- *                      down --backoff--> retrying --failed--> down
- *
- * In `down` and `retrying` it takes no calls (`available` is false); the others do, and calls wait while it connects. Only
- * a word of the provider leads back from there: a call sent to one that stands still would be lost.
+ * One provider as a channel keeps it: a few connections, opened when first needed and again when lost, the calls that wait
+ * for one, and whether it may be called at all (`SubchannelHealth`). Of a protocol whose calls connect each for itself there
+ * is no connection to keep, and a call is what finds out whether the provider is there.
  */
-export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
+export class Subchannel implements Candidate, ClientSessionOwner {
   /** Unique in its pool. */
   readonly key: string;
   readonly address: Address;
@@ -56,75 +41,69 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
   weight: number;
   readonly #runtime: Runtime;
   readonly #owner: SubchannelOwner;
-  readonly #classic: ClassicCalls | undefined;
-  readonly #backoff: Backoff;
+  readonly #protocol: SharedConnectionProtocol | undefined;
+  /** Of a protocol that connects for each call. */
+  readonly #calls: ConnectingCalls | undefined;
+  readonly #health: SubchannelHealth;
   readonly #ewma = new PeakEwma();
-  readonly #waiting = new Set<CallOutcomeSink>();
-  #connections: MprpcClientSession[] = [];
-  #leaving = new Set<MprpcClientSession>();
-  #opening = 0;
-  #state: "up" | "down" | "retrying" | "closed" = "up";
-  #retryTimer: Timer | undefined;
-  readonly #welcomes: Probation;
-  #lastAttemptMs = Number.NEGATIVE_INFINITY;
-  #growFromMs = Number.NEGATIVE_INFINITY;
-  /** Connections in a row that were lost, or to be left at once, with calls on them and no reply. */
-  #unproven = 0;
-  readonly #counted = new WeakSet<MprpcClientSession>();
-  /** When a connection was last lost, or could not be made. */
-  #lastLossMs = Number.POSITIVE_INFINITY;
-  readonly #openedMs = new WeakMap<MprpcClientSession, number>();
-  #onIdle = (): void => {};
-  #abort = new AbortController();
-  /** Why it is down. */
-  failure = "";
-  /** It is down by the provider's own word, which nobody's hurry changes: only the backoff leads back. */
-  #turnedAway = false;
+  readonly #waiting: PendingQueue;
+  readonly #connections: ConnectionSet;
+  readonly #probation: Probation;
+  readonly #abort = new AbortController();
 
-  constructor(endpoint: Endpoint, runtime: Runtime, owner: SubchannelOwner, found: FoundDialect) {
+  constructor(endpoint: Endpoint, protocol: ClientProtocol, runtime: Runtime, owner: SubchannelOwner) {
+    const { clock, random, settings } = runtime;
+    const { connections, connectTimeoutMs, pendingMax } = settings.channel;
     this.address = { host: endpoint.host, port: endpoint.port };
     this.endpoint = formatAddress(this.address);
     this.key = subchannelKey(endpoint);
     this.weight = endpoint.weight;
     this.#runtime = runtime;
     this.#owner = owner;
-    this.#backoff = new Backoff(subchannelBackoff, runtime.random);
-    this.#welcomes = new Probation(runtime.clock, runtime.settings.channel.connectTimeoutMs);
-    if (endpoint.protocol === "classic") {
-      this.#classic = new ClassicCalls(this.address, endpoint, runtime, found, {
-        onReached: () => this.#backoff.reset(),
-        onUnreachable: (reason) => this.#goDown(reason),
+    this.#health = new SubchannelHealth(clock, random, {
+      onAvailability: () => this.#owner.onAvailability(this),
+      onRetry: () => this.#retry(),
+    });
+    this.#waiting = new PendingQueue(pendingMax);
+    this.#connections = new ConnectionSet(clock, connections);
+    this.#probation = new Probation(clock, connectTimeoutMs);
+    if (protocol.connects === "once") this.#protocol = protocol;
+    else {
+      const place = { address: this.address, attributes: endpoint.attributes };
+      this.#calls = protocol.open(place, {
+        onReached: () => this.#health.resetBackoff(),
+        onUnreachable: (reason) => this.#health.fail(reason),
       });
     }
   }
 
   /** True while calls may be sent to it. */
   get available(): boolean {
-    return this.#state === "up";
+    return this.#health.state === "up";
   }
 
   /** True when a call that found everything down may try it all the same. */
   get probeable(): boolean {
-    if (this.#turnedAway) return false;
-    return this.#runtime.clock.now() - this.#lastAttemptMs >= probeAfterMs;
+    return this.#health.probeable;
+  }
+
+  /** Why it is down. */
+  get failure(): string {
+    return this.#health.failure;
   }
 
   /** True when it has no connection, and so nothing to end. */
   get idle(): boolean {
-    return this.#connections.length === 0 && this.#leaving.size === 0;
+    return this.#connections.isEmpty;
   }
 
   /** Resolves once it is idle; for one that is closed and so will open no more connections. */
-  async whenIdle(): Promise<void> {
-    if (this.idle) return;
-    await new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-    });
+  whenIdle(): Promise<void> {
+    return this.#connections.whenEmpty();
   }
 
   load(nowMs: number): number {
-    let inFlight = this.#waiting.size + (this.#classic?.inFlight ?? 0);
-    for (const connection of this.#connections) inFlight += connection.inFlight;
+    const inFlight = this.#waiting.size + (this.#calls?.inFlight ?? 0) + this.#connections.inFlight;
     return this.#ewma.load(inFlight, nowMs);
   }
 
@@ -137,276 +116,172 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
     this.#ewma.observeAtLeast(elapsedMs, nowMs);
   }
 
-  /** Sends `call`, at once or when a connection is there. */
-  start(call: ClientCall): void {
-    call.endpoint = this.endpoint;
-    call.attempts++;
+  /** Sends `attempt`, at once or when a connection is there. */
+  start(attempt: Attempt): void {
+    attempt.begin(this.endpoint);
     if (this.#owner.measuresLatency) {
-      call.observer = this;
-      call.sentMs = this.#runtime.clock.now();
+      attempt.observer = this;
+      attempt.sentMs = this.#runtime.clock.now();
     }
-    if (this.#classic !== undefined) {
-      this.#lastAttemptMs = this.#runtime.clock.now();
-      this.#classic.start(call);
+    if (this.#calls !== undefined) {
+      this.#health.tried();
+      this.#calls.start(attempt);
       return;
     }
-    const connection = this.#leastBusy();
-    if (this.#mayGrow()) this.#open();
-    if (connection === undefined || !connection.hasRoom || !this.available) {
-      this.#wait(call);
+    const session = this.#connections.leastBusy();
+    if (this.#connections.mayGrow) this.#open();
+    if (session === undefined || !session.hasRoom || !this.available) this.#wait(attempt);
+    else session.start(attempt);
+  }
+
+  #wait(attempt: Attempt): void {
+    if (!this.#waiting.isFull) {
+      this.#waiting.add(attempt);
       return;
     }
-    call.phase = "wait";
-    connection.start(call);
-  }
-
-  #mayGrow(): boolean {
-    const { clock, settings } = this.#runtime;
-    const open = this.#connections.length;
-    if (open + this.#opening >= settings.channel.connections) return false;
-    return open === 0 || clock.now() >= this.#growFromMs;
-  }
-
-  #wait(call: ClientCall): void {
-    const { pendingMax } = this.#runtime.settings.channel;
-    if (this.#waiting.size >= pendingMax) {
-      const text = messages.tooManyWaitForConnection(pendingMax, this.endpoint);
-      call.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
-      return;
-    }
-    call.phase = "connect";
-    call.carrier = this;
-    this.#waiting.add(call);
-  }
-
-  /** A call that waits for a connection gives up. */
-  abandon(call: CallOutcomeSink): boolean {
-    call.carrier = undefined;
-    return this.#waiting.delete(call);
-  }
-
-  #leastBusy(): MprpcClientSession | undefined {
-    const connections = this.#connections;
-    let best = connections[0];
-    for (let i = 1; i < connections.length; i++) {
-      const other = connections[i] as MprpcClientSession;
-      if (best === undefined || other.inFlight < best.inFlight) best = other;
-    }
-    return best;
+    const text = messages.tooManyWaitForConnection(this.#runtime.settings.channel.pendingMax, this.endpoint);
+    attempt.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
   }
 
   #open(): void {
-    const { transport, clock, settings } = this.#runtime;
-    this.#opening++;
-    this.#lastAttemptMs = clock.now();
+    const protocol = this.#protocol;
+    if (protocol === undefined) return;
+    const { transport, settings } = this.#runtime;
+    this.#connections.opening++;
+    this.#health.tried();
     const options = { timeoutMs: settings.channel.connectTimeoutMs, signal: this.#abort.signal };
     callScope
       // A transport may be the user's, and throw at once.
       .outside(async () => transport.connect(this.address, options))
       .then(
         (connection) => {
-          this.#opening--;
-          if (this.#state === "closed") {
+          this.#connections.opening--;
+          if (this.#health.state === "closed") {
             connection.destroy();
             return;
           }
-          this.#onOpened(callScope.outside(() => new MprpcClientSession(connection, clock, settings, this)));
+          this.#onOpened(callScope.outside(() => protocol.open(connection, this)));
         },
         (error: unknown) => {
-          this.#opening--;
-          if (this.#state !== "closed") this.#onOpenFailed(textOf(error));
+          this.#connections.opening--;
+          if (this.#health.state !== "closed") this.#onLost(textOf(error));
         },
       );
   }
 
-  #onOpened(connection: MprpcClientSession): void {
-    const { events } = this.#runtime;
-    events.emit("connectionOpen", {
-      side: "client",
-      protocol: "mprpc",
-      local: connection.local,
-      remote: connection.endpoint,
-    });
-    this.#connections.push(connection);
-    this.#openedMs.set(connection, this.#runtime.clock.now());
-    if (this.#state === "up") this.#sendWaiting(connection);
-    else this.#welcomes.begin(connection);
+  #emit(event: "connectionOpen", session: ClientSession): void;
+  #emit(event: "connectionClose", session: ClientSession, reason: string | undefined): void;
+  #emit(event: "connectionOpen" | "connectionClose", session: ClientSession, reason?: string): void {
+    const protocol = this.#protocol?.name ?? "";
+    const facts = { side: "client" as const, protocol, local: session.local, remote: session.endpoint };
+    if (event === "connectionOpen") this.#runtime.events.emit(event, facts);
+    else this.#runtime.events.emit(event, { ...facts, reason });
   }
 
-  #sendWaiting(connection: MprpcClientSession): void {
+  #onOpened(session: ClientSession): void {
+    this.#emit("connectionOpen", session);
+    this.#connections.add(session);
+    if (this.available) this.#sendWaiting(session);
+    else this.#probation.begin(session);
+  }
+
+  /** The first to come is the first to go; what does not fit waits for the provider's settings. */
+  #sendWaiting(session: ClientSession): void {
     const now = this.#runtime.clock.now();
-    // The first to come is the first to go; what does not fit waits for the provider's settings.
-    for (const call of [...this.#waiting]) {
-      if (!connection.hasRoom) return;
-      this.#waiting.delete(call);
-      call.carrier = undefined;
-      call.nowMs = now;
-      (call as ClientCall).phase = "wait";
-      connection.start(call);
+    for (const attempt of this.#waiting.take(() => session.hasRoom)) {
+      attempt.nowMs = now;
+      session.start(attempt);
     }
   }
 
-  #onOpenFailed(reason: string, turnedAway = false): void {
-    this.#lastLossMs = this.#runtime.clock.now();
+  /** A connection could not be made, or ended in a way that speaks against the provider. */
+  #onLost(reason: string, turnedAway = false): void {
+    this.#connections.noteLoss();
     // With another connection up this is a matter of the pool, not of the provider.
-    if (this.#connections.length > 0) {
-      this.#growFromMs = this.#runtime.clock.now() + growAgainAfterMs;
+    if (this.#connections.hasOpen) {
+      this.#connections.growLater();
       return;
     }
-    this.#turnedAway = turnedAway;
-    this.#goDown(reason);
+    this.#health.fail(reason, turnedAway);
     this.#failWaiting(reason);
   }
 
   #failWaiting(reason: string): void {
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const call of waiting) {
-      call.carrier = undefined;
-      call.onFailure(new RpcError(Status.UNAVAILABLE, reason, { executed: "never" }));
-    }
+    this.#waiting.fail(() => new RpcError(Status.UNAVAILABLE, reason, { executed: "never" }));
   }
 
-  onWelcome(connection: MprpcClientSession): void {
-    this.#welcomes.end(connection);
-    if (this.#state !== "closed") this.#comeUp();
-    this.#sendWaiting(connection);
-  }
-
-  onGoingAway(connection: MprpcClientSession, turnedAway: string | undefined): void {
-    this.#connections = this.#connections.filter((one) => one !== connection);
-    this.#leaving.add(connection);
-    if (turnedAway !== undefined) {
-      this.#onOpenFailed(messages.turnedAway(this.endpoint, turnedAway), true);
-      return;
-    }
-    if (connection.answered || connection.inFlight === 0 || !this.#isYoung(connection)) {
-      this.#backoff.reset();
-      return;
-    }
-    this.#countUnproven(connection);
-    // Each call would open a connection, which stays as long as the call.
-    if (this.#unproven > 1) this.#onOpenFailed(messages.goesAwayAtOnce(this.endpoint));
-  }
-
-  #countUnproven(connection: MprpcClientSession): void {
-    if (this.#counted.has(connection)) return;
-    this.#counted.add(connection);
-    this.#unproven++;
-  }
-
-  #isYoung(connection: MprpcClientSession): boolean {
-    const openedMs = this.#openedMs.get(connection) ?? Number.NEGATIVE_INFINITY;
-    return this.#runtime.clock.now() - openedMs < youngMs;
-  }
-
-  onClosed(connection: MprpcClientSession, reason: string | undefined): void {
-    if (connection.answered && !connection.malformed) {
-      this.#unproven = 0;
-      // One that worked, and is not merely let in to be turned away: the next trouble begins with a short backoff.
-      if (!this.#leaving.has(connection)) this.#backoff.reset();
-    } else if (!connection.answered && connection.lostCalls > 0) this.#countUnproven(connection);
-    this.#connections = this.#connections.filter((one) => one !== connection);
-    this.#leaving.delete(connection);
-    this.#welcomes.end(connection);
-    this.#lastLossMs = this.#runtime.clock.now();
-    this.#runtime.events.emit("connectionClose", {
-      side: "client",
-      protocol: "mprpc",
-      local: connection.local,
-      remote: connection.endpoint,
-      reason,
-    });
-    if (this.idle) this.#onIdle();
-    if (this.#state === "closed") return;
-    // Closed before a word of settings: whatever listens there does not speak to us, so do not hammer it.
-    if (!connection.welcomed)
-      this.#onOpenFailed(messages.closedWhenNew(this.endpoint, reason ?? messages.withoutAWord));
-    // A new one would be accepted and as silent: let others take the calls until this one speaks again.
-    else if (connection.silent) this.#onOpenFailed(messages.fellSilent(this.endpoint, reason));
-    else if (connection.malformed) this.#onBroken(messages.sentMalformed(this.endpoint, reason));
-    // It lets callers in and loses their calls, time and again.
-    else if (this.#unproven > 1) this.#onOpenFailed(messages.closedOnFirstCalls(this.endpoint, reason));
-  }
-
-  /** What it says cannot be relied on, on no connection. */
-  #onBroken(reason: string): void {
-    for (const connection of this.#connections) this.#leave(connection);
-    this.#connections = [];
-    this.#onOpenFailed(reason);
-  }
-
-  /** Calls in flight may end on it; no others go there. */
-  #leave(connection: MprpcClientSession): void {
-    this.#leaving.add(connection);
-    connection.drain();
-  }
-
-  #goDown(reason: string): void {
-    if (this.#state === "closed") return;
-    this.failure = reason;
-    const wasUp = this.#state === "up";
-    this.#state = "down";
-    this.#retryTimer?.cancel();
-    this.#retryTimer = this.#runtime.clock.setTimer(() => this.retryNow(), this.#backoff.next());
-    if (wasUp) this.#owner.onAvailability(this);
-  }
-
-  #comeUp(): void {
-    this.#retryTimer?.cancel();
-    this.failure = "";
-    if (this.#state === "up") return;
-    this.#state = "up";
+  onWelcome(session: ClientSession): void {
+    this.#probation.end(session);
     // One connection at first: the provider may be about to turn it away, and each would open the next.
-    this.#growFromMs = this.#runtime.clock.now() + growAgainAfterMs;
-    this.#owner.onAvailability(this);
+    if (!this.available) this.#connections.growLater();
+    this.#health.reach();
+    this.#sendWaiting(session);
   }
 
-  /**
-   * The registry has just said that it is there, or there again: its backoff is out of date. Not at once, since every other
-   * caller is told in the same moment.
-   */
+  onGoingAway(session: ClientSession, turnedAway: string | undefined): void {
+    this.#connections.setLeaving(session);
+    if (turnedAway !== undefined) {
+      this.#onLost(messages.turnedAway(this.endpoint, turnedAway), true);
+      return;
+    }
+    if (session.answered || session.inFlight === 0 || !this.#connections.isYoung(session)) {
+      this.#health.resetBackoff();
+      return;
+    }
+    // Each call would open a connection, which stays as long as the call.
+    if (this.#connections.countUnproven(session)) this.#onLost(messages.goesAwayAtOnce(this.endpoint));
+  }
+
+  onClosed(session: ClientSession, reason: string | undefined): void {
+    if (session.answered && !session.malformed) {
+      this.#connections.proven();
+      // One that worked, and is not merely let in to be turned away: the next trouble begins with a short backoff.
+      if (!this.#connections.isLeaving(session)) this.#health.resetBackoff();
+    } else if (!session.answered && session.lostCalls > 0) this.#connections.countUnproven(session);
+    this.#probation.end(session);
+    this.#emit("connectionClose", session, reason);
+    this.#connections.remove(session);
+    if (this.#health.state === "closed") return;
+    // Closed before a word of settings: whatever listens there does not speak to us, so do not hammer it.
+    if (!session.welcomed)
+      this.#onLost(messages.closedWhenNew(this.endpoint, reason ?? messages.withoutAWord));
+    // A new one would be accepted and as silent: let others take the calls until this one speaks again.
+    else if (session.silent) this.#onLost(messages.fellSilent(this.endpoint, reason));
+    else if (session.malformed) {
+      // What it says cannot be relied on, on no connection.
+      this.#connections.leave();
+      this.#onLost(messages.sentMalformed(this.endpoint, reason));
+    }
+    // It lets callers in and loses their calls, time and again.
+    else if (this.#connections.isUnproven) this.#onLost(messages.closedOnFirstCalls(this.endpoint, reason));
+  }
+
+  #retry(): void {
+    // Without a connection that lasts there is none to try: the next call is the probe.
+    if (this.#protocol === undefined) this.#health.reach();
+    else if (this.#connections.opening === 0 && !this.#connections.hasOpen) this.#open();
+  }
+
+  /** The registry has just said that it is there, or there again. */
   retrySoon(): void {
-    if (this.#state !== "down") return;
-    if (this.#classic !== undefined) {
-      this.retryNow();
-      return;
-    }
-    this.#retryTimer?.cancel();
-    this.#backoff.reset();
-    const delayMs = this.#runtime.random() * spreadMs;
-    this.#retryTimer = this.#runtime.clock.setTimer(() => this.retryNow(), delayMs);
+    if (this.#protocol === undefined) this.#health.retryNow();
+    else this.#health.retrySoon();
   }
 
-  /** Its backoff has run out, or somebody cannot wait: try now. */
+  /** Somebody cannot wait for its backoff: try now. */
   retryNow(): void {
-    if (this.#state !== "down") return;
-    this.#retryTimer?.cancel();
-    if (this.#classic !== undefined) {
-      // There is no connection to try: the next call is the probe.
-      this.#state = "up";
-      this.#owner.onAvailability(this);
-      return;
-    }
-    this.#state = "retrying";
-    if (this.#opening === 0 && this.#connections.length === 0) this.#open();
+    this.#health.retryNow();
   }
 
   /** Calls wait for it: begin the backoff anew, and do not sleep longer than its first delay. */
   hurry(): void {
-    if (this.#state !== "down" || this.#turnedAway) return;
-    this.#backoff.reset();
-    if (this.probeable) this.retryNow();
-    else {
-      this.#retryTimer?.cancel();
-      this.#retryTimer = this.#runtime.clock.setTimer(() => this.retryNow(), this.#backoff.next());
-    }
+    this.#health.hurry();
   }
 
   /** The registry no longer has it: calls in flight end, then its connections. */
   retire(): void {
     this.#close();
-    for (const connection of this.#connections) connection.drain();
+    this.#connections.drain();
   }
 
   /**
@@ -414,34 +289,24 @@ export class Subchannel implements Candidate, CallCarrier, ClientSessionOwner {
    * registry often says so after the caller has met that process: each of its services has an entry of its own.
    */
   renew(): void {
-    const nowMs = this.#runtime.clock.now();
-    const old = this.#connections.filter((connection) => !this.#isWithSuccessor(connection, nowMs));
-    this.#connections = this.#connections.filter((connection) => !old.includes(connection));
-    for (const connection of old) this.#leave(connection);
+    this.#connections.leave((session) => !this.#connections.isWithSuccessor(session));
     this.retrySoon();
-  }
-
-  /** Should it be with the old one all the same, which vanished within these seconds, the keepalive finds that out. */
-  #isWithSuccessor(connection: MprpcClientSession, nowMs: number): boolean {
-    const openedMs = this.#openedMs.get(connection) ?? Number.NEGATIVE_INFINITY;
-    return openedMs >= this.#lastLossMs && nowMs - openedMs < successorWithinMs;
   }
 
   /** Closes at once; calls in flight fail. */
   destroy(reason: string): void {
     this.#close();
-    for (const connection of [...this.#connections, ...this.#leaving]) connection.close(reason);
+    this.#connections.close(reason);
   }
 
   #close(): void {
-    this.#state = "closed";
-    this.#retryTimer?.cancel();
+    this.#health.close();
     this.#abort.abort();
     this.#failWaiting(messages.endpointWithdrawn(this.endpoint));
   }
 }
 
+/** Endpoints of one address are one subchannel when they are spoken to alike. */
 export function subchannelKey(endpoint: Endpoint): string {
-  const { dialect = "" } = endpoint.protocol === "classic" ? endpoint.attributes : {};
-  return `${endpoint.protocol} ${formatAddress(endpoint)} ${dialect}`;
+  return `${endpoint.protocol} ${formatAddress(endpoint)} ${endpoint.attributes.dialect ?? ""}`;
 }

@@ -1,12 +1,13 @@
-import { type Address, formatAddress } from "../../base/address.js";
+import type { Address } from "../../base/address.js";
 import type { Clock, Timer } from "../../base/clock.js";
 import { textOf } from "../../base/thrown.js";
-import type { CallCarrier, CallOutcomeSink } from "../../call/outcome-sink.js";
+import type { Attempt, CallCarrier } from "../../call/attempt.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import { type MethodDefinition, shortName } from "../../protobuf/types.js";
 import type { Connection, Transport } from "../../transport/transport.js";
+import type { ConnectingCalls, ReachObserver } from "../protocol.js";
 import { ClassicExchange } from "./classic-exchange.js";
 import { type ClassicDialect, writeClassicRequest } from "./classic-wire.js";
 
@@ -26,13 +27,6 @@ export interface ClassicClientOptions {
   readonly transport: Transport;
   /** A reply of so many bytes in a dialect that does not say where a reply ends. */
   onLongBareReply(bytes: number): void;
-}
-
-/** Wants to know whether the provider can be reached. */
-export interface ConnectObserver {
-  onConnected(): void;
-  /** The call fails `executed: never` right after. */
-  onConnectFailed(reason: string): void;
 }
 
 /** A classic provider aborts on requests above this; they are refused here instead. */
@@ -58,9 +52,9 @@ function mayRunTwice({ idempotency }: MethodDefinition): boolean {
 /** One call: an exchange in the dialect that is known, or one in each that may be the right one, until one is answered. */
 class ClassicCall {
   readonly #client: ClassicClient;
-  readonly #call: CallOutcomeSink;
+  readonly #call: Attempt;
   readonly #options: ClassicClientOptions;
-  readonly #observer: ConnectObserver;
+  readonly #observer: ReachObserver;
   readonly #requests: ReadonlyArray<readonly [ClassicDialect, Buffer]>;
   readonly #abort = new AbortController();
   readonly #exchanges = new Set<ClassicExchange>();
@@ -74,9 +68,9 @@ class ClassicCall {
 
   constructor(
     client: ClassicClient,
-    call: CallOutcomeSink,
+    call: Attempt,
     options: ClassicClientOptions,
-    observer: ConnectObserver,
+    observer: ReachObserver,
     requests: ReadonlyArray<readonly [ClassicDialect, Buffer]>,
   ) {
     this.#client = client;
@@ -104,7 +98,7 @@ class ClassicCall {
     const connecting = (async () => transport.connect(this.#client.address, options))();
     connecting.then(
       (connection) => {
-        this.#observer.onConnected();
+        this.#observer.onReached();
         if (this.#over) connection.destroy();
         else this.#exchange(connection, ...request);
       },
@@ -141,7 +135,8 @@ class ClassicCall {
     else {
       // Who listens there next may speak another one.
       this.#options.found.dialect = undefined;
-      this.#observer.onConnectFailed(reason);
+      this.#call.handTo(this.#client, "connect");
+      this.#observer.onUnreachable(reason);
       this.#failure = failure;
       this.#end();
     }
@@ -200,28 +195,33 @@ class ClassicCall {
 }
 
 /** Calls to one provider of the classic framework, one connection each, as it demands. */
-export class ClassicClient implements CallCarrier {
-  readonly endpoint: string;
+export class ClassicClient implements CallCarrier, ConnectingCalls {
   readonly address: Address;
   readonly #options: ClassicClientOptions;
-  readonly #inFlight = new Map<CallOutcomeSink, ClassicCall>();
+  readonly #observer: ReachObserver;
+  readonly #inFlight = new Map<Attempt, ClassicCall>();
 
-  constructor(address: Address, options: ClassicClientOptions) {
-    this.endpoint = formatAddress(address);
+  constructor(address: Address, options: ClassicClientOptions, observer: ReachObserver) {
     this.address = address;
     this.#options = options;
+    this.#observer = observer;
   }
 
   get inFlight(): number {
     return this.#inFlight.size;
   }
 
-  start(call: CallOutcomeSink, observer: ConnectObserver): void {
+  start(call: Attempt): void {
     const { method } = call;
+    if (call.oneway) {
+      const text = messages.onewayToClassic;
+      call.onFailure(new RpcError(Status.UNIMPLEMENTED, text, { executed: "never" }));
+      return;
+    }
     const known = this.#options.dialect ?? this.#options.found.dialect;
     const tried = mayRunTwice(method) ? triedDialects : triedDialects.slice(0, 1);
     const dialects = known === undefined ? tried : [known];
-    call.waitsFor = known === undefined && dialects.length === 1 ? assumed : undefined;
+    call.handTo(this, "wait", known === undefined && dialects.length === 1 ? assumed : undefined);
     let requests: Array<readonly [ClassicDialect, Buffer]>;
     try {
       requests = dialects.map((one) => [one, requestOf(call, one)]);
@@ -236,26 +236,24 @@ export class ClassicClient implements CallCarrier {
       call.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
       return;
     }
-    const one = new ClassicCall(this, call, this.#options, observer, requests);
-    call.carrier = this;
+    const one = new ClassicCall(this, call, this.#options, this.#observer, requests);
     this.#inFlight.set(call, one);
     one.next();
   }
 
   /** The classic wire cannot say it to the provider; closing the connection is all there is. */
-  abandon(call: CallOutcomeSink): boolean {
+  abandon(call: Attempt): boolean {
     this.#inFlight.get(call)?.cancel();
     return false;
   }
 
   /** A call has ended. */
-  onOver(call: CallOutcomeSink): void {
+  onOver(call: Attempt): void {
     this.#inFlight.delete(call);
-    call.carrier = undefined;
   }
 }
 
-function requestOf({ method, request }: CallOutcomeSink, dialect: ClassicDialect): Buffer {
+function requestOf({ method, request }: Attempt, dialect: ClassicDialect): Buffer {
   return writeClassicRequest(dialect, shortName(method.service), method.name, (writer) =>
     method.input.encode(request, writer),
   );

@@ -1,11 +1,11 @@
-import type { CallOutcomeSink } from "../../call/outcome-sink.js";
+import type { Attempt } from "../../call/attempt.js";
 import { firstCallId, nextCallId, slotOf } from "./wire/call-number.js";
 
 /** In the place of a call that was given up: its number is free again only when the provider has answered. */
 const abandoned = Symbol("abandoned");
 /** In the place of a call that never reached the provider: no answer comes, and its number is not used again. */
 const retired = Symbol("retired");
-type Slot = CallOutcomeSink | typeof abandoned | typeof retired | undefined;
+type Slot = Attempt | typeof abandoned | typeof retired | undefined;
 
 /**
  * The calls of one connection by their numbers. A slot is used again when the answer to its call has come, the one that
@@ -29,7 +29,7 @@ export class CallSlots {
   }
 
   /** Takes `call` in under `id`, which is `nextId`. */
-  add(call: CallOutcomeSink, id: number): void {
+  add(call: Attempt, id: number): void {
     const slot = slotOf(id);
     if (slot === this.#slots.length) {
       this.#ids.push(id);
@@ -44,7 +44,7 @@ export class CallSlots {
     this.inFlight++;
   }
 
-  has(call: CallOutcomeSink): boolean {
+  has(call: Attempt): boolean {
     return this.#slots[slotOf(call.id)] === call;
   }
 
@@ -56,7 +56,7 @@ export class CallSlots {
   }
 
   /** The call of this number, unless it was given up. */
-  find(id: number): CallOutcomeSink | undefined {
+  find(id: number): Attempt | undefined {
     const there = this.#slots[slotOf(id)];
     return there === abandoned || there === retired || there?.id !== id ? undefined : there;
   }
@@ -67,19 +67,19 @@ export class CallSlots {
   }
 
   /** The call is given up; its number is in use until the answer comes. */
-  abandon(call: CallOutcomeSink): void {
+  abandon(call: Attempt): void {
     this.#abandoned++;
     this.#slots[slotOf(call.id)] = abandoned;
   }
 
   /** No answer to the call will come. */
-  retire(call: CallOutcomeSink): void {
+  retire(call: Attempt): void {
     this.#slots[slotOf(call.id)] = retired;
     this.inFlight--;
   }
 
   /** The answer to this number, which is expected, has come: frees it. The call, unless it was given up. */
-  release(id: number): CallOutcomeSink | undefined {
+  release(id: number): Attempt | undefined {
     const slot = slotOf(id);
     const there = this.#slots[slot];
     this.#slots[slot] = undefined;
@@ -94,12 +94,12 @@ export class CallSlots {
   }
 
   /** The calls that were not given up. */
-  get calls(): CallOutcomeSink[] {
+  get calls(): Attempt[] {
     return this.#slots.filter((one) => one !== undefined && one !== abandoned && one !== retired);
   }
 
   /** Forgets all; the calls that were not given up. */
-  clear(): CallOutcomeSink[] {
+  clear(): Attempt[] {
     const { calls } = this;
     this.#slots.length = 0;
     this.inFlight = this.#abandoned = 0;

@@ -1,10 +1,11 @@
 import type { Clock } from "../../base/clock.js";
-import type { CallCarrier, CallOutcomeSink } from "../../call/outcome-sink.js";
+import type { Attempt, CallCarrier } from "../../call/attempt.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
 import { describeFirstBytes, firstBytesShown } from "../describe-bytes.js";
+import type { ClientSession, ClientSessionOwner } from "../protocol.js";
 import { CallSlots } from "./call-slots.js";
 import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
 import { ReceiveQueue, type ReceiveQueueOwner } from "./receive-queue.js";
@@ -23,23 +24,19 @@ export interface ClientSessionOptions {
   unwrittenMaxBytes: number;
 }
 
-export interface ClientSessionOwner {
-  /** The provider's settings are here: it speaks our protocol, and more calls may go out. */
-  onWelcome(connection: MprpcClientSession): void;
-  /**
-   * The provider takes no more calls on this connection; those in flight go on. `turnedAway`: why, when it took none at
-   * all; whoever connects again will fare no better for now.
-   */
-  onGoingAway(connection: MprpcClientSession, turnedAway: string | undefined): void;
-  onClosed(connection: MprpcClientSession, reason: string | undefined): void;
-}
-
 /**
  * The calling side of one mprpc/2 connection. The provider answers every call exactly once, also a cancelled one; an answer
  * that nobody waits for shows that it is broken, and ends the connection.
  */
 export class MprpcClientSession
-  implements ConnectionHandler, ReceiveQueueOwner, SendQueueOwner, KeepaliveOwner, CallCarrier, ReplyHost
+  implements
+    ConnectionHandler,
+    ReceiveQueueOwner,
+    SendQueueOwner,
+    KeepaliveOwner,
+    CallCarrier,
+    ReplyHost,
+    ClientSession
 {
   readonly endpoint: string;
   readonly #connection: Connection;
@@ -117,7 +114,8 @@ export class MprpcClientSession
   }
 
   /** Sends `call`. A call that cannot be sent fails at once, `executed: never`. */
-  start(call: CallOutcomeSink): void {
+  start(call: Attempt): void {
+    call.handTo(this, "wait");
     const refusal = this.#refusal();
     if (refusal !== undefined) {
       call.onFailure(refusal);
@@ -130,35 +128,25 @@ export class MprpcClientSession
       );
       return;
     }
-    call.frame = 0;
     const id = call.oneway ? 0 : this.#slots.nextId;
     const outcome = this.#requests.write(call, id, timeoutMs, this.#announce);
     if (outcome === undefined) this.#sent(call, id);
-    else if (outcome === "waiting") this.#wait(call);
+    // Its message is too large to be announced now; those before it go on with the next flush.
+    else if (outcome === "waiting") this.#sendQueue.frameWritten();
     else call.onFailure(outcome);
   }
 
   /** A frame of the call has been written. */
-  #sent(call: CallOutcomeSink, id: number): void {
+  #sent(call: Attempt, id: number): void {
     call.sequence = ++this.#sequence;
     if (id !== 0) this.#slots.add(call, id);
     this.#sendQueue.frameWritten();
     if (call.frame === 0) call.frame = this.#sendQueue.written;
     if (id === 0) call.onReply(undefined, undefined);
-    else call.carrier = this;
-  }
-
-  /** Its message is too large to be announced now. */
-  #wait(call: CallOutcomeSink): void {
-    call.id = 0;
-    call.carrier = this;
-    // The messages before it go on with the next flush.
-    this.#sendQueue.frameWritten();
   }
 
   /** The provider has room for a message that has waited. */
-  readonly #announce = (call: CallOutcomeSink, sizeBytes: number): number | undefined => {
-    call.carrier = undefined;
+  readonly #announce = (call: Attempt, sizeBytes: number): number | undefined => {
     const refusal = this.#refusal();
     if (refusal !== undefined) {
       call.onFailure(refusal);
@@ -186,15 +174,13 @@ export class MprpcClientSession
     return undefined;
   }
 
-  abandon(call: CallOutcomeSink): boolean {
+  abandon(call: Attempt): boolean {
     if (!this.#slots.has(call)) {
       if (this.#sendQueue.giveUp(call) !== "waiting") return false;
-      call.carrier = undefined;
       this.#endIfIdle();
       return true;
     }
     this.#slots.abandon(call);
-    call.carrier = undefined;
     this.#decoder.discard(call.id);
     this.#control(Kind.CANCEL, call.id, undefined);
     const unsent = this.#sendQueue.giveUp(call) !== undefined;
@@ -336,7 +322,6 @@ export class MprpcClientSession
       // The count on the wire goes round at 2^32; calls in flight lie close together, so the difference tells.
       if (((call.sequence - acceptedCalls) | 0) <= 0) continue;
       this.#slots.retire(call);
-      call.carrier = undefined;
       this.#sendQueue.giveUp(call);
       call.onFailure(tooLate);
     }
@@ -346,9 +331,8 @@ export class MprpcClientSession
   /** The calls whose messages have not been announced. */
   #failWaiting(error: RpcError): void {
     for (const key of this.#sendQueue.waitingKeys) {
-      const call = key as CallOutcomeSink;
+      const call = key as Attempt;
       this.#sendQueue.giveUp(call);
-      call.carrier = undefined;
       call.onFailure(error);
     }
   }
@@ -383,12 +367,11 @@ export class MprpcClientSession
     this.#replies.stop();
     const reason = this.#closeReason;
     const text = messages.connectionLost(reason ?? messages.closed);
-    const waiting = this.#sendQueue.waitingKeys as CallOutcomeSink[];
+    const waiting = this.#sendQueue.waitingKeys as Attempt[];
     this.#sendQueue.stop();
     this.lostCalls = this.inFlight;
     this.#owner.onClosed(this, reason);
     for (const call of [...this.#slots.clear(), ...waiting]) {
-      call.carrier = undefined;
       const executed = call.id === 0 || call.frame > this.#sendQueue.flushed ? "never" : "maybe";
       call.onFailure(new RpcError(Status.UNAVAILABLE, text, { executed }));
     }

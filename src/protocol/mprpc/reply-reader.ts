@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/clock.js";
 import type { Metadata } from "../../base/metadata.js";
 import { textOf } from "../../base/thrown.js";
-import type { CallOutcomeSink } from "../../call/outcome-sink.js";
+import type { Attempt } from "../../call/attempt.js";
 import { messages } from "../../error/messages.js";
 import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../../error/rpc-error.js";
 import { Status, toStatusCode } from "../../error/status.js";
@@ -19,7 +19,7 @@ export interface ReplyHost {
   /** The provider has said that it goes away: it may still refuse calls that have failed here. */
   readonly goingAway: boolean;
   onMalformed(reason: string): void;
-  abandon(call: CallOutcomeSink): boolean;
+  abandon(call: Attempt): boolean;
   /** The number of a call is free again. */
   onReleased(): void;
 }
@@ -114,15 +114,14 @@ export class ReplyReader implements ArrivalsOwner<number> {
   }
 
   /** Frees the number of an answered call; the call, unless it was given up. */
-  #release(callId: number): CallOutcomeSink | undefined {
+  #release(callId: number): Attempt | undefined {
     const call = this.#slots.release(callId);
     this.#host.onReleased();
-    if (call !== undefined) call.carrier = undefined;
     return call;
   }
 
   #deliver(
-    call: CallOutcomeSink,
+    call: Attempt,
     buffer: Buffer,
     start: number,
     end: number,

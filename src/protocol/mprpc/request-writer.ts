@@ -1,5 +1,5 @@
 import { textOf } from "../../base/thrown.js";
-import type { CallOutcomeSink } from "../../call/outcome-sink.js";
+import type { Attempt } from "../../call/attempt.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
@@ -37,10 +37,10 @@ export class RequestWriter {
    * large to go now; `announce` is called when it may, and should write it with `writeAnnouncement`.
    */
   write(
-    call: CallOutcomeSink,
+    call: Attempt,
     id: number,
     timeoutMs: number,
-    announce: (call: CallOutcomeSink, sizeBytes: number) => number | undefined,
+    announce: (call: Attempt, sizeBytes: number) => number | undefined,
   ): RpcError | "waiting" | undefined {
     const { encoder } = this.#sendQueue;
     const { method } = call;
@@ -77,7 +77,7 @@ export class RequestWriter {
   }
 
   /** Writes the frame of a call whose message of `sizeBytes`, encoded before, follows in chunks. */
-  writeAnnouncement(call: CallOutcomeSink, id: number, timeoutMs: number, sizeBytes: number): void {
+  writeAnnouncement(call: Attempt, id: number, timeoutMs: number, sizeBytes: number): void {
     const { encoder } = this.#sendQueue;
     const { method } = call;
     const known = this.#methods.get(method);
@@ -106,7 +106,7 @@ export class RequestWriter {
   }
 }
 
-function rareOf(call: CallOutcomeSink, named: boolean): RareFields | undefined {
+function rareOf(call: Attempt, named: boolean): RareFields | undefined {
   const { method, metadata, idempotencyKey } = call;
   let rare: RareFields | undefined;
   if (metadata !== undefined && metadata.size > 0) rare = { metadata };

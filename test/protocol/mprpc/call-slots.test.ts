@@ -1,17 +1,16 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { CallOutcomeSink } from "../../../src/call/outcome-sink.js";
+import { Attempt } from "../../../src/call/attempt.js";
 import { CallSlots } from "../../../src/protocol/mprpc/call-slots.js";
 import { slotOf } from "../../../src/protocol/mprpc/wire/call-number.js";
 import { ProbeService } from "../../support/gen/probe.js";
 
-class Call extends CallOutcomeSink {
+class Call extends Attempt {
   constructor() {
-    super(ProbeService.methods.echo, {});
+    const method = ProbeService.methods.echo;
+    const facts = { metadata: undefined, idempotencyKey: undefined, oneway: false, deadlineMs: Infinity };
+    super({ method, request: {}, ...facts, onAttempt() {}, onReply() {}, onFailure() {} }, 0);
   }
-  override onReply(): void {}
-  override onFailure(): void {}
-  override onDeadline(): void {}
 }
 
 test("a number is used by one call at a time, and an old one by none, whatever becomes of the calls", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { systemClock } from "../../../../src/base/clock.js";
 import { Metadata } from "../../../../src/base/metadata.js";
-import { CallOutcomeSink } from "../../../../src/call/outcome-sink.js";
+import { Attempt } from "../../../../src/call/attempt.js";
 import type { ServerCall } from "../../../../src/call/server-call.js";
 import { Turn } from "../../../../src/call/turn.js";
 import type { RpcError } from "../../../../src/error/rpc-error.js";
@@ -54,17 +54,16 @@ const keepalive = { intervalMs: 1e9, timeoutMs: 1e9 };
 const check = Health.methods.check;
 const names = { service_name: check.service, method_name: check.name };
 
-class Call extends CallOutcomeSink {
+class Call extends Attempt {
   failure: RpcError | undefined;
   constructor(metadata?: Metadata) {
-    super(check, { service: "" });
-    this.metadata = metadata;
+    const facts = { idempotencyKey: undefined, oneway: false, deadlineMs: Infinity };
+    const call = { method: check, request: { service: "" }, metadata, ...facts };
+    super({ ...call, onAttempt() {}, onReply() {}, onFailure() {} }, 0);
   }
-  override onReply(): void {}
   override onFailure(error: RpcError): void {
     this.failure = error;
   }
-  override onDeadline(): void {}
 }
 
 function caller(): { connection: FakeConnection; client: MprpcClientSession } {
