@@ -4,9 +4,11 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { policyOf } from "../../src/apigw/pages.js";
+import { serviceNames } from "../../src/common/part.js";
 import { previewType } from "../../src/download/media-types.js";
 import { type Item, listOf } from "./fake-list.js";
-import { listen, policy, splitPolicy, types } from "./fake-server.js";
+import { listen, types } from "./fake-server.js";
 
 interface Upload {
   uploadID: string;
@@ -203,7 +205,7 @@ export class FakeDisk {
     const name = pathname === "/" ? "index.html" : pathname.slice(1);
     const body = await readFile(path.join(this.#web, path.normalize(name)));
     const type = types[path.extname(name)] ?? "application/octet-stream";
-    const allowed = this.#bodies === undefined ? policy : splitPolicy;
+    const allowed = policyOf({ services: this.#bodies === undefined ? serviceNames : ["apigw"] });
     response.writeHead(200, { "content-type": type, "content-security-policy": allowed }).end(body);
   }
 
@@ -217,7 +219,7 @@ export class FakeDisk {
       .writeHead(to === undefined ? 200 : 206, {
         "content-type": inline ? previewType(name) : "application/octet-stream",
         "x-content-type-options": "nosniff",
-        "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+        "content-security-policy": `default-src 'none'; ${inline ? "frame-ancestors 'none'; " : ""}sandbox`,
         "content-disposition": `${inline ? "inline" : "attachment"}; filename*=UTF-8''${encodeURIComponent(name)}`,
       })
       .end(body);

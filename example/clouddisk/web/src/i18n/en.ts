@@ -221,7 +221,6 @@ export const en = {
   "error.mismatch": "The disk received other bytes than the file has. Retry.",
   "error.damaged": "It arrives damaged, however often it is sent. Retry later.",
   "error.unreadable": "The file has changed or is gone since it was chosen. Choose it again.",
-  "error.largeTogether": "It is too large to be downloaded with others. Download it by itself.",
   "error.of": "{name}: {why}",
   "error.ofSome": "{name}: {why} Also: {names}",
   "error.ofMany": "{name}: {why} Also: {names}, and {count} more",

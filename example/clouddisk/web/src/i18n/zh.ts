@@ -219,7 +219,6 @@ export const zh: Dictionary = {
   "error.mismatch": "云盘收到的内容与文件不符，请重试。",
   "error.damaged": "多次发送后内容仍有损坏，请稍后重试。",
   "error.unreadable": "文件在选择之后已被修改或删除，请重新选择。",
-  "error.largeTogether": "文件过大，无法与其他文件一起下载，请单独下载。",
   "error.of": "{name}：{why}",
   "error.ofSome": "{name}：{why} 还有：{names}",
   "error.ofMany": "{name}：{why} 还有：{names}，另有 {count} 项",
