@@ -136,6 +136,108 @@ export const SignupReply: MessageType<SignupReply, SignupReplyInput> = {
   },
 };
 
+export type SignupPolicyRequest = Readonly<Record<string, never>>;
+
+/** {@link SignupPolicyRequest} as it is given for encoding: what is left out is not sent. */
+export type SignupPolicyRequestInput = Readonly<Record<string, never>>;
+
+export const SignupPolicyRequest: MessageType<SignupPolicyRequest, SignupPolicyRequestInput> = {
+  typeName: "clouddisk.SignupPolicyRequest",
+
+  create() {
+    return {};
+  },
+
+  encode(message) {
+    checkMessage(message, "SignupPolicyRequest", SignupPolicyRequest);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: SignupPolicyRequest = into ?? {};
+    while (reader.pos < end) {
+      reader.skipField(reader.tag());
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export interface SignupPolicyReply {
+  code: number;
+  message: string;
+  /** False: the operator makes users. */
+  open: boolean;
+  /** Who is asked for an account then, as the configuration says; empty: it does not. */
+  contact: string;
+}
+
+/** {@link SignupPolicyReply} as it is given for encoding: what is left out is not sent. */
+export interface SignupPolicyReplyInput {
+  readonly code?: number | undefined;
+  readonly message?: string | undefined;
+  readonly open?: boolean | undefined;
+  readonly contact?: string | undefined;
+}
+
+export const SignupPolicyReply: MessageType<SignupPolicyReply, SignupPolicyReplyInput> = {
+  typeName: "clouddisk.SignupPolicyReply",
+
+  create(input) {
+    return {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      open: input?.open ?? false,
+      contact: input?.contact ?? "",
+    };
+  },
+
+  encode(message, writer) {
+    if (message?.constructor !== Object) checkMessage(message, "SignupPolicyReply", SignupPolicyReply);
+    if (message.code != null && message.code !== 0) {
+      writer.int32Field(8, message.code, "SignupPolicyReply.code");
+    }
+    if (message.message != null && message.message.length !== 0) {
+      writer.stringField(18, message.message, "SignupPolicyReply.message");
+    }
+    if (message.open != null && message.open !== false) {
+      writer.boolField(24, message.open, "SignupPolicyReply.open");
+    }
+    if (message.contact != null && message.contact.length !== 0) {
+      writer.stringField(34, message.contact, "SignupPolicyReply.contact");
+    }
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: SignupPolicyReply = into ?? {
+      code: 0,
+      message: "",
+      open: false,
+      contact: "",
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 8:
+          message.code = reader.int32();
+          break;
+        case 18:
+          message.message = reader.stringVerify();
+          break;
+        case 24:
+          message.open = reader.bool();
+          break;
+        case 34:
+          message.contact = reader.stringVerify();
+          break;
+        default:
+          reader.skipField(tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
 export interface SigninRequest {
   username: string;
   password: string;
@@ -2031,13 +2133,14 @@ export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
 
 /** account.proto as a protobufjs JSON descriptor, for calls without generated code. */
 export const accountProtoDescriptor =
-  '{"nested":{"clouddisk":{"nested":{"SignupRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"byUserId":{"type":"int64","id":3,"protoName":"by_user_id"}}},"SignupReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"SigninRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"address":{"type":"string","id":3}}},"SigninReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"token":{"type":"string","id":2},"message":{"type":"string","id":3},"expiresAtMs":{"type":"int64","id":4,"protoName":"expires_at_ms"},"userId":{"type":"int64","id":5,"protoName":"user_id"},"username":{"type":"string","id":6}}},"SignoutRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1}}},"SignoutReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"AuthenticateRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1},"username":{"type":"string","id":2},"session":{"type":"string","id":3}}},"AuthenticateReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"userId":{"type":"int64","id":3,"protoName":"user_id"},"username":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"UserInfoRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"UserInfoReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"username":{"type":"string","id":3},"signupAtMs":{"type":"int64","id":4,"protoName":"signup_at_ms"},"lastActiveMs":{"type":"int64","id":5,"protoName":"last_active_ms"},"quotaBytes":{"type":"int64","id":6,"protoName":"quota_bytes"},"usedBytes":{"type":"int64","id":7,"protoName":"used_bytes"},"operator":{"type":"bool","id":8}}},"UserFilesRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"limit":{"type":"int32","id":2}}},"UserFilesReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"files":{"rule":"repeated","type":".clouddisk.Entry","id":3}}},"UserFileRenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"fileHash":{"type":"string","id":2,"protoName":"file_hash"},"newName":{"type":"string","id":3,"protoName":"new_name"},"oldName":{"type":"string","id":4,"protoName":"old_name"}}},"UserFileRenameReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"file":{"type":".clouddisk.Entry","id":3}}},"Entry":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"folder":{"type":"bool","id":4},"fileHash":{"type":"string","id":5,"protoName":"file_hash"},"sizeBytes":{"type":"int64","id":6,"protoName":"size_bytes"},"createdAtMs":{"type":"int64","id":7,"protoName":"created_at_ms"},"updatedAtMs":{"type":"int64","id":8,"protoName":"updated_at_ms"},"trashedAtMs":{"type":"int64","id":9,"protoName":"trashed_at_ms"},"state":{"type":"string","id":10},"path":{"type":"string","id":11}}},"ListRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"trashed":{"type":"bool","id":3},"query":{"type":"string","id":4},"sort":{"type":"string","id":5},"descending":{"type":"bool","id":6},"limit":{"type":"int32","id":7},"cursor":{"type":"string","id":8}}},"ListReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entries":{"rule":"repeated","type":".clouddisk.Entry","id":3},"nextCursor":{"type":"string","id":4,"protoName":"next_cursor"},"total":{"type":"int64","id":5},"parents":{"rule":"repeated","type":".clouddisk.Entry","id":6}}},"CreateFolderRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"reuse":{"type":"bool","id":4}}},"RenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"name":{"type":"string","id":3}}},"MoveRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"parentId":{"type":"int64","id":3,"protoName":"parent_id"}}},"EntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2}}},"EntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":".clouddisk.Entry","id":3}}},"EmptyTrashRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"DeleteReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"deleted":{"type":"int64","id":3},"left":{"type":"int64","id":4}}},"BatchRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"operation":{"type":"string","id":2},"ids":{"rule":"repeated","type":"int64","id":3},"parentId":{"type":"int64","id":4,"protoName":"parent_id"}}},"BatchReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"results":{"rule":"repeated","type":".clouddisk.BatchResult","id":3},"deleted":{"type":"int64","id":4},"left":{"type":"int64","id":5}}},"BatchResult":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"code":{"type":"int32","id":2},"message":{"type":"string","id":3},"entry":{"type":".clouddisk.Entry","id":4}}},"UserService":{"edition":"proto3","methods":{"Signup":{"requestType":".clouddisk.SignupRequest","responseType":".clouddisk.SignupReply"},"Signin":{"requestType":".clouddisk.SigninRequest","responseType":".clouddisk.SigninReply"},"Signout":{"requestType":".clouddisk.SignoutRequest","responseType":".clouddisk.SignoutReply"},"Authenticate":{"requestType":".clouddisk.AuthenticateRequest","responseType":".clouddisk.AuthenticateReply"},"UserInfo":{"requestType":".clouddisk.UserInfoRequest","responseType":".clouddisk.UserInfoReply"},"UserFiles":{"requestType":".clouddisk.UserFilesRequest","responseType":".clouddisk.UserFilesReply"},"UserFileRename":{"requestType":".clouddisk.UserFileRenameRequest","responseType":".clouddisk.UserFileRenameReply"}}},"FileService":{"edition":"proto3","methods":{"List":{"requestType":".clouddisk.ListRequest","responseType":".clouddisk.ListReply"},"CreateFolder":{"requestType":".clouddisk.CreateFolderRequest","responseType":".clouddisk.EntryReply"},"Rename":{"requestType":".clouddisk.RenameRequest","responseType":".clouddisk.EntryReply"},"Move":{"requestType":".clouddisk.MoveRequest","responseType":".clouddisk.EntryReply"},"Trash":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Restore":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Delete":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.DeleteReply"},"EmptyTrash":{"requestType":".clouddisk.EmptyTrashRequest","responseType":".clouddisk.DeleteReply"},"Batch":{"requestType":".clouddisk.BatchRequest","responseType":".clouddisk.BatchReply"}}}}}}}';
+  '{"nested":{"clouddisk":{"nested":{"SignupRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"byUserId":{"type":"int64","id":3,"protoName":"by_user_id"}}},"SignupReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"SignupPolicyRequest":{"edition":"proto3","fields":{}},"SignupPolicyReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"open":{"type":"bool","id":3},"contact":{"type":"string","id":4}}},"SigninRequest":{"edition":"proto3","fields":{"username":{"type":"string","id":1},"password":{"type":"string","id":2},"address":{"type":"string","id":3}}},"SigninReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"token":{"type":"string","id":2},"message":{"type":"string","id":3},"expiresAtMs":{"type":"int64","id":4,"protoName":"expires_at_ms"},"userId":{"type":"int64","id":5,"protoName":"user_id"},"username":{"type":"string","id":6}}},"SignoutRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1}}},"SignoutReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2}}},"AuthenticateRequest":{"edition":"proto3","fields":{"token":{"type":"string","id":1},"username":{"type":"string","id":2},"session":{"type":"string","id":3}}},"AuthenticateReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"userId":{"type":"int64","id":3,"protoName":"user_id"},"username":{"type":"string","id":4},"expiresAtMs":{"type":"int64","id":5,"protoName":"expires_at_ms"}}},"UserInfoRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"UserInfoReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"username":{"type":"string","id":3},"signupAtMs":{"type":"int64","id":4,"protoName":"signup_at_ms"},"lastActiveMs":{"type":"int64","id":5,"protoName":"last_active_ms"},"quotaBytes":{"type":"int64","id":6,"protoName":"quota_bytes"},"usedBytes":{"type":"int64","id":7,"protoName":"used_bytes"},"operator":{"type":"bool","id":8}}},"UserFilesRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"limit":{"type":"int32","id":2}}},"UserFilesReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"files":{"rule":"repeated","type":".clouddisk.Entry","id":3}}},"UserFileRenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"fileHash":{"type":"string","id":2,"protoName":"file_hash"},"newName":{"type":"string","id":3,"protoName":"new_name"},"oldName":{"type":"string","id":4,"protoName":"old_name"}}},"UserFileRenameReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"file":{"type":".clouddisk.Entry","id":3}}},"Entry":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"folder":{"type":"bool","id":4},"fileHash":{"type":"string","id":5,"protoName":"file_hash"},"sizeBytes":{"type":"int64","id":6,"protoName":"size_bytes"},"createdAtMs":{"type":"int64","id":7,"protoName":"created_at_ms"},"updatedAtMs":{"type":"int64","id":8,"protoName":"updated_at_ms"},"trashedAtMs":{"type":"int64","id":9,"protoName":"trashed_at_ms"},"state":{"type":"string","id":10},"path":{"type":"string","id":11}}},"ListRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"trashed":{"type":"bool","id":3},"query":{"type":"string","id":4},"sort":{"type":"string","id":5},"descending":{"type":"bool","id":6},"limit":{"type":"int32","id":7},"cursor":{"type":"string","id":8}}},"ListReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entries":{"rule":"repeated","type":".clouddisk.Entry","id":3},"nextCursor":{"type":"string","id":4,"protoName":"next_cursor"},"total":{"type":"int64","id":5},"parents":{"rule":"repeated","type":".clouddisk.Entry","id":6}}},"CreateFolderRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"parentId":{"type":"int64","id":2,"protoName":"parent_id"},"name":{"type":"string","id":3},"reuse":{"type":"bool","id":4}}},"RenameRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"name":{"type":"string","id":3}}},"MoveRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2},"parentId":{"type":"int64","id":3,"protoName":"parent_id"}}},"EntryRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"id":{"type":"int64","id":2}}},"EntryReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"entry":{"type":".clouddisk.Entry","id":3}}},"EmptyTrashRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"}}},"DeleteReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"deleted":{"type":"int64","id":3},"left":{"type":"int64","id":4}}},"BatchRequest":{"edition":"proto3","fields":{"userId":{"type":"int64","id":1,"protoName":"user_id"},"operation":{"type":"string","id":2},"ids":{"rule":"repeated","type":"int64","id":3},"parentId":{"type":"int64","id":4,"protoName":"parent_id"}}},"BatchReply":{"edition":"proto3","fields":{"code":{"type":"int32","id":1},"message":{"type":"string","id":2},"results":{"rule":"repeated","type":".clouddisk.BatchResult","id":3},"deleted":{"type":"int64","id":4},"left":{"type":"int64","id":5}}},"BatchResult":{"edition":"proto3","fields":{"id":{"type":"int64","id":1},"code":{"type":"int32","id":2},"message":{"type":"string","id":3},"entry":{"type":".clouddisk.Entry","id":4}}},"UserService":{"edition":"proto3","methods":{"Signup":{"requestType":".clouddisk.SignupRequest","responseType":".clouddisk.SignupReply"},"SignupPolicy":{"requestType":".clouddisk.SignupPolicyRequest","responseType":".clouddisk.SignupPolicyReply"},"Signin":{"requestType":".clouddisk.SigninRequest","responseType":".clouddisk.SigninReply"},"Signout":{"requestType":".clouddisk.SignoutRequest","responseType":".clouddisk.SignoutReply"},"Authenticate":{"requestType":".clouddisk.AuthenticateRequest","responseType":".clouddisk.AuthenticateReply"},"UserInfo":{"requestType":".clouddisk.UserInfoRequest","responseType":".clouddisk.UserInfoReply"},"UserFiles":{"requestType":".clouddisk.UserFilesRequest","responseType":".clouddisk.UserFilesReply"},"UserFileRename":{"requestType":".clouddisk.UserFileRenameRequest","responseType":".clouddisk.UserFileRenameReply"}}},"FileService":{"edition":"proto3","methods":{"List":{"requestType":".clouddisk.ListRequest","responseType":".clouddisk.ListReply"},"CreateFolder":{"requestType":".clouddisk.CreateFolderRequest","responseType":".clouddisk.EntryReply"},"Rename":{"requestType":".clouddisk.RenameRequest","responseType":".clouddisk.EntryReply"},"Move":{"requestType":".clouddisk.MoveRequest","responseType":".clouddisk.EntryReply"},"Trash":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Restore":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.EntryReply"},"Delete":{"requestType":".clouddisk.EntryRequest","responseType":".clouddisk.DeleteReply"},"EmptyTrash":{"requestType":".clouddisk.EmptyTrashRequest","responseType":".clouddisk.DeleteReply"},"Batch":{"requestType":".clouddisk.BatchRequest","responseType":".clouddisk.BatchReply"}}}}}}}';
 
 /** Users and sessions. */
 export const UserService = defineService({
   typeName: "clouddisk.UserService",
   methods: {
     signup: { name: "Signup", input: SignupRequest, output: SignupReply },
+    signupPolicy: { name: "SignupPolicy", input: SignupPolicyRequest, output: SignupPolicyReply },
     signin: { name: "Signin", input: SigninRequest, output: SigninReply },
     signout: { name: "Signout", input: SignoutRequest, output: SignoutReply },
     authenticate: { name: "Authenticate", input: AuthenticateRequest, output: AuthenticateReply },
@@ -2055,6 +2158,11 @@ export const UserService = defineService({
  */
 export interface UserServiceHandler {
   signup(request: SignupRequest, context: CallContext): Promise<SignupReplyInput> | SignupReplyInput;
+  /** Whether anybody may sign up, for who has not yet. */
+  signupPolicy(
+    request: SignupPolicyRequest,
+    context: CallContext,
+  ): Promise<SignupPolicyReplyInput> | SignupPolicyReplyInput;
   signin(request: SigninRequest, context: CallContext): Promise<SigninReplyInput> | SigninReplyInput;
   signout(request: SignoutRequest, context: CallContext): Promise<SignoutReplyInput> | SignoutReplyInput;
   /** Whose token it is; code 10005 for one that is forged, expired or signed out. */
@@ -2097,6 +2205,21 @@ export class UserServiceStub {
     third?: CallOptions,
   ): Promise<SignupReply | undefined> {
     return invokeStub(this.#channel, UserService.methods.signup, request, second, third);
+  }
+
+  /** Whether anybody may sign up, for who has not yet. */
+  signupPolicy(request: SignupPolicyRequestInput, options?: CallOptions): Promise<SignupPolicyReply>;
+  signupPolicy(
+    request: SignupPolicyRequestInput,
+    controller: RpcController,
+    options?: CallOptions,
+  ): Promise<SignupPolicyReply | undefined>;
+  signupPolicy(
+    request: SignupPolicyRequestInput,
+    second?: CallOptions | RpcController,
+    third?: CallOptions,
+  ): Promise<SignupPolicyReply | undefined> {
+    return invokeStub(this.#channel, UserService.methods.signupPolicy, request, second, third);
   }
 
   signin(request: SigninRequestInput, options?: CallOptions): Promise<SigninReply>;
