@@ -130,5 +130,5 @@ test("every view, dialog and refusal is Chinese once one is signed in", async ()
   }
   await page.getByRole("button", { name: "Switch to English" }).click();
   await page.getByRole("heading", { name: "New user" }).waitFor();
-  expect(await page.locator("html").getAttribute("lang")).toBe("en");
+  await expect.poll(() => page.locator("html").getAttribute("lang")).toBe("en");
 });
