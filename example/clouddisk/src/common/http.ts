@@ -25,6 +25,8 @@ export interface HttpLimits {
   smallBodyTimeoutMs: number;
   /** How long a body or a reply under way may stand still because of the client, ms. Default 60 s. */
   idleTimeoutMs: number;
+  /** How long a connection may wait for its next request, ms. Default 30 s. */
+  keepAliveMs: number;
   /** What requests in flight get when the server closes before they are cut off, ms. Default 10 s. */
   drainTimeoutMs: number;
   /** How long a client has to end its side of a connection once ours is ended, ms. Default 2 s. */
@@ -36,6 +38,7 @@ const defaults: HttpLimits = {
   headersTimeoutMs: 15_000,
   smallBodyTimeoutMs: 20_000,
   idleTimeoutMs: 60_000,
+  keepAliveMs: 30_000,
   drainTimeoutMs: 10_000,
   lingerMs: 2_000,
 };
@@ -55,7 +58,7 @@ export async function createHttp(
   const http: FastifyInstance = fastify({
     bodyLimit: bodyMaxBytes,
     connectionTimeout: times.idleTimeoutMs,
-    keepAliveTimeout: 30_000,
+    keepAliveTimeout: times.keepAliveMs,
     // A big body may take hours; small ones get a timer of their own below.
     requestTimeout: 0,
     http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: Math.min(5000, headersTimeoutMs) },
@@ -194,9 +197,6 @@ function addTimeouts(
       if (request.raw.complete && !reply.raw.headersSent) socket.setTimeout(times.idleTimeoutMs);
       else socket.destroy();
     });
-    reply.raw.once("finish", () => {
-      if (!reply.raw.shouldKeepAlive) linger(socket, times.lingerMs);
-    });
     done();
   });
   http.addHook("preParsing", (request, reply, payload, done) => {
@@ -253,7 +253,7 @@ function addHeaders(http: FastifyInstance, secure: boolean): void {
   });
 }
 
-/** A client that is told everything and never ends its side would keep half a connection for ever. */
+/** After a reply without Node's help, which destroys its own: a client that never ends its side would keep half a connection for ever. */
 function linger(socket: Socket, lingerMs: number): void {
   const timer = setTimeout(() => socket.destroy(), lingerMs);
   timer.unref();
