@@ -37,7 +37,10 @@ test("the operator makes users, and stays who he is", async () => {
   expect(madeUp).toMatch(/^([a-z2-9]{4}-){3}[a-z2-9]{4}$/);
   expect(await password.getAttribute("type")).toBe("text");
   await make.click();
-  await page.getByRole("status").getByText("Done: bob can sign in now.").waitFor();
+  await page
+    .getByRole("status")
+    .getByText(`Done: bob can sign in now, with the password ${madeUp}`)
+    .waitFor();
   expect([await name.inputValue(), await password.inputValue()]).toEqual(["", ""]);
   expect(disk.signedIn).toBe("ann");
 

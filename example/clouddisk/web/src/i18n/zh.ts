@@ -180,7 +180,7 @@ export const zh: Dictionary = {
   "users.hint": "为他人创建账号。你会保持登录；请把用户名和密码告诉对方。",
   "users.makeUp": "随机生成密码",
   "users.make": "创建用户",
-  "users.made": "已创建：{name} 现在可以登录。",
+  "users.made": "已创建：{name} 现在可以登录，密码为 {password}",
   "error.network": "无法连接云盘，请检查网络。",
   "error.signedOut": "登录已失效，请重新登录。",
   "error.signin": "用户名或密码错误。",

@@ -73,7 +73,7 @@ function useSignupPolicy(api: Api): SignupPolicy | undefined {
 function ClosedSignup({ contact, onBack }: { contact: string; onBack: () => void }) {
   const { t } = useI18n();
   return (
-    <div class="sign-form">
+    <div class="sign-form sign-closed">
       <h1>{t("sign.closed")}</h1>
       <p>{askWhom(contact, t)}</p>
       <button type="button" class="link" onClick={onBack}>

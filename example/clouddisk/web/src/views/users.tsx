@@ -5,7 +5,12 @@ import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
 import { CredentialsFields, type FieldName, focusField } from "./credentials-fields.js";
 
-type State = { busy: true } | { wrong: FieldName } | { error: unknown } | { made: string } | undefined;
+type State =
+  | { busy: true }
+  | { wrong: FieldName }
+  | { error: unknown }
+  | { made: { name: string; password: string } }
+  | undefined;
 
 /** Where the operator makes users, also where nobody else may. */
 export function Users({ api }: { api: Api }) {
@@ -26,7 +31,8 @@ export function Users({ api }: { api: Api }) {
     setState({ busy: true });
     try {
       await api.signup(name, password);
-      setState({ made: name });
+      // It is shown once more: nobody can look it up.
+      setState({ made: { name, password } });
       setUsername("");
       setPassword("");
       focusField(form, "username");
@@ -57,7 +63,7 @@ export function Users({ api }: { api: Api }) {
           {state !== undefined && "error" in state && describe(state.error, t)}
         </p>
         <p class="form-done" role="status">
-          {state !== undefined && "made" in state && t("users.made", { name: state.made })}
+          {state !== undefined && "made" in state && t("users.made", state.made)}
         </p>
         <button type="submit" class="button primary big" disabled={state !== undefined && "busy" in state}>
           {t("users.make")}
