@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Page } from "playwright-core";
 import { expect, onTestFinished, test } from "vitest";
+import { serviceNames } from "../../src/common/part.js";
 import { connect } from "../../src/dbproxy/connect.js";
 import { addFile } from "../apigw/support.js";
 import { type Disk, startDisk, type User } from "../support/disk.js";
@@ -12,11 +13,12 @@ import { theBrowser } from "./support.js";
 const count = 10_000;
 const empty = createHash("sha256").digest("hex");
 
-/** One file is made by the services, the others are more names of its content. */
+/** One file is made by the services, the others are more names of its content, written while the disk is down. */
 async function fill(disk: Disk, user: User): Promise<void> {
   await addFile(disk, user, { name: "a first.txt", fileHash: empty, sizeBytes: 0 });
   const { database, settings } = disk.node.host;
   const { user: found } = await database.run("user.find", { username: user.name });
+  await disk.nodes.pop()?.stop();
   const { db, close } = await connect(settings.databaseUrl);
   try {
     await seedFiles(db, { userId: found?.id ?? 0, count: count - 1, fileHash: empty, end: ".txt" });
@@ -24,6 +26,7 @@ async function fill(disk: Disk, user: User): Promise<void> {
   } finally {
     await close();
   }
+  await disk.startNode(serviceNames);
 }
 
 async function openSignedIn(disk: Disk, user: User): Promise<Page> {
