@@ -12,6 +12,7 @@ import { addErrors } from "./http-errors.js";
 import { NodeRedirects } from "./nodes.js";
 import { isSecure } from "./origin.js";
 import type { Host } from "./part.js";
+import { addRequestChecks } from "./request-checks.js";
 import { newTraceId, withTraceId } from "./trace.js";
 import { sayProblem } from "./validation.js";
 
@@ -84,8 +85,11 @@ export async function createHttp(
   addHeaders(http, isSecure(host));
   addErrors(http, new NodeRedirects(host), log);
   addCors(http, host.settings);
+  addRequestChecks(http);
   // Of text alone: what users store goes as it is, by ranges of its bytes.
   await http.register(compress, {
+    // Of requests; it would take the first bytes of what is streamed past the parsers.
+    globalDecompression: false,
     threshold: 1024,
     encodings: ["br", "gzip"],
     customTypes: /^(text\/(?!event-stream)|application\/(json|javascript|manifest\+json)|image\/svg)/,

@@ -270,3 +270,25 @@ test("who is refused is not asked for the body", async () => {
   expect(await raw(port, head("/refused"))).toMatch(/^HTTP\/1\.1 401 /);
   expect(await raw(port, `${head("/taken")}{}`)).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /);
 });
+
+test.each([
+  ["two of them", "host: a\r\nhost: b"],
+  ["markup", "host: a/<script>"],
+  ["a user's name", "host: somebody@a"],
+  ["two words", "host: a b"],
+  ["nothing", "host: "],
+])("a host that readers would understand differently is refused: %s", async (_what, host) => {
+  const { port } = await serve((http) => http.get("/", async (request) => ({ host: request.host })));
+  expect(await raw(port, `GET / HTTP/1.1\r\n${host}\r\nconnection: close\r\n\r\n`)).toMatch(
+    /^HTTP\/1\.1 400 .*"code":10001/s,
+  );
+});
+
+test.each(["a", "a:80", "127.0.0.1:8080", "[::1]:8080", "my_disk.example", "xn--7qv63i.example"])(
+  "%s is a host",
+  async (host) => {
+    const { port } = await serve((http) => http.get("/", async (request) => ({ host: request.host })));
+    const reply = await raw(port, `GET / HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    expect(reply).toMatch(/^HTTP\/1\.1 200 /);
+  },
+);
