@@ -65,6 +65,8 @@ export async function createHttp(
     http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: Math.min(5000, headersTimeoutMs) },
     forceCloseConnections: "idle",
     trustProxy: proxies.length > 0 ? [...proxies] : false,
+    // As proxies are asked; redirects are made of what follows the host.
+    rewriteUrl: ({ url = "/" }) => url.replace(/^https?:\/\/[^/?#]*\/?/i, "/"),
     genReqId: (raw) => wellFormed(raw.headers["x-trace-id"]) ?? newTraceId(),
     // strictNumbers would spare infinities (`1e400`) the comparison with a maximum.
     ajv: { customOptions: { coerceTypes: true, removeAdditional: false, strictNumbers: false } },

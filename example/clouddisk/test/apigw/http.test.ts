@@ -292,3 +292,20 @@ test.each(["a", "a:80", "127.0.0.1:8080", "[::1]:8080", "my_disk.example", "xn--
     expect(reply).toMatch(/^HTTP\/1\.1 200 /);
   },
 );
+
+test.each([
+  ["http://elsewhere.example/where?a=b", "/where?a=b"],
+  ["HTTPS://somebody@elsewhere.example:81/where", "/where"],
+  ["http://elsewhere.example?a=b", "/?a=b"],
+  ["/where?a=http://elsewhere.example/", "/where?a=http://elsewhere.example/"],
+  ["//elsewhere.example/where", "//elsewhere.example/where"],
+])("of an address with its host, %s, the path counts alone: %s", async (target, expected) => {
+  const { port } = await serve((http) => {
+    const handler = async ({ url }: { url: string }) => ({ url });
+    http.get("/", handler);
+    http.get("/where", handler);
+    http.get("//elsewhere.example/where", handler);
+  });
+  const reply = await raw(port, `GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+  expect(JSON.parse(reply.slice(reply.indexOf("{")))).toEqual({ url: expected });
+});

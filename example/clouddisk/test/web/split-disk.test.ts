@@ -25,7 +25,7 @@ async function openSignedIn(disk: Disk): Promise<Page> {
   onTestFinished(() => context.close());
   await context.addCookies([{ name: "clouddisk_token", value: user.token, url: disk.url }]);
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(60_000);
   const problems: string[] = [];
   page.on("console", (message) => {
     if (/Content Security Policy|X-Frame-Options/i.test(message.text())) problems.push(message.text());
@@ -69,7 +69,7 @@ test("of several files the large ones come too, each of them whole", async () =>
   await page.getByLabel("Select all").check();
   await page.getByRole("toolbar").getByRole("button", { name: "Download" }).click();
   await expect
-    .poll(() => downloads.map((one) => one.suggestedFilename()).sort())
+    .poll(() => downloads.map((one) => one.suggestedFilename()).sort(), { timeout: 60_000 })
     .toEqual([...files.keys()].sort());
   const sha256 = (data: Buffer | undefined) =>
     createHash("sha256")
@@ -79,4 +79,4 @@ test("of several files the large ones come too, each of them whole", async () =>
     const name = one.suggestedFilename();
     expect(sha256(await readFile(await one.path())), name).toBe(sha256(files.get(name)));
   }
-});
+}, 180_000);
