@@ -106,6 +106,15 @@ export const checkedBy = {
       }),
     }),
   },
+  signupPolicy: {
+    schema: tagged("session", "Whether anybody may sign up", {
+      security: [],
+      response: replies({
+        open: Type.Boolean({ description: "false: the operator makes users" }),
+        contact: Type.String({ description: "who is asked for an account then; empty: not said" }),
+      }),
+    }),
+  },
   signout: {
     schema: tagged("session", "Ends the session of the token", { security: signedIn, response: replies({}) }),
   },

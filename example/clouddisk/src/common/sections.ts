@@ -102,6 +102,15 @@ export const sections = {
       doc: "Whether anybody may sign up; no: the operator makes users, by the same route and signed in.",
       docZh: "是否开放注册；设为 no 时仅管理员登录后可通过注册接口创建用户。",
     }),
+    contact: key(
+      optional(conf.text("TEXT", "a text of 1 to 200 characters", (text) => /^.{1,200}$/u.test(text))),
+      "",
+      {
+        doc: "Who is asked for an account where sign-up is closed; the page tells it everybody.",
+        docZh: "关闭注册时向谁申请账号；登录页面会显示给所有人。",
+        example: "admin@example.com",
+      },
+    ),
     operator: key(optional(conf.text("NAME", "a user name", (text) => text.length <= 64)), "", {
       doc: "The user who sees the services and makes users. Not set: who signed up first.",
       docZh: "管理员用户名：可查看服务状态、创建用户。不设置则为最早注册的用户。",

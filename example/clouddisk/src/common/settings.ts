@@ -34,6 +34,8 @@ export interface Settings {
     sessionTtlMs: number;
     /** Whether anybody may sign up; else the operator makes users. */
     openSignup: boolean;
+    /** Who is asked for an account where nobody may sign up; empty: not said. */
+    contact: string;
     /** A user name; undefined: the first user's. */
     operator: string | undefined;
     /** The operator is made with it when there is none. */
@@ -150,6 +152,7 @@ export function loadSettings(config: DiskConfig): Settings {
     account: {
       quotaBytes: account.quotaBytes,
       openSignup: account.signup,
+      contact: account.contact ?? "",
       operator: account.operator?.normalize("NFC"),
       operatorPassword: account.operatorpassword,
       sessionTtlMs: account.sessionttlMs,

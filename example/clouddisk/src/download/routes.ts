@@ -219,7 +219,12 @@ async function send(
     return reply.send(method === "HEAD" ? undefined : Buffer.alloc(0));
   try {
     // An error midway destroys the connection: the client sees that something is missing.
-    return reply.send(await source.read(content, range));
+    const bytes = await source.read(content, range);
+    // What is saved shows nothing, framed or not; the page's frames of large files would be refused by the letter of HTML.
+    if (!inline) {
+      reply.removeHeader("x-frame-options").header("content-security-policy", "default-src 'none'; sandbox");
+    }
+    return reply.send(bytes);
   } catch (error) {
     for (const name of ["etag", "accept-ranges", "content-disposition", "content-length", "content-range"]) {
       reply.removeHeader(name);

@@ -221,12 +221,21 @@ function receiveRaw(context: UploadContext, request: FastifyRequest, userId: num
   });
 }
 
+/** As long as RFC 2046, 5.1.1 allows. */
+const boundaryPattern = /;\s*boundary=("[^"]{1,70}"|[^\s";]{1,70})\s*(;|$)/i;
+
 /** The file counts once all of the form is there: its fields may come in any order. */
 async function receiveForm(
   context: UploadContext,
   request: FastifyRequest,
   userId: number,
 ): Promise<EntryRow> {
+  if (!boundaryPattern.test(request.headers["content-type"] ?? "")) {
+    throw new Refusal(
+      Code.PARAMETER,
+      "the body is no multipart form: it needs a boundary of 1 to 70 characters",
+    );
+  }
   const fields = new Map<string, string>();
   let received: ReceivedFile | undefined;
   let fileName = "";

@@ -7,10 +7,13 @@ const services = ["dbproxy", "account", "apigw"] as const;
 test("where sign-up is closed the operator, made at the start, makes the users, and alone sees the services", async () => {
   const conf = {
     "account.signup": "no",
+    "account.contact": "boss@example.com",
     "account.operator": "boss",
     "account.operatorpassword": "boss-password",
   };
   const disk = await startDisk({ services, conf });
+  const policy = async () => (await fetch(`${disk.url}/api/signup`)).json();
+  expect(await policy()).toEqual({ code: 0, msg: "ok", open: false, contact: "boss@example.com" });
   expect(await disk.post("/user/signup", { username: "stranger", password: "password-1" })).toEqual({
     code: 10_011,
     msg: expect.stringContaining("[account] signup"),
@@ -36,6 +39,7 @@ test("where sign-up is closed the operator, made at the start, makes the users, 
 
 test("without a name in the configuration it is who signed up first; anybody signs up", async () => {
   const disk = await startDisk({ services });
+  expect(await (await fetch(`${disk.url}/api/signup`)).json()).toMatchObject({ open: true, contact: "" });
   const [first, second] = [await disk.user(), await disk.user()];
   expect((await api(disk, first)("GET", "/api/services")).status).toBe(200);
   expect((await api(disk, second)("GET", "/api/services")).body).toEqual({

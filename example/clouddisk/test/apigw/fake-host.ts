@@ -19,6 +19,7 @@ export const testSettings: Settings = {
     quotaBytes: 1_000_000,
     sessionTtlMs: 3_600_000,
     openSignup: true,
+    contact: "",
     operator: undefined,
     operatorPassword: undefined,
     failuresMax: 5,
