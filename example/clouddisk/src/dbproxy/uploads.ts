@@ -1,6 +1,6 @@
 import type { Selectable } from "kysely";
 import type { EntryRow, UploadRow } from "./actions.js";
-import { holdStaged } from "./contents.js";
+import { holdStaged, wakeJob } from "./contents.js";
 import { entryById, freeName, insertName, isFolder, named, sameFile } from "./entry-rows.js";
 import type { Tables } from "./tables.js";
 import type { Implementations, Tx } from "./transaction.js";
@@ -56,7 +56,10 @@ interface Complete {
 async function addFile(tx: Tx, file: Complete): Promise<{ entry: EntryRow; staged: boolean } | undefined> {
   const { userId, parentId, fileHash, sizeBytes } = file;
   const same = await sameFile(tx, file);
-  if (same !== undefined) return { entry: same, staged: true };
+  if (same !== undefined) {
+    await wakeJob(tx, fileHash);
+    return { entry: same, staged: true };
+  }
   if (!(await takeQuota(tx, userId, sizeBytes))) return undefined;
   const staged = await holdStaged(tx, file);
   const name = await freeName(tx, userId, parentId, file.name);

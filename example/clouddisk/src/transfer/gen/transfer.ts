@@ -15,6 +15,7 @@ import {
 needsMprpc("0.1.0", "transfer.ts");
 
 export interface SubmitRequest {
+  /** Of a content whose job is to be tried at once, though it waits or was given up; empty: of none in particular. */
   fileHash: string;
 }
 
