@@ -1,8 +1,13 @@
 import { mkdir, open } from "node:fs/promises";
 import path from "node:path";
+import { sharedBy } from "./shared-work.js";
 
 /** What was named, renamed or deleted in a folder survives a power cut when this resolves. */
-export async function syncFolder(folder: string): Promise<void> {
+function syncFolder(folder: string): Promise<void> {
+  return sharedBy(folder, () => syncNow(folder));
+}
+
+async function syncNow(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
     await handle.sync();

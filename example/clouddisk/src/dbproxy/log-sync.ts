@@ -1,4 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { SharedWork } from "../common/shared-work.js";
 
 /**
  * Makes what was committed to SQLite's log durable, while the event loop goes on: the commit itself would wait for the disk in the
@@ -7,9 +8,8 @@ import { type FileHandle, open } from "node:fs/promises";
 export class LogSync {
   readonly #file: string;
   readonly #copyLog: () => void;
+  readonly #shared = new SharedWork();
   #handle: FileHandle | undefined;
-  #running: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
   #failed = false;
 
   /** `copyLog` brings all of the log into the database file, durably, or throws. */
@@ -20,22 +20,16 @@ export class LogSync {
 
   /** Resolves once all that is committed by now survives a power cut. */
   sync(): Promise<void> {
-    this.#next ??= this.#after(this.#running);
-    return this.#next;
+    return this.#shared.run(() => this.#sync());
   }
 
-  /** No more is to be committed. */
+  /** After what is under way. No more is to be committed. */
   async close(): Promise<void> {
-    await this.#next?.catch(() => {});
-    await this.#running?.catch(() => {});
+    await this.#shared.run(async () => {}).catch(() => {});
     await this.#handle?.close();
   }
 
-  async #after(before: Promise<void> | undefined): Promise<void> {
-    await before?.catch(() => {});
-    // What is committed from here on waits for another one.
-    this.#running = this.#next;
-    this.#next = undefined;
+  async #sync(): Promise<void> {
     try {
       // The log has a hole where a write was lost, and what stands behind it would be lost as well.
       if (this.#failed) this.#copyLog();

@@ -1,15 +1,17 @@
+import { createHash } from "node:crypto";
 import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Readable } from "node:stream";
 import { Code, Refusal } from "../common/codes.js";
 import { placeFile } from "../common/durable.js";
+import type { SizeLimit } from "../common/hashing.js";
 import { tempName } from "../common/instance.js";
 import type { EntryRow } from "../dbproxy/actions.js";
 import type { UploadContext } from "./context.js";
+import { openNew, Pieces } from "./pieces.js";
 import { sizeLimit } from "./quota.js";
 import { noFolder, overQuota } from "./refusals.js";
 import { checkRoom, throwNoRoom } from "./room.js";
-import { writeHashed } from "./write-hashed.js";
 
 export interface WholeFile {
   userId: number;
@@ -50,6 +52,29 @@ export class ReceivedFile {
   }
 }
 
+/** The bytes are durable when this resolves. Rejects with `limit.error` when there are more. */
+async function write(
+  body: Readable,
+  temp: string,
+  limit: SizeLimit,
+): Promise<{ fileHash: string; sizeBytes: number }> {
+  const hash = createHash("sha256");
+  const pieces = new Pieces({ open: () => openNew(temp) });
+  let sizeBytes = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      sizeBytes += chunk.length;
+      if (sizeBytes > limit.sizeMaxBytes) throw limit.error;
+      hash.update(chunk);
+      await pieces.add(chunk);
+    }
+    await pieces.finish();
+  } finally {
+    await pieces.close();
+  }
+  return { fileHash: hash.digest("hex"), sizeBytes };
+}
+
 /**
  * Streams a body to disk while hashing it, no more of it than the user has room for. Nothing stays of one that fails or is
  * cut off. `contentLength`: what the body has at most; undefined: nobody knows.
@@ -64,7 +89,7 @@ export async function receiveWhole(
   try {
     await checkRoom(context, 0);
     const limit = await sizeLimit(context, userId, contentLength);
-    return new ReceivedFile(temp, await writeHashed(body, temp, limit));
+    return new ReceivedFile(temp, await write(body, temp, limit));
   } catch (error) {
     await rm(temp, { force: true });
     throwNoRoom(context, error);
