@@ -166,7 +166,9 @@ export const actions = {
   "entry.recent": reads<{ entries: EntryRow[] }>()(Type.Object({ userId: id, limit })),
   /**
    * Folders first, then by `sort`. With `query` (case does not count) entries everywhere; with `trashed` what was put into
-   * the trash. `path` is the names of the folders above, "a/b". `parents` is the way to `parentId`, from the top.
+   * the trash. `path` is the names of the folders above, "a/b". `parents` is the way to `parentId`, from the top. A search looks
+   * at `rowsMax` names (30,000 by default) of each kind: with more its page may have fewer entries than `limit`, or none, and
+   * still a cursor; `total` is then what was found so far.
    */
   "entry.list": reads<
     | {
@@ -186,6 +188,7 @@ export const actions = {
       sort: Type.Union([Type.Literal("name"), Type.Literal("size"), Type.Literal("updated")]),
       descending: Type.Boolean(),
       limit,
+      rowsMax: Type.Optional(Type.Integer({ minimum: 1 })),
       cursor: Type.String({ maxLength: 1024 }),
     }),
   ),
