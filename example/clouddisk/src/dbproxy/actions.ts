@@ -122,7 +122,8 @@ const nodeKind = Type.Union([Type.Literal("upload"), Type.Literal("download")]);
 const onConflict = Type.Union([Type.Literal("rename"), Type.Literal("fail")]);
 
 export type EntryOutcome =
-  | { outcome: "ok"; entry: EntryRow }
+  /** `more`: rows beneath a folder in the trash follow it with `entry.purge`. */
+  | { outcome: "ok"; entry: EntryRow; more?: true }
   | { outcome: "not_found" | "no_parent" | "conflict" | "cycle" | "too_deep" };
 
 /**
@@ -219,7 +220,7 @@ export const actions = {
     Type.Object({ userId: id, trashedUntilMs: timeMs, limit }),
   ),
   /**
-   * Deletes rows of what was discarded. Gives back quota and references; a content nobody holds any more becomes
+   * Has rows follow the folders they are in into the trash; then deletes rows of what was discarded. Gives back quota and references; a content nobody holds any more becomes
    * `deleting`, with a delete job in the outbox.
    */
   "entry.purge": gives<{ deleted: number; more: boolean }>()(Type.Object({ userId: id, limit })),

@@ -103,33 +103,6 @@ export async function pathsOf(
   return paths;
 }
 
-/** The ids of everything beneath a folder that is not in the trash, itself not included. */
-export async function beneath({ trx }: Tx, userId: number, folder: number): Promise<number[]> {
-  const rows = await trx
-    .withRecursive("tree(id)", (qb) =>
-      qb
-        .selectFrom("tbl_user_file")
-        .select("id")
-        .where("user_id", "=", userId)
-        .where("trash_root", "=", 0)
-        .where("parent_id", "=", folder)
-        .union(
-          qb
-            .selectFrom("tree")
-            // SQLite takes a cross join in this order: what is in each folder, not each folder for all rows of the user.
-            .crossJoin("tbl_user_file as f")
-            .select("f.id")
-            .whereRef("f.parent_id", "=", "tree.id")
-            .where("f.user_id", "=", userId)
-            .where((eb) => eb(apart(eb.ref("f.trash_root")), "=", 0)),
-        ),
-    )
-    .selectFrom("tree")
-    .select("id")
-    .execute();
-  return rows.map((row) => row.id).filter((id) => id !== folder);
-}
-
 /**
  * How many folders stand one within the other from this one downward, itself included: of those with this `trash_root`, since
  * what was put into the trash from within is elsewhere.

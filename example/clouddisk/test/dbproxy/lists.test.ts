@@ -39,12 +39,17 @@ describe.each(databases)("lists on $name", (database) => {
     await actions.run("entry.trash", { userId, id });
     await actions.run("entry.restore", { userId, id });
     const queries = actions.queries.filter(({ sql: text }) => text.includes("recursive"));
-    expect(queries.length).toBeGreaterThanOrEqual(4);
+    const followed = actions.queries.filter(({ sql: text }) => /as .c. where/.test(text));
+    expect(queries.length).toBeGreaterThanOrEqual(3);
     if (database.name === "MariaDB") await sql`analyze table tbl_user_file`.execute(actions.connected.db);
     const steps = (await Promise.all(queries.map(plan)))
       .flat()
       .filter((line) => /^SEARCH f |^f: /.test(line));
     expect(steps).toHaveLength(queries.length);
+    const beneath = (await Promise.all(followed.map(plan))).flat();
+    const inside = beneath.filter((line) => /^SEARCH c |^c: /.test(line));
+    expect(inside.length).toBeGreaterThanOrEqual(3);
+    for (const step of inside) expect(step).toMatch(/user_id=\? AND place=\?|user_id_place/);
     for (const step of steps) expect(step).toMatch(/parent_id=\?|PRIMARY KEY|uniq_user_file_name|PRIMARY/);
   });
 
