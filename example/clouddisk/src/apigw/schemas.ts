@@ -123,7 +123,7 @@ export const checkedBy = {
     response: replies({
       entries: Type.Array(entry),
       nextCursor: Type.String({ description: "empty: the last page" }),
-      total: Type.Integer(),
+      total: Type.Integer({ description: "of a search in more than 30,000 names: what was found so far" }),
       parents: Type.Array(entry),
     }),
   }),

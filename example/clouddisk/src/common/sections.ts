@@ -202,6 +202,10 @@ export const sections = {
   },
   download: {
     ...listens("8082", "download, in a process without apigw,", "download（进程中没有 apigw 时）"),
+    requestsperminute: key(conf.integer({ min: 1, max: 10_000_000 }), "60000", {
+      doc: "Requests of download per minute and address, and per user; a range of a file is one. A signed URL counts as its user's.",
+      docZh: "每个地址、每个用户每分钟的下载请求数上限；一个 Range 为一次请求。签名链接计入签发用户。",
+    }),
     urlttl: key(conf.duration({ minMs: 1000, maxMs: 366 * dayMs }), "10m", {
       doc: "How long a signed URL is good.",
       docZh: "签名下载链接的有效期。",

@@ -62,7 +62,11 @@ export interface Settings {
     /** Of the data folder's disk. */
     reserveBytes: number;
   };
-  download: HttpSettings & { urlTtlMs: number };
+  download: HttpSettings & {
+    urlTtlMs: number;
+    /** Per minute and address, and per user. */
+    requestsPerMinute: number;
+  };
   store: {
     /** `local:` (beneath the data folder), `local:/folder`, or `http://host:port` (or https) of an S3-compatible store. */
     url: string;
@@ -171,7 +175,11 @@ export function loadSettings(config: DiskConfig): Settings {
       instantOf: upload.instant === "everyone" ? "everyone" : "user",
       reserveBytes: upload.reserveBytes,
     },
-    download: { ...httpSettings(download), urlTtlMs: download.urlttlMs },
+    download: {
+      ...httpSettings(download),
+      urlTtlMs: download.urlttlMs,
+      requestsPerMinute: download.requestsperminute,
+    },
     store: {
       url: store.url,
       bucket: store.bucket,

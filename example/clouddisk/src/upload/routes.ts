@@ -195,14 +195,19 @@ function receivePart(uploads: Uploads, request: FastifyRequest, userId: number):
   return withBody(request, (body) => {
     const parameters = new Parameters(request);
     const name = parameters.spelling("index", "chkidx");
-    const { "content-length": length } = request.headers;
     return uploads.receive(userId, uploadIdOf(parameters), {
       index: parameters.integer(name, { min: 0, max: 1_000_000, fallback: Number.NaN }),
       partHash: hashOf(parameters, "chkhash", ""),
       body,
-      contentLength: length === undefined ? undefined : Number(length),
+      contentLength: contentLength(request),
     });
   });
+}
+
+/** undefined: chunked. */
+function contentLength({ headers }: FastifyRequest): number | undefined {
+  const { "content-length": length } = headers;
+  return length === undefined ? undefined : Number(length);
 }
 
 async function withBody<T>(request: FastifyRequest, use: (body: IncomingBody) => Promise<T>): Promise<T> {
@@ -217,7 +222,7 @@ async function withBody<T>(request: FastifyRequest, use: (body: IncomingBody) =>
 function receiveRaw(context: UploadContext, request: FastifyRequest, userId: number): Promise<EntryRow> {
   return withBody(request, async (body) => {
     const wanted = wholeFileOf(new Parameters(request), userId);
-    return addWhole(context, await receiveWhole(context, userId, body), wanted);
+    return addWhole(context, await receiveWhole(context, userId, body, contentLength(request)), wanted);
   });
 }
 
@@ -248,7 +253,7 @@ async function receiveForm(
       if (received !== undefined) throw new Refusal(Code.PARAMETER, "send one file in a request");
       if (part.fieldname !== "file") throw noFile();
       fileName = part.filename;
-      received = await receiveWhole(context, userId, part.file);
+      received = await receiveWhole(context, userId, part.file, contentLength(request));
     }
     if (received === undefined) throw noFile();
     const parameters = new Parameters({ body: Object.fromEntries(fields), query: request.query });

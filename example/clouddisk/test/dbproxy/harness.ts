@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import type { ActionName, EntryRow, ParamsOf, ResultOf } from "../../src/dbproxy/actions.js";
 import { type Connected, connect } from "../../src/dbproxy/connect.js";
 import { Executor } from "../../src/dbproxy/service.js";
-import { seedFiles } from "../support/seed.js";
+import { seedFiles } from "../support/seed-files.js";
 import type { databases } from "./databases.js";
 
 export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");

@@ -5,7 +5,7 @@ import { serviceNames } from "../../src/common/part.js";
 import { connect } from "../../src/dbproxy/connect.js";
 import { addFile } from "../apigw/support.js";
 import { type Disk, startDisk, type User } from "../support/disk.js";
-import { seedFiles } from "../support/seed.js";
+import { seedFiles } from "../support/seed-files.js";
 import { theBrowser } from "./support.js";
 
 /** A folder of 10,000 files before the real services. */
