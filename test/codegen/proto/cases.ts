@@ -78,6 +78,8 @@ export const refused: readonly string[] = [
   p3(`import "self.proto" "x`),
   p3(`}`),
   p3(`message A { } }`),
+  p3("message A { ".repeat(32) + "}".repeat(32)),
+  p2(`message A { ${"optional group B = 1 { ".repeat(31)}${"}".repeat(32)}`),
   p3(`mesage A { }`),
   p3(`message A {`),
   p3(`message { }`),
@@ -462,6 +464,8 @@ export const refused: readonly string[] = [
 export const accepted: readonly string[] = [
   "",
   ";",
+  p3("message A { ".repeat(31) + "}".repeat(31)),
+  p2(`message A { ${"optional group B = 1 { ".repeat(30)}${"}".repeat(31)}`),
   p2(""),
   `syntax = 'proto' "3"; message A {}`,
   p3(`;;; message A { ; } ; enum E { ; A0 = 0; ; } service S { ; }`),
