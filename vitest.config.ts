@@ -45,6 +45,7 @@ export default defineConfig({
     alias: [
       { find: /^mprpc$/, replacement: file("./src/index.ts") },
       { find: /^mprpc\/codec$/, replacement: file("./src/codec.ts") },
+      { find: /^mprpc\/descriptor$/, replacement: file("./src/descriptor/index.ts") },
       { find: /^mprpc\/json$/, replacement: file("./src/json.ts") },
       { find: /^mprpc\/testing$/, replacement: file("./src/testing/index.ts") },
     ],

@@ -178,6 +178,12 @@ function codeBlock(parts) {
   return `\`\`\`ts\n${parts.join("\n\n")}\n\`\`\`\n`;
 }
 
+/** Two thousand lines that only descriptor.proto changes. */
+const generated = {
+  subpath: "./descriptor",
+  text: "What `mprpc generate` makes of `google/protobuf/descriptor.proto`, which is in the package: see docs/codegen.md.",
+};
+
 function report(packageJson) {
   const entries = Object.entries(packageJson.exports).filter(([, target]) => target.types !== undefined);
   /** @type {Map<string, string>} symbol to the entry that shows it */
@@ -185,6 +191,7 @@ function report(packageJson) {
   const queue = [];
   const sections = entries.map(([subpath, target]) => {
     const entry = path.posix.join(packageJson.name, subpath);
+    if (subpath === generated.subpath) return `## ${entry}\n\n${generated.text}\n`;
     const file = path.posix.normalize(target.types);
     if (!existsSync(path.join(root, file)))
       throw new Error(`${entry}: there is no ${file}; run npm run build`);

@@ -1,6 +1,8 @@
 // Runs `mprpc generate` for every .proto of this repository whose code is committed; .ci/run fails when that changes
 // a committed file. Needs lib/ (npm run lib).
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -22,9 +24,9 @@ const targets = [
   })),
 ];
 
-/** @param {string[]} protos @param {string} out */
-function generate(protos, out) {
-  const args = [path.join(root, "bin/mprpc"), "generate", ...protos, "--out", out];
+/** @param {string[]} protos @param {string} out @param {string[]} options */
+function generate(protos, out, ...options) {
+  const args = [path.join(root, "bin/mprpc"), "generate", ...protos, "--out", out, ...options];
   const { status, error } = spawnSync(process.execPath, args, {
     cwd: root,
     stdio: ["ignore", "ignore", "inherit"],
@@ -33,8 +35,32 @@ function generate(protos, out) {
   if (status !== 0) throw new Error(`mprpc generate ${protos.join(" ")} failed with exit code ${status}`);
 }
 
+/** What the library itself is made of: the code of descriptor.proto and plugin.proto, which cannot import `mprpc/codec`. */
+function generateOwn() {
+  const names = ["google/protobuf/descriptor.proto", "google/protobuf/compiler/plugin.proto"];
+  const folder = mkdtempSync(path.join(tmpdir(), "mprpc-generate-"));
+  try {
+    generate(
+      names.map((name) => `proto/${name}`),
+      folder,
+      "-I",
+      "proto",
+    );
+    for (const name of names) {
+      const file = name.replace(/proto$/, "ts");
+      const up = "../".repeat(name.split("/").length + 1);
+      const text = readFileSync(path.join(folder, file), "utf8");
+      const own = text.replace('"mprpc/codec"', `"${up}protobuf/runtime.js"`);
+      writeFileSync(path.join(root, "src/descriptor/gen", file), own);
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 try {
   for (const { protos, out } of targets) generate(protos, out);
+  generateOwn();
 } catch (error) {
   console.error(`generate: ${error.message}`);
   process.exitCode = 1;

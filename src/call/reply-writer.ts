@@ -2,7 +2,7 @@ import { Metadata } from "../base/metadata.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import { varintBytes } from "../protobuf/writer.js";
+import { varintBytes } from "../protobuf/varint.js";
 import { type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
 import { chunkBytes, type Outbox } from "./outbox.js";

@@ -3,7 +3,7 @@ import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { MethodDefinition } from "../protobuf/types.js";
-import { varintBytes } from "../protobuf/writer.js";
+import { varintBytes } from "../protobuf/varint.js";
 import { type RareFields, type Settings, settingsUnknown } from "../wire/header.js";
 import type { WireLimits } from "../wire/limits.js";
 import { chunkBytes, type Outbox } from "./outbox.js";

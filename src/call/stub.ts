@@ -1,9 +1,11 @@
+import { Metadata } from "../base/metadata.js";
 import { describeValue } from "../base/options.js";
 import { messages } from "../error/messages.js";
 import type { InputOf, MethodDefinition, OutputOf, ServiceDefinition } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
 import type { CallOptions } from "./options.js";
+import type { IncomingStream, MessageSource } from "./streams.js";
 
 /** What a stub calls through. `RpcChannel` is one; tests may write their own. */
 export interface StubChannel {
@@ -22,27 +24,63 @@ export interface StubChannel {
   ): Promise<OutputOf<M["output"]> | undefined>;
 }
 
+/** What the handler of a method takes and gives, by its kind. */
+type HandlerOf<M extends MethodDefinition> = M["kind"] extends "unary"
+  ? (request: OutputOf<M["input"]>, context: CallContext) => Reply<M>
+  : M["kind"] extends "server_streaming"
+    ? (request: OutputOf<M["input"]>, context: CallContext) => MessageSource<InputOf<M["output"]>>
+    : M["kind"] extends "client_streaming"
+      ? (requests: AsyncIterable<OutputOf<M["input"]>>, context: CallContext) => Reply<M>
+      : (
+          requests: AsyncIterable<OutputOf<M["input"]>>,
+          context: CallContext,
+        ) => MessageSource<InputOf<M["output"]>>;
+
+type Reply<M extends MethodDefinition> = Promise<InputOf<M["output"]>> | InputOf<M["output"]>;
+
 /** The handlers a service needs: one a method, keyed by `localName`. */
 export type HandlersOf<S extends ServiceDefinition> = {
-  [K in keyof S["methods"]]: (
-    request: OutputOf<S["methods"][K]["input"]>,
-    context: CallContext,
-  ) => Promise<InputOf<S["methods"][K]["output"]>> | InputOf<S["methods"][K]["output"]>;
+  [K in keyof S["methods"]]: HandlerOf<S["methods"][K]>;
 };
 
-/** What each method of a generated stub does: `(request, options?)` or `(request, controller, options?)`. */
+/** What each unary method of a generated stub does: `(request, options?)` or `(request, controller, options?)`. */
 export function invokeStub<M extends MethodDefinition>(
   channel: StubChannel,
   method: M,
-  request: InputOf<M["input"]>,
+  request: unknown,
   second: CallOptions | RpcController | undefined,
   third: CallOptions | undefined,
 ): Promise<OutputOf<M["output"]> | undefined> {
-  if (typeof channel?.call !== "function") {
-    const text = messages.stubWithoutChannel(method.service, describeValue(channel));
-    return Promise.reject(new TypeError(text));
-  }
+  if (typeof channel?.call !== "function") return Promise.reject(noChannel(channel, method));
   return second instanceof RpcController
-    ? channel.callMethod(method, second, request, third)
-    : channel.call(method, request, second);
+    ? channel.callMethod(method, second, request as InputOf<M["input"]>, third)
+    : channel.call(method, request as InputOf<M["input"]>, second);
+}
+
+/** What each method with a stream of replies does. There are no streams yet: the stream it gives fails UNIMPLEMENTED. */
+export function invokeStreamStub<M extends MethodDefinition>(
+  channel: StubChannel,
+  method: M,
+  request: unknown,
+  second: CallOptions | RpcController | undefined,
+  third: CallOptions | undefined,
+): IncomingStream<OutputOf<M["output"]>> {
+  const failed = invokeStub(channel, method, request, second, third).then(() => new Metadata());
+  // Whoever iterates is told; nobody has to ask for the metadata.
+  failed.catch(() => {});
+  return {
+    cancel: () => {},
+    metadata: failed,
+    trailers: failed,
+    [Symbol.asyncIterator]: () => ({
+      next: async () => {
+        await failed;
+        return { done: true, value: undefined };
+      },
+    }),
+  };
+}
+
+function noChannel(channel: unknown, method: MethodDefinition): TypeError {
+  return new TypeError(messages.stubWithoutChannel(method.service, describeValue(channel)));
 }

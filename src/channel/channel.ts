@@ -225,6 +225,10 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     origin?: CallOrigin,
   ): Promise<unknown> {
     if (typeof method?.fullName !== "string") return Promise.reject(noMethod(method));
+    if (method.kind !== "unary") {
+      const text = messages.streamsNotSupported(method.fullName, method.kind);
+      return Promise.reject(localFailure(Status.UNIMPLEMENTED, text, method.fullName));
+    }
     let plan: CallPlan | RpcError;
     try {
       plan = this.#plan(method, options, signal, oneway, origin);

@@ -1,84 +1,89 @@
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { makeFolder } from "../base/make-folder.js";
-import { type ImportExtension, type ModuleNames, moduleNames, outputName } from "./emit/context.js";
-import { emitModule } from "./emit/module.js";
+import type { DescribedFile } from "./build-model.js";
+import { filesOfSet } from "./descriptor-set.js";
+import { descriptorProto, type ImportExtension } from "./emit/context.js";
+import { emitFiles, type GeneratedFile } from "./emit-files.js";
 import { CodegenError } from "./error.js";
-import { isMessage, link } from "./link.js";
-import { loadProtos } from "./load.js";
-import type { ProtoFile } from "./model.js";
+import type { LongForm } from "./model.js";
 import type { FieldNames } from "./names.js";
+import { compileProtos } from "./proto/compile.js";
 
-export interface GenerateOptions {
-  /** Folders that imports and file names are relative to. Default: the folder all files have in common. */
-  importPaths?: readonly string[];
+export interface OutputOptions {
   /** Names of fields in TypeScript: `camel` (default) makes `user_id` `userId`, `keep` leaves it. */
   fieldNames?: FieldNames;
+  /** What 64-bit integers are in TypeScript: `bigint` (default), `number` or `string`. `[jstype]` of a field comes first. */
+  int64?: LongForm;
   /** How the files import each other: `.js` (default), `.ts`, for Node's type stripping, or `none`, for bundlers. */
   importExtension?: ImportExtension;
+  /** Whether the files that the given ones import are written as well. Default: true. */
+  imports?: boolean;
+}
+
+export interface GenerateOptions extends OutputOptions {
+  /** Folders that imports and file names are relative to. Default: the folder all files have in common. */
+  importPaths?: readonly string[];
   /** Folder the files are written to. Default: nothing is written. */
   outDir?: string;
 }
 
-export interface GeneratedFile {
-  /** Relative to the output folder, with `/`: `fixbug/user.ts`. */
-  readonly path: string;
-  readonly content: string;
-}
-
 /**
- * TypeScript for .proto files: one module a file, and one for each file their types come from. The same input gives the
- * same bytes. Throws `CodegenError` with file and line, before anything is written.
+ * TypeScript for .proto files: one module a file, and one for each file it imports. The same input gives the same bytes.
+ * Throws `CodegenError` with file and line, before anything is written.
  */
 export async function generate(
   files: readonly string[],
   options: GenerateOptions = {},
 ): Promise<GeneratedFile[]> {
-  const { importPaths = [], fieldNames = "camel", importExtension = ".js" } = options;
   if (files.length === 0) throw new TypeError("no .proto files were given");
-  const loaded = await loadProtos(files, { importPaths, fieldNames });
-  link(loaded.files);
-  const names = new Map<ProtoFile, ModuleNames>();
-  const namesOf = (file: ProtoFile): ModuleNames => {
-    let known = names.get(file);
-    if (known === undefined) {
-      known = moduleNames(file);
-      names.set(file, known);
-    }
-    return known;
-  };
-  const needed = new Set(loaded.inputs.flatMap((file) => filesBehind(file)));
-  const owners = new Map<string, ProtoFile>();
-  const generated = [...needed]
-    .map((file) => {
-      const name = outputName(file);
-      // Case-insensitive file systems would write both to one file.
-      const other = owners.get(name.toLowerCase());
-      if (other !== undefined) {
-        throw new CodegenError(file.path, undefined, `is generated to ${name}, as is ${other.path}`);
-      }
-      owners.set(name.toLowerCase(), file);
-      return { path: name, content: emitModule(file, namesOf, importExtension) };
-    })
-    .sort((a, b) => (a.path < b.path ? -1 : 1));
+  const compiled = await compileProtos(files, { importPaths: options.importPaths ?? [] });
+  const described = compiled.files.map((proto) => ({ proto, descriptor: compiled.bytesOf(proto) }));
+  const wanted = compiled.inputs.map(({ name = "" }) => name);
+  const generated = emit(described, wanted, options);
   if (options.outDir !== undefined) await writeGenerated(generated, options.outDir);
   return generated;
 }
 
-/** The file and every file whose types it uses, directly or through others; itself first. */
-function filesBehind(file: ProtoFile): ProtoFile[] {
-  const found = new Set([file]);
-  for (const next of found) {
-    for (const message of next.messages) {
-      for (const { type } of message.fields) if (typeof type === "object") found.add(type.file);
-    }
-    for (const service of next.services) {
-      for (const { input, output } of service.methods) {
-        for (const type of [input, output]) if (type !== undefined && isMessage(type)) found.add(type.file);
-      }
-    }
+/**
+ * TypeScript for files that somebody else has parsed: `set` is a serialized `google.protobuf.FileDescriptorSet`, such as
+ * `protoc --include_imports --descriptor_set_out` writes. `files` are names in it; none means all. Throws `CodegenError`
+ * that names `source` for a set that cannot be used.
+ */
+export function generateFromDescriptors(
+  set: Uint8Array,
+  source: string,
+  files: readonly string[] = [],
+  options: OutputOptions = {},
+): GeneratedFile[] {
+  let all: DescribedFile[];
+  try {
+    all = filesOfSet(set);
+  } catch (error) {
+    throw new CodegenError(source, undefined, `is no FileDescriptorSet: ${(error as Error).message}`);
   }
-  return [...found];
+  const names = all.map(({ proto }) => proto.name ?? "");
+  if (names.length === 0) throw new CodegenError(source, undefined, "is a FileDescriptorSet without files");
+  const missing = files.find((file) => !names.includes(file));
+  if (missing !== undefined) {
+    throw new CodegenError(source, undefined, `has no file ${missing}; it has ${names.join(", ")}`);
+  }
+  const whole = names.filter((name) => name !== descriptorProto);
+  try {
+    return emit(all, files.length > 0 ? files : whole, options);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new CodegenError(source, undefined, `${error.message} (protoc needs --include_imports)`);
+  }
+}
+
+export function emit(
+  files: readonly DescribedFile[],
+  wanted: readonly string[],
+  options: OutputOptions,
+): GeneratedFile[] {
+  const { fieldNames = "camel", int64 = "bigint", importExtension = ".js", imports = true } = options;
+  return emitFiles(files, wanted, { fieldNames, longs: int64, importExtension, imports });
 }
 
 /** Writes generated files under `outDir`. A file that already has the content is left as it is; returns those written. */

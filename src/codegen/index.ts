@@ -1,4 +1,6 @@
 export { describeProtos } from "./describe.js";
+export type { GeneratedFile } from "./emit-files.js";
 export { CodegenError } from "./error.js";
-export { type GeneratedFile, type GenerateOptions, generate, writeGenerated } from "./generate.js";
+export { type GenerateOptions, generate, generateFromDescriptors, writeGenerated } from "./generate.js";
+export { runPlugin } from "./plugin.js";
 export { generateUsage, runGenerate } from "./run.js";

@@ -1,124 +1,145 @@
-/** A .proto file as the emitter sees it: names resolved, every declaration with its line. */
+import type { FileDescriptorProto } from "../descriptor/gen/google/protobuf/descriptor.js";
 
-export const scalarTypes = [
-  "double",
-  "float",
-  "int32",
-  "uint32",
-  "sint32",
-  "fixed32",
-  "sfixed32",
-  "int64",
-  "uint64",
-  "sint64",
-  "fixed64",
-  "sfixed64",
-  "bool",
-  "string",
-  "bytes",
-] as const;
+/**
+ * What the generator knows of .proto files: linked descriptors with every feature resolved and every name of the TypeScript
+ * chosen. Made from descriptors alone (build-model.ts), so that it is the same whoever parsed the files.
+ */
+export interface FileModel {
+  /** The name others import it by: `fixbug/user.proto`. */
+  readonly name: string;
+  readonly package: string;
+  /** The serialized FileDescriptorProto, without source positions. */
+  readonly descriptor: Uint8Array;
+  readonly proto: FileDescriptorProto;
+  /** The files it imports, in order. */
+  readonly dependencies: readonly FileModel[];
+  /** In the order of the file, nested ones after their parent. */
+  readonly messages: MessageModel[];
+  readonly enums: EnumModel[];
+  readonly services: ServiceModel[];
+  /** Of the file and of its messages. */
+  readonly extensions: ExtensionModel[];
+}
 
-export type ScalarType = (typeof scalarTypes)[number];
-
-interface Declared {
+/** Anything with a name that may have a comment. */
+export interface Declared {
   /** The .proto's spelling. */
   readonly name: string;
-  readonly line: number;
   readonly comment: string | undefined;
   readonly deprecated: boolean;
 }
 
-export interface ProtoImport {
-  /** As written: `google/protobuf/any.proto`. */
-  readonly target: string;
-  readonly public: boolean;
-  readonly line: number;
-  /** Set when files are loaded. */
-  file?: ProtoFile;
-}
-
-export interface ProtoFile {
-  /** The name others import it by: `fixbug/user.proto`. */
-  readonly name: string;
-  /** Where it was read, for error texts. */
-  readonly path: string;
-  readonly package: string;
-  readonly syntax: "proto2" | "proto3";
-  readonly imports: readonly ProtoImport[];
-  /** In the order of the file, nested ones after their parent. */
-  readonly messages: readonly ProtoMessage[];
-  readonly enums: readonly ProtoEnum[];
-  readonly services: readonly ProtoService[];
-}
-
 interface DeclaredType extends Declared {
-  readonly file: ProtoFile;
+  readonly file: FileModel;
   /** `fixbug.Outer.Inner`. */
   readonly fullName: string;
   /** Without the package: `Outer.Inner`. */
   readonly shortName: string;
 }
 
-export interface ProtoMessage extends DeclaredType {
+export interface MessageModel extends DeclaredType {
   readonly kind: "message";
-  readonly fields: readonly ProtoField[];
-  readonly oneofs: readonly ProtoOneof[];
+  fields: readonly FieldModel[];
+  oneofs: readonly OneofModel[];
+  /** `option message_set_wire_format`. */
+  readonly messageSet: boolean;
   /** Whether a message of this type can hold another of the same type, at any depth. */
   recursive: boolean;
+  /** Whether it can hold a recursive one, itself included: then its depth is counted. */
+  countsDepth: boolean;
 }
 
-export interface ProtoEnum extends DeclaredType {
+export interface EnumModel extends DeclaredType {
   readonly kind: "enum";
-  readonly values: readonly ProtoEnumValue[];
-  /** A closed enum (proto2) takes no number beyond its own. */
+  readonly values: readonly EnumValueModel[];
+  /** A closed enum takes no number beyond its own. */
   readonly closed: boolean;
 }
 
-export interface ProtoEnumValue extends Declared {
+export interface EnumValueModel extends Declared {
   readonly number: number;
 }
 
-export interface ProtoOneof extends Declared {
+export interface OneofModel extends Declared {
   /** Name in TypeScript. */
   readonly localName: string;
-  readonly fields: readonly ProtoField[];
+  readonly fields: readonly FieldModel[];
 }
 
+export type ScalarType =
+  | "double"
+  | "float"
+  | "int32"
+  | "int64"
+  | "uint32"
+  | "uint64"
+  | "sint32"
+  | "sint64"
+  | "fixed32"
+  | "fixed64"
+  | "sfixed32"
+  | "sfixed64"
+  | "bool"
+  | "string"
+  | "bytes";
+
+/** What a 64-bit integer is in TypeScript. */
+export type LongForm = "bigint" | "number" | "string";
+
 /**
- * How a field shows that it is not set: `implicit` is proto3's default value, `explicit` is undefined, `required` is
+ * How a field shows that it is not set: `implicit` is the type's default value, `explicit` is undefined, `required` is
  * never unset; `oneof` fields are known by their case.
  */
 export type Presence = "implicit" | "explicit" | "required" | "oneof" | "repeated" | "map";
 
-export interface ProtoField extends Declared {
+export interface FieldModel extends Declared {
+  /** The property, or in a oneof the case. */
   readonly localName: string;
-  readonly jsonName: string;
-  readonly id: number;
-  /** As written: a scalar type or a type name. */
-  readonly typeName: string;
+  readonly number: number;
+  readonly type: ScalarType | MessageModel | EnumModel;
   readonly presence: Presence;
   readonly packed: boolean;
+  /** A group: between two tags instead of behind a length. */
+  readonly delimited: boolean;
+  /** Whether a string must be UTF-8. */
+  readonly verifyUtf8: boolean;
+  readonly longs: LongForm;
   readonly mapKey: ScalarType | undefined;
-  /** `[default = ...]` as written. */
-  readonly defaultText: string | undefined;
-  /** Owner, for error texts and names. */
-  readonly message: string;
-  /** Set when names are resolved. */
-  type: ScalarType | ProtoMessage | ProtoEnum;
+  /** `[default = ...]` in the form of FieldDescriptorProto. */
+  readonly defaultValue: string | undefined;
+  /** What errors call it: `LoginRequest.name`. */
+  readonly errorName: string;
+  oneof: OneofModel | undefined;
 }
 
-export interface ProtoService extends DeclaredType {
+export interface ExtensionModel extends DeclaredType {
+  readonly kind: "extension";
+  readonly extendee: MessageModel;
+  /** With the name `value`, as the one field of a message of its own. */
+  readonly field: FieldModel;
+}
+
+export interface ServiceModel extends DeclaredType {
   readonly kind: "service";
-  readonly methods: readonly ProtoMethod[];
+  readonly methods: readonly MethodModel[];
 }
 
-export interface ProtoMethod extends Declared {
+export type MethodKind = "unary" | "client_streaming" | "server_streaming" | "bidi_streaming";
+
+export interface MethodModel extends Declared {
+  readonly kind: MethodKind;
   readonly localName: string;
-  readonly inputName: string;
-  readonly outputName: string;
   readonly idempotency: "unknown" | "no_side_effects" | "idempotent";
-  input?: ProtoMessage;
-  output?: ProtoMessage;
+  readonly input: MessageModel;
+  readonly output: MessageModel;
 }
 
-export type ProtoType = ProtoMessage | ProtoEnum;
+export type TypeModel = MessageModel | EnumModel;
+
+export function isMessage(type: ScalarType | TypeModel): type is MessageModel {
+  return typeof type === "object" && type.kind === "message";
+}
+
+export function isEnum(type: ScalarType | TypeModel): type is EnumModel {
+  return typeof type === "object" && type.kind === "enum";
+}

@@ -1,19 +1,23 @@
 /** `camel`: `user_id` becomes `userId`; `keep`: as in the .proto. */
 export type FieldNames = "camel" | "keep";
 
-/** Words that cannot name a const, a class or an interface, and names generated code itself uses. */
+/** Words that cannot name a const, a class, an interface or a type, and names generated code itself uses. */
 const takenTypeNames = new Set(
   (
     "break case catch class const continue debugger default delete do else enum export extends false finally for " +
     "function if import in instanceof new null return super switch this throw true try typeof var void while with " +
     "as implements interface let package private protected public static yield await async of arguments eval " +
     "any unknown never object string number boolean bigint symbol undefined type declare namespace module " +
-    "Object Array ReadonlyArray Map ReadonlyMap Promise Buffer Uint8Array Readonly Record Iterable Number NaN " +
-    "Infinity globalThis " +
-    "CallContext CallOptions MapInput MessageType Reader RpcController StubChannel Writer " +
-    "arrayOf checkEnum checkMessage defineFile defineService emptyBytes entriesOf invokeStub isEnumValue listOf longMapOf mapOf " +
-    "missingField needsMprpc optional same nestingMax TimestampParts timestampGiven toBuffer tooDeep unknownCase given " +
-    "BigInt input oneof before part entry message writer reader depth end into tag value key stop mark request context controller options second third"
+    "abstract accessor asserts assert constructor defer from get global infer intrinsic is keyof out override " +
+    "readonly require satisfies set unique using " +
+    "Object Array ReadonlyArray Map ReadonlyMap Promise Buffer Uint8Array Readonly Record Iterable Number String NaN " +
+    "Infinity globalThis AsyncIterable " +
+    "CallContext CallOptions Extension IncomingStream MapInput MessageSource MessageType Reader RpcController " +
+    "StubChannel Writer TimestampParts " +
+    "arrayOf checkEnum checkMessage defineExtension defineFile defineService emptyBytes entriesOf invokeStreamStub invokeStub " +
+    "isEnumValue keyedMapOf listOf longOf mapOf required toSafeNumber missingField needsMprpc optional same nestingMax timestampGiven toBuffer " +
+    "tooDeep unknownCase unknownFields withUnknown given BigInt input oneof before part entry message writer reader " +
+    "depth end into tag value key stop start mark request requests context controller options second third"
   ).split(" "),
 );
 
@@ -26,10 +30,34 @@ export function typeName(shortName: string): string {
   return takenTypeNames.has(name) ? `${name}$` : name;
 }
 
-/** A field's or oneof's name in TypeScript. */
+/** A name of ours that nothing in `taken` has yet: `$` is what no .proto can have in a name. It is taken then. */
+export function claim(taken: Set<string>, wanted: string): string {
+  let name = wanted;
+  while (taken.has(name)) name += "$";
+  taken.add(name);
+  return name;
+}
+
+/**
+ * Names in TypeScript for the members of one message, oneof or service. Two that would be the same, such as `foo_bar` and
+ * `fooBar`, stay apart: the one that is spelled that way keeps it, and the other gets a `$`.
+ */
+export function memberNames(names: readonly string[], localNameOf: (name: string) => string): string[] {
+  const wanted = names.map(localNameOf);
+  const taken = new Set<string>();
+  const result: string[] = new Array(names.length);
+  for (const exact of [true, false]) {
+    names.forEach((name, i) => {
+      if ((name === wanted[i]) === exact) result[i] = claim(taken, wanted[i] as string);
+    });
+  }
+  return result;
+}
+
+/** A field's, oneof's or extension's name in TypeScript. */
 export function fieldName(name: string, style: FieldNames): string {
   const local = style === "camel" ? jsonName(name) : name;
-  return takenMemberNames.has(local) ? `${local}$` : local;
+  return takenMemberNames.has(local) || local === "" ? `${local}$` : local;
 }
 
 /** The name of protobuf's JSON mapping: an underscore goes, what follows it is upper case. */
@@ -41,7 +69,7 @@ export function jsonName(name: string): string {
 export function methodName(name: string): string {
   const camel = jsonName(name);
   const local = camel.slice(0, 1).toLowerCase() + camel.slice(1);
-  return local === "then" || takenMemberNames.has(local) ? `${local}$` : local;
+  return local === "then" || local === "" || takenMemberNames.has(local) ? `${local}$` : local;
 }
 
 /** A property key as written in an object literal or an interface. */

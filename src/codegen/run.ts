@@ -2,19 +2,26 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { didYouMean } from "../base/nearest.js";
-import { importExtensions } from "./emit/context.js";
+import type { GeneratedFile } from "./emit-files.js";
 import { CodegenError } from "./error.js";
-import { type GeneratedFile, generate, writeGenerated } from "./generate.js";
+import { generate, generateFromDescriptors, type OutputOptions, writeGenerated } from "./generate.js";
+import { outputOptionNames, setOutputOption } from "./options.js";
 
 export const generateUsage = `Usage: mprpc generate FILES... --out DIR [options]
+       mprpc generate --descriptors SET [NAMES...] --out DIR [options]
 
 Writes TypeScript for .proto files: typed messages, service definitions, stubs and handler interfaces.
 
   --out DIR               folder to write to; made when it is not there
   -I, --import-path DIR   folder that imports and file names are relative to; may be repeated
                           (default: the folder all FILES have in common)
+  --descriptors SET       a file of protoc --include_imports --descriptor_set_out instead of FILES;
+                          NAMES are files in it (default: all)
   --fields STYLE          camel: user_id becomes userId (default); keep: names as in the .proto
+  --int64 TYPE            what 64-bit integers are: bigint (default), number or string;
+                          [jstype] of a field comes first
   --import-extension EXT  how the files import each other: .js (default), .ts or none
+  --imports WHICH         all: also write the files that FILES import (default); none: only FILES
   --check                 write nothing; exit 1 when a file under --out is missing or differs
   -h, --help              this text
 `;
@@ -38,36 +45,51 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
     io.stdout(generateUsage);
     return 0;
   }
-  const fieldNames = values.fields;
-  const importExtension = importExtensions.find((one) => one === values["import-extension"]);
-  const wrong =
-    positionals.length === 0
-      ? "no .proto files were given"
-      : values.out === undefined
-        ? "--out DIR is missing"
-        : fieldNames !== "camel" && fieldNames !== "keep"
-          ? `--fields is camel or keep, not ${fieldNames}`
-          : importExtension === undefined
-            ? `--import-extension is ${importExtensions.join(", ")}, not ${values["import-extension"]}`
-            : undefined;
-  if (wrong !== undefined || values.out === undefined || importExtension === undefined) {
+  const options: OutputOptions = {};
+  const wrong = problemOf(values, positionals, options);
+  const { out, descriptors } = values;
+  if (wrong !== undefined || out === undefined) {
     io.stderr(wrongUsage(`${wrong}`));
     return 2;
   }
   try {
-    const files = await generate(positionals, {
-      importPaths: values["import-path"],
-      fieldNames: fieldNames === "keep" ? "keep" : "camel",
-      importExtension,
-    });
-    return values.check ? await check(files, values.out, io) : await write(files, values.out, io);
+    const files =
+      descriptors === undefined
+        ? await generate(positionals, { ...options, importPaths: values["import-path"] })
+        : generateFromDescriptors(await readSet(descriptors), descriptors, positionals, options);
+    return values.check ? await check(files, out, io) : await write(files, out, io);
   } catch (error) {
     // What is wrong with a .proto is said by its text alone; a fault of ours, or of the disk, shows what it is.
-    const text = isSystemError(error)
-      ? `--out ${values.out}: ${unwritable(error, values.out)}`
-      : String(error);
+    const text = isSystemError(error) ? `--out ${out}: ${unwritable(error, out)}` : String(error);
     io.stderr(error instanceof CodegenError ? `${error.message}\n` : `mprpc generate: ${text}\n`);
     return 1;
+  }
+}
+
+/** Fills `options` from the flags and gives what is wrong with them. */
+function problemOf(
+  values: ReturnType<typeof parse>["values"],
+  files: readonly string[],
+  options: OutputOptions,
+): string | undefined {
+  if (files.length === 0 && values.descriptors === undefined) return "no .proto files were given";
+  if (values.out === undefined) return "--out DIR is missing";
+  if (values.descriptors !== undefined && values["import-path"].length > 0) {
+    return "--import-path is for .proto files; the names in --descriptors are whole";
+  }
+  for (const name of outputOptionNames) {
+    const value = (values as Readonly<Record<string, unknown>>)[name];
+    const wrong = typeof value === "string" ? setOutputOption(options, name, value) : undefined;
+    if (wrong !== undefined) return `--${wrong}`;
+  }
+  return undefined;
+}
+
+async function readSet(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new CodegenError(file, undefined, `cannot be read: ${(error as Error).message}`);
   }
 }
 
@@ -101,8 +123,11 @@ function unwritable(error: NodeJS.ErrnoException & { readonly dest?: string }, o
 const cliOptions = {
   out: { type: "string" },
   "import-path": { type: "string", short: "I", multiple: true, default: [] as string[] },
-  fields: { type: "string", default: "camel" },
-  "import-extension": { type: "string", default: ".js" },
+  descriptors: { type: "string" },
+  fields: { type: "string" },
+  int64: { type: "string" },
+  "import-extension": { type: "string" },
+  imports: { type: "string" },
   check: { type: "boolean", default: false },
   help: { type: "boolean", short: "h", default: false },
 } as const;

@@ -9,6 +9,8 @@ export const messages = {
   notAMethod: (found: string, hint: string) =>
     `expected a method of a generated service (UserServiceRpc.methods.login), got ${found}${hint}`,
   callJsonTakesNames: "; callJson takes names",
+  streamsNotSupported: (method: string, kind: string) =>
+    `${method} is ${kind}: streams are not supported yet, only unary calls are`,
   notCallOptions: (found: string) => `expected an object of call options, or an RpcController, got ${found}`,
   unknownCallOption: (name: string, hint: string) => `unknown call option ${name}${hint}`,
   timeoutNotMilliseconds: (found: string) =>

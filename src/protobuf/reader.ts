@@ -1,4 +1,6 @@
 import { isUtf8 } from "node:buffer";
+import { roomForUnknown } from "./unknown.js";
+import { putVarint, varintBytes } from "./varint.js";
 
 /** A `bytes` field up to this size is copied out; a larger one is a view, since copying costs more than what it keeps alive. */
 const copiedBytesMax = 16 * 1024;
@@ -19,6 +21,8 @@ const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 const doubles = new Float64Array(1);
 const doubleBytes = new Uint8Array(doubles.buffer);
+const floats = new Float32Array(1);
+const floatBytes = new Uint8Array(floats.buffer);
 
 /** Node's Buffer has this, `toString` without its argument checks; the type declarations do not name it. */
 interface SlicingBuffer {
@@ -188,6 +192,34 @@ export class Reader {
     return (value >> 1n) ^ -(value & 1n);
   }
 
+  // 64-bit fields as numbers, for code generated with `--int64 number` or `[jstype = JS_NUMBER]`. `name` is what an error
+  // calls the field. Each throws `RangeError` for a value that a number cannot hold exactly.
+
+  int64Number(name: string): number {
+    this.#varint64();
+    return exact(scratch.getInt32(0), name);
+  }
+
+  uint64Number(name: string): number {
+    this.#varint64();
+    return exact(scratch.getUint32(0), name);
+  }
+
+  sint64Number(name: string): number {
+    scratch.setBigInt64(0, this.sint64n());
+    return exact(scratch.getInt32(0), name);
+  }
+
+  fixed64Number(name: string): number {
+    this.#fixed64();
+    return exact(scratch.getUint32(0), name);
+  }
+
+  sfixed64Number(name: string): number {
+    this.#fixed64();
+    return exact(scratch.getInt32(0), name);
+  }
+
   fixed32(): number {
     return this.sfixed32() >>> 0;
   }
@@ -214,8 +246,14 @@ export class Reader {
   }
 
   float(): number {
-    scratch.setInt32(0, this.sfixed32());
-    return scratch.getFloat32(0);
+    const at = this.#take(4);
+    const buf = this.buf;
+    if (!littleEndian) return buf.readFloatLE(at);
+    floatBytes[0] = buf[at] as number;
+    floatBytes[1] = buf[at + 1] as number;
+    floatBytes[2] = buf[at + 2] as number;
+    floatBytes[3] = buf[at + 3] as number;
+    return floats[0] as number;
   }
 
   double(): number {
@@ -231,6 +269,49 @@ export class Reader {
     doubleBytes[6] = buf[at + 6] as number;
     doubleBytes[7] = buf[at + 7] as number;
     return doubles[0] as number;
+  }
+
+  /** Appends the packed int32s up to `stop`, which is within the bytes. */
+  packedInt32(stop: number, into: number[]): void {
+    const { buf } = this;
+    let { pos } = this;
+    while (pos < stop) {
+      const first = buf[pos] as number;
+      if (first < 128) {
+        into.push(first);
+        pos++;
+      } else if (stop - pos >= 3 && (buf[pos + 1] as number) < 128) {
+        into.push((first & 127) | ((buf[pos + 1] as number) << 7));
+        pos += 2;
+      } else if (stop - pos >= 3 && (buf[pos + 2] as number) < 128) {
+        into.push((first & 127) | (((buf[pos + 1] as number) & 127) << 7) | ((buf[pos + 2] as number) << 14));
+        pos += 3;
+      } else {
+        this.pos = pos;
+        into.push(this.int32());
+        pos = this.pos;
+      }
+    }
+    this.pos = pos;
+  }
+
+  /** Appends the packed doubles up to `stop`, which is within the bytes; what is no whole double there is left. */
+  packedDouble(stop: number, into: number[]): void {
+    const { buf } = this;
+    let { pos } = this;
+    if (!littleEndian) for (; pos + 8 <= stop; pos += 8) into.push(buf.readDoubleLE(pos));
+    for (; pos + 8 <= stop; pos += 8) {
+      doubleBytes[0] = buf[pos] as number;
+      doubleBytes[1] = buf[pos + 1] as number;
+      doubleBytes[2] = buf[pos + 2] as number;
+      doubleBytes[3] = buf[pos + 3] as number;
+      doubleBytes[4] = buf[pos + 4] as number;
+      doubleBytes[5] = buf[pos + 5] as number;
+      doubleBytes[6] = buf[pos + 6] as number;
+      doubleBytes[7] = buf[pos + 7] as number;
+      into.push(doubles[0] as number);
+    }
+    this.pos = pos;
   }
 
   /** Leaves eight bytes in `scratch`. */
@@ -293,10 +374,59 @@ export class Reader {
     return stop;
   }
 
+  /**
+   * Where the group that `tag` opened ends: in front of its closing tag, which is read when the group's fields are. Throws
+   * for a group that is not closed before `end`.
+   */
+  group(tag: number, end: number): number {
+    const start = this.pos;
+    const closing = tag + 1;
+    for (;;) {
+      const stop = this.pos;
+      if (stop >= end) throw new RangeError(`the group of field ${tag >>> 3} is not closed`);
+      const inner = this.tag();
+      if (inner === closing) {
+        this.pos = start;
+        return stop;
+      }
+      this.skipField(inner, 1);
+    }
+  }
+
   /** Throws unless the message that ends at `end` was read exactly to its end. */
   finish(end: number): void {
     if (this.pos !== end)
       throw new RangeError(`a field goes beyond the end of its message: ${this.pos} > ${end}`);
+  }
+
+  /** Keeps a field that this program does not know with `message`, for encoding it again. */
+  keepUnknown(message: object, tag: number): void {
+    const start = this.pos;
+    this.skipField(tag);
+    this.keepField(message, tag, start);
+  }
+
+  /** Keeps the field whose value was read from `start` on. */
+  keepField(message: object, tag: number, start: number): void {
+    const length = this.pos - start;
+    const { buffer, at } = roomForUnknown(message, varintBytes(tag) + length);
+    this.buf.copy(buffer, putVarint(buffer, at, tag), start, start + length);
+  }
+
+  /** Keeps one number of a packed list that its closed enum does not have, as a field of its own. */
+  keepEnum(message: object, tag: number, value: number): void {
+    const negative = value < 0;
+    const length = negative ? 10 : varintBytes(value);
+    const { buffer, at } = roomForUnknown(message, varintBytes(tag) + length);
+    const next = putVarint(buffer, at, tag);
+    if (!negative) putVarint(buffer, next, value);
+    else {
+      // Ten bytes: the sign fills the upper half.
+      scratch.setBigInt64(0, BigInt(value));
+      let rest = scratch.getBigUint64(0);
+      for (let i = 0; i < 9; i++, rest >>= 7n) buffer[next + i] = Number(rest & 127n) | 128;
+      buffer[next + 9] = 1;
+    }
   }
 
   /** Passes over the value of a field this program does not know. */
@@ -336,6 +466,15 @@ export class Reader {
     this.#take(count);
     return this;
   }
+}
+
+/** The 64 bits in `scratch` as a number, of whose upper half `high` is. */
+function exact(high: number, name: string): number {
+  const value = high * 0x1_0000_0000 + scratch.getUint32(4);
+  if (Number.isSafeInteger(value)) return value;
+  throw new RangeError(
+    `${name}: the value is beyond 2^53, which a number cannot hold; generate it as bigint`,
+  );
 }
 
 /** Four characters at a time, each by one call; undefined for what is not ASCII. */

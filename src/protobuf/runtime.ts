@@ -1,6 +1,7 @@
 /** What the generated code of messages stands on. `mprpc/codec` adds what services need. */
 
 export { needsMprpc } from "../base/version.js";
+export { defineExtension, type Extension } from "./extension.js";
 export { defineFile, type ProtoFile } from "./file.js";
 export { emptyBytes, nestingMax, Reader } from "./reader.js";
 export {
@@ -22,16 +23,20 @@ export {
   checkMessage,
   entriesOf,
   isEnumValue,
+  keyedMapOf,
   listOf,
-  longMapOf,
+  longOf,
   type MapInput,
   mapOf,
   missingField,
   optional,
+  required,
   same,
   toBuffer,
   tooDeep,
+  toSafeNumber,
   unknownCase,
+  withUnknown,
 } from "./values.js";
 export {
   type AnyMessage,

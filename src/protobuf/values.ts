@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { emptyBytes, nestingMax } from "./reader.js";
+import { setUnknownFields, unknownFields, type WithUnknownFields } from "./unknown.js";
 
 export const int32Range = "int32 (a whole number from -2147483648 to 2147483647)";
 export const uint32Range = "uint32 (a whole number from 0 to 4294967295)";
@@ -75,12 +76,24 @@ export function hintAtTime(value: unknown): string {
   return time ? ": a google.protobuf.Timestamp takes a Date, new Date(...)" : "";
 }
 
-export function isInt64(value: unknown): boolean {
+/** Decimal text as the number it stands for; anything else as it is. */
+export function longOf(value: bigint | number | string): bigint | number {
+  return typeof value === "string" && /^-?\d{1,20}$/.test(value) ? BigInt(value) : (value as bigint | number);
+}
+
+/** A 64-bit integer as a number. Throws `RangeError` for what a number cannot hold exactly. */
+export function toSafeNumber(value: bigint | number | string): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new RangeError(`${value} is no whole number up to 2^53`);
+  return number;
+}
+
+export function isInt64(value: unknown): value is bigint | number {
   if (typeof value === "bigint") return BigInt.asIntN(64, value) === value;
   return Number.isSafeInteger(value);
 }
 
-export function isUint64(value: unknown): boolean {
+export function isUint64(value: unknown): value is bigint | number {
   if (typeof value === "bigint") return BigInt.asUintN(64, value) === value;
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
@@ -133,6 +146,16 @@ export function optional<In, Out>(
   return value === undefined || value === null ? undefined : convert(value);
 }
 
+/** `convert` of a message that must be there. Throws `TypeError` that names the field when it is not. */
+export function required<In, Out>(
+  value: In | null | undefined,
+  name: string,
+  convert: (value: In) => Out,
+): Out {
+  if (value === undefined || value === null) throw missingField(name);
+  return convert(value);
+}
+
 /** A repeated field as decoding gives it. */
 export function arrayOf<In, Out>(
   value: readonly In[] | null | undefined,
@@ -153,15 +176,23 @@ export function mapOf<K, In, Out>(
   return result;
 }
 
-/** As `mapOf`, for maps with 64-bit keys. */
-export function longMapOf<In, Out>(
-  value: MapInput<bigint | number, In> | null | undefined,
+/** As `mapOf`, for keys that may be given in several ways: those of 64 bits. */
+export function keyedMapOf<Key, K, In, Out>(
+  value: MapInput<Key, In> | null | undefined,
   name: string,
+  keyOf: (key: Key) => K,
   convert: (value: In) => Out,
-): Map<bigint, Out> {
-  const result = new Map<bigint, Out>();
-  for (const [key, one] of entriesOf(value, name)) result.set(BigInt(key), convert(one));
+): Map<K, Out> {
+  const result = new Map<K, Out>();
+  for (const [key, one] of entriesOf(value, name)) result.set(keyOf(key), convert(one));
   return result;
+}
+
+/** The message that `create` made, with what `input` has of unknown fields. */
+export function withUnknown<Out extends object>(message: Out, input: object | undefined): Out {
+  const bytes = (input as WithUnknownFields | undefined)?.[unknownFields];
+  if (bytes !== undefined) setUnknownFields(message, bytes);
+  return message;
 }
 
 /** The `convert` of values that are the same given and decoded. */

@@ -1,4 +1,5 @@
-import { varintBytes, Writer } from "../protobuf/writer.js";
+import { varintBytes } from "../protobuf/varint.js";
+import { Writer } from "../protobuf/writer.js";
 import { describeFirstBytes } from "./first-bytes.js";
 
 /**

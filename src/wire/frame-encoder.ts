@@ -1,5 +1,6 @@
 import { Status } from "../error/status.js";
-import { varintBytes, Writer } from "../protobuf/writer.js";
+import { varintBytes } from "../protobuf/varint.js";
+import { Writer } from "../protobuf/writer.js";
 import { Field, Kind, type RareFields, writeRareFields } from "./header.js";
 
 /** Tags of fields 3 to 8 as varints: each is one byte. */

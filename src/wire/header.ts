@@ -1,7 +1,8 @@
 import { Metadata } from "../base/metadata.js";
 import type { ErrorDetail, Executed } from "../error/rpc-error.js";
 import { emptyBytes, Reader } from "../protobuf/reader.js";
-import { varintBytes, type Writer } from "../protobuf/writer.js";
+import { varintBytes } from "../protobuf/varint.js";
+import type { Writer } from "../protobuf/writer.js";
 import { defaultWireLimits } from "./limits.js";
 import { isPlainEntry, PackedMetadata, readMetadataEntry, writeMetadataEntry } from "./packed-metadata.js";
 

@@ -44,7 +44,7 @@ yes<Same<Lists["bytesList"], Buffer[]>>();
 yes<Same<Maps["byUint64"], Map<bigint, Buffer>>>();
 yes<Same<Old_Mood, 1 | 2>>();
 yes<Same<OldInput["id"], number>>();
-yes<Same<Old["level"], number>>();
+yes<Same<Old["level"], number | undefined>>();
 yes<Same<Old["name"], string | undefined>>();
 
 // The interface and what notifyService asks for fit each other, both ways.
@@ -107,7 +107,10 @@ describe("generated code", () => {
           noUnusedLocals: true,
           noUnusedParameters: true,
           noPropertyAccessFromIndexSignature: true,
-          paths: { "mprpc/codec": [path.join(repository, "src/codec.ts")] },
+          paths: {
+            "mprpc/codec": [path.join(repository, "src/codec.ts")],
+            "mprpc/descriptor": [path.join(repository, "src/descriptor/index.ts")],
+          },
           typeRoots: [path.join(repository, "node_modules/@types")],
         },
         include: ["."],
@@ -163,7 +166,11 @@ describe("generated code", () => {
   it("imports only the codec and its neighbours", async () => {
     for (const { content } of await generate(protos)) {
       const sources = Array.from(content.matchAll(/ from "(.*)";/g), ([, source]) => source ?? "");
-      for (const source of sources) expect(source).toMatch(/^(mprpc\/codec|\.\.?\/.*\.js)$/);
+      for (const source of sources.filter((one) => one !== "mprpc/descriptor")) {
+        expect(source).toMatch(/^(mprpc\/codec|\.\.?\/.*\.js)$/);
+      }
+      // Nothing of descriptor.proto is loaded for the sake of custom options.
+      expect(content).not.toMatch(/^import \{.*mprpc\/descriptor/m);
     }
   });
 
@@ -256,7 +263,7 @@ describe("mprpc generate", () => {
     await writeFile(proto, 'syntax = "proto3";\nmessage A {\n  B b = 1;\n}\n');
     const io = collect();
     expect(await runGenerate([proto, "--out", path.join(folder, "nothing")], io)).toBe(1);
-    expect(io.err).toBe(`${proto}:3: A.b: there is no type B\n`);
+    expect(io.err).toBe(`${proto}:3:3: there is no type B\n`);
     await expect(stat(path.join(folder, "nothing"))).rejects.toThrow("ENOENT");
   });
 

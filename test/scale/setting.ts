@@ -21,7 +21,7 @@ export const wideFlags = [
   "calltimeout=5m",
 ] as const;
 
-type BlobMethod = MethodDefinition<typeof Blob, typeof Blob>;
+type BlobMethod = MethodDefinition<typeof Blob, typeof Blob, "unary">;
 
 /** The `index`-th of many services: `echo` answers at once, `hold` when it is told to. */
 export function serviceOf(index: number): ServiceDefinition<{ echo: BlobMethod; hold: BlobMethod }> {

@@ -14,7 +14,9 @@ export async function installLib(folder: string, tools: readonly string[] = []):
   const modules = path.join(folder, "node_modules");
   const own = path.join(modules, "mprpc");
   mkdirSync(own, { recursive: true });
-  cpSync(path.join(root, "package.json"), path.join(own, "package.json"));
+  for (const name of ["package.json", "bin", "proto"]) {
+    cpSync(path.join(root, name), path.join(own, name), { recursive: true });
+  }
   const build = [path.join(root, "scripts/build-lib.mjs"), path.join(own, "lib")];
   await promisify(execFile)(process.execPath, build, { cwd: root });
   const { dependencies } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {

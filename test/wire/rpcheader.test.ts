@@ -260,7 +260,8 @@ describe.each([
           string,
           unknown,
         ];
-        for (const value of [empty, Array.isArray(empty) ? ["a", "b"] : empty === 0 ? 2 : "pkg.Service"]) {
+        const list = name === "descriptors" ? [Buffer.from("a"), Buffer.from("b")] : ["a", "b"];
+        for (const value of [empty, Array.isArray(empty) ? list : empty === 0 ? 2 : "pkg.Service"]) {
           const ours = new Writer();
           type.encode({ [name]: value }, ours);
           const theirs = service.root.lookupType(type.typeName);

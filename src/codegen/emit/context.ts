@@ -1,56 +1,64 @@
 import path from "node:path";
-import { CodegenError } from "../error.js";
-import type { ProtoFile, ProtoMessage, ProtoService, ProtoType } from "../model.js";
-import { typeName } from "../names.js";
+import type { ExtensionModel, FileModel, MessageModel, ServiceModel, TypeModel } from "../model.js";
+import { claim, type FieldNames, fieldName, typeName } from "../names.js";
 import type { Text } from "./text.js";
 
 /** The names one .proto's module exports. */
 export interface ModuleNames {
-  /** Messages, enums and services. */
-  readonly types: ReadonlyMap<ProtoType | ProtoService, string>;
-  readonly inputs: ReadonlyMap<ProtoMessage, string>;
-  readonly handlers: ReadonlyMap<ProtoService, string>;
-  readonly stubs: ReadonlyMap<ProtoService, string>;
-  readonly descriptor: string;
+  /** Messages, enums, services and extensions. */
+  readonly types: ReadonlyMap<Exported, string>;
+  readonly inputs: ReadonlyMap<MessageModel, string>;
+  /** Of the messages that have fields with `[default = ...]`. */
+  readonly defaults: ReadonlyMap<MessageModel, string>;
+  readonly handlers: ReadonlyMap<ServiceModel, string>;
+  readonly stubs: ReadonlyMap<ServiceModel, string>;
+  /** The const that holds the file's descriptor. */
+  readonly file: string;
   readonly all: ReadonlySet<string>;
 }
 
-/** Names for everything of a file. What the .proto declares keeps its name; what we derive gives way with a `$`. */
-export function moduleNames(file: ProtoFile): ModuleNames {
-  const types = new Map<ProtoType | ProtoService, string>();
-  const owners = new Map<string, ProtoType | ProtoService>();
-  for (const type of [...file.messages, ...file.enums, ...file.services]) {
-    const name = typeName(type.shortName);
-    const before = owners.get(name);
-    if (before !== undefined) {
-      const message = `${type.shortName} and ${before.shortName} (line ${before.line}) are both ${name} in TypeScript`;
-      throw new CodegenError(file.path, type.line, message);
-    }
-    owners.set(name, type);
-    types.set(type, name);
+type Exported = TypeModel | ServiceModel | ExtensionModel;
+
+/**
+ * Names for everything of a file, no two alike. What the .proto declares at its top keeps its name; what is nested there
+ * gives way to that with a `$`, and what we derive to both.
+ */
+export function moduleNames(file: FileModel, fieldNames: FieldNames): ModuleNames {
+  const types = new Map<Exported, string>();
+  const all = new Set<string>();
+  const declared: Exported[] = [...file.messages, ...file.enums, ...file.services, ...file.extensions];
+  const depth = ({ shortName }: Exported): number => shortName.split(".").length;
+  for (const type of declared.sort((a, b) => depth(a) - depth(b))) {
+    types.set(type, claim(all, typeName(exportedName(type, fieldNames))));
   }
-  const all = new Set(owners.keys());
-  const derived = (type: ProtoMessage | ProtoService, suffix: string): string =>
-    claim(all, `${types.get(type)}${suffix}`);
-  const inputs = new Map(file.messages.map((one) => [one, derived(one, "Input")]));
-  const handlers = new Map(file.services.map((one) => [one, derived(one, "Handler")]));
-  const stubs = new Map(file.services.map((one) => [one, derived(one, "Stub")]));
+  const derived = <T extends Exported>(some: readonly T[], suffix: string): Map<T, string> =>
+    new Map(some.map((one) => [one, claim(all, `${types.get(one)}${suffix}`)]));
   const base = path.posix
     .basename(file.name, ".proto")
     .replace(/[^A-Za-z0-9]+(.?)/g, (_, next: string) => next.toUpperCase());
-  const descriptor = claim(all, `${/^\d/.test(base) ? "_" : ""}${base}Proto`);
-  return { types, inputs, handlers, stubs, descriptor, all };
+  return {
+    types,
+    inputs: derived(file.messages, "Input"),
+    defaults: derived(file.messages.filter(hasDefaults), "Defaults"),
+    handlers: derived(file.services, "Handler"),
+    stubs: derived(file.services, "Stub"),
+    file: claim(all, `${/^\d/.test(base) ? "_" : ""}${base}Proto`),
+    all,
+  };
 }
 
-function claim(taken: Set<string>, wanted: string): string {
-  let name = wanted;
-  while (taken.has(name)) name += "$";
-  taken.add(name);
-  return name;
+export function hasDefaults({ fields }: MessageModel): boolean {
+  return fields.some(({ defaultValue }) => defaultValue !== undefined);
+}
+
+/** An extension is spelled as a field is. */
+function exportedName(type: Exported, fieldNames: FieldNames): string {
+  if (type.kind !== "extension") return type.shortName;
+  return type.shortName.slice(0, -type.name.length) + fieldName(type.name, fieldNames);
 }
 
 /** `fixbug/user.proto` -> `fixbug/user.ts`. */
-export function outputName(file: ProtoFile): string {
+export function outputName(file: FileModel): string {
   return `${file.name.replace(/\.proto$/, "")}.ts`;
 }
 
@@ -58,24 +66,33 @@ export function outputName(file: ProtoFile): string {
 export const importExtensions = [".js", ".ts", "none"] as const;
 export type ImportExtension = (typeof importExtensions)[number];
 
+/** The library has the code of this file, which every file with custom options imports. */
+export const descriptorProto = "google/protobuf/descriptor.proto";
+const descriptorModule = "mprpc/descriptor";
+
+export interface ModuleContextOptions {
+  readonly namesOf: (file: FileModel) => ModuleNames;
+  readonly importExtension: ImportExtension;
+  /** The code of descriptor.proto is not generated: the library's is used. */
+  readonly libraryDescriptors: boolean;
+}
+
 /** What one module being written imports. */
 export class ModuleContext {
-  readonly file: ProtoFile;
+  readonly file: FileModel;
   readonly names: ModuleNames;
-  readonly #namesOf: (file: ProtoFile) => ModuleNames;
+  readonly #namesOf: (file: FileModel) => ModuleNames;
   readonly #taken: Set<string>;
   readonly #codec = new Set<string>();
   /** By file: exported name -> local name and whether only the type is meant. */
-  readonly #imports = new Map<ProtoFile, Map<string, { local: string; type: boolean }>>();
+  readonly #imports = new Map<FileModel, Map<string, { local: string; type: boolean }>>();
 
   readonly #importExtension: ImportExtension;
+  readonly #libraryDescriptors: boolean;
 
-  constructor(
-    file: ProtoFile,
-    namesOf: (file: ProtoFile) => ModuleNames,
-    importExtension: ImportExtension = ".js",
-  ) {
+  constructor(file: FileModel, { namesOf, importExtension, libraryDescriptors }: ModuleContextOptions) {
     this.#importExtension = importExtension;
+    this.#libraryDescriptors = libraryDescriptors;
     this.file = file;
     this.#namesOf = namesOf;
     this.names = namesOf(file);
@@ -99,24 +116,25 @@ export class ModuleContext {
   }
 
   /** A message or an enum: both its type and its value. */
-  type(type: ProtoType): string {
+  type(type: TypeModel): string {
     return this.#import(type.file, this.#namesOf(type.file).types.get(type) as string, false);
   }
 
   /** The type of a message or an enum alone. */
-  typeOnly(type: ProtoType): string {
+  typeOnly(type: TypeModel): string {
     return this.#import(type.file, this.#namesOf(type.file).types.get(type) as string, true);
   }
 
-  input(type: ProtoMessage): string {
+  input(type: MessageModel): string {
     return this.#import(type.file, this.#namesOf(type.file).inputs.get(type) as string, true);
   }
 
-  descriptor(file: ProtoFile): string {
-    return this.#import(file, this.#namesOf(file).descriptor, false);
+  /** The const that holds a file's descriptor. */
+  fileConst(file: FileModel): string {
+    return this.#import(file, this.#namesOf(file).file, false);
   }
 
-  #import(file: ProtoFile, name: string, type: boolean): string {
+  #import(file: FileModel, name: string, type: boolean): string {
     if (file === this.file) return name;
     let imports = this.#imports.get(file);
     if (imports === undefined) {
@@ -140,14 +158,24 @@ export class ModuleContext {
     const here = path.posix.dirname(outputName(this.file));
     const modules = [...this.#imports].map(([file, imports]) => {
       const relative = path.posix.relative(here, outputName(file)).replace(/\.ts$/, extension);
+      if (file.name === descriptorProto && this.#libraryDescriptors)
+        return { from: descriptorModule, imports };
       return { from: relative.startsWith(".") ? relative : `./${relative}`, imports };
     });
-    modules.sort((a, b) => depthOf(b.from) - depthOf(a.from) || compare(a.from, b.from));
+    // Packages first, then what is farthest away.
+    const isPackage = (from: string): number => Number(from.startsWith("."));
+    modules.sort(
+      (a, b) =>
+        isPackage(a.from) - isPackage(b.from) || depthOf(b.from) - depthOf(a.from) || compare(a.from, b.from),
+    );
     for (const { from, imports } of modules) {
-      const parts = [...imports].map(
-        ([name, { local, type }]) => `${type ? "type " : ""}${name}${local === name ? "" : ` as ${local}`}`,
-      );
-      text.list("import {", parts.sort(byName), `} from ${JSON.stringify(from)};`, true);
+      const onlyTypes = [...imports.values()].every(({ type }) => type);
+      const parts = [...imports].map(([name, { local, type }]) => {
+        const mark = type && !onlyTypes ? "type " : "";
+        return `${mark}${name}${local === name ? "" : ` as ${local}`}`;
+      });
+      const head = onlyTypes ? "import type {" : "import {";
+      text.list(head, parts.sort(byName), `} from ${JSON.stringify(from)};`, true);
     }
     if (names.length > 0 || modules.length > 0) text.line();
   }

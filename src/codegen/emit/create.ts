@@ -1,121 +1,106 @@
-import { parseInteger } from "../defaults.js";
-import { isEnum, isMessage } from "../link.js";
-import type { ProtoField, ProtoMessage, ProtoOneof } from "../model.js";
+import { type FieldModel, isMessage, type MessageModel, type OneofModel } from "../model.js";
 import { propertyKey } from "../names.js";
 import type { ModuleContext } from "./context.js";
+import { zeroOf } from "./defaults.js";
 import type { Text } from "./text.js";
-import { isLong, isOneof, isOptional, isTimestamp, members } from "./types.js";
+import { isOneof, isTimestamp, members } from "./types.js";
+import { isLong } from "./wire.js";
 
-/** The value an absent field reads as, in TypeScript. */
-export function defaultOf(field: ProtoField, context: ModuleContext): string {
+/** What a field reads as before anything is set or decoded. */
+export function absentValue(field: FieldModel, context: ModuleContext): string {
   if (field.presence === "repeated") return "[]";
   if (field.presence === "map") return "new Map()";
-  return isOptional(field) ? "undefined" : elementDefault(field, context);
+  return field.presence === "explicit" ? "undefined" : zeroOf(field, context);
 }
 
-/** The default of one value: the declared one or the type's. */
-export function elementDefault(field: ProtoField, context: ModuleContext): string {
-  const { type, defaultText } = field;
-  if (isMessage(type)) return `${context.type(type)}.create()`;
-  if (isEnum(type)) {
-    const number =
-      type.values.find(({ name }) => name === defaultText)?.number ?? type.values[0]?.number ?? 0;
-    return String(number);
-  }
-  if (type === "bool") return defaultText === "true" ? "true" : "false";
-  if (type === "string") return quoted(defaultText ?? "");
-  if (type === "bytes") {
-    return defaultText ? `Buffer.from(${quoted(defaultText)}, "latin1")` : context.codec("emptyBytes");
-  }
-  if (isLong(type)) return `${parseInteger(defaultText ?? "0")}n`;
-  if (type === "float" || type === "double") return floating(defaultText);
-  return String(parseInteger(defaultText ?? "0"));
-}
-
-function floating(text: string | undefined): string {
-  if (text === undefined) return "0";
-  if (/^nan$/i.test(text)) return "Number.NaN";
-  const infinite = /^(-?)inf$/i.exec(text);
-  if (infinite !== null) return `${infinite[1]}Number.POSITIVE_INFINITY`;
-  const value = Number(text);
-  return Object.is(value, -0) ? "-0" : String(value);
+/** What turns a 64-bit integer as given into its form; `toSafeNumber` refuses what a number cannot hold. */
+function longConverter({ longs }: FieldModel, context: ModuleContext): string {
+  if (longs === "number") return context.codec("toSafeNumber");
+  return longs === "bigint" ? "BigInt" : "String";
 }
 
 /** What turns one value as given into one as decoded: a function of one argument; undefined when they are alike. */
-function converter(field: ProtoField, context: ModuleContext): string | undefined {
+function converter(field: FieldModel, context: ModuleContext): string | undefined {
   if (isMessage(field.type)) return `${context.type(field.type)}.create`;
   if (field.type === "bytes") return context.codec("toBuffer");
-  return isLong(field.type) ? "BigInt" : undefined;
+  return isLong(field.type) ? longConverter(field, context) : undefined;
 }
 
 /** The expression for a field in the object `create` returns: `open`, arguments, `)`; or all of it in `open`. */
-function created(
-  field: ProtoField,
-  message: ProtoMessage,
-  context: ModuleContext,
-): [open: string, ...args: string[]] {
+function created(field: FieldModel, context: ModuleContext): [open: string, ...args: string[]] {
   const value = `input?.${field.localName}`;
-  const name = JSON.stringify(`${message.shortName}.${field.name}`);
+  const name = JSON.stringify(field.errorName);
   const convert = converter(field, context);
-  if (field.presence === "repeated") {
-    if (convert === undefined) return [`[...${context.codec("listOf")}(${value}, ${name})]`];
-    return [context.codec("arrayOf"), value, name, convert];
+  switch (field.presence) {
+    case "repeated":
+      if (convert === undefined) return [`[...${context.codec("listOf")}(${value}, ${name})]`];
+      return [context.codec("arrayOf"), value, name, convert];
+    case "map": {
+      const rest = convert ?? context.codec("same");
+      if (!isLong(field.mapKey)) return [context.codec("mapOf"), value, name, rest];
+      return [context.codec("keyedMapOf"), value, name, longConverter(field, context), rest];
+    }
+    case "explicit":
+      return convert === undefined ? [value] : [context.codec("optional"), value, convert];
+    default: {
+      // A required message is asked for, not made up: one that requires its own kind could never be finished.
+      if (isMessage(field.type)) return [context.codec("required"), value, name, `${convert}`];
+      const given = `${value} ?? ${zeroOf(field, context)}`;
+      return [convert === undefined ? given : `${convert}(${given})`];
+    }
   }
-  if (field.presence === "map") {
-    const build = context.codec(isLong(field.mapKey) ? "longMapOf" : "mapOf");
-    return [build, value, name, convert ?? context.codec("same")];
-  }
-  if (isOptional(field)) {
-    return convert === undefined ? [value] : [context.codec("optional"), value, convert];
-  }
-  if (isMessage(field.type)) return [`${convert}(${value})`];
-  const given = `${value} ?? ${elementDefault(field, context)}`;
-  return [convert === undefined ? given : `${convert}(${given})`];
 }
 
-/** A string literal with the quotes that need fewer escapes. */
-function quoted(text: string): string {
-  const double = JSON.stringify(text);
-  if (!text.includes('"') || text.includes("'")) return double;
-  return `'${double.slice(1, -1).replaceAll('\\"', '"')}'`;
-}
-
-/** `create` of a message, and, before it, one function for each of its oneofs. */
+/** `create` of a message, whose oneofs have functions of their own, made by `emitOneofHelpers`. */
 export function emitCreate(
-  message: ProtoMessage,
-  helpers: ReadonlyMap<ProtoOneof, string>,
+  message: MessageModel,
+  helpers: ReadonlyMap<OneofModel, string>,
   context: ModuleContext,
   text: Text,
 ): void {
   const all = members(message);
-  if (all.length === 0) {
-    text.block("create() {", "},", () => text.line("return {};"));
-    return;
-  }
   text.block(`create(${isTimestamp(message) ? "given" : "input"}) {`, "},", () => {
     if (isTimestamp(message)) {
       text.line(`const input = given && ${context.codec("timestampGiven")}(given);`);
     }
-    text.block("return {", "};", () => {
-      for (const member of all) {
-        const key = propertyKey(member.localName);
-        if (isOneof(member)) text.line(`${key}: ${helpers.get(member)}(input?.${member.localName}),`);
-        else {
-          const [open, ...args] = created(member, message, context);
-          if (args.length === 0) text.assign(`${key}:`, open, ",");
-          else text.list(`${key}: ${open}(`, args, "),");
-        }
-      }
+    const keep = context.codec("withUnknown");
+    if (all.length === 0) {
+      text.line(`return ${keep}({}, input);`);
+      return;
+    }
+    text.line(`return ${keep}(`);
+    text.indented(() => {
+      text.block("{", "},", () => {
+        for (const member of all) emitMember(member, helpers, context, text);
+      });
+      text.line("input,");
     });
+    text.line(");");
   });
 }
 
-export function emitOneofHelpers(
-  message: ProtoMessage,
+function emitMember(
+  member: FieldModel | OneofModel,
+  helpers: ReadonlyMap<OneofModel, string>,
   context: ModuleContext,
   text: Text,
-): Map<ProtoOneof, string> {
-  const helpers = new Map<ProtoOneof, string>();
+): void {
+  const key = propertyKey(member.localName);
+  if (isOneof(member)) {
+    text.line(`${key}: ${helpers.get(member)}(input?.${member.localName}),`);
+    return;
+  }
+  const [open, ...args] = created(member, context);
+  if (args.length === 0) text.assign(`${key}:`, open, ",");
+  else text.list(`${key}: ${open}(`, args, "),");
+}
+
+export function emitOneofHelpers(
+  message: MessageModel,
+  context: ModuleContext,
+  text: Text,
+): Map<OneofModel, string> {
+  const helpers = new Map<OneofModel, string>();
   const type = context.typeOnly(message);
   for (const oneof of message.oneofs) {
     const helper = context.local(`create${type}_${oneof.localName}`);

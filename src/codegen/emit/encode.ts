@@ -1,90 +1,61 @@
-import { isEnum, isMessage } from "../link.js";
-import type { ProtoField, ProtoMessage, ProtoOneof, ScalarType } from "../model.js";
+import { type FieldModel, isEnum, isMessage, type MessageModel, type OneofModel } from "../model.js";
 import { typeName } from "../names.js";
 import type { ModuleContext } from "./context.js";
 import type { Text } from "./text.js";
-import { isLong, isOneof, isTimestamp, members } from "./types.js";
+import { isOneof, isTimestamp, members } from "./types.js";
+import { entryField, isLong, isPackable, partTagOf, tagOf } from "./wire.js";
 
-const wireTypes: Readonly<Partial<Record<ScalarType, number>>> = {
-  double: 1,
-  fixed64: 1,
-  sfixed64: 1,
-  float: 5,
-  fixed32: 5,
-  sfixed32: 5,
-  string: 2,
-  bytes: 2,
-};
-
-export function wireTypeOf(type: ProtoField["type"]): number {
-  if (isMessage(type)) return 2;
-  return typeof type === "string" ? (wireTypes[type] ?? 0) : 0;
-}
-
-/** The key in front of a value: an unsigned 32-bit number. */
-export function tagOf(id: number, wireType: number): number {
-  return id * 8 + wireType;
-}
-
-/** Whether a repeated field of this type can be packed. */
-export function isPackable(type: ProtoField["type"]): boolean {
-  return wireTypeOf(type) !== 2;
-}
-
-/** Whether messages of this type can hold others without end, so that their depth must be counted. */
-export function needsDepth(message: ProtoMessage): boolean {
-  return message.recursive || message.fields.some(({ type }) => isMessage(type) && needsDepth(type));
-}
-
-export function emitEncode(message: ProtoMessage, context: ModuleContext, text: Text): void {
-  const nested = needsDepth(message);
-  const empty = message.fields.length === 0;
+export function emitEncode(message: MessageModel, context: ModuleContext, text: Text): void {
+  const nested = message.countsDepth;
   const name = JSON.stringify(message.shortName);
   const given = isTimestamp(message) ? "given" : "message";
-  const head = empty ? "encode(message) {" : `encode(${given}, writer${nested ? ", depth = 0" : ""}) {`;
-  text.block(head, "},", () => {
+  text.block(`encode(${given}, writer${nested ? ", depth = 0" : ""}) {`, "},", () => {
     if (isTimestamp(message)) text.line(`const message = ${context.codec("timestampGiven")}(given);`);
     const check = `${context.codec("checkMessage")}(message, ${name}, ${context.type(message)});`;
     // Here, where V8 knows the shapes of this one type, the comparison is free; within the function it is not.
-    if (empty) text.line(check);
+    if (message.fields.length === 0) text.line(check);
     else text.statements([{ guard: "if (message?.constructor !== Object)", body: check }]);
     if (message.recursive) {
       text.line(`if (depth > ${context.codec("nestingMax")}) throw ${context.codec("tooDeep")}(${name});`);
     }
-    for (const member of members(message)) {
-      if (isOneof(member)) emitOneof(member, message, context, text);
-      else emitField(member, message, context, text);
-    }
+    emitEncodedFields(message, context, text);
+    text.line(`if (${context.codec("unknownFields")} in message) writer.unknown(message);`);
   });
 }
 
-function emitField(field: ProtoField, message: ProtoMessage, context: ModuleContext, text: Text): void {
-  const value = `message.${field.localName}`;
-  const name = JSON.stringify(`${message.shortName}.${field.name}`);
-  const tag = tagOf(field.id, wireTypeOf(field.type));
-  switch (field.presence) {
-    case "required":
-      text.line(`if (${value} == null) throw ${context.codec("missingField")}(${name});`);
-      // A block of its own, for the mark of a nested message.
-      if (isMessage(field.type))
-        text.block("{", "}", () => emitValue(field, { tag, value, name }, context, text));
-      else emitValue(field, { tag, value, name }, context, text);
-      break;
-    case "repeated":
-      emitRepeated(field, { value, name }, context, text);
-      break;
-    case "map":
-      emitMap(field, { value, name }, context, text);
-      break;
-    default:
-      text.when(conditions(field, value), () => emitValue(field, { tag, value, name }, context, text));
+export function emitEncodedFields(message: MessageModel, context: ModuleContext, text: Text): void {
+  for (const member of members(message)) {
+    if (isOneof(member)) emitOneof(member, message, context, text);
+    else emitField(member, context, text);
   }
 }
 
-/** When a single field is sent: it is there and, in proto3, no default. */
-function conditions(field: ProtoField, value: string): string[] {
+function emitField(field: FieldModel, context: ModuleContext, text: Text): void {
+  const value = `message.${field.localName}`;
+  switch (field.presence) {
+    case "required": {
+      const name = JSON.stringify(field.errorName);
+      text.line(`if (${value} == null) throw ${context.codec("missingField")}(${name});`);
+      // A block of its own, for the mark of a nested message.
+      if (isMessage(field.type)) text.block("{", "}", () => emitValue(field, value, context, text));
+      else emitValue(field, value, context, text);
+      break;
+    }
+    case "repeated":
+      emitRepeated(field, value, context, text);
+      break;
+    case "map":
+      emitMap(field, value, context, text);
+      break;
+    default:
+      text.when(conditions(field, value), () => emitValue(field, value, context, text));
+  }
+}
+
+/** When a single field is sent: it is there and, where presence is implicit, no default. */
+function conditions(field: FieldModel, value: string): string[] {
   const there = `${value} != null`;
-  if (field.presence !== "implicit" || isMessage(field.type)) return [there];
+  if (field.presence !== "implicit") return [there];
   switch (field.type) {
     case "string":
     case "bytes":
@@ -95,24 +66,37 @@ function conditions(field: ProtoField, value: string): string[] {
     case "double":
       return [there, `!Object.is(${value}, 0)`];
     default:
-      return isLong(field.type) ? [there, `${value} !== 0n`, `${value} !== 0`] : [there, `${value} !== 0`];
+      if (!isLong(field.type)) return [there, `${value} !== 0`];
+      return [
+        there,
+        `${value} !== 0n`,
+        `${value} !== 0`,
+        ...(field.longs === "string" ? [`${value} !== "0"`] : []),
+      ];
   }
 }
 
-interface Value {
-  readonly tag: number;
-  /** The expression. */
-  readonly value: string;
-  /** What errors call it, quoted. */
-  readonly name: string;
-}
-
-function emitValue(field: ProtoField, { tag, value, name }: Value, context: ModuleContext, text: Text): void {
+/** The statements that write one value. `tag` 0 is an element of a packed list. */
+function emitValue(
+  field: FieldModel,
+  value: string,
+  context: ModuleContext,
+  text: Text,
+  tag = tagOf(field),
+): void {
   const { type } = field;
+  const name = JSON.stringify(field.errorName);
   if (isMessage(type)) {
-    text.list("const mark = writer.messageField(", [String(tag), value, name], ");");
-    text.line(`${context.type(type)}.encode(${value}, writer${needsDepth(type) ? ", depth + 1" : ""});`);
-    text.line("writer.end(mark);");
+    const encode = `${context.type(type)}.encode(${value}, writer${type.countsDepth ? ", depth + 1" : ""});`;
+    if (field.delimited) {
+      text.list("writer.groupField(", [String(tag), value, name], ");");
+      text.line(encode);
+      text.line(`writer.uint32(${tag + 1});`);
+    } else {
+      text.list("const mark = writer.messageField(", [String(tag), value, name], ");");
+      text.line(encode);
+      text.line("writer.end(mark);");
+    }
     return;
   }
   if (isEnum(type) && type.closed) {
@@ -123,54 +107,42 @@ function emitValue(field: ProtoField, { tag, value, name }: Value, context: Modu
     text.list("writer.enumField(", [String(tag), value, name, enumName, context.type(type)], ");");
     return;
   }
-  text.list(`writer.${type}Field(`, [String(tag), value, name], ");");
+  const given = isLong(type) && field.longs === "string" ? `${context.codec("longOf")}(${value})` : value;
+  text.list(`writer.${type}Field(`, [String(tag), given, name], ");");
 }
 
-function emitRepeated(
-  field: ProtoField,
-  { value, name }: Omit<Value, "tag">,
-  context: ModuleContext,
-  text: Text,
-): void {
+function emitRepeated(field: FieldModel, value: string, context: ModuleContext, text: Text): void {
+  const name = JSON.stringify(field.errorName);
   const each = `for (const value of ${context.codec("listOf")}(${value}, ${name})) {`;
   if (!field.packed || !isPackable(field.type)) {
-    const tag = tagOf(field.id, wireTypeOf(field.type));
-    text.block(each, "}", () => emitValue(field, { tag, value: "value", name }, context, text));
+    text.block(each, "}", () => emitValue(field, "value", context, text));
     return;
   }
   text.when([`${value} != null`, `${value}.length !== 0`], () => {
-    text.line(`const mark = writer.partField(${tagOf(field.id, 2)});`);
-    text.block(each, "}", () => emitValue(field, { tag: 0, value: "value", name }, context, text));
+    text.line(`const mark = writer.partField(${partTagOf(field)});`);
+    // The commonest kind has a loop of its own, where a call for each element would cost as much as the element.
+    if (field.type === "int32") {
+      text.line(`writer.packedInt32(${context.codec("listOf")}(${value}, ${name}), ${name});`);
+    } else text.block(each, "}", () => emitValue(field, "value", context, text, 0));
     text.line("writer.end(mark);");
   });
 }
 
-function emitMap(
-  field: ProtoField,
-  { value, name }: Omit<Value, "tag">,
-  context: ModuleContext,
-  text: Text,
-): void {
-  const key = { ...field, type: field.mapKey as ScalarType };
-  const named = (part: string): string => JSON.stringify(`${JSON.parse(name)} ${part}`);
+function emitMap(field: FieldModel, value: string, context: ModuleContext, text: Text): void {
+  const name = JSON.stringify(field.errorName);
   text.block(`for (const [key, value] of ${context.codec("entriesOf")}(${value}, ${name})) {`, "}", () => {
-    text.line(`const entry = writer.partField(${tagOf(field.id, 2)});`);
-    emitValue(key, { tag: tagOf(1, wireTypeOf(key.type)), value: "key", name: named("key") }, context, text);
-    emitValue(
-      field,
-      { tag: tagOf(2, wireTypeOf(field.type)), value: "value", name: named("value") },
-      context,
-      text,
-    );
+    text.line(`const entry = writer.partField(${partTagOf(field)});`);
+    emitValue(entryField(field, "key"), "key", context, text);
+    emitValue(entryField(field, "value"), "value", context, text);
     text.line("writer.end(entry);");
   });
 }
 
-function emitOneof(oneof: ProtoOneof, message: ProtoMessage, context: ModuleContext, text: Text): void {
+function emitOneof(oneof: OneofModel, message: MessageModel, context: ModuleContext, text: Text): void {
   const value = `message.${oneof.localName}`;
   text.when([`${value} != null`], () => {
     text.block(`switch (${value}.case) {`, "}", () => {
-      for (const field of oneof.fields) emitOneofCase(field, value, message, context, text);
+      for (const field of oneof.fields) emitOneofCase(field, value, context, text);
       text.line("default:");
       const cases = oneof.fields.map((field) => JSON.stringify(field.localName));
       const name = JSON.stringify(`${message.shortName}.${oneof.name}`);
@@ -179,19 +151,11 @@ function emitOneof(oneof: ProtoOneof, message: ProtoMessage, context: ModuleCont
   });
 }
 
-function emitOneofCase(
-  field: ProtoField,
-  value: string,
-  message: ProtoMessage,
-  context: ModuleContext,
-  text: Text,
-): void {
-  const name = JSON.stringify(`${message.shortName}.${field.name}`);
-  const tag = tagOf(field.id, wireTypeOf(field.type));
-  const braces = isMessage(field.type);
+function emitOneofCase(field: FieldModel, value: string, context: ModuleContext, text: Text): void {
+  const braces = isMessage(field.type) && !field.delimited;
   text.line(`case ${JSON.stringify(field.localName)}:${braces ? " {" : ""}`);
   text.indented(() => {
-    emitValue(field, { tag, value: `${value}.value`, name }, context, text);
+    emitValue(field, `${value}.value`, context, text);
     text.line("break;");
   });
   if (braces) text.line("}");

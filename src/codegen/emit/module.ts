@@ -1,30 +1,28 @@
-import type { ProtoFile, ProtoMessage } from "../model.js";
-import { type ImportExtension, ModuleContext, type ModuleNames, outputName } from "./context.js";
+import type { ExtensionModel, FileModel, MessageModel } from "../model.js";
+import { descriptorProto, ModuleContext, type ModuleContextOptions, outputName } from "./context.js";
 import { emitCreate, emitOneofHelpers } from "./create.js";
 import { emitDecode } from "./decode.js";
-import { descriptorOf } from "./descriptor.js";
-import { emitEncode } from "./encode.js";
+import { declaredDefault } from "./defaults.js";
+import { emitEncode, emitEncodedFields } from "./encode.js";
 import { emitService } from "./service.js";
 import { Text } from "./text.js";
-import { emitEnum, emitInterfaces } from "./types.js";
+import { emitDefaults, emitEnum, emitInterfaces, fieldIn, fieldOut } from "./types.js";
 
 /** The first version whose `mprpc/codec` does what the code written here asks of it. */
 const neededVersion = "0.1.0";
 
 /** The TypeScript module of one .proto. */
-export function emitModule(
-  file: ProtoFile,
-  namesOf: (file: ProtoFile) => ModuleNames,
-  importExtension: ImportExtension = ".js",
-): string {
-  const context = new ModuleContext(file, namesOf, importExtension);
+export function emitModule(file: FileModel, options: ModuleContextOptions): string {
+  const context = new ModuleContext(file, options);
   const body = new Text();
-  emitDescriptor(file, context, body);
+  emitFile(file, context, body);
   for (const type of file.enums) emitEnum(type, context, body);
   for (const message of file.messages) {
     emitInterfaces(message, context, body);
     emitMessageType(message, context, body);
+    emitDefaults(message, context, body);
   }
+  for (const extension of file.extensions) emitExtension(extension, context, body);
   for (const service of file.services) emitService(service, context, body);
   const head = new Text();
   head.line(
@@ -38,48 +36,71 @@ export function emitModule(
   return head.toString() + body.toString().replace(/\n+$/, "\n");
 }
 
-function emitMessageType(message: ProtoMessage, context: ModuleContext, text: Text): void {
+function emitFile(file: FileModel, context: ModuleContext, text: Text): void {
+  text.comment([`${file.name}: its descriptor, for reflection, JSON and calls without generated code.`]);
+  const define = context.codec("defineFile");
+  const dependencies = file.dependencies.filter(({ name }) => name !== descriptorProto);
+  const base64 = Buffer.from(file.descriptor).toString("base64");
+  const parts = [JSON.stringify(file.name), JSON.stringify(base64)];
+  if (dependencies.length > 0) {
+    parts.push(`[${dependencies.map((one) => context.fileConst(one)).join(", ")}]`);
+  }
+  const type = context.codecType("ProtoFile");
+  text.list(`export const ${context.names.file}: ${type} = /* @__PURE__ */ ${define}(`, parts, ");");
+  text.line();
+}
+
+function emitMessageType(message: MessageModel, context: ModuleContext, text: Text): void {
   const name = context.typeOnly(message);
   const helpers = emitOneofHelpers(message, context, text);
   const type = context.codecType("MessageType");
   text.comment([message.comment]);
   text.block(`export const ${name}: ${type}<${name}, ${context.input(message)}> = {`, "};", () => {
     text.line(`typeName: ${JSON.stringify(message.fullName)},`);
-    text.line(`file: ${context.names.descriptor},`);
+    text.line(`file: ${context.names.file},`);
     text.line();
     emitCreate(message, helpers, context, text);
     text.line();
     emitEncode(message, context, text);
     text.line();
-    emitDecode(message, context, text);
+    emitDecode(message, name, context, text);
   });
   text.line();
 }
 
-function emitDescriptor(file: ProtoFile, context: ModuleContext, text: Text): void {
-  text.comment([`${file.name}, for JSON, reflection and calls without generated code.`]);
-  const parts = [
-    JSON.stringify(file.name),
-    JSON.stringify(Buffer.from(descriptorOf(file)).toString("base64")),
-    `[${usedBy(file)
-      .map((one) => context.descriptor(one))
-      .join(", ")}]`,
-  ];
-  text.list(`export const ${context.names.descriptor} = ${context.codec("defineFile")}(`, parts, ");");
-  text.line();
-}
-
-/** The other files whose types it names itself. */
-function usedBy(file: ProtoFile): ProtoFile[] {
-  const found = new Set<ProtoFile>();
-  for (const { fields } of file.messages) {
-    for (const { type } of fields) if (typeof type === "object") found.add(type.file);
-  }
-  for (const { methods } of file.services) {
-    for (const { input, output } of methods) {
-      for (const type of [input, output]) if (type !== undefined) found.add(type.file);
+/** Its codec is that of a message with the one field `value`. */
+function emitExtension(extension: ExtensionModel, context: ModuleContext, text: Text): void {
+  const { field, extendee, fullName } = extension;
+  const countsDepth =
+    typeof field.type === "object" && field.type.kind === "message" && field.type.countsDepth;
+  const holder: MessageModel = {
+    ...extension,
+    ...{ kind: "message", shortName: fullName, fields: [field], oneofs: [], messageSet: false },
+    ...{ recursive: false, countsDepth },
+  };
+  const out = fieldOut(field, context);
+  const name = context.names.types.get(extension);
+  const types = [context.input(extendee), out, fieldIn(field, context)];
+  text.comment([extension.comment, extension.deprecated ? "@deprecated" : undefined]);
+  const define = `export const ${name} = /* @__PURE__ */ ${context.codec("defineExtension")}<`;
+  text.openList(define, types, ">({");
+  text.indented(() => {
+    text.line(`typeName: ${JSON.stringify(fullName)},`);
+    text.line(`extendee: ${JSON.stringify(extendee.fullName)},`);
+    text.line(`number: ${field.number},`);
+    if (extendee.messageSet) text.line("messageSet: true,");
+    if (field.defaultValue !== undefined) {
+      text.assign("default:", declaredDefault(field, field.defaultValue, context), ",");
     }
-  }
-  found.delete(file);
-  return [...found];
+    text.block("codec: {", "},", () => {
+      text.line(`typeName: ${JSON.stringify(fullName)},`);
+      emitCreate(holder, new Map(), context, text);
+      text.block(`encode(message, writer${countsDepth ? ", depth = 0" : ""}) {`, "},", () =>
+        emitEncodedFields(holder, context, text),
+      );
+      emitDecode(holder, `{ value: ${out} }`, context, text);
+    });
+  });
+  text.line("});");
+  text.line();
 }

@@ -1,18 +1,14 @@
-import type { ProtoMessage, ProtoMethod, ProtoService } from "../model.js";
+import type { MethodModel, ServiceModel } from "../model.js";
 import { propertyKey } from "../names.js";
 import type { ModuleContext } from "./context.js";
 import type { Text } from "./text.js";
 
 /** The definition, the handler interface and the stub of a service. */
-export function emitService(service: ProtoService, context: ModuleContext, text: Text): void {
+export function emitService(service: ServiceModel, context: ModuleContext, text: Text): void {
   const name = context.names.types.get(service) as string;
   emitDefinition(service, name, context, text);
   emitHandler(service, context, text);
   emitStub(service, name, context, text);
-}
-
-function messagesOf(method: ProtoMethod): { input: ProtoMessage; output: ProtoMessage } {
-  return { input: method.input as ProtoMessage, output: method.output as ProtoMessage };
 }
 
 function deprecation(declared: { readonly deprecated: boolean }): string | undefined {
@@ -23,51 +19,64 @@ function paragraph(comment: string | undefined): string | undefined {
   return comment === undefined ? undefined : `\n${comment}`;
 }
 
-function emitDefinition(service: ProtoService, name: string, context: ModuleContext, text: Text): void {
+function emitDefinition(service: ServiceModel, name: string, context: ModuleContext, text: Text): void {
   text.comment([service.comment, deprecation(service)]);
   text.block(`export const ${name} = ${context.codec("defineService")}({`, "});", () => {
     text.line(`typeName: ${JSON.stringify(service.fullName)},`);
-    if (service.methods.length === 0) text.line("methods: {},");
-    else
-      text.block("methods: {", "},", () => {
-        for (const method of service.methods) {
-          const { input, output } = messagesOf(method);
-          const parts = [
-            `name: ${JSON.stringify(method.name)}`,
-            `input: ${context.type(input)}`,
-            `output: ${context.type(output)}`,
-          ];
-          if (method.idempotency !== "unknown")
-            parts.push(`idempotency: ${JSON.stringify(method.idempotency)}`);
-          text.list(`${propertyKey(method.localName)}: {`, parts, "},", true);
-        }
-      });
-    text.line(`file: ${context.names.descriptor},`);
+    text.line(`file: ${context.names.file},`);
+    if (service.methods.length === 0) {
+      text.line("methods: {},");
+      return;
+    }
+    text.block("methods: {", "},", () => {
+      for (const method of service.methods) {
+        const parts = [`name: ${JSON.stringify(method.name)}`];
+        if (method.kind !== "unary") parts.push(`kind: ${JSON.stringify(method.kind)}`);
+        parts.push(`input: ${context.type(method.input)}`, `output: ${context.type(method.output)}`);
+        if (method.idempotency !== "unknown")
+          parts.push(`idempotency: ${JSON.stringify(method.idempotency)}`);
+        text.list(`${propertyKey(method.localName)}: {`, parts, "},", true);
+      }
+    });
   });
   text.line();
 }
 
-function emitHandler(service: ProtoService, context: ModuleContext, text: Text): void {
+/** Which sides send many messages. */
+function streams({ kind }: MethodModel): { requests: boolean; replies: boolean } {
+  return {
+    requests: kind === "client_streaming" || kind === "bidi_streaming",
+    replies: kind === "server_streaming" || kind === "bidi_streaming",
+  };
+}
+
+function emitHandler(service: ServiceModel, context: ModuleContext, text: Text): void {
   text.comment([`What a provider of ${service.fullName} implements.`, paragraph(service.comment)]);
   const name = context.names.handlers.get(service) as string;
   if (service.methods.length === 0) text.line(`export type ${name} = Readonly<Record<string, never>>;`);
   else
     text.block(`export interface ${name} {`, "}", () => {
       for (const method of service.methods) {
-        const { input, output } = messagesOf(method);
-        const reply = context.input(output);
+        const { requests, replies } = streams(method);
+        const given = context.typeOnly(method.input);
+        const reply = context.input(method.output);
         text.comment([method.comment, deprecation(method)]);
         text.list(
           `${propertyKey(method.localName)}(`,
-          [`request: ${context.typeOnly(input)}`, `context: ${context.codecType("CallContext")}`],
-          `): Promise<${reply}> | ${reply};`,
+          [
+            requests ? `requests: AsyncIterable<${given}>` : `request: ${given}`,
+            `context: ${context.codecType("CallContext")}`,
+          ],
+          replies
+            ? `): ${context.codecType("MessageSource")}<${reply}>;`
+            : `): Promise<${reply}> | ${reply};`,
         );
       }
     });
   text.line();
 }
 
-function emitStub(service: ProtoService, name: string, context: ModuleContext, text: Text): void {
+function emitStub(service: ServiceModel, name: string, context: ModuleContext, text: Text): void {
   const channel = context.codecType("StubChannel");
   text.comment([`Calls ${service.fullName}.`, paragraph(service.comment)]);
   text.block(`export class ${context.names.stubs.get(service)} {`, "}", () => {
@@ -83,30 +92,29 @@ function emitStub(service: ProtoService, name: string, context: ModuleContext, t
   text.line();
 }
 
-function emitStubMethod(method: ProtoMethod, service: string, context: ModuleContext, text: Text): void {
-  const { input, output } = messagesOf(method);
+function emitStubMethod(method: MethodModel, service: string, context: ModuleContext, text: Text): void {
+  const { requests, replies } = streams(method);
   const open = `${propertyKey(method.localName)}(`;
-  const request = `request: ${context.input(input)}`;
-  const reply = context.typeOnly(output);
+  const input = context.input(method.input);
+  const request = requests
+    ? `requests: ${context.codecType("MessageSource")}<${input}>`
+    : `request: ${input}`;
+  const reply = context.typeOnly(method.output);
+  const result = replies ? `${context.codecType("IncomingStream")}<${reply}>` : `Promise<${reply}>`;
+  // With a controller a failed call gives no error, and so no reply either.
+  const maybe = replies ? result : `Promise<${reply} | undefined>`;
   const options = context.codecType("CallOptions");
   const controller = context.codecType("RpcController");
   text.line();
   text.comment([method.comment, deprecation(method)]);
-  text.list(open, [request, `options?: ${options}`], `): Promise<${reply}>;`);
-  text.list(
-    open,
-    [request, `controller: ${controller}`, `options?: ${options}`],
-    `): Promise<${reply} | undefined>;`,
-  );
-  text.list(
-    open,
-    [request, `second?: ${options} | ${controller}`, `third?: ${options}`],
-    `): Promise<${reply} | undefined> {`,
-  );
+  text.list(open, [request, `options?: ${options}`], `): ${result};`);
+  text.list(open, [request, `controller: ${controller}`, `options?: ${options}`], `): ${maybe};`);
+  text.list(open, [request, `second?: ${options} | ${controller}`, `third?: ${options}`], `): ${maybe} {`);
+  const given = requests ? "requests" : "request";
   text.indented(() =>
     text.list(
-      `return ${context.codec("invokeStub")}(`,
-      ["this.#channel", `${service}.methods${memberOf(method.localName)}`, "request", "second", "third"],
+      `return ${context.codec(replies ? "invokeStreamStub" : "invokeStub")}(`,
+      ["this.#channel", `${service}.methods${memberOf(method.localName)}`, given, "second", "third"],
       ");",
     ),
   );

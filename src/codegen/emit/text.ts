@@ -1,8 +1,15 @@
 /** Width generated lines keep to, as biome is set to. */
 const lineWidth = 110;
 
-/** A statement, or one that stands behind `if (...)` or `while (...)`. */
-export type Statement = string | { readonly guard: string; readonly body: string };
+/** A statement, or one or two that stand behind `if (...)` or `while (...)`. */
+export type Statement = string | Guarded;
+
+interface Guarded {
+  readonly guard: string;
+  readonly body: string;
+  /** Behind `else`. */
+  readonly otherwise?: string;
+}
 
 /** Gathers indented lines. */
 export class Text {
@@ -39,12 +46,39 @@ export class Text {
     else this.block(open, close, () => this.lines(items.map((item) => `${item},`)));
   }
 
+  /** As `list`, for items that no comma may end. */
+  openList(open: string, items: readonly string[], close: string): void {
+    const whole = `${open}${items.join(", ")}${close}`;
+    if (this.fits(whole)) this.line(whole);
+    else
+      this.block(open, close, () =>
+        this.lines(items.map((item, i) => (i < items.length - 1 ? `${item},` : item))),
+      );
+  }
+
   statements(all: readonly Statement[]): void {
     for (const one of all) {
       if (typeof one === "string") this.#statement(one);
-      else if (this.fits(`${one.guard} ${one.body}`)) this.line(`${one.guard} ${one.body}`);
-      else this.block(`${one.guard} {`, "}", () => this.#statement(one.body));
+      else this.#guarded(one);
     }
+  }
+
+  #guarded({ guard, body, otherwise }: Guarded): void {
+    // Two statements in one text need braces.
+    if (this.fits(`${guard} ${body}`) && !/; \S/.test(body)) {
+      this.line(`${guard} ${body}`);
+      if (otherwise !== undefined) this.line(`else ${otherwise}`);
+      return;
+    }
+    this.line(`${guard} {`);
+    this.indented(() => {
+      for (const part of body.split(/(?<=;) /)) this.#statement(part);
+    });
+    if (otherwise !== undefined) {
+      this.line("} else {");
+      this.indented(() => this.#statement(otherwise));
+    }
+    this.line("}");
   }
 
   /** Where a call would be too long, its arguments go one a line. */

@@ -1,79 +1,76 @@
-import { isMessage } from "../link.js";
-import type { ProtoEnum, ProtoField, ProtoMessage, ProtoOneof, ScalarType } from "../model.js";
+import {
+  type EnumModel,
+  type FieldModel,
+  isMessage,
+  type LongForm,
+  type MessageModel,
+  type OneofModel,
+  type ScalarType,
+} from "../model.js";
 import { propertyKey } from "../names.js";
 import type { ModuleContext } from "./context.js";
+import { declaredDefault } from "./defaults.js";
 import type { Text } from "./text.js";
+import { isLong } from "./wire.js";
 
-const longTypes: ReadonlySet<string> = new Set(["int64", "uint64", "sint64", "fixed64", "sfixed64"]);
-
-export function isLong(type: unknown): boolean {
-  return typeof type === "string" && longTypes.has(type);
-}
-
-function scalarOut(type: ScalarType): string {
-  if (isLong(type)) return "bigint";
+function scalarOut(type: ScalarType, longs: LongForm): string {
+  if (isLong(type)) return longs;
   if (type === "bool") return "boolean";
   if (type === "string") return "string";
   return type === "bytes" ? "Buffer" : "number";
 }
 
-function scalarIn(type: ScalarType): string {
-  if (isLong(type)) return "bigint | number";
-  return type === "bytes" ? "Uint8Array | string" : scalarOut(type);
+function scalarIn(type: ScalarType, longs: LongForm): string {
+  if (isLong(type)) return longs === "string" ? "bigint | number | string" : "bigint | number";
+  return type === "bytes" ? "Uint8Array | string" : scalarOut(type, longs);
 }
 
 /** What one value of the field is when decoded. */
-export function elementOut(field: ProtoField, context: ModuleContext): string {
-  return typeof field.type === "string" ? scalarOut(field.type) : context.typeOnly(field.type);
+export function elementOut({ type, longs }: FieldModel, context: ModuleContext): string {
+  return typeof type === "string" ? scalarOut(type, longs) : context.typeOnly(type);
 }
 
 /** What one value of the field may be when encoded. */
-export function elementIn(field: ProtoField, context: ModuleContext): string {
-  if (typeof field.type === "string") return scalarIn(field.type);
-  return isMessage(field.type) ? context.input(field.type) : context.typeOnly(field.type);
+function elementIn({ type, longs }: FieldModel, context: ModuleContext): string {
+  if (typeof type === "string") return scalarIn(type, longs);
+  return isMessage(type) ? context.input(type) : context.typeOnly(type);
 }
 
-/** Whether an absent field reads as undefined. */
-export function isOptional(field: ProtoField): boolean {
-  if (field.presence === "implicit") return isMessage(field.type);
-  return field.presence === "explicit" && field.defaultText === undefined;
-}
-
-function fieldOut(field: ProtoField, context: ModuleContext): string {
+export function fieldOut(field: FieldModel, context: ModuleContext): string {
   const element = elementOut(field, context);
   if (field.presence === "repeated") return `${element}[]`;
-  if (field.mapKey !== undefined) return `Map<${scalarOut(field.mapKey)}, ${element}>`;
-  return isOptional(field) ? `${element} | undefined` : element;
+  if (field.mapKey !== undefined) return `Map<${scalarOut(field.mapKey, field.longs)}, ${element}>`;
+  return field.presence === "explicit" ? `${element} | undefined` : element;
 }
 
-function fieldIn(field: ProtoField, context: ModuleContext): string {
+export function fieldIn(field: FieldModel, context: ModuleContext): string {
   const element = elementIn(field, context);
   if (field.presence === "repeated") {
     return element.includes("|") ? `ReadonlyArray<${element}>` : `readonly ${element}[]`;
   }
   if (field.mapKey !== undefined) {
-    return `${context.codecType("MapInput")}<${scalarIn(field.mapKey)}, ${element}>`;
+    return `${context.codecType("MapInput")}<${scalarIn(field.mapKey, field.longs)}, ${element}>`;
   }
   return element;
 }
 
 /** The fields of a message that are not part of a oneof, and its oneofs, in the order of the .proto. */
-export function members(message: ProtoMessage): Array<ProtoField | ProtoOneof> {
-  const result: Array<ProtoField | ProtoOneof> = [];
+export function members(message: MessageModel): Array<FieldModel | OneofModel> {
+  const result: Array<FieldModel | OneofModel> = [];
   for (const field of message.fields) {
-    const oneof = message.oneofs.find(({ fields }) => fields.includes(field));
+    const { oneof } = field;
     if (oneof === undefined) result.push(field);
     else if (oneof.fields[0] === field) result.push(oneof);
   }
   return result;
 }
 
-export function isOneof(member: ProtoField | ProtoOneof): member is ProtoOneof {
+export function isOneof(member: FieldModel | OneofModel): member is OneofModel {
   return "fields" in member;
 }
 
 /** Whose input may be a Date as well. */
-export function isTimestamp(message: ProtoMessage): boolean {
+export function isTimestamp(message: MessageModel): boolean {
   return message.fullName === "google.protobuf.Timestamp";
 }
 
@@ -82,14 +79,14 @@ function deprecation(declared: { readonly deprecated: boolean }): string | undef
 }
 
 /** Comments of a oneof's fields have no place of their own in a union: they are listed with the oneof's. */
-function oneofComment(oneof: ProtoOneof): Array<string | undefined> {
+function oneofComment(oneof: OneofModel): Array<string | undefined> {
   const fields = oneof.fields
     .filter(({ comment }) => comment !== undefined)
     .map(({ localName, comment }) => `- \`${localName}\`: ${comment?.replaceAll("\n", " ")}`);
   return [oneof.comment, ...fields];
 }
 
-export function emitInterfaces(message: ProtoMessage, context: ModuleContext, text: Text): void {
+export function emitInterfaces(message: MessageModel, context: ModuleContext, text: Text): void {
   const name = context.typeOnly(message);
   const all = members(message);
   const empty = all.length === 0;
@@ -131,11 +128,26 @@ export function emitInterfaces(message: ProtoMessage, context: ModuleContext, te
   text.line();
 }
 
-function oneofCase(field: ProtoField, value: string): string {
+/** The values of `[default = ...]`: an absent field reads as undefined, and these are what to use for it. */
+export function emitDefaults(message: MessageModel, context: ModuleContext, text: Text): void {
+  const name = context.names.defaults.get(message);
+  if (name === undefined) return;
+  text.comment([`What the fields of {@link ${context.typeOnly(message)}} that are not set stand for.`]);
+  text.block(`export const ${name} = {`, "} as const;", () => {
+    for (const field of message.fields) {
+      if (field.defaultValue === undefined) continue;
+      const value = declaredDefault(field, field.defaultValue, context);
+      text.assign(`${propertyKey(field.localName)}:`, value, ",");
+    }
+  });
+  text.line();
+}
+
+function oneofCase(field: FieldModel, value: string): string {
   return `{ readonly case: ${JSON.stringify(field.localName)}; readonly value: ${value} }`;
 }
 
-export function emitEnum(type: ProtoEnum, context: ModuleContext, text: Text): void {
+export function emitEnum(type: EnumModel, context: ModuleContext, text: Text): void {
   const name = context.typeOnly(type);
   text.comment([type.comment, deprecation(type)]);
   text.block(`export const ${name} = {`, "} as const;", () => {

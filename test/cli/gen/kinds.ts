@@ -10,19 +10,22 @@ import {
   emptyBytes,
   entriesOf,
   invokeStub,
+  keyedMapOf,
   listOf,
-  longMapOf,
   type MapInput,
   type MessageType,
   mapOf,
   needsMprpc,
   nestingMax,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   toBuffer,
   tooDeep,
   unknownCase,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 import { Duration, type DurationInput, durationProto } from "./google/protobuf/duration.js";
 import { Struct, type StructInput, structProto } from "./google/protobuf/struct.js";
@@ -31,11 +34,11 @@ import { StringValue, type StringValueInput, wrappersProto } from "./google/prot
 
 needsMprpc("0.1.0", "kinds.ts");
 
-/** kinds.proto, for JSON, reflection and calls without generated code. */
-export const kindsProto = defineFile(
+/** kinds.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const kindsProto: ProtoFile = /* @__PURE__ */ defineFile(
   "kinds.proto",
-  "CgtraW5kcy5wcm90bxIIdGVzdC5jbGkaHmdvb2dsZS9wcm90b2J1Zi9kdXJhdGlvbi5wcm90bxocZ29vZ2xlL3Byb3RvYnVmL3N0cnVjdC5wcm90bxofZ29vZ2xlL3Byb3RvYnVmL3RpbWVzdGFtcC5wcm90bxoeZ29vZ2xlL3Byb3RvYnVmL3dyYXBwZXJzLnByb3RvIgkKB05vdGhpbmci9QkKBUtpbmRzEhkKCGFfZG91YmxlGAEgASgBUgdhRG91YmxlEhcKB2FfZmxvYXQYAiABKAJSBmFGbG9hdBIZCghhbl9pbnQzMhgDIAEoBVIHYW5JbnQzMhIZCghhbl9pbnQ2NBgEIAEoA1IHYW5JbnQ2NBIZCghhX3VpbnQzMhgFIAEoDVIHYVVpbnQzMhIZCghhX3VpbnQ2NBgGIAEoBFIHYVVpbnQ2NBIZCghhX3NpbnQzMhgHIAEoEVIHYVNpbnQzMhIZCghhX3NpbnQ2NBgIIAEoElIHYVNpbnQ2NBIbCglhX2ZpeGVkMzIYCSABKAdSCGFGaXhlZDMyEhsKCWFfZml4ZWQ2NBgKIAEoBlIIYUZpeGVkNjQSHQoKYV9zZml4ZWQzMhgLIAEoD1IJYVNmaXhlZDMyEh0KCmFfc2ZpeGVkNjQYDCABKBBSCWFTZml4ZWQ2NBIVCgZhX2Jvb2wYDSABKAhSBWFCb29sEhkKCGFfc3RyaW5nGA4gASgJUgdhU3RyaW5nEhcKB2FfYnl0ZXMYDyABKAxSBmFCeXRlcxIoCgdhX2NvbG9yGBAgASgOMg8udGVzdC5jbGkuQ29sb3JSBmFDb2xvchIrCgZhX3BhcnQYESABKAsyFC50ZXN0LmNsaS5LaW5kcy5QYXJ0UgVhUGFydBIkCgthbl9vcHRpb25hbBgSIAEoBUgBUgphbk9wdGlvbmFsiAEBEh0KCm1hbnlfYnl0ZXMYEyADKAxSCW1hbnlCeXRlcxIzCgptYW55X3BhcnRzGBQgAygLMhQudGVzdC5jbGkuS2luZHMuUGFydFIJbWFueVBhcnRzEkQKDWJ5dGVzX2J5X25hbWUYFSADKAsyIC50ZXN0LmNsaS5LaW5kcy5CeXRlc0J5TmFtZUVudHJ5UgtieXRlc0J5TmFtZRI+CgtwYXJ0c19ieV9pZBgWIAMoCzIeLnRlc3QuY2xpLktpbmRzLlBhcnRzQnlJZEVudHJ5UglwYXJ0c0J5SWQSGQoHYnlfbmFtZRgXIAEoCUgAUgZieU5hbWUSFQoFYnlfaWQYGCABKANIAFIEYnlJZBIqCgJhdBgZIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSAmF0Ei8KBWxhc3RzGBogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uUgVsYXN0cxItCgVmYWN0cxgbIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RSBWZhY3RzEjIKBW1heWJlGBwgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlN0cmluZ1ZhbHVlUgVtYXliZRpcCgRQYXJ0EhQKBWxhYmVsGAEgASgJUgVsYWJlbBISCgRkYXRhGAIgASgMUgRkYXRhEioKBWlubmVyGAMgASgLMhQudGVzdC5jbGkuS2luZHMuUGFydFIFaW5uZXIaPgoQQnl0ZXNCeU5hbWVFbnRyeRIQCgNrZXkYASABKAlSA2tleRIUCgV2YWx1ZRgCIAEoDFIFdmFsdWU6AjgBGlIKDlBhcnRzQnlJZEVudHJ5EhAKA2tleRgBIAEoA1IDa2V5EioKBXZhbHVlGAIgASgLMhQudGVzdC5jbGkuS2luZHMuUGFydFIFdmFsdWU6AjgBQggKBmNob2ljZUIOCgxfYW5fb3B0aW9uYWwqKQoFQ29sb3ISCAoETk9ORRAAEgcKA1JFRBABEg0KCURBUktfQkxVRRACMnEKDEtpbmRzU2VydmljZRIoCgRFY2hvEg8udGVzdC5jbGkuS2luZHMaDy50ZXN0LmNsaS5LaW5kcxI3CgpHZXROb3RoaW5nEhEudGVzdC5jbGkuTm90aGluZxoRLnRlc3QuY2xpLk5vdGhpbmciA5ACAWIGcHJvdG8z",
-  [timestampProto, durationProto, structProto, wrappersProto],
+  "CgtraW5kcy5wcm90bxIIdGVzdC5jbGkaHmdvb2dsZS9wcm90b2J1Zi9kdXJhdGlvbi5wcm90bxocZ29vZ2xlL3Byb3RvYnVmL3N0cnVjdC5wcm90bxofZ29vZ2xlL3Byb3RvYnVmL3RpbWVzdGFtcC5wcm90bxoeZ29vZ2xlL3Byb3RvYnVmL3dyYXBwZXJzLnByb3RvIgkKB05vdGhpbmci9QkKBUtpbmRzEhkKCGFfZG91YmxlGAEgASgBUgdhRG91YmxlEhcKB2FfZmxvYXQYAiABKAJSBmFGbG9hdBIZCghhbl9pbnQzMhgDIAEoBVIHYW5JbnQzMhIZCghhbl9pbnQ2NBgEIAEoA1IHYW5JbnQ2NBIZCghhX3VpbnQzMhgFIAEoDVIHYVVpbnQzMhIZCghhX3VpbnQ2NBgGIAEoBFIHYVVpbnQ2NBIZCghhX3NpbnQzMhgHIAEoEVIHYVNpbnQzMhIZCghhX3NpbnQ2NBgIIAEoElIHYVNpbnQ2NBIbCglhX2ZpeGVkMzIYCSABKAdSCGFGaXhlZDMyEhsKCWFfZml4ZWQ2NBgKIAEoBlIIYUZpeGVkNjQSHQoKYV9zZml4ZWQzMhgLIAEoD1IJYVNmaXhlZDMyEh0KCmFfc2ZpeGVkNjQYDCABKBBSCWFTZml4ZWQ2NBIVCgZhX2Jvb2wYDSABKAhSBWFCb29sEhkKCGFfc3RyaW5nGA4gASgJUgdhU3RyaW5nEhcKB2FfYnl0ZXMYDyABKAxSBmFCeXRlcxIoCgdhX2NvbG9yGBAgASgOMg8udGVzdC5jbGkuQ29sb3JSBmFDb2xvchIrCgZhX3BhcnQYESABKAsyFC50ZXN0LmNsaS5LaW5kcy5QYXJ0UgVhUGFydBIkCgthbl9vcHRpb25hbBgSIAEoBUgBUgphbk9wdGlvbmFsiAEBEh0KCm1hbnlfYnl0ZXMYEyADKAxSCW1hbnlCeXRlcxIzCgptYW55X3BhcnRzGBQgAygLMhQudGVzdC5jbGkuS2luZHMuUGFydFIJbWFueVBhcnRzEkQKDWJ5dGVzX2J5X25hbWUYFSADKAsyIC50ZXN0LmNsaS5LaW5kcy5CeXRlc0J5TmFtZUVudHJ5UgtieXRlc0J5TmFtZRI+CgtwYXJ0c19ieV9pZBgWIAMoCzIeLnRlc3QuY2xpLktpbmRzLlBhcnRzQnlJZEVudHJ5UglwYXJ0c0J5SWQSGQoHYnlfbmFtZRgXIAEoCUgAUgZieU5hbWUSFQoFYnlfaWQYGCABKANIAFIEYnlJZBIqCgJhdBgZIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSAmF0Ei8KBWxhc3RzGBogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uUgVsYXN0cxItCgVmYWN0cxgbIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RSBWZhY3RzEjIKBW1heWJlGBwgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlN0cmluZ1ZhbHVlUgVtYXliZRo+ChBCeXRlc0J5TmFtZUVudHJ5EhAKA2tleRgBIAEoCVIDa2V5EhQKBXZhbHVlGAIgASgMUgV2YWx1ZToCOAEaUgoOUGFydHNCeUlkRW50cnkSEAoDa2V5GAEgASgDUgNrZXkSKgoFdmFsdWUYAiABKAsyFC50ZXN0LmNsaS5LaW5kcy5QYXJ0UgV2YWx1ZToCOAEaXAoEUGFydBIUCgVsYWJlbBgBIAEoCVIFbGFiZWwSEgoEZGF0YRgCIAEoDFIEZGF0YRIqCgVpbm5lchgDIAEoCzIULnRlc3QuY2xpLktpbmRzLlBhcnRSBWlubmVyQggKBmNob2ljZUIOCgxfYW5fb3B0aW9uYWwqKQoFQ29sb3ISCAoETk9ORRAAEgcKA1JFRBABEg0KCURBUktfQkxVRRACMnEKDEtpbmRzU2VydmljZRIoCgRFY2hvEg8udGVzdC5jbGkuS2luZHMaDy50ZXN0LmNsaS5LaW5kcxI3CgpHZXROb3RoaW5nEhEudGVzdC5jbGkuTm90aGluZxoRLnRlc3QuY2xpLk5vdGhpbmciA5ACAWIGcHJvdG8z",
+  [durationProto, structProto, timestampProto, wrappersProto],
 );
 
 export const Color = {
@@ -56,18 +59,19 @@ export const Nothing: MessageType<Nothing, NothingInput> = {
   typeName: "test.cli.Nothing",
   file: kindsProto,
 
-  create() {
-    return {};
+  create(input) {
+    return withUnknown({}, input);
   },
 
-  encode(message) {
+  encode(message, writer) {
     checkMessage(message, "Nothing", Nothing);
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
     const message: Nothing = into ?? {};
     while (reader.pos < end) {
-      reader.skipField(reader.tag());
+      reader.keepUnknown(message, reader.tag());
     }
     reader.finish(end);
     return message;
@@ -159,35 +163,38 @@ export const Kinds: MessageType<Kinds, KindsInput> = {
   file: kindsProto,
 
   create(input) {
-    return {
-      aDouble: input?.aDouble ?? 0,
-      aFloat: input?.aFloat ?? 0,
-      anInt32: input?.anInt32 ?? 0,
-      anInt64: BigInt(input?.anInt64 ?? 0n),
-      aUint32: input?.aUint32 ?? 0,
-      aUint64: BigInt(input?.aUint64 ?? 0n),
-      aSint32: input?.aSint32 ?? 0,
-      aSint64: BigInt(input?.aSint64 ?? 0n),
-      aFixed32: input?.aFixed32 ?? 0,
-      aFixed64: BigInt(input?.aFixed64 ?? 0n),
-      aSfixed32: input?.aSfixed32 ?? 0,
-      aSfixed64: BigInt(input?.aSfixed64 ?? 0n),
-      aBool: input?.aBool ?? false,
-      aString: input?.aString ?? "",
-      aBytes: toBuffer(input?.aBytes ?? emptyBytes),
-      aColor: input?.aColor ?? 0,
-      aPart: optional(input?.aPart, Kinds_Part.create),
-      anOptional: input?.anOptional,
-      manyBytes: arrayOf(input?.manyBytes, "Kinds.many_bytes", toBuffer),
-      manyParts: arrayOf(input?.manyParts, "Kinds.many_parts", Kinds_Part.create),
-      bytesByName: mapOf(input?.bytesByName, "Kinds.bytes_by_name", toBuffer),
-      partsById: longMapOf(input?.partsById, "Kinds.parts_by_id", Kinds_Part.create),
-      choice: createKinds_choice(input?.choice),
-      at: optional(input?.at, Timestamp.create),
-      lasts: optional(input?.lasts, Duration.create),
-      facts: optional(input?.facts, Struct.create),
-      maybe: optional(input?.maybe, StringValue.create),
-    };
+    return withUnknown(
+      {
+        aDouble: input?.aDouble ?? 0,
+        aFloat: input?.aFloat ?? 0,
+        anInt32: input?.anInt32 ?? 0,
+        anInt64: BigInt(input?.anInt64 ?? 0n),
+        aUint32: input?.aUint32 ?? 0,
+        aUint64: BigInt(input?.aUint64 ?? 0n),
+        aSint32: input?.aSint32 ?? 0,
+        aSint64: BigInt(input?.aSint64 ?? 0n),
+        aFixed32: input?.aFixed32 ?? 0,
+        aFixed64: BigInt(input?.aFixed64 ?? 0n),
+        aSfixed32: input?.aSfixed32 ?? 0,
+        aSfixed64: BigInt(input?.aSfixed64 ?? 0n),
+        aBool: input?.aBool ?? false,
+        aString: input?.aString ?? "",
+        aBytes: toBuffer(input?.aBytes ?? emptyBytes),
+        aColor: input?.aColor ?? 0,
+        aPart: optional(input?.aPart, Kinds_Part.create),
+        anOptional: input?.anOptional,
+        manyBytes: arrayOf(input?.manyBytes, "Kinds.many_bytes", toBuffer),
+        manyParts: arrayOf(input?.manyParts, "Kinds.many_parts", Kinds_Part.create),
+        bytesByName: mapOf(input?.bytesByName, "Kinds.bytes_by_name", toBuffer),
+        partsById: keyedMapOf(input?.partsById, "Kinds.parts_by_id", BigInt, Kinds_Part.create),
+        choice: createKinds_choice(input?.choice),
+        at: optional(input?.at, Timestamp.create),
+        lasts: optional(input?.lasts, Duration.create),
+        facts: optional(input?.facts, Struct.create),
+        maybe: optional(input?.maybe, StringValue.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -302,6 +309,7 @@ export const Kinds: MessageType<Kinds, KindsInput> = {
       StringValue.encode(message.maybe, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -448,7 +456,7 @@ export const Kinds: MessageType<Kinds, KindsInput> = {
           message.maybe = StringValue.decode(reader, reader.nested(end), 0, message.maybe);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -474,11 +482,14 @@ export const Kinds_Part: MessageType<Kinds_Part, Kinds_PartInput> = {
   file: kindsProto,
 
   create(input) {
-    return {
-      label: input?.label ?? "",
-      data: toBuffer(input?.data ?? emptyBytes),
-      inner: optional(input?.inner, Kinds_Part.create),
-    };
+    return withUnknown(
+      {
+        label: input?.label ?? "",
+        data: toBuffer(input?.data ?? emptyBytes),
+        inner: optional(input?.inner, Kinds_Part.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -495,6 +506,7 @@ export const Kinds_Part: MessageType<Kinds_Part, Kinds_PartInput> = {
       Kinds_Part.encode(message.inner, writer, depth + 1);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -517,7 +529,7 @@ export const Kinds_Part: MessageType<Kinds_Part, Kinds_PartInput> = {
           message.inner = Kinds_Part.decode(reader, reader.nested(end), depth + 1, message.inner);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -528,11 +540,11 @@ export const Kinds_Part: MessageType<Kinds_Part, Kinds_PartInput> = {
 /** Every kind of field, for calls in JSON. */
 export const KindsService = defineService({
   typeName: "test.cli.KindsService",
+  file: kindsProto,
   methods: {
     echo: { name: "Echo", input: Kinds, output: Kinds },
     getNothing: { name: "GetNothing", input: Nothing, output: Nothing, idempotency: "no_side_effects" },
   },
-  file: kindsProto,
 });
 
 /**

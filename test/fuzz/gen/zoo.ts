@@ -10,28 +10,30 @@ import {
   emptyBytes,
   entriesOf,
   invokeStub,
+  keyedMapOf,
   listOf,
-  longMapOf,
   type MapInput,
   type MessageType,
   mapOf,
   needsMprpc,
   nestingMax,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   toBuffer,
   tooDeep,
   unknownCase,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "zoo.ts");
 
-/** zoo.proto, for JSON, reflection and calls without generated code. */
-export const zooProto = defineFile(
+/** zoo.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const zooProto: ProtoFile = /* @__PURE__ */ defineFile(
   "zoo.proto",
   "Cgl6b28ucHJvdG8SBGZ1enoigQUKBkFuaW1hbBISCgRuYW1lGAEgASgJUgRuYW1lEhIKBGxlZ3MYAiABKAVSBGxlZ3MSFAoFZGVwdGgYAyABKBJSBWRlcHRoEhIKBGNoaXAYBCABKAZSBGNoaXASFgoGd2VpZ2h0GAUgASgBUgZ3ZWlnaHQSEgoEdGFtZRgGIAEoCFIEdGFtZRIUCgVwaG90bxgHIAEoDFIFcGhvdG8SFAoFeWVhcnMYCCADKAVSBXllYXJzEhQKBW5hbWVzGAkgAygJUgVuYW1lcxIzCgdwYXJlbnRzGAogAygLMhkuZnV6ei5BbmltYWwuUGFyZW50c0VudHJ5UgdwYXJlbnRzEi0KBW5vdGVzGAsgAygLMhcuZnV6ei5BbmltYWwuTm90ZXNFbnRyeVIFbm90ZXMSIgoFY2hpbGQYDCABKAsyDC5mdXp6LkFuaW1hbFIFY2hpbGQSJAoGbGl0dGVyGA0gAygLMgwuZnV6ei5BbmltYWxSBmxpdHRlchIeCgRzb3J0GA4gASgOMgouZnV6ei5Tb3J0UgRzb3J0EhQKBGNhZ2UYDyABKAlIAFIEY2FnZRIiCgRob3N0GBAgASgLMgwuZnV6ei5BbmltYWxIAFIEaG9zdBIZCgVzcGVlZBgRIAEoAkgBUgVzcGVlZIgBARpICgxQYXJlbnRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSIgoFdmFsdWUYAiABKAsyDC5mdXp6LkFuaW1hbFIFdmFsdWU6AjgBGjgKCk5vdGVzRW50cnkSEAoDa2V5GAEgASgDUgNrZXkSFAoFdmFsdWUYAiABKAxSBXZhbHVlOgI4AUIGCgRob21lQggKBl9zcGVlZCo1CgRTb3J0EhAKDFNPUlRfVU5LTk9XThAAEgwKCFNPUlRfQ0FUEAESDQoJU09SVF9DUk9XEAIysgIKClpvb1NlcnZpY2USIgoERWNobxIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoESG9sZBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoEVG9pbBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSJQoHUmVsZWFzZRIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSJAoGUmVmdXNlEgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbBIiCgRHcm93EgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbBIjCgVTdGF0cxIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoETmV4dBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWxiBnByb3RvMw==",
-  [],
 );
 
 export const Sort = {
@@ -108,24 +110,27 @@ export const Animal: MessageType<Animal, AnimalInput> = {
   file: zooProto,
 
   create(input) {
-    return {
-      name: input?.name ?? "",
-      legs: input?.legs ?? 0,
-      depth: BigInt(input?.depth ?? 0n),
-      chip: BigInt(input?.chip ?? 0n),
-      weight: input?.weight ?? 0,
-      tame: input?.tame ?? false,
-      photo: toBuffer(input?.photo ?? emptyBytes),
-      years: [...listOf(input?.years, "Animal.years")],
-      names: [...listOf(input?.names, "Animal.names")],
-      parents: mapOf(input?.parents, "Animal.parents", Animal.create),
-      notes: longMapOf(input?.notes, "Animal.notes", toBuffer),
-      child: optional(input?.child, Animal.create),
-      litter: arrayOf(input?.litter, "Animal.litter", Animal.create),
-      sort: input?.sort ?? 0,
-      home: createAnimal_home(input?.home),
-      speed: input?.speed,
-    };
+    return withUnknown(
+      {
+        name: input?.name ?? "",
+        legs: input?.legs ?? 0,
+        depth: BigInt(input?.depth ?? 0n),
+        chip: BigInt(input?.chip ?? 0n),
+        weight: input?.weight ?? 0,
+        tame: input?.tame ?? false,
+        photo: toBuffer(input?.photo ?? emptyBytes),
+        years: [...listOf(input?.years, "Animal.years")],
+        names: [...listOf(input?.names, "Animal.names")],
+        parents: mapOf(input?.parents, "Animal.parents", Animal.create),
+        notes: keyedMapOf(input?.notes, "Animal.notes", BigInt, toBuffer),
+        child: optional(input?.child, Animal.create),
+        litter: arrayOf(input?.litter, "Animal.litter", Animal.create),
+        sort: input?.sort ?? 0,
+        home: createAnimal_home(input?.home),
+        speed: input?.speed,
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -154,9 +159,7 @@ export const Animal: MessageType<Animal, AnimalInput> = {
     }
     if (message.years != null && message.years.length !== 0) {
       const mark = writer.partField(66);
-      for (const value of listOf(message.years, "Animal.years")) {
-        writer.int32Field(0, value, "Animal.years");
-      }
+      writer.packedInt32(listOf(message.years, "Animal.years"), "Animal.years");
       writer.end(mark);
     }
     for (const value of listOf(message.names, "Animal.names")) {
@@ -207,6 +210,7 @@ export const Animal: MessageType<Animal, AnimalInput> = {
     if (message.speed != null) {
       writer.floatField(141, message.speed, "Animal.speed");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -258,7 +262,7 @@ export const Animal: MessageType<Animal, AnimalInput> = {
           break;
         case 66: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.years.push(reader.int32());
+          reader.packedInt32(stop, message.years);
           reader.finish(stop);
           break;
         }
@@ -317,7 +321,7 @@ export const Animal: MessageType<Animal, AnimalInput> = {
           message.speed = reader.float();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -328,6 +332,7 @@ export const Animal: MessageType<Animal, AnimalInput> = {
 /** What is attacked. Its handlers are in zoo.ts. */
 export const ZooService = defineService({
   typeName: "fuzz.ZooService",
+  file: zooProto,
   methods: {
     echo: { name: "Echo", input: Animal, output: Animal },
     hold: { name: "Hold", input: Animal, output: Animal },
@@ -338,7 +343,6 @@ export const ZooService = defineService({
     stats: { name: "Stats", input: Animal, output: Animal },
     next: { name: "Next", input: Animal, output: Animal },
   },
-  file: zooProto,
 });
 
 /**

@@ -16,19 +16,21 @@ import {
   mapOf,
   needsMprpc,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   same,
   toBuffer,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "test.ts");
 
-/** test.proto, for JSON, reflection and calls without generated code. */
-export const testProto = defineFile(
+/** test.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const testProto: ProtoFile = /* @__PURE__ */ defineFile(
   "test.proto",
   "Cgp0ZXN0LnByb3RvEgZmaXhidWciPgoKUmVzdWx0Q29kZRIYCgdlcnJjb2RlGAEgASgFUgdlcnJjb2RlEhYKBmVycm1zZxgCIAEoDFIGZXJybXNnIqkBCgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZBI4CgZjbGllbnQYAyADKAsyIC5maXhidWcuTG9naW5SZXF1ZXN0LkNsaWVudEVudHJ5UgZjbGllbnQaOQoLQ2xpZW50RW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAlSBXZhbHVlOgI4ASJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzcyIvChVHZXRGcmllbmRMaXN0c1JlcXVlc3QSFgoGdXNlcmlkGAEgASgNUgZ1c2VyaWQieAoEVXNlchISCgRuYW1lGAEgASgMUgRuYW1lEhAKA2FnZRgCIAEoDVIDYWdlEiIKA3NleBgDIAEoDjIQLmZpeGJ1Zy5Vc2VyLlNleFIDc2V4IiYKA1NleBILCgdVTktOT1dOEAASBwoDTUFOEAESCQoFV09NQU4QAiJzChZHZXRGcmllbmRMaXN0c1Jlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSLQoLZnJpZW5kX2xpc3QYAiADKAsyDC5maXhidWcuVXNlclIKZnJpZW5kTGlzdDKXAQoOVXNlclNlcnZpY2VScGMSNAoFTG9naW4SFC5maXhidWcuTG9naW5SZXF1ZXN0GhUuZml4YnVnLkxvZ2luUmVzcG9uc2USTwoOR2V0RnJpZW5kTGlzdHMSHS5maXhidWcuR2V0RnJpZW5kTGlzdHNSZXF1ZXN0Gh4uZml4YnVnLkdldEZyaWVuZExpc3RzUmVzcG9uc2ViBnByb3RvMw==",
-  [],
 );
 
 export const User_Sex = {
@@ -56,10 +58,13 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   file: testProto,
 
   create(input) {
-    return {
-      errcode: input?.errcode ?? 0,
-      errmsg: toBuffer(input?.errmsg ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        errcode: input?.errcode ?? 0,
+        errmsg: toBuffer(input?.errmsg ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -70,6 +75,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
     if (message.errmsg != null && message.errmsg.length !== 0) {
       writer.bytesField(18, message.errmsg, "ResultCode.errmsg");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -87,7 +93,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
           message.errmsg = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -114,11 +120,14 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   file: testProto,
 
   create(input) {
-    return {
-      name: toBuffer(input?.name ?? emptyBytes),
-      pwd: toBuffer(input?.pwd ?? emptyBytes),
-      client: mapOf(input?.client, "LoginRequest.client", same),
-    };
+    return withUnknown(
+      {
+        name: toBuffer(input?.name ?? emptyBytes),
+        pwd: toBuffer(input?.pwd ?? emptyBytes),
+        client: mapOf(input?.client, "LoginRequest.client", same),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -135,6 +144,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
       writer.stringField(18, value, "LoginRequest.client value");
       writer.end(entry);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -167,7 +177,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -192,10 +202,13 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   file: testProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      success: input?.success ?? false,
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        success: input?.success ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -208,6 +221,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
     if (message.success != null && message.success !== false) {
       writer.boolField(16, message.success, "LoginResponse.success");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -225,7 +239,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
           message.success = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -247,9 +261,12 @@ export const GetFriendListsRequest: MessageType<GetFriendListsRequest, GetFriend
   file: testProto,
 
   create(input) {
-    return {
-      userid: input?.userid ?? 0,
-    };
+    return withUnknown(
+      {
+        userid: input?.userid ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -259,6 +276,7 @@ export const GetFriendListsRequest: MessageType<GetFriendListsRequest, GetFriend
     if (message.userid != null && message.userid !== 0) {
       writer.uint32Field(8, message.userid, "GetFriendListsRequest.userid");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -272,7 +290,7 @@ export const GetFriendListsRequest: MessageType<GetFriendListsRequest, GetFriend
           message.userid = reader.uint32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -298,11 +316,14 @@ export const User: MessageType<User, UserInput> = {
   file: testProto,
 
   create(input) {
-    return {
-      name: toBuffer(input?.name ?? emptyBytes),
-      age: input?.age ?? 0,
-      sex: input?.sex ?? 0,
-    };
+    return withUnknown(
+      {
+        name: toBuffer(input?.name ?? emptyBytes),
+        age: input?.age ?? 0,
+        sex: input?.sex ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -316,6 +337,7 @@ export const User: MessageType<User, UserInput> = {
     if (message.sex != null && message.sex !== 0) {
       writer.enumField(24, message.sex, "User.sex", "User_Sex", User_Sex);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -337,7 +359,7 @@ export const User: MessageType<User, UserInput> = {
           message.sex = reader.int32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -362,10 +384,13 @@ export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFrie
   file: testProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      friendList: arrayOf(input?.friendList, "GetFriendListsResponse.friend_list", User.create),
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        friendList: arrayOf(input?.friendList, "GetFriendListsResponse.friend_list", User.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -382,6 +407,7 @@ export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFrie
       User.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -399,7 +425,7 @@ export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFrie
           message.friendList.push(User.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -410,11 +436,11 @@ export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFrie
 /** A service: methods that take one message and return one. */
 export const UserServiceRpc = defineService({
   typeName: "fixbug.UserServiceRpc",
+  file: testProto,
   methods: {
     login: { name: "Login", input: LoginRequest, output: LoginResponse },
     getFriendLists: { name: "GetFriendLists", input: GetFriendListsRequest, output: GetFriendListsResponse },
   },
-  file: testProto,
 });
 
 /**

@@ -10,18 +10,20 @@ import {
   invokeStub,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   toBuffer,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "probe.ts");
 
-/** probe.proto, for JSON, reflection and calls without generated code. */
-export const probeProto = defineFile(
+/** probe.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const probeProto: ProtoFile = /* @__PURE__ */ defineFile(
   "probe.proto",
   "Cgtwcm9iZS5wcm90bxIFcHJvYmUiRgoEQmxvYhISCgRkYXRhGAEgASgMUgRkYXRhEhIKBHRleHQYAiABKAlSBHRleHQSFgoGbnVtYmVyGAMgASgFUgZudW1iZXIydQoMUHJvYmVTZXJ2aWNlEiAKBEVjaG8SCy5wcm9iZS5CbG9iGgsucHJvYmUuQmxvYhIhCgVSZWxheRILLnByb2JlLkJsb2IaCy5wcm9iZS5CbG9iEiAKBE5vdGUSCy5wcm9iZS5CbG9iGgsucHJvYmUuQmxvYjIvCgtTaWRlU2VydmljZRIgCgRFY2hvEgsucHJvYmUuQmxvYhoLLnByb2JlLkJsb2JiBnByb3RvMw==",
-  [],
 );
 
 /** What a test sends back and forth. */
@@ -44,11 +46,14 @@ export const Blob: MessageType<Blob, BlobInput> = {
   file: probeProto,
 
   create(input) {
-    return {
-      data: toBuffer(input?.data ?? emptyBytes),
-      text: input?.text ?? "",
-      number: input?.number ?? 0,
-    };
+    return withUnknown(
+      {
+        data: toBuffer(input?.data ?? emptyBytes),
+        text: input?.text ?? "",
+        number: input?.number ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -62,6 +67,7 @@ export const Blob: MessageType<Blob, BlobInput> = {
     if (message.number != null && message.number !== 0) {
       writer.int32Field(24, message.number, "Blob.number");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -83,7 +89,7 @@ export const Blob: MessageType<Blob, BlobInput> = {
           message.number = reader.int32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -94,12 +100,12 @@ export const Blob: MessageType<Blob, BlobInput> = {
 /** Handlers differ from test to test; the methods have no meaning of their own. */
 export const ProbeService = defineService({
   typeName: "probe.ProbeService",
+  file: probeProto,
   methods: {
     echo: { name: "Echo", input: Blob, output: Blob },
     relay: { name: "Relay", input: Blob, output: Blob },
     note: { name: "Note", input: Blob, output: Blob },
   },
-  file: probeProto,
 });
 
 /**
@@ -159,10 +165,10 @@ export class ProbeServiceStub {
 /** A second service of the same provider. */
 export const SideService = defineService({
   typeName: "probe.SideService",
+  file: probeProto,
   methods: {
     echo: { name: "Echo", input: Blob, output: Blob },
   },
-  file: probeProto,
 });
 
 /**

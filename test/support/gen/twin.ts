@@ -9,17 +9,19 @@ import {
   invokeStub,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "twin.ts");
 
-/** twin.proto, for JSON, reflection and calls without generated code. */
-export const twinProto = defineFile(
+/** twin.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const twinProto: ProtoFile = /* @__PURE__ */ defineFile(
   "twin.proto",
   "Cgp0d2luLnByb3RvEgR0d2luIh4KBFBpbmcSFgoGbnVtYmVyGAEgASgFUgZudW1iZXIyLgoMUHJvYmVTZXJ2aWNlEh4KBEVjaG8SCi50d2luLlBpbmcaCi50d2luLlBpbmdiBnByb3RvMw==",
-  [],
 );
 
 export interface Ping {
@@ -36,9 +38,12 @@ export const Ping: MessageType<Ping, PingInput> = {
   file: twinProto,
 
   create(input) {
-    return {
-      number: input?.number ?? 0,
-    };
+    return withUnknown(
+      {
+        number: input?.number ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -46,6 +51,7 @@ export const Ping: MessageType<Ping, PingInput> = {
     if (message.number != null && message.number !== 0) {
       writer.int32Field(8, message.number, "Ping.number");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -59,7 +65,7 @@ export const Ping: MessageType<Ping, PingInput> = {
           message.number = reader.int32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -70,10 +76,10 @@ export const Ping: MessageType<Ping, PingInput> = {
 /** Has the short name of probe.ProbeService. */
 export const ProbeService = defineService({
   typeName: "twin.ProbeService",
+  file: twinProto,
   methods: {
     echo: { name: "Echo", input: Ping, output: Ping },
   },
-  file: twinProto,
 });
 
 /**

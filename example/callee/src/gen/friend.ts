@@ -12,16 +12,19 @@ import {
   type MessageType,
   needsMprpc,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   toBuffer,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 import { ResultCode, type ResultCodeInput, resultProto } from "./result.js";
 
 needsMprpc("0.1.0", "friend.ts");
 
-/** friend.proto, for JSON, reflection and calls without generated code. */
-export const friendProto = defineFile(
+/** friend.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const friendProto: ProtoFile = /* @__PURE__ */ defineFile(
   "friend.proto",
   "CgxmcmllbmQucHJvdG8SBmZpeGJ1ZxoMcmVzdWx0LnByb3RvIi8KFUdldEZyaWVuZHNMaXN0UmVxdWVzdBIWCgZ1c2VyaWQYASABKA1SBnVzZXJpZCJeChZHZXRGcmllbmRzTGlzdFJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHZnJpZW5kcxgCIAMoDFIHZnJpZW5kczJjChBGcmllbmRTZXJ2aWNlUnBjEk8KDkdldEZyaWVuZHNMaXN0Eh0uZml4YnVnLkdldEZyaWVuZHNMaXN0UmVxdWVzdBoeLmZpeGJ1Zy5HZXRGcmllbmRzTGlzdFJlc3BvbnNlYgZwcm90bzM=",
   [resultProto],
@@ -41,9 +44,12 @@ export const GetFriendsListRequest: MessageType<GetFriendsListRequest, GetFriend
   file: friendProto,
 
   create(input) {
-    return {
-      userid: input?.userid ?? 0,
-    };
+    return withUnknown(
+      {
+        userid: input?.userid ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -53,6 +59,7 @@ export const GetFriendsListRequest: MessageType<GetFriendsListRequest, GetFriend
     if (message.userid != null && message.userid !== 0) {
       writer.uint32Field(8, message.userid, "GetFriendsListRequest.userid");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -66,7 +73,7 @@ export const GetFriendsListRequest: MessageType<GetFriendsListRequest, GetFriend
           message.userid = reader.uint32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -90,10 +97,13 @@ export const GetFriendsListResponse: MessageType<GetFriendsListResponse, GetFrie
   file: friendProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      friends: arrayOf(input?.friends, "GetFriendsListResponse.friends", toBuffer),
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        friends: arrayOf(input?.friends, "GetFriendsListResponse.friends", toBuffer),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -108,6 +118,7 @@ export const GetFriendsListResponse: MessageType<GetFriendsListResponse, GetFrie
     for (const value of listOf(message.friends, "GetFriendsListResponse.friends")) {
       writer.bytesField(18, value, "GetFriendsListResponse.friends");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -125,7 +136,7 @@ export const GetFriendsListResponse: MessageType<GetFriendsListResponse, GetFrie
           message.friends.push(reader.bytes());
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -136,10 +147,10 @@ export const GetFriendsListResponse: MessageType<GetFriendsListResponse, GetFrie
 /** Who knows whom. */
 export const FriendServiceRpc = defineService({
   typeName: "fixbug.FriendServiceRpc",
+  file: friendProto,
   methods: {
     getFriendsList: { name: "GetFriendsList", input: GetFriendsListRequest, output: GetFriendsListResponse },
   },
-  file: friendProto,
 });
 
 /**

@@ -11,16 +11,19 @@ import {
   type MessageType,
   needsMprpc,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   toBuffer,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 import { ResultCode, type ResultCodeInput, resultProto } from "./result.js";
 
 needsMprpc("0.1.0", "user.ts");
 
-/** user.proto, for JSON, reflection and calls without generated code. */
-export const userProto = defineFile(
+/** user.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const userProto: ProtoFile = /* @__PURE__ */ defineFile(
   "user.proto",
   "Cgp1c2VyLnByb3RvEgZmaXhidWcaDHJlc3VsdC5wcm90byI0CgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZCJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzcyJHCg9SZWdpc3RlclJlcXVlc3QSDgoCaWQYASABKA1SAmlkEhIKBG5hbWUYAiABKAxSBG5hbWUSEAoDcHdkGAMgASgMUgNwd2QiWAoQUmVnaXN0ZXJSZXNwb25zZRIqCgZyZXN1bHQYASABKAsyEi5maXhidWcuUmVzdWx0Q29kZVIGcmVzdWx0EhgKB3N1Y2Nlc3MYAiABKAhSB3N1Y2Nlc3MyhQEKDlVzZXJTZXJ2aWNlUnBjEjQKBUxvZ2luEhQuZml4YnVnLkxvZ2luUmVxdWVzdBoVLmZpeGJ1Zy5Mb2dpblJlc3BvbnNlEj0KCFJlZ2lzdGVyEhcuZml4YnVnLlJlZ2lzdGVyUmVxdWVzdBoYLmZpeGJ1Zy5SZWdpc3RlclJlc3BvbnNlYgZwcm90bzM=",
   [resultProto],
@@ -42,10 +45,13 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   file: userProto,
 
   create(input) {
-    return {
-      name: toBuffer(input?.name ?? emptyBytes),
-      pwd: toBuffer(input?.pwd ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        name: toBuffer(input?.name ?? emptyBytes),
+        pwd: toBuffer(input?.pwd ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -56,6 +62,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
     if (message.pwd != null && message.pwd.length !== 0) {
       writer.bytesField(18, message.pwd, "LoginRequest.pwd");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -73,7 +80,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
           message.pwd = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -98,10 +105,13 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   file: userProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      success: input?.success ?? false,
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        success: input?.success ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -114,6 +124,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
     if (message.success != null && message.success !== false) {
       writer.boolField(16, message.success, "LoginResponse.success");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -131,7 +142,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
           message.success = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -157,11 +168,14 @@ export const RegisterRequest: MessageType<RegisterRequest, RegisterRequestInput>
   file: userProto,
 
   create(input) {
-    return {
-      id: input?.id ?? 0,
-      name: toBuffer(input?.name ?? emptyBytes),
-      pwd: toBuffer(input?.pwd ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        id: input?.id ?? 0,
+        name: toBuffer(input?.name ?? emptyBytes),
+        pwd: toBuffer(input?.pwd ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -175,6 +189,7 @@ export const RegisterRequest: MessageType<RegisterRequest, RegisterRequestInput>
     if (message.pwd != null && message.pwd.length !== 0) {
       writer.bytesField(26, message.pwd, "RegisterRequest.pwd");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -196,7 +211,7 @@ export const RegisterRequest: MessageType<RegisterRequest, RegisterRequestInput>
           message.pwd = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -221,10 +236,13 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
   file: userProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      success: input?.success ?? false,
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        success: input?.success ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -237,6 +255,7 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
     if (message.success != null && message.success !== false) {
       writer.boolField(16, message.success, "RegisterResponse.success");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -254,7 +273,7 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
           message.success = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -265,11 +284,11 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
 /** Accounts: who may come in. */
 export const UserServiceRpc = defineService({
   typeName: "fixbug.UserServiceRpc",
+  file: userProto,
   methods: {
     login: { name: "Login", input: LoginRequest, output: LoginResponse },
     register: { name: "Register", input: RegisterRequest, output: RegisterResponse },
   },
-  file: userProto,
 });
 
 /**

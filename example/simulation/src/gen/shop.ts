@@ -9,17 +9,19 @@ import {
   invokeStub,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "shop.ts");
 
-/** shop.proto, for JSON, reflection and calls without generated code. */
-export const shopProto = defineFile(
+/** shop.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const shopProto: ProtoFile = /* @__PURE__ */ defineFile(
   "shop.proto",
   "CgpzaG9wLnByb3RvEgRzaG9wIjoKDlJlc2VydmVSZXF1ZXN0EhQKBW9yZGVyGAEgASgJUgVvcmRlchISCgRpdGVtGAIgASgJUgRpdGVtIiUKD1Jlc2VydmVSZXNwb25zZRISCgRsZWZ0GAEgASgNUgRsZWZ0IjgKDFBsYWNlUmVxdWVzdBIUCgVvcmRlchgBIAEoCVIFb3JkZXISEgoEaXRlbRgCIAEoCVIEaXRlbSIjCg1QbGFjZVJlc3BvbnNlEhIKBGxlZnQYASABKA1SBGxlZnQyRgoMU3RvY2tTZXJ2aWNlEjYKB1Jlc2VydmUSFC5zaG9wLlJlc2VydmVSZXF1ZXN0GhUuc2hvcC5SZXNlcnZlUmVzcG9uc2UyQAoMT3JkZXJTZXJ2aWNlEjAKBVBsYWNlEhIuc2hvcC5QbGFjZVJlcXVlc3QaEy5zaG9wLlBsYWNlUmVzcG9uc2ViBnByb3RvMw==",
-  [],
 );
 
 export interface ReserveRequest {
@@ -38,10 +40,13 @@ export const ReserveRequest: MessageType<ReserveRequest, ReserveRequestInput> = 
   file: shopProto,
 
   create(input) {
-    return {
-      order: input?.order ?? "",
-      item: input?.item ?? "",
-    };
+    return withUnknown(
+      {
+        order: input?.order ?? "",
+        item: input?.item ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -52,6 +57,7 @@ export const ReserveRequest: MessageType<ReserveRequest, ReserveRequestInput> = 
     if (message.item != null && message.item.length !== 0) {
       writer.stringField(18, message.item, "ReserveRequest.item");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -69,7 +75,7 @@ export const ReserveRequest: MessageType<ReserveRequest, ReserveRequestInput> = 
           message.item = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -92,9 +98,12 @@ export const ReserveResponse: MessageType<ReserveResponse, ReserveResponseInput>
   file: shopProto,
 
   create(input) {
-    return {
-      left: input?.left ?? 0,
-    };
+    return withUnknown(
+      {
+        left: input?.left ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -102,6 +111,7 @@ export const ReserveResponse: MessageType<ReserveResponse, ReserveResponseInput>
     if (message.left != null && message.left !== 0) {
       writer.uint32Field(8, message.left, "ReserveResponse.left");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -115,7 +125,7 @@ export const ReserveResponse: MessageType<ReserveResponse, ReserveResponseInput>
           message.left = reader.uint32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -139,10 +149,13 @@ export const PlaceRequest: MessageType<PlaceRequest, PlaceRequestInput> = {
   file: shopProto,
 
   create(input) {
-    return {
-      order: input?.order ?? "",
-      item: input?.item ?? "",
-    };
+    return withUnknown(
+      {
+        order: input?.order ?? "",
+        item: input?.item ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -153,6 +166,7 @@ export const PlaceRequest: MessageType<PlaceRequest, PlaceRequestInput> = {
     if (message.item != null && message.item.length !== 0) {
       writer.stringField(18, message.item, "PlaceRequest.item");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -170,7 +184,7 @@ export const PlaceRequest: MessageType<PlaceRequest, PlaceRequestInput> = {
           message.item = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -192,9 +206,12 @@ export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
   file: shopProto,
 
   create(input) {
-    return {
-      left: input?.left ?? 0,
-    };
+    return withUnknown(
+      {
+        left: input?.left ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -202,6 +219,7 @@ export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
     if (message.left != null && message.left !== 0) {
       writer.uint32Field(8, message.left, "PlaceResponse.left");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -215,7 +233,7 @@ export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
           message.left = reader.uint32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -226,10 +244,10 @@ export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
 /** What the shop has of everything. */
 export const StockService = defineService({
   typeName: "shop.StockService",
+  file: shopProto,
   methods: {
     reserve: { name: "Reserve", input: ReserveRequest, output: ReserveResponse },
   },
-  file: shopProto,
 });
 
 /**
@@ -276,10 +294,10 @@ export class StockServiceStub {
 /** What customers have ordered. */
 export const OrderService = defineService({
   typeName: "shop.OrderService",
+  file: shopProto,
   methods: {
     place: { name: "Place", input: PlaceRequest, output: PlaceResponse },
   },
-  file: shopProto,
 });
 
 /**

@@ -11,18 +11,20 @@ import {
   type MessageType,
   needsMprpc,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
   toBuffer,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "bench.ts");
 
-/** bench.proto, for JSON, reflection and calls without generated code. */
-export const benchProto = defineFile(
+/** bench.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const benchProto: ProtoFile = /* @__PURE__ */ defineFile(
   "bench.proto",
   "CgtiZW5jaC5wcm90bxIGZml4YnVnIj4KClJlc3VsdENvZGUSGAoHZXJyY29kZRgBIAEoBVIHZXJyY29kZRIWCgZlcnJtc2cYAiABKAxSBmVycm1zZyI0CgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZCJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzczJGCg5Vc2VyU2VydmljZVJwYxI0CgVMb2dpbhIULmZpeGJ1Zy5Mb2dpblJlcXVlc3QaFS5maXhidWcuTG9naW5SZXNwb25zZWIGcHJvdG8z",
-  [],
 );
 
 export interface ResultCode {
@@ -41,10 +43,13 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   file: benchProto,
 
   create(input) {
-    return {
-      errcode: input?.errcode ?? 0,
-      errmsg: toBuffer(input?.errmsg ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        errcode: input?.errcode ?? 0,
+        errmsg: toBuffer(input?.errmsg ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -55,6 +60,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
     if (message.errmsg != null && message.errmsg.length !== 0) {
       writer.bytesField(18, message.errmsg, "ResultCode.errmsg");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -72,7 +78,7 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
           message.errmsg = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -96,10 +102,13 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   file: benchProto,
 
   create(input) {
-    return {
-      name: toBuffer(input?.name ?? emptyBytes),
-      pwd: toBuffer(input?.pwd ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        name: toBuffer(input?.name ?? emptyBytes),
+        pwd: toBuffer(input?.pwd ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -110,6 +119,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
     if (message.pwd != null && message.pwd.length !== 0) {
       writer.bytesField(18, message.pwd, "LoginRequest.pwd");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -127,7 +137,7 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
           message.pwd = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -151,10 +161,13 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   file: benchProto,
 
   create(input) {
-    return {
-      result: optional(input?.result, ResultCode.create),
-      success: input?.success ?? false,
-    };
+    return withUnknown(
+      {
+        result: optional(input?.result, ResultCode.create),
+        success: input?.success ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -167,6 +180,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
     if (message.success != null && message.success !== false) {
       writer.boolField(16, message.success, "LoginResponse.success");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -184,7 +198,7 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
           message.success = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -194,10 +208,10 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
 
 export const UserServiceRpc = defineService({
   typeName: "fixbug.UserServiceRpc",
+  file: benchProto,
   methods: {
     login: { name: "Login", input: LoginRequest, output: LoginResponse },
   },
-  file: benchProto,
 });
 
 /** What a provider of fixbug.UserServiceRpc implements. */

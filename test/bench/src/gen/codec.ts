@@ -13,19 +13,21 @@ import {
   needsMprpc,
   nestingMax,
   optional,
+  type ProtoFile,
   same,
   toBuffer,
   tooDeep,
   unknownCase,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "codec.ts");
 
-/** codec.proto, for JSON, reflection and calls without generated code. */
-export const codecProto = defineFile(
+/** codec.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const codecProto: ProtoFile = /* @__PURE__ */ defineFile(
   "codec.proto",
   "Cgtjb2RlYy5wcm90bxILYmVuY2guY29kZWMiYwoFTG9naW4SEgoEbmFtZRgBIAEoCVIEbmFtZRIQCgNwd2QYAiABKAlSA3B3ZBIYCgd2ZXJzaW9uGAMgASgFUgd2ZXJzaW9uEhoKCHJlbWVtYmVyGAQgASgIUghyZW1lbWJlciIaCgRUZXh0EhIKBHRleHQYASABKAlSBHRleHQiGgoEQmxvYhISCgRkYXRhGAEgASgMUgRkYXRhIlcKBk5lc3RlZBIOCgJpZBgBIAEoBVICaWQSEgoEbmFtZRgCIAEoCVIEbmFtZRIpCgVjaGlsZBgDIAEoCzITLmJlbmNoLmNvZGVjLk5lc3RlZFIFY2hpbGQiIQoHTnVtYmVycxIWCgZ2YWx1ZXMYASADKAVSBnZhbHVlcyI0CgZMb2dpbnMSKgoGbG9naW5zGAEgAygLMhIuYmVuY2guY29kZWMuTG9naW5SBmxvZ2lucyJ8CgZUYWJsZXMSNwoGY291bnRzGAEgAygLMh8uYmVuY2guY29kZWMuVGFibGVzLkNvdW50c0VudHJ5UgZjb3VudHMaOQoLQ291bnRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSFAoFdmFsdWUYAiABKAVSBXZhbHVlOgI4ASKeAQoNTWVzc2FnZVRhYmxlcxI+CgZsb2dpbnMYASADKAsyJi5iZW5jaC5jb2RlYy5NZXNzYWdlVGFibGVzLkxvZ2luc0VudHJ5UgZsb2dpbnMaTQoLTG9naW5zRW50cnkSEAoDa2V5GAEgASgFUgNrZXkSKAoFdmFsdWUYAiABKAsyEi5iZW5jaC5jb2RlYy5Mb2dpblIFdmFsdWU6AjgBIocBCgVMb25ncxIOCgJpZBgBIAEoA1ICaWQSEgoEc2l6ZRgCIAEoBFIEc2l6ZRIUCgVkZWx0YRgDIAEoElIFZGVsdGESEgoEaGFzaBgEIAEoBlIEaGFzaBIWCgZvZmZzZXQYBSABKBBSBm9mZnNldBIYCgdoaXN0b3J5GAYgAygDUgdoaXN0b3J5IosBCgVFbnVtcxIqCgZiZWZvcmUYASABKA4yEi5iZW5jaC5jb2RlYy5TdGF0ZVIGYmVmb3JlEigKBWFmdGVyGAIgASgOMhIuYmVuY2guY29kZWMuU3RhdGVSBWFmdGVyEiwKB2hpc3RvcnkYAyADKA4yEi5iZW5jaC5jb2RlYy5TdGF0ZVIHaGlzdG9yeSI4CgZGbG9hdHMSFAoFcmF0aW8YASABKAJSBXJhdGlvEhgKB3NhbXBsZXMYAiADKAFSB3NhbXBsZXMibAoGQ2hvaWNlEhgKBm51bWJlchgBIAEoBUgAUgZudW1iZXISFAoEdGV4dBgCIAEoCUgAUgR0ZXh0EioKBWxvZ2luGAMgASgLMhIuYmVuY2guY29kZWMuTG9naW5IAFIFbG9naW5CBgoEa2luZCL4BgoEV2lkZRIOCgJmMRgBIAEoBVICZjESDgoCZjIYAiABKAlSAmYyEg4KAmYzGAMgASgIUgJmMxIOCgJmNBgEIAEoAVICZjQSDgoCZjUYBSABKA1SAmY1Eg4KAmY2GAYgASgFUgJmNhIOCgJmNxgHIAEoCVICZjcSDgoCZjgYCCABKAhSAmY4Eg4KAmY5GAkgASgBUgJmORIQCgNmMTAYCiABKA1SA2YxMBIQCgNmMTEYCyABKAVSA2YxMRIQCgNmMTIYDCABKAlSA2YxMhIQCgNmMTMYDSABKAhSA2YxMxIQCgNmMTQYDiABKAFSA2YxNBIQCgNmMTUYDyABKA1SA2YxNRIQCgNmMTYYECABKAVSA2YxNhIQCgNmMTcYESABKAlSA2YxNxIQCgNmMTgYEiABKAhSA2YxOBIQCgNmMTkYEyABKAFSA2YxORIQCgNmMjAYFCABKA1SA2YyMBIQCgNmMjEYFSABKAVSA2YyMRIQCgNmMjIYFiABKAlSA2YyMhIQCgNmMjMYFyABKAhSA2YyMxIQCgNmMjQYGCABKAFSA2YyNBIQCgNmMjUYGSABKA1SA2YyNRIQCgNmMjYYGiABKAVSA2YyNhIQCgNmMjcYGyABKAlSA2YyNxIQCgNmMjgYHCABKAhSA2YyOBIQCgNmMjkYHSABKAFSA2YyORIQCgNmMzAYHiABKA1SA2YzMBIQCgNmMzEYHyABKAVSA2YzMRIQCgNmMzIYICABKAlSA2YzMhIQCgNmMzMYISABKAhSA2YzMxIQCgNmMzQYIiABKAFSA2YzNBIQCgNmMzUYIyABKA1SA2YzNRIQCgNmMzYYJCABKAVSA2YzNhIQCgNmMzcYJSABKAlSA2YzNxIQCgNmMzgYJiABKAhSA2YzOBIQCgNmMzkYJyABKAFSA2YzORIQCgNmNDAYKCABKA1SA2Y0MBIQCgNmNDEYKSABKAVSA2Y0MRIQCgNmNDIYKiABKAlSA2Y0MhIQCgNmNDMYKyABKAhSA2Y0MxIQCgNmNDQYLCABKAFSA2Y0NBIQCgNmNDUYLSABKA1SA2Y0NRIQCgNmNDYYLiABKAVSA2Y0NhIQCgNmNDcYLyABKAlSA2Y0NxIQCgNmNDgYMCABKAhSA2Y0OBIQCgNmNDkYMSABKAFSA2Y0ORIQCgNmNTAYMiABKA1SA2Y1MCpiCgVTdGF0ZRIRCg1TVEFURV9VTktOT1dOEAASEQoNU1RBVEVfV0FJVElORxABEhEKDVNUQVRFX1JVTk5JTkcQAhIOCgpTVEFURV9ET05FEAMSEAoMU1RBVEVfRkFJTEVEEARiBnByb3RvMw==",
-  [],
 );
 
 export const State = {
@@ -59,12 +61,15 @@ export const Login: MessageType<Login, LoginInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      name: input?.name ?? "",
-      pwd: input?.pwd ?? "",
-      version: input?.version ?? 0,
-      remember: input?.remember ?? false,
-    };
+    return withUnknown(
+      {
+        name: input?.name ?? "",
+        pwd: input?.pwd ?? "",
+        version: input?.version ?? 0,
+        remember: input?.remember ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -81,6 +86,7 @@ export const Login: MessageType<Login, LoginInput> = {
     if (message.remember != null && message.remember !== false) {
       writer.boolField(32, message.remember, "Login.remember");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -106,7 +112,7 @@ export const Login: MessageType<Login, LoginInput> = {
           message.remember = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -128,9 +134,12 @@ export const Text: MessageType<Text, TextInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      text: input?.text ?? "",
-    };
+    return withUnknown(
+      {
+        text: input?.text ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -138,6 +147,7 @@ export const Text: MessageType<Text, TextInput> = {
     if (message.text != null && message.text.length !== 0) {
       writer.stringField(10, message.text, "Text.text");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -151,7 +161,7 @@ export const Text: MessageType<Text, TextInput> = {
           message.text = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -173,9 +183,12 @@ export const Blob: MessageType<Blob, BlobInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      data: toBuffer(input?.data ?? emptyBytes),
-    };
+    return withUnknown(
+      {
+        data: toBuffer(input?.data ?? emptyBytes),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -183,6 +196,7 @@ export const Blob: MessageType<Blob, BlobInput> = {
     if (message.data != null && message.data.length !== 0) {
       writer.bytesField(10, message.data, "Blob.data");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -196,7 +210,7 @@ export const Blob: MessageType<Blob, BlobInput> = {
           message.data = reader.bytes();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -222,11 +236,14 @@ export const Nested: MessageType<Nested, NestedInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      id: input?.id ?? 0,
-      name: input?.name ?? "",
-      child: optional(input?.child, Nested.create),
-    };
+    return withUnknown(
+      {
+        id: input?.id ?? 0,
+        name: input?.name ?? "",
+        child: optional(input?.child, Nested.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -243,6 +260,7 @@ export const Nested: MessageType<Nested, NestedInput> = {
       Nested.encode(message.child, writer, depth + 1);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -265,7 +283,7 @@ export const Nested: MessageType<Nested, NestedInput> = {
           message.child = Nested.decode(reader, reader.nested(end), depth + 1, message.child);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -287,20 +305,22 @@ export const Numbers: MessageType<Numbers, NumbersInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      values: [...listOf(input?.values, "Numbers.values")],
-    };
+    return withUnknown(
+      {
+        values: [...listOf(input?.values, "Numbers.values")],
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
     if (message?.constructor !== Object) checkMessage(message, "Numbers", Numbers);
     if (message.values != null && message.values.length !== 0) {
       const mark = writer.partField(10);
-      for (const value of listOf(message.values, "Numbers.values")) {
-        writer.int32Field(0, value, "Numbers.values");
-      }
+      writer.packedInt32(listOf(message.values, "Numbers.values"), "Numbers.values");
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -315,12 +335,12 @@ export const Numbers: MessageType<Numbers, NumbersInput> = {
           break;
         case 10: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.values.push(reader.int32());
+          reader.packedInt32(stop, message.values);
           reader.finish(stop);
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -342,9 +362,12 @@ export const Logins: MessageType<Logins, LoginsInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      logins: arrayOf(input?.logins, "Logins.logins", Login.create),
-    };
+    return withUnknown(
+      {
+        logins: arrayOf(input?.logins, "Logins.logins", Login.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -354,6 +377,7 @@ export const Logins: MessageType<Logins, LoginsInput> = {
       Login.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -367,7 +391,7 @@ export const Logins: MessageType<Logins, LoginsInput> = {
           message.logins.push(Login.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -389,9 +413,12 @@ export const Tables: MessageType<Tables, TablesInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      counts: mapOf(input?.counts, "Tables.counts", same),
-    };
+    return withUnknown(
+      {
+        counts: mapOf(input?.counts, "Tables.counts", same),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -402,6 +429,7 @@ export const Tables: MessageType<Tables, TablesInput> = {
       writer.int32Field(16, value, "Tables.counts value");
       writer.end(entry);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -426,7 +454,7 @@ export const Tables: MessageType<Tables, TablesInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -448,9 +476,12 @@ export const MessageTables: MessageType<MessageTables, MessageTablesInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      logins: mapOf(input?.logins, "MessageTables.logins", Login.create),
-    };
+    return withUnknown(
+      {
+        logins: mapOf(input?.logins, "MessageTables.logins", Login.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -463,6 +494,7 @@ export const MessageTables: MessageType<MessageTables, MessageTablesInput> = {
       writer.end(mark);
       writer.end(entry);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -487,7 +519,7 @@ export const MessageTables: MessageType<MessageTables, MessageTablesInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -519,14 +551,17 @@ export const Longs: MessageType<Longs, LongsInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      id: BigInt(input?.id ?? 0n),
-      size: BigInt(input?.size ?? 0n),
-      delta: BigInt(input?.delta ?? 0n),
-      hash: BigInt(input?.hash ?? 0n),
-      offset: BigInt(input?.offset ?? 0n),
-      history: arrayOf(input?.history, "Longs.history", BigInt),
-    };
+    return withUnknown(
+      {
+        id: BigInt(input?.id ?? 0n),
+        size: BigInt(input?.size ?? 0n),
+        delta: BigInt(input?.delta ?? 0n),
+        hash: BigInt(input?.hash ?? 0n),
+        offset: BigInt(input?.offset ?? 0n),
+        history: arrayOf(input?.history, "Longs.history", BigInt),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -553,6 +588,7 @@ export const Longs: MessageType<Longs, LongsInput> = {
       }
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -592,7 +628,7 @@ export const Longs: MessageType<Longs, LongsInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -618,11 +654,14 @@ export const Enums: MessageType<Enums, EnumsInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      before: input?.before ?? 0,
-      after: input?.after ?? 0,
-      history: [...listOf(input?.history, "Enums.history")],
-    };
+    return withUnknown(
+      {
+        before: input?.before ?? 0,
+        after: input?.after ?? 0,
+        history: [...listOf(input?.history, "Enums.history")],
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -640,6 +679,7 @@ export const Enums: MessageType<Enums, EnumsInput> = {
       }
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -667,7 +707,7 @@ export const Enums: MessageType<Enums, EnumsInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -691,10 +731,13 @@ export const Floats: MessageType<Floats, FloatsInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      ratio: input?.ratio ?? 0,
-      samples: [...listOf(input?.samples, "Floats.samples")],
-    };
+    return withUnknown(
+      {
+        ratio: input?.ratio ?? 0,
+        samples: [...listOf(input?.samples, "Floats.samples")],
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -709,6 +752,7 @@ export const Floats: MessageType<Floats, FloatsInput> = {
       }
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -727,12 +771,12 @@ export const Floats: MessageType<Floats, FloatsInput> = {
           break;
         case 18: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.samples.push(reader.double());
+          reader.packedDouble(stop, message.samples);
           reader.finish(stop);
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -777,9 +821,12 @@ export const Choice: MessageType<Choice, ChoiceInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      kind: createChoice_kind(input?.kind),
-    };
+    return withUnknown(
+      {
+        kind: createChoice_kind(input?.kind),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -802,6 +849,7 @@ export const Choice: MessageType<Choice, ChoiceInput> = {
           throw unknownCase(message.kind, "Choice.kind", "number", "text", "login");
       }
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -828,7 +876,7 @@ export const Choice: MessageType<Choice, ChoiceInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -948,58 +996,61 @@ export const Wide: MessageType<Wide, WideInput> = {
   file: codecProto,
 
   create(input) {
-    return {
-      f1: input?.f1 ?? 0,
-      f2: input?.f2 ?? "",
-      f3: input?.f3 ?? false,
-      f4: input?.f4 ?? 0,
-      f5: input?.f5 ?? 0,
-      f6: input?.f6 ?? 0,
-      f7: input?.f7 ?? "",
-      f8: input?.f8 ?? false,
-      f9: input?.f9 ?? 0,
-      f10: input?.f10 ?? 0,
-      f11: input?.f11 ?? 0,
-      f12: input?.f12 ?? "",
-      f13: input?.f13 ?? false,
-      f14: input?.f14 ?? 0,
-      f15: input?.f15 ?? 0,
-      f16: input?.f16 ?? 0,
-      f17: input?.f17 ?? "",
-      f18: input?.f18 ?? false,
-      f19: input?.f19 ?? 0,
-      f20: input?.f20 ?? 0,
-      f21: input?.f21 ?? 0,
-      f22: input?.f22 ?? "",
-      f23: input?.f23 ?? false,
-      f24: input?.f24 ?? 0,
-      f25: input?.f25 ?? 0,
-      f26: input?.f26 ?? 0,
-      f27: input?.f27 ?? "",
-      f28: input?.f28 ?? false,
-      f29: input?.f29 ?? 0,
-      f30: input?.f30 ?? 0,
-      f31: input?.f31 ?? 0,
-      f32: input?.f32 ?? "",
-      f33: input?.f33 ?? false,
-      f34: input?.f34 ?? 0,
-      f35: input?.f35 ?? 0,
-      f36: input?.f36 ?? 0,
-      f37: input?.f37 ?? "",
-      f38: input?.f38 ?? false,
-      f39: input?.f39 ?? 0,
-      f40: input?.f40 ?? 0,
-      f41: input?.f41 ?? 0,
-      f42: input?.f42 ?? "",
-      f43: input?.f43 ?? false,
-      f44: input?.f44 ?? 0,
-      f45: input?.f45 ?? 0,
-      f46: input?.f46 ?? 0,
-      f47: input?.f47 ?? "",
-      f48: input?.f48 ?? false,
-      f49: input?.f49 ?? 0,
-      f50: input?.f50 ?? 0,
-    };
+    return withUnknown(
+      {
+        f1: input?.f1 ?? 0,
+        f2: input?.f2 ?? "",
+        f3: input?.f3 ?? false,
+        f4: input?.f4 ?? 0,
+        f5: input?.f5 ?? 0,
+        f6: input?.f6 ?? 0,
+        f7: input?.f7 ?? "",
+        f8: input?.f8 ?? false,
+        f9: input?.f9 ?? 0,
+        f10: input?.f10 ?? 0,
+        f11: input?.f11 ?? 0,
+        f12: input?.f12 ?? "",
+        f13: input?.f13 ?? false,
+        f14: input?.f14 ?? 0,
+        f15: input?.f15 ?? 0,
+        f16: input?.f16 ?? 0,
+        f17: input?.f17 ?? "",
+        f18: input?.f18 ?? false,
+        f19: input?.f19 ?? 0,
+        f20: input?.f20 ?? 0,
+        f21: input?.f21 ?? 0,
+        f22: input?.f22 ?? "",
+        f23: input?.f23 ?? false,
+        f24: input?.f24 ?? 0,
+        f25: input?.f25 ?? 0,
+        f26: input?.f26 ?? 0,
+        f27: input?.f27 ?? "",
+        f28: input?.f28 ?? false,
+        f29: input?.f29 ?? 0,
+        f30: input?.f30 ?? 0,
+        f31: input?.f31 ?? 0,
+        f32: input?.f32 ?? "",
+        f33: input?.f33 ?? false,
+        f34: input?.f34 ?? 0,
+        f35: input?.f35 ?? 0,
+        f36: input?.f36 ?? 0,
+        f37: input?.f37 ?? "",
+        f38: input?.f38 ?? false,
+        f39: input?.f39 ?? 0,
+        f40: input?.f40 ?? 0,
+        f41: input?.f41 ?? 0,
+        f42: input?.f42 ?? "",
+        f43: input?.f43 ?? false,
+        f44: input?.f44 ?? 0,
+        f45: input?.f45 ?? 0,
+        f46: input?.f46 ?? 0,
+        f47: input?.f47 ?? "",
+        f48: input?.f48 ?? false,
+        f49: input?.f49 ?? 0,
+        f50: input?.f50 ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1154,6 +1205,7 @@ export const Wide: MessageType<Wide, WideInput> = {
     if (message.f50 != null && message.f50 !== 0) {
       writer.uint32Field(400, message.f50, "Wide.f50");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1363,7 +1415,7 @@ export const Wide: MessageType<Wide, WideInput> = {
           message.f50 = reader.uint32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);

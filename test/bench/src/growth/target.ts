@@ -9,7 +9,7 @@ import type { GrowthSetting } from "./setting.js";
 
 /** mprpc with many services, methods, endpoints and so on. Every method gives back what it gets, so that a call has as many bytes each way. */
 
-type Echo = MethodDefinition<typeof LoginRequest, typeof LoginRequest>;
+type Echo = MethodDefinition<typeof LoginRequest, typeof LoginRequest, "unary">;
 
 const hangMs = 3_600_000;
 

@@ -12,17 +12,19 @@ import {
   type MessageType,
   needsMprpc,
   optional,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "account.ts");
 
-/** account.proto, for JSON, reflection and calls without generated code. */
-export const accountProto = defineFile(
+/** account.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const accountProto: ProtoFile = /* @__PURE__ */ defineFile(
   "account.proto",
   "Cg1hY2NvdW50LnByb3RvEgljbG91ZGRpc2siZQoNU2lnbnVwUmVxdWVzdBIaCgh1c2VybmFtZRgBIAEoCVIIdXNlcm5hbWUSGgoIcGFzc3dvcmQYAiABKAlSCHBhc3N3b3JkEhwKCmJ5X3VzZXJfaWQYAyABKANSCGJ5VXNlcklkIjsKC1NpZ251cFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZSJhCg1TaWduaW5SZXF1ZXN0EhoKCHVzZXJuYW1lGAEgASgJUgh1c2VybmFtZRIaCghwYXNzd29yZBgCIAEoCVIIcGFzc3dvcmQSGAoHYWRkcmVzcxgDIAEoCVIHYWRkcmVzcyKqAQoLU2lnbmluUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIUCgV0b2tlbhgCIAEoCVIFdG9rZW4SGAoHbWVzc2FnZRgDIAEoCVIHbWVzc2FnZRIiCg1leHBpcmVzX2F0X21zGAQgASgDUgtleHBpcmVzQXRNcxIXCgd1c2VyX2lkGAUgASgDUgZ1c2VySWQSGgoIdXNlcm5hbWUYBiABKAlSCHVzZXJuYW1lIiYKDlNpZ25vdXRSZXF1ZXN0EhQKBXRva2VuGAEgASgJUgV0b2tlbiI8CgxTaWdub3V0UmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlImEKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSFAoFdG9rZW4YASABKAlSBXRva2VuEhoKCHVzZXJuYW1lGAIgASgJUgh1c2VybmFtZRIYCgdzZXNzaW9uGAMgASgJUgdzZXNzaW9uIpoBChFBdXRoZW50aWNhdGVSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USFwoHdXNlcl9pZBgDIAEoA1IGdXNlcklkEhoKCHVzZXJuYW1lGAQgASgJUgh1c2VybmFtZRIiCg1leHBpcmVzX2F0X21zGAUgASgDUgtleHBpcmVzQXRNcyIqCg9Vc2VySW5mb1JlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkIv0BCg1Vc2VySW5mb1JlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIaCgh1c2VybmFtZRgDIAEoCVIIdXNlcm5hbWUSIAoMc2lnbnVwX2F0X21zGAQgASgDUgpzaWdudXBBdE1zEiQKDmxhc3RfYWN0aXZlX21zGAUgASgDUgxsYXN0QWN0aXZlTXMSHwoLcXVvdGFfYnl0ZXMYBiABKANSCnF1b3RhQnl0ZXMSHQoKdXNlZF9ieXRlcxgHIAEoA1IJdXNlZEJ5dGVzEhoKCG9wZXJhdG9yGAggASgIUghvcGVyYXRvciJBChBVc2VyRmlsZXNSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIUCgVsaW1pdBgCIAEoBVIFbGltaXQiZgoOVXNlckZpbGVzUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEiYKBWZpbGVzGAMgAygLMhAuY2xvdWRkaXNrLkVudHJ5UgVmaWxlcyKDAQoVVXNlckZpbGVSZW5hbWVSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIbCglmaWxlX2hhc2gYAiABKAlSCGZpbGVIYXNoEhkKCG5ld19uYW1lGAMgASgJUgduZXdOYW1lEhkKCG9sZF9uYW1lGAQgASgJUgdvbGROYW1lImkKE1VzZXJGaWxlUmVuYW1lUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEiQKBGZpbGUYAyABKAsyEC5jbG91ZGRpc2suRW50cnlSBGZpbGUisgIKBUVudHJ5Eg4KAmlkGAEgASgDUgJpZBIbCglwYXJlbnRfaWQYAiABKANSCHBhcmVudElkEhIKBG5hbWUYAyABKAlSBG5hbWUSFgoGZm9sZGVyGAQgASgIUgZmb2xkZXISGwoJZmlsZV9oYXNoGAUgASgJUghmaWxlSGFzaBIdCgpzaXplX2J5dGVzGAYgASgDUglzaXplQnl0ZXMSIgoNY3JlYXRlZF9hdF9tcxgHIAEoA1ILY3JlYXRlZEF0TXMSIgoNdXBkYXRlZF9hdF9tcxgIIAEoA1ILdXBkYXRlZEF0TXMSIgoNdHJhc2hlZF9hdF9tcxgJIAEoA1ILdHJhc2hlZEF0TXMSFAoFc3RhdGUYCiABKAlSBXN0YXRlEhIKBHBhdGgYCyABKAlSBHBhdGgi1QEKC0xpc3RSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIbCglwYXJlbnRfaWQYAiABKANSCHBhcmVudElkEhgKB3RyYXNoZWQYAyABKAhSB3RyYXNoZWQSFAoFcXVlcnkYBCABKAlSBXF1ZXJ5EhIKBHNvcnQYBSABKAlSBHNvcnQSHgoKZGVzY2VuZGluZxgGIAEoCFIKZGVzY2VuZGluZxIUCgVsaW1pdBgHIAEoBVIFbGltaXQSFgoGY3Vyc29yGAggASgJUgZjdXJzb3IiyAEKCUxpc3RSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USKgoHZW50cmllcxgDIAMoCzIQLmNsb3VkZGlzay5FbnRyeVIHZW50cmllcxIfCgtuZXh0X2N1cnNvchgEIAEoCVIKbmV4dEN1cnNvchIUCgV0b3RhbBgFIAEoA1IFdG90YWwSKgoHcGFyZW50cxgGIAMoCzIQLmNsb3VkZGlzay5FbnRyeVIHcGFyZW50cyJ1ChNDcmVhdGVGb2xkZXJSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIbCglwYXJlbnRfaWQYAiABKANSCHBhcmVudElkEhIKBG5hbWUYAyABKAlSBG5hbWUSFAoFcmV1c2UYBCABKAhSBXJldXNlIkwKDVJlbmFtZVJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkEg4KAmlkGAIgASgDUgJpZBISCgRuYW1lGAMgASgJUgRuYW1lIlMKC01vdmVSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIOCgJpZBgCIAEoA1ICaWQSGwoJcGFyZW50X2lkGAMgASgDUghwYXJlbnRJZCI3CgxFbnRyeVJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkEg4KAmlkGAIgASgDUgJpZCJiCgpFbnRyeVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRImCgVlbnRyeRgDIAEoCzIQLmNsb3VkZGlzay5FbnRyeVIFZW50cnkiLAoRRW1wdHlUcmFzaFJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkImkKC0RlbGV0ZVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIYCgdkZWxldGVkGAMgASgDUgdkZWxldGVkEhIKBGxlZnQYBCABKANSBGxlZnQidAoMQmF0Y2hSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIcCglvcGVyYXRpb24YAiABKAlSCW9wZXJhdGlvbhIQCgNpZHMYAyADKANSA2lkcxIbCglwYXJlbnRfaWQYBCABKANSCHBhcmVudElkIpoBCgpCYXRjaFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIwCgdyZXN1bHRzGAMgAygLMhYuY2xvdWRkaXNrLkJhdGNoUmVzdWx0UgdyZXN1bHRzEhgKB2RlbGV0ZWQYBCABKANSB2RlbGV0ZWQSEgoEbGVmdBgFIAEoA1IEbGVmdCJzCgtCYXRjaFJlc3VsdBIOCgJpZBgBIAEoA1ICaWQSEgoEY29kZRgCIAEoBVIEY29kZRIYCgdtZXNzYWdlGAMgASgJUgdtZXNzYWdlEiYKBWVudHJ5GAQgASgLMhAuY2xvdWRkaXNrLkVudHJ5UgVlbnRyeTLtAwoLVXNlclNlcnZpY2USOgoGU2lnbnVwEhguY2xvdWRkaXNrLlNpZ251cFJlcXVlc3QaFi5jbG91ZGRpc2suU2lnbnVwUmVwbHkSOgoGU2lnbmluEhguY2xvdWRkaXNrLlNpZ25pblJlcXVlc3QaFi5jbG91ZGRpc2suU2lnbmluUmVwbHkSPQoHU2lnbm91dBIZLmNsb3VkZGlzay5TaWdub3V0UmVxdWVzdBoXLmNsb3VkZGlzay5TaWdub3V0UmVwbHkSTAoMQXV0aGVudGljYXRlEh4uY2xvdWRkaXNrLkF1dGhlbnRpY2F0ZVJlcXVlc3QaHC5jbG91ZGRpc2suQXV0aGVudGljYXRlUmVwbHkSQAoIVXNlckluZm8SGi5jbG91ZGRpc2suVXNlckluZm9SZXF1ZXN0GhguY2xvdWRkaXNrLlVzZXJJbmZvUmVwbHkSQwoJVXNlckZpbGVzEhsuY2xvdWRkaXNrLlVzZXJGaWxlc1JlcXVlc3QaGS5jbG91ZGRpc2suVXNlckZpbGVzUmVwbHkSUgoOVXNlckZpbGVSZW5hbWUSIC5jbG91ZGRpc2suVXNlckZpbGVSZW5hbWVSZXF1ZXN0Gh4uY2xvdWRkaXNrLlVzZXJGaWxlUmVuYW1lUmVwbHkyqAQKC0ZpbGVTZXJ2aWNlEjQKBExpc3QSFi5jbG91ZGRpc2suTGlzdFJlcXVlc3QaFC5jbG91ZGRpc2suTGlzdFJlcGx5EkUKDENyZWF0ZUZvbGRlchIeLmNsb3VkZGlzay5DcmVhdGVGb2xkZXJSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSOQoGUmVuYW1lEhguY2xvdWRkaXNrLlJlbmFtZVJlcXVlc3QaFS5jbG91ZGRpc2suRW50cnlSZXBseRI1CgRNb3ZlEhYuY2xvdWRkaXNrLk1vdmVSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSNwoFVHJhc2gSFy5jbG91ZGRpc2suRW50cnlSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSOQoHUmVzdG9yZRIXLmNsb3VkZGlzay5FbnRyeVJlcXVlc3QaFS5jbG91ZGRpc2suRW50cnlSZXBseRI5CgZEZWxldGUSFy5jbG91ZGRpc2suRW50cnlSZXF1ZXN0GhYuY2xvdWRkaXNrLkRlbGV0ZVJlcGx5EkIKCkVtcHR5VHJhc2gSHC5jbG91ZGRpc2suRW1wdHlUcmFzaFJlcXVlc3QaFi5jbG91ZGRpc2suRGVsZXRlUmVwbHkSNwoFQmF0Y2gSFy5jbG91ZGRpc2suQmF0Y2hSZXF1ZXN0GhUuY2xvdWRkaXNrLkJhdGNoUmVwbHliBnByb3RvMw==",
-  [],
 );
 
 export interface SignupRequest {
@@ -44,11 +46,14 @@ export const SignupRequest: MessageType<SignupRequest, SignupRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      username: input?.username ?? "",
-      password: input?.password ?? "",
-      byUserId: BigInt(input?.byUserId ?? 0n),
-    };
+    return withUnknown(
+      {
+        username: input?.username ?? "",
+        password: input?.password ?? "",
+        byUserId: BigInt(input?.byUserId ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -62,6 +67,7 @@ export const SignupRequest: MessageType<SignupRequest, SignupRequestInput> = {
     if (message.byUserId != null && message.byUserId !== 0n && message.byUserId !== 0) {
       writer.int64Field(24, message.byUserId, "SignupRequest.by_user_id");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -83,7 +89,7 @@ export const SignupRequest: MessageType<SignupRequest, SignupRequestInput> = {
           message.byUserId = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -107,10 +113,13 @@ export const SignupReply: MessageType<SignupReply, SignupReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -121,6 +130,7 @@ export const SignupReply: MessageType<SignupReply, SignupReplyInput> = {
     if (message.message != null && message.message.length !== 0) {
       writer.stringField(18, message.message, "SignupReply.message");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -138,7 +148,7 @@ export const SignupReply: MessageType<SignupReply, SignupReplyInput> = {
           message.message = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -165,11 +175,14 @@ export const SigninRequest: MessageType<SigninRequest, SigninRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      username: input?.username ?? "",
-      password: input?.password ?? "",
-      address: input?.address ?? "",
-    };
+    return withUnknown(
+      {
+        username: input?.username ?? "",
+        password: input?.password ?? "",
+        address: input?.address ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -183,6 +196,7 @@ export const SigninRequest: MessageType<SigninRequest, SigninRequestInput> = {
     if (message.address != null && message.address.length !== 0) {
       writer.stringField(26, message.address, "SigninRequest.address");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -204,7 +218,7 @@ export const SigninRequest: MessageType<SigninRequest, SigninRequestInput> = {
           message.address = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -237,14 +251,17 @@ export const SigninReply: MessageType<SigninReply, SigninReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      token: input?.token ?? "",
-      message: input?.message ?? "",
-      expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
-      userId: BigInt(input?.userId ?? 0n),
-      username: input?.username ?? "",
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        token: input?.token ?? "",
+        message: input?.message ?? "",
+        expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
+        userId: BigInt(input?.userId ?? 0n),
+        username: input?.username ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -267,6 +284,7 @@ export const SigninReply: MessageType<SigninReply, SigninReplyInput> = {
     if (message.username != null && message.username.length !== 0) {
       writer.stringField(50, message.username, "SigninReply.username");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -300,7 +318,7 @@ export const SigninReply: MessageType<SigninReply, SigninReplyInput> = {
           message.username = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -322,9 +340,12 @@ export const SignoutRequest: MessageType<SignoutRequest, SignoutRequestInput> = 
   file: accountProto,
 
   create(input) {
-    return {
-      token: input?.token ?? "",
-    };
+    return withUnknown(
+      {
+        token: input?.token ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -332,6 +353,7 @@ export const SignoutRequest: MessageType<SignoutRequest, SignoutRequestInput> = 
     if (message.token != null && message.token.length !== 0) {
       writer.stringField(10, message.token, "SignoutRequest.token");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -345,7 +367,7 @@ export const SignoutRequest: MessageType<SignoutRequest, SignoutRequestInput> = 
           message.token = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -369,10 +391,13 @@ export const SignoutReply: MessageType<SignoutReply, SignoutReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -383,6 +408,7 @@ export const SignoutReply: MessageType<SignoutReply, SignoutReplyInput> = {
     if (message.message != null && message.message.length !== 0) {
       writer.stringField(18, message.message, "SignoutReply.message");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -400,7 +426,7 @@ export const SignoutReply: MessageType<SignoutReply, SignoutReplyInput> = {
           message.message = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -428,11 +454,14 @@ export const AuthenticateRequest: MessageType<AuthenticateRequest, AuthenticateR
   file: accountProto,
 
   create(input) {
-    return {
-      token: input?.token ?? "",
-      username: input?.username ?? "",
-      session: input?.session ?? "",
-    };
+    return withUnknown(
+      {
+        token: input?.token ?? "",
+        username: input?.username ?? "",
+        session: input?.session ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -446,6 +475,7 @@ export const AuthenticateRequest: MessageType<AuthenticateRequest, AuthenticateR
     if (message.session != null && message.session.length !== 0) {
       writer.stringField(26, message.session, "AuthenticateRequest.session");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -467,7 +497,7 @@ export const AuthenticateRequest: MessageType<AuthenticateRequest, AuthenticateR
           message.session = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -497,13 +527,16 @@ export const AuthenticateReply: MessageType<AuthenticateReply, AuthenticateReply
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      userId: BigInt(input?.userId ?? 0n),
-      username: input?.username ?? "",
-      expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        userId: BigInt(input?.userId ?? 0n),
+        username: input?.username ?? "",
+        expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -523,6 +556,7 @@ export const AuthenticateReply: MessageType<AuthenticateReply, AuthenticateReply
     if (message.expiresAtMs != null && message.expiresAtMs !== 0n && message.expiresAtMs !== 0) {
       writer.int64Field(40, message.expiresAtMs, "AuthenticateReply.expires_at_ms");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -552,7 +586,7 @@ export const AuthenticateReply: MessageType<AuthenticateReply, AuthenticateReply
           message.expiresAtMs = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -574,9 +608,12 @@ export const UserInfoRequest: MessageType<UserInfoRequest, UserInfoRequestInput>
   file: accountProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -584,6 +621,7 @@ export const UserInfoRequest: MessageType<UserInfoRequest, UserInfoRequestInput>
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "UserInfoRequest.user_id");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -597,7 +635,7 @@ export const UserInfoRequest: MessageType<UserInfoRequest, UserInfoRequestInput>
           message.userId = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -634,16 +672,19 @@ export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      username: input?.username ?? "",
-      signupAtMs: BigInt(input?.signupAtMs ?? 0n),
-      lastActiveMs: BigInt(input?.lastActiveMs ?? 0n),
-      quotaBytes: BigInt(input?.quotaBytes ?? 0n),
-      usedBytes: BigInt(input?.usedBytes ?? 0n),
-      operator: input?.operator ?? false,
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        username: input?.username ?? "",
+        signupAtMs: BigInt(input?.signupAtMs ?? 0n),
+        lastActiveMs: BigInt(input?.lastActiveMs ?? 0n),
+        quotaBytes: BigInt(input?.quotaBytes ?? 0n),
+        usedBytes: BigInt(input?.usedBytes ?? 0n),
+        operator: input?.operator ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -672,6 +713,7 @@ export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
     if (message.operator != null && message.operator !== false) {
       writer.boolField(64, message.operator, "UserInfoReply.operator");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -713,7 +755,7 @@ export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
           message.operator = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -737,10 +779,13 @@ export const UserFilesRequest: MessageType<UserFilesRequest, UserFilesRequestInp
   file: accountProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      limit: input?.limit ?? 0,
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        limit: input?.limit ?? 0,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -751,6 +796,7 @@ export const UserFilesRequest: MessageType<UserFilesRequest, UserFilesRequestInp
     if (message.limit != null && message.limit !== 0) {
       writer.int32Field(16, message.limit, "UserFilesRequest.limit");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -768,7 +814,7 @@ export const UserFilesRequest: MessageType<UserFilesRequest, UserFilesRequestInp
           message.limit = reader.int32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -794,11 +840,14 @@ export const UserFilesReply: MessageType<UserFilesReply, UserFilesReplyInput> = 
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      files: arrayOf(input?.files, "UserFilesReply.files", Entry.create),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        files: arrayOf(input?.files, "UserFilesReply.files", Entry.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -814,6 +863,7 @@ export const UserFilesReply: MessageType<UserFilesReply, UserFilesReplyInput> = 
       Entry.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -835,7 +885,7 @@ export const UserFilesReply: MessageType<UserFilesReply, UserFilesReplyInput> = 
           message.files.push(Entry.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -864,12 +914,15 @@ export const UserFileRenameRequest: MessageType<UserFileRenameRequest, UserFileR
   file: accountProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      fileHash: input?.fileHash ?? "",
-      newName: input?.newName ?? "",
-      oldName: input?.oldName ?? "",
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        fileHash: input?.fileHash ?? "",
+        newName: input?.newName ?? "",
+        oldName: input?.oldName ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -888,6 +941,7 @@ export const UserFileRenameRequest: MessageType<UserFileRenameRequest, UserFileR
     if (message.oldName != null && message.oldName.length !== 0) {
       writer.stringField(34, message.oldName, "UserFileRenameRequest.old_name");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -913,7 +967,7 @@ export const UserFileRenameRequest: MessageType<UserFileRenameRequest, UserFileR
           message.oldName = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -939,11 +993,14 @@ export const UserFileRenameReply: MessageType<UserFileRenameReply, UserFileRenam
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      file: optional(input?.file, Entry.create),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        file: optional(input?.file, Entry.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -959,6 +1016,7 @@ export const UserFileRenameReply: MessageType<UserFileRenameReply, UserFileRenam
       Entry.encode(message.file, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -980,7 +1038,7 @@ export const UserFileRenameReply: MessageType<UserFileRenameReply, UserFileRenam
           message.file = Entry.decode(reader, reader.nested(end), 0, message.file);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1028,19 +1086,22 @@ export const Entry: MessageType<Entry, EntryInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      id: BigInt(input?.id ?? 0n),
-      parentId: BigInt(input?.parentId ?? 0n),
-      name: input?.name ?? "",
-      folder: input?.folder ?? false,
-      fileHash: input?.fileHash ?? "",
-      sizeBytes: BigInt(input?.sizeBytes ?? 0n),
-      createdAtMs: BigInt(input?.createdAtMs ?? 0n),
-      updatedAtMs: BigInt(input?.updatedAtMs ?? 0n),
-      trashedAtMs: BigInt(input?.trashedAtMs ?? 0n),
-      state: input?.state ?? "",
-      path: input?.path ?? "",
-    };
+    return withUnknown(
+      {
+        id: BigInt(input?.id ?? 0n),
+        parentId: BigInt(input?.parentId ?? 0n),
+        name: input?.name ?? "",
+        folder: input?.folder ?? false,
+        fileHash: input?.fileHash ?? "",
+        sizeBytes: BigInt(input?.sizeBytes ?? 0n),
+        createdAtMs: BigInt(input?.createdAtMs ?? 0n),
+        updatedAtMs: BigInt(input?.updatedAtMs ?? 0n),
+        trashedAtMs: BigInt(input?.trashedAtMs ?? 0n),
+        state: input?.state ?? "",
+        path: input?.path ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1078,6 +1139,7 @@ export const Entry: MessageType<Entry, EntryInput> = {
     if (message.path != null && message.path.length !== 0) {
       writer.stringField(90, message.path, "Entry.path");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1131,7 +1193,7 @@ export const Entry: MessageType<Entry, EntryInput> = {
           message.path = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1171,16 +1233,19 @@ export const ListRequest: MessageType<ListRequest, ListRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      parentId: BigInt(input?.parentId ?? 0n),
-      trashed: input?.trashed ?? false,
-      query: input?.query ?? "",
-      sort: input?.sort ?? "",
-      descending: input?.descending ?? false,
-      limit: input?.limit ?? 0,
-      cursor: input?.cursor ?? "",
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        parentId: BigInt(input?.parentId ?? 0n),
+        trashed: input?.trashed ?? false,
+        query: input?.query ?? "",
+        sort: input?.sort ?? "",
+        descending: input?.descending ?? false,
+        limit: input?.limit ?? 0,
+        cursor: input?.cursor ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1209,6 +1274,7 @@ export const ListRequest: MessageType<ListRequest, ListRequestInput> = {
     if (message.cursor != null && message.cursor.length !== 0) {
       writer.stringField(66, message.cursor, "ListRequest.cursor");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1250,7 +1316,7 @@ export const ListRequest: MessageType<ListRequest, ListRequestInput> = {
           message.cursor = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1284,14 +1350,17 @@ export const ListReply: MessageType<ListReply, ListReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      entries: arrayOf(input?.entries, "ListReply.entries", Entry.create),
-      nextCursor: input?.nextCursor ?? "",
-      total: BigInt(input?.total ?? 0n),
-      parents: arrayOf(input?.parents, "ListReply.parents", Entry.create),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        entries: arrayOf(input?.entries, "ListReply.entries", Entry.create),
+        nextCursor: input?.nextCursor ?? "",
+        total: BigInt(input?.total ?? 0n),
+        parents: arrayOf(input?.parents, "ListReply.parents", Entry.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1318,6 +1387,7 @@ export const ListReply: MessageType<ListReply, ListReplyInput> = {
       Entry.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1351,7 +1421,7 @@ export const ListReply: MessageType<ListReply, ListReplyInput> = {
           message.parents.push(Entry.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1380,12 +1450,15 @@ export const CreateFolderRequest: MessageType<CreateFolderRequest, CreateFolderR
   file: accountProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      parentId: BigInt(input?.parentId ?? 0n),
-      name: input?.name ?? "",
-      reuse: input?.reuse ?? false,
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        parentId: BigInt(input?.parentId ?? 0n),
+        name: input?.name ?? "",
+        reuse: input?.reuse ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1402,6 +1475,7 @@ export const CreateFolderRequest: MessageType<CreateFolderRequest, CreateFolderR
     if (message.reuse != null && message.reuse !== false) {
       writer.boolField(32, message.reuse, "CreateFolderRequest.reuse");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1427,7 +1501,7 @@ export const CreateFolderRequest: MessageType<CreateFolderRequest, CreateFolderR
           message.reuse = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1453,11 +1527,14 @@ export const RenameRequest: MessageType<RenameRequest, RenameRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      id: BigInt(input?.id ?? 0n),
-      name: input?.name ?? "",
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        id: BigInt(input?.id ?? 0n),
+        name: input?.name ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1471,6 +1548,7 @@ export const RenameRequest: MessageType<RenameRequest, RenameRequestInput> = {
     if (message.name != null && message.name.length !== 0) {
       writer.stringField(26, message.name, "RenameRequest.name");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1492,7 +1570,7 @@ export const RenameRequest: MessageType<RenameRequest, RenameRequestInput> = {
           message.name = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1518,11 +1596,14 @@ export const MoveRequest: MessageType<MoveRequest, MoveRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      id: BigInt(input?.id ?? 0n),
-      parentId: BigInt(input?.parentId ?? 0n),
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        id: BigInt(input?.id ?? 0n),
+        parentId: BigInt(input?.parentId ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1536,6 +1617,7 @@ export const MoveRequest: MessageType<MoveRequest, MoveRequestInput> = {
     if (message.parentId != null && message.parentId !== 0n && message.parentId !== 0) {
       writer.int64Field(24, message.parentId, "MoveRequest.parent_id");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1557,7 +1639,7 @@ export const MoveRequest: MessageType<MoveRequest, MoveRequestInput> = {
           message.parentId = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1581,10 +1663,13 @@ export const EntryRequest: MessageType<EntryRequest, EntryRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      id: BigInt(input?.id ?? 0n),
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        id: BigInt(input?.id ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1595,6 +1680,7 @@ export const EntryRequest: MessageType<EntryRequest, EntryRequestInput> = {
     if (message.id != null && message.id !== 0n && message.id !== 0) {
       writer.int64Field(16, message.id, "EntryRequest.id");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1612,7 +1698,7 @@ export const EntryRequest: MessageType<EntryRequest, EntryRequestInput> = {
           message.id = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1638,11 +1724,14 @@ export const EntryReply: MessageType<EntryReply, EntryReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      entry: optional(input?.entry, Entry.create),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        entry: optional(input?.entry, Entry.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1658,6 +1747,7 @@ export const EntryReply: MessageType<EntryReply, EntryReplyInput> = {
       Entry.encode(message.entry, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1679,7 +1769,7 @@ export const EntryReply: MessageType<EntryReply, EntryReplyInput> = {
           message.entry = Entry.decode(reader, reader.nested(end), 0, message.entry);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1701,9 +1791,12 @@ export const EmptyTrashRequest: MessageType<EmptyTrashRequest, EmptyTrashRequest
   file: accountProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1711,6 +1804,7 @@ export const EmptyTrashRequest: MessageType<EmptyTrashRequest, EmptyTrashRequest
     if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
       writer.int64Field(8, message.userId, "EmptyTrashRequest.user_id");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1724,7 +1818,7 @@ export const EmptyTrashRequest: MessageType<EmptyTrashRequest, EmptyTrashRequest
           message.userId = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1754,12 +1848,15 @@ export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      deleted: BigInt(input?.deleted ?? 0n),
-      left: BigInt(input?.left ?? 0n),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        deleted: BigInt(input?.deleted ?? 0n),
+        left: BigInt(input?.left ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1776,6 +1873,7 @@ export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
     if (message.left != null && message.left !== 0n && message.left !== 0) {
       writer.int64Field(32, message.left, "DeleteReply.left");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1801,7 +1899,7 @@ export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
           message.left = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1832,12 +1930,15 @@ export const BatchRequest: MessageType<BatchRequest, BatchRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      operation: input?.operation ?? "",
-      ids: arrayOf(input?.ids, "BatchRequest.ids", BigInt),
-      parentId: BigInt(input?.parentId ?? 0n),
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        operation: input?.operation ?? "",
+        ids: arrayOf(input?.ids, "BatchRequest.ids", BigInt),
+        parentId: BigInt(input?.parentId ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1858,6 +1959,7 @@ export const BatchRequest: MessageType<BatchRequest, BatchRequestInput> = {
     if (message.parentId != null && message.parentId !== 0n && message.parentId !== 0) {
       writer.int64Field(32, message.parentId, "BatchRequest.parent_id");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1889,7 +1991,7 @@ export const BatchRequest: MessageType<BatchRequest, BatchRequestInput> = {
           message.parentId = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1921,13 +2023,16 @@ export const BatchReply: MessageType<BatchReply, BatchReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      results: arrayOf(input?.results, "BatchReply.results", BatchResult.create),
-      deleted: BigInt(input?.deleted ?? 0n),
-      left: BigInt(input?.left ?? 0n),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        results: arrayOf(input?.results, "BatchReply.results", BatchResult.create),
+        deleted: BigInt(input?.deleted ?? 0n),
+        left: BigInt(input?.left ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1949,6 +2054,7 @@ export const BatchReply: MessageType<BatchReply, BatchReplyInput> = {
     if (message.left != null && message.left !== 0n && message.left !== 0) {
       writer.int64Field(40, message.left, "BatchReply.left");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1978,7 +2084,7 @@ export const BatchReply: MessageType<BatchReply, BatchReplyInput> = {
           message.left = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -2007,12 +2113,15 @@ export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
   file: accountProto,
 
   create(input) {
-    return {
-      id: BigInt(input?.id ?? 0n),
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      entry: optional(input?.entry, Entry.create),
-    };
+    return withUnknown(
+      {
+        id: BigInt(input?.id ?? 0n),
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        entry: optional(input?.entry, Entry.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -2031,6 +2140,7 @@ export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
       Entry.encode(message.entry, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -2056,7 +2166,7 @@ export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
           message.entry = Entry.decode(reader, reader.nested(end), 0, message.entry);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -2067,6 +2177,7 @@ export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
 /** Users and sessions. */
 export const UserService = defineService({
   typeName: "clouddisk.UserService",
+  file: accountProto,
   methods: {
     signup: { name: "Signup", input: SignupRequest, output: SignupReply },
     signin: { name: "Signin", input: SigninRequest, output: SigninReply },
@@ -2076,7 +2187,6 @@ export const UserService = defineService({
     userFiles: { name: "UserFiles", input: UserFilesRequest, output: UserFilesReply },
     userFileRename: { name: "UserFileRename", input: UserFileRenameRequest, output: UserFileRenameReply },
   },
-  file: accountProto,
 });
 
 /**
@@ -2219,6 +2329,7 @@ export class UserServiceStub {
 /** The names a user sees: folders, files, trash. */
 export const FileService = defineService({
   typeName: "clouddisk.FileService",
+  file: accountProto,
   methods: {
     list: { name: "List", input: ListRequest, output: ListReply },
     createFolder: { name: "CreateFolder", input: CreateFolderRequest, output: EntryReply },
@@ -2230,7 +2341,6 @@ export const FileService = defineService({
     emptyTrash: { name: "EmptyTrash", input: EmptyTrashRequest, output: DeleteReply },
     batch: { name: "Batch", input: BatchRequest, output: BatchReply },
   },
-  file: accountProto,
 });
 
 /**

@@ -11,17 +11,19 @@ import {
   listOf,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "dbproxy.ts");
 
-/** dbproxy.proto, for JSON, reflection and calls without generated code. */
-export const dbproxyProto = defineFile(
+/** dbproxy.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const dbproxyProto: ProtoFile = /* @__PURE__ */ defineFile(
   "dbproxy.proto",
   "Cg1kYnByb3h5LnByb3RvEgljbG91ZGRpc2sigQEKDkV4ZWN1dGVSZXF1ZXN0EhoKCHNlcXVlbmNlGAEgASgIUghzZXF1ZW5jZRIgCgt0cmFuc2FjdGlvbhgCIAEoCFILdHJhbnNhY3Rpb24SMQoHYWN0aW9ucxgDIAMoCzIXLmNsb3VkZGlzay5TaW5nbGVBY3Rpb25SB2FjdGlvbnMiOgoMU2luZ2xlQWN0aW9uEhIKBG5hbWUYASABKAlSBG5hbWUSFgoGcGFyYW1zGAIgASgJUgZwYXJhbXMibwoMRXhlY3V0ZVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIxCgdyZXN1bHRzGAMgAygLMhcuY2xvdWRkaXNrLkFjdGlvblJlc3VsdFIHcmVzdWx0cyJQCgxBY3Rpb25SZXN1bHQSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEhIKBGRhdGEYAyABKAlSBGRhdGEyVQoOREJQcm94eVNlcnZpY2USQwoNRXhlY3V0ZUFjdGlvbhIZLmNsb3VkZGlzay5FeGVjdXRlUmVxdWVzdBoXLmNsb3VkZGlzay5FeGVjdXRlUmVwbHliBnByb3RvMw==",
-  [],
 );
 
 export interface ExecuteRequest {
@@ -44,11 +46,14 @@ export const ExecuteRequest: MessageType<ExecuteRequest, ExecuteRequestInput> = 
   file: dbproxyProto,
 
   create(input) {
-    return {
-      sequence: input?.sequence ?? false,
-      transaction: input?.transaction ?? false,
-      actions: arrayOf(input?.actions, "ExecuteRequest.actions", SingleAction.create),
-    };
+    return withUnknown(
+      {
+        sequence: input?.sequence ?? false,
+        transaction: input?.transaction ?? false,
+        actions: arrayOf(input?.actions, "ExecuteRequest.actions", SingleAction.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -64,6 +69,7 @@ export const ExecuteRequest: MessageType<ExecuteRequest, ExecuteRequestInput> = 
       SingleAction.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -85,7 +91,7 @@ export const ExecuteRequest: MessageType<ExecuteRequest, ExecuteRequestInput> = 
           message.actions.push(SingleAction.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -110,10 +116,13 @@ export const SingleAction: MessageType<SingleAction, SingleActionInput> = {
   file: dbproxyProto,
 
   create(input) {
-    return {
-      name: input?.name ?? "",
-      params: input?.params ?? "",
-    };
+    return withUnknown(
+      {
+        name: input?.name ?? "",
+        params: input?.params ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -124,6 +133,7 @@ export const SingleAction: MessageType<SingleAction, SingleActionInput> = {
     if (message.params != null && message.params.length !== 0) {
       writer.stringField(18, message.params, "SingleAction.params");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -141,7 +151,7 @@ export const SingleAction: MessageType<SingleAction, SingleActionInput> = {
           message.params = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -169,11 +179,14 @@ export const ExecuteReply: MessageType<ExecuteReply, ExecuteReplyInput> = {
   file: dbproxyProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      results: arrayOf(input?.results, "ExecuteReply.results", ActionResult.create),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        results: arrayOf(input?.results, "ExecuteReply.results", ActionResult.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -189,6 +202,7 @@ export const ExecuteReply: MessageType<ExecuteReply, ExecuteReplyInput> = {
       ActionResult.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -210,7 +224,7 @@ export const ExecuteReply: MessageType<ExecuteReply, ExecuteReplyInput> = {
           message.results.push(ActionResult.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -238,11 +252,14 @@ export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
   file: dbproxyProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      data: input?.data ?? "",
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        data: input?.data ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -256,6 +273,7 @@ export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
     if (message.data != null && message.data.length !== 0) {
       writer.stringField(26, message.data, "ActionResult.data");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -277,7 +295,7 @@ export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
           message.data = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -288,10 +306,10 @@ export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
 /** The only service with SQL. An action is a name and typed parameters; src/dbproxy/actions.ts lists them. */
 export const DBProxyService = defineService({
   typeName: "clouddisk.DBProxyService",
+  file: dbproxyProto,
   methods: {
     executeAction: { name: "ExecuteAction", input: ExecuteRequest, output: ExecuteReply },
   },
-  file: dbproxyProto,
 });
 
 /**

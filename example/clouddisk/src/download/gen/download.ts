@@ -11,17 +11,19 @@ import {
   listOf,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "download.ts");
 
-/** download.proto, for JSON, reflection and calls without generated code. */
-export const downloadProto = defineFile(
+/** download.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const downloadProto: ProtoFile = /* @__PURE__ */ defineFile(
   "download.proto",
   "Cg5kb3dubG9hZC5wcm90bxIJY2xvdWRkaXNrImUKFERvd25sb2FkRW50cnlSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIaCgh1c2VybmFtZRgCIAEoCVIIdXNlcm5hbWUSGAoHc2Vzc2lvbhgDIAEoCVIHc2Vzc2lvbiKUAQoSRG93bmxvYWRFbnRyeVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIUCgVlbnRyeRgDIAEoCVIFZW50cnkSFgoGdGlja2V0GAQgASgJUgZ0aWNrZXQSIgoNZXhwaXJlc19hdF9tcxgFIAEoA1ILZXhwaXJlc0F0TXMiQgoFUmFuZ2USFgoGb2Zmc2V0GAEgASgDUgZvZmZzZXQSIQoMbGVuZ3RoX2J5dGVzGAIgASgDUgtsZW5ndGhCeXRlcyJsCg1EaWdlc3RSZXF1ZXN0EhsKCWZpbGVfaGFzaBgBIAEoCVIIZmlsZUhhc2gSFAoFbm9uY2UYAiABKAlSBW5vbmNlEigKBnJhbmdlcxgDIAMoCzIQLmNsb3VkZGlzay5SYW5nZVIGcmFuZ2VzIlMKC0RpZ2VzdFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIWCgZkaWdlc3QYAyABKAlSBmRpZ2VzdDKeAQoPRG93bmxvYWRTZXJ2aWNlEk8KDURvd25sb2FkRW50cnkSHy5jbG91ZGRpc2suRG93bmxvYWRFbnRyeVJlcXVlc3QaHS5jbG91ZGRpc2suRG93bmxvYWRFbnRyeVJlcGx5EjoKBkRpZ2VzdBIYLmNsb3VkZGlzay5EaWdlc3RSZXF1ZXN0GhYuY2xvdWRkaXNrLkRpZ2VzdFJlcGx5YgZwcm90bzM=",
-  [],
 );
 
 export interface DownloadEntryRequest {
@@ -43,11 +45,14 @@ export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEnt
   file: downloadProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      username: input?.username ?? "",
-      session: input?.session ?? "",
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        username: input?.username ?? "",
+        session: input?.session ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -61,6 +66,7 @@ export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEnt
     if (message.session != null && message.session.length !== 0) {
       writer.stringField(26, message.session, "DownloadEntryRequest.session");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -82,7 +88,7 @@ export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEnt
           message.session = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -113,13 +119,16 @@ export const DownloadEntryReply: MessageType<DownloadEntryReply, DownloadEntryRe
   file: downloadProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      entry: input?.entry ?? "",
-      ticket: input?.ticket ?? "",
-      expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        entry: input?.entry ?? "",
+        ticket: input?.ticket ?? "",
+        expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -139,6 +148,7 @@ export const DownloadEntryReply: MessageType<DownloadEntryReply, DownloadEntryRe
     if (message.expiresAtMs != null && message.expiresAtMs !== 0n && message.expiresAtMs !== 0) {
       writer.int64Field(40, message.expiresAtMs, "DownloadEntryReply.expires_at_ms");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -168,7 +178,7 @@ export const DownloadEntryReply: MessageType<DownloadEntryReply, DownloadEntryRe
           message.expiresAtMs = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -192,10 +202,13 @@ export const Range: MessageType<Range, RangeInput> = {
   file: downloadProto,
 
   create(input) {
-    return {
-      offset: BigInt(input?.offset ?? 0n),
-      lengthBytes: BigInt(input?.lengthBytes ?? 0n),
-    };
+    return withUnknown(
+      {
+        offset: BigInt(input?.offset ?? 0n),
+        lengthBytes: BigInt(input?.lengthBytes ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -206,6 +219,7 @@ export const Range: MessageType<Range, RangeInput> = {
     if (message.lengthBytes != null && message.lengthBytes !== 0n && message.lengthBytes !== 0) {
       writer.int64Field(16, message.lengthBytes, "Range.length_bytes");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -223,7 +237,7 @@ export const Range: MessageType<Range, RangeInput> = {
           message.lengthBytes = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -249,11 +263,14 @@ export const DigestRequest: MessageType<DigestRequest, DigestRequestInput> = {
   file: downloadProto,
 
   create(input) {
-    return {
-      fileHash: input?.fileHash ?? "",
-      nonce: input?.nonce ?? "",
-      ranges: arrayOf(input?.ranges, "DigestRequest.ranges", Range.create),
-    };
+    return withUnknown(
+      {
+        fileHash: input?.fileHash ?? "",
+        nonce: input?.nonce ?? "",
+        ranges: arrayOf(input?.ranges, "DigestRequest.ranges", Range.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -269,6 +286,7 @@ export const DigestRequest: MessageType<DigestRequest, DigestRequestInput> = {
       Range.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -290,7 +308,7 @@ export const DigestRequest: MessageType<DigestRequest, DigestRequestInput> = {
           message.ranges.push(Range.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -317,11 +335,14 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
   file: downloadProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      digest: input?.digest ?? "",
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        digest: input?.digest ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -335,6 +356,7 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
     if (message.digest != null && message.digest.length !== 0) {
       writer.stringField(26, message.digest, "DigestReply.digest");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -356,7 +378,7 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
           message.digest = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -366,11 +388,11 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
 
 export const DownloadService = defineService({
   typeName: "clouddisk.DownloadService",
+  file: downloadProto,
   methods: {
     downloadEntry: { name: "DownloadEntry", input: DownloadEntryRequest, output: DownloadEntryReply },
     digest: { name: "Digest", input: DigestRequest, output: DigestReply },
   },
-  file: downloadProto,
 });
 
 /** What a provider of clouddisk.DownloadService implements. */

@@ -9,17 +9,19 @@ import {
   invokeStub,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "transfer.ts");
 
-/** transfer.proto, for JSON, reflection and calls without generated code. */
-export const transferProto = defineFile(
+/** transfer.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const transferProto: ProtoFile = /* @__PURE__ */ defineFile(
   "transfer.proto",
   "Cg50cmFuc2Zlci5wcm90bxIJY2xvdWRkaXNrIiwKDVN1Ym1pdFJlcXVlc3QSGwoJZmlsZV9oYXNoGAEgASgJUghmaWxlSGFzaCI7CgtTdWJtaXRSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2UiLAoNU3RhdHVzUmVxdWVzdBIbCglmaWxlX2hhc2gYASABKAlSCGZpbGVIYXNoIrQBCgtTdGF0dXNSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USFAoFc3RhdGUYAyABKAlSBXN0YXRlEhoKCGF0dGVtcHRzGAQgASgFUghhdHRlbXB0cxIdCgpsYXN0X2Vycm9yGAUgASgJUglsYXN0RXJyb3ISJgoPbmV4dF9hdHRlbXB0X21zGAYgASgDUg1uZXh0QXR0ZW1wdE1zMokBCg9UcmFuc2ZlclNlcnZpY2USOgoGU3VibWl0EhguY2xvdWRkaXNrLlN1Ym1pdFJlcXVlc3QaFi5jbG91ZGRpc2suU3VibWl0UmVwbHkSOgoGU3RhdHVzEhguY2xvdWRkaXNrLlN0YXR1c1JlcXVlc3QaFi5jbG91ZGRpc2suU3RhdHVzUmVwbHliBnByb3RvMw==",
-  [],
 );
 
 export interface SubmitRequest {
@@ -36,9 +38,12 @@ export const SubmitRequest: MessageType<SubmitRequest, SubmitRequestInput> = {
   file: transferProto,
 
   create(input) {
-    return {
-      fileHash: input?.fileHash ?? "",
-    };
+    return withUnknown(
+      {
+        fileHash: input?.fileHash ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -46,6 +51,7 @@ export const SubmitRequest: MessageType<SubmitRequest, SubmitRequestInput> = {
     if (message.fileHash != null && message.fileHash.length !== 0) {
       writer.stringField(10, message.fileHash, "SubmitRequest.file_hash");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -59,7 +65,7 @@ export const SubmitRequest: MessageType<SubmitRequest, SubmitRequestInput> = {
           message.fileHash = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -83,10 +89,13 @@ export const SubmitReply: MessageType<SubmitReply, SubmitReplyInput> = {
   file: transferProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -97,6 +106,7 @@ export const SubmitReply: MessageType<SubmitReply, SubmitReplyInput> = {
     if (message.message != null && message.message.length !== 0) {
       writer.stringField(18, message.message, "SubmitReply.message");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -114,7 +124,7 @@ export const SubmitReply: MessageType<SubmitReply, SubmitReplyInput> = {
           message.message = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -136,9 +146,12 @@ export const StatusRequest: MessageType<StatusRequest, StatusRequestInput> = {
   file: transferProto,
 
   create(input) {
-    return {
-      fileHash: input?.fileHash ?? "",
-    };
+    return withUnknown(
+      {
+        fileHash: input?.fileHash ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -146,6 +159,7 @@ export const StatusRequest: MessageType<StatusRequest, StatusRequestInput> = {
     if (message.fileHash != null && message.fileHash.length !== 0) {
       writer.stringField(10, message.fileHash, "StatusRequest.file_hash");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -159,7 +173,7 @@ export const StatusRequest: MessageType<StatusRequest, StatusRequestInput> = {
           message.fileHash = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -193,14 +207,17 @@ export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
   file: transferProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      state: input?.state ?? "",
-      attempts: input?.attempts ?? 0,
-      lastError: input?.lastError ?? "",
-      nextAttemptMs: BigInt(input?.nextAttemptMs ?? 0n),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        state: input?.state ?? "",
+        attempts: input?.attempts ?? 0,
+        lastError: input?.lastError ?? "",
+        nextAttemptMs: BigInt(input?.nextAttemptMs ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -223,6 +240,7 @@ export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
     if (message.nextAttemptMs != null && message.nextAttemptMs !== 0n && message.nextAttemptMs !== 0) {
       writer.int64Field(48, message.nextAttemptMs, "StatusReply.next_attempt_ms");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -256,7 +274,7 @@ export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
           message.nextAttemptMs = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -266,11 +284,11 @@ export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
 
 export const TransferService = defineService({
   typeName: "clouddisk.TransferService",
+  file: transferProto,
   methods: {
     submit: { name: "Submit", input: SubmitRequest, output: SubmitReply },
     status: { name: "Status", input: StatusRequest, output: StatusReply },
   },
-  file: transferProto,
 });
 
 /** What a provider of clouddisk.TransferService implements. */

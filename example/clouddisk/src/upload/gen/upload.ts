@@ -9,17 +9,19 @@ import {
   invokeStub,
   type MessageType,
   needsMprpc,
+  type ProtoFile,
   type RpcController,
   type StubChannel,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "upload.ts");
 
-/** upload.proto, for JSON, reflection and calls without generated code. */
-export const uploadProto = defineFile(
+/** upload.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const uploadProto: ProtoFile = /* @__PURE__ */ defineFile(
   "upload.proto",
   "Cgx1cGxvYWQucHJvdG8SCWNsb3VkZGlzayJiChFFbnRyeVBvaW50UmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSGgoIdXNlcm5hbWUYAiABKAlSCHVzZXJuYW1lEhgKB3Nlc3Npb24YAyABKAlSB3Nlc3Npb24ikQEKD0VudHJ5UG9pbnRSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USFAoFZW50cnkYAyABKAlSBWVudHJ5EhYKBnRpY2tldBgEIAEoCVIGdGlja2V0EiIKDWV4cGlyZXNfYXRfbXMYBSABKANSC2V4cGlyZXNBdE1zMlgKDVVwbG9hZFNlcnZpY2USRwoLVXBsb2FkRW50cnkSHC5jbG91ZGRpc2suRW50cnlQb2ludFJlcXVlc3QaGi5jbG91ZGRpc2suRW50cnlQb2ludFJlcGx5YgZwcm90bzM=",
-  [],
 );
 
 export interface EntryPointRequest {
@@ -41,11 +43,14 @@ export const EntryPointRequest: MessageType<EntryPointRequest, EntryPointRequest
   file: uploadProto,
 
   create(input) {
-    return {
-      userId: BigInt(input?.userId ?? 0n),
-      username: input?.username ?? "",
-      session: input?.session ?? "",
-    };
+    return withUnknown(
+      {
+        userId: BigInt(input?.userId ?? 0n),
+        username: input?.username ?? "",
+        session: input?.session ?? "",
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -59,6 +64,7 @@ export const EntryPointRequest: MessageType<EntryPointRequest, EntryPointRequest
     if (message.session != null && message.session.length !== 0) {
       writer.stringField(26, message.session, "EntryPointRequest.session");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -80,7 +86,7 @@ export const EntryPointRequest: MessageType<EntryPointRequest, EntryPointRequest
           message.session = reader.stringVerify();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -111,13 +117,16 @@ export const EntryPointReply: MessageType<EntryPointReply, EntryPointReplyInput>
   file: uploadProto,
 
   create(input) {
-    return {
-      code: input?.code ?? 0,
-      message: input?.message ?? "",
-      entry: input?.entry ?? "",
-      ticket: input?.ticket ?? "",
-      expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
-    };
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        entry: input?.entry ?? "",
+        ticket: input?.ticket ?? "",
+        expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -137,6 +146,7 @@ export const EntryPointReply: MessageType<EntryPointReply, EntryPointReplyInput>
     if (message.expiresAtMs != null && message.expiresAtMs !== 0n && message.expiresAtMs !== 0) {
       writer.int64Field(40, message.expiresAtMs, "EntryPointReply.expires_at_ms");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -166,7 +176,7 @@ export const EntryPointReply: MessageType<EntryPointReply, EntryPointReplyInput>
           message.expiresAtMs = reader.int64n();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -176,10 +186,10 @@ export const EntryPointReply: MessageType<EntryPointReply, EntryPointReplyInput>
 
 export const UploadService = defineService({
   typeName: "clouddisk.UploadService",
+  file: uploadProto,
   methods: {
     uploadEntry: { name: "UploadEntry", input: EntryPointRequest, output: EntryPointReply },
   },
-  file: uploadProto,
 });
 
 /** What a provider of clouddisk.UploadService implements. */

@@ -4,6 +4,7 @@ import {
   arrayOf,
   checkEnum,
   checkMessage,
+  defineFile,
   isEnumValue,
   listOf,
   type MessageType,
@@ -11,57 +12,20 @@ import {
   needsMprpc,
   nestingMax,
   optional,
+  type ProtoFile,
   toBuffer,
   tooDeep,
+  unknownFields,
+  withUnknown,
 } from "../../../../protobuf/runtime.js";
 
 needsMprpc("0.1.0", "google/protobuf/descriptor.ts");
 
-/** The full set of known editions. */
-export const Edition = {
-  /** A placeholder for an unknown edition value. */
-  EDITION_UNKNOWN: 0,
-  /**
-   * A placeholder edition for specifying default behaviors *before* a feature
-   * was first introduced.  This is effectively an "infinite past".
-   */
-  EDITION_LEGACY: 900,
-  /**
-   * Legacy syntax "editions".  These pre-date editions, but behave much like
-   * distinct editions.  These can't be used to specify the edition of proto
-   * files, but feature definitions must supply proto2/proto3 defaults for
-   * backwards compatibility.
-   */
-  EDITION_PROTO2: 998,
-  EDITION_PROTO3: 999,
-  /**
-   * Editions that have been released.  The specific values are arbitrary and
-   * should not be depended on, but they will always be time-ordered for easy
-   * comparison.
-   */
-  EDITION_2023: 1000,
-  EDITION_2024: 1001,
-  EDITION_2026: 1002,
-  /** A placeholder edition for developing and testing unscheduled features. */
-  EDITION_UNSTABLE: 9999,
-  /**
-   * Placeholder editions for testing feature resolution.  These should not be
-   * used or relied on outside of tests.
-   */
-  EDITION_1_TEST_ONLY: 1,
-  EDITION_2_TEST_ONLY: 2,
-  EDITION_99997_TEST_ONLY: 99997,
-  EDITION_99998_TEST_ONLY: 99998,
-  EDITION_99999_TEST_ONLY: 99999,
-  /**
-   * Placeholder for specifying unbounded edition support.  This should only
-   * ever be used by plugins that can expect to never require any changes to
-   * support a new edition.
-   */
-  EDITION_MAX: 2147483647,
-} as const;
-
-export type Edition = (typeof Edition)[keyof typeof Edition];
+/** google/protobuf/descriptor.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const descriptorProto: ProtoFile = /* @__PURE__ */ defineFile(
+  "google/protobuf/descriptor.proto",
+  "CiBnb29nbGUvcHJvdG9idWYvZGVzY3JpcHRvci5wcm90bxIPZ29vZ2xlLnByb3RvYnVmIlsKEUZpbGVEZXNjcmlwdG9yU2V0EjgKBGZpbGUYASADKAsyJC5nb29nbGUucHJvdG9idWYuRmlsZURlc2NyaXB0b3JQcm90b1IEZmlsZSoMCIDsyv8BEIHsyv8BIsUFChNGaWxlRGVzY3JpcHRvclByb3RvEhIKBG5hbWUYASABKAlSBG5hbWUSGAoHcGFja2FnZRgCIAEoCVIHcGFja2FnZRIeCgpkZXBlbmRlbmN5GAMgAygJUgpkZXBlbmRlbmN5EisKEXB1YmxpY19kZXBlbmRlbmN5GAogAygFUhBwdWJsaWNEZXBlbmRlbmN5EicKD3dlYWtfZGVwZW5kZW5jeRgLIAMoBVIOd2Vha0RlcGVuZGVuY3kSKwoRb3B0aW9uX2RlcGVuZGVuY3kYDyADKAlSEG9wdGlvbkRlcGVuZGVuY3kSQwoMbWVzc2FnZV90eXBlGAQgAygLMiAuZ29vZ2xlLnByb3RvYnVmLkRlc2NyaXB0b3JQcm90b1ILbWVzc2FnZVR5cGUSQQoJZW51bV90eXBlGAUgAygLMiQuZ29vZ2xlLnByb3RvYnVmLkVudW1EZXNjcmlwdG9yUHJvdG9SCGVudW1UeXBlEkEKB3NlcnZpY2UYBiADKAsyJy5nb29nbGUucHJvdG9idWYuU2VydmljZURlc2NyaXB0b3JQcm90b1IHc2VydmljZRJDCglleHRlbnNpb24YByADKAsyJS5nb29nbGUucHJvdG9idWYuRmllbGREZXNjcmlwdG9yUHJvdG9SCWV4dGVuc2lvbhI2CgdvcHRpb25zGAggASgLMhwuZ29vZ2xlLnByb3RvYnVmLkZpbGVPcHRpb25zUgdvcHRpb25zEkkKEHNvdXJjZV9jb2RlX2luZm8YCSABKAsyHy5nb29nbGUucHJvdG9idWYuU291cmNlQ29kZUluZm9SDnNvdXJjZUNvZGVJbmZvEhYKBnN5bnRheBgMIAEoCVIGc3ludGF4EjIKB2VkaXRpb24YDiABKA4yGC5nb29nbGUucHJvdG9idWYuRWRpdGlvblIHZWRpdGlvbiL8BgoPRGVzY3JpcHRvclByb3RvEhIKBG5hbWUYASABKAlSBG5hbWUSOwoFZmllbGQYAiADKAsyJS5nb29nbGUucHJvdG9idWYuRmllbGREZXNjcmlwdG9yUHJvdG9SBWZpZWxkEkMKCWV4dGVuc2lvbhgGIAMoCzIlLmdvb2dsZS5wcm90b2J1Zi5GaWVsZERlc2NyaXB0b3JQcm90b1IJZXh0ZW5zaW9uEkEKC25lc3RlZF90eXBlGAMgAygLMiAuZ29vZ2xlLnByb3RvYnVmLkRlc2NyaXB0b3JQcm90b1IKbmVzdGVkVHlwZRJBCgllbnVtX3R5cGUYBCADKAsyJC5nb29nbGUucHJvdG9idWYuRW51bURlc2NyaXB0b3JQcm90b1IIZW51bVR5cGUSWAoPZXh0ZW5zaW9uX3JhbmdlGAUgAygLMi8uZ29vZ2xlLnByb3RvYnVmLkRlc2NyaXB0b3JQcm90by5FeHRlbnNpb25SYW5nZVIOZXh0ZW5zaW9uUmFuZ2USRAoKb25lb2ZfZGVjbBgIIAMoCzIlLmdvb2dsZS5wcm90b2J1Zi5PbmVvZkRlc2NyaXB0b3JQcm90b1IJb25lb2ZEZWNsEjkKB29wdGlvbnMYByABKAsyHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnNSB29wdGlvbnMSVQoOcmVzZXJ2ZWRfcmFuZ2UYCSADKAsyLi5nb29nbGUucHJvdG9idWYuRGVzY3JpcHRvclByb3RvLlJlc2VydmVkUmFuZ2VSDXJlc2VydmVkUmFuZ2USIwoNcmVzZXJ2ZWRfbmFtZRgKIAMoCVIMcmVzZXJ2ZWROYW1lEkEKCnZpc2liaWxpdHkYCyABKA4yIS5nb29nbGUucHJvdG9idWYuU3ltYm9sVmlzaWJpbGl0eVIKdmlzaWJpbGl0eRp6Cg5FeHRlbnNpb25SYW5nZRIUCgVzdGFydBgBIAEoBVIFc3RhcnQSEAoDZW5kGAIgASgFUgNlbmQSQAoHb3B0aW9ucxgDIAEoCzImLmdvb2dsZS5wcm90b2J1Zi5FeHRlbnNpb25SYW5nZU9wdGlvbnNSB29wdGlvbnMaNwoNUmVzZXJ2ZWRSYW5nZRIUCgVzdGFydBgBIAEoBVIFc3RhcnQSEAoDZW5kGAIgASgFUgNlbmQi1AQKFUV4dGVuc2lvblJhbmdlT3B0aW9ucxJYChR1bmludGVycHJldGVkX29wdGlvbhjnByADKAsyJC5nb29nbGUucHJvdG9idWYuVW5pbnRlcnByZXRlZE9wdGlvblITdW5pbnRlcnByZXRlZE9wdGlvbhJZCgtkZWNsYXJhdGlvbhgCIAMoCzIyLmdvb2dsZS5wcm90b2J1Zi5FeHRlbnNpb25SYW5nZU9wdGlvbnMuRGVjbGFyYXRpb25CA4gBAlILZGVjbGFyYXRpb24SNwoIZmVhdHVyZXMYMiABKAsyGy5nb29nbGUucHJvdG9idWYuRmVhdHVyZVNldFIIZmVhdHVyZXMSbQoMdmVyaWZpY2F0aW9uGAMgASgOMjguZ29vZ2xlLnByb3RvYnVmLkV4dGVuc2lvblJhbmdlT3B0aW9ucy5WZXJpZmljYXRpb25TdGF0ZToKVU5WRVJJRklFREIDiAECUgx2ZXJpZmljYXRpb24alAEKC0RlY2xhcmF0aW9uEhYKBm51bWJlchgBIAEoBVIGbnVtYmVyEhsKCWZ1bGxfbmFtZRgCIAEoCVIIZnVsbE5hbWUSEgoEdHlwZRgDIAEoCVIEdHlwZRIaCghyZXNlcnZlZBgFIAEoCFIIcmVzZXJ2ZWQSGgoIcmVwZWF0ZWQYBiABKAhSCHJlcGVhdGVkSgQIBBAFIjQKEVZlcmlmaWNhdGlvblN0YXRlEg8KC0RFQ0xBUkFUSU9OEAASDgoKVU5WRVJJRklFRBABKgYI3gcQ5wcqCQjoBxCAgICAAiLBBgoURmllbGREZXNjcmlwdG9yUHJvdG8SEgoEbmFtZRgBIAEoCVIEbmFtZRIWCgZudW1iZXIYAyABKAVSBm51bWJlchJBCgVsYWJlbBgEIAEoDjIrLmdvb2dsZS5wcm90b2J1Zi5GaWVsZERlc2NyaXB0b3JQcm90by5MYWJlbFIFbGFiZWwSPgoEdHlwZRgFIAEoDjIqLmdvb2dsZS5wcm90b2J1Zi5GaWVsZERlc2NyaXB0b3JQcm90by5UeXBlUgR0eXBlEhsKCXR5cGVfbmFtZRgGIAEoCVIIdHlwZU5hbWUSGgoIZXh0ZW5kZWUYAiABKAlSCGV4dGVuZGVlEiMKDWRlZmF1bHRfdmFsdWUYByABKAlSDGRlZmF1bHRWYWx1ZRIfCgtvbmVvZl9pbmRleBgJIAEoBVIKb25lb2ZJbmRleBIbCglqc29uX25hbWUYCiABKAlSCGpzb25OYW1lEjcKB29wdGlvbnMYCCABKAsyHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zUgdvcHRpb25zEicKD3Byb3RvM19vcHRpb25hbBgRIAEoCFIOcHJvdG8zT3B0aW9uYWwitgIKBFR5cGUSDwoLVFlQRV9ET1VCTEUQARIOCgpUWVBFX0ZMT0FUEAISDgoKVFlQRV9JTlQ2NBADEg8KC1RZUEVfVUlOVDY0EAQSDgoKVFlQRV9JTlQzMhAFEhAKDFRZUEVfRklYRUQ2NBAGEhAKDFRZUEVfRklYRUQzMhAHEg0KCVRZUEVfQk9PTBAIEg8KC1RZUEVfU1RSSU5HEAkSDgoKVFlQRV9HUk9VUBAKEhAKDFRZUEVfTUVTU0FHRRALEg4KClRZUEVfQllURVMQDBIPCgtUWVBFX1VJTlQzMhANEg0KCVRZUEVfRU5VTRAOEhEKDVRZUEVfU0ZJWEVEMzIQDxIRCg1UWVBFX1NGSVhFRDY0EBASDwoLVFlQRV9TSU5UMzIQERIPCgtUWVBFX1NJTlQ2NBASIkMKBUxhYmVsEhIKDkxBQkVMX09QVElPTkFMEAESEgoOTEFCRUxfUkVQRUFURUQQAxISCg5MQUJFTF9SRVFVSVJFRBACImMKFE9uZW9mRGVzY3JpcHRvclByb3RvEhIKBG5hbWUYASABKAlSBG5hbWUSNwoHb3B0aW9ucxgCIAEoCzIdLmdvb2dsZS5wcm90b2J1Zi5PbmVvZk9wdGlvbnNSB29wdGlvbnMipgMKE0VudW1EZXNjcmlwdG9yUHJvdG8SEgoEbmFtZRgBIAEoCVIEbmFtZRI/CgV2YWx1ZRgCIAMoCzIpLmdvb2dsZS5wcm90b2J1Zi5FbnVtVmFsdWVEZXNjcmlwdG9yUHJvdG9SBXZhbHVlEjYKB29wdGlvbnMYAyABKAsyHC5nb29nbGUucHJvdG9idWYuRW51bU9wdGlvbnNSB29wdGlvbnMSXQoOcmVzZXJ2ZWRfcmFuZ2UYBCADKAsyNi5nb29nbGUucHJvdG9idWYuRW51bURlc2NyaXB0b3JQcm90by5FbnVtUmVzZXJ2ZWRSYW5nZVINcmVzZXJ2ZWRSYW5nZRIjCg1yZXNlcnZlZF9uYW1lGAUgAygJUgxyZXNlcnZlZE5hbWUSQQoKdmlzaWJpbGl0eRgGIAEoDjIhLmdvb2dsZS5wcm90b2J1Zi5TeW1ib2xWaXNpYmlsaXR5Ugp2aXNpYmlsaXR5GjsKEUVudW1SZXNlcnZlZFJhbmdlEhQKBXN0YXJ0GAEgASgFUgVzdGFydBIQCgNlbmQYAiABKAVSA2VuZCKDAQoYRW51bVZhbHVlRGVzY3JpcHRvclByb3RvEhIKBG5hbWUYASABKAlSBG5hbWUSFgoGbnVtYmVyGAIgASgFUgZudW1iZXISOwoHb3B0aW9ucxgDIAEoCzIhLmdvb2dsZS5wcm90b2J1Zi5FbnVtVmFsdWVPcHRpb25zUgdvcHRpb25zIrUBChZTZXJ2aWNlRGVzY3JpcHRvclByb3RvEhIKBG5hbWUYASABKAlSBG5hbWUSPgoGbWV0aG9kGAIgAygLMiYuZ29vZ2xlLnByb3RvYnVmLk1ldGhvZERlc2NyaXB0b3JQcm90b1IGbWV0aG9kEjkKB29wdGlvbnMYAyABKAsyHy5nb29nbGUucHJvdG9idWYuU2VydmljZU9wdGlvbnNSB29wdGlvbnNKBAgEEAVSBnN0cmVhbSKJAgoVTWV0aG9kRGVzY3JpcHRvclByb3RvEhIKBG5hbWUYASABKAlSBG5hbWUSHQoKaW5wdXRfdHlwZRgCIAEoCVIJaW5wdXRUeXBlEh8KC291dHB1dF90eXBlGAMgASgJUgpvdXRwdXRUeXBlEjgKB29wdGlvbnMYBCABKAsyHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9uc1IHb3B0aW9ucxIwChBjbGllbnRfc3RyZWFtaW5nGAUgASgIOgVmYWxzZVIPY2xpZW50U3RyZWFtaW5nEjAKEHNlcnZlcl9zdHJlYW1pbmcYBiABKAg6BWZhbHNlUg9zZXJ2ZXJTdHJlYW1pbmcijAwKC0ZpbGVPcHRpb25zEiEKDGphdmFfcGFja2FnZRgBIAEoCVILamF2YVBhY2thZ2USMAoUamF2YV9vdXRlcl9jbGFzc25hbWUYCCABKAlSEmphdmFPdXRlckNsYXNzbmFtZRL5AQoTamF2YV9tdWx0aXBsZV9maWxlcxgKIAEoCDoFZmFsc2VCwQGyAb0BCOYHIOkHKrQBVGhpcyBiZWhhdmlvciBpcyBlbmFibGVkIGJ5IGRlZmF1bHQgaW4gZWRpdGlvbnMgMjAyNCBhbmQgYWJvdmUuIFRvIGRpc2FibGUgaXQsIHlvdSBjYW4gc2V0IGBmZWF0dXJlcy4ocGIuamF2YSkubmVzdF9pbl9maWxlX2NsYXNzID0gWUVTYCBvbiBpbmRpdmlkdWFsIG1lc3NhZ2VzLCBlbnVtcywgb3Igc2VydmljZXMuUhFqYXZhTXVsdGlwbGVGaWxlcxJECh1qYXZhX2dlbmVyYXRlX2VxdWFsc19hbmRfaGFzaBgUIAEoCEICGAFSGWphdmFHZW5lcmF0ZUVxdWFsc0FuZEhhc2gSOgoWamF2YV9zdHJpbmdfY2hlY2tfdXRmOBgbIAEoCDoFZmFsc2VSE2phdmFTdHJpbmdDaGVja1V0ZjgSUwoMb3B0aW1pemVfZm9yGAkgASgOMikuZ29vZ2xlLnByb3RvYnVmLkZpbGVPcHRpb25zLk9wdGltaXplTW9kZToFU1BFRURSC29wdGltaXplRm9yEh0KCmdvX3BhY2thZ2UYCyABKAlSCWdvUGFja2FnZRI1ChNjY19nZW5lcmljX3NlcnZpY2VzGBAgASgIOgVmYWxzZVIRY2NHZW5lcmljU2VydmljZXMSOQoVamF2YV9nZW5lcmljX3NlcnZpY2VzGBEgASgIOgVmYWxzZVITamF2YUdlbmVyaWNTZXJ2aWNlcxI1ChNweV9nZW5lcmljX3NlcnZpY2VzGBIgASgIOgVmYWxzZVIRcHlHZW5lcmljU2VydmljZXMSJQoKZGVwcmVjYXRlZBgXIAEoCDoFZmFsc2VSCmRlcHJlY2F0ZWQSvwEKEGNjX2VuYWJsZV9hcmVuYXMYHyABKAg6BHRydWVCjgGyAYoBIOoHKoQBY2NfZW5hYmxlX2FyZW5hcyBpcyBlbmFibGVkIGJ5IGRlZmF1bHQgaW4gZXZlcnkgZWRpdGlvbiBhbmQgb3ZlcnJpZGVzIGFyZSBpZ25vcmVkLlRoaXMgb3B0aW9uIGlzIHJlbW92ZWQgaW4gZWRpdGlvbnMgMjAyNiBhbmQgYWJvdmUuUg5jY0VuYWJsZUFyZW5hcxIqChFvYmpjX2NsYXNzX3ByZWZpeBgkIAEoCVIPb2JqY0NsYXNzUHJlZml4EikKEGNzaGFycF9uYW1lc3BhY2UYJSABKAlSD2NzaGFycE5hbWVzcGFjZRIhCgxzd2lmdF9wcmVmaXgYJyABKAlSC3N3aWZ0UHJlZml4EigKEHBocF9jbGFzc19wcmVmaXgYKCABKAlSDnBocENsYXNzUHJlZml4EiMKDXBocF9uYW1lc3BhY2UYKSABKAlSDHBocE5hbWVzcGFjZRI0ChZwaHBfbWV0YWRhdGFfbmFtZXNwYWNlGCwgASgJUhRwaHBNZXRhZGF0YU5hbWVzcGFjZRIhCgxydWJ5X3BhY2thZ2UYLSABKAlSC3J1YnlQYWNrYWdlEjcKCGZlYXR1cmVzGDIgASgLMhsuZ29vZ2xlLnByb3RvYnVmLkZlYXR1cmVTZXRSCGZlYXR1cmVzElgKFHVuaW50ZXJwcmV0ZWRfb3B0aW9uGOcHIAMoCzIkLmdvb2dsZS5wcm90b2J1Zi5VbmludGVycHJldGVkT3B0aW9uUhN1bmludGVycHJldGVkT3B0aW9uIjoKDE9wdGltaXplTW9kZRIJCgVTUEVFRBABEg0KCUNPREVfU0laRRACEhAKDExJVEVfUlVOVElNRRADKgYI3gcQ5wcqCQjoBxCAgICAAkoECCoQK0oECCYQJ1IUcGhwX2dlbmVyaWNfc2VydmljZXMi/AMKDk1lc3NhZ2VPcHRpb25zEjwKF21lc3NhZ2Vfc2V0X3dpcmVfZm9ybWF0GAEgASgIOgVmYWxzZVIUbWVzc2FnZVNldFdpcmVGb3JtYXQSTAofbm9fc3RhbmRhcmRfZGVzY3JpcHRvcl9hY2Nlc3NvchgCIAEoCDoFZmFsc2VSHG5vU3RhbmRhcmREZXNjcmlwdG9yQWNjZXNzb3ISJQoKZGVwcmVjYXRlZBgDIAEoCDoFZmFsc2VSCmRlcHJlY2F0ZWQSGwoJbWFwX2VudHJ5GAcgASgIUghtYXBFbnRyeRJWCiZkZXByZWNhdGVkX2xlZ2FjeV9qc29uX2ZpZWxkX2NvbmZsaWN0cxgLIAEoCEICGAFSImRlcHJlY2F0ZWRMZWdhY3lKc29uRmllbGRDb25mbGljdHMSNwoIZmVhdHVyZXMYDCABKAsyGy5nb29nbGUucHJvdG9idWYuRmVhdHVyZVNldFIIZmVhdHVyZXMSWAoUdW5pbnRlcnByZXRlZF9vcHRpb24Y5wcgAygLMiQuZ29vZ2xlLnByb3RvYnVmLlVuaW50ZXJwcmV0ZWRPcHRpb25SE3VuaW50ZXJwcmV0ZWRPcHRpb24qBgjeBxDnByoJCOgHEICAgIACSgQIBBAFSgQIBRAGSgQIBhAHSgQICBAJSgQICRAKIs4NCgxGaWVsZE9wdGlvbnMSQQoFY3R5cGUYASABKA4yIy5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zLkNUeXBlOgZTVFJJTkdSBWN0eXBlEhYKBnBhY2tlZBgCIAEoCFIGcGFja2VkEkcKBmpzdHlwZRgGIAEoDjIkLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMuSlNUeXBlOglKU19OT1JNQUxSBmpzdHlwZRIZCgRsYXp5GAUgASgIOgVmYWxzZVIEbGF6eRIuCg91bnZlcmlmaWVkX2xhenkYDyABKAg6BWZhbHNlUg51bnZlcmlmaWVkTGF6eRIlCgpkZXByZWNhdGVkGAMgASgIOgVmYWxzZVIKZGVwcmVjYXRlZBIdCgR3ZWFrGAogASgIOgVmYWxzZUICGAFSBHdlYWsSKAoMZGVidWdfcmVkYWN0GBAgASgIOgVmYWxzZVILZGVidWdSZWRhY3QSSwoJcmV0ZW50aW9uGBEgASgOMi0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucy5PcHRpb25SZXRlbnRpb25SCXJldGVudGlvbhJICgd0YXJnZXRzGBMgAygOMi4uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucy5PcHRpb25UYXJnZXRUeXBlUgd0YXJnZXRzElcKEGVkaXRpb25fZGVmYXVsdHMYFCADKAsyLC5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zLkVkaXRpb25EZWZhdWx0Ug9lZGl0aW9uRGVmYXVsdHMSNwoIZmVhdHVyZXMYFSABKAsyGy5nb29nbGUucHJvdG9idWYuRmVhdHVyZVNldFIIZmVhdHVyZXMSVQoPZmVhdHVyZV9zdXBwb3J0GBYgASgLMiwuZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucy5GZWF0dXJlU3VwcG9ydFIOZmVhdHVyZVN1cHBvcnQSWAoUdW5pbnRlcnByZXRlZF9vcHRpb24Y5wcgAygLMiQuZ29vZ2xlLnByb3RvYnVmLlVuaW50ZXJwcmV0ZWRPcHRpb25SE3VuaW50ZXJwcmV0ZWRPcHRpb24aWgoORWRpdGlvbkRlZmF1bHQSMgoHZWRpdGlvbhgDIAEoDjIYLmdvb2dsZS5wcm90b2J1Zi5FZGl0aW9uUgdlZGl0aW9uEhQKBXZhbHVlGAIgASgJUgV2YWx1ZRq7AgoORmVhdHVyZVN1cHBvcnQSRwoSZWRpdGlvbl9pbnRyb2R1Y2VkGAEgASgOMhguZ29vZ2xlLnByb3RvYnVmLkVkaXRpb25SEWVkaXRpb25JbnRyb2R1Y2VkEkcKEmVkaXRpb25fZGVwcmVjYXRlZBgCIAEoDjIYLmdvb2dsZS5wcm90b2J1Zi5FZGl0aW9uUhFlZGl0aW9uRGVwcmVjYXRlZBIvChNkZXByZWNhdGlvbl93YXJuaW5nGAMgASgJUhJkZXByZWNhdGlvbldhcm5pbmcSQQoPZWRpdGlvbl9yZW1vdmVkGAQgASgOMhguZ29vZ2xlLnByb3RvYnVmLkVkaXRpb25SDmVkaXRpb25SZW1vdmVkEiMKDXJlbW92YWxfZXJyb3IYBSABKAlSDHJlbW92YWxFcnJvciIvCgVDVHlwZRIKCgZTVFJJTkcQABIICgRDT1JEEAESEAoMU1RSSU5HX1BJRUNFEAIiNQoGSlNUeXBlEg0KCUpTX05PUk1BTBAAEg0KCUpTX1NUUklORxABEg0KCUpTX05VTUJFUhACIlUKD09wdGlvblJldGVudGlvbhIVChFSRVRFTlRJT05fVU5LTk9XThAAEhUKEVJFVEVOVElPTl9SVU5USU1FEAESFAoQUkVURU5USU9OX1NPVVJDRRACIowCChBPcHRpb25UYXJnZXRUeXBlEhcKE1RBUkdFVF9UWVBFX1VOS05PV04QABIUChBUQVJHRVRfVFlQRV9GSUxFEAESHwobVEFSR0VUX1RZUEVfRVhURU5TSU9OX1JBTkdFEAISFwoTVEFSR0VUX1RZUEVfTUVTU0FHRRADEhUKEVRBUkdFVF9UWVBFX0ZJRUxEEAQSFQoRVEFSR0VUX1RZUEVfT05FT0YQBRIUChBUQVJHRVRfVFlQRV9FTlVNEAYSGgoWVEFSR0VUX1RZUEVfRU5VTV9FTlRSWRAHEhcKE1RBUkdFVF9UWVBFX1NFUlZJQ0UQCBIWChJUQVJHRVRfVFlQRV9NRVRIT0QQCSoGCN4HEOcHKgkI6AcQgICAgAJKBAgEEAVKBAgSEBMitAEKDE9uZW9mT3B0aW9ucxI3CghmZWF0dXJlcxgBIAEoCzIbLmdvb2dsZS5wcm90b2J1Zi5GZWF0dXJlU2V0UghmZWF0dXJlcxJYChR1bmludGVycHJldGVkX29wdGlvbhjnByADKAsyJC5nb29nbGUucHJvdG9idWYuVW5pbnRlcnByZXRlZE9wdGlvblITdW5pbnRlcnByZXRlZE9wdGlvbioGCN4HEOcHKgkI6AcQgICAgAIi2QIKC0VudW1PcHRpb25zEh8KC2FsbG93X2FsaWFzGAIgASgIUgphbGxvd0FsaWFzEiUKCmRlcHJlY2F0ZWQYAyABKAg6BWZhbHNlUgpkZXByZWNhdGVkElYKJmRlcHJlY2F0ZWRfbGVnYWN5X2pzb25fZmllbGRfY29uZmxpY3RzGAYgASgIQgIYAVIiZGVwcmVjYXRlZExlZ2FjeUpzb25GaWVsZENvbmZsaWN0cxI3CghmZWF0dXJlcxgHIAEoCzIbLmdvb2dsZS5wcm90b2J1Zi5GZWF0dXJlU2V0UghmZWF0dXJlcxJYChR1bmludGVycHJldGVkX29wdGlvbhjnByADKAsyJC5nb29nbGUucHJvdG9idWYuVW5pbnRlcnByZXRlZE9wdGlvblITdW5pbnRlcnByZXRlZE9wdGlvbioGCN4HEOcHKgkI6AcQgICAgAJKBAgFEAYi4AIKEEVudW1WYWx1ZU9wdGlvbnMSJQoKZGVwcmVjYXRlZBgBIAEoCDoFZmFsc2VSCmRlcHJlY2F0ZWQSNwoIZmVhdHVyZXMYAiABKAsyGy5nb29nbGUucHJvdG9idWYuRmVhdHVyZVNldFIIZmVhdHVyZXMSKAoMZGVidWdfcmVkYWN0GAMgASgIOgVmYWxzZVILZGVidWdSZWRhY3QSVQoPZmVhdHVyZV9zdXBwb3J0GAQgASgLMiwuZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucy5GZWF0dXJlU3VwcG9ydFIOZmVhdHVyZVN1cHBvcnQSWAoUdW5pbnRlcnByZXRlZF9vcHRpb24Y5wcgAygLMiQuZ29vZ2xlLnByb3RvYnVmLlVuaW50ZXJwcmV0ZWRPcHRpb25SE3VuaW50ZXJwcmV0ZWRPcHRpb24qBgjeBxDnByoJCOgHEICAgIACIt0BCg5TZXJ2aWNlT3B0aW9ucxI3CghmZWF0dXJlcxgiIAEoCzIbLmdvb2dsZS5wcm90b2J1Zi5GZWF0dXJlU2V0UghmZWF0dXJlcxIlCgpkZXByZWNhdGVkGCEgASgIOgVmYWxzZVIKZGVwcmVjYXRlZBJYChR1bmludGVycHJldGVkX29wdGlvbhjnByADKAsyJC5nb29nbGUucHJvdG9idWYuVW5pbnRlcnByZXRlZE9wdGlvblITdW5pbnRlcnByZXRlZE9wdGlvbioGCN4HEOcHKgkI6AcQgICAgAIioQMKDU1ldGhvZE9wdGlvbnMSJQoKZGVwcmVjYXRlZBghIAEoCDoFZmFsc2VSCmRlcHJlY2F0ZWQScQoRaWRlbXBvdGVuY3lfbGV2ZWwYIiABKA4yLy5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucy5JZGVtcG90ZW5jeUxldmVsOhNJREVNUE9URU5DWV9VTktOT1dOUhBpZGVtcG90ZW5jeUxldmVsEjcKCGZlYXR1cmVzGCMgASgLMhsuZ29vZ2xlLnByb3RvYnVmLkZlYXR1cmVTZXRSCGZlYXR1cmVzElgKFHVuaW50ZXJwcmV0ZWRfb3B0aW9uGOcHIAMoCzIkLmdvb2dsZS5wcm90b2J1Zi5VbmludGVycHJldGVkT3B0aW9uUhN1bmludGVycHJldGVkT3B0aW9uIlAKEElkZW1wb3RlbmN5TGV2ZWwSFwoTSURFTVBPVEVOQ1lfVU5LTk9XThAAEhMKD05PX1NJREVfRUZGRUNUUxABEg4KCklERU1QT1RFTlQQAioGCN4HEOcHKgkI6AcQgICAgAIimgMKE1VuaW50ZXJwcmV0ZWRPcHRpb24SQQoEbmFtZRgCIAMoCzItLmdvb2dsZS5wcm90b2J1Zi5VbmludGVycHJldGVkT3B0aW9uLk5hbWVQYXJ0UgRuYW1lEikKEGlkZW50aWZpZXJfdmFsdWUYAyABKAlSD2lkZW50aWZpZXJWYWx1ZRIsChJwb3NpdGl2ZV9pbnRfdmFsdWUYBCABKARSEHBvc2l0aXZlSW50VmFsdWUSLAoSbmVnYXRpdmVfaW50X3ZhbHVlGAUgASgDUhBuZWdhdGl2ZUludFZhbHVlEiEKDGRvdWJsZV92YWx1ZRgGIAEoAVILZG91YmxlVmFsdWUSIQoMc3RyaW5nX3ZhbHVlGAcgASgMUgtzdHJpbmdWYWx1ZRInCg9hZ2dyZWdhdGVfdmFsdWUYCCABKAlSDmFnZ3JlZ2F0ZVZhbHVlGkoKCE5hbWVQYXJ0EhsKCW5hbWVfcGFydBgBIAIoCVIIbmFtZVBhcnQSIQoMaXNfZXh0ZW5zaW9uGAIgAigIUgtpc0V4dGVuc2lvbiL9EQoKRmVhdHVyZVNldBKRAQoOZmllbGRfcHJlc2VuY2UYASABKA4yKS5nb29nbGUucHJvdG9idWYuRmVhdHVyZVNldC5GaWVsZFByZXNlbmNlQj+IAQGYAQSYAQGiAQ0SCEVYUExJQ0lUGIQHogENEghJTVBMSUNJVBjnB6IBDRIIRVhQTElDSVQY6AeyAQMI6AdSDWZpZWxkUHJlc2VuY2USbAoJZW51bV90eXBlGAIgASgOMiQuZ29vZ2xlLnByb3RvYnVmLkZlYXR1cmVTZXQuRW51bVR5cGVCKYgBAZgBBpgBAaIBCxIGQ0xPU0VEGIQHogEJEgRPUEVOGOcHsgEDCOgHUghlbnVtVHlwZRKYAQoXcmVwZWF0ZWRfZmllbGRfZW5jb2RpbmcYAyABKA4yMS5nb29nbGUucHJvdG9idWYuRmVhdHVyZVNldC5SZXBlYXRlZEZpZWxkRW5jb2RpbmdCLYgBAZgBBJgBAaIBDRIIRVhQQU5ERUQYhAeiAQsSBlBBQ0tFRBjnB7IBAwjoB1IVcmVwZWF0ZWRGaWVsZEVuY29kaW5nEn4KD3V0ZjhfdmFsaWRhdGlvbhgEIAEoDjIqLmdvb2dsZS5wcm90b2J1Zi5GZWF0dXJlU2V0LlV0ZjhWYWxpZGF0aW9uQimIAQGYAQSYAQGiAQkSBE5PTkUYhAeiAQsSBlZFUklGWRjnB7IBAwjoB1IOdXRmOFZhbGlkYXRpb24SfgoQbWVzc2FnZV9lbmNvZGluZxgFIAEoDjIrLmdvb2dsZS5wcm90b2J1Zi5GZWF0dXJlU2V0Lk1lc3NhZ2VFbmNvZGluZ0ImiAEBmAEEmAEBogEUEg9MRU5HVEhfUFJFRklYRUQYhAeyAQMI6AdSD21lc3NhZ2VFbmNvZGluZxKCAQoLanNvbl9mb3JtYXQYBiABKA4yJi5nb29nbGUucHJvdG9idWYuRmVhdHVyZVNldC5Kc29uRm9ybWF0QjmIAQGYAQOYAQaYAQGiARcSEkxFR0FDWV9CRVNUX0VGRk9SVBiEB6IBChIFQUxMT1cY5weyAQMI6AdSCmpzb25Gb3JtYXQSvAEKFGVuZm9yY2VfbmFtaW5nX3N0eWxlGAcgASgOMi4uZ29vZ2xlLnByb3RvYnVmLkZlYXR1cmVTZXQuRW5mb3JjZU5hbWluZ1N0eWxlQlqIAQKYAQGYAQKYAQOYAQSYAQWYAQaYAQeYAQiYAQmiARESDFNUWUxFX0xFR0FDWRiEB6IBDhIJU1RZTEUyMDI0GOkHogEOEglTVFlMRTIwMjYY6geyAQMI6QdSEmVuZm9yY2VOYW1pbmdTdHlsZRLHAQoZZGVmYXVsdF9zeW1ib2xfdmlzaWJpbGl0eRgIIAEoDjJFLmdvb2dsZS5wcm90b2J1Zi5GZWF0dXJlU2V0LlZpc2liaWxpdHlGZWF0dXJlLkRlZmF1bHRTeW1ib2xWaXNpYmlsaXR5QkSIAQKYAQGiAQ8SCkVYUE9SVF9BTEwYhAeiARUSEEVYUE9SVF9UT1BfTEVWRUwY6QeiAQsSBlNUUklDVBjqB7IBAwjpB1IXZGVmYXVsdFN5bWJvbFZpc2liaWxpdHkSwwEKFGVuZm9yY2VfcHJvdG9fbGltaXRzGAkgASgOMkEuZ29vZ2xlLnByb3RvYnVmLkZlYXR1cmVTZXQuUHJvdG9MaW1pdHNGZWF0dXJlLkVuZm9yY2VQcm90b0xpbWl0c0JOiAECmAEGmAEDmAEEmAEFogEeEhlMRUdBQ1lfTk9fRVhQTElDSVRfTElNSVRTGIQHogEVEhBQUk9UT19MSU1JVFMyMDI2GOoHsgEDCOoHUhJlbmZvcmNlUHJvdG9MaW1pdHMaoQEKEVZpc2liaWxpdHlGZWF0dXJlIoEBChdEZWZhdWx0U3ltYm9sVmlzaWJpbGl0eRIlCiFERUZBVUxUX1NZTUJPTF9WSVNJQklMSVRZX1VOS05PV04QABIOCgpFWFBPUlRfQUxMEAESFAoQRVhQT1JUX1RPUF9MRVZFTBACEg0KCUxPQ0FMX0FMTBADEgoKBlNUUklDVBAESggIARCAgICAAhp5ChJQcm90b0xpbWl0c0ZlYXR1cmUiYwoSRW5mb3JjZVByb3RvTGltaXRzEhgKFFBST1RPX0xJTUlUU19VTktOT1dOEAASHQoZTEVHQUNZX05PX0VYUExJQ0lUX0xJTUlUUxABEhQKEFBST1RPX0xJTUlUUzIwMjYQAiJcCg1GaWVsZFByZXNlbmNlEhoKFkZJRUxEX1BSRVNFTkNFX1VOS05PV04QABIMCghFWFBMSUNJVBABEgwKCElNUExJQ0lUEAISEwoPTEVHQUNZX1JFUVVJUkVEEAMiNwoIRW51bVR5cGUSFQoRRU5VTV9UWVBFX1VOS05PV04QABIICgRPUEVOEAESCgoGQ0xPU0VEEAIiVgoVUmVwZWF0ZWRGaWVsZEVuY29kaW5nEiMKH1JFUEVBVEVEX0ZJRUxEX0VOQ09ESU5HX1VOS05PV04QABIKCgZQQUNLRUQQARIMCghFWFBBTkRFRBACIkkKDlV0ZjhWYWxpZGF0aW9uEhsKF1VURjhfVkFMSURBVElPTl9VTktOT1dOEAASCgoGVkVSSUZZEAISCAoETk9ORRADIgQIARABIlMKD01lc3NhZ2VFbmNvZGluZxIcChhNRVNTQUdFX0VOQ09ESU5HX1VOS05PV04QABITCg9MRU5HVEhfUFJFRklYRUQQARINCglERUxJTUlURUQQAiJICgpKc29uRm9ybWF0EhcKE0pTT05fRk9STUFUX1VOS05PV04QABIJCgVBTExPVxABEhYKEkxFR0FDWV9CRVNUX0VGRk9SVBACImYKEkVuZm9yY2VOYW1pbmdTdHlsZRIgChxFTkZPUkNFX05BTUlOR19TVFlMRV9VTktOT1dOEAASDQoJU1RZTEUyMDI0EAESEAoMU1RZTEVfTEVHQUNZEAISDQoJU1RZTEUyMDI2EAMqBgjoBxCLTioGCItOEJBOKgYIkE4QkU5KBgjnBxDoByLvAwoSRmVhdHVyZVNldERlZmF1bHRzElgKCGRlZmF1bHRzGAEgAygLMjwuZ29vZ2xlLnByb3RvYnVmLkZlYXR1cmVTZXREZWZhdWx0cy5GZWF0dXJlU2V0RWRpdGlvbkRlZmF1bHRSCGRlZmF1bHRzEkEKD21pbmltdW1fZWRpdGlvbhgEIAEoDjIYLmdvb2dsZS5wcm90b2J1Zi5FZGl0aW9uUg5taW5pbXVtRWRpdGlvbhJBCg9tYXhpbXVtX2VkaXRpb24YBSABKA4yGC5nb29nbGUucHJvdG9idWYuRWRpdGlvblIObWF4aW11bUVkaXRpb24a+AEKGEZlYXR1cmVTZXRFZGl0aW9uRGVmYXVsdBIyCgdlZGl0aW9uGAMgASgOMhguZ29vZ2xlLnByb3RvYnVmLkVkaXRpb25SB2VkaXRpb24STgoUb3ZlcnJpZGFibGVfZmVhdHVyZXMYBCABKAsyGy5nb29nbGUucHJvdG9idWYuRmVhdHVyZVNldFITb3ZlcnJpZGFibGVGZWF0dXJlcxJCCg5maXhlZF9mZWF0dXJlcxgFIAEoCzIbLmdvb2dsZS5wcm90b2J1Zi5GZWF0dXJlU2V0Ug1maXhlZEZlYXR1cmVzSgQIARACSgQIAhADUghmZWF0dXJlcyK1AgoOU291cmNlQ29kZUluZm8SRAoIbG9jYXRpb24YASADKAsyKC5nb29nbGUucHJvdG9idWYuU291cmNlQ29kZUluZm8uTG9jYXRpb25SCGxvY2F0aW9uGs4BCghMb2NhdGlvbhIWCgRwYXRoGAEgAygFQgIQAVIEcGF0aBIWCgRzcGFuGAIgAygFQgIQAVIEc3BhbhIpChBsZWFkaW5nX2NvbW1lbnRzGAMgASgJUg9sZWFkaW5nQ29tbWVudHMSKwoRdHJhaWxpbmdfY29tbWVudHMYBCABKAlSEHRyYWlsaW5nQ29tbWVudHMSOgoZbGVhZGluZ19kZXRhY2hlZF9jb21tZW50cxgGIAMoCVIXbGVhZGluZ0RldGFjaGVkQ29tbWVudHMqDAiA7Mr/ARCB7Mr/ASLQAgoRR2VuZXJhdGVkQ29kZUluZm8STQoKYW5ub3RhdGlvbhgBIAMoCzItLmdvb2dsZS5wcm90b2J1Zi5HZW5lcmF0ZWRDb2RlSW5mby5Bbm5vdGF0aW9uUgphbm5vdGF0aW9uGusBCgpBbm5vdGF0aW9uEhYKBHBhdGgYASADKAVCAhABUgRwYXRoEh8KC3NvdXJjZV9maWxlGAIgASgJUgpzb3VyY2VGaWxlEhQKBWJlZ2luGAMgASgFUgViZWdpbhIQCgNlbmQYBCABKAVSA2VuZBJSCghzZW1hbnRpYxgFIAEoDjI2Lmdvb2dsZS5wcm90b2J1Zi5HZW5lcmF0ZWRDb2RlSW5mby5Bbm5vdGF0aW9uLlNlbWFudGljUghzZW1hbnRpYyIoCghTZW1hbnRpYxIICgROT05FEAASBwoDU0VUEAESCQoFQUxJQVMQAirRAgoHRWRpdGlvbhITCg9FRElUSU9OX1VOS05PV04QABITCg5FRElUSU9OX0xFR0FDWRCEBxITCg5FRElUSU9OX1BST1RPMhDmBxITCg5FRElUSU9OX1BST1RPMxDnBxIRCgxFRElUSU9OXzIwMjMQ6AcSEQoMRURJVElPTl8yMDI0EOkHEhEKDEVESVRJT05fMjAyNhDqBxIVChBFRElUSU9OX1VOU1RBQkxFEI9OEhcKE0VESVRJT05fMV9URVNUX09OTFkQARIXChNFRElUSU9OXzJfVEVTVF9PTkxZEAISHQoXRURJVElPTl85OTk5N19URVNUX09OTFkQnY0GEh0KF0VESVRJT05fOTk5OThfVEVTVF9PTkxZEJ6NBhIdChdFRElUSU9OXzk5OTk5X1RFU1RfT05MWRCfjQYSEwoLRURJVElPTl9NQVgQ/////wcqVQoQU3ltYm9sVmlzaWJpbGl0eRIUChBWSVNJQklMSVRZX1VOU0VUEAASFAoQVklTSUJJTElUWV9MT0NBTBABEhUKEVZJU0lCSUxJVFlfRVhQT1JUEAJCfgoTY29tLmdvb2dsZS5wcm90b2J1ZkIQRGVzY3JpcHRvclByb3Rvc0gBWi1nb29nbGUuZ29sYW5nLm9yZy9wcm90b2J1Zi90eXBlcy9kZXNjcmlwdG9ycGL4AQGiAgNHUEKqAhpHb29nbGUuUHJvdG9idWYuUmVmbGVjdGlvbg==",
+);
 
 /** The verification state of the extension range. */
 export const ExtensionRangeOptions_VerificationState = {
@@ -223,6 +187,44 @@ export const MethodOptions_IdempotencyLevel = {
 export type MethodOptions_IdempotencyLevel =
   (typeof MethodOptions_IdempotencyLevel)[keyof typeof MethodOptions_IdempotencyLevel];
 
+export const FeatureSet_VisibilityFeature_DefaultSymbolVisibility = {
+  DEFAULT_SYMBOL_VISIBILITY_UNKNOWN: 0,
+  /** Default pre-EDITION_2024, all UNSET visibility are export. */
+  EXPORT_ALL: 1,
+  /** All top-level symbols default to export, nested default to local. */
+  EXPORT_TOP_LEVEL: 2,
+  /** All symbols default to local. */
+  LOCAL_ALL: 3,
+  /**
+   * All symbols local by default. Nested types cannot be exported.
+   * With special case caveat for message { enum {} reserved 1 to max; }
+   * This is the recommended setting for new protos.
+   */
+  STRICT: 4,
+} as const;
+
+export type FeatureSet_VisibilityFeature_DefaultSymbolVisibility =
+  (typeof FeatureSet_VisibilityFeature_DefaultSymbolVisibility)[keyof typeof FeatureSet_VisibilityFeature_DefaultSymbolVisibility];
+
+export const FeatureSet_ProtoLimitsFeature_EnforceProtoLimits = {
+  PROTO_LIMITS_UNKNOWN: 0,
+  /**
+   * Default pre-EDITION_2026: there are no limit enforcement at the protoc
+   * level. Practical limits still exist, but they will tend to fail while
+   * compiling protoc-generated code, and these limits tend to be language
+   * or toolchain specific.
+   */
+  LEGACY_NO_EXPLICIT_LIMITS: 1,
+  /**
+   * A set of limits enforced by Edition 2026 by default. For a detailed
+   * list of all the limits please consult the Edition 2026 documentation.
+   */
+  PROTO_LIMITS2026: 2,
+} as const;
+
+export type FeatureSet_ProtoLimitsFeature_EnforceProtoLimits =
+  (typeof FeatureSet_ProtoLimitsFeature_EnforceProtoLimits)[keyof typeof FeatureSet_ProtoLimitsFeature_EnforceProtoLimits];
+
 export const FeatureSet_FieldPresence = {
   FIELD_PRESENCE_UNKNOWN: 0,
   EXPLICIT: 1,
@@ -286,44 +288,6 @@ export const FeatureSet_EnforceNamingStyle = {
 export type FeatureSet_EnforceNamingStyle =
   (typeof FeatureSet_EnforceNamingStyle)[keyof typeof FeatureSet_EnforceNamingStyle];
 
-export const FeatureSet_VisibilityFeature_DefaultSymbolVisibility = {
-  DEFAULT_SYMBOL_VISIBILITY_UNKNOWN: 0,
-  /** Default pre-EDITION_2024, all UNSET visibility are export. */
-  EXPORT_ALL: 1,
-  /** All top-level symbols default to export, nested default to local. */
-  EXPORT_TOP_LEVEL: 2,
-  /** All symbols default to local. */
-  LOCAL_ALL: 3,
-  /**
-   * All symbols local by default. Nested types cannot be exported.
-   * With special case caveat for message { enum {} reserved 1 to max; }
-   * This is the recommended setting for new protos.
-   */
-  STRICT: 4,
-} as const;
-
-export type FeatureSet_VisibilityFeature_DefaultSymbolVisibility =
-  (typeof FeatureSet_VisibilityFeature_DefaultSymbolVisibility)[keyof typeof FeatureSet_VisibilityFeature_DefaultSymbolVisibility];
-
-export const FeatureSet_ProtoLimitsFeature_EnforceProtoLimits = {
-  PROTO_LIMITS_UNKNOWN: 0,
-  /**
-   * Default pre-EDITION_2026: there are no limit enforcement at the protoc
-   * level. Practical limits still exist, but they will tend to fail while
-   * compiling protoc-generated code, and these limits tend to be language
-   * or toolchain specific.
-   */
-  LEGACY_NO_EXPLICIT_LIMITS: 1,
-  /**
-   * A set of limits enforced by Edition 2026 by default. For a detailed
-   * list of all the limits please consult the Edition 2026 documentation.
-   */
-  PROTO_LIMITS2026: 2,
-} as const;
-
-export type FeatureSet_ProtoLimitsFeature_EnforceProtoLimits =
-  (typeof FeatureSet_ProtoLimitsFeature_EnforceProtoLimits)[keyof typeof FeatureSet_ProtoLimitsFeature_EnforceProtoLimits];
-
 /**
  * Represents the identified object's effect on the element in the original
  * .proto file.
@@ -339,6 +303,52 @@ export const GeneratedCodeInfo_Annotation_Semantic = {
 
 export type GeneratedCodeInfo_Annotation_Semantic =
   (typeof GeneratedCodeInfo_Annotation_Semantic)[keyof typeof GeneratedCodeInfo_Annotation_Semantic];
+
+/** The full set of known editions. */
+export const Edition = {
+  /** A placeholder for an unknown edition value. */
+  EDITION_UNKNOWN: 0,
+  /**
+   * A placeholder edition for specifying default behaviors *before* a feature
+   * was first introduced.  This is effectively an "infinite past".
+   */
+  EDITION_LEGACY: 900,
+  /**
+   * Legacy syntax "editions".  These pre-date editions, but behave much like
+   * distinct editions.  These can't be used to specify the edition of proto
+   * files, but feature definitions must supply proto2/proto3 defaults for
+   * backwards compatibility.
+   */
+  EDITION_PROTO2: 998,
+  EDITION_PROTO3: 999,
+  /**
+   * Editions that have been released.  The specific values are arbitrary and
+   * should not be depended on, but they will always be time-ordered for easy
+   * comparison.
+   */
+  EDITION_2023: 1000,
+  EDITION_2024: 1001,
+  EDITION_2026: 1002,
+  /** A placeholder edition for developing and testing unscheduled features. */
+  EDITION_UNSTABLE: 9999,
+  /**
+   * Placeholder editions for testing feature resolution.  These should not be
+   * used or relied on outside of tests.
+   */
+  EDITION_1_TEST_ONLY: 1,
+  EDITION_2_TEST_ONLY: 2,
+  EDITION_99997_TEST_ONLY: 99997,
+  EDITION_99998_TEST_ONLY: 99998,
+  EDITION_99999_TEST_ONLY: 99999,
+  /**
+   * Placeholder for specifying unbounded edition support.  This should only
+   * ever be used by plugins that can expect to never require any changes to
+   * support a new edition.
+   */
+  EDITION_MAX: 2147483647,
+} as const;
+
+export type Edition = (typeof Edition)[keyof typeof Edition];
 
 /**
  * Describes the 'visibility' of a symbol with respect to the proto import
@@ -374,11 +384,15 @@ export interface FileDescriptorSetInput {
  */
 export const FileDescriptorSet: MessageType<FileDescriptorSet, FileDescriptorSetInput> = {
   typeName: "google.protobuf.FileDescriptorSet",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      file: arrayOf(input?.file, "FileDescriptorSet.file", FileDescriptorProto.create),
-    };
+    return withUnknown(
+      {
+        file: arrayOf(input?.file, "FileDescriptorSet.file", FileDescriptorProto.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -388,6 +402,7 @@ export const FileDescriptorSet: MessageType<FileDescriptorSet, FileDescriptorSet
       FileDescriptorProto.encode(value, writer, depth + 1);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -401,7 +416,7 @@ export const FileDescriptorSet: MessageType<FileDescriptorSet, FileDescriptorSet
           message.file.push(FileDescriptorProto.decode(reader, reader.nested(end), depth + 1));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -482,24 +497,28 @@ export interface FileDescriptorProtoInput {
 /** Describes a complete .proto file. */
 export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescriptorProtoInput> = {
   typeName: "google.protobuf.FileDescriptorProto",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      name: input?.name,
-      package: input?.package,
-      dependency: [...listOf(input?.dependency, "FileDescriptorProto.dependency")],
-      publicDependency: [...listOf(input?.publicDependency, "FileDescriptorProto.public_dependency")],
-      weakDependency: [...listOf(input?.weakDependency, "FileDescriptorProto.weak_dependency")],
-      optionDependency: [...listOf(input?.optionDependency, "FileDescriptorProto.option_dependency")],
-      messageType: arrayOf(input?.messageType, "FileDescriptorProto.message_type", DescriptorProto.create),
-      enumType: arrayOf(input?.enumType, "FileDescriptorProto.enum_type", EnumDescriptorProto.create),
-      service: arrayOf(input?.service, "FileDescriptorProto.service", ServiceDescriptorProto.create),
-      extension: arrayOf(input?.extension, "FileDescriptorProto.extension", FieldDescriptorProto.create),
-      options: optional(input?.options, FileOptions.create),
-      sourceCodeInfo: optional(input?.sourceCodeInfo, SourceCodeInfo.create),
-      syntax: input?.syntax,
-      edition: input?.edition,
-    };
+    return withUnknown(
+      {
+        name: input?.name,
+        package: input?.package,
+        dependency: [...listOf(input?.dependency, "FileDescriptorProto.dependency")],
+        publicDependency: [...listOf(input?.publicDependency, "FileDescriptorProto.public_dependency")],
+        weakDependency: [...listOf(input?.weakDependency, "FileDescriptorProto.weak_dependency")],
+        optionDependency: [...listOf(input?.optionDependency, "FileDescriptorProto.option_dependency")],
+        messageType: arrayOf(input?.messageType, "FileDescriptorProto.message_type", DescriptorProto.create),
+        enumType: arrayOf(input?.enumType, "FileDescriptorProto.enum_type", EnumDescriptorProto.create),
+        service: arrayOf(input?.service, "FileDescriptorProto.service", ServiceDescriptorProto.create),
+        extension: arrayOf(input?.extension, "FileDescriptorProto.extension", FieldDescriptorProto.create),
+        options: optional(input?.options, FileOptions.create),
+        sourceCodeInfo: optional(input?.sourceCodeInfo, SourceCodeInfo.create),
+        syntax: input?.syntax,
+        edition: input?.edition,
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -559,6 +578,7 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
       checkEnum(Edition, message.edition, "FileDescriptorProto.edition");
       writer.enumField(112, message.edition, "FileDescriptorProto.edition", "Edition", Edition);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -595,7 +615,7 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
           break;
         case 82: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.publicDependency.push(reader.int32());
+          reader.packedInt32(stop, message.publicDependency);
           reader.finish(stop);
           break;
         }
@@ -604,7 +624,7 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
           break;
         case 90: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.weakDependency.push(reader.int32());
+          reader.packedInt32(stop, message.weakDependency);
           reader.finish(stop);
           break;
         }
@@ -638,12 +658,14 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
           message.syntax = reader.string();
           break;
         case 112: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(Edition, value)) message.edition = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -689,29 +711,33 @@ export interface DescriptorProtoInput {
 /** Describes a message type. */
 export const DescriptorProto: MessageType<DescriptorProto, DescriptorProtoInput> = {
   typeName: "google.protobuf.DescriptorProto",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      name: input?.name,
-      field: arrayOf(input?.field, "DescriptorProto.field", FieldDescriptorProto.create),
-      extension: arrayOf(input?.extension, "DescriptorProto.extension", FieldDescriptorProto.create),
-      nestedType: arrayOf(input?.nestedType, "DescriptorProto.nested_type", DescriptorProto.create),
-      enumType: arrayOf(input?.enumType, "DescriptorProto.enum_type", EnumDescriptorProto.create),
-      extensionRange: arrayOf(
-        input?.extensionRange,
-        "DescriptorProto.extension_range",
-        DescriptorProto_ExtensionRange.create,
-      ),
-      oneofDecl: arrayOf(input?.oneofDecl, "DescriptorProto.oneof_decl", OneofDescriptorProto.create),
-      options: optional(input?.options, MessageOptions.create),
-      reservedRange: arrayOf(
-        input?.reservedRange,
-        "DescriptorProto.reserved_range",
-        DescriptorProto_ReservedRange.create,
-      ),
-      reservedName: [...listOf(input?.reservedName, "DescriptorProto.reserved_name")],
-      visibility: input?.visibility,
-    };
+    return withUnknown(
+      {
+        name: input?.name,
+        field: arrayOf(input?.field, "DescriptorProto.field", FieldDescriptorProto.create),
+        extension: arrayOf(input?.extension, "DescriptorProto.extension", FieldDescriptorProto.create),
+        nestedType: arrayOf(input?.nestedType, "DescriptorProto.nested_type", DescriptorProto.create),
+        enumType: arrayOf(input?.enumType, "DescriptorProto.enum_type", EnumDescriptorProto.create),
+        extensionRange: arrayOf(
+          input?.extensionRange,
+          "DescriptorProto.extension_range",
+          DescriptorProto_ExtensionRange.create,
+        ),
+        oneofDecl: arrayOf(input?.oneofDecl, "DescriptorProto.oneof_decl", OneofDescriptorProto.create),
+        options: optional(input?.options, MessageOptions.create),
+        reservedRange: arrayOf(
+          input?.reservedRange,
+          "DescriptorProto.reserved_range",
+          DescriptorProto_ReservedRange.create,
+        ),
+        reservedName: [...listOf(input?.reservedName, "DescriptorProto.reserved_name")],
+        visibility: input?.visibility,
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -773,6 +799,7 @@ export const DescriptorProto: MessageType<DescriptorProto, DescriptorProtoInput>
         SymbolVisibility,
       );
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -824,12 +851,14 @@ export const DescriptorProto: MessageType<DescriptorProto, DescriptorProtoInput>
           message.reservedName.push(reader.string());
           break;
         case 88: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(SymbolVisibility, value)) message.visibility = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -854,13 +883,17 @@ export interface DescriptorProto_ExtensionRangeInput {
 
 export const DescriptorProto_ExtensionRange: MessageType<DescriptorProto_ExtensionRange, DescriptorProto_ExtensionRangeInput> = {
   typeName: "google.protobuf.DescriptorProto.ExtensionRange",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      start: input?.start,
-      end: input?.end,
-      options: optional(input?.options, ExtensionRangeOptions.create),
-    };
+    return withUnknown(
+      {
+        start: input?.start,
+        end: input?.end,
+        options: optional(input?.options, ExtensionRangeOptions.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -878,6 +911,7 @@ export const DescriptorProto_ExtensionRange: MessageType<DescriptorProto_Extensi
       ExtensionRangeOptions.encode(message.options, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -899,7 +933,7 @@ export const DescriptorProto_ExtensionRange: MessageType<DescriptorProto_Extensi
           message.options = ExtensionRangeOptions.decode(reader, reader.nested(end), 0, message.options);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -932,12 +966,16 @@ export interface DescriptorProto_ReservedRangeInput {
  */
 export const DescriptorProto_ReservedRange: MessageType<DescriptorProto_ReservedRange, DescriptorProto_ReservedRangeInput> = {
   typeName: "google.protobuf.DescriptorProto.ReservedRange",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      start: input?.start,
-      end: input?.end,
-    };
+    return withUnknown(
+      {
+        start: input?.start,
+        end: input?.end,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -950,6 +988,7 @@ export const DescriptorProto_ReservedRange: MessageType<DescriptorProto_Reserved
     if (message.end != null) {
       writer.int32Field(16, message.end, "DescriptorProto.ReservedRange.end");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -967,7 +1006,7 @@ export const DescriptorProto_ReservedRange: MessageType<DescriptorProto_Reserved
           message.end = reader.int32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -991,7 +1030,7 @@ export interface ExtensionRangeOptions {
    * TODO: flip the default to DECLARATION once all empty ranges
    * are marked as UNVERIFIED.
    */
-  verification: ExtensionRangeOptions_VerificationState;
+  verification: ExtensionRangeOptions_VerificationState | undefined;
 }
 
 /** {@link ExtensionRangeOptions} as it is given for encoding: what is left out is not sent. */
@@ -1004,22 +1043,26 @@ export interface ExtensionRangeOptionsInput {
 
 export const ExtensionRangeOptions: MessageType<ExtensionRangeOptions, ExtensionRangeOptionsInput> = {
   typeName: "google.protobuf.ExtensionRangeOptions",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      uninterpretedOption: arrayOf(
-        input?.uninterpretedOption,
-        "ExtensionRangeOptions.uninterpreted_option",
-        UninterpretedOption.create,
-      ),
-      declaration: arrayOf(
-        input?.declaration,
-        "ExtensionRangeOptions.declaration",
-        ExtensionRangeOptions_Declaration.create,
-      ),
-      features: optional(input?.features, FeatureSet.create),
-      verification: input?.verification ?? 1,
-    };
+    return withUnknown(
+      {
+        uninterpretedOption: arrayOf(
+          input?.uninterpretedOption,
+          "ExtensionRangeOptions.uninterpreted_option",
+          UninterpretedOption.create,
+        ),
+        declaration: arrayOf(
+          input?.declaration,
+          "ExtensionRangeOptions.declaration",
+          ExtensionRangeOptions_Declaration.create,
+        ),
+        features: optional(input?.features, FeatureSet.create),
+        verification: input?.verification,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1055,6 +1098,7 @@ export const ExtensionRangeOptions: MessageType<ExtensionRangeOptions, Extension
         ExtensionRangeOptions_VerificationState,
       );
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1062,7 +1106,7 @@ export const ExtensionRangeOptions: MessageType<ExtensionRangeOptions, Extension
       uninterpretedOption: [],
       declaration: [],
       features: undefined,
-      verification: 1,
+      verification: undefined,
     };
     while (reader.pos < end) {
       const tag = reader.tag();
@@ -1077,18 +1121,25 @@ export const ExtensionRangeOptions: MessageType<ExtensionRangeOptions, Extension
           message.features = FeatureSet.decode(reader, reader.nested(end), 0, message.features);
           break;
         case 24: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(ExtensionRangeOptions_VerificationState, value)) message.verification = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
+
+/** What the fields of {@link ExtensionRangeOptions} that are not set stand for. */
+export const ExtensionRangeOptionsDefaults = {
+  verification: 1,
+} as const;
 
 export interface ExtensionRangeOptions_Declaration {
   /** The extension number declared within the extension range. */
@@ -1128,15 +1179,19 @@ export interface ExtensionRangeOptions_DeclarationInput {
 
 export const ExtensionRangeOptions_Declaration: MessageType<ExtensionRangeOptions_Declaration, ExtensionRangeOptions_DeclarationInput> = {
   typeName: "google.protobuf.ExtensionRangeOptions.Declaration",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      number: input?.number,
-      fullName: input?.fullName,
-      type: input?.type,
-      reserved: input?.reserved,
-      repeated: input?.repeated,
-    };
+    return withUnknown(
+      {
+        number: input?.number,
+        fullName: input?.fullName,
+        type: input?.type,
+        reserved: input?.reserved,
+        repeated: input?.repeated,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1158,6 +1213,7 @@ export const ExtensionRangeOptions_Declaration: MessageType<ExtensionRangeOption
     if (message.repeated != null) {
       writer.boolField(48, message.repeated, "ExtensionRangeOptions.Declaration.repeated");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1187,7 +1243,7 @@ export const ExtensionRangeOptions_Declaration: MessageType<ExtensionRangeOption
           message.repeated = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1282,21 +1338,25 @@ export interface FieldDescriptorProtoInput {
 /** Describes a field within a message. */
 export const FieldDescriptorProto: MessageType<FieldDescriptorProto, FieldDescriptorProtoInput> = {
   typeName: "google.protobuf.FieldDescriptorProto",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      name: input?.name,
-      number: input?.number,
-      label: input?.label,
-      type: input?.type,
-      typeName: input?.typeName,
-      extendee: input?.extendee,
-      defaultValue: input?.defaultValue,
-      oneofIndex: input?.oneofIndex,
-      jsonName: input?.jsonName,
-      options: optional(input?.options, FieldOptions.create),
-      proto3Optional: input?.proto3Optional,
-    };
+    return withUnknown(
+      {
+        name: input?.name,
+        number: input?.number,
+        label: input?.label,
+        type: input?.type,
+        typeName: input?.typeName,
+        extendee: input?.extendee,
+        defaultValue: input?.defaultValue,
+        oneofIndex: input?.oneofIndex,
+        jsonName: input?.jsonName,
+        options: optional(input?.options, FieldOptions.create),
+        proto3Optional: input?.proto3Optional,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1350,6 +1410,7 @@ export const FieldDescriptorProto: MessageType<FieldDescriptorProto, FieldDescri
     if (message.proto3Optional != null) {
       writer.boolField(136, message.proto3Optional, "FieldDescriptorProto.proto3_optional");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1376,13 +1437,17 @@ export const FieldDescriptorProto: MessageType<FieldDescriptorProto, FieldDescri
           message.number = reader.int32();
           break;
         case 32: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FieldDescriptorProto_Label, value)) message.label = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 40: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FieldDescriptorProto_Type, value)) message.type = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 50:
@@ -1407,7 +1472,7 @@ export const FieldDescriptorProto: MessageType<FieldDescriptorProto, FieldDescri
           message.proto3Optional = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1430,12 +1495,16 @@ export interface OneofDescriptorProtoInput {
 /** Describes a oneof. */
 export const OneofDescriptorProto: MessageType<OneofDescriptorProto, OneofDescriptorProtoInput> = {
   typeName: "google.protobuf.OneofDescriptorProto",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      name: input?.name,
-      options: optional(input?.options, OneofOptions.create),
-    };
+    return withUnknown(
+      {
+        name: input?.name,
+        options: optional(input?.options, OneofOptions.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1448,6 +1517,7 @@ export const OneofDescriptorProto: MessageType<OneofDescriptorProto, OneofDescri
       OneofOptions.encode(message.options, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1465,7 +1535,7 @@ export const OneofDescriptorProto: MessageType<OneofDescriptorProto, OneofDescri
           message.options = OneofOptions.decode(reader, reader.nested(end), 0, message.options);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1506,20 +1576,24 @@ export interface EnumDescriptorProtoInput {
 /** Describes an enum type. */
 export const EnumDescriptorProto: MessageType<EnumDescriptorProto, EnumDescriptorProtoInput> = {
   typeName: "google.protobuf.EnumDescriptorProto",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      name: input?.name,
-      value: arrayOf(input?.value, "EnumDescriptorProto.value", EnumValueDescriptorProto.create),
-      options: optional(input?.options, EnumOptions.create),
-      reservedRange: arrayOf(
-        input?.reservedRange,
-        "EnumDescriptorProto.reserved_range",
-        EnumDescriptorProto_EnumReservedRange.create,
-      ),
-      reservedName: [...listOf(input?.reservedName, "EnumDescriptorProto.reserved_name")],
-      visibility: input?.visibility,
-    };
+    return withUnknown(
+      {
+        name: input?.name,
+        value: arrayOf(input?.value, "EnumDescriptorProto.value", EnumValueDescriptorProto.create),
+        options: optional(input?.options, EnumOptions.create),
+        reservedRange: arrayOf(
+          input?.reservedRange,
+          "EnumDescriptorProto.reserved_range",
+          EnumDescriptorProto_EnumReservedRange.create,
+        ),
+        reservedName: [...listOf(input?.reservedName, "EnumDescriptorProto.reserved_name")],
+        visibility: input?.visibility,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1555,6 +1629,7 @@ export const EnumDescriptorProto: MessageType<EnumDescriptorProto, EnumDescripto
         SymbolVisibility,
       );
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1587,12 +1662,14 @@ export const EnumDescriptorProto: MessageType<EnumDescriptorProto, EnumDescripto
           message.reservedName.push(reader.string());
           break;
         case 48: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(SymbolVisibility, value)) message.visibility = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1631,12 +1708,16 @@ export interface EnumDescriptorProto_EnumReservedRangeInput {
  */
 export const EnumDescriptorProto_EnumReservedRange: MessageType<EnumDescriptorProto_EnumReservedRange, EnumDescriptorProto_EnumReservedRangeInput> = {
   typeName: "google.protobuf.EnumDescriptorProto.EnumReservedRange",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      start: input?.start,
-      end: input?.end,
-    };
+    return withUnknown(
+      {
+        start: input?.start,
+        end: input?.end,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1649,6 +1730,7 @@ export const EnumDescriptorProto_EnumReservedRange: MessageType<EnumDescriptorPr
     if (message.end != null) {
       writer.int32Field(16, message.end, "EnumDescriptorProto.EnumReservedRange.end");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1666,7 +1748,7 @@ export const EnumDescriptorProto_EnumReservedRange: MessageType<EnumDescriptorPr
           message.end = reader.int32();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1691,13 +1773,17 @@ export interface EnumValueDescriptorProtoInput {
 /** Describes a value within an enum. */
 export const EnumValueDescriptorProto: MessageType<EnumValueDescriptorProto, EnumValueDescriptorProtoInput> = {
   typeName: "google.protobuf.EnumValueDescriptorProto",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      name: input?.name,
-      number: input?.number,
-      options: optional(input?.options, EnumValueOptions.create),
-    };
+    return withUnknown(
+      {
+        name: input?.name,
+        number: input?.number,
+        options: optional(input?.options, EnumValueOptions.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1715,6 +1801,7 @@ export const EnumValueDescriptorProto: MessageType<EnumValueDescriptorProto, Enu
       EnumValueOptions.encode(message.options, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1736,7 +1823,7 @@ export const EnumValueDescriptorProto: MessageType<EnumValueDescriptorProto, Enu
           message.options = EnumValueOptions.decode(reader, reader.nested(end), 0, message.options);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1761,13 +1848,17 @@ export interface ServiceDescriptorProtoInput {
 /** Describes a service. */
 export const ServiceDescriptorProto: MessageType<ServiceDescriptorProto, ServiceDescriptorProtoInput> = {
   typeName: "google.protobuf.ServiceDescriptorProto",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      name: input?.name,
-      method: arrayOf(input?.method, "ServiceDescriptorProto.method", MethodDescriptorProto.create),
-      options: optional(input?.options, ServiceOptions.create),
-    };
+    return withUnknown(
+      {
+        name: input?.name,
+        method: arrayOf(input?.method, "ServiceDescriptorProto.method", MethodDescriptorProto.create),
+        options: optional(input?.options, ServiceOptions.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1787,6 +1878,7 @@ export const ServiceDescriptorProto: MessageType<ServiceDescriptorProto, Service
       ServiceOptions.encode(message.options, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1808,7 +1900,7 @@ export const ServiceDescriptorProto: MessageType<ServiceDescriptorProto, Service
           message.options = ServiceOptions.decode(reader, reader.nested(end), 0, message.options);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -1827,9 +1919,9 @@ export interface MethodDescriptorProto {
   outputType: string | undefined;
   options: MethodOptions | undefined;
   /** Identifies if client streams multiple client messages */
-  clientStreaming: boolean;
+  clientStreaming: boolean | undefined;
   /** Identifies if server streams multiple server messages */
-  serverStreaming: boolean;
+  serverStreaming: boolean | undefined;
 }
 
 /** {@link MethodDescriptorProto} as it is given for encoding: what is left out is not sent. */
@@ -1845,16 +1937,20 @@ export interface MethodDescriptorProtoInput {
 /** Describes a method of a service. */
 export const MethodDescriptorProto: MessageType<MethodDescriptorProto, MethodDescriptorProtoInput> = {
   typeName: "google.protobuf.MethodDescriptorProto",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      name: input?.name,
-      inputType: input?.inputType,
-      outputType: input?.outputType,
-      options: optional(input?.options, MethodOptions.create),
-      clientStreaming: input?.clientStreaming ?? false,
-      serverStreaming: input?.serverStreaming ?? false,
-    };
+    return withUnknown(
+      {
+        name: input?.name,
+        inputType: input?.inputType,
+        outputType: input?.outputType,
+        options: optional(input?.options, MethodOptions.create),
+        clientStreaming: input?.clientStreaming,
+        serverStreaming: input?.serverStreaming,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -1881,6 +1977,7 @@ export const MethodDescriptorProto: MessageType<MethodDescriptorProto, MethodDes
     if (message.serverStreaming != null) {
       writer.boolField(48, message.serverStreaming, "MethodDescriptorProto.server_streaming");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -1889,8 +1986,8 @@ export const MethodDescriptorProto: MessageType<MethodDescriptorProto, MethodDes
       inputType: undefined,
       outputType: undefined,
       options: undefined,
-      clientStreaming: false,
-      serverStreaming: false,
+      clientStreaming: undefined,
+      serverStreaming: undefined,
     };
     while (reader.pos < end) {
       const tag = reader.tag();
@@ -1914,13 +2011,19 @@ export const MethodDescriptorProto: MessageType<MethodDescriptorProto, MethodDes
           message.serverStreaming = reader.bool();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
+
+/** What the fields of {@link MethodDescriptorProto} that are not set stand for. */
+export const MethodDescriptorProtoDefaults = {
+  clientStreaming: false,
+  serverStreaming: false,
+} as const;
 
 export interface FileOptions {
   /**
@@ -1946,7 +2049,7 @@ export interface FileOptions {
    * generated to contain the file's getDescriptor() method as well as any
    * top-level extensions defined in the file.
    */
-  javaMultipleFiles: boolean;
+  javaMultipleFiles: boolean | undefined;
   /**
    * This option does nothing.
    * @deprecated
@@ -1964,14 +2067,14 @@ export interface FileOptions {
    * false has no effect: it cannot be used to opt proto3 files out of UTF-8
    * checks.
    */
-  javaStringCheckUtf8: boolean;
-  optimizeFor: FileOptions_OptimizeMode;
+  javaStringCheckUtf8: boolean | undefined;
+  optimizeFor: FileOptions_OptimizeMode | undefined;
   /**
    * Sets the Go package where structs generated from this .proto will be
    * placed. If omitted, the Go package will be derived from the following:
-   * - The basename of the package import path, if provided.
-   * - Otherwise, the package statement in the .proto file, if present.
-   * - Otherwise, the basename of the .proto file, without extension.
+   *   - The basename of the package import path, if provided.
+   *   - Otherwise, the package statement in the .proto file, if present.
+   *   - Otherwise, the basename of the .proto file, without extension.
    */
   goPackage: string | undefined;
   /**
@@ -1986,21 +2089,21 @@ export interface FileOptions {
    * these default to false.  Old code which depends on generic services should
    * explicitly set them to true.
    */
-  ccGenericServices: boolean;
-  javaGenericServices: boolean;
-  pyGenericServices: boolean;
+  ccGenericServices: boolean | undefined;
+  javaGenericServices: boolean | undefined;
+  pyGenericServices: boolean | undefined;
   /**
    * Is this file deprecated?
    * Depending on the target platform, this can emit Deprecated annotations
    * for everything in the file, or it will be completely ignored; in the very
    * least, this is a formalization for deprecating files.
    */
-  deprecated: boolean;
+  deprecated: boolean | undefined;
   /**
    * Enables the use of arenas for the proto messages in this file. This applies
    * only to generated classes for C++.
    */
-  ccEnableArenas: boolean;
+  ccEnableArenas: boolean | undefined;
   /**
    * Sets the objective c class prefix which is prepended to all objective c
    * generated classes from this .proto. There is no default.
@@ -2079,35 +2182,39 @@ export interface FileOptionsInput {
 
 export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
   typeName: "google.protobuf.FileOptions",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      javaPackage: input?.javaPackage,
-      javaOuterClassname: input?.javaOuterClassname,
-      javaMultipleFiles: input?.javaMultipleFiles ?? false,
-      javaGenerateEqualsAndHash: input?.javaGenerateEqualsAndHash,
-      javaStringCheckUtf8: input?.javaStringCheckUtf8 ?? false,
-      optimizeFor: input?.optimizeFor ?? 1,
-      goPackage: input?.goPackage,
-      ccGenericServices: input?.ccGenericServices ?? false,
-      javaGenericServices: input?.javaGenericServices ?? false,
-      pyGenericServices: input?.pyGenericServices ?? false,
-      deprecated: input?.deprecated ?? false,
-      ccEnableArenas: input?.ccEnableArenas ?? true,
-      objcClassPrefix: input?.objcClassPrefix,
-      csharpNamespace: input?.csharpNamespace,
-      swiftPrefix: input?.swiftPrefix,
-      phpClassPrefix: input?.phpClassPrefix,
-      phpNamespace: input?.phpNamespace,
-      phpMetadataNamespace: input?.phpMetadataNamespace,
-      rubyPackage: input?.rubyPackage,
-      features: optional(input?.features, FeatureSet.create),
-      uninterpretedOption: arrayOf(
-        input?.uninterpretedOption,
-        "FileOptions.uninterpreted_option",
-        UninterpretedOption.create,
-      ),
-    };
+    return withUnknown(
+      {
+        javaPackage: input?.javaPackage,
+        javaOuterClassname: input?.javaOuterClassname,
+        javaMultipleFiles: input?.javaMultipleFiles,
+        javaGenerateEqualsAndHash: input?.javaGenerateEqualsAndHash,
+        javaStringCheckUtf8: input?.javaStringCheckUtf8,
+        optimizeFor: input?.optimizeFor,
+        goPackage: input?.goPackage,
+        ccGenericServices: input?.ccGenericServices,
+        javaGenericServices: input?.javaGenericServices,
+        pyGenericServices: input?.pyGenericServices,
+        deprecated: input?.deprecated,
+        ccEnableArenas: input?.ccEnableArenas,
+        objcClassPrefix: input?.objcClassPrefix,
+        csharpNamespace: input?.csharpNamespace,
+        swiftPrefix: input?.swiftPrefix,
+        phpClassPrefix: input?.phpClassPrefix,
+        phpNamespace: input?.phpNamespace,
+        phpMetadataNamespace: input?.phpMetadataNamespace,
+        rubyPackage: input?.rubyPackage,
+        features: optional(input?.features, FeatureSet.create),
+        uninterpretedOption: arrayOf(
+          input?.uninterpretedOption,
+          "FileOptions.uninterpreted_option",
+          UninterpretedOption.create,
+        ),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -2186,22 +2293,23 @@ export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
       UninterpretedOption.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
     const message: FileOptions = into ?? {
       javaPackage: undefined,
       javaOuterClassname: undefined,
-      javaMultipleFiles: false,
+      javaMultipleFiles: undefined,
       javaGenerateEqualsAndHash: undefined,
-      javaStringCheckUtf8: false,
-      optimizeFor: 1,
+      javaStringCheckUtf8: undefined,
+      optimizeFor: undefined,
       goPackage: undefined,
-      ccGenericServices: false,
-      javaGenericServices: false,
-      pyGenericServices: false,
-      deprecated: false,
-      ccEnableArenas: true,
+      ccGenericServices: undefined,
+      javaGenericServices: undefined,
+      pyGenericServices: undefined,
+      deprecated: undefined,
+      ccEnableArenas: undefined,
       objcClassPrefix: undefined,
       csharpNamespace: undefined,
       swiftPrefix: undefined,
@@ -2231,8 +2339,10 @@ export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
           message.javaStringCheckUtf8 = reader.bool();
           break;
         case 72: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FileOptions_OptimizeMode, value)) message.optimizeFor = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 90:
@@ -2281,13 +2391,25 @@ export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
           message.uninterpretedOption.push(UninterpretedOption.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
+
+/** What the fields of {@link FileOptions} that are not set stand for. */
+export const FileOptionsDefaults = {
+  javaMultipleFiles: false,
+  javaStringCheckUtf8: false,
+  optimizeFor: 1,
+  ccGenericServices: false,
+  javaGenericServices: false,
+  pyGenericServices: false,
+  deprecated: false,
+  ccEnableArenas: true,
+} as const;
 
 export interface MessageOptions {
   /**
@@ -2297,10 +2419,10 @@ export interface MessageOptions {
    * efficient, has fewer features, and is more complicated.
    *
    * The message must be defined exactly as follows:
-   * message Foo {
-   * option message_set_wire_format = true;
-   * extensions 4 to max;
-   * }
+   *   message Foo {
+   *     option message_set_wire_format = true;
+   *     extensions 4 to max;
+   *   }
    * Note that the message cannot have any defined fields; MessageSets only
    * have extensions.
    *
@@ -2310,33 +2432,33 @@ export interface MessageOptions {
    * Because this is an option, the above two restrictions are not enforced by
    * the protocol compiler.
    */
-  messageSetWireFormat: boolean;
+  messageSetWireFormat: boolean | undefined;
   /**
    * Disables the generation of the standard "descriptor()" accessor, which can
    * conflict with a field of the same name.  This is meant to make migration
    * from proto1 easier; new code should avoid fields named "descriptor".
    */
-  noStandardDescriptorAccessor: boolean;
+  noStandardDescriptorAccessor: boolean | undefined;
   /**
    * Is this message deprecated?
    * Depending on the target platform, this can emit Deprecated annotations
    * for the message, or it will be completely ignored; in the very least,
    * this is a formalization for deprecating messages.
    */
-  deprecated: boolean;
+  deprecated: boolean | undefined;
   /**
    * Whether the message is an automatically generated map entry type for the
    * maps field.
    *
    * For maps fields:
-   * map<KeyType, ValueType> map_field = 1;
+   *     map<KeyType, ValueType> map_field = 1;
    * The parsed descriptor looks like:
-   * message MapFieldEntry {
-   * option map_entry = true;
-   * optional KeyType key = 1;
-   * optional ValueType value = 2;
-   * }
-   * repeated MapFieldEntry map_field = 1;
+   *     message MapFieldEntry {
+   *         option map_entry = true;
+   *         optional KeyType key = 1;
+   *         optional ValueType value = 2;
+   *     }
+   *     repeated MapFieldEntry map_field = 1;
    *
    * Implementations may choose not to generate the map_entry=true message, but
    * use a native map in the target language to hold the keys and values.
@@ -2386,21 +2508,25 @@ export interface MessageOptionsInput {
 
 export const MessageOptions: MessageType<MessageOptions, MessageOptionsInput> = {
   typeName: "google.protobuf.MessageOptions",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      messageSetWireFormat: input?.messageSetWireFormat ?? false,
-      noStandardDescriptorAccessor: input?.noStandardDescriptorAccessor ?? false,
-      deprecated: input?.deprecated ?? false,
-      mapEntry: input?.mapEntry,
-      deprecatedLegacyJsonFieldConflicts: input?.deprecatedLegacyJsonFieldConflicts,
-      features: optional(input?.features, FeatureSet.create),
-      uninterpretedOption: arrayOf(
-        input?.uninterpretedOption,
-        "MessageOptions.uninterpreted_option",
-        UninterpretedOption.create,
-      ),
-    };
+    return withUnknown(
+      {
+        messageSetWireFormat: input?.messageSetWireFormat,
+        noStandardDescriptorAccessor: input?.noStandardDescriptorAccessor,
+        deprecated: input?.deprecated,
+        mapEntry: input?.mapEntry,
+        deprecatedLegacyJsonFieldConflicts: input?.deprecatedLegacyJsonFieldConflicts,
+        features: optional(input?.features, FeatureSet.create),
+        uninterpretedOption: arrayOf(
+          input?.uninterpretedOption,
+          "MessageOptions.uninterpreted_option",
+          UninterpretedOption.create,
+        ),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -2438,13 +2564,14 @@ export const MessageOptions: MessageType<MessageOptions, MessageOptionsInput> = 
       UninterpretedOption.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
     const message: MessageOptions = into ?? {
-      messageSetWireFormat: false,
-      noStandardDescriptorAccessor: false,
-      deprecated: false,
+      messageSetWireFormat: undefined,
+      noStandardDescriptorAccessor: undefined,
+      deprecated: undefined,
       mapEntry: undefined,
       deprecatedLegacyJsonFieldConflicts: undefined,
       features: undefined,
@@ -2475,13 +2602,20 @@ export const MessageOptions: MessageType<MessageOptions, MessageOptionsInput> = 
           message.uninterpretedOption.push(UninterpretedOption.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
+
+/** What the fields of {@link MessageOptions} that are not set stand for. */
+export const MessageOptionsDefaults = {
+  messageSetWireFormat: false,
+  noStandardDescriptorAccessor: false,
+  deprecated: false,
+} as const;
 
 export interface FieldOptions {
   /**
@@ -2493,7 +2627,7 @@ export interface FieldOptions {
    * type "bytes" in the open source release.
    * TODO: make ctype actually deprecated.
    */
-  ctype: FieldOptions_CType;
+  ctype: FieldOptions_CType | undefined;
   /**
    * The packed option can be enabled for repeated primitive fields to enable
    * a more efficient representation on the wire. Rather than repeatedly
@@ -2517,7 +2651,7 @@ export interface FieldOptions {
    * This option is an enum to permit additional types to be added, e.g.
    * goog.math.Integer.
    */
-  jstype: FieldOptions_JSType;
+  jstype: FieldOptions_JSType | undefined;
   /**
    * Should this field be parsed lazily?  Lazy applies only to message-type
    * fields.  It means that when the outer message is initially parsed, the
@@ -2542,31 +2676,31 @@ export interface FieldOptions {
    * fields. Failed verification would result in parsing failure (except when
    * uninitialized messages are acceptable).
    */
-  lazy: boolean;
+  lazy: boolean | undefined;
   /**
    * unverified_lazy does no correctness checks on the byte stream. This should
    * only be used where lazy with verification is prohibitive for performance
    * reasons.
    */
-  unverifiedLazy: boolean;
+  unverifiedLazy: boolean | undefined;
   /**
    * Is this field deprecated?
    * Depending on the target platform, this can emit Deprecated annotations
    * for accessors, or it will be completely ignored; in the very least, this
    * is a formalization for deprecating fields.
    */
-  deprecated: boolean;
+  deprecated: boolean | undefined;
   /**
    * DEPRECATED. DO NOT USE!
    * For Google-internal migration only. Do not use.
    * @deprecated
    */
-  weak: boolean;
+  weak: boolean | undefined;
   /**
    * Indicate that the field value should not be printed out when using debug
    * formats, e.g. when the field contains sensitive credentials.
    */
-  debugRedact: boolean;
+  debugRedact: boolean | undefined;
   retention: FieldOptions_OptionRetention | undefined;
   targets: FieldOptions_OptionTargetType[];
   editionDefaults: FieldOptions_EditionDefault[];
@@ -2602,32 +2736,36 @@ export interface FieldOptionsInput {
 
 export const FieldOptions: MessageType<FieldOptions, FieldOptionsInput> = {
   typeName: "google.protobuf.FieldOptions",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      ctype: input?.ctype ?? 0,
-      packed: input?.packed,
-      jstype: input?.jstype ?? 0,
-      lazy: input?.lazy ?? false,
-      unverifiedLazy: input?.unverifiedLazy ?? false,
-      deprecated: input?.deprecated ?? false,
-      weak: input?.weak ?? false,
-      debugRedact: input?.debugRedact ?? false,
-      retention: input?.retention,
-      targets: [...listOf(input?.targets, "FieldOptions.targets")],
-      editionDefaults: arrayOf(
-        input?.editionDefaults,
-        "FieldOptions.edition_defaults",
-        FieldOptions_EditionDefault.create,
-      ),
-      features: optional(input?.features, FeatureSet.create),
-      featureSupport: optional(input?.featureSupport, FieldOptions_FeatureSupport.create),
-      uninterpretedOption: arrayOf(
-        input?.uninterpretedOption,
-        "FieldOptions.uninterpreted_option",
-        UninterpretedOption.create,
-      ),
-    };
+    return withUnknown(
+      {
+        ctype: input?.ctype,
+        packed: input?.packed,
+        jstype: input?.jstype,
+        lazy: input?.lazy,
+        unverifiedLazy: input?.unverifiedLazy,
+        deprecated: input?.deprecated,
+        weak: input?.weak,
+        debugRedact: input?.debugRedact,
+        retention: input?.retention,
+        targets: [...listOf(input?.targets, "FieldOptions.targets")],
+        editionDefaults: arrayOf(
+          input?.editionDefaults,
+          "FieldOptions.edition_defaults",
+          FieldOptions_EditionDefault.create,
+        ),
+        features: optional(input?.features, FeatureSet.create),
+        featureSupport: optional(input?.featureSupport, FieldOptions_FeatureSupport.create),
+        uninterpretedOption: arrayOf(
+          input?.uninterpretedOption,
+          "FieldOptions.uninterpreted_option",
+          UninterpretedOption.create,
+        ),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -2698,18 +2836,19 @@ export const FieldOptions: MessageType<FieldOptions, FieldOptionsInput> = {
       UninterpretedOption.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
     const message: FieldOptions = into ?? {
-      ctype: 0,
+      ctype: undefined,
       packed: undefined,
-      jstype: 0,
-      lazy: false,
-      unverifiedLazy: false,
-      deprecated: false,
-      weak: false,
-      debugRedact: false,
+      jstype: undefined,
+      lazy: undefined,
+      unverifiedLazy: undefined,
+      deprecated: undefined,
+      weak: undefined,
+      debugRedact: undefined,
       retention: undefined,
       targets: [],
       editionDefaults: [],
@@ -2721,16 +2860,20 @@ export const FieldOptions: MessageType<FieldOptions, FieldOptionsInput> = {
       const tag = reader.tag();
       switch (tag) {
         case 8: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FieldOptions_CType, value)) message.ctype = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 16:
           message.packed = reader.bool();
           break;
         case 48: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FieldOptions_JSType, value)) message.jstype = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 40:
@@ -2749,13 +2892,17 @@ export const FieldOptions: MessageType<FieldOptions, FieldOptionsInput> = {
           message.debugRedact = reader.bool();
           break;
         case 136: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FieldOptions_OptionRetention, value)) message.retention = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 152: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FieldOptions_OptionTargetType, value)) message.targets.push(value);
+          else reader.keepField(message, tag, start);
           break;
         }
         case 154: {
@@ -2763,6 +2910,7 @@ export const FieldOptions: MessageType<FieldOptions, FieldOptionsInput> = {
           while (reader.pos < stop) {
             const value = reader.int32();
             if (isEnumValue(FieldOptions_OptionTargetType, value)) message.targets.push(value);
+            else reader.keepEnum(message, 152, value);
           }
           reader.finish(stop);
           break;
@@ -2785,13 +2933,24 @@ export const FieldOptions: MessageType<FieldOptions, FieldOptionsInput> = {
           message.uninterpretedOption.push(UninterpretedOption.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
+
+/** What the fields of {@link FieldOptions} that are not set stand for. */
+export const FieldOptionsDefaults = {
+  ctype: 0,
+  jstype: 0,
+  lazy: false,
+  unverifiedLazy: false,
+  deprecated: false,
+  weak: false,
+  debugRedact: false,
+} as const;
 
 export interface FieldOptions_EditionDefault {
   edition: Edition | undefined;
@@ -2807,12 +2966,16 @@ export interface FieldOptions_EditionDefaultInput {
 
 export const FieldOptions_EditionDefault: MessageType<FieldOptions_EditionDefault, FieldOptions_EditionDefaultInput> = {
   typeName: "google.protobuf.FieldOptions.EditionDefault",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      edition: input?.edition,
-      value: input?.value,
-    };
+    return withUnknown(
+      {
+        edition: input?.edition,
+        value: input?.value,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -2826,6 +2989,7 @@ export const FieldOptions_EditionDefault: MessageType<FieldOptions_EditionDefaul
     if (message.value != null) {
       writer.stringField(18, message.value, "FieldOptions.EditionDefault.value");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -2837,15 +3001,17 @@ export const FieldOptions_EditionDefault: MessageType<FieldOptions_EditionDefaul
       const tag = reader.tag();
       switch (tag) {
         case 24: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(Edition, value)) message.edition = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 18:
           message.value = reader.string();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -2896,15 +3062,19 @@ export interface FieldOptions_FeatureSupportInput {
 /** Information about the support window of a feature. */
 export const FieldOptions_FeatureSupport: MessageType<FieldOptions_FeatureSupport, FieldOptions_FeatureSupportInput> = {
   typeName: "google.protobuf.FieldOptions.FeatureSupport",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      editionIntroduced: input?.editionIntroduced,
-      editionDeprecated: input?.editionDeprecated,
-      deprecationWarning: input?.deprecationWarning,
-      editionRemoved: input?.editionRemoved,
-      removalError: input?.removalError,
-    };
+    return withUnknown(
+      {
+        editionIntroduced: input?.editionIntroduced,
+        editionDeprecated: input?.editionDeprecated,
+        deprecationWarning: input?.deprecationWarning,
+        editionRemoved: input?.editionRemoved,
+        removalError: input?.removalError,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -2947,6 +3117,7 @@ export const FieldOptions_FeatureSupport: MessageType<FieldOptions_FeatureSuppor
     if (message.removalError != null) {
       writer.stringField(42, message.removalError, "FieldOptions.FeatureSupport.removal_error");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -2961,28 +3132,34 @@ export const FieldOptions_FeatureSupport: MessageType<FieldOptions_FeatureSuppor
       const tag = reader.tag();
       switch (tag) {
         case 8: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(Edition, value)) message.editionIntroduced = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 16: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(Edition, value)) message.editionDeprecated = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 26:
           message.deprecationWarning = reader.string();
           break;
         case 32: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(Edition, value)) message.editionRemoved = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 42:
           message.removalError = reader.string();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -3010,16 +3187,20 @@ export interface OneofOptionsInput {
 
 export const OneofOptions: MessageType<OneofOptions, OneofOptionsInput> = {
   typeName: "google.protobuf.OneofOptions",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      features: optional(input?.features, FeatureSet.create),
-      uninterpretedOption: arrayOf(
-        input?.uninterpretedOption,
-        "OneofOptions.uninterpreted_option",
-        UninterpretedOption.create,
-      ),
-    };
+    return withUnknown(
+      {
+        features: optional(input?.features, FeatureSet.create),
+        uninterpretedOption: arrayOf(
+          input?.uninterpretedOption,
+          "OneofOptions.uninterpreted_option",
+          UninterpretedOption.create,
+        ),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -3034,6 +3215,7 @@ export const OneofOptions: MessageType<OneofOptions, OneofOptionsInput> = {
       UninterpretedOption.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -3051,7 +3233,7 @@ export const OneofOptions: MessageType<OneofOptions, OneofOptionsInput> = {
           message.uninterpretedOption.push(UninterpretedOption.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -3071,7 +3253,7 @@ export interface EnumOptions {
    * for the enum, or it will be completely ignored; in the very least, this
    * is a formalization for deprecating enums.
    */
-  deprecated: boolean;
+  deprecated: boolean | undefined;
   /**
    * Enable the legacy handling of JSON field name conflicts.  This lowercases
    * and strips underscored from the fields before comparison in proto3 only.
@@ -3104,19 +3286,23 @@ export interface EnumOptionsInput {
 
 export const EnumOptions: MessageType<EnumOptions, EnumOptionsInput> = {
   typeName: "google.protobuf.EnumOptions",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      allowAlias: input?.allowAlias,
-      deprecated: input?.deprecated ?? false,
-      deprecatedLegacyJsonFieldConflicts: input?.deprecatedLegacyJsonFieldConflicts,
-      features: optional(input?.features, FeatureSet.create),
-      uninterpretedOption: arrayOf(
-        input?.uninterpretedOption,
-        "EnumOptions.uninterpreted_option",
-        UninterpretedOption.create,
-      ),
-    };
+    return withUnknown(
+      {
+        allowAlias: input?.allowAlias,
+        deprecated: input?.deprecated,
+        deprecatedLegacyJsonFieldConflicts: input?.deprecatedLegacyJsonFieldConflicts,
+        features: optional(input?.features, FeatureSet.create),
+        uninterpretedOption: arrayOf(
+          input?.uninterpretedOption,
+          "EnumOptions.uninterpreted_option",
+          UninterpretedOption.create,
+        ),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -3144,12 +3330,13 @@ export const EnumOptions: MessageType<EnumOptions, EnumOptionsInput> = {
       UninterpretedOption.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
     const message: EnumOptions = into ?? {
       allowAlias: undefined,
-      deprecated: false,
+      deprecated: undefined,
       deprecatedLegacyJsonFieldConflicts: undefined,
       features: undefined,
       uninterpretedOption: [],
@@ -3173,13 +3360,18 @@ export const EnumOptions: MessageType<EnumOptions, EnumOptionsInput> = {
           message.uninterpretedOption.push(UninterpretedOption.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
+
+/** What the fields of {@link EnumOptions} that are not set stand for. */
+export const EnumOptionsDefaults = {
+  deprecated: false,
+} as const;
 
 export interface EnumValueOptions {
   /**
@@ -3188,7 +3380,7 @@ export interface EnumValueOptions {
    * for the enum value, or it will be completely ignored; in the very least,
    * this is a formalization for deprecating enum values.
    */
-  deprecated: boolean;
+  deprecated: boolean | undefined;
   /**
    * Any features defined in the specific edition.
    * WARNING: This field should only be used by protobuf plugins or special
@@ -3201,7 +3393,7 @@ export interface EnumValueOptions {
    * out when using debug formats, e.g. when the field contains sensitive
    * credentials.
    */
-  debugRedact: boolean;
+  debugRedact: boolean | undefined;
   /** Information about the support window of a feature value. */
   featureSupport: FieldOptions_FeatureSupport | undefined;
   /** The parser stores options it doesn't recognize here. See above. */
@@ -3219,19 +3411,23 @@ export interface EnumValueOptionsInput {
 
 export const EnumValueOptions: MessageType<EnumValueOptions, EnumValueOptionsInput> = {
   typeName: "google.protobuf.EnumValueOptions",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      deprecated: input?.deprecated ?? false,
-      features: optional(input?.features, FeatureSet.create),
-      debugRedact: input?.debugRedact ?? false,
-      featureSupport: optional(input?.featureSupport, FieldOptions_FeatureSupport.create),
-      uninterpretedOption: arrayOf(
-        input?.uninterpretedOption,
-        "EnumValueOptions.uninterpreted_option",
-        UninterpretedOption.create,
-      ),
-    };
+    return withUnknown(
+      {
+        deprecated: input?.deprecated,
+        features: optional(input?.features, FeatureSet.create),
+        debugRedact: input?.debugRedact,
+        featureSupport: optional(input?.featureSupport, FieldOptions_FeatureSupport.create),
+        uninterpretedOption: arrayOf(
+          input?.uninterpretedOption,
+          "EnumValueOptions.uninterpreted_option",
+          UninterpretedOption.create,
+        ),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -3257,13 +3453,14 @@ export const EnumValueOptions: MessageType<EnumValueOptions, EnumValueOptionsInp
       UninterpretedOption.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
     const message: EnumValueOptions = into ?? {
-      deprecated: false,
+      deprecated: undefined,
       features: undefined,
-      debugRedact: false,
+      debugRedact: undefined,
       featureSupport: undefined,
       uninterpretedOption: [],
     };
@@ -3291,13 +3488,19 @@ export const EnumValueOptions: MessageType<EnumValueOptions, EnumValueOptionsInp
           message.uninterpretedOption.push(UninterpretedOption.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
+
+/** What the fields of {@link EnumValueOptions} that are not set stand for. */
+export const EnumValueOptionsDefaults = {
+  deprecated: false,
+  debugRedact: false,
+} as const;
 
 export interface ServiceOptions {
   /**
@@ -3313,7 +3516,7 @@ export interface ServiceOptions {
    * for the service, or it will be completely ignored; in the very least,
    * this is a formalization for deprecating services.
    */
-  deprecated: boolean;
+  deprecated: boolean | undefined;
   /** The parser stores options it doesn't recognize here. See above. */
   uninterpretedOption: UninterpretedOption[];
 }
@@ -3327,17 +3530,21 @@ export interface ServiceOptionsInput {
 
 export const ServiceOptions: MessageType<ServiceOptions, ServiceOptionsInput> = {
   typeName: "google.protobuf.ServiceOptions",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      features: optional(input?.features, FeatureSet.create),
-      deprecated: input?.deprecated ?? false,
-      uninterpretedOption: arrayOf(
-        input?.uninterpretedOption,
-        "ServiceOptions.uninterpreted_option",
-        UninterpretedOption.create,
-      ),
-    };
+    return withUnknown(
+      {
+        features: optional(input?.features, FeatureSet.create),
+        deprecated: input?.deprecated,
+        uninterpretedOption: arrayOf(
+          input?.uninterpretedOption,
+          "ServiceOptions.uninterpreted_option",
+          UninterpretedOption.create,
+        ),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -3355,12 +3562,13 @@ export const ServiceOptions: MessageType<ServiceOptions, ServiceOptionsInput> = 
       UninterpretedOption.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
     const message: ServiceOptions = into ?? {
       features: undefined,
-      deprecated: false,
+      deprecated: undefined,
       uninterpretedOption: [],
     };
     while (reader.pos < end) {
@@ -3376,13 +3584,18 @@ export const ServiceOptions: MessageType<ServiceOptions, ServiceOptionsInput> = 
           message.uninterpretedOption.push(UninterpretedOption.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
+
+/** What the fields of {@link ServiceOptions} that are not set stand for. */
+export const ServiceOptionsDefaults = {
+  deprecated: false,
+} as const;
 
 export interface MethodOptions {
   /**
@@ -3391,8 +3604,8 @@ export interface MethodOptions {
    * for the method, or it will be completely ignored; in the very least,
    * this is a formalization for deprecating methods.
    */
-  deprecated: boolean;
-  idempotencyLevel: MethodOptions_IdempotencyLevel;
+  deprecated: boolean | undefined;
+  idempotencyLevel: MethodOptions_IdempotencyLevel | undefined;
   /**
    * Any features defined in the specific edition.
    * WARNING: This field should only be used by protobuf plugins or special
@@ -3414,18 +3627,22 @@ export interface MethodOptionsInput {
 
 export const MethodOptions: MessageType<MethodOptions, MethodOptionsInput> = {
   typeName: "google.protobuf.MethodOptions",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      deprecated: input?.deprecated ?? false,
-      idempotencyLevel: input?.idempotencyLevel ?? 0,
-      features: optional(input?.features, FeatureSet.create),
-      uninterpretedOption: arrayOf(
-        input?.uninterpretedOption,
-        "MethodOptions.uninterpreted_option",
-        UninterpretedOption.create,
-      ),
-    };
+    return withUnknown(
+      {
+        deprecated: input?.deprecated,
+        idempotencyLevel: input?.idempotencyLevel,
+        features: optional(input?.features, FeatureSet.create),
+        uninterpretedOption: arrayOf(
+          input?.uninterpretedOption,
+          "MethodOptions.uninterpreted_option",
+          UninterpretedOption.create,
+        ),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -3453,12 +3670,13 @@ export const MethodOptions: MessageType<MethodOptions, MethodOptionsInput> = {
       UninterpretedOption.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
     const message: MethodOptions = into ?? {
-      deprecated: false,
-      idempotencyLevel: 0,
+      deprecated: undefined,
+      idempotencyLevel: undefined,
       features: undefined,
       uninterpretedOption: [],
     };
@@ -3469,8 +3687,10 @@ export const MethodOptions: MessageType<MethodOptions, MethodOptionsInput> = {
           message.deprecated = reader.bool();
           break;
         case 272: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(MethodOptions_IdempotencyLevel, value)) message.idempotencyLevel = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 282:
@@ -3480,13 +3700,19 @@ export const MethodOptions: MessageType<MethodOptions, MethodOptionsInput> = {
           message.uninterpretedOption.push(UninterpretedOption.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
+
+/** What the fields of {@link MethodOptions} that are not set stand for. */
+export const MethodOptionsDefaults = {
+  deprecated: false,
+  idempotencyLevel: 0,
+} as const;
 
 /**
  * A message representing a option the parser does not recognize. This only
@@ -3531,17 +3757,21 @@ export interface UninterpretedOptionInput {
  */
 export const UninterpretedOption: MessageType<UninterpretedOption, UninterpretedOptionInput> = {
   typeName: "google.protobuf.UninterpretedOption",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      name: arrayOf(input?.name, "UninterpretedOption.name", UninterpretedOption_NamePart.create),
-      identifierValue: input?.identifierValue,
-      positiveIntValue: optional(input?.positiveIntValue, BigInt),
-      negativeIntValue: optional(input?.negativeIntValue, BigInt),
-      doubleValue: input?.doubleValue,
-      stringValue: optional(input?.stringValue, toBuffer),
-      aggregateValue: input?.aggregateValue,
-    };
+    return withUnknown(
+      {
+        name: arrayOf(input?.name, "UninterpretedOption.name", UninterpretedOption_NamePart.create),
+        identifierValue: input?.identifierValue,
+        positiveIntValue: optional(input?.positiveIntValue, BigInt),
+        negativeIntValue: optional(input?.negativeIntValue, BigInt),
+        doubleValue: input?.doubleValue,
+        stringValue: optional(input?.stringValue, toBuffer),
+        aggregateValue: input?.aggregateValue,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -3569,6 +3799,7 @@ export const UninterpretedOption: MessageType<UninterpretedOption, Uninterpreted
     if (message.aggregateValue != null) {
       writer.stringField(66, message.aggregateValue, "UninterpretedOption.aggregate_value");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -3606,7 +3837,7 @@ export const UninterpretedOption: MessageType<UninterpretedOption, Uninterpreted
           message.aggregateValue = reader.string();
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -3641,12 +3872,16 @@ export interface UninterpretedOption_NamePartInput {
  */
 export const UninterpretedOption_NamePart: MessageType<UninterpretedOption_NamePart, UninterpretedOption_NamePartInput> = {
   typeName: "google.protobuf.UninterpretedOption.NamePart",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      namePart: input?.namePart ?? "",
-      isExtension: input?.isExtension ?? false,
-    };
+    return withUnknown(
+      {
+        namePart: input?.namePart ?? "",
+        isExtension: input?.isExtension ?? false,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -3657,6 +3892,7 @@ export const UninterpretedOption_NamePart: MessageType<UninterpretedOption_NameP
     writer.stringField(10, message.namePart, "UninterpretedOption.NamePart.name_part");
     if (message.isExtension == null) throw missingField("UninterpretedOption.NamePart.is_extension");
     writer.boolField(16, message.isExtension, "UninterpretedOption.NamePart.is_extension");
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -3678,7 +3914,7 @@ export const UninterpretedOption_NamePart: MessageType<UninterpretedOption_NameP
           has2 = true;
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -3731,19 +3967,23 @@ export interface FeatureSetInput {
  */
 export const FeatureSet: MessageType<FeatureSet, FeatureSetInput> = {
   typeName: "google.protobuf.FeatureSet",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      fieldPresence: input?.fieldPresence,
-      enumType: input?.enumType,
-      repeatedFieldEncoding: input?.repeatedFieldEncoding,
-      utf8Validation: input?.utf8Validation,
-      messageEncoding: input?.messageEncoding,
-      jsonFormat: input?.jsonFormat,
-      enforceNamingStyle: input?.enforceNamingStyle,
-      defaultSymbolVisibility: input?.defaultSymbolVisibility,
-      enforceProtoLimits: input?.enforceProtoLimits,
-    };
+    return withUnknown(
+      {
+        fieldPresence: input?.fieldPresence,
+        enumType: input?.enumType,
+        repeatedFieldEncoding: input?.repeatedFieldEncoding,
+        utf8Validation: input?.utf8Validation,
+        messageEncoding: input?.messageEncoding,
+        jsonFormat: input?.jsonFormat,
+        enforceNamingStyle: input?.enforceNamingStyle,
+        defaultSymbolVisibility: input?.defaultSymbolVisibility,
+        enforceProtoLimits: input?.enforceProtoLimits,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -3850,6 +4090,7 @@ export const FeatureSet: MessageType<FeatureSet, FeatureSetInput> = {
         FeatureSet_ProtoLimitsFeature_EnforceProtoLimits,
       );
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -3868,56 +4109,76 @@ export const FeatureSet: MessageType<FeatureSet, FeatureSetInput> = {
       const tag = reader.tag();
       switch (tag) {
         case 8: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FeatureSet_FieldPresence, value)) message.fieldPresence = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 16: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FeatureSet_EnumType, value)) message.enumType = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 24: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FeatureSet_RepeatedFieldEncoding, value)) message.repeatedFieldEncoding = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 32: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FeatureSet_Utf8Validation, value)) message.utf8Validation = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 40: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FeatureSet_MessageEncoding, value)) message.messageEncoding = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 48: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FeatureSet_JsonFormat, value)) message.jsonFormat = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 56: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FeatureSet_EnforceNamingStyle, value)) message.enforceNamingStyle = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 64: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FeatureSet_VisibilityFeature_DefaultSymbolVisibility, value)) {
             message.defaultSymbolVisibility = value;
+          } else {
+            reader.keepField(message, tag, start);
           }
           break;
         }
         case 72: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(FeatureSet_ProtoLimitsFeature_EnforceProtoLimits, value)) {
             message.enforceProtoLimits = value;
+          } else {
+            reader.keepField(message, tag, start);
           }
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -3932,19 +4193,21 @@ export type FeatureSet_VisibilityFeatureInput = Readonly<Record<string, never>>;
 
 export const FeatureSet_VisibilityFeature: MessageType<FeatureSet_VisibilityFeature, FeatureSet_VisibilityFeatureInput> = {
   typeName: "google.protobuf.FeatureSet.VisibilityFeature",
+  file: descriptorProto,
 
-  create() {
-    return {};
+  create(input) {
+    return withUnknown({}, input);
   },
 
-  encode(message) {
+  encode(message, writer) {
     checkMessage(message, "FeatureSet.VisibilityFeature", FeatureSet_VisibilityFeature);
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
     const message: FeatureSet_VisibilityFeature = into ?? {};
     while (reader.pos < end) {
-      reader.skipField(reader.tag());
+      reader.keepUnknown(message, reader.tag());
     }
     reader.finish(end);
     return message;
@@ -3958,19 +4221,21 @@ export type FeatureSet_ProtoLimitsFeatureInput = Readonly<Record<string, never>>
 
 export const FeatureSet_ProtoLimitsFeature: MessageType<FeatureSet_ProtoLimitsFeature, FeatureSet_ProtoLimitsFeatureInput> = {
   typeName: "google.protobuf.FeatureSet.ProtoLimitsFeature",
+  file: descriptorProto,
 
-  create() {
-    return {};
+  create(input) {
+    return withUnknown({}, input);
   },
 
-  encode(message) {
+  encode(message, writer) {
     checkMessage(message, "FeatureSet.ProtoLimitsFeature", FeatureSet_ProtoLimitsFeature);
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
     const message: FeatureSet_ProtoLimitsFeature = into ?? {};
     while (reader.pos < end) {
-      reader.skipField(reader.tag());
+      reader.keepUnknown(message, reader.tag());
     }
     reader.finish(end);
     return message;
@@ -4012,17 +4277,21 @@ export interface FeatureSetDefaultsInput {
  */
 export const FeatureSetDefaults: MessageType<FeatureSetDefaults, FeatureSetDefaultsInput> = {
   typeName: "google.protobuf.FeatureSetDefaults",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      defaults: arrayOf(
-        input?.defaults,
-        "FeatureSetDefaults.defaults",
-        FeatureSetDefaults_FeatureSetEditionDefault.create,
-      ),
-      minimumEdition: input?.minimumEdition,
-      maximumEdition: input?.maximumEdition,
-    };
+    return withUnknown(
+      {
+        defaults: arrayOf(
+          input?.defaults,
+          "FeatureSetDefaults.defaults",
+          FeatureSetDefaults_FeatureSetEditionDefault.create,
+        ),
+        minimumEdition: input?.minimumEdition,
+        maximumEdition: input?.maximumEdition,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -4040,6 +4309,7 @@ export const FeatureSetDefaults: MessageType<FeatureSetDefaults, FeatureSetDefau
       checkEnum(Edition, message.maximumEdition, "FeatureSetDefaults.maximum_edition");
       writer.enumField(40, message.maximumEdition, "FeatureSetDefaults.maximum_edition", "Edition", Edition);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -4057,17 +4327,21 @@ export const FeatureSetDefaults: MessageType<FeatureSetDefaults, FeatureSetDefau
           );
           break;
         case 32: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(Edition, value)) message.minimumEdition = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 40: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(Edition, value)) message.maximumEdition = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -4104,13 +4378,17 @@ export interface FeatureSetDefaults_FeatureSetEditionDefaultInput {
  */
 export const FeatureSetDefaults_FeatureSetEditionDefault: MessageType<FeatureSetDefaults_FeatureSetEditionDefault, FeatureSetDefaults_FeatureSetEditionDefaultInput> = {
   typeName: "google.protobuf.FeatureSetDefaults.FeatureSetEditionDefault",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      edition: input?.edition,
-      overridableFeatures: optional(input?.overridableFeatures, FeatureSet.create),
-      fixedFeatures: optional(input?.fixedFeatures, FeatureSet.create),
-    };
+    return withUnknown(
+      {
+        edition: input?.edition,
+        overridableFeatures: optional(input?.overridableFeatures, FeatureSet.create),
+        fixedFeatures: optional(input?.fixedFeatures, FeatureSet.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -4149,6 +4427,7 @@ export const FeatureSetDefaults_FeatureSetEditionDefault: MessageType<FeatureSet
       FeatureSet.encode(message.fixedFeatures, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -4161,8 +4440,10 @@ export const FeatureSetDefaults_FeatureSetEditionDefault: MessageType<FeatureSet
       const tag = reader.tag();
       switch (tag) {
         case 24: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(Edition, value)) message.edition = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         case 34:
@@ -4177,7 +4458,7 @@ export const FeatureSetDefaults_FeatureSetEditionDefault: MessageType<FeatureSet
           message.fixedFeatures = FeatureSet.decode(reader, reader.nested(end), 0, message.fixedFeatures);
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -4197,43 +4478,43 @@ export interface SourceCodeInfo {
    * tools.
    *
    * For example, say we have a file like:
-   * message Foo {
-   * optional string foo = 1;
-   * }
+   *   message Foo {
+   *     optional string foo = 1;
+   *   }
    * Let's look at just the field definition:
-   * optional string foo = 1;
-   * ^       ^^     ^^  ^  ^^^
-   * a       bc     de  f  ghi
+   *   optional string foo = 1;
+   *   ^       ^^     ^^  ^  ^^^
+   *   a       bc     de  f  ghi
    * We have the following locations:
-   * span   path               represents
-   * [a,i)  [ 4, 0, 2, 0 ]     The whole field definition.
-   * [a,b)  [ 4, 0, 2, 0, 4 ]  The label (optional).
-   * [c,d)  [ 4, 0, 2, 0, 5 ]  The type (string).
-   * [e,f)  [ 4, 0, 2, 0, 1 ]  The name (foo).
-   * [g,h)  [ 4, 0, 2, 0, 3 ]  The number (1).
+   *   span   path               represents
+   *   [a,i)  [ 4, 0, 2, 0 ]     The whole field definition.
+   *   [a,b)  [ 4, 0, 2, 0, 4 ]  The label (optional).
+   *   [c,d)  [ 4, 0, 2, 0, 5 ]  The type (string).
+   *   [e,f)  [ 4, 0, 2, 0, 1 ]  The name (foo).
+   *   [g,h)  [ 4, 0, 2, 0, 3 ]  The number (1).
    *
    * Notes:
    * - A location may refer to a repeated field itself (i.e. not to any
-   * particular index within it).  This is used whenever a set of elements are
-   * logically enclosed in a single code segment.  For example, an entire
-   * extend block (possibly containing multiple extension definitions) will
-   * have an outer location whose path refers to the "extensions" repeated
-   * field without an index.
+   *   particular index within it).  This is used whenever a set of elements are
+   *   logically enclosed in a single code segment.  For example, an entire
+   *   extend block (possibly containing multiple extension definitions) will
+   *   have an outer location whose path refers to the "extensions" repeated
+   *   field without an index.
    * - Multiple locations may have the same path.  This happens when a single
-   * logical declaration is spread out across multiple places.  The most
-   * obvious example is the "extend" block again -- there may be multiple
-   * extend blocks in the same scope, each of which will have the same path.
+   *   logical declaration is spread out across multiple places.  The most
+   *   obvious example is the "extend" block again -- there may be multiple
+   *   extend blocks in the same scope, each of which will have the same path.
    * - A location's span is not always a subset of its parent's span.  For
-   * example, the "extendee" of an extension declaration appears at the
-   * beginning of the "extend" block and is shared by all extensions within
-   * the block.
+   *   example, the "extendee" of an extension declaration appears at the
+   *   beginning of the "extend" block and is shared by all extensions within
+   *   the block.
    * - Just because a location's span is a subset of some other location's span
-   * does not mean that it is a descendant.  For example, a "group" defines
-   * both a type and a field in a single declaration.  Thus, the locations
-   * corresponding to the type and field and their components will overlap.
+   *   does not mean that it is a descendant.  For example, a "group" defines
+   *   both a type and a field in a single declaration.  Thus, the locations
+   *   corresponding to the type and field and their components will overlap.
    * - Code which tries to interpret locations should probably be designed to
-   * ignore those that it doesn't understand, as more types of locations could
-   * be recorded in the future.
+   *   ignore those that it doesn't understand, as more types of locations could
+   *   be recorded in the future.
    */
   location: SourceCodeInfo_Location[];
 }
@@ -4249,11 +4530,15 @@ export interface SourceCodeInfoInput {
  */
 export const SourceCodeInfo: MessageType<SourceCodeInfo, SourceCodeInfoInput> = {
   typeName: "google.protobuf.SourceCodeInfo",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      location: arrayOf(input?.location, "SourceCodeInfo.location", SourceCodeInfo_Location.create),
-    };
+    return withUnknown(
+      {
+        location: arrayOf(input?.location, "SourceCodeInfo.location", SourceCodeInfo_Location.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -4263,6 +4548,7 @@ export const SourceCodeInfo: MessageType<SourceCodeInfo, SourceCodeInfoInput> = 
       SourceCodeInfo_Location.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -4276,7 +4562,7 @@ export const SourceCodeInfo: MessageType<SourceCodeInfo, SourceCodeInfoInput> = 
           message.location.push(SourceCodeInfo_Location.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -4292,39 +4578,39 @@ export interface SourceCodeInfo_Location {
    * Each element is a field number or an index.  They form a path from
    * the root FileDescriptorProto to the place where the definition appears.
    * For example, this path:
-   * [ 4, 3, 2, 7, 1 ]
+   *   [ 4, 3, 2, 7, 1 ]
    * refers to:
-   * file.message_type(3)  // 4, 3
-   * .field(7)         // 2, 7
-   * .name()           // 1
+   *   file.message_type(3)  // 4, 3
+   *       .field(7)         // 2, 7
+   *       .name()           // 1
    * This is because FileDescriptorProto.message_type has field number 4:
-   * repeated DescriptorProto message_type = 4;
+   *   repeated DescriptorProto message_type = 4;
    * and DescriptorProto.field has field number 2:
-   * repeated FieldDescriptorProto field = 2;
+   *   repeated FieldDescriptorProto field = 2;
    * and FieldDescriptorProto.name has field number 1:
-   * optional string name = 1;
+   *   optional string name = 1;
    *
    * Thus, the above path gives the location of a field name.  If we removed
    * the last element:
-   * [ 4, 3, 2, 7 ]
+   *   [ 4, 3, 2, 7 ]
    * this path refers to the whole field declaration (from the beginning
    * of the label to the terminating semicolon).
    *
    * For options, the path refers to the interpreted option in the descriptor.
    * E.g., for a custom option `(my_opt) = "foo"` on a message using extension
    * number 10101, the path is:
-   * [ 4, 3, 7, 10101 ]
+   *   [ 4, 3, 7, 10101 ]
    * refers to:
-   * file.message_type(3)     // 4, 3
-   * .options()           // 7
-   * .my_opt()            // 10101
+   *   file.message_type(3)     // 4, 3
+   *       .options()           // 7
+   *       .my_opt()            // 10101
    *
    * Sub-locations corresponding to the interpreted option's corresponding
    * `UninterpretedOption` are also appended to the interpreted option, which
    * deviates from the actual FileDescriptorProto path. E.g.:
-   * [ 4, 3, 7, 10101, 2 ]
+   *   [ 4, 3, 7, 10101, 2 ]
    * refers to the option name `(my_opt)`, and:
-   * [ 4, 3, 7, 10101, 7 ]
+   *   [ 4, 3, 7, 10101, 7 ]
    * refers to the "foo" string value of the option.
    */
   path: number[];
@@ -4356,34 +4642,34 @@ export interface SourceCodeInfo_Location {
    *
    * Examples:
    *
-   * optional int32 foo = 1;  // Comment attached to foo.
-   * // Comment attached to bar.
-   * optional int32 bar = 2;
+   *   optional int32 foo = 1;  // Comment attached to foo.
+   *   // Comment attached to bar.
+   *   optional int32 bar = 2;
    *
-   * optional string baz = 3;
-   * // Comment attached to baz.
-   * // Another line attached to baz.
+   *   optional string baz = 3;
+   *   // Comment attached to baz.
+   *   // Another line attached to baz.
    *
-   * // Comment attached to moo.
-   * //
-   * // Another line attached to moo.
-   * optional double moo = 4;
+   *   // Comment attached to moo.
+   *   //
+   *   // Another line attached to moo.
+   *   optional double moo = 4;
    *
-   * // Detached comment for corge. This is not leading or trailing comments
-   * // to moo or corge because there are blank lines separating it from
-   * // both.
+   *   // Detached comment for corge. This is not leading or trailing comments
+   *   // to moo or corge because there are blank lines separating it from
+   *   // both.
    *
-   * // Detached comment for corge paragraph 2.
+   *   // Detached comment for corge paragraph 2.
    *
-   * optional string corge = 5;
-   * /* Block comment attached
-   * * to corge.  Leading asterisks
-   * * will be removed. *\/
-   * /* Block comment attached to
-   * * grault. *\/
-   * optional int32 grault = 6;
+   *   optional string corge = 5;
+   *   /* Block comment attached
+   *    * to corge.  Leading asterisks
+   *    * will be removed. *\/
+   *   /* Block comment attached to
+   *    * grault. *\/
+   *   optional int32 grault = 6;
    *
-   * // ignored detached comments.
+   *   // ignored detached comments.
    */
   leadingComments: string | undefined;
   trailingComments: string | undefined;
@@ -4401,16 +4687,20 @@ export interface SourceCodeInfo_LocationInput {
 
 export const SourceCodeInfo_Location: MessageType<SourceCodeInfo_Location, SourceCodeInfo_LocationInput> = {
   typeName: "google.protobuf.SourceCodeInfo.Location",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      path: [...listOf(input?.path, "SourceCodeInfo.Location.path")],
-      span: [...listOf(input?.span, "SourceCodeInfo.Location.span")],
-      leadingComments: input?.leadingComments,
-      trailingComments: input?.trailingComments,
-      leadingDetachedComments:
-        [...listOf(input?.leadingDetachedComments, "SourceCodeInfo.Location.leading_detached_comments")],
-    };
+    return withUnknown(
+      {
+        path: [...listOf(input?.path, "SourceCodeInfo.Location.path")],
+        span: [...listOf(input?.span, "SourceCodeInfo.Location.span")],
+        leadingComments: input?.leadingComments,
+        trailingComments: input?.trailingComments,
+        leadingDetachedComments:
+          [...listOf(input?.leadingDetachedComments, "SourceCodeInfo.Location.leading_detached_comments")],
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -4419,16 +4709,12 @@ export const SourceCodeInfo_Location: MessageType<SourceCodeInfo_Location, Sourc
     }
     if (message.path != null && message.path.length !== 0) {
       const mark = writer.partField(10);
-      for (const value of listOf(message.path, "SourceCodeInfo.Location.path")) {
-        writer.int32Field(0, value, "SourceCodeInfo.Location.path");
-      }
+      writer.packedInt32(listOf(message.path, "SourceCodeInfo.Location.path"), "SourceCodeInfo.Location.path");
       writer.end(mark);
     }
     if (message.span != null && message.span.length !== 0) {
       const mark = writer.partField(18);
-      for (const value of listOf(message.span, "SourceCodeInfo.Location.span")) {
-        writer.int32Field(0, value, "SourceCodeInfo.Location.span");
-      }
+      writer.packedInt32(listOf(message.span, "SourceCodeInfo.Location.span"), "SourceCodeInfo.Location.span");
       writer.end(mark);
     }
     if (message.leadingComments != null) {
@@ -4440,6 +4726,7 @@ export const SourceCodeInfo_Location: MessageType<SourceCodeInfo_Location, Sourc
     for (const value of listOf(message.leadingDetachedComments, "SourceCodeInfo.Location.leading_detached_comments")) {
       writer.stringField(50, value, "SourceCodeInfo.Location.leading_detached_comments");
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -4458,7 +4745,7 @@ export const SourceCodeInfo_Location: MessageType<SourceCodeInfo_Location, Sourc
           break;
         case 10: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.path.push(reader.int32());
+          reader.packedInt32(stop, message.path);
           reader.finish(stop);
           break;
         }
@@ -4467,7 +4754,7 @@ export const SourceCodeInfo_Location: MessageType<SourceCodeInfo_Location, Sourc
           break;
         case 18: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.span.push(reader.int32());
+          reader.packedInt32(stop, message.span);
           reader.finish(stop);
           break;
         }
@@ -4481,7 +4768,7 @@ export const SourceCodeInfo_Location: MessageType<SourceCodeInfo_Location, Sourc
           message.leadingDetachedComments.push(reader.string());
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -4514,15 +4801,19 @@ export interface GeneratedCodeInfoInput {
  */
 export const GeneratedCodeInfo: MessageType<GeneratedCodeInfo, GeneratedCodeInfoInput> = {
   typeName: "google.protobuf.GeneratedCodeInfo",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      annotation: arrayOf(
-        input?.annotation,
-        "GeneratedCodeInfo.annotation",
-        GeneratedCodeInfo_Annotation.create,
-      ),
-    };
+    return withUnknown(
+      {
+        annotation: arrayOf(
+          input?.annotation,
+          "GeneratedCodeInfo.annotation",
+          GeneratedCodeInfo_Annotation.create,
+        ),
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -4532,6 +4823,7 @@ export const GeneratedCodeInfo: MessageType<GeneratedCodeInfo, GeneratedCodeInfo
       GeneratedCodeInfo_Annotation.encode(value, writer);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -4545,7 +4837,7 @@ export const GeneratedCodeInfo: MessageType<GeneratedCodeInfo, GeneratedCodeInfo
           message.annotation.push(GeneratedCodeInfo_Annotation.decode(reader, reader.nested(end)));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -4586,15 +4878,19 @@ export interface GeneratedCodeInfo_AnnotationInput {
 
 export const GeneratedCodeInfo_Annotation: MessageType<GeneratedCodeInfo_Annotation, GeneratedCodeInfo_AnnotationInput> = {
   typeName: "google.protobuf.GeneratedCodeInfo.Annotation",
+  file: descriptorProto,
 
   create(input) {
-    return {
-      path: [...listOf(input?.path, "GeneratedCodeInfo.Annotation.path")],
-      sourceFile: input?.sourceFile,
-      begin: input?.begin,
-      end: input?.end,
-      semantic: input?.semantic,
-    };
+    return withUnknown(
+      {
+        path: [...listOf(input?.path, "GeneratedCodeInfo.Annotation.path")],
+        sourceFile: input?.sourceFile,
+        begin: input?.begin,
+        end: input?.end,
+        semantic: input?.semantic,
+      },
+      input,
+    );
   },
 
   encode(message, writer) {
@@ -4603,9 +4899,7 @@ export const GeneratedCodeInfo_Annotation: MessageType<GeneratedCodeInfo_Annotat
     }
     if (message.path != null && message.path.length !== 0) {
       const mark = writer.partField(10);
-      for (const value of listOf(message.path, "GeneratedCodeInfo.Annotation.path")) {
-        writer.int32Field(0, value, "GeneratedCodeInfo.Annotation.path");
-      }
+      writer.packedInt32(listOf(message.path, "GeneratedCodeInfo.Annotation.path"), "GeneratedCodeInfo.Annotation.path");
       writer.end(mark);
     }
     if (message.sourceFile != null) {
@@ -4631,6 +4925,7 @@ export const GeneratedCodeInfo_Annotation: MessageType<GeneratedCodeInfo_Annotat
         GeneratedCodeInfo_Annotation_Semantic,
       );
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, _depth, into) {
@@ -4649,7 +4944,7 @@ export const GeneratedCodeInfo_Annotation: MessageType<GeneratedCodeInfo_Annotat
           break;
         case 10: {
           const stop = reader.nested(end);
-          while (reader.pos < stop) message.path.push(reader.int32());
+          reader.packedInt32(stop, message.path);
           reader.finish(stop);
           break;
         }
@@ -4663,19 +4958,17 @@ export const GeneratedCodeInfo_Annotation: MessageType<GeneratedCodeInfo_Annotat
           message.end = reader.int32();
           break;
         case 40: {
+          const start = reader.pos;
           const value = reader.int32();
           if (isEnumValue(GeneratedCodeInfo_Annotation_Semantic, value)) message.semantic = value;
+          else reader.keepField(message, tag, start);
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
     return message;
   },
 };
-
-/** google/protobuf/descriptor.proto as a protobufjs JSON descriptor, for calls without generated code. */
-export const descriptorProtoDescriptor =
-  '{"nested":{"google":{"nested":{"protobuf":{"nested":{"FileDescriptorSet":{"edition":"proto2","fields":{"file":{"rule":"repeated","type":".google.protobuf.FileDescriptorProto","id":1}}},"FileDescriptorProto":{"edition":"proto2","fields":{"name":{"type":"string","id":1},"package":{"type":"string","id":2},"dependency":{"rule":"repeated","type":"string","id":3},"publicDependency":{"rule":"repeated","type":"int32","id":10,"protoName":"public_dependency"},"weakDependency":{"rule":"repeated","type":"int32","id":11,"protoName":"weak_dependency"},"optionDependency":{"rule":"repeated","type":"string","id":15,"protoName":"option_dependency"},"messageType":{"rule":"repeated","type":".google.protobuf.DescriptorProto","id":4,"protoName":"message_type"},"enumType":{"rule":"repeated","type":".google.protobuf.EnumDescriptorProto","id":5,"protoName":"enum_type"},"service":{"rule":"repeated","type":".google.protobuf.ServiceDescriptorProto","id":6},"extension":{"rule":"repeated","type":".google.protobuf.FieldDescriptorProto","id":7},"options":{"type":".google.protobuf.FileOptions","id":8},"sourceCodeInfo":{"type":".google.protobuf.SourceCodeInfo","id":9,"protoName":"source_code_info"},"syntax":{"type":"string","id":12},"edition":{"type":".google.protobuf.Edition","id":14}}},"DescriptorProto":{"edition":"proto2","fields":{"name":{"type":"string","id":1},"field":{"rule":"repeated","type":".google.protobuf.FieldDescriptorProto","id":2},"extension":{"rule":"repeated","type":".google.protobuf.FieldDescriptorProto","id":6},"nestedType":{"rule":"repeated","type":".google.protobuf.DescriptorProto","id":3,"protoName":"nested_type"},"enumType":{"rule":"repeated","type":".google.protobuf.EnumDescriptorProto","id":4,"protoName":"enum_type"},"extensionRange":{"rule":"repeated","type":".google.protobuf.DescriptorProto.ExtensionRange","id":5,"protoName":"extension_range"},"oneofDecl":{"rule":"repeated","type":".google.protobuf.OneofDescriptorProto","id":8,"protoName":"oneof_decl"},"options":{"type":".google.protobuf.MessageOptions","id":7},"reservedRange":{"rule":"repeated","type":".google.protobuf.DescriptorProto.ReservedRange","id":9,"protoName":"reserved_range"},"reservedName":{"rule":"repeated","type":"string","id":10,"protoName":"reserved_name"},"visibility":{"type":".google.protobuf.SymbolVisibility","id":11}},"nested":{"ExtensionRange":{"fields":{"start":{"type":"int32","id":1},"end":{"type":"int32","id":2},"options":{"type":".google.protobuf.ExtensionRangeOptions","id":3}}},"ReservedRange":{"fields":{"start":{"type":"int32","id":1},"end":{"type":"int32","id":2}}}}},"ExtensionRangeOptions":{"edition":"proto2","fields":{"uninterpretedOption":{"rule":"repeated","type":".google.protobuf.UninterpretedOption","id":999,"protoName":"uninterpreted_option"},"declaration":{"rule":"repeated","type":".google.protobuf.ExtensionRangeOptions.Declaration","id":2},"features":{"type":".google.protobuf.FeatureSet","id":50},"verification":{"type":".google.protobuf.ExtensionRangeOptions.VerificationState","id":3,"options":{"default":"UNVERIFIED"}}},"nested":{"Declaration":{"fields":{"number":{"type":"int32","id":1},"fullName":{"type":"string","id":2,"protoName":"full_name"},"type":{"type":"string","id":3},"reserved":{"type":"bool","id":5},"repeated":{"type":"bool","id":6}}},"VerificationState":{"values":{"DECLARATION":0,"UNVERIFIED":1}}}},"FieldDescriptorProto":{"edition":"proto2","fields":{"name":{"type":"string","id":1},"number":{"type":"int32","id":3},"label":{"type":".google.protobuf.FieldDescriptorProto.Label","id":4},"type":{"type":".google.protobuf.FieldDescriptorProto.Type","id":5},"typeName":{"type":"string","id":6,"protoName":"type_name"},"extendee":{"type":"string","id":2},"defaultValue":{"type":"string","id":7,"protoName":"default_value"},"oneofIndex":{"type":"int32","id":9,"protoName":"oneof_index"},"jsonName":{"type":"string","id":10,"protoName":"json_name"},"options":{"type":".google.protobuf.FieldOptions","id":8},"proto3Optional":{"type":"bool","id":17,"protoName":"proto3_optional"}},"nested":{"Type":{"values":{"TYPE_DOUBLE":1,"TYPE_FLOAT":2,"TYPE_INT64":3,"TYPE_UINT64":4,"TYPE_INT32":5,"TYPE_FIXED64":6,"TYPE_FIXED32":7,"TYPE_BOOL":8,"TYPE_STRING":9,"TYPE_GROUP":10,"TYPE_MESSAGE":11,"TYPE_BYTES":12,"TYPE_UINT32":13,"TYPE_ENUM":14,"TYPE_SFIXED32":15,"TYPE_SFIXED64":16,"TYPE_SINT32":17,"TYPE_SINT64":18}},"Label":{"values":{"LABEL_OPTIONAL":1,"LABEL_REPEATED":3,"LABEL_REQUIRED":2}}}},"OneofDescriptorProto":{"edition":"proto2","fields":{"name":{"type":"string","id":1},"options":{"type":".google.protobuf.OneofOptions","id":2}}},"EnumDescriptorProto":{"edition":"proto2","fields":{"name":{"type":"string","id":1},"value":{"rule":"repeated","type":".google.protobuf.EnumValueDescriptorProto","id":2},"options":{"type":".google.protobuf.EnumOptions","id":3},"reservedRange":{"rule":"repeated","type":".google.protobuf.EnumDescriptorProto.EnumReservedRange","id":4,"protoName":"reserved_range"},"reservedName":{"rule":"repeated","type":"string","id":5,"protoName":"reserved_name"},"visibility":{"type":".google.protobuf.SymbolVisibility","id":6}},"nested":{"EnumReservedRange":{"fields":{"start":{"type":"int32","id":1},"end":{"type":"int32","id":2}}}}},"EnumValueDescriptorProto":{"edition":"proto2","fields":{"name":{"type":"string","id":1},"number":{"type":"int32","id":2},"options":{"type":".google.protobuf.EnumValueOptions","id":3}}},"ServiceDescriptorProto":{"edition":"proto2","fields":{"name":{"type":"string","id":1},"method":{"rule":"repeated","type":".google.protobuf.MethodDescriptorProto","id":2},"options":{"type":".google.protobuf.ServiceOptions","id":3}}},"MethodDescriptorProto":{"edition":"proto2","fields":{"name":{"type":"string","id":1},"inputType":{"type":"string","id":2,"protoName":"input_type"},"outputType":{"type":"string","id":3,"protoName":"output_type"},"options":{"type":".google.protobuf.MethodOptions","id":4},"clientStreaming":{"type":"bool","id":5,"protoName":"client_streaming","options":{"default":false}},"serverStreaming":{"type":"bool","id":6,"protoName":"server_streaming","options":{"default":false}}}},"FileOptions":{"edition":"proto2","fields":{"javaPackage":{"type":"string","id":1,"protoName":"java_package"},"javaOuterClassname":{"type":"string","id":8,"protoName":"java_outer_classname"},"javaMultipleFiles":{"type":"bool","id":10,"protoName":"java_multiple_files","options":{"default":false}},"javaGenerateEqualsAndHash":{"type":"bool","id":20,"protoName":"java_generate_equals_and_hash"},"javaStringCheckUtf8":{"type":"bool","id":27,"protoName":"java_string_check_utf8","options":{"default":false}},"optimizeFor":{"type":".google.protobuf.FileOptions.OptimizeMode","id":9,"protoName":"optimize_for","options":{"default":"SPEED"}},"goPackage":{"type":"string","id":11,"protoName":"go_package"},"ccGenericServices":{"type":"bool","id":16,"protoName":"cc_generic_services","options":{"default":false}},"javaGenericServices":{"type":"bool","id":17,"protoName":"java_generic_services","options":{"default":false}},"pyGenericServices":{"type":"bool","id":18,"protoName":"py_generic_services","options":{"default":false}},"deprecated":{"type":"bool","id":23,"options":{"default":false}},"ccEnableArenas":{"type":"bool","id":31,"protoName":"cc_enable_arenas","options":{"default":true}},"objcClassPrefix":{"type":"string","id":36,"protoName":"objc_class_prefix"},"csharpNamespace":{"type":"string","id":37,"protoName":"csharp_namespace"},"swiftPrefix":{"type":"string","id":39,"protoName":"swift_prefix"},"phpClassPrefix":{"type":"string","id":40,"protoName":"php_class_prefix"},"phpNamespace":{"type":"string","id":41,"protoName":"php_namespace"},"phpMetadataNamespace":{"type":"string","id":44,"protoName":"php_metadata_namespace"},"rubyPackage":{"type":"string","id":45,"protoName":"ruby_package"},"features":{"type":".google.protobuf.FeatureSet","id":50},"uninterpretedOption":{"rule":"repeated","type":".google.protobuf.UninterpretedOption","id":999,"protoName":"uninterpreted_option"}},"nested":{"OptimizeMode":{"values":{"SPEED":1,"CODE_SIZE":2,"LITE_RUNTIME":3}}}},"MessageOptions":{"edition":"proto2","fields":{"messageSetWireFormat":{"type":"bool","id":1,"protoName":"message_set_wire_format","options":{"default":false}},"noStandardDescriptorAccessor":{"type":"bool","id":2,"protoName":"no_standard_descriptor_accessor","options":{"default":false}},"deprecated":{"type":"bool","id":3,"options":{"default":false}},"mapEntry":{"type":"bool","id":7,"protoName":"map_entry"},"deprecatedLegacyJsonFieldConflicts":{"type":"bool","id":11,"protoName":"deprecated_legacy_json_field_conflicts"},"features":{"type":".google.protobuf.FeatureSet","id":12},"uninterpretedOption":{"rule":"repeated","type":".google.protobuf.UninterpretedOption","id":999,"protoName":"uninterpreted_option"}}},"FieldOptions":{"edition":"proto2","fields":{"ctype":{"type":".google.protobuf.FieldOptions.CType","id":1,"options":{"default":"STRING"}},"packed":{"type":"bool","id":2},"jstype":{"type":".google.protobuf.FieldOptions.JSType","id":6,"options":{"default":"JS_NORMAL"}},"lazy":{"type":"bool","id":5,"options":{"default":false}},"unverifiedLazy":{"type":"bool","id":15,"protoName":"unverified_lazy","options":{"default":false}},"deprecated":{"type":"bool","id":3,"options":{"default":false}},"weak":{"type":"bool","id":10,"options":{"default":false}},"debugRedact":{"type":"bool","id":16,"protoName":"debug_redact","options":{"default":false}},"retention":{"type":".google.protobuf.FieldOptions.OptionRetention","id":17},"targets":{"rule":"repeated","type":".google.protobuf.FieldOptions.OptionTargetType","id":19},"editionDefaults":{"rule":"repeated","type":".google.protobuf.FieldOptions.EditionDefault","id":20,"protoName":"edition_defaults"},"features":{"type":".google.protobuf.FeatureSet","id":21},"featureSupport":{"type":".google.protobuf.FieldOptions.FeatureSupport","id":22,"protoName":"feature_support"},"uninterpretedOption":{"rule":"repeated","type":".google.protobuf.UninterpretedOption","id":999,"protoName":"uninterpreted_option"}},"nested":{"EditionDefault":{"fields":{"edition":{"type":".google.protobuf.Edition","id":3},"value":{"type":"string","id":2}}},"FeatureSupport":{"fields":{"editionIntroduced":{"type":".google.protobuf.Edition","id":1,"protoName":"edition_introduced"},"editionDeprecated":{"type":".google.protobuf.Edition","id":2,"protoName":"edition_deprecated"},"deprecationWarning":{"type":"string","id":3,"protoName":"deprecation_warning"},"editionRemoved":{"type":".google.protobuf.Edition","id":4,"protoName":"edition_removed"},"removalError":{"type":"string","id":5,"protoName":"removal_error"}}},"CType":{"values":{"STRING":0,"CORD":1,"STRING_PIECE":2}},"JSType":{"values":{"JS_NORMAL":0,"JS_STRING":1,"JS_NUMBER":2}},"OptionRetention":{"values":{"RETENTION_UNKNOWN":0,"RETENTION_RUNTIME":1,"RETENTION_SOURCE":2}},"OptionTargetType":{"values":{"TARGET_TYPE_UNKNOWN":0,"TARGET_TYPE_FILE":1,"TARGET_TYPE_EXTENSION_RANGE":2,"TARGET_TYPE_MESSAGE":3,"TARGET_TYPE_FIELD":4,"TARGET_TYPE_ONEOF":5,"TARGET_TYPE_ENUM":6,"TARGET_TYPE_ENUM_ENTRY":7,"TARGET_TYPE_SERVICE":8,"TARGET_TYPE_METHOD":9}}}},"OneofOptions":{"edition":"proto2","fields":{"features":{"type":".google.protobuf.FeatureSet","id":1},"uninterpretedOption":{"rule":"repeated","type":".google.protobuf.UninterpretedOption","id":999,"protoName":"uninterpreted_option"}}},"EnumOptions":{"edition":"proto2","fields":{"allowAlias":{"type":"bool","id":2,"protoName":"allow_alias"},"deprecated":{"type":"bool","id":3,"options":{"default":false}},"deprecatedLegacyJsonFieldConflicts":{"type":"bool","id":6,"protoName":"deprecated_legacy_json_field_conflicts"},"features":{"type":".google.protobuf.FeatureSet","id":7},"uninterpretedOption":{"rule":"repeated","type":".google.protobuf.UninterpretedOption","id":999,"protoName":"uninterpreted_option"}}},"EnumValueOptions":{"edition":"proto2","fields":{"deprecated":{"type":"bool","id":1,"options":{"default":false}},"features":{"type":".google.protobuf.FeatureSet","id":2},"debugRedact":{"type":"bool","id":3,"protoName":"debug_redact","options":{"default":false}},"featureSupport":{"type":".google.protobuf.FieldOptions.FeatureSupport","id":4,"protoName":"feature_support"},"uninterpretedOption":{"rule":"repeated","type":".google.protobuf.UninterpretedOption","id":999,"protoName":"uninterpreted_option"}}},"ServiceOptions":{"edition":"proto2","fields":{"features":{"type":".google.protobuf.FeatureSet","id":34},"deprecated":{"type":"bool","id":33,"options":{"default":false}},"uninterpretedOption":{"rule":"repeated","type":".google.protobuf.UninterpretedOption","id":999,"protoName":"uninterpreted_option"}}},"MethodOptions":{"edition":"proto2","fields":{"deprecated":{"type":"bool","id":33,"options":{"default":false}},"idempotencyLevel":{"type":".google.protobuf.MethodOptions.IdempotencyLevel","id":34,"protoName":"idempotency_level","options":{"default":"IDEMPOTENCY_UNKNOWN"}},"features":{"type":".google.protobuf.FeatureSet","id":35},"uninterpretedOption":{"rule":"repeated","type":".google.protobuf.UninterpretedOption","id":999,"protoName":"uninterpreted_option"}},"nested":{"IdempotencyLevel":{"values":{"IDEMPOTENCY_UNKNOWN":0,"NO_SIDE_EFFECTS":1,"IDEMPOTENT":2}}}},"UninterpretedOption":{"edition":"proto2","fields":{"name":{"rule":"repeated","type":".google.protobuf.UninterpretedOption.NamePart","id":2},"identifierValue":{"type":"string","id":3,"protoName":"identifier_value"},"positiveIntValue":{"type":"uint64","id":4,"protoName":"positive_int_value"},"negativeIntValue":{"type":"int64","id":5,"protoName":"negative_int_value"},"doubleValue":{"type":"double","id":6,"protoName":"double_value"},"stringValue":{"type":"bytes","id":7,"protoName":"string_value"},"aggregateValue":{"type":"string","id":8,"protoName":"aggregate_value"}},"nested":{"NamePart":{"fields":{"namePart":{"rule":"required","type":"string","id":1,"protoName":"name_part"},"isExtension":{"rule":"required","type":"bool","id":2,"protoName":"is_extension"}}}}},"FeatureSet":{"edition":"proto2","fields":{"fieldPresence":{"type":".google.protobuf.FeatureSet.FieldPresence","id":1,"protoName":"field_presence"},"enumType":{"type":".google.protobuf.FeatureSet.EnumType","id":2,"protoName":"enum_type"},"repeatedFieldEncoding":{"type":".google.protobuf.FeatureSet.RepeatedFieldEncoding","id":3,"protoName":"repeated_field_encoding"},"utf8Validation":{"type":".google.protobuf.FeatureSet.Utf8Validation","id":4,"protoName":"utf8_validation"},"messageEncoding":{"type":".google.protobuf.FeatureSet.MessageEncoding","id":5,"protoName":"message_encoding"},"jsonFormat":{"type":".google.protobuf.FeatureSet.JsonFormat","id":6,"protoName":"json_format"},"enforceNamingStyle":{"type":".google.protobuf.FeatureSet.EnforceNamingStyle","id":7,"protoName":"enforce_naming_style"},"defaultSymbolVisibility":{"type":".google.protobuf.FeatureSet.VisibilityFeature.DefaultSymbolVisibility","id":8,"protoName":"default_symbol_visibility"},"enforceProtoLimits":{"type":".google.protobuf.FeatureSet.ProtoLimitsFeature.EnforceProtoLimits","id":9,"protoName":"enforce_proto_limits"}},"nested":{"VisibilityFeature":{"fields":{},"nested":{"DefaultSymbolVisibility":{"values":{"DEFAULT_SYMBOL_VISIBILITY_UNKNOWN":0,"EXPORT_ALL":1,"EXPORT_TOP_LEVEL":2,"LOCAL_ALL":3,"STRICT":4}}}},"ProtoLimitsFeature":{"fields":{},"nested":{"EnforceProtoLimits":{"values":{"PROTO_LIMITS_UNKNOWN":0,"LEGACY_NO_EXPLICIT_LIMITS":1,"PROTO_LIMITS2026":2}}}},"FieldPresence":{"values":{"FIELD_PRESENCE_UNKNOWN":0,"EXPLICIT":1,"IMPLICIT":2,"LEGACY_REQUIRED":3}},"EnumType":{"values":{"ENUM_TYPE_UNKNOWN":0,"OPEN":1,"CLOSED":2}},"RepeatedFieldEncoding":{"values":{"REPEATED_FIELD_ENCODING_UNKNOWN":0,"PACKED":1,"EXPANDED":2}},"Utf8Validation":{"values":{"UTF8_VALIDATION_UNKNOWN":0,"VERIFY":2,"NONE":3}},"MessageEncoding":{"values":{"MESSAGE_ENCODING_UNKNOWN":0,"LENGTH_PREFIXED":1,"DELIMITED":2}},"JsonFormat":{"values":{"JSON_FORMAT_UNKNOWN":0,"ALLOW":1,"LEGACY_BEST_EFFORT":2}},"EnforceNamingStyle":{"values":{"ENFORCE_NAMING_STYLE_UNKNOWN":0,"STYLE2024":1,"STYLE_LEGACY":2,"STYLE2026":3}}}},"FeatureSetDefaults":{"edition":"proto2","fields":{"defaults":{"rule":"repeated","type":".google.protobuf.FeatureSetDefaults.FeatureSetEditionDefault","id":1},"minimumEdition":{"type":".google.protobuf.Edition","id":4,"protoName":"minimum_edition"},"maximumEdition":{"type":".google.protobuf.Edition","id":5,"protoName":"maximum_edition"}},"nested":{"FeatureSetEditionDefault":{"fields":{"edition":{"type":".google.protobuf.Edition","id":3},"overridableFeatures":{"type":".google.protobuf.FeatureSet","id":4,"protoName":"overridable_features"},"fixedFeatures":{"type":".google.protobuf.FeatureSet","id":5,"protoName":"fixed_features"}}}}},"SourceCodeInfo":{"edition":"proto2","fields":{"location":{"rule":"repeated","type":".google.protobuf.SourceCodeInfo.Location","id":1}},"nested":{"Location":{"fields":{"path":{"rule":"repeated","type":"int32","id":1,"options":{"packed":true}},"span":{"rule":"repeated","type":"int32","id":2,"options":{"packed":true}},"leadingComments":{"type":"string","id":3,"protoName":"leading_comments"},"trailingComments":{"type":"string","id":4,"protoName":"trailing_comments"},"leadingDetachedComments":{"rule":"repeated","type":"string","id":6,"protoName":"leading_detached_comments"}}}}},"GeneratedCodeInfo":{"edition":"proto2","fields":{"annotation":{"rule":"repeated","type":".google.protobuf.GeneratedCodeInfo.Annotation","id":1}},"nested":{"Annotation":{"fields":{"path":{"rule":"repeated","type":"int32","id":1,"options":{"packed":true}},"sourceFile":{"type":"string","id":2,"protoName":"source_file"},"begin":{"type":"int32","id":3},"end":{"type":"int32","id":4},"semantic":{"type":".google.protobuf.GeneratedCodeInfo.Annotation.Semantic","id":5}},"nested":{"Semantic":{"values":{"NONE":0,"SET":1,"ALIAS":2}}}}}},"Edition":{"edition":"proto2","values":{"EDITION_UNKNOWN":0,"EDITION_LEGACY":900,"EDITION_PROTO2":998,"EDITION_PROTO3":999,"EDITION_2023":1000,"EDITION_2024":1001,"EDITION_2026":1002,"EDITION_UNSTABLE":9999,"EDITION_1_TEST_ONLY":1,"EDITION_2_TEST_ONLY":2,"EDITION_99997_TEST_ONLY":99997,"EDITION_99998_TEST_ONLY":99998,"EDITION_99999_TEST_ONLY":99999,"EDITION_MAX":2147483647}},"SymbolVisibility":{"edition":"proto2","values":{"VISIBILITY_UNSET":0,"VISIBILITY_LOCAL":1,"VISIBILITY_EXPORT":2}}}}}}}}';

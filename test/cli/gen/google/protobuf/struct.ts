@@ -11,29 +11,57 @@ import {
   mapOf,
   needsMprpc,
   nestingMax,
+  type ProtoFile,
   tooDeep,
   unknownCase,
+  unknownFields,
+  withUnknown,
 } from "mprpc/codec";
 
 needsMprpc("0.1.0", "google/protobuf/struct.ts");
 
-/** google/protobuf/struct.proto, for JSON, reflection and calls without generated code. */
-export const structProto = defineFile(
+/** google/protobuf/struct.proto: its descriptor, for reflection, JSON and calls without generated code. */
+export const structProto: ProtoFile = /* @__PURE__ */ defineFile(
   "google/protobuf/struct.proto",
-  "Chxnb29nbGUvcHJvdG9idWYvc3RydWN0LnByb3RvEg9nb29nbGUucHJvdG9idWYimAEKBlN0cnVjdBI7CgZmaWVsZHMYASADKAsyIy5nb29nbGUucHJvdG9idWYuU3RydWN0LkZpZWxkc0VudHJ5UgZmaWVsZHMaUQoLRmllbGRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSLAoFdmFsdWUYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVSBXZhbHVlOgI4ASKyAgoFVmFsdWUSOwoKbnVsbF92YWx1ZRgBIAEoDjIaLmdvb2dsZS5wcm90b2J1Zi5OdWxsVmFsdWVIAFIJbnVsbFZhbHVlEiMKDG51bWJlcl92YWx1ZRgCIAEoAUgAUgtudW1iZXJWYWx1ZRIjCgxzdHJpbmdfdmFsdWUYAyABKAlIAFILc3RyaW5nVmFsdWUSHwoKYm9vbF92YWx1ZRgEIAEoCEgAUglib29sVmFsdWUSPAoMc3RydWN0X3ZhbHVlGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAUgtzdHJ1Y3RWYWx1ZRI7CgpsaXN0X3ZhbHVlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLkxpc3RWYWx1ZUgAUglsaXN0VmFsdWVCBgoEa2luZCI7CglMaXN0VmFsdWUSLgoGdmFsdWVzGAEgAygLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlUgZ2YWx1ZXMqGwoJTnVsbFZhbHVlEg4KCk5VTExfVkFMVUUQAGIGcHJvdG8z",
-  [],
+  "Chxnb29nbGUvcHJvdG9idWYvc3RydWN0LnByb3RvEg9nb29nbGUucHJvdG9idWYimAEKBlN0cnVjdBI7CgZmaWVsZHMYASADKAsyIy5nb29nbGUucHJvdG9idWYuU3RydWN0LkZpZWxkc0VudHJ5UgZmaWVsZHMaUQoLRmllbGRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSLAoFdmFsdWUYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVSBXZhbHVlOgI4ASKyAgoFVmFsdWUSOwoKbnVsbF92YWx1ZRgBIAEoDjIaLmdvb2dsZS5wcm90b2J1Zi5OdWxsVmFsdWVIAFIJbnVsbFZhbHVlEiMKDG51bWJlcl92YWx1ZRgCIAEoAUgAUgtudW1iZXJWYWx1ZRIjCgxzdHJpbmdfdmFsdWUYAyABKAlIAFILc3RyaW5nVmFsdWUSHwoKYm9vbF92YWx1ZRgEIAEoCEgAUglib29sVmFsdWUSPAoMc3RydWN0X3ZhbHVlGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAUgtzdHJ1Y3RWYWx1ZRI7CgpsaXN0X3ZhbHVlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLkxpc3RWYWx1ZUgAUglsaXN0VmFsdWVCBgoEa2luZCI7CglMaXN0VmFsdWUSLgoGdmFsdWVzGAEgAygLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlUgZ2YWx1ZXMqGwoJTnVsbFZhbHVlEg4KCk5VTExfVkFMVUUQAEJ/ChNjb20uZ29vZ2xlLnByb3RvYnVmQgtTdHJ1Y3RQcm90b1ABWi9nb29nbGUuZ29sYW5nLm9yZy9wcm90b2J1Zi90eXBlcy9rbm93bi9zdHJ1Y3RwYvgBAaICA0dQQqoCHkdvb2dsZS5Qcm90b2J1Zi5XZWxsS25vd25UeXBlc2IGcHJvdG8z",
 );
 
-/** JSON's null. */
+/**
+ * Represents a JSON `null`.
+ *
+ * `NullValue` is a sentinel, using an enum with only one value to represent
+ * the null value for the `Value` type union.
+ *
+ * A field of type `NullValue` with any value other than `0` is considered
+ * invalid. Most ProtoJSON serializers will emit a `Value` with a `null_value`
+ * set as a JSON `null` regardless of the integer value, and so will round trip
+ * to a `0` value.
+ */
 export const NullValue = {
+  /** Null value. */
   NULL_VALUE: 0,
 } as const;
 
 /** A number this program does not know is kept. */
 export type NullValue = (typeof NullValue)[keyof typeof NullValue] | (number & {});
 
-/** A JSON object: see structFromJson and structToJson of mprpc/codec. */
+/**
+ * Represents a JSON object.
+ *
+ * An unordered key-value map, intending to perfectly capture the semantics of a
+ * JSON object. This enables parsing any arbitrary JSON payload as a message
+ * field in ProtoJSON format.
+ *
+ * This follows RFC 8259 guidelines for interoperable JSON: notably this type
+ * cannot represent large Int64 values or `NaN`/`Infinity` numbers,
+ * since the JSON format generally does not support those values in its number
+ * type.
+ *
+ * If you do not intend to parse arbitrary JSON into your message, a custom
+ * typed message should be preferred instead of using this type.
+ */
 export interface Struct {
+  /** Unordered map of dynamically typed values. */
   fields: Map<string, Value>;
 }
 
@@ -42,15 +70,32 @@ export interface StructInput {
   readonly fields?: MapInput<string, ValueInput> | undefined;
 }
 
-/** A JSON object: see structFromJson and structToJson of mprpc/codec. */
+/**
+ * Represents a JSON object.
+ *
+ * An unordered key-value map, intending to perfectly capture the semantics of a
+ * JSON object. This enables parsing any arbitrary JSON payload as a message
+ * field in ProtoJSON format.
+ *
+ * This follows RFC 8259 guidelines for interoperable JSON: notably this type
+ * cannot represent large Int64 values or `NaN`/`Infinity` numbers,
+ * since the JSON format generally does not support those values in its number
+ * type.
+ *
+ * If you do not intend to parse arbitrary JSON into your message, a custom
+ * typed message should be preferred instead of using this type.
+ */
 export const Struct: MessageType<Struct, StructInput> = {
   typeName: "google.protobuf.Struct",
   file: structProto,
 
   create(input) {
-    return {
-      fields: mapOf(input?.fields, "Struct.fields", Value.create),
-    };
+    return withUnknown(
+      {
+        fields: mapOf(input?.fields, "Struct.fields", Value.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -64,6 +109,7 @@ export const Struct: MessageType<Struct, StructInput> = {
       writer.end(mark);
       writer.end(entry);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -89,7 +135,7 @@ export const Struct: MessageType<Struct, StructInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -97,8 +143,24 @@ export const Struct: MessageType<Struct, StructInput> = {
   },
 };
 
-/** A JSON value. */
+/**
+ * Represents a JSON value.
+ *
+ * `Value` represents a dynamically typed value which can be either
+ * null, a number, a string, a boolean, a recursive struct value, or a
+ * list of values. A producer of value is expected to set one of these
+ * variants. Absence of any variant is an invalid state.
+ */
 export interface Value {
+  /**
+   * The kind of value.
+   * - `nullValue`: Represents a JSON `null`.
+   * - `numberValue`: Represents a JSON number. Must not be `NaN`, `Infinity` or `-Infinity`, since those are not supported in JSON. This also cannot represent large Int64 values, since JSON format generally does not support them in its number type.
+   * - `stringValue`: Represents a JSON string.
+   * - `boolValue`: Represents a JSON boolean (`true` or `false` literal in JSON).
+   * - `structValue`: Represents a JSON object.
+   * - `listValue`: Represents a JSON array.
+   */
   kind:
     | { readonly case: "nullValue"; readonly value: NullValue }
     | { readonly case: "numberValue"; readonly value: number }
@@ -151,15 +213,25 @@ function createValue_kind(oneof: ValueInput["kind"]): Value["kind"] {
   }
 }
 
-/** A JSON value. */
+/**
+ * Represents a JSON value.
+ *
+ * `Value` represents a dynamically typed value which can be either
+ * null, a number, a string, a boolean, a recursive struct value, or a
+ * list of values. A producer of value is expected to set one of these
+ * variants. Absence of any variant is an invalid state.
+ */
 export const Value: MessageType<Value, ValueInput> = {
   typeName: "google.protobuf.Value",
   file: structProto,
 
   create(input) {
-    return {
-      kind: createValue_kind(input?.kind),
-    };
+    return withUnknown(
+      {
+        kind: createValue_kind(input?.kind),
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -204,6 +276,7 @@ export const Value: MessageType<Value, ValueInput> = {
           );
       }
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -247,7 +320,7 @@ export const Value: MessageType<Value, ValueInput> = {
           break;
         }
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
@@ -255,8 +328,9 @@ export const Value: MessageType<Value, ValueInput> = {
   },
 };
 
-/** A JSON array. */
+/** Represents a JSON array. */
 export interface ListValue {
+  /** Repeated field of dynamically typed values. */
   values: Value[];
 }
 
@@ -265,15 +339,18 @@ export interface ListValueInput {
   readonly values?: readonly ValueInput[] | undefined;
 }
 
-/** A JSON array. */
+/** Represents a JSON array. */
 export const ListValue: MessageType<ListValue, ListValueInput> = {
   typeName: "google.protobuf.ListValue",
   file: structProto,
 
   create(input) {
-    return {
-      values: arrayOf(input?.values, "ListValue.values", Value.create),
-    };
+    return withUnknown(
+      {
+        values: arrayOf(input?.values, "ListValue.values", Value.create),
+      },
+      input,
+    );
   },
 
   encode(message, writer, depth = 0) {
@@ -284,6 +361,7 @@ export const ListValue: MessageType<ListValue, ListValueInput> = {
       Value.encode(value, writer, depth + 1);
       writer.end(mark);
     }
+    if (unknownFields in message) writer.unknown(message);
   },
 
   decode(reader, end, depth = 0, into) {
@@ -298,7 +376,7 @@ export const ListValue: MessageType<ListValue, ListValueInput> = {
           message.values.push(Value.decode(reader, reader.nested(end), depth + 1));
           break;
         default:
-          reader.skipField(tag);
+          reader.keepUnknown(message, tag);
       }
     }
     reader.finish(end);
