@@ -4,7 +4,7 @@ import { SlowFirst } from "./test/tools/slow-first.js";
 
 /** Each of them starts processes, or has the whole of this one to itself: its heap, its signals, its mocked modules. */
 const processes = [
-  "test/application/**",
+  "test/node/**",
   "test/base/make-folder.test.ts",
   "test/bench*.test.ts",
   "test/bundle.test.ts",
@@ -24,8 +24,8 @@ const processes = [
   "test/modules.test.ts",
   "test/package.test.ts",
   "test/process/**",
-  "test/provider/process.test.ts",
-  "test/provider/slow-reader.test.ts",
+  "test/server/process.test.ts",
+  "test/server/slow-reader.test.ts",
   "test/readme.test.ts",
   "test/registry/**",
   "test/scale/**",
