@@ -1,5 +1,7 @@
 // mprpc/json: what each option does, what is refused and how the text names it.
+import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import { type ExactJson, parseExactJson, writeExactJson } from "../../src/descriptor/json-text.js";
 import {
   fromJson,
   fromJsonText,
@@ -264,6 +266,21 @@ describe("JSON text", () => {
       const back = fromJsonText(Kinds, text);
       expect(toJson(Kinds, back)).toEqual({ facts: { number }, aDouble: number });
     }
+  });
+
+  test("is read as JSON.parse reads it, and written as JSON.stringify writes it", () => {
+    fc.assert(
+      fc.property(fc.json({ noUnicodeString: false, maxDepth: 6 }), fc.nat(4), (text, indent) => {
+        const value: unknown = JSON.parse(text);
+        const read = parseExactJson(text);
+        const rounded = (_: string, one: unknown) => (typeof one === "bigint" ? Number(one) : one);
+        expect(JSON.stringify(read, rounded)).toBe(JSON.stringify(value));
+        expect(JSON.parse(writeExactJson(read, indent))).toEqual(value);
+        // -0 is all that JSON.stringify writes in another way.
+        const plain = JSON.parse(JSON.stringify(value)) as ExactJson;
+        expect(writeExactJson(plain, indent)).toBe(JSON.stringify(plain, undefined, indent));
+      }),
+    );
   });
 
   test("takes a string of some MB, and one that ends in backslashes", () => {
