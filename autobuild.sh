@@ -202,7 +202,7 @@ run_vitest() {
 # The part that is played on other versions of Node.js too: bytes, calls, both sides of them, and real programs.
 other_versions() {
   local major node code=0
-  local folders=(test/wire test/call test/channel test/provider test/codegen test/interop test/simulation test/example)
+  local folders=(test/protocol test/call test/client test/server test/codegen test/interop test/simulation test/example)
   step "fetch: Node.js 22 and 24" scripts/node-versions.sh 22 24
   for major in 22 24; do
     node="$(scripts/node-versions.sh "$major")"

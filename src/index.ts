@@ -1,16 +1,10 @@
 // For users: serve and call.
-export { type ApplicationParts, MprpcApplication } from "./application/application.js";
+
+export { type Address, formatAddress } from "./base/address.js";
 // For those who extend it: other registries, transports, loggers, tools.
 export type { Clock, Timer } from "./base/clock.js";
 export type { Unsubscribe } from "./base/emitter.js";
-export { type Address, formatAddress } from "./base/endpoint.js";
 export { Metadata, type MetadataInit, type MetadataValue } from "./base/metadata.js";
-export {
-  Health,
-  type HealthCheckRequest,
-  type HealthCheckResponse,
-  ServingStatus,
-} from "./call/builtin.js";
 export type { CallContext } from "./call/context.js";
 export { RpcController } from "./call/controller.js";
 export type { CallEmitter, CallEnd, CallEvents } from "./call/events.js";
@@ -25,14 +19,14 @@ export type {
 } from "./call/interceptor.js";
 export type { CallOptions } from "./call/options.js";
 export type { HandlersOf, StubChannel } from "./call/stub.js";
-export { type ChannelOptions, RpcChannel } from "./channel/channel.js";
-export type { JsonCallOptions, MethodDescription } from "./channel/generic.js";
+export { type ChannelOptions, RpcChannel } from "./client/channel.js";
 export { conf } from "./config/conf.js";
 export type { LoadedConfig, Sections } from "./config/config.js";
 export { ConfigError, type ConfigProblem } from "./config/config-error.js";
 export type { Kind } from "./config/kinds.js";
 export type { Key } from "./config/schema.js";
 export type { BytesForm } from "./descriptor/json-mapping.js";
+export type { JsonCallOptions, MethodDescription } from "./dynamic/json-calls.js";
 export {
   type CallFacts,
   type CallPhase,
@@ -42,12 +36,12 @@ export {
   type RpcErrorOptions,
 } from "./error/rpc-error.js";
 export { Status, type StatusCode, type StatusName } from "./error/status.js";
-export { type LogFields, type Logger, type LogLevel, silentLogger } from "./logger/logger.js";
+export { type LogFields, type Logger, type LogLevel, silentLogger } from "./log/logger.js";
 export type { LoggerLevel, LoggerOptions } from "./logger/options.js";
 export { type BoundLogger, createLogger, type LoggerStats, type QueueLogger } from "./logger/queue-logger.js";
+export { type ApplicationParts, MprpcApplication } from "./node/application.js";
 export type { MethodDefinition, ServiceDefinition } from "./protobuf/types.js";
 export type { JsonInput, JsonValue } from "./protobuf/well-known.js";
-export { type ProviderOptions, RpcProvider, type ServiceOptions } from "./provider/provider.js";
 export { RegistryError, type RegistryErrorCode } from "./registry/errors.js";
 export { type OpenRegistryOptions, openRegistry } from "./registry/open.js";
 export type {
@@ -66,7 +60,14 @@ export type {
   ClassicUse,
   Runtime,
   RuntimeSettings,
-} from "./registry/runtime.js";
+} from "./runtime/runtime.js";
+export { type ProviderOptions, RpcProvider, type ServiceOptions } from "./server/provider.js";
+export {
+  Health,
+  type HealthCheckRequest,
+  type HealthCheckResponse,
+  ServingStatus,
+} from "./services/builtin.js";
 export type {
   Connection,
   ConnectionHandler,

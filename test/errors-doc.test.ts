@@ -17,7 +17,13 @@ const unlisted: Readonly<Record<string, ReadonlyArray<keyof typeof messages>>> =
   "stands behind a text that is listed, and says all there is to know": [
     ...(["withoutAWord", "callJsonTakesNames", "describedMethods"] as const),
     ...(["unknownJsonField", "jsonTooDeep", "notBase64"] as const),
-    ...(["jsonTextTooDeep", "jsonKeyTwice", "jsonNumberTooLarge", "unknownTypeInAny"] as const),
+    ...([
+      "jsonTextTooDeep",
+      "jsonKeyTwice",
+      "jsonRequired",
+      "jsonNumberTooLarge",
+      "unknownTypeInAny",
+    ] as const),
     ...(["descriptorsTooLarge", "descriptorNotBytes", "descriptorInvalid", "descriptorTooDeep"] as const),
     ...(["descriptorNameInvalid", "descriptorDuplicate", "descriptorMissingType"] as const),
     ...(["descriptorTooManyFields", "typeWithoutFile", "typeNotInItsFile"] as const),

@@ -6,18 +6,27 @@ import { describe, expect, test } from "vitest";
 
 const sourceRoot = fileURLToPath(new URL("../src", import.meta.url));
 
-/** A folder imports only from folders in rows above its own, and from those before it in its own row when `ordered`. */
-const levels: readonly { rooms: readonly string[]; ordered: boolean }[] = [
-  { rooms: ["base", "error", "logger"], ordered: true },
-  { rooms: ["protobuf", "descriptor"], ordered: true },
-  { rooms: ["wire"], ordered: true },
-  { rooms: ["transport"], ordered: true },
-  { rooms: ["call"], ordered: true },
-  { rooms: ["registry", "balancer", "resilience", "telemetry"], ordered: false },
-  { rooms: ["channel", "provider"], ordered: false },
-  { rooms: ["config", "application", "gateway"], ordered: true },
-  { rooms: ["codegen", "cli"], ordered: true },
-  { rooms: ["codec.ts", "json.ts", "index.ts", "testing"], ordered: true },
+/**
+ * The floors of CONTRIBUTING.md. A room imports only from floors below its own and, on its own floor, from rooms to its left
+ * in a chain `a < b`. Rooms of one floor that share no chain never import each other. The files directly in a folder are a
+ * room as well, apart from the folders in it that are named here.
+ */
+const floors: readonly (readonly string[])[] = [
+  ["base < error < values < log < logger"],
+  ["protobuf < descriptor"],
+  ["transport"],
+  ["call < codec.ts < services"],
+  [
+    "protocol < protocol/detect",
+    "protocol < protocol/mprpc/wire < protocol/mprpc",
+    "protocol < protocol/classic",
+  ],
+  ["registry", "balancer"],
+  ["runtime"],
+  ["dynamic < client", "server"],
+  ["config < node"],
+  ["codegen < cli"],
+  ["json.ts < index.ts < testing"],
 ];
 
 /** What only some files may name, and why. A key of `allowed` is a file, or a folder when it ends in `/`. */
@@ -149,12 +158,17 @@ function readSources(root: string): Source[] {
     .map((file) => readSource(file, readFileSync(path.join(root, file), "utf8")));
 }
 
-const roomOf = (file: string) => file.split("/")[0] ?? file;
+const chains = floors.map((floor) => floor.map((chain) => chain.split(" < ")));
+const rooms = new Set(chains.flat(2));
 
-function placeOf(room: string): { level: number; position: number } | undefined {
-  const level = levels.findIndex(({ rooms }) => rooms.includes(room));
-  return level < 0 ? undefined : { level, position: levels[level]?.rooms.indexOf(room) ?? 0 };
+/** The innermost folder with a place of its own, or the file. */
+function roomOf(file: string): string {
+  let room = file;
+  while (!rooms.has(room) && room.includes("/")) room = path.posix.dirname(room);
+  return room;
 }
+
+const floorOf = (room: string): number => chains.findIndex((floor) => floor.flat().includes(room));
 
 /** The file of src that a relative import means; `undefined` for packages. */
 function targetOf(file: string, specifier: string): string | undefined {
@@ -164,16 +178,19 @@ function targetOf(file: string, specifier: string): string | undefined {
 
 /** Why `from` may not import `to`; `undefined` when it may. */
 function importFault(from: string, to: string): string | undefined {
-  const own = placeOf(roomOf(from));
-  const other = placeOf(roomOf(to));
   if (to.startsWith("..")) return "leaves src";
-  if (own === undefined) return `${roomOf(from)} has no level: give it one in test/levels.test.ts`;
-  if (other === undefined) return `${roomOf(to)} has no level: give it one in test/levels.test.ts`;
-  if (roomOf(from) === roomOf(to) || other.level < own.level) return undefined;
-  if (other.level > own.level) return `level ${own.level} may not import from level ${other.level}`;
-  const { ordered, rooms } = levels[own.level] ?? { ordered: false, rooms: [] };
-  if (!ordered) return `${rooms.join(", ")} never import each other`;
-  return other.position < own.position ? undefined : `the order is ${rooms.join(" < ")}`;
+  const [own, other] = [roomOf(from), roomOf(to)];
+  for (const room of [own, other]) {
+    if (!rooms.has(room)) return `${room} has no floor: give it one in test/levels.test.ts`;
+  }
+  if (own === other || floorOf(other) < floorOf(own)) return undefined;
+  if (floorOf(other) > floorOf(own)) {
+    return `floor ${floorOf(own)} may not import from floor ${floorOf(other)}`;
+  }
+  const shared = chains[floorOf(own)]?.filter((chain) => chain.includes(own) && chain.includes(other)) ?? [];
+  if (shared.length === 0) return `${own} and ${other} never import each other`;
+  const downward = shared.some((chain) => chain.indexOf(other) < chain.indexOf(own));
+  return downward ? undefined : `the order is ${shared[0]?.join(" < ")}`;
 }
 
 function importFaults(sources: readonly Source[]): string[] {
@@ -269,26 +286,26 @@ describe("the check itself", () => {
     ["a type written as import()", `let x: import("../call/x.js").X;`],
     ["a worker", `new Worker(new URL("../call/x.js", import.meta.url));`],
   ])("finds %s imported upward", (_what, text) => {
-    expect(importFaults(sourcesOf({ "wire/a.ts": text, "call/x.ts": "export {};" }))).toEqual([
-      `src/wire/a.ts:1 imports "../call/x.js": level 2 may not import from level 4`,
+    expect(importFaults(sourcesOf({ "protobuf/a.ts": text, "call/x.ts": "export {};" }))).toEqual([
+      `src/protobuf/a.ts:1 imports "../call/x.js": floor 1 may not import from floor 3`,
     ]);
   });
 
-  test("knows the order inside a level", () => {
+  test("knows the order inside a floor", () => {
     const upward = sourcesOf({ "base/a.ts": `import "../error/b.js";`, "error/b.ts": "" });
     expect(importFaults(upward)).toEqual([
-      `src/base/a.ts:1 imports "../error/b.js": the order is base < error < logger`,
+      `src/base/a.ts:1 imports "../error/b.js": the order is base < error < values < log < logger`,
     ]);
     expect(importFaults(sourcesOf({ "error/b.ts": `import "../base/a.js";`, "base/a.ts": "" }))).toEqual([]);
     const aside = sourcesOf({ "balancer/a.ts": `import "../registry/b.js";`, "registry/b.ts": "" });
     expect(importFaults(aside)).toEqual([
-      `src/balancer/a.ts:1 imports "../registry/b.js": registry, balancer, resilience, telemetry never import each other`,
+      `src/balancer/a.ts:1 imports "../registry/b.js": balancer and registry never import each other`,
     ]);
   });
 
-  test("names a folder without a level, a missing file and a missing ending", () => {
+  test("names a folder without a floor, a missing file and a missing ending", () => {
     const faults = importFaults(sourcesOf({ "misc/a.ts": `import "../base/b.js";`, "base/b.ts": "" }));
-    expect(faults[0]).toContain("misc has no level");
+    expect(faults[0]).toContain("misc has no floor");
     expect(importFaults(sourcesOf({ "base/a.ts": `import "./gone.js";` }))[0]).toContain(
       "no src/base/gone.ts",
     );

@@ -21,8 +21,8 @@ import {
   type ServiceOptions,
   Status,
 } from "../src/index.js";
-import { defaultSettings } from "../src/registry/runtime.js";
 import type { CreateOptions } from "../src/registry/zookeeper/connection.js";
+import { defaultSettings } from "../src/runtime/runtime.js";
 import {
   type BreakOptions,
   createRuntime,

@@ -10,7 +10,12 @@ export interface BackoffOptions {
 }
 
 /** Reconnecting to a peer: gRPC's connection-backoff figures. */
-export const peerBackoff: BackoffOptions = { initialMs: 1000, maxMs: 120_000, factor: 1.6, jitter: 0.2 };
+export const subchannelBackoff: BackoffOptions = {
+  initialMs: 1000,
+  maxMs: 120_000,
+  factor: 1.6,
+  jitter: 0.2,
+};
 
 /** Reconnecting to the registry: capped low, because everything else waits for it. */
 export const registryBackoff: BackoffOptions = { initialMs: 100, maxMs: 2000, factor: 2, jitter: "full" };

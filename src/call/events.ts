@@ -1,8 +1,9 @@
 import { Emitter } from "../base/emitter.js";
 import type { Executed, RpcError } from "../error/rpc-error.js";
 import type { StatusCode } from "../error/status.js";
-import type { Logger } from "../logger/logger.js";
+import type { Logger } from "../log/logger.js";
 import type { MethodDefinition } from "../protobuf/types.js";
+import type { ProtocolName } from "./peer.js";
 
 /** What the ends of calls have in common, on either side. */
 export interface CallEnd {
@@ -21,10 +22,10 @@ export interface CallEvents {
   clientRetry: { method: MethodDefinition; endpoint: string | undefined; attempt: number; error: RpcError };
   serverStart: { method: MethodDefinition; peer: string; classic: boolean };
   serverEnd: CallEnd & { peer: string; classic: boolean };
-  connectionOpen: { side: "client" | "server"; protocol: "mprpc" | "classic"; local: string; remote: string };
+  connectionOpen: { side: "client" | "server"; protocol: ProtocolName; local: string; remote: string };
   connectionClose: {
     side: "client" | "server";
-    protocol: "mprpc" | "classic";
+    protocol: ProtocolName;
     local: string;
     remote: string;
     /** Why, when it was not a clean end. */

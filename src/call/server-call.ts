@@ -10,6 +10,7 @@ import type { MethodDefinition } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
 import type { IncomingCall, Trail } from "./interceptor.js";
+import type { ProtocolName } from "./peer.js";
 import { type Cancellable, callScope, type ParentCall } from "./scope.js";
 import type { Turn } from "./turn.js";
 
@@ -25,15 +26,15 @@ export interface BoundMethod {
 }
 
 /** The connection a call came on, whatever its protocol. Each call ends in exactly one of the two, once. */
-export interface ReplyPort {
+export interface ReplySender {
   readonly peer: string;
-  readonly classic: boolean;
+  readonly protocol: ProtocolName;
   /** Sends the reply. Returns an error when the message cannot be sent (and nothing was). */
   reply(call: ServerCall, message: unknown): RpcError | undefined;
   /** Sends the failure; `error.executed` is right already. */
   fail(call: ServerCall, error: RpcError): void;
   /** A handler goes on although its call has ended (1), or has come back since (-1). */
-  onOutlived(by: 1 | -1): void;
+  onDetached(by: 1 | -1): void;
 }
 
 /** What the provider does around every call. */
@@ -43,7 +44,7 @@ export interface ServerCallHost {
   /** The call has been answered or given up. `hidden`: what really happened, when the caller is not told: for the log. */
   onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void;
   /** A handler goes on although its call has ended (1), or has come back since (-1). */
-  onOutlived(by: 1 | -1): void;
+  onDetached(by: 1 | -1): void;
   /** A callback of the handler threw. */
   onCallbackError(call: ServerCall, thrown: unknown): void;
 }
@@ -51,8 +52,8 @@ export interface ServerCallHost {
 const nothingSent = {};
 
 /** What the text of a limit adds when calls that were given up count as well, since their handlers go on. */
-export function stillRunning(outlived: number): string {
-  return outlived === 0 ? "" : messages.givenUpInHandlers(outlived);
+export function stillRunning(detached: number): string {
+  return detached === 0 ? "" : messages.givenUpInHandlers(detached);
 }
 
 /** One call at the provider: the handler's context, the parent of nested calls, and the guard that it ends once. */
@@ -65,7 +66,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   /** Its request comes in chunks, and is not whole. */
   arriving = false;
   readonly idempotencyKey: string | undefined;
-  readonly #port: ReplyPort;
+  readonly #port: ReplySender;
   readonly #host: ServerCallHost;
   #metadata: Metadata | undefined;
   #replyMetadata: Metadata | undefined;
@@ -76,14 +77,14 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   /** The handler was entered and has not come back. */
   #running = false;
   /** It goes on although the call has ended. */
-  #outlived = false;
+  #detached = false;
   cancelReason: RpcError | undefined = undefined;
   /** What each interceptor gave. */
   trail: Trail | undefined = undefined;
 
   constructor(
     host: ServerCallHost,
-    port: ReplyPort,
+    port: ReplySender,
     bound: BoundMethod,
     request: unknown,
     id: number,
@@ -119,7 +120,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   }
 
   get classic(): boolean {
-    return this.#port.classic;
+    return this.#port.protocol === "classic";
   }
 
   get metadata(): Metadata {
@@ -256,10 +257,10 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
 
   /** The handler of a call that has ended is done: what it holds is free, and counts no more. */
   #comeBack(): void {
-    if (!this.#outlived) return;
-    this.#outlived = false;
-    this.#port.onOutlived(-1);
-    this.#host.onOutlived(-1);
+    if (!this.#detached) return;
+    this.#detached = false;
+    this.#port.onDetached(-1);
+    this.#host.onDetached(-1);
   }
 
   /** An RpcError the handler made goes to the caller as it is; anything else, another call's failure too, stays here. */
@@ -279,9 +280,9 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     // Before the port hears of it: a classic connection closes on a failure, and cancels what it still has in flight.
     this.#ended = true;
     if (this.#running) {
-      this.#outlived = true;
-      this.#port.onOutlived(1);
-      this.#host.onOutlived(1);
+      this.#detached = true;
+      this.#port.onDetached(1);
+      this.#host.onDetached(1);
     }
     const executed = this.handlerStarted ? ran : "never";
     let final = error;

@@ -1,11 +1,11 @@
-import { MprpcApplication } from "../application/application.js";
-import { type Address, formatAddress } from "../base/endpoint.js";
+import { type Address, formatAddress } from "../base/address.js";
 import { printable } from "../base/printable.js";
 import { textOf } from "../base/thrown.js";
-import { RpcChannel } from "../channel/channel.js";
-import type { LogFields, Logger } from "../logger/logger.js";
+import { RpcChannel } from "../client/channel.js";
+import type { LogFields, Logger } from "../log/logger.js";
+import { MprpcApplication } from "../node/application.js";
+import type { ClassicDialect } from "../protocol/classic/classic-wire.js";
 import { openRegistry } from "../registry/open.js";
-import type { ClassicDialect } from "../wire/classic.js";
 import type { CliIo } from "./command.js";
 
 export interface ClientOptions {

@@ -1,7 +1,7 @@
-import { parseAddress } from "../base/endpoint.js";
-import { builtinServices } from "../call/builtin.js";
-import type { RpcChannel } from "../channel/channel.js";
+import { parseAddress } from "../base/address.js";
+import type { RpcChannel } from "../client/channel.js";
 import type { Registry } from "../registry/registry.js";
+import { builtinServices } from "../services/builtin.js";
 import { checkCount, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { CliError, type Command, exitCodes, UsageError } from "./command.js";

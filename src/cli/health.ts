@@ -1,8 +1,8 @@
-import { type Address, parseAddress } from "../base/endpoint.js";
-import { Health, ServingStatus } from "../call/builtin.js";
+import { type Address, parseAddress } from "../base/address.js";
 import { loadConfig } from "../config/config.js";
 import { duration } from "../config/kinds.js";
 import { RpcError } from "../error/rpc-error.js";
+import { Health, ServingStatus } from "../services/builtin.js";
 import { checkCount, type ParsedArguments, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";

@@ -1,11 +1,11 @@
-import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import { type Address, formatAddress, parseAddress } from "../base/address.js";
 import { printable } from "../base/printable.js";
-import { Reflection } from "../call/builtin.js";
-import { RpcChannel } from "../channel/channel.js";
+import { RpcChannel } from "../client/channel.js";
 import { RpcError } from "../error/rpc-error.js";
 import { openRegistry } from "../registry/open.js";
 import type { Endpoint, Registry } from "../registry/registry.js";
-import type { Runtime } from "../registry/runtime.js";
+import type { Runtime } from "../runtime/runtime.js";
+import { Reflection } from "../services/builtin.js";
 import { checkCount, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";

@@ -1,6 +1,6 @@
-import { type Address, formatAddress } from "../base/endpoint.js";
-import { ClientConnection } from "../call/client-connection.js";
-import type { Runtime } from "../registry/runtime.js";
+import { type Address, formatAddress } from "../base/address.js";
+import { MprpcClientSession } from "../protocol/mprpc/client-session.js";
+import type { Runtime } from "../runtime/runtime.js";
 
 /** A provider says its settings as soon as it is met; one of the classic framework waits for a request it understands, ms. */
 const answersWithinMs = 1000;
@@ -26,7 +26,7 @@ export async function whyNotOurs(address: Address, runtime: Runtime): Promise<st
       answersWithinMs,
       true,
     );
-    const met: ClientConnection = new ClientConnection(connection, clock, settings, {
+    const met: MprpcClientSession = new MprpcClientSession(connection, clock, settings, {
       onWelcome: () => end(undefined),
       onGoingAway: () => end(undefined),
       onClosed: (_connection, reason) => end(`${where} closes the connection: ${reason ?? "without a word"}`),

@@ -1,9 +1,9 @@
 import { nearestName } from "../base/nearest.js";
-import { Reflection } from "../call/builtin.js";
-import type { RpcChannel } from "../channel/channel.js";
+import type { RpcChannel } from "../client/channel.js";
 import { FileDescriptorProto } from "../descriptor/gen/google/protobuf/descriptor.js";
 import { decodeMessage, shortName } from "../protobuf/types.js";
 import type { Registry } from "../registry/registry.js";
+import { Reflection } from "../services/builtin.js";
 import { CliError } from "./command.js";
 
 /** Names of the services in a registry. */

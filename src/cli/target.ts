@@ -1,4 +1,4 @@
-import { type Address, parseAddress } from "../base/endpoint.js";
+import { type Address, parseAddress } from "../base/address.js";
 import { UsageError } from "./command.js";
 
 /** What a command is to call, as it was typed. */

@@ -1,7 +1,7 @@
 import path from "node:path";
-import { formatAddress } from "../base/endpoint.js";
+import { formatAddress } from "../base/address.js";
 import { didYouMean } from "../base/nearest.js";
-import { type AdvertisedAddress, zookeeperDefaultPort } from "./address.js";
+import { type AdvertisedAddress, zookeeperDefaultPort } from "../values/hosts.js";
 import { type Flag, parseArguments } from "./arguments.js";
 import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBytes } from "./conf-file.js";
 import { hideCredentials, quoteFound } from "./config-error.js";

@@ -1,5 +1,5 @@
-import { formatAddress } from "../base/endpoint.js";
-import { parsePeer } from "./address.js";
+import { formatAddress } from "../base/address.js";
+import { parsePeer } from "../values/hosts.js";
 import { type ConfigProblem, quoteFound } from "./config-error.js";
 
 /** Our keys by what forks of the classic framework call them, without case, `_` and `-`. */

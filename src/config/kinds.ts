@@ -1,7 +1,10 @@
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
-import type { ClassicChoice, ClassicUse } from "../registry/runtime.js";
-import { classicDialects } from "../wire/classic.js";
-import { type AdvertisedAddress, isHost, isRegistryUrl, isWildcard, parseHostAndPort } from "./address.js";
+import { classicDialects } from "../protocol/classic/classic-wire.js";
+import { isRegistryUrl, registryForms } from "../registry/open.js";
+import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
+import { formatDuration, parseDurationMs } from "../values/duration.js";
+import { type AdvertisedAddress, isHost, isWildcard, parseHostAndPort } from "../values/hosts.js";
+import { formatSize, parseSizeBytes } from "../values/size.js";
 
 /** What a value is measured in; it ends the name of the value: `calltimeout` is read as `calltimeoutMs`. */
 export type Unit = "" | "Ms" | "Bytes";
@@ -64,20 +67,6 @@ export function isKey(value: unknown): boolean {
 /** Beyond it Node's timers do not reach: 2^31 - 1 ms, nearly 25 days. Times that no timer waits for may be longer. */
 const durationMaxMs = 2_147_483_647;
 
-const durationUnits: ReadonlyArray<readonly [unit: string, ms: number]> = [
-  ["d", 86_400_000],
-  ["h", 3_600_000],
-  ["m", 60_000],
-  ["s", 1000],
-];
-
-const sizeUnits: ReadonlyArray<readonly [unit: string, bytes: number]> = [
-  ["TiB", 1024 ** 4],
-  ["GiB", 1024 ** 3],
-  ["MiB", 1024 ** 2],
-  ["KiB", 1024],
-];
-
 export interface DurationLimits {
   minMs: number;
   /** Default: what a timer can wait, 24 days. */
@@ -99,20 +88,10 @@ export function duration(limits: DurationLimits): Kind<number, "Ms"> {
     expected: `a duration ${within} such as 5000, 500ms, 5s or 2m${none ? ", or none" : ""}`,
     parse(text) {
       if (none && text.toLowerCase() === "none") return { value: Number.POSITIVE_INFINITY };
-      const match = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d)?$/.exec(text);
-      if (match === null) return undefined;
-      const perUnit = durationUnits.find(([unit]) => unit === match[2])?.[1] ?? 1;
-      return whole(Number(match[1]) * perUnit, minMs, maxMs);
+      return whole(parseDurationMs(text), minMs, maxMs);
     },
     format: formatDuration,
   };
-}
-
-function formatDuration(ms: number): string {
-  if (ms === 0) return "0";
-  if (ms === Number.POSITIVE_INFINITY) return "none";
-  const found = durationUnits.find(([, perUnit]) => ms % perUnit === 0);
-  return found === undefined ? `${ms}ms` : `${ms / found[1]}${found[0]}`;
 }
 
 /** Both included. */
@@ -132,20 +111,9 @@ export function size(limits: NumberLimits): Kind<number, "Bytes"> {
     unit: "Bytes",
     placeholder: "SIZE",
     expected: `a size from ${formatSize(min)} to ${formatSize(max)} such as 65536, 64KiB or 4MiB`,
-    parse(text) {
-      const match = /^(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB|TiB)?$/i.exec(text);
-      if (match === null) return undefined;
-      const unit = match[2]?.toLowerCase();
-      const perUnit = sizeUnits.find(([name]) => name.toLowerCase() === unit)?.[1] ?? 1;
-      return whole(Number(match[1]) * perUnit, min, max);
-    },
+    parse: (text) => whole(parseSizeBytes(text), min, max),
     format: formatSize,
   };
-}
-
-function formatSize(bytes: number): string {
-  const found = sizeUnits.find(([, perUnit]) => bytes > 0 && bytes % perUnit === 0);
-  return found === undefined ? `${bytes}` : `${bytes / found[1]}${found[0]}`;
 }
 
 export function integer(limits: NumberLimits): Kind<number, ""> {
@@ -161,7 +129,8 @@ export function integer(limits: NumberLimits): Kind<number, ""> {
   };
 }
 
-function whole(value: number, min: number, max: number): { value: number } | undefined {
+function whole(value: number | undefined, min: number, max: number): { value: number } | undefined {
+  if (value === undefined) return undefined;
   // 1.1s is 1100.0000000000002 in floating point, and means 1100.
   const rounded = Math.round(value);
   const near = Math.abs(value - rounded) <= 1e-9 * Math.max(1, rounded);
@@ -287,11 +256,8 @@ export function text(
 export const directory = text("DIR", "a directory");
 export const host = text("HOST", "a host name, an IPv4 or an IPv6 address, without a port", isHost);
 
-export const registryUrl = text(
-  "URL",
-  "file:[/directory], zookeeper://host:port[,host:port...][/chroot] or static://host:port[,host:port...]",
-  isRegistryUrl,
-);
+/** The driver reads the whole of it, and says exactly what is wrong; this makes a plain mistake fail early, with its line. */
+export const registryUrl = text("URL", registryForms, isRegistryUrl);
 
 /** What other machines can connect to: a wildcard is refused. */
 export const advertisedAddress: Kind<AdvertisedAddress, ""> = {

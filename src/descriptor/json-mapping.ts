@@ -83,7 +83,8 @@ export function jsonFromMessage(
 ): JsonValue {
   return guarded(() => {
     const json = protojson.toJson(type, message) as JsonValue;
-    const plain = how.bytes === "base64" && !how.protoNames && !how.enumNumbers && !how.filled;
+    const asWritten = how.bytes === "base64" && !how.protoNames && !how.enumNumbers && !how.filled;
+    const plain = asWritten && files.zeroIsAbsent.size === 0;
     return plain ? json : new JsonWriter(files, how).message(type, json);
   });
 }
@@ -112,15 +113,24 @@ class JsonReader {
     if (depth > nestingMax) throw new JsonMappingError(messages.jsonTooDeep(nameOf(type), nestingMax));
     if (isSpecial(type)) return this.#special(type, json, owner, depth);
     if (!isRecord(json)) return json;
-    const fields = fieldsOf(type);
+    const { byName, required } = fieldsOf(type);
+    const given = new Set<protobuf.Field>();
     for (const [key, value] of Object.entries(json)) {
-      const field = fields.get(key);
+      const field = byName.get(key);
       if (field === undefined) {
         this.#refuseUnknown(type, key);
         delete json[key];
-      } else if (value !== null) {
-        setOwn(json, key, this.#field(field, value, depth));
+        continue;
       }
+      if (given.has(field)) throw new JsonMappingError(messages.jsonKeyTwice(nameOf(field)));
+      given.add(field);
+      if (value === null) continue;
+      const exact = this.#field(field, value, depth);
+      if (this.#files.zeroIsAbsent.has(field) && isZero(exact)) delete json[key];
+      else setOwn(json, key, exact);
+    }
+    for (const field of required) {
+      if (!given.has(field)) throw new JsonMappingError(messages.jsonRequired(nameOf(field)));
     }
     return json;
   }
@@ -216,7 +226,9 @@ class JsonWriter {
       const key = keyOf(field);
       const named = this.#how.protoNames && !isExtension(field) ? field.protoName : key;
       const value = json[key];
-      const written = Object.hasOwn(json, key)
+      const isThere =
+        Object.hasOwn(json, key) && !(this.#files.zeroIsAbsent.has(field) && Object.is(value, 0));
+      const written = isThere
         ? this.#field(field, value as JsonValue)
         : this.#how.filled
           ? this.#default(field)
@@ -258,6 +270,7 @@ class JsonWriter {
     if (field.map) return {};
     if (field.repeated) return [];
     const { resolvedType, type } = field;
+    if (this.#files.zeroIsAbsent.has(field)) return 0;
     if (field.hasPresence || resolvedType instanceof protobuf.Type) return undefined;
     if (resolvedType instanceof protobuf.Enum) {
       if (nameOf(resolvedType) === "google.protobuf.NullValue") return null;
@@ -269,21 +282,35 @@ class JsonWriter {
   }
 }
 
-/** Fields by every name that JSON may use. */
-const fieldIndexes = new WeakMap<protobuf.Type, ReadonlyMap<string, protobuf.Field>>();
+interface Fields {
+  /** By every name that JSON may use. */
+  readonly byName: ReadonlyMap<string, protobuf.Field>;
+  readonly required: readonly protobuf.Field[];
+}
 
-function fieldsOf(type: protobuf.Type): ReadonlyMap<string, protobuf.Field> {
+const fieldIndexes = new WeakMap<protobuf.Type, Fields>();
+
+function fieldsOf(type: protobuf.Type): Fields {
   let index = fieldIndexes.get(type);
   if (index === undefined) {
-    index = new Map(
-      type.fieldsArray.flatMap((field) => {
+    const fields = type.fieldsArray;
+    const byName = new Map(
+      fields.flatMap((field) => {
         const names = isExtension(field) ? [keyOf(field)] : [field.name, field.protoName, field.jsonName];
-        return names.map((name) => [name, field]);
+        return names.map((name) => [name, field] as const);
       }),
     );
+    index = { byName, required: fields.filter((field) => field.required) };
     fieldIndexes.set(type, index);
   }
   return index;
+}
+
+/** A number, or text in its place. */
+function isZero(value: JsonValue): boolean {
+  return (
+    (typeof value === "number" || typeof value === "string") && value !== "" && Object.is(Number(value), 0)
+  );
 }
 
 /** protobufjs keeps an extension as a field whose name is its full name, and knows the one that declares it. */

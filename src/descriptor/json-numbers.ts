@@ -50,7 +50,10 @@ function floating(value: number | bigint, fail: (text: string) => never): JsonVa
 export function valueNumbers(value: JsonInput, fail: (text: string) => never): JsonValue {
   if (typeof value === "number" && !Number.isFinite(value)) return fail(`JSON has no ${value}`);
   if (typeof value === "bigint") {
-    if (BigInt(Number.isFinite(Number(value)) ? Number(value) : 0) === value) return Number(value);
+    const number = Number(value);
+    // Or the digits that a double is written with, which are as few as tell it from its neighbours.
+    if (String(number) === String(value)) return number;
+    if (Number.isFinite(number) && BigInt(number) === value) return number;
     return fail(`${value} cannot be kept, since its numbers are doubles: give it as text`);
   }
   if (Array.isArray(value)) return value.map((one) => valueNumbers(one, fail));

@@ -32,11 +32,18 @@ const anyName = "google.protobuf.Any";
 /** protobufjs' reflection of some .proto files, by the full names they declare. */
 export class LoadedFiles {
   readonly root: protobuf.Root;
+  /**
+   * Singular `float` and `double` fields whose absence is a 0. protobufjs' JSON takes -0 for absent too, so it is told that
+   * they have presence; whoever reads JSON for it or writes it leaves the 0 out.
+   */
+  readonly zeroIsAbsent: ReadonlySet<protobuf.Field>;
   readonly #objects = new Map<string, protobuf.ReflectionObject>();
 
   constructor(root: protobuf.Root) {
     this.root = root;
-    this.#index(root);
+    const zeroIsAbsent = new Set<protobuf.Field>();
+    this.zeroIsAbsent = zeroIsAbsent;
+    this.#index(root, zeroIsAbsent);
     // protobufjs asks for what is inside an Any, and its own look-up takes names that merely end so.
     root.lookupType = (path) => {
       const name = String(path);
@@ -57,10 +64,22 @@ export class LoadedFiles {
     return found instanceof protobuf.Service ? found : undefined;
   }
 
-  #index(scope: protobuf.NamespaceBase): void {
+  #index(scope: protobuf.NamespaceBase, zeroIsAbsent: Set<protobuf.Field>): void {
     for (const object of scope.nestedArray) {
       this.#objects.set(object.fullName.slice(1), object);
-      if (object instanceof protobuf.Namespace) this.#index(object);
+      if (object instanceof protobuf.Type) {
+        const fields = object.fieldsArray.filter(
+          ({ type, repeated, map, hasPresence }) =>
+            (type === "float" || type === "double") && !repeated && !map && !hasPresence,
+        );
+        // Its codec, which has it right, is made before.
+        if (fields.length > 0) object.setup();
+        for (const field of fields) {
+          zeroIsAbsent.add(field);
+          Object.defineProperty(field, "hasPresence", { value: true });
+        }
+      }
+      if (object instanceof protobuf.Namespace) this.#index(object, zeroIsAbsent);
     }
   }
 }

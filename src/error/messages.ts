@@ -239,6 +239,7 @@ export const messages = {
     `${typeName} has no field ${field}${hint}`,
   jsonTextTooDeep: (max: number) => `the JSON is nested more than ${max} deep`,
   jsonKeyTwice: (place: string) => `${place} is given twice`,
+  jsonRequired: (field: string) => `${field} is required`,
   jsonNumberTooLarge: (place: string, digits: string) =>
     `${place === "" ? "" : `${place}: `}${digits} is beyond what a number can be`,
   typeWithoutFile: (typeName: string) =>

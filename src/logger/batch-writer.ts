@@ -1,4 +1,5 @@
-import { type Destination, messageOf, reportToStderr } from "./destination.js";
+import { reportToStderr } from "../log/report.js";
+import { type Destination, messageOf } from "./destination.js";
 import { type Mailbox, slotCount } from "./mailbox.js";
 
 /** `blocked`: the destination takes nothing just now (a full pipe); `failed`: it answered with an error. */

@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { makeFolderSync } from "../base/make-folder.js";
+import { reportToStderr } from "../log/report.js";
 import { type Day, fileNameOf } from "./day.js";
 
 /** Where lines go. Its methods are synchronous: they run in the worker, or in main when the process is ending. */
@@ -44,15 +45,6 @@ export interface ConsoleOptions {
 /** Opens nothing yet: a folder that cannot be written is found at the first line. */
 export function createDestination(options: DestinationOptions): Destination {
   return options.kind === "file" ? new FileDestination(options) : new ConsoleDestination(options);
-}
-
-/** Last words about logging itself, for which there is no other place. */
-export function reportToStderr(text: string): void {
-  try {
-    writeSync(2, `mprpc log: ${text}\n`);
-  } catch {
-    // A closed stderr leaves nobody to tell.
-  }
 }
 
 /** A pipe takes 64 KiB; larger writes would only hide how far a slow reader has come. */

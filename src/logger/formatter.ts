@@ -1,8 +1,8 @@
 import type { LoggerOptions, Logger as PinoLogger } from "pino";
 import { printable } from "../base/printable.js";
+import type { LogFields, LogLevel } from "../log/logger.js";
 import { classicKey, classicValue, TimeOfDay } from "./classic.js";
 import { loadPino } from "./load-pino.js";
-import type { LogFields, LogLevel } from "./logger.js";
 import { invalid, type LogFormat } from "./options.js";
 
 /** Makes the text of a line. One per set of bound fields. */

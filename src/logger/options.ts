@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { checkOptions, type Filled, type OptionRule, type OptionRules } from "../base/options.js";
-import { type LogLevel, logLevels } from "./logger.js";
+import { type LogLevel, logLevels } from "../log/logger.js";
 
 /** A threshold: lines below it are not made. `silent` is above every level. */
 export type LoggerLevel = LogLevel | "silent";

@@ -1,11 +1,10 @@
 import { type Clock, systemClock } from "../base/clock.js";
 import { isOf, textOf } from "../base/thrown.js";
+import type { LogFields, Logger, LogLevel } from "../log/logger.js";
 import { DayFinder } from "./day.js";
 import type { DestinationOptions } from "./destination.js";
 import { installExitHandlers } from "./exit-handlers.js";
 import { createFormatter, type Formatter } from "./formatter.js";
-import { Lane, type LaneStats } from "./lane.js";
-import type { LogFields, Logger, LogLevel } from "./logger.js";
 import {
   checkLevel,
   type LoggerLevel,
@@ -14,6 +13,7 @@ import {
   type ResolvedLoggerOptions,
   resolveLoggerOptions,
 } from "./options.js";
+import { Sink, type SinkStats } from "./sink.js";
 
 /** A logger whose lines may carry bound fields. */
 export interface BoundLogger extends Logger {
@@ -24,8 +24,8 @@ export interface BoundLogger extends Logger {
 }
 
 /** The sums over the destinations, and each by itself: a line for a file and the console counts once in each. */
-export interface LoggerStats extends LaneStats {
-  destinations: { file?: LaneStats; console?: LaneStats };
+export interface LoggerStats extends SinkStats {
+  destinations: { file?: SinkStats; console?: SinkStats };
 }
 
 /**
@@ -77,8 +77,8 @@ class Core {
   threshold: number;
   level: LoggerLevel;
   readonly clock: Clock;
-  readonly file: Lane | undefined;
-  readonly console: Lane | undefined;
+  readonly file: Sink | undefined;
+  readonly console: Sink | undefined;
   readonly #days = new DayFinder();
   readonly #root: Formatter;
   readonly #onStderr: boolean;
@@ -94,15 +94,15 @@ class Core {
       today: () => this.#days.dayOf(clock.wallNow()),
       lossLine: (dropped: number) => this.#lossLine(dropped, options),
     };
-    const lane = (destination: DestinationOptions) => new Lane({ ...options, destination }, deps);
+    const sink = (destination: DestinationOptions) => new Sink({ ...options, destination }, deps);
     const { dir, file: pattern, maxBytes, maxFiles } = options;
-    if (dir !== "") this.file = lane({ kind: "file", dir, pattern, maxBytes, maxFiles });
+    if (dir !== "") this.file = sink({ kind: "file", dir, pattern, maxBytes, maxFiles });
     if (options.console !== "off")
-      this.console = lane({ kind: "console", fd: options.console === "stdout" ? 1 : 2 });
+      this.console = sink({ kind: "console", fd: options.console === "stdout" ? 1 : 2 });
   }
 
-  lanes(): Lane[] {
-    return [this.file, this.console].filter((lane) => lane !== undefined);
+  sinks(): Sink[] {
+    return [this.file, this.console].filter((sink) => sink !== undefined);
   }
 
   log(
@@ -203,7 +203,7 @@ class RootLogger extends ChildLogger implements QueueLogger {
     super(core, formatter);
     this.#core = core;
     const end = () => {
-      for (const lane of core.lanes()) lane.end();
+      for (const sink of core.sinks()) sink.end();
     };
     process.on("exit", end);
     const removeHandlers = exitHandlers
@@ -231,24 +231,24 @@ class RootLogger extends ChildLogger implements QueueLogger {
   stats(): LoggerStats {
     const file = this.#core.file?.stats;
     const console = this.#core.console?.stats;
-    const sum: LaneStats = { enqueued: 0, written: 0, dropped: 0, queued: 0, failing: false };
-    for (const lane of [file, console]) {
-      if (lane === undefined) continue;
-      sum.enqueued += lane.enqueued;
-      sum.written += lane.written;
-      sum.dropped += lane.dropped;
-      sum.queued += lane.queued;
-      sum.failing ||= lane.failing;
+    const sum: SinkStats = { enqueued: 0, written: 0, dropped: 0, queued: 0, failing: false };
+    for (const sink of [file, console]) {
+      if (sink === undefined) continue;
+      sum.enqueued += sink.enqueued;
+      sum.written += sink.written;
+      sum.dropped += sink.dropped;
+      sum.queued += sink.queued;
+      sum.failing ||= sink.failing;
     }
     return { ...sum, destinations: { ...(file && { file }), ...(console && { console }) } };
   }
 
   async flush(): Promise<void> {
-    await Promise.all(this.#core.lanes().map((lane) => lane.flush()));
+    await Promise.all(this.#core.sinks().map((sink) => sink.flush()));
   }
 
   close(): Promise<void> {
-    this.#closing ??= Promise.all(this.#core.lanes().map((lane) => lane.close())).then(this.#unhook);
+    this.#closing ??= Promise.all(this.#core.sinks().map((sink) => sink.close())).then(this.#unhook);
     return this.#closing;
   }
 

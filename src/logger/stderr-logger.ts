@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
+import type { LogFields, Logger, LogLevel } from "../log/logger.js";
 import { createFormatter, type Formatter } from "./formatter.js";
-import type { LogFields, Logger, LogLevel } from "./logger.js";
 
 /** Warnings and worse on stderr, at once and in the classic format: what a program sees that has chosen no logger. */
 export function stderrLogger(wallNow: () => number): Logger {

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from "../base/clock.js";
 import type { Filled } from "../base/options.js";
-import { guardLogger } from "../logger/guard.js";
-import { type Logger, silentLogger } from "../logger/logger.js";
+import { guardLogger } from "../log/guard.js";
+import { type Logger, silentLogger } from "../log/logger.js";
 
 /** What every driver is given from outside. */
 export interface RegistryDeps {

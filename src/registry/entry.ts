@@ -1,4 +1,4 @@
-import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import { type Address, formatAddress, parseAddress } from "../base/address.js";
 import { RegistryError } from "./errors.js";
 import type { Endpoint, Registration } from "./registry.js";
 

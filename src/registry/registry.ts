@@ -1,4 +1,4 @@
-import type { Address } from "../base/endpoint.js";
+import type { Address } from "../base/address.js";
 import type { RegistryError } from "./errors.js";
 
 /** How an endpoint speaks: the multiplexed protocol, or the C++ framework's one-call-per-connection wire. */

@@ -1,6 +1,6 @@
-import { type Address, formatAddress, parseAddress } from "../base/endpoint.js";
+import { type Address, formatAddress, parseAddress } from "../base/address.js";
 import type { Filled } from "../base/options.js";
-import { classicDialects } from "../wire/classic.js";
+import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { fillDeps, type RegistryDeps } from "./deps.js";
 import { checkRegistration, checkServiceName, isServiceName } from "./entry.js";
 import { RegistryError } from "./errors.js";
@@ -21,6 +21,11 @@ const anyService = "*";
 
 export const staticForms =
   "static://host:port,host:port*weight (for every service) or static://Service=host:port|host:port,Other=host:port; ?protocol=classic for C++ providers, with &dialect=le32, be32, varint or framed";
+
+/** Whether `url` could be one; the constructor reads it in full. */
+export function isStaticUrl(url: string): boolean {
+  return /^static:\/\/[^?]*:\d/.test(url);
+}
 
 /**
  * Fixed endpoints from the URL itself; nothing is looked up and nothing changes. Registering succeeds and does nothing,

@@ -1,6 +1,6 @@
-import { formatAddress } from "../base/endpoint.js";
+import { formatAddress } from "../base/address.js";
 import { callGuarded } from "../base/thrown.js";
-import type { Logger } from "../logger/logger.js";
+import type { Logger } from "../log/logger.js";
 import { type RegistryError, reasonOf } from "./errors.js";
 import type { Endpoint, Registration, Snapshot, Watch } from "./registry.js";
 

@@ -3,13 +3,13 @@ import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
 import { definedOf } from "../base/options.js";
 import { createCallEmitter } from "../call/events.js";
-import { guardLogger } from "../logger/guard.js";
-import type { Logger } from "../logger/logger.js";
+import { guardLogger } from "../log/guard.js";
+import type { Logger } from "../log/logger.js";
 import { stderrLogger } from "../logger/stderr-logger.js";
 import type { RegistryDeps } from "../registry/deps.js";
 import { MemoryRegistry, MemoryStore } from "../registry/memory.js";
 import type { Registry } from "../registry/registry.js";
-import { defaultSettings, type Runtime, type RuntimeSettings } from "../registry/runtime.js";
+import { defaultSettings, type Runtime, type RuntimeSettings } from "../runtime/runtime.js";
 import { MemoryNetwork } from "../transport/memory.js";
 import type { Transport } from "../transport/transport.js";
 

@@ -1,4 +1,4 @@
-import { type Address, formatAddress } from "../base/endpoint.js";
+import { type Address, formatAddress } from "../base/address.js";
 import { messages } from "../error/messages.js";
 import type { Connection, ConnectionHandler, ConnectOptions, Listener, Transport } from "./transport.js";
 

@@ -1,4 +1,4 @@
-import type { Address } from "../base/endpoint.js";
+import type { Address } from "../base/address.js";
 
 /** What a connection tells its owner. Exactly one owner at a time; `onClose` comes once and is the last call. */
 export interface ConnectionHandler {

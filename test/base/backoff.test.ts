@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Backoff, peerBackoff, registryBackoff } from "../../src/base/backoff.js";
+import { Backoff, registryBackoff, subchannelBackoff } from "../../src/base/backoff.js";
 
 const middle = () => 0.5;
 
 test("a peer: 1 s, times 1.6, up to 120 s", () => {
-  const backoff = new Backoff(peerBackoff, middle);
+  const backoff = new Backoff(subchannelBackoff, middle);
   const delays = Array.from({ length: 13 }, () => Math.round(backoff.next()));
   expect(delays).toEqual([
     1000, 1600, 2560, 4096, 6554, 10486, 16777, 26844, 42950, 68719, 109951, 120000, 120000,
@@ -18,7 +18,7 @@ test("the registry: drawn from 0..delay, capped at 2 s", () => {
 });
 
 test("reset begins again", () => {
-  const backoff = new Backoff(peerBackoff, middle);
+  const backoff = new Backoff(subchannelBackoff, middle);
   backoff.next();
   backoff.next();
   backoff.reset();
@@ -35,13 +35,13 @@ test("jitter stays within its share of the delay, whatever the random numbers", 
   fc.assert(
     fc.property(fc.array(random, { minLength: 1, maxLength: 30 }), (draws) => {
       let i = 0;
-      const backoff = new Backoff(peerBackoff, () => draws[i++] ?? 0);
-      let plainMs = peerBackoff.initialMs;
+      const backoff = new Backoff(subchannelBackoff, () => draws[i++] ?? 0);
+      let plainMs = subchannelBackoff.initialMs;
       for (let n = 0; n < draws.length; n++) {
         const delayMs = backoff.next();
         expect(delayMs).toBeGreaterThanOrEqual(plainMs * 0.8 - 1e-6);
         expect(delayMs).toBeLessThanOrEqual(plainMs * 1.2 + 1e-6);
-        plainMs = Math.min(plainMs * peerBackoff.factor, peerBackoff.maxMs);
+        plainMs = Math.min(plainMs * subchannelBackoff.factor, subchannelBackoff.maxMs);
       }
     }),
   );

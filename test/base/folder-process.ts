@@ -1,8 +1,8 @@
 /** Everything that makes folders, pointed at a place where none can be made; it may hang, so it is a process of its own. */
 import { makeFolder, makeFolderSync } from "../../src/base/make-folder.js";
 import { writeGenerated } from "../../src/codegen/generate.js";
+import { silentLogger } from "../../src/log/logger.js";
 import { createDestination } from "../../src/logger/destination.js";
-import { silentLogger } from "../../src/logger/logger.js";
 import { openRegistry } from "../../src/registry/open.js";
 import { SnapshotFile } from "../../src/registry/zookeeper/snapshot-file.js";
 

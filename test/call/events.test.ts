@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { CallEvents } from "../../src/call/events.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
-import type { Runtime } from "../../src/registry/runtime.js";
+import type { Runtime } from "../../src/runtime/runtime.js";
 import { settle } from "../../src/testing/index.js";
 import { failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
@@ -174,7 +174,7 @@ describe("listeners", () => {
   test("that throw hurt nobody", async () => {
     const cluster = new Cluster({});
     const providerRuntime = cluster.runtime();
-    const { RpcProvider } = await import("../../src/provider/provider.js");
+    const { RpcProvider } = await import("../../src/server/provider.js");
     const { ProbeService } = await import("../support/gen/probe.js");
     const provider = new RpcProvider(providerRuntime);
     provider.notifyService(ProbeService, { echo: (r) => r, relay: (r) => r, note: (r) => r });

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
+import type { Address } from "../../src/base/address.js";
 import type { Clock } from "../../src/base/clock.js";
-import type { Address } from "../../src/base/endpoint.js";
 import { Turn } from "../../src/call/turn.js";
 import type { ServerInterceptor } from "../../src/index.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { writeClassicRequest } from "../../src/protocol/classic/classic-wire.js";
+import { FrameEncoder } from "../../src/protocol/mprpc/wire/frame-encoder.js";
+import { Kind } from "../../src/protocol/mprpc/wire/header.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { ManualClock, settle } from "../../src/testing/index.js";
-import { writeClassicRequest } from "../../src/wire/classic.js";
-import { FrameEncoder } from "../../src/wire/frame-encoder.js";
-import { Kind } from "../../src/wire/header.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";
 import { Blob, ProbeService, ProbeServiceStub } from "../support/gen/probe.js";

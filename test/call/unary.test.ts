@@ -72,7 +72,7 @@ describe.each([{ tcp: false }, { tcp: true }])("unary calls, tcp: $tcp", ({ tcp 
 
   test("two services of one provider share the connection", async () => {
     const cluster = new Cluster({ tcp });
-    const { RpcProvider } = await import("../../src/provider/provider.js");
+    const { RpcProvider } = await import("../../src/server/provider.js");
     const runtime = cluster.runtime();
     const provider = new RpcProvider(runtime);
     const { ProbeService } = await import("../support/gen/probe.js");
@@ -141,7 +141,7 @@ test("handlers are called as methods of their object", async () => {
   const cluster = new Cluster({});
   await cluster.provider(counter);
   // `provider` spreads its handlers, so the class goes in by hand.
-  const { RpcProvider } = await import("../../src/provider/provider.js");
+  const { RpcProvider } = await import("../../src/server/provider.js");
   const { ProbeService } = await import("../support/gen/probe.js");
   const own = new RpcProvider(cluster.runtime({ registry: (await separate(cluster)).registry }));
   own.notifyService(ProbeService, counter);

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
-import { type ChannelOptions, RpcChannel } from "../../src/channel/channel.js";
+import { type ChannelOptions, RpcChannel } from "../../src/client/channel.js";
 import { describeProtos } from "../../src/codegen/index.js";
 import {
   FileDescriptorProto,
@@ -9,8 +9,8 @@ import {
 import { Status } from "../../src/error/status.js";
 import { decodeMessage, encodeMessage } from "../../src/protobuf/types.js";
 import type { JsonInput, JsonValue } from "../../src/protobuf/well-known.js";
-import { RpcProvider } from "../../src/provider/provider.js";
 import { openRegistry } from "../../src/registry/open.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime, MemoryNetwork, MemoryStore, memoryRegistry } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { failure } from "../support/async.js";

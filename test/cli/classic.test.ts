@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { LoginResponse } from "../../example/caller/src/gen/user.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
-import { type ClassicDialect, classicDialects } from "../../src/wire/classic.js";
+import { type ClassicDialect, classicDialects } from "../../src/protocol/classic/classic-wire.js";
 import { ClassicProvider } from "../interop/classic-provider.js";
 import { mprpc } from "./mprpc.js";
 

@@ -1,13 +1,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { formatAddress } from "../../src/base/address.js";
 import { systemClock } from "../../src/base/clock.js";
-import { formatAddress } from "../../src/base/endpoint.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
-import { RpcProvider } from "../../src/provider/provider.js";
 import { openRegistry } from "../../src/registry/open.js";
-import type { Runtime } from "../../src/registry/runtime.js";
+import type { Runtime } from "../../src/runtime/runtime.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { type GetFriendListsResponseInput, UserServiceRpc } from "../protobuf/gen/test.js";

@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
 import type { Sections } from "../../src/config/schema.js";
 import { conf, MprpcApplication } from "../../src/index.js";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import { MemoryStore, memoryRegistry } from "../../src/testing/index.js";
 import { load, loadError } from "./load.js";
 

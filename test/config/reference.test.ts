@@ -5,7 +5,7 @@ import type { AdvertisedAddress, ConfigValues, KeyName } from "../../src/config/
 import { renderConfig, sampleConf, usage } from "../../src/config/render.js";
 import { type KeyRow, keyRows, sectionDocs, sectionNames } from "../../src/config/schema.js";
 import { loggerDefaults } from "../../src/logger/options.js";
-import { defaultWireLimits } from "../../src/wire/limits.js";
+import { defaultWireLimits } from "../../src/protocol/mprpc/wire/limits.js";
 import { load } from "./load.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));

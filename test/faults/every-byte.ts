@@ -1,7 +1,7 @@
 import { type ClientInterceptor, RpcChannel, RpcProvider } from "../../src/index.js";
-import type { Runtime } from "../../src/registry/runtime.js";
+import type { ClassicDialect } from "../../src/protocol/classic/classic-wire.js";
+import type { Runtime } from "../../src/runtime/runtime.js";
 import { createRuntime, ManualClock } from "../../src/testing/index.js";
-import type { ClassicDialect } from "../../src/wire/classic.js";
 import { seeded } from "../support/async.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
 import { ProbeService } from "../support/gen/probe.js";

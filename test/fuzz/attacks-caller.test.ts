@@ -2,7 +2,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { Metadata } from "../../src/base/metadata.js";
-import { Kind } from "../../src/wire/header.js";
+import { Kind } from "../../src/protocol/mprpc/wire/header.js";
 import { callId, controlFrame, replyFrame, settingsFrame } from "../support/raw-peer.js";
 import { Child } from "../tools/child.js";
 import { repeated } from "./attack-kit.js";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Metadata } from "../../src/base/metadata.js";
 import { Status } from "../../src/error/status.js";
-import { Kind, settingsUnknown } from "../../src/wire/header.js";
+import { Kind, settingsUnknown } from "../../src/protocol/mprpc/wire/header.js";
 import { callFrame, callId, controlFrame, settingsFrame } from "../support/raw-peer.js";
 import { Attacked, Evil, MiB, repeated } from "./attack-kit.js";
 import { varint } from "./mutations.js";

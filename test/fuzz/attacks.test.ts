@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Status } from "../../src/error/status.js";
-import { FrameEncoder } from "../../src/wire/frame-encoder.js";
-import { Kind, settingsUnknown } from "../../src/wire/header.js";
+import { FrameEncoder } from "../../src/protocol/mprpc/wire/frame-encoder.js";
+import { Kind, settingsUnknown } from "../../src/protocol/mprpc/wire/header.js";
 import { callFrame, callId, controlFrame, settingsFrame } from "../support/raw-peer.js";
 import { Attacked, Evil, MiB, repeated } from "./attack-kit.js";
 import { varint } from "./mutations.js";

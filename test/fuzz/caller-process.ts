@@ -1,9 +1,9 @@
 // Calls an evil provider once and an honest one all the while. Arguments: the port, and the query of the registry.
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { RpcError } from "../../src/error/rpc-error.js";
-import { RpcProvider } from "../../src/provider/provider.js";
 import { StaticRegistry } from "../../src/registry/static.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";

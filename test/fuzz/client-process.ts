@@ -1,7 +1,7 @@
 // Callers that are attacked, in a process of their own. Arguments: the port of the driver, and per slot
 // the query of its registry ("" or "?protocol=classic&dialect=le32") and the port of its evil provider.
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { StaticRegistry } from "../../src/registry/static.js";
 import { createRuntime } from "../../src/testing/index.js";

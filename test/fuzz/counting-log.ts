@@ -1,4 +1,4 @@
-import type { LogFields, Logger } from "../../src/logger/logger.js";
+import type { LogFields, Logger } from "../../src/log/logger.js";
 
 /** How many different texts are told apart. */
 const textsMax = 300;

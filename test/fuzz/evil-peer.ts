@@ -1,7 +1,7 @@
 import type net from "node:net";
+import { FrameDecoder } from "../../src/protocol/mprpc/wire/frame-decoder.js";
+import { Kind } from "../../src/protocol/mprpc/wire/header.js";
 import type { SeededRandom } from "../../src/testing/index.js";
-import { FrameDecoder } from "../../src/wire/frame-decoder.js";
-import { Kind } from "../../src/wire/header.js";
 import { controlFrame } from "../support/raw-peer.js";
 import { guarded } from "../tools/wait.js";
 import type { EvilStream } from "./streams.js";

@@ -1,10 +1,10 @@
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { RpcChannel } from "../../src/client/channel.js";
+import { classicDialects } from "../../src/protocol/classic/classic-wire.js";
 import { StaticRegistry } from "../../src/registry/static.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
-import { classicDialects } from "../../src/wire/classic.js";
 import { ProbeService } from "../support/gen/probe.js";
 import { Child } from "../tools/child.js";
 import type { ClientReport } from "./client-process.js";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import net from "node:net";
+import type { ClassicDialect } from "../../src/protocol/classic/classic-wire.js";
 import { SeededRandom } from "../../src/testing/index.js";
-import type { ClassicDialect } from "../../src/wire/classic.js";
 import { guarded } from "../tools/wait.js";
 import type { ClientCase, ClientReport } from "./client-process.js";
 import { EvilPeer, FuzzFailure } from "./evil-peer.js";

@@ -33,7 +33,7 @@ export function mutateProto(random: SeededRandom, sources: readonly string[]): s
   for (let i = random.integer(1, 2); i > 0; i--) {
     const at = random.integer(0, Math.max(0, parts.length - 1));
     const count = random.integer(1, 4);
-    switch (random.integer(0, 7)) {
+    switch (random.integer(0, 10)) {
       case 0:
         parts.splice(at, count);
         break;
@@ -54,11 +54,24 @@ export function mutateProto(random: SeededRandom, sources: readonly string[]): s
         break;
       }
       case 6:
-        parts.splice(at, 1, parts[random.integer(0, Math.max(0, parts.length - 1))] ?? "");
+      case 7:
+      case 8:
+      case 9:
+        swapAlike(random, parts);
         break;
       default:
         parts.splice(at, parts.length, ...(random.integer(0, 3) === 0 ? [] : parts.slice(at + count)));
     }
   }
   return parts.join("");
+}
+
+/** Puts a name in the place of another name, or a number in that of another: the grammar goes on, the meaning changes. */
+function swapAlike(random: SeededRandom, parts: string[]): void {
+  const kind = random.pick([/^[A-Za-z_]\w*$/, /^-?[0-9]/, /^["']/, /^[A-Za-z_]\w*$/]);
+  const places = parts.flatMap((part, i) => (kind.test(part) ? [i] : []));
+  if (places.length === 0) return;
+  const from = parts[random.pick(places)] ?? "";
+  const known = words.filter((word) => kind.test(word));
+  parts[random.pick(places)] = random.integer(0, 3) === 0 && known.length > 0 ? random.pick(known) : from;
 }

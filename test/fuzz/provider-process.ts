@@ -1,6 +1,6 @@
 // A provider that is attacked, in a process of its own. Argument: settings, as JSON.
 import { systemClock } from "../../src/base/clock.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { CountingLog } from "./counting-log.js";

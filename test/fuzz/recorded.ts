@@ -1,11 +1,11 @@
-import { RpcChannel } from "../../src/channel/channel.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { RpcChannel } from "../../src/client/channel.js";
+import { type ClassicDialect, classicDialects } from "../../src/protocol/classic/classic-wire.js";
+import { FrameHeader } from "../../src/protocol/mprpc/wire/header.js";
 import { StaticRegistry } from "../../src/registry/static.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime, ManualClock, MemoryNetwork } from "../../src/testing/index.js";
-import { type ClassicDialect, classicDialects } from "../../src/wire/classic.js";
-import { FrameHeader } from "../../src/wire/header.js";
+import { hex, vectors } from "../protocol/mprpc/wire/vectors.js";
 import { seeded } from "../support/async.js";
-import { hex, vectors } from "../wire/vectors.js";
 import { ZooService, ZooServiceStub } from "./gen/zoo.js";
 import { TapTransport } from "./tap.js";
 import { animalOf, createZoo } from "./zoo.js";

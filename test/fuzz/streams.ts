@@ -1,8 +1,8 @@
+import type { ClassicDialect } from "../../src/protocol/classic/classic-wire.js";
+import { FrameDecoder, type FrameSink } from "../../src/protocol/mprpc/wire/frame-decoder.js";
+import { FrameHeader, Kind } from "../../src/protocol/mprpc/wire/header.js";
+import { defaultWireLimits } from "../../src/protocol/mprpc/wire/limits.js";
 import type { SeededRandom } from "../../src/testing/index.js";
-import type { ClassicDialect } from "../../src/wire/classic.js";
-import { FrameDecoder, type FrameSink } from "../../src/wire/frame-decoder.js";
-import { FrameHeader, Kind } from "../../src/wire/header.js";
-import { defaultWireLimits } from "../../src/wire/limits.js";
 import { mutateBytes, mutateFields, mutateFrame, renumbered } from "./mutations.js";
 import type { Recorded } from "./recorded.js";
 

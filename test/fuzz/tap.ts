@@ -1,4 +1,4 @@
-import type { Address } from "../../src/base/endpoint.js";
+import type { Address } from "../../src/base/address.js";
 import type {
   Connection,
   ConnectionHandler,

@@ -1,8 +1,9 @@
 import { beforeAll, expect, test } from "vitest";
 import { decodeMessage, encodeMessage } from "../../src/protobuf/types.js";
+import { classicDialects, readClassicRequest } from "../../src/protocol/classic/classic-wire.js";
 import { SeededRandom } from "../../src/testing/index.js";
-import { classicDialects, detectProtocol, readClassicRequest } from "../../src/wire/classic.js";
-import { cutAt, decodeChunks } from "../wire/vectors.js";
+import { detectProtocol } from "../protocol/detect/detectors.js";
+import { cutAt, decodeChunks } from "../protocol/mprpc/wire/vectors.js";
 import { Animal } from "./gen/zoo.js";
 import { mutateBytes, mutateFields } from "./mutations.js";
 import { type Recorded, record } from "./recorded.js";

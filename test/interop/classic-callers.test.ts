@@ -4,7 +4,7 @@ import type { UserServiceRpcHandler } from "../../example/callee/src/gen/user.js
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
-import { classicDialects } from "../../src/wire/classic.js";
+import { classicDialects } from "../../src/protocol/classic/classic-wire.js";
 import { deferred } from "../support/async.js";
 import {
   bytesOf,

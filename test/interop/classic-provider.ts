@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import net from "node:net";
-import { type ClassicDialect, readClassicRequest } from "../../src/wire/classic.js";
+import { type ClassicDialect, readClassicRequest } from "../../src/protocol/classic/classic-wire.js";
 
 /** What a provider of the classic framework makes of a request; `undefined` is silence, `reset` an RST. */
 export type ClassicHandler = (service: string, method: string, body: Buffer) => Buffer | undefined | "reset";

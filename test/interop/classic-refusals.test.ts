@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { classicDialects } from "../../src/wire/classic.js";
+import { classicDialects } from "../../src/protocol/classic/classic-wire.js";
 import { deferred } from "../support/async.js";
 import { framed, login, loginReply, request, startProvider } from "./classic-support.js";
 

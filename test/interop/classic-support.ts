@@ -7,10 +7,10 @@ import {
 } from "../../example/callee/src/gen/user.js";
 import { systemClock } from "../../src/base/clock.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { type ClassicDialect, writeClassicRequest } from "../../src/protocol/classic/classic-wire.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime, type SettingsInit } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
-import { type ClassicDialect, writeClassicRequest } from "../../src/wire/classic.js";
 import { RecordingLog } from "../support/log.js";
 import { ClassicCaller } from "./classic-caller.js";
 

@@ -32,10 +32,7 @@ class MoodyDestination implements Destination {
 }
 
 // The writer tells of failures on stderr; not here.
-vi.mock(import("../../src/logger/destination.js"), async (original) => ({
-  ...(await original()),
-  reportToStderr: () => {},
-}));
+vi.mock(import("../../src/log/report.js"), () => ({ reportToStderr: () => {} }));
 
 test("every byte is written once and in order, wherever the worker was stopped", () => {
   const moves = fc.array(fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constantFrom("blocked", "failed")));

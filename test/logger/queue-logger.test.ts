@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, expectTypeOf, onTestFinished, test } from "vitest";
-import { type Logger, logLevels, silentLogger } from "../../src/logger/logger.js";
+import { type Logger, logLevels, silentLogger } from "../../src/log/logger.js";
 import { type LoggerOptions, loggerLevels } from "../../src/logger/options.js";
 import { createLogger, type LoggerDeps, type QueueLogger } from "../../src/logger/queue-logger.js";
 import { FixedClock, numbersOf, readLog, tempDir, upTo } from "./support.js";

@@ -1,8 +1,8 @@
 // A provider on a runtime of `createRuntime`, whose handler throws. Argument: "default", or "silent" for no log.
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { RpcError } from "../../src/error/rpc-error.js";
-import { silentLogger } from "../../src/logger/logger.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { silentLogger } from "../../src/log/logger.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 

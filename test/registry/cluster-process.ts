@@ -4,9 +4,9 @@
  */
 import cluster from "node:cluster";
 import { once } from "node:events";
-import { MprpcApplication } from "../../src/application/application.js";
-import { silentLogger } from "../../src/logger/logger.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { silentLogger } from "../../src/log/logger.js";
+import { MprpcApplication } from "../../src/node/application.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { ProbeService } from "../support/gen/probe.js";
 
 const [url = "", port = "", workers = ""] = process.argv.slice(2);

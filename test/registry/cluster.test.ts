@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { openRegistry } from "../../src/registry/open.js";
 import type { Snapshot } from "../../src/registry/registry.js";
 import { createRuntime } from "../../src/testing/index.js";

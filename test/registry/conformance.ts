@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { formatAddress } from "../../src/base/endpoint.js";
+import { formatAddress } from "../../src/base/address.js";
 import { RegistryError } from "../../src/registry/errors.js";
 import type { Registration, Registry, Snapshot } from "../../src/registry/registry.js";
 import { guarded, Recorder } from "../tools/wait.js";

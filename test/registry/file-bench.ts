@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach } from "vitest";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import { ownIdentity } from "../../src/registry/file/liveness.js";
 import { FileRegistry, type FileRegistryOptions } from "../../src/registry/file/registry.js";
 import type { Snapshot } from "../../src/registry/registry.js";

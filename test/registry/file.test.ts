@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Clock } from "../../src/base/clock.js";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import { Liveness, ownIdentity, systemProbe } from "../../src/registry/file/liveness.js";
 import { FileRegistry, type FileRegistryOptions } from "../../src/registry/file/registry.js";
 import { defaultRegistryFolder, makePrivateFolder } from "../../src/registry/folder.js";

@@ -1,6 +1,6 @@
 /** What a process does that never closes its registry: `forgetful-process.ts <registry url> <what> [<timeout ms>]`. */
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { openRegistry } from "../../src/registry/open.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Clock } from "../../src/base/clock.js";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import {
   decodeEntry,
   encodeEntry,
@@ -11,13 +11,14 @@ import {
 import { RegistryError } from "../../src/registry/errors.js";
 import { type OpenRegistryOptions, openRegistry } from "../../src/registry/open.js";
 import { Reconciler } from "../../src/registry/reconciler.js";
-import { parseDurationMs, redactUrl } from "../../src/registry/url.js";
 import { ServiceView } from "../../src/registry/view.js";
 import {
   decodeClassicAddress,
   encodeClassicAddress,
   isNumericIPv4,
 } from "../../src/registry/zookeeper/layout.js";
+import { parseDurationMs } from "../../src/values/duration.js";
+import { redactUrl } from "../../src/values/url-text.js";
 
 const entry: ProviderEntry = {
   address: { host: "::1", port: 8000 },
@@ -92,7 +93,8 @@ test("numeric IPv4", () => {
 
 test("durations and secrets of URLs", () => {
   expect(["500", "500ms", "1.5s", "2m"].map(parseDurationMs)).toEqual([500, 500, 1500, 120_000]);
-  expect(["", "s", "-1", "1h", "1 0"].map(parseDurationMs)).toEqual(Array(5).fill(undefined));
+  expect(["1h", "2d", "5 s"].map(parseDurationMs)).toEqual([3_600_000, 172_800_000, 5000]);
+  expect(["", "s", "-1", "1w", "1 0"].map(parseDurationMs)).toEqual(Array(5).fill(undefined));
   expect(redactUrl("zookeeper://me:pw@h:1/x")).toBe("zookeeper://***@h:1/x");
   expect(redactUrl("zookeeper://me:p@w@h:1/x")).toBe("zookeeper://***@h:1/x");
   expect(redactUrl("file:/a@b")).toBe("file:/a@b");

@@ -1,5 +1,5 @@
 /** A provider of its own process: `provider-process.ts <registry url> <port>`. It prints warnings, errors and every list it sees. */
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import { openRegistry } from "../../src/registry/open.js";
 
 const [url = "", port = ""] = process.argv.slice(2);

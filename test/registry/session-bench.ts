@@ -1,5 +1,5 @@
+import type { Address } from "../../src/base/address.js";
 import type { Clock } from "../../src/base/clock.js";
-import type { Address } from "../../src/base/endpoint.js";
 import { fillDeps } from "../../src/registry/deps.js";
 import { connectZooKeeper } from "../../src/registry/zookeeper/client.js";
 import { ZooKeeperSession } from "../../src/registry/zookeeper/session.js";

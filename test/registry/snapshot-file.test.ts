@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import type { Endpoint } from "../../src/registry/registry.js";
 import { SnapshotFile } from "../../src/registry/zookeeper/snapshot-file.js";
 import { eventually } from "../tools/wait.js";

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
-import { type ChannelOptions, RpcChannel } from "../../src/channel/channel.js";
-import { silentLogger } from "../../src/logger/logger.js";
+import { type ChannelOptions, RpcChannel } from "../../src/client/channel.js";
+import { silentLogger } from "../../src/log/logger.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
-import { RpcProvider } from "../../src/provider/provider.js";
 import type { OpenRegistryOptions } from "../../src/registry/open.js";
 import type { Endpoint } from "../../src/registry/registry.js";
 import { SnapshotFile } from "../../src/registry/zookeeper/snapshot-file.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { ClassicProvider } from "../interop/classic-provider.js";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import type { ZooKeeperSession } from "../../src/registry/zookeeper/session.js";
 import { eventually, Recorder } from "../tools/wait.js";
 import { ZooKeeperServer } from "../tools/zookeeper.js";

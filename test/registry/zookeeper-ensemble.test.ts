@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import type { Snapshot } from "../../src/registry/registry.js";
 import { eventually, Recorder, timed } from "../tools/wait.js";
 import { ZooKeeperServer } from "../tools/zookeeper.js";

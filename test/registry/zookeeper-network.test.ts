@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Clock, systemClock, type Timer } from "../../src/base/clock.js";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import type { Registry, Snapshot } from "../../src/registry/registry.js";
 import { LossyProxy } from "../tools/lossy-proxy.js";
 import { sharedZooKeeper } from "../tools/shared-zookeeper.js";

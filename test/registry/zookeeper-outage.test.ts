@@ -1,7 +1,7 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { silentLogger } from "../../src/logger/logger.js";
+import { silentLogger } from "../../src/log/logger.js";
 import { eventually, Recorder, timed } from "../tools/wait.js";
 import { freePort } from "../tools/zookeeper.js";
 import { expectNoGap, registration, shows } from "./conformance.js";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseAddress } from "../../src/base/endpoint.js";
+import { parseAddress } from "../../src/base/address.js";
 import { fillDeps } from "../../src/registry/deps.js";
 import { type OpenRegistryOptions, openRegistry } from "../../src/registry/open.js";
 import type { Registry, Snapshot } from "../../src/registry/registry.js";

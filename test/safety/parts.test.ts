@@ -1,10 +1,10 @@
 // Parts that a program brings itself, and callbacks it gives to ours: each throws, rejects, and with anything.
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Clock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { MprpcApplication, type Registry, RpcProvider, type Transport } from "../../src/index.js";
-import type { Logger } from "../../src/logger/logger.js";
+import type { Logger } from "../../src/log/logger.js";
 import { Writer } from "../../src/protobuf/writer.js";
 import {
   createRuntime,

@@ -2,7 +2,7 @@ import net from "node:net";
 import { type Address, type Registry, RpcError, Status } from "mprpc";
 import { decodeMessage, encodeMessage } from "mprpc/codec";
 import type { SeededRandom } from "mprpc/testing";
-import { classicDialects, writeClassicRequest } from "../../src/wire/classic.js";
+import { classicDialects, writeClassicRequest } from "../../src/protocol/classic/classic-wire.js";
 import { Blob } from "../support/gen/probe.js";
 
 /** Nothing here takes so long; the classic wire has no deadline of its own. */

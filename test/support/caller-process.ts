@@ -1,6 +1,6 @@
 // A caller in a process of its own, for tests of what keeps a process alive. Arguments: port, what to do.
 import { systemClock } from "../../src/base/clock.js";
-import { RpcChannel } from "../../src/channel/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { FixedRegistry } from "./fixed-registry.js";

@@ -1,9 +1,9 @@
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import type { ClientInterceptor, ServerInterceptor } from "../../src/call/interceptor.js";
-import { type ChannelOptions, RpcChannel } from "../../src/channel/channel.js";
-import { RpcProvider } from "../../src/provider/provider.js";
-import type { Runtime } from "../../src/registry/runtime.js";
+import { type ChannelOptions, RpcChannel } from "../../src/client/channel.js";
+import type { Runtime } from "../../src/runtime/runtime.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import {
   createRuntime,
   ManualClock,

@@ -1,4 +1,4 @@
-import type { LogFields, Logger, LogLevel } from "../../src/logger/logger.js";
+import type { LogFields, Logger, LogLevel } from "../../src/log/logger.js";
 
 export interface LogLine {
   level: LogLevel;

@@ -1,6 +1,6 @@
 // A provider in a process of its own, for tests of signals. Arguments: how its handlers behave, as JSON.
 import { systemClock } from "../../src/base/clock.js";
-import { RpcProvider } from "../../src/provider/provider.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime, settle } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { ProbeService } from "./gen/probe.js";

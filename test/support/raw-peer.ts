@@ -1,11 +1,11 @@
-import type { Address } from "../../src/base/endpoint.js";
+import type { Address } from "../../src/base/address.js";
 import { Reader } from "../../src/protobuf/reader.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
+import { FrameDecoder } from "../../src/protocol/mprpc/wire/frame-decoder.js";
+import { FrameEncoder } from "../../src/protocol/mprpc/wire/frame-encoder.js";
+import type { RareFields } from "../../src/protocol/mprpc/wire/header.js";
+import { type FrameHeader, Kind } from "../../src/protocol/mprpc/wire/header.js";
 import type { Connection, ConnectionHandler, Transport } from "../../src/transport/transport.js";
-import { FrameDecoder } from "../../src/wire/frame-decoder.js";
-import { FrameEncoder } from "../../src/wire/frame-encoder.js";
-import type { RareFields } from "../../src/wire/header.js";
-import { type FrameHeader, Kind } from "../../src/wire/header.js";
 import { guarded } from "../tools/wait.js";
 import { Blob, type BlobInput } from "./gen/probe.js";
 

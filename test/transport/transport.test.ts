@@ -1,7 +1,7 @@
 import net from "node:net";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import type { Address } from "../../src/base/address.js";
 import { systemClock } from "../../src/base/clock.js";
-import type { Address } from "../../src/base/endpoint.js";
 import { MemoryNetwork } from "../../src/transport/memory.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import type { Connection, ConnectionHandler, Listener, Transport } from "../../src/transport/transport.js";

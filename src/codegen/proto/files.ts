@@ -71,6 +71,7 @@ export class FileLoader {
       for (const one of file.parsed.imports) {
         const found = await this.#imported(one, file);
         if (found === undefined) file.broken = true;
+        else namedAs(file, one.target, found.name);
         file.imports.push(found);
       }
     }
@@ -94,7 +95,8 @@ export class FileLoader {
 
   /** The last resort, for folders whose files import each other without a common root being named. */
   async #besideImporter(one: ParsedImport, importer: LoadedFile): Promise<LoadedFile | undefined> {
-    const file = path.resolve(path.dirname(importer.path), one.target);
+    // Joined, not resolved: a name that begins with "/" is no way out of the folders either.
+    const file = path.resolve(path.join(path.dirname(importer.path), one.target));
     const name = path.posix.normalize(path.posix.join(path.posix.dirname(importer.name), one.target));
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
@@ -108,6 +110,14 @@ export class FileLoader {
       message: `import "${one.target}" was not found in ${folders}; name its folder with --import-path`,
     });
     return undefined;
+  }
+}
+
+/** An import that was found by another name, such as `../b.proto`, is in the descriptor by the name of the file found. */
+function namedAs({ parsed: { descriptor } }: LoadedFile, target: string, name: string): void {
+  for (const names of [descriptor.dependency, descriptor.optionDependency]) {
+    const at = names.indexOf(target);
+    if (at >= 0) names[at] = name;
   }
 }
 

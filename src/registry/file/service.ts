@@ -1,8 +1,8 @@
 import { type FSWatcher, watch } from "node:fs";
 import { stat } from "node:fs/promises";
+import { formatAddress } from "../../base/address.js";
 import type { Clock } from "../../base/clock.js";
-import { formatAddress } from "../../base/endpoint.js";
-import type { Logger } from "../../logger/logger.js";
+import type { Logger } from "../../log/logger.js";
 import { isSameGroup, toEndpoint } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import { Reconciler } from "../reconciler.js";

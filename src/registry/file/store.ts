@@ -1,9 +1,9 @@
 import { lstat, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { formatAddress, parseAddress } from "../../base/address.js";
 import type { Clock } from "../../base/clock.js";
-import { formatAddress, parseAddress } from "../../base/endpoint.js";
 import { makeFolder } from "../../base/make-folder.js";
-import type { Logger } from "../../logger/logger.js";
+import type { Logger } from "../../log/logger.js";
 import { isGroup, isWeight, type ProviderEntry } from "../entry.js";
 import { reasonOf } from "../errors.js";
 import { parseJson, readPlainFile } from "../plain-file.js";

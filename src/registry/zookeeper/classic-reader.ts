@@ -1,4 +1,4 @@
-import { type Address, formatAddress } from "../../base/endpoint.js";
+import { type Address, formatAddress } from "../../base/address.js";
 import { isServiceName } from "../entry.js";
 import type { Endpoint } from "../registry.js";
 import { decodeClassicAddress, orMissing, watchChildren } from "./layout.js";

@@ -1,6 +1,6 @@
-import type { Address } from "../../base/endpoint.js";
-import { formatAddress } from "../../base/endpoint.js";
-import type { Logger } from "../../logger/logger.js";
+import type { Address } from "../../base/address.js";
+import { formatAddress } from "../../base/address.js";
+import type { Logger } from "../../log/logger.js";
 import { hasCode, type Znode } from "./connection.js";
 import {
   classicPath,

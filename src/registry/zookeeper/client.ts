@@ -1,5 +1,5 @@
 import type { Client, Library, LibraryError, LibraryStat, MultiCallback } from "node-zookeeper-client";
-import { formatAddress } from "../../base/endpoint.js";
+import { formatAddress } from "../../base/address.js";
 import { reasonOf } from "../errors.js";
 import {
   type Access,

@@ -1,4 +1,4 @@
-import type { Address } from "../../base/endpoint.js";
+import type { Address } from "../../base/address.js";
 
 /** Names as in ZooKeeper's `KeeperException.Code`; a code the client does not know is `CODE_<number>`. */
 export type ZooKeeperErrorCode =

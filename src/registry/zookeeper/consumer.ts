@@ -1,4 +1,4 @@
-import { formatAddress } from "../../base/endpoint.js";
+import { formatAddress } from "../../base/address.js";
 import type { Filled } from "../../base/options.js";
 import { messages } from "../../error/messages.js";
 import type { RegistryDeps } from "../deps.js";

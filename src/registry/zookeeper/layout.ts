@@ -1,4 +1,4 @@
-import { type Address, formatAddress, parseAddress } from "../../base/endpoint.js";
+import { type Address, formatAddress, parseAddress } from "../../base/address.js";
 import { shortServiceName } from "../registry.js";
 import { hasCode } from "./connection.js";
 import type { ZooKeeperSession } from "./session.js";

@@ -1,5 +1,5 @@
+import { type Address, formatAddress } from "../../base/address.js";
 import type { Timer } from "../../base/clock.js";
-import { type Address, formatAddress } from "../../base/endpoint.js";
 import type { Filled } from "../../base/options.js";
 import { fillDeps, type RegistryDeps } from "../deps.js";
 import { checkRegistration, checkServiceName, isServiceName, makeEntry, makeIncarnation } from "../entry.js";
@@ -20,7 +20,7 @@ import { connectZooKeeper } from "./client.js";
 import { type Connect, hasCode } from "./connection.js";
 import { readService, ServiceConsumer } from "./consumer.js";
 import { hasClassicPath, orMissing, rootPath } from "./layout.js";
-import { ServiceProvider } from "./provider.js";
+import { ServiceProvider } from "./registration-keeper.js";
 import { ZooKeeperSession } from "./session.js";
 import { defaultSnapshotFolder, SnapshotFile } from "./snapshot-file.js";
 

@@ -1,7 +1,7 @@
+import { type Address, formatAddress } from "../../base/address.js";
 import { Backoff, registryBackoff } from "../../base/backoff.js";
 import type { Timer } from "../../base/clock.js";
 import { Emitter, type Unsubscribe } from "../../base/emitter.js";
-import { type Address, formatAddress } from "../../base/endpoint.js";
 import type { Filled } from "../../base/options.js";
 import type { RegistryDeps } from "../deps.js";
 import { reasonOf } from "../errors.js";

@@ -1,4 +1,4 @@
-import { type Address, formatAddress } from "../../base/endpoint.js";
+import { type Address, formatAddress } from "../../base/address.js";
 import type { Filled } from "../../base/options.js";
 import type { Connection, ConnectOptions, Listener, Transport } from "../../transport/transport.js";
 import { SimulatedConnection, type Wire } from "./connection.js";

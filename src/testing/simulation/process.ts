@@ -1,8 +1,8 @@
 import { AsyncResource } from "node:async_hooks";
-import type { ApplicationParts } from "../../application/application.js";
 import type { Clock, Timer } from "../../base/clock.js";
-import type { LogFields, Logger, LogLevel } from "../../logger/logger.js";
-import type { Runtime } from "../../registry/runtime.js";
+import type { LogFields, Logger, LogLevel } from "../../log/logger.js";
+import type { ApplicationParts } from "../../node/application.js";
+import type { Runtime } from "../../runtime/runtime.js";
 import type { ProcessGate } from "./machine.js";
 import type { Scheduler } from "./scheduler.js";
 

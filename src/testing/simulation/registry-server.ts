@@ -1,5 +1,5 @@
+import { formatAddress } from "../../base/address.js";
 import type { Timer } from "../../base/clock.js";
-import { formatAddress } from "../../base/endpoint.js";
 import { isSameGroup, type ProviderEntry, toEndpoint } from "../../registry/entry.js";
 import type { Endpoint } from "../../registry/registry.js";
 import type { Scheduler } from "./scheduler.js";

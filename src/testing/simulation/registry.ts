@@ -1,7 +1,7 @@
+import type { Address } from "../../base/address.js";
+import { formatAddress } from "../../base/address.js";
 import type { Clock, Timer } from "../../base/clock.js";
-import type { Address } from "../../base/endpoint.js";
-import { formatAddress } from "../../base/endpoint.js";
-import type { Logger } from "../../logger/logger.js";
+import type { Logger } from "../../log/logger.js";
 import {
   checkRegistration,
   checkServiceName,

@@ -1,0 +1,121 @@
+import type { Metadata } from "../base/metadata.js";
+import type { CallPhase, RpcError } from "../error/rpc-error.js";
+import type { MethodDefinition } from "../protobuf/types.js";
+
+/** Where an attempt waits, or the connection it was sent on. */
+export interface CallCarrier {
+  /**
+   * Gives the attempt up: the provider is told where the protocol allows it, and no outcome will be delivered. True: not all
+   * of the request was sent, nor will it be, so that it can never run.
+   */
+  abandon(attempt: Attempt): boolean;
+}
+
+/** Wants to know how long an endpoint took. */
+export interface LatencyObserver {
+  observe(elapsedMs: number, nowMs: number): void;
+  /** There was no answer in this time. */
+  observeAtLeast(elapsedMs: number, nowMs: number): void;
+}
+
+/** A call as its attempts see it: what to send, and where the outcome goes. */
+export interface CallOutcomeSink {
+  readonly method: MethodDefinition;
+  readonly request: unknown;
+  readonly metadata: Metadata | undefined;
+  readonly idempotencyKey: string | undefined;
+  readonly oneway: boolean;
+  /** On the clock of the runtime; `Infinity`: none. */
+  readonly deadlineMs: number;
+  /** The attempt goes to an endpoint now. */
+  onAttempt(attempt: Attempt): void;
+  onReply(attempt: Attempt, message: unknown, metadata: Metadata | undefined): void;
+  /** `refused`: the provider itself said no; otherwise the failure arose on this side. */
+  onFailure(attempt: Attempt, error: RpcError, refused: boolean): void;
+}
+
+/**
+ * One try of a call. Its carriers (the picker, a subchannel, a connection) hand it on by `handTo`; it ends once, in
+ * `onReply`, in `onFailure`, or given up by `abandon`.
+ */
+export class Attempt<Call extends CallOutcomeSink = CallOutcomeSink> {
+  readonly call: Call;
+  /** `host:port` of the provider it was given to; until then that of the attempt before. */
+  endpoint: string | undefined = undefined;
+  /** How far it got. */
+  phase: CallPhase = "resolve";
+  /** What it waits for, in words: for the error when the deadline passes meanwhile. */
+  waitsFor: (() => string) | undefined = undefined;
+  /** When it was last sent on its way: read once for all steps of one turn, since reading the time is not free. */
+  nowMs: number;
+  /** When the bytes of its reply arrived; 0: the carrier does not say. */
+  repliedMs = 0;
+  /** Told how long it took from `sentMs` on. */
+  observer: LatencyObserver | undefined = undefined;
+  sentMs = 0;
+  /** Its number on the connection that carries it. */
+  id = 0;
+  /** Counts of frames and of calls on that connection when it was sent; these prove what never left or never ran. */
+  frame = 0;
+  sequence = 0;
+  #carrier: CallCarrier | undefined = undefined;
+
+  constructor(call: Call, nowMs: number) {
+    this.call = call;
+    this.nowMs = nowMs;
+  }
+
+  get method(): MethodDefinition {
+    return this.call.method;
+  }
+
+  get request(): unknown {
+    return this.call.request;
+  }
+
+  get metadata(): Metadata | undefined {
+    return this.call.metadata;
+  }
+
+  get idempotencyKey(): string | undefined {
+    return this.call.idempotencyKey;
+  }
+
+  get oneway(): boolean {
+    return this.call.oneway;
+  }
+
+  get deadlineMs(): number {
+    return this.call.deadlineMs;
+  }
+
+  /** `carrier` has it from now on. */
+  handTo(carrier: CallCarrier, phase: CallPhase, waitsFor?: () => string): void {
+    this.#carrier = carrier;
+    this.phase = phase;
+    this.waitsFor = waitsFor;
+  }
+
+  /** It goes to the provider at `endpoint`. */
+  begin(endpoint: string): void {
+    this.endpoint = endpoint;
+    this.call.onAttempt(this);
+  }
+
+  onReply(message: unknown, metadata: Metadata | undefined): void {
+    this.#carrier = undefined;
+    this.call.onReply(this, message, metadata);
+  }
+
+  onFailure(error: RpcError, refused = false): void {
+    this.#carrier = undefined;
+    this.call.onFailure(this, error, refused);
+  }
+
+  /** Nobody waits for it any more. True: its request can never run. */
+  abandon(): boolean {
+    const carrier = this.#carrier;
+    this.#carrier = undefined;
+    return carrier?.abandon(this) ?? false;
+  }
+}

@@ -1,0 +1,352 @@
+import { setMaxListeners } from "node:events";
+import { Expiring } from "../base/deadlines.js";
+import type { Unsubscribe } from "../base/emitter.js";
+import { Metadata } from "../base/metadata.js";
+import { Attempt, type CallOutcomeSink } from "../call/attempt.js";
+import type { IncomingReply } from "../call/interceptor.js";
+import { type Cancellable, callScope, type ParentCall } from "../call/scope.js";
+import { messages } from "../error/messages.js";
+import { type CallPhase, RpcError } from "../error/rpc-error.js";
+import { Status, type StatusCode } from "../error/status.js";
+import type { MethodDefinition } from "../protobuf/types.js";
+import type { Runtime } from "../runtime/runtime.js";
+
+/** What one call was asked to do, options and defaults already put together. */
+export interface ResolvedCallOptions {
+  /** When it is made. */
+  startMs: number;
+  /** When its time began to run, where that was earlier: a call in JSON asks for its messages before. */
+  sinceMs: number | undefined;
+  deadlineMs: number;
+  /** For the message when it passes. */
+  timeoutMs: number;
+  /** The deadline is the calling handler's, which is nearer than the call's own. */
+  inherited: boolean;
+  signals: readonly AbortSignal[];
+  metadata: Metadata | undefined;
+  /** Must not throw. */
+  onMetadata: ((metadata: Metadata) => void) | undefined;
+  idempotencyKey: string | undefined;
+  waitForReady: boolean;
+  oneway: boolean;
+  parent: ParentCall | undefined;
+  /** Providers of this service are asked, instead of the method's own, which stands in no registry. */
+  lookup: string | undefined;
+}
+
+/** From when on the caller has waited. */
+export function begunMs(plan: ResolvedCallOptions): number {
+  return plan.sinceMs ?? plan.startMs;
+}
+
+/** A try of a user's call. */
+export type ClientAttempt = Attempt<ClientCall>;
+
+/** Sends a call on its way, at first and again after a failure that proves no handler ran. */
+export interface CallRouter {
+  readonly runtime: Runtime;
+  route(attempt: ClientAttempt): void;
+  /** Whether the list `call` went by is only a hint, and the registry's own is still to come. */
+  isHinted(call: ClientCall): boolean;
+  /** A call that went through `start` has ended. */
+  onSettled(): void;
+}
+
+/** Of the promise made last: one executor for all spares a closure and its context for each call. */
+let lastResolve: (message: unknown) => void;
+
+function keepResolve(resolve: (message: unknown) => void): void {
+  lastResolve = resolve;
+}
+
+/**
+ * Rejects with `error`, its stack taken anew: where it arose is a socket's or a timer's turn, which tells nobody anything.
+ * V8 follows a promise to the async functions that await it, so here the stack has the lines of whoever made the call.
+ * The two turns before are those after which the call's promise hangs on this one.
+ */
+async function failed(error: RpcError): Promise<never> {
+  await undefined;
+  await undefined;
+  Error.captureStackTrace(error, failed);
+  throw error;
+}
+
+/** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
+export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable {
+  /** Of the response message; of an `IncomingReply` when interceptors want it. */
+  readonly promise: Promise<unknown>;
+  readonly method: MethodDefinition;
+  readonly request: unknown;
+  readonly metadata: Metadata | undefined;
+  /** How many attempts went to an endpoint. */
+  attempts = 0;
+  /** Why the last attempt failed, told when the deadline passes before another succeeds. */
+  lastFailure: RpcError | undefined = undefined;
+  /** An endpoint of a saved list had no such method: another provider has the address by now. It waits for the real list. */
+  misled = false;
+  readonly #router: CallRouter;
+  readonly #plan: ResolvedCallOptions;
+  readonly #onMetadata: ((metadata: Metadata) => void) | "reply" | undefined;
+  readonly #resolve: (message: unknown) => void;
+  #attempt: ClientAttempt;
+  #settled = false;
+  #refusals = 0;
+  #unsubscribe: Unsubscribe | undefined;
+
+  constructor(
+    router: CallRouter,
+    method: MethodDefinition,
+    request: unknown,
+    plan: ResolvedCallOptions,
+    metadata: Metadata | undefined,
+    /** `"reply"`: the metadata comes with the message, as an `IncomingReply`. */
+    onMetadata: ((metadata: Metadata) => void) | "reply" | undefined,
+  ) {
+    super();
+    this.method = method;
+    this.request = request;
+    this.#router = router;
+    this.#plan = plan;
+    this.#attempt = new Attempt<ClientCall>(this, plan.startMs);
+    this.metadata = metadata;
+    this.#onMetadata = onMetadata;
+    this.deadlineMs = plan.deadlineMs;
+    this.promise = new Promise(keepResolve);
+    this.#resolve = lastResolve;
+  }
+
+  get idempotencyKey(): string | undefined {
+    return this.#plan.idempotencyKey;
+  }
+
+  get oneway(): boolean {
+    return this.#plan.oneway;
+  }
+
+  get waitForReady(): boolean {
+    return this.#plan.waitForReady;
+  }
+
+  /** See ResolvedCallOptions. */
+  get lookup(): string | undefined {
+    return this.#plan.lookup;
+  }
+
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** It starts later than its plan says. */
+  beginAt(nowMs: number): void {
+    this.#attempt.nowMs = nowMs;
+  }
+
+  /** Checks what can fail at once, then goes on its way. */
+  start(): void {
+    const { runtime } = this.#router;
+    const { parent, signals, timeoutMs, inherited } = this.#plan;
+    if (runtime.events.has("clientStart")) runtime.events.emit("clientStart", { method: this.method });
+    if (!(this.deadlineMs > this.#attempt.nowMs)) {
+      const text = inherited
+        ? messages.callingHandlerOutOfTime
+        : timeoutMs > 0
+          ? messages.noTimeLeft(timeoutMs)
+          : messages.noTimeGiven(timeoutMs);
+      this.#fail(new RpcError(Status.DEADLINE_EXCEEDED, text, { executed: "never" }));
+      return;
+    }
+    if (parent?.cancelReason !== undefined) {
+      this.cancel(parent.cancelReason);
+      return;
+    }
+    runtime.wheel.add(this);
+    parent?.addChild(this);
+    if (signals.length > 0 && this.#listen(signals)) return;
+    this.#router.route(this.#attempt);
+  }
+
+  /** True when one is aborted already, and the call has ended with it. */
+  #listen(signals: readonly AbortSignal[]): boolean {
+    const onAbort = (event: Event): void => this.#aborted(event.target as AbortSignal);
+    this.#unsubscribe = () => {
+      for (const signal of signals) signal.removeEventListener("abort", onAbort);
+    };
+    for (const signal of signals) {
+      if (signal.aborted) {
+        this.#aborted(signal);
+        return true;
+      }
+      // One signal for hundreds of calls is how a user means it; Node would warn of a leak at the eleventh.
+      setMaxListeners(Infinity, signal);
+      signal.addEventListener("abort", onAbort);
+    }
+    return false;
+  }
+
+  #aborted(signal: AbortSignal): void {
+    const { reason } = signal;
+    const text = reason instanceof RpcError ? reason.rawMessage : messages.cancelledBySignal;
+    this.#giveUp(Status.CANCELLED, text, reason);
+  }
+
+  /** The handler that made the call was cancelled. */
+  cancel(reason: RpcError): void {
+    const deadline = reason.code === Status.DEADLINE_EXCEEDED;
+    const text = deadline ? messages.callingHandlerDeadlinePassed : messages.callingHandlerCancelled;
+    this.#giveUp(deadline ? Status.DEADLINE_EXCEEDED : Status.CANCELLED, text, reason);
+  }
+
+  onDeadline(): void {
+    const { timeoutMs, inherited } = this.#plan;
+    const text = inherited ? messages.inheritedDeadlinePassed : messages.noReplyInTime(timeoutMs);
+    const { waitsFor } = this.#attempt;
+    const waiting = waitsFor === undefined ? "" : messages.waitedFor(waitsFor());
+    const last = this.lastFailure?.rawMessage;
+    // What it waits for may say the same: that every endpoint is down, and how.
+    const told = last === undefined || waiting.includes(last);
+    const before = told ? "" : messages.lastAttemptFailed(last);
+    this.#giveUp(Status.DEADLINE_EXCEEDED, text + waiting + before, this.lastFailure);
+  }
+
+  #giveUp(code: StatusCode, text: string, cause: unknown): void {
+    if (this.#settled) return;
+    const attempt = this.#attempt;
+    const unsent = attempt.abandon();
+    const executed = unsent || attempt.phase === "resolve" || attempt.phase === "connect" ? "never" : "maybe";
+    // No answer in all that time says something of the endpoint, too.
+    if (code === Status.DEADLINE_EXCEEDED && executed === "maybe") this.#measure(false);
+    this.#fail(new RpcError(code, text, { executed, cause }));
+  }
+
+  onAttempt(): void {
+    this.attempts++;
+  }
+
+  onReply(_attempt: Attempt, message: unknown, metadata: Metadata | undefined): void {
+    if (this.#settled) return;
+    this.#end();
+    this.#measure();
+    this.#emitEnd(undefined);
+    if (this.#onMetadata === "reply") {
+      const reply: IncomingReply = { message, metadata: metadata ?? new Metadata() };
+      this.#resolve(reply);
+      return;
+    }
+    if (metadata !== undefined) this.#onMetadata?.(metadata);
+    this.#resolve(message);
+  }
+
+  onFailure(attempt: Attempt, error: RpcError, refused: boolean): void {
+    if (this.#settled) return;
+    if (refused && error.executed === "yes") {
+      attempt.phase = "handle";
+      this.#measure();
+    }
+    // Its answer had come, or had begun to, and is not what it should be.
+    if (!refused && error.executed === "yes") attempt.phase = "receive";
+    // There was a connection, and the request did not get as far as to leave on it.
+    if (!refused && error.executed === "never" && attempt.phase === "wait") attempt.phase = "send";
+    if (this.#mayGoOn(error, refused)) {
+      this.lastFailure = error;
+      this.#emitRetry(error);
+      this.#attempt = new Attempt<ClientCall>(this, this.#router.runtime.clock.now());
+      this.#attempt.endpoint = attempt.endpoint;
+      this.#router.route(this.#attempt);
+      return;
+    }
+    this.#fail(error);
+  }
+
+  /**
+   * Transparent retries (gRFC A6): a call that never left goes on until its deadline, one that a provider refused
+   * before any handler once more.
+   */
+  #mayGoOn(error: RpcError, refused: boolean): boolean {
+    if (error.executed !== "never") return false;
+    if (error.code === Status.UNIMPLEMENTED && this.#router.isHinted(this)) {
+      this.misled = true;
+      return true;
+    }
+    if (error.code !== Status.UNAVAILABLE) return false;
+    return !refused || this.#refusals++ === 0;
+  }
+
+  /** Ends the call with an error that no attempt stands behind, e.g. that there is no endpoint. */
+  fail(error: RpcError, phase: CallPhase = this.#attempt.phase): void {
+    this.#attempt.phase = phase;
+    if (!this.#settled) this.#fail(error);
+  }
+
+  #fail(error: RpcError): void {
+    this.#end();
+    const facts: {
+      method: string;
+      phase: CallPhase;
+      elapsedMs: number;
+      attempts: number;
+      endpoint?: string;
+    } = {
+      method: this.method.fullName,
+      phase: this.#attempt.phase,
+      elapsedMs: this.#router.runtime.clock.now() - begunMs(this.#plan),
+      attempts: this.attempts,
+    };
+    if (this.#attempt.endpoint !== undefined) facts.endpoint = this.#attempt.endpoint;
+    const full = error.with(facts);
+    this.#emitEnd(full);
+    if (full.metadata !== undefined && this.#onMetadata !== "reply") this.#onMetadata?.(full.metadata);
+    this.#resolve(failed(full));
+  }
+
+  #end(): void {
+    this.#settled = true;
+    this.#router.runtime.wheel.remove(this);
+    this.#plan.parent?.removeChild(this);
+    this.#unsubscribe?.();
+    this.#router.onSettled();
+  }
+
+  #measure(answered = true): void {
+    const { observer, sentMs } = this.#attempt;
+    if (observer === undefined) return;
+    const now = this.#nowOrReplied;
+    if (answered) observer.observe(now - sentMs, now);
+    else observer.observeAtLeast(now - sentMs, now);
+  }
+
+  /** The time is not read again for a reply that says when it came. */
+  get #nowOrReplied(): number {
+    const { repliedMs } = this.#attempt;
+    return repliedMs > 0 ? repliedMs : this.#router.runtime.clock.now();
+  }
+
+  #emitEnd(error: RpcError | undefined): void {
+    const { events } = this.#router.runtime;
+    if (!events.has("clientEnd")) return;
+    events.emit("clientEnd", {
+      method: this.method,
+      code: error?.code ?? Status.OK,
+      executed: error?.executed ?? "yes",
+      endpoint: this.#attempt.endpoint,
+      attempts: this.attempts,
+      elapsedMs: this.#nowOrReplied - begunMs(this.#plan),
+      error,
+    });
+  }
+
+  #emitRetry(error: RpcError): void {
+    const { events } = this.#router.runtime;
+    if (!events.has("clientRetry")) return;
+    events.emit("clientRetry", {
+      method: this.method,
+      endpoint: this.#attempt.endpoint,
+      attempt: this.attempts,
+      error,
+    });
+  }
+}
+
+/** The call whose handler is running now, if any. */
+export function parentCall(): ParentCall | undefined {
+  return callScope.current;
+}

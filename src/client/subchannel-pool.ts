@@ -1,0 +1,72 @@
+import type { ProtocolName } from "../call/peer.js";
+import type { ClientProtocol } from "../protocol/protocol.js";
+import type { Endpoint } from "../registry/registry.js";
+import type { Runtime } from "../runtime/runtime.js";
+import { clientProtocols } from "./protocols.js";
+import { Subchannel, type SubchannelOwner, subchannelKey } from "./subchannel.js";
+
+/** How long a provider may take to close its side of a connection that has ended, ms. */
+const endWithinMs = 1000;
+
+/** The subchannels of a channel, shared by its services: two services of one provider use the same connections. */
+export class SubchannelPool {
+  readonly #runtime: Runtime;
+  readonly #owner: SubchannelOwner;
+  readonly #protocols: ReadonlyMap<ProtocolName, ClientProtocol>;
+  readonly #subchannels = new Map<string, { subchannel: Subchannel; users: number }>();
+  /** Peers no service uses any more, whose calls in flight are ending. */
+  readonly #retired = new Set<Subchannel>();
+
+  constructor(runtime: Runtime, owner: SubchannelOwner) {
+    this.#runtime = runtime;
+    this.#protocols = clientProtocols(runtime);
+    this.#owner = owner;
+  }
+
+  /** The subchannel of `endpoint`, made when new; undefined for a protocol nobody speaks here. Each acquire wants a release. */
+  acquire(endpoint: Endpoint): Subchannel | undefined {
+    const protocol = this.#protocols.get(endpoint.protocol);
+    if (protocol === undefined) return undefined;
+    const key = subchannelKey(endpoint);
+    let entry = this.#subchannels.get(key);
+    if (entry === undefined) {
+      entry = {
+        subchannel: new Subchannel(endpoint, protocol, this.#runtime, this.#owner),
+        users: 0,
+      };
+      this.#subchannels.set(key, entry);
+    }
+    entry.users++;
+    return entry.subchannel;
+  }
+
+  release(subchannel: Subchannel): void {
+    const entry = this.#subchannels.get(subchannel.key);
+    if (entry === undefined || --entry.users > 0) return;
+    this.#subchannels.delete(subchannel.key);
+    for (const one of this.#retired) if (one.idle) this.#retired.delete(one);
+    this.#retired.add(subchannel);
+    subchannel.retire();
+  }
+
+  /** Ends every connection when what was written on it has left; `reason` is for those that do not end in time. */
+  async close(reason: string): Promise<void> {
+    const subchannels = [
+      ...this.#retired,
+      ...[...this.#subchannels.values()].map(({ subchannel }) => subchannel),
+    ];
+    this.#subchannels.clear();
+    this.#retired.clear();
+    for (const subchannel of subchannels) subchannel.retire();
+    const ended = Promise.all(subchannels.map((subchannel) => subchannel.whenIdle()));
+    await new Promise<void>((resolve) => {
+      // Connections alone do not keep the process alive; whoever awaits this wants to see the end of it.
+      const timer = this.#runtime.clock.setTimer(resolve, endWithinMs, true);
+      void ended.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+    for (const subchannel of subchannels) subchannel.destroy(reason);
+  }
+}

@@ -1,0 +1,312 @@
+import type { Candidate } from "../balancer/balancer.js";
+import { PeakEwma } from "../balancer/peak-ewma.js";
+import { type Address, formatAddress } from "../base/address.js";
+import { textOf } from "../base/thrown.js";
+import type { Attempt } from "../call/attempt.js";
+import { callScope } from "../call/scope.js";
+import { messages } from "../error/messages.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type {
+  ClientProtocol,
+  ClientSession,
+  ClientSessionOwner,
+  ConnectingCalls,
+  SharedConnectionProtocol,
+} from "../protocol/protocol.js";
+import type { Endpoint } from "../registry/registry.js";
+import type { Runtime } from "../runtime/runtime.js";
+import { ConnectionSet } from "./connection-set.js";
+import { PendingQueue } from "./pending-queue.js";
+import { Probation } from "./probation.js";
+import { SubchannelHealth } from "./subchannel-health.js";
+
+export interface SubchannelOwner {
+  /** The balancer goes by latency. */
+  readonly measuresLatency: boolean;
+  /** `available` changed. */
+  onAvailability(subchannel: Subchannel): void;
+}
+
+/**
+ * One provider as a channel keeps it: a few connections, opened when first needed and again when lost, the calls that wait
+ * for one, and whether it may be called at all (`SubchannelHealth`). Of a protocol whose calls connect each for itself there
+ * is no connection to keep, and a call is what finds out whether the provider is there.
+ */
+export class Subchannel implements Candidate, ClientSessionOwner {
+  /** Unique in its pool. */
+  readonly key: string;
+  readonly address: Address;
+  readonly endpoint: string;
+  weight: number;
+  readonly #runtime: Runtime;
+  readonly #owner: SubchannelOwner;
+  readonly #protocol: SharedConnectionProtocol | undefined;
+  /** Of a protocol that connects for each call. */
+  readonly #calls: ConnectingCalls | undefined;
+  readonly #health: SubchannelHealth;
+  readonly #ewma = new PeakEwma();
+  readonly #waiting: PendingQueue;
+  readonly #connections: ConnectionSet;
+  readonly #probation: Probation;
+  readonly #abort = new AbortController();
+
+  constructor(endpoint: Endpoint, protocol: ClientProtocol, runtime: Runtime, owner: SubchannelOwner) {
+    const { clock, random, settings } = runtime;
+    const { connections, connectTimeoutMs, pendingMax } = settings.channel;
+    this.address = { host: endpoint.host, port: endpoint.port };
+    this.endpoint = formatAddress(this.address);
+    this.key = subchannelKey(endpoint);
+    this.weight = endpoint.weight;
+    this.#runtime = runtime;
+    this.#owner = owner;
+    this.#health = new SubchannelHealth(clock, random, {
+      onAvailability: () => this.#owner.onAvailability(this),
+      onRetry: () => this.#retry(),
+    });
+    this.#waiting = new PendingQueue(pendingMax);
+    this.#connections = new ConnectionSet(clock, connections);
+    this.#probation = new Probation(clock, connectTimeoutMs);
+    if (protocol.connects === "once") this.#protocol = protocol;
+    else {
+      const place = { address: this.address, attributes: endpoint.attributes };
+      this.#calls = protocol.open(place, {
+        onReached: () => this.#health.resetBackoff(),
+        onUnreachable: (reason) => this.#health.fail(reason),
+      });
+    }
+  }
+
+  /** True while calls may be sent to it. */
+  get available(): boolean {
+    return this.#health.state === "up";
+  }
+
+  /** True when a call that found everything down may try it all the same. */
+  get probeable(): boolean {
+    return this.#health.probeable;
+  }
+
+  /** Why it is down. */
+  get failure(): string {
+    return this.#health.failure;
+  }
+
+  /** True when it has no connection, and so nothing to end. */
+  get idle(): boolean {
+    return this.#connections.isEmpty;
+  }
+
+  /** Resolves once it is idle; for one that is closed and so will open no more connections. */
+  whenIdle(): Promise<void> {
+    return this.#connections.whenEmpty();
+  }
+
+  load(nowMs: number): number {
+    const inFlight = this.#waiting.size + (this.#calls?.inFlight ?? 0) + this.#connections.inFlight;
+    return this.#ewma.load(inFlight, nowMs);
+  }
+
+  /** A call to it was answered. */
+  observe(elapsedMs: number, nowMs: number): void {
+    this.#ewma.observe(elapsedMs, nowMs);
+  }
+
+  observeAtLeast(elapsedMs: number, nowMs: number): void {
+    this.#ewma.observeAtLeast(elapsedMs, nowMs);
+  }
+
+  /** Sends `attempt`, at once or when a connection is there. */
+  start(attempt: Attempt): void {
+    attempt.begin(this.endpoint);
+    if (this.#owner.measuresLatency) {
+      attempt.observer = this;
+      attempt.sentMs = this.#runtime.clock.now();
+    }
+    if (this.#calls !== undefined) {
+      this.#health.tried();
+      this.#calls.start(attempt);
+      return;
+    }
+    const session = this.#connections.leastBusy();
+    if (this.#connections.mayGrow) this.#open();
+    if (session === undefined || !session.hasRoom || !this.available) this.#wait(attempt);
+    else session.start(attempt);
+  }
+
+  #wait(attempt: Attempt): void {
+    if (!this.#waiting.isFull) {
+      this.#waiting.add(attempt);
+      return;
+    }
+    const text = messages.tooManyWaitForConnection(this.#runtime.settings.channel.pendingMax, this.endpoint);
+    attempt.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
+  }
+
+  #open(): void {
+    const protocol = this.#protocol;
+    if (protocol === undefined) return;
+    const { transport, settings } = this.#runtime;
+    this.#connections.opening++;
+    this.#health.tried();
+    const options = { timeoutMs: settings.channel.connectTimeoutMs, signal: this.#abort.signal };
+    callScope
+      // A transport may be the user's, and throw at once.
+      .outside(async () => transport.connect(this.address, options))
+      .then(
+        (connection) => {
+          this.#connections.opening--;
+          if (this.#health.state === "closed") {
+            connection.destroy();
+            return;
+          }
+          this.#onOpened(callScope.outside(() => protocol.open(connection, this)));
+        },
+        (error: unknown) => {
+          this.#connections.opening--;
+          if (this.#health.state !== "closed") this.#onLost(textOf(error));
+        },
+      );
+  }
+
+  #emit(event: "connectionOpen", session: ClientSession): void;
+  #emit(event: "connectionClose", session: ClientSession, reason: string | undefined): void;
+  #emit(event: "connectionOpen" | "connectionClose", session: ClientSession, reason?: string): void {
+    const protocol = this.#protocol?.name ?? "";
+    const facts = { side: "client" as const, protocol, local: session.local, remote: session.endpoint };
+    if (event === "connectionOpen") this.#runtime.events.emit(event, facts);
+    else this.#runtime.events.emit(event, { ...facts, reason });
+  }
+
+  #onOpened(session: ClientSession): void {
+    this.#emit("connectionOpen", session);
+    this.#connections.add(session);
+    if (this.available) this.#sendWaiting(session);
+    else this.#probation.begin(session);
+  }
+
+  /** The first to come is the first to go; what does not fit waits for the provider's settings. */
+  #sendWaiting(session: ClientSession): void {
+    const now = this.#runtime.clock.now();
+    for (const attempt of this.#waiting.take(() => session.hasRoom)) {
+      attempt.nowMs = now;
+      session.start(attempt);
+    }
+  }
+
+  /** A connection could not be made, or ended in a way that speaks against the provider. */
+  #onLost(reason: string, turnedAway = false): void {
+    this.#connections.noteLoss();
+    // With another connection up this is a matter of the pool, not of the provider.
+    if (this.#connections.hasOpen) {
+      this.#connections.growLater();
+      return;
+    }
+    this.#health.fail(reason, turnedAway);
+    this.#failWaiting(reason);
+  }
+
+  #failWaiting(reason: string): void {
+    this.#waiting.fail(() => new RpcError(Status.UNAVAILABLE, reason, { executed: "never" }));
+  }
+
+  onWelcome(session: ClientSession): void {
+    this.#probation.end(session);
+    // One connection at first: the provider may be about to turn it away, and each would open the next.
+    if (!this.available) this.#connections.growLater();
+    this.#health.reach();
+    this.#sendWaiting(session);
+  }
+
+  onGoingAway(session: ClientSession, turnedAway: string | undefined): void {
+    this.#connections.setLeaving(session);
+    if (turnedAway !== undefined) {
+      this.#onLost(messages.turnedAway(this.endpoint, turnedAway), true);
+      return;
+    }
+    if (session.answered || session.inFlight === 0 || !this.#connections.isYoung(session)) {
+      this.#health.resetBackoff();
+      return;
+    }
+    // Each call would open a connection, which stays as long as the call.
+    if (this.#connections.countUnproven(session)) this.#onLost(messages.goesAwayAtOnce(this.endpoint));
+  }
+
+  onClosed(session: ClientSession, reason: string | undefined): void {
+    if (session.answered && !session.malformed) {
+      this.#connections.proven();
+      // One that worked, and is not merely let in to be turned away: the next trouble begins with a short backoff.
+      if (!this.#connections.isLeaving(session)) this.#health.resetBackoff();
+    } else if (!session.answered && session.lostCalls > 0) this.#connections.countUnproven(session);
+    this.#probation.end(session);
+    this.#emit("connectionClose", session, reason);
+    this.#connections.remove(session);
+    if (this.#health.state === "closed") return;
+    // Closed before a word of settings: whatever listens there does not speak to us, so do not hammer it.
+    if (!session.welcomed)
+      this.#onLost(messages.closedWhenNew(this.endpoint, reason ?? messages.withoutAWord));
+    // A new one would be accepted and as silent: let others take the calls until this one speaks again.
+    else if (session.silent) this.#onLost(messages.fellSilent(this.endpoint, reason));
+    else if (session.malformed) {
+      // What it says cannot be relied on, on no connection.
+      this.#connections.leave();
+      this.#onLost(messages.sentMalformed(this.endpoint, reason));
+    }
+    // It lets callers in and loses their calls, time and again.
+    else if (this.#connections.isUnproven) this.#onLost(messages.closedOnFirstCalls(this.endpoint, reason));
+  }
+
+  #retry(): void {
+    // Without a connection that lasts there is none to try: the next call is the probe.
+    if (this.#protocol === undefined) this.#health.reach();
+    else if (this.#connections.opening === 0 && !this.#connections.hasOpen) this.#open();
+  }
+
+  /** The registry has just said that it is there, or there again. */
+  retrySoon(): void {
+    if (this.#protocol === undefined) this.#health.retryNow();
+    else this.#health.retrySoon();
+  }
+
+  /** Somebody cannot wait for its backoff: try now. */
+  retryNow(): void {
+    this.#health.retryNow();
+  }
+
+  /** Calls wait for it: begin the backoff anew, and do not sleep longer than its first delay. */
+  hurry(): void {
+    this.#health.hurry();
+  }
+
+  /** The registry no longer has it: calls in flight end, then its connections. */
+  retire(): void {
+    this.#close();
+    this.#connections.drain();
+  }
+
+  /**
+   * Another process has the address now: new calls go to new connections, those in flight may end on the old ones. The
+   * registry often says so after the caller has met that process: each of its services has an entry of its own.
+   */
+  renew(): void {
+    this.#connections.leave((session) => !this.#connections.isWithSuccessor(session));
+    this.retrySoon();
+  }
+
+  /** Closes at once; calls in flight fail. */
+  destroy(reason: string): void {
+    this.#close();
+    this.#connections.close(reason);
+  }
+
+  #close(): void {
+    this.#health.close();
+    this.#abort.abort();
+    this.#failWaiting(messages.endpointWithdrawn(this.endpoint));
+  }
+}
+
+/** Endpoints of one address are one subchannel when they are spoken to alike. */
+export function subchannelKey(endpoint: Endpoint): string {
+  return `${endpoint.protocol} ${formatAddress(endpoint)} ${endpoint.attributes.dialect ?? ""}`;
+}

@@ -1,0 +1,220 @@
+import { setMaxListeners } from "node:events";
+import { type Clock, systemClock } from "../base/clock.js";
+import { DeadlineWheel } from "../base/deadlines.js";
+import { callback, checkOptions, describeValue, either, having, text } from "../base/options.js";
+import { type CallEmitter, createCallEmitter } from "../call/events.js";
+import {
+  type ConfigValues,
+  type LoadedConfig,
+  loadConfig,
+  type NoSections,
+  type Sections,
+} from "../config/config.js";
+import { ConfigError } from "../config/config-error.js";
+import { blameCaller } from "../error/blame-caller.js";
+import { guardLogger } from "../log/guard.js";
+import { type Logger, logLevels } from "../log/logger.js";
+import { createLogger, type QueueLogger } from "../logger/queue-logger.js";
+import { RegistryError } from "../registry/errors.js";
+import { openRegistry } from "../registry/open.js";
+import type { Registry } from "../registry/registry.js";
+import { defaultSettings, type Runtime, type RuntimeSettings } from "../runtime/runtime.js";
+import { tcpTransport } from "../transport/tcp.js";
+import type { Transport } from "../transport/transport.js";
+
+/** Parts to use instead of those the configuration names, for programs that bring their own and for tests. */
+export interface ApplicationParts<S extends Sections = NoSections> {
+  /** Default: `process.env`. */
+  env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Where `./mprpc.conf` is looked for. Default: `process.cwd()`. */
+  cwd?: string | undefined;
+  /**
+   * Sections of the conf that are the program's own, `{ upload: { part: conf.key(conf.size({ min, max }), "8MiB") } }`:
+   * their values are `app.config.own`, here `own.upload.partBytes`. Default none.
+   */
+  sections?: S | undefined;
+  /** Default: the asynchronous queue logger, as `[log]` says. The application does not close one it was given. */
+  log?: Logger | undefined;
+  /**
+   * Default: what `registry` names; also when a function, which sees the configuration, gives none. The application
+   * closes it in either case.
+   */
+  registry?: Registry | ((config: LoadedConfig<S>, log: Logger) => Registry | undefined) | undefined;
+  /** Default: TCP. */
+  transport?: Transport | undefined;
+  /** Default: the system's. A test's own makes time virtual, for the application and all that stands on it. */
+  clock?: Clock | undefined;
+  /** 0 <= x < 1; a seeded one makes a run repeatable. Default `Math.random`. */
+  random?: (() => number) | undefined;
+}
+
+const partRules = {
+  env: having(),
+  cwd: text,
+  sections: having(),
+  log: having(...logLevels),
+  registry: either(having("register", "watch", "list", "close"), callback),
+  transport: having("connect", "listen", "localHostTowards"),
+  clock: having("now", "wallNow", "setTimer"),
+  random: callback,
+};
+
+/**
+ * A process as the conf file describes it: configuration, logger and registry, which its providers and channels share.
+ * A process may have several; nothing here is global.
+ */
+export class MprpcApplication<S extends Sections = NoSections> implements Runtime, AsyncDisposable {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly wheel: DeadlineWheel;
+  readonly config: LoadedConfig<S>;
+  readonly settings: Readonly<RuntimeSettings>;
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly transport: Transport;
+  readonly events: CallEmitter;
+  readonly #ownLog: QueueLogger | undefined;
+  readonly #closed = new AbortController();
+  #closing: Promise<void> | undefined;
+
+  private constructor(config: LoadedConfig<S>, parts: ApplicationParts<S>) {
+    // Each channel listens.
+    setMaxListeners(Infinity, this.#closed.signal);
+    this.clock = parts.clock ?? systemClock;
+    this.random = parts.random ?? Math.random;
+    this.wheel = new DeadlineWheel(this.clock);
+    this.config = config;
+    this.settings = toSettings(config.values);
+    this.#ownLog = parts.log === undefined ? openLog(config.values) : undefined;
+    this.log = parts.log === undefined ? (this.#ownLog as QueueLogger) : guardLogger(parts.log);
+    this.events = createCallEmitter(this.log);
+    this.transport = parts.transport ?? tcpTransport(this.clock);
+    const { registry } = parts;
+    const own = typeof registry === "function" ? registry(config, this.log) : registry;
+    this.registry = own ?? openConfigured(config.values, this.log);
+  }
+
+  /**
+   * Reads the configuration: defaults, conf file, `MPRPC_...` variables, flags, each stronger than the one before.
+   * `argv` is `process.argv` as it is. Throws `TypeError` for bad `parts`, `ConfigError` that names file, line and key, and `RegistryError` for a
+   * registry that cannot work. Connects to nothing yet.
+   */
+  static async init<S extends Sections = NoSections>(
+    argv: readonly string[] = process.argv,
+    parts: ApplicationParts<S> = {},
+  ): Promise<MprpcApplication<S>> {
+    if (!Array.isArray(argv)) {
+      throw new TypeError(`MprpcApplication.init: expected process.argv, got ${describeValue(argv)}`);
+    }
+    checkOptions<ApplicationParts<S>>("MprpcApplication.init", parts, {}, partRules);
+    const { env = process.env, cwd = process.cwd(), sections } = parts;
+    const input = { argv: argv.slice(2), env, cwd, ...(sections === undefined ? {} : { sections }) };
+    let app: MprpcApplication<S>;
+    try {
+      app = new MprpcApplication(loadConfig<S>(input), parts);
+    } catch (error) {
+      const told = error instanceof ConfigError || error instanceof RegistryError;
+      throw told ? blameCaller(error, MprpcApplication.init) : error;
+    }
+    for (const warning of app.config.warnings) app.log.warn(warning);
+    return app;
+  }
+
+  /** The program's own arguments: those after `--`. */
+  get rest(): readonly string[] {
+    return this.config.rest;
+  }
+
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  /**
+   * Ends the registry session and writes out the log. Close channels first, and shut providers down: a call made later,
+   * or still waiting for a provider, fails UNAVAILABLE, and a provider that serves begins to drain. Idempotent; never
+   * rejects.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#closed.abort();
+    try {
+      await this.registry.close();
+    } catch (error) {
+      // One of the user's; ours never reject.
+      this.log.error(`the registry ${this.registry.name} did not close`, { error });
+    }
+    await this.#ownLog?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function openLog(values: ConfigValues): QueueLogger {
+  const { log } = values;
+  return createLogger({
+    level: log.level,
+    format: log.format,
+    console: log.console,
+    dir: log.dir ?? "",
+    file: log.file,
+    maxBytes: log.maxbytes,
+    maxFiles: log.maxfiles,
+    queueLimit: log.queuelimit,
+    overflow: log.overflow,
+    redact: log.redact,
+    // The process is ours to describe: dying of a signal must not lose the lines that tell why. It still dies of it.
+    exitHandlers: true,
+  });
+}
+
+function openConfigured(values: ConfigValues, log: Logger): Registry {
+  const { sessiontimeoutMs, auth, snapshotdir } = values.zookeeper;
+  const zookeeper = {
+    sessionTimeoutMs: sessiontimeoutMs,
+    ...(auth === undefined ? {} : { auth }),
+    ...(snapshotdir === undefined ? {} : { snapshotFolder: snapshotdir }),
+  };
+  return openRegistry(values.registry, { log, ...zookeeper });
+}
+
+function toSettings(values: ConfigValues): RuntimeSettings {
+  const { provider, channel, limits, keepalive, advertiseaddress } = values;
+  return {
+    ...defaultSettings,
+    callTimeoutMs: values.calltimeoutMs,
+    limits: {
+      headerMaxBytes: limits.headerBytes,
+      bodyMaxBytes: limits.bodyBytes,
+      arrivingMax: limits.arriving,
+      arrivingMaxBytes: limits.arrivingbytes,
+    },
+    unwrittenMaxBytes: limits.unwrittenBytes,
+    keepalive: { intervalMs: keepalive.intervalMs, timeoutMs: keepalive.timeoutMs },
+    channel: {
+      balancer: channel.balancer,
+      connections: channel.connections,
+      connectTimeoutMs: channel.connecttimeoutMs,
+      pendingMax: channel.maxpending,
+      classic: channel.classic,
+    },
+    provider: {
+      ...defaultSettings.provider,
+      listen: { host: values.rpcserverip, port: values.rpcserverport },
+      advertise:
+        advertiseaddress === undefined
+          ? undefined
+          : { host: advertiseaddress.host, port: advertiseaddress.port ?? 0 },
+      connectionsMax: provider.maxconnections,
+      inFlightMax: provider.maxinflight,
+      inFlightPerConnectionMax: provider.maxinflightperconnection,
+      drainTimeoutMs: provider.draintimeoutMs,
+      classic: provider.classic,
+    },
+  };
+}

@@ -1,0 +1,260 @@
+import type { Address } from "../../base/address.js";
+import type { Clock, Timer } from "../../base/clock.js";
+import { textOf } from "../../base/thrown.js";
+import type { Attempt, CallCarrier } from "../../call/attempt.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import { type MethodDefinition, shortName } from "../../protobuf/types.js";
+import type { Connection, Transport } from "../../transport/transport.js";
+import type { ConnectingCalls, ReachObserver } from "../protocol.js";
+import { ClassicExchange } from "./classic-exchange.js";
+import { type ClassicDialect, writeClassicRequest } from "./classic-wire.js";
+
+/** The dialect in which a provider has answered, when nothing else tells it. */
+export interface FoundDialect {
+  dialect: ClassicDialect | undefined;
+}
+
+export interface ClassicClientOptions {
+  /** Undefined: not known. `le32`, the original framework's, is assumed, and others are tried where that is safe. */
+  readonly dialect: ClassicDialect | undefined;
+  /** What was found out; whoever gives it may keep it longer than this object lives. */
+  readonly found: FoundDialect;
+  readonly connectTimeoutMs: number;
+  readonly bodyMaxBytes: number;
+  readonly clock: Clock;
+  readonly transport: Transport;
+  /** A reply of so many bytes in a dialect that does not say where a reply ends. */
+  onLongBareReply(bytes: number): void;
+}
+
+/** A classic provider aborts on requests above this; they are refused here instead. */
+export const classicRequestMaxBytes = 65_000;
+
+/**
+ * The dialects that are tried on a provider nobody knows the dialect of. A request in one of them is noise in the others: it
+ * does not parse, and nothing runs. Not so one in `be32`: the original framework aborts on some of them.
+ */
+const triedDialects: readonly ClassicDialect[] = ["le32", "varint", "framed"];
+/** A provider that has not answered in one dialect for this long is asked in the next as well, ms. */
+const tryNextAfterMs = 250;
+/** Replies over this in the `varint` dialect are told of. */
+const longBareReplyBytes = 1024;
+
+const assumed = (): string => messages.dialectAssumed;
+
+/** Our own provider understands every dialect, and would run a call once in each. */
+function mayRunTwice({ idempotency }: MethodDefinition): boolean {
+  return idempotency !== "unknown";
+}
+
+/** One call: an exchange in the dialect that is known, or one in each that may be the right one, until one is answered. */
+class ClassicCall {
+  readonly #client: ClassicClient;
+  readonly #call: Attempt;
+  readonly #options: ClassicClientOptions;
+  readonly #observer: ReachObserver;
+  readonly #requests: ReadonlyArray<readonly [ClassicDialect, Buffer]>;
+  readonly #abort = new AbortController();
+  readonly #exchanges = new Set<ClassicExchange>();
+  #begun = 0;
+  #open = 0;
+  #timer: Timer | undefined;
+  #failure: RpcError | undefined;
+  /** An empty reply says nothing of the dialect: a provider that understood nothing may close as well. */
+  #empty: { readonly message: unknown } | undefined;
+  #over = false;
+
+  constructor(
+    client: ClassicClient,
+    call: Attempt,
+    options: ClassicClientOptions,
+    observer: ReachObserver,
+    requests: ReadonlyArray<readonly [ClassicDialect, Buffer]>,
+  ) {
+    this.#client = client;
+    this.#call = call;
+    this.#options = options;
+    this.#observer = observer;
+    this.#requests = requests;
+  }
+
+  get #tries(): boolean {
+    return this.#requests.length > 1;
+  }
+
+  next(): void {
+    const request = this.#requests[this.#begun];
+    if (request === undefined || this.#over) return;
+    this.#begun++;
+    this.#open++;
+    this.#timer?.cancel();
+    const { clock, transport, connectTimeoutMs } = this.#options;
+    if (this.#begun < this.#requests.length) this.#timer = clock.setTimer(() => this.next(), tryNextAfterMs);
+    else if (this.#empty !== undefined) this.#endSoon();
+    const options = { timeoutMs: connectTimeoutMs, signal: this.#abort.signal };
+    // A transport may be the user's, and throw at once.
+    const connecting = (async () => transport.connect(this.#client.address, options))();
+    connecting.then(
+      (connection) => {
+        this.#observer.onReached();
+        if (this.#over) connection.destroy();
+        else this.#exchange(connection, ...request);
+      },
+      (error: unknown) => this.#onConnectFailed(error),
+    );
+  }
+
+  #exchange(connection: Connection, dialect: ClassicDialect, request: Buffer): void {
+    const { bodyMaxBytes, clock } = this.#options;
+    const { output } = this.#call.method;
+    const exchange: ClassicExchange = new ClassicExchange(
+      connection,
+      request,
+      { dialect, output, bodyMaxBytes, clock },
+      {
+        onReply: (message, bytes) => {
+          this.#exchanges.delete(exchange);
+          this.#onReply(dialect, message, bytes);
+        },
+        onFailure: (error) => {
+          this.#exchanges.delete(exchange);
+          this.#onFailure(error);
+        },
+      },
+    );
+    this.#exchanges.add(exchange);
+  }
+
+  #onConnectFailed(error: unknown): void {
+    if (this.#over) return;
+    const reason = textOf(error);
+    const failure = new RpcError(Status.UNAVAILABLE, reason, { executed: "never", cause: error });
+    if (this.#begun > 1) this.#onFailure(failure);
+    else {
+      // Who listens there next may speak another one.
+      this.#options.found.dialect = undefined;
+      this.#call.handTo(this.#client, "connect");
+      this.#observer.onUnreachable(reason);
+      this.#failure = failure;
+      this.#end();
+    }
+  }
+
+  #onReply(dialect: ClassicDialect, message: unknown, bytes: number): void {
+    if (this.#tries && bytes === 0) {
+      this.#empty ??= { message };
+      this.#onOneOver();
+      return;
+    }
+    if (this.#options.dialect === undefined && bytes > 0) this.#options.found.dialect = dialect;
+    if (dialect === "varint" && bytes > longBareReplyBytes) this.#options.onLongBareReply(bytes);
+    if (this.#finish()) this.#call.onReply(message, undefined);
+  }
+
+  #onFailure(error: RpcError): void {
+    // That of the dialect which is most likely the right one.
+    this.#failure ??= error;
+    this.#onOneOver();
+  }
+
+  /** An exchange has said nothing that counts: the next is begun at once, and the last one ends the call. */
+  #onOneOver(): void {
+    this.#open--;
+    if (this.#begun < this.#requests.length) this.next();
+    else if (this.#open === 0) this.#end();
+    else if (this.#empty !== undefined) this.#endSoon();
+  }
+
+  /** Most providers say nothing to what they do not understand, and do not close either: those are not waited for. */
+  #endSoon(): void {
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.setTimer(() => this.#end(), tryNextAfterMs);
+  }
+
+  #end(): void {
+    if (!this.#finish()) return;
+    if (this.#empty !== undefined) this.#call.onReply(this.#empty.message, undefined);
+    else this.#call.onFailure(this.#failure as RpcError);
+  }
+
+  cancel(): void {
+    this.#finish();
+  }
+
+  #finish(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#timer?.cancel();
+    this.#abort.abort();
+    for (const exchange of this.#exchanges) exchange.cancel();
+    this.#client.onOver(this.#call);
+    return true;
+  }
+}
+
+/** Calls to one provider of the classic framework, one connection each, as it demands. */
+export class ClassicClient implements CallCarrier, ConnectingCalls {
+  readonly address: Address;
+  readonly #options: ClassicClientOptions;
+  readonly #observer: ReachObserver;
+  readonly #inFlight = new Map<Attempt, ClassicCall>();
+
+  constructor(address: Address, options: ClassicClientOptions, observer: ReachObserver) {
+    this.address = address;
+    this.#options = options;
+    this.#observer = observer;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  start(call: Attempt): void {
+    const { method } = call;
+    if (call.oneway) {
+      const text = messages.onewayToClassic;
+      call.onFailure(new RpcError(Status.UNIMPLEMENTED, text, { executed: "never" }));
+      return;
+    }
+    const known = this.#options.dialect ?? this.#options.found.dialect;
+    const tried = mayRunTwice(method) ? triedDialects : triedDialects.slice(0, 1);
+    const dialects = known === undefined ? tried : [known];
+    call.handTo(this, "wait", known === undefined && dialects.length === 1 ? assumed : undefined);
+    let requests: Array<readonly [ClassicDialect, Buffer]>;
+    try {
+      requests = dialects.map((one) => [one, requestOf(call, one)]);
+    } catch (error) {
+      const text = messages.requestUnencodable(textOf(error));
+      call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }));
+      return;
+    }
+    const bytes = Math.max(...requests.map(([, { length }]) => length));
+    if (bytes > classicRequestMaxBytes) {
+      const text = messages.requestTooLargeForClassic(bytes, classicRequestMaxBytes);
+      call.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
+      return;
+    }
+    const one = new ClassicCall(this, call, this.#options, this.#observer, requests);
+    this.#inFlight.set(call, one);
+    one.next();
+  }
+
+  /** The classic wire cannot say it to the provider; closing the connection is all there is. */
+  abandon(call: Attempt): boolean {
+    this.#inFlight.get(call)?.cancel();
+    return false;
+  }
+
+  /** A call has ended. */
+  onOver(call: Attempt): void {
+    this.#inFlight.delete(call);
+  }
+}
+
+function requestOf({ method, request }: Attempt, dialect: ClassicDialect): Buffer {
+  return writeClassicRequest(dialect, shortName(method.service), method.name, (writer) =>
+    method.input.encode(request, writer),
+  );
+}

@@ -1,0 +1,32 @@
+import type { ProtocolName } from "../call/peer.js";
+import type { BoundMethod, ServerCall, ServerCallHost } from "../call/server-call.js";
+import type { RpcError } from "../error/rpc-error.js";
+import type { ConnectionHandler } from "../transport/transport.js";
+
+/** What a connection asks of the provider. */
+export interface Dispatcher extends ServerCallHost {
+  /** By full or short service name, and the .proto's spelling of the method. */
+  find(service: string, method: string): BoundMethod | undefined;
+  /** Takes a call in, or says why not. Every call taken in ends in `onCallEnd`. */
+  admit(bound: BoundMethod): RpcError | undefined;
+  /** A call that was taken in starts. While it is `arriving` it takes no handler's place. */
+  onCallStart(call: ServerCall): void;
+  /** A call that was `arriving` is so no more: its request is whole, or it has ended. */
+  onArrived(call: ServerCall): void;
+  /** A call that wants no reply was refused, which nobody else is told. */
+  onOnewayDropped(reason: RpcError): void;
+  onConnectionClosed(connection: ServerSession, reason: string | undefined): void;
+}
+
+/** A connection that is served, whatever its protocol. */
+export interface ServerSession extends ConnectionHandler {
+  readonly protocol: ProtocolName;
+  readonly peer: string;
+  readonly inFlight: number;
+  /** Takes no more calls, says why where the protocol allows it, and closes when those in flight have ended. */
+  drain(why: string): void;
+  /** Cancels the calls in flight, tells their callers where the protocol allows it, and closes. */
+  stop(why: string): void;
+  /** Closes at once, without another word; the calls in flight are cancelled. */
+  close(reason: string): void;
+}

@@ -1,0 +1,120 @@
+import { textOf } from "../../base/thrown.js";
+import type { BoundMethod, ServerCall } from "../../call/server-call.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import { Reader } from "../../protobuf/reader.js";
+import type { Dispatcher } from "../dispatcher.js";
+import { Arrivals, type ArrivalsOwner, stalledAfterMs } from "./arrivals.js";
+import type { ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
+import type { WireLimits } from "./wire/limits.js";
+
+/** What requests in chunks want of their connection. */
+export interface ArrivingHost {
+  /** When bytes last came; undefined while the connection is not read. */
+  readonly heardMs: number | undefined;
+  /** Why no more calls can run here. */
+  overLimit(): RpcError | undefined;
+  /** The request is whole, or its call has ended. */
+  onArrived(call: ServerCall): void;
+  /** A handler was entered and has returned, or its promise. */
+  onRun(): void;
+}
+
+/** One for all connections: nothing else happens while a request is decoded. */
+const requestReader = new Reader();
+
+/**
+ * The calls of one connection whose requests come in chunks. Their deadlines count from the announcement, and they take a
+ * place among the calls that run only when all of the request is here.
+ */
+export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
+  readonly #host: ArrivingHost;
+  readonly #dispatcher: Dispatcher;
+  readonly #decoder: FrameDecoder;
+  readonly #arrivals: Arrivals<ServerCall>;
+  /** Those that a reply is owed to. */
+  numbered = 0;
+
+  constructor(host: ArrivingHost, dispatcher: Dispatcher, decoder: FrameDecoder, limits: WireLimits) {
+    this.#host = host;
+    this.#dispatcher = dispatcher;
+    this.#decoder = decoder;
+    this.#arrivals = new Arrivals(dispatcher.clock, limits, decoder, this);
+  }
+
+  get heardMs(): number | undefined {
+    return this.#host.heardMs;
+  }
+
+  get size(): number {
+    return this.#arrivals.size;
+  }
+
+  get calls(): ServerCall[] {
+    return this.#arrivals.calls;
+  }
+
+  /** Why one more message of this size is too much. */
+  refusal(sizeBytes: number): RpcError | undefined {
+    const tooMuch = this.#arrivals.refusal(sizeBytes);
+    return tooMuch === undefined ? undefined : new RpcError(Status.RESOURCE_EXHAUSTED, tooMuch);
+  }
+
+  add(call: ServerCall, sizeBytes: number): ChunkedMessage {
+    if (call.id !== 0) this.numbered++;
+    this.#arrivals.add(call.id, call, sizeBytes);
+    return { onEnd: (body) => this.#onWhole(call, body) };
+  }
+
+  /** Its request is whole, or the call has ended before. */
+  delete(call: ServerCall): void {
+    call.arriving = false;
+    if (call.id !== 0) this.numbered--;
+    this.#arrivals.delete(call.id);
+    this.#decoder.forget(call.id);
+    this.#dispatcher.onArrived(call);
+    this.#host.onArrived(call);
+  }
+
+  #onWhole(call: ServerCall, body: Buffer | undefined): void {
+    // It takes a handler's place only now, and there may be none left.
+    const refusal = this.#host.overLimit() ?? this.#dispatcher.admit(call.bound);
+    this.delete(call);
+    if (body === undefined) {
+      const text = messages.requestGivenUp;
+      call.cancel(new RpcError(Status.CANCELLED, text));
+      return;
+    }
+    if (refusal !== undefined) {
+      call.cancel(refusal);
+      return;
+    }
+    try {
+      const reader = requestReader.reset(body, 0, body.length);
+      call.request = call.bound.definition.input.decode(reader, body.length);
+      reader.release();
+    } catch (error) {
+      call.cancel(undecodable(call.bound, error));
+      return;
+    }
+    call.run();
+    this.#host.onRun();
+  }
+
+  onStalled(call: ServerCall): void {
+    const text = messages.requestStalled(stalledAfterMs);
+    call.cancel(new RpcError(Status.UNAVAILABLE, text));
+  }
+
+  /** The connection is gone. */
+  stop(): void {
+    this.#arrivals.stop();
+  }
+}
+
+/** A request that its method cannot read. */
+export function undecodable(bound: BoundMethod, error: unknown): RpcError {
+  const text = messages.requestUndecodable(bound.definition.input.typeName, textOf(error));
+  return new RpcError(Status.INTERNAL, text);
+}

@@ -1,0 +1,11 @@
+import type { Clock } from "../../base/clock.js";
+import type { SharedConnectionProtocol } from "../protocol.js";
+import { type ClientSessionOptions, MprpcClientSession } from "./client-session.js";
+
+export function mprpcClient(clock: Clock, options: ClientSessionOptions): SharedConnectionProtocol {
+  return {
+    name: "mprpc",
+    connects: "once",
+    open: (connection, owner) => new MprpcClientSession(connection, clock, options, owner),
+  };
+}

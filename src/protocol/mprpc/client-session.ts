@@ -1,0 +1,379 @@
+import type { Clock } from "../../base/clock.js";
+import type { Attempt, CallCarrier } from "../../call/attempt.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import type { Connection, ConnectionHandler } from "../../transport/transport.js";
+import { describeFirstBytes, firstBytesShown } from "../describe-bytes.js";
+import type { ClientSession, ClientSessionOwner } from "../protocol.js";
+import { CallSlots } from "./call-slots.js";
+import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
+import { ReceiveQueue, type ReceiveQueueOwner } from "./receive-queue.js";
+import { type ReplyHost, ReplyReader } from "./reply-reader.js";
+import { RequestWriter } from "./request-writer.js";
+import { SendQueue, type SendQueueOwner } from "./send-queue.js";
+import { slotsMax } from "./wire/call-number.js";
+import { type ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
+import { type FrameHeader, Kind, type RareFields, type Settings } from "./wire/header.js";
+import type { WireLimits } from "./wire/limits.js";
+
+export interface ClientSessionOptions {
+  limits: WireLimits;
+  keepalive: KeepaliveOptions;
+  /** Bytes that may wait to be sent before calls fail RESOURCE_EXHAUSTED. Default 64 MiB. */
+  unwrittenMaxBytes: number;
+}
+
+/**
+ * The calling side of one mprpc/2 connection. The provider answers every call exactly once, also a cancelled one; an answer
+ * that nobody waits for shows that it is broken, and ends the connection.
+ */
+export class MprpcClientSession
+  implements
+    ConnectionHandler,
+    ReceiveQueueOwner,
+    SendQueueOwner,
+    KeepaliveOwner,
+    CallCarrier,
+    ReplyHost,
+    ClientSession
+{
+  readonly endpoint: string;
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #options: ClientSessionOptions;
+  readonly #owner: ClientSessionOwner;
+  readonly #sendQueue: SendQueue;
+  readonly #requests: RequestWriter;
+  readonly #decoder: FrameDecoder;
+  readonly #receiveQueue: ReceiveQueue;
+  readonly #keepalive: Keepalive;
+  readonly #slots = new CallSlots();
+  readonly #replies: ReplyReader;
+  /** When the last bytes arrived. */
+  #nowMs = 0;
+  /** Calls sent, replies or not: the provider counts the same way, and says in going-away how many it took. */
+  #sequence = 0;
+  #state: "open" | "draining" | "closed" = "open";
+  /** The provider has said so. */
+  goingAway = false;
+  #closeReason: string | undefined;
+  /** The provider has sent its settings: whatever closes the connection later, connecting worked. */
+  welcomed = false;
+  /** A reply has come: the provider is one that works. */
+  answered = false;
+  /** It was closed because nothing came any more, not even an answer to a ping. */
+  silent = false;
+  /** It was closed because what came was malformed. */
+  malformed = false;
+  /** Calls that were in flight when it closed. */
+  lostCalls = 0;
+  /** Nothing waits here, ever. */
+  readonly behind = false;
+  /** What came first, until the settings are there. */
+  #first: Buffer = Buffer.alloc(0);
+
+  constructor(
+    connection: Connection,
+    clock: Clock,
+    options: ClientSessionOptions,
+    owner: ClientSessionOwner,
+  ) {
+    this.endpoint = connection.remote;
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#options = options;
+    this.#owner = owner;
+    this.#sendQueue = new SendQueue(connection, this);
+    this.#requests = new RequestWriter(this.#sendQueue, options.limits);
+    this.#decoder = new FrameDecoder(options.limits);
+    this.#replies = new ReplyReader(this, this.#slots, this.#decoder, options.limits, clock);
+    this.#receiveQueue = new ReceiveQueue(this.#decoder, this.#sendQueue, this);
+    this.#keepalive = new Keepalive(clock, options.keepalive, this);
+    connection.setHandler(this);
+    // In the buffer before the first call, so that both leave in one write and the call waits for nothing.
+    const settings: Settings = { ...options.limits, maxInFlight: 0, chunks: true };
+    this.#control(Kind.SETTINGS, 0, { settings });
+  }
+
+  get local(): string {
+    return this.#connection.local;
+  }
+
+  get heardMs(): number {
+    return this.#nowMs;
+  }
+
+  get inFlight(): number {
+    return this.#slots.inFlight;
+  }
+
+  /** False while as many calls are out as any provider takes, and the provider's own limit is not known yet. */
+  get hasRoom(): boolean {
+    return this.welcomed || this.inFlight < this.#requests.peerSettings.maxInFlight;
+  }
+
+  /** Sends `call`. A call that cannot be sent fails at once, `executed: never`. */
+  start(call: Attempt): void {
+    call.handTo(this, "wait");
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      call.onFailure(refusal);
+      return;
+    }
+    const timeoutMs = call.deadlineMs === Infinity ? -1 : Math.floor(call.deadlineMs - call.nowMs);
+    if (call.deadlineMs !== Infinity && timeoutMs < 0) {
+      call.onFailure(
+        new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedBeforeSending, { executed: "never" }),
+      );
+      return;
+    }
+    const id = call.oneway ? 0 : this.#slots.nextId;
+    const outcome = this.#requests.write(call, id, timeoutMs, this.#announce);
+    if (outcome === undefined) this.#sent(call, id);
+    // Its message is too large to be announced now; those before it go on with the next flush.
+    else if (outcome === "waiting") this.#sendQueue.frameWritten();
+    else call.onFailure(outcome);
+  }
+
+  /** A frame of the call has been written. */
+  #sent(call: Attempt, id: number): void {
+    call.sequence = ++this.#sequence;
+    if (id !== 0) this.#slots.add(call, id);
+    this.#sendQueue.frameWritten();
+    if (call.frame === 0) call.frame = this.#sendQueue.written;
+    if (id === 0) call.onReply(undefined, undefined);
+  }
+
+  /** The provider has room for a message that has waited. */
+  readonly #announce = (call: Attempt, sizeBytes: number): number | undefined => {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      call.onFailure(refusal);
+      return undefined;
+    }
+    // One that is out of time is ended by its timer; until then the provider would say the same.
+    const leftMs = Math.max(0, Math.floor(call.deadlineMs - this.#clock.now()));
+    const id = call.oneway ? 0 : this.#slots.nextId;
+    this.#requests.writeAnnouncement(call, id, leftMs === Infinity ? -1 : leftMs, sizeBytes);
+    this.#sent(call, id);
+    return id;
+  };
+
+  #refusal(): RpcError | undefined {
+    const never = { executed: "never" } as const;
+    if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, messages.connectionClosing, never);
+    if (this.inFlight >= this.#requests.peerSettings.maxInFlight) {
+      const text = messages.tooManyCallsForProvider(this.inFlight);
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
+    }
+    if (this.#sendQueue.pendingBytes > this.#options.unwrittenMaxBytes) {
+      const text = messages.tooMuchUnwritten(this.#sendQueue.pendingBytes, this.#options.unwrittenMaxBytes);
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
+    }
+    return undefined;
+  }
+
+  abandon(call: Attempt): boolean {
+    if (!this.#slots.has(call)) {
+      if (this.#sendQueue.giveUp(call) !== "waiting") return false;
+      this.#endIfIdle();
+      return true;
+    }
+    this.#slots.abandon(call);
+    this.#decoder.discard(call.id);
+    this.#control(Kind.CANCEL, call.id, undefined);
+    const unsent = this.#sendQueue.giveUp(call) !== undefined;
+    this.#endIfIdle();
+    return unsent;
+  }
+
+  /** Takes no more calls and closes when those in flight have ended. */
+  drain(): void {
+    if (this.#state !== "open") return;
+    this.#state = "draining";
+    this.#endIfIdle();
+  }
+
+  /** Closes at once; calls in flight fail. */
+  close(reason: string): void {
+    this.#fail(reason);
+  }
+
+  onData(chunk: Buffer): void {
+    this.#nowMs = this.#clock.now();
+    this.#keepalive.heard(this.#nowMs);
+    if (!this.welcomed) this.#keepFirst(chunk);
+    this.#receiveQueue.receive(chunk);
+  }
+
+  ping(): void {
+    this.#control(Kind.PING, 0, { pingId: 1 });
+  }
+
+  onSilence(silentMs: number): void {
+    this.silent = true;
+    this.#fail(messages.pingUnanswered(Math.round(silentMs)));
+  }
+
+  onProgress(): void {
+    this.#endIfIdle();
+  }
+
+  onMalformed(reason: string): void {
+    if (this.#state === "closed") return;
+    this.malformed = true;
+    this.#fail(
+      this.welcomed
+        ? messages.malformedFromProvider(reason)
+        : messages.notMprpc(this.endpoint, describeFirstBytes(this.#first)),
+    );
+  }
+
+  onGoOn(): void {}
+
+  #keepFirst(chunk: Buffer): void {
+    const missing = firstBytesShown - this.#first.length;
+    if (missing > 0) this.#first = Buffer.concat([this.#first, chunk.subarray(0, missing)]);
+  }
+
+  readTo(usual: Buffer): Buffer {
+    return this.#receiveQueue.readTo(usual);
+  }
+
+  onDrain(): void {
+    this.#keepalive.heard(this.#clock.now());
+    this.#sendQueue.onDrain();
+    this.#endIfIdle();
+  }
+
+  onEnd(): void {
+    this.#receiveQueue.finish();
+    this.#fail(
+      this.#state === "draining" && this.#slots.wanted === 0 ? undefined : messages.closedByProvider,
+    );
+  }
+
+  onClose(error: Error | undefined): void {
+    this.#closeReason ??= error?.message;
+    this.#reportClose();
+  }
+
+  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
+    switch (header.kind) {
+      case Kind.REPLY:
+        this.#replies.onReply(header, buffer, bodyStart, bodyEnd, shared);
+        break;
+      case Kind.PING:
+        // To one that asks and does not read, what waits for it is sign of life enough.
+        if (this.#sendQueue.pendingBytes <= this.#options.unwrittenMaxBytes)
+          this.#control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
+        break;
+      case Kind.SETTINGS:
+        if (header.rare.settings !== undefined) this.#onSettings(header.rare.settings);
+        this.#welcome();
+        break;
+      case Kind.GOING_AWAY:
+        this.#onGoingAway(header.rare.acceptedCalls ?? 0, header.rare.message);
+        break;
+      default:
+      // Kinds of later versions are passed over.
+    }
+  }
+
+  onOversized(header: FrameHeader, sizeBytes: number): void {
+    if (header.kind === Kind.REPLY) this.#replies.onOversized(header.callId, sizeBytes);
+  }
+
+  onOpening(header: FrameHeader): ChunkedMessage | undefined {
+    return header.kind === Kind.REPLY ? this.#replies.onOpening(header) : undefined;
+  }
+
+  onReleased(): void {
+    this.answered = true;
+    if (this.#state === "draining") process.nextTick(() => this.#endIfIdle());
+  }
+
+  #onSettings(settings: Settings): void {
+    this.#requests.peerSettings = { ...settings, maxInFlight: Math.min(settings.maxInFlight, slotsMax) };
+  }
+
+  #welcome(): void {
+    if (this.welcomed) return;
+    this.welcomed = true;
+    this.#owner.onWelcome(this);
+  }
+
+  #onGoingAway(acceptedCalls: number, message = messages.providerShuttingDown): void {
+    if (((acceptedCalls - this.#sequence) | 0) > 0) {
+      this.onMalformed(messages.impossibleGoingAway(acceptedCalls, this.#sequence));
+      return;
+    }
+    if (this.#state === "open") {
+      this.#state = "draining";
+      // Right behind the settings it is the answer to the connection itself, though no call has tried it.
+      const turnedAway = acceptedCalls === 0 && (this.#sequence > 0 || this.#decoder.frames === 2);
+      this.#owner.onGoingAway(this, turnedAway ? message : undefined);
+    }
+    this.goingAway = true;
+    const tooLate = new RpcError(Status.UNAVAILABLE, message, { executed: "never" });
+    this.#failWaiting(tooLate);
+    for (const call of this.#slots.calls) {
+      // The count on the wire goes round at 2^32; calls in flight lie close together, so the difference tells.
+      if (((call.sequence - acceptedCalls) | 0) <= 0) continue;
+      this.#slots.retire(call);
+      this.#sendQueue.giveUp(call);
+      call.onFailure(tooLate);
+    }
+    this.#endIfIdle();
+  }
+
+  /** The calls whose messages have not been announced. */
+  #failWaiting(error: RpcError): void {
+    for (const key of this.#sendQueue.waitingKeys) {
+      const call = key as Attempt;
+      this.#sendQueue.giveUp(call);
+      call.onFailure(error);
+    }
+  }
+
+  #control(kind: number, id: number, rare: RareFields | undefined): void {
+    if (this.#state === "closed") return;
+    this.#sendQueue.encoder.control(kind, id, rare);
+    this.#sendQueue.frameWritten();
+  }
+
+  #endIfIdle(): void {
+    // Not for those that were given up: a provider that never answers a cancel would keep its connection for ever.
+    if (this.#state !== "draining" || this.#slots.wanted > 0) return;
+    this.#sendQueue.flush();
+    // Calls that want no reply may still be on their way.
+    if (this.#sendQueue.pendingBytes === 0) this.#connection.end();
+  }
+
+  #fail(reason: string | undefined): void {
+    if (this.#state === "closed") return;
+    this.#closeReason ??= reason;
+    this.#connection.destroy();
+    this.#reportClose();
+  }
+
+  #reportClose(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#keepalive.stop();
+    this.#decoder.stop();
+    this.#receiveQueue.stop();
+    this.#replies.stop();
+    const reason = this.#closeReason;
+    const text = messages.connectionLost(reason ?? messages.closed);
+    const waiting = this.#sendQueue.waitingKeys as Attempt[];
+    this.#sendQueue.stop();
+    this.lostCalls = this.inFlight;
+    this.#owner.onClosed(this, reason);
+    for (const call of [...this.#slots.clear(), ...waiting]) {
+      const executed = call.id === 0 || call.frame > this.#sendQueue.flushed ? "never" : "maybe";
+      call.onFailure(new RpcError(Status.UNAVAILABLE, text, { executed }));
+    }
+  }
+}

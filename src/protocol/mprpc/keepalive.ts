@@ -1,0 +1,76 @@
+import type { Clock, Timer } from "../../base/clock.js";
+
+export interface KeepaliveOptions {
+  /** Silence before a ping is sent, ms. Default 10,000. */
+  intervalMs: number;
+  /** Silence after a ping before the connection counts as dead, ms. Default 4,000. */
+  timeoutMs: number;
+}
+
+export const defaultKeepalive: Readonly<KeepaliveOptions> = { intervalMs: 10_000, timeoutMs: 4000 };
+
+export interface KeepaliveOwner {
+  /** Bytes have come that wait for their turn: the answer may be among them. */
+  readonly behind: boolean;
+  ping(): void;
+  /** The ping had no answer: the peer counts as dead. */
+  onSilence(silentMs: number): void;
+}
+
+/**
+ * Notices a dead peer: after `intervalMs` of silence a ping, after `timeoutMs` more `onSilence`. Anything heard resets it.
+ * Both sides run one, so that each finds out by itself.
+ */
+export class Keepalive {
+  readonly #clock: Clock;
+  readonly #options: KeepaliveOptions;
+  readonly #owner: KeepaliveOwner;
+  #heardMs: number;
+  #pingedMs = -1;
+  #timer: Timer;
+
+  constructor(clock: Clock, options: KeepaliveOptions, owner: KeepaliveOwner) {
+    this.#clock = clock;
+    this.#options = options;
+    this.#owner = owner;
+    this.#heardMs = clock.now();
+    this.#timer = this.#arm(options.intervalMs);
+  }
+
+  /** Something arrived, or something written has left. */
+  heard(nowMs: number): void {
+    this.#heardMs = nowMs;
+    this.#pingedMs = -1;
+  }
+
+  stop(): void {
+    this.#timer.cancel();
+  }
+
+  #arm(delayMs: number): Timer {
+    // In whole tenths of a second: timers of one duration share a list, which is what makes thousands of them cheap.
+    const roundedMs = Math.ceil(delayMs / 100) * 100;
+    const dueMs = this.#clock.now() + roundedMs;
+    return this.#clock.setTimer(() => this.#check(dueMs), roundedMs);
+  }
+
+  #check(dueMs: number): void {
+    const { intervalMs, timeoutMs } = this.#options;
+    const now = this.#clock.now();
+    if (this.#pingedMs < 0) {
+      const restMs = this.#heardMs + intervalMs - now;
+      if (restMs > 0) {
+        this.#timer = this.#arm(restMs);
+        return;
+      }
+      this.#pingedMs = now;
+      this.#owner.ping();
+      this.#timer = this.#arm(timeoutMs);
+    } else if (this.#owner.behind || now - dueMs > timeoutMs / 2) {
+      // This process itself was busy or stopped: the answer may lie unread, so let it be read first.
+      this.#timer = this.#arm(timeoutMs);
+    } else {
+      this.#owner.onSilence(now - this.#heardMs);
+    }
+  }
+}

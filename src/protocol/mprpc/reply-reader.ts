@@ -1,0 +1,151 @@
+import type { Clock } from "../../base/clock.js";
+import type { Metadata } from "../../base/metadata.js";
+import { textOf } from "../../base/thrown.js";
+import type { Attempt } from "../../call/attempt.js";
+import { messages } from "../../error/messages.js";
+import { type ErrorDetail, RpcError, type RpcErrorOptions } from "../../error/rpc-error.js";
+import { Status, toStatusCode } from "../../error/status.js";
+import { Reader } from "../../protobuf/reader.js";
+import { Arrivals, type ArrivalsOwner, stalledAfterMs } from "./arrivals.js";
+import type { CallSlots } from "./call-slots.js";
+import type { ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
+import type { FrameHeader } from "./wire/header.js";
+import type { WireLimits } from "./wire/limits.js";
+
+/** What the replies of a connection want of it. */
+export interface ReplyHost {
+  /** When the last bytes arrived. */
+  readonly heardMs: number;
+  /** The provider has said that it goes away: it may still refuse calls that have failed here. */
+  readonly goingAway: boolean;
+  onMalformed(reason: string): void;
+  abandon(call: Attempt): boolean;
+  /** The number of a call is free again. */
+  onReleased(): void;
+}
+
+/** One for all connections: nothing else happens while a reply is decoded. */
+const replyReader = new Reader();
+
+/** Gives the replies of one connection to the calls that wait for them. A reply that none waits for is malformed. */
+export class ReplyReader implements ArrivalsOwner<number> {
+  readonly #host: ReplyHost;
+  readonly #slots: CallSlots;
+  readonly #decoder: FrameDecoder;
+  readonly #limits: WireLimits;
+  readonly #clock: Clock;
+  /** Replies that come in chunks. */
+  #arrivals: Arrivals<number> | undefined;
+
+  constructor(host: ReplyHost, slots: CallSlots, decoder: FrameDecoder, limits: WireLimits, clock: Clock) {
+    this.#host = host;
+    this.#slots = slots;
+    this.#decoder = decoder;
+    this.#limits = limits;
+    this.#clock = clock;
+  }
+
+  get heardMs(): number {
+    return this.#host.heardMs;
+  }
+
+  onReply(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
+    if (!this.#expected(header.callId)) return;
+    const call = this.#release(header.callId);
+    if (call === undefined) return;
+    if (header.status === Status.OK) {
+      this.#deliver(call, buffer, bodyStart, bodyEnd, shared, header.rare.metadata);
+    } else call.onFailure(failureOf(header), true);
+  }
+
+  onOversized(callId: number, sizeBytes: number): void {
+    if (!this.#expected(callId)) return;
+    const text = messages.replyTooLarge(sizeBytes, this.#limits.bodyMaxBytes);
+    this.#release(callId)?.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "yes" }));
+  }
+
+  onOpening(header: FrameHeader): ChunkedMessage | undefined {
+    const { callId, messageSize } = header;
+    const { metadata } = header.rare;
+    if (!this.#expected(callId)) return undefined;
+    this.#arrivals ??= new Arrivals(this.#clock, this.#limits, this.#decoder, this);
+    const tooMuch = this.#arrivals.refusal(messageSize);
+    if (tooMuch !== undefined) {
+      this.#host.onMalformed(tooMuch);
+      return undefined;
+    }
+    this.#arrivals.add(callId, callId, messageSize);
+    return { onEnd: (body) => this.#onWhole(callId, body, metadata) };
+  }
+
+  #onWhole(callId: number, body: Buffer | undefined, metadata: Metadata | undefined): void {
+    this.#arrivals?.delete(callId);
+    const call = this.#release(callId);
+    if (call === undefined) return;
+    if (body !== undefined) this.#deliver(call, body, 0, body.length, false, metadata);
+    else {
+      const text = messages.replyGivenUp;
+      call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes" }));
+    }
+  }
+
+  onStalled(callId: number): void {
+    const text = messages.replyStalled(stalledAfterMs);
+    const call = this.#slots.find(callId);
+    // It was given up, and its provider has not said so much as that it sends no more of the reply.
+    if (call === undefined) this.#host.onMalformed(text);
+    else {
+      this.#host.abandon(call);
+      call.onFailure(new RpcError(Status.UNAVAILABLE, text, { executed: "yes" }));
+    }
+  }
+
+  /** The connection is gone. */
+  stop(): void {
+    this.#arrivals?.stop();
+  }
+
+  /** A call waits for this reply, and none of it has come. */
+  #expected(callId: number): boolean {
+    const arriving = this.#arrivals !== undefined && this.#decoder.missingBytes(callId) !== undefined;
+    if (this.#slots.expects(callId) && !arriving) return true;
+    if (!this.#host.goingAway) this.#host.onMalformed(messages.unexpectedReply(callId));
+    return false;
+  }
+
+  /** Frees the number of an answered call; the call, unless it was given up. */
+  #release(callId: number): Attempt | undefined {
+    const call = this.#slots.release(callId);
+    this.#host.onReleased();
+    return call;
+  }
+
+  #deliver(
+    call: Attempt,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    shared: boolean,
+    metadata: Metadata | undefined,
+  ): void {
+    let message: unknown;
+    try {
+      message = call.method.output.decode(replyReader.reset(buffer, start, end, shared), end);
+    } catch (error) {
+      const text = messages.replyUndecodable(call.method.output.typeName, textOf(error));
+      call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
+      return;
+    }
+    if (!shared) replyReader.release();
+    call.repliedMs = this.#host.heardMs;
+    call.onReply(message, metadata);
+  }
+}
+
+function failureOf(header: FrameHeader): RpcError {
+  const { message, details, metadata, executed } = header.rare;
+  const options: RpcErrorOptions = { executed: executed ?? "maybe" };
+  if (details !== undefined) options.details = details as readonly ErrorDetail[];
+  if (metadata !== undefined) options.metadata = metadata;
+  return new RpcError(toStatusCode(header.status), message ?? "", options);
+}

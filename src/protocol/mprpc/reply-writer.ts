@@ -1,0 +1,120 @@
+import { Metadata } from "../../base/metadata.js";
+import type { ServerCall } from "../../call/server-call.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import { varintBytes } from "../../protobuf/varint.js";
+import { chunkBytes, type SendQueue } from "./send-queue.js";
+import { type RareFields, type Settings, settingsUnknown } from "./wire/header.js";
+import type { WireLimits } from "./wire/limits.js";
+
+/** Puts the replies of one connection into its sendQueue, within the limits of both sides. */
+export class ReplyWriter {
+  /** What the caller accepts. */
+  peerSettings: Readonly<Settings> = settingsUnknown;
+  readonly #sendQueue: SendQueue;
+  readonly #limits: WireLimits;
+  readonly #unwrittenMaxBytes: number;
+
+  constructor(sendQueue: SendQueue, limits: WireLimits, unwrittenMaxBytes: number) {
+    this.#sendQueue = sendQueue;
+    this.#limits = limits;
+    this.#unwrittenMaxBytes = unwrittenMaxBytes;
+  }
+
+  get #headerMaxBytes(): number {
+    return Math.min(this.#limits.headerMaxBytes, this.peerSettings.headerMaxBytes);
+  }
+
+  get #bodyMaxBytes(): number {
+    return Math.min(this.#limits.bodyMaxBytes, this.peerSettings.bodyMaxBytes);
+  }
+
+  /** Returns why the message cannot be sent, and then nothing was. */
+  write(call: ServerCall, message: unknown): RpcError | undefined {
+    const { bound } = call;
+    const { encoder, pendingBytes } = this.#sendQueue;
+    if (pendingBytes > this.#unwrittenMaxBytes) {
+      const text = messages.tooMuchUnwrittenToCaller(pendingBytes, this.#unwrittenMaxBytes);
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
+    const metadata = call.replyMetadataIfAny;
+    const rare = metadata === undefined ? undefined : { metadata };
+    let bytes: number;
+    try {
+      encoder.beginReply(call.id, Status.OK, rare, bound.replySizeBytes);
+      bound.definition.output.encode(message, encoder.writer);
+      bytes = encoder.endBody();
+    } catch (error) {
+      encoder.abort();
+      const text = messages.replyUnencodable(bound.definition.output.typeName);
+      return new RpcError(Status.INTERNAL, text, { cause: error });
+    }
+    bound.replySizeBytes = varintBytes(bytes);
+    const { headerBytes } = encoder;
+    if (bytes > this.#bodyMaxBytes || headerBytes > this.#headerMaxBytes) {
+      encoder.abort();
+      const text = messages.replyTooLargeForBoth(
+        bytes,
+        headerBytes,
+        this.#bodyMaxBytes,
+        this.#headerMaxBytes,
+      );
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
+    if (bytes > chunkBytes && this.peerSettings.chunks) this.#sendInChunks(call.id, rare);
+    return undefined;
+  }
+
+  #sendInChunks(callId: number, rare: RareFields | undefined): void {
+    const { encoder } = this.#sendQueue;
+    this.#sendQueue.sendInChunks(callId, callId, this.peerSettings, undefined, (sizeBytes) => {
+      encoder.beginReply(callId, Status.OK, rare, 1);
+      encoder.announceBody(sizeBytes);
+      return callId;
+    });
+  }
+
+  /** Sends no more of a reply that nobody waits for now; its caller is told when that leaves it without an end. */
+  giveUp(callId: number): void {
+    const state = this.#sendQueue.giveUp(callId);
+    if (state === "waiting") {
+      const text = messages.cancelledBeforeReplySent;
+      this.writeFailure(callId, new RpcError(Status.CANCELLED, text, { executed: "yes" }), undefined);
+    } else if (state === "announced") this.#sendQueue.encoder.giveUpMessage(callId);
+  }
+
+  writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {
+    const { code, executed } = error;
+    const leftOut = this.#writeWholeFailure(callId, error, replyMetadata);
+    if (leftOut === undefined) return;
+    const { encoder } = this.#sendQueue;
+    encoder.abort();
+    const message = messages.withoutDetails(String(error.rawMessage).slice(0, 1024), leftOut);
+    encoder.beginReply(callId, code, { message, executed }, 1);
+    encoder.endBody();
+  }
+
+  /** Returns why it cannot be sent: the handler made the error, and may have put anything into it. */
+  #writeWholeFailure(
+    callId: number,
+    error: RpcError,
+    replyMetadata: Metadata | undefined,
+  ): string | undefined {
+    const { encoder } = this.#sendQueue;
+    const rare: RareFields = { message: String(error.rawMessage), executed: error.executed };
+    const metadata = error.metadata ?? replyMetadata;
+    if (metadata !== undefined) rare.metadata = metadata;
+    if (Array.isArray(error.details) && error.details.length > 0) rare.details = error.details;
+    const sendable = isSendable(rare);
+    encoder.beginReply(callId, error.code, sendable ? rare : {}, 1);
+    encoder.endBody();
+    if (!sendable) return messages.detailsUnencodable;
+    return encoder.headerBytes > this.#headerMaxBytes ? messages.detailsTooLarge : undefined;
+  }
+}
+
+function isSendable({ metadata, details = [] }: RareFields): boolean {
+  if (metadata !== undefined && !(metadata instanceof Metadata)) return false;
+  return details.every((one) => typeof one?.type === "string" && one.value instanceof Uint8Array);
+}

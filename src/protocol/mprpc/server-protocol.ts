@@ -1,0 +1,32 @@
+import type { Detection, ServerProtocol } from "../protocol.js";
+import { MprpcServerSession, type ServerSessionOptions } from "./server-session.js";
+
+/** How many bytes stand in front of a header. */
+const prefixBytes = 4;
+/** The first field of the settings' header, with which each connection begins. */
+const settingsTag = 0x20;
+
+export function mprpcServer(options: ServerSessionOptions): ServerProtocol {
+  return {
+    name: "mprpc",
+    refusal: undefined,
+    tellsToLeave: true,
+    detect: detectMprpc,
+    serve: (connection, dispatcher) => new MprpcServerSession(connection, dispatcher, options),
+  };
+}
+
+/**
+ * mprpc/2 begins with a settings frame, whose header starts with field 4 (`0x20`). All of that header is waited for: one that
+ * never ends it would otherwise be a connection like any other.
+ */
+export function detectMprpc(received: Buffer): Detection {
+  // A header below 64 KiB has two zero bytes at the top of its little-endian length.
+  if (received.length > 2 && received[2] !== 0) return { kind: "no" };
+  if (received.length > 3 && received[3] !== 0) return { kind: "no" };
+  if (received.length <= prefixBytes) return { kind: "need-more", bytes: received.length + 1 };
+  if (received[prefixBytes] !== settingsTag) return { kind: "no" };
+  const headerEnd = prefixBytes + received.readUInt32LE(0);
+  if (received.length >= headerEnd) return { kind: "match" };
+  return { kind: "need-more", bytes: headerEnd, recognised: "its first header was not whole" };
+}

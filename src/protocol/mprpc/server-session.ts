@@ -1,0 +1,439 @@
+import type { Metadata } from "../../base/metadata.js";
+import { type BoundMethod, type ReplySender, ServerCall, stillRunning } from "../../call/server-call.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import { Reader } from "../../protobuf/reader.js";
+import type { Connection, ConnectionHandler } from "../../transport/transport.js";
+import type { Dispatcher, ServerSession } from "../dispatcher.js";
+import { type ArrivingHost, ArrivingRequests, undecodable } from "./arriving-requests.js";
+import { Gate } from "./gate.js";
+import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
+import { MethodIndex } from "./method-index.js";
+import { ReceiveQueue, type ReceiveQueueOwner } from "./receive-queue.js";
+import { ReplyWriter } from "./reply-writer.js";
+import { SendQueue, type SendQueueOwner } from "./send-queue.js";
+import { slotOf } from "./wire/call-number.js";
+import { type ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
+import { type FrameHeader, Kind, type RareFields, settingsUnknown } from "./wire/header.js";
+import type { WireLimits } from "./wire/limits.js";
+
+export interface ServerSessionOptions {
+  limits: WireLimits;
+  keepalive: KeepaliveOptions;
+  /** Calls served at a time on one connection; more are refused RESOURCE_EXHAUSTED. Default 16,384. */
+  maxInFlight: number;
+  /** Reading stops while more than this waits to be sent, bytes. Default 1 MiB. */
+  pauseAtBytes: number;
+  /** A reply that would wait behind more than this is replaced by RESOURCE_EXHAUSTED, bytes. Default 64 MiB. */
+  unwrittenMaxBytes: number;
+}
+
+/** Small calls pass large replies, so reading goes on while this many times `pauseAtBytes` of those wait. */
+const chunkPauseFactor = 16;
+/** What field `stream` of a call says. */
+const streamKinds = ["unary", "client streaming", "server streaming", "bidirectional streaming"];
+/** One for all connections: nothing else happens while a request is decoded. */
+const requestReader = new Reader();
+
+/** The serving side of one mprpc/2 connection. */
+export class MprpcServerSession
+  implements
+    ConnectionHandler,
+    ReceiveQueueOwner,
+    SendQueueOwner,
+    KeepaliveOwner,
+    ReplySender,
+    ServerSession,
+    ArrivingHost
+{
+  readonly protocol = "mprpc";
+  readonly peer: string;
+  readonly #connection: Connection;
+  readonly #dispatcher: Dispatcher;
+  readonly #options: ServerSessionOptions;
+  readonly #sendQueue: SendQueue;
+  readonly #replies: ReplyWriter;
+  readonly #decoder: FrameDecoder;
+  readonly #receiveQueue: ReceiveQueue;
+  readonly #keepalive: Keepalive;
+  readonly #gate: Gate;
+  readonly #methods: MethodIndex;
+  /** By slot. */
+  readonly #calls: Array<ServerCall | undefined> = [];
+  /** Calls whose requests come in chunks and are not whole. */
+  #arriving: ArrivingRequests | undefined;
+  /** Calls that a reply is owed to, those that are arriving among them. */
+  #inFlight = 0;
+  /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
+  #oneways = 0;
+  #detached = 0;
+  #acceptedCalls = 0;
+  /** When the bytes came that are worked on. */
+  #nowMs = 0;
+  #callerEnded = false;
+  #state: "open" | "draining" | "closed" = "open";
+
+  constructor(connection: Connection, dispatcher: Dispatcher, options: ServerSessionOptions) {
+    this.peer = connection.remote;
+    this.#connection = connection;
+    this.#dispatcher = dispatcher;
+    this.#options = options;
+    this.#sendQueue = new SendQueue(connection, this);
+    this.#replies = new ReplyWriter(this.#sendQueue, options.limits, options.unwrittenMaxBytes);
+    this.#decoder = new FrameDecoder(options.limits);
+    this.#receiveQueue = new ReceiveQueue(this.#decoder, this.#sendQueue, this);
+    this.#keepalive = new Keepalive(dispatcher.clock, options.keepalive, this);
+    this.#gate = new Gate(connection, this.#receiveQueue, dispatcher.turn, () => this.#onCaughtUp());
+    this.#methods = new MethodIndex(dispatcher);
+    connection.setHandler(this);
+    const { limits, maxInFlight } = options;
+    this.#control(Kind.SETTINGS, { settings: { ...limits, maxInFlight, chunks: true } });
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Callers use small numbers again; one that does not would make the list of calls grow without bound. */
+  get #slotMax(): number {
+    return Math.max(this.#options.maxInFlight, settingsUnknown.maxInFlight) * 2;
+  }
+
+  drain(why: string): void {
+    if (this.#state !== "open") return;
+    this.#state = "draining";
+    this.#control(Kind.GOING_AWAY, { acceptedCalls: this.#acceptedCalls, message: why });
+    this.#endIfIdle();
+  }
+
+  stop(why: string): void {
+    const stopped = new RpcError(Status.UNAVAILABLE, why);
+    for (const call of [...this.#calls]) call?.cancel(stopped);
+    this.close(why);
+  }
+
+  close(reason: string | undefined): void {
+    if (this.#state === "closed") return;
+    this.#sendQueue.flush();
+    this.#connection.destroy();
+    this.#onClosed(reason);
+  }
+
+  ping(): void {
+    this.#control(Kind.PING, { pingId: 1 });
+  }
+
+  onSilence(silentMs: number): void {
+    this.close(messages.pingUnanswered(Math.round(silentMs)));
+  }
+
+  onMalformed(reason: string): void {
+    this.close(messages.malformedFromCaller(reason));
+  }
+
+  // --- from the connection ---
+
+  get behind(): boolean {
+    return this.#gate.postponed;
+  }
+
+  get heardMs(): number | undefined {
+    return this.#receiveQueue.held ? undefined : this.#nowMs;
+  }
+
+  onData(chunk: Buffer): void {
+    this.#nowMs = this.#dispatcher.clock.now();
+    this.#keepalive.heard(this.#nowMs);
+    this.#gate.begin(this.#nowMs);
+    this.#receiveQueue.receive(chunk);
+  }
+
+  onGoOn(): void {
+    this.#gate.goOn();
+  }
+
+  readTo(usual: Buffer): Buffer {
+    return this.#receiveQueue.readTo(usual);
+  }
+
+  onDrain(): void {
+    this.#keepalive.heard(this.#dispatcher.clock.now());
+    this.#sendQueue.onDrain();
+    this.onProgress();
+  }
+
+  /** There is less to send than there was. */
+  onProgress(): void {
+    if (this.#gate.slow && !this.#callerIsSlow) this.#gate.setSlow(false);
+    this.#endIfIdle();
+  }
+
+  /** The caller reads more slowly than it asks. */
+  get #callerIsSlow(): boolean {
+    const { pauseAtBytes } = this.#options;
+    const { pendingFrameBytes, pendingChunkBytes } = this.#sendQueue;
+    return pendingFrameBytes > pauseAtBytes || pendingChunkBytes > pauseAtBytes * chunkPauseFactor;
+  }
+
+  /** A caller ends only when it waits for nothing; one with calls in flight has died. */
+  onEnd(): void {
+    this.#callerEnded = true;
+    this.#receiveQueue.finish();
+    if (!this.#receiveQueue.held) this.#onCaughtUp();
+  }
+
+  #onCaughtUp(): void {
+    if (this.#callerEnded) this.close(this.#inFlight === 0 ? undefined : messages.callerGone);
+  }
+
+  onClose(error: Error | undefined): void {
+    this.#onClosed(error?.message);
+  }
+
+  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
+    switch (header.kind) {
+      case Kind.CALL:
+        this.#onCall(header, buffer, bodyStart, bodyEnd, shared);
+        this.#gate.spent();
+        break;
+      case Kind.CANCEL:
+        this.#onCancel(header.callId);
+        this.#gate.spent();
+        break;
+      case Kind.PING:
+        this.#control(Kind.PONG, { pingId: header.rare.pingId ?? 0 });
+        break;
+      case Kind.SETTINGS:
+        if (header.rare.settings !== undefined) this.#replies.peerSettings = header.rare.settings;
+        break;
+      default:
+      // Pongs were heard already; kinds of later versions are passed over.
+    }
+  }
+
+  #onCancel(callId: number): void {
+    const call = this.#calls[slotOf(callId)];
+    if (call?.id !== callId) {
+      // It has been answered; nobody waits for what is left of that.
+      if (callId !== 0) this.#replies.giveUp(callId);
+      this.#sent();
+      return;
+    }
+    // A caller whose deadline has passed cancels as well, and its word is often here before our own timer.
+    if (call.deadlineMs <= this.#nowMs) call.onDeadline();
+    else call.cancel(new RpcError(Status.CANCELLED, messages.cancelledByCaller));
+  }
+
+  onOversized(header: FrameHeader, sizeBytes: number): void {
+    if (header.kind !== Kind.CALL) return;
+    this.#acceptedCalls++;
+    this.#methods.find(header);
+    const { bodyMaxBytes } = this.#options.limits;
+    const text = messages.requestRefusedAsTooLarge(sizeBytes, bodyMaxBytes);
+    this.#refuse(header.callId, new RpcError(Status.RESOURCE_EXHAUSTED, text));
+  }
+
+  #onCall(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
+    const bound = this.#accept(header);
+    if (bound === undefined) return;
+    let request: unknown;
+    try {
+      request = bound.definition.input.decode(
+        requestReader.reset(buffer, bodyStart, bodyEnd, shared),
+        bodyEnd,
+      );
+    } catch (error) {
+      this.#refuse(header.callId, undecodable(bound, error));
+      return;
+    }
+    if (!shared) requestReader.release();
+    this.#begin(header, bound, request, false)?.run();
+  }
+
+  onOpening(header: FrameHeader): ChunkedMessage | undefined {
+    if (header.kind !== Kind.CALL) return undefined;
+    const message = this.#onAnnounced(header);
+    this.#gate.spent();
+    return message;
+  }
+
+  #onAnnounced(header: FrameHeader): ChunkedMessage | undefined {
+    const bound = this.#accept(header);
+    if (bound === undefined) return undefined;
+    this.#arriving ??= new ArrivingRequests(this, this.#dispatcher, this.#decoder, this.#options.limits);
+    const tooMuch = this.#arriving.refusal(header.messageSize);
+    if (tooMuch !== undefined) {
+      this.#refuse(header.callId, tooMuch);
+      return undefined;
+    }
+    const call = this.#begin(header, bound, undefined, true);
+    return call === undefined ? undefined : this.#arriving.add(call, header.messageSize);
+  }
+
+  onArrived(call: ServerCall): void {
+    if (call.id === 0 && !call.ended) this.#oneways++;
+  }
+
+  onRun(): void {
+    this.#gate.spent();
+  }
+
+  /** The method of a new call; undefined when it was refused. */
+  #accept(header: FrameHeader): BoundMethod | undefined {
+    this.#acceptedCalls++;
+    const { callId } = header;
+    // Read before any refusal: later calls rely on the index this one agrees on.
+    const bound = this.#methods.find(header);
+    const slot = slotOf(callId);
+    if (this.#calls[slot] !== undefined || slot > this.#slotMax || (slot === 0 && callId !== 0)) {
+      this.close(messages.malformedFromCaller(messages.callNumberTaken(callId)));
+      return undefined;
+    }
+    const refusal = this.#refusal(bound, header);
+    if (refusal === undefined) return bound;
+    this.#refuse(callId, refusal);
+    return undefined;
+  }
+
+  #begin(
+    header: FrameHeader,
+    bound: BoundMethod,
+    request: unknown,
+    arriving: boolean,
+  ): ServerCall | undefined {
+    const { callId, timeoutMs } = header;
+    const notAdmitted = this.#dispatcher.admit(bound);
+    if (notAdmitted !== undefined) {
+      this.#refuse(callId, notAdmitted);
+      return undefined;
+    }
+    const startMs = this.#nowMs;
+    const { rare } = header;
+    const call = new ServerCall(this.#dispatcher, this, bound, request, callId, startMs, timeoutMs, rare);
+    call.arriving = arriving;
+    if (callId !== 0) {
+      this.#calls[slotOf(callId)] = call;
+      this.#inFlight++;
+    } else if (!arriving) this.#oneways++;
+    this.#dispatcher.onCallStart(call);
+    return call;
+  }
+
+  #refusal(bound: BoundMethod | undefined, header: FrameHeader): RpcError | undefined {
+    const { rare } = header;
+    if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, messages.callsNoLongerTaken);
+    if (bound === undefined) {
+      const name = rare.methodName === undefined ? "" : ` ${rare.serviceName}.${rare.methodName}`;
+      return new RpcError(Status.UNIMPLEMENTED, messages.noMethod(name));
+    }
+    if (rare.compression !== undefined && rare.compression !== 0) {
+      return new RpcError(Status.UNIMPLEMENTED, messages.unknownCompression(rare.compression));
+    }
+    if (rare.stream !== undefined && rare.stream !== 0) {
+      const kind = streamKinds[rare.stream] ?? `of stream kind ${rare.stream}`;
+      const text = messages.notUnary(bound.definition.fullName, kind);
+      return new RpcError(Status.UNIMPLEMENTED, text);
+    }
+    const overLimit = this.overLimit();
+    if (overLimit !== undefined) return overLimit;
+    if (header.timeoutMs === 0)
+      return new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedOnTheWay);
+    return undefined;
+  }
+
+  /** Calls whose requests are not whole have no handler yet. */
+  overLimit(): RpcError | undefined {
+    const waiting = this.#arriving?.numbered ?? 0;
+    const taken = this.#inFlight - waiting + this.#oneways + this.#detached;
+    if (taken < this.#options.maxInFlight) return undefined;
+    const text = messages.tooManyCallsOnConnection(taken, stillRunning(this.#detached));
+    return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+  }
+
+  #refuse(callId: number, error: RpcError): void {
+    if (callId === 0) this.#dispatcher.onOnewayDropped(error);
+    else this.#writeFailure(callId, error.with({}, "never"), undefined);
+  }
+
+  // --- to the caller ---
+
+  reply(call: ServerCall, message: unknown): RpcError | undefined {
+    if (call.id === 0 || this.#state === "closed") {
+      this.#release(call);
+      return undefined;
+    }
+    const failure = this.#replies.write(call, message);
+    if (failure !== undefined) return failure;
+    this.#release(call);
+    this.#sent();
+    return undefined;
+  }
+
+  fail(call: ServerCall, error: RpcError): void {
+    this.#release(call);
+    if (call.id !== 0) this.#writeFailure(call.id, error, call.replyMetadataIfAny);
+  }
+
+  #writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {
+    if (this.#state === "closed") return;
+    this.#replies.writeFailure(callId, error, replyMetadata);
+    this.#sent();
+  }
+
+  #sent(): void {
+    this.#sendQueue.frameWritten();
+    this.#pauseIfSlow();
+    if (this.#state === "draining") this.#endIfIdle();
+  }
+
+  /** Lets a caller that does not read feel it: nothing is read of it either. */
+  #pauseIfSlow(): void {
+    if (!this.#gate.slow && this.#callerIsSlow) this.#gate.setSlow(true);
+  }
+
+  onDetached(by: 1 | -1): void {
+    this.#detached += by;
+  }
+
+  #release(call: ServerCall): void {
+    const slot = slotOf(call.id);
+    if (slot !== 0 && this.#calls[slot] === call) {
+      this.#calls[slot] = undefined;
+      this.#inFlight--;
+    }
+    if (call.arriving) this.#arriving?.delete(call);
+    else if (slot === 0) this.#oneways--;
+    if (slot === 0) this.#endIfIdle();
+  }
+
+  #control(kind: number, rare: RareFields): void {
+    if (this.#state === "closed") return;
+    this.#sendQueue.encoder.control(kind, 0, rare);
+    this.#sendQueue.frameWritten();
+    this.#pauseIfSlow();
+  }
+
+  #endIfIdle(): void {
+    if (this.#state !== "draining" || this.#inFlight > 0) return;
+    // A oneway call that was accepted: its caller would take the end for that of its message.
+    if (this.#arriving !== undefined && this.#arriving.size > 0) return;
+    this.#sendQueue.flush();
+    if (this.#sendQueue.pendingBytes === 0) this.#connection.end();
+  }
+
+  #onClosed(reason: string | undefined): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#keepalive.stop();
+    this.#decoder.stop();
+    this.#receiveQueue.stop();
+    this.#sendQueue.stop();
+    const lost = new RpcError(Status.CANCELLED, messages.callerLost(reason ?? messages.closed));
+    this.#gate.close();
+    for (const call of [...this.#calls.splice(0), ...(this.#arriving?.calls ?? [])]) call?.cancel(lost);
+    this.#arriving?.stop();
+    this.#inFlight = 0;
+    this.#dispatcher.onConnectionClosed(this, reason);
+  }
+}

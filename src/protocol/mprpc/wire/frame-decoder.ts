@@ -1,0 +1,268 @@
+import { FrameHeader, Kind } from "./header.js";
+import type { FrameLimits } from "./limits.js";
+import { firstPieceBytes, MessageBuffer } from "./message-buffer.js";
+
+/** Takes the frames of one connection. `header` is valid only during the call. */
+export interface FrameSink {
+  /** `shared`: the bytes lie in memory that is used again, so what is to be kept must be copied; else they may be kept. */
+  onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void;
+  /** A message over `bodyMaxBytes`: it is passed over, never gathered, and the next frame follows. */
+  onOversized(header: FrameHeader, sizeBytes: number): void;
+  /** A CALL or REPLY whose message comes in chunks. Undefined: it is refused, and its chunks are passed over. */
+  onOpening(header: FrameHeader): ChunkedMessage | undefined;
+}
+
+/** A message that comes in chunks, as its receiver sees it. */
+export interface ChunkedMessage {
+  /** All of it has come, in memory of its own; or nothing, since its sender gave it up. */
+  onEnd(body: Buffer | undefined): void;
+}
+
+interface Arriving {
+  readonly callId: number;
+  readonly sizeBytes: number;
+  missingBytes: number;
+  /** Undefined once it is forgotten. */
+  message: ChunkedMessage | undefined;
+  gathering: MessageBuffer | undefined;
+  discarded: boolean;
+}
+
+/** From this many missing bytes on they are read to where they belong, instead of being copied there. */
+const directBytes = 8 * 1024;
+/** Before a message that is likely to be large, no more than this is read, so that little of it must be copied. */
+const peekBytes = 4 * 1024;
+
+/**
+ * Cuts a byte stream into frames: any split, any coalescing. Whole frames inside a chunk are handed over where they
+ * lie; what crosses the bytes of one read is gathered. Messages that come in chunk frames are put together, several at a
+ * time, by the number of their call.
+ */
+export class FrameDecoder {
+  readonly #limits: FrameLimits;
+  readonly #header = new FrameHeader();
+  /** The frame that is not whole yet. */
+  #partial: MessageBuffer | undefined;
+  /** Bytes of a body still to pass over. */
+  #skip = 0;
+  /** Messages in chunks that have been announced and are not whole, by call number. */
+  #arriving: Map<number, Arriving> | undefined;
+  /** The message and the bytes that are still to come of the present chunk frame. */
+  #filling: Arriving | undefined;
+  #chunkLeft = 0;
+  /** Size of the last thing that was gathered: the next may get its room at once. 0 once a small one has come. */
+  #largeBytes = 0;
+  #stopped = false;
+  #held = false;
+  /** Frames that were taken so far. */
+  frames = 0;
+  /** Bytes of messages in chunks that were taken so far. */
+  chunkBytes = 0;
+  /** Where in the last chunk `push` stopped. */
+  unread = 0;
+
+  constructor(limits: FrameLimits) {
+    this.#limits = limits;
+  }
+
+  /** Ends the decoding, also in the middle of a chunk. */
+  stop(): void {
+    this.#stopped = true;
+    this.#partial = undefined;
+    this.#arriving = this.#filling = undefined;
+  }
+
+  /** Makes the `push` that is under way return behind the present frame, with the rest of its chunk unread. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** The receiver has no more use for the message of this call, but still wants to know when it ends. */
+  discard(callId: number): void {
+    const arriving = this.#arriving?.get(callId);
+    if (arriving === undefined) return;
+    arriving.gathering = undefined;
+    arriving.discarded = true;
+  }
+
+  /** The receiver has no more use for the message of this call, nor for its end: its chunks are passed over. */
+  forget(callId: number): void {
+    const arriving = this.#arriving?.get(callId);
+    if (arriving === undefined) return;
+    this.#arriving?.delete(callId);
+    arriving.message = arriving.gathering = undefined;
+  }
+
+  /** Bytes still to come of the message of this call; undefined when none is arriving. */
+  missingBytes(callId: number): number | undefined {
+    return this.#arriving?.get(callId)?.missingBytes;
+  }
+
+  /** Where the next bytes of the connection should be read to: `usual`, a part of it, or where they belong. */
+  readTo(usual: Buffer): Buffer {
+    const partial = this.#partial;
+    if (partial !== undefined) {
+      const missing = partial.need - partial.have;
+      return missing < directBytes ? usual : partial.room(missing);
+    }
+    if (this.#chunkLeft >= directBytes) {
+      const gathering = this.#filling?.gathering;
+      return gathering === undefined ? usual : gathering.room(this.#chunkLeft);
+    }
+    return this.#largeBytes > 0 ? usual.subarray(0, peekBytes) : usual;
+  }
+
+  /**
+   * Hands each whole frame to `sink`, at most about `framesMax`, and none after `hold`; `unread` says where it stopped, and
+   * the rest must be given again. Returns why the stream is malformed, or nothing; after a reason nothing is decoded.
+   */
+  push(chunk: Buffer, sink: FrameSink, framesMax = Infinity): string | undefined {
+    const end = chunk.length;
+    const last = this.frames + framesMax;
+    let offset = 0;
+    this.#held = false;
+    while (!this.#stopped) {
+      if (this.#skip > 0) {
+        const passed = Math.min(this.#skip, end - offset);
+        this.#skip -= passed;
+        offset += passed;
+      }
+      this.unread = offset;
+      if (offset >= end || this.frames >= last || this.#held) return undefined;
+      if (this.#chunkLeft > 0) {
+        offset += this.#fill(chunk, offset);
+        continue;
+      }
+      const partial = this.#partial;
+      if (partial !== undefined) {
+        const count = Math.min(partial.need - partial.have, end - offset);
+        partial.append(chunk, offset, count);
+        offset += count;
+        this.unread = offset;
+        if (partial.have < partial.need) return undefined;
+        const used = this.#take(partial.buffer, 0, partial.have, sink, false);
+        if (typeof used === "string") return this.#malformed(used);
+        if (used > 0) this.#partial = undefined;
+        else partial.need = -used;
+      } else {
+        const used = this.#take(chunk, offset, end, sink, true);
+        if (typeof used === "string") return this.#malformed(used);
+        if (used > 0) offset += used;
+        else {
+          this.#partial = new MessageBuffer(-used, Math.max(this.#largeBytes, end - offset));
+          this.#partial.append(chunk, offset, end - offset);
+          this.unread = end;
+          return undefined;
+        }
+      }
+    }
+    this.unread = end;
+    return undefined;
+  }
+
+  #malformed(reason: string): string {
+    this.stop();
+    return reason;
+  }
+
+  /**
+   * Looks at the frame that starts at `start`. A positive result is how many bytes it took, a negative one how many it
+   * needs in all, a string why it is malformed.
+   */
+  #take(buffer: Buffer, start: number, end: number, sink: FrameSink, shared: boolean): number | string {
+    if (end - start < 4) return -4;
+    const headerSize =
+      ((buffer[start] as number) |
+        ((buffer[start + 1] as number) << 8) |
+        ((buffer[start + 2] as number) << 16) |
+        ((buffer[start + 3] as number) << 24)) >>>
+      0;
+    if (headerSize > this.#limits.headerMaxBytes) {
+      return `header of ${headerSize} bytes is over the limit of ${this.#limits.headerMaxBytes} (limits.header)`;
+    }
+    if (headerSize === 0) return "header of 0 bytes";
+    const bodyStart = start + 4 + headerSize;
+    if (bodyStart > end) return -(4 + headerSize);
+    const header = this.#header;
+    const wrong = header.read(buffer, start + 4, bodyStart);
+    if (wrong !== undefined) return wrong;
+    const { kind, bodySize } = header;
+    if (kind === 0) return "a classic header on an mprpc/2 connection";
+    this.frames++;
+    if (kind === Kind.CHUNK) return this.#onChunk(header) ?? bodyStart - start;
+    if (header.messageSize > 0 && (kind === Kind.CALL || kind === Kind.REPLY)) {
+      // The table of kinds gives it no body of its own.
+      this.#skip = bodySize;
+      return this.#open(header, sink) ?? bodyStart - start;
+    }
+    if (bodySize > this.#limits.bodyMaxBytes) {
+      this.#skip = bodySize;
+      sink.onOversized(header, bodySize);
+      return bodyStart - start;
+    }
+    const bodyEnd = bodyStart + bodySize;
+    if (bodyEnd > end) return -(bodyEnd - start);
+    this.#largeBytes = !shared && bodySize > firstPieceBytes ? bodyEnd - start : 0;
+    sink.onFrame(header, buffer, bodyStart, bodyEnd, shared);
+    return bodyEnd - start;
+  }
+
+  #open(header: FrameHeader, sink: FrameSink): string | undefined {
+    const { callId, messageSize: sizeBytes } = header;
+    if (this.#arriving?.has(callId)) {
+      return `a message of call ${callId} was announced before the last one was whole`;
+    }
+    if (sizeBytes > this.#limits.bodyMaxBytes) {
+      sink.onOversized(header, sizeBytes);
+      return undefined;
+    }
+    const message = sink.onOpening(header);
+    if (message === undefined || this.#stopped) return undefined;
+    this.#arriving ??= new Map();
+    this.#arriving.set(callId, {
+      ...{ callId, sizeBytes, missingBytes: sizeBytes, message },
+      ...{ gathering: undefined, discarded: false },
+    });
+    return undefined;
+  }
+
+  #onChunk({ bodySize, status, callId }: FrameHeader): string | undefined {
+    const arriving = this.#arriving?.get(callId);
+    if (arriving === undefined) {
+      // Of a message that was refused, or that nobody wants any more: these may still be on their way.
+      this.#skip = bodySize;
+      return undefined;
+    }
+    if (status !== 0) {
+      this.#skip = bodySize;
+      this.#arriving?.delete(callId);
+      arriving.message?.onEnd(undefined);
+      return undefined;
+    }
+    if (bodySize > arriving.missingBytes) {
+      return `a chunk of ${bodySize} bytes where ${arriving.missingBytes} are left of the message of call ${callId}`;
+    }
+    this.#chunkLeft = bodySize;
+    this.#filling = arriving;
+    if (!arriving.discarded) arriving.gathering ??= new MessageBuffer(arriving.sizeBytes, this.#largeBytes);
+    return undefined;
+  }
+
+  /** Takes bytes of the present chunk frame; returns how many. */
+  #fill(chunk: Buffer, offset: number): number {
+    const arriving = this.#filling as Arriving;
+    const count = Math.min(this.#chunkLeft, chunk.length - offset);
+    this.#chunkLeft -= count;
+    arriving.missingBytes -= count;
+    this.chunkBytes += count;
+    arriving.gathering?.append(chunk, offset, count);
+    if (this.#chunkLeft > 0) return count;
+    this.#filling = undefined;
+    if (arriving.missingBytes === 0 && arriving.message !== undefined) {
+      this.#arriving?.delete(arriving.callId);
+      this.#largeBytes = arriving.sizeBytes;
+      arriving.message.onEnd(arriving.gathering?.buffer);
+    }
+    return count;
+  }
+}

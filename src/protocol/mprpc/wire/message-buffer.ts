@@ -1,0 +1,41 @@
+/** First allocation for bytes that come in pieces; it grows as they really arrive, so a claimed length costs nothing. */
+export const firstPieceBytes = 16 * 1024;
+
+/** Puts bytes together that come in pieces, in memory of their own. */
+export class MessageBuffer {
+  buffer: Buffer;
+  have = 0;
+  /** How many bytes are wanted. */
+  need: number;
+  readonly #pieceBytes: number;
+
+  /** `trustedBytes`: this much is made room for at once. */
+  constructor(need: number, trustedBytes: number) {
+    this.need = need;
+    this.#pieceBytes = Math.max(trustedBytes, firstPieceBytes);
+    this.buffer = Buffer.allocUnsafeSlow(Math.min(need, this.#pieceBytes));
+  }
+
+  /** Takes `chunk[offset..offset + count)`; without a copy when the bytes were read into `room` already. */
+  append(chunk: Buffer, offset: number, count: number): void {
+    const total = this.have + count;
+    if (chunk.buffer !== this.buffer.buffer) {
+      if (total > this.buffer.length) this.#grow(total);
+      chunk.copy(this.buffer, this.have, offset, offset + count);
+    }
+    this.have = total;
+  }
+
+  /** Where at most `most` of the next bytes may be read to. Not empty while some are missing. */
+  room(most: number): Buffer {
+    if (this.have === this.buffer.length) this.#grow(this.have + 1);
+    return this.buffer.subarray(this.have, Math.min(this.have + most, this.buffer.length));
+  }
+
+  #grow(least: number): void {
+    const wanted = Math.max(this.buffer.length * 2, this.#pieceBytes);
+    const grown = Buffer.allocUnsafeSlow(Math.max(least, Math.min(this.need, wanted)));
+    this.buffer.copy(grown, 0, 0, this.have);
+    this.buffer = grown;
+  }
+}

@@ -1,0 +1,123 @@
+import type { Address } from "../base/address.js";
+import type { Clock } from "../base/clock.js";
+import type { DeadlineWheel } from "../base/deadlines.js";
+import { describeValue, having } from "../base/options.js";
+import type { CallEmitter } from "../call/events.js";
+import { messages } from "../error/messages.js";
+import type { Logger } from "../log/logger.js";
+import type { ClassicDialect } from "../protocol/classic/classic-wire.js";
+import { defaultKeepalive, type KeepaliveOptions } from "../protocol/mprpc/keepalive.js";
+import { defaultWireLimits, type WireLimits } from "../protocol/mprpc/wire/limits.js";
+import type { Registry } from "../registry/registry.js";
+import type { Transport } from "../transport/transport.js";
+
+export const balancerNames = ["roundrobin", "random", "p2c"] as const;
+export type BalancerName = (typeof balancerNames)[number];
+
+/** Whether classic providers may be called: a dialect says yes, and in which they are where their entry does not tell. */
+export type ClassicUse = boolean | ClassicDialect;
+
+/**
+ * Whether classic providers may be called, and how: all, or by service. A name is full or short; `"*"` is every service not
+ * named. What it does not name is left to the next weaker choice.
+ */
+export type ClassicChoice = ClassicUse | Readonly<Record<string, ClassicUse>>;
+
+/** What a configuration says to channels and providers. */
+export interface RuntimeSettings {
+  /** Deadline of a call that brings none, ms; `Infinity`: none. Default 5000. */
+  callTimeoutMs: number;
+  limits: WireLimits;
+  keepalive: KeepaliveOptions;
+  /** Bytes that may wait on one connection before calls fail RESOURCE_EXHAUSTED. Default 64 MiB. */
+  unwrittenMaxBytes: number;
+  channel: {
+    balancer: BalancerName;
+    /** Connections to each instance. Default 1. */
+    connections: number;
+    /** Default 2000. */
+    connectTimeoutMs: number;
+    /** Calls that may wait for an instance; more fail RESOURCE_EXHAUSTED. Default 10,000. */
+    pendingMax: number;
+    /**
+     * Call classic providers while none of ours can be. Default undefined: yes, unless providers prove who they are in the
+     * registry (`Registry.authenticated`), since anybody may then still write a classic entry.
+     */
+    classic: ClassicChoice | undefined;
+  };
+  provider: {
+    /** Port 0 takes a free one. Default 127.0.0.1:0. */
+    listen: Address;
+    /** What callers are told instead of the bound address. */
+    advertise: Address | undefined;
+    /** Default 10,000. */
+    connectionsMax: number;
+    /** Default 65,536. */
+    inFlightMax: number;
+    /** Default: a quarter of `inFlightMax`, at least 1,024; so one caller cannot take every place. */
+    inFlightPerConnectionMax: number | undefined;
+    /** How long calls in flight may go on when the provider stops. Default 10,000. */
+    drainTimeoutMs: number;
+    /** Serve callers of the classic framework on the same port. Default true. */
+    classic: boolean;
+    /** A connection is replaced after this, spread by 10 %, so that load follows new instances. Default 30 min. */
+    connectionMaxAgeMs: number;
+  };
+}
+
+export const defaultSettings: Readonly<RuntimeSettings> = {
+  callTimeoutMs: 5000,
+  limits: defaultWireLimits,
+  keepalive: defaultKeepalive,
+  unwrittenMaxBytes: 64 * 1024 * 1024,
+  channel: {
+    balancer: "roundrobin",
+    connections: 1,
+    connectTimeoutMs: 2000,
+    pendingMax: 10_000,
+    classic: undefined,
+  },
+  provider: {
+    listen: { host: "127.0.0.1", port: 0 },
+    advertise: undefined,
+    connectionsMax: 10_000,
+    inFlightMax: 65_536,
+    inFlightPerConnectionMax: undefined,
+    drainTimeoutMs: 10_000,
+    classic: true,
+    connectionMaxAgeMs: 30 * 60_000,
+  },
+};
+
+/** No connection may be left without a place because there are few in all. */
+const connectionShareMin = 1024;
+
+/** Calls that may be in flight on one connection of a provider. */
+export function inFlightPerConnectionMax({ provider }: Readonly<RuntimeSettings>): number {
+  return (
+    provider.inFlightPerConnectionMax ?? Math.max(Math.ceil(provider.inFlightMax / 4), connectionShareMin)
+  );
+}
+
+/** What channels and providers stand on. `MprpcApplication` is one; tests make their own. */
+export interface Runtime {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+  readonly registry: Registry;
+  readonly transport: Transport;
+  readonly events: CallEmitter;
+  /** Deadlines of every call of the process share it. */
+  readonly wheel: DeadlineWheel;
+  readonly settings: Readonly<RuntimeSettings>;
+  /** Aborted as soon as `close` is called: channels then refuse calls, which no registry would answer. */
+  readonly closed: AbortSignal;
+  /** Ends it: the registry session last. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The commonest mistake is an `await` of `MprpcApplication.init` that was forgotten. Throws `TypeError`. */
+export function checkRuntime(owner: string, given: unknown): asserts given is Runtime {
+  if (having("close").accepts(given) && having().accepts((given as Partial<Runtime>).settings)) return;
+  throw new TypeError(messages.notAnApplication(owner, describeValue(given)));
+}

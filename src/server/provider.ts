@@ -1,0 +1,398 @@
+import { setMaxListeners } from "node:events";
+import { type Address, formatAddress } from "../base/address.js";
+import {
+  boolean,
+  callback,
+  checkOptions,
+  describeValue,
+  type Filled,
+  having,
+  listOf,
+  number,
+} from "../base/options.js";
+import { textOf, watchReturned } from "../base/thrown.js";
+import type { ServerInterceptor } from "../call/interceptor.js";
+import type { HandlersOf } from "../call/stub.js";
+import { blameCaller } from "../error/blame-caller.js";
+import { messages } from "../error/messages.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { ServiceDefinition } from "../protobuf/types.js";
+import { RegistryError } from "../registry/errors.js";
+import type { Registration, RegistrationHandle } from "../registry/registry.js";
+import { checkRuntime, type Runtime } from "../runtime/runtime.js";
+import {
+  builtinDescriptors,
+  builtinServices,
+  Health,
+  Reflection,
+  ServingStatus,
+} from "../services/builtin.js";
+import type { Listener } from "../transport/transport.js";
+import { advertisedAddress } from "./advertise.js";
+import { Router } from "./router.js";
+import { ServerConnections } from "./server-connections.js";
+import { exitCodeOf, listenForEnd } from "./signals.js";
+
+export interface ProviderOptions {
+  /** The first is the outermost. Default none. */
+  interceptors?: readonly ServerInterceptor[] | undefined;
+}
+
+export interface ServiceOptions {
+  /** Serve it to classic callers under its short name, and write classic znodes. Default: `provider.classic` of the conf. */
+  classic?: boolean | undefined;
+  /** Published with every instance, e.g. `{ version: "1.4" }`. */
+  attributes?: Readonly<Record<string, string>> | undefined;
+  /** Share of the calls, relative to other instances; default 1. */
+  weight?: number | undefined;
+}
+
+const serviceRules = { classic: boolean, attributes: having(), weight: number(Number.MIN_VALUE) };
+
+/** Registrations being made at a time: a thousand services must not wait for a thousand times the registry's round trips. */
+const registeringMax = 16;
+
+/** When every call has ended, callers that are still there after this are told of in the log. */
+const leaveSoonMs = 1000;
+
+/** After a second signal the process ends within this time, ms. */
+const endAtOnceMs = 1000;
+
+/**
+ * Serves calls.
+ *
+ *     idle --start--> starting --> serving --shutdown--> draining --> stopped
+ */
+export class RpcProvider implements AsyncDisposable {
+  readonly #runtime: Runtime;
+  readonly #table: Router;
+  readonly #connections: ServerConnections;
+  readonly #services = new Map<string, { definition: ServiceDefinition; options: ServiceOptions }>();
+  /** Services that `setServing` took out. */
+  readonly #outOfService = new Set<string>();
+  #state: "idle" | "starting" | "serving" | "draining" | "stopped" = "idle";
+  #listener: Listener | undefined;
+  #registrations: RegistrationHandle[] = [];
+  #starting: Promise<Address> | undefined;
+  readonly #startAbort = new AbortController();
+  #stopping: Promise<void> | undefined;
+  #stopped!: () => void;
+  readonly #whenStopped = new Promise<void>((resolve) => {
+    this.#stopped = resolve;
+  });
+  #stopNow!: () => void;
+  /** Its socket would keep the process alive, and its services are in no registry any more. */
+  readonly #onRuntimeClosed = (): void => {
+    this.#runtime.log.warn(
+      "the application was closed before its provider, which stops: shutdown() comes first",
+    );
+    void this.shutdown();
+  };
+  /** A second signal came. */
+  #hurried = false;
+  readonly #cutShort = new Promise<void>((resolve) => {
+    this.#stopNow = resolve;
+  });
+
+  /** Throws `TypeError` for bad options. Listens on nothing yet. */
+  constructor(runtime: Runtime, options: ProviderOptions = {}) {
+    checkRuntime("RpcProvider", runtime);
+    const { interceptors } = checkOptions(
+      "RpcProvider",
+      options,
+      { interceptors: [] } as Filled<ProviderOptions>,
+      {
+        interceptors: listOf(callback),
+      },
+    );
+    this.#runtime = runtime;
+    this.#table = new Router(interceptors);
+    this.#connections = new ServerConnections(runtime, this.#table);
+    const builtin = new Router([]);
+    builtin.add(Health, { check: (request: { service: string }) => this.#check(request.service) }, false);
+    builtin.add(
+      Reflection,
+      {
+        listServices: () => ({ services: [...this.#services.keys()].sort() }),
+        describe: (request: { service: string }) => this.#describe(request.service),
+      },
+      false,
+    );
+    this.#connections.builtin = builtin;
+  }
+
+  /**
+   * Offers a service. `handlers` has one function a method; they are called as its methods, so it may be an instance of
+   * a class. Throws `TypeError` for a service given twice, a missing handler, or two services classic callers could not
+   * tell apart, or a bad option; `Error` once the provider has started.
+   */
+  notifyService<S extends ServiceDefinition>(
+    service: S,
+    handlers: HandlersOf<S>,
+    options: ServiceOptions = {},
+  ): this {
+    if (!having().accepts(service) || typeof service.typeName !== "string") {
+      throw new TypeError(messages.notAService(describeValue(service)));
+    }
+    const { typeName } = service;
+    if (this.#state !== "idle") throw new Error(messages.serviceTooLate(typeName));
+    if (builtinServices.includes(typeName)) throw new TypeError(messages.serviceBuiltIn(typeName));
+    const checked = checkOptions<ServiceOptions>(`notifyService: ${typeName}`, options, {}, serviceRules);
+    this.#table.add(service, handlers, checked.classic ?? this.#runtime.settings.provider.classic);
+    this.#services.set(typeName, { definition: service, options: checked });
+    return this;
+  }
+
+  /** Where it listens, with the real port; undefined before `start`. */
+  get address(): Address | undefined {
+    return this.#listener?.address;
+  }
+
+  /** Calls being served. */
+  get inFlight(): number {
+    return this.#connections.inFlight;
+  }
+
+  /** Connections of callers, both protocols. */
+  get connections(): number {
+    return this.#connections.connections;
+  }
+
+  /**
+   * Listens and then registers every service: a caller that sees it can reach it. Resolves with the bound address.
+   * Rejects (and leaves nothing behind) when the port is taken, the registry refuses, or `shutdown` comes first.
+   */
+  async start(): Promise<Address> {
+    if (this.#state !== "idle") throw new Error(`RpcProvider.start(): the provider is ${this.#state}`);
+    return this.#startFor(this.start);
+  }
+
+  async #startFor(entry: RpcProvider["start"] | RpcProvider["run"]): Promise<Address> {
+    this.#state = "starting";
+    this.#starting = this.#listenAndRegister();
+    try {
+      return await this.#starting;
+    } catch (error) {
+      // A port that is taken, a registry that refuses: the text is all there is to know.
+      const told = error instanceof RegistryError || (error as Error | undefined)?.constructor === Error;
+      throw told ? blameCaller(error, entry) : error;
+    }
+  }
+
+  async #listenAndRegister(): Promise<Address> {
+    const { transport, settings, log, registry } = this.#runtime;
+    if (this.#services.size === 0) log.warn("no service was given (notifyService)");
+    try {
+      this.#listener = await transport.listen(settings.provider.listen, (connection) =>
+        this.#connections.accept(connection),
+      );
+      const address = await advertisedAddress(this.#listener.address, this.#runtime);
+      await this.#registerAll(address);
+      this.#startAbort.signal.throwIfAborted();
+      log.info(`listening on ${formatAddress(this.#listener.address)}`, {
+        advertised: formatAddress(address),
+        registry: registry.name,
+        services: [...this.#services.keys()],
+      });
+    } catch (error) {
+      await this.#leaveRegistry();
+      const closed = this.#listener?.close();
+      this.#connections.closeAll(messages.providerDidNotStart);
+      await closed;
+      this.#state = "stopped";
+      this.#stopped();
+      throw error;
+    }
+    this.#state = "serving";
+    this.#runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
+    return this.#listener.address;
+  }
+
+  /** Several at a time; when one is refused no more are begun, and it rejects once none is under way. */
+  async #registerAll(address: Address): Promise<void> {
+    const waiting = [...this.#services.values()].map(({ definition, options }) =>
+      this.#registrationOf(definition, options, address),
+    );
+    const registerNext = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        try {
+          this.#registrations.push(await this.#runtime.registry.register(next, this.#startAbort.signal));
+        } catch (error) {
+          waiting.length = 0;
+          throw error;
+        }
+      }
+    };
+    // Each listens, and Node would warn of a leak at the eleventh.
+    setMaxListeners(Infinity, this.#startAbort.signal);
+    const workers = Array.from({ length: Math.min(registeringMax, waiting.length) }, registerNext);
+    const refused = (await Promise.allSettled(workers)).find(({ status }) => status === "rejected");
+    if (refused?.status === "rejected") throw refused.reason;
+  }
+
+  #registrationOf(definition: ServiceDefinition, options: ServiceOptions, address: Address): Registration {
+    const { classic = this.#runtime.settings.provider.classic, ...published } = options;
+    const group = this.#listener?.sharedBy;
+    return {
+      ...published,
+      service: definition.typeName,
+      methods: Object.values(definition.methods).map(({ name }) => name),
+      address,
+      classic,
+      ...(group === undefined ? {} : { group }),
+      onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
+    };
+  }
+
+  /**
+   * Starts if need be, and serves until `shutdown()`, or until SIGTERM, SIGINT or SIGHUP, which drain it. After a signal
+   * the runtime is closed as well, the registry session last. A second SIGTERM or SIGINT cuts the drain short, and ends
+   * the process with 128 + the signal's number, as shells count. The signal handlers are in place only meanwhile: before
+   * `onListening`, which is called with the bound address once every service is registered, so that whoever is told
+   * there may send a signal at once. Rejects, having stopped, when the start fails or `onListening` throws.
+   */
+  async run(onListening?: (address: Address) => void): Promise<void> {
+    const { clock, log } = this.#runtime;
+    let signalled = false;
+    let hurriedBy: NodeJS.Signals | undefined;
+    const endProcess = (): void => {
+      // Its listeners on `exit` write what waits in a log.
+      if (hurriedBy !== undefined) process.exit(exitCodeOf(hurriedBy));
+    };
+    const stopListening = listenForEnd(clock, {
+      drain: (signal) => {
+        log.info(`${signal}: draining`);
+        signalled = true;
+        void this.shutdown();
+      },
+      hurry: (signal) => {
+        log.info(`${signal}: stopping at once`);
+        hurriedBy = signal;
+        this.#hurried = true;
+        this.#stopNow();
+        // Whatever the registry does.
+        clock.setTimer(endProcess, endAtOnceMs, true);
+      },
+    });
+    try {
+      if (this.#state === "idle") await this.#startFor(this.run);
+      const { address } = this;
+      const told: unknown =
+        this.#state === "serving" && address !== undefined ? onListening?.(address) : undefined;
+      // An async function may fail later: that ends it as well.
+      const refused = new Promise<never>((_, reject) => watchReturned(told, reject));
+      await Promise.race([this.#whenStopped, refused]);
+      if (signalled) await this.#runtime.close();
+    } catch (error) {
+      await this.shutdown();
+      // A start that a signal broke off is what was asked for.
+      if (!signalled) throw error;
+      await this.#runtime.close();
+    } finally {
+      stopListening();
+      endProcess();
+    }
+  }
+
+  /**
+   * Stops without losing a call: health turns NOT_SERVING, the registry entries go, callers are told to go elsewhere,
+   * calls in flight get `provider.draintimeout` to end, the rest is cancelled. Idempotent; never rejects.
+   */
+  shutdown(): Promise<void> {
+    this.#stopping ??= this.#drain();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  async #drain(): Promise<void> {
+    const { settings, log, clock } = this.#runtime;
+    // A start that is under way is broken off first, and cleans up after itself.
+    this.#startAbort.abort(new Error("the provider was shut down while it started"));
+    await this.#starting?.catch(() => {});
+    if (this.#state === "stopped") return;
+    this.#state = "draining";
+    this.#runtime.closed.removeEventListener("abort", this.#onRuntimeClosed);
+    const drainEndMs = clock.now() + settings.provider.drainTimeoutMs;
+    // A registry that is away must not hold up the rest for long.
+    await this.#within(settings.provider.drainTimeoutMs, this.#leaveRegistry());
+    const closed = this.#listener?.close();
+    this.#connections.drain();
+    await this.#within(settings.provider.drainTimeoutMs, this.#connections.whenIdle());
+    const late = this.#connections.inFlight;
+    if (late > 0) log.warn(`${late} calls still in flight are cancelled (provider.draintimeout)`);
+    else await this.#letCallersLeave(drainEndMs);
+    this.#connections.closeAll(messages.providerStopped);
+    await closed;
+    this.#state = "stopped";
+    this.#stopped();
+  }
+
+  /**
+   * A caller that has not read yet that the provider leaves may go on sending; were the connection closed beneath that, it
+   * could not know what ran. So it has the time of the drain, as a call in flight has, and a large reply on its way.
+   */
+  async #letCallersLeave(untilMs: number): Promise<void> {
+    const { clock, log } = this.#runtime;
+    const empty = this.#connections.whenEmpty();
+    await this.#within(leaveSoonMs, empty);
+    const leftMs = untilMs - clock.now();
+    if (this.#connections.connections === 0 || this.#hurried || leftMs <= 0) return;
+    log.info(`waiting for callers to leave: ${this.#connections.connections} (provider.draintimeout)`);
+    await this.#within(leftMs, empty);
+  }
+
+  /** Waits for `done`, but no longer than `timeoutMs`, nor than until a second signal. */
+  #within(timeoutMs: number, done: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#runtime.clock.setTimer(resolve, timeoutMs, true);
+      void Promise.race([done, this.#cutShort]).then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  async #leaveRegistry(): Promise<void> {
+    const { log, registry } = this.#runtime;
+    const leave = async (one: RegistrationHandle): Promise<void> => one.unregister();
+    for (const left of await Promise.allSettled(this.#registrations.splice(0).map(leave))) {
+      if (left.status === "fulfilled") continue;
+      log.warn(`a registration was not withdrawn from ${registry.name}: ${textOf(left.reason)}`);
+    }
+  }
+
+  #onRegistrationLost(service: string, reason: Error): void {
+    this.#runtime.log.warn(
+      `callers of ${service} go elsewhere: ${textOf(reason)}; they come back when that one goes`,
+    );
+  }
+
+  // --- built-in services ---
+
+  /** Sets what `grpc.health.v1.Health/Check` says of one service while the provider serves, e.g. while a database is away. */
+  setServing(service: string, serving: boolean): void {
+    if (!this.#services.has(service)) throw new TypeError(`setServing: ${messages.noService(service)}`);
+    if (serving) this.#outOfService.delete(service);
+    else this.#outOfService.add(service);
+  }
+
+  #check(service: string): { status: ServingStatus } {
+    if (service !== "" && !this.#services.has(service)) {
+      throw new RpcError(Status.NOT_FOUND, messages.noService(service));
+    }
+    const up = this.#state === "starting" || this.#state === "serving";
+    const serving = up && !this.#outOfService.has(service);
+    return { status: serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING };
+  }
+
+  #describe(service: string): { descriptors: Uint8Array[] } {
+    const descriptors =
+      this.#services.get(service)?.definition.descriptors ?? builtinDescriptors.get(service);
+    if (descriptors === undefined) throw new RpcError(Status.NOT_FOUND, messages.noService(service));
+    return { descriptors: [...descriptors] };
+  }
+}
