@@ -143,8 +143,9 @@ function fieldValue(field: DescField, depth: number): fc.Arbitrary<unknown> {
     if (wrapped?.scalar !== undefined && field.fieldKind === "message" && field.oneof === undefined) {
       return scalars[wrapped.scalar];
     }
-    // Types that hold themselves end somewhere.
-    const inner = depth > 1 ? fc.constant({}) : messageOf(type, depth + 1);
+    // Types that hold themselves end somewhere; Google's own do by themselves, and a Value must hold something.
+    const ends = depth > 1 && !type.typeName.startsWith("google.protobuf.");
+    const inner = ends ? fc.constant({}) : messageOf(type, depth + 1);
     return inner.map((init) => ("$typeName" in init ? init : create(type, init)));
   };
   const values = field.enum?.values.map(({ number }) => number);
