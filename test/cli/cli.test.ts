@@ -98,6 +98,7 @@ describe("mprpc", () => {
       ["call", "a.B.c", '{"x": [{"y": 1e400}]}'],
       /^mprpc call: x\[0\]\.y: 1e400 is beyond what a number can be/,
     ],
+    [["call", "a.B.c", '{"x": {"y": 1, "y": 1}}'], /^mprpc call: x\.y is given twice/],
     [["describe"], /^mprpc describe: expected SERVICE\nTry/],
     [["describe", "a b"], /expected \[HOST:PORT\] SERVICE, got "a b"/],
     [["health", "a", "b"], /^mprpc health: unexpected argument "b"/],
