@@ -119,7 +119,7 @@ export class RpcProvider implements AsyncDisposable {
       },
       false,
     );
-    this.#connections.builtin = builtin;
+    this.#connections.calls.builtin = builtin;
   }
 
   /**
@@ -151,12 +151,12 @@ export class RpcProvider implements AsyncDisposable {
 
   /** Calls being served. */
   get inFlight(): number {
-    return this.#connections.inFlight;
+    return this.#connections.calls.inFlight;
   }
 
   /** Connections of callers, both protocols. */
   get connections(): number {
-    return this.#connections.connections;
+    return this.#connections.size;
   }
 
   /**
@@ -321,8 +321,8 @@ export class RpcProvider implements AsyncDisposable {
     await this.#within(settings.provider.drainTimeoutMs, this.#leaveRegistry());
     const closed = this.#listener?.close();
     this.#connections.drain();
-    await this.#within(settings.provider.drainTimeoutMs, this.#connections.whenIdle());
-    const late = this.#connections.inFlight;
+    await this.#within(settings.provider.drainTimeoutMs, this.#connections.calls.whenIdle());
+    const late = this.#connections.calls.inFlight;
     if (late > 0) log.warn(`${late} calls still in flight are cancelled (provider.draintimeout)`);
     else await this.#letCallersLeave(drainEndMs);
     this.#connections.closeAll(messages.providerStopped);
@@ -340,8 +340,8 @@ export class RpcProvider implements AsyncDisposable {
     const empty = this.#connections.whenEmpty();
     await this.#within(leaveSoonMs, empty);
     const leftMs = untilMs - clock.now();
-    if (this.#connections.connections === 0 || this.#hurried || leftMs <= 0) return;
-    log.info(`waiting for callers to leave: ${this.#connections.connections} (provider.draintimeout)`);
+    if (this.#connections.size === 0 || this.#hurried || leftMs <= 0) return;
+    log.info(`waiting for callers to leave: ${this.#connections.size} (provider.draintimeout)`);
     await this.#within(leftMs, empty);
   }
 
