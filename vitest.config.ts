@@ -13,6 +13,8 @@ const processes = [
   "test/cli/describe.test.ts",
   "test/cli/proto-text.test.ts",
   "test/cli/zookeeper.test.ts",
+  "test/codegen/corpora.test.ts",
+  "test/codegen/plugin.test.ts",
   "test/codegen/proto/oracle.test.ts",
   "test/conformance/**",
   "test/descriptor/json*.test.ts",

@@ -5,14 +5,19 @@ import { fromJsonText, TypeRegistry, toJsonText } from "../../src/json.js";
 import { decodeMessage, encodeMessage, type MessageType } from "../../src/protobuf/types.js";
 import type { Codec } from "./codec.js";
 
-/** Messages of all modules that `mprpc generate` wrote into a folder. */
-export async function generatedCodec(folder: string): Promise<Codec> {
+/** The message types of all modules that `mprpc generate` wrote into a folder, by their names. */
+export async function generatedTypes(folder: string): Promise<Map<string, MessageType>> {
   const types = new Map<string, MessageType>();
   for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
     if (!name.endsWith(".ts")) continue;
     const module: Record<string, unknown> = await import(pathToFileURL(path.join(folder, name)).href);
     for (const one of Object.values(module)) if (isMessageType(one)) types.set(one.typeName, one);
   }
+  return types;
+}
+
+export async function generatedCodec(folder: string): Promise<Codec> {
+  const types = await generatedTypes(folder);
   const registry = new TypeRegistry(types.values());
   const typeOf = (name: string): MessageType => {
     const type = types.get(name);

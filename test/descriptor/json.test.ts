@@ -248,6 +248,31 @@ describe("JSON text", () => {
     expect(() => fromJsonText(Kinds, text)).toThrow(reason);
   });
 
+  test("a value of some MB is not quoted whole", () => {
+    const long = "x".repeat(5_000_000);
+    for (const json of [
+      { anInt32: long },
+      { [long]: 1 },
+      { aColor: long },
+      { at: long },
+      { aBytes: `${long}*` },
+    ]) {
+      const thrown = [() => fromJson(Kinds, json), () => fromJsonText(Kinds, JSON.stringify(json))].map(
+        (read) => {
+          try {
+            return read();
+          } catch (error) {
+            return error;
+          }
+        },
+      );
+      for (const error of thrown) {
+        expect(error).toBeInstanceOf(JsonMappingError);
+        expect((error as Error).message.length).toBeLessThan(600);
+      }
+    }
+  });
+
   test("keeps every number", () => {
     const message = fromJsonText(
       Kinds,
