@@ -54,12 +54,11 @@ export type {
   Snapshot,
   Watch,
 } from "./registry/registry.js";
+export type { App } from "./runtime/app.js";
 export type {
   BalancerName,
   ClassicChoice,
   ClassicUse,
-  Runtime,
-  RuntimeSettings,
 } from "./runtime/runtime.js";
 export { type ProviderOptions, RpcProvider, type ServiceOptions } from "./server/provider.js";
 export {

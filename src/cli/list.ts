@@ -4,7 +4,7 @@ import { RpcChannel } from "../client/channel.js";
 import { RpcError } from "../error/rpc-error.js";
 import { openRegistry } from "../registry/open.js";
 import type { Endpoint, Registry } from "../registry/registry.js";
-import type { Runtime } from "../runtime/runtime.js";
+import type { App } from "../runtime/app.js";
 import { Reflection } from "../services/builtin.js";
 import { checkCount, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
@@ -68,17 +68,11 @@ export const listCommand: Command = {
   },
 };
 
-async function listRegistry(
-  channel: RpcChannel,
-  runtime: Runtime,
-  registry: Registry,
-): Promise<ListedService[]> {
+async function listRegistry(channel: RpcChannel, app: App, registry: Registry): Promise<ListedService[]> {
   const listings = await registry.list();
   const listed = await Promise.all(
     listings.map(async ({ service, endpoints }) =>
-      service === anyService
-        ? listEach(endpoints, runtime)
-        : [await listService(channel, service, endpoints)],
+      service === anyService ? listEach(endpoints, app) : [await listService(channel, service, endpoints)],
     ),
   );
   return merge(listed.flat());
@@ -98,14 +92,14 @@ async function listService(
 }
 
 /** Endpoints of which the registry does not know what they offer: each is asked. */
-async function listEach(endpoints: readonly Endpoint[], runtime: Runtime): Promise<ListedService[]> {
+async function listEach(endpoints: readonly Endpoint[], app: App): Promise<ListedService[]> {
   const listed = await Promise.all(
     endpoints.map(async (endpoint): Promise<ListedService[]> => {
       const instance = instanceOf(endpoint);
       if (endpoint.protocol === "classic")
         return [{ service: anyService, methods: [], instances: [instance] }];
-      await using channel = new RpcChannel(runtime, {
-        registry: openRegistry(`static://${instance.address}`, { log: runtime.log }),
+      await using channel = new RpcChannel(app, {
+        registry: openRegistry(`static://${instance.address}`, { log: app.log }),
       });
       try {
         return await listProvider(channel, instance);

@@ -1,6 +1,6 @@
 import { type Address, formatAddress } from "../base/address.js";
 import { MprpcClientSession } from "../protocol/mprpc/client-session.js";
-import type { Runtime } from "../runtime/runtime.js";
+import { type App, runtimeOf } from "../runtime/app.js";
 
 /** A provider says its settings as soon as it is met; one of the classic framework waits for a request it understands, ms. */
 const answersWithinMs = 1000;
@@ -9,8 +9,8 @@ const answersWithinMs = 1000;
  * Why no provider of ours can be called at `address`; undefined when one answers there, or when nothing listens, which the
  * call itself says better.
  */
-export async function whyNotOurs(address: Address, runtime: Runtime): Promise<string | undefined> {
-  const { transport, clock, settings } = runtime;
+export async function whyNotOurs(address: Address, app: App): Promise<string | undefined> {
+  const { transport, clock, settings } = runtimeOf("whyNotOurs", app);
   const timeoutMs = settings.channel.connectTimeoutMs;
   const connection = await transport.connect(address, { timeoutMs }).catch(() => undefined);
   if (connection === undefined) return undefined;

@@ -37,13 +37,8 @@ import { Status, type StatusCode } from "../error/status.js";
 import type { InputOf, MethodDefinition, OutputOf } from "../protobuf/types.js";
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 import type { Registry } from "../registry/registry.js";
-import {
-  type BalancerName,
-  balancerNames,
-  type ClassicChoice,
-  checkRuntime,
-  type Runtime,
-} from "../runtime/runtime.js";
+import { type App, runtimeOf } from "../runtime/app.js";
+import { type BalancerName, balancerNames, type ClassicChoice, type Runtime } from "../runtime/runtime.js";
 import { classicChoice } from "./classic-subchannels.js";
 import {
   begunMs,
@@ -114,8 +109,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   #whenIdle: (() => void) | undefined;
 
   /** Throws `TypeError` or `RangeError` for bad options. Connects to nothing yet. */
-  constructor(runtime: Runtime, options: ChannelOptions = {}) {
-    checkRuntime("RpcChannel", runtime);
+  constructor(app: App, options: ChannelOptions = {}) {
+    const runtime = runtimeOf("RpcChannel", app);
     const defaults: Filled<Omit<ChannelOptions, "classic">> & Pick<ChannelOptions, "classic"> = {
       timeoutMs: runtime.settings.callTimeoutMs,
       balancer: runtime.settings.channel.balancer,

@@ -18,9 +18,11 @@ import { createLogger, type QueueLogger } from "../logger/queue-logger.js";
 import { RegistryError } from "../registry/errors.js";
 import { openRegistry } from "../registry/open.js";
 import type { Registry } from "../registry/registry.js";
+import { type App, internals } from "../runtime/app.js";
 import { defaultSettings, type Runtime, type RuntimeSettings } from "../runtime/runtime.js";
 import { tcpTransport } from "../transport/tcp.js";
 import type { Transport } from "../transport/transport.js";
+import { processSignals } from "./signals.js";
 
 /** Parts to use instead of those the configuration names, for programs that bring their own and for tests. */
 export interface ApplicationParts<S extends Sections = NoSections> {
@@ -63,35 +65,44 @@ const partRules = {
  * A process as the conf file describes it: configuration, logger and registry, which its providers and channels share.
  * A process may have several; nothing here is global.
  */
-export class MprpcApplication<S extends Sections = NoSections> implements Runtime, AsyncDisposable {
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly wheel: DeadlineWheel;
+export class MprpcApplication<S extends Sections = NoSections> implements App, AsyncDisposable {
   readonly config: LoadedConfig<S>;
-  readonly settings: Readonly<RuntimeSettings>;
   readonly log: Logger;
   readonly registry: Registry;
-  readonly transport: Transport;
   readonly events: CallEmitter;
   readonly #ownLog: QueueLogger | undefined;
   readonly #closed = new AbortController();
+  readonly #runtime: Runtime;
   #closing: Promise<void> | undefined;
 
   private constructor(config: LoadedConfig<S>, parts: ApplicationParts<S>) {
     // Each channel listens.
     setMaxListeners(Infinity, this.#closed.signal);
-    this.clock = parts.clock ?? systemClock;
-    this.random = parts.random ?? Math.random;
-    this.wheel = new DeadlineWheel(this.clock);
+    const clock = parts.clock ?? systemClock;
     this.config = config;
-    this.settings = toSettings(config.values);
     this.#ownLog = parts.log === undefined ? openLog(config.values) : undefined;
     this.log = parts.log === undefined ? (this.#ownLog as QueueLogger) : guardLogger(parts.log);
     this.events = createCallEmitter(this.log);
-    this.transport = parts.transport ?? tcpTransport(this.clock);
     const { registry } = parts;
     const own = typeof registry === "function" ? registry(config, this.log) : registry;
     this.registry = own ?? openConfigured(config.values, this.log);
+    this.#runtime = {
+      clock,
+      log: this.log,
+      random: parts.random ?? Math.random,
+      registry: this.registry,
+      transport: parts.transport ?? tcpTransport(clock),
+      events: this.events,
+      wheel: new DeadlineWheel(clock),
+      settings: toSettings(config.values),
+      signals: processSignals(clock),
+      closed: this.#closed.signal,
+      close: () => this.close(),
+    };
+  }
+
+  get [internals](): unknown {
+    return this.#runtime;
   }
 
   /**

@@ -1,9 +1,7 @@
 import type { Address } from "../base/address.js";
 import type { Clock } from "../base/clock.js";
 import type { DeadlineWheel } from "../base/deadlines.js";
-import { describeValue, having } from "../base/options.js";
 import type { CallEmitter } from "../call/events.js";
-import { messages } from "../error/messages.js";
 import type { Logger } from "../log/logger.js";
 import type { ClassicDialect } from "../protocol/classic/classic-wire.js";
 import { defaultKeepalive, type KeepaliveOptions } from "../protocol/mprpc/keepalive.js";
@@ -99,7 +97,23 @@ export function inFlightPerConnectionMax({ provider }: Readonly<RuntimeSettings>
   );
 }
 
-/** What channels and providers stand on. `MprpcApplication` is one; tests make their own. */
+/** What a signal asks of a server. */
+export interface EndHooks {
+  /** The first signal: finish what was begun. */
+  drain(signal: NodeJS.Signals): void;
+  /** One more: there is no time for that. */
+  hurry(signal: NodeJS.Signals): void;
+}
+
+/** The signals that end the process, for one that may listen for them. */
+export interface ProcessSignals {
+  /** Listens until what it returns is called. */
+  listen(hooks: EndHooks): () => void;
+  /** Ends the process as shells say that `signal` does. */
+  exit(signal: NodeJS.Signals): void;
+}
+
+/** What channels and providers stand on. */
 export interface Runtime {
   readonly clock: Clock;
   readonly log: Logger;
@@ -110,14 +124,10 @@ export interface Runtime {
   /** Deadlines of every call of the process share it. */
   readonly wheel: DeadlineWheel;
   readonly settings: Readonly<RuntimeSettings>;
+  /** Undefined: the process is not ours to end, as in a simulation. */
+  readonly signals: ProcessSignals | undefined;
   /** Aborted as soon as `close` is called: channels then refuse calls, which no registry would answer. */
   readonly closed: AbortSignal;
   /** Ends it: the registry session last. Idempotent. */
   close(): Promise<void>;
-}
-
-/** The commonest mistake is an `await` of `MprpcApplication.init` that was forgotten. Throws `TypeError`. */
-export function checkRuntime(owner: string, given: unknown): asserts given is Runtime {
-  if (having("close").accepts(given) && having().accepts((given as Partial<Runtime>).settings)) return;
-  throw new TypeError(messages.notAnApplication(owner, describeValue(given)));
 }

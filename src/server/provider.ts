@@ -20,7 +20,8 @@ import { Status } from "../error/status.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import { RegistryError } from "../registry/errors.js";
 import type { Registration, RegistrationHandle } from "../registry/registry.js";
-import { checkRuntime, type Runtime } from "../runtime/runtime.js";
+import { type App, runtimeOf } from "../runtime/app.js";
+import type { Runtime } from "../runtime/runtime.js";
 import {
   builtinDescriptors,
   builtinServices,
@@ -32,7 +33,6 @@ import type { Listener } from "../transport/transport.js";
 import { advertisedAddress } from "./advertise.js";
 import { Router } from "./router.js";
 import { ServerConnections } from "./server-connections.js";
-import { exitCodeOf, listenForEnd } from "./signals.js";
 
 export interface ProviderOptions {
   /** The first is the outermost. Default none. */
@@ -96,8 +96,8 @@ export class RpcProvider implements AsyncDisposable {
   });
 
   /** Throws `TypeError` for bad options. Listens on nothing yet. */
-  constructor(runtime: Runtime, options: ProviderOptions = {}) {
-    checkRuntime("RpcProvider", runtime);
+  constructor(app: App, options: ProviderOptions = {}) {
+    const runtime = runtimeOf("RpcProvider", app);
     const { interceptors } = checkOptions(
       "RpcProvider",
       options,
@@ -119,7 +119,7 @@ export class RpcProvider implements AsyncDisposable {
       },
       false,
     );
-    this.#connections.builtin = builtin;
+    this.#connections.calls.builtin = builtin;
   }
 
   /**
@@ -151,12 +151,12 @@ export class RpcProvider implements AsyncDisposable {
 
   /** Calls being served. */
   get inFlight(): number {
-    return this.#connections.inFlight;
+    return this.#connections.calls.inFlight;
   }
 
   /** Connections of callers, both protocols. */
   get connections(): number {
-    return this.#connections.connections;
+    return this.#connections.size;
   }
 
   /**
@@ -253,14 +253,13 @@ export class RpcProvider implements AsyncDisposable {
    * there may send a signal at once. Rejects, having stopped, when the start fails or `onListening` throws.
    */
   async run(onListening?: (address: Address) => void): Promise<void> {
-    const { clock, log } = this.#runtime;
+    const { clock, log, signals } = this.#runtime;
     let signalled = false;
     let hurriedBy: NodeJS.Signals | undefined;
     const endProcess = (): void => {
-      // Its listeners on `exit` write what waits in a log.
-      if (hurriedBy !== undefined) process.exit(exitCodeOf(hurriedBy));
+      if (hurriedBy !== undefined) signals?.exit(hurriedBy);
     };
-    const stopListening = listenForEnd(clock, {
+    const stopListening = signals?.listen({
       drain: (signal) => {
         log.info(`${signal}: draining`);
         signalled = true;
@@ -290,7 +289,7 @@ export class RpcProvider implements AsyncDisposable {
       if (!signalled) throw error;
       await this.#runtime.close();
     } finally {
-      stopListening();
+      stopListening?.();
       endProcess();
     }
   }
@@ -321,8 +320,8 @@ export class RpcProvider implements AsyncDisposable {
     await this.#within(settings.provider.drainTimeoutMs, this.#leaveRegistry());
     const closed = this.#listener?.close();
     this.#connections.drain();
-    await this.#within(settings.provider.drainTimeoutMs, this.#connections.whenIdle());
-    const late = this.#connections.inFlight;
+    await this.#within(settings.provider.drainTimeoutMs, this.#connections.calls.whenIdle());
+    const late = this.#connections.calls.inFlight;
     if (late > 0) log.warn(`${late} calls still in flight are cancelled (provider.draintimeout)`);
     else await this.#letCallersLeave(drainEndMs);
     this.#connections.closeAll(messages.providerStopped);
@@ -340,8 +339,8 @@ export class RpcProvider implements AsyncDisposable {
     const empty = this.#connections.whenEmpty();
     await this.#within(leaveSoonMs, empty);
     const leftMs = untilMs - clock.now();
-    if (this.#connections.connections === 0 || this.#hurried || leftMs <= 0) return;
-    log.info(`waiting for callers to leave: ${this.#connections.connections} (provider.draintimeout)`);
+    if (this.#connections.size === 0 || this.#hurried || leftMs <= 0) return;
+    log.info(`waiting for callers to leave: ${this.#connections.size} (provider.draintimeout)`);
     await this.#within(leftMs, empty);
   }
 

@@ -6,9 +6,11 @@ import { createCallEmitter } from "../call/events.js";
 import { guardLogger } from "../log/guard.js";
 import type { Logger } from "../log/logger.js";
 import { stderrLogger } from "../logger/stderr-logger.js";
+import { processSignals } from "../node/signals.js";
 import type { RegistryDeps } from "../registry/deps.js";
 import { MemoryRegistry, MemoryStore } from "../registry/memory.js";
 import type { Registry } from "../registry/registry.js";
+import { type App, internals } from "../runtime/app.js";
 import { defaultSettings, type Runtime, type RuntimeSettings } from "../runtime/runtime.js";
 import { MemoryNetwork } from "../transport/memory.js";
 import type { Transport } from "../transport/transport.js";
@@ -38,8 +40,16 @@ export interface RuntimeParts {
   settings?: SettingsInit | undefined;
 }
 
-/** A runtime for channels and providers without a conf file, sockets or a real clock. */
-export function createRuntime(parts: RuntimeParts = {}): Runtime & AsyncDisposable {
+/** An application for tests, with the parts it was made of. */
+export interface TestApp extends App {
+  readonly clock: Clock;
+  readonly transport: Transport;
+  readonly random: () => number;
+  readonly settings: Readonly<RuntimeSettings>;
+}
+
+/** What channels and providers need, without a conf file, sockets or a real clock. */
+export function createRuntime(parts: RuntimeParts = {}): TestApp & AsyncDisposable {
   const { clock = systemClock, random = Math.random } = parts;
   const log = parts.log === undefined ? stderrLogger(() => clock.wallNow()) : guardLogger(parts.log);
   const registry = parts.registry ?? memoryRegistry({ clock, log, random });
@@ -55,13 +65,17 @@ export function createRuntime(parts: RuntimeParts = {}): Runtime & AsyncDisposab
     events: createCallEmitter(log),
     wheel: new DeadlineWheel(clock),
     settings: mergeSettings(parts.settings ?? {}),
+    signals: processSignals(clock),
     closed: closing.signal,
     close() {
       closing.abort();
       return registry.close();
     },
   };
-  return Object.assign(runtime, { [Symbol.asyncDispose]: () => runtime.close() });
+  return Object.assign(runtime, {
+    [Symbol.asyncDispose]: () => runtime.close(),
+    [internals]: runtime,
+  });
 }
 
 /** A registry inside this process; those on one `store` see each other's services. */

@@ -6,6 +6,7 @@ import { Status } from "../../src/error/status.js";
 import { settle } from "../../src/testing/index.js";
 import { deferred } from "../support/async.js";
 import { startPair } from "../support/cluster.js";
+import { wheelOf } from "../support/wheel.js";
 
 describe("at the caller", () => {
   test("a call that succeeds", async () => {
@@ -234,7 +235,7 @@ describe("in a handler", () => {
     await call;
     await settle();
     expect(provider.inFlight).toBe(0);
-    expect(providerRuntime.wheel.size).toBe(0);
+    expect(wheelOf(providerRuntime).size).toBe(0);
     expect(log.at("error")).toHaveLength(1);
     expect(log.at("error")[0]).toMatch(/^a notifyOnCancel callback of probe\.ProbeService\.Echo threw: /);
     expect((await stub.relay({ text: "alive" })).text).toBe("alive");

@@ -3,6 +3,7 @@ import { settle } from "../../src/testing/index.js";
 import { failure, seeded } from "../support/async.js";
 import { startPair } from "../support/cluster.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
+import { wheelOf } from "../support/wheel.js";
 import { slowPair } from "./slow-pair.js";
 
 describe("a deadline", () => {
@@ -41,7 +42,7 @@ describe("a deadline", () => {
     const call = stub.echo({ text: "patient" }, { timeoutMs: Infinity });
     const context = await entered.promise;
     expect(context.timeLeftMs()).toBe(Infinity);
-    expect(providerRuntime.wheel.size).toBe(0);
+    expect(wheelOf(providerRuntime).size).toBe(0);
     await clock.run(30_000);
     expect(context.signal.aborted).toBe(false);
     release.resolve();
@@ -187,6 +188,6 @@ test.each([1, 2, 3, 4, 5])("random cancels and deadlines never mix up replies (s
   expect(answered).toBeGreaterThan(200);
   expect(failed).toBeGreaterThan(200);
   expect(provider.inFlight).toBe(0);
-  expect(runtime.wheel.size).toBe(0);
-  expect(providerRuntime.wheel.size).toBe(0);
+  expect(wheelOf(runtime).size).toBe(0);
+  expect(wheelOf(providerRuntime).size).toBe(0);
 });

@@ -6,6 +6,7 @@ import { Status, type StatusCode, statusName } from "../../src/error/status.js";
 import { failure } from "../support/async.js";
 import { startPair } from "../support/cluster.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
+import { wheelOf } from "../support/wheel.js";
 
 /** A pair whose `echo` ends as `outcome` says, and the error the caller sees. */
 async function failingPair(outcome: (context: CallContext) => unknown) {
@@ -14,7 +15,7 @@ async function failingPair(outcome: (context: CallContext) => unknown) {
   // Whatever happened, the provider lives on, nothing is left in flight, and the connection is good for more.
   expect((await pair.stub.relay({ text: "alive" })).text).toBe("alive");
   expect(pair.provider.inFlight).toBe(0);
-  expect(pair.providerRuntime.wheel.size).toBe(0);
+  expect(wheelOf(pair.providerRuntime).size).toBe(0);
   return { ...pair, error };
 }
 

@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { CallEvents } from "../../src/call/events.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
-import type { Runtime } from "../../src/runtime/runtime.js";
 import { settle } from "../../src/testing/index.js";
+import type { TestApp } from "../../src/testing/runtime.js";
 import { failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
@@ -21,7 +21,7 @@ const names = [
 
 type Seen = { [K in keyof CallEvents]: { name: K; event: CallEvents[K] } }[keyof CallEvents];
 
-function record(runtime: Runtime): Seen[] {
+function record(runtime: TestApp): Seen[] {
   const seen: Seen[] = [];
   for (const name of names) runtime.events.on(name, (event) => void seen.push({ name, event } as Seen));
   return seen;

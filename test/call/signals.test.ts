@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { settle } from "../../src/testing/index.js";
 import { failure } from "../support/async.js";
 import { startPair } from "../support/cluster.js";
+import { wheelOf } from "../support/wheel.js";
 import { slowPair } from "./slow-pair.js";
 
 describe("AbortSignal", () => {
@@ -75,7 +76,7 @@ describe("AbortSignal", () => {
     const { stub, runtime } = await startPair();
     const error = await failure(stub.echo({}, { signal: {} as never }));
     expect(error).toMatchObject({ codeName: "INTERNAL", executed: "never" });
-    expect(runtime.wheel.size).toBe(0);
+    expect(wheelOf(runtime).size).toBe(0);
   });
 
   test("one signal for many calls cancels them all", async () => {

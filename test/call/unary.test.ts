@@ -4,6 +4,7 @@ import { Status } from "../../src/error/status.js";
 import { deferred, failure, seeded } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
 import { ProbeServiceStub, SideService, SideServiceStub } from "../support/gen/probe.js";
+import { wheelOf } from "../support/wheel.js";
 
 describe.each([{ tcp: false }, { tcp: true }])("unary calls, tcp: $tcp", ({ tcp }) => {
   test("a call answers with every field of the reply", async () => {
@@ -120,7 +121,7 @@ test("a handler sees what there is to know of its call", async () => {
     metadata: [],
     canceled: false,
   });
-  expect(providerRuntime.wheel.size).toBe(0);
+  expect(wheelOf(providerRuntime).size).toBe(0);
   expect(provider.inFlight).toBe(0);
 });
 

@@ -6,9 +6,9 @@ import { systemClock } from "../../src/base/clock.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
 import { openRegistry } from "../../src/registry/open.js";
-import type { Runtime } from "../../src/runtime/runtime.js";
 import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
+import type { TestApp } from "../../src/testing/runtime.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { type GetFriendListsResponseInput, UserServiceRpc } from "../protobuf/gen/test.js";
 import { KindsService } from "./gen/kinds.js";
@@ -17,7 +17,7 @@ export interface CliProvider {
   readonly folder: string;
   /** The flag that names the registry it stands in. */
   readonly registry: string;
-  readonly runtime: Runtime;
+  readonly runtime: TestApp;
   readonly provider: RpcProvider;
   readonly address: string;
   close(): Promise<void>;

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { formatAddress } from "../../src/base/address.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
-import type { Runtime } from "../../src/runtime/runtime.js";
 import { RpcProvider } from "../../src/server/provider.js";
+import type { TestApp } from "../../src/testing/runtime.js";
 import { UserServiceRpc } from "../protobuf/gen/test.js";
 import { type CliProvider, startCliProvider } from "./cli-provider.js";
 import { KindsService } from "./gen/kinds.js";
@@ -20,7 +20,7 @@ const userProto = path.join(root, "test/protobuf/test.proto");
 let cluster: CliProvider;
 let folder: string;
 let registry: string;
-let runtime: Runtime;
+let runtime: TestApp;
 let address: string;
 
 beforeAll(async () => {

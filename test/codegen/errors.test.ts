@@ -90,7 +90,7 @@ describe("syntax", () => {
     [
       "nested too deeply",
       `${proto3}${"message A {\n".repeat(200)}${"}".repeat(200)}`,
-      "a.proto:35:11: messages are nested more than 32 deep",
+      "a.proto:34:11: messages are nested more than 31 deep",
     ],
     [
       "several mistakes",

@@ -2,6 +2,7 @@
  * A caller of its own, to be killed or stopped: calls that are never answered, one after the other large ones, and calls
  * that are. Arguments: how many are never answered, then a node's.
  */
+import { systemClock } from "../../src/base/clock.js";
 import { MprpcApplication, RpcChannel, RpcError } from "../../src/index.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
 
@@ -34,7 +35,7 @@ async function callOn(name: string, data: Buffer): Promise<void> {
       if (fails !== failing) console.log(fails);
       failing = fails;
       // Asked again below, as a program would; not in a tight loop.
-      await new Promise((resolve) => void app.clock.setTimer(() => resolve(undefined), 20, true));
+      await new Promise((resolve) => void systemClock.setTimer(() => resolve(undefined), 20, true));
     }
     if (i % 50 === 49) console.log(`${name} is at ${i}`);
   }

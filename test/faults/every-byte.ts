@@ -1,10 +1,11 @@
 import { type ClientInterceptor, RpcChannel, RpcProvider } from "../../src/index.js";
 import type { ClassicDialect } from "../../src/protocol/classic/classic-wire.js";
-import type { Runtime } from "../../src/runtime/runtime.js";
 import { createRuntime, ManualClock } from "../../src/testing/index.js";
+import type { TestApp } from "../../src/testing/runtime.js";
 import { seeded } from "../support/async.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
 import { ProbeService } from "../support/gen/probe.js";
+import { wheelOf } from "../support/wheel.js";
 import { type Cut, CutNetwork, type Direction, directions, type Written } from "./cut-network.js";
 import { Exchange, handlersOn, quiet, type Stage, turnUntil } from "./exchange.js";
 import { Ledger, type Promises } from "./ledger.js";
@@ -34,8 +35,8 @@ export class EveryByte {
   readonly #clock = new ManualClock();
   readonly #stage: Stage;
   readonly #provider: RpcProvider;
-  readonly #providerRuntime: Runtime;
-  readonly #callerRuntime: Runtime;
+  readonly #providerRuntime: TestApp;
+  readonly #callerRuntime: TestApp;
   #cut: Cut | undefined;
   #offsets: Record<Direction, Offsets> = { request: noOffsets, reply: noOffsets };
   #runs = 0;
@@ -142,8 +143,8 @@ export class EveryByte {
       "connections are open": this.#network.open,
       "connections are served": this.#provider.connections,
       "calls are served": this.#provider.inFlight,
-      "calls have deadlines at the caller": this.#callerRuntime.wheel.size,
-      "calls have deadlines at the provider": this.#providerRuntime.wheel.size,
+      "calls have deadlines at the caller": wheelOf(this.#callerRuntime).size,
+      "calls have deadlines at the provider": wheelOf(this.#providerRuntime).size,
       "calls began and did not end at the caller": clientStart - clientEnd,
       "calls began and did not end at the provider": serverStart - serverEnd,
     };

@@ -4,6 +4,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 import { onTestFinished } from "vitest";
+import { systemClock } from "../../src/base/clock.js";
 import { MprpcApplication, RpcChannel, silentLogger } from "../../src/index.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
 import { Child } from "../tools/child.js";
@@ -208,7 +209,7 @@ export class Load {
     while (!this.#stopped) {
       await this.#caller.call();
       // As a program would: callers that hammer leave the machine no time for the nodes that start.
-      await new Promise((resolve) => void this.#caller.app.clock.setTimer(() => resolve(undefined), 5, true));
+      await new Promise((resolve) => void systemClock.setTimer(() => resolve(undefined), 5, true));
     }
   }
 

@@ -1,5 +1,7 @@
 /** A provider node of its own. Arguments: the file its handlers count in, then a node's. */
+
 import { openSync, writeSync } from "node:fs";
+import { systemClock } from "../../src/base/clock.js";
 import { MprpcApplication, RpcProvider } from "../../src/index.js";
 import { type Blob, ProbeService, type ProbeServiceHandler } from "../support/gen/probe.js";
 import { footprint } from "./footprint.js";
@@ -21,15 +23,15 @@ const serve: ProbeServiceHandler["echo"] = (request, { signal, replyMetadata }) 
       entered.aborted++;
       resolve(request);
     });
-    if (request.number > 0) app.clock.setTimer(() => resolve(request), request.number);
+    if (request.number > 0) systemClock.setTimer(() => resolve(request), request.number);
   });
 };
 
 /** Of the test's own: it asks how the process is, or has it stand still. Not counted. */
 const control: ProbeServiceHandler["relay"] = async (request) => {
   if (request.text === "block") {
-    const endMs = app.clock.now() + request.number;
-    while (app.clock.now() < endMs);
+    const endMs = systemClock.now() + request.number;
+    while (systemClock.now() < endMs);
   }
   const { inFlight, connections } = provider;
   const facts = { ...entered, inFlight, connections, ...(await footprint()) };

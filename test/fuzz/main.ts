@@ -2,6 +2,7 @@
 import { oneOf, positiveNumber, readOptions, wholeNumber, wrongUsage } from "../tools/program.js";
 import { Fuzzer, type FuzzReport } from "./fuzzer.js";
 import { type LaneName, laneNames } from "./lanes.js";
+import { fuzzParser } from "./parser-fuzzer.js";
 
 const usage = `Usage: npm run fuzz -- [options]
 
@@ -12,6 +13,8 @@ Attacks a provider and callers with mutated frames, until so many were read or s
   --seed N          decides the mutations; default 1
   --case LANE:N     one case of the seed alone, as a failure names it; LANE is one of
                     ${laneNames.join(", ")}
+  --parser          mutated .proto files for the parser in the place of frames; --case takes N
+  --protoc          with --parser: protoc reads each file too, and has to agree
   -h, --help
 `;
 
@@ -20,6 +23,8 @@ const values = readOptions(usage, {
   seed: { type: "string", default: "1" },
   minutes: { type: "string", default: "60" },
   case: { type: "string" },
+  parser: { type: "boolean", default: false },
+  protoc: { type: "boolean", default: false },
 });
 
 function caseOf(text: string): { lane: LaneName; index: number } {
@@ -48,6 +53,27 @@ function table(title: string, counts: Iterable<[string, number]>): string {
   const rows = [...counts].sort(([, a], [, b]) => b - a).slice(0, 40);
   return [`\n${title}`, ...rows.map(([text, count]) => `${String(count).padStart(9)}  ${text}`)].join("\n");
 }
+
+async function parser(): Promise<never> {
+  const options = {
+    seed: wholeNumber("seed", values.seed),
+    cases: wholeNumber("frames", values.frames),
+    untilMs: positiveNumber("minutes", values.minutes) * 60_000,
+    protoc: values.protoc,
+    only: values.case === undefined ? undefined : wholeNumber("case", values.case),
+    onDifference: (text: string) => console.error(`\n${text}`),
+  };
+  try {
+    const report = await fuzzParser(options);
+    console.log(`seed ${values.seed}: ${JSON.stringify(report)}`);
+    process.exit(report.differences === 0 ? 0 : 1);
+  } catch (error) {
+    console.error(`\nFAILED\n${(error as Error).message}`);
+    process.exit(1);
+  }
+}
+
+if (values.parser) await parser();
 
 const only = values.case === undefined ? undefined : caseOf(values.case);
 let saidMs = 0;

@@ -1,4 +1,5 @@
 // What users' functions do to a caller that calls them: each throws, rejects, and with anything.
+
 import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, expect, test } from "vitest";
 import { RpcController } from "../../src/call/controller.js";
@@ -7,6 +8,7 @@ import { settle } from "../../src/testing/index.js";
 import { failure } from "../support/async.js";
 import { type Pair, startPair } from "../support/cluster.js";
 import { ProbeService, type ProbeServiceHandler } from "../support/gen/probe.js";
+import { wheelOf } from "../support/wheel.js";
 import { failures, garbage, untouchable } from "./garbage.js";
 import { expectNoUnhandled } from "./unhandled.js";
 
@@ -16,7 +18,7 @@ expectNoUnhandled();
 async function stillCalls({ stub, provider, runtime }: Pair): Promise<void> {
   expect((await stub.relay({ text: "next" })).text).toBe("next");
   await settle();
-  expect([provider.inFlight, runtime.wheel.size]).toEqual([0, 0]);
+  expect([provider.inFlight, wheelOf(runtime).size]).toEqual([0, 0]);
 }
 
 const hooks: ReadonlyArray<readonly [string, (fail: () => never) => ClientInterceptor, ran: boolean]> = [

@@ -1,4 +1,5 @@
 // What users' functions do to a provider that calls them: each throws, rejects, and with anything.
+
 import { describe, expect, test } from "vitest";
 import type { ServerInterceptor } from "../../src/call/interceptor.js";
 import { RpcError } from "../../src/error/rpc-error.js";
@@ -6,6 +7,7 @@ import { Status } from "../../src/error/status.js";
 import { settle } from "../../src/testing/index.js";
 import { failure } from "../support/async.js";
 import { type Pair, startPair } from "../support/cluster.js";
+import { wheelOf } from "../support/wheel.js";
 import { failures, garbage, untouchable } from "./garbage.js";
 import { expectNoUnhandled } from "./unhandled.js";
 
@@ -15,7 +17,7 @@ expectNoUnhandled();
 async function stillServes({ stub, provider, providerRuntime, log }: Pair): Promise<void> {
   expect((await stub.relay({ text: "next" })).text).toBe("next");
   await settle();
-  expect([provider.inFlight, providerRuntime.wheel.size]).toEqual([0, 0]);
+  expect([provider.inFlight, wheelOf(providerRuntime).size]).toEqual([0, 0]);
   expect(log.at("fatal")).toEqual([]);
 }
 

@@ -1,4 +1,5 @@
-import { type CallEmitter, RpcError, type RpcProvider, type Runtime } from "mprpc";
+import { type App, type CallEmitter, RpcError, type RpcProvider } from "mprpc";
+import { runtimeOf } from "../../src/runtime/app.js";
 import type { Blob } from "../support/gen/probe.js";
 import type { Monitor } from "./child.js";
 import type { LedgerPen, Outcome } from "./ledger.js";
@@ -119,7 +120,7 @@ export class CallBook {
     }
   }
 
-  final(app: Runtime, provider?: RpcProvider): Final {
+  final(app: App, provider?: RpcProvider): Final {
     return {
       begun: this.#begun,
       settled: this.#settled,
@@ -127,7 +128,7 @@ export class CallBook {
       ended: this.#ended,
       inFlight: this.#open.size + (provider?.inFlight ?? 0),
       connections: provider?.connections ?? 0,
-      deadlines: app.wheel.size,
+      deadlines: runtimeOf("soak", app).wheel.size,
     };
   }
 }

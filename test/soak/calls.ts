@@ -1,4 +1,4 @@
-import { type CallOptions, RpcChannel, RpcController, RpcError, type Runtime, Status } from "mprpc";
+import { type App, type CallOptions, RpcChannel, RpcController, RpcError, Status } from "mprpc";
 import type { SeededRandom } from "mprpc/testing";
 import { type Blob, ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import { type CallBook, failsByBug, failsOnPurpose, keyMetadata } from "./call-book.js";
@@ -49,7 +49,7 @@ export class Calls {
   readonly #book: CallBook;
   readonly #noise: Buffer;
 
-  constructor(runtime: Runtime, random: SeededRandom, book: CallBook) {
+  constructor(runtime: App, random: SeededRandom, book: CallBook) {
     this.#random = random;
     this.#book = book;
     this.#channel = new RpcChannel(runtime, {

@@ -1,14 +1,17 @@
 // A provider of the soak. It counts each run in the ledger before it does anything else.
+
 import {
+  type App,
   type CallContext,
   MprpcApplication,
   RpcChannel,
   RpcError,
   RpcProvider,
-  type Runtime,
   type ServerInterceptor,
   Status,
 } from "mprpc";
+import { systemClock } from "../../src/base/clock.js";
+import { internals, runtimeOf } from "../../src/runtime/app.js";
 import { type Blob, ProbeService, SideService, SideServiceStub } from "../support/gen/probe.js";
 import { CallBook, failsByBug, failsOnPurpose, keyMetadata, parseKey } from "./call-book.js";
 import { leave, Monitor, watchOver } from "./child.js";
@@ -30,20 +33,20 @@ const channel = new RpcChannel(app);
 const side = new SideServiceStub(channel);
 
 /** What the conf has no key for; all else is the application's. */
-function withConnectionAge(connectionMaxAgeMs: number): Runtime {
+function withConnectionAge(connectionMaxAgeMs: number): App {
   if (connectionMaxAgeMs === 0) return app;
-  const { clock, log, random, registry, transport, events, wheel, settings, closed } = app;
-  return {
-    ...{ clock, log, random, registry, transport, events, wheel, closed },
-    settings: { ...settings, provider: { ...settings.provider, connectionMaxAgeMs } },
-    close: () => app.close(),
-  };
+  const runtime = runtimeOf("soak", app);
+  const { log, registry, events, closed } = app;
+  const { settings } = runtime;
+  const aged = { ...settings, provider: { ...settings.provider, connectionMaxAgeMs } };
+  const inside = { ...runtime, settings: aged };
+  return { log, registry, events, closed, close: () => app.close(), [internals]: inside };
 }
 
 /** As long as the caller waits, and no longer. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = app.clock.setTimer(() => {
+    const timer = systemClock.setTimer(() => {
       signal.removeEventListener("abort", onAbort);
       resolve();
     }, ms);

@@ -2,7 +2,6 @@ import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import type { ClientInterceptor, ServerInterceptor } from "../../src/call/interceptor.js";
 import { type ChannelOptions, RpcChannel } from "../../src/client/channel.js";
-import type { Runtime } from "../../src/runtime/runtime.js";
 import { RpcProvider } from "../../src/server/provider.js";
 import {
   createRuntime,
@@ -13,6 +12,7 @@ import {
   type RuntimeParts,
   type SettingsInit,
 } from "../../src/testing/index.js";
+import type { TestApp } from "../../src/testing/runtime.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import type { Transport } from "../../src/transport/transport.js";
 import { seeded } from "./async.js";
@@ -55,7 +55,7 @@ export class Cluster {
   }
 
   /** A runtime as one process of the cluster has it. */
-  runtime(parts: RuntimeParts = {}): Runtime {
+  runtime(parts: RuntimeParts = {}): TestApp {
     const { tcp, settings = {}, seed = 1 } = this.#options;
     const clock = tcp ? systemClock : this.clock;
     const random = seeded(seed);
@@ -90,7 +90,7 @@ export class Cluster {
     return provider;
   }
 
-  channel(options: ChannelOptions = {}, runtime: Runtime = this.runtime()): RpcChannel {
+  channel(options: ChannelOptions = {}, runtime: TestApp = this.runtime()): RpcChannel {
     const interceptors = this.#options.clientInterceptors ?? [];
     const channel = new RpcChannel(runtime, {
       interceptors,
@@ -128,9 +128,9 @@ export interface Pair {
   log: RecordingLog;
   network: MemoryNetwork;
   provider: RpcProvider;
-  providerRuntime: Runtime;
+  providerRuntime: TestApp;
   channel: RpcChannel;
-  runtime: Runtime;
+  runtime: TestApp;
   stub: ProbeServiceStub;
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MprpcApplication, RpcChannel, RpcProvider } from "../../src/index.js";
+import { runtimeOf } from "../../src/runtime/app.js";
 import { type SimulatedApp, Simulation } from "../../src/testing/index.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import { echoes, probeProgram } from "./support.js";
@@ -206,7 +207,7 @@ describe("a simulation", () => {
     const channel = new RpcChannel(application);
     const stub = new ProbeServiceStub(channel);
     expect((await sim.until(stub.echo({ number: 5 }))).number).toBe(5);
-    expect(application.clock.now()).toBe(shop.app.clock.now());
+    expect(runtimeOf("the test", application).clock.now()).toBe(shop.app.clock.now());
     await sim.until(channel.close());
     await sim.until(application.close());
     await sim.end();

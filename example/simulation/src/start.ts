@@ -1,5 +1,5 @@
 // How the two programs start: in production on the MprpcApplication of their main, in the test on a simulated host.
-import { RpcChannel, RpcProvider, type Runtime } from "mprpc";
+import { type App, RpcChannel, RpcProvider } from "mprpc";
 import {
   OrderService as OrderServiceDefinition,
   StockService as StockServiceDefinition,
@@ -8,13 +8,13 @@ import {
 import { OrderService } from "./order-service.js";
 import { type Shelf, StockService } from "./stock-service.js";
 
-export async function startStock(app: Runtime, shelf: Shelf): Promise<RpcProvider> {
+export async function startStock(app: App, shelf: Shelf): Promise<RpcProvider> {
   const provider = new RpcProvider(app).notifyService(StockServiceDefinition, new StockService(shelf));
   await provider.start();
   return provider;
 }
 
-export async function startOrders(app: Runtime): Promise<[RpcChannel, RpcProvider]> {
+export async function startOrders(app: App): Promise<[RpcChannel, RpcProvider]> {
   const channel = new RpcChannel(app);
   const orders = new OrderService(new StockServiceStub(channel));
   const provider = new RpcProvider(app).notifyService(OrderServiceDefinition, orders);

@@ -149,7 +149,10 @@ export function notFound(name: string, { hidden, resolved }: Found, file: FileSc
     return `${name} is declared in ${hidden.file.name}, which ${file.name} does not import`;
   }
   if (resolved !== undefined) {
-    return `there is no ${name}: its first part is found as ${resolved.slice(0, resolved.length - name.length)}${name.split(".")[0]}, where the rest is not; begin with a dot to name a type in full`;
+    const [first = ""] = name.split(".");
+    const found = resolved.slice(0, resolved.length - name.length) + first;
+    const hint = found === first ? "" : "; a dot in front names a type in full";
+    return `there is no ${name}: ${found} has no ${name.slice(first.length + 1)}${hint}`;
   }
   return `there is no type ${name}`;
 }

@@ -43,7 +43,10 @@ export function lookup(
     if (!typesOnly || symbol.kind === "message" || symbol.kind === "enum") return { symbol, hidden };
     if (end === 0) break;
   }
-  return { symbol: find(name), hidden };
+  const symbol = find(name);
+  const around = dot < 0 ? undefined : pool.symbols.get(first);
+  const missing = symbol === undefined && around !== undefined && isScope(around);
+  return { symbol, hidden, resolved: missing ? name : undefined };
 }
 
 function isScope({ kind }: Symbol_): boolean {

@@ -27,7 +27,7 @@ const inOneof = { name: 1, options: 2 };
 const extendeeField = 2;
 
 /** As many messages within each other as protoc takes. */
-const nestingMax = 32;
+const nestingMax = 31;
 
 export function messageDefinition(
   p: ParserBase,

@@ -231,30 +231,44 @@ class TextParser {
     this.#separator();
   }
 
+  #skipScalar(): void {
+    if (this.#token.type === "string") {
+      while (this.#token.type === "string") this.#tokens.next();
+      return;
+    }
+    const negative = this.#try("-");
+    const { type, text } = this.#token;
+    const isNumber = type === "integer" || type === "float" || /^(inf|infinity|nan)$/i.test(text);
+    if (!isNumber && (negative || type !== "identifier")) this.#fail(`expected a value, not ${this.#shown}`);
+    this.#tokens.next();
+  }
+
   /** A field whose name is reserved may be left in text for older versions of the message. */
   #skipField(depth: number): void {
     const colon = this.#try(":");
-    if (colon && this.#try("[")) {
-      for (let open = 1; open > 0; this.#tokens.next()) {
-        if (this.#token.type === "end") this.#fail('"]" is missing');
-        if (this.#token.text === "[") open++;
-        if (this.#token.text === "]") open--;
-      }
-    } else if (this.#token.text === "{" || this.#token.text === "<") {
-      for (let open = 0; ; ) {
-        if (this.#token.type === "end") this.#fail('"}" is missing');
-        if (/^[{<]$/.test(this.#token.text)) open++;
-        if (/^[}>]$/.test(this.#token.text)) open--;
-        this.#tokens.next();
-        if (open === 0) break;
-      }
-    } else if (colon && depth <= nestingMax) {
-      this.#try("-");
-      const isString = this.#token.type === "string";
-      this.#tokens.next();
-      while (isString && this.#token.type === "string") this.#tokens.next();
-    } else this.#fail(`expected ":", not ${this.#shown}`);
+    if (!colon && !/^[{<[]$/.test(this.#token.text)) this.#fail(`expected ":", not ${this.#shown}`);
+    this.#skipValue(depth + 1);
     this.#separator();
+  }
+
+  #skipValue(depth: number): void {
+    if (depth > nestingMax) this.#fail(`messages are nested more than ${nestingMax} deep`);
+    if (this.#try("[")) {
+      if (this.#try("]")) return;
+      do this.#skipValue(depth + 1);
+      while (this.#try(","));
+      this.#take("]");
+      return;
+    }
+    if (this.#token.text !== "{" && this.#token.text !== "<") {
+      this.#skipScalar();
+      return;
+    }
+    for (const end = this.#opening(); !this.#try(end); ) {
+      if (this.#try("[")) this.#bracketedName();
+      else this.#identifier();
+      this.#skipField(depth);
+    }
   }
 }
 

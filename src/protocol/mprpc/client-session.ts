@@ -3,23 +3,18 @@ import type { Attempt, CallCarrier } from "../../call/attempt.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
-import type { Connection, ConnectionHandler } from "../../transport/transport.js";
+import type { Connection } from "../../transport/transport.js";
 import { describeFirstBytes, firstBytesShown } from "../describe-bytes.js";
 import type { ClientSession, ClientSessionOwner } from "../protocol.js";
 import { CallSlots } from "./call-slots.js";
-import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
-import { ReceiveQueue, type ReceiveQueueOwner } from "./receive-queue.js";
 import { type ReplyHost, ReplyReader } from "./reply-reader.js";
 import { RequestWriter } from "./request-writer.js";
-import { SendQueue, type SendQueueOwner } from "./send-queue.js";
+import { MprpcSession, type SessionOptions } from "./session.js";
 import { slotsMax } from "./wire/call-number.js";
-import { type ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
-import { type FrameHeader, Kind, type RareFields, type Settings } from "./wire/header.js";
-import type { WireLimits } from "./wire/limits.js";
+import type { ChunkedMessage } from "./wire/frame-decoder.js";
+import { type FrameHeader, Kind, type Settings } from "./wire/header.js";
 
-export interface ClientSessionOptions {
-  limits: WireLimits;
-  keepalive: KeepaliveOptions;
+export interface ClientSessionOptions extends SessionOptions {
   /** Bytes that may wait to be sent before calls fail RESOURCE_EXHAUSTED. Default 64 MiB. */
   unwrittenMaxBytes: number;
 }
@@ -28,33 +23,15 @@ export interface ClientSessionOptions {
  * The calling side of one mprpc/2 connection. The provider answers every call exactly once, also a cancelled one; an answer
  * that nobody waits for shows that it is broken, and ends the connection.
  */
-export class MprpcClientSession
-  implements
-    ConnectionHandler,
-    ReceiveQueueOwner,
-    SendQueueOwner,
-    KeepaliveOwner,
-    CallCarrier,
-    ReplyHost,
-    ClientSession
-{
+export class MprpcClientSession extends MprpcSession implements CallCarrier, ReplyHost, ClientSession {
   readonly endpoint: string;
-  readonly #connection: Connection;
-  readonly #clock: Clock;
   readonly #options: ClientSessionOptions;
   readonly #owner: ClientSessionOwner;
-  readonly #sendQueue: SendQueue;
   readonly #requests: RequestWriter;
-  readonly #decoder: FrameDecoder;
-  readonly #receiveQueue: ReceiveQueue;
-  readonly #keepalive: Keepalive;
   readonly #slots = new CallSlots();
   readonly #replies: ReplyReader;
-  /** When the last bytes arrived. */
-  #nowMs = 0;
   /** Calls sent, replies or not: the provider counts the same way, and says in going-away how many it took. */
   #sequence = 0;
-  #state: "open" | "draining" | "closed" = "open";
   /** The provider has said so. */
   goingAway = false;
   #closeReason: string | undefined;
@@ -79,29 +56,21 @@ export class MprpcClientSession
     options: ClientSessionOptions,
     owner: ClientSessionOwner,
   ) {
+    super(connection, clock, options);
     this.endpoint = connection.remote;
-    this.#connection = connection;
-    this.#clock = clock;
     this.#options = options;
     this.#owner = owner;
-    this.#sendQueue = new SendQueue(connection, this);
-    this.#requests = new RequestWriter(this.#sendQueue, options.limits);
-    this.#decoder = new FrameDecoder(options.limits);
-    this.#replies = new ReplyReader(this, this.#slots, this.#decoder, options.limits, clock);
-    this.#receiveQueue = new ReceiveQueue(this.#decoder, this.#sendQueue, this);
-    this.#keepalive = new Keepalive(clock, options.keepalive, this);
-    connection.setHandler(this);
-    // In the buffer before the first call, so that both leave in one write and the call waits for nothing.
-    const settings: Settings = { ...options.limits, maxInFlight: 0, chunks: true };
-    this.#control(Kind.SETTINGS, 0, { settings });
+    this.#requests = new RequestWriter(this.sendQueue, options.limits);
+    this.#replies = new ReplyReader(this, this.#slots, this.decoder, options.limits, clock);
+    this.begin(options.limits, 0);
   }
 
   get local(): string {
-    return this.#connection.local;
+    return this.connection.local;
   }
 
   get heardMs(): number {
-    return this.#nowMs;
+    return this.nowMs;
   }
 
   get inFlight(): number {
@@ -132,7 +101,7 @@ export class MprpcClientSession
     const outcome = this.#requests.write(call, id, timeoutMs, this.#announce);
     if (outcome === undefined) this.#sent(call, id);
     // Its message is too large to be announced now; those before it go on with the next flush.
-    else if (outcome === "waiting") this.#sendQueue.frameWritten();
+    else if (outcome === "waiting") this.sendQueue.frameWritten();
     else call.onFailure(outcome);
   }
 
@@ -140,8 +109,8 @@ export class MprpcClientSession
   #sent(call: Attempt, id: number): void {
     call.sequence = ++this.#sequence;
     if (id !== 0) this.#slots.add(call, id);
-    this.#sendQueue.frameWritten();
-    if (call.frame === 0) call.frame = this.#sendQueue.written;
+    this.sendQueue.frameWritten();
+    if (call.frame === 0) call.frame = this.sendQueue.written;
     if (id === 0) call.onReply(undefined, undefined);
   }
 
@@ -153,7 +122,7 @@ export class MprpcClientSession
       return undefined;
     }
     // One that is out of time is ended by its timer; until then the provider would say the same.
-    const leftMs = Math.max(0, Math.floor(call.deadlineMs - this.#clock.now()));
+    const leftMs = Math.max(0, Math.floor(call.deadlineMs - this.clock.now()));
     const id = call.oneway ? 0 : this.#slots.nextId;
     this.#requests.writeAnnouncement(call, id, leftMs === Infinity ? -1 : leftMs, sizeBytes);
     this.#sent(call, id);
@@ -162,13 +131,13 @@ export class MprpcClientSession
 
   #refusal(): RpcError | undefined {
     const never = { executed: "never" } as const;
-    if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, messages.connectionClosing, never);
+    if (this.state !== "open") return new RpcError(Status.UNAVAILABLE, messages.connectionClosing, never);
     if (this.inFlight >= this.#requests.peerSettings.maxInFlight) {
       const text = messages.tooManyCallsForProvider(this.inFlight);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
     }
-    if (this.#sendQueue.pendingBytes > this.#options.unwrittenMaxBytes) {
-      const text = messages.tooMuchUnwritten(this.#sendQueue.pendingBytes, this.#options.unwrittenMaxBytes);
+    if (this.sendQueue.pendingBytes > this.#options.unwrittenMaxBytes) {
+      const text = messages.tooMuchUnwritten(this.sendQueue.pendingBytes, this.#options.unwrittenMaxBytes);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
     }
     return undefined;
@@ -176,22 +145,22 @@ export class MprpcClientSession
 
   abandon(call: Attempt): boolean {
     if (!this.#slots.has(call)) {
-      if (this.#sendQueue.giveUp(call) !== "waiting") return false;
+      if (this.sendQueue.giveUp(call) !== "waiting") return false;
       this.#endIfIdle();
       return true;
     }
     this.#slots.abandon(call);
-    this.#decoder.discard(call.id);
-    this.#control(Kind.CANCEL, call.id, undefined);
-    const unsent = this.#sendQueue.giveUp(call) !== undefined;
+    this.decoder.discard(call.id);
+    this.control(Kind.CANCEL, call.id, undefined);
+    const unsent = this.sendQueue.giveUp(call) !== undefined;
     this.#endIfIdle();
     return unsent;
   }
 
   /** Takes no more calls and closes when those in flight have ended. */
   drain(): void {
-    if (this.#state !== "open") return;
-    this.#state = "draining";
+    if (this.state !== "open") return;
+    this.state = "draining";
     this.#endIfIdle();
   }
 
@@ -201,14 +170,10 @@ export class MprpcClientSession
   }
 
   onData(chunk: Buffer): void {
-    this.#nowMs = this.#clock.now();
-    this.#keepalive.heard(this.#nowMs);
+    this.nowMs = this.clock.now();
+    this.keepalive.heard(this.nowMs);
     if (!this.welcomed) this.#keepFirst(chunk);
-    this.#receiveQueue.receive(chunk);
-  }
-
-  ping(): void {
-    this.#control(Kind.PING, 0, { pingId: 1 });
+    this.receiveQueue.receive(chunk);
   }
 
   onSilence(silentMs: number): void {
@@ -221,7 +186,7 @@ export class MprpcClientSession
   }
 
   onMalformed(reason: string): void {
-    if (this.#state === "closed") return;
+    if (this.state === "closed") return;
     this.malformed = true;
     this.#fail(
       this.welcomed
@@ -237,21 +202,9 @@ export class MprpcClientSession
     if (missing > 0) this.#first = Buffer.concat([this.#first, chunk.subarray(0, missing)]);
   }
 
-  readTo(usual: Buffer): Buffer {
-    return this.#receiveQueue.readTo(usual);
-  }
-
-  onDrain(): void {
-    this.#keepalive.heard(this.#clock.now());
-    this.#sendQueue.onDrain();
-    this.#endIfIdle();
-  }
-
   onEnd(): void {
-    this.#receiveQueue.finish();
-    this.#fail(
-      this.#state === "draining" && this.#slots.wanted === 0 ? undefined : messages.closedByProvider,
-    );
+    this.receiveQueue.finish();
+    this.#fail(this.state === "draining" && this.#slots.wanted === 0 ? undefined : messages.closedByProvider);
   }
 
   onClose(error: Error | undefined): void {
@@ -266,8 +219,8 @@ export class MprpcClientSession
         break;
       case Kind.PING:
         // To one that asks and does not read, what waits for it is sign of life enough.
-        if (this.#sendQueue.pendingBytes <= this.#options.unwrittenMaxBytes)
-          this.#control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
+        if (this.sendQueue.pendingBytes <= this.#options.unwrittenMaxBytes)
+          this.control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
         break;
       case Kind.SETTINGS:
         if (header.rare.settings !== undefined) this.#onSettings(header.rare.settings);
@@ -291,7 +244,7 @@ export class MprpcClientSession
 
   onReleased(): void {
     this.answered = true;
-    if (this.#state === "draining") process.nextTick(() => this.#endIfIdle());
+    if (this.state === "draining") process.nextTick(() => this.#endIfIdle());
   }
 
   #onSettings(settings: Settings): void {
@@ -309,10 +262,10 @@ export class MprpcClientSession
       this.onMalformed(messages.impossibleGoingAway(acceptedCalls, this.#sequence));
       return;
     }
-    if (this.#state === "open") {
-      this.#state = "draining";
+    if (this.state === "open") {
+      this.state = "draining";
       // Right behind the settings it is the answer to the connection itself, though no call has tried it.
-      const turnedAway = acceptedCalls === 0 && (this.#sequence > 0 || this.#decoder.frames === 2);
+      const turnedAway = acceptedCalls === 0 && (this.#sequence > 0 || this.decoder.frames === 2);
       this.#owner.onGoingAway(this, turnedAway ? message : undefined);
     }
     this.goingAway = true;
@@ -322,7 +275,7 @@ export class MprpcClientSession
       // The count on the wire goes round at 2^32; calls in flight lie close together, so the difference tells.
       if (((call.sequence - acceptedCalls) | 0) <= 0) continue;
       this.#slots.retire(call);
-      this.#sendQueue.giveUp(call);
+      this.sendQueue.giveUp(call);
       call.onFailure(tooLate);
     }
     this.#endIfIdle();
@@ -330,49 +283,40 @@ export class MprpcClientSession
 
   /** The calls whose messages have not been announced. */
   #failWaiting(error: RpcError): void {
-    for (const key of this.#sendQueue.waitingKeys) {
+    for (const key of this.sendQueue.waitingKeys) {
       const call = key as Attempt;
-      this.#sendQueue.giveUp(call);
+      this.sendQueue.giveUp(call);
       call.onFailure(error);
     }
   }
 
-  #control(kind: number, id: number, rare: RareFields | undefined): void {
-    if (this.#state === "closed") return;
-    this.#sendQueue.encoder.control(kind, id, rare);
-    this.#sendQueue.frameWritten();
-  }
-
   #endIfIdle(): void {
     // Not for those that were given up: a provider that never answers a cancel would keep its connection for ever.
-    if (this.#state !== "draining" || this.#slots.wanted > 0) return;
-    this.#sendQueue.flush();
+    if (this.state !== "draining" || this.#slots.wanted > 0) return;
+    this.sendQueue.flush();
     // Calls that want no reply may still be on their way.
-    if (this.#sendQueue.pendingBytes === 0) this.#connection.end();
+    if (this.sendQueue.pendingBytes === 0) this.connection.end();
   }
 
   #fail(reason: string | undefined): void {
-    if (this.#state === "closed") return;
+    if (this.state === "closed") return;
     this.#closeReason ??= reason;
-    this.#connection.destroy();
+    this.connection.destroy();
     this.#reportClose();
   }
 
   #reportClose(): void {
-    if (this.#state === "closed") return;
-    this.#state = "closed";
-    this.#keepalive.stop();
-    this.#decoder.stop();
-    this.#receiveQueue.stop();
+    if (this.state === "closed") return;
+    this.stopParts();
     this.#replies.stop();
     const reason = this.#closeReason;
     const text = messages.connectionLost(reason ?? messages.closed);
-    const waiting = this.#sendQueue.waitingKeys as Attempt[];
-    this.#sendQueue.stop();
+    const waiting = this.sendQueue.waitingKeys as Attempt[];
+    this.sendQueue.stop();
     this.lostCalls = this.inFlight;
     this.#owner.onClosed(this, reason);
     for (const call of [...this.#slots.clear(), ...waiting]) {
-      const executed = call.id === 0 || call.frame > this.#sendQueue.flushed ? "never" : "maybe";
+      const executed = call.id === 0 || call.frame > this.sendQueue.flushed ? "never" : "maybe";
       call.onFailure(new RpcError(Status.UNAVAILABLE, text, { executed }));
     }
   }

@@ -4,23 +4,18 @@ import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import { Reader } from "../../protobuf/reader.js";
-import type { Connection, ConnectionHandler } from "../../transport/transport.js";
+import type { Connection } from "../../transport/transport.js";
 import type { Dispatcher, ServerSession } from "../dispatcher.js";
 import { type ArrivingHost, ArrivingRequests, undecodable } from "./arriving-requests.js";
 import { Gate } from "./gate.js";
-import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.js";
 import { MethodIndex } from "./method-index.js";
-import { ReceiveQueue, type ReceiveQueueOwner } from "./receive-queue.js";
 import { ReplyWriter } from "./reply-writer.js";
-import { SendQueue, type SendQueueOwner } from "./send-queue.js";
+import { MprpcSession, type SessionOptions } from "./session.js";
 import { slotOf } from "./wire/call-number.js";
-import { type ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
+import type { ChunkedMessage } from "./wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, settingsUnknown } from "./wire/header.js";
-import type { WireLimits } from "./wire/limits.js";
 
-export interface ServerSessionOptions {
-  limits: WireLimits;
-  keepalive: KeepaliveOptions;
+export interface ServerSessionOptions extends SessionOptions {
   /** Calls served at a time on one connection; more are refused RESOURCE_EXHAUSTED. Default 16,384. */
   maxInFlight: number;
   /** Reading stops while more than this waits to be sent, bytes. Default 1 MiB. */
@@ -37,26 +32,12 @@ const streamKinds = ["unary", "client streaming", "server streaming", "bidirecti
 const requestReader = new Reader();
 
 /** The serving side of one mprpc/2 connection. */
-export class MprpcServerSession
-  implements
-    ConnectionHandler,
-    ReceiveQueueOwner,
-    SendQueueOwner,
-    KeepaliveOwner,
-    ReplySender,
-    ServerSession,
-    ArrivingHost
-{
+export class MprpcServerSession extends MprpcSession implements ReplySender, ServerSession, ArrivingHost {
   readonly protocol = "mprpc";
   readonly peer: string;
-  readonly #connection: Connection;
   readonly #dispatcher: Dispatcher;
   readonly #options: ServerSessionOptions;
-  readonly #sendQueue: SendQueue;
   readonly #replies: ReplyWriter;
-  readonly #decoder: FrameDecoder;
-  readonly #receiveQueue: ReceiveQueue;
-  readonly #keepalive: Keepalive;
   readonly #gate: Gate;
   readonly #methods: MethodIndex;
   /** By slot. */
@@ -69,26 +50,17 @@ export class MprpcServerSession
   #oneways = 0;
   #detached = 0;
   #acceptedCalls = 0;
-  /** When the bytes came that are worked on. */
-  #nowMs = 0;
   #callerEnded = false;
-  #state: "open" | "draining" | "closed" = "open";
 
   constructor(connection: Connection, dispatcher: Dispatcher, options: ServerSessionOptions) {
+    super(connection, dispatcher.clock, options);
     this.peer = connection.remote;
-    this.#connection = connection;
     this.#dispatcher = dispatcher;
     this.#options = options;
-    this.#sendQueue = new SendQueue(connection, this);
-    this.#replies = new ReplyWriter(this.#sendQueue, options.limits, options.unwrittenMaxBytes);
-    this.#decoder = new FrameDecoder(options.limits);
-    this.#receiveQueue = new ReceiveQueue(this.#decoder, this.#sendQueue, this);
-    this.#keepalive = new Keepalive(dispatcher.clock, options.keepalive, this);
-    this.#gate = new Gate(connection, this.#receiveQueue, dispatcher.turn, () => this.#onCaughtUp());
+    this.#replies = new ReplyWriter(this.sendQueue, options.limits, options.unwrittenMaxBytes);
+    this.#gate = new Gate(connection, this.receiveQueue, dispatcher.turn, () => this.#onCaughtUp());
     this.#methods = new MethodIndex(dispatcher);
-    connection.setHandler(this);
-    const { limits, maxInFlight } = options;
-    this.#control(Kind.SETTINGS, { settings: { ...limits, maxInFlight, chunks: true } });
+    this.begin(options.limits, options.maxInFlight);
   }
 
   get inFlight(): number {
@@ -101,9 +73,9 @@ export class MprpcServerSession
   }
 
   drain(why: string): void {
-    if (this.#state !== "open") return;
-    this.#state = "draining";
-    this.#control(Kind.GOING_AWAY, { acceptedCalls: this.#acceptedCalls, message: why });
+    if (this.state !== "open") return;
+    this.state = "draining";
+    this.control(Kind.GOING_AWAY, 0, { acceptedCalls: this.#acceptedCalls, message: why });
     this.#endIfIdle();
   }
 
@@ -114,14 +86,10 @@ export class MprpcServerSession
   }
 
   close(reason: string | undefined): void {
-    if (this.#state === "closed") return;
-    this.#sendQueue.flush();
-    this.#connection.destroy();
+    if (this.state === "closed") return;
+    this.sendQueue.flush();
+    this.connection.destroy();
     this.#onClosed(reason);
-  }
-
-  ping(): void {
-    this.#control(Kind.PING, { pingId: 1 });
   }
 
   onSilence(silentMs: number): void {
@@ -139,28 +107,18 @@ export class MprpcServerSession
   }
 
   get heardMs(): number | undefined {
-    return this.#receiveQueue.held ? undefined : this.#nowMs;
+    return this.receiveQueue.held ? undefined : this.nowMs;
   }
 
   onData(chunk: Buffer): void {
-    this.#nowMs = this.#dispatcher.clock.now();
-    this.#keepalive.heard(this.#nowMs);
-    this.#gate.begin(this.#nowMs);
-    this.#receiveQueue.receive(chunk);
+    this.nowMs = this.#dispatcher.clock.now();
+    this.keepalive.heard(this.nowMs);
+    this.#gate.begin(this.nowMs);
+    this.receiveQueue.receive(chunk);
   }
 
   onGoOn(): void {
     this.#gate.goOn();
-  }
-
-  readTo(usual: Buffer): Buffer {
-    return this.#receiveQueue.readTo(usual);
-  }
-
-  onDrain(): void {
-    this.#keepalive.heard(this.#dispatcher.clock.now());
-    this.#sendQueue.onDrain();
-    this.onProgress();
   }
 
   /** There is less to send than there was. */
@@ -172,15 +130,15 @@ export class MprpcServerSession
   /** The caller reads more slowly than it asks. */
   get #callerIsSlow(): boolean {
     const { pauseAtBytes } = this.#options;
-    const { pendingFrameBytes, pendingChunkBytes } = this.#sendQueue;
+    const { pendingFrameBytes, pendingChunkBytes } = this.sendQueue;
     return pendingFrameBytes > pauseAtBytes || pendingChunkBytes > pauseAtBytes * chunkPauseFactor;
   }
 
   /** A caller ends only when it waits for nothing; one with calls in flight has died. */
   onEnd(): void {
     this.#callerEnded = true;
-    this.#receiveQueue.finish();
-    if (!this.#receiveQueue.held) this.#onCaughtUp();
+    this.receiveQueue.finish();
+    if (!this.receiveQueue.held) this.#onCaughtUp();
   }
 
   #onCaughtUp(): void {
@@ -202,7 +160,7 @@ export class MprpcServerSession
         this.#gate.spent();
         break;
       case Kind.PING:
-        this.#control(Kind.PONG, { pingId: header.rare.pingId ?? 0 });
+        this.control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
         break;
       case Kind.SETTINGS:
         if (header.rare.settings !== undefined) this.#replies.peerSettings = header.rare.settings;
@@ -221,7 +179,7 @@ export class MprpcServerSession
       return;
     }
     // A caller whose deadline has passed cancels as well, and its word is often here before our own timer.
-    if (call.deadlineMs <= this.#nowMs) call.onDeadline();
+    if (call.deadlineMs <= this.nowMs) call.onDeadline();
     else call.cancel(new RpcError(Status.CANCELLED, messages.cancelledByCaller));
   }
 
@@ -261,7 +219,7 @@ export class MprpcServerSession
   #onAnnounced(header: FrameHeader): ChunkedMessage | undefined {
     const bound = this.#accept(header);
     if (bound === undefined) return undefined;
-    this.#arriving ??= new ArrivingRequests(this, this.#dispatcher, this.#decoder, this.#options.limits);
+    this.#arriving ??= new ArrivingRequests(this, this.#dispatcher, this.decoder, this.#options.limits);
     const tooMuch = this.#arriving.refusal(header.messageSize);
     if (tooMuch !== undefined) {
       this.#refuse(header.callId, tooMuch);
@@ -308,7 +266,7 @@ export class MprpcServerSession
       this.#refuse(callId, notAdmitted);
       return undefined;
     }
-    const startMs = this.#nowMs;
+    const startMs = this.nowMs;
     const { rare } = header;
     const call = new ServerCall(this.#dispatcher, this, bound, request, callId, startMs, timeoutMs, rare);
     call.arriving = arriving;
@@ -322,7 +280,7 @@ export class MprpcServerSession
 
   #refusal(bound: BoundMethod | undefined, header: FrameHeader): RpcError | undefined {
     const { rare } = header;
-    if (this.#state !== "open") return new RpcError(Status.UNAVAILABLE, messages.callsNoLongerTaken);
+    if (this.state !== "open") return new RpcError(Status.UNAVAILABLE, messages.callsNoLongerTaken);
     if (bound === undefined) {
       const name = rare.methodName === undefined ? "" : ` ${rare.serviceName}.${rare.methodName}`;
       return new RpcError(Status.UNIMPLEMENTED, messages.noMethod(name));
@@ -359,7 +317,7 @@ export class MprpcServerSession
   // --- to the caller ---
 
   reply(call: ServerCall, message: unknown): RpcError | undefined {
-    if (call.id === 0 || this.#state === "closed") {
+    if (call.id === 0 || this.state === "closed") {
       this.#release(call);
       return undefined;
     }
@@ -376,15 +334,15 @@ export class MprpcServerSession
   }
 
   #writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {
-    if (this.#state === "closed") return;
+    if (this.state === "closed") return;
     this.#replies.writeFailure(callId, error, replyMetadata);
     this.#sent();
   }
 
   #sent(): void {
-    this.#sendQueue.frameWritten();
+    this.sendQueue.frameWritten();
     this.#pauseIfSlow();
-    if (this.#state === "draining") this.#endIfIdle();
+    if (this.state === "draining") this.#endIfIdle();
   }
 
   /** Lets a caller that does not read feel it: nothing is read of it either. */
@@ -407,28 +365,23 @@ export class MprpcServerSession
     if (slot === 0) this.#endIfIdle();
   }
 
-  #control(kind: number, rare: RareFields): void {
-    if (this.#state === "closed") return;
-    this.#sendQueue.encoder.control(kind, 0, rare);
-    this.#sendQueue.frameWritten();
-    this.#pauseIfSlow();
+  protected override control(kind: number, callId: number, rare: RareFields | undefined): void {
+    super.control(kind, callId, rare);
+    if (this.state !== "closed") this.#pauseIfSlow();
   }
 
   #endIfIdle(): void {
-    if (this.#state !== "draining" || this.#inFlight > 0) return;
+    if (this.state !== "draining" || this.#inFlight > 0) return;
     // A oneway call that was accepted: its caller would take the end for that of its message.
     if (this.#arriving !== undefined && this.#arriving.size > 0) return;
-    this.#sendQueue.flush();
-    if (this.#sendQueue.pendingBytes === 0) this.#connection.end();
+    this.sendQueue.flush();
+    if (this.sendQueue.pendingBytes === 0) this.connection.end();
   }
 
   #onClosed(reason: string | undefined): void {
-    if (this.#state === "closed") return;
-    this.#state = "closed";
-    this.#keepalive.stop();
-    this.#decoder.stop();
-    this.#receiveQueue.stop();
-    this.#sendQueue.stop();
+    if (this.state === "closed") return;
+    this.stopParts();
+    this.sendQueue.stop();
     const lost = new RpcError(Status.CANCELLED, messages.callerLost(reason ?? messages.closed));
     this.#gate.close();
     for (const call of [...this.#calls.splice(0), ...(this.#arriving?.calls ?? [])]) call?.cancel(lost);

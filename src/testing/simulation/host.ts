@@ -1,6 +1,8 @@
 import { setMaxListeners } from "node:events";
 import { DeadlineWheel } from "../../base/deadlines.js";
 import { createCallEmitter } from "../../call/events.js";
+import { internals, runtimeOf } from "../../runtime/app.js";
+import type { Runtime } from "../../runtime/runtime.js";
 import { mergeSettings, type SettingsInit } from "../runtime.js";
 import type { Machine } from "./machine.js";
 import type { SimulatedNetwork } from "./network.js";
@@ -128,19 +130,26 @@ export class SimulatedHost {
     setMaxListeners(Infinity, closing.signal);
     const listen = { host: machine.ip, port: 0 };
     const settings = mergeSettings(options.settings ?? {});
-    const app: SimulatedApp = {
-      ...{ host: this.name, address: machine.ip, clock, log, random: draw, transport, registry: session },
-      parts: {
-        ...{ clock, log, random: draw, transport, registry: session },
-        env: { MPRPC_RPCSERVERIP: machine.ip },
-      },
+    const runtime: Runtime = {
+      ...{ clock, log, random: draw, transport, registry: session },
       events: createCallEmitter(log),
       wheel: new DeadlineWheel(clock),
       settings: { ...settings, provider: { ...settings.provider, ...listenOf(options, listen) } },
+      // The process of the simulation is not this one.
+      signals: undefined,
       closed: closing.signal,
       close() {
         closing.abort();
         return session.close();
+      },
+    };
+    const app: SimulatedApp = {
+      ...runtime,
+      [internals]: runtime,
+      ...{ host: this.name, address: machine.ip },
+      parts: {
+        ...{ clock, log, random: draw, transport, registry: session },
+        env: { MPRPC_RPCSERVERIP: machine.ip },
       },
       sleep: (ms) => new Promise((resolve) => void clock.setTimer(resolve, ms)),
     };
@@ -234,7 +243,7 @@ export class SimulatedHost {
       timers: clock.timers,
       connections: connections.size,
       listeners: listeners.size,
-      calls: app.wheel.size,
+      calls: runtimeOf("a simulated host", app).wheel.size,
     };
     return Object.entries(counts)
       .filter(([, count]) => count > 0)

@@ -2,7 +2,7 @@ import { AsyncResource } from "node:async_hooks";
 import type { Clock, Timer } from "../../base/clock.js";
 import type { LogFields, Logger, LogLevel } from "../../log/logger.js";
 import type { ApplicationParts } from "../../node/application.js";
-import type { Runtime } from "../../runtime/runtime.js";
+import type { TestApp } from "../runtime.js";
 import type { ProcessGate } from "./machine.js";
 import type { Scheduler } from "./scheduler.js";
 
@@ -13,7 +13,7 @@ const wallStartMs = Date.UTC(2024, 0, 1);
  * What the program of a simulated host stands on, in the place of an `MprpcApplication`: channels and providers take it
  * as they take one.
  */
-export interface SimulatedApp extends Runtime {
+export interface SimulatedApp extends TestApp {
   /** The host's name. */
   readonly host: string;
   /** The host's address in its network. */

@@ -22,7 +22,7 @@ const sorts = ["name", "size", "updated"] as const;
 const operations = ["trash", "restore", "move"] as const;
 /** Entries of one batch. */
 const batchMax = 1000;
-/** Rows one transaction of a batch changes, a single big folder apart: others wait for it. */
+/** Rows one transaction of a batch changes, and those of its last entry besides: others wait for it. */
 const batchRowsMax = 200;
 
 /** The names a user sees. Whose they are is part of every question, so that ids of others are simply not there. */
@@ -63,14 +63,21 @@ export class Files {
             }),
           ),
         ),
-      trash: (request) =>
-        entryAnswer(async () => outcomeOf(await database.run("entry.trash", owned(request)))),
+      trash: (request) => entryAnswer(() => this.#trash(request)),
       restore: (request) =>
         entryAnswer(async () => outcomeOf(await database.run("entry.restore", owned(request)))),
       delete: (request) => answer(() => this.#delete(request)),
       emptyTrash: ({ userId }) => answer(() => this.#purger.emptyTrash(userIdOf(userId))),
       batch: (request) => answer(() => this.#batch(request)),
     };
+  }
+
+  async #trash(request: EntryRequest): Promise<EntryInput> {
+    const { userId, id } = owned(request);
+    const done = await this.#database.run("entry.trash", { userId, id });
+    // Of a big folder: what is in it follows, if need be after the reply.
+    if (done.outcome === "ok" && done.more) await this.#purger.purge(userId);
+    return outcomeOf(done);
   }
 
   async #delete(request: EntryRequest): Promise<DeleteReplyInput> {
@@ -98,6 +105,7 @@ export class Files {
     }
     const parentId = idOf(request.parentId, "parent_id", 0);
     const results: BatchResultInput[] = [];
+    let more = false;
     while (results.length < ids.length) {
       const rest = ids.slice(results.length);
       const done = await this.#database.run("entry.batch", {
@@ -107,8 +115,12 @@ export class Files {
         parentId,
         rowsMax: batchRowsMax,
       });
-      for (const [index, result] of done.results.entries()) results.push(resultOf(rest[index] ?? 0, result));
+      for (const [index, result] of done.results.entries()) {
+        results.push(resultOf(rest[index] ?? 0, result));
+        more ||= result.outcome === "ok" && result.more === true;
+      }
     }
+    if (more) await this.#purger.purge(userId);
     return { results };
   }
 

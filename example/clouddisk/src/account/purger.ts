@@ -23,7 +23,7 @@ interface Run {
 }
 
 /**
- * Deletes for good, in many small transactions. What a request has not seen the end of is finished in the background, and after
+ * Deletes for good, and has what is in a big folder follow it into the trash, in many small transactions. What a request has not seen the end of is finished in the background, and after
  * the end of this process by transfer's cleaner.
  */
 export class Purger {
@@ -37,7 +37,7 @@ export class Purger {
     this.#log = log;
   }
 
-  /** Of what was discarded. Rejects with RpcError while the database is away. */
+  /** Of what was discarded, after what follows into the trash. Rejects with RpcError while the database is away. */
   purge(userId: number): Promise<Purging> {
     return this.#wait(userId, 0);
   }

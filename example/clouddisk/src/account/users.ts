@@ -58,6 +58,10 @@ export class Users {
   handlers(): HandlersOf<typeof UserService> {
     return {
       signup: (request) => answer(() => this.#signup(request)),
+      signupPolicy: () => {
+        const { openSignup: open, contact } = this.#settings;
+        return answer(async () => ({ open, contact }));
+      },
       signin: (request) => answer(() => this.#signin(request)),
       signout: ({ token }) =>
         answer(async () => {

@@ -35,6 +35,11 @@ export function addApiRoutes(http: FastifyInstance, gateway: Gateway, health: Se
     };
   });
 
+  http.get("/api/signup", checkedBy.signupPolicy, async () => {
+    const { open, contact } = checked(await gateway.users.signupPolicy({}));
+    return { ...done, open, contact };
+  });
+
   http.post("/api/signout", checkedBy.signout, async (request, reply) => {
     const given = tokenOf(request);
     if (given?.via === "cookie") checkOrigin(request, gateway.host);

@@ -11,9 +11,9 @@ export function findWebFolder(): string | undefined {
     .find((folder) => existsSync(`${folder}/index.html`));
 }
 
-/** The page hashes in a worker with WebAssembly, and shows previews from blobs. */
-function policy(host: Host): string {
-  const together = host.services.includes("upload") && host.services.includes("download");
+/** The page hashes in a worker with WebAssembly, shows previews from blobs, and downloads several large files in hidden frames. */
+export function policyOf({ services }: Pick<Host, "services">): string {
+  const together = services.includes("upload") && services.includes("download");
   // Split, servers of bodies have addresses that only the registry knows.
   const bodies = together ? "'self'" : "'self' http: https:";
   return [
@@ -24,7 +24,7 @@ function policy(host: Host): string {
     "font-src 'self' data:",
     `img-src ${bodies} data: blob:`,
     `media-src ${bodies} blob:`,
-    "frame-src 'self' blob:",
+    `frame-src ${bodies} blob:`,
     `connect-src ${bodies} blob:`,
     "manifest-src 'self'",
     "base-uri 'none'",
@@ -40,7 +40,7 @@ const notBuilt = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Cl
 
 /** The web page. Its routes are read at the start: a page built later is served after a restart. */
 export async function addPages(http: FastifyInstance, host: Host, folder: string | undefined): Promise<void> {
-  const csp = policy(host);
+  const csp = policyOf(host);
   // Assets too: a worker has the policy of its own file.
   http.addHook("onRequest", async (_request, reply) => {
     reply.header("content-security-policy", csp);

@@ -106,6 +106,15 @@ export const checkedBy = {
       }),
     }),
   },
+  signupPolicy: {
+    schema: tagged("session", "Whether anybody may sign up", {
+      security: [],
+      response: replies({
+        open: Type.Boolean({ description: "false: the operator makes users" }),
+        contact: Type.String({ description: "who is asked for an account then; empty: not said" }),
+      }),
+    }),
+  },
   signout: {
     schema: tagged("session", "Ends the session of the token", { security: signedIn, response: replies({}) }),
   },
@@ -114,7 +123,7 @@ export const checkedBy = {
     response: replies({
       entries: Type.Array(entry),
       nextCursor: Type.String({ description: "empty: the last page" }),
-      total: Type.Integer(),
+      total: Type.Integer({ description: "of a search in more than 30,000 names: what was found so far" }),
       parents: Type.Array(entry),
     }),
   }),

@@ -28,7 +28,7 @@ export const createApigw: CreatePart = (host) => {
           max: host.settings.apigw.requestsPerMinute,
           key: "apigw.requestsperminute",
           userOf: async (request) => (await gateway.user(request)).userId,
-          withoutUser: ["/user/signup", "/user/signin", "/api/signout"],
+          withoutUser: ["/user/signup", "/user/signin", "/api/signup", "/api/signout"],
         });
         addLegacyRoutes(limited, gateway);
         addApiRoutes(limited, gateway, health);

@@ -12,6 +12,7 @@ import { addErrors } from "./http-errors.js";
 import { NodeRedirects } from "./nodes.js";
 import { isSecure } from "./origin.js";
 import type { Host } from "./part.js";
+import { addRequestChecks } from "./request-checks.js";
 import { newTraceId, withTraceId } from "./trace.js";
 import { sayProblem } from "./validation.js";
 
@@ -25,6 +26,8 @@ export interface HttpLimits {
   smallBodyTimeoutMs: number;
   /** How long a body or a reply under way may stand still because of the client, ms. Default 60 s. */
   idleTimeoutMs: number;
+  /** How long a connection may wait for its next request, ms. Default 30 s. */
+  keepAliveMs: number;
   /** What requests in flight get when the server closes before they are cut off, ms. Default 10 s. */
   drainTimeoutMs: number;
   /** How long a client has to end its side of a connection once ours is ended, ms. Default 2 s. */
@@ -36,6 +39,7 @@ const defaults: HttpLimits = {
   headersTimeoutMs: 15_000,
   smallBodyTimeoutMs: 20_000,
   idleTimeoutMs: 60_000,
+  keepAliveMs: 30_000,
   drainTimeoutMs: 10_000,
   lingerMs: 2_000,
 };
@@ -55,12 +59,14 @@ export async function createHttp(
   const http: FastifyInstance = fastify({
     bodyLimit: bodyMaxBytes,
     connectionTimeout: times.idleTimeoutMs,
-    keepAliveTimeout: 30_000,
+    keepAliveTimeout: times.keepAliveMs,
     // A big body may take hours; small ones get a timer of their own below.
     requestTimeout: 0,
     http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: Math.min(5000, headersTimeoutMs) },
     forceCloseConnections: "idle",
     trustProxy: proxies.length > 0 ? [...proxies] : false,
+    // As proxies are asked; redirects are made of what follows the host.
+    rewriteUrl: ({ url = "/" }) => url.replace(/^https?:\/\/[^/?#]*\/?/i, "/"),
     genReqId: (raw) => wellFormed(raw.headers["x-trace-id"]) ?? newTraceId(),
     // strictNumbers would spare infinities (`1e400`) the comparison with a maximum.
     ajv: { customOptions: { coerceTypes: true, removeAdditional: false, strictNumbers: false } },
@@ -81,8 +87,11 @@ export async function createHttp(
   addHeaders(http, isSecure(host));
   addErrors(http, new NodeRedirects(host), log);
   addCors(http, host.settings);
+  addRequestChecks(http);
   // Of text alone: what users store goes as it is, by ranges of its bytes.
   await http.register(compress, {
+    // Of requests; it would take the first bytes of what is streamed past the parsers.
+    globalDecompression: false,
     threshold: 1024,
     encodings: ["br", "gzip"],
     customTypes: /^(text\/(?!event-stream)|application\/(json|javascript|manifest\+json)|image\/svg)/,
@@ -194,9 +203,6 @@ function addTimeouts(
       if (request.raw.complete && !reply.raw.headersSent) socket.setTimeout(times.idleTimeoutMs);
       else socket.destroy();
     });
-    reply.raw.once("finish", () => {
-      if (!reply.raw.shouldKeepAlive) linger(socket, times.lingerMs);
-    });
     done();
   });
   http.addHook("preParsing", (request, reply, payload, done) => {
@@ -253,7 +259,7 @@ function addHeaders(http: FastifyInstance, secure: boolean): void {
   });
 }
 
-/** A client that is told everything and never ends its side would keep half a connection for ever. */
+/** After a reply without Node's help, which destroys its own: a client that never ends its side would keep half a connection for ever. */
 function linger(socket: Socket, lingerMs: number): void {
   const timer = setTimeout(() => socket.destroy(), lingerMs);
   timer.unref();

@@ -102,6 +102,15 @@ export const sections = {
       doc: "Whether anybody may sign up; no: the operator makes users, by the same route and signed in.",
       docZh: "是否开放注册；设为 no 时仅管理员登录后可通过注册接口创建用户。",
     }),
+    contact: key(
+      optional(conf.text("TEXT", "a text of 1 to 200 characters", (text) => /^.{1,200}$/u.test(text))),
+      "",
+      {
+        doc: "Who is asked for an account where sign-up is closed; the page tells it everybody.",
+        docZh: "关闭注册时向谁申请账号；登录页面会显示给所有人。",
+        example: "admin@example.com",
+      },
+    ),
     operator: key(optional(conf.text("NAME", "a user name", (text) => text.length <= 64)), "", {
       doc: "The user who sees the services and makes users. Not set: who signed up first.",
       docZh: "管理员用户名：可查看服务状态、创建用户。不设置则为最早注册的用户。",
@@ -193,6 +202,10 @@ export const sections = {
   },
   download: {
     ...listens("8082", "download, in a process without apigw,", "download（进程中没有 apigw 时）"),
+    requestsperminute: key(conf.integer({ min: 1, max: 10_000_000 }), "60000", {
+      doc: "Requests of download per minute and address, and per user; a range of a file is one. A signed URL counts as its user's.",
+      docZh: "每个地址、每个用户每分钟的下载请求数上限；一个 Range 为一次请求。签名链接计入签发用户。",
+    }),
     urlttl: key(conf.duration({ minMs: 1000, maxMs: 366 * dayMs }), "10m", {
       doc: "How long a signed URL is good.",
       docZh: "签名下载链接的有效期。",

@@ -34,6 +34,8 @@ export interface Settings {
     sessionTtlMs: number;
     /** Whether anybody may sign up; else the operator makes users. */
     openSignup: boolean;
+    /** Who is asked for an account where nobody may sign up; empty: not said. */
+    contact: string;
     /** A user name; undefined: the first user's. */
     operator: string | undefined;
     /** The operator is made with it when there is none. */
@@ -60,7 +62,11 @@ export interface Settings {
     /** Of the data folder's disk. */
     reserveBytes: number;
   };
-  download: HttpSettings & { urlTtlMs: number };
+  download: HttpSettings & {
+    urlTtlMs: number;
+    /** Per minute and address, and per user. */
+    requestsPerMinute: number;
+  };
   store: {
     /** `local:` (beneath the data folder), `local:/folder`, or `http://host:port` (or https) of an S3-compatible store. */
     url: string;
@@ -150,6 +156,7 @@ export function loadSettings(config: DiskConfig): Settings {
     account: {
       quotaBytes: account.quotaBytes,
       openSignup: account.signup,
+      contact: account.contact ?? "",
       operator: account.operator?.normalize("NFC"),
       operatorPassword: account.operatorpassword,
       sessionTtlMs: account.sessionttlMs,
@@ -168,7 +175,11 @@ export function loadSettings(config: DiskConfig): Settings {
       instantOf: upload.instant === "everyone" ? "everyone" : "user",
       reserveBytes: upload.reserveBytes,
     },
-    download: { ...httpSettings(download), urlTtlMs: download.urlttlMs },
+    download: {
+      ...httpSettings(download),
+      urlTtlMs: download.urlttlMs,
+      requestsPerMinute: download.requestsperminute,
+    },
     store: {
       url: store.url,
       bucket: store.bucket,

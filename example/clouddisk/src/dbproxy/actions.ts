@@ -122,7 +122,8 @@ const nodeKind = Type.Union([Type.Literal("upload"), Type.Literal("download")]);
 const onConflict = Type.Union([Type.Literal("rename"), Type.Literal("fail")]);
 
 export type EntryOutcome =
-  | { outcome: "ok"; entry: EntryRow }
+  /** `more`: rows beneath a folder in the trash follow it with `entry.purge`. */
+  | { outcome: "ok"; entry: EntryRow; more?: true }
   | { outcome: "not_found" | "no_parent" | "conflict" | "cycle" | "too_deep" };
 
 /**
@@ -166,7 +167,9 @@ export const actions = {
   "entry.recent": reads<{ entries: EntryRow[] }>()(Type.Object({ userId: id, limit })),
   /**
    * Folders first, then by `sort`. With `query` (case does not count) entries everywhere; with `trashed` what was put into
-   * the trash. `path` is the names of the folders above, "a/b". `parents` is the way to `parentId`, from the top.
+   * the trash. `path` is the names of the folders above, "a/b". `parents` is the way to `parentId`, from the top. A search looks
+   * at `rowsMax` names (30,000 by default) of each kind: with more its page may have fewer entries than `limit`, or none, and
+   * still a cursor; `total` is then what was found so far.
    */
   "entry.list": reads<
     | {
@@ -186,6 +189,7 @@ export const actions = {
       sort: Type.Union([Type.Literal("name"), Type.Literal("size"), Type.Literal("updated")]),
       descending: Type.Boolean(),
       limit,
+      rowsMax: Type.Optional(Type.Integer({ minimum: 1 })),
       cursor: Type.String({ maxLength: 1024 }),
     }),
   ),
@@ -216,7 +220,7 @@ export const actions = {
     Type.Object({ userId: id, trashedUntilMs: timeMs, limit }),
   ),
   /**
-   * Deletes rows of what was discarded. Gives back quota and references; a content nobody holds any more becomes
+   * Has rows follow the folders they are in into the trash; then deletes rows of what was discarded. Gives back quota and references; a content nobody holds any more becomes
    * `deleting`, with a delete job in the outbox.
    */
   "entry.purge": gives<{ deleted: number; more: boolean }>()(Type.Object({ userId: id, limit })),

@@ -1,6 +1,6 @@
 import { Kysely, type LogEvent, Migrator, MysqlDialect } from "kysely";
 import { migrations } from "./migrations.js";
-import { sqliteDialects } from "./sqlite.js";
+import { openSqlite } from "./sqlite.js";
 import type { Tables } from "./tables.js";
 
 /** Is told of every query. */
@@ -11,6 +11,8 @@ export interface Connected {
   /** For transactions that only read; they see what is committed. */
   readonly reader: Kysely<Tables>;
   readonly mysql: boolean;
+  /** Resolves once what is committed by now survives a power cut; a commit of MariaDB does so by itself. */
+  sync(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -44,16 +46,17 @@ async function open(url: string, log: Log | undefined): Promise<Connected> {
       dialect: await mysqlDialect(url.replace(/^mariadb:/, "mysql:")),
       ...more,
     });
-    return { db, reader: db, mysql: true, close: () => db.destroy() };
+    return { db, reader: db, mysql: true, sync: async () => {}, close: () => db.destroy() };
   }
-  const { writer, reader } = await sqliteDialects(url.slice("sqlite:".length));
+  const { writer, reader, log: written } = await openSqlite(url.slice("sqlite:".length));
   const db = new Kysely<Tables>({ dialect: writer, ...more });
   const reading = new Kysely<Tables>({ dialect: reader, ...more });
   const close = async (): Promise<void> => {
     await reading.destroy();
     await db.destroy();
+    await written?.close();
   };
-  return { db, reader: reading, mysql: false, close };
+  return { db, reader: reading, mysql: false, sync: async () => written?.sync(), close };
 }
 
 /** Opens `sqlite:FILE` or `mysql://...` and brings its tables up to date. Rejects when it cannot be reached or used. */

@@ -76,6 +76,16 @@ export function plan(tx: Tx, job: NewJob): Promise<void> {
   return planAll(tx, [job]);
 }
 
+/** A job that waits for its next attempt, or was given up, has a new reason to be tried: its content was sent again. */
+export async function wakeJob({ trx, nowMs }: Tx, fileHash: string): Promise<void> {
+  await trx
+    .updateTable("tbl_outbox")
+    .set({ next_attempt: nowMs, failed: 0 })
+    .where("file_hash", "=", fileHash)
+    .where("lease_until", "<=", nowMs)
+    .execute();
+}
+
 /** One more name for a content whose bytes are staged on `node`. True: the staged copy is needed. */
 export async function holdStaged(
   tx: Tx,
@@ -100,6 +110,7 @@ export async function holdStaged(
   }
   if (content.state !== "deleting") {
     await changeReferences(tx, [fileHash], 1);
+    if (content.state === "local") await wakeJob(tx, fileHash);
     return content.state === "local" && content.node === node;
   }
   await trx

@@ -3,13 +3,13 @@ import { holdExisting } from "./contents.js";
 import { listEntries } from "./entry-list.js";
 import {
   entryById,
-  freeName,
   insertName,
   isFolder,
   lockLive,
   type NameRow,
   nameColumns,
   named,
+  numbered,
   sameFile,
   selectEntries,
   toEntry,
@@ -121,11 +121,10 @@ const changing: Pick<Implementations, Changing> = {
   async "entry.link"(tx, { userId, parentId, name, fileHash, onConflict }) {
     await lockUser(tx, userId);
     if (!(await isFolder(tx, userId, parentId))) return { outcome: "no_parent" };
-    const file = { userId, parentId, name, fileHash };
-    const same = onConflict === "rename" ? await sameFile(tx, file) : undefined;
+    const taken = await named(tx, userId, parentId, name);
+    if (onConflict === "fail" && taken !== undefined) return { outcome: "conflict" };
+    const same = await sameFile(tx, taken, fileHash);
     if (same !== undefined) return { outcome: "ok", entry: same };
-    if (onConflict === "fail" && (await named(tx, userId, parentId, name)) !== undefined)
-      return { outcome: "conflict" };
     const { trx } = tx;
     const content = await trx
       .selectFrom("tbl_file")
@@ -139,7 +138,7 @@ const changing: Pick<Implementations, Changing> = {
       await takeQuota(tx, userId, -content.size_bytes);
       return { outcome: "no_content" };
     }
-    const free = await freeName(tx, userId, parentId, name);
+    const free = taken === undefined ? name : await numbered(tx, userId, parentId, name);
     const sizeBytes = content.size_bytes;
     const id = await insertName(tx, { userId, parentId, name: free, folder: false, fileHash, sizeBytes });
     return { outcome: "ok", entry: await entryById(tx, id) };

@@ -96,17 +96,15 @@ export function named(
 }
 
 /**
- * The file of this name, if it has just this content: who puts it there once more has it already. So an upload whose answer was
- * lost may be sent again, and gives no second file.
+ * The one that has the name, if it is a file with just this content: who puts it there once more has it already. So an upload whose
+ * answer was lost may be sent again, and gives no second file.
  */
 export async function sameFile(
   tx: Tx,
-  file: { userId: number; parentId: number; name: string; fileHash: string },
+  taken: NameRow | undefined,
+  fileHash: string,
 ): Promise<EntryRow | undefined> {
-  const row = await named(tx, file.userId, file.parentId, file.name);
-  return row === undefined || row.folder === 1 || row.file_hash !== file.fileHash
-    ? undefined
-    : entryById(tx, row.id);
+  return taken?.folder === 0 && taken.file_hash === fileHash ? entryById(tx, taken.id) : undefined;
 }
 
 export function escapeLike(text: string): string {
@@ -116,9 +114,8 @@ export function escapeLike(text: string): string {
 /** How many numbers are tried one by one before whole ranges are skipped. */
 const triedEach = 16;
 
-/** `name`, or when it is taken `name (1)` and so on, the number before the extension; among many of one name any free number. */
-export async function freeName(tx: Tx, userId: number, parentId: number, name: string): Promise<string> {
-  if ((await named(tx, userId, parentId, name)) === undefined) return name;
+/** A name like `name`, which is taken: `name (1)` and so on, the number before the extension; among many of one name any free number. */
+export async function numbered(tx: Tx, userId: number, parentId: number, name: string): Promise<string> {
   const first = Array.from({ length: triedEach }, (_, index) => numberedName(name, index + 1));
   const rows = await tx.trx
     .selectFrom("tbl_user_file")
@@ -142,6 +139,12 @@ export async function freeName(tx: Tx, userId: number, parentId: number, name: s
     else above = middle;
   }
   return numberedName(name, above);
+}
+
+/** `name`, or when it is taken one with a number. */
+export async function freeName(tx: Tx, userId: number, parentId: number, name: string): Promise<string> {
+  const taken = await named(tx, userId, parentId, name);
+  return taken === undefined ? name : numbered(tx, userId, parentId, name);
 }
 
 export interface NewName {

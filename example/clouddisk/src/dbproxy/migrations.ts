@@ -11,6 +11,7 @@ export function migrations(mysql: boolean): MigrationProvider {
       "0002_nodes": nodes(mysql),
       "0003_lists": lists(mysql),
       "0004_user_names": userNames(mysql),
+      "0005_trashing": trashing(mysql),
     }),
   };
 }
@@ -25,6 +26,21 @@ function nodes(mysql: boolean): Migration {
         .addColumn("url", text(4096), filled)
         .addColumn("valid_until", number, filled)
         .addPrimaryKeyConstraint("pk_node", ["node", "kind"])
+        .execute();
+    },
+  };
+}
+
+/** Folders in the trash that not all beneath them has followed yet. */
+function trashing(mysql: boolean): Migration {
+  const { number, tablesOf } = kinds(mysql);
+  return {
+    async up(db: Kysely<unknown>) {
+      await tablesOf(db)("tbl_trashing")
+        .ifNotExists()
+        .addColumn("user_id", number, filled)
+        .addColumn("root_id", number, filled)
+        .addPrimaryKeyConstraint("pk_trashing", ["user_id", "root_id"])
         .execute();
     },
   };

@@ -1,13 +1,11 @@
 import { releaseAll } from "./contents.js";
 import { type NameRow, placeOfDiscarded, placeOfTrash } from "./entry-rows.js";
 import type { Tx } from "./transaction.js";
+import { batch, followOn } from "./trashing.js";
 import { lockUser, takeQuota } from "./users.js";
 
 // What is deleted for good goes in two steps. First its root leaves the trash: `trash_root` becomes the negative id, so that
 // nobody sees or restores it any more. Then the rows go, some in each transaction, the root last.
-
-/** SQLite takes so many values in one statement. */
-const batch = 500;
 
 export interface Purged {
   deleted: number;
@@ -42,6 +40,7 @@ export async function discard(tx: Tx, userId: number, ids: readonly number[]): P
 export async function purge(tx: Tx, userId: number, rowsMax: number): Promise<Purged> {
   await lockUser(tx, userId);
   const limit = Math.min(rowsMax, batch);
+  if (await followOn(tx, userId, limit)) return { deleted: 0, more: true };
   const roots = await rowsOf(tx, userId).where("trash_root", "<", 0).limit(limit).execute();
   if (roots.length === 0) return { deleted: 0, more: false };
   const inside = await rowsOf(tx, userId)
@@ -78,7 +77,13 @@ export async function purgeable(tx: Tx, userId: number, trashedUntilMs: number):
     .clearSelect()
     .select(({ fn }) => fn.countAll<number>().as("rows"))
     .executeTakeFirstOrThrow();
-  return Number(rows);
+  const { folders } = await tx.trx
+    .selectFrom("tbl_trashing")
+    .where("user_id", "=", userId)
+    .select(({ fn }) => fn.countAll<number>().as("folders"))
+    .executeTakeFirstOrThrow();
+  // How many follow these nobody has counted: there are some.
+  return Number(rows) + Number(folders);
 }
 
 function rowsOf({ trx }: Tx, userId: number) {

@@ -9,6 +9,7 @@ import {
   SqliteDialect,
 } from "kysely";
 import { makeFolder } from "../common/folder.js";
+import { LogSync } from "./log-sync.js";
 
 /** After so long of SQLite the event loop gets a turn: a transaction of many statements holds up nobody but writers. */
 const sliceMs = 8;
@@ -128,22 +129,39 @@ class OneConnectionDialect extends SqliteDialect {
   }
 }
 
+export interface Sqlite {
+  readonly writer: SqliteDialect;
+  readonly reader: SqliteDialect;
+  /** Undefined: a commit is durable by itself. */
+  readonly log: LogSync | undefined;
+}
+
 /** A connection that writes, and one that reads what was committed, whatever the other is at. */
-export async function sqliteDialects(
-  file: string,
-): Promise<{ writer: SqliteDialect; reader: SqliteDialect }> {
-  const { default: Sqlite } = await import("libsql");
+export async function openSqlite(file: string): Promise<Sqlite> {
+  const { default: Raw } = await import("libsql");
   makeFolder(path.dirname(file));
+  let logged = true;
   const open = (): SqliteDatabase => {
-    const database = new Sqlite(file);
+    const database = new Raw(file);
     database.exec("pragma busy_timeout=5000");
-    database.exec("pragma journal_mode=wal");
-    // What a client was told survives a power cut as well; NORMAL would lose the last commits then.
-    database.exec("pragma synchronous=full");
+    const mode = database.prepare("pragma journal_mode=wal").get([]) as { journal_mode?: string } | undefined;
+    logged &&= mode?.journal_mode === "wal";
+    // What a client was told survives a power cut. With a log that is LogSync's to see to: NORMAL writes the log without waiting
+    // for the disk, and waits before any of it goes into the database file. Without one every commit waits.
+    database.exec(`pragma synchronous=${logged ? "normal" : "full"}`);
     return database as unknown as SqliteDatabase;
   };
-  return {
-    writer: new OneConnectionDialect(open(), "begin immediate"),
-    reader: new OneConnectionDialect(open(), "begin"),
+  const copyLog = (): void => {
+    const database = open();
+    try {
+      const [row] = database.prepare("pragma wal_checkpoint(passive)").all([]);
+      const { log, checkpointed } = row as { log: number; checkpointed: number };
+      if (log !== checkpointed) throw new Error(`${file}: the log cannot be brought into the database now`);
+    } finally {
+      database.close();
+    }
   };
+  const writer = new OneConnectionDialect(open(), "begin immediate");
+  const reader = new OneConnectionDialect(open(), "begin");
+  return { writer, reader, log: logged ? new LogSync(`${file}-wal`, copyLog) : undefined };
 }

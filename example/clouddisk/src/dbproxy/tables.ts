@@ -60,6 +60,12 @@ interface UserFileTable {
   trashed_at: number;
 }
 
+/** A folder in the trash that rows beneath it still follow. */
+interface TrashingTable {
+  root_id: number;
+  user_id: number;
+}
+
 interface UploadTable {
   id: string;
   user_id: number;
@@ -133,6 +139,7 @@ export interface Tables {
   tbl_user_token: TokenTable;
   tbl_file: FileTable;
   tbl_user_file: UserFileTable;
+  tbl_trashing: TrashingTable;
   tbl_upload: UploadTable;
   tbl_upload_part: UploadPartTable;
   tbl_outbox: OutboxTable;

@@ -56,18 +56,25 @@ interface Waiting {
 const groupMs = 20;
 const groupMax = 64;
 
+/** What is told of an action once its transaction is committed. */
+interface Outcome {
+  tell(): void;
+  /** Not before it is durable. */
+  waits: boolean;
+}
+
 /**
  * The one writer of SQLite. What comes while a transaction is under way goes into the next one together: each behind a
- * savepoint of its own, and all made durable by one commit. Nobody is answered before that.
+ * savepoint of its own. One wait for the disk makes all of it durable, with what else was committed by then; nobody is answered
+ * before that, and the next transaction does not wait for it.
  */
 class GroupCommit {
-  readonly #db: Connected["db"];
+  readonly #connected: Connected;
   readonly #waiting: Waiting[] = [];
   #running = false;
-  #synced = true;
 
-  constructor(db: Connected["db"]) {
-    this.#db = db;
+  constructor(connected: Connected) {
+    this.#connected = connected;
   }
 
   run<T>(work: Work<T>, repeatable: boolean): Promise<T> {
@@ -87,50 +94,51 @@ class GroupCommit {
     this.#running = false;
   }
 
-  /** Whether a commit waits for the disk. One that does brings those before it along: they are in the same log. */
-  async #sync(synced: boolean): Promise<void> {
-    if (synced === this.#synced) return;
-    await sql.raw(`pragma synchronous=${synced ? "full" : "normal"}`).execute(this.#db);
-    this.#synced = synced;
-  }
-
   /** Never rejects. */
   async #commit(): Promise<void> {
     const group: Waiting[] = [];
-    const done: Array<() => void> = [];
-    try {
-      const synced = this.#waiting.some(({ repeatable }) => !repeatable);
-      await this.#sync(synced);
-      await this.#db.transaction().execute(async (trx) => {
-        const untilMs = performance.now() + groupMs;
-        do {
-          const [next] = this.#waiting;
-          if (next === undefined || (!synced && !next.repeatable)) break;
-          this.#waiting.shift();
-          group.push(next);
-          const tx: Tx = { trx, nowMs: Date.now(), lock: (query) => query };
-          // Alone it needs none: its failure is that of the transaction.
-          if (group.length === 1 && this.#waiting.length === 0) {
-            const value = await next.work(tx);
-            done.push(() => next.resolve(value));
-          } else done.push(await apart(tx, next));
-        } while (group.length < groupMax && performance.now() < untilMs);
-      });
-      for (const tell of done) tell();
-    } catch (error) {
+    const outcomes: Outcome[] = [];
+    const fail = (error: unknown): void => {
       // Begun or committed in vain: each of them may try again.
       for (const { reject } of group.length === 0 ? this.#waiting.splice(0, groupMax) : group) reject(error);
+    };
+    try {
+      await this.#connected.db.transaction().execute((trx) => this.#work(trx, group, outcomes));
+    } catch (error) {
+      fail(error);
+      return;
     }
+    for (const { tell, waits } of outcomes) if (!waits) tell();
+    const waiting = outcomes.filter(({ waits }) => waits);
+    if (waiting.length === 0) return;
+    this.#connected.sync().then(() => {
+      for (const { tell } of waiting) tell();
+    }, fail);
+  }
+
+  async #work(trx: Tx["trx"], group: Waiting[], outcomes: Outcome[]): Promise<void> {
+    const untilMs = performance.now() + groupMs;
+    do {
+      const next = this.#waiting.shift();
+      if (next === undefined) break;
+      group.push(next);
+      const tx: Tx = { trx, nowMs: Date.now(), lock: (query) => query };
+      // Alone it needs no savepoint: its failure is that of the transaction.
+      if (group.length === 1 && this.#waiting.length === 0) {
+        const value = await next.work(tx);
+        outcomes.push({ tell: () => next.resolve(value), waits: !next.repeatable });
+      } else outcomes.push(await apart(tx, next));
+    } while (group.length < groupMax && performance.now() < untilMs);
   }
 }
 
-/** Behind a savepoint; gives what tells the outcome once it is durable. */
-async function apart(tx: Tx, { work, resolve, reject }: Waiting): Promise<() => void> {
+/** Behind a savepoint. */
+async function apart(tx: Tx, { work, repeatable, resolve, reject }: Waiting): Promise<Outcome> {
   await sql`savepoint one`.execute(tx.trx);
   try {
     const value = await work(tx);
     await sql`release savepoint one`.execute(tx.trx);
-    return () => resolve(value);
+    return { tell: () => resolve(value), waits: !repeatable };
   } catch (error) {
     try {
       await sql`rollback to savepoint one`.execute(tx.trx);
@@ -139,7 +147,7 @@ async function apart(tx: Tx, { work, resolve, reject }: Waiting): Promise<() => 
       // It has ended the whole transaction, as a full disk does.
       throw error;
     }
-    return () => reject(error);
+    return { tell: () => reject(error), waits: false };
   }
 }
 
@@ -148,7 +156,7 @@ const groups = new WeakMap<Connected, GroupCommit>();
 function groupOf(connected: Connected): GroupCommit {
   let group = groups.get(connected);
   if (group === undefined) {
-    group = new GroupCommit(connected.db);
+    group = new GroupCommit(connected);
     groups.set(connected, group);
   }
   return group;

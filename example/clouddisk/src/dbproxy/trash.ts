@@ -8,27 +8,20 @@ import {
   lockLive,
   type NameRow,
   nameColumns,
-  placeInside,
   placeOfTrash,
 } from "./entry-rows.js";
 import { discard, purge, purgeable } from "./purge.js";
 import type { Implementations, Tx } from "./transaction.js";
-import { beneath, folderDepthMax, heightOf, wayTo } from "./tree.js";
+import { batch, follow, followOn, forget } from "./trashing.js";
+import { folderDepthMax, heightOf, wayTo } from "./tree.js";
 import { lockUser } from "./users.js";
 
-/** SQLite takes so many values in one statement. */
-const batch = 500;
-
-/** What to set of rows that go into the trash with `root`, or come out of it: 0. */
-async function setTrash(tx: Tx, ids: readonly number[], root: number, trashedAtMs: number): Promise<void> {
+/** Rows that come out of the trash. */
+async function takeOut(tx: Tx, ids: readonly number[]): Promise<void> {
   for (let start = 0; start < ids.length; start += batch) {
     await tx.trx
       .updateTable("tbl_user_file")
-      .set((eb) => ({
-        trash_root: root,
-        trashed_at: trashedAtMs,
-        place: root === 0 ? eb.ref("parent_id") : placeInside,
-      }))
+      .set((eb) => ({ trash_root: 0, trashed_at: 0, place: eb.ref("parent_id") }))
       .where("id", "in", ids.slice(start, start + batch))
       .execute();
   }
@@ -55,10 +48,15 @@ const notFound: Changed = { result: { outcome: "not_found" }, rows: 1 };
 async function trash(tx: Tx, userId: number, id: number): Promise<Changed> {
   const row = await lockLive(tx, userId, id);
   if (row === undefined) return notFound;
-  const inside = row.folder === 1 ? await beneath(tx, userId, id) : [];
-  await setTrash(tx, [id, ...inside], id, tx.nowMs);
-  await tx.trx.updateTable("tbl_user_file").set({ place: placeOfTrash }).where("id", "=", id).execute();
-  return { result: { outcome: "ok", entry: await entryById(tx, id) }, rows: inside.length + 1 };
+  await tx.trx
+    .updateTable("tbl_user_file")
+    .set({ trash_root: id, trashed_at: tx.nowMs, place: placeOfTrash })
+    .where("id", "=", id)
+    .execute();
+  const beneath = { userId, root: id, trashedAtMs: tx.nowMs, rowsMax: batch };
+  const { rows, more } = row.folder === 1 ? await follow(tx, beneath) : { rows: 0, more: false };
+  const entry = await entryById(tx, id);
+  return { result: { outcome: "ok", entry, ...(more ? { more } : {}) }, rows: rows + 1 };
 }
 
 /** Where it was; the top when that folder is gone, or stands too deep by now. */
@@ -84,7 +82,8 @@ async function restore(tx: Tx, userId: number, id: number): Promise<Changed> {
     .where("id", "=", id)
     .execute();
   const rows = await trashedWith(tx, userId, id);
-  await setTrash(tx, rows, 0, 0);
+  await takeOut(tx, rows);
+  await forget(tx, userId, id);
   return { result: { outcome: "ok", entry: await entryById(tx, id) }, rows: rows.length };
 }
 
@@ -142,6 +141,7 @@ export const trashActions: Pick<Implementations, Trashing> = {
   }),
 
   async "trash.purge"(tx, { trashedBeforeMs, limit }) {
+    if (await followOn(tx, undefined, limit)) return { deleted: 0, more: true };
     const old = await tx.trx
       .selectFrom("tbl_user_file")
       .select(["id", "user_id"])

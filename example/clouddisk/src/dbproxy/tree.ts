@@ -1,3 +1,4 @@
+import { type Expression, sql } from "kysely";
 import { findName, type NameRow } from "./entry-rows.js";
 import type { Tx } from "./transaction.js";
 
@@ -13,6 +14,11 @@ interface Node {
   file_name: string;
 }
 
+/** Not by an index with this column: of the rows in one folder, and not of all rows of the user, for each folder of a tree. */
+function apart(column: Expression<number>) {
+  return sql<number>`${column} + 0`;
+}
+
 /** These folders and all above them, by id. `union` drops what was seen: even a circle comes to an end. */
 async function above({ trx }: Tx, userId: number, ids: readonly number[]): Promise<Map<number, Node>> {
   const rows = await trx
@@ -25,8 +31,9 @@ async function above({ trx }: Tx, userId: number, ids: readonly number[]): Promi
         .union(
           qb
             .selectFrom("way")
-            .innerJoin("tbl_user_file as f", "f.id", "way.parent_id")
+            .crossJoin("tbl_user_file as f")
             .select(["f.id", "f.parent_id", "f.file_name"])
+            .whereRef("f.id", "=", "way.parent_id")
             .where("f.user_id", "=", userId),
         ),
     )
@@ -96,31 +103,6 @@ export async function pathsOf(
   return paths;
 }
 
-/** The ids of everything beneath a folder that is not in the trash, itself not included. */
-export async function beneath({ trx }: Tx, userId: number, folder: number): Promise<number[]> {
-  const rows = await trx
-    .withRecursive("tree(id)", (qb) =>
-      qb
-        .selectFrom("tbl_user_file")
-        .select("id")
-        .where("user_id", "=", userId)
-        .where("trash_root", "=", 0)
-        .where("parent_id", "=", folder)
-        .union(
-          qb
-            .selectFrom("tree")
-            .innerJoin("tbl_user_file as f", "f.parent_id", "tree.id")
-            .select("f.id")
-            .where("f.user_id", "=", userId)
-            .where("f.trash_root", "=", 0),
-        ),
-    )
-    .selectFrom("tree")
-    .select("id")
-    .execute();
-  return rows.map((row) => row.id).filter((id) => id !== folder);
-}
-
 /**
  * How many folders stand one within the other from this one downward, itself included: of those with this `trash_root`, since
  * what was put into the trash from within is elsewhere.
@@ -141,11 +123,12 @@ export async function heightOf(
         .unionAll(
           qb
             .selectFrom("tree")
-            .innerJoin("tbl_user_file as f", "f.parent_id", "tree.id")
+            .crossJoin("tbl_user_file as f")
             .select((eb) => ["f.id", eb("tree.depth", "+", 1).as("depth")])
+            .whereRef("f.parent_id", "=", "tree.id")
             .where("f.user_id", "=", userId)
-            .where("f.folder", "=", 1)
-            .where("f.trash_root", "=", trashRoot)
+            .where((eb) => eb(apart(eb.ref("f.folder")), "=", 1))
+            .where((eb) => eb(apart(eb.ref("f.trash_root")), "=", trashRoot))
             .where("tree.depth", "<=", folderDepthMax),
         ),
     )

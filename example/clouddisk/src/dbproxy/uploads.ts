@@ -1,7 +1,7 @@
 import type { Selectable } from "kysely";
 import type { EntryRow, UploadRow } from "./actions.js";
-import { holdStaged } from "./contents.js";
-import { entryById, freeName, insertName, isFolder, named, sameFile } from "./entry-rows.js";
+import { holdStaged, wakeJob } from "./contents.js";
+import { entryById, insertName, isFolder, named, numbered, sameFile } from "./entry-rows.js";
 import type { Tables } from "./tables.js";
 import type { Implementations, Tx } from "./transaction.js";
 import { lockUser, takeQuota } from "./users.js";
@@ -55,11 +55,15 @@ interface Complete {
 /** The user's name for a complete content, its quota, the content itself and its way into the store. The user is locked. */
 async function addFile(tx: Tx, file: Complete): Promise<{ entry: EntryRow; staged: boolean } | undefined> {
   const { userId, parentId, fileHash, sizeBytes } = file;
-  const same = await sameFile(tx, file);
-  if (same !== undefined) return { entry: same, staged: true };
+  const taken = await named(tx, userId, parentId, file.name);
+  const same = await sameFile(tx, taken, fileHash);
+  if (same !== undefined) {
+    await wakeJob(tx, fileHash);
+    return { entry: same, staged: true };
+  }
   if (!(await takeQuota(tx, userId, sizeBytes))) return undefined;
   const staged = await holdStaged(tx, file);
-  const name = await freeName(tx, userId, parentId, file.name);
+  const name = taken === undefined ? file.name : await numbered(tx, userId, parentId, file.name);
   const id = await insertName(tx, { userId, parentId, name, folder: false, fileHash, sizeBytes });
   return { entry: await entryById(tx, id), staged };
 }

@@ -6,6 +6,7 @@ import { flag } from "../common/flag.js";
 import { contentDisposition } from "../common/names.js";
 import { publicOrigin } from "../common/origin.js";
 import type { Host } from "../common/part.js";
+import { addRateLimits } from "../common/rate-limits.js";
 import type { Tickets } from "../common/tickets.js";
 import type { EntryRow } from "../dbproxy/actions.js";
 import { select } from "./conditions.js";
@@ -77,12 +78,29 @@ async function heldEntry(
   return entry;
 }
 
-export async function addDownloadRoutes(
-  http: FastifyInstance,
-  { host, source, tickets }: DownloadRoutes,
-): Promise<void> {
+export async function addDownloadRoutes(http: FastifyInstance, routes: DownloadRoutes): Promise<void> {
+  const { host } = routes;
   const authenticator = new Authenticator(host);
+  /** A signed URL's is who made it. */
+  const userOf = async (request: FastifyRequest): Promise<number> => {
+    const { ticket, filehash } = request.query as DownloadQuery;
+    if (ticket === undefined || filehash !== undefined || request.method === "POST")
+      return (await authenticator.user(request, "download")).userId;
+    return (await authenticator.ticket(ticket, "file")).userId;
+  };
+  await http.register(async (limited) => {
+    const max = host.settings.download.requestsPerMinute;
+    await addRateLimits(limited, { max, key: "download.requestsperminute", userOf, withoutUser: [] });
+    addFileRoute(limited, routes, authenticator);
+    addUrlRoute(limited, routes, authenticator);
+  });
+}
 
+function addFileRoute(
+  http: FastifyInstance,
+  { host, source }: DownloadRoutes,
+  authenticator: Authenticator,
+): void {
   /** A signed URL names a file; everybody else shows who asks. Either way the user must hold the file now. */
   async function wanted(request: FastifyRequest<{ Querystring: DownloadQuery }>): Promise<Wanted> {
     const { filehash, ticket } = request.query;
@@ -131,7 +149,13 @@ export async function addDownloadRoutes(
     handler: download,
     exposeHeadRoute: false,
   });
+}
 
+function addUrlRoute(
+  http: FastifyInstance,
+  { host, tickets }: DownloadRoutes,
+  authenticator: Authenticator,
+): void {
   http.route<{ Body: Static<typeof UrlBody> }>({
     method: "POST",
     url: "/file/downloadurl",
@@ -219,7 +243,12 @@ async function send(
     return reply.send(method === "HEAD" ? undefined : Buffer.alloc(0));
   try {
     // An error midway destroys the connection: the client sees that something is missing.
-    return reply.send(await source.read(content, range));
+    const bytes = await source.read(content, range);
+    // What is saved shows nothing, framed or not; the page's frames of large files would be refused by the letter of HTML.
+    if (!inline) {
+      reply.removeHeader("x-frame-options").header("content-security-policy", "default-src 'none'; sandbox");
+    }
+    return reply.send(bytes);
   } catch (error) {
     for (const name of ["etag", "accept-ranges", "content-disposition", "content-length", "content-range"]) {
       reply.removeHeader(name);

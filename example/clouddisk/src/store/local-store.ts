@@ -1,8 +1,9 @@
 import { createReadStream, createWriteStream } from "node:fs";
-import { chmod, link, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
+import { chmod, link, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { placeFile } from "../common/durable.js";
 import { makeFolder } from "../common/folder.js";
 import { HashingStream, hashOf } from "../common/hashing.js";
 import { isTempGone, tempName } from "../common/instance.js";
@@ -14,15 +15,6 @@ const tempTtlMs = 24 * 3_600_000;
 
 function isMissing(error: unknown): boolean {
   return (error as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 function wrongBytes(file: string, fileHash: string, sizeBytes: number): StoreError {
@@ -126,12 +118,12 @@ export class LocalStore implements ObjectStore {
       if (!(await linkChecked(file, temp, fileHash, sizeBytes, signal))) {
         await copyChecked(file, temp, fileHash, sizeBytes, signal);
       }
-      await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
       await chmod(temp, 0o400);
-      await rename(temp, target);
+      await placeFile(target, () => rename(temp, target));
       // Two names of one file are left as they are by a rename.
-      await rm(temp, { force: true });
-      await syncFolder(path.dirname(target));
+      await unlink(temp).catch((error: unknown) => {
+        if (!isMissing(error)) throw error;
+      });
     } catch (error) {
       await rm(temp, { force: true });
       if (error instanceof StoreError || signal?.aborted) throw error;

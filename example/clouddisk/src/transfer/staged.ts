@@ -76,6 +76,7 @@ export class StagedFile {
  */
 export class StagedFiles {
   readonly #staging: Staging;
+  #canRemove = false;
 
   constructor(staging: Staging) {
     this.#staging = staging;
@@ -101,7 +102,9 @@ export class StagedFiles {
   /** Deletes this very file. False: it is not there any more, perhaps another in its place, which stays. */
   async remove(file: StagedFile): Promise<boolean> {
     if (!file.isAt(await ifThere(stat(file.path, { bigint: true })))) return false;
-    await mkdir(this.removingFolder, { recursive: true });
+    // Once: one that is gone afterwards leaves the file to the cleaner, as anything else that fails here.
+    if (!this.#canRemove) await mkdir(this.removingFolder, { recursive: true });
+    this.#canRemove = true;
     const leaving = path.join(this.removingFolder, `${file.fileHash}.${randomBytes(8).toString("hex")}`);
     // A rename takes exactly one file away, which can then be looked at; an unlink would take whatever is there.
     if ((await ifThere(rename(file.path, leaving).then(() => true))) === undefined) return false;

@@ -50,6 +50,10 @@ export class Transfer {
     const { database } = this.#context;
     return {
       submit: async ({ fileHash }) => {
+        if (fileHash === "") {
+          this.worker.wake();
+          return { code: Code.DONE, message: "" };
+        }
         if (!isHash(fileHash)) return notAHash;
         // A job that waits for its next attempt, or was given up, has a new reason to be tried.
         const { woken } = await database.run("outbox.wake", { fileHash });

@@ -8,7 +8,8 @@ import { isGone } from "../common/instance.js";
 import { OnNode } from "../common/nodes.js";
 import type { EntryRow, UploadRow } from "../dbproxy/actions.js";
 import type { Step, UploadContext } from "./context.js";
-import { overQuota, stage } from "./whole.js";
+import { overQuota } from "./refusals.js";
+import { stage } from "./whole.js";
 
 const leaseMs = 15_000;
 const renewMs = 4_000;
@@ -118,7 +119,7 @@ export class Completer {
     const done = await host.database.run("upload.finish", { id: upload.id, owner });
     if (done.outcome !== "ok") throw done.outcome === "quota" ? overQuota() : lost();
     await step("finished");
-    this.#context.submit(upload.fileHash);
+    this.#context.submit();
     try {
       await progress.clear(upload.id);
     } catch (error) {

@@ -16,7 +16,7 @@ export interface UploadContext {
   readonly download: DownloadServiceStub;
   readonly log: Logger;
   /** Tells transfer that there is work; a failure is nobody's concern, since transfer looks by itself. */
-  readonly submit: (fileHash: string) => void;
+  readonly submit: () => void;
   /** Default: `defaultPace`. */
   readonly pace?: Pace;
   /** Called at each step, before the next is begun: tests kill the process there. */

@@ -3,7 +3,7 @@ import { checked, isPassing } from "../common/answer.js";
 import { Code, Refusal } from "../common/codes.js";
 import type { EntryRow } from "../dbproxy/actions.js";
 import type { UploadContext } from "./context.js";
-import { noFolder, overQuota } from "./whole.js";
+import { noFolder, overQuota } from "./refusals.js";
 
 const rangeCount = 8;
 const rangeMaxBytes = 65_536;

@@ -6,6 +6,7 @@ import { isGone } from "../common/instance.js";
 import type { UploadRow } from "../dbproxy/actions.js";
 import type { PartKey } from "../progress/progress.js";
 import type { UploadContext } from "./context.js";
+import { Pieces } from "./pieces.js";
 import { throwNoRoom } from "./room.js";
 
 /** A writer that renews its claim this often has it; one that was stopped for longer than the lease writes nothing more. */
@@ -158,32 +159,25 @@ async function write(
   const lengthBytes = partLength(upload, part.index);
   const start = part.index * upload.partBytes;
   const hash = createHash("sha256");
-  const handle = await openParts(context, upload.id);
+  const check = (): void => claim.check();
+  const shared = context.staging.parts(upload.id);
+  const pieces = new Pieces({ open: () => openParts(context, upload.id), start, check, shared });
   try {
     let receivedBytes = 0;
     for await (const chunk of part.body as AsyncIterable<Buffer>) {
       if (receivedBytes + chunk.length > lengthBytes) throw wrongLength(part.index, lengthBytes, "more");
       hash.update(chunk);
-      claim.check();
-      await writeAll(handle, chunk, start + receivedBytes);
+      await pieces.add(chunk);
       receivedBytes += chunk.length;
     }
     if (receivedBytes < lengthBytes) throw wrongLength(part.index, lengthBytes, "fewer");
-    await handle.datasync();
+    await pieces.finish();
   } catch (error) {
     throwNoRoom(context, error);
   } finally {
-    await handle.close();
+    await pieces.close();
   }
   return hash.digest("hex");
-}
-
-/** A disk that is getting full takes less than it is given, and says so only the next time. */
-async function writeAll(handle: FileHandle, chunk: Buffer, position: number): Promise<void> {
-  for (let done = 0; done < chunk.length; ) {
-    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, position + done);
-    done += bytesWritten;
-  }
 }
 
 function wrongLength(index: number, lengthBytes: number, how: string): Refusal {

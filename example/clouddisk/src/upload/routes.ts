@@ -195,14 +195,19 @@ function receivePart(uploads: Uploads, request: FastifyRequest, userId: number):
   return withBody(request, (body) => {
     const parameters = new Parameters(request);
     const name = parameters.spelling("index", "chkidx");
-    const { "content-length": length } = request.headers;
     return uploads.receive(userId, uploadIdOf(parameters), {
       index: parameters.integer(name, { min: 0, max: 1_000_000, fallback: Number.NaN }),
       partHash: hashOf(parameters, "chkhash", ""),
       body,
-      contentLength: length === undefined ? undefined : Number(length),
+      contentLength: contentLength(request),
     });
   });
+}
+
+/** undefined: chunked. */
+function contentLength({ headers }: FastifyRequest): number | undefined {
+  const { "content-length": length } = headers;
+  return length === undefined ? undefined : Number(length);
 }
 
 async function withBody<T>(request: FastifyRequest, use: (body: IncomingBody) => Promise<T>): Promise<T> {
@@ -217,9 +222,12 @@ async function withBody<T>(request: FastifyRequest, use: (body: IncomingBody) =>
 function receiveRaw(context: UploadContext, request: FastifyRequest, userId: number): Promise<EntryRow> {
   return withBody(request, async (body) => {
     const wanted = wholeFileOf(new Parameters(request), userId);
-    return addWhole(context, await receiveWhole(context, userId, body), wanted);
+    return addWhole(context, await receiveWhole(context, userId, body, contentLength(request)), wanted);
   });
 }
+
+/** As long as RFC 2046, 5.1.1 allows. */
+const boundaryPattern = /;\s*boundary=("[^"]{1,70}"|[^\s";]{1,70})\s*(;|$)/i;
 
 /** The file counts once all of the form is there: its fields may come in any order. */
 async function receiveForm(
@@ -227,6 +235,12 @@ async function receiveForm(
   request: FastifyRequest,
   userId: number,
 ): Promise<EntryRow> {
+  if (!boundaryPattern.test(request.headers["content-type"] ?? "")) {
+    throw new Refusal(
+      Code.PARAMETER,
+      "the body is no multipart form: it needs a boundary of 1 to 70 characters",
+    );
+  }
   const fields = new Map<string, string>();
   let received: ReceivedFile | undefined;
   let fileName = "";
@@ -239,7 +253,7 @@ async function receiveForm(
       if (received !== undefined) throw new Refusal(Code.PARAMETER, "send one file in a request");
       if (part.fieldname !== "file") throw noFile();
       fileName = part.filename;
-      received = await receiveWhole(context, userId, part.file);
+      received = await receiveWhole(context, userId, part.file, contentLength(request));
     }
     if (received === undefined) throw noFile();
     const parameters = new Parameters({ body: Object.fromEntries(fields), query: request.query });

@@ -16,6 +16,22 @@ import { addUploadRoutes } from "./routes.js";
 
 /** A nudge is worth no longer wait: transfer looks by itself. */
 const submitTimeoutMs = 2_000;
+/** One nudge tells of all that was uploaded meanwhile. */
+const submitDelayMs = 20;
+
+/** Calls `work` so long after the first of any number of calls. */
+function once(delayMs: number, work: () => void): () => void {
+  let called = false;
+  return () => {
+    if (called) return;
+    called = true;
+    const begin = (): void => {
+      called = false;
+      work();
+    };
+    setTimeout(begin, delayMs).unref();
+  };
+}
 
 /** Takes files in, whole and in parts. */
 export const createUpload: CreatePart = async (host) => {
@@ -28,13 +44,11 @@ export const createUpload: CreatePart = async (host) => {
     progress: await openProgress(settings, database),
     download: new DownloadServiceStub(channel),
     log,
-    submit: (fileHash) => {
-      transfer
-        .submit({ fileHash }, { timeoutMs: submitTimeoutMs, waitForReady: false })
-        .catch((error: unknown) => {
-          log.debug("transfer was not told", { fileHash, error: String(error) });
-        });
-    },
+    submit: once(submitDelayMs, () => {
+      transfer.submit({}, { timeoutMs: submitTimeoutMs, waitForReady: false }).catch((error: unknown) => {
+        log.debug("transfer was not told", { error: String(error) });
+      });
+    }),
   };
   const tickets = new Tickets(database, settings.secret);
   const entry = entryAddress(host, "upload");

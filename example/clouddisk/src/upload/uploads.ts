@@ -6,8 +6,8 @@ import type { UploadRow } from "../dbproxy/actions.js";
 import { type Completed, Completer, elsewhere, removeParts } from "./complete.js";
 import type { UploadContext } from "./context.js";
 import { type IncomingPart, receivePart } from "./receive.js";
+import { noFolder, tooLarge } from "./refusals.js";
 import { checkRoom } from "./room.js";
-import { noFolder, tooLarge } from "./whole.js";
 
 /** More parts than this make the parts bigger. */
 const partsMax = 10_000;

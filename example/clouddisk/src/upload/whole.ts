@@ -1,13 +1,16 @@
-import { createWriteStream } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import { Code, Refusal } from "../common/codes.js";
-import { HashingStream, type SizeLimit } from "../common/hashing.js";
+import { placeFile } from "../common/durable.js";
+import type { SizeLimit } from "../common/hashing.js";
 import { tempName } from "../common/instance.js";
 import type { EntryRow } from "../dbproxy/actions.js";
 import type { UploadContext } from "./context.js";
+import { openNew, Pieces } from "./pieces.js";
+import { sizeLimit } from "./quota.js";
+import { noFolder, overQuota } from "./refusals.js";
 import { checkRoom, throwNoRoom } from "./room.js";
 
 export interface WholeFile {
@@ -19,62 +22,78 @@ export interface WholeFile {
 }
 
 /** Gives a file its place among the staged contents; durable when this resolves. */
-export async function stage({ staging }: UploadContext, file: string, fileHash: string): Promise<void> {
+export function stage({ staging }: UploadContext, file: string, fileHash: string): Promise<void> {
   const target = staging.content(fileHash);
-  await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
-  await rename(file, target);
-  const folder = await open(path.dirname(target), "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-export function tooLarge(sizeMaxBytes: number): Refusal {
-  return new Refusal(Code.QUOTA, `the file is larger than ${sizeMaxBytes} bytes ([upload] filemax)`);
+  return placeFile(target, () => rename(file, target));
 }
 
 /** A body that is on the disk, and nobody's file yet. */
-export interface ReceivedFile {
+export class ReceivedFile {
   readonly temp: string;
   readonly fileHash: string;
   readonly sizeBytes: number;
-  discard(): Promise<void>;
+  #there = true;
+
+  constructor(temp: string, { fileHash, sizeBytes }: { fileHash: string; sizeBytes: number }) {
+    this.temp = temp;
+    this.fileHash = fileHash;
+    this.sizeBytes = sizeBytes;
+  }
+
+  async stage(context: UploadContext): Promise<void> {
+    await stage(context, this.temp, this.fileHash);
+    this.#there = false;
+  }
+
+  async discard(): Promise<void> {
+    if (!this.#there) return;
+    this.#there = false;
+    await rm(this.temp, { force: true });
+  }
+}
+
+/** The bytes are durable when this resolves. Rejects with `limit.error` when there are more. */
+async function write(
+  body: Readable,
+  temp: string,
+  limit: SizeLimit,
+): Promise<{ fileHash: string; sizeBytes: number }> {
+  const hash = createHash("sha256");
+  const pieces = new Pieces({ open: () => openNew(temp) });
+  let sizeBytes = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      sizeBytes += chunk.length;
+      if (sizeBytes > limit.sizeMaxBytes) throw limit.error;
+      hash.update(chunk);
+      await pieces.add(chunk);
+    }
+    await pieces.finish();
+  } finally {
+    await pieces.close();
+  }
+  return { fileHash: hash.digest("hex"), sizeBytes };
 }
 
 /**
  * Streams a body to disk while hashing it, no more of it than the user has room for. Nothing stays of one that fails or is
- * cut off.
+ * cut off. `contentLength`: what the body has at most; undefined: nobody knows.
  */
 export async function receiveWhole(
   context: UploadContext,
   userId: number,
   body: Readable,
+  contentLength: number | undefined,
 ): Promise<ReceivedFile> {
-  const { staging } = context;
-  const temp = path.join(staging.wholeFolder, tempName());
-  const discard = () => rm(temp, { force: true });
+  const temp = path.join(context.staging.wholeFolder, tempName());
   try {
     await checkRoom(context, 0);
-    const hashing = new HashingStream({ limit: await sizeLimit(context, userId) });
-    await mkdir(staging.wholeFolder, { recursive: true, mode: 0o700 });
-    await pipeline(body, hashing, createWriteStream(temp, { flags: "wx", mode: 0o600, flush: true }));
-    return { temp, fileHash: hashing.digest(), sizeBytes: hashing.sizeBytes, discard };
+    const limit = await sizeLimit(context, userId, contentLength);
+    return new ReceivedFile(temp, await write(body, temp, limit));
   } catch (error) {
-    await discard();
+    await rm(temp, { force: true });
     throwNoRoom(context, error);
   }
-}
-
-/** Before a body is received: who has no room for it must not fill the disk with it. */
-async function sizeLimit({ host }: UploadContext, userId: number): Promise<SizeLimit> {
-  const { fileMaxBytes } = host.settings.upload;
-  const { user } = await host.database.run("user.get", { userId });
-  const leftBytes = Math.max(0, (user?.quotaBytes ?? 0) - (user?.usedBytes ?? 0));
-  return leftBytes < fileMaxBytes
-    ? { sizeMaxBytes: leftBytes, error: overQuota() }
-    : { sizeMaxBytes: fileMaxBytes, error: tooLarge(fileMaxBytes) };
 }
 
 /** Makes a file of what was received. Nothing stays of one that has another hash. */
@@ -83,31 +102,20 @@ export async function addWhole(
   received: ReceivedFile,
   { userId, parentId, name, fileHash: wanted }: WholeFile,
 ): Promise<EntryRow> {
-  const { fileHash, sizeBytes, temp } = received;
+  const { fileHash, sizeBytes } = received;
   const { database, settings } = context.host;
   try {
     if (wanted !== "" && wanted !== fileHash) {
       throw new Refusal(Code.UPLOAD_NORMALLY, `the content's SHA-256 is ${fileHash}, not ${wanted}`);
     }
-    await stage(context, temp, fileHash);
+    await received.stage(context);
     const file = { userId, parentId, name, fileHash, sizeBytes, node: settings.node };
     const added = await database.run("upload.whole", { ...file, onConflict: "rename" });
     // The staged copy of a refused one is transfer's to clean: another user's upload may have put the same there.
     if (added.outcome !== "ok") throw added.outcome === "quota" ? overQuota() : noFolder(parentId);
-    context.submit(fileHash);
+    context.submit();
     return added.entry;
   } finally {
     await received.discard();
   }
-}
-
-export function overQuota(): Refusal {
-  return new Refusal(
-    Code.QUOTA,
-    "the file exceeds your quota; delete something for good first ([account] quota)",
-  );
-}
-
-export function noFolder(parentId: number): Refusal {
-  return new Refusal(Code.NOT_FOUND, `there is no folder ${parentId}`);
 }

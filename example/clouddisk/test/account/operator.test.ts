@@ -7,10 +7,13 @@ const services = ["dbproxy", "account", "apigw"] as const;
 test("where sign-up is closed the operator, made at the start, makes the users, and alone sees the services", async () => {
   const conf = {
     "account.signup": "no",
+    "account.contact": "boss@example.com",
     "account.operator": "boss",
     "account.operatorpassword": "boss-password",
   };
   const disk = await startDisk({ services, conf });
+  const policy = async () => (await fetch(`${disk.url}/api/signup`)).json();
+  expect(await policy()).toEqual({ code: 0, msg: "ok", open: false, contact: "boss@example.com" });
   expect(await disk.post("/user/signup", { username: "stranger", password: "password-1" })).toEqual({
     code: 10_011,
     msg: expect.stringContaining("[account] signup"),
@@ -20,6 +23,20 @@ test("where sign-up is closed the operator, made at the start, makes the users, 
   const made = await disk.post("/user/signup", { username: "friend", password: "password-1" }, boss);
   expect(made.code).toBe(10_000);
   const friend = await disk.signin("friend", "password-1");
+  // As the page asks: with the cookie, from its own origin. Nobody is signed in by it.
+  const byCookie = async (origin: string) => {
+    const reply = await fetch(`${disk.url}/user/signup`, {
+      method: "POST",
+      headers: { cookie: `clouddisk_token=${boss.token}`, origin, "content-type": "application/json" },
+      body: JSON.stringify({ username: "by-cookie", password: "password-1" }),
+    });
+    const { code } = (await reply.json()) as { code: number };
+    return { status: reply.status, code, cookie: reply.headers.get("set-cookie") };
+  };
+  expect(await byCookie("http://elsewhere.example")).toMatchObject({ status: 403, code: 10_011 });
+  expect(await byCookie(disk.url)).toEqual({ status: 200, code: 10_000, cookie: null });
+  expect(await byCookie(disk.url)).toMatchObject({ status: 409, code: 10_003 });
+  expect((await disk.signin("by-cookie", "password-1")).token).not.toBe("");
   expect((await disk.post("/user/signup", { username: "other", password: "password-1" }, friend)).code).toBe(
     10_011,
   );
@@ -36,6 +53,7 @@ test("where sign-up is closed the operator, made at the start, makes the users, 
 
 test("without a name in the configuration it is who signed up first; anybody signs up", async () => {
   const disk = await startDisk({ services });
+  expect(await (await fetch(`${disk.url}/api/signup`)).json()).toMatchObject({ open: true, contact: "" });
   const [first, second] = [await disk.user(), await disk.user()];
   expect((await api(disk, first)("GET", "/api/services")).status).toBe(200);
   expect((await api(disk, second)("GET", "/api/services")).body).toEqual({

@@ -157,6 +157,7 @@ test("/openapi.json has every route of the gateway, and /healthz answers", async
     "GET /api/files",
     "GET /api/me",
     "GET /api/services",
+    "GET /api/signup",
     "GET /healthz",
     "PATCH /api/files/{id}",
     "POST /api/files/batch/delete",

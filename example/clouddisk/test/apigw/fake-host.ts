@@ -19,6 +19,7 @@ export const testSettings: Settings = {
     quotaBytes: 1_000_000,
     sessionTtlMs: 3_600_000,
     openSignup: true,
+    contact: "",
     operator: undefined,
     operatorPassword: undefined,
     failuresMax: 5,
@@ -38,7 +39,13 @@ export const testSettings: Settings = {
     instantOf: "user",
     reserveBytes: 0,
   },
-  download: { host: "127.0.0.1", port: 0, publicUrl: undefined, urlTtlMs: 60_000 },
+  download: {
+    host: "127.0.0.1",
+    port: 0,
+    publicUrl: undefined,
+    urlTtlMs: 60_000,
+    requestsPerMinute: 1_000_000,
+  },
   store: { url: "local:", bucket: "test", region: "", accessKey: "", secretKey: "" },
   transfer: {
     concurrency: 1,

@@ -255,40 +255,6 @@ test.each([
   },
 );
 
-test.each([
-  ["the head comes too late", "GET / HTTP/1.1\r\n"],
-  ["the request is none", "nonsense\r\n\r\n"],
-  ["it was asked to close", "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"],
-  ["the body came too slowly", "POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nabc"],
-])("no half of a connection is left when %s, and the client never ends its side", async (_when, request) => {
-  const { http, port } = await serve(
-    (server) => {
-      server.addContentTypeParser("*", (_request, _payload, done) => done(null));
-      server.get("/", async () => ({}));
-      server.post("/slow", async (_request, reply) => reply.code(408).header("connection", "close").send({}));
-    },
-    { headersTimeoutMs: 50, lingerMs: 50 },
-  );
-  const sockets = Array.from({ length: 10 }, () =>
-    net.connect({ port, host: "127.0.0.1", allowHalfOpen: true }),
-  );
-  // Read by hand: what reads to the end of a stream destroys it, and these clients keep their side.
-  const replies = sockets.map((socket) => {
-    let reply = "";
-    socket.setEncoding("utf8").on("data", (chunk: string) => {
-      reply += chunk;
-    });
-    return new Promise<string>((resolve) =>
-      socket.on("end", () => resolve(reply)).on("error", () => resolve("reset")),
-    );
-  });
-  for (const socket of sockets) socket.write(request);
-  for (const reply of await Promise.all(replies)) expect(reply).toMatch(/^(HTTP\/1.1 [24]|reset)/);
-  const open = () => new Promise((resolve) => http.server.getConnections((_error, count) => resolve(count)));
-  await expect.poll(open).toBe(0);
-  for (const socket of sockets) socket.destroy();
-});
-
 test("who is refused is not asked for the body", async () => {
   const { port } = await serve((http) => {
     http.post("/refused", {
@@ -303,4 +269,43 @@ test("who is refused is not asked for the body", async () => {
     `POST ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n`;
   expect(await raw(port, head("/refused"))).toMatch(/^HTTP\/1\.1 401 /);
   expect(await raw(port, `${head("/taken")}{}`)).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /);
+});
+
+test.each([
+  ["two of them", "host: a\r\nhost: b"],
+  ["markup", "host: a/<script>"],
+  ["a user's name", "host: somebody@a"],
+  ["two words", "host: a b"],
+  ["nothing", "host: "],
+])("a host that readers would understand differently is refused: %s", async (_what, host) => {
+  const { port } = await serve((http) => http.get("/", async (request) => ({ host: request.host })));
+  expect(await raw(port, `GET / HTTP/1.1\r\n${host}\r\nconnection: close\r\n\r\n`)).toMatch(
+    /^HTTP\/1\.1 400 .*"code":10001/s,
+  );
+});
+
+test.each(["a", "a:80", "127.0.0.1:8080", "[::1]:8080", "my_disk.example", "xn--7qv63i.example"])(
+  "%s is a host",
+  async (host) => {
+    const { port } = await serve((http) => http.get("/", async (request) => ({ host: request.host })));
+    const reply = await raw(port, `GET / HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    expect(reply).toMatch(/^HTTP\/1\.1 200 /);
+  },
+);
+
+test.each([
+  ["http://elsewhere.example/where?a=b", "/where?a=b"],
+  ["HTTPS://somebody@elsewhere.example:81/where", "/where"],
+  ["http://elsewhere.example?a=b", "/?a=b"],
+  ["/where?a=http://elsewhere.example/", "/where?a=http://elsewhere.example/"],
+  ["//elsewhere.example/where", "//elsewhere.example/where"],
+])("of an address with its host, %s, the path counts alone: %s", async (target, expected) => {
+  const { port } = await serve((http) => {
+    const handler = async ({ url }: { url: string }) => ({ url });
+    http.get("/", handler);
+    http.get("/where", handler);
+    http.get("//elsewhere.example/where", handler);
+  });
+  const reply = await raw(port, `GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+  expect(JSON.parse(reply.slice(reply.indexOf("{")))).toEqual({ url: expected });
 });

@@ -78,6 +78,8 @@ export async function data(sizeMiB: number): Promise<void> {
     const auth = ["-H", `authorization: ${user.headers.authorization}`];
     for (let round = 0; round < rounds; round++) {
       await makeFile(file, sizeMiB * 1024 * 1024);
+      note("cp", timed("cp", file, `${file}.copy`));
+      rmSync(`${file}.copy`);
       const startMs = performance.now();
       copyFileSync(file, `${file}.copy`);
       execFileSync("sync", [`${file}.copy`]);

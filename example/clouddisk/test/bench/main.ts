@@ -1,14 +1,16 @@
-// `npm run bench -w mprpc-clouddisk -- crash|data|api|many [--size-mib 1024] [--files 10000] [--production]`: prints what it measured.
+// `npm run bench -w mprpc-clouddisk -- crash|data|api|many|users [--size-mib 1024] [--files 10000] [--users 1000] [--production]`: prints what it measured.
 import { parseArgs } from "node:util";
 import { api } from "./api.js";
 import { crash } from "./crash.js";
 import { data } from "./data.js";
 import { many } from "./many.js";
+import { users } from "./users.js";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     "size-mib": { type: "string", default: "1024" },
+    users: { type: "string", default: "1000" },
     files: { type: "string", default: "10000" },
     production: { type: "boolean", default: false },
   },
@@ -18,6 +20,7 @@ const runs: Record<string, () => Promise<void>> = {
   crash: () => crash(sizeMiB),
   data: () => data(sizeMiB),
   many: () => many(Number(values.files)),
+  users: () => users(Number(values.users), Number(values.files)),
   api: () => api(values.production),
 };
 const run = runs[positionals[0] ?? ""];

@@ -4,8 +4,8 @@ import { silentLogger } from "mprpc";
 import { expect } from "vitest";
 import type { ActionName, EntryRow, ParamsOf, ResultOf } from "../../src/dbproxy/actions.js";
 import { type Connected, connect } from "../../src/dbproxy/connect.js";
-import { sortKey } from "../../src/dbproxy/name-keys.js";
 import { Executor } from "../../src/dbproxy/service.js";
+import { seedFiles } from "../support/seed-files.js";
 import type { databases } from "./databases.js";
 
 export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
@@ -80,27 +80,7 @@ export class Actions {
 
   /** Rows added at once, straight into the table. */
   async insertFiles(userId: number, count: number, more: Partial<{ parentId: number; prefix: string }> = {}) {
-    const { parentId = 0, prefix = "file " } = more;
-    const { db } = this.connected;
-    const fileHash = sha256("");
-    for (let start = 0; start < count; start += 500) {
-      const rows = Array.from({ length: Math.min(500, count - start) }, (_, index) => ({
-        user_id: userId,
-        parent_id: parentId,
-        file_name: `${prefix}${start + index}`,
-        name_key: `${prefix}${start + index}`,
-        sort_key: sortKey(`${prefix}${start + index}`),
-        place: parentId,
-        folder: 0,
-        file_hash: fileHash,
-        size_bytes: 0,
-        created_at: 1,
-        updated_at: start + index,
-        trash_root: 0,
-        trashed_at: 0,
-      }));
-      await db.insertInto("tbl_user_file").values(rows).execute();
-    }
+    await seedFiles(this.connected.db, { userId, count, fileHash: sha256(""), ...more });
   }
 }
 

@@ -28,6 +28,31 @@ describe.each(databases)("lists on $name", (database) => {
     );
   }
 
+  it("walk a tree folder by folder, and do not look through all rows of the user at each", async () => {
+    const userId = await actions.user();
+    const id = await actions.folder(userId, "outer");
+    const inner = await actions.folder(userId, "inner", id);
+    await actions.insertFiles(userId, 200, { parentId: inner });
+    actions.queries.length = 0;
+    await actions.run("entry.get", { userId, id: inner });
+    await actions.run("entry.move", { userId, id, parentId: 0 });
+    await actions.run("entry.trash", { userId, id });
+    await actions.run("entry.restore", { userId, id });
+    const queries = actions.queries.filter(({ sql: text }) => text.includes("recursive"));
+    const followed = actions.queries.filter(({ sql: text }) => /as .c. where/.test(text));
+    expect(queries.length).toBeGreaterThanOrEqual(3);
+    if (database.name === "MariaDB") await sql`analyze table tbl_user_file`.execute(actions.connected.db);
+    const steps = (await Promise.all(queries.map(plan)))
+      .flat()
+      .filter((line) => /^SEARCH f |^f: /.test(line));
+    expect(steps).toHaveLength(queries.length);
+    const beneath = (await Promise.all(followed.map(plan))).flat();
+    const inside = beneath.filter((line) => /^SEARCH c |^c: /.test(line));
+    expect(inside.length).toBeGreaterThanOrEqual(3);
+    for (const step of inside) expect(step).toMatch(/user_id=\? AND place=\?|user_id_place/);
+    for (const step of steps) expect(step).toMatch(/parent_id=\?|PRIMARY KEY|uniq_user_file_name|PRIMARY/);
+  });
+
   describe("with the files of two users", () => {
     let userId = 0;
     beforeAll(async () => {
@@ -70,6 +95,38 @@ describe.each(databases)("lists on $name", (database) => {
       if (what.includes("uploads") || (what.includes("search") && database.name === "MariaDB")) return;
       expect(plans.filter((line) => /TEMP B-TREE|filesort|temporary/.test(line))).toEqual([]);
     });
+
+    it.each(["name", "size", "updated"] as const)(
+      "a search looks at so many names at a time, and finds all in the end, by %s",
+      async (sort) => {
+        const searching = await actions.user();
+        await actions.insertFiles(searching, 500);
+        const inside = await actions.folder(searching, "99 problems");
+        await actions.insertFiles(searching, 30, { parentId: inside, prefix: "more 99 " });
+        for (const descending of [false, true]) {
+          const more = { query: "99", sort, descending, limit: 7, rowsMax: 50 };
+          const seen: string[] = [];
+          const totals: number[] = [];
+          let pages = 0;
+          let empty = 0;
+          for (let cursor = ""; pages === 0 || cursor !== ""; pages++) {
+            const page = await actions.list(searching, { ...more, cursor });
+            seen.push(...page.entries.map(({ name }) => name));
+            totals.push(page.total);
+            if (page.entries.length === 0) empty++;
+            cursor = page.nextCursor;
+          }
+          const all = await actions.list(searching, { query: "99", sort, descending });
+          expect(seen).toEqual(all.entries.map(({ name }) => name));
+          expect(totals).toEqual(totals.toSorted((one, other) => one - other));
+          expect(totals.at(-1)).toBe(all.total);
+          expect(all.total).toBe(36);
+          // It had to go on without a hit.
+          expect(empty).toBeGreaterThan(0);
+        }
+        expect((await actions.list(searching, { query: "nowhere", rowsMax: 50 })).nextCursor).not.toBe("");
+      },
+    );
 
     it("find the name among a thousand of one content", async () => {
       const last = await actions.file(userId, "the last", "");

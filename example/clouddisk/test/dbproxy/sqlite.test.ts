@@ -1,9 +1,11 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { CompiledQuery } from "kysely";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type Connected, connect } from "../../src/dbproxy/connect.js";
+import { LogSync } from "../../src/dbproxy/log-sync.js";
+import { openSqlite } from "../../src/dbproxy/sqlite.js";
 import { inTransaction, type Tx } from "../../src/dbproxy/transaction.js";
 import { deferred } from "../common/deferred.js";
 
@@ -114,18 +116,70 @@ it("leaves turns of the event loop to others during a long transaction", async (
   expect(turns).toBeGreaterThan(3);
 });
 
-it("waits for the disk when somebody is told, and not for what would be done again", async () => {
-  const mode = async () => {
-    const { rows } = await connected.db.executeQuery(CompiledQuery.raw("pragma synchronous"));
-    return (rows[0] as { synchronous: number }).synchronous;
+it("tells nobody before the disk has it, but for what would be done again, and goes on meanwhile", async () => {
+  const disk = deferred();
+  let syncs = 0;
+  const slow: Connected = {
+    ...connected,
+    sync: async () => {
+      syncs++;
+      await disk.promise;
+    },
   };
-  await inTransaction(connected, put("again"), { repeatable: true });
-  expect(await mode()).toBe(1);
-  // Together they are as durable as the one that must be.
-  await Promise.all([
-    inTransaction(connected, put("also"), { repeatable: true }),
-    inTransaction(connected, put("told")),
-  ]);
-  expect(await mode()).toBe(2);
-  expect(await names()).toEqual(["again", "also", "told"]);
+  const told: string[] = [];
+  const tell = (name: string): void => void told.push(name);
+  const first = inTransaction(slow, put("first")).then(tell);
+  await inTransaction(slow, put("again"), { repeatable: true }).then(tell);
+  const second = inTransaction(slow, put("second")).then(tell);
+  await expect.poll(names).toEqual(["again", "first", "second"]);
+  expect(told).toEqual(["again"]);
+  disk.resolve();
+  await Promise.all([first, second]);
+  expect(told.toSorted()).toEqual(["again", "first", "second"]);
+  expect(syncs).toBeGreaterThan(0);
+});
+
+it("says so when the disk did not take what was committed", async () => {
+  const broken: Connected = { ...connected, sync: () => Promise.reject(new Error("EIO")) };
+  await expect(inTransaction(broken, put("lost"))).rejects.toThrow("EIO");
+  await inTransaction(connected, put("kept"));
+});
+
+it("one wait for the disk serves all that was committed before it began; after a failure the log is copied", async () => {
+  const file = `${folder}/log`;
+  let copies = 0;
+  let copyFails = true;
+  const log = new LogSync(file, () => {
+    copies++;
+    if (copyFails) throw new Error("not now");
+  });
+  // The file is not there: the disk took nothing.
+  const [one, two] = [log.sync(), log.sync()];
+  expect(one).toBe(two);
+  await expect(one).rejects.toThrow("ENOENT");
+  await expect(log.sync()).rejects.toThrow("not now");
+  copyFails = false;
+  await log.sync();
+  expect(copies).toBe(2);
+  await writeFile(file, "a log");
+  const running = log.sync();
+  await running;
+  expect(log.sync()).not.toBe(running);
+  expect(copies).toBe(2);
+  await log.close();
+});
+
+it("copies all of the log into the database file when it must", async () => {
+  const { log, writer, reader } = await openSqlite(`${folder}/disk.db`);
+  for (const dialect of [writer, reader]) await dialect.createDriver().destroy();
+  if (log === undefined) throw new Error("SQLite keeps no log here");
+  await inTransaction(connected, put("copied"));
+  const text = async () => (await readFile(`${folder}/disk.db`)).includes("copied");
+  expect(await text()).toBe(false);
+  await rename(`${folder}/disk.db-wal`, `${folder}/hidden`);
+  await expect(log.sync()).rejects.toThrow("ENOENT");
+  await rename(`${folder}/hidden`, `${folder}/disk.db-wal`);
+  await log.sync();
+  expect(await text()).toBe(true);
+  await log.close();
 });

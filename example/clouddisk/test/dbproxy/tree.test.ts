@@ -57,6 +57,7 @@ describe.each(databases)("deep trees on $name", (database) => {
     const deepest = ids.at(-1) ?? 0;
     const { id: file } = await actions.file(userId, "file", "some bytes", deepest);
     await actions.run("entry.trash", { userId, id: top });
+    while ((await actions.run("entry.purge", { userId, limit: 500 })).more);
     expect(await actions.names(userId, { query: "file" })).toEqual([]);
     expect(
       await actions.run("entry.byHash", { userId, fileHash: (await get(userId, file)).fileHash }),

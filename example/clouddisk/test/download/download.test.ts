@@ -77,6 +77,19 @@ it("gives a file with its hash as tag, its name and its length; HEAD the same wi
   expect((await get(hash, { "if-none-match": `"${hash}"` })).status).toBe(304);
 });
 
+it("may be framed where it is saved, not where it is shown or refused", async () => {
+  const hash = await addFile(owner, "framed.txt", Buffer.from("framed"));
+  const policies = async (query: string, filehash = hash) => {
+    const url = `${disk.url}/file/download?filehash=${filehash}${query}`;
+    const { headers } = await fetch(url, { headers: owner.headers });
+    return [headers.get("x-frame-options"), headers.get("content-security-policy")];
+  };
+  const never = ["DENY", "default-src 'none'; frame-ancestors 'none'; sandbox"];
+  expect(await policies("")).toEqual([null, "default-src 'none'; sandbox"]);
+  expect(await policies("&inline=1")).toEqual(never);
+  expect(await policies("", "0".repeat(64))).toEqual(never);
+});
+
 it("gives sixteen ranges at once, identical to the whole", async () => {
   const data = randomBytes(4_000_001);
   const hash = await addFile(owner, "parallel", data);

@@ -214,7 +214,7 @@ it.each<[kind: string, route: string, type: object, begin: string]>([
   async (_kind, route, type, begin) => {
     const base = await serve({});
     const { sent } = send(base + route, { ...type, "x-trace-id": `cut-${route.length}-of-test` });
-    sent.write(begin.padEnd(5000, "x"));
+    sent.write(begin.padEnd(100_000, "x"));
     await expect.poll(() => client.tempFiles()).toHaveLength(1);
     sent.destroy();
     await expect.poll(() => client.tempFiles()).toEqual([]);

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { startDisk } from "../support/disk.js";
 import { Client, partBytes, partOf, sha256 } from "./support.js";
 
@@ -59,4 +59,28 @@ it("a body for which there is no room is refused before all of it fills the disk
   sent.destroy();
   expect(await client.tempFiles()).toEqual([]);
   expect(await usedBytes(client)).toBe(102_400);
+});
+
+it("what a user has left is asked once for many small files, and again when it seems not to be enough", async () => {
+  const client = await poorClient("100KiB");
+  const asked = vi.spyOn(client.disk.node.host.database, "run");
+  const questions = (): number => asked.mock.calls.filter(([name]) => name === "user.get").length;
+  // 60,000 bytes are taken off what is believed to be left, and then more than that is to come.
+  for (let file = 0; file < 6; file++) {
+    expect(await client.whole(`f${file}`, randomBytes(10_000))).toMatchObject({ code: 0 });
+  }
+  expect(questions()).toBeLessThan(6);
+  expect(await client.whole("too much", randomBytes(50_000))).toMatchObject({ code: 10_009 });
+  const { entries } = await client.get("/api/files");
+  const ids = (entries as Array<{ id: number }>).map(({ id }) => id);
+  const { headers } = client.user;
+  for (const route of ["trash", "delete"]) {
+    await fetch(`${client.disk.url}/api/files/batch/${route}`, {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json" },
+      body: JSON.stringify({ ids }),
+    });
+  }
+  // At once: nothing that was believed before counts against it.
+  expect(await client.whole("fits again", randomBytes(100_000))).toMatchObject({ code: 0 });
 });

@@ -195,3 +195,18 @@ test("columns sort, names in their natural order", async () => {
   await page.getByRole("button", { name: "Name", exact: true }).click();
   await expect.poll(first).toBe("0.txt");
 });
+
+test("what was thrown away and brought back is not chosen any more: the next key would be done to all of it", async () => {
+  const { page } = await web.openSignedIn({
+    fill: (disk) => {
+      for (const name of ["a.txt", "b.txt", "c.txt"]) disk.add({ name }, Buffer.from(name));
+    },
+  });
+  await page.getByLabel("Select all").check();
+  await page.getByRole("toolbar").getByRole("button", { name: "Move to trash" }).click();
+  await page.getByText("Nothing here yet").waitFor();
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByRole("table").getByText("c.txt").waitFor();
+  expect(await chosen(page)).toEqual([]);
+  expect(await page.getByRole("toolbar").count()).toBe(0);
+});

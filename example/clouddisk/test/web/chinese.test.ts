@@ -50,7 +50,7 @@ test("a new visitor reads Chinese, and is told in Chinese what a user name and a
   await page.getByRole("alert").getByText("密码须为 5 到 128 个字符。").waitFor();
   expect(await page.evaluate("document.activeElement.id")).toBe("password");
   await expectChinese(page, /^$/);
-  expect(disk.calls).toEqual(["GET /api/me"]);
+  expect(disk.calls).toEqual(["GET /api/me", "GET /api/signup"]);
   await page.getByLabel("密码", { exact: true }).fill("12345");
   await submit.click();
   await page.getByRole("navigation", { name: "主导航" }).waitFor();
@@ -123,12 +123,12 @@ test("every view, dialog and refusal is Chinese once one is signed in", async ()
   await page.setInputFiles(chooser, { name: "a.bin", mimeType: "", buffer: Buffer.from("1") });
   await page.getByText("失败：文件超过云盘允许的最大值 1 GB。", { exact: true }).waitFor();
   await expectChinese(page, own);
-  for (const view of ["回收站", "服务"]) {
+  for (const view of ["回收站", "服务", "用户"]) {
     await page.getByRole("link", { name: view }).click();
     await page.getByRole("heading", { name: view, level: 1 }).waitFor();
     await expectChinese(page, own);
   }
   await page.getByRole("button", { name: "Switch to English" }).click();
-  await page.getByRole("heading", { name: "Services" }).waitFor();
-  expect(await page.locator("html").getAttribute("lang")).toBe("en");
+  await page.getByRole("heading", { name: "New user" }).waitFor();
+  await expect.poll(() => page.locator("html").getAttribute("lang")).toBe("en");
 });

@@ -68,4 +68,8 @@ export async function* states(disk: FakeDisk, page: Page): AsyncGenerator<string
   await page.getByRole("link", { name: "Services" }).click();
   await page.getByText("does not answer").waitFor();
   yield "services";
+  await page.getByRole("link", { name: "Users" }).click();
+  await page.getByRole("button", { name: "Create user" }).click();
+  await page.getByRole("alert").getByText("The user name must have").waitFor();
+  yield "a new user who is none yet";
 }

@@ -109,24 +109,3 @@ test("a page that is opened while the disk has a problem opens when that has pas
   disk.refuse.clear();
   await page.getByText("Nothing here yet").waitFor();
 });
-
-test("the panel of uploads becomes a pill when all is done, and opens again", async () => {
-  const { page } = await web.openSignedIn();
-  await page.setInputFiles(chooser, [
-    { name: "a.bin", mimeType: "", buffer: randomBytes(10) },
-    { name: "b.bin", mimeType: "", buffer: randomBytes(20) },
-  ]);
-  const pill = page.getByRole("button", { name: "Uploads · 2 of 2 done" });
-  await pill.waitFor();
-  expect(await page.locator(".upload").count()).toBe(0);
-  await pill.click();
-  await page.locator(".upload").first().waitFor();
-  expect(await page.evaluate("document.activeElement.getAttribute('aria-label')")).toBe("Collapse");
-  await page.setInputFiles(chooser, { name: "c.bin", mimeType: "", buffer: randomBytes(30) });
-  // Neither pointed at nor in use any more.
-  await page.evaluate("document.activeElement.blur()");
-  await page.mouse.move(10, 10);
-  await page.getByRole("button", { name: "Uploads · 3 of 3 done" }).waitFor();
-  await page.getByRole("button", { name: "Clear finished" }).click();
-  await page.locator(".uploads").waitFor({ state: "detached" });
-});

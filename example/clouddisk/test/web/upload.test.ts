@@ -180,7 +180,7 @@ test("all uploads as one: by bytes, without those that were cancelled", () => {
   const half: UploadEvent[] = [...sending, { type: "sent", bytes: 50 }];
   const uploads = [view(1, reached.done), view(2, half), view(3, reached.paused), view(4, reached.cancelled)];
   const { progress, ...counts } = overallOf(uploads);
-  expect(counts).toEqual({ total: 3, done: 1, active: 1, paused: 1, leftBytes: 50 });
+  expect(counts).toEqual({ total: 3, done: 1, active: 1, paused: 1, failed: 0, leftBytes: 50 });
   expect(progress).toBeCloseTo((1 + 0.55) / 3);
   expect(overallOf([]).progress).toBe(0);
   expect(overallOf([{ ...view(1, []), state: { ...newUpload(0), phase: "done" } }]).progress).toBe(1);

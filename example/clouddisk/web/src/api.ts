@@ -26,8 +26,15 @@ export interface User {
   signupAtMs: number;
   quotaBytes: number;
   usedBytes: number;
-  /** Sees the services. */
+  /** Sees the services, and makes users. */
   operator: boolean;
+}
+
+export interface SignupPolicy {
+  /** False: the operator makes users. */
+  open: boolean;
+  /** Who is asked for an account then; empty: the disk does not say. */
+  contact: string;
 }
 
 interface Session {
@@ -113,6 +120,10 @@ export class Api {
 
   async signup(username: string, password: string): Promise<void> {
     await request("/user/signup", { method: "POST", json: { username, password } });
+  }
+
+  signupPolicy(): Promise<SignupPolicy> {
+    return request<SignupPolicy>("/api/signup");
   }
 
   async signin(username: string, password: string): Promise<void> {

@@ -7,3 +7,13 @@ export function wrongIn(username: string, password: string): "username" | "passw
   const { length } = [...password];
   return length < 5 || length > 128 ? "password" : undefined;
 }
+
+/** Without letters that are mistaken for others when they are read to somebody. */
+const readable = "abcdefghijkmnpqrstuvwxyz23456789";
+
+/** 16 letters and digits of 32 in groups of four: 80 random bits. */
+export function madeUpPassword(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const letters = [...bytes].map((byte) => readable[byte % readable.length]).join("");
+  return letters.replace(/.{4}(?=.)/g, "$&-");
+}

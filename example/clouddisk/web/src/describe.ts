@@ -5,7 +5,6 @@ import { NoPreview } from "./no-preview.js";
 import { reasonOf } from "./refusals.js";
 import { UnreadableFile } from "./upload/hasher.js";
 import { UploadRefused } from "./upload/run.js";
-import { TooLargeTogether } from "./views/download.js";
 
 /** A failure in words for who looks at the page. */
 export function describe(error: unknown, t: Translate): string {
@@ -21,7 +20,6 @@ export function describe(error: unknown, t: Translate): string {
   }
   if (error instanceof UploadRefused) return t(`error.${error.why}`);
   if (error instanceof NoPreview) return t(`preview.${error.why}`);
-  if (error instanceof TooLargeTogether) return t("error.largeTogether");
   if (error instanceof UnreadableFile) return t("error.unreadable");
   return t("error.unknown", { why: error instanceof Error ? error.message : String(error) });
 }

@@ -3,11 +3,12 @@ export type Route =
   | { view: "files"; folderId: number }
   | { view: "search"; query: string }
   | { view: "trash" }
-  | { view: "services" };
+  | { view: "services" }
+  | { view: "users" };
 
 export function parseRoute(hash: string): Route {
   const [, view, rest = ""] = /^#\/(\w+)\/?(.*)$/.exec(hash) ?? [];
-  if (view === "trash" || view === "services") return { view };
+  if (view === "trash" || view === "services" || view === "users") return { view };
   if (view === "search") {
     try {
       return { view, query: decodeURIComponent(rest) };

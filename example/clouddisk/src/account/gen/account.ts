@@ -24,7 +24,7 @@ needsMprpc("0.1.0", "account.ts");
 /** account.proto: its descriptor, for reflection, JSON and calls without generated code. */
 export const accountProto: ProtoFile = /* @__PURE__ */ defineFile(
   "account.proto",
-  "Cg1hY2NvdW50LnByb3RvEgljbG91ZGRpc2siZQoNU2lnbnVwUmVxdWVzdBIaCgh1c2VybmFtZRgBIAEoCVIIdXNlcm5hbWUSGgoIcGFzc3dvcmQYAiABKAlSCHBhc3N3b3JkEhwKCmJ5X3VzZXJfaWQYAyABKANSCGJ5VXNlcklkIjsKC1NpZ251cFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZSJhCg1TaWduaW5SZXF1ZXN0EhoKCHVzZXJuYW1lGAEgASgJUgh1c2VybmFtZRIaCghwYXNzd29yZBgCIAEoCVIIcGFzc3dvcmQSGAoHYWRkcmVzcxgDIAEoCVIHYWRkcmVzcyKqAQoLU2lnbmluUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIUCgV0b2tlbhgCIAEoCVIFdG9rZW4SGAoHbWVzc2FnZRgDIAEoCVIHbWVzc2FnZRIiCg1leHBpcmVzX2F0X21zGAQgASgDUgtleHBpcmVzQXRNcxIXCgd1c2VyX2lkGAUgASgDUgZ1c2VySWQSGgoIdXNlcm5hbWUYBiABKAlSCHVzZXJuYW1lIiYKDlNpZ25vdXRSZXF1ZXN0EhQKBXRva2VuGAEgASgJUgV0b2tlbiI8CgxTaWdub3V0UmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlImEKE0F1dGhlbnRpY2F0ZVJlcXVlc3QSFAoFdG9rZW4YASABKAlSBXRva2VuEhoKCHVzZXJuYW1lGAIgASgJUgh1c2VybmFtZRIYCgdzZXNzaW9uGAMgASgJUgdzZXNzaW9uIpoBChFBdXRoZW50aWNhdGVSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USFwoHdXNlcl9pZBgDIAEoA1IGdXNlcklkEhoKCHVzZXJuYW1lGAQgASgJUgh1c2VybmFtZRIiCg1leHBpcmVzX2F0X21zGAUgASgDUgtleHBpcmVzQXRNcyIqCg9Vc2VySW5mb1JlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkIv0BCg1Vc2VySW5mb1JlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIaCgh1c2VybmFtZRgDIAEoCVIIdXNlcm5hbWUSIAoMc2lnbnVwX2F0X21zGAQgASgDUgpzaWdudXBBdE1zEiQKDmxhc3RfYWN0aXZlX21zGAUgASgDUgxsYXN0QWN0aXZlTXMSHwoLcXVvdGFfYnl0ZXMYBiABKANSCnF1b3RhQnl0ZXMSHQoKdXNlZF9ieXRlcxgHIAEoA1IJdXNlZEJ5dGVzEhoKCG9wZXJhdG9yGAggASgIUghvcGVyYXRvciJBChBVc2VyRmlsZXNSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIUCgVsaW1pdBgCIAEoBVIFbGltaXQiZgoOVXNlckZpbGVzUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEiYKBWZpbGVzGAMgAygLMhAuY2xvdWRkaXNrLkVudHJ5UgVmaWxlcyKDAQoVVXNlckZpbGVSZW5hbWVSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIbCglmaWxlX2hhc2gYAiABKAlSCGZpbGVIYXNoEhkKCG5ld19uYW1lGAMgASgJUgduZXdOYW1lEhkKCG9sZF9uYW1lGAQgASgJUgdvbGROYW1lImkKE1VzZXJGaWxlUmVuYW1lUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEiQKBGZpbGUYAyABKAsyEC5jbG91ZGRpc2suRW50cnlSBGZpbGUisgIKBUVudHJ5Eg4KAmlkGAEgASgDUgJpZBIbCglwYXJlbnRfaWQYAiABKANSCHBhcmVudElkEhIKBG5hbWUYAyABKAlSBG5hbWUSFgoGZm9sZGVyGAQgASgIUgZmb2xkZXISGwoJZmlsZV9oYXNoGAUgASgJUghmaWxlSGFzaBIdCgpzaXplX2J5dGVzGAYgASgDUglzaXplQnl0ZXMSIgoNY3JlYXRlZF9hdF9tcxgHIAEoA1ILY3JlYXRlZEF0TXMSIgoNdXBkYXRlZF9hdF9tcxgIIAEoA1ILdXBkYXRlZEF0TXMSIgoNdHJhc2hlZF9hdF9tcxgJIAEoA1ILdHJhc2hlZEF0TXMSFAoFc3RhdGUYCiABKAlSBXN0YXRlEhIKBHBhdGgYCyABKAlSBHBhdGgi1QEKC0xpc3RSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIbCglwYXJlbnRfaWQYAiABKANSCHBhcmVudElkEhgKB3RyYXNoZWQYAyABKAhSB3RyYXNoZWQSFAoFcXVlcnkYBCABKAlSBXF1ZXJ5EhIKBHNvcnQYBSABKAlSBHNvcnQSHgoKZGVzY2VuZGluZxgGIAEoCFIKZGVzY2VuZGluZxIUCgVsaW1pdBgHIAEoBVIFbGltaXQSFgoGY3Vyc29yGAggASgJUgZjdXJzb3IiyAEKCUxpc3RSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USKgoHZW50cmllcxgDIAMoCzIQLmNsb3VkZGlzay5FbnRyeVIHZW50cmllcxIfCgtuZXh0X2N1cnNvchgEIAEoCVIKbmV4dEN1cnNvchIUCgV0b3RhbBgFIAEoA1IFdG90YWwSKgoHcGFyZW50cxgGIAMoCzIQLmNsb3VkZGlzay5FbnRyeVIHcGFyZW50cyJ1ChNDcmVhdGVGb2xkZXJSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIbCglwYXJlbnRfaWQYAiABKANSCHBhcmVudElkEhIKBG5hbWUYAyABKAlSBG5hbWUSFAoFcmV1c2UYBCABKAhSBXJldXNlIkwKDVJlbmFtZVJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkEg4KAmlkGAIgASgDUgJpZBISCgRuYW1lGAMgASgJUgRuYW1lIlMKC01vdmVSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIOCgJpZBgCIAEoA1ICaWQSGwoJcGFyZW50X2lkGAMgASgDUghwYXJlbnRJZCI3CgxFbnRyeVJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkEg4KAmlkGAIgASgDUgJpZCJiCgpFbnRyeVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRImCgVlbnRyeRgDIAEoCzIQLmNsb3VkZGlzay5FbnRyeVIFZW50cnkiLAoRRW1wdHlUcmFzaFJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkImkKC0RlbGV0ZVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIYCgdkZWxldGVkGAMgASgDUgdkZWxldGVkEhIKBGxlZnQYBCABKANSBGxlZnQidAoMQmF0Y2hSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIcCglvcGVyYXRpb24YAiABKAlSCW9wZXJhdGlvbhIQCgNpZHMYAyADKANSA2lkcxIbCglwYXJlbnRfaWQYBCABKANSCHBhcmVudElkIpoBCgpCYXRjaFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIwCgdyZXN1bHRzGAMgAygLMhYuY2xvdWRkaXNrLkJhdGNoUmVzdWx0UgdyZXN1bHRzEhgKB2RlbGV0ZWQYBCABKANSB2RlbGV0ZWQSEgoEbGVmdBgFIAEoA1IEbGVmdCJzCgtCYXRjaFJlc3VsdBIOCgJpZBgBIAEoA1ICaWQSEgoEY29kZRgCIAEoBVIEY29kZRIYCgdtZXNzYWdlGAMgASgJUgdtZXNzYWdlEiYKBWVudHJ5GAQgASgLMhAuY2xvdWRkaXNrLkVudHJ5UgVlbnRyeTLtAwoLVXNlclNlcnZpY2USOgoGU2lnbnVwEhguY2xvdWRkaXNrLlNpZ251cFJlcXVlc3QaFi5jbG91ZGRpc2suU2lnbnVwUmVwbHkSOgoGU2lnbmluEhguY2xvdWRkaXNrLlNpZ25pblJlcXVlc3QaFi5jbG91ZGRpc2suU2lnbmluUmVwbHkSPQoHU2lnbm91dBIZLmNsb3VkZGlzay5TaWdub3V0UmVxdWVzdBoXLmNsb3VkZGlzay5TaWdub3V0UmVwbHkSTAoMQXV0aGVudGljYXRlEh4uY2xvdWRkaXNrLkF1dGhlbnRpY2F0ZVJlcXVlc3QaHC5jbG91ZGRpc2suQXV0aGVudGljYXRlUmVwbHkSQAoIVXNlckluZm8SGi5jbG91ZGRpc2suVXNlckluZm9SZXF1ZXN0GhguY2xvdWRkaXNrLlVzZXJJbmZvUmVwbHkSQwoJVXNlckZpbGVzEhsuY2xvdWRkaXNrLlVzZXJGaWxlc1JlcXVlc3QaGS5jbG91ZGRpc2suVXNlckZpbGVzUmVwbHkSUgoOVXNlckZpbGVSZW5hbWUSIC5jbG91ZGRpc2suVXNlckZpbGVSZW5hbWVSZXF1ZXN0Gh4uY2xvdWRkaXNrLlVzZXJGaWxlUmVuYW1lUmVwbHkyqAQKC0ZpbGVTZXJ2aWNlEjQKBExpc3QSFi5jbG91ZGRpc2suTGlzdFJlcXVlc3QaFC5jbG91ZGRpc2suTGlzdFJlcGx5EkUKDENyZWF0ZUZvbGRlchIeLmNsb3VkZGlzay5DcmVhdGVGb2xkZXJSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSOQoGUmVuYW1lEhguY2xvdWRkaXNrLlJlbmFtZVJlcXVlc3QaFS5jbG91ZGRpc2suRW50cnlSZXBseRI1CgRNb3ZlEhYuY2xvdWRkaXNrLk1vdmVSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSNwoFVHJhc2gSFy5jbG91ZGRpc2suRW50cnlSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSOQoHUmVzdG9yZRIXLmNsb3VkZGlzay5FbnRyeVJlcXVlc3QaFS5jbG91ZGRpc2suRW50cnlSZXBseRI5CgZEZWxldGUSFy5jbG91ZGRpc2suRW50cnlSZXF1ZXN0GhYuY2xvdWRkaXNrLkRlbGV0ZVJlcGx5EkIKCkVtcHR5VHJhc2gSHC5jbG91ZGRpc2suRW1wdHlUcmFzaFJlcXVlc3QaFi5jbG91ZGRpc2suRGVsZXRlUmVwbHkSNwoFQmF0Y2gSFy5jbG91ZGRpc2suQmF0Y2hSZXF1ZXN0GhUuY2xvdWRkaXNrLkJhdGNoUmVwbHliBnByb3RvMw==",
+  "Cg1hY2NvdW50LnByb3RvEgljbG91ZGRpc2siZQoNU2lnbnVwUmVxdWVzdBIaCgh1c2VybmFtZRgBIAEoCVIIdXNlcm5hbWUSGgoIcGFzc3dvcmQYAiABKAlSCHBhc3N3b3JkEhwKCmJ5X3VzZXJfaWQYAyABKANSCGJ5VXNlcklkIjsKC1NpZ251cFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZSIVChNTaWdudXBQb2xpY3lSZXF1ZXN0Im8KEVNpZ251cFBvbGljeVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRISCgRvcGVuGAMgASgIUgRvcGVuEhgKB2NvbnRhY3QYBCABKAlSB2NvbnRhY3QiYQoNU2lnbmluUmVxdWVzdBIaCgh1c2VybmFtZRgBIAEoCVIIdXNlcm5hbWUSGgoIcGFzc3dvcmQYAiABKAlSCHBhc3N3b3JkEhgKB2FkZHJlc3MYAyABKAlSB2FkZHJlc3MiqgEKC1NpZ25pblJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSFAoFdG9rZW4YAiABKAlSBXRva2VuEhgKB21lc3NhZ2UYAyABKAlSB21lc3NhZ2USIgoNZXhwaXJlc19hdF9tcxgEIAEoA1ILZXhwaXJlc0F0TXMSFwoHdXNlcl9pZBgFIAEoA1IGdXNlcklkEhoKCHVzZXJuYW1lGAYgASgJUgh1c2VybmFtZSImCg5TaWdub3V0UmVxdWVzdBIUCgV0b2tlbhgBIAEoCVIFdG9rZW4iPAoMU2lnbm91dFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZSJhChNBdXRoZW50aWNhdGVSZXF1ZXN0EhQKBXRva2VuGAEgASgJUgV0b2tlbhIaCgh1c2VybmFtZRgCIAEoCVIIdXNlcm5hbWUSGAoHc2Vzc2lvbhgDIAEoCVIHc2Vzc2lvbiKaAQoRQXV0aGVudGljYXRlUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEhcKB3VzZXJfaWQYAyABKANSBnVzZXJJZBIaCgh1c2VybmFtZRgEIAEoCVIIdXNlcm5hbWUSIgoNZXhwaXJlc19hdF9tcxgFIAEoA1ILZXhwaXJlc0F0TXMiKgoPVXNlckluZm9SZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZCL9AQoNVXNlckluZm9SZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USGgoIdXNlcm5hbWUYAyABKAlSCHVzZXJuYW1lEiAKDHNpZ251cF9hdF9tcxgEIAEoA1IKc2lnbnVwQXRNcxIkCg5sYXN0X2FjdGl2ZV9tcxgFIAEoA1IMbGFzdEFjdGl2ZU1zEh8KC3F1b3RhX2J5dGVzGAYgASgDUgpxdW90YUJ5dGVzEh0KCnVzZWRfYnl0ZXMYByABKANSCXVzZWRCeXRlcxIaCghvcGVyYXRvchgIIAEoCFIIb3BlcmF0b3IiQQoQVXNlckZpbGVzUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSFAoFbGltaXQYAiABKAVSBWxpbWl0ImYKDlVzZXJGaWxlc1JlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRImCgVmaWxlcxgDIAMoCzIQLmNsb3VkZGlzay5FbnRyeVIFZmlsZXMigwEKFVVzZXJGaWxlUmVuYW1lUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSGwoJZmlsZV9oYXNoGAIgASgJUghmaWxlSGFzaBIZCghuZXdfbmFtZRgDIAEoCVIHbmV3TmFtZRIZCghvbGRfbmFtZRgEIAEoCVIHb2xkTmFtZSJpChNVc2VyRmlsZVJlbmFtZVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIkCgRmaWxlGAMgASgLMhAuY2xvdWRkaXNrLkVudHJ5UgRmaWxlIrICCgVFbnRyeRIOCgJpZBgBIAEoA1ICaWQSGwoJcGFyZW50X2lkGAIgASgDUghwYXJlbnRJZBISCgRuYW1lGAMgASgJUgRuYW1lEhYKBmZvbGRlchgEIAEoCFIGZm9sZGVyEhsKCWZpbGVfaGFzaBgFIAEoCVIIZmlsZUhhc2gSHQoKc2l6ZV9ieXRlcxgGIAEoA1IJc2l6ZUJ5dGVzEiIKDWNyZWF0ZWRfYXRfbXMYByABKANSC2NyZWF0ZWRBdE1zEiIKDXVwZGF0ZWRfYXRfbXMYCCABKANSC3VwZGF0ZWRBdE1zEiIKDXRyYXNoZWRfYXRfbXMYCSABKANSC3RyYXNoZWRBdE1zEhQKBXN0YXRlGAogASgJUgVzdGF0ZRISCgRwYXRoGAsgASgJUgRwYXRoItUBCgtMaXN0UmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSGwoJcGFyZW50X2lkGAIgASgDUghwYXJlbnRJZBIYCgd0cmFzaGVkGAMgASgIUgd0cmFzaGVkEhQKBXF1ZXJ5GAQgASgJUgVxdWVyeRISCgRzb3J0GAUgASgJUgRzb3J0Eh4KCmRlc2NlbmRpbmcYBiABKAhSCmRlc2NlbmRpbmcSFAoFbGltaXQYByABKAVSBWxpbWl0EhYKBmN1cnNvchgIIAEoCVIGY3Vyc29yIsgBCglMaXN0UmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEioKB2VudHJpZXMYAyADKAsyEC5jbG91ZGRpc2suRW50cnlSB2VudHJpZXMSHwoLbmV4dF9jdXJzb3IYBCABKAlSCm5leHRDdXJzb3ISFAoFdG90YWwYBSABKANSBXRvdGFsEioKB3BhcmVudHMYBiADKAsyEC5jbG91ZGRpc2suRW50cnlSB3BhcmVudHMidQoTQ3JlYXRlRm9sZGVyUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSGwoJcGFyZW50X2lkGAIgASgDUghwYXJlbnRJZBISCgRuYW1lGAMgASgJUgRuYW1lEhQKBXJldXNlGAQgASgIUgVyZXVzZSJMCg1SZW5hbWVSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIOCgJpZBgCIAEoA1ICaWQSEgoEbmFtZRgDIAEoCVIEbmFtZSJTCgtNb3ZlUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSDgoCaWQYAiABKANSAmlkEhsKCXBhcmVudF9pZBgDIAEoA1IIcGFyZW50SWQiNwoMRW50cnlSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIOCgJpZBgCIAEoA1ICaWQiYgoKRW50cnlSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USJgoFZW50cnkYAyABKAsyEC5jbG91ZGRpc2suRW50cnlSBWVudHJ5IiwKEUVtcHR5VHJhc2hSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZCJpCgtEZWxldGVSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USGAoHZGVsZXRlZBgDIAEoA1IHZGVsZXRlZBISCgRsZWZ0GAQgASgDUgRsZWZ0InQKDEJhdGNoUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSHAoJb3BlcmF0aW9uGAIgASgJUglvcGVyYXRpb24SEAoDaWRzGAMgAygDUgNpZHMSGwoJcGFyZW50X2lkGAQgASgDUghwYXJlbnRJZCKaAQoKQmF0Y2hSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USMAoHcmVzdWx0cxgDIAMoCzIWLmNsb3VkZGlzay5CYXRjaFJlc3VsdFIHcmVzdWx0cxIYCgdkZWxldGVkGAQgASgDUgdkZWxldGVkEhIKBGxlZnQYBSABKANSBGxlZnQicwoLQmF0Y2hSZXN1bHQSDgoCaWQYASABKANSAmlkEhIKBGNvZGUYAiABKAVSBGNvZGUSGAoHbWVzc2FnZRgDIAEoCVIHbWVzc2FnZRImCgVlbnRyeRgEIAEoCzIQLmNsb3VkZGlzay5FbnRyeVIFZW50cnkyuwQKC1VzZXJTZXJ2aWNlEjoKBlNpZ251cBIYLmNsb3VkZGlzay5TaWdudXBSZXF1ZXN0GhYuY2xvdWRkaXNrLlNpZ251cFJlcGx5EkwKDFNpZ251cFBvbGljeRIeLmNsb3VkZGlzay5TaWdudXBQb2xpY3lSZXF1ZXN0GhwuY2xvdWRkaXNrLlNpZ251cFBvbGljeVJlcGx5EjoKBlNpZ25pbhIYLmNsb3VkZGlzay5TaWduaW5SZXF1ZXN0GhYuY2xvdWRkaXNrLlNpZ25pblJlcGx5Ej0KB1NpZ25vdXQSGS5jbG91ZGRpc2suU2lnbm91dFJlcXVlc3QaFy5jbG91ZGRpc2suU2lnbm91dFJlcGx5EkwKDEF1dGhlbnRpY2F0ZRIeLmNsb3VkZGlzay5BdXRoZW50aWNhdGVSZXF1ZXN0GhwuY2xvdWRkaXNrLkF1dGhlbnRpY2F0ZVJlcGx5EkAKCFVzZXJJbmZvEhouY2xvdWRkaXNrLlVzZXJJbmZvUmVxdWVzdBoYLmNsb3VkZGlzay5Vc2VySW5mb1JlcGx5EkMKCVVzZXJGaWxlcxIbLmNsb3VkZGlzay5Vc2VyRmlsZXNSZXF1ZXN0GhkuY2xvdWRkaXNrLlVzZXJGaWxlc1JlcGx5ElIKDlVzZXJGaWxlUmVuYW1lEiAuY2xvdWRkaXNrLlVzZXJGaWxlUmVuYW1lUmVxdWVzdBoeLmNsb3VkZGlzay5Vc2VyRmlsZVJlbmFtZVJlcGx5MqgECgtGaWxlU2VydmljZRI0CgRMaXN0EhYuY2xvdWRkaXNrLkxpc3RSZXF1ZXN0GhQuY2xvdWRkaXNrLkxpc3RSZXBseRJFCgxDcmVhdGVGb2xkZXISHi5jbG91ZGRpc2suQ3JlYXRlRm9sZGVyUmVxdWVzdBoVLmNsb3VkZGlzay5FbnRyeVJlcGx5EjkKBlJlbmFtZRIYLmNsb3VkZGlzay5SZW5hbWVSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSNQoETW92ZRIWLmNsb3VkZGlzay5Nb3ZlUmVxdWVzdBoVLmNsb3VkZGlzay5FbnRyeVJlcGx5EjcKBVRyYXNoEhcuY2xvdWRkaXNrLkVudHJ5UmVxdWVzdBoVLmNsb3VkZGlzay5FbnRyeVJlcGx5EjkKB1Jlc3RvcmUSFy5jbG91ZGRpc2suRW50cnlSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSOQoGRGVsZXRlEhcuY2xvdWRkaXNrLkVudHJ5UmVxdWVzdBoWLmNsb3VkZGlzay5EZWxldGVSZXBseRJCCgpFbXB0eVRyYXNoEhwuY2xvdWRkaXNrLkVtcHR5VHJhc2hSZXF1ZXN0GhYuY2xvdWRkaXNrLkRlbGV0ZVJlcGx5EjcKBUJhdGNoEhcuY2xvdWRkaXNrLkJhdGNoUmVxdWVzdBoVLmNsb3VkZGlzay5CYXRjaFJlcGx5YgZwcm90bzM=",
 );
 
 export interface SignupRequest {
@@ -146,6 +146,115 @@ export const SignupReply: MessageType<SignupReply, SignupReplyInput> = {
           break;
         case 18:
           message.message = reader.stringVerify();
+          break;
+        default:
+          reader.keepUnknown(message, tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export type SignupPolicyRequest = Readonly<Record<string, never>>;
+
+/** {@link SignupPolicyRequest} as it is given for encoding: what is left out is not sent. */
+export type SignupPolicyRequestInput = Readonly<Record<string, never>>;
+
+export const SignupPolicyRequest: MessageType<SignupPolicyRequest, SignupPolicyRequestInput> = {
+  typeName: "clouddisk.SignupPolicyRequest",
+  file: accountProto,
+
+  create(input) {
+    return withUnknown({}, input);
+  },
+
+  encode(message, writer) {
+    checkMessage(message, "SignupPolicyRequest", SignupPolicyRequest);
+    if (unknownFields in message) writer.unknown(message);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: SignupPolicyRequest = into ?? {};
+    while (reader.pos < end) {
+      reader.keepUnknown(message, reader.tag());
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export interface SignupPolicyReply {
+  code: number;
+  message: string;
+  /** False: the operator makes users. */
+  open: boolean;
+  /** Who is asked for an account then, as the configuration says; empty: it does not. */
+  contact: string;
+}
+
+/** {@link SignupPolicyReply} as it is given for encoding: what is left out is not sent. */
+export interface SignupPolicyReplyInput {
+  readonly code?: number | undefined;
+  readonly message?: string | undefined;
+  readonly open?: boolean | undefined;
+  readonly contact?: string | undefined;
+}
+
+export const SignupPolicyReply: MessageType<SignupPolicyReply, SignupPolicyReplyInput> = {
+  typeName: "clouddisk.SignupPolicyReply",
+  file: accountProto,
+
+  create(input) {
+    return withUnknown(
+      {
+        code: input?.code ?? 0,
+        message: input?.message ?? "",
+        open: input?.open ?? false,
+        contact: input?.contact ?? "",
+      },
+      input,
+    );
+  },
+
+  encode(message, writer) {
+    if (message?.constructor !== Object) checkMessage(message, "SignupPolicyReply", SignupPolicyReply);
+    if (message.code != null && message.code !== 0) {
+      writer.int32Field(8, message.code, "SignupPolicyReply.code");
+    }
+    if (message.message != null && message.message.length !== 0) {
+      writer.stringField(18, message.message, "SignupPolicyReply.message");
+    }
+    if (message.open != null && message.open !== false) {
+      writer.boolField(24, message.open, "SignupPolicyReply.open");
+    }
+    if (message.contact != null && message.contact.length !== 0) {
+      writer.stringField(34, message.contact, "SignupPolicyReply.contact");
+    }
+    if (unknownFields in message) writer.unknown(message);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: SignupPolicyReply = into ?? {
+      code: 0,
+      message: "",
+      open: false,
+      contact: "",
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 8:
+          message.code = reader.int32();
+          break;
+        case 18:
+          message.message = reader.stringVerify();
+          break;
+        case 24:
+          message.open = reader.bool();
+          break;
+        case 34:
+          message.contact = reader.stringVerify();
           break;
         default:
           reader.keepUnknown(message, tag);
@@ -2180,6 +2289,7 @@ export const UserService = defineService({
   file: accountProto,
   methods: {
     signup: { name: "Signup", input: SignupRequest, output: SignupReply },
+    signupPolicy: { name: "SignupPolicy", input: SignupPolicyRequest, output: SignupPolicyReply },
     signin: { name: "Signin", input: SigninRequest, output: SigninReply },
     signout: { name: "Signout", input: SignoutRequest, output: SignoutReply },
     authenticate: { name: "Authenticate", input: AuthenticateRequest, output: AuthenticateReply },
@@ -2196,6 +2306,11 @@ export const UserService = defineService({
  */
 export interface UserServiceHandler {
   signup(request: SignupRequest, context: CallContext): Promise<SignupReplyInput> | SignupReplyInput;
+  /** Whether anybody may sign up, for who has not yet. */
+  signupPolicy(
+    request: SignupPolicyRequest,
+    context: CallContext,
+  ): Promise<SignupPolicyReplyInput> | SignupPolicyReplyInput;
   signin(request: SigninRequest, context: CallContext): Promise<SigninReplyInput> | SigninReplyInput;
   signout(request: SignoutRequest, context: CallContext): Promise<SignoutReplyInput> | SignoutReplyInput;
   /** Whose token it is; code 10005 for one that is forged, expired or signed out. */
@@ -2238,6 +2353,21 @@ export class UserServiceStub {
     third?: CallOptions,
   ): Promise<SignupReply | undefined> {
     return invokeStub(this.#channel, UserService.methods.signup, request, second, third);
+  }
+
+  /** Whether anybody may sign up, for who has not yet. */
+  signupPolicy(request: SignupPolicyRequestInput, options?: CallOptions): Promise<SignupPolicyReply>;
+  signupPolicy(
+    request: SignupPolicyRequestInput,
+    controller: RpcController,
+    options?: CallOptions,
+  ): Promise<SignupPolicyReply | undefined>;
+  signupPolicy(
+    request: SignupPolicyRequestInput,
+    second?: CallOptions | RpcController,
+    third?: CallOptions,
+  ): Promise<SignupPolicyReply | undefined> {
+    return invokeStub(this.#channel, UserService.methods.signupPolicy, request, second, third);
   }
 
   signin(request: SigninRequestInput, options?: CallOptions): Promise<SigninReply>;

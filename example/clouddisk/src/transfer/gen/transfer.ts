@@ -25,6 +25,7 @@ export const transferProto: ProtoFile = /* @__PURE__ */ defineFile(
 );
 
 export interface SubmitRequest {
+  /** Of a content whose job is to be tried at once, though it waits or was given up; empty: of none in particular. */
   fileHash: string;
 }
 

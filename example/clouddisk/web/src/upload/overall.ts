@@ -7,6 +7,7 @@ export interface Overall {
   done: number;
   active: number;
   paused: number;
+  failed: number;
   /** 0 to 1, by bytes. */
   progress: number;
   /** Of the active ones. */
@@ -25,6 +26,7 @@ export function overallOf(uploads: readonly UploadView[]): Overall {
     done,
     active: active.length,
     paused: states.filter(({ phase }) => phase === "paused").length,
+    failed: states.filter(({ phase }) => phase === "failed").length,
     progress: sizeBytes > 0 ? doneBytes / sizeBytes : total > 0 ? done / total : 0,
     leftBytes: active.reduce((sum, state) => sum + state.sizeBytes - state.sentBytes, 0),
   };

@@ -16,18 +16,14 @@ const heldMaxBytes = 1 << 30;
 /** The browser has begun to read by then. */
 const releaseMs = 60_000;
 
-export class TooLargeTogether extends Error {
-  override readonly name = "TooLargeTogether";
-}
-
 export async function downloadOne(api: Api, entry: Entry): Promise<void> {
   save(await api.downloadUrl(entry), entry.name);
 }
 
 /**
  * One file after the other; those that cannot be had are given back, and keep no other one back. Of another server's file a
- * browser makes a navigation, which ends the one before it if that has not been answered: such files are fetched here first,
- * all but the last.
+ * browser makes a navigation, which ends the one before it if that has not been answered. So of such files, all but the last,
+ * the small ones are fetched here first, and each large one is the navigation of a frame of its own.
  */
 export async function downloadAll(
   api: Api,
@@ -36,7 +32,7 @@ export async function downloadAll(
   onProgress: (done: number) => void,
 ): Promise<Failed[]> {
   const failed: Failed[] = [];
-  // The one that is left to the browser comes last: nothing follows that could end it.
+  // What the browser does by itself comes last: it may take all connections there are to that server.
   const ordered = [...entries].sort((one, other) => one.sizeBytes - other.sizeBytes);
   for (const [done, entry] of ordered.entries()) {
     onProgress(done);
@@ -44,7 +40,7 @@ export async function downloadAll(
       const url = await api.persist(signal, () => api.downloadUrl(entry, false, signal));
       const last = done === ordered.length - 1;
       if (last || new URL(url).origin === location.origin) save(url, entry.name);
-      else if (entry.sizeBytes > heldMaxBytes) throw new TooLargeTogether();
+      else if (entry.sizeBytes > heldMaxBytes) await saveInFrame(api, url, signal);
       else await fetchAndSave(api, url, entry, signal);
     } catch (error) {
       if (signal.aborted) return failed;
@@ -55,9 +51,26 @@ export async function downloadAll(
 }
 
 async function fetchAndSave(api: Api, url: string, entry: Entry, signal: AbortSignal): Promise<void> {
-  const blob = await api.persist(signal, async () => {
+  const blob = await fetched(api, url, {}, signal);
+  const held = URL.createObjectURL(blob);
+  save(held, entry.name);
+  setTimeout(() => URL.revokeObjectURL(held), releaseMs);
+}
+
+/** A frame does not tell what becomes of it, so the first byte is fetched here: a refusal is known by that. */
+async function saveInFrame(api: Api, url: string, signal: AbortSignal): Promise<void> {
+  await fetched(api, url, { range: "bytes=0-0" }, signal);
+  const frame = document.createElement("iframe");
+  frame.hidden = true;
+  frame.src = url;
+  // It stays: the request may wait for a connection until another download has ended, and would end with its frame.
+  document.body.append(frame);
+}
+
+function fetched(api: Api, url: string, headers: HeadersInit, signal: AbortSignal): Promise<Blob> {
+  return api.persist(signal, async () => {
     try {
-      const response = await fetch(url, { signal });
+      const response = await fetch(url, { headers, signal });
       if (!response.ok) throw new ApiError(Code.SERVER, `HTTP ${response.status}`);
       return await response.blob();
     } catch (cause) {
@@ -65,7 +78,4 @@ async function fetchAndSave(api: Api, url: string, entry: Entry, signal: AbortSi
       throw new ApiError(Code.NETWORK, "no reply", { cause });
     }
   });
-  const held = URL.createObjectURL(blob);
-  save(held, entry.name);
-  setTimeout(() => URL.revokeObjectURL(held), releaseMs);
 }

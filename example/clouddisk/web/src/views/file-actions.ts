@@ -55,6 +55,8 @@ interface Listed {
   onGone: (ids: ReadonlySet<number>) => void;
   /** The folder whose list it is; undefined: of a search, or the trash. */
   folderId: number | undefined;
+  /** It is the trash's. */
+  trashed: boolean;
 }
 
 /** What is done with entries: each says how it went, and has the list shown anew. */
@@ -85,9 +87,8 @@ export function useFileActions(api: Api, listed: Listed) {
     setProgress(undefined);
     if (done.length > 0) onDone(done, left);
     tellFailed(failed, say, t);
-    const { onGone, onChanged, folderId } = latest.current;
-    const goes = operation !== "move" || (folderId !== undefined && folderId !== parentId);
-    if (goes) onGone(new Set(done.map(({ id }) => id)));
+    const { onGone, onChanged } = latest.current;
+    if (goesBy(operation, latest.current, parentId)) onGone(new Set(done.map(({ id }) => id)));
     onChanged();
   };
   const tell =
@@ -138,6 +139,16 @@ export function useFileActions(api: Api, listed: Listed) {
       tellFailed(failed, say, t);
     },
   };
+}
+
+/** Whether what it is done to is not in the list any more: what an undo brings back comes into it. */
+function goesBy(
+  operation: BatchOperation,
+  { folderId, trashed }: Listed,
+  parentId: number | undefined,
+): boolean {
+  if (operation === "restore") return trashed;
+  return operation !== "move" || (folderId !== undefined && folderId !== parentId);
 }
 
 /** Other failures leave open whether it was done, and are told. */

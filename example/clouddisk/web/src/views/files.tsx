@@ -37,8 +37,13 @@ export function Files(props: Props) {
   const { page, error, busy, more, all, drop } = useListing(api, route, sorting, version);
   const entries = page?.entries ?? none;
   const selecting = useSelection(entries, page?.nextCursor === "" ? undefined : all);
+  const trashed = route.view === "trash";
   const listedId = route.view === "files" ? route.folderId : undefined;
-  const actions = useFileActions(api, { onChanged, onGone: drop, folderId: listedId });
+  const onGone = (ids: ReadonlySet<number>): void => {
+    drop(ids);
+    selecting.forget(ids);
+  };
+  const actions = useFileActions(api, { onChanged, onGone, folderId: listedId, trashed });
   const section = useRef<HTMLElement>(null);
   useKeptFocus(section, page);
   const { chooseAll } = selecting;
@@ -46,7 +51,6 @@ export function Files(props: Props) {
   // Another search finds other things.
   useEffect(() => chooseAll(false), [query]);
   const folderId = listedId ?? 0;
-  const trashed = route.view === "trash";
   const dropping = useDrop(queue, trashed ? undefined : folderId);
   const chosen = entries.filter(({ id }) => selecting.selected.has(id));
   // The shell says it for the whole page.

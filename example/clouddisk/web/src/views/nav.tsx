@@ -7,8 +7,10 @@ import { Icon } from "./icons.js";
 const links = [
   { view: "files", icon: "folder", key: "nav.files", route: { view: "files", folderId: 0 } },
   { view: "trash", icon: "trash", key: "nav.trash", route: { view: "trash" } },
+  { view: "users", icon: "users", key: "nav.users", route: { view: "users" } },
   { view: "services", icon: "services", key: "nav.services", route: { view: "services" } },
 ] as const;
+const operators: readonly string[] = ["users", "services"];
 
 /** The views, and how much room is left. */
 export function Nav({ route, user }: { route: Route; user: User }) {
@@ -18,7 +20,7 @@ export function Nav({ route, user }: { route: Route; user: User }) {
     <nav class="nav" aria-label={t("nav.label")}>
       <div class="nav-links">
         {links
-          .filter(({ view }) => view !== "services" || user.operator)
+          .filter(({ view }) => user.operator || !operators.includes(view))
           .map(({ view, icon, key, route: to }) => (
             <a key={view} href={formatRoute(to)} aria-current={current === view ? "page" : undefined}>
               <Icon name={icon} />

@@ -13,6 +13,8 @@ export interface Selecting {
   choose: (id: number, on: boolean, through: boolean) => void;
   /** All there is, listed so far or not. */
   chooseAll: (on: boolean) => void;
+  /** These are not there any more; should they come back, nobody has chosen them. */
+  forget: (ids: ReadonlySet<number>) => void;
   /** The rest of the list is on its way. */
   choosingAll: boolean;
 }
@@ -41,6 +43,9 @@ export function useSelection(
     },
     [entries],
   );
+  const forget = useCallback((ids: ReadonlySet<number>) => {
+    setSelected((before) => new Set([...before].filter((id) => !ids.has(id))));
+  }, []);
   // Whoever chooses otherwise meanwhile has changed his mind.
   const [choosing, setChoosing] = useState<symbol>();
   const asked = useRef<symbol>();
@@ -62,7 +67,7 @@ export function useSelection(
     },
     [entries, loadAll, say, t],
   );
-  return { selected, choose, chooseAll, choosingAll: choosing !== undefined };
+  return { selected, choose, chooseAll, forget, choosingAll: choosing !== undefined };
 }
 
 /** What can be done with all that is chosen. */

@@ -18,6 +18,7 @@ import { useTitle } from "./title.js";
 import { useToast } from "./toasts.js";
 import { Uploads } from "./uploads.js";
 import { placeOf, useRoute } from "./use-route.js";
+import { Users } from "./users.js";
 
 /** The queue of this user, for as long as he is signed in. */
 function useQueue(api: Api, tabs: Tabs, user: string, onArrived: () => void): UploadQueue {
@@ -113,6 +114,8 @@ export function Shell(props: {
         <div role="status">{lost && <p class="notice">{t("app.lost")}</p>}</div>
         {route.view === "services" ? (
           <Services api={api} />
+        ) : route.view === "users" ? (
+          <Users api={api} />
         ) : (
           <Files key={placeOf(route)} {...{ api, route, go, queue, version }} onChanged={changed} />
         )}

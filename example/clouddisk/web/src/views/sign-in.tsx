@@ -1,8 +1,10 @@
-import { useRef, useState } from "preact/hooks";
-import type { Api } from "../api.js";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Api, SignupPolicy } from "../api.js";
 import { wrongIn } from "../credentials.js";
 import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
+import type { Translate } from "../i18n/translate.js";
+import { CredentialsFields, type FieldName, focusField } from "./credentials-fields.js";
 import { Icon, Logo } from "./icons.js";
 import { type Look, LookButtons } from "./look.js";
 import { useTitle } from "./title.js";
@@ -13,7 +15,6 @@ const points = [
   ["shield", "sign.point.verify"],
 ] as const;
 
-type FieldName = "username" | "password";
 type Problem = { field: FieldName } | { error: unknown } | undefined;
 
 /** `ended`: the disk says so. `elsewhere`: in another tab of this browser. */
@@ -59,16 +60,48 @@ export function SignIn(props: {
   );
 }
 
+/** Undefined until the disk has said it, or where it does not: then it is said to who tries. */
+function useSignupPolicy(api: Api): SignupPolicy | undefined {
+  const [policy, setPolicy] = useState<SignupPolicy>();
+  useEffect(() => {
+    api.signupPolicy().then(setPolicy, () => {});
+  }, [api]);
+  return policy;
+}
+
+/** There is nothing to fill in. */
+function ClosedSignup({ contact, onBack }: { contact: string; onBack: () => void }) {
+  const { t } = useI18n();
+  return (
+    <div class="sign-form sign-closed">
+      <h1>{t("sign.closed")}</h1>
+      <p>{askWhom(contact, t)}</p>
+      <button type="button" class="link" onClick={onBack}>
+        {t("sign.toIn")}
+      </button>
+    </div>
+  );
+}
+
+function askWhom(contact: string, t: Translate): string {
+  return contact === "" ? t("sign.closed.operator") : t("sign.closed.contact", { contact });
+}
+
 function SignForm({ api, onSignedIn }: { api: Api; onSignedIn: () => Promise<void> }) {
   const { t } = useI18n();
   const [isNew, setIsNew] = useState(location.pathname === "/user/signup");
   const [username, setUsername] = useState("");
   const [password, setPassword] = useState("");
-  const [shown, setShown] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   useTitle(t(isNew ? "sign.up" : "sign.in"));
   const form = useRef<HTMLFormElement>(null);
+  const policy = useSignupPolicy(api);
+  const closed = policy?.open === false;
+  const toggle = (): void => {
+    setIsNew(!isNew);
+    setProblem(undefined);
+  };
 
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
@@ -77,7 +110,7 @@ function SignForm({ api, onSignedIn }: { api: Api; onSignedIn: () => Promise<voi
     const field = isNew ? wrongIn(name, password) : empty;
     if (field !== undefined) {
       setProblem({ field });
-      form.current?.querySelector<HTMLInputElement>(`[name="${field}"]`)?.focus();
+      focusField(form, field);
       return;
     }
     setBusy(true);
@@ -96,64 +129,32 @@ function SignForm({ api, onSignedIn }: { api: Api; onSignedIn: () => Promise<voi
     wrong !== undefined
       ? t(isNew ? `refusal.${wrong}` : `sign.${wrong}.missing`)
       : problem !== undefined && "error" in problem && describe(problem.error, t);
+  if (isNew && closed) return <ClosedSignup contact={policy.contact} onBack={toggle} />;
   return (
     // What is wrong is said in the language of the page, which need not be the browser's.
     <form class="sign-form" onSubmit={submit} ref={form} noValidate>
       <h1>{t(isNew ? "sign.up.title" : "sign.in.title")}</h1>
-      <Field name="username" value={username} onInput={setUsername} {...{ isNew, wrong }} />
-      <Field name="password" value={password} onInput={setPassword} {...{ isNew, wrong, shown }} />
-      <label class="check">
-        <input type="checkbox" checked={shown} onChange={(event) => setShown(event.currentTarget.checked)} />
-        {t("sign.password.show")}
-      </label>
+      <CredentialsFields
+        {...{ username, password, isNew, wrong }}
+        of="oneself"
+        onUsername={setUsername}
+        onPassword={setPassword}
+      />
       <p class="form-error" role="alert">
         {said}
       </p>
       <button type="submit" class="button primary big" disabled={busy}>
         {t(isNew ? "sign.up" : "sign.in")}
       </button>
-      <button
-        type="button"
-        class="link"
-        onClick={() => {
-          setIsNew(!isNew);
-          setProblem(undefined);
-        }}
-      >
-        {t(isNew ? "sign.toIn" : "sign.toUp")}
-      </button>
+      {closed ? (
+        <p class="muted">
+          {t("sign.closed")} {askWhom(policy.contact, t)}
+        </p>
+      ) : (
+        <button type="button" class="link" onClick={toggle}>
+          {t(isNew ? "sign.toIn" : "sign.toUp")}
+        </button>
+      )}
     </form>
-  );
-}
-
-function Field(props: {
-  name: FieldName;
-  value: string;
-  onInput: (value: string) => void;
-  isNew: boolean;
-  wrong: FieldName | undefined;
-  shown?: boolean;
-}) {
-  const { name, value, onInput, isNew, wrong, shown = false } = props;
-  const { t } = useI18n();
-  const isPassword = name === "password";
-  return (
-    <div class="field">
-      <label for={name}>{t(`sign.${name}`)}</label>
-      <input
-        id={name}
-        name={name}
-        type={isPassword && !shown ? "password" : "text"}
-        value={value}
-        onInput={(event) => onInput(event.currentTarget.value)}
-        autoComplete={isPassword ? (isNew ? "new-password" : "current-password") : "username"}
-        autoCapitalize="none"
-        spellcheck={false}
-        required
-        aria-invalid={wrong === name}
-        aria-describedby={isNew ? `${name}-hint` : undefined}
-      />
-      {isNew && <small id={`${name}-hint`}>{t(`sign.${name}.hint`)}</small>}
-    </div>
   );
 }

@@ -8,12 +8,12 @@ import { isOver, type News, newsOf, nothingSaid, overallOf, rowsOf } from "../up
 import type { UploadQueue } from "../upload/queue.js";
 import { timeLeftMs } from "../upload/speed.js";
 import type { QueueView } from "../upload/view.js";
-import { Icon } from "./icons.js";
 import { IconButton } from "./parts.js";
 import { UnfinishedRow, UploadRow } from "./upload-rows.js";
+import { Pill } from "./uploads-pill.js";
 
 const rowsMax = 60;
-const quietMs = 5000;
+const smallAfterMs = 5000;
 
 function useQueueView(queue: UploadQueue): QueueView {
   const [view, setView] = useState(queue.view);
@@ -48,71 +48,59 @@ function useToldHeight(panel: RefObject<HTMLElement>): void {
   }, [panel]);
 }
 
+/** How many there are of what is worth opening the panel for. */
+function newsIn({ uploads, unfinished }: QueueView): readonly number[] {
+  return [uploads.length, overallOf(uploads).failed, unfinished.length];
+}
+
 /**
- * True a while after all of so many are done: then the panel is in the way. Not while somebody points at it, or is in it; who
- * opens it again has it open until there are others.
+ * True a while after there was something new: the panel lies upon the list, and need not for longer. Not while somebody points at
+ * it, or is in it; who opens it again has it open until something is new.
  */
-function useQuiet(
-  panel: RefObject<HTMLElement>,
-  done: boolean,
-  count: number,
-): [boolean, (quiet: boolean) => void] {
-  const [quiet, setQuiet] = useState(false);
+function useSmall(panel: RefObject<HTMLElement>, view: QueueView): [boolean, (small: boolean) => void] {
+  const [small, setSmall] = useState(false);
+  const news = newsIn(view);
+  const before = useRef(news);
+  const [times, setTimes] = useState(0);
   useEffect(() => {
-    setQuiet(false);
-    if (!done) return;
+    if (news.some((count, at) => count > (before.current[at] ?? 0))) setTimes((more) => more + 1);
+    before.current = news;
+  }, news);
+  useEffect(() => {
+    setSmall(false);
     const timer = setInterval(() => {
       if (panel.current?.matches(":hover, :focus-within")) return;
       clearInterval(timer);
-      setQuiet(true);
-    }, quietMs);
+      setSmall(true);
+    }, smallAfterMs);
     return () => clearInterval(timer);
-  }, [panel, done, count]);
-  return [quiet, setQuiet];
+  }, [panel, times]);
+  return [small, setSmall];
 }
 
 function Panel({ queue, view }: { queue: UploadQueue; view: QueueView }) {
-  const [open, setOpen] = useState(true);
   const panel = useRef<HTMLElement>(null);
   useToldHeight(panel);
-  const { uploads, unfinished } = view;
-  const done = unfinished.length === 0 && uploads.length > 0 && uploads.every(isOver);
-  const [quiet, setQuiet] = useQuiet(panel, done, uploads.length);
+  const [small, setSmall] = useSmall(panel, view);
   const { t } = useI18n();
-  // Who has opened it again is in it.
-  const onOpen = (): void => {
-    setQuiet(false);
-    setOpen(true);
+  // What was pressed is gone; who has opened it is in it.
+  const toggle = (): void => {
+    setSmall(!small);
     requestAnimationFrame(() => panel.current?.querySelector<HTMLElement>("[data-toggle] button")?.focus());
   };
   return (
-    <section class={quiet ? "uploads pill" : "uploads"} ref={panel} aria-label={t("uploads.title")}>
-      {quiet ? (
-        <Pill {...{ queue, view }} onOpen={onOpen} />
+    <section class={small ? "uploads pill" : "uploads"} ref={panel} aria-label={t("uploads.title")}>
+      {small ? (
+        <Pill {...{ queue, view }} onOpen={toggle} />
       ) : (
-        <Whole {...{ queue, view, open }} onToggle={() => setOpen(!open)} />
+        <Whole {...{ queue, view }} onCollapse={toggle} />
       )}
     </section>
   );
 }
 
-/** All that is left of the panel once everything is done. */
-function Pill({ queue, view, onOpen }: { queue: UploadQueue; view: QueueView; onOpen: () => void }) {
-  const { t } = useI18n();
-  const { total, done } = overallOf(view.uploads);
-  return (
-    <>
-      <button type="button" class="pill-open" aria-expanded={false} onClick={onOpen}>
-        <Icon name="check" />
-        {t("uploads.title")} · {t("uploads.summary", { done, total })}
-      </button>
-      <IconButton icon="close" label={t("uploads.clear")} onClick={() => queue.clearFinished()} />
-    </>
-  );
-}
-
-function Whole(props: { queue: UploadQueue; view: QueueView; open: boolean; onToggle: () => void }) {
-  const { queue, view, open, onToggle } = props;
+function Whole(props: { queue: UploadQueue; view: QueueView; onCollapse: () => void }) {
+  const { queue, view, onCollapse } = props;
   const { t } = useI18n();
   const { uploads, unfinished } = view;
   const { total, active, paused, progress } = overallOf(uploads);
@@ -132,28 +120,21 @@ function Whole(props: { queue: UploadQueue; view: QueueView; open: boolean; onTo
           <IconButton icon="check" label={t("uploads.clear")} onClick={() => queue.clearFinished()} />
         )}
         <span data-toggle>
-          <IconButton
-            icon="down"
-            class={open ? "" : "turned"}
-            label={t(open ? "uploads.collapse" : "uploads.expand")}
-            onClick={onToggle}
-          />
+          <IconButton icon="down" label={t("uploads.collapse")} onClick={onCollapse} />
         </span>
       </header>
       {total > 0 && (
         <progress class="bar thin" value={progress} max={1} aria-label={t("uploads.progressAll")} />
       )}
-      {open && (
-        <ul class="uploads-list">
-          {rows.map((one) => (
-            <UploadRow key={one.id} upload={one} queue={queue} lost={view.lost} />
-          ))}
-          {hidden > 0 && <li class="uploads-more muted">{t("uploads.more", { count: hidden })}</li>}
-          {unfinished.map((one) => (
-            <UnfinishedRow key={one.key} unfinished={one} queue={queue} />
-          ))}
-        </ul>
-      )}
+      <ul class="uploads-list">
+        {rows.map((one) => (
+          <UploadRow key={one.id} upload={one} queue={queue} lost={view.lost} />
+        ))}
+        {hidden > 0 && <li class="uploads-more muted">{t("uploads.more", { count: hidden })}</li>}
+        {unfinished.map((one) => (
+          <UnfinishedRow key={one.key} unfinished={one} queue={queue} />
+        ))}
+      </ul>
     </>
   );
 }

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { exitCodeOf, listenForEnd } from "../../src/server/signals.js";
+import { exitCodeOf, listenForEnd } from "../../src/node/signals.js";
 import { ManualClock } from "../../src/testing/index.js";
 
 type Step = readonly [signal: NodeJS.Signals, afterMs: number];

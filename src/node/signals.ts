@@ -1,18 +1,12 @@
 import { constants } from "node:os";
 import type { Clock } from "../base/clock.js";
+import type { EndHooks, ProcessSignals } from "../runtime/runtime.js";
 
 /** What asks a server to end. A terminal that closes sends SIGHUP: as good a reason to finish what was begun. */
 const endingSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /** Ctrl-C comes twice from beneath `npm start`: from the terminal, and passed on by npm. A person is slower. */
 const sameKeyMs = 200;
-
-export interface EndHooks {
-  /** The first signal: finish what was begun. */
-  drain(signal: NodeJS.Signals): void;
-  /** One more: there is no time for that. */
-  hurry(signal: NodeJS.Signals): void;
-}
 
 /** Listens for the signals that end a server. Returns what takes the listeners away again. */
 export function listenForEnd(clock: Clock, { drain, hurry }: EndHooks): () => void {
@@ -39,4 +33,13 @@ export function listenForEnd(clock: Clock, { drain, hurry }: EndHooks): () => vo
 /** The exit code shells give a process that died of `signal`. */
 export function exitCodeOf(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal];
+}
+
+/** The signals of this process. */
+export function processSignals(clock: Clock): ProcessSignals {
+  return {
+    listen: (hooks) => listenForEnd(clock, hooks),
+    // Its listeners on `exit` write what waits in a log.
+    exit: (signal) => process.exit(exitCodeOf(signal)),
+  };
 }

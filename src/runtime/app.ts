@@ -1,0 +1,32 @@
+import { describeValue } from "../base/options.js";
+import type { CallEmitter } from "../call/events.js";
+import { messages } from "../error/messages.js";
+import type { Logger } from "../log/logger.js";
+import type { Registry } from "../registry/registry.js";
+import type { Runtime } from "./runtime.js";
+
+/** Where an application keeps what its channels and providers stand on. One for all copies of the library in a process. */
+export const internals: unique symbol = Symbol.for("mprpc.internals");
+
+/**
+ * What channels and providers are made with: `MprpcApplication`, or in tests what `createRuntime` gives. Only the library
+ * makes them.
+ */
+export interface App {
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly events: CallEmitter;
+  /** Aborted as soon as `close` is called: channels then refuse calls, which no registry would answer. */
+  readonly closed: AbortSignal;
+  /** Ends it: the registry session last. Idempotent. */
+  close(): Promise<void>;
+  /** The library's own. */
+  readonly [internals]: unknown;
+}
+
+/** The commonest mistake is an `await` of `MprpcApplication.init` that was forgotten. Throws `TypeError`. */
+export function runtimeOf(owner: string, given: unknown): Runtime {
+  const inside = typeof given === "object" && given !== null && internals in given;
+  if (inside) return given[internals] as Runtime;
+  throw new TypeError(messages.notAnApplication(owner, describeValue(given)));
+}
