@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { SeededRandom } from "../../src/testing/index.js";
-import { accepted, helpers, refused } from "../codegen/proto/cases.js";
+import { accepted } from "../codegen/proto/accepted.js";
+import { helpers } from "../codegen/proto/cases.js";
 import { runProtoc } from "../codegen/proto/protoc.js";
+import { refused } from "../codegen/proto/refused.js";
 import type { Verdict } from "./parser-process.js";
 import { mutateProto } from "./proto-mutations.js";
 
