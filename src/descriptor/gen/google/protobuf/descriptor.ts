@@ -532,15 +532,6 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
     for (const value of listOf(message.dependency, "FileDescriptorProto.dependency")) {
       writer.stringField(26, value, "FileDescriptorProto.dependency");
     }
-    for (const value of listOf(message.publicDependency, "FileDescriptorProto.public_dependency")) {
-      writer.int32Field(80, value, "FileDescriptorProto.public_dependency");
-    }
-    for (const value of listOf(message.weakDependency, "FileDescriptorProto.weak_dependency")) {
-      writer.int32Field(88, value, "FileDescriptorProto.weak_dependency");
-    }
-    for (const value of listOf(message.optionDependency, "FileDescriptorProto.option_dependency")) {
-      writer.stringField(122, value, "FileDescriptorProto.option_dependency");
-    }
     for (const value of listOf(message.messageType, "FileDescriptorProto.message_type")) {
       const mark = writer.messageField(34, value, "FileDescriptorProto.message_type");
       DescriptorProto.encode(value, writer, depth + 1);
@@ -571,12 +562,21 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
       SourceCodeInfo.encode(message.sourceCodeInfo, writer);
       writer.end(mark);
     }
+    for (const value of listOf(message.publicDependency, "FileDescriptorProto.public_dependency")) {
+      writer.int32Field(80, value, "FileDescriptorProto.public_dependency");
+    }
+    for (const value of listOf(message.weakDependency, "FileDescriptorProto.weak_dependency")) {
+      writer.int32Field(88, value, "FileDescriptorProto.weak_dependency");
+    }
     if (message.syntax != null) {
       writer.stringField(98, message.syntax, "FileDescriptorProto.syntax");
     }
     if (message.edition != null) {
       checkEnum(Edition, message.edition, "FileDescriptorProto.edition");
       writer.enumField(112, message.edition, "FileDescriptorProto.edition", "Edition", Edition);
+    }
+    for (const value of listOf(message.optionDependency, "FileDescriptorProto.option_dependency")) {
+      writer.stringField(122, value, "FileDescriptorProto.option_dependency");
     }
     if (unknownFields in message) writer.unknown(message);
   },
@@ -751,11 +751,6 @@ export const DescriptorProto: MessageType<DescriptorProto, DescriptorProtoInput>
       FieldDescriptorProto.encode(value, writer);
       writer.end(mark);
     }
-    for (const value of listOf(message.extension, "DescriptorProto.extension")) {
-      const mark = writer.messageField(50, value, "DescriptorProto.extension");
-      FieldDescriptorProto.encode(value, writer);
-      writer.end(mark);
-    }
     for (const value of listOf(message.nestedType, "DescriptorProto.nested_type")) {
       const mark = writer.messageField(26, value, "DescriptorProto.nested_type");
       DescriptorProto.encode(value, writer, depth + 1);
@@ -771,14 +766,19 @@ export const DescriptorProto: MessageType<DescriptorProto, DescriptorProtoInput>
       DescriptorProto_ExtensionRange.encode(value, writer);
       writer.end(mark);
     }
-    for (const value of listOf(message.oneofDecl, "DescriptorProto.oneof_decl")) {
-      const mark = writer.messageField(66, value, "DescriptorProto.oneof_decl");
-      OneofDescriptorProto.encode(value, writer);
+    for (const value of listOf(message.extension, "DescriptorProto.extension")) {
+      const mark = writer.messageField(50, value, "DescriptorProto.extension");
+      FieldDescriptorProto.encode(value, writer);
       writer.end(mark);
     }
     if (message.options != null) {
       const mark = writer.messageField(58, message.options, "DescriptorProto.options");
       MessageOptions.encode(message.options, writer);
+      writer.end(mark);
+    }
+    for (const value of listOf(message.oneofDecl, "DescriptorProto.oneof_decl")) {
+      const mark = writer.messageField(66, value, "DescriptorProto.oneof_decl");
+      OneofDescriptorProto.encode(value, writer);
       writer.end(mark);
     }
     for (const value of listOf(message.reservedRange, "DescriptorProto.reserved_range")) {
@@ -1069,19 +1069,9 @@ export const ExtensionRangeOptions: MessageType<ExtensionRangeOptions, Extension
     if (message?.constructor !== Object) {
       checkMessage(message, "ExtensionRangeOptions", ExtensionRangeOptions);
     }
-    for (const value of listOf(message.uninterpretedOption, "ExtensionRangeOptions.uninterpreted_option")) {
-      const mark = writer.messageField(7994, value, "ExtensionRangeOptions.uninterpreted_option");
-      UninterpretedOption.encode(value, writer);
-      writer.end(mark);
-    }
     for (const value of listOf(message.declaration, "ExtensionRangeOptions.declaration")) {
       const mark = writer.messageField(18, value, "ExtensionRangeOptions.declaration");
       ExtensionRangeOptions_Declaration.encode(value, writer);
-      writer.end(mark);
-    }
-    if (message.features != null) {
-      const mark = writer.messageField(402, message.features, "ExtensionRangeOptions.features");
-      FeatureSet.encode(message.features, writer);
       writer.end(mark);
     }
     if (message.verification != null) {
@@ -1097,6 +1087,16 @@ export const ExtensionRangeOptions: MessageType<ExtensionRangeOptions, Extension
         "ExtensionRangeOptions_VerificationState",
         ExtensionRangeOptions_VerificationState,
       );
+    }
+    if (message.features != null) {
+      const mark = writer.messageField(402, message.features, "ExtensionRangeOptions.features");
+      FeatureSet.encode(message.features, writer);
+      writer.end(mark);
+    }
+    for (const value of listOf(message.uninterpretedOption, "ExtensionRangeOptions.uninterpreted_option")) {
+      const mark = writer.messageField(7994, value, "ExtensionRangeOptions.uninterpreted_option");
+      UninterpretedOption.encode(value, writer);
+      writer.end(mark);
     }
     if (unknownFields in message) writer.unknown(message);
   },
@@ -1364,6 +1364,9 @@ export const FieldDescriptorProto: MessageType<FieldDescriptorProto, FieldDescri
     if (message.name != null) {
       writer.stringField(10, message.name, "FieldDescriptorProto.name");
     }
+    if (message.extendee != null) {
+      writer.stringField(18, message.extendee, "FieldDescriptorProto.extendee");
+    }
     if (message.number != null) {
       writer.int32Field(24, message.number, "FieldDescriptorProto.number");
     }
@@ -1390,22 +1393,19 @@ export const FieldDescriptorProto: MessageType<FieldDescriptorProto, FieldDescri
     if (message.typeName != null) {
       writer.stringField(50, message.typeName, "FieldDescriptorProto.type_name");
     }
-    if (message.extendee != null) {
-      writer.stringField(18, message.extendee, "FieldDescriptorProto.extendee");
-    }
     if (message.defaultValue != null) {
       writer.stringField(58, message.defaultValue, "FieldDescriptorProto.default_value");
+    }
+    if (message.options != null) {
+      const mark = writer.messageField(66, message.options, "FieldDescriptorProto.options");
+      FieldOptions.encode(message.options, writer);
+      writer.end(mark);
     }
     if (message.oneofIndex != null) {
       writer.int32Field(72, message.oneofIndex, "FieldDescriptorProto.oneof_index");
     }
     if (message.jsonName != null) {
       writer.stringField(82, message.jsonName, "FieldDescriptorProto.json_name");
-    }
-    if (message.options != null) {
-      const mark = writer.messageField(66, message.options, "FieldDescriptorProto.options");
-      FieldOptions.encode(message.options, writer);
-      writer.end(mark);
     }
     if (message.proto3Optional != null) {
       writer.boolField(136, message.proto3Optional, "FieldDescriptorProto.proto3_optional");
@@ -2225,15 +2225,6 @@ export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
     if (message.javaOuterClassname != null) {
       writer.stringField(66, message.javaOuterClassname, "FileOptions.java_outer_classname");
     }
-    if (message.javaMultipleFiles != null) {
-      writer.boolField(80, message.javaMultipleFiles, "FileOptions.java_multiple_files");
-    }
-    if (message.javaGenerateEqualsAndHash != null) {
-      writer.boolField(160, message.javaGenerateEqualsAndHash, "FileOptions.java_generate_equals_and_hash");
-    }
-    if (message.javaStringCheckUtf8 != null) {
-      writer.boolField(216, message.javaStringCheckUtf8, "FileOptions.java_string_check_utf8");
-    }
     if (message.optimizeFor != null) {
       checkEnum(FileOptions_OptimizeMode, message.optimizeFor, "FileOptions.optimize_for");
       writer.enumField(
@@ -2243,6 +2234,9 @@ export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
         "FileOptions_OptimizeMode",
         FileOptions_OptimizeMode,
       );
+    }
+    if (message.javaMultipleFiles != null) {
+      writer.boolField(80, message.javaMultipleFiles, "FileOptions.java_multiple_files");
     }
     if (message.goPackage != null) {
       writer.stringField(90, message.goPackage, "FileOptions.go_package");
@@ -2256,8 +2250,14 @@ export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
     if (message.pyGenericServices != null) {
       writer.boolField(144, message.pyGenericServices, "FileOptions.py_generic_services");
     }
+    if (message.javaGenerateEqualsAndHash != null) {
+      writer.boolField(160, message.javaGenerateEqualsAndHash, "FileOptions.java_generate_equals_and_hash");
+    }
     if (message.deprecated != null) {
       writer.boolField(184, message.deprecated, "FileOptions.deprecated");
+    }
+    if (message.javaStringCheckUtf8 != null) {
+      writer.boolField(216, message.javaStringCheckUtf8, "FileOptions.java_string_check_utf8");
     }
     if (message.ccEnableArenas != null) {
       writer.boolField(248, message.ccEnableArenas, "FileOptions.cc_enable_arenas");
@@ -2777,21 +2777,21 @@ export const FieldOptions: MessageType<FieldOptions, FieldOptionsInput> = {
     if (message.packed != null) {
       writer.boolField(16, message.packed, "FieldOptions.packed");
     }
-    if (message.jstype != null) {
-      checkEnum(FieldOptions_JSType, message.jstype, "FieldOptions.jstype");
-      writer.enumField(48, message.jstype, "FieldOptions.jstype", "FieldOptions_JSType", FieldOptions_JSType);
+    if (message.deprecated != null) {
+      writer.boolField(24, message.deprecated, "FieldOptions.deprecated");
     }
     if (message.lazy != null) {
       writer.boolField(40, message.lazy, "FieldOptions.lazy");
     }
-    if (message.unverifiedLazy != null) {
-      writer.boolField(120, message.unverifiedLazy, "FieldOptions.unverified_lazy");
-    }
-    if (message.deprecated != null) {
-      writer.boolField(24, message.deprecated, "FieldOptions.deprecated");
+    if (message.jstype != null) {
+      checkEnum(FieldOptions_JSType, message.jstype, "FieldOptions.jstype");
+      writer.enumField(48, message.jstype, "FieldOptions.jstype", "FieldOptions_JSType", FieldOptions_JSType);
     }
     if (message.weak != null) {
       writer.boolField(80, message.weak, "FieldOptions.weak");
+    }
+    if (message.unverifiedLazy != null) {
+      writer.boolField(120, message.unverifiedLazy, "FieldOptions.unverified_lazy");
     }
     if (message.debugRedact != null) {
       writer.boolField(128, message.debugRedact, "FieldOptions.debug_redact");
@@ -2982,12 +2982,12 @@ export const FieldOptions_EditionDefault: MessageType<FieldOptions_EditionDefaul
     if (message?.constructor !== Object) {
       checkMessage(message, "FieldOptions.EditionDefault", FieldOptions_EditionDefault);
     }
+    if (message.value != null) {
+      writer.stringField(18, message.value, "FieldOptions.EditionDefault.value");
+    }
     if (message.edition != null) {
       checkEnum(Edition, message.edition, "FieldOptions.EditionDefault.edition");
       writer.enumField(24, message.edition, "FieldOptions.EditionDefault.edition", "Edition", Edition);
-    }
-    if (message.value != null) {
-      writer.stringField(18, message.value, "FieldOptions.EditionDefault.value");
     }
     if (unknownFields in message) writer.unknown(message);
   },
@@ -3549,13 +3549,13 @@ export const ServiceOptions: MessageType<ServiceOptions, ServiceOptionsInput> = 
 
   encode(message, writer) {
     if (message?.constructor !== Object) checkMessage(message, "ServiceOptions", ServiceOptions);
+    if (message.deprecated != null) {
+      writer.boolField(264, message.deprecated, "ServiceOptions.deprecated");
+    }
     if (message.features != null) {
       const mark = writer.messageField(274, message.features, "ServiceOptions.features");
       FeatureSet.encode(message.features, writer);
       writer.end(mark);
-    }
-    if (message.deprecated != null) {
-      writer.boolField(264, message.deprecated, "ServiceOptions.deprecated");
     }
     for (const value of listOf(message.uninterpretedOption, "ServiceOptions.uninterpreted_option")) {
       const mark = writer.messageField(7994, value, "ServiceOptions.uninterpreted_option");

@@ -203,6 +203,11 @@ export const CodeGeneratorRequest: MessageType<CodeGeneratorRequest, CodeGenerat
     if (message.parameter != null) {
       writer.stringField(18, message.parameter, "CodeGeneratorRequest.parameter");
     }
+    if (message.compilerVersion != null) {
+      const mark = writer.messageField(26, message.compilerVersion, "CodeGeneratorRequest.compiler_version");
+      Version.encode(message.compilerVersion, writer);
+      writer.end(mark);
+    }
     for (const value of listOf(message.protoFile, "CodeGeneratorRequest.proto_file")) {
       const mark = writer.messageField(122, value, "CodeGeneratorRequest.proto_file");
       FileDescriptorProto.encode(value, writer, depth + 1);
@@ -211,11 +216,6 @@ export const CodeGeneratorRequest: MessageType<CodeGeneratorRequest, CodeGenerat
     for (const value of listOf(message.sourceFileDescriptors, "CodeGeneratorRequest.source_file_descriptors")) {
       const mark = writer.messageField(138, value, "CodeGeneratorRequest.source_file_descriptors");
       FileDescriptorProto.encode(value, writer, depth + 1);
-      writer.end(mark);
-    }
-    if (message.compilerVersion != null) {
-      const mark = writer.messageField(26, message.compilerVersion, "CodeGeneratorRequest.compiler_version");
-      Version.encode(message.compilerVersion, writer);
       writer.end(mark);
     }
     if (unknownFields in message) writer.unknown(message);
