@@ -63,15 +63,13 @@ export const Version: MessageType<Version, VersionInput> = {
   file: pluginProto,
 
   create(input) {
-    return withUnknown(
-      {
-        major: input?.major,
-        minor: input?.minor,
-        patch: input?.patch,
-        suffix: input?.suffix,
-      },
-      input,
-    );
+    const message: Version = {
+      major: input?.major,
+      minor: input?.minor,
+      patch: input?.patch,
+      suffix: input?.suffix,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -179,20 +177,18 @@ export const CodeGeneratorRequest: MessageType<CodeGeneratorRequest, CodeGenerat
   file: pluginProto,
 
   create(input) {
-    return withUnknown(
-      {
-        fileToGenerate: [...listOf(input?.fileToGenerate, "CodeGeneratorRequest.file_to_generate")],
-        parameter: input?.parameter,
-        protoFile: arrayOf(input?.protoFile, "CodeGeneratorRequest.proto_file", FileDescriptorProto.create),
-        sourceFileDescriptors: arrayOf(
-          input?.sourceFileDescriptors,
-          "CodeGeneratorRequest.source_file_descriptors",
-          FileDescriptorProto.create,
-        ),
-        compilerVersion: optional(input?.compilerVersion, Version.create),
-      },
-      input,
-    );
+    const message: CodeGeneratorRequest = {
+      fileToGenerate: [...listOf(input?.fileToGenerate, "CodeGeneratorRequest.file_to_generate")],
+      parameter: input?.parameter,
+      protoFile: arrayOf(input?.protoFile, "CodeGeneratorRequest.proto_file", FileDescriptorProto.create),
+      sourceFileDescriptors: arrayOf(
+        input?.sourceFileDescriptors,
+        "CodeGeneratorRequest.source_file_descriptors",
+        FileDescriptorProto.create,
+      ),
+      compilerVersion: optional(input?.compilerVersion, Version.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {
@@ -308,16 +304,14 @@ export const CodeGeneratorResponse: MessageType<CodeGeneratorResponse, CodeGener
   file: pluginProto,
 
   create(input) {
-    return withUnknown(
-      {
-        error: input?.error,
-        supportedFeatures: optional(input?.supportedFeatures, BigInt),
-        minimumEdition: input?.minimumEdition,
-        maximumEdition: input?.maximumEdition,
-        file: arrayOf(input?.file, "CodeGeneratorResponse.file", CodeGeneratorResponse_File.create),
-      },
-      input,
-    );
+    const message: CodeGeneratorResponse = {
+      error: input?.error,
+      supportedFeatures: optional(input?.supportedFeatures, BigInt),
+      minimumEdition: input?.minimumEdition,
+      maximumEdition: input?.maximumEdition,
+      file: arrayOf(input?.file, "CodeGeneratorResponse.file", CodeGeneratorResponse_File.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -459,15 +453,13 @@ export const CodeGeneratorResponse_File: MessageType<CodeGeneratorResponse_File,
   file: pluginProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name,
-        insertionPoint: input?.insertionPoint,
-        content: input?.content,
-        generatedCodeInfo: optional(input?.generatedCodeInfo, GeneratedCodeInfo.create),
-      },
-      input,
-    );
+    const message: CodeGeneratorResponse_File = {
+      name: input?.name,
+      insertionPoint: input?.insertionPoint,
+      content: input?.content,
+      generatedCodeInfo: optional(input?.generatedCodeInfo, GeneratedCodeInfo.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
