@@ -9,10 +9,10 @@ export type { CallContext } from "./call/context.js";
 export { RpcController } from "./call/controller.js";
 export type { CallEmitter, CallEnd, CallEvents } from "./call/events.js";
 export type {
+  CallReply,
   ClientInterceptor,
   ClientNext,
   IncomingCall,
-  IncomingReply,
   OutgoingCall,
   ServerInterceptor,
   ServerNext,

@@ -7,8 +7,10 @@ export interface CallContext {
   readonly method: MethodDefinition;
   /** Sent by the caller. */
   readonly metadata: Metadata;
-  /** Sent with the reply, also when the call fails. */
+  /** Sent before the reply's message, also when the call fails. */
   readonly replyMetadata: Metadata;
+  /** Sent behind the last message of a stream. A unary reply has none yet: what is put here stays at the provider. */
+  readonly replyTrailers: Metadata;
   /** `host:port` of the caller. */
   readonly peer: string;
   /**

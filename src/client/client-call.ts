@@ -3,8 +3,8 @@ import { Expiring } from "../base/deadlines.js";
 import type { Unsubscribe } from "../base/emitter.js";
 import { Metadata } from "../base/metadata.js";
 import { Attempt, type CallOutcomeSink } from "../call/attempt.js";
-import type { IncomingReply } from "../call/interceptor.js";
-import { type Cancellable, callScope, type ParentCall } from "../call/scope.js";
+import type { CallReply } from "../call/interceptor.js";
+import type { Cancellable, ParentCall } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { type CallPhase, RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
@@ -73,7 +73,7 @@ async function failed(error: RpcError): Promise<never> {
 
 /** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
 export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable {
-  /** Of the response message; of an `IncomingReply` when interceptors want it. */
+  /** Of the response message; of an `CallReply` when interceptors want it. */
   readonly promise: Promise<unknown>;
   readonly method: MethodDefinition;
   readonly request: unknown;
@@ -99,7 +99,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     request: unknown,
     plan: ResolvedCallOptions,
     metadata: Metadata | undefined,
-    /** `"reply"`: the metadata comes with the message, as an `IncomingReply`. */
+    /** `"reply"`: the metadata comes with the message, as an `CallReply`. */
     onMetadata: ((metadata: Metadata) => void) | "reply" | undefined,
   ) {
     super();
@@ -228,8 +228,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     this.#measure();
     this.#emitEnd(undefined);
     if (this.#onMetadata === "reply") {
-      const reply: IncomingReply = { message, metadata: metadata ?? new Metadata() };
-      this.#resolve(reply);
+      this.#resolve(new UnaryReply(message, metadata ?? new Metadata()));
       return;
     }
     if (metadata !== undefined) this.#onMetadata?.(metadata);
@@ -346,7 +345,19 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
   }
 }
 
-/** The call whose handler is running now, if any. */
-export function parentCall(): ParentCall | undefined {
-  return callScope.current;
+/** A reply of a unary call, whose trailers are made only when somebody looks at them. */
+class UnaryReply implements CallReply {
+  message: unknown;
+  readonly metadata: Metadata;
+  #trailers: Metadata | undefined;
+
+  constructor(message: unknown, metadata: Metadata) {
+    this.message = message;
+    this.metadata = metadata;
+  }
+
+  get trailers(): Metadata {
+    this.#trailers ??= new Metadata();
+    return this.#trailers;
+  }
 }
