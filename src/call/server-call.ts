@@ -10,7 +10,7 @@ import type { MethodDefinition, MethodKind } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
 import { type CallReply, type IncomingCall, isReply, type Trail } from "./interceptor.js";
-import type { ProtocolName } from "./peer.js";
+import type { Peer } from "./peer.js";
 import { type Cancellable, callScope, type ParentCall } from "./scope.js";
 import type { Turn } from "./turn.js";
 
@@ -27,8 +27,7 @@ export interface BoundMethod {
 
 /** The connection a call came on, whatever its protocol. Each call ends in exactly one of the two, once. */
 export interface ReplySender {
-  readonly peer: string;
-  readonly protocol: ProtocolName;
+  readonly peer: Peer;
   /** Sends the reply. Returns an error when the message cannot be sent (and nothing was). */
   reply(call: ServerCall, message: unknown): RpcError | undefined;
   /** Sends the failure; `error.executed` is right already. */
@@ -120,12 +119,8 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     return this.bound.definition.kind;
   }
 
-  get peer(): string {
+  get peer(): Peer {
     return this.#port.peer;
-  }
-
-  get classic(): boolean {
-    return this.#port.protocol === "classic";
   }
 
   get metadata(): Metadata {

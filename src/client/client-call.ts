@@ -145,7 +145,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
   start(): void {
     const { runtime } = this.#router;
     const { parent, signals, timeoutMs, inherited } = this.#plan;
-    if (runtime.events.has("clientStart")) runtime.events.emit("clientStart", { method: this.method });
+    if (runtime.events.has("clientStart")) runtime.events.emit("clientStart", { call: this });
     if (!(this.deadlineMs > this.#attempt.nowMs)) {
       const text = inherited
         ? messages.callingHandlerOutOfTime
@@ -218,8 +218,11 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     this.#fail(new RpcError(code, text, { executed, cause }));
   }
 
-  onAttempt(): void {
-    this.attempts++;
+  onAttempt(attempt: Attempt): void {
+    attempt.number = ++this.attempts;
+    const { events } = this.#router.runtime;
+    if (events.has("attemptEnd")) attempt.sentMs = attempt.nowMs;
+    if (events.has("attemptStart")) events.emit("attemptStart", { call: this, attempt });
   }
 
   onReply(_attempt: Attempt, message: unknown, metadata: Metadata | undefined): void {
@@ -247,7 +250,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     if (!refused && error.executed === "never" && attempt.phase === "wait") attempt.phase = "send";
     if (this.#mayGoOn(error, refused)) {
       this.lastFailure = error;
-      this.#emitRetry(error);
+      this.#emitAttemptEnd(error, true);
       this.#attempt = new Attempt<ClientCall>(this, this.#router.runtime.clock.now());
       this.#attempt.endpoint = attempt.endpoint;
       this.#router.route(this.#attempt);
@@ -321,9 +324,10 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
 
   #emitEnd(error: RpcError | undefined): void {
     const { events } = this.#router.runtime;
+    this.#emitAttemptEnd(error, false);
     if (!events.has("clientEnd")) return;
     events.emit("clientEnd", {
-      method: this.method,
+      call: this,
       code: error?.code ?? Status.OK,
       executed: error?.executed ?? "yes",
       endpoint: this.#attempt.endpoint,
@@ -333,14 +337,15 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     });
   }
 
-  #emitRetry(error: RpcError): void {
+  #emitAttemptEnd(error: RpcError | undefined, again: boolean): void {
     const { events } = this.#router.runtime;
-    if (!events.has("clientRetry")) return;
-    events.emit("clientRetry", {
-      method: this.method,
-      endpoint: this.#attempt.endpoint,
-      attempt: this.attempts,
-      error,
+    const attempt = this.#attempt;
+    if (attempt.number === 0 || !events.has("attemptEnd")) return;
+    events.emit("attemptEnd", {
+      ...{ call: this, attempt, error, again },
+      code: error?.code ?? Status.OK,
+      executed: error?.executed ?? "yes",
+      elapsedMs: this.#nowOrReplied - attempt.sentMs,
     });
   }
 }
