@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { type Address, formatAddress } from "../base/address.js";
+import { type Address, formatAddress, parseAddress } from "../base/address.js";
 import {
   boolean,
   callback,
@@ -29,8 +29,8 @@ import {
   Reflection,
   ServingStatus,
 } from "../services/builtin.js";
-import type { Listener } from "../transport/transport.js";
 import { advertisedAddress } from "./advertise.js";
+import { Listeners } from "./listeners.js";
 import { Router } from "./router.js";
 import { ServerConnections } from "./server-connections.js";
 
@@ -72,7 +72,9 @@ export class RpcProvider implements AsyncDisposable {
   /** Services that `setServing` took out. */
   readonly #outOfService = new Set<string>();
   #state: "idle" | "starting" | "serving" | "draining" | "stopped" = "idle";
-  #listener: Listener | undefined;
+  readonly #listeners = new Listeners();
+  /** Where it listens; empty: where the conf says. */
+  readonly #listenOn: Address[] = [];
   #registrations: RegistrationHandle[] = [];
   #starting: Promise<Address> | undefined;
   readonly #startAbort = new AbortController();
@@ -146,7 +148,22 @@ export class RpcProvider implements AsyncDisposable {
 
   /** Where it listens, with the real port; undefined before `start`. */
   get address(): Address | undefined {
-    return this.#listener?.address;
+    return this.#listeners.first?.address;
+  }
+
+  /** Every address it listens on, in the order of `listen`, with the real ports; empty before `start`. */
+  get addresses(): readonly Address[] {
+    return this.#listeners.addresses;
+  }
+
+  /**
+   * Listens on these addresses, `host:port` or `{ host, port }`, instead of the conf's one (`rpcserverip`, `rpcserverport`).
+   * Callers are told of the first. Throws `TypeError` for what is no address; `Error` once the provider has started.
+   */
+  listen(...addresses: ReadonlyArray<string | Address>): this {
+    if (this.#state !== "idle") throw new Error(`RpcProvider.listen(): the provider is ${this.#state}`);
+    this.#listenOn.push(...addresses.map(listenAddress));
+    return this;
   }
 
   /** Calls being served. */
@@ -184,20 +201,21 @@ export class RpcProvider implements AsyncDisposable {
     const { transport, settings, log, registry } = this.#runtime;
     if (this.#services.size === 0) log.warn("no service was given (notifyService)");
     try {
-      this.#listener = await transport.listen(settings.provider.listen, (connection) =>
+      const wanted = this.#listenOn.length > 0 ? this.#listenOn : [settings.provider.listen];
+      const { address: bound } = await this.#listeners.open(transport, wanted, (connection) =>
         this.#connections.accept(connection),
       );
-      const address = await advertisedAddress(this.#listener.address, this.#runtime);
+      const address = await advertisedAddress(bound, this.#runtime);
       await this.#registerAll(address);
       this.#startAbort.signal.throwIfAborted();
-      log.info(`listening on ${formatAddress(this.#listener.address)}`, {
+      log.info(`listening on ${this.addresses.map(formatAddress).join(", ")}`, {
         advertised: formatAddress(address),
         registry: registry.name,
         services: [...this.#services.keys()],
       });
     } catch (error) {
       await this.#leaveRegistry();
-      const closed = this.#listener?.close();
+      const closed = this.#listeners.close();
       this.#connections.closeAll(messages.providerDidNotStart);
       await closed;
       this.#state = "stopped";
@@ -206,7 +224,7 @@ export class RpcProvider implements AsyncDisposable {
     }
     this.#state = "serving";
     this.#runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
-    return this.#listener.address;
+    return this.address as Address;
   }
 
   /** Several at a time; when one is refused no more are begun, and it rejects once none is under way. */
@@ -233,7 +251,7 @@ export class RpcProvider implements AsyncDisposable {
 
   #registrationOf(definition: ServiceDefinition, options: ServiceOptions, address: Address): Registration {
     const { classic = this.#runtime.settings.provider.classic, ...published } = options;
-    const group = this.#listener?.sharedBy;
+    const group = this.#listeners.first?.sharedBy;
     return {
       ...published,
       service: definition.typeName,
@@ -318,7 +336,7 @@ export class RpcProvider implements AsyncDisposable {
     const drainEndMs = clock.now() + settings.provider.drainTimeoutMs;
     // A registry that is away must not hold up the rest for long.
     await this.#within(settings.provider.drainTimeoutMs, this.#leaveRegistry());
-    const closed = this.#listener?.close();
+    const closed = this.#listeners.close();
     this.#connections.drain();
     await this.#within(settings.provider.drainTimeoutMs, this.#connections.calls.whenIdle());
     const late = this.#connections.calls.inFlight;
@@ -394,4 +412,13 @@ export class RpcProvider implements AsyncDisposable {
     if (descriptors === undefined) throw new RpcError(Status.NOT_FOUND, messages.noService(service));
     return { descriptors: [...descriptors] };
   }
+}
+
+function listenAddress(given: string | Address): Address {
+  const text = typeof given === "string" ? given : having().accepts(given) ? formatAddress(given) : "";
+  const address = parseAddress(text);
+  if (address !== undefined) return address;
+  throw new TypeError(
+    `RpcProvider.listen: expected "host:port" or { host, port }, got ${describeValue(given)}`,
+  );
 }
