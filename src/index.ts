@@ -62,7 +62,8 @@ export type {
   ClassicChoice,
   ClassicUse,
 } from "./runtime/runtime.js";
-export { type ProviderOptions, RpcProvider, type ServiceOptions } from "./server/provider.js";
+export { type ProviderOptions, RpcProvider } from "./server/provider.js";
+export type { ServiceOptions } from "./server/registrations.js";
 export {
   Health,
   type HealthCheckRequest,
