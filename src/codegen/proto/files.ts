@@ -182,7 +182,7 @@ function readBytes(file: string): string | undefined {
     return readFileSync(file, "latin1");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG") return undefined;
     if (code === "EISDIR") {
       const name = shown(file);
       throw new CodegenError(name, undefined, `is a folder; give its .proto files (${name}/*.proto)`);
