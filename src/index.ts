@@ -7,17 +7,18 @@ export type { Unsubscribe } from "./base/emitter.js";
 export { Metadata, type MetadataInit, type MetadataValue } from "./base/metadata.js";
 export type { CallContext } from "./call/context.js";
 export { RpcController } from "./call/controller.js";
-export type { CallEmitter, CallEnd, CallEvents } from "./call/events.js";
+export type { CallEmitter, CallEnd, CallEvents, ObservedAttempt, ObservedCall } from "./call/events.js";
 export type {
+  CallReply,
   ClientInterceptor,
   ClientNext,
   IncomingCall,
-  IncomingReply,
   OutgoingCall,
   ServerInterceptor,
   ServerNext,
 } from "./call/interceptor.js";
 export type { CallOptions } from "./call/options.js";
+export type { Peer, PeerIdentities, ProtocolName } from "./call/peer.js";
 export type { HandlersOf, StubChannel } from "./call/stub.js";
 export { type ChannelOptions, RpcChannel } from "./client/channel.js";
 export { conf } from "./config/conf.js";

@@ -40,6 +40,8 @@ export interface CallOutcomeSink {
  */
 export class Attempt<Call extends CallOutcomeSink = CallOutcomeSink> {
   readonly call: Call;
+  /** Which of the call's attempts it is, 1 for the first; 0 until it is given to a provider. */
+  number = 0;
   /** `host:port` of the provider it was given to; until then that of the attempt before. */
   endpoint: string | undefined = undefined;
   /** How far it got. */

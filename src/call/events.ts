@@ -1,13 +1,30 @@
 import { Emitter } from "../base/emitter.js";
+import type { Metadata } from "../base/metadata.js";
 import type { Executed, RpcError } from "../error/rpc-error.js";
 import type { StatusCode } from "../error/status.js";
 import type { Logger } from "../log/logger.js";
 import type { MethodDefinition } from "../protobuf/types.js";
+import type { CallContext } from "./context.js";
 import type { ProtocolName } from "./peer.js";
 
-/** What the ends of calls have in common, on either side. */
+/** A call at its caller. One object from `clientStart` to `clientEnd`, so that a listener can keep what it knows by it. */
+export interface ObservedCall {
+  readonly method: MethodDefinition;
+  /** Sent with the request, what interceptors added included. */
+  readonly metadata: Metadata | undefined;
+  readonly oneway: boolean;
+}
+
+/** One try of a call at a provider. One object from `attemptStart` to `attemptEnd`. */
+export interface ObservedAttempt {
+  /** 1 for the first of its call. */
+  readonly number: number;
+  /** `host:port` of the provider. */
+  readonly endpoint: string | undefined;
+}
+
+/** What the ends of calls and attempts have in common. */
 export interface CallEnd {
-  method: MethodDefinition;
   code: StatusCode;
   elapsedMs: number;
   /** Set when `code` is not OK. */
@@ -16,12 +33,20 @@ export interface CallEnd {
 
 /** The life of calls and connections, for metrics, tracing and logs. Events are built only when somebody listens. */
 export interface CallEvents {
-  clientStart: { method: MethodDefinition };
-  clientEnd: CallEnd & { endpoint: string | undefined; attempts: number; executed: Executed };
-  /** An attempt failed without reaching a handler and the call goes on elsewhere. */
-  clientRetry: { method: MethodDefinition; endpoint: string | undefined; attempt: number; error: RpcError };
-  serverStart: { method: MethodDefinition; peer: string; classic: boolean };
-  serverEnd: CallEnd & { peer: string; classic: boolean };
+  clientStart: { call: ObservedCall };
+  clientEnd: CallEnd & {
+    call: ObservedCall;
+    endpoint: string | undefined;
+    attempts: number;
+    executed: Executed;
+  };
+  /** The call is given to a provider. */
+  attemptStart: { call: ObservedCall; attempt: ObservedAttempt };
+  /** `again`: it failed without reaching a handler, and the call goes on elsewhere. */
+  attemptEnd: CallEnd & { call: ObservedCall; attempt: ObservedAttempt; executed: Executed; again: boolean };
+  /** `call` is the context of the handler, the same object at the end. */
+  serverStart: { call: CallContext };
+  serverEnd: CallEnd & { call: CallContext };
   connectionOpen: { side: "client" | "server"; protocol: ProtocolName; local: string; remote: string };
   connectionClose: {
     side: "client" | "server";
@@ -39,7 +64,8 @@ export type CallEmitter = Emitter<CallEvents>;
 const known: Readonly<Record<keyof CallEvents, true>> = {
   clientStart: true,
   clientEnd: true,
-  clientRetry: true,
+  attemptStart: true,
+  attemptEnd: true,
   serverStart: true,
   serverEnd: true,
   connectionOpen: true,

@@ -3,13 +3,20 @@ import { describeValue } from "../base/options.js";
 import { isOf, textOf, watchReturned } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
-import type { MethodDefinition } from "../protobuf/types.js";
+import type { MethodDefinition, MethodKind } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
 
-/** A call on its way out. Interceptors may change `request` and `metadata`. */
-export interface OutgoingCall {
+/** What interceptors of both sides know of a call. */
+interface InterceptedCall {
   readonly method: MethodDefinition;
+  /** Which of the four kinds of methods it is: what `request` and the reply's `message` are follows from it. */
+  readonly kind: MethodKind;
+  /** The message; where the caller streams, an iterable of them. An interceptor may put another one here. */
   request: unknown;
+}
+
+/** A call on its way out. Interceptors may change `request` and `metadata`. */
+export interface OutgoingCall extends InterceptedCall {
   /** Sent with the request. */
   readonly metadata: Metadata;
   readonly signal: AbortSignal | undefined;
@@ -17,26 +24,35 @@ export interface OutgoingCall {
   timeLeftMs(): number;
 }
 
-export interface IncomingReply {
-  message: unknown;
-  /** Came with the reply. */
-  readonly metadata: Metadata;
-}
-
 /** A call on its way to the handler. Interceptors may change `request`. */
-export interface IncomingCall {
-  readonly method: MethodDefinition;
-  request: unknown;
+export interface IncomingCall extends InterceptedCall {
   readonly context: CallContext;
 }
 
+/** What a call gives, on either side. */
+export interface CallReply {
+  /** The message; where the provider streams, an iterable of them. An interceptor may put another one here. */
+  message: unknown;
+  /** Goes before the message. At the provider what the handler put into `context.replyMetadata`. */
+  readonly metadata: Metadata;
+  /** Goes behind the last message. At the provider what the handler put into `context.replyTrailers`. */
+  readonly trailers: Metadata;
+}
+
 /** Rejects with RpcError, whose `executed` tells whether another `next` is safe. May be called more than once. */
-export type ClientNext = (call: OutgoingCall) => Promise<IncomingReply>;
+export type ClientNext = (call: OutgoingCall) => Promise<CallReply>;
 export type ClientInterceptor = (next: ClientNext) => ClientNext;
 
-/** Resolves to the response message. */
-export type ServerNext = (call: IncomingCall) => Promise<unknown>;
+/** Rejects with what the handler threw. */
+export type ServerNext = (call: IncomingCall) => Promise<CallReply>;
 export type ServerInterceptor = (next: ServerNext) => ServerNext;
+
+/** Whether an interceptor gave a reply. One of its own making may lack trailers. */
+export function isReply(value: unknown): value is CallReply {
+  if (typeof value !== "object" || value === null || !("message" in value)) return false;
+  const { metadata } = value as Partial<CallReply>;
+  return typeof metadata?.size === "number";
+}
 
 /** What each layer gave for one call, the outermost first, its last the call or the handler itself. Kept for errors only. */
 export type Trail = Array<PromiseLike<unknown> | undefined>;

@@ -6,11 +6,11 @@ import { messages } from "../error/messages.js";
 import type { Executed } from "../error/rpc-error.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, toStatusCode } from "../error/status.js";
-import type { MethodDefinition } from "../protobuf/types.js";
+import type { MethodDefinition, MethodKind } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
 import { RpcController } from "./controller.js";
-import type { IncomingCall, Trail } from "./interceptor.js";
-import type { ProtocolName } from "./peer.js";
+import { type CallReply, type IncomingCall, isReply, type Trail } from "./interceptor.js";
+import type { Peer } from "./peer.js";
 import { type Cancellable, callScope, type ParentCall } from "./scope.js";
 import type { Turn } from "./turn.js";
 
@@ -27,8 +27,7 @@ export interface BoundMethod {
 
 /** The connection a call came on, whatever its protocol. Each call ends in exactly one of the two, once. */
 export interface ReplySender {
-  readonly peer: string;
-  readonly protocol: ProtocolName;
+  readonly peer: Peer;
   /** Sends the reply. Returns an error when the message cannot be sent (and nothing was). */
   reply(call: ServerCall, message: unknown): RpcError | undefined;
   /** Sends the failure; `error.executed` is right already. */
@@ -70,6 +69,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   readonly #host: ServerCallHost;
   #metadata: Metadata | undefined;
   #replyMetadata: Metadata | undefined;
+  #replyTrailers: Metadata | undefined;
   #abort: AbortController | undefined;
   #controller: RpcController | undefined;
   #children: Set<Cancellable> | undefined;
@@ -79,7 +79,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   /** It goes on although the call has ended. */
   #detached = false;
   cancelReason: RpcError | undefined = undefined;
-  /** What each interceptor gave. */
+  /** What each interceptor gave; undefined when there are none, and the handler's message is the reply itself. */
   trail: Trail | undefined = undefined;
 
   constructor(
@@ -115,12 +115,12 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     return this.bound.definition;
   }
 
-  get peer(): string {
-    return this.#port.peer;
+  get kind(): MethodKind {
+    return this.bound.definition.kind;
   }
 
-  get classic(): boolean {
-    return this.#port.protocol === "classic";
+  get peer(): Peer {
+    return this.#port.peer;
   }
 
   get metadata(): Metadata {
@@ -131,6 +131,16 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   get replyMetadata(): Metadata {
     this.#replyMetadata ??= new Metadata();
     return this.#replyMetadata;
+  }
+
+  get replyTrailers(): Metadata {
+    this.#replyTrailers ??= new Metadata();
+    return this.#replyTrailers;
+  }
+
+  /** What the handler gave, as interceptors see it. */
+  replyOf(message: unknown): CallReply {
+    return new HandlerReply(this, message);
   }
 
   /** The reply's metadata if the handler set any. */
@@ -240,9 +250,22 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
       this.#end(this.#controller.error as RpcError, undefined, "yes");
       return;
     }
-    const unsendable = this.#port.reply(this, message);
+    const unsendable = this.trail !== undefined ? this.#replyWith(message) : this.#port.reply(this, message);
     if (unsendable !== undefined) this.#end(unsendable, unsendable.cause, "yes");
     else this.#finish(undefined, undefined);
+  }
+
+  /** Through interceptors a reply has come, perhaps one of their own making. */
+  #replyWith(reply: unknown): RpcError | undefined {
+    if (!isReply(reply)) {
+      const cause = new TypeError(messages.interceptorReplyMisshapen);
+      return new RpcError(Status.UNKNOWN, messages.handlerFailed, { executed: "yes", cause });
+    }
+    if (!(reply instanceof HandlerReply)) {
+      this.#replyMetadata = reply.metadata;
+      this.#replyTrailers = reply.trailers;
+    }
+    return this.#port.reply(this, reply.message);
   }
 
   #failWith(thrown: unknown): void {
@@ -306,7 +329,26 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+/** A reply whose metadata are those of its call, made only when somebody looks at them. */
+class HandlerReply implements CallReply {
+  message: unknown;
+  readonly #call: ServerCall;
+
+  constructor(call: ServerCall, message: unknown) {
+    this.#call = call;
+    this.message = message;
+  }
+
+  get metadata(): Metadata {
+    return this.#call.replyMetadata;
+  }
+
+  get trailers(): Metadata {
+    return this.#call.replyTrailers;
+  }
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
   );

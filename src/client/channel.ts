@@ -1,4 +1,3 @@
-import { Metadata } from "../base/metadata.js";
 import {
   boolean,
   bytes,
@@ -10,19 +9,10 @@ import {
   listOf,
   oneOf,
 } from "../base/options.js";
-import { callGuarded, isOf, textOf } from "../base/thrown.js";
+import { textOf } from "../base/thrown.js";
 import type { RpcController } from "../call/controller.js";
-import {
-  type ClientInterceptor,
-  type ClientNext,
-  compose,
-  type IncomingReply,
-  InterceptorMistake,
-  type Layers,
-  type OutgoingCall,
-  type Trail,
-} from "../call/interceptor.js";
-import { type CallOptions, wrongCallOption } from "../call/options.js";
+import type { ClientInterceptor } from "../call/interceptor.js";
+import type { CallOptions } from "../call/options.js";
 import { callScope } from "../call/scope.js";
 import type { StubChannel } from "../call/stub.js";
 import {
@@ -33,22 +23,17 @@ import {
 } from "../dynamic/json-calls.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
-import { Status, type StatusCode } from "../error/status.js";
+import { Status } from "../error/status.js";
 import type { InputOf, MethodDefinition, OutputOf } from "../protobuf/types.js";
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 import type { Registry } from "../registry/registry.js";
 import { type App, runtimeOf } from "../runtime/app.js";
 import { type BalancerName, balancerNames, type ClassicChoice, type Runtime } from "../runtime/runtime.js";
 import { classicChoice } from "./classic-subchannels.js";
-import {
-  begunMs,
-  type CallRouter,
-  type ClientAttempt,
-  ClientCall,
-  parentCall,
-  type ResolvedCallOptions,
-} from "./client-call.js";
+import { type CallRouter, type ClientAttempt, ClientCall, type ResolvedCallOptions } from "./client-call.js";
+import { InterceptedCalls, PlannedCall } from "./intercepted-calls.js";
 import { Picker } from "./picker.js";
+import { localFailure, OptionsResolver } from "./resolve-options.js";
 import { SubchannelPool } from "./subchannel-pool.js";
 
 export interface ChannelOptions {
@@ -96,11 +81,10 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #pool: SubchannelPool;
   readonly #resolvers = new Map<string, Picker>();
   readonly #balancer: BalancerName;
-  readonly #timeoutMs: number;
-  readonly #waitForReady: boolean;
+  readonly #options: OptionsResolver;
   readonly #classic: ClassicChoice | undefined;
   /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
-  readonly #intercepted: Layers<OutgoingCall, IncomingReply> | undefined;
+  readonly #intercepted: InterceptedCalls | undefined;
   readonly #generic: JsonCalls;
   readonly #onRuntimeClosed = (): void => this.#refuse(messages.applicationClosed);
   #inFlight = 0;
@@ -129,9 +113,12 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       onSettled: () => this.#onSettled(),
     };
     this.#registry = checked.registry;
-    this.#timeoutMs = checked.timeoutMs;
+    const { timeoutMs, waitForReady, interceptors } = checked;
+    this.#options = new OptionsResolver(runtime, {
+      ...{ timeoutMs, waitForReady },
+      changesMetadata: interceptors.length > 0,
+    });
     this.#balancer = checked.balancer;
-    this.#waitForReady = checked.waitForReady;
     this.#classic = checked.classic;
     this.#generic = new JsonCalls(
       (method, request, callOptions, origin) =>
@@ -146,9 +133,15 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     });
     if (runtime.closed.aborted) this.#refusal = messages.applicationClosed;
     else runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
-    if (checked.interceptors.length > 0) {
-      const last: ClientNext = (call) => this.#lastNext(call);
-      this.#intercepted = compose("client", checked.interceptors, last, trailOf);
+    if (interceptors.length > 0) {
+      const send = (planned: PlannedCall): Promise<unknown> => {
+        const { method, request, options: plan, metadata } = planned;
+        const call = new ClientCall(this.#router, method, request, plan, metadata, "reply");
+        // Interceptors may take time, too.
+        if (!planned.sameTurn) call.beginAt(runtime.clock.now());
+        return this.#dispatch(call);
+      };
+      this.#intercepted = new InterceptedCalls(runtime.clock, interceptors, send);
     }
   }
 
@@ -238,7 +231,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     }
     let plan: ResolvedCallOptions | RpcError;
     try {
-      plan = this.#plan(method, options, signal, oneway, origin);
+      plan = this.#options.resolve(method, options, signal, oneway, origin);
     } catch (thrown) {
       // The options are the caller's own object.
       const text = messages.callCannotBeMade(textOf(thrown));
@@ -253,109 +246,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
         new ClientCall(this.#router, method, request, plan, plan.metadata, plan.onMetadata),
       );
     }
-    return this.#runInterceptors(this.#intercepted, new PlannedCall(this.#runtime, method, request, plan));
-  }
-
-  /** An interceptor is the user's code: whatever it throws leaves as an RpcError. */
-  async #runInterceptors(
-    intercepted: Layers<OutgoingCall, IncomingReply>,
-    call: PlannedCall,
-  ): Promise<unknown> {
-    try {
-      call.trail = intercepted.newTrail();
-      const replying = intercepted.run(call);
-      call.sameTurn = false;
-      const reply = await replying;
-      if (!isReply(reply)) throw new TypeError(messages.interceptorReplyMisshapen);
-      const { onMetadata } = call.plan;
-      if (onMetadata !== undefined && reply.metadata.size > 0) onMetadata(reply.metadata);
-      return reply.message;
-    } catch (thrown) {
-      const blamed = isOf(thrown, RpcError) ? undefined : await intercepted.blame(call.trail ?? [], isReply);
-      const error = this.#interceptorError(thrown, call, blamed);
-      if (error.metadata !== undefined) call.plan.onMetadata?.(error.metadata);
-      throw error;
-    }
-  }
-
-  #interceptorError(thrown: unknown, call: PlannedCall, blamed: string | undefined): RpcError {
-    // With facts of a call it comes from an attempt, as it is.
-    const own = isOf(thrown, RpcError) ? thrown : undefined;
-    if (own?.method !== undefined) return own;
-    const { plan, attempts } = call;
-    const elapsedMs = this.#runtime.clock.now() - begunMs(plan);
-    const facts = { method: call.method.fullName, elapsedMs, attempts };
-    const executed = attempts === 0 ? "never" : undefined;
-    if (own !== undefined) return own.with(facts, executed);
-    const { rawMessage } = RpcError.from(thrown);
-    const unnamed = isOf(thrown, InterceptorMistake) ? rawMessage : messages.interceptorThrew(rawMessage);
-    const text = blamed === undefined ? unnamed : `${blamed}: ${rawMessage}`;
-    return new RpcError(Status.UNKNOWN, text, { cause: thrown, executed: executed ?? "maybe" }, facts);
-  }
-
-  /** The end of the interceptors: each call of it is an attempt of its own under the same deadline. */
-  #lastNext(call: OutgoingCall): Promise<IncomingReply> {
-    if (!(call instanceof PlannedCall)) {
-      return Promise.reject(new TypeError(messages.interceptorChangedCall));
-    }
-    call.attempts++;
-    const { plan } = call;
-    const attempt = new ClientCall(this.#router, call.method, call.request, plan, call.metadata, "reply");
-    // Interceptors may take time, too.
-    if (!call.sameTurn) attempt.beginAt(this.#runtime.clock.now());
-    return this.#dispatch(attempt) as Promise<IncomingReply>;
-  }
-
-  #plan(
-    method: MethodDefinition,
-    options: CallOptions | undefined,
-    signal: AbortSignal | undefined,
-    oneway: boolean,
-    origin: CallOrigin | undefined,
-  ): ResolvedCallOptions | RpcError {
-    if (options !== undefined && options !== null) {
-      const wrong = wrongCallOption(options);
-      if (wrong !== undefined) return localFailure(Status.INTERNAL, wrong, method.fullName);
-    }
-    const timeoutMs = options?.timeoutMs ?? this.#timeoutMs;
-    const parent = parentCall();
-    const startMs = this.#runtime.clock.now();
-    const own = (origin?.sinceMs ?? startMs) + timeoutMs;
-    let metadata: Metadata | undefined;
-    if (options?.metadata !== undefined) {
-      try {
-        // Interceptors add to it, and the caller's own must not change.
-        metadata =
-          this.#intercepted === undefined ? Metadata.from(options.metadata) : new Metadata(options.metadata);
-      } catch (error) {
-        return localFailure(Status.INTERNAL, textOf(error), method.fullName);
-      }
-    }
-    const inherited = parent !== undefined && parent.deadlineMs < own;
-    return {
-      deadlineMs: inherited ? parent.deadlineMs : own,
-      inherited,
-      timeoutMs,
-      startMs,
-      sinceMs: origin?.sinceMs,
-      signals: signalsOf(options?.signal, signal),
-      metadata,
-      onMetadata: options?.onMetadata === undefined ? undefined : this.#guarded(options.onMetadata),
-      idempotencyKey: options?.idempotencyKey,
-      waitForReady: options?.waitForReady ?? this.#waitForReady,
-      oneway,
-      parent,
-      lookup: origin?.lookup,
-    };
-  }
-
-  /** The caller's callback, which must not be able to hurt the connection that calls it. */
-  #guarded(onMetadata: (metadata: Metadata) => void): (metadata: Metadata) => void {
-    return (metadata) =>
-      callGuarded(
-        () => onMetadata(metadata),
-        (error) => this.#runtime.log.error("a caller's onMetadata threw", { error }),
-      );
+    return this.#intercepted.run(new PlannedCall(this.#runtime.clock, method, request, plan));
   }
 
   #dispatch(call: ClientCall): Promise<unknown> {
@@ -419,54 +310,6 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 }
 
-/** A call as client interceptors see it. */
-class PlannedCall implements OutgoingCall {
-  /** Of its interceptors. */
-  trail: Trail | undefined = undefined;
-  readonly method: MethodDefinition;
-  request: unknown;
-  readonly plan: ResolvedCallOptions;
-  readonly metadata: Metadata;
-  /** How often it was passed on. */
-  attempts = 0;
-  /** No interceptor has waited for anything yet, so that no time has passed. */
-  sameTurn = true;
-  readonly #runtime: Runtime;
-
-  constructor(runtime: Runtime, method: MethodDefinition, request: unknown, plan: ResolvedCallOptions) {
-    this.#runtime = runtime;
-    this.method = method;
-    this.request = request;
-    this.plan = plan;
-    this.metadata = plan.metadata ?? new Metadata();
-  }
-
-  get signal(): AbortSignal | undefined {
-    return this.plan.signals[0];
-  }
-
-  timeLeftMs(): number {
-    const { deadlineMs } = this.plan;
-    return deadlineMs === Infinity ? Infinity : Math.max(0, deadlineMs - this.#runtime.clock.now());
-  }
-}
-
-const trailOf = (call: OutgoingCall): Trail | undefined =>
-  call instanceof PlannedCall ? call.trail : undefined;
-
-function isReply(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || !("message" in value)) return false;
-  const { metadata } = value as Partial<IncomingReply>;
-  return typeof metadata?.size === "number";
-}
-
-const noSignals: readonly AbortSignal[] = [];
-
-function signalsOf(first: AbortSignal | undefined, second: AbortSignal | undefined): readonly AbortSignal[] {
-  if (first === undefined) return second === undefined ? noSignals : [second];
-  return second === undefined ? [first] : [first, second];
-}
-
 /** Whose providers are asked. */
 function serviceOf(call: ClientCall): string {
   return call.lookup ?? call.method.service;
@@ -480,9 +323,4 @@ function noMethod(given: unknown): RpcError {
   const hint = typeof given === "string" ? messages.callJsonTakesNames : "";
   const text = messages.notAMethod(describeValue(given), hint);
   return new RpcError(Status.INTERNAL, text, { executed: "never" });
-}
-
-/** A failure before anything was sent. */
-function localFailure(code: StatusCode, text: string, method: string): RpcError {
-  return new RpcError(code, text, { executed: "never" }, { method });
 }

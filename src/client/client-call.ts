@@ -3,8 +3,8 @@ import { Expiring } from "../base/deadlines.js";
 import type { Unsubscribe } from "../base/emitter.js";
 import { Metadata } from "../base/metadata.js";
 import { Attempt, type CallOutcomeSink } from "../call/attempt.js";
-import type { IncomingReply } from "../call/interceptor.js";
-import { type Cancellable, callScope, type ParentCall } from "../call/scope.js";
+import type { CallReply } from "../call/interceptor.js";
+import type { Cancellable, ParentCall } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { type CallPhase, RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
@@ -73,7 +73,7 @@ async function failed(error: RpcError): Promise<never> {
 
 /** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
 export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable {
-  /** Of the response message; of an `IncomingReply` when interceptors want it. */
+  /** Of the response message; of an `CallReply` when interceptors want it. */
   readonly promise: Promise<unknown>;
   readonly method: MethodDefinition;
   readonly request: unknown;
@@ -99,7 +99,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     request: unknown,
     plan: ResolvedCallOptions,
     metadata: Metadata | undefined,
-    /** `"reply"`: the metadata comes with the message, as an `IncomingReply`. */
+    /** `"reply"`: the metadata comes with the message, as an `CallReply`. */
     onMetadata: ((metadata: Metadata) => void) | "reply" | undefined,
   ) {
     super();
@@ -145,7 +145,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
   start(): void {
     const { runtime } = this.#router;
     const { parent, signals, timeoutMs, inherited } = this.#plan;
-    if (runtime.events.has("clientStart")) runtime.events.emit("clientStart", { method: this.method });
+    if (runtime.events.has("clientStart")) runtime.events.emit("clientStart", { call: this });
     if (!(this.deadlineMs > this.#attempt.nowMs)) {
       const text = inherited
         ? messages.callingHandlerOutOfTime
@@ -218,8 +218,11 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     this.#fail(new RpcError(code, text, { executed, cause }));
   }
 
-  onAttempt(): void {
-    this.attempts++;
+  onAttempt(attempt: Attempt): void {
+    attempt.number = ++this.attempts;
+    const { events } = this.#router.runtime;
+    if (events.has("attemptEnd")) attempt.sentMs = attempt.nowMs;
+    if (events.has("attemptStart")) events.emit("attemptStart", { call: this, attempt });
   }
 
   onReply(_attempt: Attempt, message: unknown, metadata: Metadata | undefined): void {
@@ -228,8 +231,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     this.#measure();
     this.#emitEnd(undefined);
     if (this.#onMetadata === "reply") {
-      const reply: IncomingReply = { message, metadata: metadata ?? new Metadata() };
-      this.#resolve(reply);
+      this.#resolve(new UnaryReply(message, metadata ?? new Metadata()));
       return;
     }
     if (metadata !== undefined) this.#onMetadata?.(metadata);
@@ -248,7 +250,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     if (!refused && error.executed === "never" && attempt.phase === "wait") attempt.phase = "send";
     if (this.#mayGoOn(error, refused)) {
       this.lastFailure = error;
-      this.#emitRetry(error);
+      this.#emitAttemptEnd(error, true);
       this.#attempt = new Attempt<ClientCall>(this, this.#router.runtime.clock.now());
       this.#attempt.endpoint = attempt.endpoint;
       this.#router.route(this.#attempt);
@@ -322,9 +324,10 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
 
   #emitEnd(error: RpcError | undefined): void {
     const { events } = this.#router.runtime;
+    this.#emitAttemptEnd(error, false);
     if (!events.has("clientEnd")) return;
     events.emit("clientEnd", {
-      method: this.method,
+      call: this,
       code: error?.code ?? Status.OK,
       executed: error?.executed ?? "yes",
       endpoint: this.#attempt.endpoint,
@@ -334,19 +337,32 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     });
   }
 
-  #emitRetry(error: RpcError): void {
+  #emitAttemptEnd(error: RpcError | undefined, again: boolean): void {
     const { events } = this.#router.runtime;
-    if (!events.has("clientRetry")) return;
-    events.emit("clientRetry", {
-      method: this.method,
-      endpoint: this.#attempt.endpoint,
-      attempt: this.attempts,
-      error,
+    const attempt = this.#attempt;
+    if (attempt.number === 0 || !events.has("attemptEnd")) return;
+    events.emit("attemptEnd", {
+      ...{ call: this, attempt, error, again },
+      code: error?.code ?? Status.OK,
+      executed: error?.executed ?? "yes",
+      elapsedMs: this.#nowOrReplied - attempt.sentMs,
     });
   }
 }
 
-/** The call whose handler is running now, if any. */
-export function parentCall(): ParentCall | undefined {
-  return callScope.current;
+/** A reply of a unary call, whose trailers are made only when somebody looks at them. */
+class UnaryReply implements CallReply {
+  message: unknown;
+  readonly metadata: Metadata;
+  #trailers: Metadata | undefined;
+
+  constructor(message: unknown, metadata: Metadata) {
+    this.message = message;
+    this.metadata = metadata;
+  }
+
+  get trailers(): Metadata {
+    this.#trailers ??= new Metadata();
+    return this.#trailers;
+  }
 }

@@ -24,7 +24,7 @@ export const messages = {
   interceptorReturned: (interceptor: string, got: string) =>
     `${interceptor} must return a promise of the reply, got ${got}`,
   interceptorReplyMisshapen:
-    "a client interceptor must give the reply of next(call), or { message, metadata } of its own",
+    "an interceptor must give the reply of next(call), or { message, metadata, trailers } of its own",
   interceptorChangedCall: "a client interceptor must pass on the call it was given, changed in place",
   stubWithoutChannel: (service: string, found: string) =>
     `a stub of ${service} was made without a channel (new RpcChannel(app)), but with ${found}`,

@@ -1,4 +1,4 @@
-import type { ProtocolName } from "../call/peer.js";
+import type { Peer } from "../call/peer.js";
 import type { BoundMethod, ServerCall, ServerCallHost } from "../call/server-call.js";
 import type { RpcError } from "../error/rpc-error.js";
 import type { ConnectionHandler } from "../transport/transport.js";
@@ -20,8 +20,7 @@ export interface Dispatcher extends ServerCallHost {
 
 /** A connection that is served, whatever its protocol. */
 export interface ServerSession extends ConnectionHandler {
-  readonly protocol: ProtocolName;
-  readonly peer: string;
+  readonly peer: Peer;
   readonly inFlight: number;
   /** Takes no more calls, says why where the protocol allows it, and closes when those in flight have ended. */
   drain(why: string): void;

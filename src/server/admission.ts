@@ -65,9 +65,7 @@ export class Admission implements Dispatcher {
     if (call.id === 0) this.#oneway.add(call);
     const { events, wheel } = this.#runtime;
     if (call.deadlineMs !== Infinity) wheel.add(call);
-    if (events.has("serverStart")) {
-      events.emit("serverStart", { method: call.method, peer: call.peer, classic: call.classic });
-    }
+    if (events.has("serverStart")) events.emit("serverStart", { call });
   }
 
   onArrived(): void {
@@ -81,9 +79,7 @@ export class Admission implements Dispatcher {
     if (hidden !== undefined) this.#logFailure(call, hidden);
     if (events.has("serverEnd")) {
       events.emit("serverEnd", {
-        method: call.method,
-        peer: call.peer,
-        classic: call.classic,
+        call,
         code: error?.code ?? Status.OK,
         elapsedMs: this.clock.now() - call.startMs,
         error,
@@ -96,7 +92,7 @@ export class Admission implements Dispatcher {
     const told = (blamed: string | undefined): void => {
       const where = blamed === undefined ? "" : `, ${blamed}`;
       const text = `${call.method.fullName} failed${where}: ${textOf(hidden)}`;
-      this.#runtime.log.error(text, { peer: call.peer, error: hidden });
+      this.#runtime.log.error(text, { peer: call.peer.address, error: hidden });
     };
     const blaming = call.bound.blame?.(call);
     if (blaming === undefined) told(undefined);
@@ -121,7 +117,7 @@ export class Admission implements Dispatcher {
 
   onCallbackError(call: ServerCall, thrown: unknown): void {
     const text = messages.cancelCallbackThrew(call.method.fullName, textOf(thrown));
-    this.#runtime.log.error(text, { peer: call.peer, error: thrown });
+    this.#runtime.log.error(text, { peer: call.peer.address, error: thrown });
   }
 
   /** Resolves when no call is in flight. */

@@ -1,6 +1,13 @@
 import { describeValue } from "../base/options.js";
-import { compose, type IncomingCall, type ServerInterceptor, type Trail } from "../call/interceptor.js";
-import type { BoundMethod, ServerCall } from "../call/server-call.js";
+import {
+  type CallReply,
+  compose,
+  type IncomingCall,
+  isReply,
+  type ServerInterceptor,
+  type Trail,
+} from "../call/interceptor.js";
+import { type BoundMethod, isThenable, type ServerCall } from "../call/server-call.js";
 import { messages } from "../error/messages.js";
 import type { MethodDefinition, ServiceDefinition } from "../protobuf/types.js";
 import { shortName } from "../protobuf/types.js";
@@ -73,26 +80,26 @@ export class Router {
       return { definition, invoke, replySizeBytes: 1 };
     }
     // Not async: returning a promise from an async function costs two more promises and three more turns.
-    const last = (call: IncomingCall): Promise<unknown> => {
+    const last = (call: IncomingCall): Promise<CallReply> => {
       try {
         // An interceptor may pass on a call of its own making; the context is always ours.
-        (call.context as ServerCall).enter(true);
-        return Promise.resolve(handler.call(self, call.request, call.context));
+        const served = call.context as ServerCall;
+        served.enter(true);
+        const given = handler.call(self, call.request, call.context);
+        if (!isThenable(given)) return Promise.resolve(served.replyOf(given));
+        return Promise.resolve(given).then((message) => served.replyOf(message));
       } catch (thrown) {
         return Promise.reject(thrown);
       }
     };
     const { newTrail, run, blame } = compose("server", this.#interceptors, last, trailOf);
-    // What no interceptor may give is no message: what else is wrong with one, its field's error tells.
-    const isMessage = (value: unknown): boolean =>
-      typeof value === "object" && value !== null && !(value instanceof Error);
     return {
       definition,
       invoke(call) {
         call.trail = newTrail();
         return run(call);
       },
-      blame: (call) => (call.trail === undefined ? undefined : blame(call.trail, isMessage)),
+      blame: (call) => (call.trail === undefined ? undefined : blame(call.trail, isReply)),
       replySizeBytes: 1,
     };
   }

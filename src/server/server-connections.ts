@@ -130,9 +130,9 @@ export class ServerConnections {
     const entry = this.#served.get(served);
     return {
       side: "server",
-      protocol: served.protocol,
+      protocol: served.peer.protocol,
       local: entry?.connection.local ?? "",
-      remote: served.peer,
+      remote: served.peer.address,
     };
   }
 
@@ -145,7 +145,7 @@ export class ServerConnections {
     this.#served.delete(connection);
     this.#runtime.events.emit("connectionClose", { ...facts, reason });
     if (reason !== undefined)
-      this.#runtime.log.debug(`connection closed: ${reason}`, { peer: connection.peer });
+      this.#runtime.log.debug(`connection closed: ${reason}`, { peer: connection.peer.address });
     this.#tellIfEmpty();
   }
 

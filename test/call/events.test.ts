@@ -12,7 +12,8 @@ import { ProbeServiceStub } from "../support/gen/probe.js";
 const names = [
   "clientStart",
   "clientEnd",
-  "clientRetry",
+  "attemptStart",
+  "attemptEnd",
   "serverStart",
   "serverEnd",
   "connectionOpen",
@@ -40,17 +41,35 @@ test("a call that succeeds, at both sides", async () => {
   const server = record(providerRuntime);
   await stub.echo({});
   const endpoint = `127.0.0.1:${provider.address?.port}`;
-  const method = expect.objectContaining({ fullName: "probe.ProbeService.Echo" });
+  const started = client.find(({ name }) => name === "clientStart")?.event as CallEvents["clientStart"];
+  const tried = client.find(({ name }) => name === "attemptStart")?.event as CallEvents["attemptStart"];
+  const { call } = started;
+  const { attempt } = tried;
+  expect(call.method.fullName).toBe("probe.ProbeService.Echo");
+  expect([attempt.number, attempt.endpoint]).toEqual([1, endpoint]);
   expect(client).toEqual([
-    { name: "clientStart", event: { method } },
+    { name: "clientStart", event: { call } },
+    { name: "attemptStart", event: { call, attempt } },
     {
       name: "connectionOpen",
       event: { side: "client", protocol: "mprpc", local: expect.any(String), remote: endpoint },
     },
     {
+      name: "attemptEnd",
+      event: {
+        call,
+        attempt,
+        code: Status.OK,
+        executed: "yes",
+        elapsedMs: 7,
+        error: undefined,
+        again: false,
+      },
+    },
+    {
       name: "clientEnd",
       event: {
-        method,
+        call,
         code: Status.OK,
         executed: "yes",
         endpoint,
@@ -62,12 +81,18 @@ test("a call that succeeds, at both sides", async () => {
   ]);
   const opened = client.find(({ name }) => name === "connectionOpen") as Seen;
   const { local } = opened.event as CallEvents["connectionOpen"];
+  const served = server.find(({ name }) => name === "serverStart")?.event as CallEvents["serverStart"];
+  expect(served.call.method.fullName).toBe("probe.ProbeService.Echo");
+  expect(served.call.peer).toEqual({ address: local, protocol: "mprpc", identities: {} });
+  // The same objects from start to end: a tracer keeps its span by them.
+  expect((server.at(-1)?.event as CallEvents["serverEnd"]).call).toBe(served.call);
+  expect((client.at(-1)?.event as CallEvents["clientEnd"]).call).toBe(call);
   expect(server).toEqual([
     { name: "connectionOpen", event: { side: "server", protocol: "mprpc", local: endpoint, remote: local } },
-    { name: "serverStart", event: { method, peer: local, classic: false } },
+    { name: "serverStart", event: { call: served.call } },
     {
       name: "serverEnd",
-      event: { method, peer: local, classic: false, code: Status.OK, elapsedMs: 7, error: undefined },
+      event: { call: served.call, code: Status.OK, elapsedMs: 7, error: undefined },
     },
   ]);
   await channel.close();
@@ -114,11 +139,15 @@ test("retries are told, with the attempt and why", async () => {
   const stub = new ProbeServiceStub(cluster.channel({ registry }, runtime));
   await stub.echo({});
   await stub.echo({});
-  const retries = seen.filter(({ name }) => name === "clientRetry");
-  expect(retries).toHaveLength(1);
-  expect(retries[0]?.event).toMatchObject({
-    endpoint: "127.0.0.1:1",
-    attempt: 1,
+  const ends = seen.flatMap((one) => (one.name === "attemptEnd" ? [one.event] : []));
+  expect(ends.map(({ again, attempt }) => [again, attempt.number])).toEqual([
+    [false, 1],
+    [true, 1],
+    [false, 2],
+  ]);
+  expect(ends[1]?.call).toBe(ends[2]?.call);
+  expect(ends[1]).toMatchObject({
+    attempt: { endpoint: "127.0.0.1:1" },
     error: { codeName: "UNAVAILABLE", executed: "never" },
   });
   expect(seen.filter(({ name }) => name === "clientEnd")).toHaveLength(2);

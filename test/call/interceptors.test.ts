@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { Metadata } from "../../src/base/metadata.js";
 import type { ClientInterceptor, ServerInterceptor } from "../../src/call/interceptor.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
@@ -52,7 +53,11 @@ describe("client interceptors", () => {
   test("may answer without calling", async () => {
     const { stub, provider } = await startPair({
       clientInterceptors: [
-        () => async () => ({ message: Blob.create({ text: "cached" }), metadata: new Map() as never }),
+        () => async () => ({
+          message: Blob.create({ text: "cached" }),
+          metadata: new Metadata(),
+          trailers: new Metadata(),
+        }),
       ],
     });
     expect((await stub.echo({})).text).toBe("cached");
@@ -209,13 +214,42 @@ describe("server interceptors", () => {
       async (call) => {
         order.push(`${name} in`);
         call.request = { ...(call.request as Blob), text: (call.request as Blob).text + name };
-        const reply = (await next(call)) as Blob;
+        const reply = await next(call);
         order.push(`${name} out`);
-        return { ...reply, number: reply.number + 1 };
+        const message = reply.message as Blob;
+        reply.message = { ...message, number: (message.number ?? 0) + 1 };
+        return reply;
       };
     const { stub } = await withServer(noting("a"), noting("b"));
     expect(await stub.echo({ text: "x" })).toMatchObject({ text: "xab", number: 2 });
     expect(order).toEqual(["a in", "b in", "b out", "a out"]);
+  });
+
+  test("one shape on both sides: the kind of the call, the reply's message, metadata and trailers", async () => {
+    const seen: unknown[] = [];
+    const { stub } = await startPair({
+      clientInterceptors: [
+        (next) => async (call) => {
+          const { message, metadata, trailers } = await next(call);
+          seen.push(["client", call.kind, (message as Blob).text, metadata.getText("by"), trailers.size]);
+          return { message, metadata, trailers };
+        },
+      ],
+      serverInterceptors: [
+        (next) => async (call) => {
+          const { message, metadata, trailers } = await next(call);
+          metadata.set("by", "interceptor");
+          seen.push(["server", call.kind, (message as Blob).text, metadata === call.context.replyMetadata]);
+          return { message: { text: "other" }, metadata, trailers };
+        },
+      ],
+      handlers: { echo: () => ({ text: "own" }) },
+    });
+    expect((await stub.echo({})).text).toBe("other");
+    expect(seen).toEqual([
+      ["server", "unary", "own", true],
+      ["client", "unary", "other", "interceptor", 0],
+    ]);
   });
 
   test("a refusal before the handler: executed never", async () => {
@@ -346,12 +380,12 @@ describe("an interceptor that is written wrong is named", () => {
     [
       "resolves with nothing",
       { forgetfulLater },
-      '"forgetfulLater" gave nothing as the reply: Blob: expected a message',
+      '"forgetfulLater" gave nothing as the reply: an interceptor must give the reply of next(call)',
     ],
     [
       "resolves with an error",
       { refusing },
-      '"refusing" gave an RpcError as the reply: Blob: expected a message (an object), got RpcError: throw it',
+      '"refusing" gave an RpcError as the reply: an interceptor must give the reply of next(call)',
     ],
     ["throws", { failing }, '"failing" threw: no key'],
   ])("%s: in the provider's log", async (_, named, text) => {

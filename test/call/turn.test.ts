@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Address } from "../../src/base/address.js";
 import type { Clock } from "../../src/base/clock.js";
+import { Metadata } from "../../src/base/metadata.js";
 import { Turn } from "../../src/call/turn.js";
 import type { ServerInterceptor } from "../../src/index.js";
 import { writeClassicRequest } from "../../src/protocol/classic/classic-wire.js";
@@ -416,7 +417,7 @@ describe("behind interceptors", () => {
     const late = deferred<unknown>();
     const answers: ServerInterceptor = (next) => async (call) => {
       void gate.promise.then(() => next(call)).catch((error) => late.resolve(error));
-      return { text: "early" };
+      return { message: { text: "early" }, metadata: new Metadata(), trailers: new Metadata() };
     };
     const { cluster, entered } = await busyProvider({ serverInterceptors: [answers] });
     expect((await new ProbeServiceStub(cluster.channel()).echo({})).text).toBe("early");

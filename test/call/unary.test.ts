@@ -101,7 +101,6 @@ test("a handler sees what there is to know of its call", async () => {
           peer: context.peer,
           left: context.timeLeftMs(),
           key: context.idempotencyKey,
-          classic: context.classic,
           aborted: context.signal.aborted,
           metadata: [...context.metadata],
           canceled: context.controller.isCanceled(),
@@ -113,10 +112,9 @@ test("a handler sees what there is to know of its call", async () => {
   await stub.echo({}, { timeoutMs: 700, idempotencyKey: "order-7" });
   expect(await seen.promise).toEqual({
     method: "probe.ProbeService.Echo",
-    peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+    peer: { address: expect.stringMatching(/^127\.0\.0\.1:\d+$/), protocol: "mprpc", identities: {} },
     left: 700,
     key: "order-7",
-    classic: false,
     aborted: false,
     metadata: [],
     canceled: false,

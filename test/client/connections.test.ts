@@ -23,7 +23,7 @@ describe("connections", () => {
       settings: { channel: { connections: 2 } },
       handlers: {
         async relay(request, { peer }) {
-          peers.set(peer, (peers.get(peer) ?? 0) + 1);
+          peers.set(peer.address, (peers.get(peer.address) ?? 0) + 1);
           await hold.promise;
           return request;
         },
@@ -74,7 +74,7 @@ describe("connections", () => {
           await hold.promise;
           return request;
         },
-        echo: (_request, { peer }) => ({ text: peer }),
+        echo: (_request, { peer }) => ({ text: peer.address }),
       },
     });
     const port = addressOf(provider);
@@ -100,7 +100,9 @@ describe("connections", () => {
   ])("a provider that was met again before the registry tells of it, %s", async (_, laterMs, stays) => {
     const cluster = new Cluster({ seed: 3 });
     const settings = { provider: { listen: { host: "127.0.0.1", port: 4711 } } };
-    const handlers = { echo: (_request: unknown, { peer }: { peer: string }) => ({ text: peer }) };
+    const handlers = {
+      echo: (_request: unknown, { peer }: { peer: { address: string } }) => ({ text: peer.address }),
+    };
     const before = await cluster.provider(handlers, { settings });
     const registry = new FixedRegistry([at(4711, { incarnation: "1" })]);
     const channel = cluster.channel({ registry });
@@ -136,7 +138,7 @@ describe("connections", () => {
   test("a connection at its age is replaced without a failed call", async () => {
     const { stub, clock, provider } = await startPair({
       settings: { provider: { connectionMaxAgeMs: 60_000 } },
-      handlers: { echo: (_, { peer }) => ({ text: peer }) },
+      handlers: { echo: (_, { peer }) => ({ text: peer.address }) },
     });
     const peers = new Set<string>();
     for (let i = 0; i < 80; i++) {

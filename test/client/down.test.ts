@@ -13,7 +13,9 @@ describe("endpoints that are down", () => {
     const registry = new FixedRegistry([at(1), at(addressOf(providers.get("a") as RpcProvider)), at(2)]);
     const runtime = cluster.runtime();
     const retries: number[] = [];
-    runtime.events.on("clientRetry", ({ attempt }) => void retries.push(attempt));
+    runtime.events.on("attemptEnd", ({ attempt, again }) => {
+      if (again) retries.push(attempt.number);
+    });
     const stub = new ProbeServiceStub(cluster.channel({ registry }, runtime));
     expect(await tally(stub, 20)).toEqual({ a: 20 });
     // Each dead endpoint cost one attempt, once.

@@ -50,7 +50,7 @@ yes<Same<Old["name"], string | undefined>>();
 // The interface and what notifyService asks for fit each other, both ways.
 const handler: UserServiceRpcHandler = {
   async login(request, context) {
-    const peer: string = context.peer;
+    const peer: string = context.peer.address;
     return { result: { errcode: request.name.length, errmsg: peer }, success: true };
   },
   register: (request: { id: number }, _context: CallContext) => ({ success: request.id > 0 }),

@@ -30,18 +30,13 @@ describe("captured requests get the captured replies", () => {
     const seen = deferred<string[]>("the handler");
     const { connect } = await startProvider({
       login({ name, pwd }, context) {
-        seen.resolve([
-          name.toString(),
-          pwd.toString(),
-          String(context.classic),
-          String(context.metadata.size),
-        ]);
+        seen.resolve([name.toString(), pwd.toString(), context.peer.protocol, String(context.metadata.size)]);
         return { result: {}, success: true };
       },
     });
     const caller = await connect();
     await caller.write(bytesOf(captured.login.request));
-    expect(await seen.promise).toEqual(["Zhang San", "123456", "true", "0"]);
+    expect(await seen.promise).toEqual(["Zhang San", "123456", "classic", "0"]);
     await caller.outcome();
   });
 

@@ -50,7 +50,7 @@ export async function startProvider(
     settings: { ...settings, provider: { drainTimeoutMs: 100, ...settings.provider } },
   });
   const ends: string[] = [];
-  runtime.events.on("serverEnd", ({ method }) => void ends.push(method.fullName.replace("fixbug.", "")));
+  runtime.events.on("serverEnd", ({ call }) => void ends.push(call.method.fullName.replace("fixbug.", "")));
   const provider = new RpcProvider(runtime);
   provider.notifyService(UserServiceRpc, {
     login: () => ({ result: {}, success: true }),

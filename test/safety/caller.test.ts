@@ -105,9 +105,9 @@ describe.each(["clientStart", "clientEnd", "connectionOpen", "connectionClose"] 
   },
 );
 
-test.each(failures)("a listener of clientRetry that %s", async (_, fail) => {
+test.each(failures)("a listener of attemptEnd that %s", async (_, fail) => {
   const pair = await startPair();
-  pair.runtime.events.on("clientRetry", fail);
+  pair.runtime.events.on("attemptEnd", fail);
   await pair.stub.echo({});
   const old = pair.provider;
   const stopping = old.shutdown();

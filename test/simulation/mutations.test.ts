@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { Clock } from "../../src/base/clock.js";
 import { DeadlineWheel } from "../../src/base/deadlines.js";
 import { RpcError } from "../../src/index.js";
+import { internals, runtimeOf } from "../../src/runtime/app.js";
+import type { Runtime } from "../../src/runtime/runtime.js";
 import { type SimulatedApp, SimulationError, simulate } from "../../src/testing/index.js";
 import type { Connection, ConnectionHandler, Transport } from "../../src/transport/transport.js";
 import { scenario } from "./scenario.js";
@@ -33,6 +35,11 @@ function changed(inner: Connection, changes: Partial<Connection>): Connection {
   };
 }
 
+/** `app` with other parts inside. */
+function withParts(app: SimulatedApp, parts: Partial<Runtime>): SimulatedApp {
+  return { ...app, [internals]: { ...runtimeOf("sabotage", app), ...parts } };
+}
+
 /** The app with every connection of it passed through `change`. */
 function withConnections(app: SimulatedApp, change: (connection: Connection) => Connection): SimulatedApp {
   const { transport } = app;
@@ -41,7 +48,7 @@ function withConnections(app: SimulatedApp, change: (connection: Connection) => 
     listen: (address, onConnection) => transport.listen(address, (one) => onConnection(change(one))),
     localHostTowards: (address) => transport.localHostTowards(address),
   };
-  return { ...app, transport: wrapped };
+  return withParts(app, { transport: wrapped });
 }
 
 /** Sends what is small once more, a little later: the number of a call may be another call's by then, and a nested request is one more. */
@@ -74,8 +81,8 @@ const swapsBytes: Sabotage = {
 
 /** Keeps to itself that a connection has ended, and asks no more whether it lives, which would make up for it. */
 const tellsNoEnd: Sabotage = {
-  callerApp: (app) => ({
-    ...withConnections(app, (inner) =>
+  callerApp: (app) => {
+    const deaf = withConnections(app, (inner) =>
       changed(inner, {
         setHandler(handler: ConnectionHandler) {
           inner.setHandler({
@@ -86,9 +93,9 @@ const tellsNoEnd: Sabotage = {
           });
         },
       }),
-    ),
-    settings: { ...app.settings, keepalive: { intervalMs: 1e9, timeoutMs: 1e9 } },
-  }),
+    );
+    return withParts(deaf, { settings: { ...app.settings, keepalive: { intervalMs: 1e9, timeoutMs: 1e9 } } });
+  },
 };
 
 const runsTwice: Sabotage = {
@@ -134,7 +141,7 @@ const neverLate: Sabotage = {
       wallNow: () => 0,
       setTimer: () => ({ cancel: () => {} }),
     };
-    return { ...app, wheel: new DeadlineWheel(frozen) };
+    return withParts(app, { wheel: new DeadlineWheel(frozen) });
   },
 };
 

@@ -1,4 +1,5 @@
 import type { Timer } from "../../base/clock.js";
+import type { Peer } from "../../call/peer.js";
 import { type ReplySender, ServerCall } from "../../call/server-call.js";
 import type { Postponed } from "../../call/turn.js";
 import { messages } from "../../error/messages.js";
@@ -51,8 +52,7 @@ interface Waiting {
  * A call that fails resets the connection: a clean end would read as an empty success.
  */
 export class ClassicServerSession implements ConnectionHandler, ReplySender, ServerSession, Postponed {
-  readonly protocol = "classic";
-  readonly peer: string;
+  readonly peer: Peer;
   readonly #connection: Connection;
   readonly #dialect: ClassicDialect;
   readonly #dispatcher: Dispatcher;
@@ -81,7 +81,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     options: ClassicServerOptions,
     log: Logger,
   ) {
-    this.peer = connection.remote;
+    this.peer = { address: connection.remote, protocol: "classic", identities: {} };
     this.#connection = connection;
     this.#dialect = dialect;
     this.#dispatcher = dispatcher;
@@ -202,7 +202,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
         break;
       }
       if (result.kind === "malformed") {
-        this.#log.warn(`refused a ${this.#dialect} request: ${result.reason}`, { peer: this.peer });
+        this.#log.warn(`refused a ${this.#dialect} request: ${result.reason}`, { peer: this.peer.address });
         this.close(result.reason);
         return;
       }
@@ -213,7 +213,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
           this.#log.warn(
             `${extra} bytes after the one request of a ${this.#dialect} connection are ignored`,
             {
-              peer: this.peer,
+              peer: this.peer.address,
             },
           );
         this.#state = "ending";
@@ -237,7 +237,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
         : this.#dispatcher.admit(bound);
     if (bound === undefined || refusal !== undefined) {
       const reason = refusal?.message ?? name;
-      this.#log.warn(`classic call refused: ${reason}`, { peer: this.peer });
+      this.#log.warn(`classic call refused: ${reason}`, { peer: this.peer.address });
       this.#queue.push({ call: undefined, reply: undefined, failed: reason });
       this.#sendAnswered();
       return;
@@ -277,7 +277,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     if (body.length > classicReplyBytes) {
       this.#log.warn(
         `a reply of ${body.length} bytes to a classic caller: C++ callers read at most ${classicReplyBytes}`,
-        { peer: this.peer, method: definition.fullName },
+        { peer: this.peer.address, method: definition.fullName },
       );
     }
     const waiting = this.#queue.find((one) => one.call === call);
@@ -296,7 +296,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     const waiting = this.#queue.find((one) => one.call === call);
     if (waiting === undefined) return;
     this.#log.warn(`classic call failed, its connection is reset: ${error.message}`, {
-      peer: this.peer,
+      peer: this.peer.address,
       method: call.method.fullName,
     });
     waiting.failed = error.message;
@@ -335,7 +335,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     this.#state = "ending";
     if (this.#queue.length === 0) return;
     const text = messages.emptyReplyEndedConnection;
-    this.#log.warn(`${text}: ${this.#queue.length}`, { peer: this.peer });
+    this.#log.warn(`${text}: ${this.#queue.length}`, { peer: this.peer.address });
     const dropped = new RpcError(Status.CANCELLED, text);
     for (const { call } of this.#queue.splice(0)) call?.cancel(dropped);
   }

@@ -1,4 +1,5 @@
 import type { Metadata } from "../../base/metadata.js";
+import type { Peer } from "../../call/peer.js";
 import { type BoundMethod, type ReplySender, ServerCall, stillRunning } from "../../call/server-call.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
@@ -33,8 +34,7 @@ const requestReader = new Reader();
 
 /** The serving side of one mprpc/2 connection. */
 export class MprpcServerSession extends MprpcSession implements ReplySender, ServerSession, ArrivingHost {
-  readonly protocol = "mprpc";
-  readonly peer: string;
+  readonly peer: Peer;
   readonly #dispatcher: Dispatcher;
   readonly #options: ServerSessionOptions;
   readonly #replies: ReplyWriter;
@@ -54,7 +54,7 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
 
   constructor(connection: Connection, dispatcher: Dispatcher, options: ServerSessionOptions) {
     super(connection, dispatcher.clock, options);
-    this.peer = connection.remote;
+    this.peer = { address: connection.remote, protocol: "mprpc", identities: {} };
     this.#dispatcher = dispatcher;
     this.#options = options;
     this.#replies = new ReplyWriter(this.sendQueue, options.limits, options.unwrittenMaxBytes);
