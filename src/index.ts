@@ -47,10 +47,11 @@ export { RegistryError, type RegistryErrorCode } from "./registry/errors.js";
 export { type OpenRegistryOptions, openRegistry } from "./registry/open.js";
 export type {
   Endpoint,
-  EndpointProtocol,
+  Registrar,
   Registration,
   RegistrationHandle,
   Registry,
+  Resolver,
   ServiceListing,
   Snapshot,
   Watch,

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 const sourceRoot = fileURLToPath(new URL("../src", import.meta.url));
 
 /**
- * The floors of CONTRIBUTING.md. A room imports only from floors below its own and, on its own floor, from rooms to its left
+ * The floors of ARCHITECTURE.md. A room imports only from floors below its own and, on its own floor, from rooms to its left
  * in a chain `a < b`. Rooms of one floor that share no chain never import each other. The files directly in a folder are a
  * room as well, apart from the folders in it that are named here.
  */

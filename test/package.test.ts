@@ -37,7 +37,7 @@ function foldersAbove(key: string): string[] {
 /** All that users get. A file that fits none of these is one they do not need. */
 const shipped: readonly RegExp[] = [
   /^package\.json$/,
-  /^(README(\.zh-CN)?|CHANGELOG|CONTRIBUTING)\.md$/,
+  /^(README(\.zh-CN)?|CHANGELOG|ARCHITECTURE|CONTRIBUTING|RELEASING|SECURITY)\.md$/,
   /^LICENSE$/,
   /^lib\/[\w/-]+\.(js|js\.map|d\.ts)$/,
   // Licences of what is in lib/.

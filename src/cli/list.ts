@@ -85,7 +85,7 @@ async function listService(
 ): Promise<ListedService> {
   const instances = endpoints.map(instanceOf);
   if (endpoints.every(({ protocol }) => protocol === "classic")) {
-    const names = new Set(endpoints.flatMap(({ classicMethods = [] }) => classicMethods));
+    const names = new Set(endpoints.flatMap(({ methods = [] }) => methods));
     return { service, instances, methods: [...names].sort().map((name) => ({ name })) };
   }
   return { service, instances, ...(await methodsOf(channel, service)) };

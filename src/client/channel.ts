@@ -26,7 +26,7 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { InputOf, MethodDefinition, OutputOf } from "../protobuf/types.js";
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
-import type { Registry } from "../registry/registry.js";
+import type { Resolver } from "../registry/registry.js";
 import { type App, runtimeOf } from "../runtime/app.js";
 import { type BalancerName, balancerNames, type ClassicChoice, type Runtime } from "../runtime/runtime.js";
 import { classicChoice } from "./classic-subchannels.js";
@@ -52,7 +52,7 @@ export interface ChannelOptions {
   /** The first is the outermost. Default none. */
   interceptors?: readonly ClientInterceptor[] | undefined;
   /** Look services up here instead of in the runtime's registry. The channel does not close it. */
-  registry?: Registry | undefined;
+  registry?: Resolver | undefined;
   /**
    * The .proto files, with all they import, for `callJson` to providers that cannot be asked for theirs (classic ones): the
    * bytes of a FileDescriptorProto each, as generated definitions carry them (`UserServiceRpc.descriptors`). Default none.
@@ -77,7 +77,7 @@ const optionRules = {
 export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #runtime: Runtime;
   readonly #router: CallRouter;
-  readonly #registry: Registry;
+  readonly #registry: Resolver;
   readonly #pool: SubchannelPool;
   readonly #resolvers = new Map<string, Picker>();
   readonly #balancer: BalancerName;

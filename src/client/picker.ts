@@ -6,7 +6,7 @@ import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { RegistryError } from "../registry/errors.js";
-import type { Endpoint, Registry, Snapshot, Watch } from "../registry/registry.js";
+import type { Endpoint, Resolver, Snapshot, Watch } from "../registry/registry.js";
 import type { BalancerName, ClassicChoice, ClassicUse, Runtime } from "../runtime/runtime.js";
 import { ClassicSubchannels, useOfClassic } from "./classic-subchannels.js";
 import type { ClientAttempt } from "./client-call.js";
@@ -21,7 +21,7 @@ const retryOursMs = 1000;
 export interface PickerOptions {
   readonly service: string;
   readonly runtime: Runtime;
-  readonly registry: Registry;
+  readonly registry: Resolver;
   readonly pool: SubchannelPool;
   readonly balancer: BalancerName;
   /** Of the channel; over that of the conf. */
@@ -35,7 +35,7 @@ export interface PickerOptions {
 export class Picker implements CallCarrier {
   readonly #service: string;
   readonly #runtime: Runtime;
-  readonly #registry: Registry;
+  readonly #registry: Resolver;
   readonly #pool: SubchannelPool;
   readonly #balancer: Balancer<Subchannel>;
   readonly #watch: Watch;
@@ -239,7 +239,7 @@ export class Picker implements CallCarrier {
       else if (incarnation !== this.#incarnations.get(subchannel)) renewed.push(subchannel);
       incarnations.set(subchannel, incarnation);
       subchannel.weight = endpoint.weight;
-      if (endpoint.protocol === "classic") classic.set(subchannel, endpoint.classicMethods);
+      if (endpoint.protocol === "classic") classic.set(subchannel, endpoint.methods);
       else ours.push(subchannel);
     }
     this.#subchannels = ours;

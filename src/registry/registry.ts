@@ -1,16 +1,15 @@
 import type { Address } from "../base/address.js";
+import type { ProtocolName } from "../call/peer.js";
 import type { RegistryError } from "./errors.js";
-
-/** How an endpoint speaks: the multiplexed protocol, or the C++ framework's one-call-per-connection wire. */
-export type EndpointProtocol = "mprpc" | "classic";
 
 /** One instance of a service, as consumers see it. */
 export interface Endpoint extends Address {
-  protocol: EndpointProtocol;
+  /** What it speaks. Callers pass over endpoints whose protocol they do not know. */
+  protocol: ProtocolName;
   /** Share of the calls, relative to the others; default 1. */
   weight: number;
-  /** Classic endpoints only: the methods that have a znode, in the .proto's spelling. */
-  classicMethods?: readonly string[];
+  /** The methods it offers, in the .proto's spelling, where the registry lists them; absent: all of the service. */
+  methods?: readonly string[];
   /** New with every start of the provider, so that a restart at the same address is seen; absent when the registry cannot tell. */
   incarnation?: string;
   /** Free facts the provider published, e.g. `version`. */
@@ -33,14 +32,17 @@ export interface Snapshot {
 export interface Registration {
   /** Full name: `fixbug.UserServiceRpc`. */
   service: string;
-  /** Methods in the .proto's spelling, for the classic znodes. */
+  /** Methods in the .proto's spelling, for registries that list them. */
   methods: readonly string[];
   /** The address callers are told; never a wildcard, and the port is the real one. */
   address: Address;
   weight?: number | undefined;
   attributes?: Readonly<Record<string, string>> | undefined;
-  /** Write `/<ShortName>/<Method>` for C++ callers too (ZooKeeper only). Default true. */
-  classic?: boolean | undefined;
+  /**
+   * What the provider answers in at this address. A registry that callers of another protocol read too has entries for those
+   * as well. Default `mprpc` and `classic`.
+   */
+  protocols?: readonly ProtocolName[] | undefined;
   /**
    * For processes that listen on one address together, as the workers of `node:cluster` do: a text that is the same for
    * each of them, and only for them. The address is then one endpoint as long as any of them is registered. Default none:
@@ -73,22 +75,21 @@ export interface ServiceListing {
   endpoints: readonly Endpoint[];
 }
 
-/**
- * Where providers publish and callers look up. A driver recovers by itself from every loss of its server; the only
- * errors it throws are for a registration that can never work (bad name, superseded, no permission) and for `list`.
- */
-export interface Registry {
+/** What both halves of a registry have. */
+interface RegistryHandle {
   /** The URL-like text it was made from, without secrets, for messages. */
   readonly name: string;
-  /** Its servers, when it has any: a provider bound to a wildcard advertises the local address of the route to them. */
-  readonly servers?: readonly Address[];
+  /** Withdraws everything and ends the session. Idempotent; never rejects. */
+  close(): Promise<void>;
+}
+
+/** Where callers look up. A driver recovers by itself from every loss of its server; only `list` throws. */
+export interface Resolver extends RegistryHandle {
   /**
-   * True when only holders of credentials can publish here as providers of ours. Classic entries anybody can write, so
-   * channels do not call those unless they are told to (`channel.classic`).
+   * True when only holders of credentials can publish here as providers of `mprpc`. Entries of other protocols anybody can
+   * write, so channels do not call those unless they are told to (`channel.classic`).
    */
   readonly authenticated?: boolean;
-  /** Resolves once the entry is visible to consumers. Rejects when that fails before `signal` aborts or the driver's own start-up timeout. */
-  register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle>;
   /**
    * Calls `onSnapshot` with the first list as soon as it is known (never synchronously) and after each change.
    * A service nobody offers gives an empty list. While the registry is away the last good list stays, marked stale;
@@ -104,9 +105,21 @@ export interface Registry {
   ): Watch;
   /** Every service known now. Rejects when the registry cannot be reached. */
   list(signal?: AbortSignal): Promise<ServiceListing[]>;
-  /** Withdraws everything and ends the session. Idempotent; never rejects. */
-  close(): Promise<void>;
 }
+
+/**
+ * Where providers publish. A driver recovers by itself from every loss of its server; it throws only for a registration that
+ * can never work (bad name, superseded, no permission).
+ */
+export interface Registrar extends RegistryHandle {
+  /** Its servers, when it has any: a provider bound to a wildcard advertises the local address of the route to them. */
+  readonly servers?: readonly Address[];
+  /** Resolves once the entry is visible to consumers. Rejects when that fails before `signal` aborts or the driver's own start-up timeout. */
+  register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle>;
+}
+
+/** Both: what an application has. Some places, such as the DNS, only resolve. */
+export interface Registry extends Resolver, Registrar {}
 
 /** The last part of a full name, as the classic wire and classic znodes spell it. */
 export function shortServiceName(fullName: string): string {

@@ -16,7 +16,7 @@ export function orderEndpoints(endpoints: Iterable<Endpoint>): Endpoint[] {
 
 function fingerprint({ stale, hint, endpoints }: Snapshot): string {
   const rows = endpoints.map((e) => [
-    ...[formatAddress(e), e.protocol, e.weight, e.incarnation ?? "", e.classicMethods ?? []],
+    ...[formatAddress(e), e.protocol, e.weight, e.incarnation ?? "", e.methods ?? []],
     Object.entries(e.attributes).sort(([a], [b]) => (a < b ? -1 : 1)),
   ]);
   return JSON.stringify([stale, hint, rows]);

@@ -239,7 +239,7 @@ export class RpcProvider implements AsyncDisposable {
       service: definition.typeName,
       methods: Object.values(definition.methods).map(({ name }) => name),
       address,
-      classic,
+      protocols: classic ? ["mprpc", "classic"] : ["mprpc"],
       ...(group === undefined ? {} : { group }),
       onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
     };

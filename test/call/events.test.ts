@@ -85,8 +85,8 @@ test("a call that succeeds, at both sides", async () => {
   expect(served.call.method.fullName).toBe("probe.ProbeService.Echo");
   expect(served.call.peer).toEqual({ address: local, protocol: "mprpc", identities: {} });
   // The same objects from start to end: a tracer keeps its span by them.
-  expect((server.at(-1)?.event as CallEvents["serverEnd"]).call).toBe(served.call);
-  expect((client.at(-1)?.event as CallEvents["clientEnd"]).call).toBe(call);
+  expect(server.at(-1)?.event).toHaveProperty("call", served.call);
+  expect(client.at(-1)?.event).toHaveProperty("call", call);
   expect(server).toEqual([
     { name: "connectionOpen", event: { side: "server", protocol: "mprpc", local: endpoint, remote: local } },
     { name: "serverStart", event: { call: served.call } },

@@ -13,8 +13,8 @@ import { FixedRegistry } from "../support/fixed-registry.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
 import { addressOf, at, startMany, tally } from "./support.js";
 
-const classicAt = (port: number, classicMethods: readonly string[] = ["Echo", "Relay"]) =>
-  at(port, { protocol: "classic", classicMethods });
+const classicAt = (port: number, methods: readonly string[] = ["Echo", "Relay"]) =>
+  at(port, { protocol: "classic", methods });
 
 /** Providers of ours by name, of which callers know some as classic ones. */
 async function mixedFleet(ours: readonly string[], classic: readonly string[]) {

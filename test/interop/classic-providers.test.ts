@@ -141,8 +141,8 @@ test("only providers that have a znode for the method are asked", async () => {
   const one = await startClassic("le32");
   const other = await startClassic("le32");
   const registry = new FixedRegistry([
-    { ...one.endpoint, classicMethods: ["Register"] },
-    { ...other.endpoint, classicMethods: ["Login"] },
+    { ...one.endpoint, methods: ["Register"] },
+    { ...other.endpoint, methods: ["Login"] },
   ]);
   const { user } = channelTo(registry);
   for (let i = 0; i < 8; i++) await user.login({});
@@ -151,7 +151,7 @@ test("only providers that have a znode for the method are asked", async () => {
 
 test("none has the method: UNIMPLEMENTED, and nobody is asked", async () => {
   const { provider, endpoint } = await startClassic("le32");
-  const { user } = channelTo(new FixedRegistry([{ ...endpoint, classicMethods: ["Login"] }]));
+  const { user } = channelTo(new FixedRegistry([{ ...endpoint, methods: ["Login"] }]));
   const error = await failure(user.register({}));
   expect(error).toMatchObject({ codeName: "UNIMPLEMENTED", executed: "never" });
   expect(error.rawMessage).toBe(

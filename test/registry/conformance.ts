@@ -340,7 +340,9 @@ export function describeConformance(driver: string, makeCluster: () => Promise<C
       const { seen } = follow(connect());
       const ports = Array.from({ length: 40 }, (_, i) => 9000 + i);
       const providers = [connect(), connect(), connect(), connect()];
-      const all = ports.map((port, i) => providers[i % 4]?.register(registration(port, { classic: false })));
+      const all = ports.map((port, i) =>
+        providers[i % 4]?.register(registration(port, { protocols: ["mprpc"] })),
+      );
       await guarded(Promise.all(all), "forty registrations");
       await seen.until("forty", shows(...ports));
     });

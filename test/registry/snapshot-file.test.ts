@@ -83,7 +83,7 @@ test.each([
   ["attributes that are no texts", { attributes: { version: 1 } }],
   ["an endless weight", { weight: "1e999" }],
   ["a port that is none", { port: 0 }],
-  ["methods that are no list", { classicMethods: "Login" }],
+  ["methods that are no list", { methods: "Login" }],
   ["an incarnation that is no text", { incarnation: 7 }],
 ])("with %s it is ignored with a warning", async (_, more) => {
   await snapshots.save(service, [endpoint(8000)]);

@@ -55,7 +55,7 @@ describe("instances as children of a method", () => {
     await registerChild(second, { name: "config", data: "no address" });
     const { endpoints } = await seen.until("four", shows(7000, 7001, 7002, 7003));
     for (const endpoint of endpoints) {
-      expect(endpoint).toMatchObject({ protocol: "classic", classicMethods: methods });
+      expect(endpoint).toMatchObject({ protocol: "classic", methods: methods });
     }
     expect(await registry.list()).toEqual([{ service: "UserServiceRpc", endpoints }]);
     // Data that changes is followed, too.

@@ -78,7 +78,7 @@ play("a partition from one server, and cuts at any byte: the sessions move on", 
   // Within the length of a frame, in its header, in its content; each cut sends it to the next server.
   for (const [i, bytes] of [1, 4, 7, 20, 25, 60].entries()) {
     for (const proxy of proxies) proxy.cutAfter(bytes);
-    const other = await scenario.registry().register(registration(8001 + i, { classic: false }));
+    const other = await scenario.registry().register(registration(8001 + i, { protocols: ["mprpc"] }));
     await timed(`cut mid-frame at byte ${bytes}, three servers`, () =>
       own.until("both", shows(8000, 8001 + i)),
     );

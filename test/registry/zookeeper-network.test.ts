@@ -223,7 +223,7 @@ describe("connections that are cut or slow", () => {
       for (const [i, bytes] of offsets.entries()) {
         proxy.cutAfter(bytes);
         ports.push(8001 + i);
-        await provider.register(registration(8001 + i, { classic: false }));
+        await provider.register(registration(8001 + i, { protocols: ["mprpc"] }));
         await timed(`cut mid-frame at byte ${bytes}, consumer`, () =>
           seen.until(`${ports}`, shows(...ports)),
         );

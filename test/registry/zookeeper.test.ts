@@ -51,7 +51,7 @@ describe("what stands in ZooKeeper", () => {
     const admin = await scenario.session();
     const provider = scenario.registry();
     const without: Partial<Registration>[] = [
-      { classic: false },
+      { protocols: ["mprpc"] },
       { address: { host: "::1", port: 8000 } },
       { address: { host: "localhost", port: 8000 } },
       { methods: [] },
@@ -108,7 +108,7 @@ describe("classic providers and callers", () => {
     expect(endpoints).toEqual([
       {
         ...{ host: "127.0.0.1", port: 7000, protocol: "classic", weight: 1, attributes: {} },
-        classicMethods: ["Login", "Register"],
+        methods: ["Login", "Register"],
       },
     ]);
     expect(await registry.list()).toEqual([{ service: "UserServiceRpc", endpoints }]);
@@ -281,7 +281,7 @@ describe("failures of providers and people", () => {
       const warnings = new Recorder<string>();
       const handle = await scenario
         .registry({ log: { ...silentLogger, warn: warnings.push } })
-        .register(registration(8000, { classic: false }));
+        .register(registration(8000, { protocols: ["mprpc"] }));
       await seen.until("8000", shows(8000));
       await server.cli("setAcl", `${scenario.chroot}${folder}`, "world:anyone:ra");
       await handle.unregister();

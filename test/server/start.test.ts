@@ -81,9 +81,12 @@ describe("notifyService", () => {
       service: "probe.ProbeService",
       methods: ["Echo", "Relay", "Note"],
       address: { host: "127.0.0.1", port },
-      ...options,
+      ...{ weight: 3, attributes: { version: "1.4" }, protocols: ["mprpc"] },
     });
-    expect(registry.registrations[1]).toMatchObject({ service: "probe.SideService", classic: true });
+    expect(registry.registrations[1]).toMatchObject({
+      service: "probe.SideService",
+      protocols: ["mprpc", "classic"],
+    });
     expect(registry.registrations[1]).not.toHaveProperty("weight");
   });
 });

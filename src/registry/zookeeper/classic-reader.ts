@@ -17,14 +17,14 @@ export async function readClassic(
   const addresses = await Promise.all(
     methods.map((method) => readMethod(session, `${path}/${method}`, watch)),
   );
-  const found = new Map<string, Endpoint & { classicMethods: string[] }>();
+  const found = new Map<string, Endpoint & { methods: string[] }>();
   for (const [i, method] of methods.entries()) {
     for (const address of addresses[i] ?? []) {
       const key = formatAddress(address);
       const endpoint = found.get(key) ?? {
-        ...{ ...address, protocol: "classic" as const, weight: 1, attributes: {}, classicMethods: [] },
+        ...{ ...address, protocol: "classic" as const, weight: 1, attributes: {}, methods: [] },
       };
-      if (endpoint.classicMethods.at(-1) !== method) endpoint.classicMethods.push(method);
+      if (endpoint.methods.at(-1) !== method) endpoint.methods.push(method);
       found.set(key, endpoint);
     }
   }

@@ -118,7 +118,8 @@ export class ServiceProvider {
 
   #makeClassic(): ClassicZnodes | undefined {
     const { session, registration, entry, deps } = this.#options;
-    const { service, methods, address, classic = true } = registration;
+    const { service, methods, address, protocols } = registration;
+    const classic = protocols?.includes("classic") ?? true;
     if (!classic || methods.length === 0) return undefined;
     if (!isNumericIPv4(address.host) || !hasClassicPath(service)) {
       const reason = hasClassicPath(service)

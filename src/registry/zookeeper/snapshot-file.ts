@@ -140,8 +140,7 @@ export class SnapshotFile {
 
 function isEndpoint(value: unknown): value is Endpoint {
   if (typeof value !== "object" || value === null) return false;
-  const { host, port, protocol, weight, attributes, incarnation, classicMethods } =
-    value as Partial<Endpoint>;
+  const { host, port, protocol, weight, attributes, incarnation, methods } = value as Partial<Endpoint>;
   const isText = (text: unknown) => typeof text === "string";
   const named = isText(host) && typeof port === "number" && port > 0;
   return (
@@ -154,6 +153,6 @@ function isEndpoint(value: unknown): value is Endpoint {
     attributes !== null &&
     Object.values(attributes).every(isText) &&
     (incarnation === undefined || isText(incarnation)) &&
-    (classicMethods === undefined || (Array.isArray(classicMethods) && classicMethods.every(isText)))
+    (methods === undefined || (Array.isArray(methods) && methods.every(isText)))
   );
 }
