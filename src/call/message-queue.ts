@@ -42,8 +42,10 @@ const done = { done: true, value: undefined } as const;
 export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undefined> {
   /** Where they come from; undefined while there is no connection, or no more. */
   supply: MessageSupply | undefined;
-  /** Called when the reader leaves before the end, and with what is wrong with a message that cannot be decoded. */
-  onLeft: ((undecodable: unknown) => void) | undefined;
+  /** The reader leaves before the end. */
+  onLeft: (() => void) | undefined;
+  /** A message cannot be decoded; what to tell the reader. */
+  onUndecodable: ((reason: unknown) => unknown) | undefined;
   readonly #type: MessageType<T>;
   readonly #name: string;
   #entries: Entry[] = [];
@@ -173,7 +175,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     const left = !this.#ended;
     this.#ended = true;
     for (const { resolve } of this.#waiting.splice(0)) resolve(done);
-    if (left) this.onLeft?.(undefined);
+    if (left) this.onLeft?.();
     return Promise.resolve(done);
   }
 
@@ -241,9 +243,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
   #broken(error: unknown): unknown {
     this.#drop();
     this.#ended = true;
-    this.onLeft?.(error);
-    const failure = this.#failure;
     this.#failure = undefined;
-    return failure === undefined ? error : failure.error;
+    return this.onUndecodable?.(error) ?? error;
   }
 }

@@ -153,6 +153,12 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
       : undefined;
   }
 
+  get replyTrailersIfAny(): Metadata | undefined {
+    return this.#replyTrailers !== undefined && this.#replyTrailers.size > 0
+      ? this.#replyTrailers
+      : undefined;
+  }
+
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
