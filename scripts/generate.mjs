@@ -14,7 +14,14 @@ const targets = [
   { protos: ["example/proto/user.proto", "example/proto/friend.proto"], out: "example/caller/src/gen" },
   { protos: ["test/bench/bench.proto", "test/bench/codec.proto"], out: "test/bench/src/gen" },
   { protos: ["example/simulation/shop.proto"], out: "example/simulation/src/gen" },
-  { protos: ["test/support/protos/probe.proto", "test/support/protos/twin.proto"], out: "test/support/gen" },
+  {
+    protos: [
+      "test/support/protos/probe.proto",
+      "test/support/protos/twin.proto",
+      "test/support/protos/flow.proto",
+    ],
+    out: "test/support/gen",
+  },
   { protos: ["test/cli/protos/kinds.proto"], out: "test/cli/gen" },
   { protos: ["test/protobuf/test.proto"], out: "test/protobuf/gen" },
   { protos: ["test/fuzz/protos/zoo.proto"], out: "test/fuzz/gen" },

@@ -19,7 +19,9 @@ export type {
   ServerNext,
 } from "./call/interceptor.js";
 export type { CallOptions } from "./call/options.js";
+export { OutgoingStream } from "./call/outgoing-stream.js";
 export type { Peer, PeerIdentities, ProtocolName } from "./call/peer.js";
+export type { IncomingStream, MessageSource } from "./call/streams.js";
 export type { HandlersOf, StubChannel } from "./call/stub.js";
 export { type ChannelOptions, RpcChannel } from "./client/channel.js";
 export { conf } from "./config/conf.js";

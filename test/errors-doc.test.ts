@@ -28,7 +28,11 @@ const unlisted: Readonly<Record<string, ReadonlyArray<keyof typeof messages>>> =
     ...(["descriptorNameInvalid", "descriptorDuplicate", "descriptorMissingType"] as const),
     ...(["descriptorTooManyFields", "typeWithoutFile", "typeNotInItsFile"] as const),
   ],
-  "a caller breaks the wire; its connection ends, and the provider's log has the rest": ["callNumberTaken"],
+  "a caller breaks the wire; its connection ends, and the provider's log has the rest": [
+    "callNumberTaken",
+    ...(["creditOfNothing", "creditTooLarge", "creditWithoutStream", "overCredit"] as const),
+    ...(["streamFrameOfUnary", "metadataTwice", "messageBeforeWhole", "messageAfterHalfClose"] as const),
+  ],
   "no call is left to fail with it": ["connectGivenUp", "callerOverLimitStayed", "callerToldToLeaveStayed"],
   "the network in memory says it for the system, which has words of its own": ["connectionReset"],
 };

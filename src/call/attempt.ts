@@ -1,6 +1,7 @@
 import type { Metadata } from "../base/metadata.js";
 import type { CallPhase, RpcError } from "../error/rpc-error.js";
 import type { MethodDefinition } from "../protobuf/types.js";
+import type { CallStream } from "./call-stream.js";
 
 /** Where an attempt waits, or the connection it was sent on. */
 export interface CallCarrier {
@@ -25,11 +26,18 @@ export interface CallOutcomeSink {
   readonly metadata: Metadata | undefined;
   readonly idempotencyKey: string | undefined;
   readonly oneway: boolean;
+  /** Of a call that streams. */
+  readonly stream: CallStream | undefined;
   /** On the clock of the runtime; `Infinity`: none. */
   readonly deadlineMs: number;
   /** The attempt goes to an endpoint now. */
   onAttempt(attempt: Attempt): void;
-  onReply(attempt: Attempt, message: unknown, metadata: Metadata | undefined): void;
+  onReply(
+    attempt: Attempt,
+    message: unknown,
+    metadata: Metadata | undefined,
+    trailers: Metadata | undefined,
+  ): void;
   /** `refused`: the provider itself said no; otherwise the failure arose on this side. */
   onFailure(attempt: Attempt, error: RpcError, refused: boolean): void;
 }
@@ -87,6 +95,10 @@ export class Attempt<Call extends CallOutcomeSink = CallOutcomeSink> {
     return this.call.oneway;
   }
 
+  get stream(): CallStream | undefined {
+    return this.call.stream;
+  }
+
   get deadlineMs(): number {
     return this.call.deadlineMs;
   }
@@ -104,9 +116,9 @@ export class Attempt<Call extends CallOutcomeSink = CallOutcomeSink> {
     this.call.onAttempt(this);
   }
 
-  onReply(message: unknown, metadata: Metadata | undefined): void {
+  onReply(message: unknown, metadata: Metadata | undefined, trailers?: Metadata): void {
     this.#carrier = undefined;
-    this.call.onReply(this, message, metadata);
+    this.call.onReply(this, message, metadata, trailers);
   }
 
   onFailure(error: RpcError, refused = false): void {

@@ -7,10 +7,14 @@ import { messages } from "../error/messages.js";
 export interface CallOptions {
   /**
    * Time for the whole call, all attempts and waiting included, ms. Default: the channel's (`calltimeout` of the conf,
-   * 5000). `Infinity` asks for none; <= 0 fails at once. Inside a handler the rest of its own deadline is the most a
+   * 5000); none where the provider streams. `Infinity` asks for none; <= 0 fails at once. Inside a handler the rest of its own deadline is the most a
    * nested call gets.
    */
   timeoutMs?: number | undefined;
+  /**
+   * Of a stream: time without a message in either direction after which the call fails DEADLINE_EXCEEDED, ms. Default `Infinity`: none.
+   */
+  idleTimeoutMs?: number | undefined;
   /** Aborting cancels the call here and at the provider. */
   signal?: AbortSignal | undefined;
   /** Sent with the request. */
@@ -26,6 +30,7 @@ export interface CallOptions {
 /** Each of them, or it does not compile: a name that is not here is refused. */
 const known: Readonly<Record<keyof CallOptions, true>> = {
   timeoutMs: true,
+  idleTimeoutMs: true,
   signal: true,
   metadata: true,
   onMetadata: true,
@@ -47,13 +52,16 @@ export function wrongCallOption(options: CallOptions): string | undefined {
       return messages.unknownCallOption(JSON.stringify(name), didYouMean(name, [...names]));
     }
   }
-  const { timeoutMs, signal, onMetadata, waitForReady, idempotencyKey } = options;
+  const { timeoutMs, idleTimeoutMs, signal, onMetadata, waitForReady, idempotencyKey } = options;
   if (
     timeoutMs !== undefined &&
     timeoutMs !== null &&
     (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs))
   ) {
     return messages.timeoutNotMilliseconds(describeValue(timeoutMs));
+  }
+  if (idleTimeoutMs !== undefined && !(typeof idleTimeoutMs === "number" && idleTimeoutMs > 0)) {
+    return messages.idleTimeoutNotMilliseconds(describeValue(idleTimeoutMs));
   }
   if (signal !== undefined && typeof signal?.addEventListener !== "function") {
     return messages.signalNotAbortSignal(describeValue(signal));

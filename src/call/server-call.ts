@@ -34,6 +34,8 @@ export interface ReplySender {
   fail(call: ServerCall, error: RpcError): void;
   /** A handler goes on although its call has ended (1), or has come back since (-1). */
   onDetached(by: 1 | -1): void;
+  /** No more calls are taken. */
+  readonly draining: boolean;
 }
 
 /** What the provider does around every call. */
@@ -65,12 +67,13 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   /** Its request comes in chunks, and is not whole. */
   arriving = false;
   readonly idempotencyKey: string | undefined;
-  readonly #port: ReplySender;
+  protected readonly port: ReplySender;
   readonly #host: ServerCallHost;
   #metadata: Metadata | undefined;
   #replyMetadata: Metadata | undefined;
   #replyTrailers: Metadata | undefined;
   #abort: AbortController | undefined;
+  #draining: AbortController | undefined;
   #controller: RpcController | undefined;
   #children: Set<Cancellable> | undefined;
   #ended = false;
@@ -95,7 +98,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   ) {
     super();
     this.#host = host;
-    this.#port = port;
+    this.port = port;
     this.bound = bound;
     this.request = request;
     this.id = id;
@@ -120,7 +123,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   }
 
   get peer(): Peer {
-    return this.#port.peer;
+    return this.port.peer;
   }
 
   get metadata(): Metadata {
@@ -150,6 +153,12 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
       : undefined;
   }
 
+  get replyTrailersIfAny(): Metadata | undefined {
+    return this.#replyTrailers !== undefined && this.#replyTrailers.size > 0
+      ? this.#replyTrailers
+      : undefined;
+  }
+
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
@@ -157,6 +166,21 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     }
     return this.#abort.signal;
   }
+
+  get draining(): AbortSignal {
+    if (this.#draining === undefined) {
+      this.#draining = new AbortController();
+      if (this.port.draining) this.#draining.abort();
+    }
+    return this.#draining.signal;
+  }
+
+  /** The provider stops, or the connection has reached its age. */
+  startDraining(): void {
+    this.#draining?.abort();
+  }
+
+  sendMetadata(): void {}
 
   get controller(): RpcController {
     if (this.#controller === undefined) {
@@ -186,16 +210,16 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
       // Inside as well: a thenable is the user's code too.
       if (isThenable(result)) {
         result.then(
-          (message) => this.#succeed(message),
-          (thrown) => this.#failWith(thrown),
+          (given) => this.succeed(given),
+          (thrown) => this.failWith(thrown),
         );
         return;
       }
     } catch (thrown) {
-      this.#failWith(thrown);
+      this.failWith(thrown);
       return;
     }
-    this.#succeed(result);
+    this.succeed(result);
   }
 
   /**
@@ -240,49 +264,54 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     this.#children?.delete(child);
   }
 
-  #succeed(message: unknown): void {
-    this.#running = false;
-    if (this.#ended) {
-      this.#comeBack();
-      return;
-    }
-    if (this.#controller?.failed()) {
-      this.#end(this.#controller.error as RpcError, undefined, "yes");
-      return;
-    }
-    const unsendable = this.trail !== undefined ? this.#replyWith(message) : this.#port.reply(this, message);
-    if (unsendable !== undefined) this.#end(unsendable, unsendable.cause, "yes");
-    else this.#finish(undefined, undefined);
+  /** The handler, or the outermost interceptor, has given what the reply is made of. */
+  protected succeed(given: unknown): void {
+    if (this.trail === undefined) this.complete(given);
+    else if (isReply(given)) this.complete(this.unwrapped(given));
+    else this.failWith(new TypeError(messages.interceptorReplyMisshapen));
   }
 
-  /** Through interceptors a reply has come, perhaps one of their own making. */
-  #replyWith(reply: unknown): RpcError | undefined {
-    if (!isReply(reply)) {
-      const cause = new TypeError(messages.interceptorReplyMisshapen);
-      return new RpcError(Status.UNKNOWN, messages.handlerFailed, { executed: "yes", cause });
-    }
+  /** The message of a reply that has come through interceptors, and is perhaps one of their own making. */
+  protected unwrapped(reply: CallReply): unknown {
     if (!(reply instanceof HandlerReply)) {
       this.#replyMetadata = reply.metadata;
       this.#replyTrailers = reply.trailers;
     }
-    return this.#port.reply(this, reply.message);
+    return reply.message;
   }
 
-  #failWith(thrown: unknown): void {
-    this.#running = false;
+  /** The handler is done, and this is its reply. */
+  protected complete(message: unknown): void {
     if (this.#ended) {
-      this.#comeBack();
+      this.comeBack();
       return;
     }
+    this.#running = false;
+    if (this.#controller?.failed()) {
+      this.#end(this.#controller.error as RpcError, undefined, "yes");
+      return;
+    }
+    const unsendable = this.port.reply(this, message);
+    if (unsendable !== undefined) this.#end(unsendable, unsendable.cause, "yes");
+    else this.#finish(undefined, undefined);
+  }
+
+  protected failWith(thrown: unknown): void {
+    if (this.#ended) {
+      this.comeBack();
+      return;
+    }
+    this.#running = false;
     const view = this.#callersView(thrown);
     this.#end(view, view === thrown ? undefined : (thrown ?? `${thrown} was thrown`), "yes");
   }
 
   /** The handler of a call that has ended is done: what it holds is free, and counts no more. */
-  #comeBack(): void {
+  protected comeBack(): void {
+    this.#running = false;
     if (!this.#detached) return;
     this.#detached = false;
-    this.#port.onDetached(-1);
+    this.port.onDetached(-1);
     this.#host.onDetached(-1);
   }
 
@@ -304,7 +333,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     this.#ended = true;
     if (this.#running) {
       this.#detached = true;
-      this.#port.onDetached(1);
+      this.port.onDetached(1);
       this.#host.onDetached(1);
     }
     const executed = this.handlerStarted ? ran : "never";
@@ -312,19 +341,23 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     let reason = hidden;
     try {
       if (error.executed !== executed) final = error.with({}, executed);
-      this.#port.fail(this, final);
+      this.port.fail(this, final);
     } catch (thrown) {
       // The handler made the error, and may have put anything into it.
       final = new RpcError(Status.UNKNOWN, messages.handlerFailed, { executed });
       reason = thrown ?? error;
-      this.#port.fail(this, final);
+      this.port.fail(this, final);
     }
     this.#finish(final, reason);
   }
 
+  /** The call has ended, well or not; its handler may still be running. */
+  protected onEnded(): void {}
+
   #finish(error: RpcError | undefined, hidden: unknown): void {
     this.#ended = true;
     this.#controller?.finish();
+    this.onEnded();
     this.#host.onCallEnd(this, error, hidden);
   }
 }

@@ -1,4 +1,3 @@
-import { Metadata } from "../base/metadata.js";
 import { describeValue } from "../base/options.js";
 import { messages } from "../error/messages.js";
 import type { InputOf, MethodDefinition, OutputOf, ServiceDefinition } from "../protobuf/types.js";
@@ -9,7 +8,7 @@ import type { IncomingStream, MessageSource } from "./streams.js";
 
 /** What a stub calls through. `RpcChannel` is one; tests may write their own. */
 export interface StubChannel {
-  /** Rejects with `RpcError` only. */
+  /** For methods with one reply; where the caller streams, `request` is its source of messages. Rejects with `RpcError` only. */
   call<M extends MethodDefinition>(
     method: M,
     request: InputOf<M["input"]>,
@@ -22,6 +21,16 @@ export interface StubChannel {
     request: InputOf<M["input"]>,
     options?: CallOptions,
   ): Promise<OutputOf<M["output"]> | undefined>;
+  /**
+   * For methods with a stream of replies; where the caller streams too, `request` is its source of messages. What goes wrong is told
+   * to whoever iterates; with a controller iterating ends, and the controller knows why.
+   */
+  stream(
+    method: MethodDefinition,
+    request: unknown,
+    options?: CallOptions,
+    controller?: RpcController,
+  ): IncomingStream<unknown>;
 }
 
 /** What the handler of a method takes and gives, by its kind. */
@@ -43,7 +52,7 @@ export type HandlersOf<S extends ServiceDefinition> = {
   [K in keyof S["methods"]]: HandlerOf<S["methods"][K]>;
 };
 
-/** What each unary method of a generated stub does: `(request, options?)` or `(request, controller, options?)`. */
+/** What each method of a generated stub with one reply does: `(request, options?)` or `(request, controller, options?)`. */
 export function invokeStub<M extends MethodDefinition>(
   channel: StubChannel,
   method: M,
@@ -57,7 +66,7 @@ export function invokeStub<M extends MethodDefinition>(
     : channel.call(method, request as InputOf<M["input"]>, second);
 }
 
-/** What each method with a stream of replies does. There are no streams yet: the stream it gives fails UNIMPLEMENTED. */
+/** What each method of a generated stub with a stream of replies does. */
 export function invokeStreamStub<M extends MethodDefinition>(
   channel: StubChannel,
   method: M,
@@ -65,20 +74,12 @@ export function invokeStreamStub<M extends MethodDefinition>(
   second: CallOptions | RpcController | undefined,
   third: CallOptions | undefined,
 ): IncomingStream<OutputOf<M["output"]>> {
-  const failed = invokeStub(channel, method, request, second, third).then(() => new Metadata());
-  // Whoever iterates is told; nobody has to ask for the metadata.
-  failed.catch(() => {});
-  return {
-    cancel: () => {},
-    metadata: failed,
-    trailers: failed,
-    [Symbol.asyncIterator]: () => ({
-      next: async () => {
-        await failed;
-        return { done: true, value: undefined };
-      },
-    }),
-  };
+  if (typeof channel?.stream !== "function") throw noChannel(channel, method);
+  const stream =
+    second instanceof RpcController
+      ? channel.stream(method, request, third, second)
+      : channel.stream(method, request, second);
+  return stream as IncomingStream<OutputOf<M["output"]>>;
 }
 
 function noChannel(channel: unknown, method: MethodDefinition): TypeError {

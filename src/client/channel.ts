@@ -11,9 +11,11 @@ import {
 } from "../base/options.js";
 import { textOf } from "../base/thrown.js";
 import type { RpcController } from "../call/controller.js";
-import type { ClientInterceptor } from "../call/interceptor.js";
+import type { CallReply, ClientInterceptor } from "../call/interceptor.js";
+import { wrongSource } from "../call/message-pump.js";
 import type { CallOptions } from "../call/options.js";
 import { callScope } from "../call/scope.js";
+import type { IncomingStream, MessageSource } from "../call/streams.js";
 import type { StubChannel } from "../call/stub.js";
 import {
   type CallOrigin,
@@ -24,16 +26,18 @@ import {
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import type { InputOf, MethodDefinition, OutputOf } from "../protobuf/types.js";
+import type { InputOf, MethodDefinition, MethodKind, OutputOf } from "../protobuf/types.js";
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 import type { Resolver } from "../registry/registry.js";
 import { type App, runtimeOf } from "../runtime/app.js";
 import { type BalancerName, balancerNames, type ClassicChoice, type Runtime } from "../runtime/runtime.js";
 import { classicChoice } from "./classic-subchannels.js";
 import { type CallRouter, type ClientAttempt, ClientCall, type ResolvedCallOptions } from "./client-call.js";
+import { LaterReplies, Replies, StreamReply, ToldByController } from "./incoming.js";
 import { InterceptedCalls, PlannedCall } from "./intercepted-calls.js";
 import { Picker } from "./picker.js";
 import { localFailure, OptionsResolver } from "./resolve-options.js";
+import { type MetadataListener, StreamCall } from "./stream-call.js";
 import { SubchannelPool } from "./subchannel-pool.js";
 
 export interface ChannelOptions {
@@ -86,6 +90,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
   readonly #intercepted: InterceptedCalls | undefined;
   readonly #generic: JsonCalls;
+  /** Calls whose replies stream, which may go on for ever. */
+  readonly #streams = new Set<StreamCall>();
   readonly #onRuntimeClosed = (): void => this.#refuse(messages.applicationClosed);
   #inFlight = 0;
   /** Why it takes no more calls. */
@@ -135,11 +141,15 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     else runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
     if (interceptors.length > 0) {
       const send = (planned: PlannedCall): Promise<unknown> => {
+        const used = usedSource(planned);
+        if (used !== undefined) return Promise.reject(used);
         const { method, request, options: plan, metadata } = planned;
-        const call = new ClientCall(this.#router, method, request, plan, metadata, "reply");
+        const call = this.#newCall(method, request, plan, metadata, "reply");
         // Interceptors may take time, too.
         if (!planned.sameTurn) call.beginAt(runtime.clock.now());
-        return this.#dispatch(call);
+        const ended = this.#dispatch(call);
+        if (!(call instanceof StreamCall) || call.replies === undefined) return ended;
+        return call.initialMetadata.then((initial) => new StreamReply(call, initial));
       };
       this.#intercepted = new InterceptedCalls(runtime.clock, interceptors, send);
     }
@@ -184,6 +194,54 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 
   /**
+   * Calls a method that takes a stream of requests and gives one reply. `requests`: any iterable or async iterable; it is read as
+   * fast as the provider takes them. Rejects with `RpcError` only. With a source that throws it rejects CANCELLED, that error its `cause`.
+   */
+  clientStream<M extends MethodDefinition>(
+    method: M,
+    requests: MessageSource<InputOf<M["input"]>>,
+    options?: CallOptions,
+  ): Promise<OutputOf<M["output"]>> {
+    return this.#invoke(method, requests, options, undefined, false) as Promise<OutputOf<M["output"]>>;
+  }
+
+  /**
+   * Calls a method that gives a stream of replies. Never throws: what goes wrong is told to whoever iterates, as `RpcError`. There is no
+   * deadline unless `timeoutMs` asks for one.
+   */
+  serverStream<M extends MethodDefinition>(
+    method: M,
+    request: InputOf<M["input"]>,
+    options?: CallOptions,
+  ): IncomingStream<OutputOf<M["output"]>> {
+    return this.stream(method, request, options) as IncomingStream<OutputOf<M["output"]>>;
+  }
+
+  /** Calls a method that takes a stream of requests and gives one of replies: `clientStream` and `serverStream` in one. */
+  bidiStream<M extends MethodDefinition>(
+    method: M,
+    requests: MessageSource<InputOf<M["input"]>>,
+    options?: CallOptions,
+  ): IncomingStream<OutputOf<M["output"]>> {
+    return this.stream(method, requests, options) as IncomingStream<OutputOf<M["output"]>>;
+  }
+
+  /**
+   * What stubs call for a stream of replies. With a controller, as in the classic form, iterating never throws for a failed call: it
+   * ends, and the controller knows why. Throws `Error` for a controller that serves a call already.
+   */
+  stream(
+    method: MethodDefinition,
+    request: unknown,
+    options?: CallOptions,
+    controller?: RpcController,
+  ): IncomingStream<unknown> {
+    if (controller === undefined) return this.#openStream(method, request, options, undefined);
+    controller.begin((error) => this.#runtime.log.error("a notifyOnCancel callback threw", { error }));
+    return new ToldByController(this.#openStream(method, request, options, controller.signal), controller);
+  }
+
+  /**
    * Calls a method without generated code: `service` in full (`fixbug.UserServiceRpc`), `method` in the .proto's
    * spelling or the stubs' (`Login`, `login`), request and reply as JSON values in proto3's JSON mapping: int64 as
    * strings, bytes as base64 (see `JsonCallOptions.bytes`), enums by name. A field of the request that is left out has
@@ -225,28 +283,81 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     origin?: CallOrigin,
   ): Promise<unknown> {
     if (typeof method?.fullName !== "string") return Promise.reject(noMethod(method));
-    if (method.kind !== "unary") {
-      const text = messages.streamsNotSupported(method.fullName, method.kind);
-      return Promise.reject(localFailure(Status.UNIMPLEMENTED, text, method.fullName));
+    const { kind, fullName } = method;
+    if (kind !== "unary" && (kind !== "client_streaming" || oneway)) {
+      const text = oneway
+        ? messages.onewayStream(fullName, kind)
+        : messages.wrongWayToCall(fullName, kind, wayToCall[kind]);
+      return Promise.reject(localFailure(Status.UNIMPLEMENTED, text, fullName));
     }
-    let plan: ResolvedCallOptions | RpcError;
-    try {
-      plan = this.#options.resolve(method, options, signal, oneway, origin);
-    } catch (thrown) {
-      // The options are the caller's own object.
-      const text = messages.callCannotBeMade(textOf(thrown));
-      plan = localFailure(Status.INTERNAL, text, method.fullName);
-    }
+    const plan = this.#plan(method, request, options, signal, oneway, origin);
     if (plan instanceof RpcError) return Promise.reject(plan);
-    if (this.#refusal !== undefined) {
-      return Promise.reject(localFailure(Status.UNAVAILABLE, this.#refusal, method.fullName));
-    }
     if (this.#intercepted === undefined) {
-      return this.#dispatch(
-        new ClientCall(this.#router, method, request, plan, plan.metadata, plan.onMetadata),
-      );
+      return this.#dispatch(this.#newCall(method, request, plan, plan.metadata, plan.onMetadata));
     }
     return this.#intercepted.run(new PlannedCall(this.#runtime.clock, method, request, plan));
+  }
+
+  /** What a call was asked to do, or why it cannot be made. */
+  #plan(
+    method: MethodDefinition,
+    request: unknown,
+    options: CallOptions | undefined,
+    signal: AbortSignal | undefined,
+    oneway: boolean,
+    origin?: CallOrigin,
+  ): ResolvedCallOptions | RpcError {
+    const { kind, fullName } = method;
+    try {
+      const plan = this.#options.resolve(method, options, signal, oneway, origin);
+      if (plan instanceof RpcError) return plan;
+      if (kind !== "unary" && kind !== "server_streaming") {
+        const wrong = wrongSource(request);
+        if (wrong !== undefined) return localFailure(Status.INTERNAL, wrong, fullName);
+      }
+      if (this.#refusal === undefined) return plan;
+    } catch (thrown) {
+      // The options are the caller's own object.
+      return localFailure(Status.INTERNAL, messages.callCannotBeMade(textOf(thrown)), fullName);
+    }
+    return localFailure(Status.UNAVAILABLE, this.#refusal, fullName);
+  }
+
+  #newCall(
+    method: MethodDefinition,
+    request: unknown,
+    plan: ResolvedCallOptions,
+    metadata: ResolvedCallOptions["metadata"],
+    listener: MetadataListener,
+  ): ClientCall {
+    const Call = method.kind === "unary" ? ClientCall : StreamCall;
+    return new Call(this.#router, method, request, plan, metadata, listener);
+  }
+
+  #openStream(
+    method: MethodDefinition,
+    request: unknown,
+    options: CallOptions | undefined,
+    signal: AbortSignal | undefined,
+  ): IncomingStream<unknown> {
+    if (typeof method?.fullName !== "string") return failedStream(noMethod(method));
+    const { kind, fullName } = method;
+    if (kind === "unary" || kind === "client_streaming") {
+      const text = messages.wrongWayToCall(fullName, kind, wayToCall[kind]);
+      return failedStream(localFailure(Status.UNIMPLEMENTED, text, fullName));
+    }
+    const plan = this.#plan(method, request, options, signal, false);
+    if (plan instanceof RpcError) return failedStream(plan);
+    if (this.#intercepted === undefined) {
+      const call = new StreamCall(this.#router, method, request, plan, plan.metadata, plan.onMetadata);
+      void this.#dispatch(call);
+      return new Replies(call);
+    }
+    const cancelled = new AbortController();
+    const signals = [...plan.signals, cancelled.signal];
+    const planned = new PlannedCall(this.#runtime.clock, method, request, { ...plan, signals });
+    const reply = this.#intercepted.run(planned, true) as Promise<CallReply>;
+    return new LaterReplies(reply, (reason) => cancelled.abort(reason));
   }
 
   #dispatch(call: ClientCall): Promise<unknown> {
@@ -258,7 +369,14 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       const text = messages.callCannotBeMade(textOf(error));
       call.fail(new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }));
     }
+    if (call instanceof StreamCall && call.replies !== undefined) this.#noteStream(call);
     return call.promise;
+  }
+
+  #noteStream(call: StreamCall): void {
+    this.#streams.add(call);
+    const forget = (): boolean => this.#streams.delete(call);
+    call.promise.then(forget, forget);
   }
 
   #route(attempt: ClientAttempt): void {
@@ -287,9 +405,14 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     if (--this.#inFlight === 0) this.#whenIdle?.();
   }
 
-  /** Takes no more calls; resolves when those in flight have ended and every connection is closed. Idempotent. */
+  /**
+   * Takes no more calls, and cancels those whose replies stream, which might never end; resolves when the others have ended and every
+   * connection is closed. Idempotent.
+   */
   async close(): Promise<void> {
     this.#refusal ??= messages.channelClosed;
+    for (const call of [...this.#streams])
+      call.giveUp(Status.CANCELLED, messages.channelClosedStream, undefined);
     if (this.#inFlight > 0) {
       await new Promise<void>((resolve) => {
         const earlier = this.#whenIdle;
@@ -308,6 +431,28 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** What to call for a method of each kind. */
+const wayToCall: Readonly<Record<MethodKind, string>> = {
+  unary: "call",
+  client_streaming: "clientStream",
+  server_streaming: "serverStream",
+  bidi_streaming: "bidiStream",
+};
+
+function failedStream(error: RpcError): IncomingStream<unknown> {
+  return new LaterReplies(Promise.reject(error), () => {});
+}
+
+/** A generator, or what a program pushes into, gives each message once: why `next` cannot be called again with it. */
+function usedSource(planned: PlannedCall): RpcError | undefined {
+  const { method, request, lastSource } = planned;
+  planned.lastSource = request;
+  if (method.kind === "unary" || method.kind === "server_streaming") return undefined;
+  const again = request === lastSource && !Array.isArray(request);
+  if (!again) return undefined;
+  return localFailure(Status.FAILED_PRECONDITION, messages.sourceUsed, method.fullName);
 }
 
 /** Whose providers are asked. */

@@ -3,6 +3,7 @@ import { Expiring } from "../base/deadlines.js";
 import type { Unsubscribe } from "../base/emitter.js";
 import { Metadata } from "../base/metadata.js";
 import { Attempt, type CallOutcomeSink } from "../call/attempt.js";
+import type { CallStream } from "../call/call-stream.js";
 import type { CallReply } from "../call/interceptor.js";
 import type { Cancellable, ParentCall } from "../call/scope.js";
 import { messages } from "../error/messages.js";
@@ -30,6 +31,8 @@ export interface ResolvedCallOptions {
   waitForReady: boolean;
   oneway: boolean;
   parent: ParentCall | undefined;
+  /** Of a stream: it ends when nothing moves for this long, ms; `Infinity`: it does not. */
+  idleTimeoutMs: number;
   /** Providers of this service are asked, instead of the method's own, which stands in no registry. */
   lookup: string | undefined;
 }
@@ -132,6 +135,15 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     return this.#plan.lookup;
   }
 
+  get stream(): CallStream | undefined {
+    return undefined;
+  }
+
+  /** It may be sent once more after a failure that proves no handler ran. */
+  protected get repeatable(): boolean {
+    return true;
+  }
+
   get settled(): boolean {
     return this.#settled;
   }
@@ -186,14 +198,14 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
   #aborted(signal: AbortSignal): void {
     const { reason } = signal;
     const text = reason instanceof RpcError ? reason.rawMessage : messages.cancelledBySignal;
-    this.#giveUp(Status.CANCELLED, text, reason);
+    this.giveUp(Status.CANCELLED, text, reason);
   }
 
   /** The handler that made the call was cancelled. */
   cancel(reason: RpcError): void {
     const deadline = reason.code === Status.DEADLINE_EXCEEDED;
     const text = deadline ? messages.callingHandlerDeadlinePassed : messages.callingHandlerCancelled;
-    this.#giveUp(deadline ? Status.DEADLINE_EXCEEDED : Status.CANCELLED, text, reason);
+    this.giveUp(deadline ? Status.DEADLINE_EXCEEDED : Status.CANCELLED, text, reason);
   }
 
   onDeadline(): void {
@@ -205,10 +217,11 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     // What it waits for may say the same: that every endpoint is down, and how.
     const told = last === undefined || waiting.includes(last);
     const before = told ? "" : messages.lastAttemptFailed(last);
-    this.#giveUp(Status.DEADLINE_EXCEEDED, text + waiting + before, this.lastFailure);
+    this.giveUp(Status.DEADLINE_EXCEEDED, text + waiting + before, this.lastFailure);
   }
 
-  #giveUp(code: StatusCode, text: string, cause: unknown): void {
+  /** Ends the call from this side. */
+  giveUp(code: StatusCode, text: string, cause: unknown): void {
     if (this.#settled) return;
     const attempt = this.#attempt;
     const unsent = attempt.abandon();
@@ -225,13 +238,18 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     if (events.has("attemptStart")) events.emit("attemptStart", { call: this, attempt });
   }
 
-  onReply(_attempt: Attempt, message: unknown, metadata: Metadata | undefined): void {
+  onReply(
+    _attempt: Attempt,
+    message: unknown,
+    metadata: Metadata | undefined,
+    trailers: Metadata | undefined,
+  ): void {
     if (this.#settled) return;
     this.#end();
     this.#measure();
     this.#emitEnd(undefined);
     if (this.#onMetadata === "reply") {
-      this.#resolve(new UnaryReply(message, metadata ?? new Metadata()));
+      this.#resolve(new UnaryReply(message, metadata ?? new Metadata(), trailers));
       return;
     }
     if (metadata !== undefined) this.#onMetadata?.(metadata);
@@ -264,7 +282,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
    * before any handler once more.
    */
   #mayGoOn(error: RpcError, refused: boolean): boolean {
-    if (error.executed !== "never") return false;
+    if (error.executed !== "never" || !this.repeatable) return false;
     if (error.code === Status.UNIMPLEMENTED && this.#router.isHinted(this)) {
       this.misled = true;
       return true;
@@ -356,9 +374,10 @@ class UnaryReply implements CallReply {
   readonly metadata: Metadata;
   #trailers: Metadata | undefined;
 
-  constructor(message: unknown, metadata: Metadata) {
+  constructor(message: unknown, metadata: Metadata, trailers: Metadata | undefined) {
     this.message = message;
     this.metadata = metadata;
+    this.#trailers = trailers;
   }
 
   get trailers(): Metadata {

@@ -26,6 +26,8 @@ export class PlannedCall implements OutgoingCall {
   request: unknown;
   readonly options: ResolvedCallOptions;
   readonly metadata: Metadata;
+  /** The requests that the last `next` was given, where the caller streams. */
+  lastSource: unknown;
   /** How often it was passed on. */
   attempts = 0;
   /** No interceptor has waited for anything yet, so that no time has passed. */
@@ -79,8 +81,8 @@ export class InterceptedCalls {
     this.#layers = compose("client", interceptors, last, trailOf);
   }
 
-  /** An interceptor is the user's code: whatever it throws leaves as an RpcError. */
-  async run(call: PlannedCall): Promise<unknown> {
+  /** An interceptor is the user's code: whatever it throws leaves as an RpcError. `whole`: the reply, not its message alone. */
+  async run(call: PlannedCall, whole = false): Promise<unknown> {
     const { onMetadata } = call.options;
     try {
       call.trail = this.#layers.newTrail();
@@ -89,7 +91,7 @@ export class InterceptedCalls {
       const reply = await replying;
       if (!isReply(reply)) throw new TypeError(messages.interceptorReplyMisshapen);
       if (onMetadata !== undefined && reply.metadata.size > 0) onMetadata(reply.metadata);
-      return reply.message;
+      return whole ? reply : reply.message;
     } catch (thrown) {
       const blamed = isOf(thrown, RpcError) ? undefined : await this.#layers.blame(call.trail ?? [], isReply);
       const error = this.#errorOf(thrown, call, blamed);

@@ -122,8 +122,9 @@ export class Picker implements CallCarrier {
     return this.#classicMayTake(attempt) ? this.#classic.probe(attempt) : undefined;
   }
 
-  /** The classic wire has no oneway calls: with providers of ours in the list they are worth waiting for. */
+  /** The classic wire has no streams. It has no oneway calls either: with providers of ours in the list they are worth waiting for. */
   #classicMayTake(attempt: ClientAttempt): boolean {
+    if (attempt.stream !== undefined) return false;
     return this.#classic.size > 0 && !(attempt.oneway && this.#subchannels.length > 0);
   }
 
@@ -151,7 +152,8 @@ export class Picker implements CallCarrier {
 
   /** Providers of ours have every method; a classic one writes a znode for each. */
   #isOffered(attempt: ClientAttempt): boolean {
-    return this.#subchannels.length > 0 || this.#classic.offer(attempt);
+    if (this.#subchannels.length > 0) return true;
+    return attempt.stream === undefined && this.#classic.offer(attempt);
   }
 
   #whyNone(attempt: ClientAttempt): string {
@@ -179,6 +181,9 @@ export class Picker implements CallCarrier {
     const { call } = attempt;
     const offered = this.#isOffered(attempt);
     if (call.lookup !== undefined && !offered) return messages.onlyClassicProviders(this.#service, registry);
+    if (attempt.stream !== undefined && this.#subchannels.length === 0) {
+      return messages.streamOfClassic(call.method.fullName, call.method.kind);
+    }
     if (!offered) return messages.noClassicMethod(this.#service, registry, call.method.name);
     const ours = this.#subchannels.map(
       (subchannel) => subchannel.failure || messages.endpointDown(subchannel.endpoint),

@@ -3,6 +3,7 @@ import { callGuarded, textOf } from "../base/thrown.js";
 import { type CallOptions, wrongCallOption } from "../call/options.js";
 import { callScope } from "../call/scope.js";
 import type { CallOrigin } from "../dynamic/json-calls.js";
+import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { MethodDefinition } from "../protobuf/types.js";
@@ -38,8 +39,13 @@ export class OptionsResolver {
     if (options !== undefined && options !== null) {
       const wrong = wrongCallOption(options);
       if (wrong !== undefined) return localFailure(Status.INTERNAL, wrong, method.fullName);
+      if (method.kind === "unary" && options.idleTimeoutMs !== undefined) {
+        const text = messages.idleTimeoutOfUnary(method.fullName);
+        return localFailure(Status.INTERNAL, text, method.fullName);
+      }
     }
-    const timeoutMs = options?.timeoutMs ?? this.#defaults.timeoutMs;
+    const endless = method.kind === "server_streaming" || method.kind === "bidi_streaming";
+    const timeoutMs = options?.timeoutMs ?? (endless ? Infinity : this.#defaults.timeoutMs);
     const parent = callScope.current;
     const startMs = this.#runtime.clock.now();
     const own = (origin?.sinceMs ?? startMs) + timeoutMs;
@@ -65,6 +71,7 @@ export class OptionsResolver {
       metadata,
       onMetadata: options?.onMetadata === undefined ? undefined : this.#guarded(options.onMetadata),
       idempotencyKey: options?.idempotencyKey,
+      idleTimeoutMs: options?.idleTimeoutMs ?? Infinity,
       waitForReady: options?.waitForReady ?? this.#defaults.waitForReady,
       oneway,
       parent,

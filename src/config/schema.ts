@@ -174,6 +174,12 @@ export const schema = {
       "How long calls in flight may go on after SIGTERM, SIGINT or SIGHUP.",
       "收到 SIGTERM、SIGINT 或 SIGHUP 后等待进行中调用的时间。",
     ),
+    streambuffer: key(
+      kind.size({ min: 64 * KiB, max: 64 * GiB }),
+      "512MiB",
+      "Messages of streams that may lie on all connections and wait for handlers.",
+      "所有连接上等待处理函数读取的流消息的总大小上限。",
+    ),
     classic: key(
       kind.yesNo,
       "yes",
@@ -238,6 +244,12 @@ export const schema = {
       "32MiB",
       "The size these may have together; one alone may have limits.body.",
       "这些大消息的总大小上限；单独一条可达 limits.body。",
+    ),
+    streambuffer: key(
+      kind.size({ min: 64 * KiB, max: 64 * GiB }),
+      "64MiB",
+      "Messages of streams that may lie on one connection and wait for their readers.",
+      "单个连接上等待读取的流消息的总大小上限。",
     ),
     unwritten: key(
       kind.size({ min: 64 * KiB, max: 64 * GiB }),

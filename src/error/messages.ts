@@ -9,8 +9,14 @@ export const messages = {
   notAMethod: (found: string, hint: string) =>
     `expected a method of a generated service (UserServiceRpc.methods.login), got ${found}${hint}`,
   callJsonTakesNames: "; callJson takes names",
-  streamsNotSupported: (method: string, kind: string) =>
-    `${method} is ${kind}: streams are not supported yet, only unary calls are`,
+  streamOfClassic: (method: string, kind: string) =>
+    `${method} is ${kind}, and only classic providers are there, which have no streams`,
+  wrongWayToCall: (method: string, kind: string, way: string) => `${method} is ${kind}: call it with ${way}`,
+  notASource: (found: string) => `expected an iterable or async iterable of messages, got ${found}`,
+  idleTimeoutNotMilliseconds: (found: string) =>
+    `idleTimeoutMs: expected milliseconds > 0, or Infinity for none, got ${found}`,
+  idleTimeoutOfUnary: (method: string) =>
+    `idleTimeoutMs: ${method} is unary, which is never idle: use timeoutMs`,
   notCallOptions: (found: string) => `expected an object of call options, or an RpcController, got ${found}`,
   unknownCallOption: (name: string, hint: string) => `unknown call option ${name}${hint}`,
   timeoutNotMilliseconds: (found: string) =>
@@ -197,7 +203,51 @@ export const messages = {
   noMethod: (hint: string) => `this provider has no method${hint}`,
   noService: (service: string) => `this provider has no service ${service}`,
   unknownCompression: (compression: number) => `compression ${compression} is not known to this provider`,
-  notUnary: (method: string, kind: string) => `${method} is unary here, and the call is ${kind}`,
+  otherKind: (method: string, here: string, called: string) =>
+    `${method} is ${here} here, and the call is ${called}: generate the caller's code again`,
+  classicCallOfStream: (method: string, kind: string) =>
+    `${method} is ${kind}, and the classic wire has no streams`,
+  onewayStream: (method: string, kind: string) => `${method} is ${kind}: a stream cannot be called oneway`,
+
+  // --- streams ---
+  streamIteratedTwice: (stream: string) => `${stream} can be iterated once, and has been`,
+  writeAfterEnd: "OutgoingStream.write() after end() or fail()",
+  writeAfterCall: "the call of this OutgoingStream has ended",
+  sourceFailed: (reason: string) => `the source of requests failed: ${reason}`,
+  sourceUsed:
+    "the requests were read by the attempt before: an interceptor that calls next again must put a new source into call.request",
+  readerLeft: "the reader left the stream before its end",
+  streamCancelled: "cancelled by IncomingStream.cancel()",
+  streamIdle: (idleTimeoutMs: number) =>
+    `no message in either direction for ${idleTimeoutMs} ms (idleTimeoutMs)`,
+  channelClosedStream: "the channel was closed, and its open streams with it",
+  handlerGaveNoSource: (method: string, wrong: string) =>
+    `the handler of ${method} returned no stream: ${wrong}`,
+  requestsAfterCall: "the call has ended, and no more requests come",
+  noRoomForStream:
+    "there is no room for the requests of one more stream (limits.streambuffer, provider.streambuffer)",
+  streamMessageUnencodable: (reason: string) => `a message of the stream cannot be encoded: ${reason}`,
+  streamMessageUndecodable: (type: string, reason: string) =>
+    `a message of the stream is no ${type}: ${reason}`,
+  streamMessageTooLarge: (bytes: number, max: number) =>
+    `a message of the stream of ${bytes} bytes is over the limit of ${max} (limits.body, of this side or the other)`,
+  streamMessageTooLargeHere: (bytes: number, max: number) =>
+    `a message of ${bytes} bytes came on the stream, over the limit of ${max} (limits.body)`,
+  streamMessageGivenUp: "the sender of the stream gave up a message in the middle",
+  streamMessageStalled: (ms: number) => `a message of the stream made no progress for ${ms} ms`,
+
+  // --- streams of a peer that breaks the wire: its connection ends ---
+  creditOfNothing: "credit of 0 bytes",
+  creditTooLarge: (bytes: number) => `credit that comes to ${bytes} bytes`,
+  creditWithoutStream: (callId: number) => `credit for call ${callId}, where this side sends no stream`,
+  overCredit: (callId: number, bytes: number, credit: number) =>
+    `${bytes} bytes on the stream of call ${callId}, where it has credit for ${credit}`,
+  streamFrameOfUnary: (callId: number) => `a message for call ${callId}, where that side sends no stream`,
+  metadataTwice: (callId: number) =>
+    `initial metadata of call ${callId} behind its metadata or first message`,
+  messageBeforeWhole: (callId: number) =>
+    `a message or the end of the stream of call ${callId} before the message it announced was whole`,
+  messageAfterHalfClose: (callId: number) => `a message of call ${callId} behind the end of its requests`,
 
   // --- classic providers and callers ---
   onewayToClassic: "the classic wire has no oneway calls",

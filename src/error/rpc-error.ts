@@ -28,6 +28,8 @@ export interface RpcErrorOptions {
   /** Default: `maybe`. */
   executed?: Executed | undefined;
   metadata?: Metadata | undefined;
+  trailers?: Metadata | undefined;
+  sourceConsumed?: boolean | undefined;
 }
 
 /** What is known of the call, added by the framework as the error passes through it. */
@@ -57,6 +59,13 @@ export class RpcError extends Error implements CallFacts {
   readonly executed: Executed;
   /** Metadata that came with the failing reply; a handler's own for the caller. */
   readonly metadata: Metadata | undefined;
+  /** Trailers that came with the failing reply. */
+  readonly trailers?: Metadata;
+  /**
+   * True when messages were taken from the source of requests that cannot be sent once more: a call that is to be tried again needs a
+   * new source, also when no handler ran.
+   */
+  readonly sourceConsumed?: boolean;
   readonly method?: string;
   readonly endpoint?: string;
   readonly phase?: CallPhase;
@@ -78,6 +87,8 @@ export class RpcError extends Error implements CallFacts {
     this.details = options.details ?? [];
     this.executed = options.executed ?? "maybe";
     this.metadata = options.metadata;
+    if (options.trailers !== undefined) this.trailers = options.trailers;
+    if (options.sourceConsumed === true) this.sourceConsumed = true;
     Object.assign(this, facts);
   }
 
@@ -107,7 +118,7 @@ export class RpcError extends Error implements CallFacts {
   }
 
   /** The same failure with more known of its call. The stack stays that of the first. */
-  with(facts: CallFacts, executed: Executed = this.executed): RpcError {
+  with(facts: CallFacts, executed: Executed = this.executed, sourceConsumed = this.sourceConsumed): RpcError {
     const { method, endpoint, phase, elapsedMs, attempts } = this;
     const known: CallFacts = {};
     for (const [key, value] of Object.entries({ method, endpoint, phase, elapsedMs, attempts, ...facts })) {
@@ -115,6 +126,8 @@ export class RpcError extends Error implements CallFacts {
     }
     const options: RpcErrorOptions = { details: this.details, executed, cause: this.cause };
     if (this.metadata !== undefined) options.metadata = this.metadata;
+    if (this.trailers !== undefined) options.trailers = this.trailers;
+    if (sourceConsumed === true) options.sourceConsumed = true;
     // Whoever made it may have changed it since.
     const code = isFailure(this.code) ? this.code : Status.UNKNOWN;
     const error = new RpcError(code, this.rawMessage, options, known);

@@ -204,6 +204,7 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       bodyMaxBytes: limits.bodyBytes,
       arrivingMax: limits.arriving,
       arrivingMaxBytes: limits.arrivingbytes,
+      streamBufferBytes: limits.streambufferBytes,
     },
     unwrittenMaxBytes: limits.unwrittenBytes,
     keepalive: { intervalMs: keepalive.intervalMs, timeoutMs: keepalive.timeoutMs },
@@ -225,6 +226,7 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       inFlightMax: provider.maxinflight,
       inFlightPerConnectionMax: provider.maxinflightperconnection,
       drainTimeoutMs: provider.draintimeoutMs,
+      streamBufferBytes: provider.streambufferBytes,
       classic: provider.classic,
     },
   };

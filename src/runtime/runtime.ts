@@ -56,6 +56,8 @@ export interface RuntimeSettings {
     inFlightPerConnectionMax: number | undefined;
     /** How long calls in flight may go on when the provider stops. Default 10,000. */
     drainTimeoutMs: number;
+    /** Messages of streams that may lie on all connections and wait for handlers, bytes. Default 512 MiB. */
+    streamBufferBytes: number;
     /** Serve callers of the classic framework on the same port. Default true. */
     classic: boolean;
     /** A connection is replaced after this, spread by 10 %, so that load follows new instances. Default 30 min. */
@@ -82,6 +84,7 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
     inFlightMax: 65_536,
     inFlightPerConnectionMax: undefined,
     drainTimeoutMs: 10_000,
+    streamBufferBytes: 512 * 1024 * 1024,
     classic: true,
     connectionMaxAgeMs: 30 * 60_000,
   },

@@ -1,5 +1,6 @@
 import { classicServer } from "../protocol/classic/server-protocol.js";
 import { mprpcServer } from "../protocol/mprpc/server-protocol.js";
+import { StreamBudget } from "../protocol/mprpc/streams/budget.js";
 import type { ServerProtocol } from "../protocol/protocol.js";
 import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 
@@ -11,8 +12,9 @@ export function serverProtocols({ settings, log }: Pick<Runtime, "settings" | "l
   const { limits, keepalive, unwrittenMaxBytes, callTimeoutMs: timeoutMs, provider } = settings;
   const { bodyMaxBytes } = limits;
   const maxInFlight = inFlightPerConnectionMax(settings);
+  const streamBudget = new StreamBudget(provider.streamBufferBytes);
   return [
-    mprpcServer({ limits, keepalive, maxInFlight, pauseAtBytes, unwrittenMaxBytes }),
+    mprpcServer({ limits, keepalive, maxInFlight, pauseAtBytes, unwrittenMaxBytes, streamBudget }),
     classicServer({ bodyMaxBytes, timeoutMs, pauseAtBytes, unwrittenMaxBytes }, log, provider.classic),
   ];
 }

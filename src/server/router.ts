@@ -58,8 +58,6 @@ export class Router {
     }
     const methods = new Map<string, BoundMethod>();
     for (const method of Object.values(definition.methods)) {
-      // Streams are not there yet: a call of such a method is one of a method that nobody has.
-      if (method.kind !== "unary") continue;
       methods.set(method.name, this.#bind(method, members[method.localName] as Handler, handlers));
     }
     this.#services.set(typeName, { definition, methods });

@@ -1,6 +1,6 @@
 import type { Timer } from "../../base/clock.js";
 import type { Peer } from "../../call/peer.js";
-import { type ReplySender, ServerCall } from "../../call/server-call.js";
+import { type BoundMethod, type ReplySender, ServerCall } from "../../call/server-call.js";
 import type { Postponed } from "../../call/turn.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
@@ -234,7 +234,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     const refusal =
       bound === undefined
         ? new RpcError(Status.UNIMPLEMENTED, messages.classicCallUnknown(name))
-        : this.#dispatcher.admit(bound);
+        : (refusalOfKind(bound) ?? this.#dispatcher.admit(bound));
     if (bound === undefined || refusal !== undefined) {
       const reason = refusal?.message ?? name;
       this.#log.warn(`classic call refused: ${reason}`, { peer: this.peer.address });
@@ -287,6 +287,10 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     }
     this.#sendAnswered();
     return undefined;
+  }
+
+  get draining(): boolean {
+    return this.#state !== "open";
   }
 
   /** A classic caller gives calls up by leaving, and few wait at a time: the provider's own count is enough. */
@@ -366,4 +370,10 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     for (const { call } of this.#queue.splice(0)) call?.cancel(lost);
     this.#dispatcher.onConnectionClosed(this, reason);
   }
+}
+
+/** The classic wire has one request and one reply. */
+function refusalOfKind({ definition: { fullName, kind } }: BoundMethod): RpcError | undefined {
+  if (kind === "unary") return undefined;
+  return new RpcError(Status.UNIMPLEMENTED, messages.classicCallOfStream(fullName, kind));
 }

@@ -10,6 +10,7 @@ import { CallSlots } from "./call-slots.js";
 import { type ReplyHost, ReplyReader } from "./reply-reader.js";
 import { RequestWriter } from "./request-writer.js";
 import { MprpcSession, type SessionOptions } from "./session.js";
+import { ClientStreams } from "./streams/client-streams.js";
 import { slotsMax } from "./wire/call-number.js";
 import type { ChunkedMessage } from "./wire/frame-decoder.js";
 import { type FrameHeader, Kind, type Settings } from "./wire/header.js";
@@ -30,6 +31,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
   readonly #requests: RequestWriter;
   readonly #slots = new CallSlots();
   readonly #replies: ReplyReader;
+  #streams: ClientStreams | undefined;
   /** Calls sent, replies or not: the provider counts the same way, and says in going-away how many it took. */
   #sequence = 0;
   /** The provider has said so. */
@@ -60,7 +62,8 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     this.endpoint = connection.remote;
     this.#options = options;
     this.#owner = owner;
-    this.#requests = new RequestWriter(this.sendQueue, options.limits);
+    const replyCredit = (): number => this.#streamsOf().replyCredit;
+    this.#requests = new RequestWriter(this.sendQueue, options.limits, replyCredit);
     this.#replies = new ReplyReader(this, this.#slots, this.decoder, options.limits, clock);
     this.begin(options.limits, 0);
   }
@@ -112,6 +115,19 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     this.sendQueue.frameWritten();
     if (call.frame === 0) call.frame = this.sendQueue.written;
     if (id === 0) call.onReply(undefined, undefined);
+    else if (call.stream !== undefined) this.#streamsOf().open(call, call.stream, id);
+  }
+
+  #streamsOf(): ClientStreams {
+    if (this.#streams !== undefined) return this.#streams;
+    const host = {
+      bodyMaxBytes: (): number => this.#requests.bodyMaxBytes,
+      control: (kind: number, callId: number, credit: number) => this.control(kind, callId, { credit }),
+      forget: (callId: number) => this.decoder.forget(callId),
+    };
+    const { streamBufferBytes } = this.#options.limits;
+    this.#streams = new ClientStreams(host, this.sendQueue, this.clock, streamBufferBytes);
+    return this.#streams;
   }
 
   /** The provider has room for a message that has waited. */
@@ -150,6 +166,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
       return true;
     }
     this.#slots.abandon(call);
+    this.#streams?.close(call.id);
     this.decoder.discard(call.id);
     this.control(Kind.CANCEL, call.id, undefined);
     const unsent = this.sendQueue.giveUp(call) !== undefined;
@@ -229,6 +246,15 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
       case Kind.GOING_AWAY:
         this.#onGoingAway(header.rare.acceptedCalls ?? 0, header.rare.message);
         break;
+      case Kind.MESSAGE:
+      case Kind.CREDIT:
+      case Kind.METADATA: {
+        const { callId } = header;
+        if (this.#slots.find(callId) === undefined) break;
+        const wrong = this.#streamsOf().onFrame(header, buffer, bodyStart, bodyEnd);
+        if (wrong !== undefined) this.onMalformed(wrong);
+        break;
+      }
       default:
       // Kinds of later versions are passed over.
     }
@@ -236,13 +262,21 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
 
   onOversized(header: FrameHeader, sizeBytes: number): void {
     if (header.kind === Kind.REPLY) this.#replies.onOversized(header.callId, sizeBytes);
+    if (header.kind === Kind.MESSAGE)
+      this.#streams?.onOversized(header.callId, sizeBytes, this.#options.limits.bodyMaxBytes);
   }
 
   onOpening(header: FrameHeader): ChunkedMessage | undefined {
-    return header.kind === Kind.REPLY ? this.#replies.onOpening(header) : undefined;
+    if (header.kind === Kind.REPLY) return this.#replies.onOpening(header);
+    if (header.kind !== Kind.MESSAGE || this.#slots.find(header.callId) === undefined) return undefined;
+    const opened = this.#streamsOf().onOpening(header);
+    if (typeof opened !== "string") return opened;
+    this.onMalformed(opened);
+    return undefined;
   }
 
-  onReleased(): void {
+  onReleased(callId: number): void {
+    this.#streams?.close(callId);
     this.answered = true;
     if (this.state === "draining") process.nextTick(() => this.#endIfIdle());
   }
@@ -275,6 +309,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
       // The count on the wire goes round at 2^32; calls in flight lie close together, so the difference tells.
       if (((call.sequence - acceptedCalls) | 0) <= 0) continue;
       this.#slots.retire(call);
+      this.#streams?.close(call.id);
       this.sendQueue.giveUp(call);
       call.onFailure(tooLate);
     }
@@ -309,6 +344,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     if (this.state === "closed") return;
     this.stopParts();
     this.#replies.stop();
+    this.#streams?.stop();
     const reason = this.#closeReason;
     const text = messages.connectionLost(reason ?? messages.closed);
     const waiting = this.sendQueue.waitingKeys as Attempt[];

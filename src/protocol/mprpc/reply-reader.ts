@@ -21,7 +21,7 @@ export interface ReplyHost {
   onMalformed(reason: string): void;
   abandon(call: Attempt): boolean;
   /** The number of a call is free again. */
-  onReleased(): void;
+  onReleased(callId: number): void;
 }
 
 /** One for all connections: nothing else happens while a reply is decoded. */
@@ -50,11 +50,14 @@ export class ReplyReader implements ArrivalsOwner<number> {
   }
 
   onReply(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
+    // It also ends a stream in the middle of a message.
+    if (this.#slots.find(header.callId)?.stream?.replies !== undefined) this.#decoder.forget(header.callId);
     if (!this.#expected(header.callId)) return;
     const call = this.#release(header.callId);
     if (call === undefined) return;
     if (header.status === Status.OK) {
-      this.#deliver(call, buffer, bodyStart, bodyEnd, shared, header.rare.metadata);
+      const { metadata, trailers } = header.rare;
+      this.#deliver(call, buffer, bodyStart, bodyEnd, shared, metadata, trailers);
     } else call.onFailure(failureOf(header), true);
   }
 
@@ -66,7 +69,7 @@ export class ReplyReader implements ArrivalsOwner<number> {
 
   onOpening(header: FrameHeader): ChunkedMessage | undefined {
     const { callId, messageSize } = header;
-    const { metadata } = header.rare;
+    const { metadata, trailers } = header.rare;
     if (!this.#expected(callId)) return undefined;
     this.#arrivals ??= new Arrivals(this.#clock, this.#limits, this.#decoder, this);
     const tooMuch = this.#arrivals.refusal(messageSize);
@@ -75,14 +78,19 @@ export class ReplyReader implements ArrivalsOwner<number> {
       return undefined;
     }
     this.#arrivals.add(callId, callId, messageSize);
-    return { onEnd: (body) => this.#onWhole(callId, body, metadata) };
+    return { onEnd: (body) => this.#onWhole(callId, body, metadata, trailers) };
   }
 
-  #onWhole(callId: number, body: Buffer | undefined, metadata: Metadata | undefined): void {
+  #onWhole(
+    callId: number,
+    body: Buffer | undefined,
+    metadata: Metadata | undefined,
+    trailers: Metadata | undefined,
+  ): void {
     this.#arrivals?.delete(callId);
     const call = this.#release(callId);
     if (call === undefined) return;
-    if (body !== undefined) this.#deliver(call, body, 0, body.length, false, metadata);
+    if (body !== undefined) this.#deliver(call, body, 0, body.length, false, metadata, trailers);
     else {
       const text = messages.replyGivenUp;
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes" }));
@@ -116,7 +124,7 @@ export class ReplyReader implements ArrivalsOwner<number> {
   /** Frees the number of an answered call; the call, unless it was given up. */
   #release(callId: number): Attempt | undefined {
     const call = this.#slots.release(callId);
-    this.#host.onReleased();
+    this.#host.onReleased(callId);
     return call;
   }
 
@@ -127,10 +135,12 @@ export class ReplyReader implements ArrivalsOwner<number> {
     end: number,
     shared: boolean,
     metadata: Metadata | undefined,
+    trailers: Metadata | undefined,
   ): void {
     let message: unknown;
     try {
-      message = call.method.output.decode(replyReader.reset(buffer, start, end, shared), end);
+      if (call.stream?.replies === undefined)
+        message = call.method.output.decode(replyReader.reset(buffer, start, end, shared), end);
     } catch (error) {
       const text = messages.replyUndecodable(call.method.output.typeName, textOf(error));
       call.onFailure(new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error }));
@@ -138,14 +148,15 @@ export class ReplyReader implements ArrivalsOwner<number> {
     }
     if (!shared) replyReader.release();
     call.repliedMs = this.#host.heardMs;
-    call.onReply(message, metadata);
+    call.onReply(message, metadata, trailers);
   }
 }
 
 function failureOf(header: FrameHeader): RpcError {
-  const { message, details, metadata, executed } = header.rare;
+  const { message, details, metadata, trailers, executed } = header.rare;
   const options: RpcErrorOptions = { executed: executed ?? "maybe" };
   if (details !== undefined) options.details = details as readonly ErrorDetail[];
   if (metadata !== undefined) options.metadata = metadata;
+  if (trailers !== undefined) options.trailers = trailers;
   return new RpcError(toStatusCode(header.status), message ?? "", options);
 }

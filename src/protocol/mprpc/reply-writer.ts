@@ -5,6 +5,7 @@ import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import { varintBytes } from "../../protobuf/varint.js";
 import { chunkBytes, type SendQueue } from "./send-queue.js";
+import type { FrameEncoder } from "./wire/frame-encoder.js";
 import { type RareFields, type Settings, settingsUnknown } from "./wire/header.js";
 import type { WireLimits } from "./wire/limits.js";
 
@@ -26,7 +27,7 @@ export class ReplyWriter {
     return Math.min(this.#limits.headerMaxBytes, this.peerSettings.headerMaxBytes);
   }
 
-  get #bodyMaxBytes(): number {
+  get bodyMaxBytes(): number {
     return Math.min(this.#limits.bodyMaxBytes, this.peerSettings.bodyMaxBytes);
   }
 
@@ -38,8 +39,7 @@ export class ReplyWriter {
       const text = messages.tooMuchUnwrittenToCaller(pendingBytes, this.#unwrittenMaxBytes);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
-    const metadata = call.replyMetadataIfAny;
-    const rare = metadata === undefined ? undefined : { metadata };
+    const rare = call.method.kind === "unary" ? metadataOf(call) : endOf(call, true);
     let bytes: number;
     try {
       encoder.beginReply(call.id, Status.OK, rare, bound.replySizeBytes);
@@ -52,14 +52,9 @@ export class ReplyWriter {
     }
     bound.replySizeBytes = varintBytes(bytes);
     const { headerBytes } = encoder;
-    if (bytes > this.#bodyMaxBytes || headerBytes > this.#headerMaxBytes) {
+    if (bytes > this.bodyMaxBytes || headerBytes > this.#headerMaxBytes) {
       encoder.abort();
-      const text = messages.replyTooLargeForBoth(
-        bytes,
-        headerBytes,
-        this.#bodyMaxBytes,
-        this.#headerMaxBytes,
-      );
+      const text = messages.replyTooLargeForBoth(bytes, headerBytes, this.bodyMaxBytes, this.#headerMaxBytes);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
     if (bytes > chunkBytes && this.peerSettings.chunks) this.#sendInChunks(call.id, rare);
@@ -84,11 +79,35 @@ export class ReplyWriter {
     } else if (state === "announced") this.#sendQueue.encoder.giveUpMessage(callId);
   }
 
-  writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {
+  /** The end of a stream of replies, behind its messages. `begun`: the initial metadata have been sent. */
+  writeEnd(call: ServerCall, begun: boolean): RpcError | undefined {
+    const { encoder } = this.#sendQueue.streams;
+    encoder.beginReply(call.id, Status.OK, endOf(call, !begun), 1);
+    encoder.endBody();
+    const { headerBytes } = encoder;
+    if (headerBytes <= this.#headerMaxBytes) return undefined;
+    encoder.abort();
+    const text = messages.replyTooLargeForBoth(0, headerBytes, this.bodyMaxBytes, this.#headerMaxBytes);
+    return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+  }
+
+  /** The failure of a call, that of a stream of replies behind its messages. */
+  writeFailureOf(call: ServerCall, error: RpcError, streamed: boolean, begun: boolean): void {
+    const encoder = streamed ? this.#sendQueue.streams.encoder : this.#sendQueue.encoder;
+    const metadata = begun ? undefined : call.replyMetadataIfAny;
+    this.writeFailure(call.id, error, metadata, call.replyTrailersIfAny, encoder);
+  }
+
+  writeFailure(
+    callId: number,
+    error: RpcError,
+    replyMetadata: Metadata | undefined,
+    trailers?: Metadata,
+    encoder: FrameEncoder = this.#sendQueue.encoder,
+  ): void {
     const { code, executed } = error;
-    const leftOut = this.#writeWholeFailure(callId, error, replyMetadata);
+    const leftOut = this.#writeWholeFailure(callId, error, replyMetadata, trailers, encoder);
     if (leftOut === undefined) return;
-    const { encoder } = this.#sendQueue;
     encoder.abort();
     const message = messages.withoutDetails(String(error.rawMessage).slice(0, 1024), leftOut);
     encoder.beginReply(callId, code, { message, executed }, 1);
@@ -100,11 +119,13 @@ export class ReplyWriter {
     callId: number,
     error: RpcError,
     replyMetadata: Metadata | undefined,
+    trailers: Metadata | undefined,
+    encoder: FrameEncoder,
   ): string | undefined {
-    const { encoder } = this.#sendQueue;
     const rare: RareFields = { message: String(error.rawMessage), executed: error.executed };
     const metadata = error.metadata ?? replyMetadata;
     if (metadata !== undefined) rare.metadata = metadata;
+    if (trailers !== undefined) rare.trailers = trailers;
     if (Array.isArray(error.details) && error.details.length > 0) rare.details = error.details;
     const sendable = isSendable(rare);
     encoder.beginReply(callId, error.code, sendable ? rare : {}, 1);
@@ -112,6 +133,18 @@ export class ReplyWriter {
     if (!sendable) return messages.detailsUnencodable;
     return encoder.headerBytes > this.#headerMaxBytes ? messages.detailsTooLarge : undefined;
   }
+}
+
+function metadataOf(call: ServerCall): RareFields | undefined {
+  const metadata = call.replyMetadataIfAny;
+  return metadata === undefined ? undefined : { metadata };
+}
+
+function endOf(call: ServerCall, withMetadata: boolean): RareFields | undefined {
+  const metadata = withMetadata ? call.replyMetadataIfAny : undefined;
+  const trailers = call.replyTrailersIfAny;
+  if (metadata === undefined && trailers === undefined) return undefined;
+  return { ...(metadata === undefined ? {} : { metadata }), ...(trailers === undefined ? {} : { trailers }) };
 }
 
 function isSendable({ metadata, details = [] }: RareFields): boolean {

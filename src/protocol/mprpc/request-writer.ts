@@ -6,6 +6,7 @@ import { Status } from "../../error/status.js";
 import type { MethodDefinition } from "../../protobuf/types.js";
 import { varintBytes } from "../../protobuf/varint.js";
 import { chunkBytes, type SendQueue } from "./send-queue.js";
+import { streamNumbers } from "./streams/stream-kinds.js";
 import { type RareFields, type Settings, settingsUnknown } from "./wire/header.js";
 import type { WireLimits } from "./wire/limits.js";
 
@@ -26,8 +27,11 @@ export class RequestWriter {
   readonly #sendQueue: SendQueue;
   readonly #limits: WireLimits;
   readonly #methods = new Map<MethodDefinition, SentMethod>();
+  readonly #replyCredit: () => number;
 
-  constructor(sendQueue: SendQueue, limits: WireLimits) {
+  /** `replyCredit`: what a call gives for a stream of replies, bytes. */
+  constructor(sendQueue: SendQueue, limits: WireLimits, replyCredit: () => number) {
+    this.#replyCredit = replyCredit;
     this.#sendQueue = sendQueue;
     this.#limits = limits;
   }
@@ -46,11 +50,11 @@ export class RequestWriter {
     const { method } = call;
     const known = this.#methods.get(method);
     const sent = known ?? this.#newMethod();
-    const rare = rareOf(call, known === undefined);
+    const rare = this.#rareOf(call, known === undefined);
     let bodyBytes: number;
     try {
       encoder.beginCall(id, sent.index, timeoutMs, rare, sent.sizeBytes);
-      method.input.encode(call.request, encoder.writer);
+      if (call.stream?.sendsMany !== true) method.input.encode(call.request, encoder.writer);
       bodyBytes = encoder.endBody();
     } catch (error) {
       encoder.abort();
@@ -82,9 +86,21 @@ export class RequestWriter {
     const { method } = call;
     const known = this.#methods.get(method);
     const sent = known ?? this.#newMethod();
-    encoder.beginCall(id, sent.index, timeoutMs, rareOf(call, known === undefined), 1);
+    encoder.beginCall(id, sent.index, timeoutMs, this.#rareOf(call, known === undefined), 1);
     encoder.announceBody(sizeBytes);
     if (known === undefined && sent.index !== 0) this.#methods.set(method, sent);
+  }
+
+  #rareOf(call: Attempt, named: boolean): RareFields | undefined {
+    const rare = rareOf(call, named);
+    if (call.stream === undefined) return rare;
+    const streamed = { ...rare, stream: streamNumbers[call.method.kind] };
+    return call.stream.replies === undefined ? streamed : { ...streamed, credit: this.#replyCredit() };
+  }
+
+  /** Largest message the provider takes, and this side sends. */
+  get bodyMaxBytes(): number {
+    return Math.min(this.#limits.bodyMaxBytes, this.peerSettings.bodyMaxBytes);
   }
 
   #tooLarge(headerBytes: number, bodyBytes: number): string | undefined {

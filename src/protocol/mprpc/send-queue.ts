@@ -1,6 +1,7 @@
 import { shelve } from "../../protobuf/buffer-pool.js";
 import type { Connection } from "../../transport/transport.js";
 import { type ChunkedSend, type LargeKey, LargeMessages } from "./large-messages.js";
+import { StreamQueue } from "./streams/stream-queue.js";
 import { FrameEncoder, writeChunkHeader } from "./wire/frame-encoder.js";
 import type { Settings } from "./wire/header.js";
 
@@ -38,6 +39,9 @@ export class SendQueue {
   #rest: Buffer | undefined;
   #blocked = false;
   #large: LargeMessages | undefined;
+  #streams: StreamQueue | undefined;
+  /** Streams have had their turn, and a large message waits for its own. */
+  #chunkIsNext = false;
   #nextChunk: NodeJS.Immediate | undefined;
   /** Messages are being announced, which may write other frames. */
   #announcing = false;
@@ -52,10 +56,10 @@ export class SendQueue {
 
   /** Bytes that have not left the process. */
   get pendingBytes(): number {
-    return this.pendingFrameBytes + this.pendingChunkBytes;
+    return this.pendingFrameBytes + this.pendingChunkBytes + (this.#streams?.bytes ?? 0);
   }
 
-  /** The same without messages that wait to leave in chunks. */
+  /** The same without messages that wait to leave in chunks, and those of streams. */
   get pendingFrameBytes(): number {
     return this.encoder.writer.position + (this.#rest?.length ?? 0) + this.#connection.unwrittenBytes;
   }
@@ -74,10 +78,22 @@ export class SendQueue {
   frameWritten(): void {
     this.written++;
     if (this.encoder.writer.position >= earlyFlushBytes) this.flush();
-    else if (!this.#scheduled) {
-      this.#scheduled = true;
-      process.nextTick(this.#flush);
-    }
+    else this.#flushLater();
+  }
+
+  #flushLater(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(this.#flush);
+  }
+
+  /** The frames of streams, which leave behind the others. */
+  get streams(): StreamQueue {
+    this.#streams ??= new StreamQueue(
+      () => this.flush(),
+      () => this.#flushLater(),
+    );
+    return this.#streams;
   }
 
   /**
@@ -112,8 +128,20 @@ export class SendQueue {
 
   flush(): void {
     this.#flushFrames();
+    if (this.#streams !== undefined) this.#flushStreams(this.#streams);
     const busy = this.#blocked || this.#announcing || this.#nextChunk !== undefined;
     if (!busy && this.#large !== undefined) this.#sendChunk();
+  }
+
+  #flushStreams(streams: StreamQueue): void {
+    const { writer } = streams.encoder;
+    if (this.#blocked || this.#announcing || writer.position === 0) return;
+    const chunkWaits = this.#large !== undefined && this.#nextChunk === undefined;
+    if (chunkWaits && this.#chunkIsNext) return;
+    this.#chunkIsNext = true;
+    const bytes = writer.view();
+    this.#send(bytes, writer.detach());
+    streams.onFlushed();
   }
 
   #flushFrames(): void {
@@ -137,6 +165,7 @@ export class SendQueue {
   /** Ends it: the connection is gone. */
   stop(): void {
     clearImmediate(this.#nextChunk);
+    this.#streams?.stop();
     this.#large?.clear();
     this.#large = undefined;
   }
@@ -157,6 +186,7 @@ export class SendQueue {
   /** Sends one chunk of the message whose turn it is, and sees to the next. */
   #sendChunk(): void {
     const large = this.#large;
+    this.#chunkIsNext = false;
     this.#announcing = true;
     large?.announceWaiting();
     this.#announcing = false;

@@ -1,6 +1,7 @@
 import type { Metadata } from "../../base/metadata.js";
 import type { Peer } from "../../call/peer.js";
 import { type BoundMethod, type ReplySender, ServerCall, stillRunning } from "../../call/server-call.js";
+import { ServerStreamCall } from "../../call/server-stream-call.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
@@ -12,6 +13,9 @@ import { Gate } from "./gate.js";
 import { MethodIndex } from "./method-index.js";
 import { ReplyWriter } from "./reply-writer.js";
 import { MprpcSession, type SessionOptions } from "./session.js";
+import { StreamBudget } from "./streams/budget.js";
+import { ServerStreams } from "./streams/server-streams.js";
+import { refusalOfMethod } from "./streams/stream-kinds.js";
 import { slotOf } from "./wire/call-number.js";
 import type { ChunkedMessage } from "./wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields, settingsUnknown } from "./wire/header.js";
@@ -23,12 +27,12 @@ export interface ServerSessionOptions extends SessionOptions {
   pauseAtBytes: number;
   /** A reply that would wait behind more than this is replaced by RESOURCE_EXHAUSTED, bytes. Default 64 MiB. */
   unwrittenMaxBytes: number;
+  /** What the streams of all connections may hold. */
+  streamBudget: StreamBudget;
 }
 
 /** Small calls pass large replies, so reading goes on while this many times `pauseAtBytes` of those wait. */
 const chunkPauseFactor = 16;
-/** What field `stream` of a call says. */
-const streamKinds = ["unary", "client streaming", "server streaming", "bidirectional streaming"];
 /** One for all connections: nothing else happens while a request is decoded. */
 const requestReader = new Reader();
 
@@ -44,6 +48,7 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
   readonly #calls: Array<ServerCall | undefined> = [];
   /** Calls whose requests come in chunks and are not whole. */
   #arriving: ArrivingRequests | undefined;
+  #streams: ServerStreams | undefined;
   /** Calls that a reply is owed to, those that are arriving among them. */
   #inFlight = 0;
   /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
@@ -67,6 +72,10 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
     return this.#inFlight;
   }
 
+  get draining(): boolean {
+    return this.state !== "open";
+  }
+
   /** Callers use small numbers again; one that does not would make the list of calls grow without bound. */
   get #slotMax(): number {
     return Math.max(this.#options.maxInFlight, settingsUnknown.maxInFlight) * 2;
@@ -76,6 +85,7 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
     if (this.state !== "open") return;
     this.state = "draining";
     this.control(Kind.GOING_AWAY, 0, { acceptedCalls: this.#acceptedCalls, message: why });
+    for (const call of [...this.#calls]) call?.startDraining();
     this.#endIfIdle();
   }
 
@@ -159,6 +169,14 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
         this.#onCancel(header.callId);
         this.#gate.spent();
         break;
+      case Kind.MESSAGE:
+      case Kind.HALF_CLOSE:
+      case Kind.CREDIT: {
+        if (!this.#hasCall(header.callId)) break;
+        const wrong = this.#streamsOf().onFrame(header, buffer, bodyStart, bodyEnd);
+        if (wrong !== undefined) this.onMalformed(wrong);
+        break;
+      }
       case Kind.PING:
         this.control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
         break;
@@ -168,6 +186,23 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
       default:
       // Pongs were heard already; kinds of later versions are passed over.
     }
+  }
+
+  #hasCall(callId: number): boolean {
+    return callId !== 0 && this.#calls[slotOf(callId)]?.id === callId;
+  }
+
+  #streamsOf(): ServerStreams {
+    if (this.#streams !== undefined) return this.#streams;
+    const { limits, streamBudget } = this.#options;
+    const budget = new StreamBudget(limits.streamBufferBytes, streamBudget);
+    const host = {
+      replyMaxBytes: (): number => this.#replies.bodyMaxBytes,
+      control: (kind: number, callId: number, credit: number) => this.control(kind, callId, { credit }),
+      forget: (callId: number) => this.decoder.forget(callId),
+    };
+    this.#streams = new ServerStreams(host, this.sendQueue, this.clock, budget);
+    return this.#streams;
   }
 
   #onCancel(callId: number): void {
@@ -184,10 +219,11 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
   }
 
   onOversized(header: FrameHeader, sizeBytes: number): void {
+    const { bodyMaxBytes } = this.#options.limits;
+    if (header.kind === Kind.MESSAGE) this.#streams?.onOversized(header.callId, sizeBytes, bodyMaxBytes);
     if (header.kind !== Kind.CALL) return;
     this.#acceptedCalls++;
     this.#methods.find(header);
-    const { bodyMaxBytes } = this.#options.limits;
     const text = messages.requestRefusedAsTooLarge(sizeBytes, bodyMaxBytes);
     this.#refuse(header.callId, new RpcError(Status.RESOURCE_EXHAUSTED, text));
   }
@@ -196,6 +232,11 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
     const bound = this.#accept(header);
     if (bound === undefined) return;
     let request: unknown;
+    const { kind } = bound.definition;
+    if (kind === "client_streaming" || kind === "bidi_streaming") {
+      this.#begin(header, bound, undefined, false)?.run();
+      return;
+    }
     try {
       request = bound.definition.input.decode(
         requestReader.reset(buffer, bodyStart, bodyEnd, shared),
@@ -210,6 +251,13 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
   }
 
   onOpening(header: FrameHeader): ChunkedMessage | undefined {
+    if (header.kind === Kind.MESSAGE) {
+      if (!this.#hasCall(header.callId)) return undefined;
+      const opened = this.#streamsOf().onOpening(header);
+      if (typeof opened !== "string") return opened;
+      this.onMalformed(opened);
+      return undefined;
+    }
     if (header.kind !== Kind.CALL) return undefined;
     const message = this.#onAnnounced(header);
     this.#gate.spent();
@@ -268,7 +316,17 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
     }
     const startMs = this.nowMs;
     const { rare } = header;
-    const call = new ServerCall(this.#dispatcher, this, bound, request, callId, startMs, timeoutMs, rare);
+    const { kind } = bound.definition;
+    if (kind === "client_streaming" || kind === "bidi_streaming") {
+      const noRoom = this.#streamsOf().reserve();
+      if (noRoom !== undefined) {
+        this.#refuse(callId, noRoom);
+        return undefined;
+      }
+    }
+    const Call = kind === "unary" ? ServerCall : ServerStreamCall;
+    const call = new Call(this.#dispatcher, this, bound, request, callId, startMs, timeoutMs, rare);
+    if (call instanceof ServerStreamCall) this.#streamsOf().open(call, header.credit);
     call.arriving = arriving;
     if (callId !== 0) {
       this.#calls[slotOf(callId)] = call;
@@ -288,11 +346,8 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
     if (rare.compression !== undefined && rare.compression !== 0) {
       return new RpcError(Status.UNIMPLEMENTED, messages.unknownCompression(rare.compression));
     }
-    if (rare.stream !== undefined && rare.stream !== 0) {
-      const kind = streamKinds[rare.stream] ?? `of stream kind ${rare.stream}`;
-      const text = messages.notUnary(bound.definition.fullName, kind);
-      return new RpcError(Status.UNIMPLEMENTED, text);
-    }
+    const otherKind = refusalOfMethod(bound.definition, header);
+    if (otherKind !== undefined) return otherKind;
     const overLimit = this.overLimit();
     if (overLimit !== undefined) return overLimit;
     if (header.timeoutMs === 0)
@@ -321,16 +376,25 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
       this.#release(call);
       return undefined;
     }
-    const failure = this.#replies.write(call, message);
+    const streamed = call instanceof ServerStreamCall && call.ports?.replies !== undefined;
+    const failure = streamed
+      ? this.#replies.writeEnd(call, this.#streamsOf().hasBegun(call.id))
+      : this.#replies.write(call, message);
     if (failure !== undefined) return failure;
     this.#release(call);
-    this.#sent();
+    if (streamed) this.#sentBehind();
+    else this.#sent();
     return undefined;
   }
 
   fail(call: ServerCall, error: RpcError): void {
+    const streamed = call instanceof ServerStreamCall && call.ports?.replies !== undefined;
+    const begun = streamed && this.#streamsOf().hasBegun(call.id);
     this.#release(call);
-    if (call.id !== 0) this.#writeFailure(call.id, error, call.replyMetadataIfAny);
+    if (call.id === 0 || this.state === "closed") return;
+    this.#replies.writeFailureOf(call, error, streamed, begun);
+    if (streamed) this.#sentBehind();
+    else this.#sent();
   }
 
   #writeFailure(callId: number, error: RpcError, replyMetadata: Metadata | undefined): void {
@@ -341,6 +405,16 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
 
   #sent(): void {
     this.sendQueue.frameWritten();
+    this.#afterSent();
+  }
+
+  /** The end of a stream of replies, which stands behind its messages. */
+  #sentBehind(): void {
+    this.sendQueue.streams.frameWritten();
+    this.#afterSent();
+  }
+
+  #afterSent(): void {
     this.#pauseIfSlow();
     if (this.state === "draining") this.#endIfIdle();
   }
@@ -356,6 +430,7 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
 
   #release(call: ServerCall): void {
     const slot = slotOf(call.id);
+    if (call instanceof ServerStreamCall) this.#streams?.close(call.id);
     if (slot !== 0 && this.#calls[slot] === call) {
       this.#calls[slot] = undefined;
       this.#inFlight--;
@@ -386,6 +461,7 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
     this.#gate.close();
     for (const call of [...this.#calls.splice(0), ...(this.#arriving?.calls ?? [])]) call?.cancel(lost);
     this.#arriving?.stop();
+    this.#streams?.stop();
     this.#inFlight = 0;
     this.#dispatcher.onConnectionClosed(this, reason);
   }

@@ -8,7 +8,13 @@ import { ProbeService } from "../../support/gen/probe.js";
 class Call extends Attempt {
   constructor() {
     const method = ProbeService.methods.echo;
-    const facts = { metadata: undefined, idempotencyKey: undefined, oneway: false, deadlineMs: Infinity };
+    const facts = {
+      metadata: undefined,
+      idempotencyKey: undefined,
+      oneway: false,
+      stream: undefined,
+      deadlineMs: Infinity,
+    };
     super({ method, request: {}, ...facts, onAttempt() {}, onReply() {}, onFailure() {} }, 0);
   }
 }

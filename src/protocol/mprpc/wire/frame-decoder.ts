@@ -8,7 +8,7 @@ export interface FrameSink {
   onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void;
   /** A message over `bodyMaxBytes`: it is passed over, never gathered, and the next frame follows. */
   onOversized(header: FrameHeader, sizeBytes: number): void;
-  /** A CALL or REPLY whose message comes in chunks. Undefined: it is refused, and its chunks are passed over. */
+  /** A CALL, REPLY or MESSAGE whose message comes in chunks. Undefined: it is refused, and its chunks are passed over. */
   onOpening(header: FrameHeader): ChunkedMessage | undefined;
 }
 
@@ -16,6 +16,8 @@ export interface FrameSink {
 export interface ChunkedMessage {
   /** All of it has come, in memory of its own; or nothing, since its sender gave it up. */
   onEnd(body: Buffer | undefined): void;
+  /** A chunk of so many bytes begins. Returns why it is malformed, or nothing. */
+  onChunk?(sizeBytes: number): string | undefined;
 }
 
 interface Arriving {
@@ -190,7 +192,7 @@ export class FrameDecoder {
     if (kind === 0) return "a classic header on an mprpc/2 connection";
     this.frames++;
     if (kind === Kind.CHUNK) return this.#onChunk(header) ?? bodyStart - start;
-    if (header.messageSize > 0 && (kind === Kind.CALL || kind === Kind.REPLY)) {
+    if (header.messageSize > 0 && (kind === Kind.CALL || kind === Kind.REPLY || kind === Kind.MESSAGE)) {
       // The table of kinds gives it no body of its own.
       this.#skip = bodySize;
       return this.#open(header, sink) ?? bodyStart - start;
@@ -242,6 +244,8 @@ export class FrameDecoder {
     if (bodySize > arriving.missingBytes) {
       return `a chunk of ${bodySize} bytes where ${arriving.missingBytes} are left of the message of call ${callId}`;
     }
+    const wrong = arriving.message?.onChunk?.(bodySize);
+    if (wrong !== undefined) return wrong;
     this.#chunkLeft = bodySize;
     this.#filling = arriving;
     if (!arriving.discarded) arriving.gathering ??= new MessageBuffer(arriving.sizeBytes, this.#largeBytes);

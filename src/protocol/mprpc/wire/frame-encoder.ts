@@ -76,6 +76,23 @@ export class FrameEncoder {
     this.#beginBody(sizeBytesGuess);
   }
 
+  /** A message of a stream. */
+  beginMessage(callId: number, sizeBytesGuess: number): void {
+    this.#begin(Kind.MESSAGE);
+    this.#number(tag.callId, callId);
+    this.#beginBody(sizeBytesGuess);
+  }
+
+  /** `count` bytes, the next part of the message of this call that was announced. */
+  chunk(callId: number, buffer: Buffer, start: number, count: number): void {
+    const { writer } = this;
+    this.#begin(Kind.CHUNK);
+    this.#number(tag.callId, callId);
+    writer.uint32(tag.argsSize).uint32(count);
+    this.#writeHeaderSize(writer.position);
+    writer.raw(buffer.subarray(start, start + count));
+  }
+
   /** Closes the frame; returns the size of its body. */
   endBody(): number {
     const { writer } = this;

@@ -15,8 +15,15 @@ export const Kind = {
   PONG: 5,
   GOING_AWAY: 6,
   SETTINGS: 7,
-  // 8 to 10 and 12 are reserved for streams.
+  /** The next message of a stream. */
+  MESSAGE: 8,
+  /** The caller's stream has ended. */
+  HALF_CLOSE: 9,
+  /** The receiver of a stream has room for more. */
+  CREDIT: 10,
   CHUNK: 11,
+  /** The provider's initial metadata, before its first message. */
+  METADATA: 12,
 } as const;
 
 /** Field numbers of RpcHeader; proto/rpcheader.proto is the normative text. */
@@ -39,9 +46,10 @@ export const Field = {
   SETTINGS: 16,
   ACCEPTED_CALLS: 17,
   PING_ID: 18,
-  // 19 and 22 are reserved for streams.
+  CREDIT: 19,
   MESSAGE_SIZE: 20,
   STREAM: 21,
+  TRAILERS: 22,
 } as const;
 
 /** What a side tells the other at once when a connection opens. */
@@ -85,6 +93,9 @@ export interface RareFields {
   pingId?: number;
   /** CALL: which sides send a stream of messages; absent or 0 in a unary call. */
   stream?: number;
+  /** CALL, CREDIT: what the receiver of a stream has room for, bytes; only to write: what was read is `FrameHeader.credit`. */
+  credit?: number;
+  trailers?: Metadata;
 }
 
 const executedNames: readonly Executed[] = ["maybe", "never", "yes"];
@@ -104,6 +115,8 @@ export class FrameHeader {
   bodySize = 0;
   /** Size of a message that follows in chunks. */
   messageSize = 0;
+  /** What the receiver of a stream has room for, bytes. */
+  credit = 0;
   rare: RareFields = noRareFields;
 
   #position = 0;
@@ -116,6 +129,7 @@ export class FrameHeader {
   /** Reads `buffer[start..end)`. Returns what is wrong with it, or nothing. Unknown fields are passed over. */
   read(buffer: Buffer, start: number, end: number): string | undefined {
     this.kind = this.callId = this.methodIndex = this.status = this.bodySize = this.messageSize = 0;
+    this.credit = 0;
     this.timeoutMs = -1;
     this.rare = noRareFields;
     this.#packedCount = 0;
@@ -219,6 +233,9 @@ export class FrameHeader {
       case Field.MESSAGE_SIZE:
         this.messageSize = value;
         break;
+      case Field.CREDIT:
+        this.credit = value;
+        break;
       case Field.EXECUTED:
         this.#own().executed = executedNames[value] ?? "maybe";
         break;
@@ -257,6 +274,7 @@ export class FrameHeader {
         return this.#readPart(field, buffer, start, end);
       case Field.DETAILS:
       case Field.SETTINGS:
+      case Field.TRAILERS:
         return this.#readPart(field, buffer, start, end);
       default:
     }
@@ -298,6 +316,9 @@ export class FrameHeader {
     if (field === Field.METADATA) {
       rare.metadata ??= new Metadata();
       readMetadataEntry(reader, end, rare.metadata);
+    } else if (field === Field.TRAILERS) {
+      rare.trailers ??= new Metadata();
+      readMetadataEntry(reader, end, rare.trailers);
     } else if (field === Field.DETAILS) {
       rare.details ??= [];
       rare.details.push(readDetail(reader, end));
@@ -346,11 +367,11 @@ function readSettings(reader: Reader, end: number): Settings {
 /** Appends the fields of `rare`, in field order. */
 export function writeRareFields(writer: Writer, rare: RareFields): void {
   const { serviceName, methodName, message, metadata, details, executed } = rare;
-  const { idempotencyKey, settings, acceptedCalls, pingId, stream } = rare;
+  const { idempotencyKey, settings, acceptedCalls, pingId, stream, credit, trailers } = rare;
   if (serviceName !== undefined) writer.uint32((Field.SERVICE_NAME << 3) | 2).string(serviceName);
   if (methodName !== undefined) writer.uint32((Field.METHOD_NAME << 3) | 2).string(methodName);
   if (message !== undefined && message !== "") writer.uint32((Field.MESSAGE << 3) | 2).string(message);
-  if (metadata !== undefined) writeMetadata(writer, metadata);
+  if (metadata !== undefined) writeMetadata(writer, Field.METADATA, metadata);
   for (const detail of details ?? []) {
     writer.uint32((Field.DETAILS << 3) | 2);
     const mark = writer.begin();
@@ -368,7 +389,9 @@ export function writeRareFields(writer: Writer, rare: RareFields): void {
   }
   if (acceptedCalls !== undefined) writer.uint32(Field.ACCEPTED_CALLS << 3).uint32(acceptedCalls);
   if (pingId !== undefined) writer.uint32(Field.PING_ID << 3).uint32(pingId);
+  if (credit !== undefined && credit !== 0) writer.uint32(Field.CREDIT << 3).uint32(credit);
   if (stream !== undefined && stream !== 0) writer.uint32(Field.STREAM << 3).uint32(stream);
+  if (trailers !== undefined) writeMetadata(writer, Field.TRAILERS, trailers);
 }
 
 /** A limit that a number of the wire cannot hold goes as the largest one it can. */
@@ -388,9 +411,9 @@ function writeSettings(writer: Writer, settings: Settings): void {
   if (arrivingMaxBytes > 0) limit(0x30, arrivingMaxBytes);
 }
 
-function writeMetadata(writer: Writer, metadata: Metadata): void {
+function writeMetadata(writer: Writer, field: number, metadata: Metadata): void {
   const { flat } = metadata;
   for (let i = 0; i < flat.length; i += 2) {
-    writeMetadataEntry(writer, (Field.METADATA << 3) | 2, flat[i] as string, flat[i + 1] as string | Buffer);
+    writeMetadataEntry(writer, (field << 3) | 2, flat[i] as string, flat[i + 1] as string | Buffer);
   }
 }

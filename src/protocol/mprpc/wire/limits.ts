@@ -21,6 +21,11 @@ export interface WireLimits extends FrameLimits {
    * fits. Default 32 MiB. Key: `limits.arrivingbytes`.
    */
   arrivingMaxBytes: number;
+  /**
+   * Messages of streams that may lie on one connection and wait for their readers, bytes; what is promised to senders counts.
+   * Default 64 MiB. Key: `limits.streambuffer`.
+   */
+  streamBufferBytes: number;
 }
 
 export const defaultWireLimits: Readonly<WireLimits> = {
@@ -28,4 +33,5 @@ export const defaultWireLimits: Readonly<WireLimits> = {
   bodyMaxBytes: 4 * 1024 * 1024,
   arrivingMax: 64,
   arrivingMaxBytes: 32 * 1024 * 1024,
+  streamBufferBytes: 64 * 1024 * 1024,
 };

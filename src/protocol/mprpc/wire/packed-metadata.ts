@@ -11,9 +11,9 @@ const shortCopyMax = 96;
 /** An entry with no more characters than this has lengths of one byte each, when all of them are ASCII. */
 const shortEntryMax = 120;
 
-/** Appends one entry, as a field with this tag, which is one byte. */
+/** Appends one entry, as a field with this tag. */
 export function writeMetadataEntry(writer: Writer, tag: number, key: string, value: string | Buffer): void {
-  if (typeof value === "string" && writeShortEntry(writer, tag, key, value)) return;
+  if (tag < 128 && typeof value === "string" && writeShortEntry(writer, tag, key, value)) return;
   writer.uint32(tag);
   const mark = writer.begin();
   writer.uint32(keyTag).string(key);

@@ -7,6 +7,7 @@ import { Turn } from "../../../../src/call/turn.js";
 import type { RpcError } from "../../../../src/error/rpc-error.js";
 import { MprpcClientSession } from "../../../../src/protocol/mprpc/client-session.js";
 import { MprpcServerSession } from "../../../../src/protocol/mprpc/server-session.js";
+import { StreamBudget } from "../../../../src/protocol/mprpc/streams/budget.js";
 import { defaultWireLimits } from "../../../../src/protocol/mprpc/wire/limits.js";
 import { Health, ServingStatus } from "../../../../src/services/builtin.js";
 import type { Connection, ConnectionHandler } from "../../../../src/transport/transport.js";
@@ -57,7 +58,7 @@ const names = { service_name: check.service, method_name: check.name };
 class Call extends Attempt {
   failure: RpcError | undefined;
   constructor(metadata?: Metadata) {
-    const facts = { idempotencyKey: undefined, oneway: false, deadlineMs: Infinity };
+    const facts = { idempotencyKey: undefined, oneway: false, stream: undefined, deadlineMs: Infinity };
     const call = { method: check, request: { service: "" }, metadata, ...facts };
     super({ ...call, onAttempt() {}, onReply() {}, onFailure() {} }, 0);
   }
@@ -97,7 +98,14 @@ function provider(maxInFlight: number): FakeConnection {
     onDetached() {},
     onConnectionClosed() {},
   };
-  const options = { limits, keepalive, maxInFlight, pauseAtBytes: 1 << 20, unwrittenMaxBytes: 64 << 20 };
+  const options = {
+    limits,
+    keepalive,
+    maxInFlight,
+    pauseAtBytes: 1 << 20,
+    unwrittenMaxBytes: 64 << 20,
+    streamBudget: new StreamBudget(Infinity),
+  };
   new MprpcServerSession(connection, dispatcher, options);
   return connection;
 }

@@ -2,6 +2,13 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { stalledAfterMs } from "../../../../src/protocol/mprpc/arrivals.js";
 import { defaultKeepalive } from "../../../../src/protocol/mprpc/keepalive.js";
+import {
+  creditMaxBytes,
+  messageCostBytes,
+  replyWindowMinBytes,
+  requestStartBytes,
+  windowBytes,
+} from "../../../../src/protocol/mprpc/streams/credit.js";
 import { Kind, settingsUnknown } from "../../../../src/protocol/mprpc/wire/header.js";
 import { defaultWireLimits } from "../../../../src/protocol/mprpc/wire/limits.js";
 import { hex, protoFolder, vectors } from "./vectors.js";
@@ -42,9 +49,13 @@ describe("proto/WIRE.md", () => {
       bodyMaxBytes: 4 * 1024 * 1024,
       arrivingMax: 64,
       arrivingMaxBytes: 32 * 1024 * 1024,
+      streamBufferBytes: 64 * 1024 * 1024,
     });
     const arriving = { arrivingMax: 64, arrivingMaxBytes: 32 * 1024 * 1024 };
     expect(settingsUnknown).toMatchObject({ headerMaxBytes: 65_536, maxInFlight: 1024, ...arriving });
+    expect([messageCostBytes, requestStartBytes, windowBytes]).toEqual([32, 16_384, 262_144]);
+    expect(replyWindowMinBytes).toBe(4096);
+    expect(creditMaxBytes).toBe(2_147_483_647);
     expect(stalledAfterMs).toBe(10_000);
     expect(spec).toContain("makes no progress for 10 s");
     expect(spec).toContain("`arriving_max` 64, `arriving_bytes` 33,554,432");

@@ -62,7 +62,7 @@ test.each(vectors.malformedLater)("malformed behind a good frame: $name", ({ hex
   const bytes = hex(text);
   for (let at = 0; at <= bytes.length; at++) {
     const { frames, malformed } = decodeChunks(cutAt(bytes, at));
-    expect(frames).toMatchObject([{ kind: "CALL" }]);
+    expect(frames).toHaveLength(1);
     expect(malformed).toMatch(/message/);
   }
 });

@@ -33,6 +33,8 @@ export interface VectorFrame {
   accepted_calls?: number;
   ping_id?: number;
   stream?: number;
+  credit?: number;
+  trailers?: Array<{ key: string; text?: string; binary?: string }>;
   message_size?: number;
   /** Hex; absent when it is empty or was passed over. */
   body?: string;
@@ -69,6 +71,21 @@ const kindNames = new Map<number, string>(Object.entries(Kind).map(([name, kind]
 
 const kindName = (kind: number): string => kindNames.get(kind) ?? String(kind);
 
+type Entries = NonNullable<VectorFrame["metadata"]>;
+
+const entriesOf = (metadata: Metadata): Entries =>
+  [...metadata].map(([key, value]) =>
+    typeof value === "string" ? { key, text: value } : { key, binary: value.toString("hex") },
+  );
+
+function metadataOf(entries: Entries): Metadata {
+  const metadata = new Metadata();
+  for (const { key, text, binary } of entries) {
+    metadata.append(key, binary === undefined ? (text ?? "") : hex(binary));
+  }
+  return metadata;
+}
+
 /** What a decoder gave, in the words of the vectors. */
 export function describeFrame(header: FrameHeader, body: Buffer): VectorFrame {
   const { rare } = header;
@@ -80,11 +97,8 @@ export function describeFrame(header: FrameHeader, body: Buffer): VectorFrame {
   if (rare.serviceName !== undefined) frame.service_name = rare.serviceName;
   if (rare.methodName !== undefined) frame.method_name = rare.methodName;
   if (rare.message !== undefined) frame.message = rare.message;
-  if (rare.metadata !== undefined) {
-    frame.metadata = [...rare.metadata].map(([key, value]) =>
-      typeof value === "string" ? { key, text: value } : { key, binary: value.toString("hex") },
-    );
-  }
+  if (rare.metadata !== undefined) frame.metadata = entriesOf(rare.metadata);
+  if (rare.trailers !== undefined) frame.trailers = entriesOf(rare.trailers);
   if (rare.details !== undefined) {
     frame.details = rare.details.map(({ type, value }) => ({
       type,
@@ -107,6 +121,7 @@ export function describeFrame(header: FrameHeader, body: Buffer): VectorFrame {
   if (rare.acceptedCalls !== undefined) frame.accepted_calls = rare.acceptedCalls;
   if (rare.pingId !== undefined) frame.ping_id = rare.pingId;
   if (rare.stream !== undefined) frame.stream = rare.stream;
+  if (header.credit > 0) frame.credit = header.credit;
   if (header.messageSize > 0) frame.message_size = header.messageSize;
   if (body.length > 0) frame.body = body.toString("hex");
   return frame;
@@ -117,12 +132,9 @@ function rareOf(frame: VectorFrame): RareFields | undefined {
   if (frame.service_name !== undefined) rare.serviceName = frame.service_name;
   if (frame.method_name !== undefined) rare.methodName = frame.method_name;
   if (frame.message !== undefined) rare.message = frame.message;
-  if (frame.metadata !== undefined) {
-    rare.metadata = new Metadata();
-    for (const { key, text, binary } of frame.metadata) {
-      rare.metadata.append(key, binary === undefined ? (text ?? "") : hex(binary));
-    }
-  }
+  if (frame.metadata !== undefined) rare.metadata = metadataOf(frame.metadata);
+  if (frame.trailers !== undefined) rare.trailers = metadataOf(frame.trailers);
+  if (frame.credit !== undefined) rare.credit = frame.credit;
   if (frame.details !== undefined) {
     rare.details = frame.details.map(({ type, value }): ErrorDetail => ({ type, value: hex(value) }));
   }
@@ -154,6 +166,8 @@ export function encodeFrame(encoder: FrameEncoder, frame: VectorFrame, sizeBytes
     encoder.beginCall(callId, frame.method_index ?? 0, frame.timeout_ms ?? -1, rare, sizeBytesGuess);
   } else if (frame.kind === "REPLY") {
     encoder.beginReply(callId, Status[frame.status ?? "OK"], rare, sizeBytesGuess);
+  } else if (frame.kind === "MESSAGE") {
+    encoder.beginMessage(callId, sizeBytesGuess);
   } else {
     encoder.control(Kind[frame.kind as keyof typeof Kind], callId, rare);
     return;
@@ -196,7 +210,7 @@ export function decodeChunks(chunks: Iterable<Buffer>, limits: Partial<WireLimit
           frames.push(
             body === undefined
               ? { kind: "GIVEN_UP", ...of }
-              : { kind: "MESSAGE", ...of, body: body.toString("hex") },
+              : { kind: "WHOLE", ...of, body: body.toString("hex") },
           );
         },
       };

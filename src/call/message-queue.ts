@@ -1,0 +1,249 @@
+import { messages } from "../error/messages.js";
+import { Reader } from "../protobuf/reader.js";
+import type { MessageType } from "../protobuf/types.js";
+import { streamTurn } from "./stream-turn.js";
+
+/** The connection that messages come on. */
+export interface MessageSupply {
+  /** The reader has taken messages that cost so many bytes. `empty`: no more lie here. */
+  onTaken(costBytes: number, empty: boolean): void;
+  /** The reader waits for the next message. */
+  onWanted(): void;
+}
+
+interface Entry {
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
+  /** Others lie in the same memory, so that nothing read of it may be a view. */
+  readonly shared: boolean;
+  readonly costBytes: number;
+}
+
+interface Waiting<T> {
+  resolve(result: IteratorResult<T, undefined>): void;
+  reject(error: unknown): void;
+}
+
+/** Small messages lie together in pieces of memory from this size, which doubles up to the other. */
+const segmentMinBytes = 512;
+const segmentMaxBytes = 16 * 1024;
+/** Larger ones have memory of their own. */
+const smallBytes = 4 * 1024;
+
+/** One for all streams: nothing else happens while a message is decoded. */
+const messageReader = new Reader();
+const done = { done: true, value: undefined } as const;
+
+/**
+ * The messages of one stream that have come, as its reader iterates them. They lie here undecoded until they are taken, so that
+ * what lies here takes no more memory than its connection counts.
+ */
+export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undefined> {
+  /** Where they come from; undefined while there is no connection, or no more. */
+  supply: MessageSupply | undefined;
+  /** The reader leaves before the end. */
+  onLeft: (() => void) | undefined;
+  /** A message cannot be decoded; what to tell the reader. */
+  onUndecodable: ((reason: unknown) => unknown) | undefined;
+  readonly #type: MessageType<T>;
+  readonly #name: string;
+  #entries: Entry[] = [];
+  #head = 0;
+  #segment: Buffer | undefined;
+  #segmentAt = 0;
+  /** Size of the next one. */
+  #segmentBytes = segmentMinBytes;
+  #waiting: Array<Waiting<T>> = [];
+  #ended = false;
+  #failure: { readonly error: unknown } | undefined;
+  #iterated = false;
+  #delayed = false;
+
+  /** `name`: what the reader calls it, for the error when it is iterated twice. */
+  constructor(type: MessageType<T>, name: string) {
+    this.#type = type;
+    this.#name = name;
+  }
+
+  /** A reader waits. */
+  get wanted(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  get #empty(): boolean {
+    return this.#head === this.#entries.length;
+  }
+
+  // --- from the connection ---
+
+  /** A message in memory that is used again. */
+  push(buffer: Buffer, start: number, end: number, costBytes: number): void {
+    if (this.#ended) return;
+    if (this.#waiting.length > 0 && !this.#delayed && this.#empty) {
+      this.#give({ buffer, start, end, shared: true, costBytes });
+      return;
+    }
+    const size = end - start;
+    if (size > smallBytes) {
+      const own = Buffer.allocUnsafeSlow(size);
+      buffer.copy(own, 0, start, end);
+      this.#entries.push({ buffer: own, start: 0, end: size, shared: false, costBytes });
+      return;
+    }
+    const at = this.#roomFor(size);
+    const segment = this.#segment as Buffer;
+    buffer.copy(segment, at, start, end);
+    this.#entries.push({ buffer: segment, start: at, end: at + size, shared: true, costBytes });
+  }
+
+  /** A message in memory of its own. */
+  pushOwn(buffer: Buffer, costBytes: number): void {
+    if (this.#ended) return;
+    this.#entries.push({ buffer, start: 0, end: buffer.length, shared: false, costBytes });
+    this.#serve();
+  }
+
+  #roomFor(size: number): number {
+    const segment = this.#segment;
+    if (segment === undefined || this.#segmentAt + size > segment.length) {
+      if (segment !== undefined) this.#segmentBytes = Math.min(segment.length * 2, segmentMaxBytes);
+      this.#segment = Buffer.allocUnsafeSlow(Math.max(this.#segmentBytes, size));
+      this.#segmentAt = 0;
+    }
+    const at = this.#segmentAt;
+    this.#segmentAt += size;
+    return at;
+  }
+
+  /** No more comes; what lies here may still be read. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#serve();
+  }
+
+  /** No more comes, and the reader is told why behind what lies here; `atOnce`: instead of it. */
+  fail(error: unknown, atOnce: boolean): void {
+    if (this.#ended && !(atOnce && !this.#empty)) return;
+    if (atOnce) this.#drop();
+    this.#ended = true;
+    this.#failure = { error };
+    this.#serve();
+  }
+
+  #drop(): void {
+    this.#entries = [];
+    this.#head = 0;
+    this.#segment = undefined;
+  }
+
+  // --- the reader's ---
+
+  [Symbol.asyncIterator](): this {
+    if (this.#iterated) throw new Error(messages.streamIteratedTwice(this.#name));
+    this.#iterated = true;
+    return this;
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    if (this.#waiting.length === 0 && !this.#empty && !this.#delayed) {
+      const entry = this.#shift();
+      if (streamTurn.spent(entry.costBytes)) this.#delay();
+      try {
+        const value = this.#decode(entry);
+        this.supply?.onTaken(entry.costBytes, this.#empty);
+        return Promise.resolve({ done: false, value });
+      } catch (error) {
+        return Promise.reject(this.#broken(error));
+      }
+    }
+    if (this.#ended && this.#empty && this.#waiting.length === 0) {
+      const failure = this.#failure;
+      this.#failure = undefined;
+      return failure === undefined ? Promise.resolve(done) : Promise.reject(failure.error);
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      if (this.#empty) this.supply?.onWanted();
+    });
+  }
+
+  return(): Promise<IteratorResult<T, undefined>> {
+    this.#drop();
+    this.#failure = undefined;
+    const left = !this.#ended;
+    this.#ended = true;
+    for (const { resolve } of this.#waiting.splice(0)) resolve(done);
+    if (left) this.onLeft?.();
+    return Promise.resolve(done);
+  }
+
+  throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
+    void this.return();
+    return Promise.reject(error);
+  }
+
+  /** The next messages wait for another turn of the event loop. */
+  #delay(): void {
+    this.#delayed = true;
+    streamTurn.later(() => {
+      this.#delayed = false;
+      this.#serve();
+    });
+  }
+
+  #shift(): Entry {
+    const entry = this.#entries[this.#head] as Entry;
+    // The list keeps its length while it is read: taking off its front would move the rest each time.
+    if (++this.#head === this.#entries.length) {
+      this.#entries.length = 0;
+      this.#head = 0;
+      // Whatever lay in it has been taken, but for this one, which is decoded before more can come.
+      this.#segmentAt = 0;
+      // A stream that rests must not hold more than a little.
+      if (this.#segment !== undefined && this.#segment.length > segmentMinBytes) this.#segment = undefined;
+    }
+    return entry;
+  }
+
+  #serve(): void {
+    while (this.#waiting.length > 0 && !this.#delayed && !this.#empty) this.#give(this.#shift());
+    if (!this.#ended || !this.#empty || this.#delayed) return;
+    for (const { resolve, reject } of this.#waiting.splice(0)) {
+      const failure = this.#failure;
+      this.#failure = undefined;
+      if (failure === undefined) resolve(done);
+      else reject(failure.error);
+    }
+  }
+
+  #give(entry: Entry): void {
+    const waiting = this.#waiting.shift() as Waiting<T>;
+    if (streamTurn.spent(entry.costBytes)) this.#delay();
+    let value: T;
+    try {
+      value = this.#decode(entry);
+    } catch (error) {
+      waiting.reject(this.#broken(error));
+      return;
+    }
+    waiting.resolve({ done: false, value });
+    this.supply?.onTaken(entry.costBytes, this.#empty);
+    if (this.#waiting.length > 0 && this.#empty) this.supply?.onWanted();
+  }
+
+  #decode({ buffer, start, end, shared }: Entry): T {
+    const value = this.#type.decode(messageReader.reset(buffer, start, end, shared), end);
+    messageReader.release();
+    return value;
+  }
+
+  /** A message that cannot be decoded ends the stream. */
+  #broken(error: unknown): unknown {
+    this.#drop();
+    this.#ended = true;
+    this.#failure = undefined;
+    return this.onUndecodable?.(error) ?? error;
+  }
+}

@@ -1,0 +1,104 @@
+import { messages } from "../error/messages.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+
+interface Written<T> {
+  readonly message: T;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+interface Waiting<T> {
+  resolve(result: IteratorResult<T, undefined>): void;
+  reject(error: unknown): void;
+}
+
+const done = { done: true, value: undefined } as const;
+
+/**
+ * Messages of a program that pushes them, where a source of messages is wanted: as the argument of a stub, or what a handler
+ * returns.
+ *
+ *     const chunks = new OutgoingStream<Chunk>();
+ *     const receipt = files.put(chunks);
+ *     await chunks.write({ data });
+ *     chunks.end();
+ */
+export class OutgoingStream<T> implements AsyncIterable<T> {
+  readonly #written: Array<Written<T>> = [];
+  readonly #waiting: Array<Waiting<T>> = [];
+  #ended = false;
+  #failure: { readonly error: unknown } | undefined;
+  /** Why nothing can be written any more. */
+  #closed: RpcError | undefined;
+  #iterated = false;
+
+  /**
+   * Resolves when there was room to send the message: who waits for it writes no faster than the other side reads. Rejects with
+   * `RpcError` when the call has ended; throws `Error` behind `end` or `fail`.
+   */
+  write(message: T): Promise<void> {
+    if (this.#ended) throw new Error(messages.writeAfterEnd);
+    const written = new Promise<void>((resolve, reject) => {
+      if (this.#closed !== undefined) reject(this.#closed);
+      else this.#written.push({ message, resolve, reject });
+    });
+    // Who does not wait for it is told by the call.
+    written.catch(() => {});
+    this.#serve();
+    return written;
+  }
+
+  /** No more messages. Harmless when it has ended. */
+  end(): void {
+    this.#ended = true;
+    this.#serve();
+  }
+
+  /** Ends the call: the caller's fails with `error` as its cause, a handler's as if it had thrown it. */
+  fail(error: unknown): void {
+    if (this.#ended) return;
+    this.#failure = { error };
+    this.end();
+  }
+
+  /** For the call. Throws `Error` the second time: a stream belongs to one call. */
+  [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
+    if (this.#iterated) throw new Error(messages.streamIteratedTwice("an OutgoingStream"));
+    this.#iterated = true;
+    return {
+      next: () =>
+        new Promise((resolve, reject) => {
+          this.#waiting.push({ resolve, reject });
+          this.#serve();
+        }),
+      return: () => {
+        this.#close();
+        return Promise.resolve(done);
+      },
+    };
+  }
+
+  #serve(): void {
+    while (this.#waiting.length > 0 && this.#written.length > 0) {
+      const { message, resolve } = this.#written.shift() as Written<T>;
+      this.#waiting.shift()?.resolve({ done: false, value: message });
+      resolve();
+    }
+    if (!this.#ended && this.#closed === undefined) return;
+    for (const { resolve, reject } of this.#waiting.splice(0)) {
+      const failure = this.#failure;
+      this.#failure = undefined;
+      if (failure === undefined) resolve(done);
+      else reject(failure.error);
+    }
+  }
+
+  /** The call has ended. */
+  #close(): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = new RpcError(Status.CANCELLED, messages.writeAfterCall);
+    for (const { reject } of this.#written.splice(0)) reject(this.#closed);
+    this.#serve();
+  }
+}

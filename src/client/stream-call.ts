@@ -1,0 +1,206 @@
+import type { Timer } from "../base/clock.js";
+import { Metadata } from "../base/metadata.js";
+import { isOf, textOf } from "../base/thrown.js";
+import type { Attempt } from "../call/attempt.js";
+import type { CallStream, RequestSender } from "../call/call-stream.js";
+import { MessageQueue } from "../call/message-queue.js";
+import type { MessageSource } from "../call/streams.js";
+import { messages } from "../error/messages.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status, type StatusCode } from "../error/status.js";
+import type { MethodDefinition } from "../protobuf/types.js";
+import { type CallRouter, ClientCall, type ResolvedCallOptions } from "./client-call.js";
+import { RequestStream } from "./request-stream.js";
+
+export type MetadataListener = ((metadata: Metadata) => void) | "reply" | undefined;
+
+/** One call of a user that streams, in one direction or both. Its `promise` is of its end. */
+export class StreamCall extends ClientCall implements CallStream {
+  readonly replies: MessageQueue | undefined;
+  readonly sendsMany: boolean;
+  /** The initial metadata. */
+  readonly initialMetadata: Promise<Metadata>;
+  /** Filled when the call ends. */
+  readonly trailers = new Metadata();
+  readonly #router: CallRouter;
+  readonly #plan: ResolvedCallOptions;
+  readonly #listener: MetadataListener;
+  readonly #requests: RequestStream | undefined;
+  /** The provider has sent initial metadata or a message. */
+  #answered = false;
+  /** It was ended from this side: what has come and was not read is dropped. */
+  #givenUp = false;
+  #initial: { resolve(metadata: Metadata): void; reject(error: unknown): void };
+  #idleTimer: Timer | undefined;
+  #activeMs = 0;
+
+  constructor(
+    router: CallRouter,
+    method: MethodDefinition,
+    request: unknown,
+    plan: ResolvedCallOptions,
+    metadata: Metadata | undefined,
+    listener: MetadataListener,
+  ) {
+    const sendsMany = method.kind !== "server_streaming";
+    super(router, method, sendsMany ? undefined : request, plan, metadata, listener);
+    this.sendsMany = sendsMany;
+    this.#router = router;
+    this.#plan = plan;
+    this.#listener = listener;
+    const { promise, resolve, reject } = deferred();
+    this.initialMetadata = promise;
+    this.#initial = { resolve, reject };
+    // Nobody has to ask for them.
+    promise.catch(() => {});
+    if (method.kind !== "client_streaming") this.replies = this.#newQueue(method);
+    if (sendsMany) {
+      const source = request as MessageSource<unknown>;
+      this.#requests = new RequestStream(method.input, source, () => this.onActivity());
+    }
+    this.promise.then(
+      () => this.#onEnd(undefined),
+      (error) => this.#onEnd(error),
+    );
+  }
+
+  #newQueue(method: MethodDefinition): MessageQueue {
+    const queue = new MessageQueue(method.output, "a stream of replies");
+    queue.onLeft = () => this.giveUp(Status.CANCELLED, messages.readerLeft, undefined);
+    queue.onUndecodable = (reason) => {
+      const text = messages.streamMessageUndecodable(method.output.typeName, textOf(reason));
+      this.giveUp(Status.INTERNAL, text, reason);
+      return new RpcError(Status.INTERNAL, text, { cause: reason }, { method: method.fullName });
+    };
+    return queue;
+  }
+
+  override get stream(): CallStream {
+    return this;
+  }
+
+  override start(): void {
+    super.start();
+    if (this.settled) return;
+    const { clock } = this.#router.runtime;
+    if (this.#plan.idleTimeoutMs !== Infinity) {
+      this.#activeMs = clock.now();
+      this.#watchIdle(this.#plan.idleTimeoutMs);
+    }
+    if (this.#requests !== undefined) void this.#sendRequests(this.#requests);
+  }
+
+  async #sendRequests(requests: RequestStream): Promise<void> {
+    const outcome = await requests.run();
+    if (outcome.kind !== "failed") return;
+    const { thrown, bySource } = outcome;
+    if (!bySource && isOf(thrown, RpcError)) this.giveUp(thrown.code, thrown.rawMessage, thrown.cause);
+    else this.giveUp(Status.CANCELLED, messages.sourceFailed(textOf(thrown)), thrown);
+  }
+
+  #watchIdle(afterMs: number): void {
+    const { clock } = this.#router.runtime;
+    const { idleTimeoutMs } = this.#plan;
+    this.#idleTimer = clock.setTimer(() => {
+      const leftMs = this.#activeMs + idleTimeoutMs - clock.now();
+      if (leftMs > 0) this.#watchIdle(leftMs);
+      else this.giveUp(Status.DEADLINE_EXCEEDED, messages.streamIdle(idleTimeoutMs), undefined);
+    }, afterMs);
+  }
+
+  onActivity(): void {
+    if (this.#idleTimer !== undefined) this.#activeMs = this.#router.runtime.clock.now();
+  }
+
+  override giveUp(code: StatusCode, text: string, cause: unknown): void {
+    if (!this.settled) this.#givenUp = true;
+    super.giveUp(code, text, cause);
+  }
+
+  /** The reader wants no more: ends the call if it goes on, and drops what has come. */
+  cancelByReader(reason: unknown): void {
+    this.giveUp(Status.CANCELLED, messages.streamCancelled, reason);
+    this.replies?.fail(new RpcError(Status.CANCELLED, messages.streamCancelled, { cause: reason }), true);
+  }
+
+  // --- from the connection ---
+
+  onOpen(sender: RequestSender): void {
+    this.#requests?.attach(sender);
+  }
+
+  onProgress(answered: boolean, metadata: Metadata | undefined): void {
+    this.#requests?.settle();
+    if (answered) this.#answer(metadata);
+  }
+
+  #answer(metadata: Metadata | undefined): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#initial.resolve(metadata ?? new Metadata());
+    if (metadata !== undefined && typeof this.#listener === "function") this.#listener(metadata);
+  }
+
+  onBroken(error: RpcError): void {
+    this.giveUp(error.code, error.rawMessage, error.cause);
+  }
+
+  protected override get repeatable(): boolean {
+    return !this.#answered && (this.#requests?.repeatable ?? true);
+  }
+
+  override onReply(
+    attempt: Attempt,
+    message: unknown,
+    metadata: Metadata | undefined,
+    trailers: Metadata | undefined,
+  ): void {
+    if (this.settled) return;
+    const begun = this.#answered;
+    fill(this.trailers, trailers);
+    this.#answered = true;
+    this.#initial.resolve(metadata ?? new Metadata());
+    super.onReply(attempt, message, begun ? undefined : metadata, trailers);
+  }
+
+  override onFailure(attempt: Attempt, error: RpcError, refused: boolean): void {
+    if (this.settled) return;
+    this.#requests?.detach();
+    fill(this.trailers, error.trailers);
+    const executed = this.#answered && error.executed === "never" ? "maybe" : error.executed;
+    const consumed = this.#requests !== undefined && !this.#requests.repeatable;
+    super.onFailure(
+      attempt,
+      consumed || executed !== error.executed ? error.with({}, executed, consumed) : error,
+      refused,
+    );
+  }
+
+  #onEnd(error: unknown): void {
+    this.#idleTimer?.cancel();
+    this.#requests?.close();
+    if (error === undefined) this.replies?.end();
+    else {
+      this.#initial.reject(error);
+      this.replies?.fail(error, this.#givenUp);
+    }
+  }
+}
+
+function fill(metadata: Metadata, more: Metadata | undefined): void {
+  for (const [key, value] of more ?? []) metadata.append(key, value);
+}
+
+function deferred(): {
+  promise: Promise<Metadata>;
+  resolve(metadata: Metadata): void;
+  reject(error: unknown): void;
+} {
+  let resolve!: (metadata: Metadata) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<Metadata>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}

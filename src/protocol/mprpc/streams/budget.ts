@@ -1,0 +1,39 @@
+/** Memory that the streams of one connection may fill, or those of all connections of a provider. */
+export class StreamBudget {
+  readonly #maxBytes: number;
+  readonly #parent: StreamBudget | undefined;
+  #used = 0;
+
+  /** `parent`: of all connections, which must have room as well. */
+  constructor(maxBytes: number, parent?: StreamBudget) {
+    this.#maxBytes = maxBytes;
+    this.#parent = parent;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  get free(): number {
+    const own = Math.max(0, this.#maxBytes - this.#used);
+    return this.#parent === undefined ? own : Math.min(own, this.#parent.free);
+  }
+
+  /** False when there is no room for so many bytes, and then nothing has changed. */
+  reserve(bytes: number): boolean {
+    if (bytes > this.free) return false;
+    this.force(bytes);
+    return true;
+  }
+
+  /** Takes them whether there is room or not. */
+  force(bytes: number): void {
+    this.#used += bytes;
+    this.#parent?.force(bytes);
+  }
+
+  release(bytes: number): void {
+    this.#used -= bytes;
+    this.#parent?.release(bytes);
+  }
+}

@@ -1,0 +1,134 @@
+import { messages } from "../../../error/messages.js";
+import type { StreamBudget } from "./budget.js";
+
+/** What a message of a stream costs besides its bytes, so that empty and tiny ones cost something. */
+export const messageCostBytes = 32;
+/** The most credit a sender may have. */
+export const creditMaxBytes = 2 ** 31 - 1;
+/** Credit for the requests of a call before the provider has said a word. */
+export const requestStartBytes = 16 * 1024;
+/** What a receiver has room for, as long as its connection has. */
+export const windowBytes = 256 * 1024;
+/** The least a caller gives for the replies of a call. */
+export const replyWindowMinBytes = 4 * 1024;
+/** A window whose application is quicker than the network grows up to this. */
+export const windowMaxBytes = 4 * 1024 * 1024;
+
+/** What the sender of one stream may send. */
+export class SendWindow {
+  #credit: number;
+
+  constructor(startBytes: number) {
+    this.#credit = startBytes;
+  }
+
+  get credit(): number {
+    return this.#credit;
+  }
+
+  /** The receiver has room for more. Returns why what it says is malformed, or nothing. */
+  add(bytes: number): string | undefined {
+    if (bytes === 0) return messages.creditOfNothing;
+    const sum = this.#credit + bytes;
+    if (sum > creditMaxBytes) return messages.creditTooLarge(sum);
+    this.#credit = sum;
+    return undefined;
+  }
+
+  take(bytes: number): void {
+    this.#credit -= bytes;
+  }
+}
+
+/**
+ * What the receiver of one stream has room for: `size` bytes, of which some lie here and wait for the application, some the
+ * sender may send, and the rest is to be given to it.
+ */
+export class ReceiveWindow {
+  readonly #budget: StreamBudget;
+  /** What the budget has reserved for it. */
+  #size: number;
+  /** What the sender may still send. */
+  #credit: number;
+  /** What has come and was not taken. */
+  #held = 0;
+  /** Of `size`: lent for one large message that is waited for. */
+  #lent = 0;
+
+  /** `startBytes` are reserved in the budget already, and given to the sender. */
+  constructor(budget: StreamBudget, startBytes: number) {
+    this.#budget = budget;
+    this.#size = this.#credit = startBytes;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get credit(): number {
+    return this.#credit;
+  }
+
+  /** A message, or a part of one, has come. False: it was more than the sender may send. */
+  arrive(bytes: number): boolean {
+    if (bytes > this.#credit) return false;
+    this.#credit -= bytes;
+    this.#held += bytes;
+    return true;
+  }
+
+  /** The application has taken a message. */
+  take(bytes: number): void {
+    this.#held -= bytes;
+    if (this.#lent === 0) return;
+    this.#size -= this.#lent;
+    this.#budget.release(this.#lent);
+    this.#lent = 0;
+  }
+
+  /** What to give the sender now, bytes; mostly 0, since credit goes back in large pieces. `empty`: nothing lies here. */
+  give(empty: boolean): number {
+    this.#grow(empty);
+    const free = this.#free;
+    if (free < (empty ? this.#size / 4 : this.#size / 2)) return 0;
+    this.#credit += free;
+    return free;
+  }
+
+  get #free(): number {
+    return this.#size - this.#credit - this.#held;
+  }
+
+  #grow(empty: boolean): void {
+    let size = this.#size;
+    if (size < windowBytes) {
+      if (this.#credit < size / 2) size = windowBytes;
+    } else if (empty && this.#credit < size / 8) size = Math.min(size * 2, windowMaxBytes);
+    if (size <= this.#size || !this.#budget.reserve(size - this.#size)) return;
+    this.#size = size;
+  }
+
+  /**
+   * The application waits for a message of which `missingBytes` are still to come: what to give the sender so that all of it
+   * comes. Undefined: there is no room in the budget now. `forced`: it gets it all the same.
+   */
+  giveFor(missingBytes: number, forced: boolean): number | undefined {
+    const lacking = missingBytes - this.#credit;
+    if (lacking <= 0) return 0;
+    const extra = Math.max(0, lacking - Math.max(0, this.#free));
+    if (extra > 0) {
+      if (forced) this.#budget.force(extra);
+      else if (!this.#budget.reserve(extra)) return undefined;
+      this.#size += extra;
+      this.#lent += extra;
+    }
+    this.#credit += lacking;
+    return lacking;
+  }
+
+  /** The stream has ended. */
+  close(): void {
+    this.#budget.release(this.#size);
+    this.#size = this.#lent = 0;
+  }
+}

@@ -1,0 +1,184 @@
+import { textOf } from "../../../base/thrown.js";
+import type { MessageSender } from "../../../call/message-pump.js";
+import { messages } from "../../../error/messages.js";
+import { RpcError } from "../../../error/rpc-error.js";
+import { Status } from "../../../error/status.js";
+import type { MessageType } from "../../../protobuf/types.js";
+import { varintBytes } from "../../../protobuf/varint.js";
+import { messageCostBytes, type SendWindow } from "./credit.js";
+import type { QueuedStream, StreamQueue } from "./stream-queue.js";
+
+/** A larger message is announced and goes in chunks, so that others pass between them. */
+const wholeMaxBytes = 128 * 1024;
+const chunkMaxBytes = 64 * 1024;
+
+/** A message that was announced, `buffer[at..end)` still to go. */
+interface Announced {
+  readonly buffer: Buffer;
+  at: number;
+  readonly end: number;
+}
+
+/** Writes the messages of one stream into its connection's queue, as far as the receiver has room. */
+export class StreamWriter implements MessageSender, QueuedStream {
+  burst = 0;
+  readonly #queue: StreamQueue;
+  readonly #callId: number;
+  readonly #type: MessageType;
+  readonly #window: SendWindow;
+  readonly #bodyMaxBytes: () => number;
+  #announced: Announced | undefined;
+  /** How many bytes the size of the last message took. */
+  #sizeBytes = 1;
+  #closed = false;
+  /** It stands in the queue of streams that wait for their turn. */
+  #queued = false;
+  #wake: Array<() => void> = [];
+
+  constructor(
+    queue: StreamQueue,
+    callId: number,
+    type: MessageType,
+    window: SendWindow,
+    bodyMaxBytes: () => number,
+  ) {
+    this.#queue = queue;
+    this.#callId = callId;
+    this.#type = type;
+    this.#window = window;
+    this.#bodyMaxBytes = bodyMaxBytes;
+  }
+
+  get hasRoom(): boolean {
+    return this.#mayBegin && this.#queue.hasRoomFor(this);
+  }
+
+  get #mayBegin(): boolean {
+    return !this.#closed && this.#announced === undefined && this.#window.credit >= messageCostBytes;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  room(): Promise<void> {
+    if (this.#closed || this.hasRoom) return Promise.resolve();
+    if (this.#mayBegin) this.#wait();
+    return this.#awake();
+  }
+
+  whole(): Promise<void> {
+    return this.#closed || this.#announced === undefined ? Promise.resolve() : this.#wholeLater();
+  }
+
+  async #wholeLater(): Promise<void> {
+    while (!this.#closed && this.#announced !== undefined) await this.#awake();
+  }
+
+  #awake(): Promise<void> {
+    return new Promise((resolve) => this.#wake.push(resolve));
+  }
+
+  #wait(): void {
+    if (this.#queued) return;
+    this.#queued = true;
+    this.#queue.wait(this);
+  }
+
+  send(message: unknown): number {
+    const { encoder } = this.#queue;
+    let bodyBytes: number;
+    try {
+      encoder.beginMessage(this.#callId, this.#sizeBytes);
+      this.#type.encode(message, encoder.writer);
+      bodyBytes = encoder.endBody();
+    } catch (error) {
+      encoder.abort();
+      const text = messages.streamMessageUnencodable(textOf(error));
+      throw new RpcError(Status.INTERNAL, text, { cause: error });
+    }
+    return this.#sent(bodyBytes);
+  }
+
+  /** Sends a message that was encoded before. */
+  sendEncoded(bytes: Buffer): number {
+    const { encoder } = this.#queue;
+    encoder.beginMessage(this.#callId, this.#sizeBytes);
+    encoder.writer.raw(bytes);
+    return this.#sent(encoder.endBody());
+  }
+
+  /** The frame of a message has been closed: it stays, or becomes one that announces it. */
+  #sent(bodyBytes: number): number {
+    const { encoder } = this.#queue;
+    const max = this.#bodyMaxBytes();
+    if (bodyBytes > max) {
+      encoder.abort();
+      throw new RpcError(Status.RESOURCE_EXHAUSTED, messages.streamMessageTooLarge(bodyBytes, max));
+    }
+    this.#sizeBytes = varintBytes(bodyBytes);
+    const cost = bodyBytes + messageCostBytes;
+    if (bodyBytes <= wholeMaxBytes && cost <= this.#window.credit) {
+      this.#window.take(cost);
+      this.burst += cost;
+      this.#queue.frameWritten();
+      return cost;
+    }
+    const { buffer, start, end } = encoder.takeBody();
+    encoder.beginMessage(this.#callId, 1);
+    encoder.announceBody(bodyBytes);
+    this.#window.take(messageCostBytes);
+    this.#announced = { buffer, at: start, end };
+    this.#queue.frameWritten();
+    this.#sendChunks();
+    return cost;
+  }
+
+  #sendChunks(): void {
+    const announced = this.#announced;
+    if (announced === undefined || this.#closed) return;
+    while (announced.at < announced.end) {
+      const size = Math.min(announced.end - announced.at, this.#window.credit, chunkMaxBytes);
+      if (size === 0) return;
+      if (!this.#queue.hasRoomFor(this)) {
+        this.#wait();
+        return;
+      }
+      this.#queue.encoder.chunk(this.#callId, announced.buffer, announced.at, size);
+      announced.at += size;
+      this.burst += size;
+      this.#window.take(size);
+      this.#queue.frameWritten();
+    }
+    this.#announced = undefined;
+    this.#wakeAll();
+  }
+
+  /** The receiver has room for more. Returns why what it says is malformed, or nothing. */
+  onCredit(bytes: number): string | undefined {
+    const wrong = this.#window.add(bytes);
+    if (wrong === undefined) this.#goOn();
+    return wrong;
+  }
+
+  onTurn(): void {
+    this.#queued = false;
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#announced !== undefined) this.#sendChunks();
+    else this.#wakeAll();
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#wake.splice(0)) wake();
+  }
+
+  /** The call has ended: nothing more is sent. */
+  close(): void {
+    this.#closed = true;
+    this.#announced = undefined;
+    this.#wakeAll();
+  }
+}
