@@ -80,6 +80,8 @@ test("the keyboard goes through a long list, and a row that has the focus keeps 
 
 test("all means all: 10,000 are chosen, thrown away, brought back and moved in batches", async () => {
   const { disk, page } = await web.openSignedIn({ fill });
+  // Ten thousand rows on a machine that does other things as well.
+  page.setDefaultTimeout(60_000);
   const toolbar = page.getByRole("toolbar");
   await page.getByLabel("Select all").check();
   await toolbar.getByText("10000 selected").waitFor();
