@@ -452,10 +452,10 @@ test("calls of the wrong kind name the right one", async () => {
   const { channel } = await startFlow();
   const { FlowService } = await import("../support/gen/flow.js");
   const { watch, ask, put } = FlowService.methods;
-  expect((await failure(channel.call(watch as never, {}))).rawMessage).toBe(
+  expect((await failure(channel.call(watch as never, {} as never))).rawMessage).toBe(
     "flow.FlowService.Watch is server_streaming: call it with serverStream",
   );
-  expect((await failure(collect(channel.serverStream(ask as never, {})))).rawMessage).toBe(
+  expect((await failure(collect(channel.serverStream(ask as never, {} as never)))).rawMessage).toBe(
     "flow.FlowService.Ask is unary: call it with call",
   );
   expect((await failure(channel.oneway(put, {}))).rawMessage).toContain("a stream cannot be called oneway");
