@@ -6,6 +6,7 @@ export type { Clock, Timer } from "./base/clock.js";
 export type { Unsubscribe } from "./base/emitter.js";
 export { Metadata, type MetadataInit, type MetadataValue } from "./base/metadata.js";
 export type { CallContext } from "./call/context.js";
+export { ContextKey } from "./call/context-key.js";
 export { RpcController } from "./call/controller.js";
 export type { CallEmitter, CallEnd, CallEvents, ObservedAttempt, ObservedCall } from "./call/events.js";
 export type {
@@ -64,7 +65,8 @@ export type {
   ClassicChoice,
   ClassicUse,
 } from "./runtime/runtime.js";
-export { type ProviderOptions, RpcProvider, type ServiceOptions } from "./server/provider.js";
+export { type ProviderOptions, RpcProvider } from "./server/provider.js";
+export type { ServiceOptions } from "./server/registrations.js";
 export {
   Health,
   type HealthCheckRequest,

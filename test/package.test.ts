@@ -42,16 +42,18 @@ const shipped: readonly RegExp[] = [
   /^lib\/[\w/-]+\.(js|js\.map|d\.ts)$/,
   // Licences of what is in lib/.
   /^lib\/THIRD-PARTY\.txt$/,
-  /^bin\/mprpc(\.conf)?$/,
+  /^bin\/(mprpc(\.conf)?|protoc-gen-mprpc)$/,
   /^proto\/[\w/-]+\.(proto|md|json)$/,
+  // The licence of Google's files.
+  /^proto\/google\/protobuf\/LICENSE$/,
   /^docs\/[\w/-]+(\.zh-CN)?\.md$/,
   // Plots the pages show.
   /^docs\/[\w/-]+\.svg$/,
 ];
 
 /** Larger than today's by a good part: growth beyond it is a decision, not an accident. */
-const packedMaxBytes = 1_100_000;
-const unpackedMaxBytes = 3_500_000;
+const packedMaxBytes = 1_350_000;
+const unpackedMaxBytes = 5_300_000;
 
 const readJson = <T>(file: string): T => JSON.parse(readFileSync(`${root}/${file}`, "utf8"));
 
@@ -125,9 +127,9 @@ describe("the packed archive", () => {
     expect(dead).toEqual([]);
   });
 
-  test("names no file of its own that runs when it is imported, but the command", () => {
+  test("names no file of its own that runs when it is imported, but the commands", () => {
     const { sideEffects } = readJson<{ sideEffects: string[] }>("package.json");
-    expect(sideEffects).toEqual(["./lib/cli/main.js"]);
+    expect(sideEffects).toEqual(["./lib/cli/main.js", "./lib/cli/protoc-plugin.js"]);
   });
 
   test("has an executable command", () => {

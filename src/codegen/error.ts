@@ -40,7 +40,8 @@ export class CodegenError extends Error {
   }
 }
 
-function shown({ file, line, column, message }: Problem): string {
+/** A problem in one line: `user.proto:12:3: message`. */
+export function shown({ file, line, column, message }: Problem): string {
   const place = [file, line, column].filter((part) => part !== undefined).join(":");
   return `${place}: ${message}`;
 }

@@ -5,7 +5,7 @@ import type { DescribedFile } from "./build-model.js";
 import { filesOfSet } from "./descriptor-set.js";
 import { descriptorProto, type ImportExtension } from "./emit/context.js";
 import { emitFiles, type GeneratedFile } from "./emit-files.js";
-import { CodegenError } from "./error.js";
+import { CodegenError, type Problem } from "./error.js";
 import type { LongForm } from "./model.js";
 import type { FieldNames } from "./names.js";
 import { compileProtos } from "./proto/compile.js";
@@ -26,6 +26,8 @@ export interface GenerateOptions extends OutputOptions {
   importPaths?: readonly string[];
   /** Folder the files are written to. Default: nothing is written. */
   outDir?: string;
+  /** Told what is odd but not wrong, like an import that nothing uses. Default: nobody is told. */
+  onWarning?: (warning: Problem) => void;
 }
 
 /**
@@ -38,6 +40,7 @@ export async function generate(
 ): Promise<GeneratedFile[]> {
   if (files.length === 0) throw new TypeError("no .proto files were given");
   const compiled = await compileProtos(files, { importPaths: options.importPaths ?? [] });
+  for (const warning of compiled.warnings) options.onWarning?.(warning);
   const described = compiled.files.map((proto) => ({ proto, descriptor: compiled.bytesOf(proto) }));
   const wanted = compiled.inputs.map(({ name = "" }) => name);
   const generated = emit(described, wanted, options);

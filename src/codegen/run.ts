@@ -3,7 +3,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { didYouMean } from "../base/nearest.js";
 import type { GeneratedFile } from "./emit-files.js";
-import { CodegenError } from "./error.js";
+import { CodegenError, type Problem, shown } from "./error.js";
 import { generate, generateFromDescriptors, type OutputOptions, writeGenerated } from "./generate.js";
 import { outputOptionNames, setOutputOption } from "./options.js";
 
@@ -52,10 +52,13 @@ export async function runGenerate(argv: readonly string[], io: GenerateIo): Prom
     io.stderr(wrongUsage(`${wrong}`));
     return 2;
   }
+  const onWarning = (warning: Problem): void => {
+    io.stderr(`${shown({ ...warning, message: `warning: ${warning.message}` })}\n`);
+  };
   try {
     const files =
       descriptors === undefined
-        ? await generate(positionals, { ...options, importPaths: values["import-path"] })
+        ? await generate(positionals, { ...options, importPaths: values["import-path"], onWarning })
         : generateFromDescriptors(await readSet(descriptors), descriptors, positionals, options);
     return values.check ? await check(files, out, io) : await write(files, out, io);
   } catch (error) {

@@ -35,7 +35,10 @@ export class TypeRegistry {
     let files = this.#loaded.get(own);
     if (files === undefined) {
       const all = new Set([own, ...this.#files].flatMap(withDependencies));
-      files = loadDescriptors([...all].map(({ descriptor }) => descriptor));
+      files = loadDescriptors(
+        Array.from(all, ({ descriptor }) => descriptor),
+        true,
+      );
       this.#loaded.set(own, files);
     }
     const found = files.type(type.typeName);

@@ -13,7 +13,7 @@ import { messages } from "../error/messages.js";
  * code with the names in them and is slow with some shapes: everything is checked before it gets them.
  */
 
-/** A service's files with all their imports are far below: the whole of googleapis is about this much. */
+/** A service's files with all their imports are far below: of the 8,000 files of googleapis the largest has 1.2 MB. */
 const bytesMax = 8 * 1024 * 1024;
 /** As deep as messages may be nested in messages, and packages in packages. */
 const depthMax = 100;
@@ -86,11 +86,12 @@ export class LoadedFiles {
 
 /**
  * `descriptors`: one FileDescriptorProto a file, in any order; of two with the same name the first counts. Files that only
- * declare options may be missing. Throws `TypeError` that says what is wrong.
+ * declare options may be missing. `trusted` ones, the program's own, may be as many and as large as they are. Throws
+ * `TypeError` that says what is wrong.
  */
-export function loadDescriptors(descriptors: readonly Uint8Array[]): LoadedFiles {
+export function loadDescriptors(descriptors: readonly Uint8Array[], trusted = false): LoadedFiles {
   const size = descriptors.reduce((sum, { length }) => sum + length, 0);
-  if (size > bytesMax) throw new TypeError(messages.descriptorsTooLarge(size, bytesMax));
+  if (size > bytesMax && !trusted) throw new TypeError(messages.descriptorsTooLarge(size, bytesMax));
   const files = new Map<string, IFileDescriptorProto>();
   for (const bytes of descriptors) {
     const file = decodeFile(bytes);
@@ -100,7 +101,7 @@ export function loadDescriptors(descriptors: readonly Uint8Array[]): LoadedFiles
   const declared = new Declarations();
   for (const file of files.values()) declared.addFile(file);
   for (const file of files.values()) checkFile(file, declared);
-  declared.checkCost();
+  if (!trusted) declared.checkCost();
   try {
     return new LoadedFiles(protobuf.Root.fromDescriptor({ file: [...files.values()] }, { keepCase: true }));
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { Metadata } from "../base/metadata.js";
 import { printable } from "../base/printable.js";
 import { isOf, textOf } from "../base/thrown.js";
+import { decodeMessage, encodeMessage, type MessageType } from "../protobuf/types.js";
 import { messages } from "./messages.js";
 import { Status, type StatusCode, type StatusName, statusName, toStatusCode } from "./status.js";
 
@@ -13,7 +14,7 @@ export type Executed = "never" | "maybe" | "yes";
 /** Where a call was when it failed. */
 export type CallPhase = "resolve" | "connect" | "send" | "wait" | "receive" | "handle";
 
-/** A typed, machine-readable detail, in the shape of `google.protobuf.Any`. */
+/** A typed, machine-readable detail, in the shape of `google.protobuf.Any`: see `RpcError.detail` and `findDetails`. */
 export interface ErrorDetail {
   /** A type name the two sides agreed on, e.g. `fixbug.RetryInfo`. */
   type: string;
@@ -94,6 +95,18 @@ export class RpcError extends Error implements CallFacts {
   /** `UNAVAILABLE`, `NOT_FOUND` ... */
   get codeName(): StatusName {
     return statusName(this.code);
+  }
+
+  /** A message as a detail: `new RpcError(code, text, { details: [RpcError.detail(RetryInfo, { afterMs: 500 })] })`. */
+  static detail<In>(type: MessageType<unknown, In>, value: In): ErrorDetail {
+    return { type: type.typeName, value: encodeMessage(type, value) };
+  }
+
+  /** The details of a type, in order. Throws for one whose bytes are not a message of it. */
+  findDetails<Out>(type: MessageType<Out>): Out[] {
+    // Other languages may send the name as google.protobuf.Any has it, behind a prefix.
+    const isIts = (name: string): boolean => name.slice(name.lastIndexOf("/") + 1) === type.typeName;
+    return this.details.filter((one) => isIts(one.type)).map(({ value }) => decodeMessage(type, value));
   }
 
   /** Any thrown value as an RpcError: itself, or UNKNOWN (`CANCELLED` for an AbortError) with the value as `cause`. */

@@ -1,5 +1,4 @@
-import { setMaxListeners } from "node:events";
-import { type Address, formatAddress } from "../base/address.js";
+import { type Address, formatAddress, parseAddress } from "../base/address.js";
 import {
   boolean,
   callback,
@@ -10,7 +9,7 @@ import {
   listOf,
   number,
 } from "../base/options.js";
-import { textOf, watchReturned } from "../base/thrown.js";
+import { watchReturned } from "../base/thrown.js";
 import type { ServerInterceptor } from "../call/interceptor.js";
 import type { HandlersOf } from "../call/stub.js";
 import { blameCaller } from "../error/blame-caller.js";
@@ -19,7 +18,6 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import { RegistryError } from "../registry/errors.js";
-import type { Registration, RegistrationHandle } from "../registry/registry.js";
 import { type App, runtimeOf } from "../runtime/app.js";
 import type { Runtime } from "../runtime/runtime.js";
 import {
@@ -29,8 +27,9 @@ import {
   Reflection,
   ServingStatus,
 } from "../services/builtin.js";
-import type { Listener } from "../transport/transport.js";
 import { advertisedAddress } from "./advertise.js";
+import { Listeners } from "./listeners.js";
+import { Registrations, type ServiceOptions } from "./registrations.js";
 import { Router } from "./router.js";
 import { ServerConnections } from "./server-connections.js";
 
@@ -39,19 +38,7 @@ export interface ProviderOptions {
   interceptors?: readonly ServerInterceptor[] | undefined;
 }
 
-export interface ServiceOptions {
-  /** Serve it to classic callers under its short name, and write classic znodes. Default: `provider.classic` of the conf. */
-  classic?: boolean | undefined;
-  /** Published with every instance, e.g. `{ version: "1.4" }`. */
-  attributes?: Readonly<Record<string, string>> | undefined;
-  /** Share of the calls, relative to other instances; default 1. */
-  weight?: number | undefined;
-}
-
 const serviceRules = { classic: boolean, attributes: having(), weight: number(Number.MIN_VALUE) };
-
-/** Registrations being made at a time: a thousand services must not wait for a thousand times the registry's round trips. */
-const registeringMax = 16;
 
 /** When every call has ended, callers that are still there after this are told of in the log. */
 const leaveSoonMs = 1000;
@@ -72,8 +59,10 @@ export class RpcProvider implements AsyncDisposable {
   /** Services that `setServing` took out. */
   readonly #outOfService = new Set<string>();
   #state: "idle" | "starting" | "serving" | "draining" | "stopped" = "idle";
-  #listener: Listener | undefined;
-  #registrations: RegistrationHandle[] = [];
+  readonly #listeners = new Listeners();
+  /** Where it listens; empty: where the conf says. */
+  readonly #listenOn: Address[] = [];
+  readonly #registrations: Registrations;
   #starting: Promise<Address> | undefined;
   readonly #startAbort = new AbortController();
   #stopping: Promise<void> | undefined;
@@ -107,6 +96,7 @@ export class RpcProvider implements AsyncDisposable {
       },
     );
     this.#runtime = runtime;
+    this.#registrations = new Registrations(runtime, this.#startAbort.signal);
     this.#table = new Router(interceptors);
     this.#connections = new ServerConnections(runtime, this.#table);
     const builtin = new Router([]);
@@ -146,7 +136,22 @@ export class RpcProvider implements AsyncDisposable {
 
   /** Where it listens, with the real port; undefined before `start`. */
   get address(): Address | undefined {
-    return this.#listener?.address;
+    return this.#listeners.first?.address;
+  }
+
+  /** Every address it listens on, in the order of `listen`, with the real ports; empty before `start`. */
+  get addresses(): readonly Address[] {
+    return this.#listeners.addresses;
+  }
+
+  /**
+   * Listens on these addresses, `host:port` or `{ host, port }`, instead of the conf's one (`rpcserverip`, `rpcserverport`).
+   * Callers are told of the first. Throws `TypeError` for what is no address; `Error` once the provider has started.
+   */
+  listen(...addresses: ReadonlyArray<string | Address>): this {
+    if (this.#state !== "idle") throw new Error(`RpcProvider.listen(): the provider is ${this.#state}`);
+    this.#listenOn.push(...addresses.map(listenAddress));
+    return this;
   }
 
   /** Calls being served. */
@@ -184,20 +189,21 @@ export class RpcProvider implements AsyncDisposable {
     const { transport, settings, log, registry } = this.#runtime;
     if (this.#services.size === 0) log.warn("no service was given (notifyService)");
     try {
-      this.#listener = await transport.listen(settings.provider.listen, (connection) =>
+      const wanted = this.#listenOn.length > 0 ? this.#listenOn : [settings.provider.listen];
+      const { address: bound } = await this.#listeners.open(transport, wanted, (connection) =>
         this.#connections.accept(connection),
       );
-      const address = await advertisedAddress(this.#listener.address, this.#runtime);
-      await this.#registerAll(address);
+      const address = await advertisedAddress(bound, this.#runtime);
+      await this.#registrations.register(this.#services.values(), address, this.#listeners.first?.sharedBy);
       this.#startAbort.signal.throwIfAborted();
-      log.info(`listening on ${formatAddress(this.#listener.address)}`, {
+      log.info(`listening on ${this.addresses.map(formatAddress).join(", ")}`, {
         advertised: formatAddress(address),
         registry: registry.name,
         services: [...this.#services.keys()],
       });
     } catch (error) {
-      await this.#leaveRegistry();
-      const closed = this.#listener?.close();
+      await this.#registrations.withdraw();
+      const closed = this.#listeners.close();
       this.#connections.closeAll(messages.providerDidNotStart);
       await closed;
       this.#state = "stopped";
@@ -206,43 +212,7 @@ export class RpcProvider implements AsyncDisposable {
     }
     this.#state = "serving";
     this.#runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
-    return this.#listener.address;
-  }
-
-  /** Several at a time; when one is refused no more are begun, and it rejects once none is under way. */
-  async #registerAll(address: Address): Promise<void> {
-    const waiting = [...this.#services.values()].map(({ definition, options }) =>
-      this.#registrationOf(definition, options, address),
-    );
-    const registerNext = async (): Promise<void> => {
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        try {
-          this.#registrations.push(await this.#runtime.registry.register(next, this.#startAbort.signal));
-        } catch (error) {
-          waiting.length = 0;
-          throw error;
-        }
-      }
-    };
-    // Each listens, and Node would warn of a leak at the eleventh.
-    setMaxListeners(Infinity, this.#startAbort.signal);
-    const workers = Array.from({ length: Math.min(registeringMax, waiting.length) }, registerNext);
-    const refused = (await Promise.allSettled(workers)).find(({ status }) => status === "rejected");
-    if (refused?.status === "rejected") throw refused.reason;
-  }
-
-  #registrationOf(definition: ServiceDefinition, options: ServiceOptions, address: Address): Registration {
-    const { classic = this.#runtime.settings.provider.classic, ...published } = options;
-    const group = this.#listener?.sharedBy;
-    return {
-      ...published,
-      service: definition.typeName,
-      methods: Object.values(definition.methods).map(({ name }) => name),
-      address,
-      protocols: classic ? ["mprpc", "classic"] : ["mprpc"],
-      ...(group === undefined ? {} : { group }),
-      onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
-    };
+    return this.address as Address;
   }
 
   /**
@@ -317,8 +287,8 @@ export class RpcProvider implements AsyncDisposable {
     this.#runtime.closed.removeEventListener("abort", this.#onRuntimeClosed);
     const drainEndMs = clock.now() + settings.provider.drainTimeoutMs;
     // A registry that is away must not hold up the rest for long.
-    await this.#within(settings.provider.drainTimeoutMs, this.#leaveRegistry());
-    const closed = this.#listener?.close();
+    await this.#within(settings.provider.drainTimeoutMs, this.#registrations.withdraw());
+    const closed = this.#listeners.close();
     this.#connections.drain();
     await this.#within(settings.provider.drainTimeoutMs, this.#connections.calls.whenIdle());
     const late = this.#connections.calls.inFlight;
@@ -355,21 +325,6 @@ export class RpcProvider implements AsyncDisposable {
     });
   }
 
-  async #leaveRegistry(): Promise<void> {
-    const { log, registry } = this.#runtime;
-    const leave = async (one: RegistrationHandle): Promise<void> => one.unregister();
-    for (const left of await Promise.allSettled(this.#registrations.splice(0).map(leave))) {
-      if (left.status === "fulfilled") continue;
-      log.warn(`a registration was not withdrawn from ${registry.name}: ${textOf(left.reason)}`);
-    }
-  }
-
-  #onRegistrationLost(service: string, reason: Error): void {
-    this.#runtime.log.warn(
-      `callers of ${service} go elsewhere: ${textOf(reason)}; they come back when that one goes`,
-    );
-  }
-
   // --- built-in services ---
 
   /** Sets what `grpc.health.v1.Health/Check` says of one service while the provider serves, e.g. while a database is away. */
@@ -394,4 +349,13 @@ export class RpcProvider implements AsyncDisposable {
     if (descriptors === undefined) throw new RpcError(Status.NOT_FOUND, messages.noService(service));
     return { descriptors: [...descriptors] };
   }
+}
+
+function listenAddress(given: string | Address): Address {
+  const text = typeof given === "string" ? given : having().accepts(given) ? formatAddress(given) : "";
+  const address = parseAddress(text);
+  if (address !== undefined) return address;
+  throw new TypeError(
+    `RpcProvider.listen: expected "host:port" or { host, port }, got ${describeValue(given)}`,
+  );
 }

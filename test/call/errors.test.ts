@@ -3,9 +3,10 @@ import { Metadata } from "../../src/base/metadata.js";
 import type { CallContext } from "../../src/call/context.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status, type StatusCode, statusName } from "../../src/error/status.js";
+import { Duration as durations } from "../cli/gen/google/protobuf/duration.js";
 import { failure } from "../support/async.js";
 import { startPair } from "../support/cluster.js";
-import { ProbeServiceStub } from "../support/gen/probe.js";
+import { Blob, ProbeServiceStub } from "../support/gen/probe.js";
 import { wheelOf } from "../support/wheel.js";
 
 /** A pair whose `echo` ends as `outcome` says, and the error the caller sees. */
@@ -43,6 +44,21 @@ describe("what a handler throws", () => {
   test("a rejected promise is the same as a throw", async () => {
     const { error } = await failingPair(() => Promise.reject(new RpcError(Status.NOT_FOUND, "no such user")));
     expect(error).toMatchObject({ codeName: "NOT_FOUND", rawMessage: "no such user", executed: "yes" });
+  });
+
+  test("details are messages of a type, found by it at the caller", async () => {
+    const details = [
+      RpcError.detail(Blob, { text: "first" }),
+      RpcError.detail(durations, { seconds: 5n }),
+      RpcError.detail(Blob, { text: "second" }),
+    ];
+    const { error } = await failingPair(throwing(new RpcError(Status.ABORTED, "again", { details })));
+    expect(error.findDetails(Blob).map(({ text }) => text)).toEqual(["first", "second"]);
+    expect(error.findDetails(durations)).toEqual([{ seconds: 5n, nanos: 0 }]);
+    const prefixed = { type: `type.googleapis.com/${Blob.typeName}`, value: Buffer.alloc(0) };
+    expect(new RpcError(Status.ABORTED, "", { details: [prefixed] }).findDetails(Blob)).toHaveLength(1);
+    const broken = { type: Blob.typeName, value: Buffer.from([255]) };
+    expect(() => new RpcError(Status.ABORTED, "", { details: [broken] }).findDetails(Blob)).toThrow();
   });
 
   test("details and metadata of the error arrive, text and binary", async () => {

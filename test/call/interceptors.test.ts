@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Metadata } from "../../src/base/metadata.js";
+import type { CallContext } from "../../src/call/context.js";
+import { ContextKey } from "../../src/call/context-key.js";
 import type { ClientInterceptor, ServerInterceptor } from "../../src/call/interceptor.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
@@ -188,6 +190,37 @@ describe("client interceptors", () => {
     const { RpcController } = await import("../../src/call/controller.js");
     await stub.echo({}, new RpcController());
     expect(order).toEqual(["a in", "a out"]);
+  });
+});
+
+describe("a ContextKey", () => {
+  test("hands a typed value from an interceptor to the handler, each call its own", async () => {
+    const user = new ContextKey<string>("user");
+    const other = new ContextKey<string>("user");
+    const heard: unknown[] = [];
+    const { stub } = await startPair({
+      serverInterceptors: [
+        (next) => async (call) => {
+          const name = (call.request as { text: string }).text;
+          if (name !== "") user.set(call.context, name);
+          return next(call);
+        },
+      ],
+      handlers: {
+        echo: (request, context) => {
+          heard.push(user.get(context), other.get(context));
+          return { text: user.require(context) + request.number };
+        },
+      },
+    });
+    expect((await stub.echo({ text: "ann", number: 1 })).text).toBe("ann1");
+    expect((await stub.echo({ text: "bob", number: 2 })).text).toBe("bob2");
+    expect((await failure(stub.echo({}))).code).toBe(Status.UNKNOWN);
+    expect(heard).toEqual(["ann", undefined, "bob", undefined, undefined, undefined]);
+    const context = { method: ProbeService.methods.echo } as unknown as CallContext;
+    expect(() => user.require(context)).toThrow(
+      "probe.ProbeService.Echo: the context has no user; is its interceptor missing?",
+    );
   });
 });
 

@@ -63,6 +63,12 @@ describe("presence and defaults", () => {
     expect(again("Rule", "")).toBe("");
   });
 
+  test("fields go by their numbers, wherever the .proto has them", () => {
+    // text = 1 and default = 14 come behind strict = 25 in the file.
+    expect(encode("Rule", { strict: true, default: 1, text: "a" })).toBe("0a01617001c80101");
+    expect(again("Rule", "0a01617001c80101")).toBe("0a01617001c80101");
+  });
+
   test("a field named default is a field", () => {
     expect(decode("Rule", "7000").default).toBe(0);
     expect(again("Rule", "7000")).toBe("7000");

@@ -258,6 +258,14 @@ describe("mprpc generate", () => {
     expect(help.out).toContain("--import-path DIR");
   });
 
+  it("says on stderr what is odd but not wrong, and goes on", async () => {
+    const proto = path.join(folder, "odd.proto");
+    await writeFile(proto, 'syntax = "proto3";\nimport "google/protobuf/any.proto";\nmessage A {}\n');
+    const io = collect();
+    expect(await runGenerate([proto, "--out", path.join(folder, "odd")], io)).toBe(0);
+    expect(io.err).toBe(`${proto}:2:8: warning: import "google/protobuf/any.proto" is used by nothing\n`);
+  });
+
   it("ends with 1 and the error alone for a wrong .proto, having written nothing", async () => {
     const proto = path.join(folder, "wrong.proto");
     await writeFile(proto, 'syntax = "proto3";\nmessage A {\n  B b = 1;\n}\n');

@@ -108,6 +108,8 @@ describe("loadDescriptors", () => {
     expect(() => loadDescriptors(["{}" as unknown as Uint8Array])).toThrow(/not the bytes of/);
     const large = file({ name: "x".repeat(8 * 1024 * 1024) });
     expect(() => loadDescriptors([large])).toThrow(/at most 8388608 are read/);
+    // What the program itself brings has no limit.
+    expect(() => loadDescriptors([large], true)).not.toThrow();
   });
 
   test("a descriptor with some bytes changed is refused with a TypeError, or its types can be used", () => {

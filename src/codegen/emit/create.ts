@@ -51,9 +51,10 @@ function created(field: FieldModel, context: ModuleContext): [open: string, ...a
   }
 }
 
-/** `create` of a message, whose oneofs have functions of their own, made by `emitOneofHelpers`. */
+/** `create` of a message of `type`, whose oneofs have functions of their own, made by `emitOneofHelpers`. */
 export function emitCreate(
   message: MessageModel,
+  type: string,
   helpers: ReadonlyMap<OneofModel, string>,
   context: ModuleContext,
   text: Text,
@@ -68,14 +69,10 @@ export function emitCreate(
       text.line(`return ${keep}({}, input);`);
       return;
     }
-    text.line(`return ${keep}(`);
-    text.indented(() => {
-      text.block("{", "},", () => {
-        for (const member of all) emitMember(member, helpers, context, text);
-      });
-      text.line("input,");
+    text.block(`const message: ${type} = {`, "};", () => {
+      for (const member of all) emitMember(member, helpers, context, text);
     });
-    text.line(");");
+    text.line(`return ${keep}(message, input);`);
   });
 }
 

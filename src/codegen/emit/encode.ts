@@ -23,8 +23,11 @@ export function emitEncode(message: MessageModel, context: ModuleContext, text: 
   });
 }
 
+/** By number, as every other implementation writes them: what was decoded from its bytes gives those bytes again. */
 export function emitEncodedFields(message: MessageModel, context: ModuleContext, text: Text): void {
-  for (const member of members(message)) {
+  const first = (member: FieldModel | OneofModel): number =>
+    isOneof(member) ? Math.min(...member.fields.map(({ number }) => number)) : member.number;
+  for (const member of members(message).sort((a, b) => first(a) - first(b))) {
     if (isOneof(member)) emitOneof(member, message, context, text);
     else emitField(member, context, text);
   }

@@ -59,7 +59,7 @@ function emitMessageType(message: MessageModel, context: ModuleContext, text: Te
     text.line(`typeName: ${JSON.stringify(message.fullName)},`);
     text.line(`file: ${context.names.file},`);
     text.line();
-    emitCreate(message, helpers, context, text);
+    emitCreate(message, name, helpers, context, text);
     text.line();
     emitEncode(message, context, text);
     text.line();
@@ -94,7 +94,7 @@ function emitExtension(extension: ExtensionModel, context: ModuleContext, text: 
     }
     text.block("codec: {", "},", () => {
       text.line(`typeName: ${JSON.stringify(fullName)},`);
-      emitCreate(holder, new Map(), context, text);
+      emitCreate(holder, `{ value: ${out} }`, new Map(), context, text);
       text.block(`encode(message, writer${countsDepth ? ", depth = 0" : ""}) {`, "},", () =>
         emitEncodedFields(holder, context, text),
       );

@@ -3,6 +3,7 @@ import { checkEnum } from "./check-enum.js";
 import { checkExtensionDeclarations, checkRangeDeclarations } from "./check-extensions.js";
 import { checkField } from "./check-field.js";
 import { checkJsonNames } from "./check-json.js";
+import { checkLimits } from "./check-limits.js";
 import { checkOptions } from "./check-options.js";
 import { checkNamingStyle } from "./check-style.js";
 import type { LinkedFile } from "./option-tree.js";
@@ -23,6 +24,7 @@ export function checkFile(file: LinkedFile, report: Reporter): void {
   }
   for (const type of enumsOf(file)) checkEnum(type, report);
   checkOptions(file, report);
+  checkLimits(file, report);
   checkNamingStyle(file, report);
   checkVisibility(file, report);
   for (const [i, one] of file.imports.entries()) {

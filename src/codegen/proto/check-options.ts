@@ -11,6 +11,9 @@ import { enumsOf, extensionsOf, type FieldSymbol, messagesOf } from "./symbols.j
 export function checkOptions(file: LinkedFile, report: Reporter): void {
   const check = (node: object, target: Target): void => {
     const tree = file.optionTrees.get(node);
+    const support = (node as WithSupport).options?.featureSupport;
+    const wrong = support && supportProblem(support);
+    if (wrong !== undefined) report.errorAtOption(node, "feature_support", `feature_support: ${wrong}`);
     for (const { field, values } of tree?.entries.values() ?? []) {
       const complain = (message: string): void => report.errorAtOption(node, field.name, message);
       checkOption(file, field, values, target, complain);
@@ -45,6 +48,42 @@ const targetNames = new Map<Target, string>([
   [Target.TARGET_TYPE_SERVICE, "a service"],
   [Target.TARGET_TYPE_METHOD, "a method"],
 ]);
+
+/** A field or an enum value; others have no such option. */
+interface WithSupport {
+  readonly options?: { readonly featureSupport?: Support | undefined } | undefined;
+}
+
+/** What is wrong with the editions that an option is said to be there for. */
+function supportProblem({
+  editionIntroduced: introduced,
+  editionDeprecated: deprecated,
+  editionRemoved: removed,
+  deprecationWarning,
+  removalError,
+}: Support): string | undefined {
+  // What was removed in the edition that brought it could never be set, so that nobody reads the error.
+  if (removed !== undefined && removed !== introduced && removalError === undefined) {
+    return "what is removed needs a removal_error";
+  }
+  if (removed === undefined && removalError !== undefined) return "a removal_error needs an edition_removed";
+  if (deprecated !== undefined && deprecationWarning === undefined) {
+    return "what is deprecated needs a deprecation_warning";
+  }
+  if (deprecated === undefined && deprecationWarning !== undefined) {
+    return "a deprecation_warning needs an edition_deprecated";
+  }
+  if (introduced !== undefined && deprecated !== undefined && deprecated < introduced) {
+    return "it is deprecated before it is introduced";
+  }
+  if (introduced !== undefined && removed !== undefined && removed < introduced) {
+    return "it is removed before it is introduced";
+  }
+  if (deprecated !== undefined && removed !== undefined && deprecated >= removed) {
+    return "it is removed before it is deprecated";
+  }
+  return undefined;
+}
 
 type Complain = (message: string) => void;
 

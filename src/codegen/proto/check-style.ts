@@ -2,7 +2,7 @@ import { mergeFeatures } from "../../descriptor/features.js";
 import { FeatureSet_EnforceNamingStyle as Style } from "../../descriptor/gen/google/protobuf/descriptor.js";
 import type { LinkedFile } from "./option-tree.js";
 import type { Reporter } from "./report.js";
-import { enumsOf, extensionsOf, type FieldSymbol, messagesOf } from "./symbols.js";
+import { enumsOf, extensionsOf, type FieldSymbol, messagesOf, type OneofSymbol } from "./symbols.js";
 
 interface Rule {
   readonly pattern: RegExp;
@@ -38,11 +38,18 @@ export function checkNamingStyle(file: LinkedFile, report: Reporter): void {
   for (const { node, name, features, fields, oneofs } of messagesOf(file)) {
     if (file.parsed.mapEntries.has(node)) continue;
     check(node, features.enforceNamingStyle, "a message", name, titleCase);
+    const names = new Set([...fields, ...oneofs].map((one) => one.name));
+    for (const one of [...fields, ...oneofs]) {
+      if (one.features.enforceNamingStyle === Style.STYLE2026) checkCollisions(one, names, report);
+    }
     for (const field of fields) ofField(field);
     for (const oneof of oneofs)
       check(oneof.node, oneof.features.enforceNamingStyle, "a oneof", oneof.name, lowerSnake);
   }
-  for (const field of extensionsOf(file)) ofField(field);
+  for (const field of extensionsOf(file)) {
+    if (field.features.enforceNamingStyle === Style.STYLE2026) checkCollisions(field, new Set(), report);
+    ofField(field);
+  }
   for (const { node, name, features, values } of enumsOf(file)) {
     check(node, features.enforceNamingStyle, "an enum", name, titleCase);
     for (const value of values) {
@@ -58,4 +65,21 @@ export function checkNamingStyle(file: LinkedFile, report: Reporter): void {
       check(method.node, own, "a method", method.name, titleCase);
     }
   }
+}
+
+/** Names that generated code of some language has for something else, which edition 2026 refuses. */
+function checkCollisions(
+  { node, name }: FieldSymbol | OneofSymbol,
+  names: ReadonlySet<string>,
+  report: Reporter,
+): void {
+  const inner = /^(?:get|has|set|clear)_(.+)$/.exec(name)?.[1] ?? /^(.+)_value$/.exec(name)?.[1];
+  const collides = name === "descriptor" || (inner !== undefined && names.has(inner));
+  if (!collides) return;
+  const other = name === "descriptor" ? "generated code has" : `generated code has for ${inner}`;
+  report.error(
+    node,
+    "name",
+    `${name} is a name that ${other}; features.enforce_naming_style = STYLE2024 allows it`,
+  );
 }

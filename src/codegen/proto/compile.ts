@@ -39,7 +39,7 @@ export async function compileProtos(
   const problems = new Problems();
   const loader = new FileLoader(files, importPaths, problems);
   const inputs = new Set<LoadedFile>();
-  for (const file of files) inputs.add(await loader.input(file));
+  for (const file of files) inputs.add(loader.input(file));
   const loaded = inOrder([...inputs], problems);
   const scopes = linkAll(loaded, problems);
   problems.throwIfAny();

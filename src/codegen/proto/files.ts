@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { CodegenError } from "../error.js";
 import { bundledProto } from "./bundled.js";
@@ -34,7 +34,7 @@ export class FileLoader {
   }
 
   /** Reads a file that was named by its path. Throws `CodegenError` for one that cannot be read. */
-  async input(file: string): Promise<LoadedFile> {
+  input(file: string): LoadedFile {
     const absolute = path.resolve(file);
     const root = this.#roots.find((folder) => isInside(folder, absolute)) ?? path.dirname(absolute);
     const name = path.relative(root, absolute).split(path.sep).join("/");
@@ -47,10 +47,10 @@ export class FileLoader {
         `${known.path} has the same name, ${name}, and would be generated to the same file`,
       );
     }
-    const source = await readBytes(absolute);
+    const source = readBytes(absolute);
     if (source === undefined) throw new CodegenError(file, undefined, "no such file");
     const loaded = this.#add(source, name, file);
-    await this.#imports();
+    this.#imports();
     return loaded;
   }
 
@@ -66,10 +66,10 @@ export class FileLoader {
     return loaded;
   }
 
-  async #imports(): Promise<void> {
+  #imports(): void {
     for (let file = this.#open.pop(); file !== undefined; file = this.#open.pop()) {
       for (const one of file.parsed.imports) {
-        const found = await this.#imported(one, file);
+        const found = this.#imported(one, file);
         if (found === undefined) file.broken = true;
         else namedAs(file, one.target, found.name);
         file.imports.push(found);
@@ -77,14 +77,14 @@ export class FileLoader {
     }
   }
 
-  async #imported(one: ParsedImport, importer: LoadedFile): Promise<LoadedFile | undefined> {
+  #imported(one: ParsedImport, importer: LoadedFile): LoadedFile | undefined {
     const name = path.posix.normalize(one.target);
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     // A name that leads out of the roots would also lead out of the output folder.
     if (!leadsOut(name)) {
       for (const root of this.#roots) {
-        const source = await readBytes(path.join(root, name));
+        const source = readBytes(path.join(root, name));
         if (source !== undefined) return this.#add(source, name, shown(path.join(root, name)));
       }
       const bundled = bundledProto(name);
@@ -94,13 +94,13 @@ export class FileLoader {
   }
 
   /** The last resort, for folders whose files import each other without a common root being named. */
-  async #besideImporter(one: ParsedImport, importer: LoadedFile): Promise<LoadedFile | undefined> {
+  #besideImporter(one: ParsedImport, importer: LoadedFile): LoadedFile | undefined {
     // Joined, not resolved: a name that begins with "/" is no way out of the folders either.
     const file = path.resolve(path.join(path.dirname(importer.path), one.target));
     const name = path.posix.normalize(path.posix.join(path.posix.dirname(importer.name), one.target));
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
-    const source = leadsOut(name) ? undefined : await readBytes(file);
+    const source = leadsOut(name) ? undefined : readBytes(file);
     if (source !== undefined) return this.#add(source, name, shown(file));
     const folders = this.#roots.map(shown).join(", ");
     this.#problems.add({
@@ -176,12 +176,13 @@ function shown(absolute: string): string {
   return relative.length < absolute.length ? relative : absolute;
 }
 
-async function readBytes(file: string): Promise<string | undefined> {
+/** At once, not asynchronously: parsing keeps the thread busy anyway, and waiting for each file takes as long as that. */
+function readBytes(file: string): string | undefined {
   try {
-    return await readFile(file, "latin1");
+    return readFileSync(file, "latin1");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG") return undefined;
     if (code === "EISDIR") {
       const name = shown(file);
       throw new CodegenError(name, undefined, `is a folder; give its .proto files (${name}/*.proto)`);

@@ -3,6 +3,9 @@ import { CodegenError, type Problem } from "../error.js";
 /** More would help nobody, and a hostile file could ask for millions. */
 const problemsMax = 100;
 
+/** What a text quotes of a file may be a token of megabytes. */
+const messageMax = 300;
+
 /** What is wrong with the files of one run. */
 export class Problems {
   readonly #found: Problem[] = [];
@@ -14,7 +17,9 @@ export class Problems {
 
   /** `line` and `column` count from 1; undefined when the whole file is meant. */
   add(problem: Problem): void {
-    this.#found.push(problem);
+    const { message } = problem;
+    const cut = message.length > messageMax ? `${message.slice(0, messageMax)}...` : message;
+    this.#found.push({ ...problem, message: cut });
     if (this.#found.length >= problemsMax) this.throwIfAny();
   }
 

@@ -163,38 +163,36 @@ export const Kinds: MessageType<Kinds, KindsInput> = {
   file: kindsProto,
 
   create(input) {
-    return withUnknown(
-      {
-        aDouble: input?.aDouble ?? 0,
-        aFloat: input?.aFloat ?? 0,
-        anInt32: input?.anInt32 ?? 0,
-        anInt64: BigInt(input?.anInt64 ?? 0n),
-        aUint32: input?.aUint32 ?? 0,
-        aUint64: BigInt(input?.aUint64 ?? 0n),
-        aSint32: input?.aSint32 ?? 0,
-        aSint64: BigInt(input?.aSint64 ?? 0n),
-        aFixed32: input?.aFixed32 ?? 0,
-        aFixed64: BigInt(input?.aFixed64 ?? 0n),
-        aSfixed32: input?.aSfixed32 ?? 0,
-        aSfixed64: BigInt(input?.aSfixed64 ?? 0n),
-        aBool: input?.aBool ?? false,
-        aString: input?.aString ?? "",
-        aBytes: toBuffer(input?.aBytes ?? emptyBytes),
-        aColor: input?.aColor ?? 0,
-        aPart: optional(input?.aPart, Kinds_Part.create),
-        anOptional: input?.anOptional,
-        manyBytes: arrayOf(input?.manyBytes, "Kinds.many_bytes", toBuffer),
-        manyParts: arrayOf(input?.manyParts, "Kinds.many_parts", Kinds_Part.create),
-        bytesByName: mapOf(input?.bytesByName, "Kinds.bytes_by_name", toBuffer),
-        partsById: keyedMapOf(input?.partsById, "Kinds.parts_by_id", BigInt, Kinds_Part.create),
-        choice: createKinds_choice(input?.choice),
-        at: optional(input?.at, Timestamp.create),
-        lasts: optional(input?.lasts, Duration.create),
-        facts: optional(input?.facts, Struct.create),
-        maybe: optional(input?.maybe, StringValue.create),
-      },
-      input,
-    );
+    const message: Kinds = {
+      aDouble: input?.aDouble ?? 0,
+      aFloat: input?.aFloat ?? 0,
+      anInt32: input?.anInt32 ?? 0,
+      anInt64: BigInt(input?.anInt64 ?? 0n),
+      aUint32: input?.aUint32 ?? 0,
+      aUint64: BigInt(input?.aUint64 ?? 0n),
+      aSint32: input?.aSint32 ?? 0,
+      aSint64: BigInt(input?.aSint64 ?? 0n),
+      aFixed32: input?.aFixed32 ?? 0,
+      aFixed64: BigInt(input?.aFixed64 ?? 0n),
+      aSfixed32: input?.aSfixed32 ?? 0,
+      aSfixed64: BigInt(input?.aSfixed64 ?? 0n),
+      aBool: input?.aBool ?? false,
+      aString: input?.aString ?? "",
+      aBytes: toBuffer(input?.aBytes ?? emptyBytes),
+      aColor: input?.aColor ?? 0,
+      aPart: optional(input?.aPart, Kinds_Part.create),
+      anOptional: input?.anOptional,
+      manyBytes: arrayOf(input?.manyBytes, "Kinds.many_bytes", toBuffer),
+      manyParts: arrayOf(input?.manyParts, "Kinds.many_parts", Kinds_Part.create),
+      bytesByName: mapOf(input?.bytesByName, "Kinds.bytes_by_name", toBuffer),
+      partsById: keyedMapOf(input?.partsById, "Kinds.parts_by_id", BigInt, Kinds_Part.create),
+      choice: createKinds_choice(input?.choice),
+      at: optional(input?.at, Timestamp.create),
+      lasts: optional(input?.lasts, Duration.create),
+      facts: optional(input?.facts, Struct.create),
+      maybe: optional(input?.maybe, StringValue.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {
@@ -482,14 +480,12 @@ export const Kinds_Part: MessageType<Kinds_Part, Kinds_PartInput> = {
   file: kindsProto,
 
   create(input) {
-    return withUnknown(
-      {
-        label: input?.label ?? "",
-        data: toBuffer(input?.data ?? emptyBytes),
-        inner: optional(input?.inner, Kinds_Part.create),
-      },
-      input,
-    );
+    const message: Kinds_Part = {
+      label: input?.label ?? "",
+      data: toBuffer(input?.data ?? emptyBytes),
+      inner: optional(input?.inner, Kinds_Part.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {

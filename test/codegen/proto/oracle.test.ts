@@ -6,8 +6,10 @@ import { CodegenError } from "../../../src/codegen/error.js";
 import { compileProtos } from "../../../src/codegen/proto/compile.js";
 import { FileDescriptorProto } from "../../../src/descriptor/gen/google/protobuf/descriptor.js";
 import { decodeMessage } from "../../../src/protobuf/types.js";
-import { accepted, helpers, refused } from "./cases.js";
+import { accepted } from "./accepted.js";
+import { helpers } from "./cases.js";
 import { type Corpus, corpora, filesOf, googleapis, locationLines, packages, runProtoc } from "./protoc.js";
+import { refused } from "./refused.js";
 
 /** Descriptors in bytes, locations and comments of every file and all it imports are protoc's. */
 async function expectSame({ folder, importPaths = [] }: Corpus, names: readonly string[]): Promise<number> {

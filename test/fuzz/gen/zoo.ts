@@ -110,27 +110,25 @@ export const Animal: MessageType<Animal, AnimalInput> = {
   file: zooProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name ?? "",
-        legs: input?.legs ?? 0,
-        depth: BigInt(input?.depth ?? 0n),
-        chip: BigInt(input?.chip ?? 0n),
-        weight: input?.weight ?? 0,
-        tame: input?.tame ?? false,
-        photo: toBuffer(input?.photo ?? emptyBytes),
-        years: [...listOf(input?.years, "Animal.years")],
-        names: [...listOf(input?.names, "Animal.names")],
-        parents: mapOf(input?.parents, "Animal.parents", Animal.create),
-        notes: keyedMapOf(input?.notes, "Animal.notes", BigInt, toBuffer),
-        child: optional(input?.child, Animal.create),
-        litter: arrayOf(input?.litter, "Animal.litter", Animal.create),
-        sort: input?.sort ?? 0,
-        home: createAnimal_home(input?.home),
-        speed: input?.speed,
-      },
-      input,
-    );
+    const message: Animal = {
+      name: input?.name ?? "",
+      legs: input?.legs ?? 0,
+      depth: BigInt(input?.depth ?? 0n),
+      chip: BigInt(input?.chip ?? 0n),
+      weight: input?.weight ?? 0,
+      tame: input?.tame ?? false,
+      photo: toBuffer(input?.photo ?? emptyBytes),
+      years: [...listOf(input?.years, "Animal.years")],
+      names: [...listOf(input?.names, "Animal.names")],
+      parents: mapOf(input?.parents, "Animal.parents", Animal.create),
+      notes: keyedMapOf(input?.notes, "Animal.notes", BigInt, toBuffer),
+      child: optional(input?.child, Animal.create),
+      litter: arrayOf(input?.litter, "Animal.litter", Animal.create),
+      sort: input?.sort ?? 0,
+      home: createAnimal_home(input?.home),
+      speed: input?.speed,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {

@@ -58,13 +58,11 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   file: testProto,
 
   create(input) {
-    return withUnknown(
-      {
-        errcode: input?.errcode ?? 0,
-        errmsg: toBuffer(input?.errmsg ?? emptyBytes),
-      },
-      input,
-    );
+    const message: ResultCode = {
+      errcode: input?.errcode ?? 0,
+      errmsg: toBuffer(input?.errmsg ?? emptyBytes),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -120,14 +118,12 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   file: testProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: toBuffer(input?.name ?? emptyBytes),
-        pwd: toBuffer(input?.pwd ?? emptyBytes),
-        client: mapOf(input?.client, "LoginRequest.client", same),
-      },
-      input,
-    );
+    const message: LoginRequest = {
+      name: toBuffer(input?.name ?? emptyBytes),
+      pwd: toBuffer(input?.pwd ?? emptyBytes),
+      client: mapOf(input?.client, "LoginRequest.client", same),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -202,13 +198,11 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   file: testProto,
 
   create(input) {
-    return withUnknown(
-      {
-        result: optional(input?.result, ResultCode.create),
-        success: input?.success ?? false,
-      },
-      input,
-    );
+    const message: LoginResponse = {
+      result: optional(input?.result, ResultCode.create),
+      success: input?.success ?? false,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -261,12 +255,10 @@ export const GetFriendListsRequest: MessageType<GetFriendListsRequest, GetFriend
   file: testProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userid: input?.userid ?? 0,
-      },
-      input,
-    );
+    const message: GetFriendListsRequest = {
+      userid: input?.userid ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -316,14 +308,12 @@ export const User: MessageType<User, UserInput> = {
   file: testProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: toBuffer(input?.name ?? emptyBytes),
-        age: input?.age ?? 0,
-        sex: input?.sex ?? 0,
-      },
-      input,
-    );
+    const message: User = {
+      name: toBuffer(input?.name ?? emptyBytes),
+      age: input?.age ?? 0,
+      sex: input?.sex ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -384,13 +374,11 @@ export const GetFriendListsResponse: MessageType<GetFriendListsResponse, GetFrie
   file: testProto,
 
   create(input) {
-    return withUnknown(
-      {
-        result: optional(input?.result, ResultCode.create),
-        friendList: arrayOf(input?.friendList, "GetFriendListsResponse.friend_list", User.create),
-      },
-      input,
-    );
+    const message: GetFriendListsResponse = {
+      result: optional(input?.result, ResultCode.create),
+      friendList: arrayOf(input?.friendList, "GetFriendListsResponse.friend_list", User.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

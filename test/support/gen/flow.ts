@@ -49,14 +49,12 @@ export const Item: MessageType<Item, ItemInput> = {
   file: flowProto,
 
   create(input) {
-    return withUnknown(
-      {
-        number: input?.number ?? 0,
-        data: toBuffer(input?.data ?? emptyBytes),
-        text: input?.text ?? "",
-      },
-      input,
-    );
+    const message: Item = {
+      number: input?.number ?? 0,
+      data: toBuffer(input?.data ?? emptyBytes),
+      text: input?.text ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

@@ -46,14 +46,12 @@ export const Blob: MessageType<Blob, BlobInput> = {
   file: probeProto,
 
   create(input) {
-    return withUnknown(
-      {
-        data: toBuffer(input?.data ?? emptyBytes),
-        text: input?.text ?? "",
-        number: input?.number ?? 0,
-      },
-      input,
-    );
+    const message: Blob = {
+      data: toBuffer(input?.data ?? emptyBytes),
+      text: input?.text ?? "",
+      number: input?.number ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

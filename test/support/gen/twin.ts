@@ -38,12 +38,10 @@ export const Ping: MessageType<Ping, PingInput> = {
   file: twinProto,
 
   create(input) {
-    return withUnknown(
-      {
-        number: input?.number ?? 0,
-      },
-      input,
-    );
+    const message: Ping = {
+      number: input?.number ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

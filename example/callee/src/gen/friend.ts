@@ -44,12 +44,10 @@ export const GetFriendsListRequest: MessageType<GetFriendsListRequest, GetFriend
   file: friendProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userid: input?.userid ?? 0,
-      },
-      input,
-    );
+    const message: GetFriendsListRequest = {
+      userid: input?.userid ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -97,13 +95,11 @@ export const GetFriendsListResponse: MessageType<GetFriendsListResponse, GetFrie
   file: friendProto,
 
   create(input) {
-    return withUnknown(
-      {
-        result: optional(input?.result, ResultCode.create),
-        friends: arrayOf(input?.friends, "GetFriendsListResponse.friends", toBuffer),
-      },
-      input,
-    );
+    const message: GetFriendsListResponse = {
+      result: optional(input?.result, ResultCode.create),
+      friends: arrayOf(input?.friends, "GetFriendsListResponse.friends", toBuffer),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

@@ -45,13 +45,11 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   file: userProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: toBuffer(input?.name ?? emptyBytes),
-        pwd: toBuffer(input?.pwd ?? emptyBytes),
-      },
-      input,
-    );
+    const message: LoginRequest = {
+      name: toBuffer(input?.name ?? emptyBytes),
+      pwd: toBuffer(input?.pwd ?? emptyBytes),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -105,13 +103,11 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   file: userProto,
 
   create(input) {
-    return withUnknown(
-      {
-        result: optional(input?.result, ResultCode.create),
-        success: input?.success ?? false,
-      },
-      input,
-    );
+    const message: LoginResponse = {
+      result: optional(input?.result, ResultCode.create),
+      success: input?.success ?? false,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -168,14 +164,12 @@ export const RegisterRequest: MessageType<RegisterRequest, RegisterRequestInput>
   file: userProto,
 
   create(input) {
-    return withUnknown(
-      {
-        id: input?.id ?? 0,
-        name: toBuffer(input?.name ?? emptyBytes),
-        pwd: toBuffer(input?.pwd ?? emptyBytes),
-      },
-      input,
-    );
+    const message: RegisterRequest = {
+      id: input?.id ?? 0,
+      name: toBuffer(input?.name ?? emptyBytes),
+      pwd: toBuffer(input?.pwd ?? emptyBytes),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -236,13 +230,11 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
   file: userProto,
 
   create(input) {
-    return withUnknown(
-      {
-        result: optional(input?.result, ResultCode.create),
-        success: input?.success ?? false,
-      },
-      input,
-    );
+    const message: RegisterResponse = {
+      result: optional(input?.result, ResultCode.create),
+      success: input?.success ?? false,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

@@ -40,13 +40,11 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   file: resultProto,
 
   create(input) {
-    return withUnknown(
-      {
-        errcode: input?.errcode ?? 0,
-        errmsg: toBuffer(input?.errmsg ?? emptyBytes),
-      },
-      input,
-    );
+    const message: ResultCode = {
+      errcode: input?.errcode ?? 0,
+      errmsg: toBuffer(input?.errmsg ?? emptyBytes),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

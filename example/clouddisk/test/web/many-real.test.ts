@@ -96,7 +96,7 @@ test("10,000 files are scrolled, searched, thrown away, brought back and deleted
   await page.getByRole("link", { name: "Trash" }).click();
   await page.getByRole("button", { name: "Empty trash" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Empty trash" }).click();
-  await page.getByText("The trash is empty").waitFor();
+  await page.getByText("The trash is empty").waitFor({ timeout: 120_000 });
   // What is left to go goes in the background.
   const { database } = disk.node.host;
   const { user: owner } = await database.run("user.find", { username: user.name });

@@ -104,7 +104,7 @@ test("all means all: 10,000 are chosen, thrown away, brought back and moved in b
   await dialog.getByRole("button", { name: "Move here" }).click();
   await page.getByText("9999 moved").waitFor();
   expect(disk.names()).toEqual(["Archive/"]);
-});
+}, 120_000);
 
 test("a batch that is refused in the middle leaves the list as the disk has it", async () => {
   const { disk, page } = await web.openSignedIn({

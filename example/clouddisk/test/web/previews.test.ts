@@ -129,7 +129,7 @@ test("a hostile HTML or SVG file is shown, and runs nothing", async () => {
   expect(await page.evaluate("window.hacked")).toBeUndefined();
   // That of the drawing, and none in it.
   expect(page.frames()).toHaveLength(2);
-  expect(await page.locator(".drawing iframe").getAttribute("sandbox")).toBe("");
+  expect(await page.locator(".drawing iframe:not([hidden])").getAttribute("sandbox")).toBe("");
   expect(asked).not.toContain("/hacked");
 });
 
@@ -159,7 +159,7 @@ test("drawings that would hold up the tab are not shown, and the page says why",
   }
   // While it is drawn, the page does what it is told.
   await open(page, "patterns.svg");
-  await page.locator(".drawing iframe").waitFor();
+  await page.locator(".drawing iframe:not([hidden])").waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
 });

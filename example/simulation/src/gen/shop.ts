@@ -40,13 +40,11 @@ export const ReserveRequest: MessageType<ReserveRequest, ReserveRequestInput> = 
   file: shopProto,
 
   create(input) {
-    return withUnknown(
-      {
-        order: input?.order ?? "",
-        item: input?.item ?? "",
-      },
-      input,
-    );
+    const message: ReserveRequest = {
+      order: input?.order ?? "",
+      item: input?.item ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -98,12 +96,10 @@ export const ReserveResponse: MessageType<ReserveResponse, ReserveResponseInput>
   file: shopProto,
 
   create(input) {
-    return withUnknown(
-      {
-        left: input?.left ?? 0,
-      },
-      input,
-    );
+    const message: ReserveResponse = {
+      left: input?.left ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -149,13 +145,11 @@ export const PlaceRequest: MessageType<PlaceRequest, PlaceRequestInput> = {
   file: shopProto,
 
   create(input) {
-    return withUnknown(
-      {
-        order: input?.order ?? "",
-        item: input?.item ?? "",
-      },
-      input,
-    );
+    const message: PlaceRequest = {
+      order: input?.order ?? "",
+      item: input?.item ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -206,12 +200,10 @@ export const PlaceResponse: MessageType<PlaceResponse, PlaceResponseInput> = {
   file: shopProto,
 
   create(input) {
-    return withUnknown(
-      {
-        left: input?.left ?? 0,
-      },
-      input,
-    );
+    const message: PlaceResponse = {
+      left: input?.left ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

@@ -38,7 +38,9 @@ function counting(inner: Transport): Transport {
 }
 
 const plain = await initNode(registry, []);
-const app = await initNode(registry, [], { transport: counting(plain.transport) });
+// Not public: a program has no need of the transport it was given.
+const { transport } = Reflect.get(plain, Symbol.for("mprpc.internals")) as { transport: Transport };
+const app = await initNode(registry, [], { transport: counting(transport) });
 /** A static list knows nothing but addresses, so that each client can have another one; else the registry says where. */
 const own = Array.from({ length: registry.startsWith("static:") ? addresses : 0 }, (_, index) =>
   openRegistry(`static://${loopbackAddress(index)}:${port}`),

@@ -43,13 +43,11 @@ export const ResultCode: MessageType<ResultCode, ResultCodeInput> = {
   file: benchProto,
 
   create(input) {
-    return withUnknown(
-      {
-        errcode: input?.errcode ?? 0,
-        errmsg: toBuffer(input?.errmsg ?? emptyBytes),
-      },
-      input,
-    );
+    const message: ResultCode = {
+      errcode: input?.errcode ?? 0,
+      errmsg: toBuffer(input?.errmsg ?? emptyBytes),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -102,13 +100,11 @@ export const LoginRequest: MessageType<LoginRequest, LoginRequestInput> = {
   file: benchProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: toBuffer(input?.name ?? emptyBytes),
-        pwd: toBuffer(input?.pwd ?? emptyBytes),
-      },
-      input,
-    );
+    const message: LoginRequest = {
+      name: toBuffer(input?.name ?? emptyBytes),
+      pwd: toBuffer(input?.pwd ?? emptyBytes),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -161,13 +157,11 @@ export const LoginResponse: MessageType<LoginResponse, LoginResponseInput> = {
   file: benchProto,
 
   create(input) {
-    return withUnknown(
-      {
-        result: optional(input?.result, ResultCode.create),
-        success: input?.success ?? false,
-      },
-      input,
-    );
+    const message: LoginResponse = {
+      result: optional(input?.result, ResultCode.create),
+      success: input?.success ?? false,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

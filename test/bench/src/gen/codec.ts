@@ -61,15 +61,13 @@ export const Login: MessageType<Login, LoginInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name ?? "",
-        pwd: input?.pwd ?? "",
-        version: input?.version ?? 0,
-        remember: input?.remember ?? false,
-      },
-      input,
-    );
+    const message: Login = {
+      name: input?.name ?? "",
+      pwd: input?.pwd ?? "",
+      version: input?.version ?? 0,
+      remember: input?.remember ?? false,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -134,12 +132,10 @@ export const Text: MessageType<Text, TextInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        text: input?.text ?? "",
-      },
-      input,
-    );
+    const message: Text = {
+      text: input?.text ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -183,12 +179,10 @@ export const Blob: MessageType<Blob, BlobInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        data: toBuffer(input?.data ?? emptyBytes),
-      },
-      input,
-    );
+    const message: Blob = {
+      data: toBuffer(input?.data ?? emptyBytes),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -236,14 +230,12 @@ export const Nested: MessageType<Nested, NestedInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        id: input?.id ?? 0,
-        name: input?.name ?? "",
-        child: optional(input?.child, Nested.create),
-      },
-      input,
-    );
+    const message: Nested = {
+      id: input?.id ?? 0,
+      name: input?.name ?? "",
+      child: optional(input?.child, Nested.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {
@@ -305,12 +297,10 @@ export const Numbers: MessageType<Numbers, NumbersInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        values: [...listOf(input?.values, "Numbers.values")],
-      },
-      input,
-    );
+    const message: Numbers = {
+      values: [...listOf(input?.values, "Numbers.values")],
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -362,12 +352,10 @@ export const Logins: MessageType<Logins, LoginsInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        logins: arrayOf(input?.logins, "Logins.logins", Login.create),
-      },
-      input,
-    );
+    const message: Logins = {
+      logins: arrayOf(input?.logins, "Logins.logins", Login.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -413,12 +401,10 @@ export const Tables: MessageType<Tables, TablesInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        counts: mapOf(input?.counts, "Tables.counts", same),
-      },
-      input,
-    );
+    const message: Tables = {
+      counts: mapOf(input?.counts, "Tables.counts", same),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -476,12 +462,10 @@ export const MessageTables: MessageType<MessageTables, MessageTablesInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        logins: mapOf(input?.logins, "MessageTables.logins", Login.create),
-      },
-      input,
-    );
+    const message: MessageTables = {
+      logins: mapOf(input?.logins, "MessageTables.logins", Login.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -551,17 +535,15 @@ export const Longs: MessageType<Longs, LongsInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        id: BigInt(input?.id ?? 0n),
-        size: BigInt(input?.size ?? 0n),
-        delta: BigInt(input?.delta ?? 0n),
-        hash: BigInt(input?.hash ?? 0n),
-        offset: BigInt(input?.offset ?? 0n),
-        history: arrayOf(input?.history, "Longs.history", BigInt),
-      },
-      input,
-    );
+    const message: Longs = {
+      id: BigInt(input?.id ?? 0n),
+      size: BigInt(input?.size ?? 0n),
+      delta: BigInt(input?.delta ?? 0n),
+      hash: BigInt(input?.hash ?? 0n),
+      offset: BigInt(input?.offset ?? 0n),
+      history: arrayOf(input?.history, "Longs.history", BigInt),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -654,14 +636,12 @@ export const Enums: MessageType<Enums, EnumsInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        before: input?.before ?? 0,
-        after: input?.after ?? 0,
-        history: [...listOf(input?.history, "Enums.history")],
-      },
-      input,
-    );
+    const message: Enums = {
+      before: input?.before ?? 0,
+      after: input?.after ?? 0,
+      history: [...listOf(input?.history, "Enums.history")],
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -731,13 +711,11 @@ export const Floats: MessageType<Floats, FloatsInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        ratio: input?.ratio ?? 0,
-        samples: [...listOf(input?.samples, "Floats.samples")],
-      },
-      input,
-    );
+    const message: Floats = {
+      ratio: input?.ratio ?? 0,
+      samples: [...listOf(input?.samples, "Floats.samples")],
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -821,12 +799,10 @@ export const Choice: MessageType<Choice, ChoiceInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        kind: createChoice_kind(input?.kind),
-      },
-      input,
-    );
+    const message: Choice = {
+      kind: createChoice_kind(input?.kind),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -996,61 +972,59 @@ export const Wide: MessageType<Wide, WideInput> = {
   file: codecProto,
 
   create(input) {
-    return withUnknown(
-      {
-        f1: input?.f1 ?? 0,
-        f2: input?.f2 ?? "",
-        f3: input?.f3 ?? false,
-        f4: input?.f4 ?? 0,
-        f5: input?.f5 ?? 0,
-        f6: input?.f6 ?? 0,
-        f7: input?.f7 ?? "",
-        f8: input?.f8 ?? false,
-        f9: input?.f9 ?? 0,
-        f10: input?.f10 ?? 0,
-        f11: input?.f11 ?? 0,
-        f12: input?.f12 ?? "",
-        f13: input?.f13 ?? false,
-        f14: input?.f14 ?? 0,
-        f15: input?.f15 ?? 0,
-        f16: input?.f16 ?? 0,
-        f17: input?.f17 ?? "",
-        f18: input?.f18 ?? false,
-        f19: input?.f19 ?? 0,
-        f20: input?.f20 ?? 0,
-        f21: input?.f21 ?? 0,
-        f22: input?.f22 ?? "",
-        f23: input?.f23 ?? false,
-        f24: input?.f24 ?? 0,
-        f25: input?.f25 ?? 0,
-        f26: input?.f26 ?? 0,
-        f27: input?.f27 ?? "",
-        f28: input?.f28 ?? false,
-        f29: input?.f29 ?? 0,
-        f30: input?.f30 ?? 0,
-        f31: input?.f31 ?? 0,
-        f32: input?.f32 ?? "",
-        f33: input?.f33 ?? false,
-        f34: input?.f34 ?? 0,
-        f35: input?.f35 ?? 0,
-        f36: input?.f36 ?? 0,
-        f37: input?.f37 ?? "",
-        f38: input?.f38 ?? false,
-        f39: input?.f39 ?? 0,
-        f40: input?.f40 ?? 0,
-        f41: input?.f41 ?? 0,
-        f42: input?.f42 ?? "",
-        f43: input?.f43 ?? false,
-        f44: input?.f44 ?? 0,
-        f45: input?.f45 ?? 0,
-        f46: input?.f46 ?? 0,
-        f47: input?.f47 ?? "",
-        f48: input?.f48 ?? false,
-        f49: input?.f49 ?? 0,
-        f50: input?.f50 ?? 0,
-      },
-      input,
-    );
+    const message: Wide = {
+      f1: input?.f1 ?? 0,
+      f2: input?.f2 ?? "",
+      f3: input?.f3 ?? false,
+      f4: input?.f4 ?? 0,
+      f5: input?.f5 ?? 0,
+      f6: input?.f6 ?? 0,
+      f7: input?.f7 ?? "",
+      f8: input?.f8 ?? false,
+      f9: input?.f9 ?? 0,
+      f10: input?.f10 ?? 0,
+      f11: input?.f11 ?? 0,
+      f12: input?.f12 ?? "",
+      f13: input?.f13 ?? false,
+      f14: input?.f14 ?? 0,
+      f15: input?.f15 ?? 0,
+      f16: input?.f16 ?? 0,
+      f17: input?.f17 ?? "",
+      f18: input?.f18 ?? false,
+      f19: input?.f19 ?? 0,
+      f20: input?.f20 ?? 0,
+      f21: input?.f21 ?? 0,
+      f22: input?.f22 ?? "",
+      f23: input?.f23 ?? false,
+      f24: input?.f24 ?? 0,
+      f25: input?.f25 ?? 0,
+      f26: input?.f26 ?? 0,
+      f27: input?.f27 ?? "",
+      f28: input?.f28 ?? false,
+      f29: input?.f29 ?? 0,
+      f30: input?.f30 ?? 0,
+      f31: input?.f31 ?? 0,
+      f32: input?.f32 ?? "",
+      f33: input?.f33 ?? false,
+      f34: input?.f34 ?? 0,
+      f35: input?.f35 ?? 0,
+      f36: input?.f36 ?? 0,
+      f37: input?.f37 ?? "",
+      f38: input?.f38 ?? false,
+      f39: input?.f39 ?? 0,
+      f40: input?.f40 ?? 0,
+      f41: input?.f41 ?? 0,
+      f42: input?.f42 ?? "",
+      f43: input?.f43 ?? false,
+      f44: input?.f44 ?? 0,
+      f45: input?.f45 ?? 0,
+      f46: input?.f46 ?? 0,
+      f47: input?.f47 ?? "",
+      f48: input?.f48 ?? false,
+      f49: input?.f49 ?? 0,
+      f50: input?.f50 ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

@@ -70,9 +70,10 @@ function observe(app: MprpcApplication, event: "serverEnd" | "clientEnd", extras
     });
   }
   if (extras.logCalls !== undefined) {
-    app.events.on(event, ({ method, code, elapsedMs, ...rest }) => {
-      const peer = "peer" in rest ? rest.peer : rest.endpoint;
-      app.log.info("call served", { method: method.fullName, code, elapsedMs, peer });
+    app.events.on(event, (end) => {
+      const { call, code, elapsedMs } = end;
+      const peer = "endpoint" in end ? end.endpoint : end.call.peer.address;
+      app.log.info("call served", { method: call.method.fullName, code, elapsedMs, peer });
     });
   }
 }

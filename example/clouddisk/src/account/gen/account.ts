@@ -46,14 +46,12 @@ export const SignupRequest: MessageType<SignupRequest, SignupRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        username: input?.username ?? "",
-        password: input?.password ?? "",
-        byUserId: BigInt(input?.byUserId ?? 0n),
-      },
-      input,
-    );
+    const message: SignupRequest = {
+      username: input?.username ?? "",
+      password: input?.password ?? "",
+      byUserId: BigInt(input?.byUserId ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -113,13 +111,11 @@ export const SignupReply: MessageType<SignupReply, SignupReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-      },
-      input,
-    );
+    const message: SignupReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -206,15 +202,13 @@ export const SignupPolicyReply: MessageType<SignupPolicyReply, SignupPolicyReply
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        open: input?.open ?? false,
-        contact: input?.contact ?? "",
-      },
-      input,
-    );
+    const message: SignupPolicyReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      open: input?.open ?? false,
+      contact: input?.contact ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -284,14 +278,12 @@ export const SigninRequest: MessageType<SigninRequest, SigninRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        username: input?.username ?? "",
-        password: input?.password ?? "",
-        address: input?.address ?? "",
-      },
-      input,
-    );
+    const message: SigninRequest = {
+      username: input?.username ?? "",
+      password: input?.password ?? "",
+      address: input?.address ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -360,17 +352,15 @@ export const SigninReply: MessageType<SigninReply, SigninReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        token: input?.token ?? "",
-        message: input?.message ?? "",
-        expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
-        userId: BigInt(input?.userId ?? 0n),
-        username: input?.username ?? "",
-      },
-      input,
-    );
+    const message: SigninReply = {
+      code: input?.code ?? 0,
+      token: input?.token ?? "",
+      message: input?.message ?? "",
+      expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
+      userId: BigInt(input?.userId ?? 0n),
+      username: input?.username ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -449,12 +439,10 @@ export const SignoutRequest: MessageType<SignoutRequest, SignoutRequestInput> = 
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        token: input?.token ?? "",
-      },
-      input,
-    );
+    const message: SignoutRequest = {
+      token: input?.token ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -500,13 +488,11 @@ export const SignoutReply: MessageType<SignoutReply, SignoutReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-      },
-      input,
-    );
+    const message: SignoutReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -563,14 +549,12 @@ export const AuthenticateRequest: MessageType<AuthenticateRequest, AuthenticateR
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        token: input?.token ?? "",
-        username: input?.username ?? "",
-        session: input?.session ?? "",
-      },
-      input,
-    );
+    const message: AuthenticateRequest = {
+      token: input?.token ?? "",
+      username: input?.username ?? "",
+      session: input?.session ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -636,16 +620,14 @@ export const AuthenticateReply: MessageType<AuthenticateReply, AuthenticateReply
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        userId: BigInt(input?.userId ?? 0n),
-        username: input?.username ?? "",
-        expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
-      },
-      input,
-    );
+    const message: AuthenticateReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      userId: BigInt(input?.userId ?? 0n),
+      username: input?.username ?? "",
+      expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -717,12 +699,10 @@ export const UserInfoRequest: MessageType<UserInfoRequest, UserInfoRequestInput>
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-      },
-      input,
-    );
+    const message: UserInfoRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -781,19 +761,17 @@ export const UserInfoReply: MessageType<UserInfoReply, UserInfoReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        username: input?.username ?? "",
-        signupAtMs: BigInt(input?.signupAtMs ?? 0n),
-        lastActiveMs: BigInt(input?.lastActiveMs ?? 0n),
-        quotaBytes: BigInt(input?.quotaBytes ?? 0n),
-        usedBytes: BigInt(input?.usedBytes ?? 0n),
-        operator: input?.operator ?? false,
-      },
-      input,
-    );
+    const message: UserInfoReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      username: input?.username ?? "",
+      signupAtMs: BigInt(input?.signupAtMs ?? 0n),
+      lastActiveMs: BigInt(input?.lastActiveMs ?? 0n),
+      quotaBytes: BigInt(input?.quotaBytes ?? 0n),
+      usedBytes: BigInt(input?.usedBytes ?? 0n),
+      operator: input?.operator ?? false,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -888,13 +866,11 @@ export const UserFilesRequest: MessageType<UserFilesRequest, UserFilesRequestInp
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-        limit: input?.limit ?? 0,
-      },
-      input,
-    );
+    const message: UserFilesRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      limit: input?.limit ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -949,14 +925,12 @@ export const UserFilesReply: MessageType<UserFilesReply, UserFilesReplyInput> = 
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        files: arrayOf(input?.files, "UserFilesReply.files", Entry.create),
-      },
-      input,
-    );
+    const message: UserFilesReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      files: arrayOf(input?.files, "UserFilesReply.files", Entry.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1023,15 +997,13 @@ export const UserFileRenameRequest: MessageType<UserFileRenameRequest, UserFileR
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-        fileHash: input?.fileHash ?? "",
-        newName: input?.newName ?? "",
-        oldName: input?.oldName ?? "",
-      },
-      input,
-    );
+    const message: UserFileRenameRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      fileHash: input?.fileHash ?? "",
+      newName: input?.newName ?? "",
+      oldName: input?.oldName ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1102,14 +1074,12 @@ export const UserFileRenameReply: MessageType<UserFileRenameReply, UserFileRenam
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        file: optional(input?.file, Entry.create),
-      },
-      input,
-    );
+    const message: UserFileRenameReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      file: optional(input?.file, Entry.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1195,22 +1165,20 @@ export const Entry: MessageType<Entry, EntryInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        id: BigInt(input?.id ?? 0n),
-        parentId: BigInt(input?.parentId ?? 0n),
-        name: input?.name ?? "",
-        folder: input?.folder ?? false,
-        fileHash: input?.fileHash ?? "",
-        sizeBytes: BigInt(input?.sizeBytes ?? 0n),
-        createdAtMs: BigInt(input?.createdAtMs ?? 0n),
-        updatedAtMs: BigInt(input?.updatedAtMs ?? 0n),
-        trashedAtMs: BigInt(input?.trashedAtMs ?? 0n),
-        state: input?.state ?? "",
-        path: input?.path ?? "",
-      },
-      input,
-    );
+    const message: Entry = {
+      id: BigInt(input?.id ?? 0n),
+      parentId: BigInt(input?.parentId ?? 0n),
+      name: input?.name ?? "",
+      folder: input?.folder ?? false,
+      fileHash: input?.fileHash ?? "",
+      sizeBytes: BigInt(input?.sizeBytes ?? 0n),
+      createdAtMs: BigInt(input?.createdAtMs ?? 0n),
+      updatedAtMs: BigInt(input?.updatedAtMs ?? 0n),
+      trashedAtMs: BigInt(input?.trashedAtMs ?? 0n),
+      state: input?.state ?? "",
+      path: input?.path ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1342,19 +1310,17 @@ export const ListRequest: MessageType<ListRequest, ListRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-        parentId: BigInt(input?.parentId ?? 0n),
-        trashed: input?.trashed ?? false,
-        query: input?.query ?? "",
-        sort: input?.sort ?? "",
-        descending: input?.descending ?? false,
-        limit: input?.limit ?? 0,
-        cursor: input?.cursor ?? "",
-      },
-      input,
-    );
+    const message: ListRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      parentId: BigInt(input?.parentId ?? 0n),
+      trashed: input?.trashed ?? false,
+      query: input?.query ?? "",
+      sort: input?.sort ?? "",
+      descending: input?.descending ?? false,
+      limit: input?.limit ?? 0,
+      cursor: input?.cursor ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1459,17 +1425,15 @@ export const ListReply: MessageType<ListReply, ListReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        entries: arrayOf(input?.entries, "ListReply.entries", Entry.create),
-        nextCursor: input?.nextCursor ?? "",
-        total: BigInt(input?.total ?? 0n),
-        parents: arrayOf(input?.parents, "ListReply.parents", Entry.create),
-      },
-      input,
-    );
+    const message: ListReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      entries: arrayOf(input?.entries, "ListReply.entries", Entry.create),
+      nextCursor: input?.nextCursor ?? "",
+      total: BigInt(input?.total ?? 0n),
+      parents: arrayOf(input?.parents, "ListReply.parents", Entry.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1559,15 +1523,13 @@ export const CreateFolderRequest: MessageType<CreateFolderRequest, CreateFolderR
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-        parentId: BigInt(input?.parentId ?? 0n),
-        name: input?.name ?? "",
-        reuse: input?.reuse ?? false,
-      },
-      input,
-    );
+    const message: CreateFolderRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      parentId: BigInt(input?.parentId ?? 0n),
+      name: input?.name ?? "",
+      reuse: input?.reuse ?? false,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1636,14 +1598,12 @@ export const RenameRequest: MessageType<RenameRequest, RenameRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-        id: BigInt(input?.id ?? 0n),
-        name: input?.name ?? "",
-      },
-      input,
-    );
+    const message: RenameRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      id: BigInt(input?.id ?? 0n),
+      name: input?.name ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1705,14 +1665,12 @@ export const MoveRequest: MessageType<MoveRequest, MoveRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-        id: BigInt(input?.id ?? 0n),
-        parentId: BigInt(input?.parentId ?? 0n),
-      },
-      input,
-    );
+    const message: MoveRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      id: BigInt(input?.id ?? 0n),
+      parentId: BigInt(input?.parentId ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1772,13 +1730,11 @@ export const EntryRequest: MessageType<EntryRequest, EntryRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-        id: BigInt(input?.id ?? 0n),
-      },
-      input,
-    );
+    const message: EntryRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      id: BigInt(input?.id ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1833,14 +1789,12 @@ export const EntryReply: MessageType<EntryReply, EntryReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        entry: optional(input?.entry, Entry.create),
-      },
-      input,
-    );
+    const message: EntryReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      entry: optional(input?.entry, Entry.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1900,12 +1854,10 @@ export const EmptyTrashRequest: MessageType<EmptyTrashRequest, EmptyTrashRequest
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-      },
-      input,
-    );
+    const message: EmptyTrashRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1957,15 +1909,13 @@ export const DeleteReply: MessageType<DeleteReply, DeleteReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        deleted: BigInt(input?.deleted ?? 0n),
-        left: BigInt(input?.left ?? 0n),
-      },
-      input,
-    );
+    const message: DeleteReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      deleted: BigInt(input?.deleted ?? 0n),
+      left: BigInt(input?.left ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -2039,15 +1989,13 @@ export const BatchRequest: MessageType<BatchRequest, BatchRequestInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-        operation: input?.operation ?? "",
-        ids: arrayOf(input?.ids, "BatchRequest.ids", BigInt),
-        parentId: BigInt(input?.parentId ?? 0n),
-      },
-      input,
-    );
+    const message: BatchRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      operation: input?.operation ?? "",
+      ids: arrayOf(input?.ids, "BatchRequest.ids", BigInt),
+      parentId: BigInt(input?.parentId ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -2132,16 +2080,14 @@ export const BatchReply: MessageType<BatchReply, BatchReplyInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        results: arrayOf(input?.results, "BatchReply.results", BatchResult.create),
-        deleted: BigInt(input?.deleted ?? 0n),
-        left: BigInt(input?.left ?? 0n),
-      },
-      input,
-    );
+    const message: BatchReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      results: arrayOf(input?.results, "BatchReply.results", BatchResult.create),
+      deleted: BigInt(input?.deleted ?? 0n),
+      left: BigInt(input?.left ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -2222,15 +2168,13 @@ export const BatchResult: MessageType<BatchResult, BatchResultInput> = {
   file: accountProto,
 
   create(input) {
-    return withUnknown(
-      {
-        id: BigInt(input?.id ?? 0n),
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        entry: optional(input?.entry, Entry.create),
-      },
-      input,
-    );
+    const message: BatchResult = {
+      id: BigInt(input?.id ?? 0n),
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      entry: optional(input?.entry, Entry.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

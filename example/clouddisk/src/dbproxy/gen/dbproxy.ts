@@ -46,14 +46,12 @@ export const ExecuteRequest: MessageType<ExecuteRequest, ExecuteRequestInput> = 
   file: dbproxyProto,
 
   create(input) {
-    return withUnknown(
-      {
-        sequence: input?.sequence ?? false,
-        transaction: input?.transaction ?? false,
-        actions: arrayOf(input?.actions, "ExecuteRequest.actions", SingleAction.create),
-      },
-      input,
-    );
+    const message: ExecuteRequest = {
+      sequence: input?.sequence ?? false,
+      transaction: input?.transaction ?? false,
+      actions: arrayOf(input?.actions, "ExecuteRequest.actions", SingleAction.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -116,13 +114,11 @@ export const SingleAction: MessageType<SingleAction, SingleActionInput> = {
   file: dbproxyProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name ?? "",
-        params: input?.params ?? "",
-      },
-      input,
-    );
+    const message: SingleAction = {
+      name: input?.name ?? "",
+      params: input?.params ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -179,14 +175,12 @@ export const ExecuteReply: MessageType<ExecuteReply, ExecuteReplyInput> = {
   file: dbproxyProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        results: arrayOf(input?.results, "ExecuteReply.results", ActionResult.create),
-      },
-      input,
-    );
+    const message: ExecuteReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      results: arrayOf(input?.results, "ExecuteReply.results", ActionResult.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -252,14 +246,12 @@ export const ActionResult: MessageType<ActionResult, ActionResultInput> = {
   file: dbproxyProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        data: input?.data ?? "",
-      },
-      input,
-    );
+    const message: ActionResult = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      data: input?.data ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

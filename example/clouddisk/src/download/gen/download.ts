@@ -45,14 +45,12 @@ export const DownloadEntryRequest: MessageType<DownloadEntryRequest, DownloadEnt
   file: downloadProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-        username: input?.username ?? "",
-        session: input?.session ?? "",
-      },
-      input,
-    );
+    const message: DownloadEntryRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      username: input?.username ?? "",
+      session: input?.session ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -119,16 +117,14 @@ export const DownloadEntryReply: MessageType<DownloadEntryReply, DownloadEntryRe
   file: downloadProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        entry: input?.entry ?? "",
-        ticket: input?.ticket ?? "",
-        expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
-      },
-      input,
-    );
+    const message: DownloadEntryReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      entry: input?.entry ?? "",
+      ticket: input?.ticket ?? "",
+      expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -202,13 +198,11 @@ export const Range: MessageType<Range, RangeInput> = {
   file: downloadProto,
 
   create(input) {
-    return withUnknown(
-      {
-        offset: BigInt(input?.offset ?? 0n),
-        lengthBytes: BigInt(input?.lengthBytes ?? 0n),
-      },
-      input,
-    );
+    const message: Range = {
+      offset: BigInt(input?.offset ?? 0n),
+      lengthBytes: BigInt(input?.lengthBytes ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -263,14 +257,12 @@ export const DigestRequest: MessageType<DigestRequest, DigestRequestInput> = {
   file: downloadProto,
 
   create(input) {
-    return withUnknown(
-      {
-        fileHash: input?.fileHash ?? "",
-        nonce: input?.nonce ?? "",
-        ranges: arrayOf(input?.ranges, "DigestRequest.ranges", Range.create),
-      },
-      input,
-    );
+    const message: DigestRequest = {
+      fileHash: input?.fileHash ?? "",
+      nonce: input?.nonce ?? "",
+      ranges: arrayOf(input?.ranges, "DigestRequest.ranges", Range.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -335,14 +327,12 @@ export const DigestReply: MessageType<DigestReply, DigestReplyInput> = {
   file: downloadProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        digest: input?.digest ?? "",
-      },
-      input,
-    );
+    const message: DigestReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      digest: input?.digest ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

@@ -39,12 +39,10 @@ export const SubmitRequest: MessageType<SubmitRequest, SubmitRequestInput> = {
   file: transferProto,
 
   create(input) {
-    return withUnknown(
-      {
-        fileHash: input?.fileHash ?? "",
-      },
-      input,
-    );
+    const message: SubmitRequest = {
+      fileHash: input?.fileHash ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -90,13 +88,11 @@ export const SubmitReply: MessageType<SubmitReply, SubmitReplyInput> = {
   file: transferProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-      },
-      input,
-    );
+    const message: SubmitReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -147,12 +143,10 @@ export const StatusRequest: MessageType<StatusRequest, StatusRequestInput> = {
   file: transferProto,
 
   create(input) {
-    return withUnknown(
-      {
-        fileHash: input?.fileHash ?? "",
-      },
-      input,
-    );
+    const message: StatusRequest = {
+      fileHash: input?.fileHash ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -208,17 +202,15 @@ export const StatusReply: MessageType<StatusReply, StatusReplyInput> = {
   file: transferProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        state: input?.state ?? "",
-        attempts: input?.attempts ?? 0,
-        lastError: input?.lastError ?? "",
-        nextAttemptMs: BigInt(input?.nextAttemptMs ?? 0n),
-      },
-      input,
-    );
+    const message: StatusReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      state: input?.state ?? "",
+      attempts: input?.attempts ?? 0,
+      lastError: input?.lastError ?? "",
+      nextAttemptMs: BigInt(input?.nextAttemptMs ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

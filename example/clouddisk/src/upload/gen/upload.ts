@@ -43,14 +43,12 @@ export const EntryPointRequest: MessageType<EntryPointRequest, EntryPointRequest
   file: uploadProto,
 
   create(input) {
-    return withUnknown(
-      {
-        userId: BigInt(input?.userId ?? 0n),
-        username: input?.username ?? "",
-        session: input?.session ?? "",
-      },
-      input,
-    );
+    const message: EntryPointRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      username: input?.username ?? "",
+      session: input?.session ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -117,16 +115,14 @@ export const EntryPointReply: MessageType<EntryPointReply, EntryPointReplyInput>
   file: uploadProto,
 
   create(input) {
-    return withUnknown(
-      {
-        code: input?.code ?? 0,
-        message: input?.message ?? "",
-        entry: input?.entry ?? "",
-        ticket: input?.ticket ?? "",
-        expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
-      },
-      input,
-    );
+    const message: EntryPointReply = {
+      code: input?.code ?? 0,
+      message: input?.message ?? "",
+      entry: input?.entry ?? "",
+      ticket: input?.ticket ?? "",
+      expiresAtMs: BigInt(input?.expiresAtMs ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

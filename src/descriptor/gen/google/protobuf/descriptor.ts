@@ -387,12 +387,10 @@ export const FileDescriptorSet: MessageType<FileDescriptorSet, FileDescriptorSet
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        file: arrayOf(input?.file, "FileDescriptorSet.file", FileDescriptorProto.create),
-      },
-      input,
-    );
+    const message: FileDescriptorSet = {
+      file: arrayOf(input?.file, "FileDescriptorSet.file", FileDescriptorProto.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {
@@ -500,25 +498,23 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name,
-        package: input?.package,
-        dependency: [...listOf(input?.dependency, "FileDescriptorProto.dependency")],
-        publicDependency: [...listOf(input?.publicDependency, "FileDescriptorProto.public_dependency")],
-        weakDependency: [...listOf(input?.weakDependency, "FileDescriptorProto.weak_dependency")],
-        optionDependency: [...listOf(input?.optionDependency, "FileDescriptorProto.option_dependency")],
-        messageType: arrayOf(input?.messageType, "FileDescriptorProto.message_type", DescriptorProto.create),
-        enumType: arrayOf(input?.enumType, "FileDescriptorProto.enum_type", EnumDescriptorProto.create),
-        service: arrayOf(input?.service, "FileDescriptorProto.service", ServiceDescriptorProto.create),
-        extension: arrayOf(input?.extension, "FileDescriptorProto.extension", FieldDescriptorProto.create),
-        options: optional(input?.options, FileOptions.create),
-        sourceCodeInfo: optional(input?.sourceCodeInfo, SourceCodeInfo.create),
-        syntax: input?.syntax,
-        edition: input?.edition,
-      },
-      input,
-    );
+    const message: FileDescriptorProto = {
+      name: input?.name,
+      package: input?.package,
+      dependency: [...listOf(input?.dependency, "FileDescriptorProto.dependency")],
+      publicDependency: [...listOf(input?.publicDependency, "FileDescriptorProto.public_dependency")],
+      weakDependency: [...listOf(input?.weakDependency, "FileDescriptorProto.weak_dependency")],
+      optionDependency: [...listOf(input?.optionDependency, "FileDescriptorProto.option_dependency")],
+      messageType: arrayOf(input?.messageType, "FileDescriptorProto.message_type", DescriptorProto.create),
+      enumType: arrayOf(input?.enumType, "FileDescriptorProto.enum_type", EnumDescriptorProto.create),
+      service: arrayOf(input?.service, "FileDescriptorProto.service", ServiceDescriptorProto.create),
+      extension: arrayOf(input?.extension, "FileDescriptorProto.extension", FieldDescriptorProto.create),
+      options: optional(input?.options, FileOptions.create),
+      sourceCodeInfo: optional(input?.sourceCodeInfo, SourceCodeInfo.create),
+      syntax: input?.syntax,
+      edition: input?.edition,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {
@@ -531,15 +527,6 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
     }
     for (const value of listOf(message.dependency, "FileDescriptorProto.dependency")) {
       writer.stringField(26, value, "FileDescriptorProto.dependency");
-    }
-    for (const value of listOf(message.publicDependency, "FileDescriptorProto.public_dependency")) {
-      writer.int32Field(80, value, "FileDescriptorProto.public_dependency");
-    }
-    for (const value of listOf(message.weakDependency, "FileDescriptorProto.weak_dependency")) {
-      writer.int32Field(88, value, "FileDescriptorProto.weak_dependency");
-    }
-    for (const value of listOf(message.optionDependency, "FileDescriptorProto.option_dependency")) {
-      writer.stringField(122, value, "FileDescriptorProto.option_dependency");
     }
     for (const value of listOf(message.messageType, "FileDescriptorProto.message_type")) {
       const mark = writer.messageField(34, value, "FileDescriptorProto.message_type");
@@ -571,12 +558,21 @@ export const FileDescriptorProto: MessageType<FileDescriptorProto, FileDescripto
       SourceCodeInfo.encode(message.sourceCodeInfo, writer);
       writer.end(mark);
     }
+    for (const value of listOf(message.publicDependency, "FileDescriptorProto.public_dependency")) {
+      writer.int32Field(80, value, "FileDescriptorProto.public_dependency");
+    }
+    for (const value of listOf(message.weakDependency, "FileDescriptorProto.weak_dependency")) {
+      writer.int32Field(88, value, "FileDescriptorProto.weak_dependency");
+    }
     if (message.syntax != null) {
       writer.stringField(98, message.syntax, "FileDescriptorProto.syntax");
     }
     if (message.edition != null) {
       checkEnum(Edition, message.edition, "FileDescriptorProto.edition");
       writer.enumField(112, message.edition, "FileDescriptorProto.edition", "Edition", Edition);
+    }
+    for (const value of listOf(message.optionDependency, "FileDescriptorProto.option_dependency")) {
+      writer.stringField(122, value, "FileDescriptorProto.option_dependency");
     }
     if (unknownFields in message) writer.unknown(message);
   },
@@ -714,30 +710,28 @@ export const DescriptorProto: MessageType<DescriptorProto, DescriptorProtoInput>
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name,
-        field: arrayOf(input?.field, "DescriptorProto.field", FieldDescriptorProto.create),
-        extension: arrayOf(input?.extension, "DescriptorProto.extension", FieldDescriptorProto.create),
-        nestedType: arrayOf(input?.nestedType, "DescriptorProto.nested_type", DescriptorProto.create),
-        enumType: arrayOf(input?.enumType, "DescriptorProto.enum_type", EnumDescriptorProto.create),
-        extensionRange: arrayOf(
-          input?.extensionRange,
-          "DescriptorProto.extension_range",
-          DescriptorProto_ExtensionRange.create,
-        ),
-        oneofDecl: arrayOf(input?.oneofDecl, "DescriptorProto.oneof_decl", OneofDescriptorProto.create),
-        options: optional(input?.options, MessageOptions.create),
-        reservedRange: arrayOf(
-          input?.reservedRange,
-          "DescriptorProto.reserved_range",
-          DescriptorProto_ReservedRange.create,
-        ),
-        reservedName: [...listOf(input?.reservedName, "DescriptorProto.reserved_name")],
-        visibility: input?.visibility,
-      },
-      input,
-    );
+    const message: DescriptorProto = {
+      name: input?.name,
+      field: arrayOf(input?.field, "DescriptorProto.field", FieldDescriptorProto.create),
+      extension: arrayOf(input?.extension, "DescriptorProto.extension", FieldDescriptorProto.create),
+      nestedType: arrayOf(input?.nestedType, "DescriptorProto.nested_type", DescriptorProto.create),
+      enumType: arrayOf(input?.enumType, "DescriptorProto.enum_type", EnumDescriptorProto.create),
+      extensionRange: arrayOf(
+        input?.extensionRange,
+        "DescriptorProto.extension_range",
+        DescriptorProto_ExtensionRange.create,
+      ),
+      oneofDecl: arrayOf(input?.oneofDecl, "DescriptorProto.oneof_decl", OneofDescriptorProto.create),
+      options: optional(input?.options, MessageOptions.create),
+      reservedRange: arrayOf(
+        input?.reservedRange,
+        "DescriptorProto.reserved_range",
+        DescriptorProto_ReservedRange.create,
+      ),
+      reservedName: [...listOf(input?.reservedName, "DescriptorProto.reserved_name")],
+      visibility: input?.visibility,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {
@@ -748,11 +742,6 @@ export const DescriptorProto: MessageType<DescriptorProto, DescriptorProtoInput>
     }
     for (const value of listOf(message.field, "DescriptorProto.field")) {
       const mark = writer.messageField(18, value, "DescriptorProto.field");
-      FieldDescriptorProto.encode(value, writer);
-      writer.end(mark);
-    }
-    for (const value of listOf(message.extension, "DescriptorProto.extension")) {
-      const mark = writer.messageField(50, value, "DescriptorProto.extension");
       FieldDescriptorProto.encode(value, writer);
       writer.end(mark);
     }
@@ -771,14 +760,19 @@ export const DescriptorProto: MessageType<DescriptorProto, DescriptorProtoInput>
       DescriptorProto_ExtensionRange.encode(value, writer);
       writer.end(mark);
     }
-    for (const value of listOf(message.oneofDecl, "DescriptorProto.oneof_decl")) {
-      const mark = writer.messageField(66, value, "DescriptorProto.oneof_decl");
-      OneofDescriptorProto.encode(value, writer);
+    for (const value of listOf(message.extension, "DescriptorProto.extension")) {
+      const mark = writer.messageField(50, value, "DescriptorProto.extension");
+      FieldDescriptorProto.encode(value, writer);
       writer.end(mark);
     }
     if (message.options != null) {
       const mark = writer.messageField(58, message.options, "DescriptorProto.options");
       MessageOptions.encode(message.options, writer);
+      writer.end(mark);
+    }
+    for (const value of listOf(message.oneofDecl, "DescriptorProto.oneof_decl")) {
+      const mark = writer.messageField(66, value, "DescriptorProto.oneof_decl");
+      OneofDescriptorProto.encode(value, writer);
       writer.end(mark);
     }
     for (const value of listOf(message.reservedRange, "DescriptorProto.reserved_range")) {
@@ -886,14 +880,12 @@ export const DescriptorProto_ExtensionRange: MessageType<DescriptorProto_Extensi
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        start: input?.start,
-        end: input?.end,
-        options: optional(input?.options, ExtensionRangeOptions.create),
-      },
-      input,
-    );
+    const message: DescriptorProto_ExtensionRange = {
+      start: input?.start,
+      end: input?.end,
+      options: optional(input?.options, ExtensionRangeOptions.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -969,13 +961,11 @@ export const DescriptorProto_ReservedRange: MessageType<DescriptorProto_Reserved
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        start: input?.start,
-        end: input?.end,
-      },
-      input,
-    );
+    const message: DescriptorProto_ReservedRange = {
+      start: input?.start,
+      end: input?.end,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1046,42 +1036,30 @@ export const ExtensionRangeOptions: MessageType<ExtensionRangeOptions, Extension
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        uninterpretedOption: arrayOf(
-          input?.uninterpretedOption,
-          "ExtensionRangeOptions.uninterpreted_option",
-          UninterpretedOption.create,
-        ),
-        declaration: arrayOf(
-          input?.declaration,
-          "ExtensionRangeOptions.declaration",
-          ExtensionRangeOptions_Declaration.create,
-        ),
-        features: optional(input?.features, FeatureSet.create),
-        verification: input?.verification,
-      },
-      input,
-    );
+    const message: ExtensionRangeOptions = {
+      uninterpretedOption: arrayOf(
+        input?.uninterpretedOption,
+        "ExtensionRangeOptions.uninterpreted_option",
+        UninterpretedOption.create,
+      ),
+      declaration: arrayOf(
+        input?.declaration,
+        "ExtensionRangeOptions.declaration",
+        ExtensionRangeOptions_Declaration.create,
+      ),
+      features: optional(input?.features, FeatureSet.create),
+      verification: input?.verification,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
     if (message?.constructor !== Object) {
       checkMessage(message, "ExtensionRangeOptions", ExtensionRangeOptions);
     }
-    for (const value of listOf(message.uninterpretedOption, "ExtensionRangeOptions.uninterpreted_option")) {
-      const mark = writer.messageField(7994, value, "ExtensionRangeOptions.uninterpreted_option");
-      UninterpretedOption.encode(value, writer);
-      writer.end(mark);
-    }
     for (const value of listOf(message.declaration, "ExtensionRangeOptions.declaration")) {
       const mark = writer.messageField(18, value, "ExtensionRangeOptions.declaration");
       ExtensionRangeOptions_Declaration.encode(value, writer);
-      writer.end(mark);
-    }
-    if (message.features != null) {
-      const mark = writer.messageField(402, message.features, "ExtensionRangeOptions.features");
-      FeatureSet.encode(message.features, writer);
       writer.end(mark);
     }
     if (message.verification != null) {
@@ -1097,6 +1075,16 @@ export const ExtensionRangeOptions: MessageType<ExtensionRangeOptions, Extension
         "ExtensionRangeOptions_VerificationState",
         ExtensionRangeOptions_VerificationState,
       );
+    }
+    if (message.features != null) {
+      const mark = writer.messageField(402, message.features, "ExtensionRangeOptions.features");
+      FeatureSet.encode(message.features, writer);
+      writer.end(mark);
+    }
+    for (const value of listOf(message.uninterpretedOption, "ExtensionRangeOptions.uninterpreted_option")) {
+      const mark = writer.messageField(7994, value, "ExtensionRangeOptions.uninterpreted_option");
+      UninterpretedOption.encode(value, writer);
+      writer.end(mark);
     }
     if (unknownFields in message) writer.unknown(message);
   },
@@ -1182,16 +1170,14 @@ export const ExtensionRangeOptions_Declaration: MessageType<ExtensionRangeOption
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        number: input?.number,
-        fullName: input?.fullName,
-        type: input?.type,
-        reserved: input?.reserved,
-        repeated: input?.repeated,
-      },
-      input,
-    );
+    const message: ExtensionRangeOptions_Declaration = {
+      number: input?.number,
+      fullName: input?.fullName,
+      type: input?.type,
+      reserved: input?.reserved,
+      repeated: input?.repeated,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1341,28 +1327,29 @@ export const FieldDescriptorProto: MessageType<FieldDescriptorProto, FieldDescri
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name,
-        number: input?.number,
-        label: input?.label,
-        type: input?.type,
-        typeName: input?.typeName,
-        extendee: input?.extendee,
-        defaultValue: input?.defaultValue,
-        oneofIndex: input?.oneofIndex,
-        jsonName: input?.jsonName,
-        options: optional(input?.options, FieldOptions.create),
-        proto3Optional: input?.proto3Optional,
-      },
-      input,
-    );
+    const message: FieldDescriptorProto = {
+      name: input?.name,
+      number: input?.number,
+      label: input?.label,
+      type: input?.type,
+      typeName: input?.typeName,
+      extendee: input?.extendee,
+      defaultValue: input?.defaultValue,
+      oneofIndex: input?.oneofIndex,
+      jsonName: input?.jsonName,
+      options: optional(input?.options, FieldOptions.create),
+      proto3Optional: input?.proto3Optional,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
     if (message?.constructor !== Object) checkMessage(message, "FieldDescriptorProto", FieldDescriptorProto);
     if (message.name != null) {
       writer.stringField(10, message.name, "FieldDescriptorProto.name");
+    }
+    if (message.extendee != null) {
+      writer.stringField(18, message.extendee, "FieldDescriptorProto.extendee");
     }
     if (message.number != null) {
       writer.int32Field(24, message.number, "FieldDescriptorProto.number");
@@ -1390,22 +1377,19 @@ export const FieldDescriptorProto: MessageType<FieldDescriptorProto, FieldDescri
     if (message.typeName != null) {
       writer.stringField(50, message.typeName, "FieldDescriptorProto.type_name");
     }
-    if (message.extendee != null) {
-      writer.stringField(18, message.extendee, "FieldDescriptorProto.extendee");
-    }
     if (message.defaultValue != null) {
       writer.stringField(58, message.defaultValue, "FieldDescriptorProto.default_value");
+    }
+    if (message.options != null) {
+      const mark = writer.messageField(66, message.options, "FieldDescriptorProto.options");
+      FieldOptions.encode(message.options, writer);
+      writer.end(mark);
     }
     if (message.oneofIndex != null) {
       writer.int32Field(72, message.oneofIndex, "FieldDescriptorProto.oneof_index");
     }
     if (message.jsonName != null) {
       writer.stringField(82, message.jsonName, "FieldDescriptorProto.json_name");
-    }
-    if (message.options != null) {
-      const mark = writer.messageField(66, message.options, "FieldDescriptorProto.options");
-      FieldOptions.encode(message.options, writer);
-      writer.end(mark);
     }
     if (message.proto3Optional != null) {
       writer.boolField(136, message.proto3Optional, "FieldDescriptorProto.proto3_optional");
@@ -1498,13 +1482,11 @@ export const OneofDescriptorProto: MessageType<OneofDescriptorProto, OneofDescri
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name,
-        options: optional(input?.options, OneofOptions.create),
-      },
-      input,
-    );
+    const message: OneofDescriptorProto = {
+      name: input?.name,
+      options: optional(input?.options, OneofOptions.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1579,21 +1561,19 @@ export const EnumDescriptorProto: MessageType<EnumDescriptorProto, EnumDescripto
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name,
-        value: arrayOf(input?.value, "EnumDescriptorProto.value", EnumValueDescriptorProto.create),
-        options: optional(input?.options, EnumOptions.create),
-        reservedRange: arrayOf(
-          input?.reservedRange,
-          "EnumDescriptorProto.reserved_range",
-          EnumDescriptorProto_EnumReservedRange.create,
-        ),
-        reservedName: [...listOf(input?.reservedName, "EnumDescriptorProto.reserved_name")],
-        visibility: input?.visibility,
-      },
-      input,
-    );
+    const message: EnumDescriptorProto = {
+      name: input?.name,
+      value: arrayOf(input?.value, "EnumDescriptorProto.value", EnumValueDescriptorProto.create),
+      options: optional(input?.options, EnumOptions.create),
+      reservedRange: arrayOf(
+        input?.reservedRange,
+        "EnumDescriptorProto.reserved_range",
+        EnumDescriptorProto_EnumReservedRange.create,
+      ),
+      reservedName: [...listOf(input?.reservedName, "EnumDescriptorProto.reserved_name")],
+      visibility: input?.visibility,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1711,13 +1691,11 @@ export const EnumDescriptorProto_EnumReservedRange: MessageType<EnumDescriptorPr
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        start: input?.start,
-        end: input?.end,
-      },
-      input,
-    );
+    const message: EnumDescriptorProto_EnumReservedRange = {
+      start: input?.start,
+      end: input?.end,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1776,14 +1754,12 @@ export const EnumValueDescriptorProto: MessageType<EnumValueDescriptorProto, Enu
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name,
-        number: input?.number,
-        options: optional(input?.options, EnumValueOptions.create),
-      },
-      input,
-    );
+    const message: EnumValueDescriptorProto = {
+      name: input?.name,
+      number: input?.number,
+      options: optional(input?.options, EnumValueOptions.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1851,14 +1827,12 @@ export const ServiceDescriptorProto: MessageType<ServiceDescriptorProto, Service
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name,
-        method: arrayOf(input?.method, "ServiceDescriptorProto.method", MethodDescriptorProto.create),
-        options: optional(input?.options, ServiceOptions.create),
-      },
-      input,
-    );
+    const message: ServiceDescriptorProto = {
+      name: input?.name,
+      method: arrayOf(input?.method, "ServiceDescriptorProto.method", MethodDescriptorProto.create),
+      options: optional(input?.options, ServiceOptions.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -1940,17 +1914,15 @@ export const MethodDescriptorProto: MessageType<MethodDescriptorProto, MethodDes
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name,
-        inputType: input?.inputType,
-        outputType: input?.outputType,
-        options: optional(input?.options, MethodOptions.create),
-        clientStreaming: input?.clientStreaming,
-        serverStreaming: input?.serverStreaming,
-      },
-      input,
-    );
+    const message: MethodDescriptorProto = {
+      name: input?.name,
+      inputType: input?.inputType,
+      outputType: input?.outputType,
+      options: optional(input?.options, MethodOptions.create),
+      clientStreaming: input?.clientStreaming,
+      serverStreaming: input?.serverStreaming,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -2185,36 +2157,34 @@ export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        javaPackage: input?.javaPackage,
-        javaOuterClassname: input?.javaOuterClassname,
-        javaMultipleFiles: input?.javaMultipleFiles,
-        javaGenerateEqualsAndHash: input?.javaGenerateEqualsAndHash,
-        javaStringCheckUtf8: input?.javaStringCheckUtf8,
-        optimizeFor: input?.optimizeFor,
-        goPackage: input?.goPackage,
-        ccGenericServices: input?.ccGenericServices,
-        javaGenericServices: input?.javaGenericServices,
-        pyGenericServices: input?.pyGenericServices,
-        deprecated: input?.deprecated,
-        ccEnableArenas: input?.ccEnableArenas,
-        objcClassPrefix: input?.objcClassPrefix,
-        csharpNamespace: input?.csharpNamespace,
-        swiftPrefix: input?.swiftPrefix,
-        phpClassPrefix: input?.phpClassPrefix,
-        phpNamespace: input?.phpNamespace,
-        phpMetadataNamespace: input?.phpMetadataNamespace,
-        rubyPackage: input?.rubyPackage,
-        features: optional(input?.features, FeatureSet.create),
-        uninterpretedOption: arrayOf(
-          input?.uninterpretedOption,
-          "FileOptions.uninterpreted_option",
-          UninterpretedOption.create,
-        ),
-      },
-      input,
-    );
+    const message: FileOptions = {
+      javaPackage: input?.javaPackage,
+      javaOuterClassname: input?.javaOuterClassname,
+      javaMultipleFiles: input?.javaMultipleFiles,
+      javaGenerateEqualsAndHash: input?.javaGenerateEqualsAndHash,
+      javaStringCheckUtf8: input?.javaStringCheckUtf8,
+      optimizeFor: input?.optimizeFor,
+      goPackage: input?.goPackage,
+      ccGenericServices: input?.ccGenericServices,
+      javaGenericServices: input?.javaGenericServices,
+      pyGenericServices: input?.pyGenericServices,
+      deprecated: input?.deprecated,
+      ccEnableArenas: input?.ccEnableArenas,
+      objcClassPrefix: input?.objcClassPrefix,
+      csharpNamespace: input?.csharpNamespace,
+      swiftPrefix: input?.swiftPrefix,
+      phpClassPrefix: input?.phpClassPrefix,
+      phpNamespace: input?.phpNamespace,
+      phpMetadataNamespace: input?.phpMetadataNamespace,
+      rubyPackage: input?.rubyPackage,
+      features: optional(input?.features, FeatureSet.create),
+      uninterpretedOption: arrayOf(
+        input?.uninterpretedOption,
+        "FileOptions.uninterpreted_option",
+        UninterpretedOption.create,
+      ),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -2225,15 +2195,6 @@ export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
     if (message.javaOuterClassname != null) {
       writer.stringField(66, message.javaOuterClassname, "FileOptions.java_outer_classname");
     }
-    if (message.javaMultipleFiles != null) {
-      writer.boolField(80, message.javaMultipleFiles, "FileOptions.java_multiple_files");
-    }
-    if (message.javaGenerateEqualsAndHash != null) {
-      writer.boolField(160, message.javaGenerateEqualsAndHash, "FileOptions.java_generate_equals_and_hash");
-    }
-    if (message.javaStringCheckUtf8 != null) {
-      writer.boolField(216, message.javaStringCheckUtf8, "FileOptions.java_string_check_utf8");
-    }
     if (message.optimizeFor != null) {
       checkEnum(FileOptions_OptimizeMode, message.optimizeFor, "FileOptions.optimize_for");
       writer.enumField(
@@ -2243,6 +2204,9 @@ export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
         "FileOptions_OptimizeMode",
         FileOptions_OptimizeMode,
       );
+    }
+    if (message.javaMultipleFiles != null) {
+      writer.boolField(80, message.javaMultipleFiles, "FileOptions.java_multiple_files");
     }
     if (message.goPackage != null) {
       writer.stringField(90, message.goPackage, "FileOptions.go_package");
@@ -2256,8 +2220,14 @@ export const FileOptions: MessageType<FileOptions, FileOptionsInput> = {
     if (message.pyGenericServices != null) {
       writer.boolField(144, message.pyGenericServices, "FileOptions.py_generic_services");
     }
+    if (message.javaGenerateEqualsAndHash != null) {
+      writer.boolField(160, message.javaGenerateEqualsAndHash, "FileOptions.java_generate_equals_and_hash");
+    }
     if (message.deprecated != null) {
       writer.boolField(184, message.deprecated, "FileOptions.deprecated");
+    }
+    if (message.javaStringCheckUtf8 != null) {
+      writer.boolField(216, message.javaStringCheckUtf8, "FileOptions.java_string_check_utf8");
     }
     if (message.ccEnableArenas != null) {
       writer.boolField(248, message.ccEnableArenas, "FileOptions.cc_enable_arenas");
@@ -2511,22 +2481,20 @@ export const MessageOptions: MessageType<MessageOptions, MessageOptionsInput> = 
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        messageSetWireFormat: input?.messageSetWireFormat,
-        noStandardDescriptorAccessor: input?.noStandardDescriptorAccessor,
-        deprecated: input?.deprecated,
-        mapEntry: input?.mapEntry,
-        deprecatedLegacyJsonFieldConflicts: input?.deprecatedLegacyJsonFieldConflicts,
-        features: optional(input?.features, FeatureSet.create),
-        uninterpretedOption: arrayOf(
-          input?.uninterpretedOption,
-          "MessageOptions.uninterpreted_option",
-          UninterpretedOption.create,
-        ),
-      },
-      input,
-    );
+    const message: MessageOptions = {
+      messageSetWireFormat: input?.messageSetWireFormat,
+      noStandardDescriptorAccessor: input?.noStandardDescriptorAccessor,
+      deprecated: input?.deprecated,
+      mapEntry: input?.mapEntry,
+      deprecatedLegacyJsonFieldConflicts: input?.deprecatedLegacyJsonFieldConflicts,
+      features: optional(input?.features, FeatureSet.create),
+      uninterpretedOption: arrayOf(
+        input?.uninterpretedOption,
+        "MessageOptions.uninterpreted_option",
+        UninterpretedOption.create,
+      ),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -2739,33 +2707,31 @@ export const FieldOptions: MessageType<FieldOptions, FieldOptionsInput> = {
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        ctype: input?.ctype,
-        packed: input?.packed,
-        jstype: input?.jstype,
-        lazy: input?.lazy,
-        unverifiedLazy: input?.unverifiedLazy,
-        deprecated: input?.deprecated,
-        weak: input?.weak,
-        debugRedact: input?.debugRedact,
-        retention: input?.retention,
-        targets: [...listOf(input?.targets, "FieldOptions.targets")],
-        editionDefaults: arrayOf(
-          input?.editionDefaults,
-          "FieldOptions.edition_defaults",
-          FieldOptions_EditionDefault.create,
-        ),
-        features: optional(input?.features, FeatureSet.create),
-        featureSupport: optional(input?.featureSupport, FieldOptions_FeatureSupport.create),
-        uninterpretedOption: arrayOf(
-          input?.uninterpretedOption,
-          "FieldOptions.uninterpreted_option",
-          UninterpretedOption.create,
-        ),
-      },
-      input,
-    );
+    const message: FieldOptions = {
+      ctype: input?.ctype,
+      packed: input?.packed,
+      jstype: input?.jstype,
+      lazy: input?.lazy,
+      unverifiedLazy: input?.unverifiedLazy,
+      deprecated: input?.deprecated,
+      weak: input?.weak,
+      debugRedact: input?.debugRedact,
+      retention: input?.retention,
+      targets: [...listOf(input?.targets, "FieldOptions.targets")],
+      editionDefaults: arrayOf(
+        input?.editionDefaults,
+        "FieldOptions.edition_defaults",
+        FieldOptions_EditionDefault.create,
+      ),
+      features: optional(input?.features, FeatureSet.create),
+      featureSupport: optional(input?.featureSupport, FieldOptions_FeatureSupport.create),
+      uninterpretedOption: arrayOf(
+        input?.uninterpretedOption,
+        "FieldOptions.uninterpreted_option",
+        UninterpretedOption.create,
+      ),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -2777,21 +2743,21 @@ export const FieldOptions: MessageType<FieldOptions, FieldOptionsInput> = {
     if (message.packed != null) {
       writer.boolField(16, message.packed, "FieldOptions.packed");
     }
-    if (message.jstype != null) {
-      checkEnum(FieldOptions_JSType, message.jstype, "FieldOptions.jstype");
-      writer.enumField(48, message.jstype, "FieldOptions.jstype", "FieldOptions_JSType", FieldOptions_JSType);
+    if (message.deprecated != null) {
+      writer.boolField(24, message.deprecated, "FieldOptions.deprecated");
     }
     if (message.lazy != null) {
       writer.boolField(40, message.lazy, "FieldOptions.lazy");
     }
-    if (message.unverifiedLazy != null) {
-      writer.boolField(120, message.unverifiedLazy, "FieldOptions.unverified_lazy");
-    }
-    if (message.deprecated != null) {
-      writer.boolField(24, message.deprecated, "FieldOptions.deprecated");
+    if (message.jstype != null) {
+      checkEnum(FieldOptions_JSType, message.jstype, "FieldOptions.jstype");
+      writer.enumField(48, message.jstype, "FieldOptions.jstype", "FieldOptions_JSType", FieldOptions_JSType);
     }
     if (message.weak != null) {
       writer.boolField(80, message.weak, "FieldOptions.weak");
+    }
+    if (message.unverifiedLazy != null) {
+      writer.boolField(120, message.unverifiedLazy, "FieldOptions.unverified_lazy");
     }
     if (message.debugRedact != null) {
       writer.boolField(128, message.debugRedact, "FieldOptions.debug_redact");
@@ -2969,25 +2935,23 @@ export const FieldOptions_EditionDefault: MessageType<FieldOptions_EditionDefaul
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        edition: input?.edition,
-        value: input?.value,
-      },
-      input,
-    );
+    const message: FieldOptions_EditionDefault = {
+      edition: input?.edition,
+      value: input?.value,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
     if (message?.constructor !== Object) {
       checkMessage(message, "FieldOptions.EditionDefault", FieldOptions_EditionDefault);
     }
+    if (message.value != null) {
+      writer.stringField(18, message.value, "FieldOptions.EditionDefault.value");
+    }
     if (message.edition != null) {
       checkEnum(Edition, message.edition, "FieldOptions.EditionDefault.edition");
       writer.enumField(24, message.edition, "FieldOptions.EditionDefault.edition", "Edition", Edition);
-    }
-    if (message.value != null) {
-      writer.stringField(18, message.value, "FieldOptions.EditionDefault.value");
     }
     if (unknownFields in message) writer.unknown(message);
   },
@@ -3065,16 +3029,14 @@ export const FieldOptions_FeatureSupport: MessageType<FieldOptions_FeatureSuppor
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        editionIntroduced: input?.editionIntroduced,
-        editionDeprecated: input?.editionDeprecated,
-        deprecationWarning: input?.deprecationWarning,
-        editionRemoved: input?.editionRemoved,
-        removalError: input?.removalError,
-      },
-      input,
-    );
+    const message: FieldOptions_FeatureSupport = {
+      editionIntroduced: input?.editionIntroduced,
+      editionDeprecated: input?.editionDeprecated,
+      deprecationWarning: input?.deprecationWarning,
+      editionRemoved: input?.editionRemoved,
+      removalError: input?.removalError,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -3190,17 +3152,15 @@ export const OneofOptions: MessageType<OneofOptions, OneofOptionsInput> = {
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        features: optional(input?.features, FeatureSet.create),
-        uninterpretedOption: arrayOf(
-          input?.uninterpretedOption,
-          "OneofOptions.uninterpreted_option",
-          UninterpretedOption.create,
-        ),
-      },
-      input,
-    );
+    const message: OneofOptions = {
+      features: optional(input?.features, FeatureSet.create),
+      uninterpretedOption: arrayOf(
+        input?.uninterpretedOption,
+        "OneofOptions.uninterpreted_option",
+        UninterpretedOption.create,
+      ),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -3289,20 +3249,18 @@ export const EnumOptions: MessageType<EnumOptions, EnumOptionsInput> = {
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        allowAlias: input?.allowAlias,
-        deprecated: input?.deprecated,
-        deprecatedLegacyJsonFieldConflicts: input?.deprecatedLegacyJsonFieldConflicts,
-        features: optional(input?.features, FeatureSet.create),
-        uninterpretedOption: arrayOf(
-          input?.uninterpretedOption,
-          "EnumOptions.uninterpreted_option",
-          UninterpretedOption.create,
-        ),
-      },
-      input,
-    );
+    const message: EnumOptions = {
+      allowAlias: input?.allowAlias,
+      deprecated: input?.deprecated,
+      deprecatedLegacyJsonFieldConflicts: input?.deprecatedLegacyJsonFieldConflicts,
+      features: optional(input?.features, FeatureSet.create),
+      uninterpretedOption: arrayOf(
+        input?.uninterpretedOption,
+        "EnumOptions.uninterpreted_option",
+        UninterpretedOption.create,
+      ),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -3414,20 +3372,18 @@ export const EnumValueOptions: MessageType<EnumValueOptions, EnumValueOptionsInp
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        deprecated: input?.deprecated,
-        features: optional(input?.features, FeatureSet.create),
-        debugRedact: input?.debugRedact,
-        featureSupport: optional(input?.featureSupport, FieldOptions_FeatureSupport.create),
-        uninterpretedOption: arrayOf(
-          input?.uninterpretedOption,
-          "EnumValueOptions.uninterpreted_option",
-          UninterpretedOption.create,
-        ),
-      },
-      input,
-    );
+    const message: EnumValueOptions = {
+      deprecated: input?.deprecated,
+      features: optional(input?.features, FeatureSet.create),
+      debugRedact: input?.debugRedact,
+      featureSupport: optional(input?.featureSupport, FieldOptions_FeatureSupport.create),
+      uninterpretedOption: arrayOf(
+        input?.uninterpretedOption,
+        "EnumValueOptions.uninterpreted_option",
+        UninterpretedOption.create,
+      ),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -3533,29 +3489,27 @@ export const ServiceOptions: MessageType<ServiceOptions, ServiceOptionsInput> = 
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        features: optional(input?.features, FeatureSet.create),
-        deprecated: input?.deprecated,
-        uninterpretedOption: arrayOf(
-          input?.uninterpretedOption,
-          "ServiceOptions.uninterpreted_option",
-          UninterpretedOption.create,
-        ),
-      },
-      input,
-    );
+    const message: ServiceOptions = {
+      features: optional(input?.features, FeatureSet.create),
+      deprecated: input?.deprecated,
+      uninterpretedOption: arrayOf(
+        input?.uninterpretedOption,
+        "ServiceOptions.uninterpreted_option",
+        UninterpretedOption.create,
+      ),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
     if (message?.constructor !== Object) checkMessage(message, "ServiceOptions", ServiceOptions);
+    if (message.deprecated != null) {
+      writer.boolField(264, message.deprecated, "ServiceOptions.deprecated");
+    }
     if (message.features != null) {
       const mark = writer.messageField(274, message.features, "ServiceOptions.features");
       FeatureSet.encode(message.features, writer);
       writer.end(mark);
-    }
-    if (message.deprecated != null) {
-      writer.boolField(264, message.deprecated, "ServiceOptions.deprecated");
     }
     for (const value of listOf(message.uninterpretedOption, "ServiceOptions.uninterpreted_option")) {
       const mark = writer.messageField(7994, value, "ServiceOptions.uninterpreted_option");
@@ -3630,19 +3584,17 @@ export const MethodOptions: MessageType<MethodOptions, MethodOptionsInput> = {
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        deprecated: input?.deprecated,
-        idempotencyLevel: input?.idempotencyLevel,
-        features: optional(input?.features, FeatureSet.create),
-        uninterpretedOption: arrayOf(
-          input?.uninterpretedOption,
-          "MethodOptions.uninterpreted_option",
-          UninterpretedOption.create,
-        ),
-      },
-      input,
-    );
+    const message: MethodOptions = {
+      deprecated: input?.deprecated,
+      idempotencyLevel: input?.idempotencyLevel,
+      features: optional(input?.features, FeatureSet.create),
+      uninterpretedOption: arrayOf(
+        input?.uninterpretedOption,
+        "MethodOptions.uninterpreted_option",
+        UninterpretedOption.create,
+      ),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -3760,18 +3712,16 @@ export const UninterpretedOption: MessageType<UninterpretedOption, Uninterpreted
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: arrayOf(input?.name, "UninterpretedOption.name", UninterpretedOption_NamePart.create),
-        identifierValue: input?.identifierValue,
-        positiveIntValue: optional(input?.positiveIntValue, BigInt),
-        negativeIntValue: optional(input?.negativeIntValue, BigInt),
-        doubleValue: input?.doubleValue,
-        stringValue: optional(input?.stringValue, toBuffer),
-        aggregateValue: input?.aggregateValue,
-      },
-      input,
-    );
+    const message: UninterpretedOption = {
+      name: arrayOf(input?.name, "UninterpretedOption.name", UninterpretedOption_NamePart.create),
+      identifierValue: input?.identifierValue,
+      positiveIntValue: optional(input?.positiveIntValue, BigInt),
+      negativeIntValue: optional(input?.negativeIntValue, BigInt),
+      doubleValue: input?.doubleValue,
+      stringValue: optional(input?.stringValue, toBuffer),
+      aggregateValue: input?.aggregateValue,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -3875,13 +3825,11 @@ export const UninterpretedOption_NamePart: MessageType<UninterpretedOption_NameP
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        namePart: input?.namePart ?? "",
-        isExtension: input?.isExtension ?? false,
-      },
-      input,
-    );
+    const message: UninterpretedOption_NamePart = {
+      namePart: input?.namePart ?? "",
+      isExtension: input?.isExtension ?? false,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -3970,20 +3918,18 @@ export const FeatureSet: MessageType<FeatureSet, FeatureSetInput> = {
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        fieldPresence: input?.fieldPresence,
-        enumType: input?.enumType,
-        repeatedFieldEncoding: input?.repeatedFieldEncoding,
-        utf8Validation: input?.utf8Validation,
-        messageEncoding: input?.messageEncoding,
-        jsonFormat: input?.jsonFormat,
-        enforceNamingStyle: input?.enforceNamingStyle,
-        defaultSymbolVisibility: input?.defaultSymbolVisibility,
-        enforceProtoLimits: input?.enforceProtoLimits,
-      },
-      input,
-    );
+    const message: FeatureSet = {
+      fieldPresence: input?.fieldPresence,
+      enumType: input?.enumType,
+      repeatedFieldEncoding: input?.repeatedFieldEncoding,
+      utf8Validation: input?.utf8Validation,
+      messageEncoding: input?.messageEncoding,
+      jsonFormat: input?.jsonFormat,
+      enforceNamingStyle: input?.enforceNamingStyle,
+      defaultSymbolVisibility: input?.defaultSymbolVisibility,
+      enforceProtoLimits: input?.enforceProtoLimits,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -4280,18 +4226,16 @@ export const FeatureSetDefaults: MessageType<FeatureSetDefaults, FeatureSetDefau
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        defaults: arrayOf(
-          input?.defaults,
-          "FeatureSetDefaults.defaults",
-          FeatureSetDefaults_FeatureSetEditionDefault.create,
-        ),
-        minimumEdition: input?.minimumEdition,
-        maximumEdition: input?.maximumEdition,
-      },
-      input,
-    );
+    const message: FeatureSetDefaults = {
+      defaults: arrayOf(
+        input?.defaults,
+        "FeatureSetDefaults.defaults",
+        FeatureSetDefaults_FeatureSetEditionDefault.create,
+      ),
+      minimumEdition: input?.minimumEdition,
+      maximumEdition: input?.maximumEdition,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -4381,14 +4325,12 @@ export const FeatureSetDefaults_FeatureSetEditionDefault: MessageType<FeatureSet
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        edition: input?.edition,
-        overridableFeatures: optional(input?.overridableFeatures, FeatureSet.create),
-        fixedFeatures: optional(input?.fixedFeatures, FeatureSet.create),
-      },
-      input,
-    );
+    const message: FeatureSetDefaults_FeatureSetEditionDefault = {
+      edition: input?.edition,
+      overridableFeatures: optional(input?.overridableFeatures, FeatureSet.create),
+      fixedFeatures: optional(input?.fixedFeatures, FeatureSet.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -4533,12 +4475,10 @@ export const SourceCodeInfo: MessageType<SourceCodeInfo, SourceCodeInfoInput> = 
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        location: arrayOf(input?.location, "SourceCodeInfo.location", SourceCodeInfo_Location.create),
-      },
-      input,
-    );
+    const message: SourceCodeInfo = {
+      location: arrayOf(input?.location, "SourceCodeInfo.location", SourceCodeInfo_Location.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -4690,17 +4630,15 @@ export const SourceCodeInfo_Location: MessageType<SourceCodeInfo_Location, Sourc
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        path: [...listOf(input?.path, "SourceCodeInfo.Location.path")],
-        span: [...listOf(input?.span, "SourceCodeInfo.Location.span")],
-        leadingComments: input?.leadingComments,
-        trailingComments: input?.trailingComments,
-        leadingDetachedComments:
-          [...listOf(input?.leadingDetachedComments, "SourceCodeInfo.Location.leading_detached_comments")],
-      },
-      input,
-    );
+    const message: SourceCodeInfo_Location = {
+      path: [...listOf(input?.path, "SourceCodeInfo.Location.path")],
+      span: [...listOf(input?.span, "SourceCodeInfo.Location.span")],
+      leadingComments: input?.leadingComments,
+      trailingComments: input?.trailingComments,
+      leadingDetachedComments:
+        [...listOf(input?.leadingDetachedComments, "SourceCodeInfo.Location.leading_detached_comments")],
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -4804,16 +4742,14 @@ export const GeneratedCodeInfo: MessageType<GeneratedCodeInfo, GeneratedCodeInfo
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        annotation: arrayOf(
-          input?.annotation,
-          "GeneratedCodeInfo.annotation",
-          GeneratedCodeInfo_Annotation.create,
-        ),
-      },
-      input,
-    );
+    const message: GeneratedCodeInfo = {
+      annotation: arrayOf(
+        input?.annotation,
+        "GeneratedCodeInfo.annotation",
+        GeneratedCodeInfo_Annotation.create,
+      ),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -4881,16 +4817,14 @@ export const GeneratedCodeInfo_Annotation: MessageType<GeneratedCodeInfo_Annotat
   file: descriptorProto,
 
   create(input) {
-    return withUnknown(
-      {
-        path: [...listOf(input?.path, "GeneratedCodeInfo.Annotation.path")],
-        sourceFile: input?.sourceFile,
-        begin: input?.begin,
-        end: input?.end,
-        semantic: input?.semantic,
-      },
-      input,
-    );
+    const message: GeneratedCodeInfo_Annotation = {
+      path: [...listOf(input?.path, "GeneratedCodeInfo.Annotation.path")],
+      sourceFile: input?.sourceFile,
+      begin: input?.begin,
+      end: input?.end,
+      semantic: input?.semantic,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

@@ -167,13 +167,11 @@ export const Duration: MessageType<Duration, DurationInput> = {
   file: durationProto,
 
   create(input) {
-    return withUnknown(
-      {
-        seconds: BigInt(input?.seconds ?? 0n),
-        nanos: input?.nanos ?? 0,
-      },
-      input,
-    );
+    const message: Duration = {
+      seconds: BigInt(input?.seconds ?? 0n),
+      nanos: input?.nanos ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

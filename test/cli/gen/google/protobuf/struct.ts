@@ -90,12 +90,10 @@ export const Struct: MessageType<Struct, StructInput> = {
   file: structProto,
 
   create(input) {
-    return withUnknown(
-      {
-        fields: mapOf(input?.fields, "Struct.fields", Value.create),
-      },
-      input,
-    );
+    const message: Struct = {
+      fields: mapOf(input?.fields, "Struct.fields", Value.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {
@@ -226,12 +224,10 @@ export const Value: MessageType<Value, ValueInput> = {
   file: structProto,
 
   create(input) {
-    return withUnknown(
-      {
-        kind: createValue_kind(input?.kind),
-      },
-      input,
-    );
+    const message: Value = {
+      kind: createValue_kind(input?.kind),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {
@@ -345,12 +341,10 @@ export const ListValue: MessageType<ListValue, ListValueInput> = {
   file: structProto,
 
   create(input) {
-    return withUnknown(
-      {
-        values: arrayOf(input?.values, "ListValue.values", Value.create),
-      },
-      input,
-    );
+    const message: ListValue = {
+      values: arrayOf(input?.values, "ListValue.values", Value.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {

@@ -228,13 +228,11 @@ export const Timestamp: MessageType<Timestamp, TimestampInput> = {
 
   create(given) {
     const input = given && timestampGiven(given);
-    return withUnknown(
-      {
-        seconds: BigInt(input?.seconds ?? 0n),
-        nanos: input?.nanos ?? 0,
-      },
-      input,
-    );
+    const message: Timestamp = {
+      seconds: BigInt(input?.seconds ?? 0n),
+      nanos: input?.nanos ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(given, writer) {

@@ -51,12 +51,10 @@ export const DoubleValue: MessageType<DoubleValue, DoubleValueInput> = {
   file: wrappersProto,
 
   create(input) {
-    return withUnknown(
-      {
-        value: input?.value ?? 0,
-      },
-      input,
-    );
+    const message: DoubleValue = {
+      value: input?.value ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -117,12 +115,10 @@ export const FloatValue: MessageType<FloatValue, FloatValueInput> = {
   file: wrappersProto,
 
   create(input) {
-    return withUnknown(
-      {
-        value: input?.value ?? 0,
-      },
-      input,
-    );
+    const message: FloatValue = {
+      value: input?.value ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -183,12 +179,10 @@ export const Int64Value: MessageType<Int64Value, Int64ValueInput> = {
   file: wrappersProto,
 
   create(input) {
-    return withUnknown(
-      {
-        value: BigInt(input?.value ?? 0n),
-      },
-      input,
-    );
+    const message: Int64Value = {
+      value: BigInt(input?.value ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -249,12 +243,10 @@ export const UInt64Value: MessageType<UInt64Value, UInt64ValueInput> = {
   file: wrappersProto,
 
   create(input) {
-    return withUnknown(
-      {
-        value: BigInt(input?.value ?? 0n),
-      },
-      input,
-    );
+    const message: UInt64Value = {
+      value: BigInt(input?.value ?? 0n),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -315,12 +307,10 @@ export const Int32Value: MessageType<Int32Value, Int32ValueInput> = {
   file: wrappersProto,
 
   create(input) {
-    return withUnknown(
-      {
-        value: input?.value ?? 0,
-      },
-      input,
-    );
+    const message: Int32Value = {
+      value: input?.value ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -381,12 +371,10 @@ export const UInt32Value: MessageType<UInt32Value, UInt32ValueInput> = {
   file: wrappersProto,
 
   create(input) {
-    return withUnknown(
-      {
-        value: input?.value ?? 0,
-      },
-      input,
-    );
+    const message: UInt32Value = {
+      value: input?.value ?? 0,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -447,12 +435,10 @@ export const BoolValue: MessageType<BoolValue, BoolValueInput> = {
   file: wrappersProto,
 
   create(input) {
-    return withUnknown(
-      {
-        value: input?.value ?? false,
-      },
-      input,
-    );
+    const message: BoolValue = {
+      value: input?.value ?? false,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -513,12 +499,10 @@ export const StringValue: MessageType<StringValue, StringValueInput> = {
   file: wrappersProto,
 
   create(input) {
-    return withUnknown(
-      {
-        value: input?.value ?? "",
-      },
-      input,
-    );
+    const message: StringValue = {
+      value: input?.value ?? "",
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -579,12 +563,10 @@ export const BytesValue: MessageType<BytesValue, BytesValueInput> = {
   file: wrappersProto,
 
   create(input) {
-    return withUnknown(
-      {
-        value: toBuffer(input?.value ?? emptyBytes),
-      },
-      input,
-    );
+    const message: BytesValue = {
+      value: toBuffer(input?.value ?? emptyBytes),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

@@ -63,15 +63,13 @@ export const Version: MessageType<Version, VersionInput> = {
   file: pluginProto,
 
   create(input) {
-    return withUnknown(
-      {
-        major: input?.major,
-        minor: input?.minor,
-        patch: input?.patch,
-        suffix: input?.suffix,
-      },
-      input,
-    );
+    const message: Version = {
+      major: input?.major,
+      minor: input?.minor,
+      patch: input?.patch,
+      suffix: input?.suffix,
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -179,20 +177,18 @@ export const CodeGeneratorRequest: MessageType<CodeGeneratorRequest, CodeGenerat
   file: pluginProto,
 
   create(input) {
-    return withUnknown(
-      {
-        fileToGenerate: [...listOf(input?.fileToGenerate, "CodeGeneratorRequest.file_to_generate")],
-        parameter: input?.parameter,
-        protoFile: arrayOf(input?.protoFile, "CodeGeneratorRequest.proto_file", FileDescriptorProto.create),
-        sourceFileDescriptors: arrayOf(
-          input?.sourceFileDescriptors,
-          "CodeGeneratorRequest.source_file_descriptors",
-          FileDescriptorProto.create,
-        ),
-        compilerVersion: optional(input?.compilerVersion, Version.create),
-      },
-      input,
-    );
+    const message: CodeGeneratorRequest = {
+      fileToGenerate: [...listOf(input?.fileToGenerate, "CodeGeneratorRequest.file_to_generate")],
+      parameter: input?.parameter,
+      protoFile: arrayOf(input?.protoFile, "CodeGeneratorRequest.proto_file", FileDescriptorProto.create),
+      sourceFileDescriptors: arrayOf(
+        input?.sourceFileDescriptors,
+        "CodeGeneratorRequest.source_file_descriptors",
+        FileDescriptorProto.create,
+      ),
+      compilerVersion: optional(input?.compilerVersion, Version.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer, depth = 0) {
@@ -203,6 +199,11 @@ export const CodeGeneratorRequest: MessageType<CodeGeneratorRequest, CodeGenerat
     if (message.parameter != null) {
       writer.stringField(18, message.parameter, "CodeGeneratorRequest.parameter");
     }
+    if (message.compilerVersion != null) {
+      const mark = writer.messageField(26, message.compilerVersion, "CodeGeneratorRequest.compiler_version");
+      Version.encode(message.compilerVersion, writer);
+      writer.end(mark);
+    }
     for (const value of listOf(message.protoFile, "CodeGeneratorRequest.proto_file")) {
       const mark = writer.messageField(122, value, "CodeGeneratorRequest.proto_file");
       FileDescriptorProto.encode(value, writer, depth + 1);
@@ -211,11 +212,6 @@ export const CodeGeneratorRequest: MessageType<CodeGeneratorRequest, CodeGenerat
     for (const value of listOf(message.sourceFileDescriptors, "CodeGeneratorRequest.source_file_descriptors")) {
       const mark = writer.messageField(138, value, "CodeGeneratorRequest.source_file_descriptors");
       FileDescriptorProto.encode(value, writer, depth + 1);
-      writer.end(mark);
-    }
-    if (message.compilerVersion != null) {
-      const mark = writer.messageField(26, message.compilerVersion, "CodeGeneratorRequest.compiler_version");
-      Version.encode(message.compilerVersion, writer);
       writer.end(mark);
     }
     if (unknownFields in message) writer.unknown(message);
@@ -308,16 +304,14 @@ export const CodeGeneratorResponse: MessageType<CodeGeneratorResponse, CodeGener
   file: pluginProto,
 
   create(input) {
-    return withUnknown(
-      {
-        error: input?.error,
-        supportedFeatures: optional(input?.supportedFeatures, BigInt),
-        minimumEdition: input?.minimumEdition,
-        maximumEdition: input?.maximumEdition,
-        file: arrayOf(input?.file, "CodeGeneratorResponse.file", CodeGeneratorResponse_File.create),
-      },
-      input,
-    );
+    const message: CodeGeneratorResponse = {
+      error: input?.error,
+      supportedFeatures: optional(input?.supportedFeatures, BigInt),
+      minimumEdition: input?.minimumEdition,
+      maximumEdition: input?.maximumEdition,
+      file: arrayOf(input?.file, "CodeGeneratorResponse.file", CodeGeneratorResponse_File.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {
@@ -459,15 +453,13 @@ export const CodeGeneratorResponse_File: MessageType<CodeGeneratorResponse_File,
   file: pluginProto,
 
   create(input) {
-    return withUnknown(
-      {
-        name: input?.name,
-        insertionPoint: input?.insertionPoint,
-        content: input?.content,
-        generatedCodeInfo: optional(input?.generatedCodeInfo, GeneratedCodeInfo.create),
-      },
-      input,
-    );
+    const message: CodeGeneratorResponse_File = {
+      name: input?.name,
+      insertionPoint: input?.insertionPoint,
+      content: input?.content,
+      generatedCodeInfo: optional(input?.generatedCodeInfo, GeneratedCodeInfo.create),
+    };
+    return withUnknown(message, input);
   },
 
   encode(message, writer) {

@@ -1,0 +1,97 @@
+import { setMaxListeners } from "node:events";
+import type { Address } from "../base/address.js";
+import { textOf } from "../base/thrown.js";
+import type { ServiceDefinition } from "../protobuf/types.js";
+import type { Registration, RegistrationHandle } from "../registry/registry.js";
+import type { Runtime } from "../runtime/runtime.js";
+
+/** Registrations being made at a time: a thousand services must not wait for a thousand times the registry's round trips. */
+const registeringMax = 16;
+
+export interface ServiceOptions {
+  /** Serve it to classic callers under its short name, and write classic znodes. Default: `provider.classic` of the conf. */
+  classic?: boolean | undefined;
+  /** Published with every instance, e.g. `{ version: "1.4" }`. */
+  attributes?: Readonly<Record<string, string>> | undefined;
+  /** Share of the calls, relative to other instances; default 1. */
+  weight?: number | undefined;
+}
+
+/** A service as it was given to the provider. */
+export interface OfferedService {
+  readonly definition: ServiceDefinition;
+  readonly options: ServiceOptions;
+}
+
+/** What one provider has in the registry. */
+export class Registrations {
+  readonly #runtime: Runtime;
+  readonly #signal: AbortSignal;
+  readonly #handles: RegistrationHandle[] = [];
+
+  /** `signal` breaks off registrations that are being made. */
+  constructor(runtime: Runtime, signal: AbortSignal) {
+    this.#runtime = runtime;
+    this.#signal = signal;
+  }
+
+  /** Several at a time; when one is refused no more are begun, and it rejects once none is under way. */
+  async register(
+    services: Iterable<OfferedService>,
+    address: Address,
+    group: string | undefined,
+  ): Promise<void> {
+    const waiting = [...services].map(({ definition, options }) =>
+      this.#registrationOf(definition, options, address, group),
+    );
+    const registerNext = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        try {
+          this.#handles.push(await this.#runtime.registry.register(next, this.#signal));
+        } catch (error) {
+          waiting.length = 0;
+          throw error;
+        }
+      }
+    };
+    // Each listens, and Node would warn of a leak at the eleventh.
+    setMaxListeners(Infinity, this.#signal);
+    const workers = Array.from({ length: Math.min(registeringMax, waiting.length) }, registerNext);
+    const refused = (await Promise.allSettled(workers)).find(({ status }) => status === "rejected");
+    if (refused?.status === "rejected") throw refused.reason;
+  }
+
+  #registrationOf(
+    definition: ServiceDefinition,
+    options: ServiceOptions,
+    address: Address,
+    group: string | undefined,
+  ): Registration {
+    const { classic = this.#runtime.settings.provider.classic, ...published } = options;
+    return {
+      ...published,
+      service: definition.typeName,
+      methods: Object.values(definition.methods).map(({ name }) => name),
+      address,
+      protocols: classic ? ["mprpc", "classic"] : ["mprpc"],
+      ...(group === undefined ? {} : { group }),
+      onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
+    };
+  }
+
+  /** Never rejects. */
+  async withdraw(): Promise<void> {
+    const { log, registry } = this.#runtime;
+    const leave = async (one: RegistrationHandle): Promise<void> => one.unregister();
+    for (const left of await Promise.allSettled(this.#handles.splice(0).map(leave))) {
+      if (left.status === "fulfilled") continue;
+      log.warn(`a registration was not withdrawn from ${registry.name}: ${textOf(left.reason)}`);
+    }
+  }
+
+  #onRegistrationLost(service: string, reason: Error): void {
+    this.#runtime.log.warn(
+      `callers of ${service} go elsewhere: ${textOf(reason)}; they come back when that one goes`,
+    );
+  }
+}
