@@ -166,7 +166,7 @@ describe("the buffer for streams", () => {
   test("more streams of requests than it has room for are refused, executed never", async () => {
     const { stub, provider } = await startFlow({
       settings: { limits: { streamBufferBytes: 64 * KiB } },
-      flow: { put: async (requests) => (await collect(requests), {}) },
+      flow: { put: async (requests) => ({ number: (await collect(requests)).length }) },
     });
     const open = Array.from({ length: 4 }, () => new OutgoingStream<Partial<Item>>());
     const calls = open.map((one) => stub.put(one));
@@ -182,7 +182,7 @@ describe("the buffer for streams", () => {
   test("provider.streambuffer is for all connections together", async () => {
     const { stub, cluster, provider } = await startFlow({
       settings: { provider: { streamBufferBytes: 64 * KiB } },
-      flow: { put: async (requests) => (await collect(requests), {}) },
+      flow: { put: async (requests) => ({ number: (await collect(requests)).length }) },
     });
     const { FlowServiceStub } = await import("../support/gen/flow.js");
     const other = new FlowServiceStub(cluster.channel());
