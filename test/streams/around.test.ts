@@ -3,6 +3,7 @@ import {
   type ClientInterceptor,
   Metadata,
   RpcError,
+  RpcProvider,
   type ServerInterceptor,
   Status,
 } from "../../src/index.js";
@@ -10,7 +11,7 @@ import { writeClassicRequest } from "../../src/protocol/classic/classic-wire.js"
 import { deferred, failure } from "../support/async.js";
 import { Cluster } from "../support/cluster.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
-import { FlowServiceStub, type Item } from "../support/gen/flow.js";
+import { FlowService, FlowServiceStub, type Item } from "../support/gen/flow.js";
 import { RawPeer } from "../support/raw-peer.js";
 import { collect, flowProvider, numbers, startFlow } from "./support.js";
 
@@ -273,4 +274,26 @@ test("events: one start and one end on either side, at the end of the stream", a
     "start Put",
     "end Put 0",
   ]);
+});
+
+test("methods that stream are not listed for classic callers", async () => {
+  const cluster = new Cluster({});
+  const listed: (readonly string[])[] = [];
+  const runtime = cluster.runtime();
+  const { registry } = runtime;
+  const noting = {
+    name: registry.name,
+    watch: registry.watch.bind(registry),
+    list: registry.list.bind(registry),
+    close: () => registry.close(),
+    register: (...given: Parameters<typeof registry.register>) => {
+      listed.push(given[0].methods);
+      return registry.register(...given);
+    },
+  };
+  const provider = new RpcProvider(cluster.runtime({ registry: noting }));
+  provider.notifyService(FlowService, { watch: () => [], put: () => ({}), chat: () => [], ask: () => ({}) });
+  cluster.onClose(() => provider.shutdown());
+  await provider.start();
+  expect(listed).toEqual([["Ask"]]);
 });
