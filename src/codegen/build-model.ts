@@ -22,6 +22,7 @@ import {
   MethodOptions_IdempotencyLevel,
   type ServiceDescriptorProto,
 } from "../descriptor/gen/google/protobuf/descriptor.js";
+import type { MethodKind } from "../protobuf/types.js";
 import { Comments } from "./comments.js";
 import {
   type EnumModel,
@@ -31,7 +32,6 @@ import {
   isMessage,
   type LongForm,
   type MessageModel,
-  type MethodKind,
   type MethodModel,
   type OneofModel,
   type Presence,

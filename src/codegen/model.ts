@@ -1,4 +1,5 @@
 import type { FileDescriptorProto } from "../descriptor/gen/google/protobuf/descriptor.js";
+import type { Idempotency, MethodKind } from "../protobuf/types.js";
 
 /**
  * What the generator knows of .proto files: linked descriptors with every feature resolved and every name of the TypeScript
@@ -124,12 +125,10 @@ export interface ServiceModel extends DeclaredType {
   readonly methods: readonly MethodModel[];
 }
 
-export type MethodKind = "unary" | "client_streaming" | "server_streaming" | "bidi_streaming";
-
 export interface MethodModel extends Declared {
   readonly kind: MethodKind;
   readonly localName: string;
-  readonly idempotency: "unknown" | "no_side_effects" | "idempotent";
+  readonly idempotency: Idempotency;
   readonly input: MessageModel;
   readonly output: MessageModel;
 }
