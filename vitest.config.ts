@@ -33,6 +33,7 @@ const processes = [
   "test/registry/**",
   "test/scale/**",
   "test/soak/**",
+  "test/streams/killed.test.ts",
   "test/tools/**",
 ];
 

@@ -29,7 +29,8 @@ function blocksOf(markdown: string): Block[] {
 
 /** Names that the README's smaller examples take as given. */
 const prelude = `
-import { type ClientInterceptor, type MprpcApplication, RpcChannel, RpcError, type RpcProvider, Status } from "mprpc";
+import { type CallOptions, type ClientInterceptor, type IncomingStream, type MessageSource } from "mprpc";
+import { type MprpcApplication, RpcChannel, RpcError, type RpcProvider, Status } from "mprpc";
 import { UserServiceRpc, type UserServiceRpcStub } from "./gen/user.js";
 declare const app: MprpcApplication;
 declare const provider: RpcProvider;
@@ -38,6 +39,18 @@ declare const request: { name: string; pwd: string };
 declare const friends: { getFriendsList(request: { userid: number }): Promise<{ friends: string[] }> };
 declare const histogram: { observe(method: string, code: number, elapsedMs: number): void };
 declare function retryLater(): void;
+type Folder = { folder: bigint };
+type Change = { name: string };
+declare const signal: AbortSignal;
+declare const files: {
+  watch(request: Folder, options: CallOptions): IncomingStream<Change>;
+  put(chunks: MessageSource<{ data: Buffer }>): Promise<{ size: bigint }>;
+};
+declare const room: { chat(lines: MessageSource<{ text: string }>): IncomingStream<{ text: string }> };
+declare function chunks(): AsyncGenerator<{ data: Buffer }>;
+declare function said(): AsyncGenerator<{ text: string }>;
+declare function show(what: object): void;
+declare function changesOf(folder: Folder): Promise<Change[]>;
 declare function newTraceParent(): string;
 `;
 

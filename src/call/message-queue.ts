@@ -132,6 +132,11 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     this.#serve();
   }
 
+  /** What lies here is not to be read any more: `fail` follows. */
+  clear(): void {
+    this.#drop();
+  }
+
   #drop(): void {
     this.#entries = [];
     this.#head = 0;

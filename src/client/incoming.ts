@@ -68,7 +68,7 @@ export class LaterReplies<T> implements IncomingStream<T> {
     this.trailers = new Promise((resolve) => {
       this.#ended = resolve;
     });
-    this.metadata.catch((error) => this.#ended(Promise.reject(error)));
+    this.metadata.catch((error) => this.#fail(error));
     this.trailers.catch(() => {});
     reply.then(
       ({ message }) => {
@@ -76,6 +76,12 @@ export class LaterReplies<T> implements IncomingStream<T> {
       },
       () => {},
     );
+  }
+
+  #fail(error: unknown): void {
+    const failed = Promise.reject(error);
+    failed.catch(() => {});
+    this.#ended(failed);
   }
 
   cancel(reason?: unknown): void {
@@ -94,7 +100,7 @@ export class LaterReplies<T> implements IncomingStream<T> {
           this.#ended(this.#reply.then(({ trailers }) => trailers));
           return { done: true, value: undefined };
         } catch (error) {
-          this.#ended(Promise.reject(error));
+          this.#fail(error);
           throw error;
         }
       },

@@ -113,7 +113,10 @@ export class StreamCall extends ClientCall implements CallStream {
   }
 
   override giveUp(code: StatusCode, text: string, cause: unknown): void {
-    if (!this.settled) this.#givenUp = true;
+    if (!this.settled) {
+      this.#givenUp = true;
+      this.replies?.clear();
+    }
     super.giveUp(code, text, cause);
   }
 

@@ -71,7 +71,10 @@ export class Registrations {
     return {
       ...published,
       service: definition.typeName,
-      methods: Object.values(definition.methods).map(({ name }) => name),
+      // What lists them is read by classic callers, which know no streams.
+      methods: Object.values(definition.methods)
+        .filter(({ kind }) => kind === "unary")
+        .map(({ name }) => name),
       address,
       protocols: classic ? ["mprpc", "classic"] : ["mprpc"],
       ...(group === undefined ? {} : { group }),

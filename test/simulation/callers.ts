@@ -3,6 +3,7 @@ import { type HostProgram, SeededRandom, type SimulatedApp } from "../../src/tes
 import { type BlobInput, ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import type { CallKind, CallRecord } from "./ledger.js";
 import { failsByBug, failsOnPurpose } from "./services.js";
+import { StreamCaller } from "./streams.js";
 import { recorded, type World } from "./world.js";
 
 const noise = ((): Buffer => {
@@ -20,9 +21,11 @@ export function callerProgram(world: World, current: Map<string, Caller>): HostP
     const app = sabotage.callerApp?.(host) ?? host;
     const channel = new RpcChannel(app, { balancer: plan.balancer, interceptors });
     const name = `${host.host}.${++lives}`;
-    const caller = new Caller(world, host, channel, SeededRandom.of(sim.seed, name));
+    const streams = new StreamCaller(world, host, channel, name);
+    const caller = new Caller(world, host, channel, SeededRandom.of(sim.seed, name), streams);
     current.set(host.host, caller);
     void caller.run(name);
+    void caller.streams.run(name);
     return channel;
   };
 }
@@ -33,15 +36,22 @@ const passes: ClientInterceptor = (next) => async (call) => {
 };
 
 export class Caller {
-  /** It has begun all its calls. */
-  done = false;
+  readonly streams: StreamCaller;
+  #begun = false;
   readonly #random: SeededRandom;
   readonly #world: World;
   readonly #app: SimulatedApp;
   readonly #channel: RpcChannel;
   readonly #stub: ProbeServiceStub;
 
-  constructor(world: World, app: SimulatedApp, channel: RpcChannel, random: SeededRandom) {
+  constructor(
+    world: World,
+    app: SimulatedApp,
+    channel: RpcChannel,
+    random: SeededRandom,
+    streams: StreamCaller,
+  ) {
+    this.streams = streams;
     this.#world = world;
     this.#app = app;
     this.#channel = channel;
@@ -55,7 +65,12 @@ export class Caller {
       await this.#app.sleep(this.#random.between(0, callGapMs * 2));
       void this.#call(`${name}.${number}`);
     }
-    this.done = true;
+    this.#begun = true;
+  }
+
+  /** It has begun all its calls. */
+  get done(): boolean {
+    return this.#begun && this.streams.done;
   }
 
   /** Makes one call of a kind that chance picks. */

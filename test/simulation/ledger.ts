@@ -2,7 +2,16 @@ import { crc32 } from "node:zlib";
 import type { RpcError } from "../../src/index.js";
 import type { SimulatedApp, Simulation } from "../../src/testing/index.js";
 
-export type CallKind = "unary" | "controller" | "oneway" | "nested" | "ready" | "recovery";
+export type CallKind =
+  | "unary"
+  | "controller"
+  | "oneway"
+  | "nested"
+  | "ready"
+  | "recovery"
+  | "watch"
+  | "put"
+  | "chat";
 
 /** One call as its caller saw it. */
 export interface CallRecord {

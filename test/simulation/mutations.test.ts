@@ -162,12 +162,39 @@ const failsWithoutReason: Sabotage = {
   ],
 };
 
+const losesMessages: Sabotage = {
+  clientInterceptors: [
+    (next) => async (call) => {
+      if (call.kind === "client_streaming" || call.kind === "bidi_streaming") {
+        const source = call.request as AsyncIterable<{ number: number }>;
+        call.request = (async function* () {
+          for await (const one of source) if (one.number !== 4) yield one;
+        })();
+      }
+      return next(call);
+    },
+  ],
+};
+
+/** Never asks the generator for its end. */
+const keepsHandlers: Sabotage = {
+  serverInterceptors: [
+    (next) => async (call) => {
+      const reply = await next(call);
+      if (call.kind !== "server_streaming") return reply;
+      const inner = (reply.message as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+      const message = { [Symbol.asyncIterator]: () => ({ next: () => inner.next() }) };
+      return { message, metadata: reply.metadata, trailers: reply.trailers };
+    },
+  ],
+};
+
 describe("the invariants notice", () => {
   test.each<[string, Sabotage, RegExp]>([
     [
       "a transport that delivers a reply twice",
       repliesTwice,
-      /was given the reply to|was given metadata of|ran 2 times/,
+      /was given the reply to|was given metadata of|ran 2 times|got reply \d+ .*in place/,
     ],
     ["a transport that swaps a byte", swapsBytes, /another body|which nobody called|cannot be decoded/],
     ["a transport that tells no end", tellsNoEnd, /hang|after its deadline|left behind|the faults are over/],
@@ -178,6 +205,8 @@ describe("the invariants notice", () => {
     ["a call that does not settle", forgets, /these calls hang/],
     ["deadlines that do not come", neverLate, /after its deadline|hang/],
     ["a timer that is left", leaksTimers, /left behind: \d+ timers/],
+    ["a stream that loses a message", losesMessages, /got (reply|request) \d+ .*in place|and \d+ came/],
+    ["a handler of a stream that does not end", keepsHandlers, /has not come to its end/],
     ["a failure that nothing explains", failsWithoutReason, /no fault was made|the faults are over/],
   ])("%s", async (_what, sabotage, message) => {
     const error = await simulate({ seeds: 60, twice: 0 }, (sim) => scenario(sim, sabotage)).catch(

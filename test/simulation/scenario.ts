@@ -5,6 +5,7 @@ import { violations } from "./invariants.js";
 import { Ledger } from "./ledger.js";
 import { type Plan, planOf } from "./plan.js";
 import { providerProgram } from "./services.js";
+import { StreamLedger } from "./streams.js";
 import type { Sabotage, World } from "./world.js";
 
 const providerNames = ["p1", "p2", "p3"] as const;
@@ -15,7 +16,7 @@ const settleWithinMs = 60_000;
 /** Three providers and four callers, a workload and faults drawn from the seed, and what must hold at the end. */
 export async function scenario(sim: Simulation, sabotage: Sabotage = {}): Promise<void> {
   const plan = planOf(sim.seed);
-  const world: World = { sim, plan, ledger: new Ledger(sim), sabotage };
+  const world: World = { sim, plan, ledger: new Ledger(sim), streams: new StreamLedger(), sabotage };
   sim.note(`plan ${JSON.stringify(plan)}`);
   sim.setNetwork(plan.network);
   const providers = providerNames.map((name, index) =>
@@ -36,7 +37,7 @@ export async function scenario(sim: Simulation, sabotage: Sabotage = {}): Promis
   await sim.until(Promise.all([...current.values()].map((caller) => caller.recovers())));
   await sim.end();
   const expected = { allSucceed: plan.mode === "rolling", allRecover: !plan.starves };
-  const found = violations(world.ledger, expected);
+  const found = [...violations(world.ledger, expected), ...world.streams.violations(world)];
   if (found.length > 0) throw new Error(`${found.length} violations:\n- ${found.slice(0, 20).join("\n- ")}`);
 }
 

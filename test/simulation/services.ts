@@ -1,6 +1,8 @@
 import { type CallContext, RpcChannel, RpcError, RpcProvider, Status } from "../../src/index.js";
 import type { HostProgram, SimulatedApp } from "../../src/testing/index.js";
+import { FlowService } from "../support/gen/flow.js";
 import { type Blob, ProbeService, SideService, SideServiceStub } from "../support/gen/probe.js";
+import { streamHandlers } from "./streams.js";
 import { recorded, type World } from "./world.js";
 
 /** `number` of a request tells its handler what to do: to fail at once, to fail by a bug, or to take so many ms. */
@@ -34,7 +36,8 @@ export function providerProgram(world: World): HostProgram {
     };
     const provider = new RpcProvider(app, { interceptors: sabotage.serverInterceptors ?? [] })
       .notifyService(ProbeService, { echo: serve, relay, note: serve })
-      .notifyService(SideService, { echo: serve });
+      .notifyService(SideService, { echo: serve })
+      .notifyService(FlowService, streamHandlers(world, host));
     await provider.start();
     return [channel, nothingLeft(world, host, provider), provider];
   };

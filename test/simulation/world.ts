@@ -2,6 +2,7 @@ import type { ClientInterceptor, RpcError, ServerInterceptor } from "../../src/i
 import type { SimulatedApp, Simulation } from "../../src/testing/index.js";
 import type { CallRecord, Ledger } from "./ledger.js";
 import type { Plan } from "./plan.js";
+import type { StreamLedger } from "./streams.js";
 
 /** Parts that are broken on purpose, to prove that the invariants notice. */
 export interface Sabotage {
@@ -17,6 +18,7 @@ export interface World {
   readonly sim: Simulation;
   readonly plan: Plan;
   readonly ledger: Ledger;
+  readonly streams: StreamLedger;
   readonly sabotage: Sabotage;
 }
 

@@ -49,3 +49,13 @@ export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
   for await (const one of stream) all.push(one);
   return all;
 }
+
+/** Resolves when `count` has not changed for many turns of the event loop. */
+export async function settled(count: () => number): Promise<void> {
+  for (let last = count(), same = 0; same < 50; ) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const now = count();
+    same = now === last ? same + 1 : 0;
+    last = now;
+  }
+}

@@ -15,6 +15,7 @@ export interface RawFrame {
   methodIndex: number;
   timeoutMs: number;
   status: number;
+  credit: number;
   rare: RareFields;
   body: Buffer;
   /** Of a message in chunks: its size as announced, and what became of it. */
@@ -76,9 +77,9 @@ export class RawPeer implements ConnectionHandler {
   }
 
   #keep(header: FrameHeader, body: Buffer): RawFrame {
-    const { kind, callId, methodIndex, timeoutMs, status, rare, messageSize } = header;
+    const { kind, callId, methodIndex, timeoutMs, status, credit, rare, messageSize } = header;
     const frame: RawFrame = {
-      ...{ kind, callId, methodIndex, timeoutMs, status, messageSize },
+      ...{ kind, callId, methodIndex, timeoutMs, status, credit, messageSize },
       ...{ rare: { ...rare }, body, message: undefined },
     };
     this.frames.push(frame);
@@ -175,6 +176,29 @@ export function replyFrame(init: {
   encoder.beginReply(id, status, rare, 1);
   appendBody(encoder, body);
   encoder.endBody();
+  return encoder.writer.finish();
+}
+
+/** A message of a stream. */
+export function messageFrame(id: number, body: Buffer = Buffer.alloc(0)): Buffer {
+  const encoder = new FrameEncoder();
+  encoder.beginMessage(id, 1);
+  encoder.writer.raw(body);
+  encoder.endBody();
+  return encoder.writer.finish();
+}
+
+/** A message of a stream that is to come in chunks. */
+export function announcedFrame(id: number, sizeBytes: number): Buffer {
+  const encoder = new FrameEncoder();
+  encoder.beginMessage(id, 1);
+  encoder.announceBody(sizeBytes);
+  return encoder.writer.finish();
+}
+
+export function chunkFrame(id: number, body: Buffer): Buffer {
+  const encoder = new FrameEncoder();
+  encoder.chunk(id, body, 0, body.length);
   return encoder.writer.finish();
 }
 

@@ -1,4 +1,5 @@
 import { checkOptions, durationMs, type Filled, integer, type OptionRule } from "../../base/options.js";
+import { streamTurn } from "../../call/stream-turn.js";
 import { type HostOptions, type HostProgram, SimulatedHost } from "./host.js";
 import type { Machine } from "./machine.js";
 import { SimulatedNetwork } from "./network.js";
@@ -69,6 +70,8 @@ export class Simulation {
       sessionTimeoutMs: durationMs(1),
       traceLines: integer(0),
     });
+    // What streams of an earlier run have moved must not decide where those of this one take turns.
+    streamTurn.begin();
     this.seed = checked.seed;
     this.random = SeededRandom.of(checked.seed, "test");
     this.trace = new Trace(checked.traceLines);

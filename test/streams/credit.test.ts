@@ -1,0 +1,135 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { StreamBudget } from "../../src/protocol/mprpc/streams/budget.js";
+import {
+  creditMaxBytes,
+  ReceiveWindow,
+  SendWindow,
+  windowBytes,
+  windowMaxBytes,
+} from "../../src/protocol/mprpc/streams/credit.js";
+
+const KiB = 1024;
+
+describe("SendWindow", () => {
+  test("adds up, and refuses 0 and what goes over 2^31 - 1", () => {
+    const window = new SendWindow(100);
+    window.take(40);
+    expect(window.add(5)).toBeUndefined();
+    expect(window.credit).toBe(65);
+    expect(window.add(0)).toBe("credit of 0 bytes");
+    expect(window.add(creditMaxBytes)).toBe(`credit that comes to ${creditMaxBytes + 65} bytes`);
+    expect(window.add(creditMaxBytes - 65)).toBeUndefined();
+    expect(window.credit).toBe(creditMaxBytes);
+  });
+});
+
+describe("StreamBudget", () => {
+  test("is bounded by its own and its parent's", () => {
+    const all = new StreamBudget(100);
+    const [one, other] = [new StreamBudget(80, all), new StreamBudget(80, all)];
+    expect(one.reserve(70)).toBe(true);
+    expect(other.free).toBe(30);
+    expect(other.reserve(31)).toBe(false);
+    expect(other.reserve(30)).toBe(true);
+    one.release(70);
+    expect([all.used, one.used, other.used]).toEqual([30, 0, 30]);
+  });
+});
+
+describe("ReceiveWindow", () => {
+  const startedWith = (startBytes: number, budgetBytes = 64 * KiB * KiB) => {
+    const budget = new StreamBudget(budgetBytes);
+    budget.force(startBytes);
+    return { budget, window: new ReceiveWindow(budget, startBytes) };
+  };
+
+  test("what comes beyond its credit is refused", () => {
+    const { window } = startedWith(windowBytes);
+    expect(window.arrive(windowBytes)).toBe(true);
+    expect(window.arrive(1)).toBe(false);
+  });
+
+  test("credit goes back at half a window, at a quarter when nothing lies here, and not for each message", () => {
+    const { window } = startedWith(windowBytes);
+    for (let at = 0; at < 3; at++) {
+      window.arrive(16 * KiB);
+      window.take(16 * KiB);
+      expect(window.give(true)).toBe(0);
+    }
+    window.arrive(16 * KiB);
+    window.take(16 * KiB);
+    expect(window.give(false)).toBe(0);
+    expect(window.give(true)).toBe(64 * KiB);
+    expect(window.credit).toBe(windowBytes);
+  });
+
+  test("a small start grows to a whole window as soon as half of it is used, if there is room", () => {
+    const { window, budget } = startedWith(16 * KiB);
+    window.arrive(8 * KiB);
+    expect(window.give(false)).toBe(0);
+    window.arrive(32);
+    expect(window.give(false)).toBe(windowBytes - 16 * KiB);
+    expect(budget.used).toBe(windowBytes);
+    const tight = startedWith(16 * KiB, 20 * KiB);
+    tight.window.arrive(10 * KiB);
+    expect(tight.window.give(false)).toBe(0);
+    tight.window.take(10 * KiB);
+    expect(tight.window.give(true)).toBe(10 * KiB);
+  });
+
+  test("a window that its reader empties as fast as it comes grows up to 4 MiB; one that is read slowly does not", () => {
+    const { window } = startedWith(windowBytes);
+    for (let at = 0; at < 10; at++) {
+      const bytes = window.credit;
+      window.arrive(bytes);
+      window.take(bytes);
+      window.give(true);
+    }
+    expect(window.size).toBe(windowMaxBytes);
+    const slow = startedWith(windowBytes).window;
+    for (let at = 0; at < 10; at++) {
+      slow.arrive(slow.credit);
+      slow.take(128 * KiB);
+      slow.give(false);
+    }
+    expect(slow.size).toBe(windowBytes);
+  });
+
+  test("a large message that is waited for gets all that is missing, once", () => {
+    const { window, budget } = startedWith(windowBytes, windowBytes + KiB * KiB);
+    window.arrive(windowBytes);
+    expect(window.giveFor(2 * KiB * KiB, false)).toBeUndefined();
+    expect(window.giveFor(500 * KiB, false)).toBe(500 * KiB);
+    expect(window.giveFor(500 * KiB, false)).toBe(0);
+    expect(budget.used).toBe(windowBytes + 500 * KiB);
+    window.arrive(500 * KiB);
+    window.take(windowBytes + 500 * KiB);
+    expect(budget.used).toBe(windowBytes);
+    window.close();
+    expect(budget.used).toBe(0);
+  });
+
+  test("credit and what lies here never come to more than the budget, whatever happens", () => {
+    const step = fc.record({
+      kind: fc.constantFrom("arrive", "take", "give", "wanted"),
+      bytes: fc.nat(300 * KiB),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const { window, budget } = startedWith(16 * KiB, 2 * KiB * KiB);
+        let held = 0;
+        for (const { kind, bytes } of steps) {
+          if (kind === "arrive" && window.arrive(bytes)) held += bytes;
+          else if (kind === "take" && bytes <= held) {
+            window.take(bytes);
+            held -= bytes;
+          } else if (kind === "give") window.give(held === 0);
+          else if (kind === "wanted" && held === 0) window.giveFor(bytes, false);
+          expect(window.credit).toBeGreaterThanOrEqual(0);
+          expect(budget.used).toBeLessThanOrEqual(2 * KiB * KiB);
+        }
+      }),
+    );
+  });
+});
