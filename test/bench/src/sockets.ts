@@ -65,11 +65,14 @@ async function listening(server: net.Server): Promise<{ server: net.Server; port
   return { server, port: (server.address() as net.AddressInfo).port };
 }
 
-/** A server whose sockets are handed to `onSocket`, which says what is done with what they read. */
-export function startServer(onSocket: () => { onRead: OnRead; onOpen?(socket: net.Socket): void }) {
+/** What is done with the bytes of a socket; they are valid until it returns. */
+export type OnRead = (bytes: Buffer, socket: net.Socket) => void;
+
+/** A server that does with what comes what `onAccept` says of each socket. */
+export function startServer(onAccept: () => OnRead): Promise<{ server: net.Server; port: number }> {
   const server = net.createServer({ pauseOnConnect: true }, (accepted) => {
     const buffer = Buffer.allocUnsafeSlow(readBytes);
-    const { onRead, onOpen } = onSocket();
+    const onRead = onAccept();
     const socket = readingSocket(accepted, {
       buffer,
       callback: (count) => {
@@ -78,14 +81,10 @@ export function startServer(onSocket: () => { onRead: OnRead; onOpen?(socket: ne
       },
     });
     socket.on("error", () => socket.destroy());
-    onOpen?.(socket);
     socket.resume();
   });
   return listening(server);
 }
-
-/** `bytes` are valid until it returns. */
-export type OnRead = (bytes: Buffer, socket: net.Socket) => void;
 
 /** A server that writes what comes, from where it was read to. `onBytes` is told how many. */
 export function startEcho(onBytes: (count: number) => void): Promise<{ server: net.Server; port: number }> {
@@ -107,7 +106,7 @@ export function startEcho(onBytes: (count: number) => void): Promise<{ server: n
 }
 
 /** `onRead` gets the number of bytes: what a caller gets back it does not look at. */
-export async function connectReading(port: number, onRead: (count: number) => void): Promise<net.Socket> {
+export function connectReading(port: number, onRead: (count: number) => void): net.Socket {
   const onread: net.OnReadOpts = {
     buffer: Buffer.allocUnsafeSlow(readBytes),
     callback: (count) => {
@@ -115,7 +114,5 @@ export async function connectReading(port: number, onRead: (count: number) => vo
       return true;
     },
   };
-  const socket = net.connect({ host: "127.0.0.1", port, noDelay: true, onread });
-  await once(socket, "connect");
-  return socket;
+  return net.connect({ host: "127.0.0.1", port, noDelay: true, onread });
 }

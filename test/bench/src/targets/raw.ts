@@ -13,7 +13,7 @@ import type { Caller, Load, Provider, Target } from "../target.js";
 /** Length prefix and header: what an mprpc/2 frame of a small call has before its body. */
 const headerBytes = 16;
 
-const frameBytesOf = (payloadBytes: number) => headerBytes + payloadBytes;
+export const frameBytesOf = (payloadBytes: number) => headerBytes + payloadBytes;
 
 async function startProvider(): Promise<Provider> {
   let bytes = 0;
@@ -34,7 +34,7 @@ async function connect(port: number): Promise<net.Socket> {
 }
 
 /** The frames of a window: what one write sends is a slice of it. */
-function framesOf({ payloadBytes, inFlight }: Load): Buffer {
+export function framesOf({ payloadBytes, inFlight }: Load): Buffer {
   const frameBytes = frameBytesOf(payloadBytes);
   const frames = Buffer.alloc(frameBytes * inFlight);
   for (let at = 0; at < frames.length; at += frameBytes) frames.writeUInt32LE(frameBytes - 4, at);
@@ -80,7 +80,8 @@ interface Connection {
   onRead: (count: number) => void;
 }
 
-function drive(connection: Connection, meter: Meter, load: Load): Promise<void> {
+/** Keeps `inFlight` frames going while `meter.running`; resolves when the last one is back. */
+export function drive(connection: Connection, meter: Meter, load: Load): Promise<void> {
   const frameBytes = frameBytesOf(load.payloadBytes);
   const frames = framesOf(load);
   const writes = new Writes(load.inFlight);
@@ -117,8 +118,9 @@ async function startCaller(endpoint: string): Promise<Caller> {
   const port = Number(endpoint);
   const connection: Connection = {
     onRead: () => {},
-    socket: await connectReading(port, (count) => connection.onRead(count)),
+    socket: connectReading(port, (count) => connection.onRead(count)),
   };
+  await once(connection.socket, "connect");
   const idle: net.Socket[] = [];
   return {
     drive: (meter, load) => drive(connection, meter, load),
