@@ -12,7 +12,10 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const targets = [
   { protos: ["example/proto/user.proto", "example/proto/friend.proto"], out: "example/callee/src/gen" },
   { protos: ["example/proto/user.proto", "example/proto/friend.proto"], out: "example/caller/src/gen" },
-  { protos: ["test/bench/bench.proto", "test/bench/codec.proto"], out: "test/bench/src/gen" },
+  {
+    protos: ["test/bench/bench.proto", "test/bench/codec.proto", "test/bench/streams.proto"],
+    out: "test/bench/src/gen",
+  },
   { protos: ["example/simulation/shop.proto"], out: "example/simulation/src/gen" },
   {
     protos: [

@@ -271,11 +271,11 @@ describe("the command line", () => {
   test("lists its commands, and says which there are when it gets another", async () => {
     await main(["--help"], 0);
     const help = String(vi.mocked(console.log).mock.calls[0]);
-    for (const name of ["compare", "growth", "connections", "mixed", "startup", "codec", "logger"])
+    for (const name of ["compare", "growth", "connections", "mixed", "startup", "codec", "logger", "streams"])
       expect(help).toContain(`  ${name} `);
     await main(["grow"], 0);
     expect(vi.mocked(console.error).mock.calls[0]).toEqual([
-      'bench: "grow" is none of compare, growth, connections, mixed, startup, codec, logger',
+      'bench: "grow" is none of compare, growth, connections, mixed, startup, codec, logger, streams',
     ]);
     expect(process.exitCode).toBe(2);
   });

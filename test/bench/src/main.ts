@@ -9,6 +9,7 @@ import { mixed } from "./mixed/command.js";
 import { takeFacts } from "./report/facts.js";
 import { plainReport, writeReport } from "./report/write.js";
 import { startup } from "./startup/command.js";
+import { streams } from "./streams/command.js";
 
 const commands: Readonly<Record<string, Command>> = {
   compare,
@@ -18,6 +19,7 @@ const commands: Readonly<Record<string, Command>> = {
   startup,
   codec,
   logger,
+  streams,
 };
 
 function help(): string {

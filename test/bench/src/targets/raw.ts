@@ -1,30 +1,25 @@
 import { once } from "node:events";
 import net from "node:net";
 import type { Meter } from "../meter.js";
+import { connectReading, startEcho } from "../sockets.js";
 import type { Caller, Load, Provider, Target } from "../target.js";
 
 /**
  * The limit: a framed echo over `node:net` with no RPC. Fixed code, not to be tuned: the caller writes all newly allowed
- * frames in one write, the provider echoes chunks unchanged.
+ * frames in one write, from where they always lie; the provider writes what it has read from where it was read to. Nothing is copied,
+ * and no buffer is made while it runs.
  */
 
 /** Length prefix and header: what an mprpc/2 frame of a small call has before its body. */
 const headerBytes = 16;
 
-const frameBytesOf = (payloadBytes: number) => headerBytes + payloadBytes;
+export const frameBytesOf = (payloadBytes: number) => headerBytes + payloadBytes;
 
 async function startProvider(): Promise<Provider> {
   let bytes = 0;
-  const server = net.createServer({ noDelay: true }, (socket) => {
-    socket.on("data", (chunk) => {
-      bytes += chunk.length;
-      socket.write(chunk);
-    });
-    socket.on("error", () => socket.destroy());
+  const { server, port } = await startEcho((count) => {
+    bytes += count;
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as net.AddressInfo;
   return {
     endpoint: String(port),
     served: (payloadBytes) => bytes / frameBytesOf(payloadBytes),
@@ -39,7 +34,7 @@ async function connect(port: number): Promise<net.Socket> {
 }
 
 /** The frames of a window: what one write sends is a slice of it. */
-function framesOf({ payloadBytes, inFlight }: Load): Buffer {
+export function framesOf({ payloadBytes, inFlight }: Load): Buffer {
   const frameBytes = frameBytesOf(payloadBytes);
   const frames = Buffer.alloc(frameBytes * inFlight);
   for (let at = 0; at < frames.length; at += frameBytes) frames.writeUInt32LE(frameBytes - 4, at);
@@ -79,10 +74,18 @@ class Writes {
   }
 }
 
-function drive(socket: net.Socket, meter: Meter, load: Load): Promise<void> {
+interface Connection {
+  readonly socket: net.Socket;
+  /** What is done with the number of bytes of each read. */
+  onRead: (count: number) => void;
+}
+
+/** Keeps `inFlight` frames going while `meter.running`; resolves when the last one is back. */
+export function drive(connection: Connection, meter: Meter, load: Load): Promise<void> {
   const frameBytes = frameBytesOf(load.payloadBytes);
   const frames = framesOf(load);
   const writes = new Writes(load.inFlight);
+  const { socket } = connection;
   let outstanding = 0;
   let partBytes = 0;
   const write = (count: number) => {
@@ -91,8 +94,8 @@ function drive(socket: net.Socket, meter: Meter, load: Load): Promise<void> {
     socket.write(frames.subarray(0, count * frameBytes));
   };
   return new Promise((resolve, reject) => {
-    const onData = (chunk: Buffer) => {
-      const bytes = partBytes + chunk.length;
+    connection.onRead = (count) => {
+      const bytes = partBytes + count;
       const complete = Math.floor(bytes / frameBytes);
       partBytes = bytes - complete * frameBytes;
       if (complete === 0) return;
@@ -102,21 +105,25 @@ function drive(socket: net.Socket, meter: Meter, load: Load): Promise<void> {
       if (meter.running) {
         write(complete);
       } else if (outstanding === 0) {
-        socket.off("data", onData).off("error", reject);
+        socket.off("error", reject);
         resolve();
       }
     };
-    socket.on("data", onData).on("error", reject);
+    socket.on("error", reject);
     write(load.inFlight);
   });
 }
 
 async function startCaller(endpoint: string): Promise<Caller> {
   const port = Number(endpoint);
-  const socket = await connect(port);
+  const connection: Connection = {
+    onRead: () => {},
+    socket: connectReading(port, (count) => connection.onRead(count)),
+  };
+  await once(connection.socket, "connect");
   const idle: net.Socket[] = [];
   return {
-    drive: (meter, load) => drive(socket, meter, load),
+    drive: (meter, load) => drive(connection, meter, load),
     async openIdle(count) {
       for (let i = 0; i < count; i += 1) {
         const one = await connect(port);
@@ -126,7 +133,7 @@ async function startCaller(endpoint: string): Promise<Caller> {
       }
     },
     async close() {
-      for (const one of [socket, ...idle]) one.destroy();
+      for (const one of [connection.socket, ...idle]) one.destroy();
     },
   };
 }
