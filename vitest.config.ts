@@ -10,6 +10,7 @@ const processes = [
   "test/bundle.test.ts",
   "test/call/cost.test.ts",
   "test/cli/cli.test.ts",
+  "test/cli/call-stream.test.ts",
   "test/cli/describe.test.ts",
   "test/cli/proto-text.test.ts",
   "test/cli/zookeeper.test.ts",

@@ -63,6 +63,7 @@ async function main(): Promise<void> {
   provider.notifyService(UserServiceRpc, {
     login: ({ name }) => ({ success: name.toString() === "zhang san" }),
     register: () => ({ success: false }),
+    uploadAvatar: () => ({}),
   });
   await provider.start();
   const channel = new RpcChannel(runtime);

@@ -8,6 +8,13 @@ export interface CliIo {
   err(text: string): void;
   /** All of stdin as UTF-8. */
   readStdin(): Promise<string>;
+  /** The lines of stdin as UTF-8, as they come, without their ends. */
+  stdinLines(): AsyncIterable<string>;
+  /**
+   * From now on `listener` is called, once, when nobody wants more: with 130 for Ctrl-C, with 0 when whoever reads stdout has left,
+   * with 1 when stdout cannot be written. Returns what ends that. A second Ctrl-C ends the process.
+   */
+  onStop(listener: (code: number) => void): () => void;
 }
 
 /** What one word of the command line does. */
@@ -28,4 +35,5 @@ export class CliError extends Error {
   override readonly name = "CliError";
 }
 
-export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
+/** `interrupted`: 128 + the number of SIGINT, as shells count. */
+export const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;

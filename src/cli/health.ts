@@ -1,11 +1,15 @@
 import { type Address, parseAddress } from "../base/address.js";
+import { systemClock } from "../base/clock.js";
+import type { RpcChannel } from "../client/channel.js";
 import { loadConfig } from "../config/config.js";
 import { duration } from "../config/kinds.js";
 import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
 import { Health, ServingStatus } from "../services/builtin.js";
 import { checkCount, type ParsedArguments, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
+import { untilStopped } from "./stop.js";
 
 const usage = `Usage: mprpc health [HOST:PORT] [SERVICE] [options]
 
@@ -13,12 +17,19 @@ Asks a provider whether it serves (grpc.health.v1), prints SERVING or NOT_SERVIN
 HOST:PORT it is the provider that the configuration describes (rpcserverip, rpcserverport), on this machine. With SERVICE,
 its full name, one service is asked about.
 
-  --timeout 1s            how long the provider may take, with its unit (default: 1s)
+With --watch it goes on: a line for each change, SERVICE_UNKNOWN for a service that is not there, until Ctrl-C or until the
+provider cannot be asked any more.
+
+  --watch                 print each change, instead of the status now
+  --timeout 1s            how long the provider may take for its (first) answer, with its unit (default: 1s)
   -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
   -h, --help              this text
 
-Exit code: 0 it serves, 1 it cannot be asked or has no such service, 2 wrong usage, 3 it answers that it does not serve.
+Exit code: 0 it serves, 1 it cannot be asked or has no such service, 2 wrong usage, 3 it answers that it does not serve;
+with --watch 1 or, for Ctrl-C, 130.
 `;
+
+const options = { timeout: { kind: "value" }, watch: { kind: "flag" } } as const;
 
 /** It answers, and does not serve: it drains, or took the service out. */
 const notServing = 3;
@@ -29,7 +40,7 @@ const defaultTimeout = "1s";
 export const healthCommand: Command = {
   usage,
   async run(args, io) {
-    const parsed = readArguments(args, { timeout: { kind: "value" } }, { takesConfig: true });
+    const parsed = readArguments(args, options, { takesConfig: true });
     const given = parseAddress(parsed.positionals[0] ?? "");
     const words = given === undefined ? parsed.positionals : parsed.positionals.slice(1);
     checkCount(words, "at most HOST:PORT and SERVICE", 0, 1);
@@ -41,6 +52,9 @@ export const healthCommand: Command = {
     const address = given ?? ownAddress(parsed, io);
     return withClient({ config: parsed.config, address }, io, async (channel) => {
       try {
+        if (parsed.has("watch")) {
+          return await untilStopped(io, (signal) => watch(channel, { service, timeoutMs, signal }, io));
+        }
         const { status } = await channel.call(Health.methods.check, { service }, { timeoutMs });
         const serving = status === ServingStatus.SERVING;
         io.out(serving ? "SERVING\n" : "NOT_SERVING\n");
@@ -53,6 +67,46 @@ export const healthCommand: Command = {
     });
   },
 };
+
+interface Watching {
+  readonly service: string;
+  /** Until the first status. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Prints each change. Ends by a failure: rejects with `RpcError`. */
+async function watch(
+  channel: RpcChannel,
+  { service, timeoutMs, signal }: Watching,
+  io: CliIo,
+): Promise<never> {
+  const nameOf = new Map<number, string>(
+    Object.entries(ServingStatus).map(([name, status]) => [status, name]),
+  );
+  let told: ServingStatus | undefined;
+  // A provider ends a watch with its connection's age, and when it stops: then it cannot be asked again.
+  for (;;) {
+    const statuses = channel.serverStream(Health.methods.watch, { service }, { signal });
+    let late = false;
+    const timer = systemClock.setTimer(() => {
+      late = true;
+      statuses.cancel();
+    }, timeoutMs);
+    try {
+      for await (const { status } of statuses) {
+        timer.cancel();
+        if (status !== told) io.out(`${nameOf.get(status) ?? status}\n`);
+        told = status;
+      }
+    } catch (error) {
+      if (!late) throw error;
+      throw new RpcError(Status.DEADLINE_EXCEEDED, `no status within ${timeoutMs} ms (--timeout)`);
+    } finally {
+      timer.cancel();
+    }
+  }
+}
 
 function readTimeout(parsed: ParsedArguments): number {
   const text = parsed.value("timeout") ?? defaultTimeout;

@@ -2,6 +2,7 @@ import { type Address, formatAddress, parseAddress } from "../base/address.js";
 import { printable } from "../base/printable.js";
 import { RpcChannel } from "../client/channel.js";
 import { RpcError } from "../error/rpc-error.js";
+import type { MethodKind } from "../protobuf/types.js";
 import { openRegistry } from "../registry/open.js";
 import type { Endpoint, Registry } from "../registry/registry.js";
 import type { App } from "../runtime/app.js";
@@ -22,7 +23,8 @@ providers; those of classic providers are read from ZooKeeper, which does not te
 
 interface ListedMethod {
   readonly name: string;
-  /** Full names of the messages; classic providers do not tell them. */
+  /** Which sides stream, and full names of the messages; classic providers do not tell them. */
+  readonly kind?: MethodKind;
   readonly input?: string;
   readonly output?: string;
 }
@@ -128,7 +130,7 @@ async function methodsOf(
 ): Promise<Pick<ListedService, "methods" | "error">> {
   try {
     const methods = await channel.describe(service);
-    return { methods: methods.map(({ name, input, output }) => ({ name, input, output })) };
+    return { methods: methods.map(({ name, kind, input, output }) => ({ name, kind, input, output })) };
   } catch (error) {
     return { methods: [], error: textOf(error) };
   }
@@ -168,10 +170,16 @@ function print(services: readonly ListedService[], json: boolean, io: CliIo): vo
   io.out(services.map(describe).join("\n"));
 }
 
+/** As in a .proto. */
+function methodText({ name, kind, input, output }: ListedMethod): string {
+  if (input === undefined) return name;
+  const requests = kind === "client_streaming" || kind === "bidi_streaming" ? "stream " : "";
+  const replies = kind === "server_streaming" || kind === "bidi_streaming" ? "stream " : "";
+  return `${name}(${requests}${input}) returns (${replies}${output})`;
+}
+
 function describe({ service, methods, error, instances }: ListedService): string {
-  const lines = methods.map(({ name, input, output }) =>
-    printable(input === undefined ? name : `${name}(${input}) returns (${output})`),
-  );
+  const lines = methods.map((method) => printable(methodText(method)));
   if (error !== undefined) lines.push(`methods not known: ${printable(error)}`);
   for (const { address, protocol, weight, attributes } of instances) {
     const facts = [

@@ -127,8 +127,12 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     this.#balancer = checked.balancer;
     this.#classic = checked.classic;
     this.#generic = new JsonCalls(
-      (method, request, callOptions, origin) =>
-        this.#invoke(method, request, callOptions, undefined, false, origin),
+      {
+        invoke: (method, request, callOptions, origin) =>
+          this.#invoke(method, request, callOptions, origin.signal, false, origin),
+        stream: (method, request, callOptions, origin) =>
+          this.#openStream(method, request, callOptions, origin.signal, origin),
+      },
       { clock: runtime.clock, descriptors: checked.descriptors },
     );
     this.#pool = new SubchannelPool(runtime, {
@@ -248,17 +252,32 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
    * its default, one that the message does not have fails the call; in the reply every field is there, unless its
    * absence says something. Interceptors see the JSON values.
    *
+   * For a method that takes a stream of requests, `request` is any iterable or async iterable of JSON values, a list among them.
+   *
    * The messages come from `ChannelOptions.descriptors`, or else from a provider of the service, which is asked once;
-   * classic providers cannot be asked. Rejects with `RpcError` only: UNIMPLEMENTED for a method that is not there or a
-   * service nobody describes, INTERNAL for JSON that is not the message.
+   * classic providers cannot be asked. Rejects with `RpcError` only: UNIMPLEMENTED for a method that is not there, one whose
+   * replies stream (`streamJson`), or a service nobody describes, INTERNAL for JSON that is not the message.
    */
   callJson(
     service: string,
     method: string,
-    request: JsonInput,
+    request: JsonInput | MessageSource<JsonInput>,
     options: JsonCallOptions = {},
   ): Promise<JsonValue> {
     return this.#generic.call(service, method, request, options);
+  }
+
+  /**
+   * As `callJson`, for a method that gives a stream of replies: each is a JSON value. `request` is one JSON value or, where the
+   * caller streams too, any iterable or async iterable of them. Never throws: what goes wrong is told to whoever iterates.
+   */
+  streamJson(
+    service: string,
+    method: string,
+    request: JsonInput | MessageSource<JsonInput>,
+    options: JsonCallOptions = {},
+  ): IncomingStream<JsonValue> {
+    return this.#generic.stream(service, method, request, options);
   }
 
   /** The methods of a service, from where `callJson` takes its messages. Rejects with `RpcError` only. */
@@ -339,6 +358,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     request: unknown,
     options: CallOptions | undefined,
     signal: AbortSignal | undefined,
+    origin?: CallOrigin,
   ): IncomingStream<unknown> {
     if (typeof method?.fullName !== "string") return failedStream(noMethod(method));
     const { kind, fullName } = method;
@@ -346,7 +366,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       const text = messages.wrongWayToCall(fullName, kind, wayToCall[kind]);
       return failedStream(localFailure(Status.UNIMPLEMENTED, text, fullName));
     }
-    const plan = this.#plan(method, request, options, signal, false);
+    const plan = this.#plan(method, request, options, signal, false, origin);
     if (plan instanceof RpcError) return failedStream(plan);
     if (this.#intercepted === undefined) {
       const call = new StreamCall(this.#router, method, request, plan, plan.metadata, plan.onMetadata);

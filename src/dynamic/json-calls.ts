@@ -1,14 +1,17 @@
 import type { Clock } from "../base/clock.js";
 import { didYouMean } from "../base/nearest.js";
+import { MessagePump } from "../call/message-pump.js";
 import type { CallOptions } from "../call/options.js";
+import type { IncomingStream, MessageSource } from "../call/streams.js";
 import type { DescribedServices } from "../descriptor/json-codec.js";
 import type { BytesForm } from "../descriptor/json-mapping.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import type { Idempotency, MethodDefinition } from "../protobuf/types.js";
+import type { Idempotency, MethodDefinition, MethodKind } from "../protobuf/types.js";
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 import { builtinDescriptors, Reflection } from "../services/builtin.js";
+import { JsonReplies } from "./json-replies.js";
 
 export interface JsonCallOptions extends CallOptions {
   /**
@@ -23,9 +26,11 @@ export interface MethodDescription {
   readonly name: string;
   /** The spelling of stubs: `login`. */
   readonly localName: string;
-  /** Full name of the message it takes. */
+  /** Which sides send a stream of messages: `streamJson` calls those whose replies stream, `callJson` the others. */
+  readonly kind: MethodKind;
+  /** Full name of the message it takes, once or as a stream. */
   readonly input: string;
-  /** Full name of the message it returns. */
+  /** Full name of the message it returns, once or as a stream. */
   readonly output: string;
   readonly idempotency: Idempotency;
 }
@@ -36,15 +41,39 @@ export interface CallOrigin {
   readonly sinceMs: number;
   /** The service whose providers are asked, when that is not the method's own. */
   readonly lookup?: string;
+  /** Cancels, as the one of the options does. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a channel does for generic calls. */
-export type GenericInvoke = (
-  method: MethodDefinition,
-  request: unknown,
-  options: CallOptions,
-  origin: CallOrigin,
-) => Promise<unknown>;
+export interface GenericChannel {
+  /** A call of a method with one reply. */
+  invoke(
+    method: MethodDefinition,
+    request: unknown,
+    options: CallOptions,
+    origin: CallOrigin,
+  ): Promise<unknown>;
+  /** A call of a method whose replies stream. */
+  stream(
+    method: MethodDefinition,
+    request: unknown,
+    options: CallOptions,
+    origin: CallOrigin,
+  ): IncomingStream<unknown>;
+}
+
+/** One generic call. */
+interface JsonCall {
+  readonly service: string;
+  readonly method: string;
+  readonly request: JsonInput | MessageSource<JsonInput>;
+  readonly options: JsonCallOptions;
+  readonly origin: CallOrigin;
+}
+
+/** Makes the call. Rejects when it fails before there is a reply. */
+type Send<T> = (method: MethodDefinition, options: CallOptions) => Promise<T>;
 
 /** What is known of one service. */
 interface Known {
@@ -65,13 +94,13 @@ const servicesMax = 1024;
  * `mprpc.reflection.v1.Reflection`, or the user.
  */
 export class JsonCalls {
-  readonly #invoke: GenericInvoke;
+  readonly #channel: GenericChannel;
   readonly #clock: Clock;
   readonly #descriptors: readonly Uint8Array[];
   readonly #services = new Map<string, Known>();
 
-  constructor(invoke: GenericInvoke, options: { clock: Clock; descriptors: readonly Uint8Array[] }) {
-    this.#invoke = invoke;
+  constructor(channel: GenericChannel, options: { clock: Clock; descriptors: readonly Uint8Array[] }) {
+    this.#channel = channel;
     this.#clock = options.clock;
     this.#descriptors = options.descriptors;
   }
@@ -79,46 +108,92 @@ export class JsonCalls {
   async call(
     service: string,
     method: string,
-    request: JsonInput,
+    request: JsonInput | MessageSource<JsonInput>,
     options: JsonCallOptions,
   ): Promise<JsonValue> {
-    const { bytes = "base64", ...callOptions } = options;
+    const origin = { sinceMs: this.#clock.now() };
+    const reply = await this.#send(
+      { service, method, request, options, origin },
+      (definition, callOptions) => this.#channel.invoke(definition, request, callOptions, origin),
+      "streamJson",
+    );
+    return reply as JsonValue;
+  }
+
+  stream(
+    service: string,
+    method: string,
+    request: JsonInput | MessageSource<JsonInput>,
+    options: JsonCallOptions,
+  ): IncomingStream<JsonValue> {
+    const left = new AbortController();
+    const origin = { sinceMs: this.#clock.now(), signal: left.signal };
+    const opening = this.#send(
+      { service, method, request, options, origin },
+      async (definition, callOptions) => {
+        const replies = this.#channel.stream(definition, request, callOptions, origin);
+        // Told by then is a failure before any reply, which is what a description that does not fit makes.
+        await replies.metadata;
+        return replies as IncomingStream<JsonValue>;
+      },
+      "callJson",
+    );
+    return new JsonReplies(opening, (reason) => left.abort(reason));
+  }
+
+  /** `otherwise`: what calls the methods that `send` does not. */
+  async #send<T>(call: JsonCall, send: Send<T>, otherwise: "callJson" | "streamJson"): Promise<T> {
+    const { service, method, request, origin } = call;
+    const { bytes = "base64", ...options } = call.options;
+    const name = `${service}.${method}`;
     if (bytes !== "base64" && bytes !== "text") {
-      throw badCall(messages.unknownBytesForm(JSON.stringify(bytes)), `${service}.${method}`);
+      throw badCall(messages.unknownBytesForm(JSON.stringify(bytes)), name);
     }
-    const sinceMs = this.#clock.now();
     // Once with what is remembered; when that does not fit, the provider may be a newer one, and is asked again.
     for (;;) {
       let known = this.#services.get(service);
       const remembered = known !== undefined && !known.doubted;
+      let sent = false;
       try {
         if (known === undefined || known.doubted)
-          known = await this.#describe(service, `${service}.${method}`, sinceMs, callOptions);
+          known = await this.#describe(service, name, origin, options);
         const definition = findMethod(service, method, methodsOf(known, service, bytes));
-        return (await this.#invoke(definition, request, callOptions, { sinceMs })) as JsonValue;
+        checkKind(definition, request, otherwise);
+        sent = true;
+        return await send(definition, options);
       } catch (error) {
         const misfit = isMisfit(error);
         if (misfit && known !== undefined) known.doubted = true;
-        if (!misfit || !remembered || (error as RpcError).executed !== "never") throw error;
+        const again = misfit && remembered && (error as RpcError).executed === "never";
+        if (again && !(sent && isUsed(request))) continue;
+        // Whoever writes into it is told that nobody will read.
+        if (!sent && isSource(request)) void new MessagePump(request).stop();
+        throw error;
       }
     }
   }
 
   async methods(service: string, options: CallOptions): Promise<MethodDescription[]> {
-    const known = await this.#describe(service, service, this.#clock.now(), options);
-    return methodsOf(known, service, "base64").map(({ name, localName, input, output, idempotency }) => ({
-      ...{ name, localName, idempotency },
+    const known = await this.#describe(service, service, { sinceMs: this.#clock.now() }, options);
+    return methodsOf(known, service, "base64").map(({ input, output, ...method }) => ({
+      ...{ name: method.name, localName: method.localName, kind: method.kind },
+      idempotency: method.idempotency,
       input: input.typeName,
       output: output.typeName,
     }));
   }
 
   async descriptors(service: string, options: CallOptions): Promise<readonly Uint8Array[]> {
-    return (await this.#describe(service, service, this.#clock.now(), options)).descriptors;
+    return (await this.#describe(service, service, { sinceMs: this.#clock.now() }, options)).descriptors;
   }
 
   /** `purpose`: what a failure is a failure of. */
-  async #describe(service: string, purpose: string, sinceMs: number, options: CallOptions): Promise<Known> {
+  async #describe(
+    service: string,
+    purpose: string,
+    origin: CallOrigin,
+    options: CallOptions,
+  ): Promise<Known> {
     if (this.#descriptors.length > 0) {
       const given = await this.#understand(service, this.#descriptors, (error) =>
         badCall(messages.wrongDescriptors(error.message), purpose, error),
@@ -126,7 +201,7 @@ export class JsonCalls {
       if (given.described.methodsOf(service, "base64") !== undefined) return given;
     }
     const builtin = builtinDescriptors.get(service);
-    const descriptors = builtin ?? (await this.#ask(service, purpose, sinceMs, options));
+    const descriptors = builtin ?? (await this.#ask(service, purpose, origin, options));
     return this.#understand(service, descriptors, (error) => {
       const text = messages.unusableDescription(service, error.message);
       return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }, { method: purpose });
@@ -160,7 +235,7 @@ export class JsonCalls {
   async #ask(
     service: string,
     purpose: string,
-    sinceMs: number,
+    origin: CallOrigin,
     { timeoutMs, signal, waitForReady }: CallOptions,
   ): Promise<readonly Uint8Array[]> {
     const options: CallOptions = {
@@ -169,8 +244,9 @@ export class JsonCalls {
       ...(waitForReady === undefined ? {} : { waitForReady }),
     };
     try {
-      const reply = await this.#invoke(Reflection.methods.describe, { service }, options, {
-        ...{ sinceMs, lookup: service },
+      const reply = await this.#channel.invoke(Reflection.methods.describe, { service }, options, {
+        ...origin,
+        lookup: service,
       });
       return (reply as { descriptors: Uint8Array[] }).descriptors;
     } catch (thrown) {
@@ -210,6 +286,34 @@ function findMethod(service: string, method: string, methods: readonly MethodDef
   const hint = didYouMean(method, names) || messages.describedMethods(names.join(", "));
   const text = messages.undescribedMethod(service, JSON.stringify(method), hint);
   throw new RpcError(Status.UNIMPLEMENTED, text, { executed: "never" });
+}
+
+/** Throws `RpcError` for a method that the other function calls, and for a stream where one request belongs. */
+function checkKind(
+  { fullName, kind }: MethodDefinition,
+  request: unknown,
+  otherwise: "callJson" | "streamJson",
+): void {
+  const streams = kind === "server_streaming" || kind === "bidi_streaming";
+  if (streams !== (otherwise === "callJson")) {
+    const text = messages.wrongWayToCall(fullName, kind, otherwise);
+    throw new RpcError(Status.UNIMPLEMENTED, text, { executed: "never" }, { method: fullName });
+  }
+  const takesOne = kind === "unary" || kind === "server_streaming";
+  // A generator has no fields: it would be sent as the empty message.
+  if (takesOne && isSource(request) && !Array.isArray(request)) {
+    throw badCall(messages.sourceForOneRequest(fullName, kind), fullName);
+  }
+}
+
+function isSource(request: unknown): request is MessageSource<JsonInput> {
+  if (typeof request !== "object" || request === null) return false;
+  return Symbol.asyncIterator in request || Symbol.iterator in request;
+}
+
+/** A generator, once it was sent from, cannot be sent again. */
+function isUsed(request: unknown): boolean {
+  return isSource(request) && !Array.isArray(request);
 }
 
 /** The failure may come from an outdated description. */

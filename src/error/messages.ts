@@ -12,6 +12,8 @@ export const messages = {
   streamOfClassic: (method: string, kind: string) =>
     `${method} is ${kind}, and only classic providers are there, which have no streams`,
   wrongWayToCall: (method: string, kind: string, way: string) => `${method} is ${kind}: call it with ${way}`,
+  sourceForOneRequest: (method: string, kind: string) =>
+    `${method} is ${kind}, which takes one request: expected a JSON value, got a stream of them`,
   notASource: (found: string) => `expected an iterable or async iterable of messages, got ${found}`,
   idleTimeoutNotMilliseconds: (found: string) =>
     `idleTimeoutMs: expected milliseconds > 0, or Infinity for none, got ${found}`,

@@ -27,6 +27,7 @@ import {
   Reflection,
   ServingStatus,
 } from "../services/builtin.js";
+import { HealthHandlers } from "../services/health.js";
 import { advertisedAddress } from "./advertise.js";
 import { Listeners } from "./listeners.js";
 import { Registrations, type ServiceOptions } from "./registrations.js";
@@ -58,6 +59,7 @@ export class RpcProvider implements AsyncDisposable {
   readonly #services = new Map<string, { definition: ServiceDefinition; options: ServiceOptions }>();
   /** Services that `setServing` took out. */
   readonly #outOfService = new Set<string>();
+  readonly #health = new HealthHandlers((service) => this.#statusOf(service));
   #state: "idle" | "starting" | "serving" | "draining" | "stopped" = "idle";
   readonly #listeners = new Listeners();
   /** Where it listens; empty: where the conf says. */
@@ -100,7 +102,7 @@ export class RpcProvider implements AsyncDisposable {
     this.#table = new Router(interceptors);
     this.#connections = new ServerConnections(runtime, this.#table);
     const builtin = new Router([]);
-    builtin.add(Health, { check: (request: { service: string }) => this.#check(request.service) }, false);
+    builtin.add(Health, this.#health, false);
     builtin.add(
       Reflection,
       {
@@ -284,6 +286,7 @@ export class RpcProvider implements AsyncDisposable {
     await this.#starting?.catch(() => {});
     if (this.#state === "stopped") return;
     this.#state = "draining";
+    this.#health.changed();
     this.#runtime.closed.removeEventListener("abort", this.#onRuntimeClosed);
     const drainEndMs = clock.now() + settings.provider.drainTimeoutMs;
     // A registry that is away must not hold up the rest for long.
@@ -327,20 +330,19 @@ export class RpcProvider implements AsyncDisposable {
 
   // --- built-in services ---
 
-  /** Sets what `grpc.health.v1.Health/Check` says of one service while the provider serves, e.g. while a database is away. */
+  /** Sets what `grpc.health.v1.Health` (`Check` and `Watch`) says of one service while the provider serves, e.g. while a database is away. */
   setServing(service: string, serving: boolean): void {
     if (!this.#services.has(service)) throw new TypeError(`setServing: ${messages.noService(service)}`);
     if (serving) this.#outOfService.delete(service);
     else this.#outOfService.add(service);
+    this.#health.changed();
   }
 
-  #check(service: string): { status: ServingStatus } {
-    if (service !== "" && !this.#services.has(service)) {
-      throw new RpcError(Status.NOT_FOUND, messages.noService(service));
-    }
+  #statusOf(service: string): ServingStatus | undefined {
+    if (service !== "" && !this.#services.has(service)) return undefined;
     const up = this.#state === "starting" || this.#state === "serving";
     const serving = up && !this.#outOfService.has(service);
-    return { status: serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING };
+    return serving ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   }
 
   #describe(service: string): { descriptors: Uint8Array[] } {

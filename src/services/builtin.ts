@@ -60,11 +60,12 @@ export interface HealthCheckResponse {
 // What `mprpc generate` makes of the two files; a test compares them.
 const healthProto = defineFile(
   "health.proto",
-  "CgxoZWFsdGgucHJvdG8SDmdycGMuaGVhbHRoLnYxIi4KEkhlYWx0aENoZWNrUmVxdWVzdBIYCgdzZXJ2aWNlGAEgASgJUgdzZXJ2" +
-    "aWNlIrEBChNIZWFsdGhDaGVja1Jlc3BvbnNlEkkKBnN0YXR1cxgBIAEoDjIxLmdycGMuaGVhbHRoLnYxLkhlYWx0aENoZWNrUmVz" +
-    "cG9uc2UuU2VydmluZ1N0YXR1c1IGc3RhdHVzIk8KDVNlcnZpbmdTdGF0dXMSCwoHVU5LTk9XThAAEgsKB1NFUlZJTkcQARIPCgtO" +
-    "T1RfU0VSVklORxACEhMKD1NFUlZJQ0VfVU5LTk9XThADMl8KBkhlYWx0aBJVCgVDaGVjaxIiLmdycGMuaGVhbHRoLnYxLkhlYWx0" +
-    "aENoZWNrUmVxdWVzdBojLmdycGMuaGVhbHRoLnYxLkhlYWx0aENoZWNrUmVzcG9uc2UiA5ACAWIGcHJvdG8z",
+  "CgxoZWFsdGgucHJvdG8SDmdycGMuaGVhbHRoLnYxIi4KEkhlYWx0aENoZWNrUmVxdWVzdBIYCgdzZXJ2aWNlGAEgASgJUgdzZXJ2aW" +
+    "NlIrEBChNIZWFsdGhDaGVja1Jlc3BvbnNlEkkKBnN0YXR1cxgBIAEoDjIxLmdycGMuaGVhbHRoLnYxLkhlYWx0aENoZWNrUmVzcG9u" +
+    "c2UuU2VydmluZ1N0YXR1c1IGc3RhdHVzIk8KDVNlcnZpbmdTdGF0dXMSCwoHVU5LTk9XThAAEgsKB1NFUlZJTkcQARIPCgtOT1RfU0" +
+    "VSVklORxACEhMKD1NFUlZJQ0VfVU5LTk9XThADMrgBCgZIZWFsdGgSVQoFQ2hlY2sSIi5ncnBjLmhlYWx0aC52MS5IZWFsdGhDaGVj" +
+    "a1JlcXVlc3QaIy5ncnBjLmhlYWx0aC52MS5IZWFsdGhDaGVja1Jlc3BvbnNlIgOQAgESVwoFV2F0Y2gSIi5ncnBjLmhlYWx0aC52MS" +
+    "5IZWFsdGhDaGVja1JlcXVlc3QaIy5ncnBjLmhlYWx0aC52MS5IZWFsdGhDaGVja1Jlc3BvbnNlIgOQAgEwAWIGcHJvdG8z",
 );
 
 const reflectionProto = defineFile(
@@ -78,14 +79,32 @@ const reflectionProto = defineFile(
     "AgFiBnByb3RvMw==",
 );
 
-/** `grpc.health.v1.Health`. `Watch` is a stream and comes with streams. */
+const healthCheckRequest = oneField<HealthCheckRequest>(
+  "grpc.health.v1.HealthCheckRequest",
+  "service",
+  "string",
+);
+const healthCheckResponse = oneField<HealthCheckResponse>(
+  "grpc.health.v1.HealthCheckResponse",
+  "status",
+  "enum",
+);
+
+/** `grpc.health.v1.Health`. */
 export const Health = defineService({
   typeName: "grpc.health.v1.Health",
   methods: {
     check: {
       name: "Check",
-      input: oneField<HealthCheckRequest>("grpc.health.v1.HealthCheckRequest", "service", "string"),
-      output: oneField<HealthCheckResponse>("grpc.health.v1.HealthCheckResponse", "status", "enum"),
+      input: healthCheckRequest,
+      output: healthCheckResponse,
+      idempotency: "no_side_effects",
+    },
+    watch: {
+      name: "Watch",
+      kind: "server_streaming",
+      input: healthCheckRequest,
+      output: healthCheckResponse,
       idempotency: "no_side_effects",
     },
   },

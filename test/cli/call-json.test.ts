@@ -303,11 +303,11 @@ describe("where messages come from", () => {
     const { channel } = await setup();
     expect(await channel.describe(service)).toEqual([
       {
-        ...{ name: "Echo", localName: "echo", idempotency: "unknown" },
+        ...{ name: "Echo", localName: "echo", idempotency: "unknown", kind: "unary" },
         ...{ input: "test.cli.Kinds", output: "test.cli.Kinds" },
       },
       {
-        ...{ name: "GetNothing", localName: "getNothing", idempotency: "no_side_effects" },
+        ...{ name: "GetNothing", localName: "getNothing", idempotency: "no_side_effects", kind: "unary" },
         ...{ input: "test.cli.Nothing", output: "test.cli.Nothing" },
       },
     ]);

@@ -439,7 +439,7 @@ describe("mprpc list", () => {
     }>;
     expect(listed.map(({ service }) => service)).toEqual(["fixbug.UserServiceRpc", "test.cli.KindsService"]);
     expect(listed[1]?.methods[1]).toEqual({
-      ...{ name: "GetNothing", input: "test.cli.Nothing", output: "test.cli.Nothing" },
+      ...{ name: "GetNothing", kind: "unary", input: "test.cli.Nothing", output: "test.cli.Nothing" },
     });
     expect(listed[0]?.instances).toEqual([{ address, protocol: "mprpc", weight: 1, attributes: {} }]);
     const viaStatic = await mprpc(["list", `--registry=static://${address}`]);

@@ -1,9 +1,12 @@
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { formatAddress } from "../../src/base/address.js";
 import { describeProtos } from "../../src/codegen/index.js";
-import type { RpcProvider } from "../../src/server/provider.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { builtinDescriptors } from "../../src/services/builtin.js";
 import { type CliProvider, startCliProvider } from "./cli-provider.js";
 import { KindsService } from "./gen/kinds.js";
@@ -79,6 +82,9 @@ describe("mprpc describe", () => {
     expect(out).toContain(
       "rpc Check(grpc.health.v1.HealthCheckRequest) returns (grpc.health.v1.HealthCheckResponse) { option idempotency_level = NO_SIDE_EFFECTS; }",
     );
+    expect(out).toContain(
+      "rpc Watch(grpc.health.v1.HealthCheckRequest) returns (stream grpc.health.v1.HealthCheckResponse) { option idempotency_level = NO_SIDE_EFFECTS; }",
+    );
     for (const [name, service] of [
       ["health", "grpc.health.v1.Health"],
       ["reflection", "mprpc.reflection.v1.Reflection"],
@@ -114,5 +120,52 @@ describe("mprpc health", () => {
     const gone = await mprpc(["health", "127.0.0.1:1", "--timeout", "2s"]);
     expect(gone).toMatchObject({ code: 1, out: "" });
     expect(gone.err).toContain("ECONNREFUSED");
+  });
+
+  test("--watch prints a line for each change, until it is stopped", async () => {
+    const name = KindsService.typeName;
+    let [stop, seen] = [(_: number) => {}, 0];
+    const { code, out, err } = await mprpc(["health", address, name, "--watch"], {
+      onStop: (given) => {
+        stop = given;
+      },
+      onOut: () => {
+        seen++;
+        if (seen === 3) stop(130);
+        else setImmediate(() => provider.setServing(name, seen === 2));
+      },
+    });
+    expect({ code, out, err }).toEqual({ code: 130, out: "SERVING\nNOT_SERVING\nSERVING\n", err: "" });
+    const unknown = await mprpc(["health", address, "a.Nobody", "--watch"], {
+      onStop: (given) => {
+        stop = given;
+      },
+      onOut: () => stop(0),
+    });
+    expect(unknown).toEqual({ code: 0, out: "SERVICE_UNKNOWN\n", err: "" });
+  });
+
+  test("--watch ends with 1 when the provider stops, is not there, or says nothing in time", async () => {
+    const stopping = new RpcProvider(cluster.runtime);
+    stopping.notifyService(KindsService, { echo: (request) => request, getNothing: () => ({}) });
+    const at = formatAddress(await stopping.start());
+    const onOut = (): void => void setImmediate(() => stopping.shutdown());
+    const stopped = await mprpc(["health", at, "--watch"], { onOut });
+    expect(stopped).toMatchObject({ code: 1, out: "SERVING\nNOT_SERVING\n" });
+    expect(stopped.err).toMatch(/^\[unavailable\] /);
+    expect(await mprpc(["health", "127.0.0.1:1", "--watch"])).toMatchObject({ code: 1, out: "" });
+    const silent = createServer().listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    try {
+      const { port } = silent.address() as { port: number };
+      const mute = await mprpc(["health", `127.0.0.1:${port}`, "--watch", "--timeout", "100ms"]);
+      expect(mute).toEqual({
+        code: 1,
+        out: "",
+        err: "[deadline_exceeded] no status within 100 ms (--timeout)\n",
+      });
+    } finally {
+      silent.close();
+    }
   });
 });

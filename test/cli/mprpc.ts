@@ -17,6 +17,16 @@ export interface RunOptions {
   /** Added to an environment without `MPRPC_...`. */
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
+  /** Lines of stdin as they come, instead of `stdin`. */
+  readonly lines?: AsyncIterable<string>;
+  /** Called with each piece of stdout. */
+  readonly onOut?: (text: string) => void;
+  /** Called with what a stop calls: Ctrl-C, or a reader that leaves. */
+  readonly onStop?: (stop: (code: number) => void) => void;
+}
+
+async function* linesOf(text: string): AsyncGenerator<string, void> {
+  yield* text.split("\n");
 }
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -40,11 +50,17 @@ export async function mprpc(args: readonly string[], options: RunOptions = {}): 
     env: cleanEnv(options.env),
     out: (line) => {
       out += line;
+      options.onOut?.(line);
     },
     err: (line) => {
       err += line;
     },
     readStdin: async () => options.stdin ?? "",
+    stdinLines: () => options.lines ?? linesOf(options.stdin ?? ""),
+    onStop(listener) {
+      options.onStop?.(listener);
+      return () => {};
+    },
   });
   return { code, out, err };
 }

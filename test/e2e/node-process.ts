@@ -12,6 +12,7 @@ provider.notifyService(UserServiceRpc, {
   async register() {
     return { result: { errcode: 0 }, success: true };
   },
+  uploadAvatar: () => ({}),
 });
 await provider.start();
 console.info(`serving on ${provider.address?.port}`);

@@ -55,10 +55,12 @@ export async function startProvider(
   provider.notifyService(UserServiceRpc, {
     login: () => ({ result: {}, success: true }),
     register: () => ({ result: {}, success: true }),
+    uploadAvatar: () => ({}),
     ...handlers,
   });
   provider.notifyService(FriendServiceRpc, {
     getFriendsList: () => ({ result: {}, friends: ["zhang san", "li si", "wang wu"] }),
+    watchFriends: () => [],
   });
   const { port } = await provider.start();
   onTestFinished(() => provider.shutdown());

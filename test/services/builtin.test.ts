@@ -40,6 +40,59 @@ describe("built-in services", () => {
     expect(() => provider.setServing("no.Such", true)).toThrow(TypeError);
   });
 
+  /** A watch of what the provider says of `service`. */
+  async function watched(service: string) {
+    const { cluster, provider } = await withBuiltin();
+    const address = provider.address as { host: string; port: number };
+    const registry = new FixedRegistry([{ ...address, protocol: "mprpc", weight: 1, attributes: {} }]);
+    const channel = cluster.channel({ registry });
+    const stream = channel.serverStream(Health.methods.watch, { service });
+    return { provider, channel, stream, statuses: stream[Symbol.asyncIterator]() };
+  }
+
+  const told = (status: ServingStatus) => ({ done: false, value: { status } });
+  const ended = { done: true, value: undefined };
+
+  test("health Watch: the status now, then each change and nothing else", async () => {
+    const { provider, statuses } = await watched("probe.ProbeService");
+    expect(await statuses.next()).toEqual(told(ServingStatus.SERVING));
+    provider.setServing("probe.ProbeService", true);
+    const next = statuses.next();
+    await settle();
+    provider.setServing("probe.ProbeService", false);
+    expect(await next).toEqual(told(ServingStatus.NOT_SERVING));
+    provider.setServing("probe.ProbeService", true);
+    expect(await statuses.next()).toEqual(told(ServingStatus.SERVING));
+    await statuses.return?.();
+    await settle();
+    expect(provider.inFlight).toBe(0);
+  });
+
+  test("health Watch: SERVICE_UNKNOWN for a service that is not there, and it goes on", async () => {
+    const { provider, statuses } = await watched("no.Such");
+    expect(await statuses.next()).toEqual(told(ServingStatus.SERVICE_UNKNOWN));
+    let settled = false;
+    const next = statuses.next().finally(() => {
+      settled = true;
+    });
+    provider.setServing("probe.ProbeService", false);
+    await settle();
+    expect({ settled, inFlight: provider.inFlight }).toEqual({ settled: false, inFlight: 1 });
+    await provider.shutdown();
+    expect(await next).toEqual(ended);
+  });
+
+  test("health Watch: a provider that stops says NOT_SERVING, ends the watch and does not wait for it", async () => {
+    const { provider, statuses, stream } = await watched("");
+    expect(await statuses.next()).toEqual(told(ServingStatus.SERVING));
+    const [status, end] = [statuses.next(), statuses.next()];
+    // The drain would wait for the clock, which nobody moves.
+    await provider.shutdown();
+    expect(await status).toEqual(told(ServingStatus.NOT_SERVING));
+    expect(await end).toEqual(ended);
+    await stream.trailers;
+  });
+
   test("health that was set before the start stays", async () => {
     const { provider, cluster } = fresh();
     provider.notifyService(ProbeService, probe);

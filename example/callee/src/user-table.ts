@@ -1,3 +1,5 @@
+import { EventEmitter } from "node:events";
+
 export interface User {
   readonly id: number;
   readonly name: string;
@@ -9,6 +11,10 @@ export class UserTable {
   readonly #byId = new Map<number, User>();
   readonly #byName = new Map<string, User>();
   readonly #friends = new Map<number, readonly number[]>();
+  readonly #online = new Set<number>();
+  readonly #avatars = new Map<number, Buffer>();
+  /** `online` with the `User` who has come. One listener a watcher, however many there are. */
+  readonly events = new EventEmitter<{ online: [User] }>().setMaxListeners(0);
 
   constructor() {
     this.add({ id: 1, name: "gao yang", password: "666666" });
@@ -37,6 +43,21 @@ export class UserTable {
 
   friendsOf(id: number): readonly User[] {
     return (this.#friends.get(id) ?? []).flatMap((friend) => this.#byId.get(friend) ?? []);
+  }
+
+  isOnline(id: number): boolean {
+    return this.#online.has(id);
+  }
+
+  /** The user has logged in. */
+  comeOnline(user: User): void {
+    if (this.#online.has(user.id)) return;
+    this.#online.add(user.id);
+    this.events.emit("online", user);
+  }
+
+  setAvatar(id: number, picture: Buffer): void {
+    this.#avatars.set(id, picture);
   }
 }
 

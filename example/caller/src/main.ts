@@ -1,14 +1,33 @@
 // The consumer: calls each method of the provider and prints what comes back. Exit code 0, or 1 with the error.
 // Start it with `bin/consumer -i bin/mprpc.conf`.
-import { MprpcApplication, RpcChannel, RpcController } from "mprpc";
+import { MprpcApplication, RpcChannel, RpcController, RpcError, Status } from "mprpc";
 import { FriendServiceRpcStub } from "./gen/friend.js";
 import type { ResultCode } from "./gen/result.js";
-import { UserServiceRpcStub } from "./gen/user.js";
+import { type AvatarPieceInput, UserServiceRpcStub } from "./gen/user.js";
 
 /** How it went, as the business sees it. A failed call never gets here: it throws an RpcError. */
 function outcome(result: ResultCode | undefined): string {
   if (result === undefined || result.errcode === 0) return "ok";
   return `errcode ${result.errcode}, ${result.errmsg.toString()}`;
+}
+
+/** A picture as a program would read it from a file: piece by piece, as fast as the provider takes them. */
+function* picture(): Generator<AvatarPieceInput> {
+  for (let piece = 0; piece < 10; piece++) yield { userid: 1, data: Buffer.alloc(10_000, piece) };
+}
+
+/** Streams: one of requests, one of replies. */
+async function streams(users: UserServiceRpcStub, friends: FriendServiceRpcStub): Promise<void> {
+  const uploaded = await users.uploadAvatar(picture());
+  console.log(`UploadAvatar of user 1: ${outcome(uploaded.result)}, ${uploaded.size} bytes`);
+
+  for await (const friend of friends.watchFriends({ userid: 1 })) {
+    const name = friend.name.toString();
+    console.log(`WatchFriends of user 1: ${name} is online`);
+    // Leaving the loop cancels the call, which would go on for as long as the provider runs.
+    if (name === "li si") break;
+    await users.login({ name: "li si", pwd: "234567" });
+  }
 }
 
 async function main(): Promise<void> {
@@ -34,6 +53,14 @@ async function main(): Promise<void> {
   const list = await friends.getFriendsList({ userid: 1 }, controller);
   if (list === undefined) throw new Error(controller.errorText());
   console.log(`GetFriendsList of user 1: ${outcome(list.result)}, ${list.friends.join(", ")}`);
+
+  try {
+    await streams(users, friends);
+  } catch (error) {
+    // A provider of the classic C++ framework, which knows only the methods above.
+    if (!(error instanceof RpcError) || error.code !== Status.UNIMPLEMENTED) throw error;
+    console.log("UploadAvatar, WatchFriends: this provider has no streams");
+  }
 }
 
 try {

@@ -7,8 +7,12 @@ import {
   checkMessage,
   defineFile,
   defineService,
+  emptyBytes,
+  type IncomingStream,
+  invokeStreamStub,
   invokeStub,
   listOf,
+  type MessageSource,
   type MessageType,
   needsMprpc,
   optional,
@@ -26,7 +30,7 @@ needsMprpc("0.1.0", "friend.ts");
 /** friend.proto: its descriptor, for reflection, JSON and calls without generated code. */
 export const friendProto: ProtoFile = /* @__PURE__ */ defineFile(
   "friend.proto",
-  "CgxmcmllbmQucHJvdG8SBmZpeGJ1ZxoMcmVzdWx0LnByb3RvIi8KFUdldEZyaWVuZHNMaXN0UmVxdWVzdBIWCgZ1c2VyaWQYASABKA1SBnVzZXJpZCJeChZHZXRGcmllbmRzTGlzdFJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHZnJpZW5kcxgCIAMoDFIHZnJpZW5kczJjChBGcmllbmRTZXJ2aWNlUnBjEk8KDkdldEZyaWVuZHNMaXN0Eh0uZml4YnVnLkdldEZyaWVuZHNMaXN0UmVxdWVzdBoeLmZpeGJ1Zy5HZXRGcmllbmRzTGlzdFJlc3BvbnNlYgZwcm90bzM=",
+  "CgxmcmllbmQucHJvdG8SBmZpeGJ1ZxoMcmVzdWx0LnByb3RvIi8KFUdldEZyaWVuZHNMaXN0UmVxdWVzdBIWCgZ1c2VyaWQYASABKA1SBnVzZXJpZCJeChZHZXRGcmllbmRzTGlzdFJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHZnJpZW5kcxgCIAMoDFIHZnJpZW5kcyItChNXYXRjaEZyaWVuZHNSZXF1ZXN0EhYKBnVzZXJpZBgBIAEoDVIGdXNlcmlkIiIKDEZyaWVuZE9ubGluZRISCgRuYW1lGAEgASgMUgRuYW1lMqgBChBGcmllbmRTZXJ2aWNlUnBjEk8KDkdldEZyaWVuZHNMaXN0Eh0uZml4YnVnLkdldEZyaWVuZHNMaXN0UmVxdWVzdBoeLmZpeGJ1Zy5HZXRGcmllbmRzTGlzdFJlc3BvbnNlEkMKDFdhdGNoRnJpZW5kcxIbLmZpeGJ1Zy5XYXRjaEZyaWVuZHNSZXF1ZXN0GhQuZml4YnVnLkZyaWVuZE9ubGluZTABYgZwcm90bzM=",
   [resultProto],
 );
 
@@ -140,12 +144,112 @@ export const GetFriendsListResponse: MessageType<GetFriendsListResponse, GetFrie
   },
 };
 
+export interface WatchFriendsRequest {
+  userid: number;
+}
+
+/** {@link WatchFriendsRequest} as it is given for encoding: what is left out is not sent. */
+export interface WatchFriendsRequestInput {
+  readonly userid?: number | undefined;
+}
+
+export const WatchFriendsRequest: MessageType<WatchFriendsRequest, WatchFriendsRequestInput> = {
+  typeName: "fixbug.WatchFriendsRequest",
+  file: friendProto,
+
+  create(input) {
+    const message: WatchFriendsRequest = {
+      userid: input?.userid ?? 0,
+    };
+    return withUnknown(message, input);
+  },
+
+  encode(message, writer) {
+    if (message?.constructor !== Object) checkMessage(message, "WatchFriendsRequest", WatchFriendsRequest);
+    if (message.userid != null && message.userid !== 0) {
+      writer.uint32Field(8, message.userid, "WatchFriendsRequest.userid");
+    }
+    if (unknownFields in message) writer.unknown(message);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: WatchFriendsRequest = into ?? {
+      userid: 0,
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 8:
+          message.userid = reader.uint32();
+          break;
+        default:
+          reader.keepUnknown(message, tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export interface FriendOnline {
+  name: Buffer;
+}
+
+/** {@link FriendOnline} as it is given for encoding: what is left out is not sent. */
+export interface FriendOnlineInput {
+  readonly name?: Uint8Array | string | undefined;
+}
+
+export const FriendOnline: MessageType<FriendOnline, FriendOnlineInput> = {
+  typeName: "fixbug.FriendOnline",
+  file: friendProto,
+
+  create(input) {
+    const message: FriendOnline = {
+      name: toBuffer(input?.name ?? emptyBytes),
+    };
+    return withUnknown(message, input);
+  },
+
+  encode(message, writer) {
+    if (message?.constructor !== Object) checkMessage(message, "FriendOnline", FriendOnline);
+    if (message.name != null && message.name.length !== 0) {
+      writer.bytesField(10, message.name, "FriendOnline.name");
+    }
+    if (unknownFields in message) writer.unknown(message);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: FriendOnline = into ?? {
+      name: emptyBytes,
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 10:
+          message.name = reader.bytes();
+          break;
+        default:
+          reader.keepUnknown(message, tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
 /** Who knows whom. */
 export const FriendServiceRpc = defineService({
   typeName: "fixbug.FriendServiceRpc",
   file: friendProto,
   methods: {
     getFriendsList: { name: "GetFriendsList", input: GetFriendsListRequest, output: GetFriendsListResponse },
+    watchFriends: {
+      name: "WatchFriends",
+      kind: "server_streaming",
+      input: WatchFriendsRequest,
+      output: FriendOnline,
+    },
   },
 });
 
@@ -160,6 +264,8 @@ export interface FriendServiceRpcHandler {
     request: GetFriendsListRequest,
     context: CallContext,
   ): Promise<GetFriendsListResponseInput> | GetFriendsListResponseInput;
+  /** The friends of a user who have logged in, then each who does, until the caller wants no more. */
+  watchFriends(request: WatchFriendsRequest, context: CallContext): MessageSource<FriendOnlineInput>;
 }
 
 /**
@@ -187,5 +293,20 @@ export class FriendServiceRpcStub {
     third?: CallOptions,
   ): Promise<GetFriendsListResponse | undefined> {
     return invokeStub(this.#channel, FriendServiceRpc.methods.getFriendsList, request, second, third);
+  }
+
+  /** The friends of a user who have logged in, then each who does, until the caller wants no more. */
+  watchFriends(request: WatchFriendsRequestInput, options?: CallOptions): IncomingStream<FriendOnline>;
+  watchFriends(
+    request: WatchFriendsRequestInput,
+    controller: RpcController,
+    options?: CallOptions,
+  ): IncomingStream<FriendOnline>;
+  watchFriends(
+    request: WatchFriendsRequestInput,
+    second?: CallOptions | RpcController,
+    third?: CallOptions,
+  ): IncomingStream<FriendOnline> {
+    return invokeStreamStub(this.#channel, FriendServiceRpc.methods.watchFriends, request, second, third);
   }
 }

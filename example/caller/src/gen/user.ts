@@ -8,6 +8,7 @@ import {
   defineService,
   emptyBytes,
   invokeStub,
+  type MessageSource,
   type MessageType,
   needsMprpc,
   optional,
@@ -25,7 +26,7 @@ needsMprpc("0.1.0", "user.ts");
 /** user.proto: its descriptor, for reflection, JSON and calls without generated code. */
 export const userProto: ProtoFile = /* @__PURE__ */ defineFile(
   "user.proto",
-  "Cgp1c2VyLnByb3RvEgZmaXhidWcaDHJlc3VsdC5wcm90byI0CgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZCJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzcyJHCg9SZWdpc3RlclJlcXVlc3QSDgoCaWQYASABKA1SAmlkEhIKBG5hbWUYAiABKAxSBG5hbWUSEAoDcHdkGAMgASgMUgNwd2QiWAoQUmVnaXN0ZXJSZXNwb25zZRIqCgZyZXN1bHQYASABKAsyEi5maXhidWcuUmVzdWx0Q29kZVIGcmVzdWx0EhgKB3N1Y2Nlc3MYAiABKAhSB3N1Y2Nlc3MyhQEKDlVzZXJTZXJ2aWNlUnBjEjQKBUxvZ2luEhQuZml4YnVnLkxvZ2luUmVxdWVzdBoVLmZpeGJ1Zy5Mb2dpblJlc3BvbnNlEj0KCFJlZ2lzdGVyEhcuZml4YnVnLlJlZ2lzdGVyUmVxdWVzdBoYLmZpeGJ1Zy5SZWdpc3RlclJlc3BvbnNlYgZwcm90bzM=",
+  "Cgp1c2VyLnByb3RvEgZmaXhidWcaDHJlc3VsdC5wcm90byI0CgxMb2dpblJlcXVlc3QSEgoEbmFtZRgBIAEoDFIEbmFtZRIQCgNwd2QYAiABKAxSA3B3ZCJVCg1Mb2dpblJlc3BvbnNlEioKBnJlc3VsdBgBIAEoCzISLmZpeGJ1Zy5SZXN1bHRDb2RlUgZyZXN1bHQSGAoHc3VjY2VzcxgCIAEoCFIHc3VjY2VzcyJHCg9SZWdpc3RlclJlcXVlc3QSDgoCaWQYASABKA1SAmlkEhIKBG5hbWUYAiABKAxSBG5hbWUSEAoDcHdkGAMgASgMUgNwd2QiWAoQUmVnaXN0ZXJSZXNwb25zZRIqCgZyZXN1bHQYASABKAsyEi5maXhidWcuUmVzdWx0Q29kZVIGcmVzdWx0EhgKB3N1Y2Nlc3MYAiABKAhSB3N1Y2Nlc3MiOQoLQXZhdGFyUGllY2USFgoGdXNlcmlkGAEgASgNUgZ1c2VyaWQSEgoEZGF0YRgCIAEoDFIEZGF0YSJWChRVcGxvYWRBdmF0YXJSZXNwb25zZRIqCgZyZXN1bHQYASABKAsyEi5maXhidWcuUmVzdWx0Q29kZVIGcmVzdWx0EhIKBHNpemUYAiABKA1SBHNpemUyygEKDlVzZXJTZXJ2aWNlUnBjEjQKBUxvZ2luEhQuZml4YnVnLkxvZ2luUmVxdWVzdBoVLmZpeGJ1Zy5Mb2dpblJlc3BvbnNlEj0KCFJlZ2lzdGVyEhcuZml4YnVnLlJlZ2lzdGVyUmVxdWVzdBoYLmZpeGJ1Zy5SZWdpc3RlclJlc3BvbnNlEkMKDFVwbG9hZEF2YXRhchITLmZpeGJ1Zy5BdmF0YXJQaWVjZRocLmZpeGJ1Zy5VcGxvYWRBdmF0YXJSZXNwb25zZSgBYgZwcm90bzM=",
   [resultProto],
 );
 
@@ -273,6 +274,124 @@ export const RegisterResponse: MessageType<RegisterResponse, RegisterResponseInp
   },
 };
 
+export interface AvatarPiece {
+  /** In the first piece; the others may leave it out. */
+  userid: number;
+  data: Buffer;
+}
+
+/** {@link AvatarPiece} as it is given for encoding: what is left out is not sent. */
+export interface AvatarPieceInput {
+  readonly userid?: number | undefined;
+  readonly data?: Uint8Array | string | undefined;
+}
+
+export const AvatarPiece: MessageType<AvatarPiece, AvatarPieceInput> = {
+  typeName: "fixbug.AvatarPiece",
+  file: userProto,
+
+  create(input) {
+    const message: AvatarPiece = {
+      userid: input?.userid ?? 0,
+      data: toBuffer(input?.data ?? emptyBytes),
+    };
+    return withUnknown(message, input);
+  },
+
+  encode(message, writer) {
+    if (message?.constructor !== Object) checkMessage(message, "AvatarPiece", AvatarPiece);
+    if (message.userid != null && message.userid !== 0) {
+      writer.uint32Field(8, message.userid, "AvatarPiece.userid");
+    }
+    if (message.data != null && message.data.length !== 0) {
+      writer.bytesField(18, message.data, "AvatarPiece.data");
+    }
+    if (unknownFields in message) writer.unknown(message);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: AvatarPiece = into ?? {
+      userid: 0,
+      data: emptyBytes,
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 8:
+          message.userid = reader.uint32();
+          break;
+        case 18:
+          message.data = reader.bytes();
+          break;
+        default:
+          reader.keepUnknown(message, tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export interface UploadAvatarResponse {
+  result: ResultCode | undefined;
+  /** Bytes in all. */
+  size: number;
+}
+
+/** {@link UploadAvatarResponse} as it is given for encoding: what is left out is not sent. */
+export interface UploadAvatarResponseInput {
+  readonly result?: ResultCodeInput | undefined;
+  readonly size?: number | undefined;
+}
+
+export const UploadAvatarResponse: MessageType<UploadAvatarResponse, UploadAvatarResponseInput> = {
+  typeName: "fixbug.UploadAvatarResponse",
+  file: userProto,
+
+  create(input) {
+    const message: UploadAvatarResponse = {
+      result: optional(input?.result, ResultCode.create),
+      size: input?.size ?? 0,
+    };
+    return withUnknown(message, input);
+  },
+
+  encode(message, writer) {
+    if (message?.constructor !== Object) checkMessage(message, "UploadAvatarResponse", UploadAvatarResponse);
+    if (message.result != null) {
+      const mark = writer.messageField(10, message.result, "UploadAvatarResponse.result");
+      ResultCode.encode(message.result, writer);
+      writer.end(mark);
+    }
+    if (message.size != null && message.size !== 0) {
+      writer.uint32Field(16, message.size, "UploadAvatarResponse.size");
+    }
+    if (unknownFields in message) writer.unknown(message);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: UploadAvatarResponse = into ?? {
+      result: undefined,
+      size: 0,
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 10:
+          message.result = ResultCode.decode(reader, reader.nested(end), 0, message.result);
+          break;
+        case 16:
+          message.size = reader.uint32();
+          break;
+        default:
+          reader.keepUnknown(message, tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
 /** Accounts: who may come in. */
 export const UserServiceRpc = defineService({
   typeName: "fixbug.UserServiceRpc",
@@ -280,6 +399,12 @@ export const UserServiceRpc = defineService({
   methods: {
     login: { name: "Login", input: LoginRequest, output: LoginResponse },
     register: { name: "Register", input: RegisterRequest, output: RegisterResponse },
+    uploadAvatar: {
+      name: "UploadAvatar",
+      kind: "client_streaming",
+      input: AvatarPiece,
+      output: UploadAvatarResponse,
+    },
   },
 });
 
@@ -296,6 +421,11 @@ export interface UserServiceRpcHandler {
     request: RegisterRequest,
     context: CallContext,
   ): Promise<RegisterResponseInput> | RegisterResponseInput;
+  /** Takes a picture of the user, piece by piece. */
+  uploadAvatar(
+    requests: AsyncIterable<AvatarPiece>,
+    context: CallContext,
+  ): Promise<UploadAvatarResponseInput> | UploadAvatarResponseInput;
 }
 
 /**
@@ -338,5 +468,23 @@ export class UserServiceRpcStub {
     third?: CallOptions,
   ): Promise<RegisterResponse | undefined> {
     return invokeStub(this.#channel, UserServiceRpc.methods.register, request, second, third);
+  }
+
+  /** Takes a picture of the user, piece by piece. */
+  uploadAvatar(
+    requests: MessageSource<AvatarPieceInput>,
+    options?: CallOptions,
+  ): Promise<UploadAvatarResponse>;
+  uploadAvatar(
+    requests: MessageSource<AvatarPieceInput>,
+    controller: RpcController,
+    options?: CallOptions,
+  ): Promise<UploadAvatarResponse | undefined>;
+  uploadAvatar(
+    requests: MessageSource<AvatarPieceInput>,
+    second?: CallOptions | RpcController,
+    third?: CallOptions,
+  ): Promise<UploadAvatarResponse | undefined> {
+    return invokeStub(this.#channel, UserServiceRpc.methods.uploadAvatar, requests, second, third);
   }
 }

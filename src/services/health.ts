@@ -1,0 +1,59 @@
+import type { CallContext } from "../call/context.js";
+import { messages } from "../error/messages.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import { type HealthCheckRequest, type HealthCheckResponse, ServingStatus } from "./builtin.js";
+
+/** The handlers of `grpc.health.v1.Health` over what a provider knows of itself. */
+export class HealthHandlers {
+  readonly #statusOf: (service: string) => ServingStatus | undefined;
+  readonly #watching = new Set<() => void>();
+
+  /** `statusOf`: of a service by its full name, of the provider by "". Undefined: it does not have that service. */
+  constructor(statusOf: (service: string) => ServingStatus | undefined) {
+    this.#statusOf = statusOf;
+  }
+
+  check({ service }: HealthCheckRequest): HealthCheckResponse {
+    const status = this.#statusOf(service);
+    if (status === undefined) throw new RpcError(Status.NOT_FOUND, messages.noService(service));
+    return { status };
+  }
+
+  /** Ends itself when the provider is about to stop, so that it does not hold up the drain. */
+  async *watch(
+    { service }: HealthCheckRequest,
+    { signal, draining }: CallContext,
+  ): AsyncGenerator<HealthCheckResponse, void> {
+    let told: ServingStatus | undefined;
+    for (;;) {
+      const status = this.#statusOf(service) ?? ServingStatus.SERVICE_UNKNOWN;
+      if (status !== told) {
+        told = status;
+        yield { status };
+        // It may have changed again while the one before waited to be sent.
+        continue;
+      }
+      if (signal.aborted || draining.aborted) return;
+      await this.#change([signal, draining]);
+    }
+  }
+
+  /** Some status may be another one now. */
+  changed(): void {
+    for (const wake of [...this.#watching]) wake();
+  }
+
+  /** Resolves at the next change, or when one of `ends` is aborted. */
+  #change(ends: readonly AbortSignal[]): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#watching.delete(wake);
+        for (const end of ends) end.removeEventListener("abort", wake);
+        resolve();
+      };
+      this.#watching.add(wake);
+      for (const end of ends) end.addEventListener("abort", wake);
+    });
+  }
+}
