@@ -5,6 +5,7 @@ import { checkName } from "../common/names.js";
 import type { ResultOf } from "../dbproxy/actions.js";
 import type { Database } from "../dbproxy/client.js";
 import { idOf, outcomeOf, toEntry, userIdOf } from "./entries.js";
+import type { Feed } from "./feed.js";
 import type {
   BatchReplyInput,
   BatchRequest,
@@ -29,46 +30,59 @@ const batchRowsMax = 200;
 export class Files {
   readonly #database: Database;
   readonly #purger: Purger;
+  readonly #feed: Feed;
 
-  constructor(database: Database, purger: Purger) {
+  constructor(database: Database, purger: Purger, feed: Feed) {
     this.#database = database;
     this.#purger = purger;
+    this.#feed = feed;
   }
 
   handlers(): HandlersOf<typeof FileService> {
     const database = this.#database;
+    /** Who watches is told at once. */
+    const changing = async <R>({ userId }: { userId: bigint }, work: () => Promise<R>): Promise<R> => {
+      try {
+        return await work();
+      } finally {
+        this.#feed.changed(Number(userId));
+      }
+    };
+    const entryAnswer = (request: { userId: bigint }, work: () => Promise<EntryInput>) =>
+      answer(async () => ({ entry: await changing(request, work) }));
     return {
       list: (request) => answer(() => this.#list(request)),
-      createFolder: ({ userId, parentId, name, reuse }) =>
-        entryAnswer(async () =>
+      createFolder: (request) =>
+        entryAnswer(request, async () =>
           outcomeOf(
             await database.run("entry.createFolder", {
-              userId: userIdOf(userId),
-              parentId: idOf(parentId, "parent_id", 0),
-              name: checkName(name),
-              reuse,
+              userId: userIdOf(request.userId),
+              parentId: idOf(request.parentId, "parent_id", 0),
+              name: checkName(request.name),
+              reuse: request.reuse,
             }),
           ),
         ),
-      rename: ({ userId, id, name }) =>
-        entryAnswer(async () =>
-          outcomeOf(await database.run("entry.rename", { ...owned({ userId, id }), name: checkName(name) })),
+      rename: (request) =>
+        entryAnswer(request, async () =>
+          outcomeOf(await database.run("entry.rename", { ...owned(request), name: checkName(request.name) })),
         ),
-      move: ({ userId, id, parentId }) =>
-        entryAnswer(async () =>
+      move: (request) =>
+        entryAnswer(request, async () =>
           outcomeOf(
             await database.run("entry.move", {
-              ...owned({ userId, id }),
-              parentId: idOf(parentId, "parent_id", 0),
+              ...owned(request),
+              parentId: idOf(request.parentId, "parent_id", 0),
             }),
           ),
         ),
-      trash: (request) => entryAnswer(() => this.#trash(request)),
+      trash: (request) => entryAnswer(request, () => this.#trash(request)),
       restore: (request) =>
-        entryAnswer(async () => outcomeOf(await database.run("entry.restore", owned(request)))),
-      delete: (request) => answer(() => this.#delete(request)),
-      emptyTrash: ({ userId }) => answer(() => this.#purger.emptyTrash(userIdOf(userId))),
-      batch: (request) => answer(() => this.#batch(request)),
+        entryAnswer(request, async () => outcomeOf(await database.run("entry.restore", owned(request)))),
+      delete: (request) => answer(() => changing(request, () => this.#delete(request))),
+      emptyTrash: (request) =>
+        answer(() => changing(request, () => this.#purger.emptyTrash(userIdOf(request.userId)))),
+      batch: (request) => answer(() => changing(request, () => this.#batch(request))),
     };
   }
 
@@ -157,10 +171,6 @@ function resultOf(id: number, result: ResultOf<"entry.rename">): BatchResultInpu
     if (error instanceof Refusal) return { id, code: error.code, message: error.message };
     throw error;
   }
-}
-
-function entryAnswer(work: () => Promise<EntryInput>) {
-  return answer(async () => ({ entry: await work() }));
 }
 
 function owned({ userId, id }: { userId: bigint; id: bigint }): { userId: number; id: number } {

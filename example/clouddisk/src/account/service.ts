@@ -1,5 +1,6 @@
 import type { CreatePart } from "../common/part.js";
 import { tracedLogger } from "../common/trace.js";
+import { Feed } from "./feed.js";
 import { Files } from "./files.js";
 import { FileService, UserService } from "./gen/account.js";
 import { Purger } from "./purger.js";
@@ -7,10 +8,11 @@ import { Users } from "./users.js";
 
 /** Users, sessions, and the names of their files. */
 export const createAccount: CreatePart = (host) => {
-  const users = new Users(host.database, host.settings.account);
   const log = tracedLogger(host.app.log, "account");
   const purger = new Purger(host.database, log);
-  const files = new Files(host.database, purger);
+  const feed = new Feed(host.database, log);
+  const users = new Users(host.database, host.settings.account, feed);
+  const files = new Files(host.database, purger, feed);
   return {
     name: "account",
     log,
@@ -19,11 +21,15 @@ export const createAccount: CreatePart = (host) => {
       provider.notifyService(FileService, files.handlers());
     },
     async start() {
+      feed.start();
       // dbproxy may come later: the call waits for it, the start does not.
       users.makeOperator().catch((error: unknown) => {
         log.warn("the operator was not made ([account] operator)", { error });
       });
     },
-    stop: () => purger.stop(),
+    async stop() {
+      await feed.stop();
+      await purger.stop();
+    },
   };
 };

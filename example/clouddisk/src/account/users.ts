@@ -9,6 +9,7 @@ import { isMixedScript, userKey } from "../common/user-names.js";
 import type { Database } from "../dbproxy/client.js";
 import { Attempts } from "./attempts.js";
 import { checkHash, outcomeOf, toEntry, userIdOf } from "./entries.js";
+import type { Feed } from "./feed.js";
 import type {
   AuthenticateReplyInput,
   AuthenticateRequest,
@@ -48,9 +49,11 @@ export class Users {
   readonly #settings: Settings["account"];
   readonly #passwords = new Passwords();
   readonly #attempts: Attempts;
+  readonly #feed: Feed;
 
-  constructor(database: Database, settings: Settings["account"]) {
+  constructor(database: Database, settings: Settings["account"], feed: Feed) {
     this.#database = database;
+    this.#feed = feed;
     this.#settings = settings;
     this.#attempts = new Attempts(settings.failuresMax);
   }
@@ -65,13 +68,16 @@ export class Users {
       signin: (request) => answer(() => this.#signin(request)),
       signout: ({ token }) =>
         answer(async () => {
-          await this.#database.run("session.delete", { tokenHash: sessionOf(token) });
+          const tokenHash = sessionOf(token);
+          await this.#database.run("session.delete", { tokenHash });
+          this.#feed.endSession(tokenHash);
           return {};
         }),
       authenticate: (request) => answer(() => this.#authenticate(request)),
       userInfo: ({ userId }) => answer(() => this.#userInfo(userIdOf(userId))),
       userFiles: ({ userId, limit }) => answer(() => this.#userFiles(userIdOf(userId), limit)),
       userFileRename: (request) => answer(() => this.#rename(request)),
+      watch: (request, context) => this.#feed.watch(request, context),
     };
   }
 
@@ -183,8 +189,8 @@ export class Users {
       ...(oldName === "" ? {} : { name: oldName }),
     });
     if (entry === null) throw new Refusal(Code.NOT_FOUND, "there is no such file");
-    return {
-      file: outcomeOf(await this.#database.run("entry.rename", { userId, id: entry.id, name })),
-    };
+    const file = outcomeOf(await this.#database.run("entry.rename", { userId, id: entry.id, name }));
+    this.#feed.changed(userId);
+    return { file };
   }
 }

@@ -56,6 +56,15 @@ export const bodies = {
     cursor: Type.Optional(Type.String({ maxLength: 1024 })),
   }),
   id: idParams,
+  events: Type.Object({
+    after: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: "the id of the last event that was seen; Last-Event-ID counts first",
+      }),
+    ),
+  }),
   batch: Type.Object({ ids: batchIds }),
   batchMove: Type.Object({ ids: batchIds, parentId: integer(0) }),
 };
@@ -104,6 +113,27 @@ export const checkedBy = {
         downloadEntry: Type.String(),
         downloadTicket: Type.String(),
       }),
+    }),
+  },
+  events: {
+    schema: tagged("files", "What changes among the user's files and uploads, as it happens", {
+      security: signedIn,
+      description: [
+        "Server-sent events. `ready` begins, or `reload`: what happened since the id given is not known any more, load everything again.",
+        "`entry`: `{change, atMs, entry: {id, parentId, fromParentId, name, folder}}`, with change added, renamed, moved, trashed,",
+        "restored or deleted; what is in a folder goes with it. `upload`: `{atMs, upload: {id, parentId, name, sizeBytes, partsDone,",
+        "partCount, state}}`, with state open, done or cancelled. `signedOut` is the last one. A comment every 15 s.",
+      ].join(" "),
+      querystring: bodies.events,
+      headers: Type.Object({
+        "last-event-id": Type.Optional(
+          Type.String({ description: "as browsers send it when they come back" }),
+        ),
+      }),
+      response: {
+        200: { description: "the events", content: { "text/event-stream": { schema: Type.String() } } },
+        "4xx": refusal,
+      },
     }),
   },
   signupPolicy: {

@@ -3,6 +3,7 @@ import type { CreatePart } from "../common/part.js";
 import { addRateLimits } from "../common/rate-limits.js";
 import { tracedLogger } from "../common/trace.js";
 import { addApiRoutes } from "./api-routes.js";
+import { addEventRoutes } from "./events.js";
 import { Gateway } from "./gateway.js";
 import { addLegacyRoutes } from "./legacy-routes.js";
 import { addPages, findWebFolder } from "./pages.js";
@@ -32,6 +33,7 @@ export const createApigw: CreatePart = (host) => {
         });
         addLegacyRoutes(limited, gateway);
         addApiRoutes(limited, gateway, health);
+        addEventRoutes(limited, gateway);
       });
       for (const kind of ["upload", "download"] as const) {
         if (host.services.includes(kind)) continue;

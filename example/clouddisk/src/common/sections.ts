@@ -87,6 +87,10 @@ export const sections = {
       doc: "Requests per minute and address; of sign-in and sign-up a tenth.",
       docZh: "每个地址每分钟的请求数上限；登录和注册为其十分之一。",
     }),
+    feeds: key(conf.integer({ min: 1, max: 10_000 }), "20", {
+      doc: "Live change feeds (GET /api/events) a user may have open at one gateway.",
+      docZh: "每个用户在一个网关上可同时打开的实时变更订阅（GET /api/events）数上限。",
+    }),
     trustedproxies: key(networks, "", {
       doc: "Proxies whose X-Forwarded-For, -Proto and -Host are believed, by every HTTP server of the disk.",
       docZh: "信任其 X-Forwarded-For、-Proto、-Host 的代理，对所有 HTTP 服务生效。",

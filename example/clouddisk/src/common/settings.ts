@@ -26,6 +26,8 @@ export interface Settings {
     secureCookie: boolean;
     /** Requests per minute and address; of sign-in and sign-up a tenth. */
     requestsPerMinute: number;
+    /** Live change feeds of one user, open at once. */
+    feedsMax: number;
     /** Addresses or networks (`10.0.0.0/8`) of proxies whose X-Forwarded-For is believed; empty: nobody's. */
     trustedProxies: string[];
   };
@@ -151,6 +153,7 @@ export function loadSettings(config: DiskConfig): Settings {
       ...httpSettings(apigw),
       secureCookie: apigw.securecookie,
       requestsPerMinute: apigw.requestsperminute,
+      feedsMax: apigw.feeds,
       trustedProxies: [...apigw.trustedproxies],
     },
     account: {

@@ -40,6 +40,8 @@ const token = Type.String({ minLength: 1, maxLength: 128 });
 const text = Type.String({ maxLength: 4096 });
 const limit = Type.Integer({ minimum: 1, maximum: 1000 });
 const entryIds = Type.Array(id, { minItems: 1, maxItems: 1000 });
+/** Of a change; 0: before all of them. */
+const cursor = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const partIndex = Type.Integer({ minimum: 0, maximum: 1_000_000 });
 
 // --- rows as callers see them; times are milliseconds since 1970
@@ -102,6 +104,29 @@ export interface UploadRow {
   updatedAtMs: number;
   /** Of the entry it became; 0 before. */
   entryId: number;
+}
+
+export type ChangeKind = "added" | "renamed" | "moved" | "trashed" | "restored" | "deleted" | "upload";
+
+/** Something that happened to an entry of a user, or how far one of his uploads in parts is. */
+export interface ChangeRow {
+  /** Of one user a later change has a higher one. */
+  id: number;
+  userId: number;
+  kind: ChangeKind;
+  /** 0 for an upload. */
+  entryId: number;
+  parentId: number;
+  fromParentId: number;
+  name: string;
+  folder: boolean;
+  /** Empty for an entry, and so on. */
+  uploadId: string;
+  sizeBytes: number;
+  partsDone: number;
+  partCount: number;
+  uploadState: UploadState | "";
+  createdAtMs: number;
 }
 
 export interface OutboxJob {
@@ -312,6 +337,30 @@ export const actions = {
   ),
   /** Marks the node's open uploads not touched since then as expired, and gives them; forgets those closed for as long. */
   "upload.expire": gives<{ ids: string[] }>()(Type.Object({ node: text, touchedBeforeMs: timeMs, limit })),
+
+  // --- what changed, for who watches
+  /**
+   * Where a user's changes begin for who has seen those up to `after`, or none. Not `complete`: what came after it has been forgotten,
+   * and the cursor is the newest.
+   */
+  "change.begin": reads<{ cursor: number; complete: boolean }>()(
+    Type.Object({ userId: id, after: Type.Optional(cursor) }),
+  ),
+  /** What these users' changes are since then, the oldest first, `more` when not all; and which of the sessions are over. */
+  "change.poll": reads<{ changes: ChangeRow[]; ended: string[]; more: boolean }>()(
+    Type.Object({
+      watches: Type.Array(Type.Object({ userId: id, after: cursor }), { maxItems: 200 }),
+      sessions: Type.Array(hash, { maxItems: 1000 }),
+    }),
+  ),
+  /** So many parts of an open upload have arrived. */
+  "change.upload": repeats<Record<never, never>>()(
+    Type.Object({ id: token, userId: id, partsDone: partIndex }),
+  ),
+  /** Forgets what happened before that, at most `limit` of it. */
+  "change.prune": gives<{ deleted: number; more: boolean }>()(
+    Type.Object({ createdBeforeMs: timeMs, limit }),
+  ),
 
   // --- parts received, when they are kept in the database
   /** `claimed` for this owner until the lease runs out; `recorded` with the hash it has; `busy`: another writes it. */

@@ -1,4 +1,5 @@
 import type { EntryOutcome, ParamsOf } from "./actions.js";
+import { noteEntries } from "./changes.js";
 import { holdExisting } from "./contents.js";
 import { listEntries } from "./entry-list.js";
 import {
@@ -31,7 +32,10 @@ async function rename(tx: Tx, row: NameRow, to: { name: string; parentId: number
     })
     .where("id", "=", row.id)
     .execute();
-  return { outcome: "ok", entry: await entryById(tx, row.id) } as const;
+  const { id, folder, user_id: userId, parent_id: fromParentId } = row;
+  const moved = { id, folder, parent_id: to.parentId, file_name: to.name, fromParentId };
+  await noteEntries(tx, userId, fromParentId === to.parentId ? "renamed" : "moved", [moved]);
+  return { outcome: "ok", entry: await entryById(tx, id) } as const;
 }
 
 /** Into another folder, under the name it has. */

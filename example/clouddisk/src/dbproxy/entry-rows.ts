@@ -1,6 +1,7 @@
 import type { Selectable } from "kysely";
 import { numberedName } from "../common/names.js";
 import type { EntryRow } from "./actions.js";
+import { noteEntries } from "./changes.js";
 import { nameKey, sortKey } from "./name-keys.js";
 import { transferState } from "./outbox.js";
 import type { Tables } from "./tables.js";
@@ -156,7 +157,9 @@ export interface NewName {
   sizeBytes: number;
 }
 
-export async function insertName({ trx, nowMs }: Tx, entry: NewName): Promise<number> {
+/** The user is locked. */
+export async function insertName(tx: Tx, entry: NewName): Promise<number> {
+  const { trx, nowMs } = tx;
   const { insertId } = await trx
     .insertInto("tbl_user_file")
     .values({
@@ -173,5 +176,9 @@ export async function insertName({ trx, nowMs }: Tx, entry: NewName): Promise<nu
       trashed_at: 0,
     })
     .executeTakeFirstOrThrow();
-  return Number(insertId);
+  const id = Number(insertId);
+  const folder = entry.folder ? 1 : 0;
+  const added = { id, parent_id: entry.parentId, file_name: entry.name, folder };
+  await noteEntries(tx, entry.userId, "added", [added]);
+  return id;
 }

@@ -12,6 +12,7 @@ export function migrations(mysql: boolean): MigrationProvider {
       "0003_lists": lists(mysql),
       "0004_user_names": userNames(mysql),
       "0005_trashing": trashing(mysql),
+      "0006_changes": changes(mysql),
     }),
   };
 }
@@ -46,10 +47,46 @@ function trashing(mysql: boolean): Migration {
   };
 }
 
+/** Numbers that are never given twice. */
+function keyOf(mysql: boolean): ColumnBuilderCallback {
+  return (column) =>
+    mysql ? column.primaryKey().autoIncrement() : column.primaryKey().autoIncrement().notNull();
+}
+
+/** What happened among the users' files lately. */
+function changes(mysql: boolean): Migration {
+  const { text, number, tablesOf } = kinds(mysql);
+  return {
+    async up(db: Kysely<unknown>) {
+      await tablesOf(db)("tbl_change")
+        .ifNotExists()
+        .addColumn("id", number, keyOf(mysql))
+        .addColumn("user_id", number, filled)
+        .addColumn("kind", text(16), filled)
+        .addColumn("entry_id", number, filled)
+        .addColumn("parent_id", number, filled)
+        .addColumn("from_parent_id", number, filled)
+        .addColumn("file_name", text(255), filled)
+        .addColumn("folder", number, filled)
+        .addColumn("upload_id", text(32), filled)
+        .addColumn("size_bytes", number, filled)
+        .addColumn("parts_done", number, filled)
+        .addColumn("part_count", number, filled)
+        .addColumn("upload_state", text(16), filled)
+        .addColumn("created_at", number, filled)
+        .execute();
+      await addIndices(db, [
+        ["tbl_change", ["user_id", "id"]],
+        ["tbl_change", ["upload_id"]],
+        ["tbl_change", ["created_at"]],
+      ]);
+    },
+  };
+}
+
 function first(mysql: boolean): Migration {
   const { text, number, tablesOf } = kinds(mysql);
-  const key: ColumnBuilderCallback = (column) =>
-    mysql ? column.primaryKey().autoIncrement() : column.primaryKey().autoIncrement().notNull();
+  const key = keyOf(mysql);
 
   return {
     async up(db: Kysely<unknown>) {

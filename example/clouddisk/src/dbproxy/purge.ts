@@ -1,3 +1,4 @@
+import { noteEntries } from "./changes.js";
 import { releaseAll } from "./contents.js";
 import { type NameRow, placeOfDiscarded, placeOfTrash } from "./entry-rows.js";
 import type { Tx } from "./transaction.js";
@@ -19,7 +20,7 @@ export async function discard(tx: Tx, userId: number, ids: readonly number[]): P
   for (let start = 0; start < ids.length; start += batch) {
     const some = await tx.trx
       .selectFrom("tbl_user_file")
-      .select("id")
+      .select(["id", "parent_id", "file_name", "folder"])
       .where("user_id", "=", userId)
       .where("id", "in", ids.slice(start, start + batch))
       .where("place", "=", placeOfTrash)
@@ -31,6 +32,7 @@ export async function discard(tx: Tx, userId: number, ids: readonly number[]): P
       .set((eb) => ({ trash_root: eb(eb.val(0), "-", eb.ref("id")), place: placeOfDiscarded }))
       .where("id", "in", roots)
       .execute();
+    await noteEntries(tx, userId, "deleted", some);
     for (const id of roots) found.add(id);
   }
   return found;

@@ -4,6 +4,7 @@ import { Code } from "../common/codes.js";
 import type { CreatePart } from "../common/part.js";
 import { tracedLogger } from "../common/trace.js";
 import { type ActionContract, type ActionName, actions } from "./actions.js";
+import { changeActions } from "./changes.js";
 import { type Connected, connect } from "./connect.js";
 import { contentActions } from "./contents.js";
 import { entryActions } from "./entries.js";
@@ -25,6 +26,7 @@ const implementations: Implementations = {
   ...uploadActions,
   ...partActions,
   ...outboxActions,
+  ...changeActions,
   ...nodeActions,
 };
 

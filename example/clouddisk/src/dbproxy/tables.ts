@@ -1,5 +1,5 @@
 import type { Generated } from "kysely";
-import type { ContentState, UploadState } from "./actions.js";
+import type { ChangeKind, ContentState, UploadState } from "./actions.js";
 
 // Times are milliseconds since 1970, sizes bytes; yes and no are 1 and 0.
 
@@ -64,6 +64,24 @@ interface UserFileTable {
 interface TrashingTable {
   root_id: number;
   user_id: number;
+}
+
+/** What `change.poll` gives; rows are forgotten after an hour. */
+interface ChangeTable {
+  id: Generated<number>;
+  user_id: number;
+  kind: ChangeKind;
+  entry_id: number;
+  parent_id: number;
+  from_parent_id: number;
+  file_name: string;
+  folder: number;
+  upload_id: string;
+  size_bytes: number;
+  parts_done: number;
+  part_count: number;
+  upload_state: UploadState | "";
+  created_at: number;
 }
 
 interface UploadTable {
@@ -140,6 +158,7 @@ export interface Tables {
   tbl_file: FileTable;
   tbl_user_file: UserFileTable;
   tbl_trashing: TrashingTable;
+  tbl_change: ChangeTable;
   tbl_upload: UploadTable;
   tbl_upload_part: UploadPartTable;
   tbl_outbox: OutboxTable;

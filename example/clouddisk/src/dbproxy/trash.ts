@@ -1,4 +1,5 @@
 import type { EntryOutcome, ParamsOf, ResultOf } from "./actions.js";
+import { noteEntries } from "./changes.js";
 import { moveEntry } from "./entries.js";
 import {
   entryById,
@@ -53,6 +54,7 @@ async function trash(tx: Tx, userId: number, id: number): Promise<Changed> {
     .set({ trash_root: id, trashed_at: tx.nowMs, place: placeOfTrash })
     .where("id", "=", id)
     .execute();
+  await noteEntries(tx, userId, "trashed", [row]);
   const beneath = { userId, root: id, trashedAtMs: tx.nowMs, rowsMax: batch };
   const { rows, more } = row.folder === 1 ? await follow(tx, beneath) : { rows: 0, more: false };
   const entry = await entryById(tx, id);
@@ -84,6 +86,8 @@ async function restore(tx: Tx, userId: number, id: number): Promise<Changed> {
   const rows = await trashedWith(tx, userId, id);
   await takeOut(tx, rows);
   await forget(tx, userId, id);
+  const restored = { id, folder: row.folder, parent_id: parentId, file_name: name };
+  await noteEntries(tx, userId, "restored", [{ ...restored, fromParentId: row.parent_id }]);
   return { result: { outcome: "ok", entry: await entryById(tx, id) }, rows: rows.length };
 }
 

@@ -1,5 +1,6 @@
 import type { Selectable } from "kysely";
 import type { EntryRow, UploadRow } from "./actions.js";
+import { noteUpload } from "./changes.js";
 import { holdStaged, wakeJob } from "./contents.js";
 import { entryById, insertName, isFolder, named, numbered, sameFile } from "./entry-rows.js";
 import type { Tables } from "./tables.js";
@@ -107,6 +108,7 @@ const opening: Pick<Implementations, Opening> = {
         lease_until: 0,
       })
       .execute();
+    await noteUpload(tx, { ...params, state: "open" }, 0);
     return { outcome: "ok", quotaBytes, usedBytes };
   },
 
@@ -212,16 +214,19 @@ const merging: Pick<Implementations, Merging> = {
     if (added === undefined) return { outcome: "quota" };
     await change(tx, id, { state: "done", entry_id: added.entry.id, owner: "", lease_until: 0 });
     await forgetParts(tx, [id]);
+    await noteUpload(tx, { ...upload, parentId, state: "done" }, upload.partCount);
     return { outcome: "ok", ...added };
   },
 
   async "upload.cancel"(tx, { id, userId }) {
+    await lockUser(tx, userId);
     const row = await lockUpload(tx, id);
     if (row === undefined || row.user_id !== userId) return { outcome: "not_found" };
     if (row.state === "merging" && row.lease_until > tx.nowMs) return { outcome: "busy" };
     if (row.state !== "open" && row.state !== "merging") return { outcome: "closed" };
     await change(tx, id, { state: "cancelled", owner: "", lease_until: 0 });
     await forgetParts(tx, [id]);
+    await noteUpload(tx, { ...toUpload(row), state: "cancelled" }, 0);
     return { outcome: "ok" };
   },
 

@@ -2,6 +2,10 @@ import type { LogFields } from "mprpc";
 import type { TransferContext } from "./context.js";
 import { removeStaged } from "./jobs.js";
 
+/** Who comes back within this goes on where the live feed ended; later, everything is loaded again. */
+const changesTtlMs = 3_600_000;
+/** How many changes one transaction forgets. */
+const pruneLimit = 1000;
 /** How many rows of the trash one transaction deletes. */
 const purgeLimit = 200;
 /** Uploads rename their file onto its hash before they make the row for it; younger files may still get theirs. */
@@ -19,7 +23,14 @@ export async function cleanDatabase(context: TransferContext, signal: AbortSigna
     trashed += purged.deleted;
     ({ more } = purged);
   }
-  return { sessions, challenges, trashed };
+  let changes = 0;
+  const createdBeforeMs = Date.now() - changesTtlMs;
+  for (let more = true; more && !signal.aborted; ) {
+    const pruned = await database.run("change.prune", { createdBeforeMs, limit: pruneLimit });
+    changes += pruned.deleted;
+    ({ more } = pruned);
+  }
+  return { sessions, challenges, changes, trashed };
 }
 
 /** What processes that were killed left in this node's staging folder. */

@@ -154,6 +154,7 @@ test("/openapi.json has every route of the gateway, and /healthz answers", async
     "DELETE /api/files/{id}",
     "DELETE /api/trash",
     "DELETE /api/trash/{id}",
+    "GET /api/events",
     "GET /api/files",
     "GET /api/me",
     "GET /api/services",

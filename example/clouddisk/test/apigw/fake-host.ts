@@ -12,6 +12,7 @@ export const testSettings: Settings = {
     port: 0,
     publicUrl: undefined,
     secureCookie: false,
+    feedsMax: 20,
     requestsPerMinute: 100_000,
     trustedProxies: [],
   },

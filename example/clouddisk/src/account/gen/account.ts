@@ -7,8 +7,11 @@ import {
   checkMessage,
   defineFile,
   defineService,
+  type IncomingStream,
+  invokeStreamStub,
   invokeStub,
   listOf,
+  type MessageSource,
   type MessageType,
   needsMprpc,
   optional,
@@ -24,7 +27,7 @@ needsMprpc("0.1.0", "account.ts");
 /** account.proto: its descriptor, for reflection, JSON and calls without generated code. */
 export const accountProto: ProtoFile = /* @__PURE__ */ defineFile(
   "account.proto",
-  "Cg1hY2NvdW50LnByb3RvEgljbG91ZGRpc2siZQoNU2lnbnVwUmVxdWVzdBIaCgh1c2VybmFtZRgBIAEoCVIIdXNlcm5hbWUSGgoIcGFzc3dvcmQYAiABKAlSCHBhc3N3b3JkEhwKCmJ5X3VzZXJfaWQYAyABKANSCGJ5VXNlcklkIjsKC1NpZ251cFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZSIVChNTaWdudXBQb2xpY3lSZXF1ZXN0Im8KEVNpZ251cFBvbGljeVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRISCgRvcGVuGAMgASgIUgRvcGVuEhgKB2NvbnRhY3QYBCABKAlSB2NvbnRhY3QiYQoNU2lnbmluUmVxdWVzdBIaCgh1c2VybmFtZRgBIAEoCVIIdXNlcm5hbWUSGgoIcGFzc3dvcmQYAiABKAlSCHBhc3N3b3JkEhgKB2FkZHJlc3MYAyABKAlSB2FkZHJlc3MiqgEKC1NpZ25pblJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSFAoFdG9rZW4YAiABKAlSBXRva2VuEhgKB21lc3NhZ2UYAyABKAlSB21lc3NhZ2USIgoNZXhwaXJlc19hdF9tcxgEIAEoA1ILZXhwaXJlc0F0TXMSFwoHdXNlcl9pZBgFIAEoA1IGdXNlcklkEhoKCHVzZXJuYW1lGAYgASgJUgh1c2VybmFtZSImCg5TaWdub3V0UmVxdWVzdBIUCgV0b2tlbhgBIAEoCVIFdG9rZW4iPAoMU2lnbm91dFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZSJhChNBdXRoZW50aWNhdGVSZXF1ZXN0EhQKBXRva2VuGAEgASgJUgV0b2tlbhIaCgh1c2VybmFtZRgCIAEoCVIIdXNlcm5hbWUSGAoHc2Vzc2lvbhgDIAEoCVIHc2Vzc2lvbiKaAQoRQXV0aGVudGljYXRlUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEhcKB3VzZXJfaWQYAyABKANSBnVzZXJJZBIaCgh1c2VybmFtZRgEIAEoCVIIdXNlcm5hbWUSIgoNZXhwaXJlc19hdF9tcxgFIAEoA1ILZXhwaXJlc0F0TXMiKgoPVXNlckluZm9SZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZCL9AQoNVXNlckluZm9SZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USGgoIdXNlcm5hbWUYAyABKAlSCHVzZXJuYW1lEiAKDHNpZ251cF9hdF9tcxgEIAEoA1IKc2lnbnVwQXRNcxIkCg5sYXN0X2FjdGl2ZV9tcxgFIAEoA1IMbGFzdEFjdGl2ZU1zEh8KC3F1b3RhX2J5dGVzGAYgASgDUgpxdW90YUJ5dGVzEh0KCnVzZWRfYnl0ZXMYByABKANSCXVzZWRCeXRlcxIaCghvcGVyYXRvchgIIAEoCFIIb3BlcmF0b3IiQQoQVXNlckZpbGVzUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSFAoFbGltaXQYAiABKAVSBWxpbWl0ImYKDlVzZXJGaWxlc1JlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRImCgVmaWxlcxgDIAMoCzIQLmNsb3VkZGlzay5FbnRyeVIFZmlsZXMigwEKFVVzZXJGaWxlUmVuYW1lUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSGwoJZmlsZV9oYXNoGAIgASgJUghmaWxlSGFzaBIZCghuZXdfbmFtZRgDIAEoCVIHbmV3TmFtZRIZCghvbGRfbmFtZRgEIAEoCVIHb2xkTmFtZSJpChNVc2VyRmlsZVJlbmFtZVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIkCgRmaWxlGAMgASgLMhAuY2xvdWRkaXNrLkVudHJ5UgRmaWxlIrICCgVFbnRyeRIOCgJpZBgBIAEoA1ICaWQSGwoJcGFyZW50X2lkGAIgASgDUghwYXJlbnRJZBISCgRuYW1lGAMgASgJUgRuYW1lEhYKBmZvbGRlchgEIAEoCFIGZm9sZGVyEhsKCWZpbGVfaGFzaBgFIAEoCVIIZmlsZUhhc2gSHQoKc2l6ZV9ieXRlcxgGIAEoA1IJc2l6ZUJ5dGVzEiIKDWNyZWF0ZWRfYXRfbXMYByABKANSC2NyZWF0ZWRBdE1zEiIKDXVwZGF0ZWRfYXRfbXMYCCABKANSC3VwZGF0ZWRBdE1zEiIKDXRyYXNoZWRfYXRfbXMYCSABKANSC3RyYXNoZWRBdE1zEhQKBXN0YXRlGAogASgJUgVzdGF0ZRISCgRwYXRoGAsgASgJUgRwYXRoItUBCgtMaXN0UmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSGwoJcGFyZW50X2lkGAIgASgDUghwYXJlbnRJZBIYCgd0cmFzaGVkGAMgASgIUgd0cmFzaGVkEhQKBXF1ZXJ5GAQgASgJUgVxdWVyeRISCgRzb3J0GAUgASgJUgRzb3J0Eh4KCmRlc2NlbmRpbmcYBiABKAhSCmRlc2NlbmRpbmcSFAoFbGltaXQYByABKAVSBWxpbWl0EhYKBmN1cnNvchgIIAEoCVIGY3Vyc29yIsgBCglMaXN0UmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEioKB2VudHJpZXMYAyADKAsyEC5jbG91ZGRpc2suRW50cnlSB2VudHJpZXMSHwoLbmV4dF9jdXJzb3IYBCABKAlSCm5leHRDdXJzb3ISFAoFdG90YWwYBSABKANSBXRvdGFsEioKB3BhcmVudHMYBiADKAsyEC5jbG91ZGRpc2suRW50cnlSB3BhcmVudHMidQoTQ3JlYXRlRm9sZGVyUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSGwoJcGFyZW50X2lkGAIgASgDUghwYXJlbnRJZBISCgRuYW1lGAMgASgJUgRuYW1lEhQKBXJldXNlGAQgASgIUgVyZXVzZSJMCg1SZW5hbWVSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIOCgJpZBgCIAEoA1ICaWQSEgoEbmFtZRgDIAEoCVIEbmFtZSJTCgtNb3ZlUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSDgoCaWQYAiABKANSAmlkEhsKCXBhcmVudF9pZBgDIAEoA1IIcGFyZW50SWQiNwoMRW50cnlSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZBIOCgJpZBgCIAEoA1ICaWQiYgoKRW50cnlSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USJgoFZW50cnkYAyABKAsyEC5jbG91ZGRpc2suRW50cnlSBWVudHJ5IiwKEUVtcHR5VHJhc2hSZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZCJpCgtEZWxldGVSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USGAoHZGVsZXRlZBgDIAEoA1IHZGVsZXRlZBISCgRsZWZ0GAQgASgDUgRsZWZ0InQKDEJhdGNoUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSHAoJb3BlcmF0aW9uGAIgASgJUglvcGVyYXRpb24SEAoDaWRzGAMgAygDUgNpZHMSGwoJcGFyZW50X2lkGAQgASgDUghwYXJlbnRJZCKaAQoKQmF0Y2hSZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USMAoHcmVzdWx0cxgDIAMoCzIWLmNsb3VkZGlzay5CYXRjaFJlc3VsdFIHcmVzdWx0cxIYCgdkZWxldGVkGAQgASgDUgdkZWxldGVkEhIKBGxlZnQYBSABKANSBGxlZnQicwoLQmF0Y2hSZXN1bHQSDgoCaWQYASABKANSAmlkEhIKBGNvZGUYAiABKAVSBGNvZGUSGAoHbWVzc2FnZRgDIAEoCVIHbWVzc2FnZRImCgVlbnRyeRgEIAEoCzIQLmNsb3VkZGlzay5FbnRyeVIFZW50cnkyuwQKC1VzZXJTZXJ2aWNlEjoKBlNpZ251cBIYLmNsb3VkZGlzay5TaWdudXBSZXF1ZXN0GhYuY2xvdWRkaXNrLlNpZ251cFJlcGx5EkwKDFNpZ251cFBvbGljeRIeLmNsb3VkZGlzay5TaWdudXBQb2xpY3lSZXF1ZXN0GhwuY2xvdWRkaXNrLlNpZ251cFBvbGljeVJlcGx5EjoKBlNpZ25pbhIYLmNsb3VkZGlzay5TaWduaW5SZXF1ZXN0GhYuY2xvdWRkaXNrLlNpZ25pblJlcGx5Ej0KB1NpZ25vdXQSGS5jbG91ZGRpc2suU2lnbm91dFJlcXVlc3QaFy5jbG91ZGRpc2suU2lnbm91dFJlcGx5EkwKDEF1dGhlbnRpY2F0ZRIeLmNsb3VkZGlzay5BdXRoZW50aWNhdGVSZXF1ZXN0GhwuY2xvdWRkaXNrLkF1dGhlbnRpY2F0ZVJlcGx5EkAKCFVzZXJJbmZvEhouY2xvdWRkaXNrLlVzZXJJbmZvUmVxdWVzdBoYLmNsb3VkZGlzay5Vc2VySW5mb1JlcGx5EkMKCVVzZXJGaWxlcxIbLmNsb3VkZGlzay5Vc2VyRmlsZXNSZXF1ZXN0GhkuY2xvdWRkaXNrLlVzZXJGaWxlc1JlcGx5ElIKDlVzZXJGaWxlUmVuYW1lEiAuY2xvdWRkaXNrLlVzZXJGaWxlUmVuYW1lUmVxdWVzdBoeLmNsb3VkZGlzay5Vc2VyRmlsZVJlbmFtZVJlcGx5MqgECgtGaWxlU2VydmljZRI0CgRMaXN0EhYuY2xvdWRkaXNrLkxpc3RSZXF1ZXN0GhQuY2xvdWRkaXNrLkxpc3RSZXBseRJFCgxDcmVhdGVGb2xkZXISHi5jbG91ZGRpc2suQ3JlYXRlRm9sZGVyUmVxdWVzdBoVLmNsb3VkZGlzay5FbnRyeVJlcGx5EjkKBlJlbmFtZRIYLmNsb3VkZGlzay5SZW5hbWVSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSNQoETW92ZRIWLmNsb3VkZGlzay5Nb3ZlUmVxdWVzdBoVLmNsb3VkZGlzay5FbnRyeVJlcGx5EjcKBVRyYXNoEhcuY2xvdWRkaXNrLkVudHJ5UmVxdWVzdBoVLmNsb3VkZGlzay5FbnRyeVJlcGx5EjkKB1Jlc3RvcmUSFy5jbG91ZGRpc2suRW50cnlSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSOQoGRGVsZXRlEhcuY2xvdWRkaXNrLkVudHJ5UmVxdWVzdBoWLmNsb3VkZGlzay5EZWxldGVSZXBseRJCCgpFbXB0eVRyYXNoEhwuY2xvdWRkaXNrLkVtcHR5VHJhc2hSZXF1ZXN0GhYuY2xvdWRkaXNrLkRlbGV0ZVJlcGx5EjcKBUJhdGNoEhcuY2xvdWRkaXNrLkJhdGNoUmVxdWVzdBoVLmNsb3VkZGlzay5CYXRjaFJlcGx5YgZwcm90bzM=",
+  "Cg1hY2NvdW50LnByb3RvEgljbG91ZGRpc2siZQoNU2lnbnVwUmVxdWVzdBIaCgh1c2VybmFtZRgBIAEoCVIIdXNlcm5hbWUSGgoIcGFzc3dvcmQYAiABKAlSCHBhc3N3b3JkEhwKCmJ5X3VzZXJfaWQYAyABKANSCGJ5VXNlcklkIjsKC1NpZ251cFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZSIVChNTaWdudXBQb2xpY3lSZXF1ZXN0Im8KEVNpZ251cFBvbGljeVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRISCgRvcGVuGAMgASgIUgRvcGVuEhgKB2NvbnRhY3QYBCABKAlSB2NvbnRhY3QiYQoNU2lnbmluUmVxdWVzdBIaCgh1c2VybmFtZRgBIAEoCVIIdXNlcm5hbWUSGgoIcGFzc3dvcmQYAiABKAlSCHBhc3N3b3JkEhgKB2FkZHJlc3MYAyABKAlSB2FkZHJlc3MiqgEKC1NpZ25pblJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSFAoFdG9rZW4YAiABKAlSBXRva2VuEhgKB21lc3NhZ2UYAyABKAlSB21lc3NhZ2USIgoNZXhwaXJlc19hdF9tcxgEIAEoA1ILZXhwaXJlc0F0TXMSFwoHdXNlcl9pZBgFIAEoA1IGdXNlcklkEhoKCHVzZXJuYW1lGAYgASgJUgh1c2VybmFtZSImCg5TaWdub3V0UmVxdWVzdBIUCgV0b2tlbhgBIAEoCVIFdG9rZW4iPAoMU2lnbm91dFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZSJhChNBdXRoZW50aWNhdGVSZXF1ZXN0EhQKBXRva2VuGAEgASgJUgV0b2tlbhIaCgh1c2VybmFtZRgCIAEoCVIIdXNlcm5hbWUSGAoHc2Vzc2lvbhgDIAEoCVIHc2Vzc2lvbiKaAQoRQXV0aGVudGljYXRlUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEhcKB3VzZXJfaWQYAyABKANSBnVzZXJJZBIaCgh1c2VybmFtZRgEIAEoCVIIdXNlcm5hbWUSIgoNZXhwaXJlc19hdF9tcxgFIAEoA1ILZXhwaXJlc0F0TXMiKgoPVXNlckluZm9SZXF1ZXN0EhcKB3VzZXJfaWQYASABKANSBnVzZXJJZCL9AQoNVXNlckluZm9SZXBseRISCgRjb2RlGAEgASgFUgRjb2RlEhgKB21lc3NhZ2UYAiABKAlSB21lc3NhZ2USGgoIdXNlcm5hbWUYAyABKAlSCHVzZXJuYW1lEiAKDHNpZ251cF9hdF9tcxgEIAEoA1IKc2lnbnVwQXRNcxIkCg5sYXN0X2FjdGl2ZV9tcxgFIAEoA1IMbGFzdEFjdGl2ZU1zEh8KC3F1b3RhX2J5dGVzGAYgASgDUgpxdW90YUJ5dGVzEh0KCnVzZWRfYnl0ZXMYByABKANSCXVzZWRCeXRlcxIaCghvcGVyYXRvchgIIAEoCFIIb3BlcmF0b3IiQQoQVXNlckZpbGVzUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSFAoFbGltaXQYAiABKAVSBWxpbWl0ImYKDlVzZXJGaWxlc1JlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRImCgVmaWxlcxgDIAMoCzIQLmNsb3VkZGlzay5FbnRyeVIFZmlsZXMigwEKFVVzZXJGaWxlUmVuYW1lUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSGwoJZmlsZV9oYXNoGAIgASgJUghmaWxlSGFzaBIZCghuZXdfbmFtZRgDIAEoCVIHbmV3TmFtZRIZCghvbGRfbmFtZRgEIAEoCVIHb2xkTmFtZSJpChNVc2VyRmlsZVJlbmFtZVJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIkCgRmaWxlGAMgASgLMhAuY2xvdWRkaXNrLkVudHJ5UgRmaWxlImYKDFdhdGNoUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSGAoHc2Vzc2lvbhgCIAEoCVIHc2Vzc2lvbhIZCgVhZnRlchgDIAEoA0gAUgVhZnRlcogBAUIICgZfYWZ0ZXIirAEKCldhdGNoRXZlbnQSEgoEa2luZBgBIAEoCVIEa2luZBIWCgZjdXJzb3IYAiABKANSBmN1cnNvchITCgVhdF9tcxgDIAEoA1IEYXRNcxIsCgVlbnRyeRgEIAEoCzIWLmNsb3VkZGlzay5FbnRyeUNoYW5nZVIFZW50cnkSLwoGdXBsb2FkGAUgASgLMhcuY2xvdWRkaXNrLlVwbG9hZENoYW5nZVIGdXBsb2FkIowBCgtFbnRyeUNoYW5nZRIOCgJpZBgBIAEoA1ICaWQSGwoJcGFyZW50X2lkGAIgASgDUghwYXJlbnRJZBIkCg5mcm9tX3BhcmVudF9pZBgDIAEoA1IMZnJvbVBhcmVudElkEhIKBG5hbWUYBCABKAlSBG5hbWUSFgoGZm9sZGVyGAUgASgIUgZmb2xkZXIiwgEKDFVwbG9hZENoYW5nZRIOCgJpZBgBIAEoCVICaWQSGwoJcGFyZW50X2lkGAIgASgDUghwYXJlbnRJZBISCgRuYW1lGAMgASgJUgRuYW1lEh0KCnNpemVfYnl0ZXMYBCABKANSCXNpemVCeXRlcxIdCgpwYXJ0c19kb25lGAUgASgFUglwYXJ0c0RvbmUSHQoKcGFydF9jb3VudBgGIAEoBVIJcGFydENvdW50EhQKBXN0YXRlGAcgASgJUgVzdGF0ZSKyAgoFRW50cnkSDgoCaWQYASABKANSAmlkEhsKCXBhcmVudF9pZBgCIAEoA1IIcGFyZW50SWQSEgoEbmFtZRgDIAEoCVIEbmFtZRIWCgZmb2xkZXIYBCABKAhSBmZvbGRlchIbCglmaWxlX2hhc2gYBSABKAlSCGZpbGVIYXNoEh0KCnNpemVfYnl0ZXMYBiABKANSCXNpemVCeXRlcxIiCg1jcmVhdGVkX2F0X21zGAcgASgDUgtjcmVhdGVkQXRNcxIiCg11cGRhdGVkX2F0X21zGAggASgDUgt1cGRhdGVkQXRNcxIiCg10cmFzaGVkX2F0X21zGAkgASgDUgt0cmFzaGVkQXRNcxIUCgVzdGF0ZRgKIAEoCVIFc3RhdGUSEgoEcGF0aBgLIAEoCVIEcGF0aCLVAQoLTGlzdFJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkEhsKCXBhcmVudF9pZBgCIAEoA1IIcGFyZW50SWQSGAoHdHJhc2hlZBgDIAEoCFIHdHJhc2hlZBIUCgVxdWVyeRgEIAEoCVIFcXVlcnkSEgoEc29ydBgFIAEoCVIEc29ydBIeCgpkZXNjZW5kaW5nGAYgASgIUgpkZXNjZW5kaW5nEhQKBWxpbWl0GAcgASgFUgVsaW1pdBIWCgZjdXJzb3IYCCABKAlSBmN1cnNvciLIAQoJTGlzdFJlcGx5EhIKBGNvZGUYASABKAVSBGNvZGUSGAoHbWVzc2FnZRgCIAEoCVIHbWVzc2FnZRIqCgdlbnRyaWVzGAMgAygLMhAuY2xvdWRkaXNrLkVudHJ5UgdlbnRyaWVzEh8KC25leHRfY3Vyc29yGAQgASgJUgpuZXh0Q3Vyc29yEhQKBXRvdGFsGAUgASgDUgV0b3RhbBIqCgdwYXJlbnRzGAYgAygLMhAuY2xvdWRkaXNrLkVudHJ5UgdwYXJlbnRzInUKE0NyZWF0ZUZvbGRlclJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkEhsKCXBhcmVudF9pZBgCIAEoA1IIcGFyZW50SWQSEgoEbmFtZRgDIAEoCVIEbmFtZRIUCgVyZXVzZRgEIAEoCFIFcmV1c2UiTAoNUmVuYW1lUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSDgoCaWQYAiABKANSAmlkEhIKBG5hbWUYAyABKAlSBG5hbWUiUwoLTW92ZVJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkEg4KAmlkGAIgASgDUgJpZBIbCglwYXJlbnRfaWQYAyABKANSCHBhcmVudElkIjcKDEVudHJ5UmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQSDgoCaWQYAiABKANSAmlkImIKCkVudHJ5UmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEiYKBWVudHJ5GAMgASgLMhAuY2xvdWRkaXNrLkVudHJ5UgVlbnRyeSIsChFFbXB0eVRyYXNoUmVxdWVzdBIXCgd1c2VyX2lkGAEgASgDUgZ1c2VySWQiaQoLRGVsZXRlUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEhgKB2RlbGV0ZWQYAyABKANSB2RlbGV0ZWQSEgoEbGVmdBgEIAEoA1IEbGVmdCJ0CgxCYXRjaFJlcXVlc3QSFwoHdXNlcl9pZBgBIAEoA1IGdXNlcklkEhwKCW9wZXJhdGlvbhgCIAEoCVIJb3BlcmF0aW9uEhAKA2lkcxgDIAMoA1IDaWRzEhsKCXBhcmVudF9pZBgEIAEoA1IIcGFyZW50SWQimgEKCkJhdGNoUmVwbHkSEgoEY29kZRgBIAEoBVIEY29kZRIYCgdtZXNzYWdlGAIgASgJUgdtZXNzYWdlEjAKB3Jlc3VsdHMYAyADKAsyFi5jbG91ZGRpc2suQmF0Y2hSZXN1bHRSB3Jlc3VsdHMSGAoHZGVsZXRlZBgEIAEoA1IHZGVsZXRlZBISCgRsZWZ0GAUgASgDUgRsZWZ0InMKC0JhdGNoUmVzdWx0Eg4KAmlkGAEgASgDUgJpZBISCgRjb2RlGAIgASgFUgRjb2RlEhgKB21lc3NhZ2UYAyABKAlSB21lc3NhZ2USJgoFZW50cnkYBCABKAsyEC5jbG91ZGRpc2suRW50cnlSBWVudHJ5MvYECgtVc2VyU2VydmljZRI6CgZTaWdudXASGC5jbG91ZGRpc2suU2lnbnVwUmVxdWVzdBoWLmNsb3VkZGlzay5TaWdudXBSZXBseRJMCgxTaWdudXBQb2xpY3kSHi5jbG91ZGRpc2suU2lnbnVwUG9saWN5UmVxdWVzdBocLmNsb3VkZGlzay5TaWdudXBQb2xpY3lSZXBseRI6CgZTaWduaW4SGC5jbG91ZGRpc2suU2lnbmluUmVxdWVzdBoWLmNsb3VkZGlzay5TaWduaW5SZXBseRI9CgdTaWdub3V0EhkuY2xvdWRkaXNrLlNpZ25vdXRSZXF1ZXN0GhcuY2xvdWRkaXNrLlNpZ25vdXRSZXBseRJMCgxBdXRoZW50aWNhdGUSHi5jbG91ZGRpc2suQXV0aGVudGljYXRlUmVxdWVzdBocLmNsb3VkZGlzay5BdXRoZW50aWNhdGVSZXBseRJACghVc2VySW5mbxIaLmNsb3VkZGlzay5Vc2VySW5mb1JlcXVlc3QaGC5jbG91ZGRpc2suVXNlckluZm9SZXBseRJDCglVc2VyRmlsZXMSGy5jbG91ZGRpc2suVXNlckZpbGVzUmVxdWVzdBoZLmNsb3VkZGlzay5Vc2VyRmlsZXNSZXBseRJSCg5Vc2VyRmlsZVJlbmFtZRIgLmNsb3VkZGlzay5Vc2VyRmlsZVJlbmFtZVJlcXVlc3QaHi5jbG91ZGRpc2suVXNlckZpbGVSZW5hbWVSZXBseRI5CgVXYXRjaBIXLmNsb3VkZGlzay5XYXRjaFJlcXVlc3QaFS5jbG91ZGRpc2suV2F0Y2hFdmVudDABMqgECgtGaWxlU2VydmljZRI0CgRMaXN0EhYuY2xvdWRkaXNrLkxpc3RSZXF1ZXN0GhQuY2xvdWRkaXNrLkxpc3RSZXBseRJFCgxDcmVhdGVGb2xkZXISHi5jbG91ZGRpc2suQ3JlYXRlRm9sZGVyUmVxdWVzdBoVLmNsb3VkZGlzay5FbnRyeVJlcGx5EjkKBlJlbmFtZRIYLmNsb3VkZGlzay5SZW5hbWVSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSNQoETW92ZRIWLmNsb3VkZGlzay5Nb3ZlUmVxdWVzdBoVLmNsb3VkZGlzay5FbnRyeVJlcGx5EjcKBVRyYXNoEhcuY2xvdWRkaXNrLkVudHJ5UmVxdWVzdBoVLmNsb3VkZGlzay5FbnRyeVJlcGx5EjkKB1Jlc3RvcmUSFy5jbG91ZGRpc2suRW50cnlSZXF1ZXN0GhUuY2xvdWRkaXNrLkVudHJ5UmVwbHkSOQoGRGVsZXRlEhcuY2xvdWRkaXNrLkVudHJ5UmVxdWVzdBoWLmNsb3VkZGlzay5EZWxldGVSZXBseRJCCgpFbXB0eVRyYXNoEhwuY2xvdWRkaXNrLkVtcHR5VHJhc2hSZXF1ZXN0GhYuY2xvdWRkaXNrLkRlbGV0ZVJlcGx5EjcKBUJhdGNoEhcuY2xvdWRkaXNrLkJhdGNoUmVxdWVzdBoVLmNsb3VkZGlzay5CYXRjaFJlcGx5YgZwcm90bzM=",
 );
 
 export interface SignupRequest {
@@ -1115,6 +1118,370 @@ export const UserFileRenameReply: MessageType<UserFileRenameReply, UserFileRenam
           break;
         case 26:
           message.file = Entry.decode(reader, reader.nested(end), 0, message.file);
+          break;
+        default:
+          reader.keepUnknown(message, tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export interface WatchRequest {
+  userId: bigint;
+  /** SHA-256 of the session's token in hex. */
+  session: string;
+  /** What was seen last; what came after it is told first. Missing: only what happens from now on. */
+  after: bigint | undefined;
+}
+
+/** {@link WatchRequest} as it is given for encoding: what is left out is not sent. */
+export interface WatchRequestInput {
+  readonly userId?: bigint | number | undefined;
+  readonly session?: string | undefined;
+  readonly after?: bigint | number | undefined;
+}
+
+export const WatchRequest: MessageType<WatchRequest, WatchRequestInput> = {
+  typeName: "clouddisk.WatchRequest",
+  file: accountProto,
+
+  create(input) {
+    const message: WatchRequest = {
+      userId: BigInt(input?.userId ?? 0n),
+      session: input?.session ?? "",
+      after: optional(input?.after, BigInt),
+    };
+    return withUnknown(message, input);
+  },
+
+  encode(message, writer) {
+    if (message?.constructor !== Object) checkMessage(message, "WatchRequest", WatchRequest);
+    if (message.userId != null && message.userId !== 0n && message.userId !== 0) {
+      writer.int64Field(8, message.userId, "WatchRequest.user_id");
+    }
+    if (message.session != null && message.session.length !== 0) {
+      writer.stringField(18, message.session, "WatchRequest.session");
+    }
+    if (message.after != null) {
+      writer.int64Field(24, message.after, "WatchRequest.after");
+    }
+    if (unknownFields in message) writer.unknown(message);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: WatchRequest = into ?? {
+      userId: 0n,
+      session: "",
+      after: undefined,
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 8:
+          message.userId = reader.int64n();
+          break;
+        case 18:
+          message.session = reader.stringVerify();
+          break;
+        case 24:
+          message.after = reader.int64n();
+          break;
+        default:
+          reader.keepUnknown(message, tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export interface WatchEvent {
+  /**
+   * ready: what follows is complete from the cursor on. reload: it is from now on, and what was before is not known any more.
+   * Of an entry: added, renamed, moved, trashed, restored, deleted. Of an upload in parts: upload. signed_out: the last one.
+   */
+  kind: string;
+  /** For `after`. It grows, with gaps. */
+  cursor: bigint;
+  /** Milliseconds since 1970. */
+  atMs: bigint;
+  entry: EntryChange | undefined;
+  upload: UploadChange | undefined;
+}
+
+/** {@link WatchEvent} as it is given for encoding: what is left out is not sent. */
+export interface WatchEventInput {
+  readonly kind?: string | undefined;
+  readonly cursor?: bigint | number | undefined;
+  readonly atMs?: bigint | number | undefined;
+  readonly entry?: EntryChangeInput | undefined;
+  readonly upload?: UploadChangeInput | undefined;
+}
+
+export const WatchEvent: MessageType<WatchEvent, WatchEventInput> = {
+  typeName: "clouddisk.WatchEvent",
+  file: accountProto,
+
+  create(input) {
+    const message: WatchEvent = {
+      kind: input?.kind ?? "",
+      cursor: BigInt(input?.cursor ?? 0n),
+      atMs: BigInt(input?.atMs ?? 0n),
+      entry: optional(input?.entry, EntryChange.create),
+      upload: optional(input?.upload, UploadChange.create),
+    };
+    return withUnknown(message, input);
+  },
+
+  encode(message, writer) {
+    if (message?.constructor !== Object) checkMessage(message, "WatchEvent", WatchEvent);
+    if (message.kind != null && message.kind.length !== 0) {
+      writer.stringField(10, message.kind, "WatchEvent.kind");
+    }
+    if (message.cursor != null && message.cursor !== 0n && message.cursor !== 0) {
+      writer.int64Field(16, message.cursor, "WatchEvent.cursor");
+    }
+    if (message.atMs != null && message.atMs !== 0n && message.atMs !== 0) {
+      writer.int64Field(24, message.atMs, "WatchEvent.at_ms");
+    }
+    if (message.entry != null) {
+      const mark = writer.messageField(34, message.entry, "WatchEvent.entry");
+      EntryChange.encode(message.entry, writer);
+      writer.end(mark);
+    }
+    if (message.upload != null) {
+      const mark = writer.messageField(42, message.upload, "WatchEvent.upload");
+      UploadChange.encode(message.upload, writer);
+      writer.end(mark);
+    }
+    if (unknownFields in message) writer.unknown(message);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: WatchEvent = into ?? {
+      kind: "",
+      cursor: 0n,
+      atMs: 0n,
+      entry: undefined,
+      upload: undefined,
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 10:
+          message.kind = reader.stringVerify();
+          break;
+        case 16:
+          message.cursor = reader.int64n();
+          break;
+        case 24:
+          message.atMs = reader.int64n();
+          break;
+        case 34:
+          message.entry = EntryChange.decode(reader, reader.nested(end), 0, message.entry);
+          break;
+        case 42:
+          message.upload = UploadChange.decode(reader, reader.nested(end), 0, message.upload);
+          break;
+        default:
+          reader.keepUnknown(message, tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+/** What is in a folder goes with it, and is not told of one by one. */
+export interface EntryChange {
+  id: bigint;
+  parentId: bigint;
+  /** Where it was before: another one than parent_id after a move, and perhaps after a restore. */
+  fromParentId: bigint;
+  name: string;
+  folder: boolean;
+}
+
+/** {@link EntryChange} as it is given for encoding: what is left out is not sent. */
+export interface EntryChangeInput {
+  readonly id?: bigint | number | undefined;
+  readonly parentId?: bigint | number | undefined;
+  readonly fromParentId?: bigint | number | undefined;
+  readonly name?: string | undefined;
+  readonly folder?: boolean | undefined;
+}
+
+/** What is in a folder goes with it, and is not told of one by one. */
+export const EntryChange: MessageType<EntryChange, EntryChangeInput> = {
+  typeName: "clouddisk.EntryChange",
+  file: accountProto,
+
+  create(input) {
+    const message: EntryChange = {
+      id: BigInt(input?.id ?? 0n),
+      parentId: BigInt(input?.parentId ?? 0n),
+      fromParentId: BigInt(input?.fromParentId ?? 0n),
+      name: input?.name ?? "",
+      folder: input?.folder ?? false,
+    };
+    return withUnknown(message, input);
+  },
+
+  encode(message, writer) {
+    if (message?.constructor !== Object) checkMessage(message, "EntryChange", EntryChange);
+    if (message.id != null && message.id !== 0n && message.id !== 0) {
+      writer.int64Field(8, message.id, "EntryChange.id");
+    }
+    if (message.parentId != null && message.parentId !== 0n && message.parentId !== 0) {
+      writer.int64Field(16, message.parentId, "EntryChange.parent_id");
+    }
+    if (message.fromParentId != null && message.fromParentId !== 0n && message.fromParentId !== 0) {
+      writer.int64Field(24, message.fromParentId, "EntryChange.from_parent_id");
+    }
+    if (message.name != null && message.name.length !== 0) {
+      writer.stringField(34, message.name, "EntryChange.name");
+    }
+    if (message.folder != null && message.folder !== false) {
+      writer.boolField(40, message.folder, "EntryChange.folder");
+    }
+    if (unknownFields in message) writer.unknown(message);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: EntryChange = into ?? {
+      id: 0n,
+      parentId: 0n,
+      fromParentId: 0n,
+      name: "",
+      folder: false,
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 8:
+          message.id = reader.int64n();
+          break;
+        case 16:
+          message.parentId = reader.int64n();
+          break;
+        case 24:
+          message.fromParentId = reader.int64n();
+          break;
+        case 34:
+          message.name = reader.stringVerify();
+          break;
+        case 40:
+          message.folder = reader.bool();
+          break;
+        default:
+          reader.keepUnknown(message, tag);
+      }
+    }
+    reader.finish(end);
+    return message;
+  },
+};
+
+export interface UploadChange {
+  id: string;
+  parentId: bigint;
+  name: string;
+  sizeBytes: bigint;
+  partsDone: number;
+  partCount: number;
+  /** open, done or cancelled. */
+  state: string;
+}
+
+/** {@link UploadChange} as it is given for encoding: what is left out is not sent. */
+export interface UploadChangeInput {
+  readonly id?: string | undefined;
+  readonly parentId?: bigint | number | undefined;
+  readonly name?: string | undefined;
+  readonly sizeBytes?: bigint | number | undefined;
+  readonly partsDone?: number | undefined;
+  readonly partCount?: number | undefined;
+  readonly state?: string | undefined;
+}
+
+export const UploadChange: MessageType<UploadChange, UploadChangeInput> = {
+  typeName: "clouddisk.UploadChange",
+  file: accountProto,
+
+  create(input) {
+    const message: UploadChange = {
+      id: input?.id ?? "",
+      parentId: BigInt(input?.parentId ?? 0n),
+      name: input?.name ?? "",
+      sizeBytes: BigInt(input?.sizeBytes ?? 0n),
+      partsDone: input?.partsDone ?? 0,
+      partCount: input?.partCount ?? 0,
+      state: input?.state ?? "",
+    };
+    return withUnknown(message, input);
+  },
+
+  encode(message, writer) {
+    if (message?.constructor !== Object) checkMessage(message, "UploadChange", UploadChange);
+    if (message.id != null && message.id.length !== 0) {
+      writer.stringField(10, message.id, "UploadChange.id");
+    }
+    if (message.parentId != null && message.parentId !== 0n && message.parentId !== 0) {
+      writer.int64Field(16, message.parentId, "UploadChange.parent_id");
+    }
+    if (message.name != null && message.name.length !== 0) {
+      writer.stringField(26, message.name, "UploadChange.name");
+    }
+    if (message.sizeBytes != null && message.sizeBytes !== 0n && message.sizeBytes !== 0) {
+      writer.int64Field(32, message.sizeBytes, "UploadChange.size_bytes");
+    }
+    if (message.partsDone != null && message.partsDone !== 0) {
+      writer.int32Field(40, message.partsDone, "UploadChange.parts_done");
+    }
+    if (message.partCount != null && message.partCount !== 0) {
+      writer.int32Field(48, message.partCount, "UploadChange.part_count");
+    }
+    if (message.state != null && message.state.length !== 0) {
+      writer.stringField(58, message.state, "UploadChange.state");
+    }
+    if (unknownFields in message) writer.unknown(message);
+  },
+
+  decode(reader, end, _depth, into) {
+    const message: UploadChange = into ?? {
+      id: "",
+      parentId: 0n,
+      name: "",
+      sizeBytes: 0n,
+      partsDone: 0,
+      partCount: 0,
+      state: "",
+    };
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 10:
+          message.id = reader.stringVerify();
+          break;
+        case 16:
+          message.parentId = reader.int64n();
+          break;
+        case 26:
+          message.name = reader.stringVerify();
+          break;
+        case 32:
+          message.sizeBytes = reader.int64n();
+          break;
+        case 40:
+          message.partsDone = reader.int32();
+          break;
+        case 48:
+          message.partCount = reader.int32();
+          break;
+        case 58:
+          message.state = reader.stringVerify();
           break;
         default:
           reader.keepUnknown(message, tag);
@@ -2240,6 +2607,7 @@ export const UserService = defineService({
     userInfo: { name: "UserInfo", input: UserInfoRequest, output: UserInfoReply },
     userFiles: { name: "UserFiles", input: UserFilesRequest, output: UserFilesReply },
     userFileRename: { name: "UserFileRename", input: UserFileRenameRequest, output: UserFileRenameReply },
+    watch: { name: "Watch", kind: "server_streaming", input: WatchRequest, output: WatchEvent },
   },
 });
 
@@ -2271,6 +2639,11 @@ export interface UserServiceHandler {
     request: UserFileRenameRequest,
     context: CallContext,
   ): Promise<UserFileRenameReplyInput> | UserFileRenameReplyInput;
+  /**
+   * What changes among a user's files and uploads, as it happens, until the session ends. It begins with "ready" or "reload".
+   * UNAUTHENTICATED for a session that is over. It ends by itself when this instance shuts down: ask again, after the last cursor.
+   */
+  watch(request: WatchRequest, context: CallContext): MessageSource<WatchEventInput>;
 }
 
 /**
@@ -2397,6 +2770,24 @@ export class UserServiceStub {
     third?: CallOptions,
   ): Promise<UserFileRenameReply | undefined> {
     return invokeStub(this.#channel, UserService.methods.userFileRename, request, second, third);
+  }
+
+  /**
+   * What changes among a user's files and uploads, as it happens, until the session ends. It begins with "ready" or "reload".
+   * UNAUTHENTICATED for a session that is over. It ends by itself when this instance shuts down: ask again, after the last cursor.
+   */
+  watch(request: WatchRequestInput, options?: CallOptions): IncomingStream<WatchEvent>;
+  watch(
+    request: WatchRequestInput,
+    controller: RpcController,
+    options?: CallOptions,
+  ): IncomingStream<WatchEvent>;
+  watch(
+    request: WatchRequestInput,
+    second?: CallOptions | RpcController,
+    third?: CallOptions,
+  ): IncomingStream<WatchEvent> {
+    return invokeStreamStub(this.#channel, UserService.methods.watch, request, second, third);
   }
 }
 
