@@ -54,6 +54,11 @@ const handler: UserServiceRpcHandler = {
     return { result: { errcode: request.name.length, errmsg: peer }, success: true };
   },
   register: (request: { id: number }, _context: CallContext) => ({ success: request.id > 0 }),
+  async uploadAvatar(requests) {
+    let size = 0;
+    for await (const { data } of requests) size += data.length;
+    return { size };
+  },
 };
 export const handlers: HandlersOf<typeof UserServiceRpc> = handler;
 export const back: UserServiceRpcHandler = handlers;
