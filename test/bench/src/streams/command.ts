@@ -111,8 +111,8 @@ function medianOf(taken: readonly StreamMeasurement[]): StreamMeasurement {
 }
 
 /** A quick run: when all rows are to be there, and when nothing more begins. */
-const quickRowsMs = 40_000;
-const quickEndMs = 46_000;
+const quickRowsMs = 30_000;
+const quickEndMs = 44_000;
 const shortestWindowMs = 20;
 
 /** What is left of the time for `windows` more of them decides how long each is, on a machine that others use too. */
