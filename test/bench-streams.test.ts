@@ -8,8 +8,7 @@ import { Piece } from "./bench/src/gen/streams.js";
 import { main } from "./bench/src/main.js";
 import { Meter } from "./bench/src/meter.js";
 import { streamLoads } from "./bench/src/streams/command.js";
-import type { IdleStreamsRow, StalledRow } from "./bench/src/streams/held.js";
-import { type StreamRow, streamGoals } from "./bench/src/streams/report.js";
+import { type StreamResults, type StreamRow, streamGoals } from "./bench/src/streams/report.js";
 import { pieceOf, type StreamLoad, type StreamTarget } from "./bench/src/streams/target.js";
 import { target as mprpc } from "./bench/src/streams/targets/mprpc.js";
 import { target as raw } from "./bench/src/streams/targets/raw.js";
@@ -99,34 +98,39 @@ describe("the command streams", () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  test("reports every target under every load, and streams at rest", {
-    timeout: commandTimeoutMs,
-  }, async () => {
+  /** Runs the command; what its JSON file and its report say. */
+  async function run(options: string) {
     const json = path.join(folder, "rows.json");
-    const few = "--targets mprpc,raw --measure-ms 20 --idle-max 100 --no-pin";
-    const args = `streams --quick ${few} --json ${json} --report ${folder}`;
+    const args = `streams ${options} --json ${json} --report ${folder}`;
     await main(args.split(" "), performance.now());
     expect(process.exitCode).toBeUndefined();
-    const rows: StreamRow[] = JSON.parse(readFileSync(json, "utf8"));
+    const file: unknown = JSON.parse(readFileSync(json, "utf8"));
+    const report = JSON.parse(readFileSync(path.join(folder, "streams.json"), "utf8")) as {
+      results: StreamResults;
+      sections: { title: string }[];
+    };
+    return { file, ...report, titles: report.sections.map(({ title }) => title) };
+  }
+
+  function expectAllRows(rows: readonly StreamRow[], targets: readonly string[]): void {
     expect(
       rows.map(({ target, kind, payloadBytes, streams, outstanding }) => [
         target,
         { kind, payloadBytes, streams, ...(outstanding === undefined ? {} : { outstanding }) },
       ]),
-    ).toEqual(
-      streamLoads.flatMap((load) => [
-        ["mprpc", load],
-        ["raw", load],
-      ]),
-    );
+    ).toEqual(streamLoads.flatMap((load) => targets.map((target) => [target, load])));
     for (const { messagesPerSecond, cpuUsPerMessage } of rows) {
       expect(messagesPerSecond).toBeGreaterThan(0);
       expect(cpuUsPerMessage).toBeGreaterThan(0);
     }
-    const { results, sections } = JSON.parse(readFileSync(path.join(folder, "streams.json"), "utf8")) as {
-      results: { idle: IdleStreamsRow[]; stalled: StalledRow[] };
-      sections: { title: string }[];
-    };
+  }
+
+  test("reports every target under every load, and streams at rest", {
+    timeout: commandTimeoutMs,
+  }, async () => {
+    const few = "--targets mprpc,raw --rounds 1 --measure-ms 20 --idle-max 100 --no-pin";
+    const { file, results, titles } = await run(few);
+    expectAllRows((file as StreamResults).rows, ["mprpc", "raw"]);
     expect(results.idle).toMatchObject([
       { target: "mprpc", kind: "bidi", streams: 100 },
       { target: "mprpc", kind: "server", streams: 100 },
@@ -134,11 +138,14 @@ describe("the command streams", () => {
     expect(results.stalled).toMatchObject([{ target: "mprpc", streams: 99, payloadBytes: 1024 }]);
     for (const { messagesPerSecondBeside } of results.stalled)
       expect(messagesPerSecondBeside).toBeGreaterThan(0);
-    expect(sections.map(({ title }) => title)).toEqual([
-      "Messages",
-      "Idle streams",
-      "A stalled stream",
-      "Sought",
-    ]);
+    expect(titles).toEqual(["Messages", "Idle streams", "A stalled stream", "Sought"]);
+  });
+
+  test("--quick has every row, and the file is their list", { timeout: commandTimeoutMs }, async () => {
+    const { file, titles } = await run(
+      "--quick --targets mprpc --measure-ms 20 --idle-max 0 --no-stalled --no-pin",
+    );
+    expectAllRows(file as StreamRow[], ["mprpc"]);
+    expect(titles).toEqual(["Messages", "Sought"]);
   });
 });
