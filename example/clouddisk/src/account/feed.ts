@@ -125,7 +125,7 @@ export class Feed {
       const changed = new Set(this.#changed);
       this.#changed.clear();
       const asked = Array.from(this.#watchers).filter(
-        ({ userId, waiting }) => (all || changed.has(userId)) && waiting.length < waitingMax,
+        ({ userId, waiting }) => (all || changed.has(userId)) && waiting.length <= waitingMax / 2,
       );
       if (all) nextPollMs = performance.now() + pollMs;
       try {

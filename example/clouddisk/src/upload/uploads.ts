@@ -5,6 +5,7 @@ import { nodeUrl } from "../common/nodes.js";
 import type { UploadRow } from "../dbproxy/actions.js";
 import { type Completed, Completer, elsewhere, removeParts } from "./complete.js";
 import type { UploadContext } from "./context.js";
+import { UploadNews } from "./news.js";
 import { type IncomingPart, receivePart } from "./receive.js";
 import { noFolder, tooLarge } from "./refusals.js";
 import { checkRoom } from "./room.js";
@@ -30,10 +31,12 @@ export interface UploadStatus {
 export class Uploads {
   readonly #context: UploadContext;
   readonly #completer: Completer;
+  readonly #news: UploadNews;
 
   constructor(context: UploadContext) {
     this.#context = context;
     this.#completer = new Completer(context);
+    this.#news = new UploadNews(context);
   }
 
   /** The user's open upload of this content, if there is one: its parts need not be sent again. */
@@ -143,6 +146,7 @@ export class Uploads {
     if (upload.state !== "open") throw new Refusal(Code.CONFLICT, `the upload is ${upload.state}`);
     await checkRoom(this.#context, 0);
     await receivePart(this.#context, upload, part);
+    this.#news.arrived(upload);
   }
 
   complete(userId: number, id: string): Promise<Completed> {

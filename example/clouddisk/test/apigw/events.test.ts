@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { startDisk } from "../support/disk.js";
 import { openFeed } from "./feed-reader.js";
@@ -144,6 +145,43 @@ test("who does not read costs a bounded amount, and has all in order once he doe
   slow.resume();
   await expect.poll(() => slow.events.length).toBe(wanted.length);
   expect(slow.told).toEqual(wanted);
+});
+
+test("an upload in parts is told from its beginning, part by part, to its end, over processes too", async () => {
+  const disk = await startDisk({ services: ["dbproxy", "apigw"], conf: { "upload.part": "64KiB" } });
+  await disk.startProcess(["account"]);
+  await disk.startProcess(["upload"]);
+  const user = await disk.user();
+  const feed = await openFeed(disk, user);
+  const bytes = randomBytes(100_000);
+  const filehash = createHash("sha256").update(bytes).digest("hex");
+  const upload = async (path: string, body?: Uint8Array<ArrayBuffer>) => {
+    const type = body && { "content-type": "application/octet-stream" };
+    const headers = { ...user.headers, ...type };
+    const reply = await fetch(disk.urlOf("upload") + path, {
+      method: "POST",
+      headers,
+      ...(body && { body }),
+    });
+    return (await reply.json()) as Record<string, unknown>;
+  };
+  const begin = `/file/mpupload/init?filename=film&filehash=${filehash}&filesize=${bytes.length}`;
+  const begun = await upload(begin);
+  expect(begun).toMatchObject({ code: 0 });
+  const { uploadID } = begun;
+  await expect.poll(() => feed.told).toEqual(["ready", "upload 0/2 open"]);
+  for (const index of [0, 1]) {
+    const part = bytes.subarray(index * 65_536, (index + 1) * 65_536);
+    expect(await upload(`/file/mpupload/uppart?uploadid=${uploadID}&index=${index}`, part)).toMatchObject({
+      code: 0,
+    });
+    await expect.poll(() => feed.told.at(-1)).toEqual(`upload ${index + 1}/2 open`);
+  }
+  await upload(`/file/mpupload/complete?uploadid=${uploadID}`);
+  await expect.poll(() => feed.told.slice(-2)).toEqual(["added film", "upload 2/2 done"]);
+  const other = await upload(begin.replace("film", "other"));
+  await upload(`/file/mpupload/cancel?uploadid=${other.uploadID}`);
+  await expect.poll(() => feed.told.at(-1)).toBe("upload 0/2 cancelled");
 });
 
 test("a gateway that stops ends its feeds with a time to come back", async () => {

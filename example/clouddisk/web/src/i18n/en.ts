@@ -154,7 +154,8 @@ export const en = {
   "uploads.discard.text":
     "Discard {name}? What the disk has of it is deleted. Should it be on its way from another device, that ends.",
   "uploads.discard.yes": "Discard",
-  "uploads.elsewhere": "On its way in another tab",
+  "uploads.elsewhere.tab": "On its way in another tab",
+  "uploads.elsewhere.device": "On its way on another device",
   "uploads.chooseAgain": "Choose {name} again",
   "uploads.wrongFile": "That is not {name}: its name differs",
   "uploads.sent": "{sent} of {size}",

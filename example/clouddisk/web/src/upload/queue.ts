@@ -1,4 +1,5 @@
 import { type Api, ApiError } from "../api.js";
+import type { LiveUpload } from "../live.js";
 import type { Tabs } from "../tabs.js";
 import { Folders } from "./folders.js";
 import { Hasher } from "./hasher.js";
@@ -187,6 +188,11 @@ export class UploadQueue {
   /** Asks the other tabs and the disk which uploads are open. */
   loadUnfinished(): Promise<void> {
     return this.#unfinished.begin();
+  }
+
+  /** The disk tells how far an upload is, perhaps one of another device. */
+  moved(upload: LiveUpload): void {
+    this.#unfinished.moved(upload);
   }
 
   /** Goes on with the file chosen for it, from the beginning should that have changed; false when it is another one. */

@@ -1,10 +1,13 @@
 import { type Api, ApiError, type OpenUpload } from "../api.js";
+import type { LiveUpload } from "../live.js";
 import type { Tabs } from "../tabs.js";
 import { Elsewhere } from "./elsewhere.js";
 import type { RememberedUploads } from "./remembered.js";
 import type { Unfinished } from "./view.js";
 
 const askEveryMs = 10_000;
+/** Another device that has sent no part for so long has stopped. */
+const quietMs = 60_000;
 
 /** The uploads that are open at the disk and not of this tab: of earlier visits, of other tabs, of other devices. */
 export class UnfinishedUploads {
@@ -14,6 +17,8 @@ export class UnfinishedUploads {
   readonly #own: () => readonly string[];
   readonly #onChange: () => void;
   #open: readonly OpenUpload[] = [];
+  /** What was told of parts that came from elsewhere, by upload. */
+  readonly #moving = new Map<string, { partsDone: number; quiet: ReturnType<typeof setTimeout> }>();
   #asking: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: {
@@ -44,8 +49,12 @@ export class UnfinishedUploads {
         hash: one.filehash,
         sizeBytes: one.filesize,
         parentId: one.parentId,
-        sentBytes: Math.min(one.filesize, one.chunkexists.length * one.chunksize),
-        elsewhere: this.#elsewhere.has(one.uploadID),
+        sentBytes: Math.min(one.filesize, this.#partsOf(one) * one.chunksize),
+        elsewhere: this.#elsewhere.has(one.uploadID)
+          ? ("tab" as const)
+          : this.#moving.has(one.uploadID)
+            ? ("device" as const)
+            : undefined,
       }));
   }
 
@@ -72,6 +81,32 @@ export class UnfinishedUploads {
     this.#onChange();
   }
 
+  /** The disk tells how far one is, whoever sends it. */
+  moved({ id, partsDone, state }: LiveUpload): void {
+    if (this.#own().includes(id)) return;
+    const known = this.#open.find(({ uploadID }) => uploadID === id);
+    // It has just been begun, or gets on. This tab's own of before a reload is told of late, and does not.
+    const moves = known === undefined ? partsDone === 0 : partsDone > this.#partsOf(known);
+    if (state !== "open" || moves) {
+      clearTimeout(this.#moving.get(id)?.quiet);
+      this.#moving.delete(id);
+    }
+    if (state !== "open") this.drop(id);
+    else if (moves) {
+      const stop = (): void => {
+        this.#moving.delete(id);
+        this.#onChange();
+      };
+      this.#moving.set(id, { partsDone, quiet: setTimeout(stop, quietMs) });
+    }
+    if (known === undefined && state === "open") void this.load();
+    this.#onChange();
+  }
+
+  #partsOf({ uploadID, chunkexists }: OpenUpload): number {
+    return Math.max(chunkexists.length, this.#moving.get(uploadID)?.partsDone ?? 0);
+  }
+
   drop(uploadId: string): void {
     this.#open = this.#open.filter((one) => one.uploadID !== uploadId);
     this.#watch();
@@ -88,6 +123,7 @@ export class UnfinishedUploads {
 
   close(): void {
     clearInterval(this.#asking);
+    for (const { quiet } of this.#moving.values()) clearTimeout(quiet);
     this.#elsewhere.close();
   }
 

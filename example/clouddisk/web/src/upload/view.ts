@@ -17,8 +17,8 @@ export interface Unfinished {
   readonly parentId: number;
   readonly sentBytes: number;
   readonly uploadId: string;
-  /** Another tab of this browser is sending it. */
-  readonly elsewhere: boolean;
+  /** Another tab of this browser, or another device, is sending it. */
+  readonly elsewhere: "tab" | "device" | undefined;
 }
 
 export interface QueueView {

@@ -2,6 +2,7 @@ import { useCallback, useEffect, useState } from "preact/hooks";
 import type { Api, User } from "../api.js";
 import { describe } from "../describe.js";
 import { useI18n } from "../i18n/context.js";
+import { Live } from "../live.js";
 import type { Route } from "../route.js";
 import type { Tabs } from "../tabs.js";
 import { UploadQueue } from "../upload/queue.js";
@@ -58,6 +59,18 @@ function useLost(api: Api, onBack: () => void): boolean {
   return lost;
 }
 
+/** What other devices change, and how far their uploads are; without a feed the page is as it was when it was loaded. */
+function useLive(queue: UploadQueue, onChange: () => void, onSignedOut: () => void): void {
+  const [live] = useState(() => new Live());
+  live.onChange = onChange;
+  live.onUpload = (upload) => queue.moved(upload);
+  live.onSignedOut = onSignedOut;
+  useEffect(() => {
+    live.start();
+    return () => live.close();
+  }, [live]);
+}
+
 /** What stands around every view of who is signed in. */
 export function Shell(props: {
   api: Api;
@@ -75,6 +88,10 @@ export function Shell(props: {
   const [leaving, setLeaving] = useState(false);
   const { username } = user;
   const refresh = useCallback(() => setVersion((before) => before + 1), []);
+  const seen = useCallback(() => {
+    refresh();
+    void onChanged();
+  }, [refresh, onChanged]);
   const changed = useCallback(() => {
     refresh();
     void onChanged();
@@ -85,12 +102,11 @@ export function Shell(props: {
   useEffect(
     () =>
       tabs.subscribe((message) => {
-        if (message.type !== "changed" || message.user !== username) return;
-        refresh();
-        void onChanged();
+        if (message.type === "changed" && message.user === username) seen();
       }),
-    [tabs, username, refresh, onChanged],
+    [tabs, username, seen],
   );
+  useLive(queue, seen, () => api.onSignedOut());
   useTitle(route.view === "search" ? t("files.results", { query: route.query }) : t(`nav.${route.view}`));
   const signOut = async (): Promise<void> => {
     try {

@@ -132,6 +132,7 @@ export function UnfinishedRow({ unfinished, queue }: { unfinished: Unfinished; q
     if (!queue.continueWith(unfinished, file)) say(t("uploads.wrongFile", { name }), { error: true });
   };
   const sent = t("uploads.sent", { sent: formatBytes(sentBytes), size: formatBytes(sizeBytes) });
+  const saying = elsewhere === undefined ? "uploads.unfinished" : (`uploads.elsewhere.${elsewhere}` as const);
   return (
     <li class="upload unfinished" data-phase={elsewhere ? "elsewhere" : "unfinished"}>
       <Icon name="file" />
@@ -139,8 +140,17 @@ export function UnfinishedRow({ unfinished, queue }: { unfinished: Unfinished; q
         <div class="upload-name" title={name}>
           <Name name={name} />
         </div>
-        <Facts facts={elsewhere ? [t("uploads.elsewhere")] : [t("uploads.unfinished"), sent]} />
-        {!elsewhere && <div class="upload-facts">{t("uploads.unfinished.hint")}</div>}
+        <Facts facts={[t(saying), sent]} />
+        {elsewhere ? (
+          <progress
+            class="bar thin"
+            value={fraction(sentBytes, sizeBytes)}
+            max={1}
+            aria-label={t("uploads.progressOf", { name })}
+          />
+        ) : (
+          <div class="upload-facts">{t("uploads.unfinished.hint")}</div>
+        )}
       </div>
       {!elsewhere && (
         <>
