@@ -53,10 +53,10 @@ export class Feed {
     this.#running = this.#run();
   }
 
+  /** Asks for nothing more. Watches end when the provider drains, by when nobody is sent here to go on. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#wakeLoop();
-    for (const { wake } of this.#watchers) wake();
     await this.#running;
   }
 
@@ -94,7 +94,7 @@ export class Feed {
     try {
       yield { kind: complete ? "ready" : "reload", cursor, atMs: Date.now() };
       this.changed(userId);
-      while (!context.signal.aborted && !context.draining.aborted && !this.#stopping.signal.aborted) {
+      while (!context.signal.aborted && !context.draining.aborted) {
         if (watcher.ended) {
           yield { kind: "signed_out", cursor: watcher.cursor, atMs: Date.now() };
           return;

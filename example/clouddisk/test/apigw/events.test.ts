@@ -184,6 +184,24 @@ test("an upload in parts is told from its beginning, part by part, to its end, o
   await expect.poll(() => feed.told.at(-1)).toBe("upload 0/2 cancelled");
 });
 
+test("of several account instances each tells what was changed through another; when one stops, its feeds go on", async () => {
+  const disk = await startDisk({ services: ["dbproxy", "apigw"] });
+  const accounts = [await disk.startNode(["account", "apigw"]), await disk.startNode(["account", "apigw"])];
+  const user = await disk.user();
+  const feeds = [];
+  for (let count = 0; count < 6; count++) feeds.push(await openFeed(disk, user));
+  const names = Array.from({ length: 8 }, (_, index) => `folder ${index}`);
+  for (const name of names) await api(disk, user)("POST", "/api/folders", { parentId: 0, name });
+  const before = ["ready", ...names.map((name) => `added ${name}`)];
+  for (const feed of feeds) await expect.poll(() => feed.told).toEqual(before);
+  await accounts[1]?.stop();
+  await api(disk, user)("POST", "/api/folders", { parentId: 0, name: "after" });
+  for (const feed of feeds) {
+    await expect.poll(() => feed.told).toEqual([...before, "added after"]);
+    expect(feed.retryMs).toBeUndefined();
+  }
+});
+
 test("a gateway that stops ends its feeds with a time to come back", async () => {
   const disk = await startDisk({ services: ["dbproxy", "account"] });
   const gateway = await disk.startNode(["apigw"]);
