@@ -379,8 +379,7 @@ describe("the command line", () => {
     const { starts, installs } = results as { starts: Record<string, number>[]; installs: unknown[] };
     expect(starts).toMatchObject([{ target: "mprpc", runs: 1 }]);
     const [{ importMs = 0, listeningMs = 0, firstCallMs = 0, tenthCallMs = 0 } = {}] = starts;
-    expect([importMs, firstCallMs, tenthCallMs].filter((ms) => !(ms > 0))).toEqual([]);
-    expect(listeningMs).toBeGreaterThan(importMs);
+    expect([importMs, listeningMs, firstCallMs, tenthCallMs].filter((ms) => !(ms > 0))).toEqual([]);
     expect(installs).toEqual([]);
   });
 });

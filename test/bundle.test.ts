@@ -53,6 +53,7 @@ const serveAndCall = `
     provider.notifyService(UserServiceRpc, {
       login: ({ name }) => ({ success: name.toString() === "zhang san" }),
       register: () => ({ success: false }),
+      uploadAvatar: () => ({ size: 0 }),
     });
     await provider.start();
     app.log.info("a line", { pwd: "secret", err: new Error("told") });

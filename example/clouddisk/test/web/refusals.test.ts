@@ -45,6 +45,8 @@ test("what a visitor can bring about has a text of its own", () => {
   // Parameters, but for names, the page gets right by itself.
   const mayBeGeneral: readonly number[] = [Code.PARAMETER];
   const without = found
+    // The page shows nobody what the change feed refuses: it goes on without the feed.
+    .filter(({ file }) => !file.endsWith("apigw/events.ts"))
     .filter(({ code, message }) => !mayBeGeneral.includes(code) && !reasonOf(code, message)?.special)
     .map(({ code, message }) => `${code} ${message}`);
   expect([...new Set(without)].sort()).toEqual([

@@ -20,6 +20,8 @@ export class Live {
   /** Something of the user's files is another way now. */
   onChange: () => void = () => {};
   onUpload: (upload: LiveUpload) => void = () => {};
+  /** Something may have been missed: what was loaded before there was a feed is older than that. */
+  onBehind: () => void = () => {};
   /** The session has ended. */
   onSignedOut: () => void = () => {};
   #source: EventSource | undefined;
@@ -52,12 +54,11 @@ export class Live {
       source.addEventListener(name, (event: MessageEvent<string>) => {
         const first = this.#after === "";
         if (event.lastEventId !== "") this.#after = event.lastEventId;
-        // What was shown before there was a feed may be older than that.
-        if (first) this.#change();
+        if (first) this.#behind();
         listener(JSON.parse(event.data));
       });
     on("ready", () => {});
-    on("reload", () => this.#change());
+    on("reload", () => this.#behind());
     on("entry", () => this.#change());
     on("upload", (data) => this.onUpload((data as { upload: LiveUpload }).upload));
     on("signedOut", () => {
@@ -76,6 +77,11 @@ export class Live {
     clearTimeout(this.#again);
     this.#source?.close();
     this.#source = undefined;
+  }
+
+  #behind(): void {
+    this.onBehind();
+    this.#change();
   }
 
   #change(): void {

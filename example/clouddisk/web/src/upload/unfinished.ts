@@ -86,7 +86,8 @@ export class UnfinishedUploads {
     if (this.#own().includes(id)) return;
     const known = this.#open.find(({ uploadID }) => uploadID === id);
     // It has just been begun, or gets on. This tab's own of before a reload is told of late, and does not.
-    const moves = known === undefined ? partsDone === 0 : partsDone > this.#partsOf(known);
+    const knownParts = known === undefined ? 0 : this.#partsOf(known);
+    const moves = partsDone === 0 ? knownParts === 0 : known !== undefined && partsDone > knownParts;
     if (state !== "open" || moves) {
       clearTimeout(this.#moving.get(id)?.quiet);
       this.#moving.delete(id);

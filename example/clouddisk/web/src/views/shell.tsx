@@ -64,6 +64,7 @@ function useLive(queue: UploadQueue, onChange: () => void, onSignedOut: () => vo
   const [live] = useState(() => new Live());
   live.onChange = onChange;
   live.onUpload = (upload) => queue.moved(upload);
+  live.onBehind = () => void queue.loadUnfinished();
   live.onSignedOut = onSignedOut;
   useEffect(() => {
     live.start();
