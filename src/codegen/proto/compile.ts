@@ -76,7 +76,7 @@ function result(
     bytesOf: (file) => {
       const scope = byNode.get(file);
       if (scope === undefined) throw new Error(`${file.name} is not one of the files compiled`);
-      return encodeFile(file, scope.optionTrees);
+      return encodeFile(file, scope.runtimeOptions);
     },
   };
 }

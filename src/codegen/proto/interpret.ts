@@ -7,6 +7,7 @@ import {
   MessageOptions,
   MethodOptions,
   OneofOptions,
+  FieldOptions_OptionRetention as Retention,
   ServiceOptions,
 } from "../../descriptor/gen/google/protobuf/descriptor.js";
 import { decodeMessage, type MessageType } from "../../protobuf/types.js";
@@ -36,7 +37,17 @@ export function interpretOptions(
     }
     if (tree === undefined) return;
     file.optionTrees.set(node, tree);
-    node.options = decodeMessage(type, tree.encode());
+    const bytes = tree.encode();
+    node.options = decodeMessage(type, bytes);
+    const whole = tree;
+    // When it is asked for: descriptor.proto's own options, which say what is for the compiler alone, are not known before.
+    file.runtimeOptions.set(node, () => {
+      const kept = whole.encode(
+        ({ node: option }) => option.options?.retention !== Retention.RETENTION_SOURCE,
+      );
+      if (kept.length === bytes.length) return node.options;
+      return kept.length === 0 ? undefined : decodeMessage(type, kept);
+    });
   };
   const field = ({ node, fullName }: FieldSymbol): void => set(node, FieldOptions, fullName);
   set(file.node, FileOptions, file.package === "" ? "file" : `${file.package}.file`);

@@ -46,6 +46,7 @@ export function linkFile(
     broken: false,
     features: defaultFeatures(edition),
     optionTrees: new Map(),
+    runtimeOptions: new Map(),
   };
   addVisible(file);
   const report = new Reporter(file, problems);

@@ -16,6 +16,8 @@ interface Entry {
 export interface LinkedFile extends FileScope {
   /** By declaration. */
   readonly optionTrees: Map<object, OptionTree>;
+  /** By declaration, its options without those for the compiler alone; undefined when no others are left. */
+  readonly runtimeOptions: Map<object, () => unknown>;
 }
 
 /** A message whose type is known from descriptors alone: the value of options, and of messages within them. */
