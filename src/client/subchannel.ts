@@ -149,7 +149,11 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     const { transport, settings } = this.#runtime;
     this.#connections.opening++;
     this.#health.tried();
-    const options = { timeoutMs: settings.channel.connectTimeoutMs, signal: this.#abort.signal };
+    const options = {
+      timeoutMs: settings.channel.connectTimeoutMs,
+      signal: this.#abort.signal,
+      alpn: [protocol.alpn],
+    };
     callScope
       // A transport may be the user's, and throw at once.
       .outside(async () => transport.connect(this.address, options))

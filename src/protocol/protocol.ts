@@ -91,6 +91,8 @@ export interface ProviderPlace {
 /** A protocol of which a connection carries many calls. */
 export interface SharedConnectionProtocol {
   readonly name: ProtocolName;
+  /** Its name where TLS agrees on one (ALPN). */
+  readonly alpn: string;
   readonly connects: "once";
   /** Takes over a connection that was just made. */
   open(connection: Connection, owner: ClientSessionOwner): ClientSession;

@@ -18,9 +18,25 @@ export interface ConnectionHandler {
   onClose(error: Error | undefined): void;
 }
 
+/** What the transport itself knows of the other end, beyond its address. */
+export interface ConnectionSecurity {
+  /** How the bytes travel. */
+  readonly kind: "tls" | "unix" | "inproc" | (string & {});
+  /** Nobody between the two ends can read them: tokens may be sent. */
+  readonly confidential: boolean;
+  /** Who the other end has proved to be: `spiffe://...`, `dns:name`, `secret:name`, `unix:path`, `inproc:node`. */
+  readonly identity: string | undefined;
+  /** The protocol both ends agreed on before the first byte (ALPN). */
+  readonly alpn?: string | undefined;
+  /** `TLS_AES_128_GCM_SHA256` and the like. */
+  readonly cipher?: string | undefined;
+}
+
 export interface Connection {
   readonly remote: string;
   readonly local: string;
+  /** Undefined: bytes in clear, and nobody has proved anything. It may change while the connection lives (another certificate list). */
+  readonly security?: ConnectionSecurity | undefined;
   /** Bytes accepted by `write` and not yet handed to the system. */
   readonly unwrittenBytes: number;
   readonly closed: boolean;
@@ -55,6 +71,8 @@ export interface ConnectOptions {
   /** Fails with an error that names the limit when the connection takes longer, ms. */
   timeoutMs: number;
   signal?: AbortSignal | undefined;
+  /** The names (ALPN) of the protocol that will be spoken, the preferred one first, for transports that agree on it. */
+  alpn?: readonly string[] | undefined;
 }
 
 /** A way to reach a peer: TCP or in memory. Sockets are opened nowhere else in the library. */

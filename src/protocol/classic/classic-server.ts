@@ -11,6 +11,7 @@ import { Writer } from "../../protobuf/writer.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
 import { ByteQueue } from "../byte-queue.js";
 import type { Dispatcher, ServerSession } from "../dispatcher.js";
+import { peerOf } from "../peer-of.js";
 import {
   type ClassicDialect,
   type ClassicRequest,
@@ -81,7 +82,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     options: ClassicServerOptions,
     log: Logger,
   ) {
-    this.peer = { address: connection.remote, protocol: "classic", identities: {} };
+    this.peer = peerOf(connection, "classic");
     this.#connection = connection;
     this.#dialect = dialect;
     this.#dispatcher = dispatcher;

@@ -5,6 +5,7 @@ import { type ClientSessionOptions, MprpcClientSession } from "./client-session.
 export function mprpcClient(clock: Clock, options: ClientSessionOptions): SharedConnectionProtocol {
   return {
     name: "mprpc",
+    alpn: "mprpc/2",
     connects: "once",
     open: (connection, owner) => new MprpcClientSession(connection, clock, options, owner),
   };

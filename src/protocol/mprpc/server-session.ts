@@ -8,6 +8,7 @@ import { Status } from "../../error/status.js";
 import { Reader } from "../../protobuf/reader.js";
 import type { Connection } from "../../transport/transport.js";
 import type { Dispatcher, ServerSession } from "../dispatcher.js";
+import { peerOf } from "../peer-of.js";
 import { type ArrivingHost, ArrivingRequests, undecodable } from "./arriving-requests.js";
 import { Gate } from "./gate.js";
 import { MethodIndex } from "./method-index.js";
@@ -59,7 +60,7 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
 
   constructor(connection: Connection, dispatcher: Dispatcher, options: ServerSessionOptions) {
     super(connection, dispatcher.clock, options);
-    this.peer = { address: connection.remote, protocol: "mprpc", identities: {} };
+    this.peer = peerOf(connection, "mprpc");
     this.#dispatcher = dispatcher;
     this.#options = options;
     this.#replies = new ReplyWriter(this.sendQueue, options.limits, options.unwrittenMaxBytes);
