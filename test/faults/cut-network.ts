@@ -26,6 +26,8 @@ export interface Cut {
 export interface Written {
   readonly from: number;
   readonly sizeBytes: number;
+  /** A copy of what was written, while nothing is to be cut. */
+  readonly bytes: Buffer | undefined;
 }
 
 /** A network in memory that counts what passes, and breaks one connection at one byte. Everything else it leaves alone. */
@@ -83,11 +85,16 @@ export class CutNetwork implements Transport {
   }
 
   /** How much of `data` may still pass; `undefined`: all of it. */
-  admit(direction: Direction, sizeBytes: number): { passes: number; how: Cut["how"] } | undefined {
+  admit(direction: Direction, data: Uint8Array): { passes: number; how: Cut["how"] } | undefined {
     const from = this.#passed[direction];
+    const sizeBytes = data.length;
     this.#passed[direction] = from + sizeBytes;
-    this.#written[direction].push({ from, sizeBytes });
     const cut = this.#cut;
+    this.#written[direction].push({
+      from,
+      sizeBytes,
+      bytes: cut === undefined ? Buffer.from(data) : undefined,
+    });
     if (cut === undefined || cut.direction !== direction || cut.atByte >= from + sizeBytes) return undefined;
     this.#cut = undefined;
     return { passes: cut.atByte - from, how: cut.how };
@@ -124,7 +131,7 @@ class CutConnection extends ForwardedConnection {
   override write(data: Uint8Array): boolean {
     // What is written on a connection that is broken goes nowhere; its end is under way.
     if (this.#pair.broken || this.inner.closed) return true;
-    const cut = this.#network.admit(this.#direction, data.length);
+    const cut = this.#network.admit(this.#direction, data);
     if (cut === undefined) return this.inner.write(data);
     this.#pair.broken = true;
     if (cut.passes > 0) this.inner.write(data.subarray(0, cut.passes));

@@ -8,7 +8,7 @@ import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
 import { CountingLog } from "./counting-log.js";
-import { ZooServiceStub } from "./gen/zoo.js";
+import { type Animal, ZooServiceStub } from "./gen/zoo.js";
 import { animalOf } from "./zoo.js";
 
 /** What the driver wants of a slot. */
@@ -28,6 +28,8 @@ export interface ClientReport {
 }
 
 const callsInARow = 6;
+/** Streams of replies have no deadline unless they are given one. */
+const attackedStreamTimeoutMs = 2000;
 const [driverPort = "", ...slots] = process.argv.slice(2);
 const log = new CountingLog();
 const transport = tcpTransport(systemClock);
@@ -70,11 +72,31 @@ async function attacked(zoo: ZooServiceStub, calls: number): Promise<string[]> {
   return outcomes;
 }
 
+/** Of every kind, by turns. */
+async function callOf(zoo: ZooServiceStub, i: number): Promise<void> {
+  const animals = Array.from({ length: 5 }, (_, legs) => animalOf(legs, 0));
+  const timeoutMs = attackedStreamTimeoutMs;
+  switch (i % 6) {
+    case 1:
+      return read(zoo.herd({ legs: 20 }, { timeoutMs }));
+    case 2:
+      return void (await zoo.hold({ name: "held" }));
+    case 3:
+      return void (await zoo.count(animals));
+    case 4:
+      return read(zoo.parade(animals, { timeoutMs }));
+    default:
+      return void (await zoo.echo(animalOf(i, 1), { metadata: { "x-i": `${i}` } }));
+  }
+}
+
+async function read(stream: AsyncIterable<Animal>): Promise<void> {
+  for await (const { legs } of stream) if (!Number.isInteger(legs)) throw new Error(`legs: ${legs}`);
+}
+
 async function outcomeOf(zoo: ZooServiceStub, i: number): Promise<string> {
   try {
-    await (i % 3 === 2
-      ? zoo.hold({ name: "held" })
-      : zoo.echo(animalOf(i, 1), { metadata: { "x-i": `${i}` } }));
+    await callOf(zoo, i);
     return "OK";
   } catch (error) {
     if (!(error instanceof RpcError)) return `NO RpcError: ${String(error)}`;

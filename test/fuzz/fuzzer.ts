@@ -279,12 +279,24 @@ export class Fuzzer implements AsyncDisposable {
         const got = await this.#zoo.echo({ ...want, legs: i });
         this.report.honestCalls++;
         if (!sameAnimal(got, i)) throw new FuzzFailure(`an honest caller got ${JSON.stringify(got.name)}`);
+        await this.#streamHonestly(i % 7);
         // Let the attackers have their turn.
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
     } catch (error) {
       this.#fail(new FuzzFailure(`an honest caller: ${String(error)}`));
     }
+  }
+
+  /** One stream of both directions: all of it comes back, in order. */
+  async #streamHonestly(many: number): Promise<void> {
+    const got: number[] = [];
+    const animals = Array.from({ length: many }, (_, legs) => ({ legs }));
+    for await (const { legs } of this.#zoo.parade(animals, { timeoutMs: 20_000 })) got.push(legs);
+    this.report.honestCalls++;
+    const want = animals.map(({ legs }) => legs);
+    if (got.join() !== want.join())
+      throw new FuzzFailure(`an honest stream got ${got.join()} of ${want.join()}`);
   }
 
   async #watch(startMs: number): Promise<void> {

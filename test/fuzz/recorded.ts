@@ -6,7 +6,7 @@ import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime, ManualClock, MemoryNetwork } from "../../src/testing/index.js";
 import { hex, vectors } from "../protocol/mprpc/wire/vectors.js";
 import { seeded } from "../support/async.js";
-import { ZooService, ZooServiceStub } from "./gen/zoo.js";
+import { type AnimalInput, ZooService, ZooServiceStub } from "./gen/zoo.js";
 import { TapTransport } from "./tap.js";
 import { animalOf, createZoo } from "./zoo.js";
 
@@ -69,6 +69,7 @@ async function recordMprpc(): Promise<Pick<Recorded, "asked" | "answered">> {
   abort.abort();
   await held;
   await Promise.all([1, 2, 3].map((legs) => stub.echo({ legs, names: ["a", "b"] })));
+  await recordStreams(stub);
   // Over 128 KiB: both ways in chunks.
   await stub.echo({ photo: Buffer.alloc(140_000, 5) });
   await provider.shutdown();
@@ -80,6 +81,23 @@ async function recordMprpc(): Promise<Pick<Recorded, "asked" | "answered">> {
     asked: splitFrames(Buffer.concat(tape.sent)),
     answered: splitFrames(Buffer.concat(tape.received)),
   };
+}
+
+/** The three kinds: small messages, announced ones and their chunks, credit, the ends of both sides, and a cancel. */
+async function recordStreams(stub: ZooServiceStub): Promise<void> {
+  const animals = (many: number, photo = Buffer.alloc(0)): AnimalInput[] =>
+    Array.from({ length: many }, (_, legs) => ({ legs, photo }));
+  const read = async (stream: AsyncIterable<unknown>, most = Infinity): Promise<void> => {
+    let many = 0;
+    for await (const _ of stream) if (++many >= most) break;
+  };
+  await read(stub.herd({ legs: 5, photo: Buffer.of(1) }));
+  // Beyond the window: announced, and sent in chunks as credit comes.
+  await read(stub.herd({ legs: 1, photo: Buffer.alloc(300_000, 1) }));
+  await stub.count(animals(3));
+  await stub.count(animals(2, Buffer.alloc(20_000, 2)));
+  await read(stub.parade(animals(3, Buffer.of(3))));
+  await read(stub.parade(animals(50)), 1);
 }
 
 async function recordClassic(dialect: ClassicDialect, port: number) {

@@ -46,6 +46,17 @@ export function createZoo(parts: ZooParts = {}): Zoo {
       });
     },
     grow: (request) => ({ photo: Buffer.alloc(Math.max(0, Math.min(request.legs, 1 << 20)), 7) }),
+    async *herd({ legs, photo }) {
+      for (let i = 0; i < Math.min(legs, 100); i++) yield { legs: i, photo };
+    },
+    async count(animals) {
+      let legs = 0;
+      for await (const _ of animals) legs++;
+      return { legs };
+    },
+    async *parade(animals) {
+      yield* animals;
+    },
     stats: () => ({ name: JSON.stringify(stats()) }),
     next: async (request) => ({ name: await next(request.name) }),
   };

@@ -9,10 +9,13 @@ import {
   defineService,
   emptyBytes,
   entriesOf,
+  type IncomingStream,
+  invokeStreamStub,
   invokeStub,
   keyedMapOf,
   listOf,
   type MapInput,
+  type MessageSource,
   type MessageType,
   mapOf,
   needsMprpc,
@@ -33,7 +36,7 @@ needsMprpc("0.1.0", "zoo.ts");
 /** zoo.proto: its descriptor, for reflection, JSON and calls without generated code. */
 export const zooProto: ProtoFile = /* @__PURE__ */ defineFile(
   "zoo.proto",
-  "Cgl6b28ucHJvdG8SBGZ1enoigQUKBkFuaW1hbBISCgRuYW1lGAEgASgJUgRuYW1lEhIKBGxlZ3MYAiABKAVSBGxlZ3MSFAoFZGVwdGgYAyABKBJSBWRlcHRoEhIKBGNoaXAYBCABKAZSBGNoaXASFgoGd2VpZ2h0GAUgASgBUgZ3ZWlnaHQSEgoEdGFtZRgGIAEoCFIEdGFtZRIUCgVwaG90bxgHIAEoDFIFcGhvdG8SFAoFeWVhcnMYCCADKAVSBXllYXJzEhQKBW5hbWVzGAkgAygJUgVuYW1lcxIzCgdwYXJlbnRzGAogAygLMhkuZnV6ei5BbmltYWwuUGFyZW50c0VudHJ5UgdwYXJlbnRzEi0KBW5vdGVzGAsgAygLMhcuZnV6ei5BbmltYWwuTm90ZXNFbnRyeVIFbm90ZXMSIgoFY2hpbGQYDCABKAsyDC5mdXp6LkFuaW1hbFIFY2hpbGQSJAoGbGl0dGVyGA0gAygLMgwuZnV6ei5BbmltYWxSBmxpdHRlchIeCgRzb3J0GA4gASgOMgouZnV6ei5Tb3J0UgRzb3J0EhQKBGNhZ2UYDyABKAlIAFIEY2FnZRIiCgRob3N0GBAgASgLMgwuZnV6ei5BbmltYWxIAFIEaG9zdBIZCgVzcGVlZBgRIAEoAkgBUgVzcGVlZIgBARpICgxQYXJlbnRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSIgoFdmFsdWUYAiABKAsyDC5mdXp6LkFuaW1hbFIFdmFsdWU6AjgBGjgKCk5vdGVzRW50cnkSEAoDa2V5GAEgASgDUgNrZXkSFAoFdmFsdWUYAiABKAxSBXZhbHVlOgI4AUIGCgRob21lQggKBl9zcGVlZCo1CgRTb3J0EhAKDFNPUlRfVU5LTk9XThAAEgwKCFNPUlRfQ0FUEAESDQoJU09SVF9DUk9XEAIysgIKClpvb1NlcnZpY2USIgoERWNobxIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoESG9sZBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoEVG9pbBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSJQoHUmVsZWFzZRIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSJAoGUmVmdXNlEgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbBIiCgRHcm93EgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbBIjCgVTdGF0cxIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoETmV4dBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWxiBnByb3RvMw==",
+  "Cgl6b28ucHJvdG8SBGZ1enoigQUKBkFuaW1hbBISCgRuYW1lGAEgASgJUgRuYW1lEhIKBGxlZ3MYAiABKAVSBGxlZ3MSFAoFZGVwdGgYAyABKBJSBWRlcHRoEhIKBGNoaXAYBCABKAZSBGNoaXASFgoGd2VpZ2h0GAUgASgBUgZ3ZWlnaHQSEgoEdGFtZRgGIAEoCFIEdGFtZRIUCgVwaG90bxgHIAEoDFIFcGhvdG8SFAoFeWVhcnMYCCADKAVSBXllYXJzEhQKBW5hbWVzGAkgAygJUgVuYW1lcxIzCgdwYXJlbnRzGAogAygLMhkuZnV6ei5BbmltYWwuUGFyZW50c0VudHJ5UgdwYXJlbnRzEi0KBW5vdGVzGAsgAygLMhcuZnV6ei5BbmltYWwuTm90ZXNFbnRyeVIFbm90ZXMSIgoFY2hpbGQYDCABKAsyDC5mdXp6LkFuaW1hbFIFY2hpbGQSJAoGbGl0dGVyGA0gAygLMgwuZnV6ei5BbmltYWxSBmxpdHRlchIeCgRzb3J0GA4gASgOMgouZnV6ei5Tb3J0UgRzb3J0EhQKBGNhZ2UYDyABKAlIAFIEY2FnZRIiCgRob3N0GBAgASgLMgwuZnV6ei5BbmltYWxIAFIEaG9zdBIZCgVzcGVlZBgRIAEoAkgBUgVzcGVlZIgBARpICgxQYXJlbnRzRW50cnkSEAoDa2V5GAEgASgJUgNrZXkSIgoFdmFsdWUYAiABKAsyDC5mdXp6LkFuaW1hbFIFdmFsdWU6AjgBGjgKCk5vdGVzRW50cnkSEAoDa2V5GAEgASgDUgNrZXkSFAoFdmFsdWUYAiABKAxSBXZhbHVlOgI4AUIGCgRob21lQggKBl9zcGVlZCo1CgRTb3J0EhAKDFNPUlRfVU5LTk9XThAAEgwKCFNPUlRfQ0FUEAESDQoJU09SVF9DUk9XEAIyqQMKClpvb1NlcnZpY2USIgoERWNobxIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoESG9sZBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSIgoEVG9pbBIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSJQoHUmVsZWFzZRIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwSJAoGUmVmdXNlEgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbBIiCgRHcm93EgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbBIkCgRIZXJkEgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbDABEiUKBUNvdW50EgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbCgBEigKBlBhcmFkZRIMLmZ1enouQW5pbWFsGgwuZnV6ei5BbmltYWwoATABEiMKBVN0YXRzEgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbBIiCgROZXh0EgwuZnV6ei5BbmltYWwaDC5mdXp6LkFuaW1hbGIGcHJvdG8z",
 );
 
 export const Sort = {
@@ -338,6 +341,9 @@ export const ZooService = defineService({
     release: { name: "Release", input: Animal, output: Animal },
     refuse: { name: "Refuse", input: Animal, output: Animal },
     grow: { name: "Grow", input: Animal, output: Animal },
+    herd: { name: "Herd", kind: "server_streaming", input: Animal, output: Animal },
+    count: { name: "Count", kind: "client_streaming", input: Animal, output: Animal },
+    parade: { name: "Parade", kind: "bidi_streaming", input: Animal, output: Animal },
     stats: { name: "Stats", input: Animal, output: Animal },
     next: { name: "Next", input: Animal, output: Animal },
   },
@@ -360,6 +366,12 @@ export interface ZooServiceHandler {
   refuse(request: Animal, context: CallContext): Promise<AnimalInput> | AnimalInput;
   /** A reply of as many bytes as there are legs. */
   grow(request: Animal, context: CallContext): Promise<AnimalInput> | AnimalInput;
+  /** As many animals as there are legs, 100 at most; a photo of them is in each, so that it is announced when it is large. */
+  herd(request: Animal, context: CallContext): MessageSource<AnimalInput>;
+  /** How many came, in the legs. */
+  count(requests: AsyncIterable<Animal>, context: CallContext): Promise<AnimalInput> | AnimalInput;
+  /** Gives back each that comes. */
+  parade(requests: AsyncIterable<Animal>, context: CallContext): MessageSource<AnimalInput>;
   /** What the process says of itself, as JSON in the name. */
   stats(request: Animal, context: CallContext): Promise<AnimalInput> | AnimalInput;
   /** Of the driver: takes how the last case went and gives the next, as JSON in the name. */
@@ -445,6 +457,47 @@ export class ZooServiceStub {
     third?: CallOptions,
   ): Promise<Animal | undefined> {
     return invokeStub(this.#channel, ZooService.methods.grow, request, second, third);
+  }
+
+  /** As many animals as there are legs, 100 at most; a photo of them is in each, so that it is announced when it is large. */
+  herd(request: AnimalInput, options?: CallOptions): IncomingStream<Animal>;
+  herd(request: AnimalInput, controller: RpcController, options?: CallOptions): IncomingStream<Animal>;
+  herd(
+    request: AnimalInput,
+    second?: CallOptions | RpcController,
+    third?: CallOptions,
+  ): IncomingStream<Animal> {
+    return invokeStreamStub(this.#channel, ZooService.methods.herd, request, second, third);
+  }
+
+  /** How many came, in the legs. */
+  count(requests: MessageSource<AnimalInput>, options?: CallOptions): Promise<Animal>;
+  count(
+    requests: MessageSource<AnimalInput>,
+    controller: RpcController,
+    options?: CallOptions,
+  ): Promise<Animal | undefined>;
+  count(
+    requests: MessageSource<AnimalInput>,
+    second?: CallOptions | RpcController,
+    third?: CallOptions,
+  ): Promise<Animal | undefined> {
+    return invokeStub(this.#channel, ZooService.methods.count, requests, second, third);
+  }
+
+  /** Gives back each that comes. */
+  parade(requests: MessageSource<AnimalInput>, options?: CallOptions): IncomingStream<Animal>;
+  parade(
+    requests: MessageSource<AnimalInput>,
+    controller: RpcController,
+    options?: CallOptions,
+  ): IncomingStream<Animal>;
+  parade(
+    requests: MessageSource<AnimalInput>,
+    second?: CallOptions | RpcController,
+    third?: CallOptions,
+  ): IncomingStream<Animal> {
+    return invokeStreamStub(this.#channel, ZooService.methods.parade, requests, second, third);
   }
 
   /** What the process says of itself, as JSON in the name. */
