@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type ServiceName, serviceNames } from "../../src/common/part.js";
+import { openFeed } from "../apigw/feed-reader.js";
 import { type Disk, type DiskProcess, startDisk, type User } from "../support/disk.js";
 
 const partBytes = 65_536;
@@ -134,3 +135,52 @@ test.each(serviceNames)(
     await listed(bytes);
   },
 );
+
+/** As the page does: comes back when a feed ends, with the last it had. Resolves when `wanted` have come. */
+async function follow(wanted: readonly string[], told: string[], from: string): Promise<void> {
+  for (let last = from; told.length < wanted.length; ) {
+    const feed = await openFeed(disk, user, { headers: { "last-event-id": last } }).catch(() => undefined);
+    if (feed?.status === 200) {
+      const all = (): boolean => told.length + feed.told.filter(isChange).length >= wanted.length;
+      await Promise.race([feed.ended.catch(() => {}), vi.waitUntil(all, { timeout: 60_000, interval: 20 })]);
+      told.push(...feed.told.filter(isChange));
+      last = feed.events.at(-1)?.id ?? last;
+      feed.close();
+    } else await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+const isChange = (text: string): boolean => text.startsWith("added ");
+
+test.each(["account", "dbproxy", "apigw"] as const)(
+  "kill -9 of %s under a change feed: each change is told once, in order",
+  { timeout: 120_000 },
+  async (service) => {
+    const first = await openFeed(disk, user);
+    await vi.waitUntil(() => first.events.length > 0, { timeout: 20_000 });
+    const from = first.events[0]?.id ?? "";
+    first.close();
+    const names = Array.from({ length: 20 }, (_, index) => `${service} ${index}`);
+    const wanted = names.map((name) => `added ${name}`);
+    const told: string[] = [];
+    const followed = follow(wanted, told, from);
+    for (const [index, name] of names.entries()) {
+      const killed = index === 7 ? killAndRestart(service) : undefined;
+      await makeFolder(name);
+      await killed;
+    }
+    await followed;
+    expect(told).toEqual(wanted);
+  },
+);
+
+/** Makes it once, however often it has to be asked for. */
+function makeFolder(name: string): Promise<Reply> {
+  return persistently(async () => {
+    const headers = { ...user.headers, "content-type": "application/json" };
+    const body = JSON.stringify({ parentId: 0, name });
+    const reply = await fetch(`${disk.urlOf("apigw")}/api/folders`, { method: "POST", headers, body });
+    // It was made by a try whose answer was lost.
+    return reply.status === 409 ? Response.json({ code: 0 }) : reply;
+  });
+}
