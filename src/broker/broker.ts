@@ -242,6 +242,7 @@ export class Broker implements AsyncDisposable {
       return driver.consume(topic.name, resolved.group, resolved, subscription.onDelivery, wait);
     });
     if (this.#closing !== undefined) {
+      await consumer.stop([]);
       await consumer.close([]);
       throw closedError();
     }

@@ -55,9 +55,9 @@ export interface DriverConsumer {
    * reached; the message is then handed out again.
    */
   deadLetter(delivery: Delivery, record: EventRecord): Promise<void>;
-  /** Nothing more is handed out; what was not handed out yet goes back. */
-  stop(): Promise<void>;
-  /** Leaves the group: `held` go back to it, and acks that wait are sent. Never rejects. */
+  /** Nothing more is handed out: `unstarted`, and what is on its way, go back to the group. Never rejects. */
+  stop(unstarted: readonly Delivery[]): Promise<void>;
+  /** Leaves the group, after `stop`: `held` go back to it, and acks that wait are sent. Never rejects. */
   close(held: readonly Delivery[]): Promise<void>;
 }
 

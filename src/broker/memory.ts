@@ -372,13 +372,13 @@ export class MemoryConsumer implements DriverConsumer {
     this.#store.bury(this.#topic, this.#group, Number(position), record);
   }
 
-  async stop(): Promise<void> {
+  async stop(unstarted: readonly Delivery[]): Promise<void> {
     this.credit = 0;
     this.#timer?.cancel();
     this.#store.leave(this.#topic, this.#group, this);
     const inbox = this.#inbox;
     this.#inbox = [];
-    this.#giveBack(inbox);
+    this.#giveBack([...unstarted, ...inbox]);
   }
 
   async close(held: readonly Delivery[]): Promise<void> {

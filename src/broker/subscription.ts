@@ -284,9 +284,7 @@ export class Subscription implements AsyncDisposable {
 
   async #close(drainTimeoutMs: number): Promise<void> {
     const consumer = this.#consumer;
-    // So that `#closing` is set when anything goes on.
-    await consumer?.stop();
-    const unstarted = this.#release((held) => held.running === undefined);
+    await consumer?.stop(this.#release((held) => held.running === undefined));
     if (this.#running > 0) await this.#drained(drainTimeoutMs);
     const reason = new RpcError(Status.CANCELLED, messages.subscriptionClosed);
     const unfinished = this.#release((held) => {
@@ -294,7 +292,7 @@ export class Subscription implements AsyncDisposable {
       return true;
     });
     this.#extendTimer?.cancel();
-    await consumer?.close([...unstarted, ...unfinished]);
+    await consumer?.close(unfinished);
     this.#parts.onClosed(this);
   }
 

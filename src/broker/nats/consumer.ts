@@ -184,16 +184,17 @@ export class NatsConsumer implements DriverConsumer {
 
   // --- the end ---
 
-  async stop(): Promise<void> {
+  async stop(unstarted: readonly Delivery[]): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
+    for (const delivery of unstarted) this.#settle(delivery, "-NAK");
     // What was sent before the server heard of it still comes, and goes back.
     if (this.#parts.link.now !== undefined) await this.#subscription?.drain().catch(() => {});
     else this.#subscription?.unsubscribe();
   }
 
   async close(held: readonly Delivery[]): Promise<void> {
-    if (!this.#stopped) await this.stop();
+    if (!this.#stopped) await this.stop([]);
     for (const delivery of held) this.#settle(delivery, "-NAK");
     await this.#parts.link.now?.flush().catch(() => {});
     this.#parts.onClosed(this);

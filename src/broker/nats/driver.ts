@@ -177,7 +177,7 @@ export class NatsDriver implements BrokerDriver {
   async publish(topic: string, record: EventRecord, id: string | undefined, wait: Wait): Promise<string> {
     const stream = this.#names.stream(topic);
     if (this.#link.now === undefined) await this.#link.ready(wait);
-    if (!this.#streams.has(stream)) await this.#topicStream(topic, wait);
+    await this.#topicStream(topic, wait);
     const headers = this.#headersOf(record);
     if (id !== undefined) headers?.set("Nats-Msg-Id", id);
     const subject = this.#names.subject(topic);

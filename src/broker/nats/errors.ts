@@ -35,8 +35,7 @@ const off: readonly number[] = [apiCode.jetStreamNotEnabled, apiCode.jetStreamNo
 
 /** Whether nobody listens where the message went: no stream takes it, or there is no JetStream. */
 export function isNobodyThere(thrown: unknown): boolean {
-  const { name, cause } = (thrown ?? {}) as { name?: unknown; cause?: unknown };
-  return name === "NoRespondersError" || (cause !== undefined && isNobodyThere(cause));
+  return named(thrown, /^no ?responders/i);
 }
 
 function named(thrown: unknown, pattern: RegExp): boolean {

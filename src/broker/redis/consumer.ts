@@ -23,6 +23,11 @@ export interface RedisConsumerParts {
   readonly onClosed: (consumer: RedisConsumer) => void;
 }
 
+/** Is there, and ioredis's types lack it. */
+interface BufferCommands {
+  xautoclaimBuffer(...args: ReadonlyArray<string | number>): Promise<[Buffer, unknown, unknown]>;
+}
+
 /** In one command: Redis serves nobody else meanwhile. */
 const batchMax = 500;
 /** How long a read waits for a message, ms; a server that is silent for much longer is dead. */
@@ -115,9 +120,9 @@ export class RedisConsumer implements DriverConsumer {
   async #readBatch(client: Redis): Promise<void> {
     const { group, key } = this.#parts;
     const count = Math.min(this.#credit, batchMax);
-    const found = (await client.callBuffer(
-      ...(["XREADGROUP", "GROUP", group, this.#member, "COUNT", count] as const),
-      ...["BLOCK", blockMs, "STREAMS", key, ">"],
+    const found = (await client.xreadgroupBuffer(
+      ...(["GROUP", group, this.#member, "COUNT", count] as const),
+      ...(["BLOCK", blockMs, "STREAMS", key, ">"] as const),
     )) as ReadonlyArray<readonly [Buffer, unknown]> | null;
     for (const entry of readEntries(found?.[0]?.[1])) this.#hand(entry, 1);
   }
@@ -193,10 +198,11 @@ export class RedisConsumer implements DriverConsumer {
     do {
       const count = Math.min(this.#credit, batchMax);
       if (count === 0) return;
-      const found = (await this.#client.callBuffer(
-        ...(["XAUTOCLAIM", key, group, this.#member, options.ackWaitMs] as const),
-        ...[cursor, "COUNT", count],
-      )) as readonly [Buffer, unknown, unknown];
+      const { xautoclaimBuffer } = this.#client as Redis & BufferCommands;
+      const found = await xautoclaimBuffer.call(
+        this.#client,
+        ...([key, group, this.#member, options.ackWaitMs, cursor, "COUNT", count] as const),
+      );
       const entries = readEntries(found[1]);
       cursor = String(found[0]);
       const attempts = await this.#attemptsOf(entries);
@@ -266,7 +272,7 @@ export class RedisConsumer implements DriverConsumer {
   #claimFor(member: string, ids: readonly string[], idleMs: number, attempts?: number): Promise<unknown> {
     const { group, key } = this.#parts;
     const count = attempts === undefined ? [] : ["RETRYCOUNT", attempts];
-    return this.#client.call("XCLAIM", key, group, member, 0, ...ids, "IDLE", idleMs, ...count, "JUSTID");
+    return this.#client.xclaim(key, group, member, 0, ...ids, "IDLE", idleMs, ...count, "JUSTID");
   }
 
   async deadLetter({ position }: Delivery, record: EventRecord): Promise<void> {
@@ -281,7 +287,7 @@ export class RedisConsumer implements DriverConsumer {
 
   // --- the end ---
 
-  async stop(): Promise<void> {
+  async stop(unstarted: readonly Delivery[]): Promise<void> {
     this.#stopped = true;
     this.#credit = 0;
     this.#sweepTimer?.cancel();
@@ -289,6 +295,7 @@ export class RedisConsumer implements DriverConsumer {
     // A read that waits is broken off; what Redis has handed out by then is found by the others.
     this.#parts.reader.close();
     await this.#reading;
+    if (this.#parts.commands.up) await this.#giveBack(unstarted).catch(() => {});
   }
 
   /** They were not tried: the attempt does not count. */
@@ -313,7 +320,7 @@ export class RedisConsumer implements DriverConsumer {
   }
 
   async close(): Promise<void> {
-    if (!this.#stopped) await this.stop();
+    if (!this.#stopped) await this.stop([]);
     const { key, group, commands } = this.#parts;
     await this.#flushing;
     try {

@@ -27,7 +27,7 @@ export async function trimFinished(
   keepSinceMs: number,
   keeps: boolean,
 ): Promise<void> {
-  const groups = (await client.call("XINFO", "GROUPS", key)) as ReadonlyArray<readonly unknown[]>;
+  const groups = (await client.xinfo("GROUPS", key)) as ReadonlyArray<readonly unknown[]>;
   let floor: Id | undefined = keeps ? [Math.max(0, keepSinceMs), 0n] : undefined;
   if (groups.length === 0) return;
   for (const group of groups) {
@@ -39,5 +39,5 @@ export async function trimFinished(
     const id = parseId(unfinished);
     if (floor === undefined || isBefore(id, floor)) floor = id;
   }
-  if (floor !== undefined) await client.call("XTRIM", key, "MINID", "~", `${floor[0]}-${floor[1]}`);
+  if (floor !== undefined) await client.xtrim(key, "MINID", "~", `${floor[0]}-${floor[1]}`);
 }
