@@ -27,7 +27,7 @@ const report = await runLoad({
   members: wholeNumber("members", given.members, 1),
   killEveryMs: wholeNumber("kill-every", given["kill-every"], 1),
   restarts: wholeNumber("restarts", given.restarts),
-  log: (text) => console.error(text),
+  log: (text) => console.error(`${(performance.now() / 1000).toFixed(1)} s: ${text}`),
 });
 console.log(report);
 process.exit(report.lost === 0 && report.deadWrong === 0 ? 0 : 1);

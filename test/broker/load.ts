@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import { Broker } from "../../src/broker/index.js";
 import { silentLogger } from "../../src/log/logger.js";
 import { createRuntime } from "../../src/testing/index.js";
@@ -40,7 +41,17 @@ export interface LoadReport {
 }
 
 const publishersMax = 256;
-const memberFile = fileURLToPath(new URL("./load-member.ts", import.meta.url));
+
+/** The member's program as one file: dozens of them start, and none is to compile anything. */
+async function buildMember(folder: string): Promise<string> {
+  const outfile = path.join(folder, "member.mjs");
+  await build({
+    entryPoints: [fileURLToPath(new URL("./load-member.ts", import.meta.url))],
+    ...{ bundle: true, platform: "node", format: "esm", outfile, logLevel: "error" },
+    banner: { js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);" },
+  });
+  return outfile;
+}
 
 /** What members have noted, read as it grows. */
 class Notes {
@@ -85,6 +96,7 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   const { driver, messages, log } = options;
   const folder = await mkdtemp(path.join(tmpdir(), "mprpc-load-"));
+  const memberFile = await buildMember(folder);
   const server = await startServer(driver);
   const url = `${driver}://127.0.0.1:${server.port}`;
   await using app = createRuntime({ log: silentLogger });
@@ -96,13 +108,13 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   const startMember = async (group: string, delayMs = 0): Promise<Child> => {
     const file = path.join(folder, `notes-${started++}`);
     if (group === "workers") notes.add(file);
-    const args = ["--expose-gc", "--import", "tsx", memberFile, url, group, file, String(delayMs)];
+    const args = ["--expose-gc", memberFile, url, group, file, String(delayMs)];
     const child = new Child(process.execPath, args);
     await child.line(/^joined/);
     return child;
   };
   try {
-    for (let i = 0; i < options.members; i++) members.push(await startMember("workers"));
+    members.push(...(await Promise.all(Array.from({ length: options.members }, () => startMember("workers")))));
     const slow = await startMember("slow", 5);
     slow.process.stdout?.on("data", (text) => {
       const heap = /heap (\d+)/.exec(String(text))?.[1];
@@ -119,8 +131,8 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
           try {
             await broker.publish(loadTopic, { number, text: "a message of the load" });
             break;
-          } catch {
-            failedPublishes++;
+          } catch (error) {
+            if (failedPublishes++ % 256 === 0) log(`a publish failed: ${String(error)}`);
             await sleep(20);
           }
         }

@@ -45,7 +45,8 @@ export class RedisConnection {
       lazyConnect: true,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: null,
+      // What is in flight when the connection closes fails at once: with `null` it would never be settled.
+      maxRetriesPerRequest: 0,
       connectTimeout: connectTimeoutMs,
       socketTimeout: silenceMaxMs,
       protocol: 2,
