@@ -7,7 +7,7 @@ const processes = [
   "test/node/**",
   "test/base/make-folder.test.ts",
   "test/bench*.test.ts",
-  "test/broker/{redis,nats,load}*.test.ts",
+  "test/broker/{faults,load,nats,redis}.test.ts",
   "test/bundle.test.ts",
   "test/call/cost.test.ts",
   "test/cli/cli.test.ts",

@@ -109,9 +109,17 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
     const file = path.join(folder, `notes-${started++}`);
     if (group === "workers") notes.add(file);
     const args = ["--expose-gc", memberFile, url, group, file, String(delayMs)];
-    const child = new Child(process.execPath, args);
-    await child.line(/^joined/);
-    return child;
+    // One that comes while the server reads its data in gives up, as a supervisor would see: it is started again.
+    for (let tries = 1; ; tries++) {
+      const child = new Child(process.execPath, args);
+      try {
+        await child.line(/^joined/);
+        return child;
+      } catch (error) {
+        await child.kill();
+        if (tries === 20) throw error;
+      }
+    }
   };
   try {
     members.push(...(await Promise.all(Array.from({ length: options.members }, () => startMember("workers")))));
@@ -148,7 +156,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
         const at = Math.floor(Math.random() * members.length);
         await members[at]?.kill("SIGKILL");
         kills++;
-        members[at] = await startMember("workers").catch(() => startMember("workers"));
+        members[at] = await startMember("workers");
       }
     })();
     let restarts = 0;

@@ -10,6 +10,7 @@ import { freePort } from "../tools/zookeeper.js";
 export interface BrokerServer {
   readonly scheme: "redis" | "nats";
   readonly port: number;
+  readonly pid: number;
   /** Ends it, as SIGKILL does, and starts it on the same data and port. */
   restart(downMs?: number): Promise<void>;
   kill(): Promise<void>;
@@ -110,7 +111,7 @@ class NatsServer extends Server implements BrokerServer {
 export async function startServer(
   scheme: "redis" | "nats",
   ...extra: readonly string[]
-): Promise<BrokerServer & { readonly pid: number }> {
+): Promise<BrokerServer> {
   const folder = await mkdtemp(path.join(tmpdir(), `mprpc-${scheme}-`));
   const port = await freePort();
   const server =

@@ -12,10 +12,10 @@ const kinds: ReadonlyArray<
   [/^READONLY/, Status.FAILED_PRECONDITION, messages.brokerReadOnly, true],
   [/^(OOM|MISCONF)/, Status.RESOURCE_EXHAUSTED, messages.brokerFull, false],
   [
-    /^(Protocol error|WRONGTYPE|ERR unknown command|ERR DB index|ERR invalid DB)/,
+    /^(Protocol error|Unknown RESP type|WRONGTYPE|ERR unknown command|ERR DB index|ERR invalid DB)/,
     Status.FAILED_PRECONDITION,
     (broker, reason) =>
-      reason.startsWith("Protocol error") || reason.startsWith("ERR unknown command")
+      /^(Protocol error|Unknown RESP|ERR unknown command)/.test(reason)
         ? messages.brokerOtherServer(broker, "Redis", reason)
         : messages.brokerFailed(broker, reason),
     true,
