@@ -1,6 +1,6 @@
 import { Expiring } from "../base/deadlines.js";
 import { Metadata } from "../base/metadata.js";
-import { checkOptions, describeValue, having, listOf, callback, text } from "../base/options.js";
+import { callback, checkOptions, describeValue, having, listOf, text } from "../base/options.js";
 import { textOf } from "../base/thrown.js";
 import { compose } from "../call/interceptor.js";
 import { callScope } from "../call/scope.js";
@@ -289,10 +289,7 @@ export class Broker implements AsyncDisposable {
     const { clock, settings } = this.#runtime;
     const { callTimeoutMs } = settings;
     const late = (): RpcError =>
-      new RpcError(
-        Status.DEADLINE_EXCEEDED,
-        messages.brokerTimedOut(what, callTimeoutMs, this.#hint()),
-      );
+      new RpcError(Status.DEADLINE_EXCEEDED, messages.brokerTimedOut(what, callTimeoutMs, this.#hint()));
     return this.#within(clock.now() + callTimeoutMs, undefined, late, run);
   };
 

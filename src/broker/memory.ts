@@ -73,7 +73,7 @@ export class MemoryStore {
   readonly #clock: Clock;
   readonly #topics = new Map<string, MemoryTopic>();
 
-  /** `clock`: of leases and delays; default the system's. In a simulation `Simulation.clock`. */
+  /** `clock`: of leases and delays; default the system's. */
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
   }

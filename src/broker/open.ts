@@ -4,7 +4,7 @@ import { Status } from "../error/status.js";
 import { redactUrl } from "../values/url-text.js";
 import type { BrokerDriver, DriverDeps } from "./driver.js";
 import { MemoryDriver, type MemoryStore, memoryForm } from "./memory.js";
-import { openNats, natsForm } from "./nats/open.js";
+import { natsForm, openNats } from "./nats/open.js";
 import { openRedis, redisForm } from "./redis/open.js";
 import { type BrokerUrl, readBrokerUrl, type UrlForm } from "./url.js";
 
@@ -33,9 +33,7 @@ export const brokerForms = Object.values(schemes)
   .join("; or ");
 
 /** What opens the broker of a URL. Throws RpcError INVALID_ARGUMENT that tells what is wrong and what is allowed; no secret is in it. */
-export function readBroker(
-  url: string,
-): (deps: DriverDeps, memory: MemoryStore) => Promise<BrokerDriver> {
+export function readBroker(url: string): (deps: DriverDeps, memory: MemoryStore) => Promise<BrokerDriver> {
   const named = /^([a-z]+):/.exec(url)?.[1] ?? "";
   const scheme = Object.hasOwn(schemes, named) ? schemes[named] : undefined;
   if (scheme !== undefined) return scheme.read(readBrokerUrl(url, scheme.form));

@@ -116,7 +116,8 @@ const subscribeDefaults: Filled<SubscribeOptions> = {
 /** Throws `TypeError` or `RangeError` that names the option. */
 export function resolveSubscribe(owner: string, given: SubscribeOptions): ResolvedSubscribe {
   const options = checkOptions(owner, given, subscribeDefaults, subscribeRules);
-  if (options.group === "") throw new TypeError(`${owner}: option "group" is missing: expected ${groupRule.expected}`);
+  if (options.group === "")
+    throw new TypeError(`${owner}: option "group" is missing: expected ${groupRule.expected}`);
   const { concurrency, ackWaitMs } = options;
   if (options.maxInFlight === 0) options.maxInFlight = Math.min(concurrency * 8, 10_000);
   if (options.maxInFlight < concurrency) {
@@ -128,7 +129,12 @@ export function resolveSubscribe(owner: string, given: SubscribeOptions): Resolv
     `${owner}: option "retry"`,
     options.retry,
     { initialMs: Math.min(200, ackWaitMs), maxMs: Math.min(30_000, ackWaitMs), factor: 2, jitter: 0.2 },
-    { initialMs: number(0, ackWaitMs), maxMs: number(0, ackWaitMs), factor: number(1, 100), jitter: jitterRule },
+    {
+      initialMs: number(0, ackWaitMs),
+      maxMs: number(0, ackWaitMs),
+      factor: number(1, 100),
+      jitter: jitterRule,
+    },
   );
   return { ...options, retry };
 }
@@ -159,7 +165,8 @@ export function checkGroup(owner: string, group: string): void {
 
 export function checkHandler(owner: string, handler: unknown): void {
   checkOptions<{ handler: unknown }>(owner, { handler }, { handler }, { handler: callback });
-  if (handler === undefined) throw new TypeError(`${owner}: expected a handler (message, context) => ..., got undefined`);
+  if (handler === undefined)
+    throw new TypeError(`${owner}: expected a handler (message, context) => ..., got undefined`);
 }
 
 /** The delay behind attempt `attempt`, ms, never beyond `maxMs`. */

@@ -231,7 +231,10 @@ export class Subscription implements AsyncDisposable {
       await this.#consumer?.deadLetter(delivery, record);
     } catch (error) {
       // It stays with the broker, which hands it out again; it is buried then.
-      log.warn(`a message of ${topic.name} could not be moved to the dead letters of ${group}`, { id, error });
+      log.warn(`a message of ${topic.name} could not be moved to the dead letters of ${group}`, {
+        id,
+        error,
+      });
       return "released";
     }
     log.warn(`a message of ${topic.name} is a dead letter of ${group}: ${reason}`, { id, attempts });

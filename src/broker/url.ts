@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
-import { parseDurationMs } from "../values/duration.js";
-import { parseHostAndPort } from "../values/hosts.js";
-import { redactUrl } from "../values/url-text.js";
+import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import { textOf } from "../base/thrown.js";
+import { parseDurationMs } from "../values/duration.js";
+import { parseHostAndPort } from "../values/hosts.js";
+import { redactUrl } from "../values/url-text.js";
 
 /** What the URLs of brokers have in common, read. */
 export interface BrokerUrl {
@@ -51,7 +51,10 @@ export function readBrokerUrl(url: string, { form, defaultPort, options: known }
   });
   const options = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(search)) {
-    if (name === "password") throw fail("password= would be seen in the list of processes: use passwordfile=, or the variable MPRPC_BROKERPASSWORD");
+    if (name === "password")
+      throw fail(
+        "password= would be seen in the list of processes: use passwordfile=, or the variable MPRPC_BROKERPASSWORD",
+      );
     if (!known.includes(name)) {
       throw fail(`unknown option ${JSON.stringify(name)} (known: ${known.join(", ") || "none"})`);
     }

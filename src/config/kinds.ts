@@ -1,6 +1,6 @@
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
-import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { brokerForms, isBrokerUrl } from "../broker/open.js";
+import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { isRegistryUrl, registryForms } from "../registry/open.js";
 import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
 import { formatDuration, parseDurationMs } from "../values/duration.js";

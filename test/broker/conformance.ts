@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Broker, type BrokerOptions, defineTopic, type EventContext, PoisonMessage } from "../../src/broker/index.js";
+import {
+  Broker,
+  type BrokerOptions,
+  defineTopic,
+  type EventContext,
+  PoisonMessage,
+} from "../../src/broker/index.js";
 import { silentLogger } from "../../src/log/logger.js";
 import { createRuntime, type TestApp } from "../../src/testing/index.js";
 import { Item } from "../support/gen/flow.js";
@@ -85,7 +91,11 @@ export function brokerConformance(driver: string, start: () => Promise<Subject>)
         blob: Uint8Array.from([0, 1, 255]),
       };
       const before = Date.now();
-      const { position } = await broker.publish(topic, { number: 7 }, { key: "order/7 é", id: "id 7", metadata });
+      const { position } = await broker.publish(
+        topic,
+        { number: 7 },
+        { key: "order/7 é", id: "id 7", metadata },
+      );
       await seen.until("the third attempt", ({ context }) => context.attempt === 3);
       expect(seen.values.map(({ context }) => context.attempt)).toEqual([1, 2, 3]);
       for (const { number, context } of seen.values) {
@@ -185,7 +195,9 @@ export function brokerConformance(driver: string, start: () => Promise<Subject>)
       );
       await publishAll(broker, 60);
       await started.until("three of them", () => started.values.length >= 3);
-      const open = setInterval(() => gates.splice(0).forEach((go) => go()), 1);
+      const open = setInterval(() => {
+        for (const go of gates.splice(0)) go();
+      }, 1);
       await done.until("all", () => new Set(done.values).size === 60);
       clearInterval(open);
       expect(most).toBe(3);
@@ -275,9 +287,13 @@ export function brokerConformance(driver: string, start: () => Promise<Subject>)
     test("a new group begins where it says, and an old one where it is moved to", async () => {
       const broker = newBroker();
       // Kept by a group that has finished nothing: some brokers keep no others.
-      const keeper = await broker.subscribe(topic, { group: "keeper", concurrency: 1, maxInFlight: 1 }, () => {
-        throw new Error("not now");
-      });
+      const keeper = await broker.subscribe(
+        topic,
+        { group: "keeper", concurrency: 1, maxInFlight: 1 },
+        () => {
+          throw new Error("not now");
+        },
+      );
       await keeper.close();
       const positions: string[] = [];
       for (let number = 0; number < 6; number++) {
@@ -289,7 +305,9 @@ export function brokerConformance(driver: string, start: () => Promise<Subject>)
       for (let number = 6; number < 8; number++) await broker.publish(topic, { number });
       const readBy = async (group: string, from: "new" | "first" | Date | { after: string }) => {
         const seen = new Recorder<number>();
-        await broker.subscribe(topic, { ...fast, group, from, concurrency: 1 }, ({ number }) => seen.push(number));
+        await broker.subscribe(topic, { ...fast, group, from, concurrency: 1 }, ({ number }) =>
+          seen.push(number),
+        );
         return seen;
       };
       const first = await readBy("first", "first");
@@ -305,7 +323,9 @@ export function brokerConformance(driver: string, start: () => Promise<Subject>)
       );
       expect(lists).toEqual([[0, 1, 2, 3, 4, 5, 6, 7, 8], [3, 4, 5, 6, 7, 8], [6, 7, 8], [8]]);
       await broker.seek(topic, "fresh", { after: positions[4] as string });
-      await fresh.until("five to eight once more", () => [5, 6, 7, 8].every((one) => fresh.values.includes(one)));
+      await fresh.until("five to eight once more", () =>
+        [5, 6, 7, 8].every((one) => fresh.values.includes(one)),
+      );
       expect(fresh.values.filter((one) => one < 5)).toEqual([]);
       await expect(broker.seek(topic, "fresh", { after: "nowhere" })).rejects.toMatchObject({
         codeName: "INVALID_ARGUMENT",

@@ -114,8 +114,7 @@ describe.each(["redis", "nats"] as const)("%s", (scheme) => {
   });
 
   test("a wrong password, and a right one from a file", async () => {
-    const extra =
-      scheme === "redis" ? ["--requirepass", "right"] : ["--user", "me", "--pass", "right"];
+    const extra = scheme === "redis" ? ["--requirepass", "right"] : ["--user", "me", "--pass", "right"];
     const server = await serve(scheme, ...extra);
     const user = scheme === "redis" ? "" : "user=me&";
     const url = `${scheme}://127.0.0.1:${server.port}?${user}`;
@@ -176,7 +175,18 @@ test("redis: a read-only replica", async () => {
 });
 
 test("redis: a full server, and one that permits nothing", async () => {
-  const server = await serve("redis", "--maxmemory", "1", "--user", "low", "on", ">pw", "+info", "+ping", "~none:*");
+  const server = await serve(
+    "redis",
+    "--maxmemory",
+    "1",
+    "--user",
+    "low",
+    "on",
+    ">pw",
+    "+info",
+    "+ping",
+    "~none:*",
+  );
   const url = `redis://127.0.0.1:${server.port}`;
   expect(await failureOf(open(url).publish(topic, { number: 1 }))).toMatchObject({
     codeName: "RESOURCE_EXHAUSTED",

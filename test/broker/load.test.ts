@@ -9,7 +9,14 @@ test.each(["redis", "nats"] as const)(
       log: () => {},
     });
     console.info(driver, report);
-    expect(report).toMatchObject({ published: 20_000, lost: 0, poison: 20, deadLetters: 20, deadWrong: 0, restarts: 2 });
+    expect(report).toMatchObject({
+      published: 20_000,
+      lost: 0,
+      poison: 20,
+      deadLetters: 20,
+      deadWrong: 0,
+      restarts: 2,
+    });
   },
   280_000,
 );

@@ -48,7 +48,9 @@ async function buildMember(folder: string): Promise<string> {
   await build({
     entryPoints: [fileURLToPath(new URL("./load-member.ts", import.meta.url))],
     ...{ bundle: true, platform: "node", format: "esm", outfile, logLevel: "error" },
-    banner: { js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
+    },
   });
   return outfile;
 }
@@ -122,7 +124,9 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
     }
   };
   try {
-    members.push(...(await Promise.all(Array.from({ length: options.members }, () => startMember("workers")))));
+    members.push(
+      ...(await Promise.all(Array.from({ length: options.members }, () => startMember("workers")))),
+    );
     const slow = await startMember("slow", 5);
     slow.process.stdout?.on("data", (text) => {
       const heap = /heap (\d+)/.exec(String(text))?.[1];
@@ -185,7 +189,8 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
       dead = await readDead().catch(() => dead);
       const state = `${notes.finished} ${notes.duplicates} ${dead.length}`;
       still = state === last ? still + 1 : 0;
-      if (still === 0) log(`finished ${notes.finished} of ${wanted}, dead ${dead.length} of ${poison.length}`);
+      if (still === 0)
+        log(`finished ${notes.finished} of ${wanted}, dead ${dead.length} of ${poison.length}`);
       last = state;
       if (notes.finished >= wanted && dead.length >= poison.length) break;
     }

@@ -20,7 +20,9 @@ export const apiCode = {
 /** The number of an error that JetStream has answered with. */
 export function apiCodeOf(thrown: unknown): number | undefined {
   const { name, code } = (thrown ?? {}) as { name?: unknown; code?: unknown };
-  return typeof name === "string" && /^(JetStreamApi|ConsumerNotFound|StreamNotFound)/.test(name) && typeof code === "number"
+  return typeof name === "string" &&
+    /^(JetStreamApi|ConsumerNotFound|StreamNotFound)/.test(name) &&
+    typeof code === "number"
     ? code
     : undefined;
 }
@@ -58,8 +60,10 @@ export function natsError(broker: string, thrown: unknown): RpcError {
   }
   const code = apiCodeOf(thrown);
   if (code !== undefined) {
-    if (off.includes(code)) return make(Status.FAILED_PRECONDITION, messages.brokerNoJetStream(broker), "never");
-    if (full.includes(code)) return make(Status.RESOURCE_EXHAUSTED, messages.brokerFull(broker, text), "never");
+    if (off.includes(code))
+      return make(Status.FAILED_PRECONDITION, messages.brokerNoJetStream(broker), "never");
+    if (full.includes(code))
+      return make(Status.RESOURCE_EXHAUSTED, messages.brokerFull(broker, text), "never");
     return make(Status.INTERNAL, messages.brokerFailed(broker, text), "never");
   }
   if (named(thrown, /PermissionViolation/)) {
@@ -69,7 +73,11 @@ export function natsError(broker: string, thrown: unknown): RpcError {
     return make(Status.UNAUTHENTICATED, messages.brokerPasswordWrong(broker, text), "never");
   }
   if (named(thrown, /max_payload|MAX_PAYLOAD|max payload/i)) {
-    return make(Status.RESOURCE_EXHAUSTED, messages.brokerFull(broker, `${text} (max_payload of nats-server)`), "never");
+    return make(
+      Status.RESOURCE_EXHAUSTED,
+      messages.brokerFull(broker, `${text} (max_payload of nats-server)`),
+      "never",
+    );
   }
   return make(Status.UNAVAILABLE, messages.brokerConnectionLost(broker, text), "maybe");
 }

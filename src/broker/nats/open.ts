@@ -26,7 +26,9 @@ export function openNats(url: BrokerUrl): (deps: DriverDeps) => Promise<BrokerDr
   if (prefix === "") throw url.fail("prefix= is empty, and subjects need one");
   const settings: NatsSettings = {
     name: url.shown,
-    servers: url.servers.map(({ host, port }) => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)),
+    servers: url.servers.map(({ host, port }) =>
+      host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
+    ),
     user: url.options.get("user"),
     prefix,
     maxAgeMs: durationOption(url, "maxage") ?? week,

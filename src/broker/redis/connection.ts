@@ -1,7 +1,7 @@
 import type { Redis, RedisOptions } from "ioredis";
 import { textOf } from "../../base/thrown.js";
-import { RpcError } from "../../error/rpc-error.js";
 import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import type { Wait } from "../driver.js";
 import { redisFault } from "./errors.js";
@@ -34,7 +34,11 @@ export class RedisConnection {
   constructor(
     Class: RedisClass,
     options: RedisOptions,
-    { name, random, onState }: {
+    {
+      name,
+      random,
+      onState,
+    }: {
       readonly name: string;
       readonly random: () => number;
       readonly onState: (connected: boolean, reason: string | undefined) => void;
@@ -52,7 +56,8 @@ export class RedisConnection {
       protocol: 2,
       disableClientInfo: true,
       // Doubled from 50 ms on, and spread over the upper half.
-      retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 10), reconnectMaxMs) * (0.5 + random() / 2),
+      retryStrategy: (times) =>
+        Math.min(50 * 2 ** Math.min(times, 10), reconnectMaxMs) * (0.5 + random() / 2),
       ...options,
     });
     this.client.on("ready", () => {

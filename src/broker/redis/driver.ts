@@ -13,10 +13,10 @@ import type {
   StartPosition,
   Wait,
 } from "../driver.js";
-import { RedisConnection, type RedisClass } from "./connection.js";
+import { type RedisClass, RedisConnection } from "./connection.js";
 import { RedisConsumer } from "./consumer.js";
-import { redisFault } from "./errors.js";
 import { fieldsOf, readEntries, timeOf } from "./entries.js";
+import { redisFault } from "./errors.js";
 
 export interface RedisSettings {
   readonly name: string;

@@ -7,7 +7,12 @@ import { Status, type StatusCode } from "../../error/status.js";
 const kinds: ReadonlyArray<
   readonly [RegExp, StatusCode, (broker: string, reason: string) => string, fatal: boolean]
 > = [
-  [/^(WRONGPASS|NOAUTH|ERR invalid password|ERR AUTH)/, Status.UNAUTHENTICATED, messages.brokerPasswordWrong, true],
+  [
+    /^(WRONGPASS|NOAUTH|ERR invalid password|ERR AUTH)/,
+    Status.UNAUTHENTICATED,
+    messages.brokerPasswordWrong,
+    true,
+  ],
   [/^NOPERM/, Status.PERMISSION_DENIED, messages.brokerDenied, true],
   [/^READONLY/, Status.FAILED_PRECONDITION, messages.brokerReadOnly, true],
   [/^(OOM|MISCONF)/, Status.RESOURCE_EXHAUSTED, messages.brokerFull, false],
@@ -41,7 +46,9 @@ export function redisFault(broker: string, thrown: unknown): RedisFault {
   const answered = (thrown as { name?: unknown } | undefined)?.name === "ReplyError";
   const unsent = text.startsWith("Stream isn't writeable");
   const executed: Executed = answered || unsent ? "never" : "maybe";
-  const message = answered ? messages.brokerFailed(broker, text) : messages.brokerConnectionLost(broker, text);
+  const message = answered
+    ? messages.brokerFailed(broker, text)
+    : messages.brokerConnectionLost(broker, text);
   const code = answered ? Status.INTERNAL : Status.UNAVAILABLE;
   return { error: new RpcError(code, message, { executed, cause: thrown }), fatal: false };
 }

@@ -13,7 +13,7 @@ function isBefore([ms, sequence]: Id, [otherMs, otherSequence]: Id): boolean {
 }
 
 /** A reply of XINFO: name, value, name, value. */
-function valueOf(reply: readonly unknown[], name: string): string {
+function infoValue(reply: readonly unknown[], name: string): string {
   return String(reply[reply.indexOf(name) + 1]);
 }
 
@@ -31,9 +31,9 @@ export async function trimFinished(
   let floor: Id | undefined = keeps ? [Math.max(0, keepSinceMs), 0n] : undefined;
   if (groups.length === 0) return;
   for (const group of groups) {
-    let unfinished = valueOf(group, "last-delivered-id");
-    if (Number(valueOf(group, "pending")) > 0) {
-      const [, oldest] = (await client.xpending(key, valueOf(group, "name"))) as unknown[];
+    let unfinished = infoValue(group, "last-delivered-id");
+    if (Number(infoValue(group, "pending")) > 0) {
+      const [, oldest] = (await client.xpending(key, infoValue(group, "name"))) as unknown[];
       if (typeof oldest === "string") unfinished = oldest;
     }
     const id = parseId(unfinished);
