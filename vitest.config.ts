@@ -7,6 +7,7 @@ const processes = [
   "test/node/**",
   "test/base/make-folder.test.ts",
   "test/bench*.test.ts",
+  "test/broker/{faults,load,nats,redis}.test.ts",
   "test/bundle.test.ts",
   "test/call/cost.test.ts",
   "test/cli/cli.test.ts",
@@ -49,6 +50,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^mprpc$/, replacement: file("./src/index.ts") },
+      { find: /^mprpc\/broker$/, replacement: file("./src/broker/index.ts") },
       { find: /^mprpc\/codec$/, replacement: file("./src/codec.ts") },
       { find: /^mprpc\/descriptor$/, replacement: file("./src/descriptor/index.ts") },
       { find: /^mprpc\/json$/, replacement: file("./src/json.ts") },

@@ -78,6 +78,7 @@ const selfContained = {
 await build({
   entryPoints: {
     index: "src/index.ts",
+    "broker/index": "src/broker/index.ts",
     codec: "src/codec.ts",
     json: "src/json.ts",
     "descriptor/index": "src/descriptor/index.ts",

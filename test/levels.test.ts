@@ -23,7 +23,7 @@ const floors: readonly (readonly string[])[] = [
   ],
   ["registry", "balancer"],
   ["runtime"],
-  ["dynamic < client", "server"],
+  ["dynamic < client", "server", "broker"],
   ["config < node"],
   ["codegen < cli"],
   ["json.ts < index.ts < testing"],

@@ -1,4 +1,5 @@
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
+import { brokerForms, isBrokerUrl } from "../broker/open.js";
 import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { isRegistryUrl, registryForms } from "../registry/open.js";
 import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
@@ -258,6 +259,8 @@ export const host = text("HOST", "a host name, an IPv4 or an IPv6 address, witho
 
 /** The driver reads the whole of it, and says exactly what is wrong; this makes a plain mistake fail early, with its line. */
 export const registryUrl = text("URL", registryForms, isRegistryUrl);
+
+export const brokerUrl = text("URL", brokerForms, isBrokerUrl);
 
 /** What other machines can connect to: a wildcard is refused. */
 export const advertisedAddress: Kind<AdvertisedAddress, ""> = {

@@ -78,6 +78,20 @@ export const schema = {
       "注册中心的地址；优先于 zookeeperip。",
       { example: "file:" },
     ),
+    broker: key(
+      kind.brokerUrl,
+      "memory:",
+      "Where messages are published and subscribed to: memory:, redis://host:6379/0?prefix= or nats://h1:4222,h2:4222?prefix=.",
+      "发布和订阅消息所用的消息代理。",
+      { example: "redis://127.0.0.1:6379/0" },
+    ),
+    brokerpassword: key(
+      kind.optional(kind.text("PASSWORD", "a password", (value) => value.length > 0)),
+      "",
+      "Its password, better given as MPRPC_BROKERPASSWORD, or as passwordfile= of the URL, than in a file or a flag.",
+      "消息代理的密码，建议通过环境变量 MPRPC_BROKERPASSWORD 或 URL 的 passwordfile= 提供。",
+      { example: "secret", secret: true },
+    ),
     advertiseaddress: key(
       kind.optional(kind.advertisedAddress),
       "",

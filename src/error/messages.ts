@@ -303,6 +303,59 @@ export const messages = {
   notBase64: (field: string, found: string) =>
     `${field}: expected bytes as base64, got ${found}; with bytes: "text" (mprpc call --text) they are given as they are`,
 
+  // --- publish and subscribe ---
+  brokerUrlInvalid: (url: string, reason: string, forms: string) =>
+    `broker ${url}: ${reason}; allowed: ${forms}`,
+  brokerLibraryMissing: (broker: string, packages: string) =>
+    `broker ${broker} needs packages that are not installed: npm install ${packages}`,
+  brokerPasswordFile: (broker: string, file: string, reason: string) =>
+    `broker ${broker}: the passwordfile ${file} cannot be read: ${reason}`,
+  brokerUnreachable: (broker: string, reason: string) =>
+    `broker ${broker} cannot be reached: ${reason} (the key broker)`,
+  brokerConnectionLost: (broker: string, reason: string) =>
+    `the connection to broker ${broker} was lost: ${reason}`,
+  brokerPasswordWrong: (broker: string, reason: string) =>
+    `broker ${broker} refuses the password or user (MPRPC_BROKERPASSWORD, passwordfile= and user= of the key broker): ${reason}`,
+  brokerDenied: (broker: string, reason: string) =>
+    `broker ${broker} does not permit this to the user it knows us as (user= of the key broker): ${reason}`,
+  brokerOtherServer: (broker: string, kind: string, reason: string) =>
+    `what listens at ${broker} is no ${kind} server (the key broker): ${reason}`,
+  brokerReadOnly: (broker: string) =>
+    `broker ${broker} is a read-only replica: name the primary in the key broker`,
+  brokerTooOld: (broker: string, version: string, needed: string) =>
+    `broker ${broker} is of version ${version}, and ${needed} or newer is needed`,
+  brokerNoJetStream: (broker: string) =>
+    `broker ${broker} runs without JetStream, which keeps the messages: start nats-server with --jetstream --store_dir DIR, or enable it for this account`,
+  brokerFull: (broker: string, reason: string) =>
+    `broker ${broker} has no room for the message (its limits of memory or storage): ${reason}`,
+  brokerFailed: (broker: string, reason: string) => `broker ${broker}: ${reason}`,
+  brokerClosed: "the broker was closed",
+  topicFull: (topic: string, count: number) =>
+    `${count} messages of ${topic} wait for their groups, the limit (maxlen= of the key broker)`,
+  notATopic: (found: string) => `expected a topic (defineTopic, or of generated code), got ${found}`,
+  eventCannotBeEncoded: (topic: string, reason: string) =>
+    `a message of ${topic} cannot be encoded: ${reason}`,
+  eventTooLarge: (topic: string, bytes: number, maxBytes: number) =>
+    `a message of ${bytes} bytes to ${topic} is over the limit of ${maxBytes} (limits.body)`,
+  eventHeaderTooLarge: (topic: string, bytes: number, maxBytes: number) =>
+    `metadata and key of a message to ${topic} take ${bytes} bytes, over the limit of ${maxBytes} (limits.header)`,
+  metadataKeyReserved: (key: string) =>
+    `metadata key ${key}: those that begin with "mprpc-" belong to the library`,
+  publishTimedOut: (topic: string, timeoutMs: number, hint: string) =>
+    `the broker did not take the message to ${topic} within ${timeoutMs} ms (timeoutMs, calltimeout)${hint}`,
+  brokerTimedOut: (what: string, timeoutMs: number, hint: string) =>
+    `${what}: the broker did not answer within ${timeoutMs} ms (calltimeout)${hint}`,
+  brokerAway: (reason: string) => `; it cannot be reached: ${reason}`,
+  handlerOutOfTime: (timeoutMs: number) => `the handler has had its ${timeoutMs} ms (timeoutMs)`,
+  subscriptionClosed: "the subscription was closed before the handler was done",
+  eventCannotBeDecoded: (type: string, reason: string) => `the message is no ${type}: ${reason}`,
+  deliveredTooOften: (attempts: number) =>
+    `handed out ${attempts} times, and each time its handler did not come to an end (maxAttempts)`,
+  eventExpired: "its time had passed before a handler was free (ttlMs)",
+  noSuchDeadLetter: (position: string, topic: string, group: string) =>
+    `group ${group} of ${topic} has no dead letter ${position}`,
+  positionInvalid: (position: string, broker: string) => `${position} is no position of broker ${broker}`,
+
   // --- not from calls ---
   notAStatus: (found: string, hint: string) =>
     `RpcError: expected a code of Status but OK, got ${found}${hint}`,

@@ -229,5 +229,6 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       streamBufferBytes: provider.streambufferBytes,
       classic: provider.classic,
     },
+    broker: { url: values.broker, password: values.brokerpassword },
   };
 }

@@ -4,6 +4,7 @@ export { needsMprpc } from "../base/version.js";
 export { defineExtension, type Extension } from "./extension.js";
 export { defineFile, type ProtoFile } from "./file.js";
 export { emptyBytes, nestingMax, Reader } from "./reader.js";
+export { defineTopic, type TopicDefinition } from "./topic.js";
 export {
   decodeMessage,
   defineService,

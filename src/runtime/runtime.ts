@@ -63,6 +63,12 @@ export interface RuntimeSettings {
     /** A connection is replaced after this, spread by 10 %, so that load follows new instances. Default 30 min. */
     connectionMaxAgeMs: number;
   };
+  broker: {
+    /** What `Broker` publishes to and subscribes at. Default `memory:`. */
+    url: string;
+    /** For a broker that asks for one. */
+    password: string | undefined;
+  };
 }
 
 export const defaultSettings: Readonly<RuntimeSettings> = {
@@ -88,6 +94,7 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
     classic: true,
     connectionMaxAgeMs: 30 * 60_000,
   },
+  broker: { url: "memory:", password: undefined },
 };
 
 /** No connection may be left without a place because there are few in all. */

@@ -97,5 +97,6 @@ export function mergeSettings(init: SettingsInit): RuntimeSettings {
     keepalive: { ...defaultSettings.keepalive, ...definedOf(init.keepalive ?? {}) },
     channel: { ...defaultSettings.channel, ...definedOf(init.channel ?? {}) },
     provider: { ...defaultSettings.provider, ...definedOf(init.provider ?? {}) },
+    broker: { ...defaultSettings.broker, ...definedOf(init.broker ?? {}) },
   };
 }

@@ -1,0 +1,390 @@
+import { Expiring } from "../base/deadlines.js";
+import { Metadata } from "../base/metadata.js";
+import { callback, checkOptions, describeValue, having, listOf, text } from "../base/options.js";
+import { textOf } from "../base/thrown.js";
+import { compose } from "../call/interceptor.js";
+import { callScope } from "../call/scope.js";
+import { messages } from "../error/messages.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status, type StatusCode } from "../error/status.js";
+import type { TopicDefinition } from "../protobuf/topic.js";
+import { encodeMessage } from "../protobuf/types.js";
+import { type App, runtimeOf } from "../runtime/app.js";
+import type { Runtime } from "../runtime/runtime.js";
+import type { EventContext } from "./context.js";
+import { type Bounded, DeadLetters } from "./dead-letters.js";
+import type { BrokerDriver, DriverDeps, EventRecord, StartPosition, Wait } from "./driver.js";
+import { type BrokerEmitter, createBrokerEmitter } from "./events.js";
+import { header, isReservedKey, pushMetadata, pushText } from "./headers.js";
+import type { IncomingEvent, OutgoingEvent, Published, PublishNext } from "./interceptor.js";
+import { MemoryStore } from "./memory.js";
+import { readBroker } from "./open.js";
+import {
+  type BrokerInterceptors,
+  checkGroup,
+  checkHandler,
+  checkPosition,
+  checkPublish,
+  type PublishOptions,
+  resolveSubscribe,
+  type SubscribeOptions,
+} from "./options.js";
+import { Subscription } from "./subscription.js";
+
+export interface BrokerOptions {
+  /** Default: what the key `broker` says. */
+  url?: string | undefined;
+  /** Around every publish and every handler: authorisation (a policy for `topic:NAME` looks at `event.topic.name`), tracing, checks. */
+  interceptors?: BrokerInterceptors | undefined;
+  /** Where `memory:` keeps its messages. Default: a store that the brokers of one application share. */
+  memory?: MemoryStore | undefined;
+}
+
+/** A message handler. What it throws makes the message be tried again. */
+export type EventHandler<Out> = (message: Out, context: EventContext) => unknown;
+
+const optionRules = { url: text, interceptors: having(), memory: having("publish", "join") };
+const interceptorRules = { publish: listOf(callback), deliver: listOf(callback) };
+
+/** Applications whose brokers are `memory:` share what is published within each. */
+const stores = new WeakMap<Runtime, MemoryStore>();
+
+function storeOf(runtime: Runtime): MemoryStore {
+  let store = stores.get(runtime);
+  if (store === undefined) {
+    store = new MemoryStore(runtime.clock);
+    stores.set(runtime, store);
+  }
+  return store;
+}
+
+/** What interceptors see, and what the library adds. */
+interface Publishing extends OutgoingEvent {
+  readonly id: string | undefined;
+  readonly ttlMs: number;
+  readonly timeoutMs: number;
+  readonly deadlineMs: number;
+}
+
+/** Publishes messages to topics, and subscribes to them, through the broker that the key `broker` names. */
+export class Broker implements AsyncDisposable {
+  readonly events: BrokerEmitter;
+  readonly #runtime: Runtime;
+  readonly #open: () => Promise<BrokerDriver>;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #publish: PublishNext;
+  readonly #deliver: NonNullable<BrokerInterceptors["deliver"]>;
+  readonly #onAppClosed = (): void => void this.close();
+  #driver: Promise<BrokerDriver> | undefined;
+  /** Why the broker is away; undefined while it is not. */
+  #away: string | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** Connects to nothing yet. Throws RpcError INVALID_ARGUMENT for a URL that cannot work, `TypeError` for wrong options. */
+  constructor(app: App, options: BrokerOptions = {}) {
+    const runtime = runtimeOf("Broker", app);
+    const given = checkOptions<BrokerOptions>("Broker", options, {}, optionRules);
+    const { publish, deliver } = checkOptions<BrokerInterceptors>(
+      'Broker: option "interceptors"',
+      given.interceptors,
+      {},
+      interceptorRules,
+    );
+    this.#runtime = runtime;
+    const { broker } = runtime.settings;
+    const open = readBroker(given.url ?? broker.url);
+    this.events = createBrokerEmitter(runtime.log);
+    const deps: DriverDeps = {
+      ...{ clock: runtime.clock, log: runtime.log, random: runtime.random, password: broker.password },
+      onConnection: (connected, reason) => this.#onConnection(connected, reason),
+    };
+    // What the caller's handler happens to be is not what the connection belongs to.
+    this.#open = () => callScope.outside(() => open(deps, given.memory ?? storeOf(runtime)));
+    this.#deliver = deliver ?? [];
+    const send: PublishNext = (event) => this.#send(event as Publishing);
+    this.#publish =
+      publish === undefined || publish.length === 0
+        ? send
+        : compose<OutgoingEvent, Published>("client", publish, send, () => undefined).run;
+    callScope.use();
+    runtime.closed.addEventListener("abort", this.#onAppClosed, { once: true });
+  }
+
+  #onConnection(connected: boolean, reason: string | undefined): void {
+    this.#away = connected ? undefined : (reason ?? "");
+    void this.#driver?.then(
+      ({ name }) => {
+        if (connected) this.events.emit("connected", { broker: name });
+        else this.events.emit("disconnected", { broker: name, reason });
+      },
+      () => {},
+    );
+  }
+
+  /**
+   * Resolves when the broker keeps the message. Rejects with RpcError; `executed` is `never` when it is not kept, and `maybe` when the answer is
+   * missing. Throws nothing.
+   */
+  async publish<In>(
+    topic: TopicDefinition<unknown, In>,
+    message: In,
+    options: PublishOptions = {},
+  ): Promise<Published> {
+    checkTopic(topic);
+    const given = checkPublish("Broker.publish", options);
+    const { clock, settings } = this.#runtime;
+    const startMs = clock.now();
+    const timeoutMs = given.timeoutMs ?? settings.callTimeoutMs;
+    const parent = callScope.current;
+    const event: Publishing = {
+      topic,
+      message,
+      key: given.key,
+      metadata: new Metadata(given.metadata),
+      signal: given.signal,
+      ...{ id: given.id, ttlMs: given.ttlMs ?? Infinity, timeoutMs },
+      deadlineMs: Math.min(startMs + timeoutMs, parent?.deadlineMs ?? Infinity),
+    };
+    const { events } = this;
+    if (!events.has("publishStart") && !events.has("publishEnd")) return this.#publish(event);
+    events.emit("publishStart", { event });
+    const end = (code: StatusCode, position: string | undefined, error: RpcError | undefined): void =>
+      events.emit("publishEnd", { event, code, elapsedMs: clock.now() - startMs, position, error });
+    try {
+      const published = await this.#publish(event);
+      end(Status.OK, published.position, undefined);
+      return published;
+    } catch (thrown) {
+      const error = RpcError.from(thrown);
+      end(error.code, undefined, error);
+      throw thrown;
+    }
+  }
+
+  #send(event: Publishing): Promise<Published> {
+    const { topic, id, timeoutMs, deadlineMs, signal } = event;
+    const record = this.#toRecord(event);
+    const hint = (): string => this.#hint();
+    const late = (): RpcError =>
+      new RpcError(Status.DEADLINE_EXCEEDED, messages.publishTimedOut(topic.name, timeoutMs, hint()));
+    return this.#within(deadlineMs, signal, late, async (wait) => {
+      const driver = await this.#driverNow();
+      return { position: await driver.publish(topic.name, record, id, wait) };
+    });
+  }
+
+  #hint(): string {
+    return this.#away === undefined || this.#away === "" ? "" : messages.brokerAway(this.#away);
+  }
+
+  #toRecord({ topic, message, key, metadata, id, ttlMs }: Publishing): EventRecord {
+    const { bodyMaxBytes, headerMaxBytes } = this.#runtime.settings.limits;
+    const { name } = topic;
+    let payload: Buffer;
+    try {
+      payload = encodeMessage(topic.message, message);
+    } catch (error) {
+      const failed = messages.eventCannotBeEncoded(name, textOf(error));
+      throw new RpcError(Status.INVALID_ARGUMENT, failed, { executed: "never", cause: error });
+    }
+    if (payload.length > bodyMaxBytes) {
+      const large = messages.eventTooLarge(name, payload.length, bodyMaxBytes);
+      throw new RpcError(Status.RESOURCE_EXHAUSTED, large, { executed: "never" });
+    }
+    const headers: string[] = [];
+    if (id !== undefined) pushText(headers, header.id, id);
+    if (key !== undefined) pushText(headers, header.key, key);
+    if (ttlMs !== Infinity) headers.push(header.expires, String(this.#runtime.clock.wallNow() + ttlMs));
+    if (metadata.size > 0) {
+      for (const [one] of metadata) {
+        if (!isReservedKey(one)) continue;
+        throw new RpcError(Status.INVALID_ARGUMENT, messages.metadataKeyReserved(one), { executed: "never" });
+      }
+      pushMetadata(headers, metadata);
+    }
+    const headerBytes = headers.reduce((sum, { length }) => sum + length + 2, 0);
+    if (headerBytes > headerMaxBytes) {
+      const large = messages.eventHeaderTooLarge(name, headerBytes, headerMaxBytes);
+      throw new RpcError(Status.RESOURCE_EXHAUSTED, large, { executed: "never" });
+    }
+    return { payload, headers };
+  }
+
+  /**
+   * Joins a group and runs `handler` for its messages, each at least once: it is done when the handler resolves, and tried again, later, when
+   * it throws. Resolves when the broker has let us join; rejects with RpcError when it does not within `calltimeout`.
+   */
+  async subscribe<Out>(
+    topic: TopicDefinition<Out>,
+    options: SubscribeOptions,
+    handler: EventHandler<Out>,
+  ): Promise<Subscription> {
+    checkTopic(topic);
+    const resolved = resolveSubscribe("Broker.subscribe", options);
+    checkHandler("Broker.subscribe", handler);
+    const last = async (event: IncomingEvent): Promise<void> => {
+      await handler(event.message as Out, event.context);
+    };
+    const { clock, wheel, log, random, settings } = this.#runtime;
+    const interceptors = this.#deliver;
+    const subscription = new Subscription({
+      ...{ topic, options: resolved, events: this.events, clock, wheel, log, random },
+      handle:
+        interceptors.length === 0
+          ? last
+          : compose<IncomingEvent, void>("server", interceptors, last, () => undefined).run,
+      drainTimeoutMs: settings.provider.drainTimeoutMs,
+      onClosed: (one) => this.#subscriptions.delete(one),
+    });
+    const what = `subscribing to ${topic.name}`;
+    const consumer = await this.#bounded(what, async (wait) => {
+      const driver = await this.#driverNow();
+      return driver.consume(topic.name, resolved.group, resolved, subscription.onDelivery, wait);
+    });
+    if (this.#closing !== undefined) {
+      await consumer.stop([]);
+      await consumer.close([]);
+      throw closedError();
+    }
+    this.#subscriptions.add(subscription);
+    callScope.outside(() => subscription.start(consumer));
+    return subscription;
+  }
+
+  /** What a group has given up. Asks the broker only when it is read. */
+  deadLetters<Out>(topic: TopicDefinition<Out>, group: string): DeadLetters<Out> {
+    checkTopic(topic);
+    checkGroup("Broker.deadLetters", group);
+    return new DeadLetters(topic, group, () => this.#driverNow(), this.#bounded);
+  }
+
+  /**
+   * Lets a group read from another position on: again what it has handled, or without what it has not. Messages in flight are finished by
+   * those that have them. Rejects with RpcError.
+   */
+  async seek(topic: TopicDefinition, group: string, to: StartPosition): Promise<void> {
+    checkTopic(topic);
+    checkGroup("Broker.seek", group);
+    checkPosition("Broker.seek", to);
+    await this.#bounded(`moving group ${group} of ${topic.name}`, async (wait) => {
+      const driver = await this.#driverNow();
+      await driver.seek(topic.name, group, to, wait);
+    });
+  }
+
+  #driverNow(): Promise<BrokerDriver> {
+    if (this.#closing !== undefined) return Promise.reject(closedError());
+    if (this.#driver === undefined) {
+      const opening = this.#open();
+      this.#driver = opening;
+      // What is missing may be put right: the next use tries again.
+      opening.catch(() => {
+        if (this.#driver === opening) this.#driver = undefined;
+      });
+    }
+    return this.#driver;
+  }
+
+  readonly #bounded: Bounded = (what, run) => {
+    const { clock, settings } = this.#runtime;
+    const { callTimeoutMs } = settings;
+    const late = (): RpcError =>
+      new RpcError(Status.DEADLINE_EXCEEDED, messages.brokerTimedOut(what, callTimeoutMs, this.#hint()));
+    return this.#within(clock.now() + callTimeoutMs, undefined, late, run);
+  };
+
+  /** Runs `run`; when the deadline passes or `signal` is aborted first, rejects, and aborts what `run` was given. */
+  #within<T>(
+    deadlineMs: number,
+    signal: AbortSignal | undefined,
+    late: () => RpcError,
+    run: (wait: Wait) => Promise<T>,
+  ): Promise<T> {
+    if (signal?.aborted === true) return Promise.reject(cancelledError(signal));
+    const { wheel } = this.#runtime;
+    return new Promise<T>((resolve, reject) => {
+      const bound = new Bound(deadlineMs, () => fail(late()));
+      const onAbort = (): void => fail(cancelledError(signal));
+      const end = (): void => {
+        wheel.remove(bound);
+        signal?.removeEventListener("abort", onAbort);
+      };
+      const fail = (error: RpcError): void => {
+        end();
+        bound.abort(error);
+        reject(error);
+      };
+      wheel.add(bound);
+      signal?.addEventListener("abort", onAbort, { once: true });
+      run(bound).then(
+        (value) => {
+          end();
+          resolve(value);
+        },
+        (error) => {
+          end();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  /** Closes all subscriptions as `Subscription.close` does, then the connection. Idempotent; never rejects. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#runtime.closed.removeEventListener("abort", this.#onAppClosed);
+    await Promise.all([...this.#subscriptions].map((one) => one.close()));
+    const driver = await this.#driver?.catch(() => undefined);
+    await driver?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** The deadline of one operation. */
+class Bound extends Expiring {
+  readonly #onPassed: () => void;
+  #abort: AbortController | undefined;
+  #reason: RpcError | undefined;
+
+  constructor(deadlineMs: number, onPassed: () => void) {
+    super();
+    this.deadlineMs = deadlineMs;
+    this.#onPassed = onPassed;
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#reason !== undefined) this.#abort.abort(this.#reason);
+    return this.#abort.signal;
+  }
+
+  abort(reason: RpcError): void {
+    this.#reason = reason;
+    this.#abort?.abort(reason);
+  }
+
+  onDeadline(): void {
+    this.#onPassed();
+  }
+}
+
+function closedError(): RpcError {
+  return new RpcError(Status.UNAVAILABLE, messages.brokerClosed, { executed: "never" });
+}
+
+function cancelledError(signal: AbortSignal | undefined): RpcError {
+  return new RpcError(Status.CANCELLED, messages.cancelledBySignal, { cause: signal?.reason });
+}
+
+function checkTopic(topic: unknown): void {
+  const { name, message } = (topic ?? {}) as Partial<TopicDefinition>;
+  if (typeof name === "string" && typeof message?.encode === "function") return;
+  throw new TypeError(messages.notATopic(describeValue(topic)));
+}

@@ -1,0 +1,408 @@
+import type * as jetstreamLibrary from "@nats-io/jetstream";
+import type * as transportLibrary from "@nats-io/transport-node";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import type {
+  BrokerDriver,
+  ConsumeOptions,
+  DeadRecord,
+  Delivery,
+  DriverConsumer,
+  DriverDeps,
+  EventRecord,
+  StartPosition,
+  Wait,
+} from "../driver.js";
+import { header, headerOf } from "../headers.js";
+import { NatsLink } from "./connection.js";
+import { NatsConsumer } from "./consumer.js";
+import { apiCode, apiCodeOf, isNobodyThere, natsError } from "./errors.js";
+import { flatHeaders } from "./flat-headers.js";
+import { NatsNames } from "./names.js";
+
+export interface NatsSettings {
+  readonly name: string;
+  readonly servers: string[];
+  readonly user: string | undefined;
+  readonly prefix: string;
+  /** Older messages go, finished or not; 0: none. */
+  readonly maxAgeMs: number;
+  /** Beyond so many the oldest go, finished or not. */
+  readonly maxLength: number | undefined;
+  readonly replicas: number;
+}
+
+export interface NatsLibraries {
+  readonly transport: typeof transportLibrary;
+  readonly jetstream: typeof jetstreamLibrary;
+}
+
+type Manager = jetstreamLibrary.JetStreamManager;
+type Headers = transportLibrary.MsgHdrs;
+
+/** An answer that takes longer is lost, ms. */
+const answerMaxMs = 10_000;
+const idWindowMs = 120_000;
+const nanosPerMs = 1_000_000;
+/** Another program may make the group between our deleting and making it. */
+const seekTriesMax = 5;
+
+/** What JetStream answers to a published message. */
+interface PubAck {
+  readonly seq?: number;
+  readonly error?: { readonly code: number; readonly err_code: number; readonly description: string };
+}
+
+/** Topics as streams of JetStream, and groups as their durable consumers. */
+export class NatsDriver implements BrokerDriver {
+  readonly name: string;
+  readonly #libraries: NatsLibraries;
+  readonly #settings: NatsSettings;
+  readonly #deps: DriverDeps;
+  readonly #names: NatsNames;
+  readonly #link: NatsLink;
+  readonly #consumers = new Set<NatsConsumer>();
+  /** Publishes that wait for their answers, which a lost connection will not bring. */
+  readonly #unanswered = new Set<(error: RpcError) => void>();
+  /** Streams that are there, by name. */
+  readonly #streams = new Map<string, Promise<void>>();
+  #manager: Promise<Manager> | undefined;
+
+  constructor(
+    libraries: NatsLibraries,
+    settings: NatsSettings & { readonly password: string | undefined },
+    deps: DriverDeps,
+  ) {
+    this.name = settings.name;
+    this.#libraries = libraries;
+    this.#settings = settings;
+    this.#deps = deps;
+    this.#names = new NatsNames(settings.prefix);
+    const { user, password, servers } = settings;
+    const options: transportLibrary.NodeConnectionOptions = { servers, name: `mprpc ${settings.prefix}` };
+    if (user !== undefined) options.user = user;
+    // Without a user it is a token, as NATS calls it.
+    if (password !== undefined && user !== undefined) options.pass = password;
+    else if (password !== undefined) options.token = password;
+    this.#link = new NatsLink(libraries.transport.connect, options, {
+      ...{ name: this.name, deps },
+      onChange: (up) => this.#onChange(up),
+    });
+  }
+
+  #onChange(up: boolean): void {
+    if (up) {
+      // Another server, or the same with another disk.
+      this.#streams.clear();
+      for (const consumer of this.#consumers) consumer.onReconnect();
+      return;
+    }
+    const text = messages.brokerConnectionLost(this.name, "it closed before the answer");
+    const lost = new RpcError(Status.UNAVAILABLE, text, { executed: "maybe" });
+    for (const reject of [...this.#unanswered]) reject(lost);
+  }
+
+  async #managerNow(wait: Wait | undefined): Promise<Manager> {
+    const connection = await this.#link.ready(wait);
+    if (this.#manager === undefined) {
+      const making = this.#libraries.jetstream.jetstreamManager(connection, {
+        timeout: answerMaxMs,
+        checkAPI: true,
+      });
+      this.#manager = making;
+      making.catch(() => {
+        this.#manager = undefined;
+      });
+    }
+    return this.#run(() => this.#manager as Promise<Manager>);
+  }
+
+  /** Rejects with RpcError, also as soon as the connection is lost. */
+  async #run<T>(operation: () => Promise<T>): Promise<T> {
+    let reject: ((error: RpcError) => void) | undefined;
+    const lost = new Promise<never>((_, rejectNow) => {
+      reject = rejectNow;
+      this.#unanswered.add(rejectNow);
+    });
+    try {
+      return await Promise.race([operation(), lost]);
+    } catch (thrown) {
+      throw natsError(this.name, thrown);
+    } finally {
+      if (reject !== undefined) this.#unanswered.delete(reject);
+    }
+  }
+
+  // --- streams ---
+
+  #ensureStream(name: string, subject: string, isDead: boolean, wait: Wait | undefined): Promise<void> {
+    let known = this.#streams.get(name);
+    if (known === undefined) {
+      const making = this.#makeStream(name, subject, isDead, wait);
+      known = making;
+      this.#streams.set(name, making);
+      making.catch(() => {
+        if (this.#streams.get(name) === making) this.#streams.delete(name);
+      });
+    }
+    return known;
+  }
+
+  async #makeStream(name: string, subject: string, isDead: boolean, wait: Wait | undefined): Promise<void> {
+    const manager = await this.#managerNow(wait);
+    const { maxAgeMs, maxLength, replicas } = this.#settings;
+    await this.#run(async () => {
+      try {
+        // Whoever made it chose how: we do not change it.
+        await manager.streams.info(name);
+        return;
+      } catch (thrown) {
+        if (apiCodeOf(thrown) !== apiCode.streamNotFound) throw thrown;
+      }
+      await manager.streams.add({
+        ...{ name, subjects: [subject], num_replicas: replicas },
+        duplicate_window: idWindowMs * nanosPerMs,
+        ...(isDead ? {} : { max_age: maxAgeMs * nanosPerMs, max_msgs: maxLength ?? -1 }),
+      });
+    });
+  }
+
+  #topicStream(topic: string, wait: Wait | undefined): Promise<void> {
+    return this.#ensureStream(this.#names.stream(topic), this.#names.subject(topic), false, wait);
+  }
+
+  // --- publishing ---
+
+  async publish(topic: string, record: EventRecord, id: string | undefined, wait: Wait): Promise<string> {
+    const stream = this.#names.stream(topic);
+    if (this.#link.now === undefined) await this.#link.ready(wait);
+    await this.#topicStream(topic, wait);
+    const headers = this.#headersOf(record);
+    if (id !== undefined) headers?.set("Nats-Msg-Id", id);
+    const subject = this.#names.subject(topic);
+    try {
+      return String((await this.#send(subject, record.payload, headers)).seq);
+    } catch (thrown) {
+      if (!isNobodyThere(thrown)) throw natsError(this.name, thrown);
+    }
+    // The stream was deleted, or there is no JetStream any more: the one is made again, the other told.
+    this.#streams.delete(stream);
+    await this.#topicStream(topic, wait);
+    return this.#run(async () => String((await this.#send(subject, record.payload, headers)).seq));
+  }
+
+  #headersOf({ headers }: EventRecord): Headers | undefined {
+    if (headers.length === 0) return undefined;
+    const given = this.#libraries.transport.headers();
+    for (let at = 0; at < headers.length; at += 2) {
+      given.append(headers[at] as string, headers[at + 1] as string);
+    }
+    return given;
+  }
+
+  /** Rejects with what the client says, and with RpcError when the connection is lost. */
+  #send(subject: string, payload: Uint8Array, headers: Headers | undefined): Promise<PubAck> {
+    const connection = this.#link.now;
+    if (connection === undefined) {
+      const text = messages.brokerConnectionLost(this.name, "closed");
+      return Promise.reject(new RpcError(Status.UNAVAILABLE, text, { executed: "never" }));
+    }
+    const maxBytes = connection.info?.max_payload ?? Infinity;
+    if (payload.length > maxBytes) {
+      const text = messages.brokerFull(this.name, `${payload.length} bytes, and max_payload is ${maxBytes}`);
+      return Promise.reject(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
+    }
+    return new Promise<PubAck>((resolve, reject) => {
+      const settle = (): boolean => this.#unanswered.delete(fail);
+      const fail = (error: unknown): void => {
+        settle();
+        reject(error);
+      };
+      this.#unanswered.add(fail);
+      const options = headers === undefined ? { timeout: answerMaxMs } : { timeout: answerMaxMs, headers };
+      connection.request(subject, payload, options).then((message) => {
+        settle();
+        const ack = message.json<PubAck>();
+        if (ack.error === undefined) resolve(ack);
+        else reject(this.#apiError(ack.error));
+      }, fail);
+    });
+  }
+
+  #apiError(error: NonNullable<PubAck["error"]>): Error {
+    return new this.#libraries.jetstream.JetStreamApiError(error as never);
+  }
+
+  // --- groups ---
+
+  async consume(
+    topic: string,
+    group: string,
+    options: ConsumeOptions,
+    onDelivery: (delivery: Delivery) => void,
+    wait: Wait,
+  ): Promise<DriverConsumer> {
+    await this.#ensureGroup(topic, group, options, wait);
+    await this.#ensureStream(this.#names.deadStream(topic), this.#names.deadSubjects(topic), true, wait);
+    const consumer = new NatsConsumer({
+      ...{ name: this.name, group, onDelivery },
+      stream: this.#names.stream(topic),
+      link: this.#link,
+      inbox: this.#libraries.transport.createInbox(),
+      deps: this.#deps,
+      ensure: () => this.#ensureGroup(topic, group, options, undefined),
+      bury: (delivery, record) => this.#bury(topic, group, delivery, record),
+      onClosed: (one) => this.#consumers.delete(one),
+    });
+    await consumer.start(wait);
+    this.#consumers.add(consumer);
+    return consumer;
+  }
+
+  async #ensureGroup(
+    topic: string,
+    group: string,
+    { ackWaitMs, from }: ConsumeOptions,
+    wait: Wait | undefined,
+  ): Promise<void> {
+    await this.#topicStream(topic, wait);
+    const manager = await this.#managerNow(wait);
+    const stream = this.#names.stream(topic);
+    await this.#run(async () => {
+      try {
+        const { config } = await manager.consumers.info(stream, group);
+        const ackWait = ackWaitMs * nanosPerMs;
+        if (config.ack_wait !== ackWait) await manager.consumers.update(stream, group, { ack_wait: ackWait });
+        return;
+      } catch (thrown) {
+        const code = apiCodeOf(thrown);
+        if (code === apiCode.streamNotFound) this.#streams.delete(stream);
+        if (code !== apiCode.consumerNotFound) throw thrown;
+      }
+      await manager.consumers.add(stream, this.#groupConfig(group, ackWaitMs, from));
+    });
+  }
+
+  #groupConfig(
+    group: string,
+    ackWaitMs: number,
+    from: StartPosition,
+  ): Partial<jetstreamLibrary.ConsumerConfig> {
+    const { AckPolicy } = this.#libraries.jetstream;
+    return {
+      durable_name: group,
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: ackWaitMs * nanosPerMs,
+      // How often is for the subscription to say, and how many each member takes, too.
+      max_deliver: -1,
+      max_ack_pending: -1,
+      ...this.#startOf(from),
+    };
+  }
+
+  #startOf(from: StartPosition): Partial<jetstreamLibrary.ConsumerConfig> {
+    const { DeliverPolicy } = this.#libraries.jetstream;
+    if (from === "first") return { deliver_policy: DeliverPolicy.All };
+    if (from === "new") return { deliver_policy: DeliverPolicy.New };
+    if (from instanceof Date) {
+      return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.toISOString() };
+    }
+    if (!/^\d{1,15}$/.test(from.after)) {
+      const text = messages.positionInvalid(JSON.stringify(from.after), this.name);
+      throw new RpcError(Status.INVALID_ARGUMENT, text, { executed: "never" });
+    }
+    return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Number(from.after) + 1 };
+  }
+
+  /** JetStream moves no consumer: it is deleted and made again, and members notice. */
+  async seek(topic: string, group: string, to: StartPosition, wait: Wait): Promise<void> {
+    const start = this.#startOf(to);
+    await this.#topicStream(topic, wait);
+    const manager = await this.#managerNow(wait);
+    const stream = this.#names.stream(topic);
+    await this.#run(async () => {
+      let config = this.#groupConfig(group, 30_000, to);
+      for (let tries = 1; ; tries++) {
+        try {
+          const { ack_wait } = (await manager.consumers.info(stream, group)).config;
+          config = { ...config, ...start, ...(ack_wait === undefined ? {} : { ack_wait }) };
+          await manager.consumers.delete(stream, group);
+        } catch (thrown) {
+          if (apiCodeOf(thrown) !== apiCode.consumerNotFound) throw thrown;
+        }
+        try {
+          await manager.consumers.add(stream, config);
+          return;
+        } catch (thrown) {
+          if (tries === seekTriesMax || apiCodeOf(thrown) === undefined) throw thrown;
+        }
+      }
+    });
+  }
+
+  // --- dead letters ---
+
+  /** Each has a subject of its own, which takes one message: however often this is tried, there is one. */
+  async #bury(topic: string, group: string, delivery: Delivery, record: EventRecord): Promise<void> {
+    const names = this.#names;
+    await this.#ensureStream(names.deadStream(topic), names.deadSubjects(topic), true, {
+      signal: AbortSignal.abort(),
+    });
+    const headers = this.#headersOf(record);
+    headers?.set("Nats-Expected-Last-Subject-Sequence", "0");
+    const subject = names.deadSubject(topic, group, delivery.position);
+    try {
+      await this.#send(subject, record.payload, headers);
+    } catch (thrown) {
+      if (apiCodeOf(thrown) !== apiCode.wrongLastSequence) throw natsError(this.name, thrown);
+    }
+  }
+
+  async listDead(
+    topic: string,
+    group: string,
+    { after, limit }: { readonly after: string | undefined; readonly limit: number },
+    wait: Wait,
+  ): Promise<DeadRecord[]> {
+    const manager = await this.#managerNow(wait);
+    const stream = this.#names.deadStream(topic);
+    const subject = this.#names.deadSubject(topic, group, "*");
+    return this.#run(async () => {
+      const found: DeadRecord[] = [];
+      let seq = after === undefined ? 1 : Number(after) + 1;
+      while (found.length < limit) {
+        const query = { seq, next_by_subj: subject };
+        const message = await manager.streams.getMessage(stream, query).catch((thrown) => {
+          if (apiCodeOf(thrown) === apiCode.streamNotFound) return null;
+          throw thrown;
+        });
+        if (message === null) return found;
+        seq = message.seq + 1;
+        found.push({
+          position: String(message.seq),
+          deadMs: message.time.getTime(),
+          payload: message.data,
+          headers: flatHeaders(message.header),
+        });
+      }
+      return found;
+    });
+  }
+
+  async removeDead(topic: string, group: string, position: string, wait: Wait): Promise<boolean> {
+    const [found] = /^\d{1,15}$/.test(position)
+      ? await this.listDead(topic, group, { after: String(Number(position) - 1), limit: 1 }, wait)
+      : [];
+    if (found?.position !== position || headerOf(found.headers, header.origin) === undefined) return false;
+    const manager = await this.#managerNow(wait);
+    return this.#run(() =>
+      manager.streams.deleteMessage(this.#names.deadStream(topic), Number(position), false),
+    );
+  }
+
+  async close(): Promise<void> {
+    for (const consumer of [...this.#consumers]) await consumer.close([]);
+    await this.#link.close();
+  }
+}

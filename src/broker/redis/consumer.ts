@@ -1,0 +1,337 @@
+import { randomBytes } from "node:crypto";
+import type { Redis } from "ioredis";
+import type { Timer } from "../../base/clock.js";
+import { textOf } from "../../base/thrown.js";
+import type { ConsumeOptions, Delivery, DriverConsumer, DriverDeps, EventRecord } from "../driver.js";
+import type { RedisConnection } from "./connection.js";
+import { fieldsOf, type RedisEntry, readEntries, timeOf } from "./entries.js";
+import { isNoGroup, redisFault } from "./errors.js";
+import { trimFinished } from "./trim.js";
+
+export interface RedisConsumerParts {
+  readonly name: string;
+  readonly group: string;
+  readonly key: string;
+  readonly deadKey: string;
+  readonly keepMs: number;
+  readonly options: ConsumeOptions;
+  readonly commands: RedisConnection;
+  /** This consumer's own. */
+  readonly reader: RedisConnection;
+  readonly deps: DriverDeps;
+  readonly onDelivery: (delivery: Delivery) => void;
+  readonly onClosed: (consumer: RedisConsumer) => void;
+}
+
+/** Is there, and ioredis's types lack it. */
+interface BufferCommands {
+  xautoclaimBuffer(...args: ReadonlyArray<string | number>): Promise<[Buffer, unknown, unknown]>;
+}
+
+/** In one command: Redis serves nobody else meanwhile. */
+const batchMax = 500;
+/** How long a read waits for a message, ms; a server that is silent for much longer is dead. */
+const blockMs = 2000;
+/** How often messages are looked for whose member is dead, at least, ms. */
+const sweepMaxMs = 1000;
+/** Behind the time a message is due, so that it is when we look, ms. */
+const dueSlackMs = 3;
+/** The member that has messages which were given back, or wait for their next attempt. */
+const nobody = "nobody";
+/** Idle for so long: due at once. */
+const longAgoMs = 2_000_000_000;
+
+/** Adds the dead letter and settles the message, unless it was settled before. */
+const buryScript = `
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
+redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+return 1`;
+
+/** Takes a member off the list, unless it has messages: they would go with it. */
+const leaveScript = `
+if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return 0 end
+return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])`;
+
+/**
+ * A member of a consumer group. What a message waits for is kept in Redis as its idle time: XAUTOCLAIM hands out what was idle for `ackWaitMs`,
+ * so a message that is to wait 2 s of 30 s is given the idle time of 28 s. It survives everybody's crash.
+ */
+export class RedisConsumer implements DriverConsumer {
+  readonly #parts: RedisConsumerParts;
+  readonly #member = `${process.pid}-${randomBytes(6).toString("hex")}`;
+  #credit = 0;
+  #stopped = false;
+  #wake: (() => void) | undefined;
+  #reading: Promise<void> = Promise.resolve();
+  /** What is done and Redis was not told yet. */
+  #done: string[] = [];
+  #flushing: Promise<void> | undefined;
+  #sweepTimer: Timer | undefined;
+  #sweepAtMs = Infinity;
+  #sweeping = false;
+
+  constructor(parts: RedisConsumerParts) {
+    this.#parts = parts;
+  }
+
+  get #client(): Redis {
+    return this.#parts.commands.client;
+  }
+
+  start(): void {
+    this.#reading = this.#read();
+    this.#sweepIn(this.#sweepEveryMs);
+  }
+
+  request(count: number): void {
+    this.#credit += count;
+    this.#wake?.();
+  }
+
+  // --- new messages ---
+
+  /** Never rejects. */
+  async #read(): Promise<void> {
+    const { reader, name, deps } = this.#parts;
+    while (!this.#stopped) {
+      if (this.#credit === 0) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = undefined;
+        continue;
+      }
+      try {
+        await reader.ready(undefined);
+        if (this.#stopped) return;
+        await this.#readBatch(reader.client);
+      } catch (thrown) {
+        if (this.#stopped) return;
+        if (isNoGroup(thrown)) await this.#recreate();
+        else {
+          deps.log.debug(`reading from ${name} failed: ${textOf(thrown)}`);
+          await this.#pause();
+        }
+      }
+    }
+  }
+
+  async #readBatch(client: Redis): Promise<void> {
+    const { group, key } = this.#parts;
+    const count = Math.min(this.#credit, batchMax);
+    const found = (await client.xreadgroupBuffer(
+      ...(["GROUP", group, this.#member, "COUNT", count] as const),
+      ...(["BLOCK", blockMs, "STREAMS", key, ">"] as const),
+    )) as ReadonlyArray<readonly [Buffer, unknown]> | null;
+    for (const entry of readEntries(found?.[0]?.[1])) this.#hand(entry, 1);
+  }
+
+  /** The stream was deleted, and the group with it: whatever is there now was published since. */
+  async #recreate(): Promise<void> {
+    const { name, group, key, deps } = this.#parts;
+    deps.log.warn(`the stream of ${key} is gone from ${name}, and group ${group} begins anew`);
+    try {
+      await this.#client.xgroup("CREATE", key, group, "0", "MKSTREAM");
+    } catch {
+      await this.#pause();
+    }
+  }
+
+  #pause(): Promise<void> {
+    const { clock, random } = this.#parts.deps;
+    return new Promise((resolve) => {
+      clock.setTimer(resolve, 50 + 100 * random());
+    });
+  }
+
+  #hand({ id, payload, headers }: RedisEntry, attempt: number): void {
+    const delivery: Delivery = { position: id, attempt, publishedMs: timeOf(id), payload, headers };
+    // What comes when nobody takes it any more is nobody's from the start.
+    if (this.#stopped) {
+      void this.#giveBack([delivery]).catch(() => {});
+      return;
+    }
+    this.#credit--;
+    this.#parts.onDelivery(delivery);
+  }
+
+  // --- messages once more ---
+
+  get #sweepEveryMs(): number {
+    const everyMs = Math.min(this.#parts.options.ackWaitMs / 4, sweepMaxMs);
+    return everyMs * (0.75 + 0.5 * this.#parts.deps.random());
+  }
+
+  #sweepIn(delayMs: number): void {
+    if (this.#stopped) return;
+    const { clock } = this.#parts.deps;
+    const atMs = clock.now() + delayMs;
+    if (atMs >= this.#sweepAtMs) return;
+    this.#sweepTimer?.cancel();
+    this.#sweepAtMs = atMs;
+    this.#sweepTimer = clock.setTimer(() => {
+      this.#sweepAtMs = Infinity;
+      void this.#sweep();
+    }, delayMs);
+  }
+
+  /** Never rejects. */
+  async #sweep(): Promise<void> {
+    const { commands, deps, name, key, keepMs } = this.#parts;
+    this.#sweepIn(this.#sweepEveryMs);
+    if (this.#sweeping || !commands.up) return;
+    this.#sweeping = true;
+    try {
+      await this.#claim();
+      await trimFinished(this.#client, key, deps.clock.wallNow() - keepMs, keepMs > 0);
+    } catch (thrown) {
+      if (!isNoGroup(thrown)) deps.log.debug(`looking for messages at ${name} failed: ${textOf(thrown)}`);
+    } finally {
+      this.#sweeping = false;
+    }
+  }
+
+  async #claim(): Promise<void> {
+    const { group, key, options } = this.#parts;
+    let cursor = "0-0";
+    do {
+      const count = Math.min(this.#credit, batchMax);
+      if (count === 0) return;
+      const { xautoclaimBuffer } = this.#client as Redis & BufferCommands;
+      const found = await xautoclaimBuffer.call(
+        this.#client,
+        ...([key, group, this.#member, options.ackWaitMs, cursor, "COUNT", count] as const),
+      );
+      const entries = readEntries(found[1]);
+      cursor = String(found[0]);
+      const attempts = await this.#attemptsOf(entries);
+      entries.forEach((entry, at) => {
+        this.#hand(entry, attempts[at] ?? 1);
+      });
+    } while (cursor !== "0-0" && !this.#stopped);
+  }
+
+  /** XAUTOCLAIM counts them, and does not say how many there are. */
+  #attemptsOf(entries: readonly RedisEntry[]): Promise<number[]> {
+    const { group, key } = this.#parts;
+    return Promise.all(
+      entries.map(async ({ id }) => {
+        const [pending] = (await this.#client.xpending(key, group, id, id, 1)) as unknown[][];
+        return Number(pending?.[3] ?? 1);
+      }),
+    );
+  }
+
+  // --- what becomes of messages ---
+
+  ack({ position }: Delivery): void {
+    this.#done.push(position);
+    this.#flushing ??= this.#flushSoon();
+  }
+
+  /** Never rejects. All that was done in one turn of the event loop is one command. */
+  async #flushSoon(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#done.length > 0) {
+      const batch = this.#done.splice(0, batchMax);
+      if (await this.#flush(batch)) continue;
+      this.#done.unshift(...batch);
+      // Those that are lost come once more. Told twice is no harm.
+      if (this.#stopped) break;
+      await this.#pause();
+      if (!this.#parts.commands.up) await this.#parts.commands.ready(undefined).catch(() => {});
+    }
+    this.#flushing = undefined;
+  }
+
+  async #flush(batch: readonly string[]): Promise<boolean> {
+    try {
+      await this.#client.xack(this.#parts.key, this.#parts.group, ...batch);
+      return true;
+    } catch (thrown) {
+      // An answer is an end, whatever it says; the connection's end is not.
+      return redisFault(this.#parts.name, thrown).error.executed === "never" && this.#parts.commands.up;
+    }
+  }
+
+  retry({ position, attempt }: Delivery, delayMs: number): void {
+    const idleMs = Math.max(0, Math.round(this.#parts.options.ackWaitMs - delayMs));
+    void this.#claimFor(nobody, [position], idleMs, attempt).catch(() => {});
+    this.#sweepIn(delayMs + dueSlackMs);
+  }
+
+  extend(deliveries: readonly Delivery[]): void {
+    if (!this.#parts.commands.up) return;
+    const positions = deliveries.map(({ position }) => position);
+    for (let at = 0; at < positions.length; at += batchMax) {
+      void this.#claimFor(this.#member, positions.slice(at, at + batchMax), 0).catch(() => {});
+    }
+  }
+
+  #claimFor(member: string, ids: readonly string[], idleMs: number, attempts?: number): Promise<unknown> {
+    const { group, key } = this.#parts;
+    const count = attempts === undefined ? [] : ["RETRYCOUNT", attempts];
+    return this.#client.xclaim(key, group, member, 0, ...ids, "IDLE", idleMs, ...count, "JUSTID");
+  }
+
+  async deadLetter({ position }: Delivery, record: EventRecord): Promise<void> {
+    const { key, deadKey, group, name, commands } = this.#parts;
+    try {
+      if (!commands.up) await commands.ready({ signal: AbortSignal.abort() });
+      await this.#client.eval(buryScript, 2, key, deadKey, group, position, ...fieldsOf(record));
+    } catch (thrown) {
+      throw redisFault(name, thrown).error;
+    }
+  }
+
+  // --- the end ---
+
+  async stop(unstarted: readonly Delivery[]): Promise<void> {
+    this.#stopped = true;
+    this.#credit = 0;
+    this.#sweepTimer?.cancel();
+    this.#wake?.();
+    // A read that waits is broken off; what Redis has handed out by then is found by the others.
+    this.#parts.reader.close();
+    await this.#reading;
+    if (this.#parts.commands.up) await this.#giveBack(unstarted).catch(() => {});
+  }
+
+  /** They were not tried: the attempt does not count. */
+  async #giveBack(held: ReadonlyArray<Pick<Delivery, "position" | "attempt">>): Promise<void> {
+    await Promise.all(
+      held.map(({ position, attempt }) => this.#claimFor(nobody, [position], longAgoMs, attempt - 1)),
+    );
+  }
+
+  /** All that Redis has under our name: also what it handed out on the connection when that was closed. */
+  async #giveBackAll(): Promise<void> {
+    const { key, group } = this.#parts;
+    for (;;) {
+      const pending = (await this.#client.xpending(
+        ...([key, group, "-", "+", batchMax, this.#member] as const),
+      )) as unknown[][];
+      await this.#giveBack(
+        pending.map(([id, , , attempt]) => ({ position: String(id), attempt: Number(attempt) })),
+      );
+      if (pending.length < batchMax) return;
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.#stopped) await this.stop([]);
+    const { key, group, commands } = this.#parts;
+    await this.#flushing;
+    try {
+      if (commands.up) {
+        if (this.#done.length > 0) await this.#flush(this.#done);
+        await this.#giveBackAll();
+        await this.#client.eval(leaveScript, 1, key, group, this.#member);
+      }
+    } catch {
+      // They are handed out again when their time is over.
+    }
+    this.#parts.onClosed(this);
+  }
+}

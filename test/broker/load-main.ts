@@ -1,0 +1,33 @@
+import { oneOf, readOptions, wholeNumber } from "../tools/program.js";
+import { runLoad } from "./load.js";
+
+const usage = `
+Usage: node --import tsx test/broker/load-main.ts [options]
+
+Publishes messages through a real broker while members of the group are killed (kill -9) at random and the server is restarted, and
+counts what was lost, what was handled twice, and the dead letters. Exits with 1 when a message was lost or the dead letters are wrong.
+
+  --driver redis|nats     default redis
+  --messages N            default 1000000
+  --members N             default 3
+  --kill-every MS         default 4000
+  --restarts N            of the server, default 2
+`;
+
+const given = readOptions(usage, {
+  driver: { type: "string", default: "redis" },
+  messages: { type: "string", default: "1000000" },
+  members: { type: "string", default: "3" },
+  "kill-every": { type: "string", default: "4000" },
+  restarts: { type: "string", default: "2" },
+});
+const report = await runLoad({
+  driver: oneOf("driver", given.driver, ["redis", "nats"]),
+  messages: wholeNumber("messages", given.messages, 1),
+  members: wholeNumber("members", given.members, 1),
+  killEveryMs: wholeNumber("kill-every", given["kill-every"], 1),
+  restarts: wholeNumber("restarts", given.restarts),
+  log: (text) => console.error(`${(performance.now() / 1000).toFixed(1)} s: ${text}`),
+});
+console.log(report);
+process.exit(report.lost === 0 && report.deadWrong === 0 ? 0 : 1);
