@@ -77,15 +77,19 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
 
   // --- from the connection ---
 
-  /** A message in memory that is used again. */
-  push(buffer: Buffer, start: number, end: number, costBytes: number): void {
+  /** A message, `buffer[start..end)`. `shared`: in memory that is used again; else it may stay there. */
+  push(buffer: Buffer, start: number, end: number, costBytes: number, shared: boolean): void {
     if (this.#ended) return;
     if (this.#waiting.length > 0 && !this.#delayed && this.#empty) {
-      this.#give({ buffer, start, end, shared: true, costBytes });
+      this.#give({ buffer, start, end, shared, costBytes });
       return;
     }
     const size = end - start;
     if (size > smallBytes) {
+      if (!shared) {
+        this.#entries.push({ buffer, start, end, shared, costBytes });
+        return;
+      }
       const own = Buffer.allocUnsafeSlow(size);
       buffer.copy(own, 0, start, end);
       this.#entries.push({ buffer: own, start: 0, end: size, shared: false, costBytes });
@@ -95,13 +99,6 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     const segment = this.#segment as Buffer;
     buffer.copy(segment, at, start, end);
     this.#entries.push({ buffer: segment, start: at, end: at + size, shared: true, costBytes });
-  }
-
-  /** A message in memory of its own. */
-  pushOwn(buffer: Buffer, costBytes: number): void {
-    if (this.#ended) return;
-    this.#entries.push({ buffer, start: 0, end: buffer.length, shared: false, costBytes });
-    this.#serve();
   }
 
   #roomFor(size: number): number {

@@ -96,6 +96,39 @@ describe("ReceiveWindow", () => {
     expect(slow.size).toBe(windowBytes);
   });
 
+  test("a window of four messages grows where its sender runs short, though it never runs out", () => {
+    const { window } = startedWith(windowBytes);
+    const cost = 64 * KiB + 32;
+    for (let round = 0; round < 3; round++) {
+      const whole = Math.floor(window.credit / cost);
+      for (let message = 0; message < whole; message++) window.arrive(cost);
+      // What announces the next one.
+      window.arrive(32);
+      for (let message = 0; message < whole; message++) {
+        window.take(cost);
+        window.give(message === whole - 1, true);
+      }
+    }
+    expect(window.size).toBeGreaterThan(windowBytes);
+    expect(window.credit).toBeGreaterThan(cost);
+  });
+
+  test("a window that grows leaves half of the budget to others", () => {
+    const { window, budget } = startedWith(windowBytes, 1024 * KiB);
+    for (let at = 0; at < 10; at++) {
+      const bytes = window.credit;
+      window.arrive(bytes);
+      window.take(bytes);
+      window.give(true);
+    }
+    expect(window.size).toBe(512 * KiB);
+    expect(budget.used).toBe(512 * KiB);
+    const parent = new StreamBudget(100);
+    const child = new StreamBudget(1000, parent);
+    expect(child.reserveSpare(51)).toBe(false);
+    expect(child.reserveSpare(50)).toBe(true);
+  });
+
   test("a large message that is waited for gets all that is missing, once", () => {
     const { window, budget } = startedWith(windowBytes, windowBytes + KiB * KiB);
     window.arrive(windowBytes);

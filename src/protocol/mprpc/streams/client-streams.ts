@@ -72,7 +72,13 @@ export class ClientStreams implements ReaderHost {
   }
 
   /** A frame of a call that goes on. Returns why it is malformed, or nothing. */
-  onFrame(header: FrameHeader, buffer: Buffer, start: number, end: number): string | undefined {
+  onFrame(
+    header: FrameHeader,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    shared: boolean,
+  ): string | undefined {
     const { kind, callId } = header;
     const open = this.#open.get(callId);
     if (open === undefined) return messages.streamFrameOfUnary(callId);
@@ -89,7 +95,7 @@ export class ClientStreams implements ReaderHost {
       return undefined;
     }
     if (!open.answered) this.#answer(open, header);
-    return open.reader?.onMessage(buffer, start, end);
+    return open.reader?.onMessage(buffer, start, end, shared);
   }
 
   #answer(open: OpenStream, header: FrameHeader): void {

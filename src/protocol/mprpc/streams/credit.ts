@@ -11,7 +11,7 @@ export const requestStartBytes = 16 * 1024;
 export const windowBytes = 256 * 1024;
 /** The least a caller gives for the replies of a call. */
 export const replyWindowMinBytes = 4 * 1024;
-/** A window whose application is quicker than the network grows up to this. */
+/** A window that its sender fills faster than credit comes back, and its application empties, grows up to this. */
 export const windowMaxBytes = 4 * 1024 * 1024;
 
 /** What the sender of one stream may send. */
@@ -52,6 +52,8 @@ export class ReceiveWindow {
   #credit: number;
   /** What has come and was not taken. */
   #held = 0;
+  /** The sender had little credit left, or none, since the window last grew. */
+  #short = false;
   /** Of `size`: lent for one large message that is waited for. */
   #lent = 0;
 
@@ -74,6 +76,7 @@ export class ReceiveWindow {
     if (bytes > this.#credit) return false;
     this.#credit -= bytes;
     this.#held += bytes;
+    if (this.#credit < this.#size / 4) this.#short = true;
     return true;
   }
 
@@ -86,11 +89,14 @@ export class ReceiveWindow {
     this.#lent = 0;
   }
 
-  /** What to give the sender now, bytes; mostly 0, since credit goes back in large pieces. `empty`: nothing lies here. */
-  give(empty: boolean): number {
+  /**
+   * What to give the sender now, bytes; mostly 0, since credit goes back in large pieces. `empty`: nothing lies here; `arriving`:
+   * but a part of a message.
+   */
+  give(empty: boolean, arriving = false): number {
     this.#grow(empty);
     const free = this.#free;
-    if (free < (empty ? this.#size / 4 : this.#size / 2)) return 0;
+    if (free < (empty && !arriving ? this.#size / 4 : this.#size / 2)) return 0;
     this.#credit += free;
     return free;
   }
@@ -103,8 +109,13 @@ export class ReceiveWindow {
     let size = this.#size;
     if (size < windowBytes) {
       if (this.#credit < size / 2) size = windowBytes;
-    } else if (empty && this.#credit < size / 8) size = Math.min(size * 2, windowMaxBytes);
-    if (size <= this.#size || !this.#budget.reserve(size - this.#size)) return;
+      if (size <= this.#size || !this.#budget.reserve(size - this.#size)) return;
+    } else {
+      if (!empty || !this.#short) return;
+      this.#short = false;
+      size = Math.min(size * 2, windowMaxBytes);
+      if (size <= this.#size || !this.#budget.reserveSpare(size - this.#size)) return;
+    }
     this.#size = size;
   }
 

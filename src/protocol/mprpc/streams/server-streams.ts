@@ -101,7 +101,13 @@ export class ServerStreams implements ReaderHost {
   }
 
   /** A frame of a call that goes on. Returns why it is malformed, or nothing. */
-  onFrame(header: FrameHeader, buffer: Buffer, start: number, end: number): string | undefined {
+  onFrame(
+    header: FrameHeader,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    shared: boolean,
+  ): string | undefined {
     const { kind, callId } = header;
     const served = this.#served.get(callId);
     if (served === undefined) return messages.streamFrameOfUnary(callId);
@@ -112,7 +118,7 @@ export class ServerStreams implements ReaderHost {
     const { reader } = served;
     if (reader === undefined) return messages.streamFrameOfUnary(callId);
     if (served.halfClosed) return messages.messageAfterHalfClose(callId);
-    if (kind === Kind.MESSAGE) return reader.onMessage(buffer, start, end);
+    if (kind === Kind.MESSAGE) return reader.onMessage(buffer, start, end, shared);
     if (reader.isArriving) return messages.messageBeforeWhole(callId);
     served.halfClosed = true;
     reader.queue.end();

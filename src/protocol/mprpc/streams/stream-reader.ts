@@ -32,12 +32,12 @@ export class StreamReader implements MessageSupply, WaitingMessage {
     queue.supply = this;
   }
 
-  /** Returns why it is malformed, or nothing. */
-  onMessage(buffer: Buffer, start: number, end: number): string | undefined {
+  /** `shared`: the memory is used again. Returns why it is malformed, or nothing. */
+  onMessage(buffer: Buffer, start: number, end: number, shared: boolean): string | undefined {
     const cost = end - start + messageCostBytes;
     if (this.#announcedBytes > 0) return messages.messageBeforeWhole(this.callId);
     if (!this.#window.arrive(cost)) return messages.overCredit(this.callId, cost, this.#window.credit);
-    this.queue.push(buffer, start, end, cost);
+    this.queue.push(buffer, start, end, cost, shared);
     this.#give(false);
     return undefined;
   }
@@ -65,7 +65,7 @@ export class StreamReader implements MessageSupply, WaitingMessage {
     this.#announcedBytes = this.missingBytes = 0;
     this.#host.granted.delete(this);
     if (body === undefined) this.#host.onGivenUp(this.callId);
-    else this.queue.pushOwn(body, cost);
+    else this.queue.push(body, 0, body.length, cost, false);
   }
 
   /** A message was announced and is not whole. */
@@ -75,13 +75,13 @@ export class StreamReader implements MessageSupply, WaitingMessage {
 
   onTaken(costBytes: number, empty: boolean): void {
     this.#window.take(costBytes);
-    this.#give(empty && this.#announcedBytes === 0);
+    this.#give(empty);
     this.#host.granted.retry();
   }
 
   #give(empty: boolean): void {
     if (this.#closed) return;
-    const credit = this.#window.give(empty);
+    const credit = this.#window.give(empty, this.#announcedBytes > 0);
     if (credit > 0) this.#host.giveCredit(this.callId, credit);
   }
 
