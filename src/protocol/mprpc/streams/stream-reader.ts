@@ -1,7 +1,7 @@
 import type { MessageQueue, MessageSupply } from "../../../call/message-queue.js";
 import { messages } from "../../../error/messages.js";
 import type { ChunkedMessage } from "../wire/frame-decoder.js";
-import { messageCostBytes, type ReceiveWindow } from "./credit.js";
+import { messageCostBytes, type ReceiveWindow, wholeMaxBytes } from "./credit.js";
 import type { GrantedMessages, WaitingMessage } from "./granted-messages.js";
 
 /** The connection of a stream that is received. */
@@ -47,6 +47,7 @@ export class StreamReader implements MessageSupply, WaitingMessage {
     if (!this.#window.arrive(messageCostBytes))
       return messages.overCredit(this.callId, messageCostBytes, this.#window.credit);
     this.#announcedBytes = this.missingBytes = sizeBytes;
+    if (sizeBytes <= wholeMaxBytes) this.#window.onShort();
     if (this.queue.wanted) this.onWanted();
     return {
       onChunk: (bytes) => {

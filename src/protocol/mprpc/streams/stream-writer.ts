@@ -5,11 +5,9 @@ import { RpcError } from "../../../error/rpc-error.js";
 import { Status } from "../../../error/status.js";
 import type { MessageType } from "../../../protobuf/types.js";
 import { varintBytes } from "../../../protobuf/varint.js";
-import { messageCostBytes, type SendWindow } from "./credit.js";
+import { messageCostBytes, type SendWindow, wholeMaxBytes } from "./credit.js";
 import type { QueuedStream, StreamQueue } from "./stream-queue.js";
 
-/** A larger message is announced and goes in chunks, so that others pass between them. */
-const wholeMaxBytes = 128 * 1024;
 const chunkMaxBytes = 64 * 1024;
 
 /** A message that was announced, `buffer[at..end)` still to go. */
@@ -28,6 +26,8 @@ export class StreamWriter implements MessageSender, QueuedStream {
   readonly #window: SendWindow;
   readonly #bodyMaxBytes: () => number;
   #announced: Announced | undefined;
+  /** The next message is begun when there is so much credit. */
+  #neededBytes = messageCostBytes;
   /** How many bytes the size of the last message took. */
   #sizeBytes = 1;
   #closed = false;
@@ -54,7 +54,7 @@ export class StreamWriter implements MessageSender, QueuedStream {
   }
 
   get #mayBegin(): boolean {
-    return !this.#closed && this.#announced === undefined && this.#window.credit >= messageCostBytes;
+    return !this.#closed && this.#announced === undefined && this.#window.credit >= this.#neededBytes;
   }
 
   get closed(): boolean {
@@ -120,6 +120,7 @@ export class StreamWriter implements MessageSender, QueuedStream {
     const cost = bodyBytes + messageCostBytes;
     if (bodyBytes <= wholeMaxBytes && cost <= this.#window.credit) {
       this.#window.take(cost);
+      this.#neededBytes = this.#window.neededAfter(cost);
       this.burst += cost;
       this.#queue.frameWritten();
       return cost;
@@ -128,6 +129,7 @@ export class StreamWriter implements MessageSender, QueuedStream {
     encoder.beginMessage(this.#callId, 1);
     encoder.announceBody(bodyBytes);
     this.#window.take(messageCostBytes);
+    this.#neededBytes = messageCostBytes;
     this.#announced = { buffer, at: start, end };
     this.#queue.frameWritten();
     this.#sendChunks();
