@@ -27,6 +27,8 @@ const done = { done: true, value: undefined } as const;
 export class OutgoingStream<T> implements AsyncIterable<T> {
   readonly #written: Array<Written<T>> = [];
   readonly #waiting: Array<Waiting<T>> = [];
+  /** What the call has taken last: the next one is asked for when that is not needed any more. */
+  #taken: Written<T> | undefined;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
   /** Why nothing can be written any more. */
@@ -34,8 +36,9 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
   #iterated = false;
 
   /**
-   * Resolves when there was room to send the message: who waits for it writes no faster than the other side reads. Rejects with
-   * `RpcError` when the call has ended; throws `Error` behind `end` or `fail`.
+   * Resolves when the message has been sent and there is room for another: who waits for it writes no faster than the other side reads.
+   * Until then the message and the Buffers in it must stay as they are. Rejects with `RpcError` when the call has ended; throws `Error`
+   * behind `end` or `fail`.
    */
   write(message: T): Promise<void> {
     if (this.#ended) throw new Error(messages.writeAfterEnd);
@@ -69,6 +72,7 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
     return {
       next: () =>
         new Promise((resolve, reject) => {
+          this.#sent();
           this.#waiting.push({ resolve, reject });
           this.#serve();
         }),
@@ -81,9 +85,10 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
 
   #serve(): void {
     while (this.#waiting.length > 0 && this.#written.length > 0) {
-      const { message, resolve } = this.#written.shift() as Written<T>;
-      this.#waiting.shift()?.resolve({ done: false, value: message });
-      resolve();
+      // Others have asked for more without waiting for this one.
+      this.#sent();
+      this.#taken = this.#written.shift() as Written<T>;
+      this.#waiting.shift()?.resolve({ done: false, value: this.#taken.message });
     }
     if (!this.#ended && this.#closed === undefined) return;
     for (const { resolve, reject } of this.#waiting.splice(0)) {
@@ -94,10 +99,17 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
     }
   }
 
+  #sent(): void {
+    this.#taken?.resolve();
+    this.#taken = undefined;
+  }
+
   /** The call has ended. */
   #close(): void {
     if (this.#closed !== undefined) return;
     this.#closed = new RpcError(Status.CANCELLED, messages.writeAfterCall);
+    this.#taken?.reject(this.#closed);
+    this.#taken = undefined;
     for (const { reject } of this.#written.splice(0)) reject(this.#closed);
     this.#serve();
   }

@@ -30,6 +30,17 @@ const roomyTextMax = 4096;
 /** Room for what comes behind a large field, lengths and small fields: it would be copied once more for the want of it. */
 const behindBytes = 1024;
 
+/** `borrowFromBytes` of a writer that copies whatever it is given. */
+export const copyAll = 0x3fff_ffff;
+
+/** Bytes that were not copied: they belong in front of `buffer[at]`. */
+export interface Borrowed {
+  at: number;
+  readonly bytes: Uint8Array;
+}
+
+const nothingBorrowed: readonly Borrowed[] = [];
+
 /** Takes numbers apart, and bigints into the two halves of their lowest 64 bits: the upper first. */
 const scratch = new DataView(new ArrayBuffer(8));
 
@@ -43,6 +54,11 @@ const scratch = new DataView(new ArrayBuffer(8));
 export class Writer {
   buffer: Buffer;
   position = 0;
+  /** Bytes from this size on are not copied but borrowed: whoever sets it sees to them. */
+  borrowFromBytes = copyAll;
+  /** In their order; `borrowedBytes` in all. */
+  borrowed: readonly Borrowed[] = nothingBorrowed;
+  borrowedBytes = 0;
   readonly #shared: boolean;
 
   /** With 0 bytes it takes a shared buffer when it first writes, and gives it up with `detach`. */
@@ -92,7 +108,48 @@ export class Writer {
     const { buffer } = this;
     this.position = 0;
     this.buffer = emptyBytes;
+    this.dropBorrowed();
     return buffer;
+  }
+
+  #borrow(bytes: Uint8Array): this {
+    this.borrowed = [...this.borrowed, { at: this.position, bytes }];
+    this.borrowedBytes += bytes.length;
+    return this;
+  }
+
+  /** How many borrowed bytes belong behind `buffer[from]`. */
+  #borrowedFrom(from: number): number {
+    return this.borrowed.reduce((sum, { at, bytes }) => (at < from ? sum : sum + bytes.length), 0);
+  }
+
+  /** What was written from `buffer[from]` on has been moved by `count`. */
+  moveBorrowed(from: number, count: number): void {
+    for (const one of this.borrowed) if (one.at >= from) one.at += count;
+  }
+
+  /** What was borrowed is not wanted any more. */
+  dropBorrowed(): void {
+    if (this.borrowedBytes === 0) return;
+    this.borrowed = nothingBorrowed;
+    this.borrowedBytes = 0;
+  }
+
+  /** Copies what was borrowed to where it belongs. */
+  copyBorrowed(): void {
+    const { borrowed } = this;
+    let left = this.borrowedBytes;
+    this.ensure(left);
+    const { buffer } = this;
+    let end = this.position;
+    this.position += left;
+    this.dropBorrowed();
+    for (const { at, bytes } of [...borrowed].reverse()) {
+      buffer.copyWithin(at + left, at, end);
+      left -= bytes.length;
+      buffer.set(bytes, at + left);
+      end = at;
+    }
   }
 
   uint32(value: number): this {
@@ -243,6 +300,7 @@ export class Writer {
   /** The bytes alone, already encoded. */
   raw(value: Uint8Array): this {
     const length = value.length;
+    if (length >= this.borrowFromBytes) return this.#borrow(value);
     if (this.position + length > this.buffer.length) {
       this.#grow(length > largeBufferBytes ? length + behindBytes : length);
     }
@@ -446,17 +504,20 @@ export class Writer {
 
   /** Closes the part opened at `mark`: its length goes in front, and it is moved only when that takes more than a byte. */
   end(mark: number): this {
-    const length = this.position - mark;
+    let length = this.position - mark;
+    if (this.borrowedBytes > 0) length += this.#borrowedFrom(mark);
     if (length < 128) {
       this.buffer[mark - 1] = length;
       return this;
     }
     const extra = varintBytes(length) - 1;
     this.ensure(extra);
+    const end = this.position + extra;
     this.buffer.copyWithin(mark + extra, mark, this.position);
+    if (this.borrowedBytes > 0) this.moveBorrowed(mark, extra);
     this.position = mark - 1;
     this.uint32(length);
-    this.position += length;
+    this.position = end;
     return this;
   }
 }

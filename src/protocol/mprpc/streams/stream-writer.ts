@@ -5,17 +5,11 @@ import { RpcError } from "../../../error/rpc-error.js";
 import { Status } from "../../../error/status.js";
 import type { MessageType } from "../../../protobuf/types.js";
 import { varintBytes } from "../../../protobuf/varint.js";
+import type { MessageBody } from "../wire/message-body.js";
 import { messageCostBytes, type SendWindow, wholeMaxBytes } from "./credit.js";
 import type { QueuedStream, StreamQueue } from "./stream-queue.js";
 
 const chunkMaxBytes = 64 * 1024;
-
-/** A message that was announced, `buffer[at..end)` still to go. */
-interface Announced {
-  readonly buffer: Buffer;
-  at: number;
-  readonly end: number;
-}
 
 /** Writes the messages of one stream into its connection's queue, as far as the receiver has room. */
 export class StreamWriter implements MessageSender, QueuedStream {
@@ -25,7 +19,8 @@ export class StreamWriter implements MessageSender, QueuedStream {
   readonly #type: MessageType;
   readonly #window: SendWindow;
   readonly #bodyMaxBytes: () => number;
-  #announced: Announced | undefined;
+  /** The message that was announced and is not whole: the user's memory may be a part of it until then. */
+  #announced: MessageBody | undefined;
   /** The next message is begun when there is so much credit. */
   #neededBytes = messageCostBytes;
   /** How many bytes the size of the last message took. */
@@ -122,15 +117,16 @@ export class StreamWriter implements MessageSender, QueuedStream {
       this.#window.take(cost);
       this.#neededBytes = this.#window.neededAfter(cost);
       this.burst += cost;
+      encoder.keepBody();
       this.#queue.frameWritten();
       return cost;
     }
-    const { buffer, start, end } = encoder.takeBody();
+    const body = encoder.takeBody();
     encoder.beginMessage(this.#callId, 1);
     encoder.announceBody(bodyBytes);
     this.#window.take(messageCostBytes);
     this.#neededBytes = messageCostBytes;
-    this.#announced = { buffer, at: start, end };
+    this.#announced = body;
     this.#queue.frameWritten();
     this.#sendChunks();
     return cost;
@@ -139,15 +135,14 @@ export class StreamWriter implements MessageSender, QueuedStream {
   #sendChunks(): void {
     const announced = this.#announced;
     if (announced === undefined || this.#closed) return;
-    while (announced.at < announced.end) {
-      const size = Math.min(announced.end - announced.at, this.#window.credit, chunkMaxBytes);
+    while (announced.leftBytes > 0) {
+      const size = Math.min(announced.leftBytes, this.#window.credit, chunkMaxBytes);
       if (size === 0) return;
       if (!this.#queue.hasRoomFor(this)) {
         this.#wait();
         return;
       }
-      this.#queue.encoder.chunk(this.#callId, announced.buffer, announced.at, size);
-      announced.at += size;
+      this.#queue.encoder.chunk(this.#callId, announced, size);
       this.burst += size;
       this.#window.take(size);
       this.#queue.frameWritten();
