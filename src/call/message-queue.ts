@@ -11,6 +11,14 @@ export interface MessageSupply {
   onWanted(): void;
 }
 
+/** Whose messages they are. */
+export interface MessageQueueOwner {
+  /** The reader leaves before the end. */
+  onReaderLeft(): void;
+  /** A message cannot be decoded; what to tell the reader. */
+  onUndecodable(reason: unknown): unknown;
+}
+
 interface Entry {
   readonly buffer: Buffer;
   readonly start: number;
@@ -42,10 +50,7 @@ const done = { done: true, value: undefined } as const;
 export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undefined> {
   /** Where they come from; undefined while there is no connection, or no more. */
   supply: MessageSupply | undefined;
-  /** The reader leaves before the end. */
-  onLeft: (() => void) | undefined;
-  /** A message cannot be decoded; what to tell the reader. */
-  onUndecodable: ((reason: unknown) => unknown) | undefined;
+  owner: MessageQueueOwner | undefined;
   readonly #type: MessageType<T>;
   readonly #name: string;
   #entries: Entry[] = [];
@@ -177,7 +182,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     const left = !this.#ended;
     this.#ended = true;
     for (const { resolve } of this.#waiting.splice(0)) resolve(done);
-    if (left) this.onLeft?.();
+    if (left) this.owner?.onReaderLeft();
     return Promise.resolve(done);
   }
 
@@ -246,6 +251,6 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     this.#drop();
     this.#ended = true;
     this.#failure = undefined;
-    return this.onUndecodable?.(error) ?? error;
+    return this.owner?.onUndecodable(error) ?? error;
   }
 }

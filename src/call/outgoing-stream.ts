@@ -2,10 +2,25 @@ import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 
-interface Written<T> {
+class Written<T> {
   readonly message: T;
-  resolve(): void;
-  reject(error: unknown): void;
+  readonly promise: Promise<void>;
+  resolve!: () => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(message: T) {
+    this.message = message;
+    this.promise = new Promise<void>((resolve, reject) => {
+      this.resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** Who does not wait for it is told by the call. */
+  reject(error: unknown): void {
+    this.promise.catch(() => {});
+    this.#reject(error);
+  }
 }
 
 interface Waiting<T> {
@@ -42,14 +57,13 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
    */
   write(message: T): Promise<void> {
     if (this.#ended) throw new Error(messages.writeAfterEnd);
-    const written = new Promise<void>((resolve, reject) => {
-      if (this.#closed !== undefined) reject(this.#closed);
-      else this.#written.push({ message, resolve, reject });
-    });
-    // Who does not wait for it is told by the call.
-    written.catch(() => {});
-    this.#serve();
-    return written;
+    const written = new Written(message);
+    if (this.#closed !== undefined) written.reject(this.#closed);
+    else {
+      this.#written.push(written);
+      if (this.#waiting.length > 0) this.#serve();
+    }
+    return written.promise;
   }
 
   /** No more messages. Harmless when it has ended. */
@@ -70,12 +84,16 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
     if (this.#iterated) throw new Error(messages.streamIteratedTwice("an OutgoingStream"));
     this.#iterated = true;
     return {
-      next: () =>
-        new Promise((resolve, reject) => {
-          this.#sent();
+      next: () => {
+        this.#sent();
+        if (this.#waiting.length === 0 && this.#written.length > 0) {
+          return Promise.resolve({ done: false, value: this.#take().message });
+        }
+        return new Promise((resolve, reject) => {
           this.#waiting.push({ resolve, reject });
           this.#serve();
-        }),
+        });
+      },
       return: () => {
         this.#close();
         return Promise.resolve(done);
@@ -87,8 +105,8 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
     while (this.#waiting.length > 0 && this.#written.length > 0) {
       // Others have asked for more without waiting for this one.
       this.#sent();
-      this.#taken = this.#written.shift() as Written<T>;
-      this.#waiting.shift()?.resolve({ done: false, value: this.#taken.message });
+      const { message } = this.#take();
+      this.#waiting.shift()?.resolve({ done: false, value: message });
     }
     if (!this.#ended && this.#closed === undefined) return;
     for (const { resolve, reject } of this.#waiting.splice(0)) {
@@ -97,6 +115,11 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
       if (failure === undefined) resolve(done);
       else reject(failure.error);
     }
+  }
+
+  #take(): Written<T> {
+    this.#taken = this.#written.shift() as Written<T>;
+    return this.#taken;
   }
 
   #sent(): void {

@@ -14,8 +14,8 @@ const chunkMaxBytes = 64 * 1024;
 /** Writes the messages of one stream into its connection's queue, as far as the receiver has room. */
 export class StreamWriter implements MessageSender, QueuedStream {
   burst = 0;
-  readonly #queue: StreamQueue;
-  readonly #callId: number;
+  protected readonly queue: StreamQueue;
+  protected readonly callId: number;
   readonly #type: MessageType;
   readonly #window: SendWindow;
   readonly #bodyMaxBytes: () => number;
@@ -28,7 +28,7 @@ export class StreamWriter implements MessageSender, QueuedStream {
   #closed = false;
   /** It stands in the queue of streams that wait for their turn. */
   #queued = false;
-  #wake: Array<() => void> = [];
+  #wake: Array<() => void> | undefined;
 
   constructor(
     queue: StreamQueue,
@@ -37,15 +37,15 @@ export class StreamWriter implements MessageSender, QueuedStream {
     window: SendWindow,
     bodyMaxBytes: () => number,
   ) {
-    this.#queue = queue;
-    this.#callId = callId;
+    this.queue = queue;
+    this.callId = callId;
     this.#type = type;
     this.#window = window;
     this.#bodyMaxBytes = bodyMaxBytes;
   }
 
   get hasRoom(): boolean {
-    return this.#mayBegin && this.#queue.hasRoomFor(this);
+    return this.#mayBegin && this.queue.hasRoomFor(this);
   }
 
   get #mayBegin(): boolean {
@@ -71,20 +71,22 @@ export class StreamWriter implements MessageSender, QueuedStream {
   }
 
   #awake(): Promise<void> {
-    return new Promise((resolve) => this.#wake.push(resolve));
+    this.#wake ??= [];
+    const wake = this.#wake;
+    return new Promise((resolve) => wake.push(resolve));
   }
 
   #wait(): void {
     if (this.#queued) return;
     this.#queued = true;
-    this.#queue.wait(this);
+    this.queue.wait(this);
   }
 
   send(message: unknown): number {
-    const { encoder } = this.#queue;
+    const { encoder } = this.queue;
     let bodyBytes: number;
     try {
-      encoder.beginMessage(this.#callId, this.#sizeBytes);
+      encoder.beginMessage(this.callId, this.#sizeBytes);
       this.#type.encode(message, encoder.writer);
       bodyBytes = encoder.endBody();
     } catch (error) {
@@ -97,15 +99,15 @@ export class StreamWriter implements MessageSender, QueuedStream {
 
   /** Sends a message that was encoded before. */
   sendEncoded(bytes: Buffer): number {
-    const { encoder } = this.#queue;
-    encoder.beginMessage(this.#callId, this.#sizeBytes);
+    const { encoder } = this.queue;
+    encoder.beginMessage(this.callId, this.#sizeBytes);
     encoder.writer.raw(bytes);
     return this.#sent(encoder.endBody());
   }
 
   /** The frame of a message has been closed: it stays, or becomes one that announces it. */
   #sent(bodyBytes: number): number {
-    const { encoder } = this.#queue;
+    const { encoder } = this.queue;
     const max = this.#bodyMaxBytes();
     if (bodyBytes > max) {
       encoder.abort();
@@ -118,16 +120,16 @@ export class StreamWriter implements MessageSender, QueuedStream {
       this.#neededBytes = this.#window.neededAfter(cost);
       this.burst += cost;
       encoder.keepBody();
-      this.#queue.frameWritten();
+      this.queue.frameWritten();
       return cost;
     }
     const body = encoder.takeBody();
-    encoder.beginMessage(this.#callId, 1);
+    encoder.beginMessage(this.callId, 1);
     encoder.announceBody(bodyBytes);
     this.#window.take(messageCostBytes);
     this.#neededBytes = messageCostBytes;
     this.#announced = body;
-    this.#queue.frameWritten();
+    this.queue.frameWritten();
     this.#sendChunks();
     return cost;
   }
@@ -138,14 +140,14 @@ export class StreamWriter implements MessageSender, QueuedStream {
     while (announced.leftBytes > 0) {
       const size = Math.min(announced.leftBytes, this.#window.credit, chunkMaxBytes);
       if (size === 0) return;
-      if (!this.#queue.hasRoomFor(this)) {
+      if (!this.queue.hasRoomFor(this)) {
         this.#wait();
         return;
       }
-      this.#queue.encoder.chunk(this.#callId, announced, size);
+      this.queue.encoder.chunk(this.callId, announced, size);
       this.burst += size;
       this.#window.take(size);
-      this.#queue.frameWritten();
+      this.queue.frameWritten();
     }
     this.#announced = undefined;
     this.#wakeAll();
@@ -169,7 +171,7 @@ export class StreamWriter implements MessageSender, QueuedStream {
   }
 
   #wakeAll(): void {
-    for (const wake of this.#wake.splice(0)) wake();
+    if (this.#wake !== undefined) for (const wake of this.#wake.splice(0)) wake();
   }
 
   /** The call has ended: nothing more is sent. */
