@@ -11,6 +11,14 @@ export interface MessageSupply {
   onWanted(): void;
 }
 
+/** Whose messages they are. */
+export interface MessageQueueOwner {
+  /** The reader leaves before the end. */
+  onReaderLeft(): void;
+  /** A message cannot be decoded; what to tell the reader. */
+  onUndecodable(reason: unknown): unknown;
+}
+
 interface Entry {
   readonly buffer: Buffer;
   readonly start: number;
@@ -42,10 +50,7 @@ const done = { done: true, value: undefined } as const;
 export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undefined> {
   /** Where they come from; undefined while there is no connection, or no more. */
   supply: MessageSupply | undefined;
-  /** The reader leaves before the end. */
-  onLeft: (() => void) | undefined;
-  /** A message cannot be decoded; what to tell the reader. */
-  onUndecodable: ((reason: unknown) => unknown) | undefined;
+  owner: MessageQueueOwner | undefined;
   readonly #type: MessageType<T>;
   readonly #name: string;
   #entries: Entry[] = [];
@@ -77,15 +82,19 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
 
   // --- from the connection ---
 
-  /** A message in memory that is used again. */
-  push(buffer: Buffer, start: number, end: number, costBytes: number): void {
+  /** A message, `buffer[start..end)`. `shared`: in memory that is used again; else it may stay there. */
+  push(buffer: Buffer, start: number, end: number, costBytes: number, shared: boolean): void {
     if (this.#ended) return;
     if (this.#waiting.length > 0 && !this.#delayed && this.#empty) {
-      this.#give({ buffer, start, end, shared: true, costBytes });
+      this.#give({ buffer, start, end, shared, costBytes });
       return;
     }
     const size = end - start;
     if (size > smallBytes) {
+      if (!shared) {
+        this.#entries.push({ buffer, start, end, shared, costBytes });
+        return;
+      }
       const own = Buffer.allocUnsafeSlow(size);
       buffer.copy(own, 0, start, end);
       this.#entries.push({ buffer: own, start: 0, end: size, shared: false, costBytes });
@@ -95,13 +104,6 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     const segment = this.#segment as Buffer;
     buffer.copy(segment, at, start, end);
     this.#entries.push({ buffer: segment, start: at, end: at + size, shared: true, costBytes });
-  }
-
-  /** A message in memory of its own. */
-  pushOwn(buffer: Buffer, costBytes: number): void {
-    if (this.#ended) return;
-    this.#entries.push({ buffer, start: 0, end: buffer.length, shared: false, costBytes });
-    this.#serve();
   }
 
   #roomFor(size: number): number {
@@ -180,7 +182,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     const left = !this.#ended;
     this.#ended = true;
     for (const { resolve } of this.#waiting.splice(0)) resolve(done);
-    if (left) this.onLeft?.();
+    if (left) this.owner?.onReaderLeft();
     return Promise.resolve(done);
   }
 
@@ -249,6 +251,6 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     this.#drop();
     this.#ended = true;
     this.#failure = undefined;
-    return this.onUndecodable?.(error) ?? error;
+    return this.owner?.onUndecodable(error) ?? error;
   }
 }

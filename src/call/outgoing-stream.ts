@@ -2,10 +2,25 @@ import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 
-interface Written<T> {
+class Written<T> {
   readonly message: T;
-  resolve(): void;
-  reject(error: unknown): void;
+  readonly promise: Promise<void>;
+  resolve!: () => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(message: T) {
+    this.message = message;
+    this.promise = new Promise<void>((resolve, reject) => {
+      this.resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** Who does not wait for it is told by the call. */
+  reject(error: unknown): void {
+    this.promise.catch(() => {});
+    this.#reject(error);
+  }
 }
 
 interface Waiting<T> {
@@ -27,6 +42,8 @@ const done = { done: true, value: undefined } as const;
 export class OutgoingStream<T> implements AsyncIterable<T> {
   readonly #written: Array<Written<T>> = [];
   readonly #waiting: Array<Waiting<T>> = [];
+  /** What the call has taken last: the next one is asked for when that is not needed any more. */
+  #taken: Written<T> | undefined;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
   /** Why nothing can be written any more. */
@@ -34,19 +51,19 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
   #iterated = false;
 
   /**
-   * Resolves when there was room to send the message: who waits for it writes no faster than the other side reads. Rejects with
-   * `RpcError` when the call has ended; throws `Error` behind `end` or `fail`.
+   * Resolves when the message has been sent and there is room for another: who waits for it writes no faster than the other side reads.
+   * Until then the message and the Buffers in it must stay as they are. Rejects with `RpcError` when the call has ended; throws `Error`
+   * behind `end` or `fail`.
    */
   write(message: T): Promise<void> {
     if (this.#ended) throw new Error(messages.writeAfterEnd);
-    const written = new Promise<void>((resolve, reject) => {
-      if (this.#closed !== undefined) reject(this.#closed);
-      else this.#written.push({ message, resolve, reject });
-    });
-    // Who does not wait for it is told by the call.
-    written.catch(() => {});
-    this.#serve();
-    return written;
+    const written = new Written(message);
+    if (this.#closed !== undefined) written.reject(this.#closed);
+    else {
+      this.#written.push(written);
+      if (this.#waiting.length > 0) this.#serve();
+    }
+    return written.promise;
   }
 
   /** No more messages. Harmless when it has ended. */
@@ -67,11 +84,16 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
     if (this.#iterated) throw new Error(messages.streamIteratedTwice("an OutgoingStream"));
     this.#iterated = true;
     return {
-      next: () =>
-        new Promise((resolve, reject) => {
+      next: () => {
+        this.#sent();
+        if (this.#waiting.length === 0 && this.#written.length > 0) {
+          return Promise.resolve({ done: false, value: this.#take().message });
+        }
+        return new Promise((resolve, reject) => {
           this.#waiting.push({ resolve, reject });
           this.#serve();
-        }),
+        });
+      },
       return: () => {
         this.#close();
         return Promise.resolve(done);
@@ -81,9 +103,10 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
 
   #serve(): void {
     while (this.#waiting.length > 0 && this.#written.length > 0) {
-      const { message, resolve } = this.#written.shift() as Written<T>;
+      // Others have asked for more without waiting for this one.
+      this.#sent();
+      const { message } = this.#take();
       this.#waiting.shift()?.resolve({ done: false, value: message });
-      resolve();
     }
     if (!this.#ended && this.#closed === undefined) return;
     for (const { resolve, reject } of this.#waiting.splice(0)) {
@@ -94,10 +117,22 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
     }
   }
 
+  #take(): Written<T> {
+    this.#taken = this.#written.shift() as Written<T>;
+    return this.#taken;
+  }
+
+  #sent(): void {
+    this.#taken?.resolve();
+    this.#taken = undefined;
+  }
+
   /** The call has ended. */
   #close(): void {
     if (this.#closed !== undefined) return;
     this.#closed = new RpcError(Status.CANCELLED, messages.writeAfterCall);
+    this.#taken?.reject(this.#closed);
+    this.#taken = undefined;
     for (const { reject } of this.#written.splice(0)) reject(this.#closed);
     this.#serve();
   }

@@ -46,14 +46,15 @@ export class ServerStreamCall extends ServerCall {
     const pump = new MessagePump(source as MessageSource<unknown>);
     this.#pump = pump;
     if (this.ended) this.#stop(pump);
-    else void callScope.run<ServerStreamCall>(this, () => this.#send(pump, sender));
+    else callScope.run<ServerStreamCall>(this, () => this.#send(pump, sender));
   }
 
-  async #send(pump: MessagePump, sender: MessageSender): Promise<void> {
-    const outcome = await pump.run(sender);
-    // One that was stopped comes back with `stop`, which also waits for what the handler does at its end.
-    if (outcome.kind === "ended") this.complete(undefined);
-    else if (outcome.kind === "failed") this.failWith(outcome.thrown);
+  #send(pump: MessagePump, sender: MessageSender): void {
+    void pump.run(sender).then((outcome) => {
+      // One that was stopped comes back with `stop`, which also waits for what the handler does at its end.
+      if (outcome.kind === "ended") this.complete(undefined);
+      else if (outcome.kind === "failed") this.failWith(outcome.thrown);
+    });
   }
 
   #stop(pump: MessagePump): void {

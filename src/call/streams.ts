@@ -1,6 +1,9 @@
 import type { Metadata } from "../base/metadata.js";
 
-/** Messages to send, as a caller of a client stream or the handler of a server stream gives them. */
+/**
+ * Messages to send, as a caller of a client stream or the handler of a server stream gives them. A message and the Buffers in it must stay
+ * as they are until the next one is asked for.
+ */
 export type MessageSource<T> = Iterable<T> | AsyncIterable<T>;
 
 /**

@@ -47,12 +47,19 @@ type HandlerOf<M extends MethodDefinition> = M["kind"] extends "unary"
 
 type Reply<M extends MethodDefinition> = Promise<InputOf<M["output"]>> | InputOf<M["output"]>;
 
-/** The handlers a service needs: one a method, keyed by `localName`. */
+/**
+ * The handlers a service needs: one a method, keyed by `localName`. Of a reply over 128 KiB, `bytes` of 64 KiB and more are sent from where
+ * they are: a Buffer that a handler has returned is not to be changed any more. One that it yields is free again when it is asked for the next.
+ */
 export type HandlersOf<S extends ServiceDefinition> = {
   [K in keyof S["methods"]]: HandlerOf<S["methods"][K]>;
 };
 
-/** What each method of a generated stub with one reply does: `(request, options?)` or `(request, controller, options?)`. */
+/**
+ * What each method of a generated stub with one reply does: `(request, options?)` or `(request, controller, options?)`. Of a request over
+ * 128 KiB, `bytes` of 64 KiB and more are sent from where they are: its Buffers are not to be changed before the promise has settled, and
+ * may be at once when it has, also when the call was cancelled.
+ */
 export function invokeStub<M extends MethodDefinition>(
   channel: StubChannel,
   method: M,

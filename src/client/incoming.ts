@@ -10,13 +10,15 @@ import type { StreamCall } from "./stream-call.js";
 
 /** The replies of a call that streams them. */
 export class Replies<T> implements IncomingStream<T> {
-  readonly metadata: Promise<Metadata>;
   readonly #call: StreamCall;
   #trailers: Promise<Metadata> | undefined;
 
   constructor(call: StreamCall) {
     this.#call = call;
-    this.metadata = call.initialMetadata;
+  }
+
+  get metadata(): Promise<Metadata> {
+    return this.#call.initialMetadata;
   }
 
   get trailers(): Promise<Metadata> {

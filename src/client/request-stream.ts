@@ -1,6 +1,6 @@
 import { textOf } from "../base/thrown.js";
 import type { RequestSender } from "../call/call-stream.js";
-import { MessagePump, type MessageSender, type PumpOutcome } from "../call/message-pump.js";
+import { MessagePump, type MessageSender } from "../call/message-pump.js";
 import type { MessageSource } from "../call/streams.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
@@ -28,7 +28,7 @@ export class RequestStream implements MessageSender {
   #keptBytes = 0;
   #ended = false;
   #closed = false;
-  #wake: Array<() => void> = [];
+  #wake: Array<() => void> | undefined;
 
   constructor(type: MessageType, source: MessageSource<unknown>, onActivity: () => void) {
     this.#type = type;
@@ -41,14 +41,14 @@ export class RequestStream implements MessageSender {
     return this.#kept !== undefined || !this.#pump.consumed;
   }
 
-  /** Takes requests from the source until it ends or the call does. */
-  async run(): Promise<PumpOutcome> {
-    const outcome = await this.#pump.run(this);
-    if (outcome.kind === "ended") {
+  /** Takes requests from the source until it ends or the call does. `onFailed`: it threw, or gave what cannot be sent. */
+  run(onFailed: (thrown: unknown, bySource: boolean) => void): void {
+    void this.#pump.run(this).then((outcome) => {
+      if (outcome.kind === "failed") onFailed(outcome.thrown, outcome.bySource);
+      if (outcome.kind !== "ended") return;
       this.#ended = true;
       this.#sender?.end();
-    }
-    return outcome;
+    });
   }
 
   /** An attempt has been sent on a connection. */
@@ -96,11 +96,13 @@ export class RequestStream implements MessageSender {
   }
 
   #awake(): Promise<void> {
-    return new Promise((resolve) => this.#wake.push(resolve));
+    this.#wake ??= [];
+    const wake = this.#wake;
+    return new Promise((resolve) => wake.push(resolve));
   }
 
   #wakeAll(): void {
-    for (const wake of this.#wake.splice(0)) wake();
+    if (this.#wake !== undefined) for (const wake of this.#wake.splice(0)) wake();
   }
 
   send(message: unknown): number {

@@ -3,7 +3,7 @@ import { Metadata } from "../base/metadata.js";
 import { isOf, textOf } from "../base/thrown.js";
 import type { Attempt } from "../call/attempt.js";
 import type { CallStream, RequestSender } from "../call/call-stream.js";
-import { MessageQueue } from "../call/message-queue.js";
+import { MessageQueue, type MessageQueueOwner } from "../call/message-queue.js";
 import type { MessageSource } from "../call/streams.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
@@ -15,11 +15,9 @@ import { RequestStream } from "./request-stream.js";
 export type MetadataListener = ((metadata: Metadata) => void) | "reply" | undefined;
 
 /** One call of a user that streams, in one direction or both. Its `promise` is of its end. */
-export class StreamCall extends ClientCall implements CallStream {
+export class StreamCall extends ClientCall implements CallStream, MessageQueueOwner {
   readonly replies: MessageQueue | undefined;
   readonly sendsMany: boolean;
-  /** The initial metadata. */
-  readonly initialMetadata: Promise<Metadata>;
   /** Filled when the call ends. */
   readonly trailers = new Metadata();
   readonly #router: CallRouter;
@@ -30,7 +28,9 @@ export class StreamCall extends ClientCall implements CallStream {
   #answered = false;
   /** It was ended from this side: what has come and was not read is dropped. */
   #givenUp = false;
-  #initial: { resolve(metadata: Metadata): void; reject(error: unknown): void };
+  /** The initial metadata, or why there are none, as soon as either is known; made a promise only for whoever asks. */
+  #initial: { readonly metadata: Metadata } | { readonly error: unknown } | undefined;
+  #asked: Deferred | undefined;
   #idleTimer: Timer | undefined;
   #activeMs = 0;
 
@@ -48,11 +48,6 @@ export class StreamCall extends ClientCall implements CallStream {
     this.#router = router;
     this.#plan = plan;
     this.#listener = listener;
-    const { promise, resolve, reject } = deferred();
-    this.initialMetadata = promise;
-    this.#initial = { resolve, reject };
-    // Nobody has to ask for them.
-    promise.catch(() => {});
     if (method.kind !== "client_streaming") this.replies = this.#newQueue(method);
     if (sendsMany) {
       const source = request as MessageSource<unknown>;
@@ -66,13 +61,41 @@ export class StreamCall extends ClientCall implements CallStream {
 
   #newQueue(method: MethodDefinition): MessageQueue {
     const queue = new MessageQueue(method.output, "a stream of replies");
-    queue.onLeft = () => this.giveUp(Status.CANCELLED, messages.readerLeft, undefined);
-    queue.onUndecodable = (reason) => {
-      const text = messages.streamMessageUndecodable(method.output.typeName, textOf(reason));
-      this.giveUp(Status.INTERNAL, text, reason);
-      return new RpcError(Status.INTERNAL, text, { cause: reason }, { method: method.fullName });
-    };
+    queue.owner = this;
     return queue;
+  }
+
+  onReaderLeft(): void {
+    this.giveUp(Status.CANCELLED, messages.readerLeft, undefined);
+  }
+
+  onUndecodable(reason: unknown): unknown {
+    const { output, fullName } = this.method;
+    const text = messages.streamMessageUndecodable(output.typeName, textOf(reason));
+    this.giveUp(Status.INTERNAL, text, reason);
+    return new RpcError(Status.INTERNAL, text, { cause: reason }, { method: fullName });
+  }
+
+  get initialMetadata(): Promise<Metadata> {
+    if (this.#asked === undefined) {
+      this.#asked = deferred();
+      // Nobody has to wait for them.
+      this.#asked.promise.catch(() => {});
+      this.#tellInitial();
+    }
+    return this.#asked.promise;
+  }
+
+  /** The first that is known of them counts. */
+  #setInitial(initial: { readonly metadata: Metadata } | { readonly error: unknown }): void {
+    this.#initial ??= initial;
+    this.#tellInitial();
+  }
+
+  #tellInitial(): void {
+    if (this.#initial === undefined || this.#asked === undefined) return;
+    if ("error" in this.#initial) this.#asked.reject(this.#initial.error);
+    else this.#asked.resolve(this.#initial.metadata);
   }
 
   override get stream(): CallStream {
@@ -87,13 +110,10 @@ export class StreamCall extends ClientCall implements CallStream {
       this.#activeMs = clock.now();
       this.#watchIdle(this.#plan.idleTimeoutMs);
     }
-    if (this.#requests !== undefined) void this.#sendRequests(this.#requests);
+    this.#requests?.run((thrown, bySource) => this.#onSourceFailed(thrown, bySource));
   }
 
-  async #sendRequests(requests: RequestStream): Promise<void> {
-    const outcome = await requests.run();
-    if (outcome.kind !== "failed") return;
-    const { thrown, bySource } = outcome;
+  #onSourceFailed(thrown: unknown, bySource: boolean): void {
     if (!bySource && isOf(thrown, RpcError)) this.giveUp(thrown.code, thrown.rawMessage, thrown.cause);
     else this.giveUp(Status.CANCELLED, messages.sourceFailed(textOf(thrown)), thrown);
   }
@@ -140,7 +160,7 @@ export class StreamCall extends ClientCall implements CallStream {
   #answer(metadata: Metadata | undefined): void {
     if (this.#answered) return;
     this.#answered = true;
-    this.#initial.resolve(metadata ?? new Metadata());
+    this.#setInitial({ metadata: metadata ?? new Metadata() });
     if (metadata !== undefined && typeof this.#listener === "function") this.#listener(metadata);
   }
 
@@ -162,7 +182,7 @@ export class StreamCall extends ClientCall implements CallStream {
     const begun = this.#answered;
     fill(this.trailers, trailers);
     this.#answered = true;
-    this.#initial.resolve(metadata ?? new Metadata());
+    this.#setInitial({ metadata: metadata ?? new Metadata() });
     super.onReply(attempt, message, begun ? undefined : metadata, trailers);
   }
 
@@ -184,7 +204,7 @@ export class StreamCall extends ClientCall implements CallStream {
     this.#requests?.close();
     if (error === undefined) this.replies?.end();
     else {
-      this.#initial.reject(error);
+      this.#setInitial({ error });
       this.replies?.fail(error, this.#givenUp);
     }
   }
@@ -194,11 +214,13 @@ function fill(metadata: Metadata, more: Metadata | undefined): void {
   for (const [key, value] of more ?? []) metadata.append(key, value);
 }
 
-function deferred(): {
-  promise: Promise<Metadata>;
+interface Deferred {
+  readonly promise: Promise<Metadata>;
   resolve(metadata: Metadata): void;
   reject(error: unknown): void;
-} {
+}
+
+function deferred(): Deferred {
   let resolve!: (metadata: Metadata) => void;
   let reject!: (error: unknown) => void;
   const promise = new Promise<Metadata>((onResolve, onReject) => {

@@ -103,6 +103,20 @@ class TcpConnection implements Connection {
     const socket = this.#socket;
     if (socket.destroyed || socket.writableEnded) return true;
     socket.write(data);
+    return this.#hasLeft();
+  }
+
+  writeParts(parts: readonly Uint8Array[]): boolean {
+    const socket = this.#socket;
+    if (socket.destroyed || socket.writableEnded) return true;
+    socket.cork();
+    for (const part of parts) socket.write(part);
+    socket.uncork();
+    return this.#hasLeft();
+  }
+
+  #hasLeft(): boolean {
+    const socket = this.#socket;
     // Node hands small writes to the kernel at once; then nothing is left and the buffer is free again.
     if (socket.writableLength === 0) return true;
     // Nothing, written behind it, tells when it has left: a callback for every write would cost the quick ones.

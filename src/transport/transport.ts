@@ -44,6 +44,8 @@ export interface Connection {
   setHandler(handler: ConnectionHandler): void;
   /** Sends bytes. True: all of them have left and the buffer may be used again. False: it is still in use; `onDrain` follows. */
   write(data: Uint8Array): boolean;
+  /** The same for bytes that lie in several places, in one go where the system can. Without it each is written for itself. */
+  writeParts?(parts: readonly Uint8Array[]): boolean;
   /** Stops and restarts `onData`. */
   pause(): void;
   resume(): void;

@@ -22,6 +22,23 @@ describe("SendWindow", () => {
     expect(window.add(creditMaxBytes - 65)).toBeUndefined();
     expect(window.credit).toBe(creditMaxBytes);
   });
+
+  test("one more message waits for its credit where that comes; now and then it shows that it is short", () => {
+    const window = new SendWindow(1000);
+    window.take(700);
+    expect(window.neededAfter(300)).toBe(32);
+    window.take(100);
+    // Shown once as soon as there has been more than ever before, and then seldom.
+    expect(window.neededAfter(300)).toBe(32);
+    const next = Array.from({ length: 64 }, () => window.neededAfter(300));
+    expect(next.map((bytes, i) => (bytes === 32 ? i : -1)).filter((i) => i >= 0)).toEqual([31, 63]);
+    // Of more than half a window nobody promises that it comes.
+    expect(window.neededAfter(501)).toBe(32);
+    window.add(1900);
+    window.take(1900);
+    expect(window.neededAfter(300)).toBe(32);
+    expect(window.neededAfter(300)).toBe(300);
+  });
 });
 
 describe("StreamBudget", () => {
@@ -78,22 +95,48 @@ describe("ReceiveWindow", () => {
     expect(tight.window.give(true)).toBe(10 * KiB);
   });
 
-  test("a window that its reader empties as fast as it comes grows up to 4 MiB; one that is read slowly does not", () => {
+  test("a window grows where its sender runs short and its reader keeps up, and only there", () => {
     const { window } = startedWith(windowBytes);
-    for (let at = 0; at < 10; at++) {
+    for (let round = 0; round < 10; round++) {
       const bytes = window.credit;
       window.arrive(bytes);
       window.take(bytes);
       window.give(true);
     }
-    expect(window.size).toBe(windowMaxBytes);
-    const slow = startedWith(windowBytes).window;
-    for (let at = 0; at < 10; at++) {
-      slow.arrive(slow.credit);
-      slow.take(128 * KiB);
-      slow.give(false);
+    expect(window.size).toBe(windowBytes);
+    for (let round = 0; round < 10; round++) {
+      const bytes = window.credit;
+      window.arrive(bytes);
+      window.onShort();
+      window.take(bytes);
+      window.give(true);
     }
-    expect(slow.size).toBe(windowBytes);
+    expect(window.size).toBe(windowBytes);
+    for (let round = 0; round < 10; round++) {
+      const bytes = window.credit;
+      window.arrive(bytes);
+      window.take(bytes);
+      window.onShort();
+      window.give(true, true);
+    }
+    expect(window.size).toBe(windowMaxBytes);
+  });
+
+  test("a window that grows leaves half of the budget to others", () => {
+    const { window, budget } = startedWith(windowBytes, 1024 * KiB);
+    for (let at = 0; at < 10; at++) {
+      const bytes = window.credit;
+      window.arrive(bytes);
+      window.take(bytes);
+      window.onShort();
+      window.give(true);
+    }
+    expect(window.size).toBe(512 * KiB);
+    expect(budget.used).toBe(512 * KiB);
+    const parent = new StreamBudget(100);
+    const child = new StreamBudget(1000, parent);
+    expect(child.reserveSpare(51)).toBe(false);
+    expect(child.reserveSpare(50)).toBe(true);
   });
 
   test("a large message that is waited for gets all that is missing, once", () => {

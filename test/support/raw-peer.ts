@@ -5,6 +5,7 @@ import { FrameDecoder } from "../../src/protocol/mprpc/wire/frame-decoder.js";
 import { FrameEncoder } from "../../src/protocol/mprpc/wire/frame-encoder.js";
 import type { RareFields } from "../../src/protocol/mprpc/wire/header.js";
 import { type FrameHeader, Kind } from "../../src/protocol/mprpc/wire/header.js";
+import { MessageBody } from "../../src/protocol/mprpc/wire/message-body.js";
 import type { Connection, ConnectionHandler, Transport } from "../../src/transport/transport.js";
 import { guarded } from "../tools/wait.js";
 import { Blob, type BlobInput } from "./gen/probe.js";
@@ -162,6 +163,7 @@ export function callFrame(init: {
   encoder.beginCall(id, index, timeoutMs, rare, 1);
   appendBody(encoder, body);
   encoder.endBody();
+  encoder.keepBody();
   return encoder.writer.finish();
 }
 
@@ -176,6 +178,7 @@ export function replyFrame(init: {
   encoder.beginReply(id, status, rare, 1);
   appendBody(encoder, body);
   encoder.endBody();
+  encoder.keepBody();
   return encoder.writer.finish();
 }
 
@@ -185,6 +188,7 @@ export function messageFrame(id: number, body: Buffer = Buffer.alloc(0)): Buffer
   encoder.beginMessage(id, 1);
   encoder.writer.raw(body);
   encoder.endBody();
+  encoder.keepBody();
   return encoder.writer.finish();
 }
 
@@ -198,7 +202,7 @@ export function announcedFrame(id: number, sizeBytes: number): Buffer {
 
 export function chunkFrame(id: number, body: Buffer): Buffer {
   const encoder = new FrameEncoder();
-  encoder.chunk(id, body, 0, body.length);
+  encoder.chunk(id, new MessageBody(body, [body], true), body.length);
   return encoder.writer.finish();
 }
 

@@ -251,7 +251,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
       case Kind.METADATA: {
         const { callId } = header;
         if (this.#slots.find(callId) === undefined) break;
-        const wrong = this.#streamsOf().onFrame(header, buffer, bodyStart, bodyEnd);
+        const wrong = this.#streamsOf().onFrame(header, buffer, bodyStart, bodyEnd, shared);
         if (wrong !== undefined) this.onMalformed(wrong);
         break;
       }

@@ -1,5 +1,5 @@
-import type { DetachedBody } from "./wire/frame-encoder.js";
 import { type Settings, settingsUnknown } from "./wire/header.js";
+import type { MessageBody } from "./wire/message-body.js";
 
 /** The sender of a message in chunks, when it has to know how far the message got. */
 export interface ChunkedSend {
@@ -16,11 +16,7 @@ export interface LargeMessage {
   /** 0 until it is announced, and of a oneway call. */
   callId: number;
   readonly send: ChunkedSend | undefined;
-  readonly sizeBytes: number;
-  /** `buffer[at..end)` is still to go. */
-  readonly buffer: Buffer;
-  at: number;
-  readonly end: number;
+  readonly body: MessageBody;
 }
 
 interface WaitingMessage extends LargeMessage {
@@ -71,30 +67,29 @@ export class LargeMessages {
   }
 
   /** Takes a message whose announcing frame has been written. */
-  add(key: LargeKey, callId: number, body: DetachedBody, send: ChunkedSend | undefined): void {
-    this.#add(toMessage(key, callId, body, send));
+  add(key: LargeKey, callId: number, body: MessageBody, send: ChunkedSend | undefined): void {
+    this.#add({ key, callId, body, send });
   }
 
   #add(message: LargeMessage): void {
-    const { callId, send, sizeBytes } = message;
+    const { callId, send, body } = message;
     if (send !== undefined) send.frame = Number.POSITIVE_INFINITY;
     if (callId === 0) this.#onewayAnnounced = true;
     this.#announced.push(message);
-    this.#announcedBytes += sizeBytes;
-    this.pendingBytes += sizeBytes;
+    this.#announcedBytes += body.sizeBytes;
+    this.pendingBytes += body.sizeBytes;
   }
 
   /** Takes a message that is to be announced when the receiver has room. */
   wait(
     key: LargeKey,
     oneway: boolean,
-    body: DetachedBody,
+    body: MessageBody,
     send: ChunkedSend | undefined,
     announce: WaitingMessage["announce"],
   ): void {
-    const message = toMessage(key, 0, body, send);
-    this.#waiting.push({ ...message, oneway, announce });
-    this.pendingBytes += message.sizeBytes;
+    this.#waiting.push({ key, callId: 0, body, send, oneway, announce });
+    this.pendingBytes += body.sizeBytes;
   }
 
   /** Announces what there is room for now. */
@@ -102,9 +97,9 @@ export class LargeMessages {
     for (;;) {
       const index = this.#waiting.findIndex(({ oneway }) => !(oneway && this.#onewayAnnounced));
       const next = this.#waiting[index];
-      if (next === undefined || !this.#fits(next.sizeBytes)) return;
+      if (next === undefined || !this.#fits(next.body.sizeBytes)) return;
       this.#waiting.splice(index, 1);
-      this.pendingBytes -= next.sizeBytes;
+      this.pendingBytes -= next.body.sizeBytes;
       const callId = next.announce();
       if (callId === undefined) continue;
       next.callId = callId;
@@ -112,18 +107,20 @@ export class LargeMessages {
     }
   }
 
-  /** `count` bytes of the first message have been given to the connection: the next one's turn, unless it is the only one. */
-  took(count: number): void {
-    const message = this.#announced.shift();
-    if (message === undefined) return;
-    message.at += count;
-    this.pendingBytes -= count;
-    if (message.at < message.end) this.#announced.push(message);
+  /** The next chunk of the first message, of at most `mostBytes`: then it is the next one's turn, unless it is the only one. */
+  takeChunk(message: LargeMessage, mostBytes: number): Uint8Array[] {
+    const { body, callId } = message;
+    const before = body.leftBytes;
+    const chunk = body.next(callId, mostBytes);
+    this.pendingBytes -= before - body.leftBytes;
+    this.#announced.shift();
+    if (body.leftBytes > 0) this.#announced.push(message);
     else this.#ended(message);
+    return chunk;
   }
 
-  #ended({ sizeBytes, callId }: LargeMessage): void {
-    this.#announcedBytes -= sizeBytes;
+  #ended({ body, callId }: LargeMessage): void {
+    this.#announcedBytes -= body.sizeBytes;
     if (callId === 0) this.#onewayAnnounced = false;
   }
 
@@ -134,7 +131,7 @@ export class LargeMessages {
   giveUp(key: LargeKey): "waiting" | "announced" | undefined {
     const waiting = this.#waiting.findIndex((one) => one.key === key);
     if (waiting >= 0) {
-      this.pendingBytes -= this.#waiting[waiting]?.sizeBytes ?? 0;
+      this.pendingBytes -= this.#waiting[waiting]?.body.sizeBytes ?? 0;
       this.#waiting.splice(waiting, 1);
       return "waiting";
     }
@@ -142,7 +139,7 @@ export class LargeMessages {
     const message = this.#announced[announced];
     if (message === undefined) return undefined;
     this.#announced.splice(announced, 1);
-    this.pendingBytes -= message.end - message.at;
+    this.pendingBytes -= message.body.leftBytes;
     this.#ended(message);
     return "announced";
   }
@@ -152,13 +149,4 @@ export class LargeMessages {
     this.#waiting = [];
     this.pendingBytes = this.#announcedBytes = 0;
   }
-}
-
-function toMessage(
-  key: LargeKey,
-  callId: number,
-  { buffer, start, end }: DetachedBody,
-  send: ChunkedSend | undefined,
-): LargeMessage {
-  return { key, callId, send, sizeBytes: end - start, buffer, at: start, end };
 }

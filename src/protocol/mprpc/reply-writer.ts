@@ -58,6 +58,7 @@ export class ReplyWriter {
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
     if (bytes > chunkBytes && this.peerSettings.chunks) this.#sendInChunks(call.id, rare);
+    else encoder.keepBody();
     return undefined;
   }
 

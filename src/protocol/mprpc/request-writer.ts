@@ -70,7 +70,7 @@ export class RequestWriter {
     if (bodyBytes > chunkBytes && this.peerSettings.chunks) {
       const announceIt = (sizeBytes: number): number | undefined => announce(call, sizeBytes);
       if (!this.#sendQueue.sendInChunks(call, id, this.peerSettings, call, announceIt)) return "waiting";
-    }
+    } else encoder.keepBody();
     if (known === undefined && sent.index !== 0) this.#methods.set(method, sent);
     return undefined;
   }

@@ -2,7 +2,7 @@ import { shelve } from "../../protobuf/buffer-pool.js";
 import type { Connection } from "../../transport/transport.js";
 import { type ChunkedSend, type LargeKey, LargeMessages } from "./large-messages.js";
 import { StreamQueue } from "./streams/stream-queue.js";
-import { FrameEncoder, writeChunkHeader } from "./wire/frame-encoder.js";
+import { FrameEncoder } from "./wire/frame-encoder.js";
 import type { Settings } from "./wire/header.js";
 
 /** Gathered bytes leave early at this size: waiting for the end of the turn would leave the peer idle meanwhile. */
@@ -194,17 +194,14 @@ export class SendQueue {
     this.#flushFrames();
     const message = large?.first;
     if (large !== undefined && message !== undefined && !this.#blocked) {
-      const size = Math.min(message.end - message.at, chunkBytes);
-      // The header goes over bytes that have left: those in front of the message, or of its chunk before.
-      const from = writeChunkHeader(message.buffer, message.at, message.callId, size);
-      large.took(size);
-      const bytes = message.buffer.subarray(from, message.at);
+      const chunk = large.takeChunk(message, chunkBytes);
       this.written++;
       this.flushed = this.written;
-      if (message.at < message.end) this.#blocked = !this.#connection.write(bytes);
-      else {
+      this.#blocked = !writeAll(this.#connection, chunk);
+      if (message.body.leftBytes === 0) {
         if (message.send !== undefined) message.send.frame = this.written;
-        this.#send(bytes, message.buffer);
+        if (this.#blocked) this.#sending = message.body.buffer;
+        else shelve(message.body.buffer);
       }
     }
     this.#scheduleChunk();
@@ -224,4 +221,12 @@ export class SendQueue {
       this.#owner.onProgress();
     });
   }
+}
+
+/** True: all has left. */
+function writeAll(connection: Connection, parts: readonly Uint8Array[]): boolean {
+  if (connection.writeParts !== undefined && parts.length > 1) return connection.writeParts(parts);
+  let left = true;
+  for (const part of parts) left = connection.write(part) && left;
+  return left;
 }

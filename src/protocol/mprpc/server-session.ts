@@ -174,7 +174,7 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
       case Kind.HALF_CLOSE:
       case Kind.CREDIT: {
         if (!this.#hasCall(header.callId)) break;
-        const wrong = this.#streamsOf().onFrame(header, buffer, bodyStart, bodyEnd);
+        const wrong = this.#streamsOf().onFrame(header, buffer, bodyStart, bodyEnd, shared);
         if (wrong !== undefined) this.onMalformed(wrong);
         break;
       }

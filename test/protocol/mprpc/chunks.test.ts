@@ -3,7 +3,8 @@ import type { Address } from "../../../src/base/address.js";
 import { Metadata } from "../../../src/base/metadata.js";
 import { encodeMessage } from "../../../src/protobuf/types.js";
 import { chunkBytes } from "../../../src/protocol/mprpc/send-queue.js";
-import { FrameEncoder, writeChunkHeader } from "../../../src/protocol/mprpc/wire/frame-encoder.js";
+import { writeChunkHeader } from "../../../src/protocol/mprpc/wire/chunk-header.js";
+import { FrameEncoder } from "../../../src/protocol/mprpc/wire/frame-encoder.js";
 import {
   Kind,
   type RareFields,

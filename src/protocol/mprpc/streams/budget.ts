@@ -26,6 +26,18 @@ export class StreamBudget {
     return true;
   }
 
+  /** The same for room that others need more, who come later: it leaves them half of all there is. */
+  reserveSpare(bytes: number): boolean {
+    if (!this.#hasSpare(bytes)) return false;
+    this.force(bytes);
+    return true;
+  }
+
+  #hasSpare(bytes: number): boolean {
+    if (this.#used + bytes > this.#maxBytes / 2) return false;
+    return this.#parent === undefined || this.#parent.#hasSpare(bytes);
+  }
+
   /** Takes them whether there is room or not. */
   force(bytes: number): void {
     this.#used += bytes;

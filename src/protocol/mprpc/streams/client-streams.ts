@@ -61,18 +61,24 @@ export class ClientStreams implements ReaderHost {
       this.#budget.force(replyCredit);
       reader = new StreamReader(callId, replies, new ReceiveWindow(this.#budget, replyCredit), this);
     }
-    let writer: StreamWriter | undefined;
+    let writer: Requests | undefined;
     if (stream.sendsMany) {
       const { input } = attempt.method;
       const window = new SendWindow(requestStartBytes);
-      writer = new StreamWriter(this.#sendQueue.streams, callId, input, window, this.#host.bodyMaxBytes);
+      writer = new Requests(this.#sendQueue.streams, callId, input, window, this.#host.bodyMaxBytes);
     }
     this.#open.set(callId, { stream, reader, writer, answered: false, begun: false });
-    if (writer !== undefined) stream.onOpen(new Requests(writer, this.#sendQueue, callId));
+    if (writer !== undefined) stream.onOpen(writer);
   }
 
   /** A frame of a call that goes on. Returns why it is malformed, or nothing. */
-  onFrame(header: FrameHeader, buffer: Buffer, start: number, end: number): string | undefined {
+  onFrame(
+    header: FrameHeader,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    shared: boolean,
+  ): string | undefined {
     const { kind, callId } = header;
     const open = this.#open.get(callId);
     if (open === undefined) return messages.streamFrameOfUnary(callId);
@@ -89,7 +95,7 @@ export class ClientStreams implements ReaderHost {
       return undefined;
     }
     if (!open.answered) this.#answer(open, header);
-    return open.reader?.onMessage(buffer, start, end);
+    return open.reader?.onMessage(buffer, start, end, shared);
   }
 
   #answer(open: OpenStream, header: FrameHeader): void {
@@ -141,41 +147,10 @@ export class ClientStreams implements ReaderHost {
 }
 
 /** The requests of one call on one connection. */
-class Requests implements RequestSender {
-  readonly #writer: StreamWriter;
-  readonly #sendQueue: SendQueue;
-  readonly #callId: number;
-
-  constructor(writer: StreamWriter, sendQueue: SendQueue, callId: number) {
-    this.#writer = writer;
-    this.#sendQueue = sendQueue;
-    this.#callId = callId;
-  }
-
-  get hasRoom(): boolean {
-    return this.#writer.hasRoom;
-  }
-
-  room(): Promise<void> {
-    return this.#writer.room();
-  }
-
-  whole(): Promise<void> {
-    return this.#writer.whole();
-  }
-
-  send(message: unknown): number {
-    return this.#writer.send(message);
-  }
-
-  sendEncoded(bytes: Buffer): number {
-    return this.#writer.sendEncoded(bytes);
-  }
-
+class Requests extends StreamWriter implements RequestSender {
   end(): void {
-    if (this.#writer.closed) return;
-    const { streams } = this.#sendQueue;
-    streams.encoder.control(Kind.HALF_CLOSE, this.#callId, undefined);
-    streams.frameWritten();
+    if (this.closed) return;
+    this.queue.encoder.control(Kind.HALF_CLOSE, this.callId, undefined);
+    this.queue.frameWritten();
   }
 }

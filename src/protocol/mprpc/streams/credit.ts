@@ -7,19 +7,29 @@ export const messageCostBytes = 32;
 export const creditMaxBytes = 2 ** 31 - 1;
 /** Credit for the requests of a call before the provider has said a word. */
 export const requestStartBytes = 16 * 1024;
+/** A larger message is announced and goes in chunks in any case, so that others pass between them. */
+export const wholeMaxBytes = 128 * 1024;
 /** What a receiver has room for, as long as its connection has. */
 export const windowBytes = 256 * 1024;
 /** The least a caller gives for the replies of a call. */
 export const replyWindowMinBytes = 4 * 1024;
-/** A window whose application is quicker than the network grows up to this. */
+/** A window that its sender fills faster than credit comes back, and its application empties, grows up to this. */
 export const windowMaxBytes = 4 * 1024 * 1024;
+
+/** Of the times that a sender runs short of credit without having had more since, it shows every so many to the receiver. */
+const shownEvery = 32;
 
 /** What the sender of one stream may send. */
 export class SendWindow {
   #credit: number;
+  /** The most it has been. */
+  #most: number;
+  /** What that was when the receiver was last shown that it is too little. */
+  #shownAt = 0;
+  #unshown = 0;
 
   constructor(startBytes: number) {
-    this.#credit = startBytes;
+    this.#credit = this.#most = startBytes;
   }
 
   get credit(): number {
@@ -32,11 +42,27 @@ export class SendWindow {
     const sum = this.#credit + bytes;
     if (sum > creditMaxBytes) return messages.creditTooLarge(sum);
     this.#credit = sum;
+    if (sum > this.#most) this.#most = sum;
     return undefined;
   }
 
   take(bytes: number): void {
     this.#credit -= bytes;
+  }
+
+  /**
+   * What must be here before the next message is begun, when the last one cost `costBytes`. A receiver gives credit back when half of
+   * its window has been taken, so that one more like it needs no chunks when it waits for that. Now and then it does not
+   * wait, though: a small message that has to be announced shows the receiver that its window is too small.
+   */
+  neededAfter(costBytes: number): number {
+    if (this.#credit >= costBytes || costBytes * 2 > this.#most) return messageCostBytes;
+    if (this.#most > this.#shownAt || ++this.#unshown === shownEvery) {
+      this.#shownAt = this.#most;
+      this.#unshown = 0;
+      return messageCostBytes;
+    }
+    return costBytes;
   }
 }
 
@@ -52,6 +78,8 @@ export class ReceiveWindow {
   #credit: number;
   /** What has come and was not taken. */
   #held = 0;
+  /** The sender has run short of credit since the window last grew, though its messages do not wait here. */
+  #short = false;
   /** Of `size`: lent for one large message that is waited for. */
   #lent = 0;
 
@@ -77,6 +105,11 @@ export class ReceiveWindow {
     return true;
   }
 
+  /** The sender has credit left for no more than a part of a message that a window has room for. */
+  onShort(): void {
+    if (this.#held <= this.#size / 2) this.#short = true;
+  }
+
   /** The application has taken a message. */
   take(bytes: number): void {
     this.#held -= bytes;
@@ -86,11 +119,14 @@ export class ReceiveWindow {
     this.#lent = 0;
   }
 
-  /** What to give the sender now, bytes; mostly 0, since credit goes back in large pieces. `empty`: nothing lies here. */
-  give(empty: boolean): number {
+  /**
+   * What to give the sender now, bytes; mostly 0, since credit goes back in large pieces. `empty`: nothing lies here; `arriving`:
+   * but a part of a message.
+   */
+  give(empty: boolean, arriving = false): number {
     this.#grow(empty);
     const free = this.#free;
-    if (free < (empty ? this.#size / 4 : this.#size / 2)) return 0;
+    if (free < (empty && !arriving ? this.#size / 4 : this.#size / 2)) return 0;
     this.#credit += free;
     return free;
   }
@@ -103,8 +139,13 @@ export class ReceiveWindow {
     let size = this.#size;
     if (size < windowBytes) {
       if (this.#credit < size / 2) size = windowBytes;
-    } else if (empty && this.#credit < size / 8) size = Math.min(size * 2, windowMaxBytes);
-    if (size <= this.#size || !this.#budget.reserve(size - this.#size)) return;
+      if (size <= this.#size || !this.#budget.reserve(size - this.#size)) return;
+    } else {
+      if (!empty || !this.#short) return;
+      this.#short = false;
+      size = Math.min(size * 2, windowMaxBytes);
+      if (size <= this.#size || !this.#budget.reserveSpare(size - this.#size)) return;
+    }
     this.#size = size;
   }
 

@@ -1,5 +1,5 @@
 import type { Clock } from "../../../base/clock.js";
-import { MessageQueue } from "../../../call/message-queue.js";
+import { MessageQueue, type MessageQueueOwner } from "../../../call/message-queue.js";
 import type { ServerStreamCall, ServerStreamPorts } from "../../../call/server-stream-call.js";
 import { messages } from "../../../error/messages.js";
 import { RpcError } from "../../../error/rpc-error.js";
@@ -22,11 +22,36 @@ export interface ServerStreamsHost {
   forget(callId: number): void;
 }
 
-interface ServedStream extends ServerStreamPorts {
+/** One call that streams. */
+class ServedStream implements ServerStreamPorts, MessageQueueOwner {
   readonly call: ServerStreamCall;
   readonly reader: StreamReader | undefined;
   readonly replies: ReplyStream | undefined;
-  halfClosed: boolean;
+  halfClosed = false;
+
+  constructor(call: ServerStreamCall, reader: StreamReader | undefined, replies: ReplyStream | undefined) {
+    this.call = call;
+    this.reader = reader;
+    this.replies = replies;
+    if (reader !== undefined) reader.queue.owner = this;
+  }
+
+  get requests(): MessageQueue | undefined {
+    return this.reader?.queue;
+  }
+
+  sendMetadata(): void {
+    this.replies?.begin();
+  }
+
+  /** The handler may still reply. */
+  onReaderLeft(): void {}
+
+  onUndecodable(reason: unknown): unknown {
+    const error = undecodable(this.call.bound, reason);
+    this.call.cancel(error);
+    return error;
+  }
 }
 
 /** The calls of one connection that stream, at the provider. */
@@ -63,36 +88,17 @@ export class ServerStreams implements ReaderHost {
     if (kind !== "server_streaming") {
       const queue = new MessageQueue(input, "the requests of a call");
       reader = new StreamReader(id, queue, new ReceiveWindow(this.#budget, requestStartBytes), this);
-      queue.onUndecodable = (reason) => {
-        const error = undecodable(call.bound, reason);
-        call.cancel(error);
-        return error;
-      };
       call.request = queue;
     }
     let replies: ReplyStream | undefined;
     if (kind !== "client_streaming") {
       const window = new SendWindow(credit);
-      replies = new ReplyStream(this.#sendQueue.streams, id, output, window, this.#host.replyMaxBytes, () =>
-        this.#sendMetadata(call),
-      );
+      replies = new ReplyStream(this.#sendQueue.streams, id, output, window, this.#host.replyMaxBytes);
+      replies.call = call;
     }
-    const served: ServedStream = {
-      ...{ call, reader, replies, requests: reader?.queue, halfClosed: false },
-      sendMetadata: () => {
-        if (replies !== undefined) replies.begin();
-      },
-    };
+    const served = new ServedStream(call, reader, replies);
     this.#served.set(id, served);
     call.ports = served;
-  }
-
-  #sendMetadata(call: ServerStreamCall): void {
-    const metadata = call.replyMetadataIfAny;
-    if (metadata === undefined) return;
-    const { streams } = this.#sendQueue;
-    streams.encoder.control(Kind.METADATA, call.id, { metadata });
-    streams.frameWritten();
   }
 
   /** The initial metadata have been sent, or there are none and a message has been. */
@@ -101,7 +107,13 @@ export class ServerStreams implements ReaderHost {
   }
 
   /** A frame of a call that goes on. Returns why it is malformed, or nothing. */
-  onFrame(header: FrameHeader, buffer: Buffer, start: number, end: number): string | undefined {
+  onFrame(
+    header: FrameHeader,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    shared: boolean,
+  ): string | undefined {
     const { kind, callId } = header;
     const served = this.#served.get(callId);
     if (served === undefined) return messages.streamFrameOfUnary(callId);
@@ -112,7 +124,7 @@ export class ServerStreams implements ReaderHost {
     const { reader } = served;
     if (reader === undefined) return messages.streamFrameOfUnary(callId);
     if (served.halfClosed) return messages.messageAfterHalfClose(callId);
-    if (kind === Kind.MESSAGE) return reader.onMessage(buffer, start, end);
+    if (kind === Kind.MESSAGE) return reader.onMessage(buffer, start, end, shared);
     if (reader.isArriving) return messages.messageBeforeWhole(callId);
     served.halfClosed = true;
     reader.queue.end();
@@ -166,28 +178,19 @@ export class ServerStreams implements ReaderHost {
 /** The replies of one call: its initial metadata go before the first message. */
 class ReplyStream extends StreamWriter {
   begun = false;
-  readonly #sendMetadata: () => void;
-
-  constructor(
-    queue: ConstructorParameters<typeof StreamWriter>[0],
-    callId: number,
-    type: ConstructorParameters<typeof StreamWriter>[2],
-    window: SendWindow,
-    bodyMaxBytes: () => number,
-    sendMetadata: () => void,
-  ) {
-    super(queue, callId, type, window, bodyMaxBytes);
-    this.#sendMetadata = sendMetadata;
-  }
+  call: ServerStreamCall | undefined;
 
   begin(): void {
     if (this.begun) return;
     this.begun = true;
-    this.#sendMetadata();
+    const metadata = this.call?.replyMetadataIfAny;
+    if (metadata === undefined) return;
+    this.queue.encoder.control(Kind.METADATA, this.callId, { metadata });
+    this.queue.frameWritten();
   }
 
   override send(message: unknown): number {
-    this.begin();
+    if (!this.begun) this.begin();
     return super.send(message);
   }
 }

@@ -1,7 +1,7 @@
 import type { MessageQueue, MessageSupply } from "../../../call/message-queue.js";
 import { messages } from "../../../error/messages.js";
 import type { ChunkedMessage } from "../wire/frame-decoder.js";
-import { messageCostBytes, type ReceiveWindow } from "./credit.js";
+import { messageCostBytes, type ReceiveWindow, wholeMaxBytes } from "./credit.js";
 import type { GrantedMessages, WaitingMessage } from "./granted-messages.js";
 
 /** The connection of a stream that is received. */
@@ -32,12 +32,12 @@ export class StreamReader implements MessageSupply, WaitingMessage {
     queue.supply = this;
   }
 
-  /** Returns why it is malformed, or nothing. */
-  onMessage(buffer: Buffer, start: number, end: number): string | undefined {
+  /** `shared`: the memory is used again. Returns why it is malformed, or nothing. */
+  onMessage(buffer: Buffer, start: number, end: number, shared: boolean): string | undefined {
     const cost = end - start + messageCostBytes;
     if (this.#announcedBytes > 0) return messages.messageBeforeWhole(this.callId);
     if (!this.#window.arrive(cost)) return messages.overCredit(this.callId, cost, this.#window.credit);
-    this.queue.push(buffer, start, end, cost);
+    this.queue.push(buffer, start, end, cost, shared);
     this.#give(false);
     return undefined;
   }
@@ -47,6 +47,7 @@ export class StreamReader implements MessageSupply, WaitingMessage {
     if (!this.#window.arrive(messageCostBytes))
       return messages.overCredit(this.callId, messageCostBytes, this.#window.credit);
     this.#announcedBytes = this.missingBytes = sizeBytes;
+    if (sizeBytes <= wholeMaxBytes) this.#window.onShort();
     if (this.queue.wanted) this.onWanted();
     return {
       onChunk: (bytes) => {
@@ -65,7 +66,7 @@ export class StreamReader implements MessageSupply, WaitingMessage {
     this.#announcedBytes = this.missingBytes = 0;
     this.#host.granted.delete(this);
     if (body === undefined) this.#host.onGivenUp(this.callId);
-    else this.queue.pushOwn(body, cost);
+    else this.queue.push(body, 0, body.length, cost, false);
   }
 
   /** A message was announced and is not whole. */
@@ -75,13 +76,13 @@ export class StreamReader implements MessageSupply, WaitingMessage {
 
   onTaken(costBytes: number, empty: boolean): void {
     this.#window.take(costBytes);
-    this.#give(empty && this.#announcedBytes === 0);
+    this.#give(empty);
     this.#host.granted.retry();
   }
 
   #give(empty: boolean): void {
     if (this.#closed) return;
-    const credit = this.#window.give(empty);
+    const credit = this.#window.give(empty, this.#announcedBytes > 0);
     if (credit > 0) this.#host.giveCredit(this.callId, credit);
   }
 

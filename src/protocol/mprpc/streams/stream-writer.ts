@@ -5,35 +5,30 @@ import { RpcError } from "../../../error/rpc-error.js";
 import { Status } from "../../../error/status.js";
 import type { MessageType } from "../../../protobuf/types.js";
 import { varintBytes } from "../../../protobuf/varint.js";
-import { messageCostBytes, type SendWindow } from "./credit.js";
+import type { MessageBody } from "../wire/message-body.js";
+import { messageCostBytes, type SendWindow, wholeMaxBytes } from "./credit.js";
 import type { QueuedStream, StreamQueue } from "./stream-queue.js";
 
-/** A larger message is announced and goes in chunks, so that others pass between them. */
-const wholeMaxBytes = 128 * 1024;
 const chunkMaxBytes = 64 * 1024;
-
-/** A message that was announced, `buffer[at..end)` still to go. */
-interface Announced {
-  readonly buffer: Buffer;
-  at: number;
-  readonly end: number;
-}
 
 /** Writes the messages of one stream into its connection's queue, as far as the receiver has room. */
 export class StreamWriter implements MessageSender, QueuedStream {
   burst = 0;
-  readonly #queue: StreamQueue;
-  readonly #callId: number;
+  protected readonly queue: StreamQueue;
+  protected readonly callId: number;
   readonly #type: MessageType;
   readonly #window: SendWindow;
   readonly #bodyMaxBytes: () => number;
-  #announced: Announced | undefined;
+  /** The message that was announced and is not whole: the user's memory may be a part of it until then. */
+  #announced: MessageBody | undefined;
+  /** The next message is begun when there is so much credit. */
+  #neededBytes = messageCostBytes;
   /** How many bytes the size of the last message took. */
   #sizeBytes = 1;
   #closed = false;
   /** It stands in the queue of streams that wait for their turn. */
   #queued = false;
-  #wake: Array<() => void> = [];
+  #wake: Array<() => void> | undefined;
 
   constructor(
     queue: StreamQueue,
@@ -42,19 +37,19 @@ export class StreamWriter implements MessageSender, QueuedStream {
     window: SendWindow,
     bodyMaxBytes: () => number,
   ) {
-    this.#queue = queue;
-    this.#callId = callId;
+    this.queue = queue;
+    this.callId = callId;
     this.#type = type;
     this.#window = window;
     this.#bodyMaxBytes = bodyMaxBytes;
   }
 
   get hasRoom(): boolean {
-    return this.#mayBegin && this.#queue.hasRoomFor(this);
+    return this.#mayBegin && this.queue.hasRoomFor(this);
   }
 
   get #mayBegin(): boolean {
-    return !this.#closed && this.#announced === undefined && this.#window.credit >= messageCostBytes;
+    return !this.#closed && this.#announced === undefined && this.#window.credit >= this.#neededBytes;
   }
 
   get closed(): boolean {
@@ -76,20 +71,22 @@ export class StreamWriter implements MessageSender, QueuedStream {
   }
 
   #awake(): Promise<void> {
-    return new Promise((resolve) => this.#wake.push(resolve));
+    this.#wake ??= [];
+    const wake = this.#wake;
+    return new Promise((resolve) => wake.push(resolve));
   }
 
   #wait(): void {
     if (this.#queued) return;
     this.#queued = true;
-    this.#queue.wait(this);
+    this.queue.wait(this);
   }
 
   send(message: unknown): number {
-    const { encoder } = this.#queue;
+    const { encoder } = this.queue;
     let bodyBytes: number;
     try {
-      encoder.beginMessage(this.#callId, this.#sizeBytes);
+      encoder.beginMessage(this.callId, this.#sizeBytes);
       this.#type.encode(message, encoder.writer);
       bodyBytes = encoder.endBody();
     } catch (error) {
@@ -102,15 +99,15 @@ export class StreamWriter implements MessageSender, QueuedStream {
 
   /** Sends a message that was encoded before. */
   sendEncoded(bytes: Buffer): number {
-    const { encoder } = this.#queue;
-    encoder.beginMessage(this.#callId, this.#sizeBytes);
+    const { encoder } = this.queue;
+    encoder.beginMessage(this.callId, this.#sizeBytes);
     encoder.writer.raw(bytes);
     return this.#sent(encoder.endBody());
   }
 
   /** The frame of a message has been closed: it stays, or becomes one that announces it. */
   #sent(bodyBytes: number): number {
-    const { encoder } = this.#queue;
+    const { encoder } = this.queue;
     const max = this.#bodyMaxBytes();
     if (bodyBytes > max) {
       encoder.abort();
@@ -120,16 +117,19 @@ export class StreamWriter implements MessageSender, QueuedStream {
     const cost = bodyBytes + messageCostBytes;
     if (bodyBytes <= wholeMaxBytes && cost <= this.#window.credit) {
       this.#window.take(cost);
+      this.#neededBytes = this.#window.neededAfter(cost);
       this.burst += cost;
-      this.#queue.frameWritten();
+      encoder.keepBody();
+      this.queue.frameWritten();
       return cost;
     }
-    const { buffer, start, end } = encoder.takeBody();
-    encoder.beginMessage(this.#callId, 1);
+    const body = encoder.takeBody();
+    encoder.beginMessage(this.callId, 1);
     encoder.announceBody(bodyBytes);
     this.#window.take(messageCostBytes);
-    this.#announced = { buffer, at: start, end };
-    this.#queue.frameWritten();
+    this.#neededBytes = messageCostBytes;
+    this.#announced = body;
+    this.queue.frameWritten();
     this.#sendChunks();
     return cost;
   }
@@ -137,18 +137,17 @@ export class StreamWriter implements MessageSender, QueuedStream {
   #sendChunks(): void {
     const announced = this.#announced;
     if (announced === undefined || this.#closed) return;
-    while (announced.at < announced.end) {
-      const size = Math.min(announced.end - announced.at, this.#window.credit, chunkMaxBytes);
+    while (announced.leftBytes > 0) {
+      const size = Math.min(announced.leftBytes, this.#window.credit, chunkMaxBytes);
       if (size === 0) return;
-      if (!this.#queue.hasRoomFor(this)) {
+      if (!this.queue.hasRoomFor(this)) {
         this.#wait();
         return;
       }
-      this.#queue.encoder.chunk(this.#callId, announced.buffer, announced.at, size);
-      announced.at += size;
+      this.queue.encoder.chunk(this.callId, announced, size);
       this.burst += size;
       this.#window.take(size);
-      this.#queue.frameWritten();
+      this.queue.frameWritten();
     }
     this.#announced = undefined;
     this.#wakeAll();
@@ -172,7 +171,7 @@ export class StreamWriter implements MessageSender, QueuedStream {
   }
 
   #wakeAll(): void {
-    for (const wake of this.#wake.splice(0)) wake();
+    if (this.#wake !== undefined) for (const wake of this.#wake.splice(0)) wake();
   }
 
   /** The call has ended: nothing more is sent. */

@@ -34,6 +34,17 @@ interface Arriving {
 const directBytes = 8 * 1024;
 /** Before a message that is likely to be large, no more than this is read, so that little of it must be copied. */
 const peekBytes = 4 * 1024;
+/** The largest frame that memory is made ready for before its first byte has come. */
+const expectedMaxBytes = 256 * 1024;
+/** What the next frame may be larger than the last one, without being moved to other memory. */
+const expectedSlackBytes = 64;
+/**
+ * So many connections of a process may have memory ready for a frame that has not begun, 8 MiB in all: for thousands that rest
+ * behind a large message it would be too much.
+ */
+const expectingMax = 32;
+/** How many have. */
+let expecting = 0;
 
 /**
  * Cuts a byte stream into frames: any split, any coalescing. Whole frames inside a chunk are handed over where they
@@ -52,8 +63,14 @@ export class FrameDecoder {
   /** The message and the bytes that are still to come of the present chunk frame. */
   #filling: Arriving | undefined;
   #chunkLeft = 0;
-  /** Size of the last thing that was gathered: the next may get its room at once. 0 once a small one has come. */
+  /** Size of the last thing that was large: the next may get its room at once. 0 once a small one has come. */
   #largeBytes = 0;
+  /** Size of the last frame, when the one before it was large as well: the next is most likely one more. Else 0. */
+  #expectedBytes = 0;
+  /** What the last look at a frame said that it needs is all of it. */
+  #sized = false;
+  /** `#partial` is memory for a frame that has not begun. */
+  #expecting = false;
   #stopped = false;
   #held = false;
   /** Frames that were taken so far. */
@@ -70,6 +87,7 @@ export class FrameDecoder {
   /** Ends the decoding, also in the middle of a chunk. */
   stop(): void {
     this.#stopped = true;
+    this.#expectNothing();
     this.#partial = undefined;
     this.#arriving = this.#filling = undefined;
   }
@@ -102,16 +120,41 @@ export class FrameDecoder {
 
   /** Where the next bytes of the connection should be read to: `usual`, a part of it, or where they belong. */
   readTo(usual: Buffer): Buffer {
-    const partial = this.#partial;
-    if (partial !== undefined) {
-      const missing = partial.need - partial.have;
-      return missing < directBytes ? usual : partial.room(missing);
-    }
-    if (this.#chunkLeft >= directBytes) {
+    if (this.#largeBytes === 0 && this.#partial === undefined && this.#chunkLeft === 0) return usual;
+    if (this.#chunkLeft > 0) {
       const gathering = this.#filling?.gathering;
-      return gathering === undefined ? usual : gathering.room(this.#chunkLeft);
+      return gathering === undefined || this.#chunkLeft < directBytes
+        ? usual
+        : gathering.room(this.#chunkLeft);
     }
-    return this.#largeBytes > 0 ? usual.subarray(0, peekBytes) : usual;
+    this.#expect();
+    const partial = this.#partial;
+    if (partial === undefined) return usual.subarray(0, peekBytes);
+    const missing = partial.need - partial.have;
+    if (missing >= directBytes) return partial.room(missing);
+    // Of large frames one after the other no more is read than belongs to this one: what is read of the next would be copied.
+    if (this.#expectedBytes === 0) return usual;
+    return partial.room(partial.sized ? missing : Math.max(missing, this.#expectedBytes - partial.have));
+  }
+
+  /** Makes memory ready for a frame like the last ones, so that one read brings it to its own place. */
+  #expect(): void {
+    if (this.#expectedBytes === 0 || this.#partial !== undefined || expecting >= expectingMax) return;
+    expecting++;
+    this.#expecting = true;
+    this.#partial = this.#newPartial(4);
+  }
+
+  /** Room for a frame that needs `need` bytes at least, as much as those before it give reason for. */
+  #newPartial(need: number): MessageBuffer {
+    const ready = this.#expectedBytes === 0 ? 0 : this.#expectedBytes + expectedSlackBytes;
+    return new MessageBuffer(need, this.#largeBytes, ready);
+  }
+
+  #expectNothing(): void {
+    if (!this.#expecting) return;
+    expecting--;
+    this.#expecting = false;
   }
 
   /**
@@ -119,46 +162,95 @@ export class FrameDecoder {
    * the rest must be given again. Returns why the stream is malformed, or nothing; after a reason nothing is decoded.
    */
   push(chunk: Buffer, sink: FrameSink, framesMax = Infinity): string | undefined {
-    const end = chunk.length;
     const last = this.frames + framesMax;
-    let offset = 0;
     this.#held = false;
+    const partial = this.#partial;
+    if (partial === undefined) return this.#cut(chunk, 0, 0, chunk.length, sink, last);
+    this.#partial = undefined;
+    if (this.#expecting) {
+      this.#expectNothing();
+      // It was read elsewhere.
+      if (!partial.holds(chunk)) return this.#cut(chunk, 0, 0, chunk.length, sink, last);
+    }
+    if (partial.holds(chunk)) {
+      const had = partial.have;
+      partial.have += chunk.length;
+      if (partial.have >= partial.need) {
+        return this.#cut(partial.buffer, 0, had, partial.have, sink, last, partial);
+      }
+      this.#partial = partial;
+      this.unread = chunk.length;
+      return undefined;
+    }
+    return this.#complete(partial, chunk, sink, last);
+  }
+
+  /** Gathers the rest of a frame out of bytes that lie elsewhere, and goes on with those behind it. */
+  #complete(partial: MessageBuffer, chunk: Buffer, sink: FrameSink, last: number): string | undefined {
+    let offset = 0;
+    while (!this.#stopped) {
+      const count = Math.min(partial.need - partial.have, chunk.length - offset);
+      partial.append(chunk, offset, count);
+      offset += count;
+      this.unread = offset;
+      if (partial.have < partial.need) {
+        this.#partial = partial;
+        return undefined;
+      }
+      const used = this.#take(partial.buffer, 0, partial.have, sink, false);
+      if (typeof used === "string") return this.#malformed(used);
+      if (used > 0) return this.#cut(chunk, offset, 0, chunk.length, sink, last);
+      partial.want(-used, this.#sized);
+    }
+    this.unread = chunk.length;
+    return undefined;
+  }
+
+  /**
+   * Cuts `buffer[start..end)` into frames, of which the bytes from `readAt` on were read just now. `own`: what `buffer` is of,
+   * when it is no memory that is used again.
+   */
+  #cut(
+    buffer: Buffer,
+    start: number,
+    readAt: number,
+    end: number,
+    sink: FrameSink,
+    last: number,
+    own?: MessageBuffer,
+  ): string | undefined {
+    let offset = start;
     while (!this.#stopped) {
       if (this.#skip > 0) {
         const passed = Math.min(this.#skip, end - offset);
         this.#skip -= passed;
         offset += passed;
       }
-      this.unread = offset;
+      this.unread = offset - readAt;
       if (offset >= end || this.frames >= last || this.#held) return undefined;
       if (this.#chunkLeft > 0) {
-        offset += this.#fill(chunk, offset);
+        offset += this.#fill(buffer, offset, end);
         continue;
       }
-      const partial = this.#partial;
-      if (partial !== undefined) {
-        const count = Math.min(partial.need - partial.have, end - offset);
-        partial.append(chunk, offset, count);
-        offset += count;
-        this.unread = offset;
-        if (partial.have < partial.need) return undefined;
-        const used = this.#take(partial.buffer, 0, partial.have, sink, false);
-        if (typeof used === "string") return this.#malformed(used);
-        if (used > 0) this.#partial = undefined;
-        else partial.need = -used;
-      } else {
-        const used = this.#take(chunk, offset, end, sink, true);
-        if (typeof used === "string") return this.#malformed(used);
-        if (used > 0) offset += used;
-        else {
-          this.#partial = new MessageBuffer(-used, Math.max(this.#largeBytes, end - offset));
-          this.#partial.append(chunk, offset, end - offset);
-          this.unread = end;
-          return undefined;
-        }
+      const used = this.#take(buffer, offset, end, sink, own === undefined);
+      if (typeof used === "string") return this.#malformed(used);
+      if (used > 0) {
+        offset += used;
+        continue;
       }
+      if (own !== undefined && offset === 0) {
+        own.want(-used, this.#sized);
+        this.#partial = own;
+      } else {
+        const partial = this.#newPartial(-used);
+        partial.append(buffer, offset, end - offset);
+        partial.want(-used, this.#sized);
+        this.#partial = partial;
+      }
+      this.unread = end - readAt;
+      return undefined;
     }
-    this.unread = end;
+    this.unread = end - readAt;
     return undefined;
   }
 
@@ -172,6 +264,7 @@ export class FrameDecoder {
    * needs in all, a string why it is malformed.
    */
   #take(buffer: Buffer, start: number, end: number, sink: FrameSink, shared: boolean): number | string {
+    this.#sized = false;
     if (end - start < 4) return -4;
     const headerSize =
       ((buffer[start] as number) |
@@ -203,10 +296,21 @@ export class FrameDecoder {
       return bodyStart - start;
     }
     const bodyEnd = bodyStart + bodySize;
-    if (bodyEnd > end) return -(bodyEnd - start);
-    this.#largeBytes = !shared && bodySize > firstPieceBytes ? bodyEnd - start : 0;
-    sink.onFrame(header, buffer, bodyStart, bodyEnd, shared);
-    return bodyEnd - start;
+    const size = bodyEnd - start;
+    if (bodyEnd > end) {
+      this.#sized = true;
+      return -size;
+    }
+    if (bodySize > firstPieceBytes) {
+      this.#expectedBytes = this.#largeBytes > 0 && size <= expectedMaxBytes ? size : 0;
+      this.#largeBytes = size;
+      // A view of a small part would keep all of it.
+      sink.onFrame(header, buffer, bodyStart, bodyEnd, shared || size * 2 < buffer.length);
+    } else {
+      this.#largeBytes = this.#expectedBytes = 0;
+      sink.onFrame(header, buffer, bodyStart, bodyEnd, shared);
+    }
+    return size;
   }
 
   #open(header: FrameHeader, sink: FrameSink): string | undefined {
@@ -248,20 +352,22 @@ export class FrameDecoder {
     if (wrong !== undefined) return wrong;
     this.#chunkLeft = bodySize;
     this.#filling = arriving;
+    this.#expectedBytes = 0;
     if (!arriving.discarded) arriving.gathering ??= new MessageBuffer(arriving.sizeBytes, this.#largeBytes);
     return undefined;
   }
 
   /** Takes bytes of the present chunk frame; returns how many. */
-  #fill(chunk: Buffer, offset: number): number {
+  #fill(chunk: Buffer, offset: number, end: number): number {
     const arriving = this.#filling as Arriving;
-    const count = Math.min(this.#chunkLeft, chunk.length - offset);
+    const count = Math.min(this.#chunkLeft, end - offset);
     this.#chunkLeft -= count;
     arriving.missingBytes -= count;
     this.chunkBytes += count;
     arriving.gathering?.append(chunk, offset, count);
     if (this.#chunkLeft > 0) return count;
     this.#filling = undefined;
+    this.#largeBytes = Math.max(this.#largeBytes, arriving.sizeBytes - arriving.missingBytes);
     if (arriving.missingBytes === 0 && arriving.message !== undefined) {
       this.#arriving?.delete(arriving.callId);
       this.#largeBytes = arriving.sizeBytes;

@@ -1,7 +1,9 @@
 import { Status } from "../../../error/status.js";
 import { varintBytes } from "../../../protobuf/varint.js";
-import { Writer } from "../../../protobuf/writer.js";
+import { copyAll, Writer } from "../../../protobuf/writer.js";
+import { chunkHeaderMaxBytes } from "./chunk-header.js";
 import { Field, Kind, type RareFields, writeRareFields } from "./header.js";
+import { MessageBody } from "./message-body.js";
 
 /** Tags of fields 3 to 8 as varints: each is one byte. */
 const tag = {
@@ -18,15 +20,8 @@ const messageSizeTag = Field.MESSAGE_SIZE << 3;
 /** A uint32 on the wire: about 49 days. */
 const timeoutMaxMs = 0xffff_ffff;
 
-/** The longest header of a chunk: the size of the header, then kind, call number and size of the body. */
-const chunkHeaderMaxBytes = 4 + 2 + 6 + 6;
-
-/** A message that was encoded behind its header and is now `buffer[start..end)`, with room for a chunk's header in front. */
-export interface DetachedBody {
-  readonly buffer: Buffer;
-  readonly start: number;
-  readonly end: number;
-}
+/** Of messages that may leave in chunks, `bytes` from this size on are not copied into the frame. */
+const borrowedMinBytes = 64 * 1024;
 
 /** Room for the length prefix and every fixed field of a header, so that these are written without further checks. */
 const fixedPartBytes = 64;
@@ -34,12 +29,16 @@ const fixedPartBytes = 64;
 /**
  * Appends mprpc/2 frames to one Writer, in place. A frame with a body is `call` or `reply`, then the message encoded
  * into `writer`, then `endBody`; if encoding fails, `abort` takes the whole frame back.
+ *
+ * A message with large `bytes` is not whole in the writer then: the frame must become one that announces it (`detachBody`, `takeBody`), or be
+ * completed with a copy (`keepBody`).
  */
 export class FrameEncoder {
   readonly writer = new Writer(0);
   #start = 0;
   #sizeAt = 0;
   #bodyAt = 0;
+  #bodyBytes = 0;
 
   /**
    * `timeoutMs`: whole milliseconds, negative for no deadline; more than a uint32 is sent as the largest.
@@ -62,6 +61,8 @@ export class FrameEncoder {
       writer.ensure(8);
     }
     this.#beginBody(sizeBytesGuess);
+    // The promise of a oneway call settles before its message has left.
+    if (callId === 0) writer.borrowFromBytes = copyAll;
   }
 
   beginReply(callId: number, status: number, rare: RareFields | undefined, sizeBytesGuess: number): void {
@@ -84,32 +85,43 @@ export class FrameEncoder {
   }
 
   /** `count` bytes, the next part of the message of this call that was announced. */
-  chunk(callId: number, buffer: Buffer, start: number, count: number): void {
+  chunk(callId: number, body: MessageBody, count: number): void {
     const { writer } = this;
     this.#begin(Kind.CHUNK);
     this.#number(tag.callId, callId);
     writer.uint32(tag.argsSize).uint32(count);
     this.#writeHeaderSize(writer.position);
-    writer.raw(buffer.subarray(start, start + count));
+    writer.ensure(count);
+    body.copy(writer.buffer, writer.position, count);
+    writer.position += count;
   }
 
   /** Closes the frame; returns the size of its body. */
   endBody(): number {
     const { writer } = this;
-    const size = writer.position - this.#bodyAt;
+    writer.borrowFromBytes = copyAll;
+    const written = writer.position - this.#bodyAt;
+    const size = written + writer.borrowedBytes;
+    this.#bodyBytes = size;
     const guessed = this.#bodyAt - this.#sizeAt;
     const needed = varintBytes(size);
     if (needed !== guessed) {
       const bodyAt = this.#sizeAt + needed;
       if (needed > guessed) writer.ensure(needed - guessed);
       writer.buffer.copyWithin(bodyAt, this.#bodyAt, writer.position);
+      if (writer.borrowedBytes > 0) writer.moveBorrowed(this.#bodyAt, needed - guessed);
       this.#bodyAt = bodyAt;
       this.#writeHeaderSize(bodyAt);
     }
     writer.position = this.#sizeAt;
     writer.uint32(size);
-    writer.position += size;
+    writer.position += written;
     return size;
+  }
+
+  /** The frame just closed shall be sent as it is, with its message in it. */
+  keepBody(): void {
+    if (this.writer.borrowedBytes > 0) this.writer.copyBorrowed();
   }
 
   /** Size of the header of the last frame with a body; exact only after `endBody`. */
@@ -119,45 +131,54 @@ export class FrameEncoder {
 
   /** Size of the body of the last frame that was closed. */
   get bodyBytes(): number {
-    return this.writer.position - this.#bodyAt;
+    return this.#bodyBytes;
   }
 
-  /**
-   * Makes the frame just closed one that says its message comes in chunks, and gives the message out: `buffer[start..end)`,
-   * the buffer now the caller's alone, with room for the header of a chunk in front.
-   */
-  detachBody(): DetachedBody {
+  /** Makes the frame just closed one that says its message comes in chunks, and gives the message out. */
+  detachBody(): MessageBody {
     const { writer } = this;
-    const end = writer.position;
-    const start = this.#bodyAt;
+    const sizeBytes = this.#bodyBytes;
     const kept = this.#sizeAt - 1;
-    const buffer = writer.detach();
-    writer
-      .raw(buffer.subarray(0, kept))
-      .uint32(messageSizeTag)
-      .uint32(end - start);
+    const body = this.#giveOut(kept);
+    writer.uint32(messageSizeTag).uint32(sizeBytes);
     this.#writeHeaderSize(writer.position);
-    return { buffer, start, end };
+    return body;
   }
 
   /** Takes the frame just closed back, and gives its message out as `detachBody` does, to be announced later. */
-  takeBody(): DetachedBody {
+  takeBody(): MessageBody {
+    return this.#giveOut(this.#start);
+  }
+
+  /** `kept`: what of the writer's buffer stays. */
+  #giveOut(kept: number): MessageBody {
     const { writer } = this;
     const end = writer.position;
     const start = this.#bodyAt;
-    const kept = this.#start;
+    const { borrowed } = writer;
     const buffer = writer.detach();
     writer.raw(buffer.subarray(0, kept));
-    if (start >= chunkHeaderMaxBytes) return { buffer, start, end };
+    if (borrowed.length > 0) {
+      const parts: Uint8Array[] = [];
+      let at = start;
+      for (const one of borrowed) {
+        parts.push(buffer.subarray(at, one.at), one.bytes);
+        at = one.at;
+      }
+      parts.push(buffer.subarray(at, end));
+      return new MessageBody(buffer, parts, true);
+    }
+    if (start >= chunkHeaderMaxBytes) return new MessageBody(buffer, [buffer.subarray(start, end)], false);
     // It may be announced under a longer call number than the one it was encoded behind.
     const roomy = Buffer.allocUnsafeSlow(chunkHeaderMaxBytes + end - start);
     buffer.copy(roomy, chunkHeaderMaxBytes, start, end);
-    return { buffer: roomy, start: chunkHeaderMaxBytes, end: roomy.length };
+    return new MessageBody(roomy, [roomy.subarray(chunkHeaderMaxBytes)], false);
   }
 
   /** Makes the frame just begun one that says its message of `sizeBytes` comes in chunks. */
   announceBody(sizeBytes: number): void {
     const { writer } = this;
+    writer.borrowFromBytes = copyAll;
     writer.position = this.#sizeAt - 1;
     writer.uint32(messageSizeTag).uint32(sizeBytes);
     this.#writeHeaderSize(writer.position);
@@ -165,7 +186,10 @@ export class FrameEncoder {
 
   /** Takes back the last frame, open or just closed. */
   abort(): void {
-    this.writer.position = this.#start;
+    const { writer } = this;
+    writer.position = this.#start;
+    writer.borrowFromBytes = copyAll;
+    writer.dropBorrowed();
   }
 
   /** A frame without body: cancel, ping, pong, going-away, settings. */
@@ -218,6 +242,7 @@ export class FrameEncoder {
     this.#sizeAt = writer.position;
     writer.position += sizeBytesGuess;
     this.#bodyAt = writer.position;
+    writer.borrowFromBytes = borrowedMinBytes;
     this.#writeHeaderSize(this.#bodyAt);
   }
 
@@ -230,33 +255,4 @@ export class FrameEncoder {
     buffer[at + 2] = size >>> 16;
     buffer[at + 3] = size >>> 24;
   }
-}
-
-/**
- * Writes the header of a chunk of `size` bytes right in front of `buffer[at]`; returns where it begins. A `DetachedBody` has
- * room for it: the header of the CALL or REPLY it was encoded behind had these fields and more.
- */
-export function writeChunkHeader(buffer: Buffer, at: number, callId: number, size: number): number {
-  const callBytes = callId === 0 ? 0 : 1 + varintBytes(callId);
-  const headerBytes = 3 + callBytes + varintBytes(size);
-  const start = at - 4 - headerBytes;
-  let position = buffer.writeUInt32LE(headerBytes, start);
-  buffer[position++] = tag.kind;
-  buffer[position++] = Kind.CHUNK;
-  if (callId !== 0) {
-    buffer[position++] = tag.callId;
-    position = writeVarint(buffer, position, callId);
-  }
-  buffer[position++] = tag.argsSize;
-  writeVarint(buffer, position, size);
-  return start;
-}
-
-/** Returns the position behind it. */
-function writeVarint(buffer: Buffer, at: number, value: number): number {
-  let position = at;
-  let rest = value;
-  for (; rest > 127; rest >>>= 7) buffer[position++] = (rest & 127) | 128;
-  buffer[position++] = rest;
-  return position;
 }

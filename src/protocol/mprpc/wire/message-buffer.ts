@@ -9,11 +9,25 @@ export class MessageBuffer {
   need: number;
   readonly #pieceBytes: number;
 
-  /** `trustedBytes`: this much is made room for at once. */
-  constructor(need: number, trustedBytes: number) {
+  /** `need` is all that is wanted, and not only what can be known of it so far. */
+  sized = false;
+
+  /** `trustedBytes`: this much may be made room for at once; `readyBytes`: there is so much room from the start. */
+  constructor(need: number, trustedBytes: number, readyBytes = 0) {
     this.need = need;
     this.#pieceBytes = Math.max(trustedBytes, firstPieceBytes);
-    this.buffer = Buffer.allocUnsafeSlow(Math.min(need, this.#pieceBytes));
+    this.buffer = Buffer.allocUnsafeSlow(Math.max(readyBytes, Math.min(need, this.#pieceBytes)));
+  }
+
+  /** `chunk` was read into `room`. */
+  holds(chunk: Buffer): boolean {
+    return chunk.buffer === this.buffer.buffer;
+  }
+
+  /** More is wanted. `sized`: that is all. */
+  want(need: number, sized: boolean): void {
+    this.need = need;
+    this.sized = sized;
   }
 
   /** Takes `chunk[offset..offset + count)`; without a copy when the bytes were read into `room` already. */

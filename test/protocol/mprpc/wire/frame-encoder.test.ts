@@ -20,6 +20,7 @@ describe("FrameEncoder", () => {
         encoder.beginReply(7, 0, rare, guess);
         encoder.writer.raw(body);
         expect(encoder.endBody()).toBe(size);
+        encoder.keepBody();
         const headerBytes = encoder.headerBytes;
         encoder.control(4, 0, { pingId: 2 });
         const bytes = encoder.writer.view();

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { FrameDecoder, type FrameSink } from "../../../../src/protocol/mprpc/wire/frame-decoder.js";
-import { FrameEncoder, writeChunkHeader } from "../../../../src/protocol/mprpc/wire/frame-encoder.js";
+import { FrameEncoder } from "../../../../src/protocol/mprpc/wire/frame-encoder.js";
 import type { FrameHeader } from "../../../../src/protocol/mprpc/wire/header.js";
 import { defaultWireLimits } from "../../../../src/protocol/mprpc/wire/limits.js";
 import { allocatedBy, anyFrame, ping } from "./frames-support.js";
@@ -106,15 +106,14 @@ describe("reading to where the bytes belong", () => {
       encoder.beginReply(i + 1, 0, undefined, 1);
       encoder.writer.raw(body(size));
       encoder.endBody();
-      if (i % 2 === 0 || size === 0) parts.push(encoder.writer.finish());
-      else {
-        const { buffer, start, end } = encoder.detachBody();
+      if (i % 2 === 0 || size === 0) {
+        encoder.keepBody();
         parts.push(encoder.writer.finish());
-        for (let at = start; at < end; at += 50_000) {
-          const to = Math.min(at + 50_000, end);
-          const from = writeChunkHeader(buffer, at, i + 1, to - at);
-          parts.push(Buffer.from(buffer.subarray(from, to)));
-        }
+      } else {
+        const message = encoder.detachBody();
+        parts.push(encoder.writer.finish());
+        while (message.leftBytes > 0)
+          parts.push(...message.next(i + 1, 50_000).map((part) => Buffer.from(part)));
       }
       encoder.writer.position = 0;
     }
@@ -151,6 +150,101 @@ describe("reading to where the bytes belong", () => {
       expect(direct).toBeGreaterThan(300_000);
     });
     fc.assert(property, { numRuns: 50 });
+  });
+
+  /** Reads `bytes` as a socket does, each read as long as there is room; gives how many of them were copied, and the reads. */
+  function readAll(decoder: FrameDecoder, bytes: Buffer, sink: FrameSink, lengthMax = Infinity) {
+    const usual = Buffer.alloc(65_536);
+    let copied = 0;
+    let reads = 0;
+    for (let at = 0; at < bytes.length; reads++) {
+      const room = decoder.readTo(usual);
+      const count = Math.min(room.length, bytes.length - at, lengthMax);
+      bytes.copy(room, 0, at, at + count);
+      if (room.buffer === usual.buffer) copied += count;
+      expect(decoder.push(room.subarray(0, count), sink)).toBeUndefined();
+      at += count;
+      usual.fill(0xee);
+    }
+    return { copied, reads };
+  }
+
+  function frames(lengths: readonly number[]): Buffer {
+    const encoder = new FrameEncoder();
+    for (const [i, size] of lengths.entries()) {
+      encoder.beginMessage(i + 1, 3);
+      encoder.writer.raw(Buffer.alloc(size, (i + 1) & 255));
+      encoder.endBody();
+      encoder.keepBody();
+    }
+    return encoder.writer.finish();
+  }
+
+  test.each([20_000, 65_000, 65_536, 131_072])(
+    "of large frames one after the other, each of %d bytes is one read",
+    (size) => {
+      const count = 40;
+      const decoder = new FrameDecoder(defaultWireLimits);
+      let views = 0;
+      const sink: FrameSink = {
+        onFrame: (_header, _buffer, _start, _end, shared) => {
+          if (!shared) views++;
+        },
+        onOversized: () => expect.unreachable(),
+        onOpening: () => expect.unreachable(),
+      };
+      const { copied, reads } = readAll(decoder, frames(new Array(count).fill(size)), sink);
+      decoder.stop();
+      expect(views).toBeGreaterThanOrEqual(count - 5);
+      expect(reads).toBeLessThanOrEqual(count + 5);
+      expect(copied).toBeLessThan(5 * 65_536);
+    },
+  );
+
+  test("memory that is ready for a large frame takes small ones, and a view of it is never overwritten", () => {
+    const size = fc.oneof(
+      fc.constantFrom(65_536, 65_537, 65_533, 20_000),
+      fc.integer({ min: 0, max: 300 }),
+      fc.integer({ min: 0, max: 100_000 }),
+    );
+    const property = fc.property(
+      fc.array(size, { minLength: 1, maxLength: 15 }),
+      fc.integer({ min: 500, max: 200_000 }),
+      (lengths, lengthMax) => {
+        const decoder = new FrameDecoder(defaultWireLimits);
+        const kept: Buffer[] = [];
+        const sink: FrameSink = {
+          onFrame: (_header, buffer, start, end, shared) => {
+            const body = buffer.subarray(start, end);
+            kept.push(shared ? Buffer.from(body) : body);
+          },
+          onOversized: () => expect.unreachable(),
+          onOpening: () => expect.unreachable(),
+        };
+        readAll(decoder, frames(lengths), sink, lengthMax);
+        decoder.stop();
+        expect(kept.map(({ length }) => length)).toEqual(lengths);
+        for (const [i, body] of kept.entries()) {
+          expect(body.equals(Buffer.alloc(body.length, (i + 1) & 255))).toBe(true);
+        }
+      },
+    );
+    fc.assert(property, { numRuns: 50 });
+  });
+
+  test("memory is ready on a few connections only, and a connection that ends gives its place back", () => {
+    const series = frames([65_536, 65_536, 65_536]);
+    const sink: FrameSink = { onFrame() {}, onOversized() {}, onOpening: () => undefined };
+    const usual = Buffer.alloc(65_536);
+    const ready = (count: number) => {
+      const decoders = Array.from({ length: count }, () => new FrameDecoder(defaultWireLimits));
+      for (const decoder of decoders) readAll(decoder, series, sink);
+      const own = decoders.filter((decoder) => decoder.readTo(usual).buffer !== usual.buffer);
+      for (const decoder of decoders) decoder.stop();
+      return own.length;
+    };
+    expect(ready(100)).toBe(32);
+    expect(ready(10)).toBe(10);
   });
 
   test.each([

@@ -176,6 +176,7 @@ export function encodeFrame(encoder: FrameEncoder, frame: VectorFrame, sizeBytes
   encoder.writer.raw(sizeBytes === undefined ? hex(frame.body ?? "") : Buffer.alloc(sizeBytes));
   encoder.endBody();
   if (sizeBytes !== undefined) encoder.detachBody();
+  else encoder.keepBody();
 }
 
 export function encodedFrame(frame: VectorFrame): Buffer {
