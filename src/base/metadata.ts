@@ -26,6 +26,8 @@ export interface UnreadMetadata {
   readonly size: number;
   /** Appends them. */
   readInto(metadata: Metadata): void;
+  /** As `Metadata.firstIs`. */
+  firstIs(key: string, value: Buffer | undefined): boolean;
 }
 
 /** How many characters a key may have. */
@@ -135,6 +137,19 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
   getBytes(key: string): Buffer | undefined {
     const value = this.get(key);
     return typeof value === "string" ? Buffer.from(value, "utf8") : value;
+  }
+
+  /**
+   * Whether the first value of `key`, in lower case, is these bytes; `undefined`: whether there is none. Entries that were not looked
+   * at stay unread.
+   *
+   * @internal
+   */
+  firstIs(key: string, value: Buffer | undefined): boolean {
+    if (this.#unread !== undefined) return this.#unread.firstIs(key, value);
+    const first = this.get(key);
+    if (first === undefined || value === undefined) return first === value;
+    return typeof first === "string" ? Buffer.from(first, "utf8").equals(value) : first.equals(value);
   }
 
   getAll(key: string): Array<string | Buffer> {
