@@ -6,7 +6,7 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { AuthCheck } from "./auth-check.js";
 import { Caller, CallerPort, type Proof } from "./caller.js";
-import type { Guard } from "./guard.js";
+import type { Guard, TokenHolder } from "./guard.js";
 
 /** Tokens of one connection that are remembered; the one not used for longest goes. */
 const tokensMax = 256;
@@ -14,7 +14,7 @@ const tokensMax = 256;
 const checksMax = 64;
 
 /** Decides on one connection who makes a call, and whether it may. */
-export class CallGate {
+export class CallGate implements TokenHolder {
   /** The connection itself: the caller of what comes without a token. */
   readonly caller: Caller;
   readonly #guard: Guard;

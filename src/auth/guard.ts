@@ -18,7 +18,6 @@ import {
   authorizationKey,
   type TokenIdentity,
 } from "./authenticator.js";
-import type { CallGate } from "./call-gate.js";
 import { Caller, type Proof } from "./caller.js";
 import { isIdentity, kindOf, transportKinds } from "./identity.js";
 import type { Policy } from "./policy.js";
@@ -27,6 +26,12 @@ import type { Policy } from "./policy.js";
 const checksMax = 1024;
 /** What proves who calls may be this large in all, bytes. */
 const proofMaxBytes = 32 * 1024;
+
+/** A connection that remembers tokens. */
+export interface TokenHolder {
+  /** All tokens are to be checked anew when they come again. */
+  forgetTokens(): void;
+}
 
 export interface GuardParts {
   readonly clock: Clock;
@@ -52,7 +57,7 @@ export class Guard {
   readonly #parts: GuardParts;
   readonly #authenticators: readonly AuthenticatorWithKeys[];
   readonly #audit: AuditLog;
-  readonly #gates = new Set<CallGate>();
+  readonly #gates = new Set<TokenHolder>();
   /** Callers with streams. */
   readonly #streaming = new Set<Caller>();
 
@@ -203,11 +208,11 @@ export class Guard {
   // --- tokens ---
 
   /** This gate remembers tokens. */
-  hold(gate: CallGate): void {
+  hold(gate: TokenHolder): void {
     this.#gates.add(gate);
   }
 
-  leave(gate: CallGate): void {
+  leave(gate: TokenHolder): void {
     this.#gates.delete(gate);
   }
 

@@ -16,6 +16,8 @@ export class WatchedFile<T> {
   readonly #onChange: (value: T) => void;
   #value: T;
   #seen: string;
+  /** How it looked the last time: what is still being written is left alone until it looks the same twice. */
+  #looked: string;
   #timer: Timer | undefined;
   /** The failure reported last: one that lasts is told once. */
   #told: string | undefined;
@@ -32,6 +34,7 @@ export class WatchedFile<T> {
     this.#parts = parts;
     this.#onChange = onChange;
     this.#seen = stampOf(path);
+    this.#looked = this.#seen;
     this.#value = parse(readSmallFile(path));
     this.#lookLater();
   }
@@ -40,13 +43,14 @@ export class WatchedFile<T> {
     return this.#value;
   }
 
-  /** Reads it again if it has changed. */
+  /** Reads it again if it has changed, and not since the last look. */
   look(): void {
     try {
       const stamp = stampOf(this.path);
-      if (stamp === this.#seen) return;
+      const settled = stamp === this.#looked;
+      this.#looked = stamp;
+      if (!settled || stamp === this.#seen) return;
       const value = this.#parse(readSmallFile(this.path));
-      // Only now: a file that was caught half written is looked at again.
       this.#seen = stamp;
       this.#told = undefined;
       this.#value = value;

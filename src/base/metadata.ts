@@ -192,12 +192,13 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
     }
   }
 
-  /** For logs and JSON: repeated keys become arrays, binary values base64. */
+  /** For logs and JSON: repeated keys become arrays, binary values base64, and what proves who calls (`authorization`) `***`. */
   toJSON(): Record<string, string | string[]> {
     // Without a prototype: "constructor" and "__proto__" are keys a peer may send.
     const result: Record<string, string | string[]> = Object.create(null);
     for (const [key, value] of this) {
-      const text = typeof value === "string" ? value : value.toString("base64");
+      const shown = typeof value === "string" ? value : value.toString("base64");
+      const text = key === "authorization" ? "***" : shown;
       const before = result[key];
       result[key] = before === undefined ? text : [...(Array.isArray(before) ? before : [before]), text];
     }

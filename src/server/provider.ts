@@ -110,7 +110,7 @@ export class RpcProvider implements AsyncDisposable {
     };
     const checked = checkOptions("RpcProvider", options, defaults, {
       interceptors: listOf(callback),
-      authenticators: listOf(either(callback, having("authenticate", "keys"))),
+      authenticators: listOf(either(callback, having("authenticate"))),
       policy: having(),
     });
     const { interceptors, authenticators, policy } = checked;
