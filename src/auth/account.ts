@@ -92,6 +92,7 @@ export class Accounts {
     let account = this.#accounts.get(name);
     if (account === undefined) {
       account = new Account(name);
+      account.unusedMs = nowMs;
       this.#accounts.set(name, account);
       this.#forgetSome(nowMs);
     }

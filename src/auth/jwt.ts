@@ -37,7 +37,8 @@ export interface OpenedAuthenticator {
 /** Throws `TypeError` for options that leave a hole. */
 export function checkJwtOptions({ issuer, audience, algorithms, jwks }: JwtOptions): void {
   const missing = Object.entries({ issuer, audience, jwks }).find(([, value]) => !value)?.[0];
-  if (missing !== undefined) throw new TypeError(`JWT: ${missing} is required (auth.${missing === "jwks" ? "" : "jwt"}${missing})`);
+  if (missing !== undefined)
+    throw new TypeError(`JWT: ${missing} is required (auth.${missing === "jwks" ? "" : "jwt"}${missing})`);
   // Behind it the name of the subject begins.
   if (issuer.includes("#")) throw new TypeError('JWT: an issuer with a "#" is not supported');
   const wrong = algorithms.find((one) => !jwtAlgorithms.includes(one));

@@ -65,7 +65,11 @@ export function checkAuth(settings: Settings, authz: readonly PolicyLine[], find
   } catch (error) {
     for (const line of (error as PolicyError).message.split("\n")) {
       const [, place = "[authz]", expected = line] = /^(.*?:\d+): (.*)$/s.exec(line) ?? [];
-      findings.fail({ where: place, expected: expected.replace(/^expected /, ""), found: "a rule that is none" });
+      findings.fail({
+        where: place,
+        expected: expected.replace(/^expected /, ""),
+        found: "a rule that is none",
+      });
     }
   }
 }

@@ -1,12 +1,20 @@
 import { describe, expect, test } from "vitest";
 import type { Authenticate, TokenIdentity } from "../../src/auth/authenticator.js";
-import { type CallContext, RpcError, RpcProvider, type ProviderOptions, Status } from "../../src/index.js";
+import {
+  type Address,
+  type CallContext,
+  type ProviderOptions,
+  RpcError,
+  RpcProvider,
+  Status,
+} from "../../src/index.js";
+import { Health, Reflection } from "../../src/services/builtin.js";
 import { settle } from "../../src/testing/index.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";
+import { FixedRegistry } from "../support/fixed-registry.js";
 import { FlowService, FlowServiceStub } from "../support/gen/flow.js";
 import { type Blob, ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
-import { Health } from "../../src/services/builtin.js";
 
 const token = (name: string) => ({ metadata: { authorization: `Bearer ${name}` } });
 
@@ -89,12 +97,14 @@ describe("identities of the transport", () => {
   });
 
   test("whoever has none is UNAUTHENTICATED, before the request is decoded; health is open, reflection is not", async () => {
-    const { stub, channel, served } = await start({ policy: { "probe.*": "secret:web" } });
+    const { cluster, provider, stub, served } = await start({ policy: { "probe.*": "secret:web" } });
     expect(await failure(stub.echo({}))).toMatchObject({ code: Status.UNAUTHENTICATED, executed: "never" });
-    expect((await channel.call(Health.methods.check, { service: "" })).status).toBe(1);
-    expect(await failure(channel.callJson("mprpc.Reflection", "ListServices", {}))).toMatchObject({
-      code: Status.UNAUTHENTICATED,
-    });
+    const address = provider.address as Address;
+    const endpoint = { ...address, protocol: "mprpc", weight: 1, attributes: {} };
+    const direct = cluster.channel({ registry: new FixedRegistry([endpoint]) });
+    expect((await direct.call(Health.methods.check, { service: "" })).status).toBe(1);
+    const listed = failure(direct.call(Reflection.methods.listServices, {}));
+    expect(await listed).toMatchObject({ code: Status.UNAUTHENTICATED });
     expect(served).toEqual([]);
   });
 
@@ -114,7 +124,10 @@ describe("identities of the transport", () => {
 });
 
 describe("tokens", () => {
-  const policy = { "probe.ProbeService/*": "token:alice | token:bob", "probe.ProbeService/Note": "token:bob" };
+  const policy = {
+    "probe.ProbeService/*": "token:alice | token:bob",
+    "probe.ProbeService/Note": "token:bob",
+  };
 
   test("of two users on one connection are told apart, and each is asked about once", async () => {
     const asked: string[] = [];
@@ -122,7 +135,12 @@ describe("tokens", () => {
     const pair = await start(options);
     const { stub, served } = pair;
     for (const name of ["alice", "bob", "alice", "bob"]) await stub.echo({}, token(name));
-    expect(served.map((one) => one.split(" ")[2])).toEqual(["token:alice", "token:bob", "token:alice", "token:bob"]);
+    expect(served.map((one) => one.split(" ")[2])).toEqual([
+      "token:alice",
+      "token:bob",
+      "token:alice",
+      "token:bob",
+    ]);
     expect(await failure(stub.note({}, token("alice")))).toMatchObject({ code: Status.PERMISSION_DENIED });
     await stub.note({}, token("bob"));
     expect(await failure(stub.echo({}))).toMatchObject({ code: Status.UNAUTHENTICATED });
@@ -181,7 +199,10 @@ describe("tokens", () => {
   });
 
   test("may not claim what only a transport can prove", async () => {
-    const { stub, log } = await start({ policy: { "*": "secret:web" }, authenticators: [async () => "secret:web"] });
+    const { stub, log } = await start({
+      policy: { "*": "secret:web" },
+      authenticators: [async () => "secret:web"],
+    });
     expect(await failure(stub.echo({}, token("x")))).toMatchObject({ code: Status.UNAVAILABLE });
     expect(log.at("error").join()).toContain("none of the transport's kinds");
   });
@@ -189,7 +210,10 @@ describe("tokens", () => {
   test("an authenticator sees the keys it names and nothing else", async () => {
     const seen: unknown[] = [];
     const authenticate: Authenticate = async (metadata, peer) => {
-      seen.push([...metadata].map(([key]) => key), peer.identities);
+      seen.push(
+        [...metadata].map(([key]) => key),
+        peer.identities,
+      );
       return `token:${metadata.getText("x-api-key")}`;
     };
     const options = { policy, authenticators: [{ authenticate, keys: ["X-Api-Key"] }] };

@@ -29,7 +29,7 @@ describe("each caller", () => {
     const { caller, waiting } = await start({ inFlightPerCallerMax: 3 });
     const [one, two, other] = [caller("secret:a"), caller("secret:a"), caller("secret:b")];
     const held = [one.relay({}), one.relay({}), two.relay({})];
-    await settle();
+    while (waiting.length < 3) await settle();
     expect(await failure(two.echo({}))).toMatchObject({
       ...{ code: Status.RESOURCE_EXHAUSTED, executed: "never" },
       rawMessage: "secret:a has 3 calls in flight, its limit here (provider.maxinflightpercaller)",
@@ -84,7 +84,9 @@ describe("each caller", () => {
     await caller("secret:a").echo({});
     await caller("secret:a").echo({});
     const third = await failure(caller("secret:a").echo({}, { timeoutMs: 100 }));
-    expect(third.message).toContain("has 2 connections open, its limit here (provider.maxconnectionspercaller)");
+    expect(third.message).toContain(
+      "has 2 connections open, its limit here (provider.maxconnectionspercaller)",
+    );
     expect(provider.connections).toBeLessThanOrEqual(3);
   });
 });

@@ -14,7 +14,8 @@ function naive(rules: ReadonlyArray<readonly [string, string]>, service: string,
     .filter(({ rank }) => rank >= 0)
     .sort((a, b) => b.rank - a.rank);
   const [best] = matching;
-  if (service === "grpc.health.v1.Health" && (best === undefined || best.all)) return who.protocol !== "classic";
+  if (service === "grpc.health.v1.Health" && (best === undefined || best.all))
+    return who.protocol !== "classic";
   if (best === undefined) return false;
   return best.value.split(" | ").some((alternative) => {
     const terms = alternative.split(" + ");
@@ -45,11 +46,17 @@ const pattern = fc.oneof(
   fc.constantFrom(...services).map((service) => `${service}/*`),
   fc.tuple(fc.constantFrom(...services), fc.constantFrom(...methods)).map((parts) => parts.join("/")),
 );
-const identity = fc.constantFrom("secret:web", "secret:api", "jwt:i#al", "jwt:i#bob|x", "dns:a.b", "token:web");
-const term = fc.oneof(
-  fc.constantFrom("any", "none", "classic", "jwt:*", "secret:*", "jwt:i#*b*", "*b:*"),
-  identity,
-).filter((one) => !one.startsWith("*"));
+const identity = fc.constantFrom(
+  "secret:web",
+  "secret:api",
+  "jwt:i#al",
+  "jwt:i#bob|x",
+  "dns:a.b",
+  "token:web",
+);
+const term = fc
+  .oneof(fc.constantFrom("any", "none", "classic", "jwt:*", "secret:*", "jwt:i#*b*", "*b:*"), identity)
+  .filter((one) => !one.startsWith("*"));
 const value = fc
   .array(fc.array(term, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 3 })
   .map((alternatives) => alternatives.map((terms) => terms.join(" + ")).join(" | "));
@@ -105,7 +112,9 @@ describe("a policy", () => {
     const text = "# who may\n[authz]\na.S/* = any\nnonsense\na.S/* = any\nb.S/Get = bob\n[other]";
     expect(() => parsePolicyFile(text, "rules")).toThrow(/rules:4: .*\nrules:7: /);
     const twice = "a.S/* = any\na.S/* = any\nb.S/Get = bob";
-    expect(() => parsePolicyFile(twice, "rules")).toThrow(/rules:2: there are two rules for a\.S\/\*\nrules:3: /);
+    expect(() => parsePolicyFile(twice, "rules")).toThrow(
+      /rules:2: there are two rules for a\.S\/\*\nrules:3: /,
+    );
     expect(parsePolicyFile("a.S/* = jwt:https://idp#a+b | any", "rules").lines).toHaveLength(1);
   });
 });
