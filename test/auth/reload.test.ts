@@ -97,7 +97,7 @@ test("open streams that a new policy does not allow end PERMISSION_DENIED, the o
   const watched = flow.watch({})[Symbol.asyncIterator]();
   await Promise.all([watched.next(), other.next()]);
   const end = failure(watched.next() as Promise<unknown>);
-  put(policyFile, "* = secret:*\nprobe.FlowService/Watch = secret:other");
+  put(policyFile, "* = secret:*\nflow.FlowService/Watch = secret:other");
   await clock.run(5000);
   expect(await end).toMatchObject({ code: Status.PERMISSION_DENIED });
   expect(provider.inFlight).toBe(1);
