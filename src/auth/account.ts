@@ -1,15 +1,3 @@
-/** What one caller may take of a provider. `Infinity`: no more than its share of the whole, and that only when the whole is nearly full. */
-export interface CallerLimits {
-  /** Connections of one address, or of one identity of the transport. */
-  connectionsMax: number;
-  /** Calls in flight of one identity, or of one address whose callers have none. */
-  inFlightMax: number;
-  /** Calls a second, on average; a second's worth may come at once. */
-  callsPerSecondMax: number;
-  /** Bytes that wait on all its connections because it does not read, bytes. */
-  unreadMaxBytes: number;
-}
-
 /** A connection as its caller's account sees it. */
 export interface AccountedConnection {
   readonly unsentBytes: number;

@@ -403,8 +403,8 @@ export const sectionDocs: Readonly<Record<string, string>> = {
   provider: "Serving calls / 服务端",
   channel: "Making calls / 调用端",
   limits: "Sizes nothing may exceed / 大小限制",
-  auth: "Proving who calls; who may call what is [authz], see docs/security.md / 身份与令牌；访问策略见 [authz]",
   keepalive: "Noticing dead peers / 连接保活",
+  auth: "Proving who calls; who may call what is [authz], see docs/security.md / 身份与令牌；访问策略见 [authz]",
   zookeeper: "Only for registry=zookeeper://... / 仅用于 ZooKeeper 注册中心",
 };
 
