@@ -16,13 +16,13 @@ test("a policy holds in the simulation, whatever the network does", async () => 
       await provider.start();
       return provider;
     });
-    sim.host("shop", () => {}, { identity: "secret:shop" });
-    sim.host("stranger");
+    const shop = sim.host("shop", () => {}, { identity: "secret:shop" });
+    const stranger = sim.host("stranger");
     await sim.run(200);
-    const stubOf = (host: string) => new ProbeServiceStub(new RpcChannel(sim.host(host).app));
-    const served = sim.until(stubOf("shop").echo({}));
+    const stubOf = (host: typeof shop) => new ProbeServiceStub(new RpcChannel(host.app));
+    const served = sim.until(stubOf(shop).echo({}));
     expect((await served).text).toBe("secret:shop");
-    const refused = await sim.until(failure(stubOf("stranger").echo({})));
+    const refused = await sim.until(failure(stubOf(stranger).echo({})));
     expect(refused).toMatchObject({ code: Status.UNAUTHENTICATED, executed: "never" });
   });
 });
