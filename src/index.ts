@@ -1,5 +1,12 @@
 // For users: serve and call.
 
+export type {
+  Authenticate,
+  Authenticator,
+  AuthenticatorWithKeys,
+  TokenIdentity,
+} from "./auth/authenticator.js";
+export { PolicyError, type PolicyLine, type PolicyRules } from "./auth/policy.js";
 export { type Address, formatAddress } from "./base/address.js";
 // For those who extend it: other registries, transports, loggers, tools.
 export type { Clock, Timer } from "./base/clock.js";
@@ -24,6 +31,7 @@ export type { Peer, PeerIdentities, ProtocolName } from "./call/peer.js";
 export type { IncomingStream, MessageSource } from "./call/streams.js";
 export type { HandlersOf, StubChannel } from "./call/stub.js";
 export { type ChannelOptions, RpcChannel } from "./client/channel.js";
+export type { Credentials, Token } from "./client/credentials.js";
 export { conf } from "./config/conf.js";
 export type { LoadedConfig, Sections } from "./config/config.js";
 export { ConfigError, type ConfigProblem } from "./config/config-error.js";

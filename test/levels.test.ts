@@ -15,7 +15,7 @@ const floors: readonly (readonly string[])[] = [
   ["base < protobuf < error < values < log < logger"],
   ["descriptor"],
   ["transport"],
-  ["call < codec.ts < services"],
+  ["call < codec.ts < services", "call < auth"],
   [
     "protocol < protocol/detect",
     "protocol < protocol/mprpc/wire < protocol/mprpc",

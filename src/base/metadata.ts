@@ -26,6 +26,8 @@ export interface UnreadMetadata {
   readonly size: number;
   /** Appends them. */
   readInto(metadata: Metadata): void;
+  /** As `Metadata.firstIs`. */
+  firstIs(key: string, value: Buffer | undefined): boolean;
 }
 
 /** How many characters a key may have. */
@@ -137,6 +139,19 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
     return typeof value === "string" ? Buffer.from(value, "utf8") : value;
   }
 
+  /**
+   * Whether the first value of `key`, in lower case, is these bytes; `undefined`: whether there is none. Entries that were not looked
+   * at stay unread.
+   *
+   * @internal
+   */
+  firstIs(key: string, value: Buffer | undefined): boolean {
+    if (this.#unread !== undefined) return this.#unread.firstIs(key, value);
+    const first = this.get(key);
+    if (first === undefined || value === undefined) return first === value;
+    return typeof first === "string" ? Buffer.from(first, "utf8").equals(value) : first.equals(value);
+  }
+
   getAll(key: string): Array<string | Buffer> {
     const lower = key.toLowerCase();
     return this.#flat.filter((_, i) => i % 2 === 1 && this.#flat[i - 1] === lower);
@@ -177,12 +192,13 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
     }
   }
 
-  /** For logs and JSON: repeated keys become arrays, binary values base64. */
+  /** For logs and JSON: repeated keys become arrays, binary values base64, and what proves who calls (`authorization`) `***`. */
   toJSON(): Record<string, string | string[]> {
     // Without a prototype: "constructor" and "__proto__" are keys a peer may send.
     const result: Record<string, string | string[]> = Object.create(null);
     for (const [key, value] of this) {
-      const text = typeof value === "string" ? value : value.toString("base64");
+      const shown = typeof value === "string" ? value : value.toString("base64");
+      const text = key === "authorization" ? "***" : shown;
       const before = result[key];
       result[key] = before === undefined ? text : [...(Array.isArray(before) ? before : [before]), text];
     }

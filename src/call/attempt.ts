@@ -25,6 +25,8 @@ export interface CallOutcomeSink {
   readonly request: unknown;
   readonly metadata: Metadata | undefined;
   readonly idempotencyKey: string | undefined;
+  /** What the channel proves itself with, as a value of the metadata key `authorization`; kept out of `metadata`, which is shown. */
+  readonly authorization?: string | undefined;
   readonly oneway: boolean;
   /** Of a call that streams. */
   readonly stream: CallStream | undefined;
@@ -89,6 +91,10 @@ export class Attempt<Call extends CallOutcomeSink = CallOutcomeSink> {
 
   get idempotencyKey(): string | undefined {
     return this.call.idempotencyKey;
+  }
+
+  get authorization(): string | undefined {
+    return this.call.authorization;
   }
 
   get oneway(): boolean {

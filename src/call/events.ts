@@ -5,7 +5,7 @@ import type { StatusCode } from "../error/status.js";
 import type { Logger } from "../log/logger.js";
 import type { MethodDefinition } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
-import type { ProtocolName } from "./peer.js";
+import type { Peer, ProtocolName } from "./peer.js";
 
 /** A call at its caller. One object from `clientStart` to `clientEnd`, so that a listener can keep what it knows by it. */
 export interface ObservedCall {
@@ -47,6 +47,11 @@ export interface CallEvents {
   /** `call` is the context of the handler, the same object at the end. */
   serverStart: { call: CallContext };
   serverEnd: CallEnd & { call: CallContext };
+  /**
+   * A call was refused because of who makes it, before any handler (an open stream: in it). `method`: `pkg.Service/Method`, or
+   * `any method` for a token that is not accepted.
+   */
+  callDenied: { method: string; peer: Peer; code: StatusCode; error: RpcError };
   connectionOpen: { side: "client" | "server"; protocol: ProtocolName; local: string; remote: string };
   connectionClose: {
     side: "client" | "server";
@@ -68,6 +73,7 @@ const known: Readonly<Record<keyof CallEvents, true>> = {
   attemptEnd: true,
   serverStart: true,
   serverEnd: true,
+  callDenied: true,
   connectionOpen: true,
   connectionClose: true,
 };

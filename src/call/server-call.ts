@@ -23,6 +23,8 @@ export interface BoundMethod {
   blame?(call: ServerCall): Promise<string | undefined> | undefined;
   /** How many bytes the size of its last reply took. */
   replySizeBytes: number;
+  /** Counts the methods a policy has allowed somebody; 0: none yet. */
+  number: number;
 }
 
 /** The connection a call came on, whatever its protocol. Each call ends in exactly one of the two, once. */
@@ -45,7 +47,7 @@ export interface ServerCallHost {
   /** The call has been answered or given up. `hidden`: what really happened, when the caller is not told: for the log. */
   onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void;
   /** A handler goes on although its call has ended (1), or has come back since (-1). */
-  onDetached(by: 1 | -1): void;
+  onDetached(by: 1 | -1, call: ServerCall): void;
   /** A callback of the handler threw. */
   onCallbackError(call: ServerCall, thrown: unknown): void;
 }
@@ -312,7 +314,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     if (!this.#detached) return;
     this.#detached = false;
     this.port.onDetached(-1);
-    this.#host.onDetached(-1);
+    this.#host.onDetached(-1, this);
   }
 
   /** An RpcError the handler made goes to the caller as it is; anything else, another call's failure too, stays here. */
@@ -334,7 +336,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     if (this.#running) {
       this.#detached = true;
       this.port.onDetached(1);
-      this.#host.onDetached(1);
+      this.#host.onDetached(1, this);
     }
     const executed = this.handlerStarted ? ran : "never";
     let final = error;

@@ -38,6 +38,8 @@ is - or left out; a JSON that is given is the only request. Ctrl-C cancels the c
   --timeout 5s            the deadline, with its unit; none for no deadline (default: calltimeout of the configuration;
                           none for a stream of replies)
   --metadata KEY=VALUE    sent with the request; may be repeated
+  --token-file FILE       sent as authorization: Bearer TOKEN; only on connections that nobody else can read, unless the
+                          configuration says auth.allowplain=yes
   -v, --verbose           print the metadata of the reply, and the trailers of a stream, on stderr
   --proto FILE            take the messages from this .proto, for providers that cannot be asked; may be repeated
   -I, --import-path DIR   where imports of --proto are looked for; may be repeated
@@ -53,6 +55,7 @@ const options = {
   text: { kind: "flag" },
   timeout: { kind: "value" },
   metadata: { kind: "many" },
+  "token-file": { kind: "value" },
   verbose: { kind: "flag", short: "v" },
   proto: { kind: "many" },
   "import-path": { kind: "many", short: "I" },
@@ -83,7 +86,9 @@ export const callCommand: Command = {
     const given = json === undefined || json === "-" ? undefined : parseRequest(json, "the request");
     const protos = parsed.values("proto");
     const descriptors = protos.length === 0 ? [] : await describe(protos, parsed.values("import-path"));
-    const { config } = parsed;
+    const tokenFile = parsed.value("token-file");
+    const ofToken = tokenFile === undefined ? [] : [`--auth.token=file:${tokenFile}`];
+    const config = [...parsed.config, ...ofToken];
     return withClient({ config, address, classic, descriptors }, io, async (channel, app) => {
       const known = servicesIn(descriptors);
       const { registry } = app;

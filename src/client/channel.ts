@@ -33,6 +33,7 @@ import { type App, runtimeOf } from "../runtime/app.js";
 import { type BalancerName, balancerNames, type ClassicChoice, type Runtime } from "../runtime/runtime.js";
 import { classicChoice } from "./classic-subchannels.js";
 import { type CallRouter, type ClientAttempt, ClientCall, type ResolvedCallOptions } from "./client-call.js";
+import { ChannelToken, type Credentials, credentialsOf } from "./credentials.js";
 import { LaterReplies, Replies, StreamReply, ToldByController } from "./incoming.js";
 import { InterceptedCalls, PlannedCall } from "./intercepted-calls.js";
 import { Picker } from "./picker.js";
@@ -53,6 +54,12 @@ export interface ChannelOptions {
    * and without that yes, unless the registry has credentials (`zookeeper.auth`).
    */
   classic?: ClassicChoice | undefined;
+  /**
+   * Gets the token its calls are sent with, as `authorization: Bearer TOKEN`: asked once for all of them and again before the token
+   * expires. Sent only on connections that nobody else can read, unless `auth.allowplain` says otherwise. Default: `auth.token` of
+   * the conf, and without that none. Throwing fails the calls that need it, UNAUTHENTICATED.
+   */
+  credentials?: Credentials | undefined;
   /** The first is the outermost. Default none. */
   interceptors?: readonly ClientInterceptor[] | undefined;
   /** Look services up here instead of in the runtime's registry. The channel does not close it. */
@@ -64,11 +71,14 @@ export interface ChannelOptions {
   descriptors?: readonly Uint8Array[] | undefined;
 }
 
+type Undefaulted = "classic" | "credentials";
+
 const optionRules = {
   timeoutMs: { expected: "milliseconds > 0, or Infinity for no deadline", accepts: isTimeout },
   balancer: oneOf(...balancerNames),
   waitForReady: boolean,
   classic: classicChoice,
+  credentials: callback,
   interceptors: listOf(callback),
   registry: having("watch", "list"),
   descriptors: listOf(bytes),
@@ -101,7 +111,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** Throws `TypeError` or `RangeError` for bad options. Connects to nothing yet. */
   constructor(app: App, options: ChannelOptions = {}) {
     const runtime = runtimeOf("RpcChannel", app);
-    const defaults: Filled<Omit<ChannelOptions, "classic">> & Pick<ChannelOptions, "classic"> = {
+    const defaults: Filled<Omit<ChannelOptions, Undefaulted>> & Pick<ChannelOptions, Undefaulted> = {
       timeoutMs: runtime.settings.callTimeoutMs,
       balancer: runtime.settings.channel.balancer,
       waitForReady: false,
@@ -112,9 +122,19 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     const checked = checkOptions("RpcChannel", options, defaults, optionRules);
     this.#runtime = runtime;
     callScope.use();
+    const { token: source } = runtime.settings.auth;
+    const credentials =
+      checked.credentials ?? (source === undefined ? undefined : credentialsOf(source, runtime.clock));
+    const token = credentials && new ChannelToken(runtime, credentials, (attempt) => this.#route(attempt));
     this.#router = {
       runtime,
-      route: (attempt) => this.#route(attempt),
+      route:
+        token === undefined
+          ? (attempt) => this.#route(attempt)
+          : (attempt) => (token.isReady(attempt.nowMs) ? this.#route(attempt) : token.hold(attempt)),
+      get authorization() {
+        return token?.authorization;
+      },
       isHinted: (call) => this.#resolvers.get(serviceOf(call))?.isHinted ?? false,
       onSettled: () => this.#onSettled(),
     };

@@ -53,6 +53,8 @@ export interface CallRouter {
   isHinted(call: ClientCall): boolean;
   /** A call that went through `start` has ended. */
   onSettled(): void;
+  /** What the channel proves itself with; undefined: with nothing. */
+  readonly authorization: string | undefined;
 }
 
 /** Of the promise made last: one executor for all spares a closure and its context for each call. */
@@ -120,6 +122,11 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
 
   get idempotencyKey(): string | undefined {
     return this.#plan.idempotencyKey;
+  }
+
+  /** See `CallOutcomeSink`. Of the channel: a call has none of its own, nor room for one. */
+  get authorization(): string | undefined {
+    return this.#router.authorization;
   }
 
   get oneway(): boolean {

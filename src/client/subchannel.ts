@@ -131,7 +131,17 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     const session = this.#connections.leastBusy();
     if (this.#connections.mayGrow) this.#open();
     if (session === undefined || !session.hasRoom || !this.available) this.#wait(attempt);
-    else session.start(attempt);
+    else this.#send(session, attempt);
+  }
+
+  /** A token goes only where nobody else can read it. */
+  #send(session: ClientSession, attempt: Attempt): void {
+    const inClear = attempt.authorization !== undefined && !session.confidential;
+    if (!inClear || this.#runtime.settings.auth.allowPlain) session.start(attempt);
+    else {
+      const text = messages.tokenInClear(this.endpoint);
+      attempt.onFailure(new RpcError(Status.UNAUTHENTICATED, text, { executed: "never" }));
+    }
   }
 
   #wait(attempt: Attempt): void {
@@ -194,7 +204,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     const now = this.#runtime.clock.now();
     for (const attempt of this.#waiting.take(() => session.hasRoom)) {
       attempt.nowMs = now;
-      session.start(attempt);
+      this.#send(session, attempt);
     }
   }
 

@@ -1,8 +1,10 @@
 import path from "node:path";
+import type { PolicyLine } from "../auth/policy.js";
 import { formatAddress } from "../base/address.js";
 import { didYouMean } from "../base/nearest.js";
 import { type AdvertisedAddress, zookeeperDefaultPort } from "../values/hosts.js";
 import { type Flag, parseArguments } from "./arguments.js";
+import { checkAuth, policyLines, policySection } from "./auth-section.js";
 import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBytes } from "./conf-file.js";
 import { hideCredentials, quoteFound } from "./config-error.js";
 import { Findings } from "./findings.js";
@@ -54,6 +56,8 @@ export interface LoadedConfig<S extends Sections = NoSections> {
   readonly warnings: readonly string[];
   /** The arguments after `--`. */
   readonly rest: readonly string[];
+  /** The rules of `[authz]`, in the order of the file. */
+  readonly authz: readonly PolicyLine[];
   /** The conf file used, as it was named; absent when there was none. */
   readonly file?: string;
 }
@@ -111,12 +115,13 @@ export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S
   const sections: Sections = input.sections ?? {};
   const table = new KeyTable(sections);
   const settings: Settings = new Map();
-  const reading: Reading = { table, settings, findings, nodes: new NodeList() };
+  const reading: Reading = { table, settings, findings, nodes: new NodeList(), authz: [] };
   const file = readFile(input, args.files, reading);
   readEnvironment(input.env, reading);
   readFlags(args.flags, reading);
   deriveFromNodes(reading);
   deriveRegistry(settings, findings);
+  checkAuth(settings, reading.authz, findings);
   findings.throwIfAny();
 
   const values: Record<string, unknown> = {};
@@ -140,6 +145,7 @@ export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S
     own: Object.freeze(own) as unknown as OwnValues<S>,
     warnings: findings.allWarnings(),
     rest: Object.freeze([...args.rest]),
+    authz: Object.freeze(reading.authz),
     ...(file === undefined ? {} : { file }),
   });
 }
@@ -150,6 +156,7 @@ interface Reading {
   readonly settings: Settings;
   readonly findings: Findings;
   readonly nodes: NodeList;
+  readonly authz: PolicyLine[];
 }
 
 function isReadable(text: string): boolean {
@@ -219,10 +226,11 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
     findings.fail({ where: `${file}:${problem.line}`, file, ...problem });
   }
   readSkipped(file, document, findings);
+  reading.authz.push(...policyLines(file, document));
   const present = new Set(document.sections.map(({ name }) => name));
   const absent = table.sections.filter((name) => isProgramSection(name) && !present.has(name));
   for (const { name, line } of document.sections) {
-    if (table.sections.includes(name)) continue;
+    if (table.sections.includes(name) || name === policySection) continue;
     // Another program's, unless it is nearly the name of one of ours that the file does not have.
     const shared = isProgramSection(name);
     const nearest = didYouMean(name, shared ? absent : table.sections);
@@ -231,6 +239,11 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
     findings.warn(() => known + (nearest || adviseSection(name)));
   }
   for (const cut of document.cuts) {
+    if (cut.section === policySection) {
+      const expected = `the value in quotes, since it ends before the "${cut.mark}"`;
+      findings.fail({ where: `${file}:${cut.line}`, expected, found: "a value without" });
+      continue;
+    }
     findings.warn(
       () =>
         `${file}:${cut.line}: ${keyIn(cut.section, cut.key)}: the value ends before the "${cut.mark}"; if that belongs to it, quote the value or write \\${cut.mark}`,

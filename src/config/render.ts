@@ -22,7 +22,8 @@ export function renderConfig<S extends Sections = NoSections>(loaded: LoadedConf
   const lines = rows.map(
     ({ name, value, origin }) => `${name.padEnd(nameWidth)} = ${value.padEnd(valueWidth)}  (${origin})`,
   );
-  return [`# conf file: ${loaded.file ?? "none"}`, ...lines, ""].join("\n");
+  const rules = loaded.authz.map(({ pattern, value, where }) => `authz ${pattern} = ${value}  (${where})`);
+  return [`# conf file: ${loaded.file ?? "none"}`, ...lines, ...rules, ""].join("\n");
 }
 
 function showValue<S extends Sections>(row: KeyRow, { values, own }: LoadedConfig<S>): string {

@@ -182,6 +182,40 @@ export const schema = {
       "单个连接上同时处理的最大调用数；默认为 maxinflight 的四分之一，至少 1024。",
       { example: "16384" },
     ),
+    maxconnectionspercaller: key(
+      kind.optional(count),
+      "",
+      "Connections of one address, and of one proven identity; by default a share of maxconnections, once most of those are open.",
+      "单个地址或身份的最大连接数；默认在连接将满时按调用方均分 maxconnections。",
+      { example: "1000" },
+    ),
+    maxinflightpercaller: key(
+      kind.optional(count),
+      "",
+      "Calls in flight of one identity, or of one address without; by default a share of maxinflight, once most of those are taken.",
+      "单个身份（无身份时按地址）同时处理的最大调用数；默认在将满时按调用方均分 maxinflight。",
+      { example: "8192" },
+    ),
+    maxcallspersecond: key(
+      kind.optional(count),
+      "",
+      "Calls a second of one identity, or of one address without; a second's worth may come at once.",
+      "单个身份（无身份时按地址）每秒的最大调用数，允许一秒的突发量。",
+      { example: "5000" },
+    ),
+    unreadpercaller: key(
+      kind.optional(kind.size({ min: 64 * KiB, max: 64 * GiB })),
+      "",
+      "Bytes that may wait for one identity or address that does not read, on all its connections; beyond it its calls are refused.",
+      "单个身份或地址在其所有连接上未读取数据的上限，超出则拒绝其调用。",
+      { example: "256MiB" },
+    ),
+    maxhandshakesperaddress: key(
+      kind.integer({ min: 1, max: 10_000_000 }),
+      "64",
+      "TLS handshakes of one address that are under way.",
+      "单个地址同时进行的 TLS 握手数。",
+    ),
     draintimeout: key(
       kind.duration({ minMs: 0 }),
       "10s",
@@ -286,6 +320,73 @@ export const schema = {
       "ping 多久无应答即视为连接已断。",
     ),
   },
+  auth: {
+    token: key(
+      kind.optional(
+        kind.text("file:FILE", "file:FILE, or the token itself as MPRPC_AUTH_TOKEN", (value) =>
+          /^(?:file:.+|[!-~]+)$/.test(value),
+        ),
+      ),
+      "",
+      "What channels prove themselves with: file:FILE, read again every minute; or the token itself, in MPRPC_AUTH_TOKEN only.",
+      "调用端的令牌：file:文件（每分钟重读）；令牌本身只能放在环境变量 MPRPC_AUTH_TOKEN 中。",
+      { example: "file:/run/secrets/token", secret: true },
+    ),
+    allowplain: key(
+      kind.yesNo,
+      "no",
+      "Send tokens on connections that others can read, too.",
+      "是否允许在非加密连接上发送令牌。",
+    ),
+    policy: key(
+      kind.optional(kind.text("FILE", "a file")),
+      "",
+      "Who may call what, in a file of its own instead of [authz]; read again when it changes.",
+      "访问策略文件，代替 [authz] 段；修改后自动重读。",
+      { example: "authz.conf" },
+    ),
+    tokens: key(
+      kind.optional(kind.text("FILE", "a file")),
+      "",
+      "Tokens a provider accepts, name:token a line; their bearers are token:name. Read again when it changes.",
+      "服务端接受的令牌文件，每行 name:token，身份为 token:name；修改后自动重读。",
+      { example: "/run/secrets/tokens" },
+    ),
+    jwks: key(
+      kind.optional(kind.text("FILE|URL", "a file or an https URL")),
+      "",
+      "Public keys of the JSON web tokens a provider accepts: a JWKS file, or an https URL; needs the package jose.",
+      "服务端接受的 JWT 的公钥：JWKS 文件或 https 地址；需要安装 jose。",
+      { example: "https://idp.example.com/jwks.json" },
+    ),
+    jwtissuer: key(
+      kind.optional(kind.text("ISSUER", "an issuer without a #", (value) => /^[^#]+$/.test(value))),
+      "",
+      "Their iss; required with auth.jwks.",
+      "JWT 的 iss；设置 auth.jwks 时必填。",
+      { example: "https://idp.example.com" },
+    ),
+    jwtaudience: key(
+      kind.optional(kind.text("AUDIENCE", "an audience")),
+      "",
+      "Their aud; required with auth.jwks.",
+      "JWT 的 aud；设置 auth.jwks 时必填。",
+      { example: "clouddisk" },
+    ),
+    jwtalgorithms: key(
+      kind.list,
+      "",
+      "Their alg: asymmetric ones between commas; required with auth.jwks.",
+      "JWT 的 alg：非对称算法，以逗号分隔；设置 auth.jwks 时必填。",
+      { example: "RS256,ES256" },
+    ),
+    checktimeout: key(
+      kind.duration({ minMs: 1, maxMs: 10_000 }),
+      "5s",
+      "What checking a token may take before its calls fail UNAVAILABLE.",
+      "校验令牌的超时，超时的调用返回 UNAVAILABLE。",
+    ),
+  },
   zookeeper: {
     sessiontimeout: key(
       kind.duration({ minMs: 1000 }),
@@ -317,6 +418,7 @@ export const sectionDocs: Readonly<Record<string, string>> = {
   channel: "Making calls / 调用端",
   limits: "Sizes nothing may exceed / 大小限制",
   keepalive: "Noticing dead peers / 连接保活",
+  auth: "Proving who calls; who may call what is [authz], see docs/security.md / 身份与令牌；访问策略见 [authz]",
   zookeeper: "Only for registry=zookeeper://... / 仅用于 ZooKeeper 注册中心",
 };
 

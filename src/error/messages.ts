@@ -189,6 +189,44 @@ export const messages = {
   tooMuchUnwrittenToCaller: (bytes: number, maxBytes: number) =>
     `${bytes} bytes wait to be sent to this caller, over the limit of ${maxBytes} (limits.unwritten)`,
 
+  connectionsOfCaller: (caller: string, connections: number) =>
+    `${caller} has ${connections} connections open, its limit here (provider.maxconnectionspercaller)`,
+  connectionShareTaken: (caller: string, connections: number, max: number) =>
+    `${caller} has ${connections} connections open, its share of the ${max} that are nearly all taken (provider.maxconnections)`,
+  callsOfCaller: (caller: string, calls: number) =>
+    `${caller} has ${calls} calls in flight, its limit here (provider.maxinflightpercaller)`,
+  callShareTaken: (caller: string, calls: number, max: number) =>
+    `${caller} has ${calls} calls in flight, its share of the ${max} that are nearly all taken (provider.maxinflight)`,
+  tooManyCallsPerSecond: (caller: string, max: number) =>
+    `${caller} makes more than ${max} calls a second, its limit here (provider.maxcallspersecond)`,
+  unreadByCaller: (caller: string, bytes: number, maxBytes: number) =>
+    `${bytes} bytes wait to be sent on the connections of ${caller}, over the limit of ${maxBytes} (provider.unreadpercaller)`,
+  tooManyChecks: (checks: number) => `${checks} tokens are being checked, the provider's limit`,
+  tooManyChecksOnConnection: (checks: number) =>
+    `${checks} tokens are being checked on this connection, the limit`,
+  tooMuchWaitsForChecks: (bytes: number, maxBytes: number) =>
+    `requests of ${bytes} bytes wait for their tokens to be checked on this connection, over the limit of ${maxBytes} (limits.arrivingbytes)`,
+
+  // --- who may call ---
+  identityNeeded: (method: string) =>
+    `${method} is not open to callers without an identity: a certificate, a secret or a token is needed ([authz])`,
+  notAllowed: (method: string, caller: string) => `${method} is not allowed to ${caller} ([authz])`,
+  tokenUnknown: "the token is not accepted: no authenticator of this provider knows it",
+  tokenExpired: "the token is not accepted: it has expired",
+  tokenInvalid: (reason: string) => `the token is not accepted: ${reason}`,
+  tokenTooLong: (maxBytes: number) => `the token is not accepted: it is over the limit of ${maxBytes} bytes`,
+  tokenExpiredInCall: "the token of the call has expired, or is not accepted any more",
+  checkTookTooLong: (timeoutMs: number) =>
+    `the token could not be checked within ${timeoutMs} ms (auth.checktimeout)`,
+  checkFailed: "the token could not be checked; the provider's log has the reason",
+  checkGivenUp: "the call ended before its token was checked",
+  notATokenIdentity: (found: string) =>
+    `an authenticator must give a name with its kind, such as "jwt:https://idp.example.com#alice", and none of the transport's kinds, got ${found}`,
+  noToken: (reason: string) => `there is no token for the call (credentials): ${reason}`,
+  tokenInClear: (endpoint: string) =>
+    `the connection to ${endpoint} is not confidential, and so no token is sent on it (auth.allowplain)`,
+  waitsForToken: "the token of its channel (credentials)",
+
   // --- messages that cannot be written or read ---
   requestUnencodable: (reason: string) => `the request cannot be encoded: ${reason}`,
   requestUndecodable: (typeName: string, reason: string) =>

@@ -143,7 +143,8 @@ class FileDestination implements Destination {
   /** Returns its size. */
   #openFile(path: string): number {
     makeFolderSync(this.#options.dir);
-    const fd = openSync(path, "a");
+    // Whoever is neither the user nor of the group has no business with it.
+    const fd = openSync(path, "a", 0o640);
     const { size, dev, ino } = fstatSync(fd);
     this.#open = { fd, path, device: dev, inode: ino };
     return size;

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
 import { callback, checkOptions, describeValue, either, having, text } from "../base/options.js";
 import { type CallEmitter, createCallEmitter } from "../call/events.js";
+import { toAuthSettings } from "../config/auth-section.js";
 import {
   type ConfigValues,
   type LoadedConfig,
@@ -94,7 +95,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
       transport: parts.transport ?? tcpTransport(clock),
       events: this.events,
       wheel: new DeadlineWheel(clock),
-      settings: toSettings(config.values),
+      settings: { ...toSettings(config.values), auth: toAuthSettings(config, parts.cwd ?? process.cwd()) },
       signals: processSignals(clock),
       closed: this.#closed.signal,
       close: () => this.close(),
@@ -225,6 +226,11 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       connectionsMax: provider.maxconnections,
       inFlightMax: provider.maxinflight,
       inFlightPerConnectionMax: provider.maxinflightperconnection,
+      connectionsPerCallerMax: provider.maxconnectionspercaller ?? Infinity,
+      inFlightPerCallerMax: provider.maxinflightpercaller ?? Infinity,
+      callsPerSecondMax: provider.maxcallspersecond ?? Infinity,
+      unreadPerCallerMaxBytes: provider.unreadpercallerBytes ?? Infinity,
+      handshakesPerAddressMax: provider.maxhandshakesperaddress,
       drainTimeoutMs: provider.draintimeoutMs,
       streamBufferBytes: provider.streambufferBytes,
       classic: provider.classic,

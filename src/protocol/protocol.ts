@@ -40,6 +40,8 @@ export interface ClientSession {
   readonly inFlight: number;
   /** More calls may go out now. */
   readonly hasRoom: boolean;
+  /** Nobody between the two ends can read what is sent: tokens may be. */
+  readonly confidential: boolean;
   /** The provider has been heard to speak the protocol: whatever closes the connection later, connecting worked. */
   readonly welcomed: boolean;
   /** A reply has come: the provider is one that works. */

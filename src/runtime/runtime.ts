@@ -1,3 +1,4 @@
+import { type AuthSettings, defaultAuthSettings } from "../auth/settings.js";
 import type { Address } from "../base/address.js";
 import type { Clock } from "../base/clock.js";
 import type { DeadlineWheel } from "../base/deadlines.js";
@@ -26,6 +27,7 @@ export interface RuntimeSettings {
   /** Deadline of a call that brings none, ms; `Infinity`: none. Default 5000. */
   callTimeoutMs: number;
   limits: WireLimits;
+  auth: AuthSettings;
   keepalive: KeepaliveOptions;
   /** Bytes that may wait on one connection before calls fail RESOURCE_EXHAUSTED. Default 64 MiB. */
   unwrittenMaxBytes: number;
@@ -54,6 +56,22 @@ export interface RuntimeSettings {
     inFlightMax: number;
     /** Default: a quarter of `inFlightMax`, at least 1,024; so one caller cannot take every place. */
     inFlightPerConnectionMax: number | undefined;
+    /**
+     * Connections of one address, and of one identity of the transport. Default `Infinity`: its share of `connectionsMax`, which
+     * counts once three quarters of those are open.
+     */
+    connectionsPerCallerMax: number;
+    /**
+     * Calls in flight of one identity, or of one address whose callers have none. Default `Infinity`: its share of `inFlightMax`,
+     * which counts once three quarters of those are taken.
+     */
+    inFlightPerCallerMax: number;
+    /** Calls a second of one identity or address; a second's worth may come at once. Default `Infinity`. */
+    callsPerSecondMax: number;
+    /** Bytes that may wait on all connections of one identity or address before its calls are refused. Default `Infinity`. */
+    unreadPerCallerMaxBytes: number;
+    /** TLS handshakes of one address that are under way; more connections are reset. Default 64. */
+    handshakesPerAddressMax: number;
     /** How long calls in flight may go on when the provider stops. Default 10,000. */
     drainTimeoutMs: number;
     /** Messages of streams that may lie on all connections and wait for handlers, bytes. Default 512 MiB. */
@@ -74,6 +92,7 @@ export interface RuntimeSettings {
 export const defaultSettings: Readonly<RuntimeSettings> = {
   callTimeoutMs: 5000,
   limits: defaultWireLimits,
+  auth: defaultAuthSettings,
   keepalive: defaultKeepalive,
   unwrittenMaxBytes: 64 * 1024 * 1024,
   channel: {
@@ -89,6 +108,11 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
     connectionsMax: 10_000,
     inFlightMax: 65_536,
     inFlightPerConnectionMax: undefined,
+    connectionsPerCallerMax: Infinity,
+    inFlightPerCallerMax: Infinity,
+    callsPerSecondMax: Infinity,
+    unreadPerCallerMaxBytes: Infinity,
+    handshakesPerAddressMax: 64,
     drainTimeoutMs: 10_000,
     streamBufferBytes: 512 * 1024 * 1024,
     classic: true,

@@ -1,13 +1,22 @@
+import { type AccountedConnection, Accounts, hostOf, isCrowded } from "../auth/account.js";
+import { CallGate } from "../auth/call-gate.js";
+import { Caller } from "../auth/caller.js";
+import type { Guard } from "../auth/guard.js";
 import type { Clock, Timer } from "../base/clock.js";
+import { printable } from "../base/printable.js";
 import { isOf } from "../base/thrown.js";
+import type { Peer, ProtocolName } from "../call/peer.js";
 import { type BoundMethod, type ServerCall, stillRunning } from "../call/server-call.js";
 import { Turn } from "../call/turn.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Dispatcher, ServerSession } from "../protocol/dispatcher.js";
+import { peerOf } from "../protocol/peer-of.js";
 import type { Runtime } from "../runtime/runtime.js";
+import type { Connection } from "../transport/transport.js";
 import type { Router } from "./router.js";
+import { openGuard } from "./security.js";
 
 /** Oneway calls that were dropped are reported together, this often at most, ms. */
 const droppedToldAfterMs = 1000;
@@ -19,7 +28,13 @@ export class Admission implements Dispatcher {
   /** Services that are there without being offered: asked last. */
   builtin: Router | undefined;
   readonly onConnectionClosed: (session: ServerSession, reason: string | undefined) => void;
+  /** What each caller takes. */
+  readonly accounts: Accounts;
+  /** Who calls and who may. Everybody, until the provider has opened its own. */
+  guard: Guard;
   readonly #runtime: Runtime;
+  /** No caller has a limit of its own. */
+  readonly #unlimited: boolean;
   readonly #table: Router;
   /** Calls that no reply is wanted of: no connection knows of them, since they may outlive theirs. */
   readonly #oneway = new Set<ServerCall>();
@@ -39,6 +54,10 @@ export class Admission implements Dispatcher {
     this.onConnectionClosed = onConnectionClosed;
     this.clock = runtime.clock;
     this.turn = new Turn(runtime.clock);
+    const { inFlightPerCallerMax, callsPerSecondMax, unreadPerCallerMaxBytes } = runtime.settings.provider;
+    this.#unlimited = Math.min(inFlightPerCallerMax, callsPerSecondMax, unreadPerCallerMaxBytes) === Infinity;
+    this.accounts = new Accounts(callsPerSecondMax !== Infinity);
+    this.guard = openGuard(runtime, this.accounts);
   }
 
   get inFlight(): number {
@@ -49,32 +68,77 @@ export class Admission implements Dispatcher {
     return this.#table.find(service, method) ?? this.builtin?.find(service, method);
   }
 
-  admit(_bound: BoundMethod): RpcError | undefined {
+  enter(connection: Connection, protocol: ProtocolName, session: AccountedConnection): CallGate {
+    const peer = peerOf(connection, protocol);
+    const nowMs = this.clock.now();
+    const own = this.accounts.open(peer.identities.transport ?? hostOf(peer.address), nowMs);
+    const caller = new Caller(peer, { own, connection: own }, [], Infinity);
+    this.accounts.addConnection(own, session);
+    return new CallGate(this.guard, caller, () => {
+      this.accounts.removeConnection(own, session);
+      this.accounts.close(own, this.clock.now());
+    });
+  }
+
+  admit(_bound: BoundMethod, caller: Peer, arriving: boolean): RpcError | undefined {
     const { inFlightMax } = this.#runtime.settings.provider;
     const taken = this.#inFlight - this.#arriving + this.#detached;
     if (taken >= inFlightMax) {
       const text = messages.tooManyCalls(taken, stillRunning(this.#detached));
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
-    return undefined;
+    if (arriving || (this.#unlimited && !isCrowded(taken, inFlightMax))) return undefined;
+    return this.#refusalOf(caller as Caller, taken);
+  }
+
+  /** Why this caller may make no more calls for now, whatever others do. */
+  #refusalOf({ state: { account, connectionAccount } }: Caller, taken: number): RpcError | undefined {
+    const { provider } = this.#runtime.settings;
+    const { inFlightMax, inFlightPerCallerMax, callsPerSecondMax, unreadPerCallerMaxBytes } = provider;
+    const { inFlight } = account;
+    const name = printable(account.name);
+    let text: string | undefined;
+    if (inFlight >= inFlightPerCallerMax) text = messages.callsOfCaller(name, inFlight);
+    else if (isCrowded(taken, inFlightMax) && inFlight >= this.accounts.callShare(inFlightMax, account)) {
+      text = messages.callShareTaken(name, inFlight, inFlightMax);
+    } else if (
+      unreadPerCallerMaxBytes !== Infinity &&
+      connectionAccount.unreadBytes > unreadPerCallerMaxBytes
+    ) {
+      const { unreadBytes } = connectionAccount;
+      text = messages.unreadByCaller(printable(connectionAccount.name), unreadBytes, unreadPerCallerMaxBytes);
+    } else if (callsPerSecondMax !== Infinity && !account.takeCall(callsPerSecondMax, this.clock.now())) {
+      text = messages.tooManyCallsPerSecond(name, callsPerSecondMax);
+    }
+    return text === undefined ? undefined : new RpcError(Status.RESOURCE_EXHAUSTED, text);
   }
 
   onCallStart(call: ServerCall): void {
     this.#inFlight++;
     if (call.arriving) this.#arriving++;
+    else this.#onPlace(call);
     if (call.id === 0) this.#oneway.add(call);
     const { events, wheel } = this.#runtime;
     if (call.deadlineMs !== Infinity) wheel.add(call);
     if (events.has("serverStart")) events.emit("serverStart", { call });
   }
 
-  onArrived(): void {
+  onArrived(call: ServerCall): void {
     this.#arriving--;
+    this.#onPlace(call);
+  }
+
+  /** It takes a handler's place, or would if it had not ended. */
+  #onPlace(call: ServerCall): void {
+    this.accounts.count((call.peer as Caller).state.account, 1);
+    if (call.kind !== "unary" && !call.ended && !this.guard.open) this.guard.onStreamStart(call);
   }
 
   onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void {
     const { events, wheel } = this.#runtime;
     wheel.remove(call);
+    this.accounts.count((call.peer as Caller).state.account, -1);
+    if (call.kind !== "unary") this.guard.onStreamEnd(call);
     if (call.id === 0) this.#oneway.delete(call);
     if (hidden !== undefined) this.#logFailure(call, hidden);
     if (events.has("serverEnd")) {
@@ -99,8 +163,9 @@ export class Admission implements Dispatcher {
     else void blaming.then(told);
   }
 
-  onDetached(by: 1 | -1): void {
+  onDetached(by: 1 | -1, call: ServerCall): void {
     this.#detached += by;
+    this.accounts.count((call.peer as Caller).state.account, by);
   }
 
   onOnewayDropped(reason: RpcError): void {

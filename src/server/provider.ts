@@ -1,9 +1,12 @@
+import type { Authenticator } from "../auth/authenticator.js";
+import { Policy, PolicyError, type PolicyRules } from "../auth/policy.js";
 import { type Address, formatAddress, parseAddress } from "../base/address.js";
 import {
   boolean,
   callback,
   checkOptions,
   describeValue,
+  either,
   type Filled,
   having,
   listOf,
@@ -32,9 +35,19 @@ import { advertisedAddress } from "./advertise.js";
 import { Listeners } from "./listeners.js";
 import { Registrations, type ServiceOptions } from "./registrations.js";
 import { Router } from "./router.js";
+import { type OpenedSecurity, openSecurity, type SecurityOptions } from "./security.js";
 import { ServerConnections } from "./server-connections.js";
 
 export interface ProviderOptions {
+  /**
+   * Say who sent a token: asked in turn until one knows, before those that the conf names (`auth.tokens`, `auth.jwks`). Default none.
+   */
+  authenticators?: readonly Authenticator[] | undefined;
+  /**
+   * Who may call what, `{ "pkg.Service/*": "secret:apigw + jwt:*" }`, instead of the conf's `[authz]`. Whoever no rule lets is refused
+   * once there is one. Default: the conf's, and without that everybody.
+   */
+  policy?: PolicyRules | undefined;
   /** The first is the outermost. Default none. */
   interceptors?: readonly ServerInterceptor[] | undefined;
 }
@@ -65,6 +78,8 @@ export class RpcProvider implements AsyncDisposable {
   /** Where it listens; empty: where the conf says. */
   readonly #listenOn: Address[] = [];
   readonly #registrations: Registrations;
+  readonly #security: SecurityOptions;
+  #openedSecurity: OpenedSecurity | undefined;
   #starting: Promise<Address> | undefined;
   readonly #startAbort = new AbortController();
   #stopping: Promise<void> | undefined;
@@ -86,17 +101,20 @@ export class RpcProvider implements AsyncDisposable {
     this.#stopNow = resolve;
   });
 
-  /** Throws `TypeError` for bad options. Listens on nothing yet. */
+  /** Throws `TypeError` for bad options, `PolicyError` for rules that cannot be read. Listens on nothing yet. */
   constructor(app: App, options: ProviderOptions = {}) {
     const runtime = runtimeOf("RpcProvider", app);
-    const { interceptors } = checkOptions(
-      "RpcProvider",
-      options,
-      { interceptors: [] } as Filled<ProviderOptions>,
-      {
-        interceptors: listOf(callback),
-      },
-    );
+    const defaults: Filled<Omit<ProviderOptions, "policy">> & Pick<ProviderOptions, "policy"> = {
+      interceptors: [],
+      authenticators: [],
+    };
+    const checked = checkOptions("RpcProvider", options, defaults, {
+      interceptors: listOf(callback),
+      authenticators: listOf(either(callback, having("authenticate"))),
+      policy: having(),
+    });
+    const { interceptors, authenticators, policy } = checked;
+    this.#security = { authenticators, policy: policy === undefined ? undefined : Policy.of(policy) };
     this.#runtime = runtime;
     this.#registrations = new Registrations(runtime, this.#startAbort.signal);
     this.#table = new Router(interceptors);
@@ -182,7 +200,10 @@ export class RpcProvider implements AsyncDisposable {
       return await this.#starting;
     } catch (error) {
       // A port that is taken, a registry that refuses: the text is all there is to know.
-      const told = error instanceof RegistryError || (error as Error | undefined)?.constructor === Error;
+      const told =
+        error instanceof RegistryError ||
+        error instanceof PolicyError ||
+        (error as Error | undefined)?.constructor === Error;
       throw told ? blameCaller(error, entry) : error;
     }
   }
@@ -191,6 +212,9 @@ export class RpcProvider implements AsyncDisposable {
     const { transport, settings, log, registry } = this.#runtime;
     if (this.#services.size === 0) log.warn("no service was given (notifyService)");
     try {
+      const { calls } = this.#connections;
+      this.#openedSecurity = await openSecurity(this.#runtime, calls.accounts, this.#security);
+      calls.guard = this.#openedSecurity.guard;
       const wanted = this.#listenOn.length > 0 ? this.#listenOn : [settings.provider.listen];
       const { address: bound } = await this.#listeners.open(transport, wanted, (connection) =>
         this.#connections.accept(connection),
@@ -208,6 +232,7 @@ export class RpcProvider implements AsyncDisposable {
       const closed = this.#listeners.close();
       this.#connections.closeAll(messages.providerDidNotStart);
       await closed;
+      this.#openedSecurity?.close();
       this.#state = "stopped";
       this.#stopped();
       throw error;
@@ -299,6 +324,7 @@ export class RpcProvider implements AsyncDisposable {
     else await this.#letCallersLeave(drainEndMs);
     this.#connections.closeAll(messages.providerStopped);
     await closed;
+    this.#openedSecurity?.close();
     this.#state = "stopped";
     this.#stopped();
   }

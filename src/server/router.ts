@@ -75,7 +75,7 @@ export class Router {
         call.enter(false);
         return handler.call(self, call.request, call);
       };
-      return { definition, invoke, replySizeBytes: 1 };
+      return { definition, invoke, replySizeBytes: 1, number: 0 };
     }
     // Not async: returning a promise from an async function costs two more promises and three more turns.
     const last = (call: IncomingCall): Promise<CallReply> => {
@@ -99,6 +99,7 @@ export class Router {
       },
       blame: (call) => (call.trail === undefined ? undefined : blame(call.trail, isReply)),
       replySizeBytes: 1,
+      number: 0,
     };
   }
 }

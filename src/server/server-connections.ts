@@ -1,4 +1,6 @@
+import { type Account, Accounts, hostOf, isCrowded } from "../auth/account.js";
 import type { Timer } from "../base/clock.js";
+import { printable } from "../base/printable.js";
 import type { CallEvents } from "../call/events.js";
 import { messages } from "../error/messages.js";
 import { FirstBytes } from "../protocol/detect/first-bytes.js";
@@ -20,6 +22,12 @@ const leaveWithinMs = 5000;
 /** A caller whose connection has reached its age is looked at after this, ms: with nothing in flight it should be gone. */
 const agedLeaveWithinMs = 60_000;
 
+/** A connection in the count of its address. */
+interface Place {
+  readonly account: Account;
+  readonly unsentBytes: number;
+}
+
 interface Served {
   connection: Connection;
   ageTimer: Timer;
@@ -32,8 +40,11 @@ export class ServerConnections {
   readonly #protocols: readonly ServerProtocol[];
   readonly #served = new Map<ServerSession, Served>();
   readonly #undecided = new Set<FirstBytes>();
-  /** Connections that came over the limit: they are on their way out, and take nobody's place. */
-  readonly #turnedAway = new Set<Connection>();
+  /** Connections that came over a limit, and which: they are on their way out, and take nobody's place. */
+  readonly #turnedAway = new Map<Connection, string>();
+  /** How many connections each address has. */
+  readonly #addresses = new Accounts(false);
+  readonly #places = new Map<Connection, Place>();
   #draining = false;
   #stopped = false;
   #whenEmpty: Array<() => void> = [];
@@ -51,12 +62,18 @@ export class ServerConnections {
 
   accept(connection: Connection): void {
     const { connectionsMax } = this.#runtime.settings.provider;
-    const overLimit = this.size - this.#turnedAway.size >= connectionsMax;
+    const taken = this.size - this.#turnedAway.size;
+    const leave =
+      taken >= connectionsMax
+        ? messages.tooManyConnections(connectionsMax)
+        : this.#takePlace(connection, taken);
+    const overLimit = leave !== undefined;
     if (this.#stopped || (overLimit && this.#turnedAway.size >= Math.max(connectionsMax, politeMin))) {
+      this.#leavePlace(connection);
       connection.reset();
       return;
     }
-    if (overLimit) this.#turnedAway.add(connection);
+    if (overLimit) this.#turnedAway.set(connection, leave);
     const first: FirstBytes = new FirstBytes(connection, this.#runtime.clock, this.#protocols, {
       onProtocol: (protocol, variant, bytes) => {
         this.#undecided.delete(first);
@@ -80,21 +97,59 @@ export class ServerConnections {
   #forget(first: FirstBytes, connection: Connection): void {
     this.#undecided.delete(first);
     this.#turnedAway.delete(connection);
+    this.#leavePlace(connection);
+  }
+
+  /** Counts the connection as one of its address; why not, when that has too many. */
+  #takePlace(connection: Connection, taken: number): string | undefined {
+    const { connectionsMax, connectionsPerCallerMax } = this.#runtime.settings.provider;
+    const nowMs = this.#runtime.clock.now();
+    const account = this.#addresses.open(hostOf(connection.remote), nowMs);
+    const { size } = account.connections;
+    const share = this.#addresses.connectionShare(connectionsMax, account);
+    if (size >= connectionsPerCallerMax || (isCrowded(taken, connectionsMax) && size >= share)) {
+      const name = printable(account.name);
+      this.#addresses.close(account, nowMs);
+      return size >= connectionsPerCallerMax
+        ? messages.connectionsOfCaller(name, size)
+        : messages.connectionShareTaken(name, size, connectionsMax);
+    }
+    const place = { account, unsentBytes: 0 };
+    this.#addresses.addConnection(account, place);
+    this.#places.set(connection, place);
+    return undefined;
+  }
+
+  #leavePlace(connection: Connection): void {
+    const place = this.#places.get(connection);
+    if (place === undefined) return;
+    this.#places.delete(connection);
+    this.#addresses.removeConnection(place.account, place);
+    this.#addresses.close(place.account, this.#runtime.clock.now());
+  }
+
+  /** Why an identity of the transport, known by now, may not have this connection. */
+  #overIdentity(connection: Connection): string | undefined {
+    const identity = connection.security?.identity;
+    const { connectionsPerCallerMax } = this.#runtime.settings.provider;
+    if (identity === undefined || connectionsPerCallerMax === Infinity) return undefined;
+    const size = this.calls.accounts.find(identity)?.connections.size ?? 0;
+    if (size < connectionsPerCallerMax) return undefined;
+    return messages.connectionsOfCaller(printable(identity), size);
   }
 
   #serve(connection: Connection, protocol: ServerProtocol, variant: string | undefined, bytes: Buffer): void {
     const { settings, log, random, events } = this.#runtime;
-    const { connectionsMax, connectionMaxAgeMs } = settings.provider;
-    const overLimit = this.#turnedAway.has(connection);
-    const leave = overLimit
-      ? messages.tooManyConnections(connectionsMax)
-      : this.#draining
-        ? messages.providerShuttingDown
-        : undefined;
+    const { connectionMaxAgeMs } = settings.provider;
+    const tooMany = this.#turnedAway.get(connection) ?? this.#overIdentity(connection);
+    const overLimit = tooMany !== undefined;
+    const leave = tooMany ?? (this.#draining ? messages.providerShuttingDown : undefined);
+    if (overLimit) this.#turnedAway.set(connection, tooMany);
     const refusal = protocol.refusal ?? (protocol.tellsToLeave ? undefined : leave);
     if (refusal !== undefined) {
       log.warn(`${protocol.name} caller refused: ${refusal}`, { peer: connection.remote });
       this.#turnedAway.delete(connection);
+      this.#leavePlace(connection);
       connection.reset();
       return;
     }
@@ -142,6 +197,7 @@ export class ServerConnections {
     if (entry === undefined) return;
     entry.ageTimer.cancel();
     this.#turnedAway.delete(entry.connection);
+    this.#leavePlace(entry.connection);
     this.#served.delete(connection);
     this.#runtime.events.emit("connectionClose", { ...facts, reason });
     if (reason !== undefined)

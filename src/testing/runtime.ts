@@ -94,6 +94,7 @@ export function mergeSettings(init: SettingsInit): RuntimeSettings {
     callTimeoutMs,
     unwrittenMaxBytes,
     limits: { ...defaultSettings.limits, ...definedOf(init.limits ?? {}) },
+    auth: { ...defaultSettings.auth, ...definedOf(init.auth ?? {}) },
     keepalive: { ...defaultSettings.keepalive, ...definedOf(init.keepalive ?? {}) },
     channel: { ...defaultSettings.channel, ...definedOf(init.channel ?? {}) },
     provider: { ...defaultSettings.provider, ...definedOf(init.provider ?? {}) },

@@ -1,6 +1,13 @@
 import { type Address, formatAddress } from "../base/address.js";
 import { messages } from "../error/messages.js";
-import type { Connection, ConnectionHandler, ConnectOptions, Listener, Transport } from "./transport.js";
+import type {
+  Connection,
+  ConnectionHandler,
+  ConnectionSecurity,
+  ConnectOptions,
+  Listener,
+  Transport,
+} from "./transport.js";
 
 /** Bytes a paused side gathers before `write` at the other side reports back-pressure, as a socket's buffers would. */
 const windowBytes = 256 * 1024;
@@ -11,6 +18,7 @@ class MemoryConnection implements Connection {
   readonly remote: string;
   readonly local: string;
   peer!: MemoryConnection;
+  security: ConnectionSecurity | undefined;
   #handler: ConnectionHandler | undefined;
   #inbox: Event[] = [];
   #inboxBytes = 0;
@@ -153,7 +161,27 @@ export class MemoryNetwork implements Transport {
   readonly #open = new Set<MemoryConnection>();
   #nextPort = 40_000;
 
-  async connect(address: Address, options: ConnectOptions): Promise<Connection> {
+  /**
+   * The same network as somebody uses it whose connections are confidential and who has proved, on those it makes, to be `identity`
+   * (`secret:web`); undefined: nobody. So policies and tokens can be tested without certificates.
+   */
+  as(identity: string | undefined): Transport {
+    return {
+      connect: (address, options) => this.#connect(address, options, { identity }),
+      listen: (address, onConnection) => this.listen(address, onConnection),
+      localHostTowards: () => this.localHostTowards(),
+    };
+  }
+
+  connect(address: Address, options: ConnectOptions): Promise<Connection> {
+    return this.#connect(address, options, undefined);
+  }
+
+  async #connect(
+    address: Address,
+    options: ConnectOptions,
+    proof: { readonly identity: string | undefined } | undefined,
+  ): Promise<Connection> {
     const where = formatAddress(address);
     await new Promise((resolve) => setImmediate(resolve));
     if (options.signal?.aborted) {
@@ -164,6 +192,10 @@ export class MemoryNetwork implements Transport {
     const clientEnd = formatAddress({ host: "127.0.0.1", port: this.#nextPort++ });
     const client = new MemoryConnection(clientEnd, where);
     const server = new MemoryConnection(where, clientEnd);
+    if (proof !== undefined) {
+      client.security = { kind: "memory", confidential: true, identity: undefined };
+      server.security = { ...client.security, identity: proof.identity };
+    }
     client.peer = server;
     server.peer = client;
     for (const one of this.#open) if (one.closed) this.#open.delete(one);

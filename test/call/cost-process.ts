@@ -5,13 +5,18 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { PerformanceObserver } from "node:perf_hooks";
+import { systemClock } from "../../src/base/clock.js";
 import { MprpcApplication, RpcChannel, RpcProvider } from "../../src/index.js";
+import { tcpTransport } from "../../src/transport/tcp.js";
+import type { Transport } from "../../src/transport/transport.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 
 const calls = 10_000;
 const warmUpCalls = 30_000;
 const inFlight = 64;
 const everything = process.argv[2] === "everything";
+/** A policy that names the caller, whose identity its connection has proved. */
+const policed = process.argv[2] === "policed";
 
 const counted = { collections: 0, timers: 0, writes: 0, writtenBytes: 0 };
 new PerformanceObserver((list) => {
@@ -39,8 +44,21 @@ const flags = [
   "--rpcserverport=0",
   "--log.level=error",
 ];
-const app = await MprpcApplication.init(["node", "cost", ...flags], { env: {}, cwd: folder });
+const transport = tcpTransport(systemClock);
+/** As after a handshake: who the other end is is known, and the bytes travel as before. */
+const proving: Transport = {
+  connect: (address, options) => transport.connect(address, options),
+  listen: (address, onConnection) =>
+    transport.listen(address, (connection) => {
+      const security = { kind: "tls", confidential: true, identity: "secret:cost" };
+      onConnection(Object.assign(connection, { security }));
+    }),
+  localHostTowards: (address) => transport.localHostTowards(address),
+};
+const parts = { env: {}, cwd: folder, ...(policed ? { transport: proving } : {}) };
+const app = await MprpcApplication.init(["node", "cost", ...flags], parts);
 const provider = new RpcProvider(app, {
+  ...(policed ? { policy: { "*": "none", "probe.ProbeService/*": "jwt:* | secret:cost" } } : {}),
   interceptors: everything ? [(next) => async (call) => next(call)] : [],
 });
 provider.notifyService(ProbeService, {

@@ -16,7 +16,7 @@ interface Cost {
   wireBytesPerCall: number;
 }
 
-async function costOf(what: "bare" | "everything"): Promise<Cost> {
+async function costOf(what: "bare" | "policed" | "everything"): Promise<Cost> {
   const { stdout } = await promisify(execFile)(process.execPath, [
     "--import",
     "tsx",
@@ -34,6 +34,7 @@ const bareHeapMaxBytes = Number.parseInt(process.versions.node, 10) < 24 ? 2_200
 /** Counts of caller and provider together, at 64 calls in flight: what is measured in time elsewhere is held here. */
 test.each([
   { what: "bare" as const, wireBytes: 71, heapMaxBytes: bareHeapMaxBytes, writesMax: 70 },
+  { what: "policed" as const, wireBytes: 71, heapMaxBytes: bareHeapMaxBytes, writesMax: 70 },
   { what: "everything" as const, wireBytes: 119, heapMaxBytes: 5_800, writesMax: 100 },
 ])("a call with $what on its path costs so many bytes, writes and timers", async (row) => {
   let cost = await costOf(row.what);

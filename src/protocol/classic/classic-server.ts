@@ -1,3 +1,4 @@
+import type { CallGate } from "../../auth/call-gate.js";
 import type { Timer } from "../../base/clock.js";
 import type { Peer } from "../../call/peer.js";
 import { type BoundMethod, type ReplySender, ServerCall } from "../../call/server-call.js";
@@ -11,7 +12,6 @@ import { Writer } from "../../protobuf/writer.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
 import { ByteQueue } from "../byte-queue.js";
 import type { Dispatcher, ServerSession } from "../dispatcher.js";
-import { peerOf } from "../peer-of.js";
 import {
   type ClassicDialect,
   type ClassicRequest,
@@ -54,6 +54,7 @@ interface Waiting {
  */
 export class ClassicServerSession implements ConnectionHandler, ReplySender, ServerSession, Postponed {
   readonly peer: Peer;
+  readonly #gate: CallGate;
   readonly #connection: Connection;
   readonly #dialect: ClassicDialect;
   readonly #dispatcher: Dispatcher;
@@ -82,7 +83,8 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     options: ClassicServerOptions,
     log: Logger,
   ) {
-    this.peer = peerOf(connection, "classic");
+    this.#gate = dispatcher.enter(connection, "classic", this);
+    this.peer = this.#gate.caller;
     this.#connection = connection;
     this.#dialect = dialect;
     this.#dispatcher = dispatcher;
@@ -145,13 +147,13 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
   }
 
   /** Bytes of replies that have not left: the caller does not read, or they wait for one before them. */
-  get #unsentBytes(): number {
+  get unsentBytes(): number {
     return this.#connection.unwrittenBytes + this.#heldBytes;
   }
 
   /** The caller asks for more than it can be given. */
   get #callerIsSlow(): boolean {
-    return this.#unsentBytes > this.#options.pauseAtBytes;
+    return this.unsentBytes > this.#options.pauseAtBytes;
   }
 
   /** Watches over a connection that rests: bytes of a request, its next request, or its end are waited for. */
@@ -235,7 +237,9 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     const refusal =
       bound === undefined
         ? new RpcError(Status.UNIMPLEMENTED, messages.classicCallUnknown(name))
-        : (refusalOfKind(bound) ?? this.#dispatcher.admit(bound));
+        : (refusalOfKind(bound) ??
+          this.#refusalOfCaller(bound) ??
+          this.#dispatcher.admit(bound, this.peer, false));
     if (bound === undefined || refusal !== undefined) {
       const reason = refusal?.message ?? name;
       this.#log.warn(`classic call refused: ${reason}`, { peer: this.peer.address });
@@ -261,6 +265,13 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     call.run();
   }
 
+  /** Why the caller, who has no way to say who it is, may not call this method. */
+  #refusalOfCaller(bound: BoundMethod): RpcError | undefined {
+    if (this.#gate.open) return undefined;
+    const checked = this.#gate.check(bound, undefined);
+    return checked instanceof RpcError ? checked : undefined;
+  }
+
   reply(call: ServerCall, message: unknown): RpcError | undefined {
     const { definition } = call.bound;
     const writer = new Writer();
@@ -271,8 +282,8 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     }
     const body = writer.finish();
     const { unwrittenMaxBytes } = this.#options;
-    if (this.#unsentBytes > unwrittenMaxBytes) {
-      const text = messages.tooMuchUnwrittenToCaller(this.#unsentBytes, unwrittenMaxBytes);
+    if (this.unsentBytes > unwrittenMaxBytes) {
+      const text = messages.tooMuchUnwrittenToCaller(this.unsentBytes, unwrittenMaxBytes);
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
     if (body.length > classicReplyBytes) {
@@ -367,6 +378,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#timer?.cancel();
+    this.#gate.close();
     const lost = new RpcError(Status.CANCELLED, messages.callerLost(reason ?? messages.closed));
     for (const { call } of this.#queue.splice(0)) call?.cancel(lost);
     this.#dispatcher.onConnectionClosed(this, reason);

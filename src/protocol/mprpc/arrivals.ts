@@ -49,6 +49,10 @@ export class Arrivals<Call> {
     return this.#arrivals.size;
   }
 
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   get calls(): Call[] {
     return [...this.#arrivals.values()].map(({ call }) => call);
   }

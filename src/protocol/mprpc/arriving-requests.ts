@@ -55,6 +55,10 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
     return this.#arrivals.calls;
   }
 
+  get bytes(): number {
+    return this.#arrivals.bytes;
+  }
+
   /** Why one more message of this size is too much. */
   refusal(sizeBytes: number): RpcError | undefined {
     const tooMuch = this.#arrivals.refusal(sizeBytes);
@@ -79,27 +83,10 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
 
   #onWhole(call: ServerCall, body: Buffer | undefined): void {
     // It takes a handler's place only now, and there may be none left.
-    const refusal = this.#host.overLimit() ?? this.#dispatcher.admit(call.bound);
+    const refusal = this.#host.overLimit() ?? this.#dispatcher.admit(call.bound, call.peer, false);
     this.delete(call);
-    if (body === undefined) {
-      const text = messages.requestGivenUp;
-      call.cancel(new RpcError(Status.CANCELLED, text));
-      return;
-    }
-    if (refusal !== undefined) {
-      call.cancel(refusal);
-      return;
-    }
-    try {
-      const reader = requestReader.reset(body, 0, body.length);
-      call.request = call.bound.definition.input.decode(reader, body.length);
-      reader.release();
-    } catch (error) {
-      call.cancel(undecodable(call.bound, error));
-      return;
-    }
-    call.run();
-    this.#host.onRun();
+    if (body === undefined) call.cancel(new RpcError(Status.CANCELLED, messages.requestGivenUp));
+    else if (runWhole(call, body, refusal)) this.#host.onRun();
   }
 
   onStalled(call: ServerCall): void {
@@ -117,4 +104,25 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
 export function undecodable(bound: BoundMethod, error: unknown): RpcError {
   const text = messages.requestUndecodable(bound.definition.input.typeName, textOf(error));
   return new RpcError(Status.INTERNAL, text);
+}
+
+/**
+ * Runs a call whose request was waited for; `body`: the whole of it, undefined for one that is a stream. False when it did not run: it
+ * was refused, has ended, or cannot be decoded.
+ */
+export function runWhole(call: ServerCall, body: Buffer | undefined, refusal: RpcError | undefined): boolean {
+  if (refusal !== undefined) call.cancel(refusal);
+  if (call.ended) return false;
+  try {
+    if (body !== undefined) {
+      const reader = requestReader.reset(body, 0, body.length);
+      call.request = call.bound.definition.input.decode(reader, body.length);
+      reader.release();
+    }
+  } catch (error) {
+    call.cancel(undecodable(call.bound, error));
+    return false;
+  }
+  call.run();
+  return true;
 }

@@ -72,6 +72,10 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     return this.connection.local;
   }
 
+  get confidential(): boolean {
+    return this.connection.security?.confidential ?? false;
+  }
+
   get heardMs(): number {
     return this.nowMs;
   }

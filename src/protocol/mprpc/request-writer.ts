@@ -123,9 +123,10 @@ export class RequestWriter {
 }
 
 function rareOf(call: Attempt, named: boolean): RareFields | undefined {
-  const { method, metadata, idempotencyKey } = call;
+  const { method, metadata, idempotencyKey, authorization } = call;
   let rare: RareFields | undefined;
   if (metadata !== undefined && metadata.size > 0) rare = { metadata };
+  if (authorization !== undefined) rare = { ...rare, authorization };
   if (idempotencyKey !== undefined) rare = { ...rare, idempotencyKey };
   return named ? { ...rare, serviceName: method.service, methodName: method.name } : rare;
 }

@@ -8,8 +8,8 @@ import { Status } from "../../error/status.js";
 import { Reader } from "../../protobuf/reader.js";
 import type { Connection } from "../../transport/transport.js";
 import type { Dispatcher, ServerSession } from "../dispatcher.js";
-import { peerOf } from "../peer-of.js";
 import { type ArrivingHost, ArrivingRequests, undecodable } from "./arriving-requests.js";
+import { CallerChecks, type CheckingHost } from "./caller-checks.js";
 import { Gate } from "./gate.js";
 import { MethodIndex } from "./method-index.js";
 import { ReplyWriter } from "./reply-writer.js";
@@ -38,12 +38,16 @@ const chunkPauseFactor = 16;
 const requestReader = new Reader();
 
 /** The serving side of one mprpc/2 connection. */
-export class MprpcServerSession extends MprpcSession implements ReplySender, ServerSession, ArrivingHost {
+export class MprpcServerSession
+  extends MprpcSession
+  implements ReplySender, ServerSession, ArrivingHost, CheckingHost
+{
   readonly peer: Peer;
   readonly #dispatcher: Dispatcher;
   readonly #options: ServerSessionOptions;
   readonly #replies: ReplyWriter;
   readonly #gate: Gate;
+  readonly #callers: CallerChecks;
   readonly #methods: MethodIndex;
   /** By slot. */
   readonly #calls: Array<ServerCall | undefined> = [];
@@ -60,7 +64,9 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
 
   constructor(connection: Connection, dispatcher: Dispatcher, options: ServerSessionOptions) {
     super(connection, dispatcher.clock, options);
-    this.peer = peerOf(connection, "mprpc");
+    const gate = dispatcher.enter(connection, "mprpc", this);
+    this.peer = gate.caller;
+    this.#callers = new CallerChecks(gate, this, dispatcher);
     this.#dispatcher = dispatcher;
     this.#options = options;
     this.#replies = new ReplyWriter(this.sendQueue, options.limits, options.unwrittenMaxBytes);
@@ -75,6 +81,14 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
 
   get draining(): boolean {
     return this.state !== "open";
+  }
+
+  get unsentBytes(): number {
+    return this.sendQueue.pendingBytes;
+  }
+
+  get arrivingBytes(): number {
+    return this.#arriving?.bytes ?? 0;
   }
 
   /** Callers use small numbers again; one that does not would make the list of calls grow without bound. */
@@ -232,6 +246,10 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
   #onCall(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void {
     const bound = this.#accept(header);
     if (bound === undefined) return;
+    if (this.#callers.pending !== undefined) {
+      this.#hold(header, bound, buffer.subarray(bodyStart, bodyEnd));
+      return;
+    }
     let request: unknown;
     const { kind } = bound.definition;
     if (kind === "client_streaming" || kind === "bidi_streaming") {
@@ -249,6 +267,19 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
     }
     if (!shared) requestReader.release();
     this.#begin(header, bound, request, false)?.run();
+  }
+
+  /** Its token is being checked: the request waits as it came. */
+  #hold(header: FrameHeader, bound: BoundMethod, body: Buffer): void {
+    const { arrivingMaxBytes } = this.#options.limits;
+    const tooMuch = this.#callers.refusalOfSize(body.length, arrivingMaxBytes);
+    const { kind } = bound.definition;
+    const streams = kind === "client_streaming" || kind === "bidi_streaming";
+    if (tooMuch !== undefined) this.#refuse(header.callId, tooMuch);
+    else {
+      const call = this.#begin(header, bound, undefined, true);
+      if (call !== undefined) this.#callers.hold(call, streams ? undefined : Buffer.from(body));
+    }
   }
 
   onOpening(header: FrameHeader): ChunkedMessage | undefined {
@@ -275,7 +306,9 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
       return undefined;
     }
     const call = this.#begin(header, bound, undefined, true);
-    return call === undefined ? undefined : this.#arriving.add(call, header.messageSize);
+    if (call === undefined) return undefined;
+    const message = this.#arriving.add(call, header.messageSize);
+    return this.#callers.pending === undefined ? message : this.#callers.join(call, message);
   }
 
   onArrived(call: ServerCall): void {
@@ -310,7 +343,7 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
     arriving: boolean,
   ): ServerCall | undefined {
     const { callId, timeoutMs } = header;
-    const notAdmitted = this.#dispatcher.admit(bound);
+    const notAdmitted = this.#dispatcher.admit(bound, this.#callers.port.peer, arriving);
     if (notAdmitted !== undefined) {
       this.#refuse(callId, notAdmitted);
       return undefined;
@@ -326,7 +359,16 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
       }
     }
     const Call = kind === "unary" ? ServerCall : ServerStreamCall;
-    const call = new Call(this.#dispatcher, this, bound, request, callId, startMs, timeoutMs, rare);
+    const call = new Call(
+      this.#dispatcher,
+      this.#callers.port,
+      bound,
+      request,
+      callId,
+      startMs,
+      timeoutMs,
+      rare,
+    );
     if (call instanceof ServerStreamCall) this.#streamsOf().open(call, header.credit);
     call.arriving = arriving;
     if (callId !== 0) {
@@ -353,12 +395,12 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
     if (overLimit !== undefined) return overLimit;
     if (header.timeoutMs === 0)
       return new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedOnTheWay);
-    return undefined;
+    return this.#callers.refusal(bound, rare.metadata);
   }
 
   /** Calls whose requests are not whole have no handler yet. */
   overLimit(): RpcError | undefined {
-    const waiting = this.#arriving?.numbered ?? 0;
+    const waiting = (this.#arriving?.numbered ?? 0) + this.#callers.numbered;
     const taken = this.#inFlight - waiting + this.#oneways + this.#detached;
     if (taken < this.#options.maxInFlight) return undefined;
     const text = messages.tooManyCallsOnConnection(taken, stillRunning(this.#detached));
@@ -436,7 +478,7 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
       this.#calls[slot] = undefined;
       this.#inFlight--;
     }
-    if (call.arriving) this.#arriving?.delete(call);
+    if (call.arriving) this.#callers.delete(call) || this.#arriving?.delete(call);
     else if (slot === 0) this.#oneways--;
     if (slot === 0) this.#endIfIdle();
   }
@@ -449,7 +491,7 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
   #endIfIdle(): void {
     if (this.state !== "draining" || this.#inFlight > 0) return;
     // A oneway call that was accepted: its caller would take the end for that of its message.
-    if (this.#arriving !== undefined && this.#arriving.size > 0) return;
+    if (this.#callers.oneways > 0 || (this.#arriving !== undefined && this.#arriving.size > 0)) return;
     this.sendQueue.flush();
     if (this.sendQueue.pendingBytes === 0) this.connection.end();
   }
@@ -460,7 +502,9 @@ export class MprpcServerSession extends MprpcSession implements ReplySender, Ser
     this.sendQueue.stop();
     const lost = new RpcError(Status.CANCELLED, messages.callerLost(reason ?? messages.closed));
     this.#gate.close();
-    for (const call of [...this.#calls.splice(0), ...(this.#arriving?.calls ?? [])]) call?.cancel(lost);
+    const waiting = [...(this.#arriving?.calls ?? []), ...this.#callers.calls];
+    for (const call of [...this.#calls.splice(0), ...waiting]) call?.cancel(lost);
+    this.#callers.close();
     this.#arriving?.stop();
     this.#streams?.stop();
     this.#inFlight = 0;

@@ -1,6 +1,6 @@
 import { AsyncResource } from "node:async_hooks";
 import { crc32 } from "node:zlib";
-import type { Connection, ConnectionHandler } from "../../transport/transport.js";
+import type { Connection, ConnectionHandler, ConnectionSecurity } from "../../transport/transport.js";
 import type { Machine, Socket } from "./machine.js";
 import type { Path } from "./path.js";
 import type { SeededRandom } from "./random.js";
@@ -51,6 +51,8 @@ export class SimulatedConnection implements Connection, Socket {
   readonly local: string;
   readonly remote: string;
   readonly machine: Machine;
+  /** Set where the host that connected has proved who it is. */
+  security: ConnectionSecurity | undefined;
   /** Undefined until the other side has accepted. */
   peer: SimulatedConnection | undefined;
   readonly #wire: Wire;

@@ -24,6 +24,11 @@ export type HostProgram = (app: SimulatedApp) => Disposables | void | Promise<Di
 export interface HostOptions {
   /** Settings of its channels and providers, over the defaults; by default providers listen on the host's address. */
   settings?: SettingsInit | undefined;
+  /**
+   * Who it proves to be on the connections it makes, `secret:orders`, which are then confidential as well: what policies of providers go
+   * by. Default: nobody.
+   */
+  identity?: string | undefined;
 }
 
 export interface HostParts {
@@ -64,6 +69,7 @@ export class SimulatedHost {
     this.#parts = parts;
     this.name = parts.machine.name;
     this.address = parts.machine.ip;
+    parts.machine.identity = parts.options.identity;
     this.start();
   }
 

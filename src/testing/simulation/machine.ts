@@ -46,6 +46,8 @@ export class Machine {
   readBytesPerMs = Infinity;
   /** Its system refuses every new connection, as one without a listener does. */
   refuses = false;
+  /** Who its connections prove it to be; undefined: nobody. */
+  identity: string | undefined;
   #process: ProcessGate | undefined;
   #nextPort = 40_000;
 

@@ -181,6 +181,10 @@ export class SimulatedNetwork {
         return;
       }
       const server = new SimulatedConnection({ wire, machine: to, local: remote, remote: local, path: back });
+      if (from.identity !== undefined) {
+        client.security = { kind: "memory", confidential: true, identity: undefined };
+        server.security = { ...client.security, identity: from.identity };
+      }
       client.peer = server;
       server.peer = client;
       this.#note(`${to.name} #${wire.id} accept ${from.name} ${local} at ${remote}`);

@@ -96,6 +96,8 @@ export interface RareFields {
   /** CALL, CREDIT: what the receiver of a stream has room for, bytes; only to write: what was read is `FrameHeader.credit`. */
   credit?: number;
   trailers?: Metadata;
+  /** CALL: an entry of the metadata that is no part of them; only to write. What the call brings itself goes before it. */
+  authorization?: string;
 }
 
 const executedNames: readonly Executed[] = ["maybe", "never", "yes"];
@@ -367,11 +369,14 @@ function readSettings(reader: Reader, end: number): Settings {
 /** Appends the fields of `rare`, in field order. */
 export function writeRareFields(writer: Writer, rare: RareFields): void {
   const { serviceName, methodName, message, metadata, details, executed } = rare;
-  const { idempotencyKey, settings, acceptedCalls, pingId, stream, credit, trailers } = rare;
+  const { idempotencyKey, settings, acceptedCalls, pingId, stream, credit, trailers, authorization } = rare;
   if (serviceName !== undefined) writer.uint32((Field.SERVICE_NAME << 3) | 2).string(serviceName);
   if (methodName !== undefined) writer.uint32((Field.METHOD_NAME << 3) | 2).string(methodName);
   if (message !== undefined && message !== "") writer.uint32((Field.MESSAGE << 3) | 2).string(message);
   if (metadata !== undefined) writeMetadata(writer, Field.METADATA, metadata);
+  if (authorization !== undefined) {
+    writeMetadataEntry(writer, (Field.METADATA << 3) | 2, "authorization", authorization);
+  }
   for (const detail of details ?? []) {
     writer.uint32((Field.DETAILS << 3) | 2);
     const mark = writer.begin();

@@ -130,4 +130,54 @@ export class PackedMetadata implements UnreadMetadata {
       metadata.append(key, reader.tag() === textTag ? reader.string() : reader.bytes());
     }
   }
+
+  firstIs(key: string, value: Buffer | undefined): boolean {
+    const bytes = this.#bytes;
+    let at = this.#start;
+    for (let i = 0; i < this.size; i++) {
+      // The tag and the length of the next entry's field.
+      if (i > 0) at = afterVarint(bytes, afterVarint(bytes, at));
+      // Of a plain entry: the tag and length of its key, a byte each.
+      const keyLength = bytes[at + 1] as number;
+      const keyAt = at + 2;
+      const lengthAt = keyAt + keyLength + 1;
+      const valueAt = afterVarint(bytes, lengthAt);
+      const length = varintAt(bytes, lengthAt);
+      if (isText(bytes, keyAt, keyLength, key)) {
+        return value !== undefined && isSame(bytes, valueAt, length, value);
+      }
+      at = valueAt + length;
+    }
+    return value === undefined;
+  }
+}
+
+function afterVarint(bytes: Buffer, start: number): number {
+  let at = start;
+  while ((bytes[at++] as number) > 127);
+  return at;
+}
+
+function varintAt(bytes: Buffer, start: number): number {
+  let value = 0;
+  let at = start;
+  for (let shift = 0; ; shift += 7) {
+    const byte = bytes[at++] as number;
+    value |= (byte & 127) << shift;
+    if (byte < 128) return value;
+  }
+}
+
+/** `text` is ASCII, as keys are. */
+function isText(bytes: Buffer, start: number, length: number, text: string): boolean {
+  if (length !== text.length) return false;
+  for (let i = 0; i < length; i++) if (bytes[start + i] !== text.charCodeAt(i)) return false;
+  return true;
+}
+
+/** Neither a view nor a call into C++ for what is mostly the same. */
+function isSame(bytes: Buffer, start: number, length: number, other: Buffer): boolean {
+  if (length !== other.length) return false;
+  for (let i = 0; i < length; i++) if (bytes[start + i] !== other[i]) return false;
+  return true;
 }

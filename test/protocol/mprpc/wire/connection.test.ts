@@ -11,6 +11,7 @@ import { StreamBudget } from "../../../../src/protocol/mprpc/streams/budget.js";
 import { defaultWireLimits } from "../../../../src/protocol/mprpc/wire/limits.js";
 import { Health, ServingStatus } from "../../../../src/services/builtin.js";
 import type { Connection, ConnectionHandler } from "../../../../src/transport/transport.js";
+import { openGate } from "../../../support/open-gate.js";
 import { decodeChunks, encodedFrame, type VectorFrame } from "./vectors.js";
 
 /** What the two connections owe each other by WIRE.md, frame by frame; the other side is the test. */
@@ -79,6 +80,7 @@ function provider(maxInFlight: number): FakeConnection {
   const bound = {
     definition: check,
     replySizeBytes: 1,
+    number: 0,
     invoke(call: ServerCall) {
       call.handlerStarted = true;
       for (const [key, value] of call.metadata) call.replyMetadata.append(key, value);
@@ -89,6 +91,7 @@ function provider(maxInFlight: number): FakeConnection {
     clock: systemClock,
     turn: new Turn(systemClock),
     find: () => bound,
+    enter: openGate,
     admit: () => undefined,
     onCallStart() {},
     onArrived() {},

@@ -1,0 +1,55 @@
+import type { Clock, Timer } from "../base/clock.js";
+import { printable } from "../base/printable.js";
+import type { Peer } from "../call/peer.js";
+import type { Logger } from "../log/logger.js";
+
+/** Denials that are told one by one in this time; the others are counted. */
+const linesMax = 20;
+const windowMs = 1000;
+
+/** Who it was, as far as that is known. */
+export function describeCaller({ identities: { transport, token }, protocol }: Peer): string {
+  const known = [transport, token].filter((one) => one !== undefined).map(printable);
+  if (known.length > 0) return known.join(" with ");
+  return protocol === "classic" ? "a classic caller" : "a caller without an identity";
+}
+
+/** The log of calls that were denied: who, what and from where. A flood of them is counted. */
+export class AuditLog {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #lines = 0;
+  #more = 0;
+  #sinceMs = -Infinity;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, log: Logger) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  denied(method: string, peer: Peer, code: string): void {
+    const nowMs = this.#clock.now();
+    if (nowMs - this.#sinceMs >= windowMs) {
+      this.#sinceMs = nowMs;
+      this.#lines = 0;
+    }
+    if (this.#lines++ < linesMax) {
+      this.#log.warn(`denied: ${method} to ${describeCaller(peer)}`, { peer: peer.address, code });
+      return;
+    }
+    this.#more++;
+    this.#timer ??= this.#clock.setTimer(() => this.#tellMore(), windowMs);
+  }
+
+  #tellMore(): void {
+    this.#timer = undefined;
+    if (this.#more > 0) this.#log.warn(`denied: ${this.#more} more calls`);
+    this.#more = 0;
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#tellMore();
+  }
+}

@@ -1,0 +1,148 @@
+import { createHash } from "node:crypto";
+import type { Metadata } from "../base/metadata.js";
+import type { BoundMethod, ReplySender } from "../call/server-call.js";
+import { messages } from "../error/messages.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import { AuthCheck } from "./auth-check.js";
+import { Caller, CallerPort, type Proof } from "./caller.js";
+import type { Guard, TokenHolder } from "./guard.js";
+
+/** Tokens of one connection that are remembered; the one not used for longest goes. */
+const tokensMax = 256;
+/** Tokens of one connection that are being checked at a time. */
+const checksMax = 64;
+
+/** Decides on one connection who makes a call, and whether it may. */
+export class CallGate implements TokenHolder {
+  /** The connection itself: the caller of what comes without a token. */
+  readonly caller: Caller;
+  readonly #guard: Guard;
+  readonly #onClose: () => void;
+  /** The caller of the last call: a connection mostly carries one. */
+  #last: Caller;
+  /** By their proof. In the order of their use. */
+  #tokens: Map<string, Caller> | undefined;
+  #checks: Map<string, AuthCheck> | undefined;
+  #closed = false;
+
+  /** `onClose`: the connection is gone. */
+  constructor(guard: Guard, caller: Caller, onClose: () => void) {
+    this.#guard = guard;
+    this.#onClose = onClose;
+    this.caller = caller;
+    this.#last = caller;
+  }
+
+  /** Everybody may call everything, and tokens are not looked at: `check` need not be asked. */
+  get open(): boolean {
+    return this.#guard.open;
+  }
+
+  /**
+   * The caller of a call when it may be made; why not; or the check of its token, whose outcome says the rest (`judge`). To be asked
+   * before the body of the call is decoded.
+   */
+  check(bound: BoundMethod, metadata: Metadata | undefined): Caller | AuthCheck | RpcError {
+    const guard = this.#guard;
+    let caller = this.#last;
+    if (metadata === undefined || guard.keys.length === 0) caller = this.caller;
+    else if (caller.state.stale || !caller.isProvedBy(metadata, guard.keys)) {
+      if (this.caller.isProvedBy(metadata, guard.keys)) caller = this.caller;
+      else {
+        const found = this.#find(metadata);
+        if (!(found instanceof Caller)) return found;
+        caller = found;
+      }
+      this.#last = caller;
+    }
+    if (caller.state.expiresMs !== Infinity && caller.state.expiresMs <= guard.now()) {
+      this.forget(caller);
+      return this.check(bound, metadata);
+    }
+    return this.judge(caller, bound);
+  }
+
+  /** `caller` when it may call that method, else why not. */
+  judge(caller: Caller, bound: BoundMethod): Caller | RpcError {
+    if (caller.state.allowed[bound.number] === this.#guard.generation) return caller;
+    return this.#guard.judge(caller, bound);
+  }
+
+  /** What sends the replies to `caller`. */
+  portOf(caller: Caller, connection: ReplySender): ReplySender {
+    if (caller === this.caller) return connection;
+    caller.state.port ??= new CallerPort(connection, caller);
+    return caller.state.port;
+  }
+
+  #find(metadata: Metadata): Caller | AuthCheck | RpcError {
+    const guard = this.#guard;
+    const proof = guard.keys.map((key) => metadata.getBytes(key));
+    const key = keyOf(proof);
+    const known = this.#tokens?.get(key);
+    if (known !== undefined) {
+      this.#tokens?.delete(key);
+      this.#tokens?.set(key, known);
+      return known;
+    }
+    const running = this.#checks?.get(key);
+    if (running !== undefined) return running;
+    this.#checks ??= new Map();
+    if (this.#checks.size >= checksMax) {
+      return new RpcError(Status.RESOURCE_EXHAUSTED, messages.tooManyChecksOnConnection(checksMax));
+    }
+    const check = guard.authenticate(this.caller, proof, (outcome) => {
+      this.#checks?.delete(key);
+      if (outcome instanceof Caller) this.#remember(key, outcome);
+    });
+    if (check instanceof AuthCheck) this.#checks.set(key, check);
+    return check;
+  }
+
+  #remember(key: string, caller: Caller): void {
+    if (this.#closed) {
+      this.#guard.release(caller);
+      return;
+    }
+    this.#tokens ??= new Map();
+    for (const [oldKey, old] of this.#tokens) {
+      if (this.#tokens.size < tokensMax) break;
+      this.#tokens.delete(oldKey);
+      this.#guard.release(old);
+    }
+    this.#tokens.set(key, caller);
+    this.#guard.hold(this);
+  }
+
+  /** Its token is checked anew when it comes again. */
+  forget(caller: Caller): void {
+    caller.state.stale = true;
+    if (this.#last === caller) this.#last = this.caller;
+    if (this.#tokens?.delete(keyOf(caller.state.proof))) this.#guard.release(caller);
+  }
+
+  /** All tokens are checked anew when they come again. */
+  forgetTokens(): void {
+    for (const caller of [...(this.#tokens?.values() ?? [])]) this.forget(caller);
+  }
+
+  /** The connection is closed. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.forgetTokens();
+    this.#guard.leave(this);
+    this.#onClose();
+  }
+}
+
+/** A hash: what is long would be kept once more. */
+function keyOf(proof: Proof): string {
+  const hash = createHash("sha256");
+  for (const one of proof) {
+    hash.update(one === undefined ? "-" : `${one.length} `);
+    if (one !== undefined) hash.update(one);
+  }
+  return hash.digest("base64");
+}

@@ -1,0 +1,318 @@
+import type { Clock } from "../base/clock.js";
+import { Metadata } from "../base/metadata.js";
+import { describeValue } from "../base/options.js";
+import { isOf, textOf } from "../base/thrown.js";
+import type { CallEmitter } from "../call/events.js";
+import type { Peer } from "../call/peer.js";
+import type { BoundMethod, ServerCall } from "../call/server-call.js";
+import { messages } from "../error/messages.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status, statusName } from "../error/status.js";
+import type { Logger } from "../log/logger.js";
+import type { Account, Accounts } from "./account.js";
+import { AuditLog, describeCaller } from "./audit.js";
+import { AuthCheck } from "./auth-check.js";
+import {
+  type Authenticator,
+  type AuthenticatorWithKeys,
+  authorizationKey,
+  type TokenIdentity,
+} from "./authenticator.js";
+import { Caller, type Proof } from "./caller.js";
+import { isIdentity, kindOf, transportKinds } from "./identity.js";
+import type { Policy } from "./policy.js";
+
+/** Tokens being checked at a time, on all connections. */
+const checksMax = 1024;
+/** What proves who calls may be this large in all, bytes. */
+const proofMaxBytes = 32 * 1024;
+
+/** A connection that remembers tokens. */
+export interface TokenHolder {
+  /** All tokens are to be checked anew when they come again. */
+  forgetTokens(): void;
+}
+
+export interface GuardParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: CallEmitter;
+  readonly accounts: Accounts;
+  readonly policy: Policy;
+  readonly authenticators: readonly Authenticator[];
+  readonly checkTimeoutMs: number;
+}
+
+/** What all connections of a provider go by: its policy, its authenticators, and the streams to be looked at again. */
+export class Guard {
+  /** The metadata keys that prove who calls. */
+  readonly keys: readonly string[];
+  /** Everybody may call everything, and nobody's token is looked at. */
+  open: boolean;
+  /** Counts the policies there were. */
+  generation = 1;
+  #numbers = 0;
+  #running = 0;
+  #policy: Policy;
+  readonly #parts: GuardParts;
+  readonly #authenticators: readonly AuthenticatorWithKeys[];
+  readonly #audit: AuditLog;
+  readonly #gates = new Set<TokenHolder>();
+  /** Callers with streams. */
+  readonly #streaming = new Set<Caller>();
+
+  constructor(parts: GuardParts) {
+    this.#parts = parts;
+    this.#policy = parts.policy;
+    this.#authenticators = parts.authenticators.map((one) =>
+      typeof one === "function" ? { authenticate: one, keys: [authorizationKey] } : one,
+    );
+    const keys = this.#authenticators.flatMap((one) => one.keys.map((key) => key.toLowerCase()));
+    this.keys = [...new Set(keys)];
+    this.open = parts.policy.isEmpty && keys.length === 0;
+    this.#audit = new AuditLog(parts.clock, parts.log);
+  }
+
+  get policy(): Policy {
+    return this.#policy;
+  }
+
+  now(): number {
+    return this.#parts.clock.now();
+  }
+
+  /** Another policy from now on; streams it does not allow end. */
+  setPolicy(policy: Policy): void {
+    this.#policy = policy;
+    this.generation++;
+    this.open = policy.isEmpty && this.keys.length === 0;
+    for (const caller of [...this.#streaming]) this.#judgeStreams(caller);
+  }
+
+  /** What authenticators go by has changed: what they said before counts no more. */
+  forgetTokens(): void {
+    for (const gate of [...this.#gates]) gate.forgetTokens();
+    for (const caller of [...this.#streaming]) {
+      if (caller.identities.token !== undefined) this.#checkAgain(caller);
+    }
+  }
+
+  close(): void {
+    this.#audit.close();
+    for (const caller of this.#streaming) caller.state.expiryTimer?.cancel();
+  }
+
+  // --- policy ---
+
+  /** `caller` when it may call that method, which is remembered with it; else why not, which is told to the log. */
+  judge(caller: Caller, bound: BoundMethod): Caller | RpcError {
+    const { service, name } = bound.definition;
+    if (this.#policy.allows(service, name, caller)) {
+      if (bound.number === 0) bound.number = ++this.#numbers;
+      caller.state.allowed[bound.number] = this.generation;
+      return caller;
+    }
+    return this.#deny(caller, bound);
+  }
+
+  #deny(caller: Caller, bound: BoundMethod): RpcError {
+    const { identities, protocol } = caller;
+    const method = `${bound.definition.service}/${bound.definition.name}`;
+    const nobody = identities.transport === undefined && identities.token === undefined;
+    const error =
+      nobody && protocol !== "classic"
+        ? new RpcError(Status.UNAUTHENTICATED, messages.identityNeeded(method), { executed: "never" })
+        : new RpcError(Status.PERMISSION_DENIED, messages.notAllowed(method, describeCaller(caller)), {
+            executed: "never",
+          });
+    this.#tell(method, caller, error);
+    return error;
+  }
+
+  #tell(method: string, peer: Peer, error: RpcError): void {
+    const { events } = this.#parts;
+    this.#audit.denied(method, peer, statusName(error.code));
+    if (events.has("callDenied")) events.emit("callDenied", { method, peer, code: error.code, error });
+  }
+
+  // --- streams ---
+
+  /** A call that streams has begun: it is looked at again when its token expires and when the policy changes. */
+  onStreamStart(call: ServerCall): void {
+    const { peer } = call;
+    if (!(peer instanceof Caller)) return;
+    if (peer.state.streams === undefined) {
+      peer.state.streams = new Set();
+      this.#streaming.add(peer);
+      this.#watchExpiry(peer);
+    }
+    peer.state.streams.add(call);
+    // The policy may have changed while its token was checked.
+    if (this.#policy.allows(call.method.service, call.method.name, peer)) return;
+    call.cancel(this.#deny(peer, call.bound));
+  }
+
+  onStreamEnd(call: ServerCall): void {
+    const { peer } = call;
+    if (!(peer instanceof Caller) || !peer.state.streams?.delete(call) || peer.state.streams.size > 0) return;
+    peer.state.streams = undefined;
+    peer.state.expiryTimer?.cancel();
+    this.#streaming.delete(peer);
+  }
+
+  #watchExpiry(caller: Caller): void {
+    if (caller.state.expiresMs === Infinity) return;
+    caller.state.expiryTimer = this.#parts.clock.setTimer(
+      () => {
+        if (caller.state.expiresMs > this.now()) this.#watchExpiry(caller);
+        else this.#checkAgain(caller);
+      },
+      Math.max(0, caller.state.expiresMs - this.now()),
+    );
+  }
+
+  #judgeStreams(caller: Caller): void {
+    for (const call of [...(caller.state.streams ?? [])]) {
+      const { service, name } = call.method;
+      if (this.#policy.allows(service, name, caller)) continue;
+      call.cancel(this.#deny(caller, call.bound));
+    }
+  }
+
+  /** Whether the token of open streams still says the same. */
+  #checkAgain(caller: Caller): void {
+    const check = this.authenticate(caller, caller.state.proof, (outcome) => {
+      if (outcome instanceof Caller) {
+        this.release(outcome);
+        if (outcome.identities.token === caller.identities.token) {
+          caller.state.expiresMs = outcome.state.expiresMs;
+          caller.state.expiryTimer?.cancel();
+          if (caller.state.streams !== undefined) this.#watchExpiry(caller);
+          return;
+        }
+      }
+      this.#endStreams(caller);
+    });
+    // Nobody leaves it: the streams are looked after here.
+    if (check instanceof RpcError) this.#endStreams(caller);
+  }
+
+  #endStreams(caller: Caller): void {
+    for (const call of [...(caller.state.streams ?? [])]) {
+      const error = new RpcError(Status.UNAUTHENTICATED, messages.tokenExpiredInCall);
+      this.#tell(`${call.method.service}/${call.method.name}`, caller, error);
+      call.cancel(error);
+    }
+  }
+
+  // --- tokens ---
+
+  /** This gate remembers tokens. */
+  hold(gate: TokenHolder): void {
+    this.#gates.add(gate);
+  }
+
+  leave(gate: TokenHolder): void {
+    this.#gates.delete(gate);
+  }
+
+  /** Nobody remembers it any more. */
+  release(caller: Caller): void {
+    this.#parts.accounts.close(caller.state.account, this.now());
+  }
+
+  /** Asks who stands behind `proof`, which came on the connection of `base`. The check ends within `checkTimeoutMs`. */
+  authenticate(
+    base: Caller,
+    proof: Proof,
+    onSettled: (outcome: Caller | RpcError) => void,
+  ): AuthCheck | RpcError {
+    let bytes = 0;
+    for (const one of proof) bytes += one?.length ?? 0;
+    if (bytes > proofMaxBytes)
+      return new RpcError(Status.UNAUTHENTICATED, messages.tokenTooLong(proofMaxBytes));
+    if (this.#running >= checksMax)
+      return new RpcError(Status.RESOURCE_EXHAUSTED, messages.tooManyChecks(checksMax));
+    this.#running++;
+    const { clock, checkTimeoutMs } = this.#parts;
+    const timer = clock.setTimer(() => {
+      check.settle(new RpcError(Status.UNAVAILABLE, messages.checkTookTooLong(checkTimeoutMs)));
+    }, checkTimeoutMs);
+    const check = new AuthCheck((outcome) => {
+      timer.cancel();
+      this.#running--;
+      onSettled(outcome);
+    });
+    void this.#ask(base, proof, check.signal).then((outcome) => {
+      if (check.outcome === undefined) check.settle(outcome);
+      else if (outcome instanceof Caller) this.release(outcome);
+    });
+    return check;
+  }
+
+  /** Never rejects. */
+  async #ask(base: Caller, proof: Proof, signal: AbortSignal): Promise<Caller | RpcError> {
+    const { address, protocol, identities } = base;
+    const { transport } = identities;
+    const peer: Peer = { address, protocol, identities: transport === undefined ? {} : { transport } };
+    try {
+      for (const { authenticate, keys } of this.#authenticators) {
+        const metadata = this.#metadataOf(keys, proof);
+        if (metadata.size === 0) continue;
+        const found = await authenticate(metadata, peer, signal);
+        if (found !== undefined && found !== null) return this.#callerOf(base, peer, proof, found);
+      }
+    } catch (thrown) {
+      if (isOf(thrown, RpcError)) return this.#refused(peer, thrown);
+      const reason = withoutProof(textOf(thrown), proof);
+      this.#parts.log.error(`an authenticator failed: ${reason}`, { peer: address });
+      return new RpcError(Status.UNAVAILABLE, messages.checkFailed);
+    }
+    return this.#refused(peer, new RpcError(Status.UNAUTHENTICATED, messages.tokenUnknown));
+  }
+
+  #refused(peer: Peer, error: RpcError): RpcError {
+    this.#tell("any method", peer, error);
+    return error;
+  }
+
+  /** What one authenticator may see: its answers are remembered by that, and so must depend on nothing else. */
+  #metadataOf(keys: readonly string[], proof: Proof): Metadata {
+    const metadata = new Metadata();
+    for (const key of keys) {
+      const value = proof[this.keys.indexOf(key.toLowerCase())];
+      if (value !== undefined) metadata.append(key, value.toString("utf8"));
+    }
+    return metadata;
+  }
+
+  #callerOf(base: Caller, peer: Peer, proof: Proof, found: TokenIdentity | string): Caller {
+    const { name, expiresAtMs = Infinity } = typeof found === "string" ? { name: found } : found;
+    if (!isIdentity(name) || transportKinds.includes(kindOf(name)) || Number.isNaN(Number(expiresAtMs))) {
+      throw new TypeError(messages.notATokenIdentity(describeValue(name)));
+    }
+    const { clock, accounts } = this.#parts;
+    const nowMs = clock.now();
+    const expiresMs = expiresAtMs === Infinity ? Infinity : nowMs + (expiresAtMs - clock.wallNow());
+    if (expiresMs <= nowMs) throw new RpcError(Status.UNAUTHENTICATED, messages.tokenExpired);
+    const own: Account = accounts.open(name, nowMs);
+    const identities = { ...peer.identities, token: name };
+    return new Caller(
+      { ...peer, identities },
+      { own, connection: base.state.connectionAccount },
+      proof,
+      expiresMs,
+    );
+  }
+}
+
+/** What a failed authenticator says may hold the very token it was given. */
+function withoutProof(text: string, proof: Proof): string {
+  let masked = text;
+  for (const one of proof) {
+    for (const word of one?.toString("utf8").split(/\s+/) ?? []) {
+      if (word.length >= 8) masked = masked.replaceAll(word, "***");
+    }
+  }
+  return masked;
+}

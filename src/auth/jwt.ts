@@ -1,0 +1,122 @@
+import { readFile } from "node:fs/promises";
+import type { Clock } from "../base/clock.js";
+import { textOf } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
+import type { Logger } from "../log/logger.js";
+import { type Authenticate, bearerToken } from "./authenticator.js";
+import { WatchedFile } from "./watched-file.js";
+
+/** Which JSON web tokens are accepted. All of it is required: each that is left out is an attack somebody has made. */
+export interface JwtOptions {
+  /** `iss` must be this. */
+  readonly issuer: string;
+  /** `aud` must be, or hold, this. */
+  readonly audience: string;
+  /** The signatures accepted, of keys that are not shared: `RS256`, `ES256`, `EdDSA` ... */
+  readonly algorithms: readonly string[];
+  /** Where the issuer's public keys are: a JWKS file, read again when it changes, or an https URL, fetched as needed. */
+  readonly jwks: string;
+}
+
+/** Signatures that whoever checks them cannot make. */
+export const jwtAlgorithms: readonly string[] = [
+  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+  ...["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
+];
+
+/** Clocks of two machines may differ by this, s. */
+const clockToleranceS = 5;
+
+export interface OpenedAuthenticator {
+  readonly authenticate: Authenticate;
+  close(): void;
+}
+
+/** Throws `TypeError` for options that leave a hole. */
+export function checkJwtOptions({ issuer, audience, algorithms, jwks }: JwtOptions): void {
+  const missing = Object.entries({ issuer, audience, jwks }).find(([, value]) => !value)?.[0];
+  if (missing !== undefined)
+    throw new TypeError(`JWT: ${missing} is required (auth.${missing === "jwks" ? "" : "jwt"}${missing})`);
+  // Behind it the name of the subject begins.
+  if (issuer.includes("#")) throw new TypeError('JWT: an issuer with a "#" is not supported');
+  const wrong = algorithms.find((one) => !jwtAlgorithms.includes(one));
+  if (wrong !== undefined || algorithms.length === 0) {
+    const found = wrong === undefined ? "none" : JSON.stringify(wrong);
+    throw new TypeError(`JWT: expected algorithms of ${jwtAlgorithms.join(", ")}, found ${found}`);
+  }
+}
+
+async function loadJose(): Promise<typeof import("jose")> {
+  try {
+    return await import("jose");
+  } catch (error) {
+    throw new Error(`JSON web tokens need the package jose: npm install jose (${textOf(error)})`);
+  }
+}
+
+/** A URL that nobody on the way can answer for. */
+function jwksUrl(jwks: string): URL | undefined {
+  if (!/^https?:\/\//.test(jwks)) return undefined;
+  const url = new URL(jwks);
+  const local = ["127.0.0.1", "[::1]", "localhost"].includes(url.hostname);
+  if (url.protocol === "https:" || local) return url;
+  throw new TypeError(`JWT: expected a file or an https URL of the JWKS, found ${url.protocol}//${url.host}`);
+}
+
+/**
+ * `jwt:<iss>#<sub>` for tokens with a good signature. `onChange`: the keys are others now. Rejects with `Error` for a JWKS file that
+ * cannot be read.
+ */
+export async function jwtAuthenticator(
+  options: JwtOptions,
+  parts: { readonly clock: Clock; readonly log: Logger },
+  onChange: () => void,
+): Promise<OpenedAuthenticator> {
+  checkJwtOptions(options);
+  const jose = await loadJose();
+  const { issuer, audience, jwks } = options;
+  const algorithms = [...options.algorithms];
+  const parse = (text: string): ReturnType<typeof jose.createLocalJWKSet> =>
+    jose.createLocalJWKSet(JSON.parse(text));
+  const url = jwksUrl(jwks);
+  // Told by name, before the parser tells of a token at a position.
+  if (url === undefined) await readFile(jwks);
+  const file = url === undefined ? new WatchedFile(jwks, parse, parts, onChange) : undefined;
+  const remote = url === undefined ? undefined : jose.createRemoteJWKSet(url);
+  const authenticate: Authenticate = async (metadata) => {
+    const token = bearerToken(metadata);
+    if (token?.split(".").length !== 3) return undefined;
+    const keys = file?.value ?? remote;
+    if (keys === undefined) return undefined;
+    try {
+      const { payload } = await jose.jwtVerify(token, keys, {
+        ...{ issuer, audience, algorithms, clockTolerance: clockToleranceS },
+        currentDate: new Date(parts.clock.wallNow()),
+        requiredClaims: ["exp", "sub"],
+      });
+      return {
+        name: `jwt:${issuer}#${payload.sub}`,
+        expiresAtMs: ((payload.exp ?? 0) + clockToleranceS) * 1000,
+      };
+    } catch (error) {
+      throw refusalOf(error, jose);
+    }
+  };
+  return { authenticate, close: () => file?.close() };
+}
+
+/** What is wrong with a token is told to its bearer; what is wrong with the keys only to the log. */
+function refusalOf(error: unknown, { errors }: typeof import("jose")): unknown {
+  if (error instanceof errors.JWTExpired) {
+    return new RpcError(Status.UNAUTHENTICATED, messages.tokenExpired);
+  }
+  const trouble =
+    !(error instanceof errors.JOSEError) ||
+    error instanceof errors.JWKSTimeout ||
+    error instanceof errors.JWKSInvalid ||
+    error.code === "ERR_JOSE_GENERIC";
+  if (trouble) return error;
+  return new RpcError(Status.UNAUTHENTICATED, messages.tokenInvalid(error.message));
+}

@@ -1,0 +1,184 @@
+import type { Peer } from "../call/peer.js";
+import { isIdentity, matchesGlob } from "./identity.js";
+
+/** One rule as it was written: whom `value` lets call what `pattern` names. */
+export interface PolicyLine {
+  readonly pattern: string;
+  readonly value: string;
+  /** Where it stands, for messages: `authz.conf:3`. */
+  readonly where: string;
+}
+
+/** Rules by what they are for: `{ "pkg.Service/*": "secret:apigw + jwt:*" }`. */
+export type PolicyRules = Readonly<Record<string, string>>;
+
+/** One word of a rule's value. */
+type Term = (who: Pick<Peer, "protocol" | "identities">) => boolean;
+
+/** Terms that are all needed. `classic`: the rule says that classic callers may. */
+interface Alternative {
+  readonly terms: readonly Term[];
+  readonly classic: boolean;
+}
+
+export interface Rule {
+  readonly line: PolicyLine;
+  readonly alternatives: readonly Alternative[];
+}
+
+/** Open unless a rule names it: what asks it is mostly a probe, which has no identity. */
+export const healthService = "grpc.health.v1.Health";
+
+const exactPattern = /^[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/;
+const servicePattern = /^([A-Za-z_][\w.]*)\/\*$/;
+const packagePattern = /^([A-Za-z_][\w.]*)\.\*$/;
+const patternForms = "pkg.Service/Method, pkg.Service/*, pkg.* or *";
+const valueForms =
+  "any, none, classic, or identities such as secret:web and jwt:*, with blanks around | and +";
+
+/** Rules that cannot be read. The message has a line for each. */
+export class PolicyError extends Error {
+  override readonly name = "PolicyError";
+}
+
+/** Who may call what. Immutable: a change of the rules is another policy. */
+export class Policy {
+  /** Whoever it was that wrote no rule lets everybody call everything. */
+  readonly isEmpty: boolean;
+  readonly lines: readonly PolicyLine[];
+  readonly #exact = new Map<string, Rule>();
+  readonly #services = new Map<string, Rule>();
+  /** By the package with its dot at the end. */
+  readonly #packages = new Map<string, Rule>();
+  #rest: Rule | undefined;
+
+  /** Throws `PolicyError` that tells every unusable line. */
+  constructor(lines: readonly PolicyLine[]) {
+    const problems: string[] = [];
+    for (const line of lines) {
+      try {
+        this.#add({ line, alternatives: parseValue(line.value) });
+      } catch (error) {
+        problems.push(`${line.where}: ${(error as Error).message}`);
+      }
+    }
+    if (problems.length > 0) throw new PolicyError(problems.join("\n"));
+    this.lines = lines;
+    this.isEmpty = lines.length === 0;
+  }
+
+  /** Throws `PolicyError` as the constructor does. */
+  static of(rules: PolicyRules, where = "policy"): Policy {
+    return new Policy(Object.entries(rules).map(([pattern, value]) => ({ pattern, value, where })));
+  }
+
+  #add(rule: Rule): void {
+    const { pattern } = rule.line;
+    const put = (table: Map<string, Rule>, key: string): void => {
+      if (table.has(key)) throw new Error(`there are two rules for ${pattern}`);
+      table.set(key, rule);
+    };
+    const service = servicePattern.exec(pattern)?.[1];
+    const name = packagePattern.exec(pattern)?.[1];
+    if (pattern === "*") {
+      if (this.#rest !== undefined) throw new Error("there are two rules for *");
+      this.#rest = rule;
+    } else if (service !== undefined) put(this.#services, service);
+    else if (name !== undefined) put(this.#packages, `${name}.`);
+    else if (exactPattern.test(pattern)) put(this.#exact, pattern);
+    else throw new Error(`expected ${patternForms}, found ${JSON.stringify(pattern)}`);
+  }
+
+  /** The most specific rule for a method, which alone decides. */
+  ruleFor(service: string, method: string): Rule | undefined {
+    return this.#exact.get(`${service}/${method}`) ?? this.#services.get(service) ?? this.#ruleAbove(service);
+  }
+
+  #ruleAbove(service: string): Rule | undefined {
+    for (let dot = service.lastIndexOf("."); dot > 0; dot = service.lastIndexOf(".", dot - 1)) {
+      const rule = this.#packages.get(service.slice(0, dot + 1));
+      if (rule !== undefined) return rule;
+    }
+    return this.#rest;
+  }
+
+  /** Whether this caller may call this method. */
+  allows(service: string, method: string, who: Pick<Peer, "protocol" | "identities">): boolean {
+    if (this.isEmpty) return true;
+    const rule = this.ruleFor(service, method);
+    const classic = who.protocol === "classic";
+    // "*" is about everything that has no rule of its own, and Health has one that everybody knows.
+    if (service === healthService && (rule === undefined || rule === this.#rest)) return !classic;
+    if (rule === undefined) return false;
+    return rule.alternatives.some(
+      (one) => (!classic || one.classic) && one.terms.every((matches) => matches(who)),
+    );
+  }
+}
+
+/** Throws `Error` for what is no value of a rule. */
+function parseValue(value: string): Alternative[] {
+  const words = value.split(/\s+/).filter((word) => word !== "");
+  if (words.length === 0) throw new Error(`expected ${valueForms}, found nothing`);
+  const alternatives: Alternative[] = [];
+  let terms: Term[] = [];
+  let classic = false;
+  const end = (): void => {
+    alternatives.push({ terms, classic });
+    terms = [];
+    classic = false;
+  };
+  words.forEach((word, at) => {
+    const operator = word === "|" || word === "+";
+    if (operator !== (at % 2 === 1)) {
+      throw new Error(
+        `expected ${operator ? "an identity" : "| or +"} in the place of ${JSON.stringify(word)}`,
+      );
+    }
+    if (word === "|") end();
+    else if (!operator) {
+      terms.push(parseTerm(word));
+      classic ||= word === "classic";
+    }
+  });
+  if (words.length % 2 === 0) throw new Error(`expected an identity behind the last ${words.at(-1)}`);
+  end();
+  return alternatives;
+}
+
+function parseTerm(word: string): Term {
+  if (word === "any") return () => true;
+  if (word === "none") return () => false;
+  if (word === "classic") return ({ protocol }) => protocol === "classic";
+  // An identity may hold both characters; one that goes on like a second identity was meant as two.
+  if (!isIdentity(word) || /[|+](?:[a-z][a-z0-9.-]*:|any$|none$|classic$)/.test(word)) {
+    throw new Error(`expected ${valueForms}, found ${JSON.stringify(word)}`);
+  }
+  return ({ identities: { transport, token } }) =>
+    (transport !== undefined && matchesGlob(word, transport)) ||
+    (token !== undefined && matchesGlob(word, token));
+}
+
+const sectionLine = /^\[(.*)\]$/;
+
+/**
+ * The rules of a policy file: `pattern = value` a line, `[authz]` above them or not, comments on lines of their own behind `#` or
+ * `;`. Throws `PolicyError` that tells every unusable line.
+ */
+export function parsePolicyFile(text: string, file: string): Policy {
+  const lines: PolicyLine[] = [];
+  const problems: string[] = [];
+  text.split(/\r\n|\n|\r/).forEach((raw, index) => {
+    const line = raw.replace(/^\uFEFF/, "").trim();
+    if (line === "" || line.startsWith("#") || line.startsWith(";")) return;
+    const where = `${file}:${index + 1}`;
+    const section = sectionLine.exec(line)?.[1]?.trim();
+    const equals = line.indexOf("=");
+    if (section !== undefined) {
+      if (section !== "authz") problems.push(`${where}: expected [authz], found [${section}]`);
+    } else if (equals < 1) problems.push(`${where}: expected pattern = value`);
+    else lines.push({ pattern: line.slice(0, equals).trim(), value: line.slice(equals + 1).trim(), where });
+  });
+  if (problems.length > 0) throw new PolicyError(problems.join("\n"));
+  return new Policy(lines);
+}

@@ -1,0 +1,88 @@
+import { readFileSync, statSync } from "node:fs";
+import type { Clock, Timer } from "../base/clock.js";
+import { textOf } from "../base/thrown.js";
+import type { Logger } from "../log/logger.js";
+
+/** A file is looked at this often, ms. Looking finds files that were renamed into place or are links, where watching does not. */
+const lookEveryMs = 2000;
+/** A file of secrets, keys or rules is small; one that is not was named by mistake. */
+const fileMaxBytes = 1024 * 1024;
+
+/** What a file says, read again when it changes; one that cannot be read or parsed leaves what was read before in force. */
+export class WatchedFile<T> {
+  readonly path: string;
+  readonly #parse: (text: string) => T;
+  readonly #parts: { readonly clock: Clock; readonly log: Logger };
+  readonly #onChange: (value: T) => void;
+  #value: T;
+  #seen: string;
+  /** How it looked the last time: what is still being written is left alone until it looks the same twice. */
+  #looked: string;
+  #timer: Timer | undefined;
+  /** The failure reported last: one that lasts is told once. */
+  #told: string | undefined;
+
+  /** Reads it once; throws what reading or `parse` throws. `onChange` is given each later value. */
+  constructor(
+    path: string,
+    parse: (text: string) => T,
+    parts: { readonly clock: Clock; readonly log: Logger },
+    onChange: (value: T) => void = () => {},
+  ) {
+    this.path = path;
+    this.#parse = parse;
+    this.#parts = parts;
+    this.#onChange = onChange;
+    this.#seen = stampOf(path);
+    this.#looked = this.#seen;
+    this.#value = parse(readSmallFile(path));
+    this.#lookLater();
+  }
+
+  get value(): T {
+    return this.#value;
+  }
+
+  /** Reads it again if it has changed, and not since the last look. */
+  look(): void {
+    try {
+      const stamp = stampOf(this.path);
+      const settled = stamp === this.#looked;
+      this.#looked = stamp;
+      if (!settled || stamp === this.#seen) return;
+      const value = this.#parse(readSmallFile(this.path));
+      this.#seen = stamp;
+      this.#told = undefined;
+      this.#value = value;
+      this.#parts.log.info(`${this.path} was read again`);
+      this.#onChange(value);
+    } catch (error) {
+      const text = textOf(error);
+      if (text === this.#told) return;
+      this.#told = text;
+      this.#parts.log.error(`${this.path} cannot be used, what it said before stays in force: ${text}`);
+    }
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  #lookLater(): void {
+    this.#timer = this.#parts.clock.setTimer(() => {
+      this.#lookLater();
+      this.look();
+    }, lookEveryMs);
+  }
+}
+
+function stampOf(path: string): string {
+  const { mtimeMs, ctimeMs, size, ino } = statSync(path);
+  return `${mtimeMs} ${ctimeMs} ${size} ${ino}`;
+}
+
+/** Throws `Error` for a file that is larger than any of these is. */
+export function readSmallFile(path: string): string {
+  if (statSync(path).size > fileMaxBytes) throw new Error(`${path} is larger than ${fileMaxBytes} bytes`);
+  return readFileSync(path, "utf8");
+}

@@ -1,0 +1,161 @@
+import type { AuthCheck, CheckWaiter } from "../../auth/auth-check.js";
+import type { CallGate } from "../../auth/call-gate.js";
+import { Caller, CallerPort } from "../../auth/caller.js";
+import type { Metadata } from "../../base/metadata.js";
+import type { BoundMethod, ReplySender, ServerCall } from "../../call/server-call.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import type { Dispatcher } from "../dispatcher.js";
+import { runWhole } from "./arriving-requests.js";
+import type { ChunkedMessage } from "./wire/frame-decoder.js";
+
+/** What calls whose caller is not known yet want of their connection. */
+export interface CheckingHost extends ReplySender {
+  /** Why no more calls can run here. */
+  overLimit(): RpcError | undefined;
+  /** Bytes of requests that arrive in chunks. */
+  readonly arrivingBytes: number;
+  /** Its caller is known, or the call has ended. */
+  onArrived(call: ServerCall): void;
+  /** A handler was entered and has returned, or its promise. */
+  onRun(): void;
+}
+
+/** What a call that waits takes besides its body, bytes. */
+const heldOverheadBytes = 512;
+
+/** A call that waits for the check of its token. */
+interface Waiting extends CheckWaiter {
+  readonly check: AuthCheck;
+  /** Undefined: its request arrives in chunks, and it is counted there. */
+  readonly heldBytes: number | undefined;
+}
+
+/**
+ * Who makes the calls of one connection, and whether they may be made. A call with a token that is not known yet waits here with its
+ * request undecoded, and takes no handler's place meanwhile.
+ */
+export class CallerChecks {
+  /** What sends the replies of the call that was let in last. */
+  port: ReplySender;
+  /** What that call waits for. */
+  pending: AuthCheck | undefined;
+  /** Calls that wait here and that a reply is owed to. */
+  numbered = 0;
+  readonly #gate: CallGate;
+  readonly #host: CheckingHost;
+  readonly #dispatcher: Dispatcher;
+  #waiting: Map<ServerCall, Waiting> | undefined;
+  #heldBytes = 0;
+
+  constructor(gate: CallGate, host: CheckingHost, dispatcher: Dispatcher) {
+    this.#gate = gate;
+    this.#host = host;
+    this.#dispatcher = dispatcher;
+    this.port = host;
+  }
+
+  /** Why a call may not be made. Otherwise `port` and `pending` are its own until the next. */
+  refusal(bound: BoundMethod, metadata: Metadata | undefined): RpcError | undefined {
+    this.pending = undefined;
+    this.port = this.#host;
+    if (this.#gate.open) return undefined;
+    const checked = this.#gate.check(bound, metadata);
+    if (checked instanceof RpcError) return checked;
+    if (checked instanceof Caller) this.port = this.#gate.portOf(checked, this.#host);
+    else {
+      this.pending = checked;
+      this.port = new CallerPort(this.#host, this.#gate.caller);
+    }
+    return undefined;
+  }
+
+  /** Why a request of this size may not wait. */
+  refusalOfSize(sizeBytes: number, maxBytes: number): RpcError | undefined {
+    const bytes = this.#heldBytes + this.#host.arrivingBytes + sizeBytes + heldOverheadBytes;
+    if (bytes <= maxBytes) return undefined;
+    return new RpcError(Status.RESOURCE_EXHAUSTED, messages.tooMuchWaitsForChecks(bytes, maxBytes));
+  }
+
+  /** Calls without a number among those that wait here. */
+  get oneways(): number {
+    return this.calls.filter((call) => call.id === 0).length;
+  }
+
+  get calls(): ServerCall[] {
+    return this.#waiting === undefined ? [] : [...this.#waiting.keys()];
+  }
+
+  /** `call`, which was begun as one that is arriving, waits for `pending`. `body`: its whole request; undefined: it comes as a stream. */
+  hold(call: ServerCall, body: Buffer | undefined): void {
+    const heldBytes = (body?.length ?? 0) + heldOverheadBytes;
+    this.#heldBytes += heldBytes;
+    if (call.id !== 0) this.numbered++;
+    this.#wait(call, heldBytes, () => {
+      // It takes a handler's place only now, and there may be none left.
+      const refusal = this.#host.overLimit() ?? this.#dispatcher.admit(call.bound, call.peer, false);
+      this.delete(call);
+      if (runWhole(call, body, refusal)) this.#host.onRun();
+    });
+  }
+
+  /** The same for a call whose request arrives as `message`. */
+  join(call: ServerCall, message: ChunkedMessage): ChunkedMessage {
+    let known = false;
+    let whole: Buffer | undefined;
+    this.#wait(call, undefined, () => {
+      known = true;
+      if (whole !== undefined) message.onEnd(whole);
+    });
+    return {
+      ...message,
+      onEnd: (body) => {
+        if (known || body === undefined) message.onEnd(body);
+        else whole = body;
+      },
+    };
+  }
+
+  #wait(call: ServerCall, heldBytes: number | undefined, go: () => void): void {
+    const check = this.pending as AuthCheck;
+    const port = this.port as CallerPort;
+    const waiting: Waiting = {
+      check,
+      heldBytes,
+      onChecked: (outcome) => {
+        if (call.ended) return;
+        const judged = outcome instanceof Caller ? this.#gate.judge(outcome, call.bound) : outcome;
+        if (judged instanceof RpcError) {
+          call.cancel(judged);
+          return;
+        }
+        port.peer = judged;
+        if (heldBytes === undefined) this.#waiting?.delete(call);
+        go();
+      },
+    };
+    this.#waiting ??= new Map();
+    this.#waiting.set(call, waiting);
+    check.wait(waiting);
+  }
+
+  /** Its caller is known, or the call has ended. True when nothing else counts it as arriving. */
+  delete(call: ServerCall): boolean {
+    const waiting = this.#waiting?.get(call);
+    if (waiting === undefined) return false;
+    this.#waiting?.delete(call);
+    waiting.check.leave(waiting);
+    if (waiting.heldBytes === undefined) return false;
+    this.#heldBytes -= waiting.heldBytes;
+    call.arriving = false;
+    if (call.id !== 0) this.numbered--;
+    this.#dispatcher.onArrived(call);
+    this.#host.onArrived(call);
+    return true;
+  }
+
+  close(): void {
+    this.#gate.close();
+  }
+}

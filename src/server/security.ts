@@ -1,0 +1,76 @@
+import type { Accounts } from "../auth/account.js";
+import type { Authenticator } from "../auth/authenticator.js";
+import { Guard } from "../auth/guard.js";
+import { jwtAuthenticator } from "../auth/jwt.js";
+import { Policy } from "../auth/policy.js";
+import { parseTokens, staticTokens } from "../auth/token-file.js";
+import { WatchedFile } from "../auth/watched-file.js";
+import type { Runtime } from "../runtime/runtime.js";
+
+/** What a provider's own code says of who calls, over what the conf says. */
+export interface SecurityOptions {
+  readonly authenticators: readonly Authenticator[];
+  readonly policy: Policy | undefined;
+}
+
+/** A provider's guard with the files it goes by. */
+export interface OpenedSecurity {
+  readonly guard: Guard;
+  close(): void;
+}
+
+const everybody = new Policy([]);
+
+/** What a guard is made of, without authenticators and with an empty policy: everybody may call. */
+export function openGuard(
+  { clock, log, events, settings }: Runtime,
+  accounts: Accounts,
+  policy = everybody,
+  authenticators: readonly Authenticator[] = [],
+): Guard {
+  const { checkTimeoutMs } = settings.auth;
+  return new Guard({ clock, log, events, accounts, policy, authenticators, checkTimeoutMs });
+}
+
+/**
+ * Reads the policy, the tokens and the keys that the conf names, and again when they change. Rejects for a file that cannot be read or
+ * parsed: a provider whose rules nobody can read does not start.
+ */
+export async function openSecurity(
+  runtime: Runtime,
+  accounts: Accounts,
+  options: SecurityOptions,
+): Promise<OpenedSecurity> {
+  const { policy: source, tokensFile, jwt } = runtime.settings.auth;
+  const closers: Array<() => void> = [];
+  const opened: { guard?: Guard } = {};
+  const onTokens = (): void => opened.guard?.forgetTokens();
+  try {
+    let { policy } = options;
+    if (policy === undefined && source !== undefined) {
+      const onPolicy = (changed: Policy): void => opened.guard?.setPolicy(changed);
+      const file = new WatchedFile(source.file, source.parse, runtime, onPolicy);
+      closers.push(() => file.close());
+      policy = file.value;
+    }
+    const authenticators = [...options.authenticators];
+    if (tokensFile !== undefined) {
+      const parse = (text: string): ReturnType<typeof parseTokens> => parseTokens(text, tokensFile);
+      const file = new WatchedFile(tokensFile, parse, runtime, onTokens);
+      closers.push(() => file.close());
+      authenticators.push(staticTokens(() => file.value));
+    }
+    if (jwt !== undefined) {
+      const { authenticate, close } = await jwtAuthenticator(jwt, runtime, onTokens);
+      closers.push(close);
+      authenticators.push(authenticate);
+    }
+    const guard = openGuard(runtime, accounts, policy, authenticators);
+    opened.guard = guard;
+    closers.push(() => guard.close());
+    return { guard, close: () => closers.forEach((close) => void close()) };
+  } catch (error) {
+    for (const close of closers) close();
+    throw error;
+  }
+}

@@ -1,0 +1,147 @@
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { parsePolicyFile } from "../../src/auth/policy.js";
+import { RpcProvider, Status } from "../../src/index.js";
+import { failure } from "../support/async.js";
+import { Cluster } from "../support/cluster.js";
+import { FlowService, FlowServiceStub } from "../support/gen/flow.js";
+import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
+
+function folder(): string {
+  const made = mkdtempSync(path.join(tmpdir(), "mprpc-auth-"));
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+}
+
+let writes = 0;
+/** As careful programs do: renamed into place. */
+function put(file: string, text: string): void {
+  const draft = `${file}.${writes++}`;
+  writeFileSync(draft, text);
+  renameSync(draft, file);
+}
+
+async function start(files: { policy: string; tokens?: string }) {
+  const home = folder();
+  const policyFile = path.join(home, "authz.conf");
+  const tokensFile = path.join(home, "tokens");
+  put(policyFile, files.policy);
+  if (files.tokens !== undefined) put(tokensFile, files.tokens);
+  const cluster = new Cluster({
+    settings: {
+      auth: {
+        policy: { file: policyFile, parse: (text) => parsePolicyFile(text, policyFile) },
+        tokensFile: files.tokens === undefined ? undefined : tokensFile,
+      },
+    },
+  });
+  const provider = new RpcProvider(cluster.runtime());
+  provider.notifyService(ProbeService, {
+    echo: (request) => request,
+    relay: (request) => request,
+    note: (request) => request,
+  });
+  provider.notifyService(FlowService, {
+    async *watch(_request, { signal }) {
+      yield { number: 1 };
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    },
+    put: async () => ({ number: 0 }),
+    async *chat(requests) {
+      yield* requests;
+    },
+    ask: (request) => request,
+  });
+  cluster.onClose(() => provider.shutdown());
+  const runtime = cluster.runtime({ transport: cluster.network.as("secret:web") });
+  const channel = cluster.channel({}, runtime);
+  return {
+    ...{ cluster, provider, policyFile, tokensFile, log: cluster.log, clock: cluster.clock },
+    stub: new ProbeServiceStub(channel),
+    flow: new FlowServiceStub(channel),
+  };
+}
+
+test("a policy is read again; one that cannot be parsed keeps the old", async () => {
+  const { provider, stub, policyFile, clock, log } = await start({ policy: "* = secret:web" });
+  await provider.start();
+  await stub.echo({});
+  put(policyFile, "* = secret:other\nprobe.ProbeService/Note = secret:web");
+  await clock.run(5000);
+  expect(await failure(stub.echo({}))).toMatchObject({ code: Status.PERMISSION_DENIED });
+  await stub.note({});
+  put(policyFile, "* = secret:web\nthis is no rule");
+  await clock.run(5000);
+  expect(await failure(stub.echo({}))).toMatchObject({ code: Status.PERMISSION_DENIED });
+  expect(log.at("error").join()).toContain("authz.conf:2: expected pattern = value");
+  rmSync(policyFile);
+  await clock.run(5000);
+  await stub.note({});
+  put(policyFile, "* = secret:web");
+  await clock.run(5000);
+  await stub.echo({});
+});
+
+test("a provider whose policy cannot be parsed does not start", async () => {
+  const { provider } = await start({ policy: "* = everybody" });
+  await expect(provider.start()).rejects.toThrow(/authz\.conf:1: expected any, none, classic/);
+});
+
+test("open streams that a new policy does not allow end PERMISSION_DENIED, the others go on", async () => {
+  const { cluster, provider, flow, policyFile, clock } = await start({ policy: "* = secret:*" });
+  await provider.start();
+  const runtime = cluster.runtime({ transport: cluster.network.as("secret:other") });
+  const other = new FlowServiceStub(cluster.channel({}, runtime)).watch({})[Symbol.asyncIterator]();
+  const watched = flow.watch({})[Symbol.asyncIterator]();
+  await Promise.all([watched.next(), other.next()]);
+  const end = failure(watched.next() as Promise<unknown>);
+  put(policyFile, "* = secret:*\nflow.FlowService/Watch = secret:other");
+  await clock.run(5000);
+  expect(await end).toMatchObject({ code: Status.PERMISSION_DENIED });
+  expect(provider.inFlight).toBe(1);
+});
+
+test("a token that was taken out of its file is refused, on open connections and streams too", async () => {
+  const good = "alice:0123456789abcdef\nbob:fedcba9876543210";
+  const { provider, stub, flow, tokensFile, clock } = await start({ policy: "* = token:*", tokens: good });
+  await provider.start();
+  const alice = { metadata: { authorization: "Bearer 0123456789abcdef" } };
+  const bob = { metadata: { authorization: "Bearer fedcba9876543210" } };
+  await stub.echo({}, alice);
+  await stub.echo({}, bob);
+  const watched = flow.watch({}, alice)[Symbol.asyncIterator]();
+  await watched.next();
+  const end = failure(watched.next() as Promise<unknown>);
+  put(tokensFile, "bob:fedcba9876543210");
+  await clock.run(5000);
+  expect(await end).toMatchObject({ code: Status.UNAUTHENTICATED });
+  expect(await failure(stub.echo({}, alice))).toMatchObject({ code: Status.UNAUTHENTICATED });
+  await stub.echo({}, bob);
+});
+
+test("under load no call is judged by half a policy", async () => {
+  // Each of the two allows exactly one of the methods; half of either would allow both or none.
+  const policies = ["Echo", "Note"].map((open) => {
+    const lines = Array.from({ length: 200 }, (_, i) => `other.Service${i}/* = secret:web`);
+    const closed = open === "Echo" ? "Note" : "Echo";
+    return ["* = secret:web", ...lines, `probe.ProbeService/${closed} = none`].join("\n");
+  });
+  const { provider, stub, policyFile, clock } = await start({ policy: policies[0] as string });
+  await provider.start();
+  let mixed = 0;
+  const changes = new Set<string>();
+  for (let round = 0; round < 20; round++) {
+    put(policyFile, policies[round % 2] as string);
+    const calls = Array.from({ length: 50 }, () => Promise.allSettled([stub.echo({}), stub.note({})]));
+    await clock.run(5000);
+    for (const pair of calls) {
+      const outcomes = (await pair).map(({ status }) => status);
+      if (outcomes[0] === outcomes[1]) mixed++;
+      changes.add(outcomes.join());
+    }
+  }
+  expect(mixed).toBe(0);
+  expect(changes.size).toBe(2);
+});
