@@ -15,11 +15,11 @@ export interface Dispatcher extends ServerCallHost {
   onArrived(call: ServerCall): void;
   /** A call that wants no reply was refused, which nobody else is told. */
   onOnewayDropped(reason: RpcError): void;
-  onConnectionClosed(connection: ServerSession, reason: string | undefined): void;
+  onConnectionClosed(connection: ServedSession, reason: string | undefined): void;
 }
 
-/** A connection that is served, whatever its protocol. */
-export interface ServerSession extends ConnectionHandler {
+/** A caller that is served, whatever its protocol. */
+export interface ServedSession {
   readonly peer: Peer;
   readonly inFlight: number;
   /** Takes no more calls, says why where the protocol allows it, and closes when those in flight have ended. */
@@ -29,3 +29,6 @@ export interface ServerSession extends ConnectionHandler {
   /** Closes at once, without another word; the calls in flight are cancelled. */
   close(reason: string): void;
 }
+
+/** A connection that is served: its bytes are given to it. */
+export interface ServerSession extends ServedSession, ConnectionHandler {}

@@ -5,7 +5,7 @@ import { Turn } from "../call/turn.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import type { Dispatcher, ServerSession } from "../protocol/dispatcher.js";
+import type { Dispatcher, ServedSession } from "../protocol/dispatcher.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { Router } from "./router.js";
 
@@ -18,7 +18,7 @@ export class Admission implements Dispatcher {
   readonly turn: Turn;
   /** Services that are there without being offered: asked last. */
   builtin: Router | undefined;
-  readonly onConnectionClosed: (session: ServerSession, reason: string | undefined) => void;
+  readonly onConnectionClosed: (session: ServedSession, reason: string | undefined) => void;
   readonly #runtime: Runtime;
   readonly #table: Router;
   /** Calls that no reply is wanted of: no connection knows of them, since they may outlive theirs. */

@@ -2,9 +2,12 @@ import type { Timer } from "../base/clock.js";
 import type { CallEvents } from "../call/events.js";
 import { messages } from "../error/messages.js";
 import { FirstBytes } from "../protocol/detect/first-bytes.js";
-import type { ServerSession } from "../protocol/dispatcher.js";
+import type { ServedSession } from "../protocol/dispatcher.js";
+import type { InContext } from "../protocol/inproc/link.js";
+import type { LocalProvider } from "../protocol/inproc/local-providers.js";
+import { InprocServerSession } from "../protocol/inproc/server-session.js";
 import type { ServerProtocol } from "../protocol/protocol.js";
-import type { Runtime } from "../runtime/runtime.js";
+import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 import type { Connection } from "../transport/transport.js";
 import { Admission } from "./admission.js";
 import { serverProtocols } from "./protocols.js";
@@ -20,8 +23,11 @@ const leaveWithinMs = 5000;
 /** A caller whose connection has reached its age is looked at after this, ms: with nothing in flight it should be gone. */
 const agedLeaveWithinMs = 60_000;
 
+/** What is asked of a connection that is served; within the process there is none. */
+type ServedConnection = Pick<Connection, "local" | "unwrittenBytes">;
+
 interface Served {
-  connection: Connection;
+  connection: ServedConnection;
   ageTimer: Timer;
 }
 
@@ -30,10 +36,10 @@ export class ServerConnections {
   readonly calls: Admission;
   readonly #runtime: Runtime;
   readonly #protocols: readonly ServerProtocol[];
-  readonly #served = new Map<ServerSession, Served>();
+  readonly #served = new Map<ServedSession, Served>();
   readonly #undecided = new Set<FirstBytes>();
   /** Connections that came over the limit: they are on their way out, and take nobody's place. */
-  readonly #turnedAway = new Set<Connection>();
+  readonly #turnedAway = new Set<ServedConnection>();
   #draining = false;
   #stopped = false;
   #whenEmpty: Array<() => void> = [];
@@ -50,13 +56,10 @@ export class ServerConnections {
   }
 
   accept(connection: Connection): void {
-    const { connectionsMax } = this.#runtime.settings.provider;
-    const overLimit = this.size - this.#turnedAway.size >= connectionsMax;
-    if (this.#stopped || (overLimit && this.#turnedAway.size >= Math.max(connectionsMax, politeMin))) {
+    if (!this.#mayEnter(connection)) {
       connection.reset();
       return;
     }
-    if (overLimit) this.#turnedAway.add(connection);
     const first: FirstBytes = new FirstBytes(connection, this.#runtime.clock, this.#protocols, {
       onProtocol: (protocol, variant, bytes) => {
         this.#undecided.delete(first);
@@ -76,21 +79,51 @@ export class ServerConnections {
     this.#undecided.add(first);
   }
 
+  /** False: it is to be refused without a word. */
+  #mayEnter(connection: ServedConnection): boolean {
+    const { connectionsMax } = this.#runtime.settings.provider;
+    const overLimit = this.size - this.#turnedAway.size >= connectionsMax;
+    if (this.#stopped || (overLimit && this.#turnedAway.size >= Math.max(connectionsMax, politeMin))) {
+      return false;
+    }
+    if (overLimit) this.#turnedAway.add(connection);
+    return true;
+  }
+
+  /** What channels of this process meet; `provider` is the async context that handlers run in. */
+  localProvider(provider: InContext): LocalProvider {
+    const { settings } = this.#runtime;
+    const { limits, provider: own } = settings;
+    const { streamBufferBytes } = own;
+    const maxInFlight = inFlightPerConnectionMax(settings);
+    return {
+      accept: (caller) => {
+        const connection: ServedConnection = { local: "inproc", unwrittenBytes: 0 };
+        if (!this.#mayEnter(connection)) return undefined;
+        const options = { limits, maxInFlight, streamBufferBytes };
+        const session = new InprocServerSession(this.calls, options, { provider, caller });
+        this.#begin(session, connection, this.#whyLeave(connection));
+        return session;
+      },
+    };
+  }
+
   /** A connection that never showed what it speaks is gone. */
   #forget(first: FirstBytes, connection: Connection): void {
     this.#undecided.delete(first);
     this.#turnedAway.delete(connection);
   }
 
+  /** Why it is told to leave at once. */
+  #whyLeave(connection: ServedConnection): string | undefined {
+    if (this.#turnedAway.has(connection))
+      return messages.tooManyConnections(this.#runtime.settings.provider.connectionsMax);
+    return this.#draining ? messages.providerShuttingDown : undefined;
+  }
+
   #serve(connection: Connection, protocol: ServerProtocol, variant: string | undefined, bytes: Buffer): void {
-    const { settings, log, random, events } = this.#runtime;
-    const { connectionsMax, connectionMaxAgeMs } = settings.provider;
-    const overLimit = this.#turnedAway.has(connection);
-    const leave = overLimit
-      ? messages.tooManyConnections(connectionsMax)
-      : this.#draining
-        ? messages.providerShuttingDown
-        : undefined;
+    const { log } = this.#runtime;
+    const leave = this.#whyLeave(connection);
     const refusal = protocol.refusal ?? (protocol.tellsToLeave ? undefined : leave);
     if (refusal !== undefined) {
       log.warn(`${protocol.name} caller refused: ${refusal}`, { peer: connection.remote });
@@ -99,6 +132,14 @@ export class ServerConnections {
       return;
     }
     const served = protocol.serve(connection, this.calls, variant);
+    this.#begin(served, connection, leave);
+    served.onData(bytes);
+  }
+
+  #begin(served: ServedSession, connection: ServedConnection, leave: string | undefined): void {
+    const { settings, log, random, events } = this.#runtime;
+    const { connectionMaxAgeMs } = settings.provider;
+    const overLimit = this.#turnedAway.has(connection);
     // In whole seconds: timers of one duration share a list.
     const ageMs = Math.ceil((connectionMaxAgeMs * (0.9 + 0.2 * random())) / 1000) * 1000;
     const ageTimer = overLimit
@@ -106,18 +147,17 @@ export class ServerConnections {
       : this.#runtime.clock.setTimer(() => this.#onAged(served), ageMs);
     this.#served.set(served, { connection, ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
-    if (overLimit) log.warn(`caller turned away: ${leave}`, { peer: connection.remote });
+    if (overLimit) log.warn(`caller turned away: ${leave}`, { peer: served.peer.address });
     if (leave !== undefined) served.drain(leave);
-    served.onData(bytes);
   }
 
-  #onAged(served: ServerSession): void {
+  #onAged(served: ServedSession): void {
     served.drain(messages.connectionAged);
     this.#cutOffLater(served);
   }
 
   /** A caller that was told to go, waits for nothing and stays would hold its connection for ever. */
-  #cutOffLater(served: ServerSession): void {
+  #cutOffLater(served: ServedSession): void {
     const entry = this.#served.get(served);
     if (entry === undefined) return;
     entry.ageTimer = this.#runtime.clock.setTimer(() => {
@@ -126,7 +166,7 @@ export class ServerConnections {
     }, agedLeaveWithinMs);
   }
 
-  #connectionFacts(served: ServerSession): CallEvents["connectionOpen"] {
+  #connectionFacts(served: ServedSession): CallEvents["connectionOpen"] {
     const entry = this.#served.get(served);
     return {
       side: "server",
@@ -136,7 +176,7 @@ export class ServerConnections {
     };
   }
 
-  #onClosed(connection: ServerSession, reason: string | undefined): void {
+  #onClosed(connection: ServedSession, reason: string | undefined): void {
     const facts = this.#connectionFacts(connection);
     const entry = this.#served.get(connection);
     if (entry === undefined) return;

@@ -1,0 +1,193 @@
+import type { Metadata } from "../../base/metadata.js";
+import { textOf } from "../../base/thrown.js";
+import type { Attempt, CallCarrier } from "../../call/attempt.js";
+import type { Peer } from "../../call/peer.js";
+import type { BoundMethod, ReplySender, ServerCall } from "../../call/server-call.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import type { InprocClientSession } from "./client-session.js";
+import { copyMetadata, giveBack, type MessageCopy, metadataBytes, takeCopy } from "./copy.js";
+import { copyFailure } from "./failure.js";
+import type { Parcel } from "./link.js";
+import type { InprocServerSession } from "./server-session.js";
+import type { InprocStream, ReplyStream } from "./stream.js";
+
+/** What a request is made of, copied already. */
+export interface CopiedRequest {
+  readonly bound: BoundMethod | undefined;
+  readonly request: unknown;
+  /** -1: no deadline. */
+  readonly timeoutMs: number;
+  readonly metadata: Metadata | undefined;
+  /** The provider's definition of the message is another one, and cannot read it. */
+  readonly undecodable: RpcError | undefined;
+}
+
+/**
+ * One call between two ends of a process: on its way to the provider, in its hands, and on its way back. Each end changes only
+ * its own half; what one has for the other is delivered by the link.
+ *
+ *     sent --> begun --> answered
+ *      `---------`-----> abandoned, by the caller
+ */
+export class InprocCall implements CallCarrier, ReplySender, Parcel {
+  readonly attempt: Attempt;
+  /** 0: no reply is wanted. */
+  readonly id: number;
+  readonly sent: CopiedRequest;
+  state: "sent" | "begun" | "answered" | "abandoned" = "sent";
+  served: ServerCall | undefined = undefined;
+  requests: InprocStream | undefined = undefined;
+  replies: ReplyStream | undefined = undefined;
+  readonly #client: InprocClientSession;
+  readonly #server: InprocServerSession;
+  #message: unknown = undefined;
+  #metadata: Metadata | undefined = undefined;
+  #trailers: Metadata | undefined = undefined;
+  #error: RpcError | undefined = undefined;
+  /** The provider itself said no; else the failure arose on the way. */
+  #refused = true;
+
+  constructor(
+    client: InprocClientSession,
+    server: InprocServerSession,
+    attempt: Attempt,
+    id: number,
+    sent: CopiedRequest,
+  ) {
+    this.#client = client;
+    this.#server = server;
+    this.attempt = attempt;
+    this.id = id;
+    this.sent = sent;
+  }
+
+  // --- the caller's half ---
+
+  abandon(): boolean {
+    if (this.state === "answered" || this.state === "abandoned") return false;
+    const unsent = this.state === "sent";
+    this.state = "abandoned";
+    this.#client.release(this);
+    this.requests?.close();
+    if (!unsent) this.#server.cancelLater(this);
+    return unsent;
+  }
+
+  /** On its way to the provider it is taken in there, and on its way back it ends here. */
+  deliver(): boolean {
+    if (this.state === "sent") {
+      this.#server.begin(this);
+      return true;
+    }
+    if (this.state !== "answered") return false;
+    this.#client.release(this);
+    this.requests?.close();
+    this.#client.answered = true;
+    const error = this.#error;
+    if (error !== undefined) this.attempt.onFailure(error, this.#refused);
+    else this.attempt.onReply(this.#message, this.#metadata, this.#trailers);
+    return false;
+  }
+
+  /** The connection has ended. */
+  lose(error: RpcError): void {
+    this.state = "abandoned";
+    this.requests?.close();
+    this.attempt.onFailure(error);
+  }
+
+  // --- the provider's half ---
+
+  get peer(): Peer {
+    return this.#server.peer;
+  }
+
+  get draining(): boolean {
+    return this.#server.draining;
+  }
+
+  onDetached(by: 1 | -1): void {
+    this.#server.onDetached(by);
+  }
+
+  /** Nobody waits for an answer. */
+  get #unwanted(): boolean {
+    return this.id === 0 || this.state !== "begun" || this.#server.closed;
+  }
+
+  reply(served: ServerCall, message: unknown): RpcError | undefined {
+    if (!this.#unwanted) {
+      const { replies } = this;
+      const metadata = replies?.begun === true ? undefined : served.replyMetadataIfAny;
+      const trailers = served.method.kind === "unary" ? undefined : served.replyTrailersIfAny;
+      const failure =
+        replies === undefined
+          ? this.#copyReply(message, metadata, trailers)
+          : this.#server.refuseReply(0, metadataBytes(metadata) + metadataBytes(trailers));
+      if (failure !== undefined) return failure;
+      this.#metadata = copyMetadata(metadata);
+      this.#trailers = copyMetadata(trailers);
+    }
+    this.#answer();
+    return undefined;
+  }
+
+  /** Returns why the message cannot be sent. */
+  #copyReply(
+    message: unknown,
+    metadata: Metadata | undefined,
+    trailers: Metadata | undefined,
+  ): RpcError | undefined {
+    const { output } = (this.sent.bound as BoundMethod).definition;
+    const copy = takeCopy();
+    try {
+      const bytes = copy.write(output, message);
+      const tooLarge = this.#server.refuseReply(bytes, metadataBytes(metadata) + metadataBytes(trailers));
+      if (tooLarge !== undefined) return tooLarge;
+      this.#message = this.#readReply(copy);
+      return undefined;
+    } catch (error) {
+      return new RpcError(Status.INTERNAL, messages.replyUnencodable(output.typeName), { cause: error });
+    } finally {
+      giveBack(copy);
+    }
+  }
+
+  /** The caller's definition of the message may be another one. */
+  #readReply(copy: MessageCopy): unknown {
+    const { output } = this.attempt.method;
+    try {
+      return copy.read(output);
+    } catch (error) {
+      const text = messages.replyUndecodable(output.typeName, textOf(error));
+      this.#error = new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error });
+      this.#refused = false;
+      return undefined;
+    }
+  }
+
+  fail(served: ServerCall, error: RpcError): void {
+    if (!this.#unwanted) {
+      const metadata = this.replies?.begun === true ? undefined : served.replyMetadataIfAny;
+      this.#error = copyFailure(error, metadata, served.replyTrailersIfAny, this.#server.headerMaxBytes);
+    }
+    this.#answer();
+  }
+
+  /** It is refused before any handler. `retried`: as often as it takes, since it was on its way when the provider began to stop. */
+  refuse(error: RpcError, retried = false): void {
+    this.#error = error.with({}, "never");
+    this.#refused = !retried;
+    this.#answer();
+  }
+
+  #answer(): void {
+    this.#server.release(this);
+    this.replies?.close();
+    if (this.id === 0 || this.state === "abandoned" || this.#server.closed) return;
+    this.state = "answered";
+    this.#server.link.toCaller(this);
+  }
+}
