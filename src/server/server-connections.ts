@@ -6,6 +6,7 @@ import type { ServedSession } from "../protocol/dispatcher.js";
 import type { InContext } from "../protocol/inproc/link.js";
 import type { LocalProvider } from "../protocol/inproc/local-providers.js";
 import { InprocServerSession } from "../protocol/inproc/server-session.js";
+import { StreamRoom } from "../protocol/inproc/stream.js";
 import type { ServerProtocol } from "../protocol/protocol.js";
 import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 import type { Connection } from "../transport/transport.js";
@@ -94,13 +95,13 @@ export class ServerConnections {
   localProvider(provider: InContext): LocalProvider {
     const { settings } = this.#runtime;
     const { limits, provider: own } = settings;
-    const { streamBufferBytes } = own;
     const maxInFlight = inFlightPerConnectionMax(settings);
+    const streamRoom = new StreamRoom(own.streamBufferBytes);
     return {
       accept: (caller) => {
-        const connection: ServedConnection = { local: "inproc", unwrittenBytes: 0 };
+        const connection: ServedConnection = { local: "inproc:node", unwrittenBytes: 0 };
         if (!this.#mayEnter(connection)) return undefined;
-        const options = { limits, maxInFlight, streamBufferBytes };
+        const options = { limits, maxInFlight, streamRoom };
         const session = new InprocServerSession(this.calls, options, { provider, caller });
         this.#begin(session, connection, this.#whyLeave(connection));
         return session;

@@ -6,23 +6,13 @@ import type { BoundMethod, ReplySender, ServerCall } from "../../call/server-cal
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
+import type { MessageType } from "../../protobuf/types.js";
 import type { InprocClientSession } from "./client-session.js";
 import { copyMetadata, giveBack, type MessageCopy, metadataBytes, takeCopy } from "./copy.js";
 import { copyFailure } from "./failure.js";
 import type { Parcel } from "./link.js";
 import type { InprocServerSession } from "./server-session.js";
 import type { InprocStream, ReplyStream } from "./stream.js";
-
-/** What a request is made of, copied already. */
-export interface CopiedRequest {
-  readonly bound: BoundMethod | undefined;
-  readonly request: unknown;
-  /** -1: no deadline. */
-  readonly timeoutMs: number;
-  readonly metadata: Metadata | undefined;
-  /** The provider's definition of the message is another one, and cannot read it. */
-  readonly undecodable: RpcError | undefined;
-}
 
 /**
  * One call between two ends of a process: on its way to the provider, in its hands, and on its way back. Each end changes only
@@ -35,8 +25,18 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel {
   readonly attempt: Attempt;
   /** 0: no reply is wanted. */
   readonly id: number;
-  readonly sent: CopiedRequest;
+  readonly bound: BoundMethod | undefined;
+  /** -1: no deadline. */
+  readonly timeoutMs: number;
+  /** Those of the call, copied. */
+  readonly metadata: Metadata | undefined;
+  request: unknown = undefined;
+  /** The provider's definition of the message is another one, and cannot read it. */
+  undecodable: RpcError | undefined = undefined;
   state: "sent" | "begun" | "answered" | "abandoned" = "sent";
+  /** Where it is in the list of either end; -1: nowhere. */
+  atCaller = -1;
+  atProvider = -1;
   served: ServerCall | undefined = undefined;
   requests: InprocStream | undefined = undefined;
   replies: ReplyStream | undefined = undefined;
@@ -54,16 +54,43 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel {
     server: InprocServerSession,
     attempt: Attempt,
     id: number,
-    sent: CopiedRequest,
+    timeoutMs: number,
   ) {
     this.#client = client;
     this.#server = server;
     this.attempt = attempt;
     this.id = id;
-    this.sent = sent;
+    this.timeoutMs = timeoutMs;
+    this.bound = server.find(attempt.method);
+    this.metadata = copyMetadata(attempt.metadata);
   }
 
   // --- the caller's half ---
+
+  /** Copies the request. Returns why it cannot be sent. `tooLarge` says why its size is. */
+  copyRequest(tooLarge: (bytes: number) => string | undefined): RpcError | undefined {
+    const copy = takeCopy();
+    try {
+      const text = tooLarge(copy.write(this.attempt.method.input, this.attempt.request));
+      if (text !== undefined) return new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" });
+      if (this.bound !== undefined) this.#readRequest(copy, this.bound.definition.input);
+      return undefined;
+    } catch (error) {
+      const text = messages.requestUnencodable(textOf(error));
+      return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error });
+    } finally {
+      giveBack(copy);
+    }
+  }
+
+  #readRequest(copy: MessageCopy, input: MessageType): void {
+    try {
+      this.request = copy.read(input);
+    } catch (error) {
+      const text = messages.requestUndecodable(input.typeName, textOf(error));
+      this.undecodable = new RpcError(Status.INTERNAL, text);
+    }
+  }
 
   abandon(): boolean {
     if (this.state === "answered" || this.state === "abandoned") return false;
@@ -71,6 +98,7 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel {
     this.state = "abandoned";
     this.#client.release(this);
     this.requests?.close();
+    this.replies?.drop();
     if (!unsent) this.#server.cancelLater(this);
     return unsent;
   }
@@ -95,6 +123,7 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel {
   lose(error: RpcError): void {
     this.state = "abandoned";
     this.requests?.close();
+    this.replies?.drop();
     this.attempt.onFailure(error);
   }
 
@@ -140,7 +169,7 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel {
     metadata: Metadata | undefined,
     trailers: Metadata | undefined,
   ): RpcError | undefined {
-    const { output } = (this.sent.bound as BoundMethod).definition;
+    const { output } = (this.bound as BoundMethod).definition;
     const copy = takeCopy();
     try {
       const bytes = copy.write(output, message);

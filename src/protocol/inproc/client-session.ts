@@ -1,19 +1,18 @@
-import { textOf } from "../../base/thrown.js";
 import type { Attempt } from "../../call/attempt.js";
-import type { BoundMethod } from "../../call/server-call.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import type { ClientSession, ClientSessionOwner } from "../protocol.js";
-import { type CopiedRequest, InprocCall } from "./call.js";
-import { copyMetadata, giveBack, type MessageCopy, metadataBytes, takeCopy } from "./copy.js";
+import { InprocCall } from "./call.js";
+import { CallList } from "./call-list.js";
+import { metadataBytes } from "./copy.js";
 import type { InprocLimits, InprocServerSession } from "./server-session.js";
 
 const never = { executed: "never" } as const;
 
 /** The caller's end of a connection within the process. */
 export class InprocClientSession implements ClientSession {
-  readonly local = "inproc";
+  readonly local = "inproc:node";
   readonly endpoint: string;
   readonly welcomed = true;
   readonly silent = false;
@@ -23,7 +22,7 @@ export class InprocClientSession implements ClientSession {
   readonly #server: InprocServerSession;
   readonly #limits: InprocLimits;
   readonly #owner: ClientSessionOwner;
-  readonly #calls = new Set<InprocCall>();
+  readonly #calls = new CallList("atCaller");
   #state: "open" | "draining" | "closed" = "open";
   #nextId = 1;
   #sent = 0;
@@ -67,37 +66,22 @@ export class InprocClientSession implements ClientSession {
     if (deadlineMs !== Infinity && timeoutMs < 0) {
       return new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedBeforeSending, never);
     }
-    const copied = this.#copy(attempt, timeoutMs);
-    if (copied instanceof RpcError) return copied;
-    const call = new InprocCall(this, this.#server, attempt, oneway ? 0 : this.#nextId++, copied);
+    const { metadata } = attempt;
+    if (metadata !== undefined && metadata.size > 0) {
+      const tooLarge = this.#headerTooLarge(metadataBytes(metadata));
+      if (tooLarge !== undefined) return new RpcError(Status.RESOURCE_EXHAUSTED, tooLarge, never);
+    }
+    const call = new InprocCall(this, this.#server, attempt, oneway ? 0 : this.#nextId++, timeoutMs);
+    if (attempt.stream?.sendsMany !== true) {
+      const unsendable = call.copyRequest(this.#bodyTooLarge);
+      if (unsendable !== undefined) return unsendable;
+    }
     this.#sent++;
     attempt.handTo(call, "wait");
     if (!oneway) this.#calls.add(call);
     this.#server.link.toProvider(call);
     if (oneway) attempt.onReply(undefined, undefined);
     return undefined;
-  }
-
-  #copy(attempt: Attempt, timeoutMs: number): CopiedRequest | RpcError {
-    const { method, metadata } = attempt;
-    if (metadata !== undefined && metadata.size > 0) {
-      const tooLarge = this.#headerTooLarge(metadataBytes(metadata));
-      if (tooLarge !== undefined) return new RpcError(Status.RESOURCE_EXHAUSTED, tooLarge, never);
-    }
-    const bound = this.#server.find(method);
-    const facts = { bound, timeoutMs, metadata: copyMetadata(metadata) };
-    if (attempt.stream?.sendsMany === true) return { ...facts, request: undefined, undecodable: undefined };
-    const copy = takeCopy();
-    try {
-      const tooLarge = this.#bodyTooLarge(copy.write(method.input, attempt.request));
-      if (tooLarge !== undefined) return new RpcError(Status.RESOURCE_EXHAUSTED, tooLarge, never);
-      return { ...facts, ...readRequest(copy, bound) };
-    } catch (error) {
-      const text = messages.requestUnencodable(textOf(error));
-      return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error });
-    } finally {
-      giveBack(copy);
-    }
   }
 
   #headerTooLarge(bytes: number): string | undefined {
@@ -107,11 +91,11 @@ export class InprocClientSession implements ClientSession {
     return bytes > headerMaxBytes ? messages.headerTooLargeForProvider(bytes, headerMaxBytes) : undefined;
   }
 
-  #bodyTooLarge(bytes: number): string | undefined {
+  readonly #bodyTooLarge = (bytes: number): string | undefined => {
     if (bytes > this.#limits.bodyMaxBytes) return messages.requestTooLarge(bytes, this.#limits.bodyMaxBytes);
     const { bodyMaxBytes } = this.#server.limits;
     return bytes > bodyMaxBytes ? messages.requestTooLargeForProvider(bytes, bodyMaxBytes) : undefined;
-  }
+  };
 
   /** A call has ended, or was given up. */
   release(call: InprocCall): void {
@@ -152,8 +136,7 @@ export class InprocClientSession implements ClientSession {
     if (this.#state === "closed") return;
     this.#state = "closed";
     if (byCaller) this.#server.onCallerClosed(reason);
-    const lost = [...this.#calls];
-    this.#calls.clear();
+    const lost = this.#calls.clear();
     this.lostCalls = lost.length;
     this.#owner.onClosed(this, reason);
     const text = messages.connectionLost(reason ?? messages.closed);
@@ -161,20 +144,5 @@ export class InprocClientSession implements ClientSession {
       const executed = call.state === "sent" ? "never" : "maybe";
       call.lose(new RpcError(Status.UNAVAILABLE, text, { executed }));
     }
-  }
-}
-
-/** The provider's definition of the message may be another one. */
-function readRequest(
-  copy: MessageCopy,
-  bound: BoundMethod | undefined,
-): Pick<CopiedRequest, "request" | "undecodable"> {
-  if (bound === undefined) return { request: undefined, undecodable: undefined };
-  const { input } = bound.definition;
-  try {
-    return { request: copy.read(input), undecodable: undefined };
-  } catch (error) {
-    const text = messages.requestUndecodable(input.typeName, textOf(error));
-    return { request: undefined, undecodable: new RpcError(Status.INTERNAL, text) };
   }
 }

@@ -1,3 +1,4 @@
+import type { Metadata } from "../../base/metadata.js";
 import { textOf } from "../../base/thrown.js";
 import { MessageQueue } from "../../call/message-queue.js";
 import type { Peer } from "../../call/peer.js";
@@ -9,6 +10,7 @@ import { Status } from "../../error/status.js";
 import type { MethodDefinition } from "../../protobuf/types.js";
 import type { Dispatcher, ServedSession } from "../dispatcher.js";
 import type { InprocCall } from "./call.js";
+import { CallList } from "./call-list.js";
 import type { InprocClientSession } from "./client-session.js";
 import { copyMetadata } from "./copy.js";
 import { type InContext, InprocLink } from "./link.js";
@@ -27,13 +29,13 @@ export interface InprocServerOptions {
   readonly limits: InprocLimits;
   /** Calls served at a time for one channel; more are refused RESOURCE_EXHAUSTED. */
   readonly maxInFlight: number;
-  /** What all callers on a network may share of streams, bytes. */
-  readonly streamBufferBytes: number;
+  /** Of all channels of the process together. */
+  readonly streamRoom: StreamRoom;
 }
 
 /** Who calls from within the process. Policies judge it like any other identity. */
 const inprocPeer: Peer = {
-  address: "inproc",
+  address: "inproc:node",
   protocol: "inproc",
   identities: { transport: "inproc:node" },
 };
@@ -49,7 +51,7 @@ export class InprocServerSession implements ServedSession {
   bodyMaxBytes: number;
   readonly #dispatcher: Dispatcher;
   #client: InprocClientSession | undefined;
-  readonly #calls = new Set<InprocCall>();
+  readonly #calls = new CallList("atProvider");
   #state: "open" | "draining" | "closed" = "open";
   #inFlight = 0;
   /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
@@ -68,8 +70,7 @@ export class InprocServerSession implements ServedSession {
     this.maxInFlight = options.maxInFlight;
     this.headerMaxBytes = options.limits.headerMaxBytes;
     this.bodyMaxBytes = options.limits.bodyMaxBytes;
-    const roomBytes = Math.min(options.limits.streamBufferBytes, options.streamBufferBytes);
-    this.streams = new StreamRoom(roomBytes);
+    this.streams = new StreamRoom(options.limits.streamBufferBytes, options.streamRoom);
     this.link = new InprocLink(dispatcher.clock, dispatcher.turn, contexts.provider, contexts.caller);
   }
 
@@ -107,25 +108,26 @@ export class InprocServerSession implements ServedSession {
   begin(call: InprocCall): void {
     call.state = "begun";
     this.#accepted++;
-    const { attempt, id, sent } = call;
+    const { attempt, id, timeoutMs, metadata, request } = call;
+    const { idempotencyKey } = attempt;
     if (this.#state !== "open") {
       const stopping = new RpcError(Status.UNAVAILABLE, messages.callsNoLongerTaken);
       this.#refuse(call, stopping, true);
       return;
     }
-    const refusal = this.#refusal(call) ?? this.#dispatcher.admit(sent.bound as BoundMethod);
+    const refusal = this.#refusal(call) ?? this.#dispatcher.admit(call.bound as BoundMethod) ?? this.#reserve(call);
     if (refusal !== undefined) {
       this.#refuse(call, refusal);
       return;
     }
-    const bound = sent.bound as BoundMethod;
+    const bound = call.bound as BoundMethod;
     const { turn } = this.#dispatcher;
-    const { metadata, timeoutMs } = sent;
-    const facts: { metadata?: typeof metadata & {}; idempotencyKey?: string } = {};
-    if (metadata !== undefined) facts.metadata = metadata;
-    if (attempt.idempotencyKey !== undefined) facts.idempotencyKey = attempt.idempotencyKey;
+    const facts =
+      metadata === undefined && idempotencyKey === undefined
+        ? nothingSent
+        : factsOf(metadata, idempotencyKey);
     const Call = bound.definition.kind === "unary" ? ServerCall : ServerStreamCall;
-    const served = new Call(this.#dispatcher, call, bound, sent.request, id, turn.nowMs, timeoutMs, facts);
+    const served = new Call(this.#dispatcher, call, bound, request, id, turn.nowMs, timeoutMs, facts);
     call.served = served;
     if (served instanceof ServerStreamCall) this.#openStreams(call, served);
     this.#calls.add(call);
@@ -135,8 +137,7 @@ export class InprocServerSession implements ServedSession {
     served.run();
   }
 
-  #refusal({ attempt, sent, id }: InprocCall): RpcError | undefined {
-    const { bound, undecodable } = sent;
+  #refusal({ attempt, bound, undecodable, timeoutMs, id }: InprocCall): RpcError | undefined {
     const { method } = attempt;
     if (bound === undefined) {
       return new RpcError(Status.UNIMPLEMENTED, messages.noMethod(` ${method.service}.${method.name}`));
@@ -153,8 +154,14 @@ export class InprocServerSession implements ServedSession {
       const text = messages.tooManyCallsOnConnection(taken, stillRunning(this.#detached));
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
-    if (sent.timeoutMs === 0) return new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedOnTheWay);
+    if (timeoutMs === 0) return new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedOnTheWay);
     return undecodable;
+  }
+
+  /** Takes the room that its requests want; last, since nothing gives it back to a call that is refused after all. */
+  #reserve({ attempt }: InprocCall): RpcError | undefined {
+    if (attempt.stream?.sendsMany !== true || this.streams.begin()) return undefined;
+    return new RpcError(Status.RESOURCE_EXHAUSTED, messages.noRoomForStream);
   }
 
   #refuse(call: InprocCall, error: RpcError, retried = false): void {
@@ -163,10 +170,10 @@ export class InprocServerSession implements ServedSession {
   }
 
   #openStreams(call: InprocCall, served: ServerStreamCall): void {
-    const { attempt, sent } = call;
+    const { attempt, bound } = call;
     const { stream } = attempt;
     if (stream === undefined) return;
-    const { input, output } = (sent.bound as BoundMethod).definition;
+    const { input, output } = (bound as BoundMethod).definition;
     let requests: MessageQueue | undefined;
     if (stream.sendsMany) {
       const queue = new MessageQueue(input, "the requests of a call");
@@ -223,6 +230,7 @@ export class InprocServerSession implements ServedSession {
   /** It has ended. */
   release(call: InprocCall): void {
     if (!this.#calls.delete(call)) return;
+    if (call.requests !== undefined) this.streams.end();
     if (call.id === 0) this.#oneways--;
     else this.#inFlight--;
     if (this.#state === "draining") this.#endLater();
@@ -242,7 +250,7 @@ export class InprocServerSession implements ServedSession {
         return false;
       },
     });
-    for (const call of [...this.#calls]) call.served?.startDraining();
+    for (const call of this.#calls.all()) call.served?.startDraining();
     this.#endLater();
   }
 
@@ -259,7 +267,7 @@ export class InprocServerSession implements ServedSession {
 
   stop(why: string): void {
     const stopped = new RpcError(Status.UNAVAILABLE, why);
-    for (const call of [...this.#calls]) if (call.id !== 0) call.served?.cancel(stopped);
+    for (const call of this.#calls.all()) if (call.id !== 0) call.served?.cancel(stopped);
     this.close(why);
   }
 
@@ -288,8 +296,22 @@ export class InprocServerSession implements ServedSession {
     if (this.#state === "closed") return;
     this.#state = "closed";
     const lost = new RpcError(Status.CANCELLED, messages.callerLost(reason ?? messages.closed));
-    for (const call of [...this.#calls]) if (call.id !== 0) call.served?.cancel(lost);
+    for (const call of this.#calls.all()) if (call.id !== 0) call.served?.cancel(lost);
     this.#inFlight = 0;
     this.#dispatcher.onConnectionClosed(this, reason);
   }
+}
+
+interface SentFacts {
+  metadata?: Metadata;
+  idempotencyKey?: string;
+}
+
+const nothingSent: SentFacts = {};
+
+function factsOf(metadata: Metadata | undefined, idempotencyKey: string | undefined): SentFacts {
+  const facts: SentFacts = {};
+  if (metadata !== undefined) facts.metadata = metadata;
+  if (idempotencyKey !== undefined) facts.idempotencyKey = idempotencyKey;
+  return facts;
 }

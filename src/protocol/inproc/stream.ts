@@ -12,36 +12,66 @@ const messageCostBytes = 32;
 /** Messages of one stream that may lie at its reader, bytes. */
 const windowBytes = 256 * 1024;
 
-/** What the streams of one connection may hold together; a stream whose reader has nothing may always send one message. */
+/** What a stream of requests must find free to begin, bytes. */
+const startBytes = 16 * 1024;
+
+/**
+ * What the streams of one connection may hold together, or those of all connections of a provider within the process. A stream
+ * whose reader has nothing may always send one message.
+ */
 export class StreamRoom {
   readonly #maxBytes: number;
+  readonly #parent: StreamRoom | undefined;
   readonly #waiting = new Set<InprocStream>();
   #heldBytes = 0;
 
-  constructor(maxBytes: number) {
+  /** `parent`: of all connections, which must have room as well. */
+  constructor(maxBytes: number, parent?: StreamRoom) {
     this.#maxBytes = maxBytes;
+    this.#parent = parent;
   }
 
   get hasRoom(): boolean {
-    return this.#heldBytes < this.#maxBytes;
+    return this.#hasRoomFor(1);
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    if (this.#heldBytes + bytes > this.#maxBytes) return false;
+    return this.#parent === undefined || this.#parent.#hasRoomFor(bytes);
+  }
+
+  /** Takes room for a new stream of requests; false when there is none. */
+  begin(): boolean {
+    if (!this.#hasRoomFor(startBytes)) return false;
+    this.add(startBytes);
+    return true;
+  }
+
+  /** A stream of requests has ended. */
+  end(): void {
+    this.release(startBytes);
   }
 
   add(bytes: number): void {
     this.#heldBytes += bytes;
+    this.#parent?.add(bytes);
   }
 
   release(bytes: number): void {
     this.#heldBytes -= bytes;
-    if (!this.hasRoom) return;
+    this.#parent?.release(bytes);
+    if (this.#waiting.size === 0 || !this.hasRoom) return;
     for (const one of [...this.#waiting]) one.onRoom();
   }
 
   await(stream: InprocStream): void {
     this.#waiting.add(stream);
+    this.#parent?.await(stream);
   }
 
   forget(stream: InprocStream): void {
     this.#waiting.delete(stream);
+    this.#parent?.forget(stream);
   }
 }
 
@@ -53,6 +83,8 @@ export class InprocStream implements RequestSender, MessageSupply {
   readonly #maxBytes: number;
   #heldBytes = 0;
   #closed = false;
+  /** Nobody reads it any more. */
+  #unread = false;
   #wake: Array<() => void> = [];
 
   constructor(type: MessageType, queue: MessageQueue, room: StreamRoom, maxBytes: number) {
@@ -66,7 +98,7 @@ export class InprocStream implements RequestSender, MessageSupply {
   // --- the sender's ---
 
   get hasRoom(): boolean {
-    if (this.#closed) return false;
+    if (this.#closed || this.#unread) return false;
     return this.#heldBytes === 0 || (this.#heldBytes < windowBytes && this.#room.hasRoom);
   }
 
@@ -103,6 +135,7 @@ export class InprocStream implements RequestSender, MessageSupply {
   #push(copy: MessageCopy): number {
     const bytes = copy.view();
     const cost = this.#take(bytes.length);
+    if (this.#unread) return cost;
     const own = copy.takeOwn();
     if (own === undefined) this.#queue.push(bytes, 0, bytes.length, cost);
     else this.#queue.pushOwn(own, cost);
@@ -145,6 +178,11 @@ export class InprocStream implements RequestSender, MessageSupply {
     }
     this.#room.forget(this);
     for (const wake of this.#wake.splice(0)) wake();
+  }
+
+  /** The reader has left: what comes until the sender knows is dropped. */
+  drop(): void {
+    this.#unread = true;
   }
 
   /** The call has ended for the sender: nothing more is sent. What has come may still be read. */
