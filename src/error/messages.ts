@@ -322,8 +322,7 @@ export const messages = {
     `the folder ${folder} is another user's (uid ${uid}): choose one of your own`,
   unixFolderUnusable: (folder: string) => `the folder ${folder} cannot be made or read`,
   inprocTaken: "another provider of this process has that name: choose another one, or inproc: alone",
-  inprocOff:
-    "this application has its own transport, clock or registry of a test, and no way within the process",
+  inprocOff: "this application was given a transport of its own, which carries all calls",
   noRoute: (address: string) => `no route to ${address} (set advertiseaddress)`,
   notAService: (found: string) =>
     `notifyService: expected a generated service (UserServiceRpc), then its handlers, got ${found}`,

@@ -2,6 +2,9 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Clock } from "../../base/clock.js";
 import type { Postponed, Turn } from "../../call/turn.js";
 
+/** Others have their turn at the latest behind so many deliveries, on a clock that stands still too. */
+const deliveriesMax = 1024;
+
 /** Runs `job` in the async context that was current when it was made. */
 export type InContext = (job: () => void) => void;
 
@@ -67,6 +70,8 @@ export class InprocLink implements Postponed {
   readonly #toProvider: Lane;
   readonly #toCaller: Lane;
   #scheduled = false;
+  /** Deliveries since it last waited for a turn. */
+  #deliveries = 0;
 
   constructor(clock: Clock, turn: Turn, provider: InContext, caller: InContext) {
     this.#clock = clock;
@@ -97,9 +102,14 @@ export class InprocLink implements Postponed {
   }
 
   readonly #begin = (): void => {
-    if (this.#turn.begin(this.#clock.now())) this.takeTurn();
-    else this.#turn.postpone(this);
+    if (++this.#deliveries < deliveriesMax && this.#turn.begin(this.#clock.now())) this.takeTurn();
+    else this.#postpone();
   };
+
+  #postpone(): void {
+    this.#deliveries = 0;
+    this.#turn.postpone(this);
+  }
 
   takeTurn(): void {
     const [provider, caller] = [this.#toProvider, this.#toCaller];
@@ -111,7 +121,7 @@ export class InprocLink implements Postponed {
       this.#scheduled = false;
       if (!provider.empty || !caller.empty) {
         this.#scheduled = true;
-        if (provider.late) this.#turn.postpone(this);
+        if (provider.late) this.#postpone();
         else process.nextTick(this.#begin);
       }
     }
