@@ -1,12 +1,12 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { RpcChannel } from "../../src/client/channel.js";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
 import { MprpcApplication } from "../../src/node/application.js";
 import { setUnknownFields, unknownFields, type WithUnknownFields } from "../../src/protobuf/unknown.js";
 import { RpcProvider } from "../../src/server/provider.js";
-import { memoryRegistry, MemoryStore } from "../../src/testing/index.js";
-import { RpcChannel } from "../../src/client/channel.js";
+import { MemoryStore, memoryRegistry } from "../../src/testing/index.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster, startPair } from "../support/cluster.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
@@ -132,7 +132,10 @@ describe("limits", () => {
     const settings = { provider: { inFlightPerConnectionMax: 2 } };
     const { stub } = await startPair({ over, settings, handlers: { echo: () => gate.promise } });
     const both = [stub.echo({}), stub.echo({})];
-    expect(await failure(stub.echo({}))).toMatchObject({ code: Status.RESOURCE_EXHAUSTED, executed: "never" });
+    expect(await failure(stub.echo({}))).toMatchObject({
+      code: Status.RESOURCE_EXHAUSTED,
+      executed: "never",
+    });
     gate.resolve({});
     await Promise.all(both);
     await stub.echo({});

@@ -113,7 +113,12 @@ export class Cluster {
       settings: {
         ...settings,
         ...parts.settings,
-        provider: { ...this.#listen(), drainTimeoutMs: 100, ...settings.provider, ...parts.settings?.provider },
+        provider: {
+          ...this.#listen(),
+          drainTimeoutMs: 100,
+          ...settings.provider,
+          ...parts.settings?.provider,
+        },
       },
     });
     this.onClose(() => runtime.close());

@@ -115,7 +115,8 @@ export class InprocServerSession implements ServedSession {
       this.#refuse(call, stopping, true);
       return;
     }
-    const refusal = this.#refusal(call) ?? this.#dispatcher.admit(call.bound as BoundMethod) ?? this.#reserve(call);
+    const refusal =
+      this.#refusal(call) ?? this.#dispatcher.admit(call.bound as BoundMethod) ?? this.#reserve(call);
     if (refusal !== undefined) {
       this.#refuse(call, refusal);
       return;
