@@ -8,8 +8,17 @@ import { systemClock } from "../../src/base/clock.js";
 import { RpcChannel } from "../../src/client/channel.js";
 import { MprpcApplication } from "../../src/node/application.js";
 import { RpcProvider } from "../../src/server/provider.js";
-import { MemoryStore, memoryRegistry } from "../../src/testing/index.js";
+import {
+  createRuntime,
+  LocalProviders,
+  MemoryStore,
+  memoryRegistry,
+  type SettingsInit,
+} from "../../src/testing/index.js";
+import { schemeTransport } from "../../src/transport/schemes.js";
+import { tcpTransport } from "../../src/transport/tcp.js";
 import { unixTransport } from "../../src/transport/unix.js";
+import { mprpc } from "../cli/mprpc.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import { RecordingLog } from "../support/log.js";
 
@@ -130,5 +139,61 @@ describe("a provider on a unix socket", () => {
     const { stub, provider } = await start([`--rpcserverip=unix:${socket}`]);
     expect(provider.address).toEqual({ host: `unix:${socket}`, port: 0 });
     expect((await stub.echo({})).text).toBe(`unix:${socket}`);
+  });
+
+  test("the command line calls it", async () => {
+    const socket = path.join(folder, "a.sock");
+    await start([`--rpcserverip=unix:${socket}`]);
+    const { code, out } = await mprpc(["call", `unix:${socket}`, "probe.ProbeService.Echo", "{}"]);
+    expect([code, JSON.parse(out)]).toEqual([0, expect.objectContaining({ text: `unix:${socket}` })]);
+  });
+
+  /** As two processes: what each has of its own process the other does not see. */
+  async function beside(flags: { local?: "auto" | "off" } = {}) {
+    const store = new MemoryStore();
+    const ways = schemeTransport({ tcp: tcpTransport(systemClock), unix: transport });
+    const unix = path.join(folder, "beside.sock");
+    const runtime = (settings: SettingsInit) =>
+      createRuntime({
+        transport: ways,
+        registry: memoryRegistry({ store }),
+        local: new LocalProviders(),
+        log: new RecordingLog(),
+        settings,
+      });
+    const app = runtime({ provider: { unix, drainTimeoutMs: 1000 } });
+    const provider = new RpcProvider(app).notifyService(ProbeService, {
+      echo: (_, { peer }) => ({ text: peer.address }),
+      relay: (request) => request,
+      note: (request) => request,
+    });
+    await provider.start();
+    const caller = runtime({ channel: flags });
+    const channel = new RpcChannel(caller);
+    onTestFinished(async () => {
+      await channel.close();
+      await provider.shutdown();
+      await Promise.all([app.close(), caller.close()]);
+    });
+    return { unix, provider, stub: new ProbeServiceStub(channel), caller, store };
+  }
+
+  test("beside a port: callers of this machine take it, and the provider stays one endpoint", async () => {
+    const { unix, provider, stub, caller } = await beside();
+    expect((await stub.echo({})).text).toBe(`unix:${unix}`);
+    const [listed] = await caller.registry.list();
+    expect(listed?.endpoints.map(({ port }) => port)).toEqual([provider.address?.port]);
+    expect(provider.connections).toBe(1);
+  });
+
+  test("beside a port, and gone: calls go over TCP", async () => {
+    const { unix, stub } = await beside();
+    rmSync(unix);
+    expect((await stub.echo({})).text).toMatch(/^127\.0\.0\.1:\d+$/);
+  });
+
+  test("beside a port, with channel.local=off: calls go over TCP", async () => {
+    const { stub } = await beside({ local: "off" });
+    expect((await stub.echo({})).text).toMatch(/^127\.0\.0\.1:\d+$/);
   });
 });

@@ -139,7 +139,9 @@ test("a stranger who reaches a port gets nothing out of dbproxy, and the disk's 
       await expect(asked).rejects.toMatchObject({ codeName: "PERMISSION_DENIED" });
     }
   }
-  const refused = disk.log.lines.filter(({ fields }) => String(fields.error).includes("nobody in particular (127.0.0.1:"));
+  const refused = disk.log.lines.filter(({ fields }) =>
+    String(fields.error).includes("nobody in particular (127.0.0.1:"),
+  );
   expect(refused).toHaveLength(4);
 }, 60_000);
 
