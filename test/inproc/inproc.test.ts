@@ -235,7 +235,7 @@ describe("the end of a provider", () => {
 
   test("a oneway call made right before the channel closes arrives", async () => {
     const arrived = deferred<string>();
-    const { channel, stub } = await startPair({
+    const { channel } = await startPair({
       over,
       handlers: {
         note: ({ text }) => {
@@ -244,7 +244,7 @@ describe("the end of a provider", () => {
         },
       },
     });
-    await stub.note({ text: "hello" }, { oneway: true });
+    await channel.oneway(ProbeService.methods.note, { text: "hello" });
     await channel.close();
     expect(await arrived.promise).toBe("hello");
   });

@@ -1,11 +1,15 @@
-import type { InprocCall } from "./call.js";
+/** Where a call is in the list of either end; -1: nowhere. */
+export interface Listed {
+  atCaller: number;
+  atProvider: number;
+}
 
 /**
  * The calls that one end has in flight. Not a `Set`: each time V8 makes a new table for one, the old table keeps the new one
  * alive, and with it calls that have long ended, until the next full collection.
  */
-export class CallList {
-  readonly #calls: InprocCall[] = [];
+export class CallList<Call extends Listed> {
+  readonly #calls: Call[] = [];
   readonly #place: "atCaller" | "atProvider";
 
   constructor(place: "atCaller" | "atProvider") {
@@ -17,27 +21,27 @@ export class CallList {
   }
 
   /** A copy: they may end meanwhile. */
-  all(): InprocCall[] {
+  all(): Call[] {
     return [...this.#calls];
   }
 
-  add(call: InprocCall): void {
+  add(call: Call): void {
     call[this.#place] = this.#calls.push(call) - 1;
   }
 
   /** False when it is not there any more. The last one takes its place. */
-  delete(call: InprocCall): boolean {
+  delete(call: Call): boolean {
     const at = call[this.#place];
     if (at < 0) return false;
     call[this.#place] = -1;
-    const last = this.#calls.pop() as InprocCall;
+    const last = this.#calls.pop() as Call;
     if (last === call) return true;
     this.#calls[at] = last;
     last[this.#place] = at;
     return true;
   }
 
-  clear(): InprocCall[] {
+  clear(): Call[] {
     const calls = this.#calls.splice(0);
     for (const call of calls) call[this.#place] = -1;
     return calls;

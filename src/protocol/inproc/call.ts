@@ -7,11 +7,11 @@ import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import type { MessageType } from "../../protobuf/types.js";
-import type { InprocClientSession } from "./client-session.js";
+import type { Listed } from "./call-list.js";
 import { copyMetadata, giveBack, type MessageCopy, metadataBytes, takeCopy } from "./copy.js";
+import type { CallerEnd, ProviderEnd } from "./ends.js";
 import { copyFailure } from "./failure.js";
 import type { Parcel } from "./link.js";
-import type { InprocServerSession } from "./server-session.js";
 import type { InprocStream, ReplyStream } from "./stream.js";
 
 /**
@@ -21,7 +21,7 @@ import type { InprocStream, ReplyStream } from "./stream.js";
  *     sent --> begun --> answered
  *      `---------`-----> abandoned, by the caller
  */
-export class InprocCall implements CallCarrier, ReplySender, Parcel {
+export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
   readonly attempt: Attempt;
   /** 0: no reply is wanted. */
   readonly id: number;
@@ -34,14 +34,13 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel {
   /** The provider's definition of the message is another one, and cannot read it. */
   undecodable: RpcError | undefined = undefined;
   state: "sent" | "begun" | "answered" | "abandoned" = "sent";
-  /** Where it is in the list of either end; -1: nowhere. */
   atCaller = -1;
   atProvider = -1;
   served: ServerCall | undefined = undefined;
   requests: InprocStream | undefined = undefined;
   replies: ReplyStream | undefined = undefined;
-  readonly #client: InprocClientSession;
-  readonly #server: InprocServerSession;
+  readonly #client: CallerEnd<InprocCall>;
+  readonly #server: ProviderEnd<InprocCall>;
   #message: unknown = undefined;
   #metadata: Metadata | undefined = undefined;
   #trailers: Metadata | undefined = undefined;
@@ -50,8 +49,8 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel {
   #refused = true;
 
   constructor(
-    client: InprocClientSession,
-    server: InprocServerSession,
+    client: CallerEnd<InprocCall>,
+    server: ProviderEnd<InprocCall>,
     attempt: Attempt,
     id: number,
     timeoutMs: number,

@@ -6,12 +6,13 @@ import type { ClientSession, ClientSessionOwner } from "../protocol.js";
 import { InprocCall } from "./call.js";
 import { CallList } from "./call-list.js";
 import { metadataBytes } from "./copy.js";
+import type { CallerEnd } from "./ends.js";
 import type { InprocLimits, InprocServerSession } from "./server-session.js";
 
 const never = { executed: "never" } as const;
 
 /** The caller's end of a connection within the process. */
-export class InprocClientSession implements ClientSession {
+export class InprocClientSession implements ClientSession, CallerEnd<InprocCall> {
   readonly local = "inproc:node";
   readonly endpoint: string;
   readonly welcomed = true;
@@ -22,7 +23,7 @@ export class InprocClientSession implements ClientSession {
   readonly #server: InprocServerSession;
   readonly #limits: InprocLimits;
   readonly #owner: ClientSessionOwner;
-  readonly #calls = new CallList("atCaller");
+  readonly #calls = new CallList<InprocCall>("atCaller");
   #state: "open" | "draining" | "closed" = "open";
   #nextId = 1;
   #sent = 0;
@@ -97,7 +98,6 @@ export class InprocClientSession implements ClientSession {
     return bytes > bodyMaxBytes ? messages.requestTooLargeForProvider(bytes, bodyMaxBytes) : undefined;
   };
 
-  /** A call has ended, or was given up. */
   release(call: InprocCall): void {
     this.#calls.delete(call);
     if (this.#state === "draining" && this.#calls.size === 0) process.nextTick(() => this.#endIfIdle());
@@ -115,7 +115,6 @@ export class InprocClientSession implements ClientSession {
     this.#end(reason, true);
   }
 
-  /** The provider takes no more calls. */
   onGoingAway(why: string, acceptedNone: boolean, atOnce: boolean): void {
     if (this.#state !== "open") return;
     this.#state = "draining";

@@ -11,8 +11,8 @@ import type { MethodDefinition } from "../../protobuf/types.js";
 import type { Dispatcher, ServedSession } from "../dispatcher.js";
 import type { InprocCall } from "./call.js";
 import { CallList } from "./call-list.js";
-import type { InprocClientSession } from "./client-session.js";
 import { copyMetadata } from "./copy.js";
+import type { CallerEnd, ProviderEnd } from "./ends.js";
 import { type InContext, InprocLink } from "./link.js";
 import { InprocStream, ReplyStream, StreamRoom } from "./stream.js";
 
@@ -41,7 +41,7 @@ const inprocPeer: Peer = {
 };
 
 /** The provider's end of a connection within the process. */
-export class InprocServerSession implements ServedSession {
+export class InprocServerSession implements ServedSession, ProviderEnd<InprocCall> {
   readonly peer = inprocPeer;
   readonly link: InprocLink;
   readonly limits: InprocLimits;
@@ -50,8 +50,8 @@ export class InprocServerSession implements ServedSession {
   headerMaxBytes: number;
   bodyMaxBytes: number;
   readonly #dispatcher: Dispatcher;
-  #client: InprocClientSession | undefined;
-  readonly #calls = new CallList("atProvider");
+  #client: CallerEnd<InprocCall> | undefined;
+  readonly #calls = new CallList<InprocCall>("atProvider");
   #state: "open" | "draining" | "closed" = "open";
   #inFlight = 0;
   /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
@@ -75,7 +75,7 @@ export class InprocServerSession implements ServedSession {
   }
 
   /** The other end is there: the smaller limits of both count. */
-  meet(client: InprocClientSession, limits: InprocLimits): void {
+  meet(client: CallerEnd<InprocCall>, limits: InprocLimits): void {
     this.#client = client;
     this.headerMaxBytes = Math.min(this.headerMaxBytes, limits.headerMaxBytes);
     this.bodyMaxBytes = Math.min(this.bodyMaxBytes, limits.bodyMaxBytes);
@@ -104,7 +104,6 @@ export class InprocServerSession implements ServedSession {
 
   // --- calls ---
 
-  /** A call has come. */
   begin(call: InprocCall): void {
     call.state = "begun";
     this.#accepted++;
@@ -202,7 +201,6 @@ export class InprocServerSession implements ServedSession {
     if (call.requests !== undefined) stream.onOpen(call.requests);
   }
 
-  /** Returns why a reply of this size cannot be sent. */
   refuseReply(bytes: number, headerBytes: number): RpcError | undefined {
     const { bodyMaxBytes, headerMaxBytes } = this;
     if (bytes <= bodyMaxBytes && headerBytes <= headerMaxBytes) return undefined;
@@ -210,7 +208,6 @@ export class InprocServerSession implements ServedSession {
     return new RpcError(Status.RESOURCE_EXHAUSTED, text);
   }
 
-  /** The caller has given it up. */
   cancelLater(call: InprocCall): void {
     this.link.toProvider({
       deliver: () => {
@@ -228,7 +225,6 @@ export class InprocServerSession implements ServedSession {
     this.#detached += by;
   }
 
-  /** It has ended. */
   release(call: InprocCall): void {
     if (!this.#calls.delete(call)) return;
     if (call.requests !== undefined) this.streams.end();
