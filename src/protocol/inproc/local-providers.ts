@@ -11,15 +11,21 @@ export interface LocalProvider {
 export class LocalProviders {
   readonly #byAddress = new Map<string, LocalProvider>();
 
+  /** @internal */
   find(address: string): LocalProvider | undefined {
     return this.#byAddress.get(address);
   }
 
+  /** @internal */
   has(address: string): boolean {
     return this.#byAddress.has(address);
   }
 
-  /** Of two with one address the newer one counts. Returns what takes it out again. */
+  /**
+   * Of two with one address the newer one counts. Returns what takes it out again.
+   *
+   * @internal
+   */
   add(address: string, provider: LocalProvider): () => void {
     this.#byAddress.set(address, provider);
     return () => {
