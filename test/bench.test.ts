@@ -10,6 +10,7 @@ import { fixedPort, tooManyText } from "./bench/src/connections/limits.js";
 import { LoginRequest } from "./bench/src/gen/bench.js";
 import { type GrowthAxis, growthAxes } from "./bench/src/growth/axes.js";
 import { growthTarget } from "./bench/src/growth/target.js";
+import { runLocal } from "./bench/src/local/command.js";
 import { loginRequest, loginResponse } from "./bench/src/login.js";
 import { main } from "./bench/src/main.js";
 import { driveCalls, Meter } from "./bench/src/meter.js";
@@ -382,4 +383,12 @@ describe("the command line", () => {
     expect([importMs, listeningMs, firstCallMs, tenthCallMs].filter((ms) => !(ms > 0))).toEqual([]);
     expect(installs).toEqual([]);
   });
+});
+
+test("the ways within a machine are each measured, at each number of calls in flight", async () => {
+  const { rows } = await runLocal({ rounds: 1, sliceMs: 5, inFlight: [1, 4] });
+  expect(rows.map(([inFlight, way]) => `${inFlight} ${way}`)).toEqual(
+    [1, 4].flatMap((inFlight) => ["tcp", "unix", "inproc"].map((way) => `${inFlight} ${way}`)),
+  );
+  for (const figure of rows.flatMap((row) => row.slice(2))) expect(figure).toBeGreaterThan(0);
 });

@@ -66,6 +66,8 @@ if [[ "$together" == yes ]]; then
   names=(all)
 else
   names=("${services[@]}")
+  # One for each, made at the first start; [auth] secrets of the conf says whether they are used.
+  "$here/bin/clouddisk" secrets "${conf_arguments[@]}" >/dev/null || exit 1
 fi
 trap 'stop_all; exit 130' INT
 trap 'stop_all; exit 143' TERM

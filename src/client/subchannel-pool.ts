@@ -35,7 +35,7 @@ export class SubchannelPool {
         users: 0,
       };
       this.#subchannels.set(key, entry);
-    }
+    } else entry.subchannel.update(endpoint);
     entry.users++;
     return entry.subchannel;
   }

@@ -20,6 +20,7 @@ import { ConnectionSet } from "./connection-set.js";
 import { PendingQueue } from "./pending-queue.js";
 import { Probation } from "./probation.js";
 import { SubchannelHealth } from "./subchannel-health.js";
+import { reach } from "./ways.js";
 
 export interface SubchannelOwner {
   /** The balancer goes by latency. */
@@ -42,6 +43,8 @@ export class Subchannel implements Candidate, ClientSessionOwner {
   readonly #runtime: Runtime;
   readonly #owner: SubchannelOwner;
   readonly #protocol: SharedConnectionProtocol | undefined;
+  /** What the registry's newest entry says. */
+  #attributes: Endpoint["attributes"];
   /** Of a protocol that connects for each call. */
   readonly #calls: ConnectingCalls | undefined;
   readonly #health: SubchannelHealth;
@@ -58,6 +61,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     this.endpoint = formatAddress(this.address);
     this.key = subchannelKey(endpoint);
     this.weight = endpoint.weight;
+    this.#attributes = endpoint.attributes;
     this.#runtime = runtime;
     this.#owner = owner;
     this.#health = new SubchannelHealth(clock, random, {
@@ -156,25 +160,16 @@ export class Subchannel implements Candidate, ClientSessionOwner {
   #open(): void {
     const protocol = this.#protocol;
     if (protocol === undefined) return;
-    const { transport, settings } = this.#runtime;
     this.#connections.opening++;
     this.#health.tried();
-    const options = {
-      timeoutMs: settings.channel.connectTimeoutMs,
-      signal: this.#abort.signal,
-      alpn: [protocol.alpn],
-    };
+    const destination = { address: this.address, attributes: this.#attributes };
     callScope
-      // A transport may be the user's, and throw at once.
-      .outside(async () => transport.connect(this.address, options))
+      .outside(() => reach(destination, protocol, this.#runtime, this.#abort.signal))
       .then(
-        (connection) => {
+        (ready) => {
           this.#connections.opening--;
-          if (this.#health.state === "closed") {
-            connection.destroy();
-            return;
-          }
-          this.#onOpened(callScope.outside(() => protocol.open(connection, this)));
+          if (this.#health.state === "closed") ready.drop();
+          else this.#onOpened(callScope.outside(() => ready.open(this)));
         },
         (error: unknown) => {
           this.#connections.opening--;
@@ -195,8 +190,15 @@ export class Subchannel implements Candidate, ClientSessionOwner {
   #onOpened(session: ClientSession): void {
     this.#emit("connectionOpen", session);
     this.#connections.add(session);
-    if (this.available) this.#sendWaiting(session);
+    // Within the process there is nothing to wait for.
+    if (session.welcomed) this.onWelcome(session);
+    else if (this.available) this.#sendWaiting(session);
     else this.#probation.begin(session);
+  }
+
+  /** The registry has an entry of the same provider, which may offer other ways to it. */
+  update({ attributes }: Endpoint): void {
+    this.#attributes = attributes;
   }
 
   /** The first to come is the first to go; what does not fit waits for the provider's settings. */

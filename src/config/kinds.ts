@@ -1,3 +1,4 @@
+import { isLocalAddress } from "../base/address.js";
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
 import { brokerForms, isBrokerUrl } from "../broker/open.js";
 import { classicDialects } from "../protocol/classic/classic-wire.js";
@@ -256,6 +257,19 @@ export function text(
 
 export const directory = text("DIR", "a directory");
 export const host = text("HOST", "a host name, an IPv4 or an IPv6 address, without a port", isHost);
+
+/** Where a provider may listen. */
+export const listenHost = text(
+  "HOST",
+  "a host name, an IPv4 or an IPv6 address, without a port; unix:/path or inproc:",
+  (value) => isHost(value) || isLocalAddress(value),
+);
+
+export const socketPath = text(
+  "PATH",
+  "the absolute path of a socket, without spaces or any of ? , | * = #",
+  (value) => isLocalAddress(`unix:${value}`),
+);
 
 /** The driver reads the whole of it, and says exactly what is wrong; this makes a plain mistake fail early, with its line. */
 export const registryUrl = text("URL", registryForms, isRegistryUrl);

@@ -1,4 +1,5 @@
 import { consoleTargets, logFormats, loggerLevels, overflowPolicies } from "../logger/options.js";
+import { localChoices } from "../runtime/runtime.js";
 import * as kind from "./kinds.js";
 
 /**
@@ -46,10 +47,10 @@ const count = kind.integer({ min: 1, max: 10_000_000 });
 export const schema = {
   "": {
     rpcserverip: key(
-      kind.host,
+      kind.listenHost,
       "127.0.0.1",
-      "Where a provider listens; 0.0.0.0 or :: for all interfaces.",
-      "服务端监听的地址；0.0.0.0 或 :: 表示所有网卡。",
+      "Where a provider listens; 0.0.0.0 or :: for all interfaces, unix:/path for this user's processes, inproc: for this process only.",
+      "服务端监听的地址；0.0.0.0 或 :: 表示所有网卡，unix:/path 仅限本机同一用户的进程，inproc: 仅限本进程。",
     ),
     rpcserverport: key(
       kind.port(0),
@@ -169,6 +170,13 @@ export const schema = {
   },
   provider: {
     maxconnections: key(count, "10000", "Connections at once; more are refused.", "最大连接数，超出则拒绝。"),
+    unix: key(
+      kind.optional(kind.socketPath),
+      "",
+      "Listen on this unix socket as well; callers of this machine and user prefer it to the port.",
+      "同时监听此 unix 套接字；本机同一用户的调用方优先使用。",
+      { example: "/run/user/1000/mprpc/users.sock" },
+    ),
     maxinflight: key(
       count,
       "65536",
@@ -266,6 +274,12 @@ export const schema = {
       "Call classic C++ providers while none of ours can be, in this dialect if one is given; auto: yes, but no with zookeeper.auth, as anybody can write their znodes.",
       "没有可用的本框架实例时是否调用经典 C++ 服务端，也可指定其方言；auto 表示调用，但设置 zookeeper.auth 时不调用，因为其节点任何人可写。",
       { example: "no,fixbug.UserServiceRpc=varint" },
+    ),
+    local: key(
+      kind.choice(...localChoices),
+      "auto",
+      "auto: a provider of this process is called without a socket, one of this machine and user by the unix socket it offers; off: as its address says.",
+      "auto：同一进程内的服务端不经套接字直接调用，本机同一用户的服务端优先使用其 unix 套接字；off：仅按其地址连接。",
     ),
   },
   limits: {

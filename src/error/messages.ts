@@ -109,6 +109,9 @@ export const messages = {
 
   // --- connecting ---
   cannotConnect: (endpoint: string, reason: string) => `cannot connect to ${endpoint}: ${reason}`,
+  inprocRefused: "the provider takes no more connections",
+  unixSocketOfOther: "the socket is another user's",
+  notInThisProcess: "inproc: reaches only providers of the same process",
   connectedToItself: "nobody listens there, the connection came back to the caller itself",
   connectTimedOut: (endpoint: string, timeoutMs: number) =>
     `no connection to ${endpoint} within ${timeoutMs} ms (channel.connecttimeout)`,
@@ -400,6 +403,17 @@ export const messages = {
   notAnApplication: (owner: string, found: string) =>
     `${owner}: expected an application (await MprpcApplication.init(process.argv)), got ${found}`,
   cannotListen: (address: string, reason: string) => `cannot listen on ${address}: ${reason}`,
+  unixPathTooLong: (bytes: number, max: number) =>
+    `its path has ${bytes} bytes, the system takes ${max}: choose a shorter one`,
+  unixPathTaken: "a file that is no socket is there: choose another path, or take it away",
+  unixSocketInUse: "another process listens there: stop it, or choose another path",
+  unixFolderOpen: (folder: string, mode: string) =>
+    `the folder ${folder} is open to other users (mode ${mode}): chmod 700, or choose one of your own`,
+  unixFolderOfOther: (folder: string, uid: number) =>
+    `the folder ${folder} is another user's (uid ${uid}): choose one of your own`,
+  unixFolderUnusable: (folder: string) => `the folder ${folder} cannot be made or read`,
+  inprocTaken: "another provider of this process has that name: choose another one, or inproc: alone",
+  inprocOff: "this application was given a transport of its own, which carries all calls",
   noRoute: (address: string) => `no route to ${address} (set advertiseaddress)`,
   notAService: (found: string) =>
     `notifyService: expected a generated service (UserServiceRpc), then its handlers, got ${found}`,

@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import { type Address, isLocalAddress } from "../base/address.js";
 import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
 import { callback, checkOptions, describeValue, either, having, text } from "../base/options.js";
@@ -16,13 +17,16 @@ import { blameCaller } from "../error/blame-caller.js";
 import { guardLogger } from "../log/guard.js";
 import { type Logger, logLevels } from "../log/logger.js";
 import { createLogger, type QueueLogger } from "../logger/queue-logger.js";
+import { processProviders } from "../protocol/inproc/local-providers.js";
 import { RegistryError } from "../registry/errors.js";
 import { openRegistry } from "../registry/open.js";
 import type { Registry } from "../registry/registry.js";
 import { type App, internals } from "../runtime/app.js";
 import { defaultSettings, type Runtime, type RuntimeSettings } from "../runtime/runtime.js";
+import { schemeTransport } from "../transport/schemes.js";
 import { tcpTransport } from "../transport/tcp.js";
 import type { Transport } from "../transport/transport.js";
+import { unixTransport } from "../transport/unix.js";
 import { processSignals } from "./signals.js";
 
 /** Parts to use instead of those the configuration names, for programs that bring their own and for tests. */
@@ -43,7 +47,7 @@ export interface ApplicationParts<S extends Sections = NoSections> {
    * closes it in either case.
    */
   registry?: Registry | ((config: LoadedConfig<S>, log: Logger) => Registry | undefined) | undefined;
-  /** Default: TCP. */
+  /** Default: TCP and unix sockets, and neither to providers of this process (`channel.local`). One that is given carries all calls. */
   transport?: Transport | undefined;
   /** Default: the system's. A test's own makes time virtual, for the application and all that stands on it. */
   clock?: Clock | undefined;
@@ -92,7 +96,9 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
       log: this.log,
       random: parts.random ?? Math.random,
       registry: this.registry,
-      transport: parts.transport ?? tcpTransport(clock),
+      transport: parts.transport ?? schemeTransport({ tcp: tcpTransport(clock), unix: unixTransport(clock) }),
+      // A transport that was given is to carry all calls.
+      local: parts.transport === undefined ? processProviders : undefined,
       events: this.events,
       wheel: new DeadlineWheel(clock),
       settings: { ...toSettings(config.values), auth: toAuthSettings(config, parts.cwd ?? process.cwd()) },
@@ -195,6 +201,11 @@ function openConfigured(values: ConfigValues, log: Logger): Registry {
   return openRegistry(values.registry, { log, ...zookeeper });
 }
 
+/** An address without ports leaves `rpcserverport` unused. */
+function listenAddress({ rpcserverip: host, rpcserverport: port }: ConfigValues): Address {
+  return isLocalAddress(host) ? { host, port: 0 } : { host, port };
+}
+
 function toSettings(values: ConfigValues): RuntimeSettings {
   const { provider, channel, limits, keepalive, advertiseaddress } = values;
   return {
@@ -215,10 +226,12 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       connectTimeoutMs: channel.connecttimeoutMs,
       pendingMax: channel.maxpending,
       classic: channel.classic,
+      local: channel.local,
     },
     provider: {
       ...defaultSettings.provider,
-      listen: { host: values.rpcserverip, port: values.rpcserverport },
+      listen: listenAddress(values),
+      unix: provider.unix,
       advertise:
         advertiseaddress === undefined
           ? undefined

@@ -22,11 +22,11 @@ export interface Dispatcher extends ServerCallHost {
   onArrived(call: ServerCall): void;
   /** A call that wants no reply was refused, which nobody else is told. */
   onOnewayDropped(reason: RpcError): void;
-  onConnectionClosed(connection: ServerSession, reason: string | undefined): void;
+  onConnectionClosed(connection: ServedSession, reason: string | undefined): void;
 }
 
-/** A connection that is served, whatever its protocol. */
-export interface ServerSession extends ConnectionHandler, AccountedConnection {
+/** A caller that is served, whatever its protocol. */
+export interface ServedSession extends AccountedConnection {
   readonly peer: Peer;
   readonly inFlight: number;
   /** Bytes that wait because the caller does not read. */
@@ -38,3 +38,6 @@ export interface ServerSession extends ConnectionHandler, AccountedConnection {
   /** Closes at once, without another word; the calls in flight are cancelled. */
   close(reason: string): void;
 }
+
+/** A connection that is served: its bytes are given to it. */
+export interface ServerSession extends ServedSession, ConnectionHandler {}

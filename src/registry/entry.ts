@@ -1,4 +1,4 @@
-import { type Address, formatAddress, parseAddress } from "../base/address.js";
+import { type Address, formatAddress, isReachable, parseAddress, schemeOf } from "../base/address.js";
 import { RegistryError } from "./errors.js";
 import type { Endpoint, Registration } from "./registry.js";
 
@@ -68,7 +68,8 @@ export function checkRegistration(registration: Registration): void {
   for (const method of methods) {
     if (!isServiceName(method)) throw fail(`method name ${JSON.stringify(method)} is not valid`);
   }
-  if (address.port < 1 || address.port > 65_535 || !Number.isInteger(address.port)) {
+  const hasPort = schemeOf(address) === "tcp";
+  if (hasPort && (address.port < 1 || address.port > 65_535 || !Number.isInteger(address.port))) {
     throw fail(`port ${address.port} is not one callers can connect to (1..65535)`);
   }
   if (parseAddress(formatAddress(address)) === undefined) {
@@ -144,7 +145,7 @@ export function decodeEntry(name: string): ProviderEntry | undefined {
   const query = new URLSearchParams(search);
   const weight = Number(query.get(weightKey) ?? 1);
   const incarnation = query.get(incarnationKey) ?? "";
-  if (address === undefined || address.port === 0 || incarnation === "" || !isWeight(weight))
+  if (address === undefined || !isReachable(address) || incarnation === "" || !isWeight(weight))
     return undefined;
   const attributes: Record<string, string> = {};
   for (const [key, value] of query) {

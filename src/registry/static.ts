@@ -1,4 +1,4 @@
-import { type Address, formatAddress, parseAddress } from "../base/address.js";
+import { type Address, formatAddress, isReachable, parseAddress } from "../base/address.js";
 import type { Filled } from "../base/options.js";
 import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { fillDeps, type RegistryDeps } from "./deps.js";
@@ -20,11 +20,11 @@ import { orderEndpoints, ServiceView } from "./view.js";
 const anyService = "*";
 
 export const staticForms =
-  "static://host:port,host:port*weight (for every service) or static://Service=host:port|host:port,Other=host:port; ?protocol=classic for C++ providers, with &dialect=le32, be32, varint or framed";
+  "static://host:port,host:port*weight (for every service; unix:/path in place of host:port) or static://Service=host:port|host:port,Other=host:port; ?protocol=classic for C++ providers, with &dialect=le32, be32, varint or framed";
 
 /** Whether `url` could be one; the constructor reads it in full. */
 export function isStaticUrl(url: string): boolean {
-  return /^static:\/\/[^?]*:\d/.test(url);
+  return /^static:\/\/[^?]*(?::\d|unix:\/|inproc:)/.test(url);
 }
 
 /**
@@ -113,7 +113,8 @@ function parseKind(search: string, fail: (text: string) => RegistryError): Endpo
 function parseEndpoint(text: string, kind: EndpointKind, fail: (text: string) => RegistryError): Endpoint {
   const [host = "", weightText = "1"] = text.split(/\*(.*)/s);
   const address: Address | undefined = parseAddress(host);
-  if (address === undefined || address.port === 0) throw fail(`${JSON.stringify(text)} is not host:port`);
+  if (address === undefined || !isReachable(address))
+    throw fail(`${JSON.stringify(text)} is not host:port or unix:/path`);
   const weight = Number(weightText);
   if (!(weight > 0) || weight > 1_000_000) {
     throw fail(

@@ -5,6 +5,7 @@ import type { DeadlineWheel } from "../base/deadlines.js";
 import type { CallEmitter } from "../call/events.js";
 import type { Logger } from "../log/logger.js";
 import type { ClassicDialect } from "../protocol/classic/classic-wire.js";
+import type { LocalProviders } from "../protocol/inproc/local-providers.js";
 import { defaultKeepalive, type KeepaliveOptions } from "../protocol/mprpc/keepalive.js";
 import { defaultWireLimits, type WireLimits } from "../protocol/mprpc/wire/limits.js";
 import type { Registry } from "../registry/registry.js";
@@ -21,6 +22,10 @@ export type ClassicUse = boolean | ClassicDialect;
  * named. What it does not name is left to the next weaker choice.
  */
 export type ClassicChoice = ClassicUse | Readonly<Record<string, ClassicUse>>;
+
+/** Whether a channel may reach a provider of its own process or machine in another way than by the network. */
+export const localChoices = ["auto", "off"] as const;
+export type LocalChoice = (typeof localChoices)[number];
 
 /** What a configuration says to channels and providers. */
 export interface RuntimeSettings {
@@ -44,10 +49,17 @@ export interface RuntimeSettings {
      * registry (`Registry.authenticated`), since anybody may then still write a classic entry.
      */
     classic: ClassicChoice | undefined;
+    /**
+     * `auto`: a provider of this process is called without bytes or sockets, and one of this machine and user by its unix
+     * socket where it offers one; `off`: only as its address says. Default `auto`.
+     */
+    local: LocalChoice;
   };
   provider: {
-    /** Port 0 takes a free one. Default 127.0.0.1:0. */
+    /** Port 0 takes a free one; also `unix:/path` or `inproc:`. Default 127.0.0.1:0. */
     listen: Address;
+    /** Path of a unix socket to listen on as well, which callers of this machine and user prefer. Default none. */
+    unix: string | undefined;
     /** What callers are told instead of the bound address. */
     advertise: Address | undefined;
     /** Default 10,000. */
@@ -101,9 +113,11 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
     connectTimeoutMs: 2000,
     pendingMax: 10_000,
     classic: undefined,
+    local: "auto",
   },
   provider: {
     listen: { host: "127.0.0.1", port: 0 },
+    unix: undefined,
     advertise: undefined,
     connectionsMax: 10_000,
     inFlightMax: 65_536,
@@ -154,6 +168,8 @@ export interface Runtime {
   readonly random: () => number;
   readonly registry: Registry;
   readonly transport: Transport;
+  /** The providers of this process. Undefined: they are reached by the transport only, as in a simulation. */
+  readonly local: LocalProviders | undefined;
   readonly events: CallEmitter;
   /** Deadlines of every call of the process share it. */
   readonly wheel: DeadlineWheel;

@@ -11,7 +11,7 @@ import { Turn } from "../call/turn.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import type { Dispatcher, ServerSession } from "../protocol/dispatcher.js";
+import type { Dispatcher, ServedSession } from "../protocol/dispatcher.js";
 import { peerOf } from "../protocol/peer-of.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { Connection } from "../transport/transport.js";
@@ -27,7 +27,7 @@ export class Admission implements Dispatcher {
   readonly turn: Turn;
   /** Services that are there without being offered: asked last. */
   builtin: Router | undefined;
-  readonly onConnectionClosed: (session: ServerSession, reason: string | undefined) => void;
+  readonly onConnectionClosed: (session: ServedSession, reason: string | undefined) => void;
   /** What each caller takes. */
   readonly accounts: Accounts;
   /** Who calls and who may. Everybody, until the provider has opened its own. */

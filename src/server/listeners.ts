@@ -1,9 +1,21 @@
-import type { Address } from "../base/address.js";
+import { randomBytes } from "node:crypto";
+import { type Address, formatAddress, schemeOf, withoutScheme } from "../base/address.js";
+import { messages } from "../error/messages.js";
+import type { LocalProvider, LocalProviders } from "../protocol/inproc/local-providers.js";
 import type { Connection, Listener, Transport } from "../transport/transport.js";
+
+export interface ListenersOptions {
+  readonly transport: Transport;
+  readonly local: LocalProviders | undefined;
+  onConnection(connection: Connection): void;
+  /** What channels of this process meet. */
+  readonly provider: LocalProvider;
+}
 
 /** The addresses one provider listens on. */
 export class Listeners {
   readonly #open: Listener[] = [];
+  #withdraw: (() => void) | undefined;
 
   /** The one callers are told of. */
   get first(): Listener | undefined {
@@ -14,17 +26,41 @@ export class Listeners {
     return this.#open.map(({ address }) => address);
   }
 
+  /** The first unix socket beside the address callers are told of, where that is another one. */
+  get unixBeside(): Address | undefined {
+    const [first, ...others] = this.addresses;
+    if (first === undefined || schemeOf(first) !== "tcp") return undefined;
+    return others.find((address) => schemeOf(address) === "unix");
+  }
+
   /** In their order. Rejects at the first that cannot be listened on; those before it stay open until `close`. */
-  async open(
-    transport: Transport,
-    addresses: readonly Address[],
-    onConnection: (connection: Connection) => void,
-  ): Promise<Listener> {
-    for (const address of addresses) this.#open.push(await transport.listen(address, onConnection));
+  async open(addresses: readonly Address[], options: ListenersOptions): Promise<Listener> {
+    for (const address of addresses) {
+      const inProcess = schemeOf(address) === "inproc";
+      const { transport, onConnection } = options;
+      this.#open.push(inProcess ? meet(address, options) : await transport.listen(address, onConnection));
+    }
     return this.#open[0] as Listener;
   }
 
+  /** Channels of this process may pass the network by. */
+  offer(advertised: Address, local: LocalProviders, provider: LocalProvider): void {
+    this.#withdraw = local.add(formatAddress(advertised), provider);
+  }
+
   async close(): Promise<void> {
+    this.#withdraw?.();
     await Promise.all(this.#open.map((one) => one.close()));
   }
+}
+
+/** Nothing is opened: the process has a provider of that name, or of one made up. */
+function meet(wanted: Address, { local, provider }: ListenersOptions): Listener {
+  const named = withoutScheme(wanted) !== "";
+  const address = { host: named ? wanted.host : `inproc:${randomBytes(8).toString("hex")}`, port: 0 };
+  const where = formatAddress(address);
+  if (local === undefined) throw new Error(messages.cannotListen(where, messages.inprocOff));
+  if (local.has(where)) throw new Error(messages.cannotListen(where, messages.inprocTaken));
+  const withdraw = local.add(where, provider);
+  return { address, close: async () => withdraw() };
 }

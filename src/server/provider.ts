@@ -1,6 +1,6 @@
 import type { Authenticator } from "../auth/authenticator.js";
 import { Policy, PolicyError, type PolicyRules } from "../auth/policy.js";
-import { type Address, formatAddress, parseAddress } from "../base/address.js";
+import { type Address, formatAddress, parseAddress, schemeOf } from "../base/address.js";
 import {
   boolean,
   callback,
@@ -14,12 +14,14 @@ import {
 } from "../base/options.js";
 import { watchReturned } from "../base/thrown.js";
 import type { ServerInterceptor } from "../call/interceptor.js";
+import { callScope } from "../call/scope.js";
 import type { HandlersOf } from "../call/stub.js";
 import { blameCaller } from "../error/blame-caller.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
+import { currentContext } from "../protocol/inproc/link.js";
 import { RegistryError } from "../registry/errors.js";
 import { type App, runtimeOf } from "../runtime/app.js";
 import type { Runtime } from "../runtime/runtime.js";
@@ -31,6 +33,7 @@ import {
   ServingStatus,
 } from "../services/builtin.js";
 import { HealthHandlers } from "../services/health.js";
+import type { Connection } from "../transport/transport.js";
 import { advertisedAddress } from "./advertise.js";
 import { Listeners } from "./listeners.js";
 import { Registrations, type ServiceOptions } from "./registrations.js";
@@ -165,8 +168,9 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   /**
-   * Listens on these addresses, `host:port` or `{ host, port }`, instead of the conf's one (`rpcserverip`, `rpcserverport`).
-   * Callers are told of the first. Throws `TypeError` for what is no address; `Error` once the provider has started.
+   * Listens on these addresses, `host:port`, `{ host, port }`, `unix:/path` (this machine and user only) or `inproc:` (this process
+   * only), instead of the conf's (`rpcserverip`, `rpcserverport`, `provider.unix`). Callers are told of the first, and those that
+   * may use it of a unix socket beside it. Throws `TypeError` for what is no address; `Error` once the provider has started.
    */
   listen(...addresses: ReadonlyArray<string | Address>): this {
     if (this.#state !== "idle") throw new Error(`RpcProvider.listen(): the provider is ${this.#state}`);
@@ -209,18 +213,16 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   async #listenAndRegister(): Promise<Address> {
-    const { transport, settings, log, registry } = this.#runtime;
+    const { log, registry } = this.#runtime;
     if (this.#services.size === 0) log.warn("no service was given (notifyService)");
     try {
       const { calls } = this.#connections;
       this.#openedSecurity = await openSecurity(this.#runtime, calls.accounts, this.#security);
       calls.guard = this.#openedSecurity.guard;
-      const wanted = this.#listenOn.length > 0 ? this.#listenOn : [settings.provider.listen];
-      const { address: bound } = await this.#listeners.open(transport, wanted, (connection) =>
-        this.#connections.accept(connection),
-      );
-      const address = await advertisedAddress(bound, this.#runtime);
-      await this.#registrations.register(this.#services.values(), address, this.#listeners.first?.sharedBy);
+      const address = await this.#listen();
+      const { unixBeside, first } = this.#listeners;
+      const place = { address, group: first?.sharedBy, unix: unixBeside };
+      await this.#registrations.register(this.#services.values(), place);
       this.#startAbort.signal.throwIfAborted();
       log.info(`listening on ${this.addresses.map(formatAddress).join(", ")}`, {
         advertised: formatAddress(address),
@@ -240,6 +242,25 @@ export class RpcProvider implements AsyncDisposable {
     this.#state = "serving";
     this.#runtime.closed.addEventListener("abort", this.#onRuntimeClosed);
     return this.address as Address;
+  }
+
+  /** Resolves with the address that callers are told. */
+  async #listen(): Promise<Address> {
+    const { transport, settings, local } = this.#runtime;
+    const { listen, unix, advertise } = settings.provider;
+    const configured = unix === undefined ? [listen] : [listen, { host: `unix:${unix}`, port: 0 }];
+    const wanted = this.#listenOn.length > 0 ? this.#listenOn : configured;
+    // Handlers run in the async context of the start, as those of a socket do.
+    const provider = this.#connections.localProvider(callScope.outside(currentContext));
+    const onConnection = (connection: Connection): void => this.#connections.accept(connection);
+    const { address: bound, sharedBy } = await this.#listeners.open(wanted, {
+      ...{ transport, local, provider, onConnection },
+    });
+    const address = await advertisedAddress(bound, this.#runtime);
+    // Behind an address that was given, or is shared, there may be others, who are to get their calls.
+    const isOwn = advertise === undefined && sharedBy === undefined && schemeOf(bound) === "tcp";
+    if (local !== undefined && isOwn) this.#listeners.offer(address, local, provider);
+    return address;
   }
 
   /**
@@ -384,6 +405,6 @@ function listenAddress(given: string | Address): Address {
   const address = parseAddress(text);
   if (address !== undefined) return address;
   throw new TypeError(
-    `RpcProvider.listen: expected "host:port" or { host, port }, got ${describeValue(given)}`,
+    `RpcProvider.listen: expected "host:port", { host, port }, "unix:/path" or "inproc:", got ${describeValue(given)}`,
   );
 }

@@ -1,8 +1,9 @@
 import { setMaxListeners } from "node:events";
-import type { Address } from "../base/address.js";
+import { type Address, formatAddress, schemeOf } from "../base/address.js";
 import { textOf } from "../base/thrown.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import type { Registration, RegistrationHandle } from "../registry/registry.js";
+import { unixOffer } from "../registry/unix-offer.js";
 import type { Runtime } from "../runtime/runtime.js";
 
 /** Registrations being made at a time: a thousand services must not wait for a thousand times the registry's round trips. */
@@ -23,6 +24,16 @@ export interface OfferedService {
   readonly options: ServiceOptions;
 }
 
+/** Where callers find a provider. */
+export interface OfferedPlace {
+  /** The address they are told. */
+  readonly address: Address;
+  /** Of processes that share the address. */
+  readonly group: string | undefined;
+  /** A unix socket beside it. */
+  readonly unix: Address | undefined;
+}
+
 /** What one provider has in the registry. */
 export class Registrations {
   readonly #runtime: Runtime;
@@ -36,13 +47,9 @@ export class Registrations {
   }
 
   /** Several at a time; when one is refused no more are begun, and it rejects once none is under way. */
-  async register(
-    services: Iterable<OfferedService>,
-    address: Address,
-    group: string | undefined,
-  ): Promise<void> {
+  async register(services: Iterable<OfferedService>, place: OfferedPlace): Promise<void> {
     const waiting = [...services].map(({ definition, options }) =>
-      this.#registrationOf(definition, options, address, group),
+      this.#registrationOf(definition, options, place),
     );
     const registerNext = async (): Promise<void> => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -64,19 +71,21 @@ export class Registrations {
   #registrationOf(
     definition: ServiceDefinition,
     options: ServiceOptions,
-    address: Address,
-    group: string | undefined,
+    { address, group, unix }: OfferedPlace,
   ): Registration {
+    const offer = unix === undefined ? undefined : unixOffer(formatAddress(unix));
     const { classic = this.#runtime.settings.provider.classic, ...published } = options;
     return {
       ...published,
+      ...(offer === undefined ? {} : { attributes: { ...published.attributes, ...offer } }),
       service: definition.typeName,
       // What lists them is read by classic callers, which know no streams.
       methods: Object.values(definition.methods)
         .filter(({ kind }) => kind === "unary")
         .map(({ name }) => name),
       address,
-      protocols: classic ? ["mprpc", "classic"] : ["mprpc"],
+      // Classic callers know hosts and ports only.
+      protocols: classic && schemeOf(address) === "tcp" ? ["mprpc", "classic"] : ["mprpc"],
       ...(group === undefined ? {} : { group }),
       onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
     };

@@ -4,9 +4,13 @@ import { printable } from "../base/printable.js";
 import type { CallEvents } from "../call/events.js";
 import { messages } from "../error/messages.js";
 import { FirstBytes } from "../protocol/detect/first-bytes.js";
-import type { ServerSession } from "../protocol/dispatcher.js";
+import type { ServedSession } from "../protocol/dispatcher.js";
+import type { InContext } from "../protocol/inproc/link.js";
+import type { LocalProvider } from "../protocol/inproc/local-providers.js";
+import { InprocServerSession } from "../protocol/inproc/server-session.js";
+import { StreamRoom } from "../protocol/inproc/stream.js";
 import type { ServerProtocol } from "../protocol/protocol.js";
-import type { Runtime } from "../runtime/runtime.js";
+import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 import type { Connection } from "../transport/transport.js";
 import { Admission } from "./admission.js";
 import { serverProtocols } from "./protocols.js";
@@ -28,8 +32,11 @@ interface Place {
   readonly unsentBytes: number;
 }
 
+/** What is asked of a connection that is served; within the process there is none. */
+type ServedConnection = Pick<Connection, "local" | "unwrittenBytes">;
+
 interface Served {
-  connection: Connection;
+  connection: ServedConnection;
   ageTimer: Timer;
 }
 
@@ -38,13 +45,13 @@ export class ServerConnections {
   readonly calls: Admission;
   readonly #runtime: Runtime;
   readonly #protocols: readonly ServerProtocol[];
-  readonly #served = new Map<ServerSession, Served>();
+  readonly #served = new Map<ServedSession, Served>();
   readonly #undecided = new Set<FirstBytes>();
   /** Connections that came over a limit, and which: they are on their way out, and take nobody's place. */
-  readonly #turnedAway = new Map<Connection, string>();
+  readonly #turnedAway = new Map<ServedConnection, string>();
   /** How many connections each address has. */
   readonly #addresses = new Accounts(false);
-  readonly #places = new Map<Connection, Place>();
+  readonly #places = new Map<ServedConnection, Place>();
   #draining = false;
   #stopped = false;
   #whenEmpty: Array<() => void> = [];
@@ -61,19 +68,11 @@ export class ServerConnections {
   }
 
   accept(connection: Connection): void {
-    const { connectionsMax } = this.#runtime.settings.provider;
-    const taken = this.size - this.#turnedAway.size;
-    const leave =
-      taken >= connectionsMax
-        ? messages.tooManyConnections(connectionsMax)
-        : this.#takePlace(connection, taken);
-    const overLimit = leave !== undefined;
-    if (this.#stopped || (overLimit && this.#turnedAway.size >= Math.max(connectionsMax, politeMin))) {
+    if (!this.#mayEnter(connection, (taken) => this.#takePlace(connection, taken))) {
       this.#leavePlace(connection);
       connection.reset();
       return;
     }
-    if (overLimit) this.#turnedAway.set(connection, leave);
     const first: FirstBytes = new FirstBytes(connection, this.#runtime.clock, this.#protocols, {
       onProtocol: (protocol, variant, bytes) => {
         this.#undecided.delete(first);
@@ -91,6 +90,36 @@ export class ServerConnections {
       },
     });
     this.#undecided.add(first);
+  }
+
+  /** False: it is to be reset without an answer. `refusalOf` says whether another limit keeps it out, given how many are in. */
+  #mayEnter(connection: ServedConnection, refusalOf: (taken: number) => string | undefined): boolean {
+    if (this.#stopped) return false;
+    const { connectionsMax } = this.#runtime.settings.provider;
+    const taken = this.size - this.#turnedAway.size;
+    const why = taken >= connectionsMax ? messages.tooManyConnections(connectionsMax) : refusalOf(taken);
+    if (why === undefined) return true;
+    if (this.#turnedAway.size >= Math.max(connectionsMax, politeMin)) return false;
+    this.#turnedAway.set(connection, why);
+    return true;
+  }
+
+  /** What channels of this process meet; `provider` is the async context that handlers run in. */
+  localProvider(provider: InContext): LocalProvider {
+    const { settings } = this.#runtime;
+    const { limits, provider: own } = settings;
+    const maxInFlight = inFlightPerConnectionMax(settings);
+    const streamRoom = new StreamRoom(own.streamBufferBytes);
+    return {
+      accept: (caller) => {
+        const connection: ServedConnection = { local: "inproc:node", unwrittenBytes: 0 };
+        if (!this.#mayEnter(connection, () => undefined)) return undefined;
+        const options = { limits, maxInFlight, streamRoom };
+        const session = new InprocServerSession(this.calls, options, { provider, caller });
+        this.#begin(session, connection, this.#whyLeave(connection));
+        return session;
+      },
+    };
   }
 
   /** A connection that never showed what it speaks is gone. */
@@ -120,7 +149,7 @@ export class ServerConnections {
     return undefined;
   }
 
-  #leavePlace(connection: Connection): void {
+  #leavePlace(connection: ServedConnection): void {
     const place = this.#places.get(connection);
     if (place === undefined) return;
     this.#places.delete(connection);
@@ -138,13 +167,16 @@ export class ServerConnections {
     return messages.connectionsOfCaller(printable(identity), size);
   }
 
+  /** Why it is told to leave at once. */
+  #whyLeave(connection: ServedConnection): string | undefined {
+    return this.#turnedAway.get(connection) ?? (this.#draining ? messages.providerShuttingDown : undefined);
+  }
+
   #serve(connection: Connection, protocol: ServerProtocol, variant: string | undefined, bytes: Buffer): void {
-    const { settings, log, random, events } = this.#runtime;
-    const { connectionMaxAgeMs } = settings.provider;
-    const tooMany = this.#turnedAway.get(connection) ?? this.#overIdentity(connection);
-    const overLimit = tooMany !== undefined;
-    const leave = tooMany ?? (this.#draining ? messages.providerShuttingDown : undefined);
-    if (overLimit) this.#turnedAway.set(connection, tooMany);
+    const { log } = this.#runtime;
+    const tooMany = this.#overIdentity(connection);
+    if (tooMany !== undefined && !this.#turnedAway.has(connection)) this.#turnedAway.set(connection, tooMany);
+    const leave = this.#whyLeave(connection);
     const refusal = protocol.refusal ?? (protocol.tellsToLeave ? undefined : leave);
     if (refusal !== undefined) {
       log.warn(`${protocol.name} caller refused: ${refusal}`, { peer: connection.remote });
@@ -154,6 +186,14 @@ export class ServerConnections {
       return;
     }
     const served = protocol.serve(connection, this.calls, variant);
+    this.#begin(served, connection, leave);
+    served.onData(bytes);
+  }
+
+  #begin(served: ServedSession, connection: ServedConnection, leave: string | undefined): void {
+    const { settings, log, random, events } = this.#runtime;
+    const { connectionMaxAgeMs } = settings.provider;
+    const overLimit = this.#turnedAway.has(connection);
     // In whole seconds: timers of one duration share a list.
     const ageMs = Math.ceil((connectionMaxAgeMs * (0.9 + 0.2 * random())) / 1000) * 1000;
     const ageTimer = overLimit
@@ -161,18 +201,17 @@ export class ServerConnections {
       : this.#runtime.clock.setTimer(() => this.#onAged(served), ageMs);
     this.#served.set(served, { connection, ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
-    if (overLimit) log.warn(`caller turned away: ${leave}`, { peer: connection.remote });
+    if (overLimit) log.warn(`caller turned away: ${leave}`, { peer: served.peer.address });
     if (leave !== undefined) served.drain(leave);
-    served.onData(bytes);
   }
 
-  #onAged(served: ServerSession): void {
+  #onAged(served: ServedSession): void {
     served.drain(messages.connectionAged);
     this.#cutOffLater(served);
   }
 
   /** A caller that was told to go, waits for nothing and stays would hold its connection for ever. */
-  #cutOffLater(served: ServerSession): void {
+  #cutOffLater(served: ServedSession): void {
     const entry = this.#served.get(served);
     if (entry === undefined) return;
     entry.ageTimer = this.#runtime.clock.setTimer(() => {
@@ -181,7 +220,7 @@ export class ServerConnections {
     }, agedLeaveWithinMs);
   }
 
-  #connectionFacts(served: ServerSession): CallEvents["connectionOpen"] {
+  #connectionFacts(served: ServedSession): CallEvents["connectionOpen"] {
     const entry = this.#served.get(served);
     return {
       side: "server",
@@ -191,7 +230,7 @@ export class ServerConnections {
     };
   }
 
-  #onClosed(connection: ServerSession, reason: string | undefined): void {
+  #onClosed(connection: ServedSession, reason: string | undefined): void {
     const facts = this.#connectionFacts(connection);
     const entry = this.#served.get(connection);
     if (entry === undefined) return;

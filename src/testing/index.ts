@@ -1,4 +1,5 @@
 // For tests of services: a whole cluster in one process, on a clock that stands still until it is told to move.
+export { LocalProviders } from "../protocol/inproc/local-providers.js";
 export { MemoryRegistry, MemoryStore } from "../registry/memory.js";
 export type { App } from "../runtime/app.js";
 export type { RuntimeSettings } from "../runtime/runtime.js";

@@ -7,6 +7,7 @@ import { guardLogger } from "../log/guard.js";
 import type { Logger } from "../log/logger.js";
 import { stderrLogger } from "../logger/stderr-logger.js";
 import { processSignals } from "../node/signals.js";
+import type { LocalProviders } from "../protocol/inproc/local-providers.js";
 import type { RegistryDeps } from "../registry/deps.js";
 import { MemoryRegistry, MemoryStore } from "../registry/memory.js";
 import type { Registry } from "../registry/registry.js";
@@ -36,6 +37,8 @@ export interface RuntimeParts {
   log?: Logger | undefined;
   /** 0 <= x < 1; a seeded one makes a run repeatable. Default `Math.random`. */
   random?: (() => number) | undefined;
+  /** The providers that channels find within the process, `new LocalProviders()`. Default none: all go by the transport. */
+  local?: LocalProviders | undefined;
   /** Over the defaults. */
   settings?: SettingsInit | undefined;
 }
@@ -62,6 +65,7 @@ export function createRuntime(parts: RuntimeParts = {}): TestApp & AsyncDisposab
     random,
     registry,
     transport: parts.transport ?? new MemoryNetwork(),
+    local: parts.local,
     events: createCallEmitter(log),
     wheel: new DeadlineWheel(clock),
     settings: mergeSettings(parts.settings ?? {}),

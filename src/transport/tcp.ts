@@ -7,10 +7,17 @@ import { type Address, formatAddress } from "../base/address.js";
 import type { Clock } from "../base/clock.js";
 import { bootId, readStat, startTicks } from "../base/process-start.js";
 import { messages } from "../error/messages.js";
-import type { Connection, ConnectionHandler, ConnectOptions, Listener, Transport } from "./transport.js";
+import type {
+  Connection,
+  ConnectionHandler,
+  ConnectionSecurity,
+  ConnectOptions,
+  Listener,
+  Transport,
+} from "./transport.js";
 
 /** A backlog that survives 10,000 clients reconnecting at once; the system cuts it to its own maximum. */
-const backlog = 4096;
+export const backlog = 4096;
 
 const nothing = new Uint8Array(0);
 
@@ -21,7 +28,7 @@ const readBuffer: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
  * Node's `onread`: the system's bytes go where we say, and no new buffer of 64 KiB is made, cut and collected for each
  * read, which costs a round trip of small messages more than all else that is done for it in JavaScript.
  */
-class Inlet {
+export class Inlet {
   handler: ConnectionHandler | undefined = undefined;
   readonly buffer = (): Buffer => this.handler?.readTo?.(readBuffer) ?? readBuffer;
   readonly callback = (count: number, buffer: Uint8Array): boolean => {
@@ -42,7 +49,7 @@ interface SocketInternals extends net.SocketConstructorOpts {
  * An accepted socket that reads through `inlet`. Node offers `onread` for sockets one makes, not for those a server
  * accepts, so the system's handle moves to a socket made here. Should a later Node hide it, the accepted one serves.
  */
-function withInlet(accepted: net.Socket, inlet: Inlet): net.Socket {
+export function withInlet(accepted: net.Socket, inlet: Inlet): net.Socket {
   const shell = accepted as unknown as { _handle?: object | null };
   const handle = shell._handle;
   if (typeof handle !== "object" || handle === null) {
@@ -54,11 +61,21 @@ function withInlet(accepted: net.Socket, inlet: Inlet): net.Socket {
   return new net.Socket(options);
 }
 
-class TcpConnection implements Connection {
+/** What a socket without hosts and ports is called, and what is known of its other end. */
+export interface SocketEnds {
+  readonly local: string;
+  readonly remote: string;
+  readonly security: ConnectionSecurity;
+}
+
+/** A connection over a stream socket of the system, TCP or not. */
+export class SocketConnection implements Connection {
   readonly remote: string;
   readonly local: string;
+  readonly security: ConnectionSecurity | undefined;
   readonly #socket: net.Socket;
   readonly #inlet: Inlet;
+  readonly #isTcp: boolean;
   #error: Error | undefined;
   readonly #onWritten = (): void => {
     if (!this.#awaitingDrain) return;
@@ -71,13 +88,15 @@ class TcpConnection implements Connection {
   };
   #awaitingDrain = false;
 
-  /** `socket` is paused. */
-  constructor(socket: net.Socket, inlet: Inlet) {
+  /** `socket` is paused. `ends`: of one that is not TCP. */
+  constructor(socket: net.Socket, inlet: Inlet, ends?: SocketEnds) {
     this.#socket = socket;
     this.#inlet = inlet;
-    this.remote = describeEnd(socket.remoteAddress, socket.remotePort);
-    this.local = describeEnd(socket.localAddress, socket.localPort);
-    socket.setNoDelay(true);
+    this.remote = ends?.remote ?? describeEnd(socket.remoteAddress, socket.remotePort);
+    this.local = ends?.local ?? describeEnd(socket.localAddress, socket.localPort);
+    this.security = ends?.security;
+    this.#isTcp = ends === undefined;
+    if (this.#isTcp) socket.setNoDelay(true);
     socket.on("error", (error) => {
       this.#error = error;
     });
@@ -143,7 +162,9 @@ class TcpConnection implements Connection {
   }
 
   reset(): void {
-    this.#socket.resetAndDestroy();
+    // Only TCP has resets.
+    if (this.#isTcp) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 }
 
@@ -153,12 +174,25 @@ function describeEnd(host: string | undefined, port: number | undefined): string
   return formatAddress({ host: host.replace(/^::ffff:(?=\d+\.)/, ""), port });
 }
 
-function connect(address: Address, options: ConnectOptions, clock: Clock): Promise<Connection> {
-  const where = formatAddress(address);
+/** What `connectSocket` is told of the socket it is to connect. */
+export interface SocketTarget {
+  /** For messages. */
+  readonly where: string;
+  open(inlet: Inlet): net.Socket;
+  /** Why a socket that is connected cannot be used. */
+  refuse?(socket: net.Socket): string | undefined;
+  readonly ends?: SocketEnds;
+}
+
+/** Connects a socket of the system within its time. */
+export function connectSocket(
+  { where, open, refuse, ends }: SocketTarget,
+  options: ConnectOptions,
+  clock: Clock,
+): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const inlet = new Inlet();
-    const { host, port } = address;
-    const socket = net.connect({ host, port, allowHalfOpen: true, onread: inlet });
+    const socket = open(inlet);
     const { signal } = options;
     const settle = (): void => {
       timer.cancel();
@@ -181,23 +215,35 @@ function connect(address: Address, options: ConnectOptions, clock: Clock): Promi
       fail(messages.cannotConnect(where, error.code ?? error.message), error);
     };
     const onConnect = (): void => {
-      // Nobody listens, and of this machine's free ports the system gave the caller the very one it calls. Nothing but its
-      // own frames would ever come back, its own pongs to its pings among them.
-      if (socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress) {
-        fail(messages.cannotConnect(where, messages.connectedToItself));
+      const refused = refuse?.(socket);
+      if (refused !== undefined) {
+        fail(messages.cannotConnect(where, refused));
         return;
       }
       settle();
       // A pending call keeps the process alive by its deadline; an idle connection must not.
       socket.unref();
       socket.pause();
-      resolve(new TcpConnection(socket, inlet));
+      resolve(new SocketConnection(socket, inlet, ends));
     };
     socket.once("error", onError);
     socket.once("connect", onConnect);
     if (signal?.aborted) onAbort();
     else signal?.addEventListener("abort", onAbort, { once: true });
   });
+}
+
+function connect(address: Address, options: ConnectOptions, clock: Clock): Promise<Connection> {
+  const { host, port } = address;
+  const target: SocketTarget = {
+    where: formatAddress(address),
+    open: (inlet) => net.connect({ host, port, allowHalfOpen: true, onread: inlet }),
+    // Nobody listens, and of this machine's free ports the system gave the caller the very one it calls. Nothing but its
+    // own frames would ever come back, its own pongs to its pings among them.
+    refuse: ({ localPort, remotePort, localAddress, remoteAddress }) =>
+      localPort === remotePort && localAddress === remoteAddress ? messages.connectedToItself : undefined,
+  };
+  return connectSocket(target, options, clock);
 }
 
 /** What the system's codes mean for who chose the address, and the key that changes it. */
@@ -215,7 +261,7 @@ function listen(address: Address, onConnection: (connection: Connection) => void
   return new Promise((resolve, reject) => {
     const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
       const inlet = new Inlet();
-      onConnection(new TcpConnection(withInlet(socket, inlet), inlet));
+      onConnection(new SocketConnection(withInlet(socket, inlet), inlet));
     });
     server.once("error", (error: NodeJS.ErrnoException) => {
       const hint = listenHints[error.code ?? ""];
@@ -245,7 +291,7 @@ function listen(address: Address, onConnection: (connection: Connection) => void
 }
 
 /** The same for each worker of one `node:cluster` primary, and for no other: which process is their parent, and since when. */
-function workersOfOurPrimary(): string {
+export function workersOfOurPrimary(): string {
   const started = startTicks(readStat(process.ppid) ?? "") ?? "";
   const primary = [hostname(), bootId() ?? "", process.ppid, started].join(" ");
   return createHash("sha256").update(primary).digest("hex").slice(0, 16);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
-import { formatAddress, parseAddress } from "../../src/base/address.js";
+import { describe, expect, test } from "vitest";
+import { type Address, formatAddress, isReachable, parseAddress, schemeOf } from "../../src/base/address.js";
 
 test.each([
   ["127.0.0.1:8000", { host: "127.0.0.1", port: 8000 }],
@@ -37,4 +37,29 @@ test("formatAddress and parseAddress are inverse", () => {
       expect(parseAddress(formatAddress({ host, port }))).toEqual({ host, port });
     }),
   );
+});
+
+describe("addresses without ports", () => {
+  test.each(["unix:/run/a.sock", "inproc:", "inproc:users-1"])("%s is read and written as it is", (text) => {
+    const address = parseAddress(text);
+    expect(address).toEqual({ host: text, port: 0 });
+    expect(formatAddress(address as Address)).toBe(text);
+    expect(isReachable(address as Address)).toBe(true);
+  });
+
+  test.each(["unix:", "unix:relative", "unix:/a,b", "unix:/a b", "unix:/a?x", "inproc:a/b", "unix:/a|b"])(
+    "%s is none",
+    (text) => {
+      expect(parseAddress(text)).toBeUndefined();
+    },
+  );
+
+  test.each([
+    ["unix:/a", "unix"],
+    ["inproc:a", "inproc"],
+    ["::1", "tcp"],
+    ["unix", "tcp"],
+  ])("the scheme of host %s is %s", (host, scheme) => {
+    expect(schemeOf({ host, port: 0 })).toBe(scheme);
+  });
 });

@@ -2,14 +2,14 @@ import { describe, expect, test } from "vitest";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { Status } from "../../src/error/status.js";
 import { deferred, failure, seeded } from "../support/async.js";
-import { Cluster, startPair } from "../support/cluster.js";
+import { Cluster, everyWay, startPair } from "../support/cluster.js";
 import { ProbeServiceStub, SideService, SideServiceStub } from "../support/gen/probe.js";
 import { wheelOf } from "../support/wheel.js";
 
-describe.each([{ tcp: false }, { tcp: true }])("unary calls, tcp: $tcp", ({ tcp }) => {
+describe.each(everyWay.map((over) => ({ over })))("unary calls over $over", ({ over }) => {
   test("a call answers with every field of the reply", async () => {
     const { stub } = await startPair({
-      tcp,
+      over,
       handlers: { echo: ({ text, number }) => ({ text: text.toUpperCase(), number: number + 1 }) },
     });
     const reply = await stub.echo({ text: "abc", number: 41 });
@@ -17,13 +17,13 @@ describe.each([{ tcp: false }, { tcp: true }])("unary calls, tcp: $tcp", ({ tcp 
   });
 
   test("an empty request and an empty reply", async () => {
-    const { stub } = await startPair({ tcp, handlers: { echo: () => ({}) } });
+    const { stub } = await startPair({ over, handlers: { echo: () => ({}) } });
     expect(await stub.echo({})).toEqual({ data: Buffer.alloc(0), text: "", number: 0 });
   });
 
   test("handlers may be synchronous, asynchronous, or give any thenable", async () => {
     const { stub } = await startPair({
-      tcp,
+      over,
       handlers: {
         echo: () => ({ text: "now" }),
         relay: async () => ({ text: "later" }),
@@ -39,7 +39,7 @@ describe.each([{ tcp: false }, { tcp: true }])("unary calls, tcp: $tcp", ({ tcp 
   test("two thousand calls at a time, answered out of order, each get their own reply", async () => {
     const random = seeded(7);
     const { stub } = await startPair({
-      tcp,
+      over,
       handlers: {
         async echo({ number }) {
           for (let turns = random() * 4; turns > 0; turns--) await new Promise((go) => setImmediate(go));
@@ -56,7 +56,7 @@ describe.each([{ tcp: false }, { tcp: true }])("unary calls, tcp: $tcp", ({ tcp 
   test.each([0, 1, 65_535, 65_536, 1 << 20, (4 << 20) - 64])(
     "a body of %i bytes, there and back",
     async (size) => {
-      const { stub } = await startPair({ tcp });
+      const { stub } = await startPair({ over });
       const data = Buffer.alloc(size, "mprpc");
       const reply = await stub.echo({ data });
       expect(reply.data.length).toBe(size);
@@ -65,14 +65,14 @@ describe.each([{ tcp: false }, { tcp: true }])("unary calls, tcp: $tcp", ({ tcp 
   );
 
   test("many large bodies at a time stay whole", async () => {
-    const { stub } = await startPair({ tcp });
+    const { stub } = await startPair({ over });
     const bodies = Array.from({ length: 24 }, (_, i) => Buffer.alloc(200_000 + i, i));
     const replies = await Promise.all(bodies.map((data) => stub.echo({ data })));
     expect(replies.every(({ data }, i) => data.equals(bodies[i] as Buffer))).toBe(true);
   });
 
   test("two services of one provider share the connection", async () => {
-    const cluster = new Cluster({ tcp });
+    const cluster = new Cluster({ over });
     const { RpcProvider } = await import("../../src/server/provider.js");
     const runtime = cluster.runtime();
     const provider = new RpcProvider(runtime);

@@ -35,7 +35,7 @@ export function serviceOf(index: number): ServiceDefinition<{ echo: BlobMethod; 
 }
 
 export function initNode({ registry, flags }: ScaleSetting): Promise<MprpcApplication> {
-  const all = [`registry=${registry}`, "log.level=error", "rpcserverport=0", ...flags];
+  const all = [`registry=${registry}`, "log.level=error", "rpcserverport=0", "channel.local=off", ...flags];
   // Whoever runs this may have variables and a conf file of his own.
   return MprpcApplication.init([process.execPath, "scale", ...all.map((flag) => `--${flag}`)], {
     env: {},

@@ -36,7 +36,9 @@ test("one that cannot be listened on closes those before it; what is no address 
   await expect(provider.start()).rejects.toThrow("4002");
   await new RpcProvider(createRuntime({ transport })).listen("127.0.0.1:4001").start();
   const wrong = new RpcProvider(first);
-  expect(() => wrong.listen("somewhere")).toThrow('expected "host:port" or { host, port }, got "somewhere"');
+  expect(() => wrong.listen("somewhere")).toThrow(
+    'expected "host:port", { host, port }, "unix:/path" or "inproc:", got "somewhere"',
+  );
   expect(() => wrong.listen(undefined as never)).toThrow("got undefined");
   await taken.shutdown();
 });

@@ -1,10 +1,15 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { onTestFinished } from "vitest";
+import type { Address } from "../../src/base/address.js";
 import { systemClock } from "../../src/base/clock.js";
 import type { ClientInterceptor, ServerInterceptor } from "../../src/call/interceptor.js";
 import { type ChannelOptions, RpcChannel } from "../../src/client/channel.js";
 import { RpcProvider } from "../../src/server/provider.js";
 import {
   createRuntime,
+  LocalProviders,
   ManualClock,
   MemoryNetwork,
   MemoryStore,
@@ -13,13 +18,29 @@ import {
   type SettingsInit,
 } from "../../src/testing/index.js";
 import type { TestApp } from "../../src/testing/runtime.js";
+import { schemeTransport } from "../../src/transport/schemes.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import type { Transport } from "../../src/transport/transport.js";
+import { unixTransport } from "../../src/transport/unix.js";
 import { seeded } from "./async.js";
 import { ProbeService, type ProbeServiceHandler, ProbeServiceStub } from "./gen/probe.js";
 import { RecordingLog } from "./log.js";
 
+/** How calls get from the channels of a cluster to its providers. */
+export type Over = "memory" | "tcp" | "unix" | "inproc";
+
+export const everyWay: readonly Over[] = ["memory", "tcp", "unix", "inproc"];
+
+let usualWay: Over = "memory";
+
+/** For all clusters of a test file that do not say how: the tests of another file are run that way too. */
+export function goOver(over: Over): void {
+  usualWay = over;
+}
+
 export interface ClusterOptions {
+  /** Default: what `goOver` says, `memory`, or `tcp` when that says so. TCP and unix sockets go with the real clock. */
+  over?: Over;
   /** Real sockets and the real clock. Default: memory and a clock that stands still. */
   tcp?: boolean;
   /** Of callers and providers. */
@@ -47,17 +68,39 @@ export class Cluster {
   readonly #options: ClusterOptions;
   readonly #closers: Array<() => Promise<void>> = [];
   readonly transport: Transport;
+  readonly over: Over;
+  readonly #local: LocalProviders | undefined;
+  #folder: string | undefined;
+  #sockets = 0;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    this.transport = options.tcp ? tcpTransport(systemClock) : this.network;
-    onTestFinished(() => this.close());
+    this.over = options.over ?? (options.tcp ? "tcp" : usualWay);
+    this.transport = this.#hasSockets
+      ? schemeTransport({ tcp: tcpTransport(systemClock), unix: unixTransport(systemClock) })
+      : this.network;
+    this.#local = this.over === "inproc" ? new LocalProviders() : undefined;
+    onTestFinished(async () => {
+      await this.close();
+      if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+    });
+  }
+
+  get #hasSockets(): boolean {
+    return this.over === "tcp" || this.over === "unix";
+  }
+
+  /** Where the next provider listens. */
+  #listen(): { listen?: Address } {
+    if (this.over !== "unix") return {};
+    this.#folder ??= mkdtempSync(path.join(tmpdir(), "mprpc-unix-"));
+    return { listen: { host: `unix:${this.#folder}/${++this.#sockets}`, port: 0 } };
   }
 
   /** A runtime as one process of the cluster has it. */
   runtime(parts: RuntimeParts = {}): TestApp {
-    const { tcp, settings = {}, seed = 1 } = this.#options;
-    const clock = tcp ? systemClock : this.clock;
+    const { settings = {}, seed = 1 } = this.#options;
+    const clock = this.#hasSockets ? systemClock : this.clock;
     const random = seeded(seed);
     const runtime = createRuntime({
       clock,
@@ -65,11 +108,17 @@ export class Cluster {
       transport: this.transport,
       registry: memoryRegistry({ store: this.store, clock, random }),
       log: this.log,
+      local: this.#local,
       ...parts,
       settings: {
         ...settings,
         ...parts.settings,
-        provider: { drainTimeoutMs: 100, ...settings.provider, ...parts.settings?.provider },
+        provider: {
+          ...this.#listen(),
+          drainTimeoutMs: 100,
+          ...settings.provider,
+          ...parts.settings?.provider,
+        },
       },
     });
     this.onClose(() => runtime.close());
@@ -117,7 +166,7 @@ export class Cluster {
       done = true;
     });
     // Whatever waits for a time gets it.
-    while (!done && !this.#options.tcp) await this.clock.run(1000);
+    while (!done && !this.#hasSockets) await this.clock.run(1000);
     await all;
   }
 }

@@ -1,8 +1,10 @@
 // The command `clouddisk` (bin/clouddisk): services of this process, or what the configuration says.
 import { existsSync } from "node:fs";
 import { conf } from "mprpc";
+import { makeFolder } from "./common/folder.js";
 import { nodeEnvironment, runNode } from "./common/node.js";
 import { type ServiceName, serviceNames } from "./common/part.js";
+import { makeSecrets, secretsFile } from "./common/secrets.js";
 import { sections } from "./common/sections.js";
 import { configuredFolder } from "./common/settings.js";
 
@@ -11,11 +13,13 @@ const defaultFile = "clouddisk.conf";
 const usage = `Usage: clouddisk all|SERVICE... [-i FILE] [--key=value]...
        clouddisk config [-i FILE] [--key=value]...
        clouddisk folder [-i FILE] [--key=value]...
+       clouddisk secrets [-i FILE] [--key=value]...
 
   all      all services in this process, with one HTTP port, until SIGTERM, SIGINT or SIGHUP
   SERVICE  these only: ${serviceNames.join(", ")}
   config   print every key, its value, and where that came from; secrets are not shown
   folder   print the data folder
+  secrets  make a secret for each service in the file "secrets" of the data folder, unless it is there
 
 Without -i the conf file is ./${defaultFile}, if there is one. CLOUDDISK_DATA names the data folder.
 Exit code: 0 done, 1 failed, 2 wrong usage.
@@ -37,12 +41,20 @@ function servicesOf(names: readonly string[]): readonly ServiceName[] | undefine
   return names.length > 0 && names.every((name) => found.some((one) => one === name)) ? found : undefined;
 }
 
-function printConfig(argv: readonly string[], what: "config" | "folder"): void {
+const ownCommands = ["config", "folder", "secrets"] as const;
+type OwnCommand = (typeof ownCommands)[number];
+
+function runOwn(argv: readonly string[], what: OwnCommand): void {
   const env = nodeEnvironment(process.env);
   const loaded = conf.load({ argv, env, cwd: process.cwd(), sections });
   for (const warning of loaded.warnings) console.error(`clouddisk: warning: ${warning}`);
   if (what === "folder") console.log(configuredFolder(loaded));
-  else process.stdout.write(conf.render(loaded, sections));
+  else if (what === "secrets") {
+    const folder = configuredFolder(loaded);
+    makeFolder(folder);
+    makeSecrets(folder);
+    console.log(secretsFile(folder));
+  } else process.stdout.write(conf.render(loaded, sections));
 }
 
 async function main(args: readonly string[]): Promise<void> {
@@ -54,14 +66,15 @@ async function main(args: readonly string[]): Promise<void> {
   const names = first === -1 ? args : args.slice(0, first);
   const argv = withFile(first === -1 ? [] : args.slice(first));
   const [command] = names;
-  if (names.length === 1 && (command === "config" || command === "folder")) {
-    printConfig(argv, command);
+  const own = ownCommands.find((one) => one === command);
+  if (names.length === 1 && own !== undefined) {
+    runOwn(argv, own);
     return;
   }
   const services = servicesOf(names);
   if (services === undefined) {
     const what = names.length === 0 ? "name a service" : `unknown: ${names.join(" ")}`;
-    console.error(`clouddisk: ${what}; there are all, ${serviceNames.join(", ")}, config, folder`);
+    console.error(`clouddisk: ${what}; there are all, ${serviceNames.join(", ")}, ${ownCommands.join(", ")}`);
     console.error("Try `clouddisk --help`.");
     process.exitCode = 2;
     return;

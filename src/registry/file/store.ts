@@ -1,6 +1,6 @@
 import { lstat, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { formatAddress, parseAddress } from "../../base/address.js";
+import { formatAddress, isReachable, parseAddress } from "../../base/address.js";
 import type { Clock } from "../../base/clock.js";
 import { makeFolder } from "../../base/make-folder.js";
 import type { Logger } from "../../log/logger.js";
@@ -186,7 +186,7 @@ function parseEntry(value: unknown, incarnation: string): StoredEntry {
   }
   const host = address.host;
   const port = address.port;
-  need(port > 0 && parseAddress(formatAddress({ host, port })) !== undefined, "address");
+  need(isReachable({ host, port }) && parseAddress(formatAddress({ host, port })) !== undefined, "address");
   if (!isRecord(process) || typeof process.pid !== "number")
     throw new Error('its field "process" is missing or wrong');
   if (!isRecord(attributes)) throw new Error('its field "attributes" is missing or wrong');

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { rename, rm, utimes, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { parseAddress } from "../../base/address.js";
+import { isLocalAddress, isReachable, parseAddress } from "../../base/address.js";
 import { type Clock, systemClock } from "../../base/clock.js";
 import type { Logger } from "../../log/logger.js";
 import { isWeight } from "../entry.js";
@@ -142,10 +142,10 @@ function isEndpoint(value: unknown): value is Endpoint {
   if (typeof value !== "object" || value === null) return false;
   const { host, port, protocol, weight, attributes, incarnation, methods } = value as Partial<Endpoint>;
   const isText = (text: unknown) => typeof text === "string";
-  const named = isText(host) && typeof port === "number" && port > 0;
+  const named = typeof host === "string" && typeof port === "number" && isReachable({ host, port });
   return (
     named &&
-    parseAddress(`[${host}]:${port}`) !== undefined &&
+    (isLocalAddress(host) || parseAddress(`[${host}]:${port}`) !== undefined) &&
     (protocol === "mprpc" || protocol === "classic") &&
     typeof weight === "number" &&
     isWeight(weight) &&

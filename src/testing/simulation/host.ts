@@ -143,6 +143,7 @@ export class SimulatedHost {
       settings: { ...settings, provider: { ...settings.provider, ...listenOf(options, listen) } },
       // The process of the simulation is not this one.
       signals: undefined,
+      local: undefined,
       closed: closing.signal,
       close() {
         closing.abort();

@@ -11,9 +11,11 @@ import {
   RpcProvider,
 } from "mprpc";
 import { Database } from "../dbproxy/client.js";
+import { onlyServices } from "./callers.js";
 import { createHttp } from "./http.js";
 import { endInstance, newInstance } from "./instance.js";
 import { type CreatePart, type Host, type Part, type ServiceName, serviceNames } from "./part.js";
+import { rpcPlace } from "./rpc-place.js";
 import { sections } from "./sections.js";
 import { configuredFolder, loadSettings, type Settings } from "./settings.js";
 import { traceCalls, tracedLogger, traceServing } from "./trace.js";
@@ -128,6 +130,8 @@ async function start(options: NodeOptions, undo: Undo): Promise<RunningNode> {
         const service = call.context.method.fullName.split(".").at(-2) ?? "";
         return traceServing(tracedLogger(app.log, owners[service] ?? service))(next)(call);
       },
+      // Within it: who was refused is in the log.
+      onlyServices(settings.callers),
     ],
   });
 
@@ -147,7 +151,11 @@ async function start(options: NodeOptions, undo: Undo): Promise<RunningNode> {
 
   // HTTP comes first: a port that is taken is told before anybody is sent here.
   const httpAddresses = await startHttp(host, running, undo);
-  if (serves) await provider.start();
+  if (serves) {
+    const place = rpcPlace(app.config, settings.dataFolder, services);
+    if (place !== undefined) provider.listen(place);
+    await provider.start();
+  }
   for (const part of running) await part.start?.();
   for (const [service, url] of httpAddresses) app.log.info(`${service}: ${url}`);
 

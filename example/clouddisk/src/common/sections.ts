@@ -76,6 +76,15 @@ export const sections = {
         secret: true,
       },
     ),
+    callers: key(
+      conf.text("WHO", "services or any", (text) => text === "services" || text === "any"),
+      "services",
+      {
+        doc: "Who may call the RPC services: the services of this disk, as they prove by a secret or by being this user's on this machine; or anybody who reaches the port.",
+        docZh:
+          "谁可以调用 RPC 服务：services 仅限本网盘的服务（凭密钥，或同机同一用户的进程）；any 为任何能连上端口者。",
+      },
+    ),
   },
   apigw: {
     ...listens("8080", "the gateway", "网关"),

@@ -3,6 +3,7 @@ import { accessSync, constants, linkSync, readFileSync, unlinkSync, writeFileSyn
 import os from "node:os";
 import path from "node:path";
 import type { MprpcApplication } from "mprpc";
+import type { Callers } from "./callers.js";
 import { makeFolder } from "./folder.js";
 import type { sections } from "./sections.js";
 
@@ -20,6 +21,8 @@ export interface Settings {
   dataFolder: string;
   /** The machine, more precisely the data folder: upload, download and transfer with the same name share staged files. */
   node: string;
+  /** Who may call the RPC services. */
+  callers: Callers;
   /** Signs tickets and URLs; undefined: one made and kept in the database. */
   secret: string | undefined;
   apigw: HttpSettings & {
@@ -148,6 +151,7 @@ export function loadSettings(config: DiskConfig): Settings {
   return {
     dataFolder: folder,
     node: clouddisk.node ?? nodeName(folder),
+    callers: clouddisk.callers === "any" ? "any" : "services",
     secret: clouddisk.secret,
     apigw: {
       ...httpSettings(apigw),

@@ -1,5 +1,6 @@
 import { type CallContext, type Logger, RpcError, Status } from "mprpc";
 import { Compile, type Validator } from "typebox/compile";
+import { type Callers, checkActions } from "../common/callers.js";
 import { Code } from "../common/codes.js";
 import type { CreatePart } from "../common/part.js";
 import { tracedLogger } from "../common/trace.js";
@@ -43,20 +44,27 @@ class BadAction extends Error {}
 export class Executor {
   readonly #database: Connected;
   readonly #log: Logger;
+  readonly #callers: Callers;
   readonly #validators = new Map<string, Validator>();
 
-  constructor(database: Connected, log: Logger) {
+  /** `callers`: who may ask for what. */
+  constructor(database: Connected, log: Logger, callers: Callers = "services") {
+    this.#callers = callers;
     this.#database = database;
     this.#log = log;
   }
 
   /** Throws RpcError UNAVAILABLE while the database is away, INVALID_ARGUMENT for too many actions. */
-  async execute(request: ExecuteRequest, _context?: CallContext): Promise<ExecuteReplyInput> {
+  async execute(request: ExecuteRequest, context?: CallContext): Promise<ExecuteReplyInput> {
     if (request.actions.length > actionsMax) {
       throw new RpcError(
         Status.INVALID_ARGUMENT,
         `at most ${actionsMax} actions, got ${request.actions.length}`,
       );
+    }
+    if (context !== undefined) {
+      const names = request.actions.map(({ name }) => name);
+      checkActions(names, this.#callers, context);
     }
     const results = await this.#run(request);
     const wrong = results.find((result) => result.code > 0);
@@ -162,7 +170,7 @@ function done(data: unknown): ActionResult {
 export const createDbproxy: CreatePart = async (host) => {
   const log = tracedLogger(host.app.log, "dbproxy");
   const database = await connect(host.settings.databaseUrl);
-  const executor = new Executor(database, log);
+  const executor = new Executor(database, log, host.settings.callers);
   return {
     name: "dbproxy",
     log,

@@ -6,6 +6,7 @@ import { Database } from "../../src/dbproxy/client.js";
 export const testSettings: Settings = {
   dataFolder: "/nowhere",
   node: "test",
+  callers: "services",
   secret: "a secret of the tests",
   apigw: {
     host: "127.0.0.1",

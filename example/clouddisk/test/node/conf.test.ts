@@ -19,8 +19,9 @@ const head = `# The configuration of the cloud disk. Each key stands here with i
 # 服务注册中心；不设置则为数据目录中的文件夹（单机）。
 #registry=zookeeper://127.0.0.1:2181
 
-# Where this process takes calls of the others, and what they are told.
-# 本进程接收 RPC 的地址，以及对外公布的地址。
+# Where this process takes calls of the others, and what they are told. Not set: on no port, but within the process, or on a unix
+# socket of this user while the registry is a folder.
+# 本进程接收 RPC 的地址，以及对外公布的地址。不设置则不监听端口：在进程内调用；注册中心为文件夹时使用本用户的 unix 套接字。
 #rpcserverip=0.0.0.0
 #advertiseaddress=192.0.2.10
 

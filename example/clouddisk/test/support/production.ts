@@ -45,6 +45,8 @@ export class ProductionServers {
   conf(): Record<string, string> {
     return {
       registry: `zookeeper://${this.#zookeeper.address}/clouddisk?session=6s`,
+      // Several machines in one network, and no secrets in the conf.
+      "clouddisk.callers": "any",
       "database.url": this.#databaseUrl,
       "progress.url": this.#redis.url,
       ...this.swift.conf("clouddisk"),

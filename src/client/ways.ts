@@ -1,0 +1,84 @@
+import { lstat } from "node:fs/promises";
+import { type Address, formatAddress, schemeOf, withoutScheme } from "../base/address.js";
+import { textOf } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
+import { InprocClientSession } from "../protocol/inproc/client-session.js";
+import { currentContext } from "../protocol/inproc/link.js";
+import type { ClientSession, ClientSessionOwner, SharedConnectionProtocol } from "../protocol/protocol.js";
+import { offeredUnix } from "../registry/unix-offer.js";
+import type { Runtime } from "../runtime/runtime.js";
+import type { Connection, ConnectOptions } from "../transport/transport.js";
+
+/** A session that is about to begin: the other end is there. */
+export interface ReadySession {
+  open(owner: ClientSessionOwner): ClientSession;
+  /** Nobody wants it any more. */
+  drop(): void;
+}
+
+export interface Destination {
+  readonly address: Address;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reaches one provider: without bytes when it is in this process, else by its unix socket when it is of this machine and user
+ * and offers one, else by its address. Which way is taken changes nothing of what the provider is to balancer and health.
+ * Rejects with an `Error` that names the address.
+ */
+export async function reach(
+  { address, attributes }: Destination,
+  protocol: SharedConnectionProtocol,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<ReadySession> {
+  const { transport, settings } = runtime;
+  const own = ownProvider(address, runtime);
+  if (own !== undefined) return own;
+  const options = { timeoutMs: settings.channel.connectTimeoutMs, signal, alpn: [protocol.alpn] };
+  const local = localWays(address, runtime) ? offeredUnix(attributes) : undefined;
+  const near = local === undefined ? undefined : await connectNear(local, options, runtime);
+  const connection = near ?? (await transport.connect(address, options));
+  return {
+    open: (owner) => protocol.open(connection, owner),
+    drop: () => connection.destroy(),
+  };
+}
+
+/** Whether another way than the address itself may be taken. An address that names its way is taken by its word. */
+function localWays(address: Address, { local, settings }: Runtime): boolean {
+  return local !== undefined && settings.channel.local === "auto" && schemeOf(address) === "tcp";
+}
+
+function ownProvider(address: Address, runtime: Runtime): ReadySession | undefined {
+  if (schemeOf(address) !== "inproc" && !localWays(address, runtime)) return undefined;
+  const where = formatAddress(address);
+  const provider = runtime.local?.find(where);
+  if (provider === undefined) return undefined;
+  const session = provider.accept(currentContext());
+  if (session === undefined) throw new Error(messages.cannotConnect(where, messages.inprocRefused));
+  return {
+    open: (owner) => new InprocClientSession(where, session, runtime.settings.limits, owner),
+    drop: () => session.close(undefined),
+  };
+}
+
+/**
+ * A registry can be written by others, so a socket it names is used only when its file is this user's or root's. Undefined when it
+ * cannot be used: the address itself is left.
+ */
+async function connectNear(
+  address: Address,
+  options: ConnectOptions,
+  { transport, log }: Runtime,
+): Promise<Connection | undefined> {
+  try {
+    const { uid } = await lstat(withoutScheme(address));
+    if (uid !== process.getuid?.() && uid !== 0) throw new Error(messages.unixSocketOfOther);
+    return await transport.connect(address, options);
+  } catch (error) {
+    if (options.signal?.aborted === true) throw error;
+    log.debug(`${formatAddress(address)} is not used: ${textOf(error)}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,221 @@
+import type { Metadata } from "../../base/metadata.js";
+import { textOf } from "../../base/thrown.js";
+import type { Attempt, CallCarrier } from "../../call/attempt.js";
+import type { Peer } from "../../call/peer.js";
+import type { BoundMethod, ReplySender, ServerCall } from "../../call/server-call.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import type { MessageType } from "../../protobuf/types.js";
+import type { Listed } from "./call-list.js";
+import { copyMetadata, giveBack, type MessageCopy, metadataBytes, takeCopy } from "./copy.js";
+import type { CallerEnd, ProviderEnd } from "./ends.js";
+import { copyFailure } from "./failure.js";
+import type { Parcel } from "./link.js";
+import type { InprocStream, ReplyStream } from "./stream.js";
+
+/**
+ * One call between two ends of a process: on its way to the provider, in its hands, and on its way back. Each end changes only
+ * its own half; what one has for the other is delivered by the link.
+ *
+ *     sent --> begun --> answered
+ *      `---------`-----> abandoned, by the caller
+ */
+export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
+  readonly attempt: Attempt;
+  /** 0: no reply is wanted. */
+  readonly id: number;
+  readonly bound: BoundMethod | undefined;
+  /** -1: no deadline. */
+  readonly timeoutMs: number;
+  /** Those of the call, copied. */
+  readonly metadata: Metadata | undefined;
+  request: unknown = undefined;
+  /** The provider's definition of the message is another one, and cannot read it. */
+  undecodable: RpcError | undefined = undefined;
+  state: "sent" | "begun" | "answered" | "abandoned" = "sent";
+  atCaller = -1;
+  atProvider = -1;
+  served: ServerCall | undefined = undefined;
+  requests: InprocStream | undefined = undefined;
+  replies: ReplyStream | undefined = undefined;
+  readonly #client: CallerEnd<InprocCall>;
+  readonly #server: ProviderEnd<InprocCall>;
+  #message: unknown = undefined;
+  #metadata: Metadata | undefined = undefined;
+  #trailers: Metadata | undefined = undefined;
+  #error: RpcError | undefined = undefined;
+  /** The provider itself said no; else the failure arose on the way. */
+  #refused = true;
+
+  constructor(
+    client: CallerEnd<InprocCall>,
+    server: ProviderEnd<InprocCall>,
+    attempt: Attempt,
+    id: number,
+    timeoutMs: number,
+  ) {
+    this.#client = client;
+    this.#server = server;
+    this.attempt = attempt;
+    this.id = id;
+    this.timeoutMs = timeoutMs;
+    this.bound = server.find(attempt.method);
+    this.metadata = copyMetadata(attempt.metadata);
+  }
+
+  // --- the caller's half ---
+
+  /** Copies the request. Returns why it cannot be sent. `tooLarge` says why its size is. */
+  copyRequest(tooLarge: (bytes: number) => string | undefined): RpcError | undefined {
+    const copy = takeCopy();
+    try {
+      const text = tooLarge(copy.write(this.attempt.method.input, this.attempt.request));
+      if (text !== undefined) return new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" });
+      if (this.bound !== undefined) this.#readRequest(copy, this.bound.definition.input);
+      return undefined;
+    } catch (error) {
+      const text = messages.requestUnencodable(textOf(error));
+      return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error });
+    } finally {
+      giveBack(copy);
+    }
+  }
+
+  #readRequest(copy: MessageCopy, input: MessageType): void {
+    try {
+      this.request = copy.read(input);
+    } catch (error) {
+      const text = messages.requestUndecodable(input.typeName, textOf(error));
+      this.undecodable = new RpcError(Status.INTERNAL, text);
+    }
+  }
+
+  abandon(): boolean {
+    if (this.state === "answered" || this.state === "abandoned") return false;
+    const unsent = this.state === "sent";
+    this.state = "abandoned";
+    this.#client.release(this);
+    this.requests?.close();
+    this.replies?.drop();
+    if (!unsent) this.#server.cancelLater(this);
+    return unsent;
+  }
+
+  /** On its way to the provider it is taken in there, and on its way back it ends here. */
+  deliver(): boolean {
+    if (this.state === "sent") {
+      this.#server.begin(this);
+      return true;
+    }
+    if (this.state !== "answered") return false;
+    this.#client.release(this);
+    this.requests?.close();
+    this.#client.answered = true;
+    const error = this.#error;
+    if (error !== undefined) this.attempt.onFailure(error, this.#refused);
+    else this.attempt.onReply(this.#message, this.#metadata, this.#trailers);
+    return false;
+  }
+
+  /** The connection has ended. */
+  lose(error: RpcError): void {
+    this.state = "abandoned";
+    this.requests?.close();
+    this.replies?.drop();
+    this.attempt.onFailure(error);
+  }
+
+  // --- the provider's half ---
+
+  get peer(): Peer {
+    return this.#server.peer;
+  }
+
+  get draining(): boolean {
+    return this.#server.draining;
+  }
+
+  onDetached(by: 1 | -1): void {
+    this.#server.onDetached(by);
+  }
+
+  /** Nobody waits for an answer. */
+  get #unwanted(): boolean {
+    return this.id === 0 || this.state !== "begun" || this.#server.closed;
+  }
+
+  reply(served: ServerCall, message: unknown): RpcError | undefined {
+    if (!this.#unwanted) {
+      const { replies } = this;
+      const metadata = replies?.begun === true ? undefined : served.replyMetadataIfAny;
+      const trailers = served.method.kind === "unary" ? undefined : served.replyTrailersIfAny;
+      const failure =
+        replies === undefined
+          ? this.#copyReply(message, metadata, trailers)
+          : this.#server.refuseReply(0, metadataBytes(metadata) + metadataBytes(trailers));
+      if (failure !== undefined) return failure;
+      this.#metadata = copyMetadata(metadata);
+      this.#trailers = copyMetadata(trailers);
+    }
+    this.#answer();
+    return undefined;
+  }
+
+  /** Returns why the message cannot be sent. */
+  #copyReply(
+    message: unknown,
+    metadata: Metadata | undefined,
+    trailers: Metadata | undefined,
+  ): RpcError | undefined {
+    const { output } = (this.bound as BoundMethod).definition;
+    const copy = takeCopy();
+    try {
+      const bytes = copy.write(output, message);
+      const tooLarge = this.#server.refuseReply(bytes, metadataBytes(metadata) + metadataBytes(trailers));
+      if (tooLarge !== undefined) return tooLarge;
+      this.#message = this.#readReply(copy);
+      return undefined;
+    } catch (error) {
+      return new RpcError(Status.INTERNAL, messages.replyUnencodable(output.typeName), { cause: error });
+    } finally {
+      giveBack(copy);
+    }
+  }
+
+  /** The caller's definition of the message may be another one. */
+  #readReply(copy: MessageCopy): unknown {
+    const { output } = this.attempt.method;
+    try {
+      return copy.read(output);
+    } catch (error) {
+      const text = messages.replyUndecodable(output.typeName, textOf(error));
+      this.#error = new RpcError(Status.INTERNAL, text, { executed: "yes", cause: error });
+      this.#refused = false;
+      return undefined;
+    }
+  }
+
+  fail(served: ServerCall, error: RpcError): void {
+    if (!this.#unwanted) {
+      const metadata = this.replies?.begun === true ? undefined : served.replyMetadataIfAny;
+      this.#error = copyFailure(error, metadata, served.replyTrailersIfAny, this.#server.headerMaxBytes);
+    }
+    this.#answer();
+  }
+
+  /** It is refused before any handler. `retried`: as often as it takes, since it was on its way when the provider began to stop. */
+  refuse(error: RpcError, retried = false): void {
+    this.#error = error.with({}, "never");
+    this.#refused = !retried;
+    this.#answer();
+  }
+
+  #answer(): void {
+    this.#server.release(this);
+    this.replies?.close();
+    if (this.id === 0 || this.state === "abandoned" || this.#server.closed) return;
+    this.state = "answered";
+    this.#server.link.toCaller(this);
+  }
+}

@@ -1,0 +1,129 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Clock } from "../../base/clock.js";
+import type { Postponed, Turn } from "../../call/turn.js";
+
+/** Others have their turn at the latest behind so many deliveries, on a clock that stands still too. */
+const deliveriesMax = 1024;
+
+/** Runs `job` in the async context that was current when it was made. */
+export type InContext = (job: () => void) => void;
+
+/** The async context of now: what a caller has stored there must not be seen by a handler, nor the other way round. */
+export function currentContext(): InContext {
+  return AsyncLocalStorage.snapshot();
+}
+
+/** Something that one end has for the other. */
+export interface Parcel {
+  /** True: a handler was entered. */
+  deliver(): boolean;
+}
+
+/** Parcels of one direction, in their order. */
+class Lane {
+  readonly inContext: InContext;
+  readonly #turn: Turn;
+  #parcels: Parcel[] = [];
+  #at = 0;
+  /** The turn of the event loop was used up. */
+  late = false;
+
+  constructor(inContext: InContext, turn: Turn) {
+    this.inContext = inContext;
+    this.#turn = turn;
+  }
+
+  get empty(): boolean {
+    return this.#at === this.#parcels.length;
+  }
+
+  push(parcel: Parcel): void {
+    this.#parcels.push(parcel);
+  }
+
+  readonly deliver = (): void => {
+    this.late = false;
+    while (!this.late && !this.empty) {
+      const parcel = this.#parcels[this.#at] as Parcel;
+      if (++this.#at === this.#parcels.length) {
+        this.#parcels.length = 0;
+        this.#at = 0;
+      }
+      if (parcel.deliver()) this.late = this.#turn.spent();
+    }
+    // A list that never runs empty must not keep what was delivered.
+    if (this.#at > 1024) {
+      this.#parcels = this.#parcels.slice(this.#at);
+      this.#at = 0;
+    }
+  };
+}
+
+/**
+ * Carries what the two ends of a connection within the process have for each other: never at once, since neither expects to be
+ * called in the middle of its work, but behind what runs now, and within the time that handlers have in one turn of the event
+ * loop.
+ */
+export class InprocLink implements Postponed {
+  readonly #clock: Clock;
+  readonly #turn: Turn;
+  readonly #toProvider: Lane;
+  readonly #toCaller: Lane;
+  #scheduled = false;
+  /** Deliveries since it last waited for a turn. */
+  #deliveries = 0;
+
+  constructor(clock: Clock, turn: Turn, provider: InContext, caller: InContext) {
+    this.#clock = clock;
+    this.#turn = turn;
+    this.#toProvider = new Lane(provider, turn);
+    this.#toCaller = new Lane(caller, turn);
+  }
+
+  toProvider(parcel: Parcel): void {
+    this.#toProvider.push(parcel);
+    this.#schedule();
+  }
+
+  toCaller(parcel: Parcel): void {
+    this.#toCaller.push(parcel);
+    this.#schedule();
+  }
+
+  /** Runs in the caller's context at once. */
+  inCaller(job: () => void): void {
+    this.#toCaller.inContext(job);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(this.#begin);
+  }
+
+  readonly #begin = (): void => {
+    if (++this.#deliveries < deliveriesMax && this.#turn.begin(this.#clock.now())) this.takeTurn();
+    else this.#postpone();
+  };
+
+  #postpone(): void {
+    this.#deliveries = 0;
+    this.#turn.postpone(this);
+  }
+
+  takeTurn(): void {
+    const [provider, caller] = [this.#toProvider, this.#toCaller];
+    try {
+      if (!provider.empty) provider.inContext(provider.deliver);
+      if (!caller.empty) caller.inContext(caller.deliver);
+    } finally {
+      // A callback of the user may have thrown; the rest is delivered all the same.
+      this.#scheduled = false;
+      if (!provider.empty || !caller.empty) {
+        this.#scheduled = true;
+        if (provider.late) this.#postpone();
+        else process.nextTick(this.#begin);
+      }
+    }
+  }
+}

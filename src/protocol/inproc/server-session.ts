@@ -1,0 +1,320 @@
+import type { Metadata } from "../../base/metadata.js";
+import { textOf } from "../../base/thrown.js";
+import { MessageQueue } from "../../call/message-queue.js";
+import type { Peer } from "../../call/peer.js";
+import { type BoundMethod, ServerCall, stillRunning } from "../../call/server-call.js";
+import { ServerStreamCall } from "../../call/server-stream-call.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import type { MethodDefinition } from "../../protobuf/types.js";
+import type { Dispatcher, ServedSession } from "../dispatcher.js";
+import type { InprocCall } from "./call.js";
+import { CallList } from "./call-list.js";
+import { copyMetadata } from "./copy.js";
+import type { CallerEnd, ProviderEnd } from "./ends.js";
+import { type InContext, InprocLink } from "./link.js";
+import { InprocStream, ReplyStream, StreamRoom } from "./stream.js";
+
+/** Sizes that one end takes and sends. */
+export interface InprocLimits {
+  readonly bodyMaxBytes: number;
+  /** Of metadata and error texts. */
+  readonly headerMaxBytes: number;
+  /** Of messages of streams that wait for their readers. */
+  readonly streamBufferBytes: number;
+}
+
+export interface InprocServerOptions {
+  readonly limits: InprocLimits;
+  /** Calls served at a time for one channel; more are refused RESOURCE_EXHAUSTED. */
+  readonly maxInFlight: number;
+  /** Of all channels of the process together. */
+  readonly streamRoom: StreamRoom;
+}
+
+/** Who calls from within the process. Policies judge it like any other identity. */
+const inprocPeer: Peer = {
+  address: "inproc:node",
+  protocol: "inproc",
+  identities: { transport: "inproc:node" },
+};
+
+/** The provider's end of a connection within the process. */
+export class InprocServerSession implements ServedSession, ProviderEnd<InprocCall> {
+  readonly peer = inprocPeer;
+  readonly unsentBytes = 0;
+  readonly link: InprocLink;
+  readonly limits: InprocLimits;
+  readonly maxInFlight: number;
+  readonly streams: StreamRoom;
+  headerMaxBytes: number;
+  bodyMaxBytes: number;
+  readonly #dispatcher: Dispatcher;
+  #client: CallerEnd<InprocCall> | undefined;
+  readonly #calls = new CallList<InprocCall>("atProvider");
+  #state: "open" | "draining" | "closed" = "open";
+  #inFlight = 0;
+  /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
+  #oneways = 0;
+  #detached = 0;
+  #accepted = 0;
+  readonly #methods = new Map<MethodDefinition, BoundMethod>();
+
+  constructor(
+    dispatcher: Dispatcher,
+    options: InprocServerOptions,
+    contexts: { readonly provider: InContext; readonly caller: InContext },
+  ) {
+    this.#dispatcher = dispatcher;
+    this.limits = options.limits;
+    this.maxInFlight = options.maxInFlight;
+    this.headerMaxBytes = options.limits.headerMaxBytes;
+    this.bodyMaxBytes = options.limits.bodyMaxBytes;
+    this.streams = new StreamRoom(options.limits.streamBufferBytes, options.streamRoom);
+    this.link = new InprocLink(dispatcher.clock, dispatcher.turn, contexts.provider, contexts.caller);
+  }
+
+  /** The other end is there: the smaller limits of both count. */
+  meet(client: CallerEnd<InprocCall>, limits: InprocLimits): void {
+    this.#client = client;
+    this.headerMaxBytes = Math.min(this.headerMaxBytes, limits.headerMaxBytes);
+    this.bodyMaxBytes = Math.min(this.bodyMaxBytes, limits.bodyMaxBytes);
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get draining(): boolean {
+    return this.#state !== "open";
+  }
+
+  get closed(): boolean {
+    return this.#state === "closed";
+  }
+
+  find(method: MethodDefinition): BoundMethod | undefined {
+    const known = this.#methods.get(method);
+    if (known !== undefined) return known;
+    const bound = this.#dispatcher.find(method.service, method.name);
+    // Those of calls in JSON come and go.
+    if (bound !== undefined && this.#methods.size < 1000) this.#methods.set(method, bound);
+    return bound;
+  }
+
+  // --- calls ---
+
+  begin(call: InprocCall): void {
+    call.state = "begun";
+    this.#accepted++;
+    const { attempt, id, timeoutMs, metadata, request } = call;
+    const { idempotencyKey } = attempt;
+    if (this.#state !== "open") {
+      const stopping = new RpcError(Status.UNAVAILABLE, messages.callsNoLongerTaken);
+      this.#refuse(call, stopping, true);
+      return;
+    }
+    const refusal =
+      this.#refusal(call) ??
+      this.#dispatcher.admit(call.bound as BoundMethod, this.peer, false) ??
+      this.#reserve(call);
+    if (refusal !== undefined) {
+      this.#refuse(call, refusal);
+      return;
+    }
+    const bound = call.bound as BoundMethod;
+    const { turn } = this.#dispatcher;
+    const facts =
+      metadata === undefined && idempotencyKey === undefined
+        ? nothingSent
+        : factsOf(metadata, idempotencyKey);
+    const Call = bound.definition.kind === "unary" ? ServerCall : ServerStreamCall;
+    const served = new Call(this.#dispatcher, call, bound, request, id, turn.nowMs, timeoutMs, facts);
+    call.served = served;
+    if (served instanceof ServerStreamCall) this.#openStreams(call, served);
+    this.#calls.add(call);
+    if (id === 0) this.#oneways++;
+    else this.#inFlight++;
+    this.#dispatcher.onCallStart(served);
+    served.run();
+  }
+
+  #refusal({ attempt, bound, undecodable, timeoutMs, id }: InprocCall): RpcError | undefined {
+    const { method } = attempt;
+    if (bound === undefined) {
+      return new RpcError(Status.UNIMPLEMENTED, messages.noMethod(` ${method.service}.${method.name}`));
+    }
+    const { kind, fullName } = bound.definition;
+    if (kind !== method.kind) {
+      return new RpcError(Status.UNIMPLEMENTED, messages.otherKind(fullName, kind, method.kind));
+    }
+    if (kind !== "unary" && id === 0) {
+      return new RpcError(Status.UNIMPLEMENTED, messages.onewayStream(fullName, kind));
+    }
+    const taken = this.#inFlight + this.#oneways + this.#detached;
+    if (taken >= this.maxInFlight) {
+      const text = messages.tooManyCallsOnConnection(taken, stillRunning(this.#detached));
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
+    if (timeoutMs === 0) return new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedOnTheWay);
+    return undecodable;
+  }
+
+  /** Takes the room that its requests want; last, since nothing gives it back to a call that is refused after all. */
+  #reserve({ attempt }: InprocCall): RpcError | undefined {
+    if (attempt.stream?.sendsMany !== true || this.streams.begin()) return undefined;
+    return new RpcError(Status.RESOURCE_EXHAUSTED, messages.noRoomForStream);
+  }
+
+  #refuse(call: InprocCall, error: RpcError, retried = false): void {
+    if (call.id === 0) this.#dispatcher.onOnewayDropped(error);
+    else call.refuse(error, retried);
+  }
+
+  #openStreams(call: InprocCall, served: ServerStreamCall): void {
+    const { attempt, bound } = call;
+    const { stream } = attempt;
+    if (stream === undefined) return;
+    const { input, output } = (bound as BoundMethod).definition;
+    let requests: MessageQueue | undefined;
+    if (stream.sendsMany) {
+      const queue = new MessageQueue(input, "the requests of a call");
+      queue.owner = {
+        onReaderLeft: () => {},
+        onUndecodable: (reason) => {
+          const text = messages.requestUndecodable(input.typeName, textOf(reason));
+          const error = new RpcError(Status.INTERNAL, text);
+          served.cancel(error);
+          return error;
+        },
+      };
+      served.request = requests = queue;
+      call.requests = new InprocStream(attempt.method.input, queue, this.streams, this.bodyMaxBytes);
+    }
+    if (stream.replies !== undefined) {
+      call.replies = new ReplyStream(output, stream.replies, this.streams, this.bodyMaxBytes, {
+        onBegin: () => {
+          const metadata = copyMetadata(served.replyMetadataIfAny);
+          this.link.inCaller(() => stream.onProgress(true, metadata));
+        },
+        onActivity: () => stream.onActivity(),
+      });
+    }
+    const { replies } = call;
+    served.ports = { requests, replies, sendMetadata: () => replies?.begin() };
+    stream.onProgress(false, undefined);
+    if (call.requests !== undefined) stream.onOpen(call.requests);
+  }
+
+  refuseReply(bytes: number, headerBytes: number): RpcError | undefined {
+    const { bodyMaxBytes, headerMaxBytes } = this;
+    if (bytes <= bodyMaxBytes && headerBytes <= headerMaxBytes) return undefined;
+    const text = messages.replyTooLargeForBoth(bytes, headerBytes, bodyMaxBytes, headerMaxBytes);
+    return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+  }
+
+  cancelLater(call: InprocCall): void {
+    this.link.toProvider({
+      deliver: () => {
+        const { served } = call;
+        if (served === undefined) return false;
+        // A caller whose deadline has passed cancels as well, and its word is often here before our own timer.
+        if (served.deadlineMs <= this.#dispatcher.turn.nowMs) served.onDeadline();
+        else served.cancel(new RpcError(Status.CANCELLED, messages.cancelledByCaller));
+        return true;
+      },
+    });
+  }
+
+  onDetached(by: 1 | -1): void {
+    this.#detached += by;
+  }
+
+  release(call: InprocCall): void {
+    if (!this.#calls.delete(call)) return;
+    if (call.requests !== undefined) this.streams.end();
+    if (call.id === 0) this.#oneways--;
+    else this.#inFlight--;
+    if (this.#state === "draining") this.#endLater();
+  }
+
+  // --- the end ---
+
+  drain(why: string): void {
+    if (this.#state !== "open") return;
+    this.#state = "draining";
+    // Before the caller's end is there: it is turned away.
+    const atOnce = this.#client === undefined;
+    const accepted = this.#accepted;
+    this.link.toCaller({
+      deliver: () => {
+        this.#client?.onGoingAway(why, accepted === 0, atOnce);
+        return false;
+      },
+    });
+    for (const call of this.#calls.all()) call.served?.startDraining();
+    this.#endLater();
+  }
+
+  /** Behind what is on its way to the caller. */
+  #endLater(): void {
+    if (this.#inFlight > 0) return;
+    this.link.toCaller({
+      deliver: () => {
+        if (this.#inFlight === 0) this.close(undefined);
+        return false;
+      },
+    });
+  }
+
+  stop(why: string): void {
+    const stopped = new RpcError(Status.UNAVAILABLE, why);
+    for (const call of this.#calls.all()) if (call.id !== 0) call.served?.cancel(stopped);
+    this.close(why);
+  }
+
+  close(reason: string | undefined): void {
+    if (this.#state === "closed") return;
+    this.link.toCaller({
+      deliver: () => {
+        this.#client?.onProviderClosed(reason === undefined ? undefined : messages.closedByProvider);
+        return false;
+      },
+    });
+    this.#end(reason);
+  }
+
+  /** The caller has closed its end. Oneway calls go on. */
+  onCallerClosed(reason: string | undefined): void {
+    this.link.toProvider({
+      deliver: () => {
+        this.#end(reason);
+        return true;
+      },
+    });
+  }
+
+  #end(reason: string | undefined): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    const lost = new RpcError(Status.CANCELLED, messages.callerLost(reason ?? messages.closed));
+    for (const call of this.#calls.all()) if (call.id !== 0) call.served?.cancel(lost);
+    this.#inFlight = 0;
+    this.#dispatcher.onConnectionClosed(this, reason);
+  }
+}
+
+interface SentFacts {
+  metadata?: Metadata;
+  idempotencyKey?: string;
+}
+
+const nothingSent: SentFacts = {};
+
+function factsOf(metadata: Metadata | undefined, idempotencyKey: string | undefined): SentFacts {
+  const facts: SentFacts = {};
+  if (metadata !== undefined) facts.metadata = metadata;
+  if (idempotencyKey !== undefined) facts.idempotencyKey = idempotencyKey;
+  return facts;
+}

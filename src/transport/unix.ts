@@ -1,0 +1,173 @@
+import cluster from "node:cluster";
+import { lstat, mkdir, rename, stat, unlink } from "node:fs/promises";
+import net from "node:net";
+import path from "node:path";
+import { type Address, formatAddress, withoutScheme } from "../base/address.js";
+import type { Clock } from "../base/clock.js";
+import { messages } from "../error/messages.js";
+import {
+  backlog,
+  connectSocket,
+  Inlet,
+  SocketConnection,
+  type SocketEnds,
+  withInlet,
+  workersOfOurPrimary,
+} from "./tcp.js";
+import type { Connection, ConnectOptions, Listener, Transport } from "./transport.js";
+
+/** What the system's `sockaddr_un` holds, less the 0 at its end: 108 on Linux, 104 on macOS and BSD. */
+const pathMaxBytes = process.platform === "linux" ? 107 : 103;
+/** Others may not enter the folder, nor the group change what is in it. */
+const openToOthers = 0o027;
+/** A process that has bound its socket and does not listen yet has this long to do so, ms. */
+const listensWithinMs = 50;
+/** Whoever answers on a socket does so at once, ms. */
+const probeMs = 1000;
+
+function endsOf(where: string): SocketEnds {
+  // Node cannot ask the system who the other process is: whoever can open the path is meant.
+  return { local: where, remote: where, security: { kind: "unix", confidential: true, identity: where } };
+}
+
+function checkLength(socketPath: string, fail: (why: string) => Error): void {
+  const bytes = Buffer.byteLength(socketPath);
+  if (bytes > pathMaxBytes) throw fail(messages.unixPathTooLong(bytes, pathMaxBytes));
+}
+
+async function connect(address: Address, options: ConnectOptions, clock: Clock): Promise<Connection> {
+  const where = formatAddress(address);
+  const socketPath = withoutScheme(address);
+  checkLength(socketPath, (why) => new Error(messages.cannotConnect(where, why)));
+  const target = {
+    where,
+    open: (inlet: Inlet) => net.connect({ path: socketPath, allowHalfOpen: true, onread: inlet }),
+    ends: endsOf(where),
+  };
+  return connectSocket(target, options, clock);
+}
+
+/** Makes the folder of a socket when it is missing. Throws unless only this user can put something there. */
+async function checkFolder(folder: string, fail: (why: string, cause?: unknown) => Error): Promise<void> {
+  try {
+    // With its mode from the start: nobody can enter before it is changed.
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const { uid, mode } = await stat(folder);
+    const own = process.getuid?.();
+    if (own !== undefined && uid !== own && uid !== 0) throw fail(messages.unixFolderOfOther(folder, uid));
+    if (own !== undefined && (mode & openToOthers) !== 0) {
+      throw fail(messages.unixFolderOpen(folder, (mode & 0o7777).toString(8)));
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw code === undefined ? error : fail(`${code}: ${messages.unixFolderUnusable(folder)}`, error);
+  }
+}
+
+type Holder = "living" | "dead" | "gone";
+
+/** Whether a process listens on the socket at `socketPath`. */
+function probe(socketPath: string, clock: Clock): Promise<Holder> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ path: socketPath });
+    const end = (holder: Holder): void => {
+      timer.cancel();
+      socket.on("error", () => {});
+      socket.destroy();
+      resolve(holder);
+    };
+    // One whose backlog is full does not answer, and lives.
+    const timer = clock.setTimer(() => end("living"), probeMs, true);
+    socket.once("connect", () => end("living"));
+    socket.once("error", ({ code }: NodeJS.ErrnoException) =>
+      end(code === "ECONNREFUSED" ? "dead" : code === "ENOENT" ? "gone" : "living"),
+    );
+  });
+}
+
+/**
+ * Takes away the socket that a dead process left at `socketPath`. Throws when it is no socket, or its process lives. The file
+ * is moved aside and looked at again: another process may have put its own there since it was probed.
+ */
+async function takeOver(socketPath: string, clock: Clock, fail: (why: string) => Error): Promise<void> {
+  const found = await lstat(socketPath).catch(() => undefined);
+  if (found === undefined) return;
+  if (!found.isSocket()) throw fail(messages.unixPathTaken);
+  let holder = await probe(socketPath, clock);
+  if (holder === "dead") {
+    await new Promise<void>((resolve) => void clock.setTimer(resolve, listensWithinMs, true));
+    holder = await probe(socketPath, clock);
+  }
+  if (holder === "living") throw fail(messages.unixSocketInUse);
+  if (holder === "gone") return;
+  const aside = path.join(path.dirname(socketPath), `.${process.pid.toString(36)}`);
+  try {
+    await rename(socketPath, aside);
+  } catch (error) {
+    // Somebody else took it away.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  const moved = await lstat(aside);
+  if (moved.ino !== found.ino || moved.dev !== found.dev) {
+    await rename(aside, socketPath);
+    throw fail(messages.unixSocketInUse);
+  }
+  await unlink(aside);
+}
+
+/** Tries to take over what a dead process left, and again should others do so at the same time. */
+const attemptsMax = 5;
+
+async function listen(
+  address: Address,
+  onConnection: (connection: Connection) => void,
+  clock: Clock,
+): Promise<Listener> {
+  const where = formatAddress(address);
+  const socketPath = withoutScheme(address);
+  const fail = (why: string, cause?: unknown): Error =>
+    new Error(messages.cannotListen(where, why), cause === undefined ? undefined : { cause });
+  checkLength(socketPath, fail);
+  await checkFolder(path.dirname(socketPath), fail);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await bind(address, onConnection);
+    } catch (error) {
+      const { code = (error as Error).message } = error as NodeJS.ErrnoException;
+      if (code !== "EADDRINUSE" || attempt === attemptsMax) throw fail(code, error);
+    }
+    await takeOver(socketPath, clock, fail);
+  }
+}
+
+/** Rejects with the system's error. */
+function bind(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
+  const ends = endsOf(formatAddress(address));
+  return new Promise((resolve, reject) => {
+    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+      const inlet = new Inlet();
+      onConnection(new SocketConnection(withInlet(socket, inlet), inlet, ends));
+    });
+    server.once("error", reject);
+    server.listen({ path: withoutScheme(address), backlog }, () => {
+      server.removeAllListeners("error");
+      server.on("error", () => {});
+      resolve({
+        address,
+        ...(cluster.isWorker ? { sharedBy: workersOfOurPrimary() } : {}),
+        // Node takes the file away with it.
+        close: async () => void server.close(),
+      });
+    });
+  });
+}
+
+/** Stream sockets of this machine at a path (`unix:/path`), for processes of one user. Not on Windows. */
+export function unixTransport(clock: Clock): Transport {
+  return {
+    connect: (address, options) => connect(address, options, clock),
+    listen: (address, onConnection) => listen(address, onConnection, clock),
+    localHostTowards: async () => "127.0.0.1",
+  };
+}
