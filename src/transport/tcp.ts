@@ -57,8 +57,12 @@ function withInlet(accepted: net.Socket, inlet: Inlet): net.Socket {
 class TcpConnection implements Connection {
   readonly remote: string;
   readonly local: string;
+  turnedAway: string | undefined;
   readonly #socket: net.Socket;
   readonly #inlet: Inlet;
+  /** What was read before it was made. */
+  #unread: Buffer | undefined;
+  #pausedUnread = false;
   #error: Error | undefined;
   readonly #onWritten = (): void => {
     if (!this.#awaitingDrain) return;
@@ -72,9 +76,10 @@ class TcpConnection implements Connection {
   #awaitingDrain = false;
 
   /** `socket` is paused. */
-  constructor(socket: net.Socket, inlet: Inlet) {
+  constructor(socket: net.Socket, inlet: Inlet, unread?: Buffer) {
     this.#socket = socket;
     this.#inlet = inlet;
+    this.#unread = unread;
     this.remote = describeEnd(socket.remoteAddress, socket.remotePort);
     this.local = describeEnd(socket.localAddress, socket.localPort);
     socket.setNoDelay(true);
@@ -96,7 +101,17 @@ class TcpConnection implements Connection {
   setHandler(handler: ConnectionHandler): void {
     const first = this.#inlet.handler === undefined;
     this.#inlet.handler = handler;
-    if (first) this.#socket.resume();
+    if (!first) return;
+    if (this.#unread === undefined) this.#socket.resume();
+    else process.nextTick(() => this.#deliverUnread());
+  }
+
+  #deliverUnread(): void {
+    const unread = this.#unread as Buffer;
+    this.#unread = undefined;
+    if (this.#socket.destroyed) return;
+    this.#inlet.handler?.onData(unread);
+    if (!this.#pausedUnread) this.#socket.resume();
   }
 
   write(data: Uint8Array): boolean {
@@ -112,11 +127,13 @@ class TcpConnection implements Connection {
   }
 
   pause(): void {
+    this.#pausedUnread = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#pausedUnread = false;
+    if (this.#unread === undefined) this.#socket.resume();
   }
 
   end(): void {
@@ -133,18 +150,35 @@ class TcpConnection implements Connection {
   }
 }
 
-function describeEnd(host: string | undefined, port: number | undefined): string {
+/** `host:port` of one end of a socket. */
+export function describeEnd(host: string | undefined, port: number | undefined): string {
   if (host === undefined || port === undefined) return "unknown";
   // A dual-stack listener shows IPv4 callers as ::ffff:1.2.3.4.
   return formatAddress({ host: host.replace(/^::ffff:(?=\d+\.)/, ""), port });
 }
 
-function connect(address: Address, options: ConnectOptions, clock: Clock): Promise<Connection> {
+async function connect(address: Address, options: ConnectOptions, clock: Clock): Promise<Connection> {
+  const inlet = new Inlet();
+  return new TcpConnection(await openSocket(address, options, clock, inlet), inlet);
+}
+
+/** A connection whose bytes go in clear, over an accepted socket of which `unread` was read already. */
+export function clearConnection(socket: net.Socket, unread: Buffer): TcpConnection {
+  const inlet = new Inlet();
+  return new TcpConnection(withInlet(socket, inlet), inlet, unread);
+}
+
+/** A connected socket, paused, which does not keep the process alive. Rejects with an `Error` whose message names the address. */
+export function openSocket(
+  address: Address,
+  options: ConnectOptions,
+  clock: Clock,
+  onread?: net.OnReadOpts,
+): Promise<net.Socket> {
   const where = formatAddress(address);
   return new Promise((resolve, reject) => {
-    const inlet = new Inlet();
     const { host, port } = address;
-    const socket = net.connect({ host, port, allowHalfOpen: true, onread: inlet });
+    const socket = net.connect({ host, port, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) });
     const { signal } = options;
     const settle = (): void => {
       timer.cancel();
@@ -177,7 +211,7 @@ function connect(address: Address, options: ConnectOptions, clock: Clock): Promi
       // A pending call keeps the process alive by its deadline; an idle connection must not.
       socket.unref();
       socket.pause();
-      resolve(new TcpConnection(socket, inlet));
+      resolve(socket);
     };
     socket.once("error", onError);
     socket.once("connect", onConnect);
@@ -197,12 +231,17 @@ const listenHints: Readonly<Record<string, string>> = {
 };
 
 function listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
+  return listenForSockets(address, (socket) => {
+    const inlet = new Inlet();
+    onConnection(new TcpConnection(withInlet(socket, inlet), inlet));
+  });
+}
+
+/** The sockets come paused. Rejects with an `Error` that names the address. */
+export function listenForSockets(address: Address, onSocket: (socket: net.Socket) => void): Promise<Listener> {
   const where = formatAddress(address);
   return new Promise((resolve, reject) => {
-    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-      const inlet = new Inlet();
-      onConnection(new TcpConnection(withInlet(socket, inlet), inlet));
-    });
+    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, onSocket);
     server.once("error", (error: NodeJS.ErrnoException) => {
       const hint = listenHints[error.code ?? ""];
       const why = error.code ?? error.message;
@@ -238,7 +277,7 @@ function workersOfOurPrimary(): string {
 }
 
 /** A datagram socket that is connected shows the route the system would take, without a packet leaving. */
-function localHostTowards(address: Address): Promise<string> {
+export function localHostTowards(address: Address): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = dgram.createSocket(net.isIPv6(address.host) ? "udp6" : "udp4");
     const onError = (error: Error): void => {
