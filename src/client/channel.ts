@@ -29,8 +29,10 @@ import { Status } from "../error/status.js";
 import type { InputOf, MethodDefinition, MethodKind, OutputOf } from "../protobuf/types.js";
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 import type { Resolver } from "../registry/registry.js";
-import { type App, runtimeOf } from "../runtime/app.js";
+import { type App, runtimeOf, securedRuntime } from "../runtime/app.js";
 import { type BalancerName, balancerNames, type ClassicChoice, type Runtime } from "../runtime/runtime.js";
+import type { TlsOptions } from "../transport/tls/options.js";
+import type { Transport } from "../transport/transport.js";
 import { classicChoice } from "./classic-subchannels.js";
 import { type CallRouter, type ClientAttempt, ClientCall, type ResolvedCallOptions } from "./client-call.js";
 import { LaterReplies, Replies, StreamReply, ToldByController } from "./incoming.js";
@@ -53,6 +55,8 @@ export interface ChannelOptions {
    * and without that yes, unless the registry has credentials (`zookeeper.auth`).
    */
   classic?: ClassicChoice | undefined;
+  /** How its connections are secured: what is left out is as `[tls]` and `[auth]` of the conf say. */
+  tls?: TlsOptions | undefined;
   /** The first is the outermost. Default none. */
   interceptors?: readonly ClientInterceptor[] | undefined;
   /** Look services up here instead of in the runtime's registry. The channel does not close it. */
@@ -69,6 +73,7 @@ const optionRules = {
   balancer: oneOf(...balancerNames),
   waitForReady: boolean,
   classic: classicChoice,
+  tls: having(),
   interceptors: listOf(callback),
   registry: having("watch", "list"),
   descriptors: listOf(bytes),
@@ -82,6 +87,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #runtime: Runtime;
   readonly #router: CallRouter;
   readonly #registry: Resolver;
+  /** Made for its own `tls`. */
+  readonly #ownTransport: Transport | undefined;
   readonly #pool: SubchannelPool;
   readonly #resolvers = new Map<string, Picker>();
   readonly #balancer: BalancerName;
@@ -100,17 +107,21 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 
   /** Throws `TypeError` or `RangeError` for bad options. Connects to nothing yet. */
   constructor(app: App, options: ChannelOptions = {}) {
-    const runtime = runtimeOf("RpcChannel", app);
-    const defaults: Filled<Omit<ChannelOptions, "classic">> & Pick<ChannelOptions, "classic"> = {
-      timeoutMs: runtime.settings.callTimeoutMs,
-      balancer: runtime.settings.channel.balancer,
+    const shared = runtimeOf("RpcChannel", app);
+    const defaults: Filled<Omit<ChannelOptions, "classic" | "tls">> &
+      Pick<ChannelOptions, "classic" | "tls"> = {
+      timeoutMs: shared.settings.callTimeoutMs,
+      balancer: shared.settings.channel.balancer,
       waitForReady: false,
       interceptors: [],
-      registry: runtime.registry,
+      registry: shared.registry,
       descriptors: [],
     };
     const checked = checkOptions("RpcChannel", options, defaults, optionRules);
+    const { tls } = checked;
+    const runtime = tls === undefined ? shared : securedRuntime("RpcChannel", shared, tls);
     this.#runtime = runtime;
+    if (tls !== undefined) this.#ownTransport = runtime.transport;
     callScope.use();
     this.#router = {
       runtime,
@@ -446,6 +457,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     for (const resolver of this.#resolvers.values()) resolver.close();
     this.#resolvers.clear();
     await this.#pool.close(messages.channelClosed);
+    this.#ownTransport?.close?.();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

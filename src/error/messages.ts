@@ -126,7 +126,8 @@ export const messages = {
   nothingCame: (timeoutMs: number) => `nothing came on it within ${timeoutMs} ms (channel.connecttimeout)`,
 
   // --- TLS ---
-  handshakeFailed: (endpoint: string, reason: string) => `the TLS handshake with ${endpoint} failed: ${reason}`,
+  handshakeFailed: (endpoint: string, reason: string) =>
+    `the TLS handshake with ${endpoint} failed: ${reason}`,
   handshakeTimedOutAt: (endpoint: string, timeoutMs: number) =>
     `no TLS handshake with ${endpoint} within ${timeoutMs} ms (channel.connecttimeout)`,
   closedInHandshake:
@@ -140,7 +141,8 @@ export const messages = {
   certificateUntrusted: "the certificate is signed by no authority that is trusted here (tls.ca)",
   certificatePurpose: "the certificate is not for this side of a connection (its extended key usage)",
   certificateMissing: "no certificate was shown",
-  certificateNameless: (names: string) => `the certificate names nobody: it has ${names}, and no DNS name or SPIFFE ID`,
+  certificateNameless: (names: string) =>
+    `the certificate names nobody: it has ${names}, and no DNS name or SPIFFE ID`,
   certificateRefused: "the other side does not accept our certificate (its tls.ca, tls.crl)",
   crlMissing: "there is no revocation list of the authority that signed it: add one to tls.crl",
   crlExpired: "the revocation list is out of date (tls.crl)",
@@ -164,18 +166,21 @@ export const messages = {
   secretNotKnown: "the caller offers a secret that is not in auth.secrets here",
   secretWithdrawn: "its secret has been changed or taken out of auth.secrets",
   clientCertificateWanted: "the other side wants a certificate of ours (tls.cert, tls.key)",
-  clientCertificateMissing: "the caller shows no certificate, and one is needed (tls.cert and tls.key there, tls.clientauth here)",
+  clientCertificateMissing:
+    "the caller shows no certificate, and one is needed (tls.cert and tls.key there, tls.clientauth here)",
   clientCertificateRefused: (reason: string) => `the caller's certificate is not accepted: ${reason}`,
   portSpeaksTls:
     "this port speaks TLS only, and the caller spoke in clear: give the caller tls.ca or auth.secrets (or the provider tls.mode=optional)",
+  portInClear: "; to answer TLS set tls.mode=optional or required, with a certificate or secrets",
   notSecured: (endpoints: string) =>
     `; endpoints without TLS are not called, because tls.ca or auth.secrets is set: ${endpoints}`,
-  alpnContradicted: (alpn: string, protocol: string) =>
-    `TLS agreed on ${alpn}, and what came is ${protocol}`,
+  alpnContradicted: (alpn: string, protocol: string) => `TLS agreed on ${alpn}, and what came is ${protocol}`,
   distrusted: (reason: string) => `the other side is not trusted any more: ${reason}`,
   handshakeTimedOut: (timeoutMs: number) => `not done within ${timeoutMs} ms (tls.handshaketimeout)`,
-  tooManyHandshakes: (max: number) => `others wait for its place, and ${max} handshakes are under way (tls.maxhandshakes)`,
-  handshakeLeft: "the caller left before the handshake was done",
+  tooManyHandshakes: (max: number) =>
+    `others wait for its place, and ${max} handshakes are under way (tls.maxhandshakes)`,
+  handshakeLeft:
+    "the caller left before the handshake was done: perhaps it does not accept our certificate (its tls.ca, tls.peername)",
   leftAfterHandshake:
     "the caller left without a byte right after the handshake: perhaps it does not accept our certificate (its tls.ca, tls.peername)",
 
@@ -371,7 +376,8 @@ export const messages = {
   tlsNothingToShow: (mode: string) =>
     `tls.mode=${mode} needs a certificate (tls.cert, tls.key) or secrets (auth.secrets)`,
   tlsNotHere: (owner: string) => `${owner}: option "tls": the transport of this application has no TLS`,
-  tlsReloadFailed: (reason: string) => `tls: the changed files cannot be used, and the old ones stay: ${reason}`,
+  tlsReloadFailed: (reason: string) =>
+    `tls: the changed files cannot be used, and the old ones stay: ${reason}`,
   ownCertificateExpired: (when: string) => `tls.cert: the certificate has expired on ${when}`,
   ownCertificateEarly: (when: string) => `tls.cert: the certificate is valid from ${when} only`,
   secretNameWrong: (found: string) =>

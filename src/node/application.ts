@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
-import { callback, checkOptions, describeValue, either, having, text } from "../base/options.js";
+import { callback, checkOptions, definedOf, describeValue, either, having, text } from "../base/options.js";
 import { type CallEmitter, createCallEmitter } from "../call/events.js";
 import {
   type ConfigValues,
@@ -12,6 +12,7 @@ import {
 } from "../config/config.js";
 import { ConfigError } from "../config/config-error.js";
 import { blameCaller } from "../error/blame-caller.js";
+import { messages } from "../error/messages.js";
 import { guardLogger } from "../log/guard.js";
 import { type Logger, logLevels } from "../log/logger.js";
 import { createLogger, type QueueLogger } from "../logger/queue-logger.js";
@@ -20,7 +21,8 @@ import { openRegistry } from "../registry/open.js";
 import type { Registry } from "../registry/registry.js";
 import { type App, internals } from "../runtime/app.js";
 import { defaultSettings, type Runtime, type RuntimeSettings } from "../runtime/runtime.js";
-import { tcpTransport } from "../transport/tcp.js";
+import { type TlsOptions, tlsOptionRules } from "../transport/tls/options.js";
+import { type TlsTransportParts, tlsTransport } from "../transport/tls/tls-transport.js";
 import type { Transport } from "../transport/transport.js";
 import { processSignals } from "./signals.js";
 
@@ -42,7 +44,9 @@ export interface ApplicationParts<S extends Sections = NoSections> {
    * closes it in either case.
    */
   registry?: Registry | ((config: LoadedConfig<S>, log: Logger) => Registry | undefined) | undefined;
-  /** Default: TCP. */
+  /** Over `[tls]` and `[auth]` of the conf, for its channels and providers; goes with no `transport` of your own. Default: as those say. */
+  tls?: TlsOptions | undefined;
+  /** Default: TCP, secured as `[tls]` says. */
   transport?: Transport | undefined;
   /** Default: the system's. A test's own makes time virtual, for the application and all that stands on it. */
   clock?: Clock | undefined;
@@ -56,6 +60,7 @@ const partRules = {
   sections: having(),
   log: having(...logLevels),
   registry: either(having("register", "watch", "list", "close"), callback),
+  tls: having(),
   transport: having("connect", "listen", "localHostTowards"),
   clock: having("now", "wallNow", "setTimer"),
   random: callback,
@@ -72,6 +77,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
   readonly events: CallEmitter;
   readonly #ownLog: QueueLogger | undefined;
   readonly #closed = new AbortController();
+  readonly #transport: Transport;
   readonly #runtime: Runtime;
   #closing: Promise<void> | undefined;
 
@@ -86,12 +92,15 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
     const { registry } = parts;
     const own = typeof registry === "function" ? registry(config, this.log) : registry;
     this.registry = own ?? openConfigured(config.values, this.log);
+    this.#transport =
+      parts.transport ??
+      tlsTransport(transportParts(config.values, clock, this.log), toTls(config, parts.tls));
     this.#runtime = {
       clock,
       log: this.log,
       random: parts.random ?? Math.random,
       registry: this.registry,
-      transport: parts.transport ?? tcpTransport(clock),
+      transport: this.#transport,
       events: this.events,
       wheel: new DeadlineWheel(clock),
       settings: toSettings(config.values),
@@ -119,6 +128,10 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
     }
     checkOptions<ApplicationParts<S>>("MprpcApplication.init", parts, {}, partRules);
     const { env = process.env, cwd = process.cwd(), sections } = parts;
+    if (parts.tls !== undefined) {
+      checkOptions<TlsOptions>("MprpcApplication.init: tls", parts.tls, {}, tlsOptionRules);
+      if (parts.transport !== undefined) throw new TypeError(messages.tlsNotHere("MprpcApplication.init"));
+    }
     const input = { argv: argv.slice(2), env, cwd, ...(sections === undefined ? {} : { sections }) };
     let app: MprpcApplication<S>;
     try {
@@ -158,6 +171,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
       // One of the user's; ours never reject.
       this.log.error(`the registry ${this.registry.name} did not close`, { error });
     }
+    this.#transport.close?.();
     await this.#ownLog?.close();
   }
 
@@ -192,6 +206,43 @@ function openConfigured(values: ConfigValues, log: Logger): Registry {
     ...(snapshotdir === undefined ? {} : { snapshotFolder: snapshotdir }),
   };
   return openRegistry(values.registry, { log, ...zookeeper });
+}
+
+function transportParts(values: ConfigValues, clock: Clock, log: Logger): TlsTransportParts {
+  return { clock, log, cutAfterMs: values.provider.draintimeoutMs };
+}
+
+/** `[tls]`, `[auth]` and `[service.NAME]`, and over them what the program itself says. */
+function toTls(
+  { values, services }: Pick<LoadedConfig, "values" | "services">,
+  own: TlsOptions = {},
+): TlsOptions {
+  const { tls, auth } = values;
+  const named = Object.entries(services).flatMap(([service, { "tls.peername": name }]) =>
+    name === undefined ? [] : [[service, name] as const],
+  );
+  return {
+    ...definedOf({
+      mode: tls.mode,
+      cert: tls.cert,
+      key: tls.key,
+      ca: tls.ca,
+      crl: tls.crl,
+      minVersion: tls.minversion,
+      ciphers: tls.ciphers,
+      passphrase: tls.passphrase,
+      clientAuth: tls.clientauth,
+      peerName: tls.peername,
+      trustDomain: tls.trustdomain,
+      secrets: auth.secrets,
+      secret: auth.secret,
+      handshakeTimeoutMs: tls.handshaketimeoutMs,
+      handshakesMax: tls.maxhandshakes,
+      handshakesPerAddressMax: tls.maxhandshakesperaddress,
+    }),
+    ...(named.length === 0 ? {} : { peerNames: Object.fromEntries(named) }),
+    ...definedOf(own),
+  };
 }
 
 function toSettings(values: ConfigValues): RuntimeSettings {

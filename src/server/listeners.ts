@@ -1,5 +1,5 @@
 import type { Address } from "../base/address.js";
-import type { Connection, Listener, Transport } from "../transport/transport.js";
+import type { Connection, Listener, ListenOptions, Transport } from "../transport/transport.js";
 
 /** The addresses one provider listens on. */
 export class Listeners {
@@ -19,8 +19,9 @@ export class Listeners {
     transport: Transport,
     addresses: readonly Address[],
     onConnection: (connection: Connection) => void,
+    options: ListenOptions,
   ): Promise<Listener> {
-    for (const address of addresses) this.#open.push(await transport.listen(address, onConnection));
+    for (const address of addresses) this.#open.push(await transport.listen(address, onConnection, options));
     return this.#open[0] as Listener;
   }
 

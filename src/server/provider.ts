@@ -18,7 +18,7 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import { RegistryError } from "../registry/errors.js";
-import { type App, runtimeOf } from "../runtime/app.js";
+import { type App, runtimeOf, securedRuntime } from "../runtime/app.js";
 import type { Runtime } from "../runtime/runtime.js";
 import {
   builtinDescriptors,
@@ -28,6 +28,8 @@ import {
   ServingStatus,
 } from "../services/builtin.js";
 import { HealthHandlers } from "../services/health.js";
+import type { TlsOptions } from "../transport/tls/options.js";
+import type { Connection, Transport } from "../transport/transport.js";
 import { advertisedAddress } from "./advertise.js";
 import { Listeners } from "./listeners.js";
 import { Registrations, type ServiceOptions } from "./registrations.js";
@@ -35,6 +37,8 @@ import { Router } from "./router.js";
 import { ServerConnections } from "./server-connections.js";
 
 export interface ProviderOptions {
+  /** How its port is secured: what is left out is as `[tls]` and `[auth]` of the conf say. */
+  tls?: TlsOptions | undefined;
   /** The first is the outermost. Default none. */
   interceptors?: readonly ServerInterceptor[] | undefined;
 }
@@ -65,6 +69,8 @@ export class RpcProvider implements AsyncDisposable {
   /** Where it listens; empty: where the conf says. */
   readonly #listenOn: Address[] = [];
   readonly #registrations: Registrations;
+  /** Made for its own `tls`. */
+  readonly #ownTransport: Transport | undefined;
   #starting: Promise<Address> | undefined;
   readonly #startAbort = new AbortController();
   #stopping: Promise<void> | undefined;
@@ -89,18 +95,17 @@ export class RpcProvider implements AsyncDisposable {
   /** Throws `TypeError` for bad options. Listens on nothing yet. */
   constructor(app: App, options: ProviderOptions = {}) {
     const runtime = runtimeOf("RpcProvider", app);
-    const { interceptors } = checkOptions(
+    const { interceptors, tls } = checkOptions(
       "RpcProvider",
       options,
-      { interceptors: [] } as Filled<ProviderOptions>,
-      {
-        interceptors: listOf(callback),
-      },
+      { interceptors: [] } as Filled<Omit<ProviderOptions, "tls">> & Pick<ProviderOptions, "tls">,
+      { interceptors: listOf(callback), tls: having() },
     );
-    this.#runtime = runtime;
-    this.#registrations = new Registrations(runtime, this.#startAbort.signal);
+    this.#runtime = tls === undefined ? runtime : securedRuntime("RpcProvider", runtime, tls);
+    if (tls !== undefined) this.#ownTransport = this.#runtime.transport;
+    this.#registrations = new Registrations(this.#runtime, this.#startAbort.signal);
     this.#table = new Router(interceptors);
-    this.#connections = new ServerConnections(runtime, this.#table);
+    this.#connections = new ServerConnections(this.#runtime, this.#table);
     const builtin = new Router([]);
     builtin.add(Health, this.#health, false);
     builtin.add(
@@ -192,11 +197,12 @@ export class RpcProvider implements AsyncDisposable {
     if (this.#services.size === 0) log.warn("no service was given (notifyService)");
     try {
       const wanted = this.#listenOn.length > 0 ? this.#listenOn : [settings.provider.listen];
-      const { address: bound } = await this.#listeners.open(transport, wanted, (connection) =>
-        this.#connections.accept(connection),
-      );
+      const accept = (connection: Connection): void => this.#connections.accept(connection);
+      const { alpn } = this.#connections;
+      const listener = await this.#listeners.open(transport, wanted, accept, { alpn });
+      const { address: bound } = listener;
       const address = await advertisedAddress(bound, this.#runtime);
-      await this.#registrations.register(this.#services.values(), address, this.#listeners.first?.sharedBy);
+      await this.#registrations.register(this.#services.values(), address, listener);
       this.#startAbort.signal.throwIfAborted();
       log.info(`listening on ${this.addresses.map(formatAddress).join(", ")}`, {
         advertised: formatAddress(address),
@@ -208,6 +214,7 @@ export class RpcProvider implements AsyncDisposable {
       const closed = this.#listeners.close();
       this.#connections.closeAll(messages.providerDidNotStart);
       await closed;
+      this.#ownTransport?.close?.();
       this.#state = "stopped";
       this.#stopped();
       throw error;
@@ -299,6 +306,7 @@ export class RpcProvider implements AsyncDisposable {
     else await this.#letCallersLeave(drainEndMs);
     this.#connections.closeAll(messages.providerStopped);
     await closed;
+    this.#ownTransport?.close?.();
     this.#state = "stopped";
     this.#stopped();
   }

@@ -4,6 +4,7 @@ import { textOf } from "../base/thrown.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import type { Registration, RegistrationHandle } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
+import type { Listener } from "../transport/transport.js";
 
 /** Registrations being made at a time: a thousand services must not wait for a thousand times the registry's round trips. */
 const registeringMax = 16;
@@ -39,10 +40,10 @@ export class Registrations {
   async register(
     services: Iterable<OfferedService>,
     address: Address,
-    group: string | undefined,
+    { sharedBy: group, tls }: Pick<Listener, "sharedBy" | "tls">,
   ): Promise<void> {
     const waiting = [...services].map(({ definition, options }) =>
-      this.#registrationOf(definition, options, address, group),
+      this.#registrationOf(definition, withTls(options, tls), address, group),
     );
     const registerNext = async (): Promise<void> => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -97,4 +98,9 @@ export class Registrations {
       `callers of ${service} go elsewhere: ${textOf(reason)}; they come back when that one goes`,
     );
   }
+}
+
+/** Callers that speak TLS only look for it in the entry. */
+function withTls(options: ServiceOptions, tls: Listener["tls"]): ServiceOptions {
+  return tls === undefined ? options : { ...options, attributes: { ...options.attributes, tls } };
 }

@@ -44,6 +44,11 @@ export class ServerConnections {
     this.#protocols = serverProtocols(runtime);
   }
 
+  /** What TLS may agree on (ALPN). */
+  get alpn(): string[] {
+    return this.#protocols.flatMap(({ alpn }) => alpn);
+  }
+
   /** Connections of callers, those whose protocol is not known yet among them. */
   get size(): number {
     return this.#served.size + this.#undecided.size;
@@ -90,8 +95,9 @@ export class ServerConnections {
       ? messages.tooManyConnections(connectionsMax)
       : this.#draining
         ? messages.providerShuttingDown
-        : undefined;
-    const refusal = protocol.refusal ?? (protocol.tellsToLeave ? undefined : leave);
+        : connection.turnedAway;
+    const refusal =
+      contradiction(connection, protocol) ?? protocol.refusal ?? (protocol.tellsToLeave ? undefined : leave);
     if (refusal !== undefined) {
       log.warn(`${protocol.name} caller refused: ${refusal}`, { peer: connection.remote });
       this.#turnedAway.delete(connection);
@@ -101,12 +107,14 @@ export class ServerConnections {
     const served = protocol.serve(connection, this.calls, variant);
     // In whole seconds: timers of one duration share a list.
     const ageMs = Math.ceil((connectionMaxAgeMs * (0.9 + 0.2 * random())) / 1000) * 1000;
-    const ageTimer = overLimit
+    const turnedAway = overLimit || connection.turnedAway !== undefined;
+    const ageTimer = turnedAway
       ? this.#runtime.clock.setTimer(() => served.stop(messages.callerOverLimitStayed), leaveWithinMs)
       : this.#runtime.clock.setTimer(() => this.#onAged(served), ageMs);
     this.#served.set(served, { connection, ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
-    if (overLimit) log.warn(`caller turned away: ${leave}`, { peer: connection.remote });
+    connection.onDistrusted = (reason) => served.drain(reason);
+    if (turnedAway) log.warn(`caller turned away: ${leave}`, { peer: connection.remote });
     if (leave !== undefined) served.drain(leave);
     served.onData(bytes);
   }
@@ -176,4 +184,10 @@ export class ServerConnections {
     for (const connection of [...this.#served.keys()]) connection.stop(reason);
     this.calls.stop(reason);
   }
+}
+
+/** What TLS agreed on and what came then must be the same: otherwise somebody has led the caller to a port it does not mean. */
+function contradiction({ security }: Connection, { alpn, name }: ServerProtocol): string | undefined {
+  const agreed = security?.alpn;
+  return agreed === undefined || alpn.includes(agreed) ? undefined : messages.alpnContradicted(agreed, name);
 }

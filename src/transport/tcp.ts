@@ -178,7 +178,12 @@ export function openSocket(
   const where = formatAddress(address);
   return new Promise((resolve, reject) => {
     const { host, port } = address;
-    const socket = net.connect({ host, port, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) });
+    const socket = net.connect({
+      host,
+      port,
+      allowHalfOpen: true,
+      ...(onread === undefined ? {} : { onread }),
+    });
     const { signal } = options;
     const settle = (): void => {
       timer.cancel();
@@ -238,7 +243,10 @@ function listen(address: Address, onConnection: (connection: Connection) => void
 }
 
 /** The sockets come paused. Rejects with an `Error` that names the address. */
-export function listenForSockets(address: Address, onSocket: (socket: net.Socket) => void): Promise<Listener> {
+export function listenForSockets(
+  address: Address,
+  onSocket: (socket: net.Socket) => void,
+): Promise<Listener> {
   const where = formatAddress(address);
   return new Promise((resolve, reject) => {
     const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, onSocket);

@@ -69,7 +69,9 @@ export function canonicalIp(text: string): string {
 /** Names the certificate among all: its issuer, and its number there. */
 export function issuerAndSerial(certificate: Buffer): string {
   const [tbs] = derChildren(readDer(certificate).content);
-  const [serial, , issuer] = derChildren(tbs?.content ?? Buffer.alloc(0)).filter(({ tag }) => tag !== versionTag);
+  const [serial, , issuer] = derChildren(tbs?.content ?? Buffer.alloc(0)).filter(
+    ({ tag }) => tag !== versionTag,
+  );
   if (serial?.tag !== derTag.integer || issuer?.tag !== derTag.sequence) {
     throw new RangeError("a certificate without issuer or serial number");
   }

@@ -51,13 +51,20 @@ class Handshake {
     this.#options = options;
     this.#parts = parts;
     this.#material = parts.credentials.material;
-    this.#place = [this.#where, options.peerName ?? "", options.tlsName ?? "", options.alpn?.join() ?? ""].join(" ");
+    this.#place = [
+      this.#where,
+      options.peerName ?? "",
+      options.tlsName ?? "",
+      options.alpn?.join() ?? "",
+    ].join(" ");
   }
 
   run(timeoutMs: number): Promise<Connection> {
     const { signal } = this.#options;
     const { clock } = this.#parts;
     return new Promise((resolve, reject) => {
+      // Who leaves in the middle of the handshake has left; afterwards each direction ends for itself.
+      this.#raw.allowHalfOpen = false;
       const socket = this.#begin();
       let settled = false;
       const settle = (): boolean => {
@@ -131,14 +138,17 @@ class Handshake {
   /** What a proxy or a provider with several certificates chooses by. */
   get #serverName(): string {
     const { peerName, tlsName } = this.#options;
-    const name = [tlsName, peerName, this.#host].find((one) => one !== undefined && /^[A-Za-z0-9_.-]+$/.test(one));
+    const name = [tlsName, peerName, this.#host].find(
+      (one) => one !== undefined && /^[A-Za-z0-9_.-]+$/.test(one),
+    );
     return name === undefined || isIP(name) > 0 ? "" : name;
   }
 
   /** Who the other end is, or why the connection is not to be used. */
   #judge(socket: tls.TLSSocket): { identity: string; refusal?: undefined } | { refusal: string } {
     const { alpn = [] } = this.#options;
-    if (alpn.length > 0 && !alpn.includes(socket.alpnProtocol || "")) return { refusal: messages.noAlpnOf(alpn.join()) };
+    if (alpn.length > 0 && !alpn.includes(socket.alpnProtocol || ""))
+      return { refusal: messages.noAlpnOf(alpn.join()) };
     const certificate = socket.getPeerX509Certificate();
     const { secretName } = this.#material;
     if (secretName !== undefined) {
@@ -146,13 +156,16 @@ class Handshake {
       return proved ? { identity: `secret:${secretName}` } : { refusal: messages.secretNotProved };
     }
     if (certificate === undefined) return { refusal: messages.certificateMissing };
-    if (this.#material.revoked.size > 0 && !socket.authorized) return { refusal: messages.certificateRevoked };
+    if (this.#material.revoked.size > 0 && !socket.authorized)
+      return { refusal: messages.certificateRevoked };
     try {
       const names = subjectNames(certificate.raw);
       const wanted = this.#options.peerName ?? this.#host;
       const identity = matchPeerName(names, wanted);
       if (identity === undefined) {
-        return { refusal: messages.wrongName(wanted, describeNames(names), this.#options.peerName === undefined) };
+        return {
+          refusal: messages.wrongName(wanted, describeNames(names), this.#options.peerName === undefined),
+        };
       }
       const { tlsName } = this.#options;
       if (tlsName !== undefined && matchPeerName(names, tlsName) === undefined) {
@@ -167,6 +180,7 @@ class Handshake {
   #secured(socket: tls.TLSSocket, identity: string): Connection {
     const { name: cipher } = socket.getCipher();
     const alpn = socket.alpnProtocol || undefined;
+    socket.allowHalfOpen = true;
     socket.removeAllListeners("error").removeAllListeners("close");
     const security = { kind: "tls", confidential: true, identity, alpn, cipher };
     const connection = new TlsConnection(socket, this.#raw, security);

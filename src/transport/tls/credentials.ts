@@ -93,7 +93,9 @@ export class TlsCredentials {
     this.#material = next;
     this.#clientContext = undefined;
     this.#sessions.clear();
-    this.#log.info("tls: the certificates, keys or secrets have changed, and are in use now", { files: this.#files });
+    this.#log.info("tls: the certificates, keys or secrets have changed, and are in use now", {
+      files: this.#files,
+    });
     for (const warning of next.warnings) this.#log.warn(warning);
     for (const listener of [...this.#listeners]) listener();
   }

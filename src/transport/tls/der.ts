@@ -47,6 +47,8 @@ function malformed(at: number): RangeError {
 
 /** The DER of every block of `label` (`CERTIFICATE`, `X509 CRL`) in a PEM text. */
 export function pemBlocks(pem: string, label: string): Buffer[] {
-  const blocks = pem.matchAll(new RegExp(`-----BEGIN ${label}-----([A-Za-z0-9+/=\\s]+)-----END ${label}-----`, "g"));
+  const blocks = pem.matchAll(
+    new RegExp(`-----BEGIN ${label}-----([A-Za-z0-9+/=\\s]+)-----END ${label}-----`, "g"),
+  );
   return Array.from(blocks, ([, base64 = ""]) => Buffer.from(base64, "base64"));
 }

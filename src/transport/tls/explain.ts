@@ -20,6 +20,7 @@ const meanings: ReadonlyMap<string, string> = new Map([
   ["INVALID_PURPOSE", messages.certificatePurpose],
   ["ERR_SSL_WRONG_VERSION_NUMBER", messages.notTls],
   ["ERR_SSL_PACKET_LENGTH_TOO_LONG", messages.notTls],
+  ["ERR_SSL_UNEXPECTED_MESSAGE", messages.notTls],
   ["ERR_SSL_HTTP_REQUEST", messages.notTls],
   ["ERR_SSL_UNSUPPORTED_PROTOCOL", messages.tlsVersionTooLow],
   ["ERR_SSL_VERSION_TOO_LOW", messages.tlsVersionTooLow],

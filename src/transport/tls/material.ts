@@ -1,4 +1,4 @@
-import { createHash, constants, createPrivateKey, X509Certificate } from "node:crypto";
+import { constants, createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import tls from "node:tls";
 import { textOf } from "../../base/thrown.js";
@@ -34,7 +34,8 @@ type Source = (typeof sources)[number];
 
 const isPem = (source: string): boolean => source.includes("-----BEGIN ");
 const isSecretLines = (source: string): boolean => source.includes("\n");
-const isText = (key: Source, source: string): boolean => (key === "secrets" ? isSecretLines(source) : isPem(source));
+const isText = (key: Source, source: string): boolean =>
+  key === "secrets" ? isSecretLines(source) : isPem(source);
 const passphraseFile = (passphrase: string | undefined): string | undefined =>
   passphrase?.startsWith("file:") ? passphrase.slice("file:".length) : undefined;
 
@@ -61,7 +62,9 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
   }
   const passphraseName = passphraseFile(options.passphrase);
   const passphrase =
-    passphraseName === undefined ? options.passphrase : readNamed("tls.passphrase", passphraseName).replace(/\r?\n$/, "");
+    passphraseName === undefined
+      ? options.passphrase
+      : readNamed("tls.passphrase", passphraseName).replace(/\r?\n$/, "");
   hash.update(`passphrase ${passphrase ?? ""}`);
   if (options.cert !== undefined && options.key === undefined) throw new Error(messages.tlsKeyMissing);
   const context = contextOf(options, texts, passphrase);
@@ -69,9 +72,11 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
   const names = certificates[0] === undefined ? undefined : namesOf(certificates[0], "tls.cert");
   const ownId = names === undefined ? undefined : spiffeIdOf(names);
   noteDates(certificates, nowMs, warnings);
-  const secrets = texts.secrets === undefined ? undefined : secretsOf(options.secrets as string, texts.secrets);
+  const secrets =
+    texts.secrets === undefined ? undefined : secretsOf(options.secrets as string, texts.secrets);
   const secretName = options.secret ?? secrets?.keys().next().value;
-  if (secretName !== undefined && secrets?.has(secretName) !== true) throw new Error(messages.secretUnknown(secretName));
+  if (secretName !== undefined && secrets?.has(secretName) !== true)
+    throw new Error(messages.secretUnknown(secretName));
   return {
     digest: hash.digest("hex"),
     context,
@@ -108,7 +113,8 @@ function contextOf(
     ["tls.ca", ca, "CERTIFICATE"],
     ["tls.crl", crl, "X509 CRL"],
   ] as const) {
-    if (pem !== undefined && pemBlocks(pem, label).length === 0) throw new Error(messages.tlsFileWithout(name, label));
+    if (pem !== undefined && pemBlocks(pem, label).length === 0)
+      throw new Error(messages.tlsFileWithout(name, label));
   }
   const context: tls.SecureContextOptions = {
     ...(cert === undefined ? {} : { cert, key }),

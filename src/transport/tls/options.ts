@@ -1,4 +1,4 @@
-import { integer, oneOf, type OptionRule, type OptionRules, text } from "../../base/options.js";
+import { integer, type OptionRule, type OptionRules, oneOf, text } from "../../base/options.js";
 import { defaultHandshakeLimits, type HandshakeLimits } from "./handshake-gate.js";
 import { isPeerName, peerNameForms } from "./peer-name.js";
 
@@ -70,7 +70,9 @@ export const tlsOptionRules: OptionRules<TlsOptions> = {
   peerNames: {
     expected: `an object such as { "fixbug.UserServiceRpc": "users.example" }, its values ${peerNameForms}`,
     accepts: (value) =>
-      typeof value === "object" && value !== null && Object.values(value).every((one) => peerNameRule.accepts(one)),
+      typeof value === "object" &&
+      value !== null &&
+      Object.values(value).every((one) => peerNameRule.accepts(one)),
   },
   trustDomain: text,
   secrets: text,
@@ -94,6 +96,7 @@ export function handshakeLimitsOf(options: TlsOptions): HandshakeLimits {
   return {
     handshakeTimeoutMs: options.handshakeTimeoutMs ?? defaultHandshakeLimits.handshakeTimeoutMs,
     handshakesMax: options.handshakesMax ?? defaultHandshakeLimits.handshakesMax,
-    handshakesPerAddressMax: options.handshakesPerAddressMax ?? defaultHandshakeLimits.handshakesPerAddressMax,
+    handshakesPerAddressMax:
+      options.handshakesPerAddressMax ?? defaultHandshakeLimits.handshakesPerAddressMax,
   };
 }

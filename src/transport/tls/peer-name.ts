@@ -9,12 +9,15 @@ export const peerNameForms =
   'DNS names (users.example, *.example), IP addresses or SPIFFE IDs (spiffe://domain/ns/*/users), with "|" between several';
 
 /** A DNS name as certificates have it, perhaps with `*` as its first label. */
-const dnsPattern = /^(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
+const dnsPattern =
+  /^(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 const spiffePattern = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._*-]+)*$/;
 
 export function isPeerName(text: string): boolean {
   const patterns = splitPeerName(text);
-  return patterns.length > 0 && patterns.every((one) => spiffePattern.test(one) || isIP(one) > 0 || isDns(one));
+  return (
+    patterns.length > 0 && patterns.every((one) => spiffePattern.test(one) || isIP(one) > 0 || isDns(one))
+  );
 }
 
 function isDns(text: string): boolean {
@@ -76,7 +79,10 @@ function afterFirstLabel(name: string): string {
 function matchesSpiffe(id: string, pattern: string): boolean {
   const segments = id.split("/");
   const wanted = pattern.split("/");
-  return segments.length === wanted.length && wanted.every((one, at) => matchesSegment(segments[at] as string, one));
+  return (
+    segments.length === wanted.length &&
+    wanted.every((one, at) => matchesSegment(segments[at] as string, one))
+  );
 }
 
 function matchesSegment(segment: string, pattern: string): boolean {

@@ -10,13 +10,13 @@ import type { Connection } from "../transport.js";
 import { subjectNames } from "./certificate.js";
 import { type Hello, readHello } from "./client-hello.js";
 import type { TlsCredentials } from "./credentials.js";
-import { explainTls } from "./explain.js";
+import { codeOf, explainTls } from "./explain.js";
 import { type GateTicket, HandshakeGate } from "./handshake-gate.js";
+import type { LiveConnections } from "./live-connections.js";
 import type { TlsMaterial } from "./material.js";
 import { handshakeLimitsOf } from "./options.js";
 import { describeNames, spiffeIdOf, trustDomainOf } from "./peer-name.js";
 import { TlsConnection } from "./tls-connection.js";
-import type { LiveConnections } from "./live-connections.js";
 
 /** Callers that have not shown yet whether they speak TLS: each has a socket and nothing more. Of more the oldest goes. */
 const silentMax = 4096;
@@ -153,6 +153,8 @@ export class TlsServer {
     };
     this.#pending.set(remote, pending);
     raw.once("close", () => this.#onRawClosed(pending));
+    // A caller that leaves in the middle of its handshake has left; afterwards each direction ends for itself.
+    raw.allowHalfOpen = false;
     server?.emit("connection", raw);
   }
 
@@ -234,7 +236,8 @@ export class TlsServer {
     server.on("secureConnection", (socket) => this.#onSecure(socket));
     server.on("tlsClientError", (error, socket) => {
       const pending = this.#pendingOf(socket);
-      if (pending !== undefined) pending.failure ??= explainTls(error);
+      const left = codeOf(error) === "ECONNRESET";
+      if (pending !== undefined) pending.failure ??= left ? messages.handshakeLeft : explainTls(error);
       pending?.raw.destroy();
     });
     return server;
@@ -252,6 +255,7 @@ export class TlsServer {
       socket.destroy();
       return;
     }
+    socket.allowHalfOpen = true;
     pending.settled = true;
     this.#pending.delete(pending.remote);
     pending.ticket?.leave();
@@ -272,7 +276,8 @@ export class TlsServer {
     this.#parts.live.add(connection, pending.material);
     socket.once("close", () => {
       // Callers check our certificate after TLS has told us that all is well.
-      if (socket.bytesRead === 0 && refusal === undefined) this.#refused(pending.remote, messages.leftAfterHandshake);
+      if (!connection.heard && refusal === undefined)
+        this.#refused(pending.remote, messages.leftAfterHandshake);
     });
     this.#parts.onConnection(connection);
   }
@@ -281,7 +286,8 @@ export class TlsServer {
   #judge(socket: tls.TLSSocket, pending: Pending): { identity?: string; refusal?: string } {
     const certificate = socket.getPeerX509Certificate();
     if (pending.secretsAsked > 0) {
-      const proved = pending.secretName !== undefined && socket.isSessionReused() && certificate === undefined;
+      const proved =
+        pending.secretName !== undefined && socket.isSessionReused() && certificate === undefined;
       return proved ? { identity: `secret:${pending.secretName}` } : { refusal: messages.secretNotProved };
     }
     const { clientAuth = "none" } = this.#parts.credentials.options;
@@ -298,7 +304,9 @@ export class TlsServer {
         if (id === undefined) return refused(messages.spiffeIdWrong(describeNames(names)));
         const domain = trustDomainOf(id);
         const { trustDomain } = pending.material;
-        return domain === trustDomain ? { identity: id } : refused(messages.trustDomainWrong(domain, trustDomain));
+        return domain === trustDomain
+          ? { identity: id }
+          : refused(messages.trustDomainWrong(domain, trustDomain));
       }
       const name = dns.find((one) => !one.startsWith("*."));
       if (name !== undefined) return { identity: `dns:${name}` };

@@ -1,8 +1,8 @@
 import type net from "node:net";
 import type { TLSSocket } from "node:tls";
-import { explainTlsError } from "./explain.js";
 import { describeEnd } from "../tcp.js";
 import type { Connection, ConnectionHandler, ConnectionSecurity } from "../transport.js";
+import { explainTlsError } from "./explain.js";
 
 /**
  * A write up to this is copied, and its buffer is free at once: TLS tells only in a later turn of the event loop that it has
@@ -22,6 +22,8 @@ export class TlsConnection implements Connection {
   /** What it was secured with, when that was no certificate. */
   secretKey: Buffer | undefined;
   readonly socket: TLSSocket;
+  /** Bytes have come since the handshake. */
+  heard = false;
   readonly #raw: net.Socket;
   #handler: ConnectionHandler | undefined;
   #error: Error | undefined;
@@ -58,7 +60,10 @@ export class TlsConnection implements Connection {
     const first = this.#handler === undefined;
     this.#handler = handler;
     if (!first) return;
-    this.socket.on("data", (chunk: Buffer) => this.#handler?.onData(chunk));
+    this.socket.on("data", (chunk: Buffer) => {
+      this.heard = true;
+      this.#handler?.onData(chunk);
+    });
     this.socket.on("end", () => this.#handler?.onEnd());
   }
 

@@ -1,5 +1,5 @@
 import type { Address } from "../../base/address.js";
-import { type Clock } from "../../base/clock.js";
+import type { Clock } from "../../base/clock.js";
 import { messages } from "../../error/messages.js";
 import type { Logger } from "../../log/logger.js";
 import { listenForSockets, tcpTransport } from "../tcp.js";
@@ -37,7 +37,10 @@ export function tlsTransport(parts: TlsTransportParts, options: TlsOptions = {})
   const channels = securesChannels(options);
   return {
     connect: channels
-      ? (address, connectOptions) => connectTls(address, connectOptions, { credentials, clock, live })
+      ? (address, asked) => {
+          const peerName = asked.peerName ?? options.peerName;
+          return connectTls(address, { ...asked, peerName }, { credentials, clock, live });
+        }
       : tcp.connect,
     listen: mode === "off" ? tcp.listen : listen,
     localHostTowards: tcp.localHostTowards,

@@ -1,5 +1,5 @@
-import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
 import { X509Certificate } from "node:crypto";
+import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
 import { messages } from "../../error/messages.js";
 import { issuerAndSerial } from "./certificate.js";
 import type { TlsMaterial } from "./material.js";
