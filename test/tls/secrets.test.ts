@@ -37,16 +37,24 @@ describe("a secret instead of certificates", () => {
     expect([...bySecret.identities, ...byName.identities]).toEqual(["secret:apigw", undefined]);
   });
 
-  test.each([false, true])("with another key fails, and both sides say why (a certificate beside it: %s)", async (both) => {
-    const server = { mode: "required", secrets: lines("apigw"), ...(both ? good : {}) } as const;
-    const { stub, providerLog, identities } = await startTls(server, { secrets: lines("apigw") });
-    expect(await failureOf(stub.echo({ text: "x" }))).toContain("different keys of this secret (auth.secrets)");
-    expect(providerLog.at("warn").join("\n")).toContain("different keys of this secret (auth.secrets)");
-    expect(identities).toEqual([]);
-  });
+  test.each([false, true])(
+    "with another key fails, and both sides say why (a certificate beside it: %s)",
+    async (both) => {
+      const server = { mode: "required", secrets: lines("apigw"), ...(both ? good : {}) } as const;
+      const { stub, providerLog, identities } = await startTls(server, { secrets: lines("apigw") });
+      expect(await failureOf(stub.echo({ text: "x" }))).toContain(
+        "different keys of this secret (auth.secrets)",
+      );
+      expect(providerLog.at("warn").join("\n")).toContain("different keys of this secret (auth.secrets)");
+      expect(identities).toEqual([]);
+    },
+  );
 
   test("that the provider does not have fails, and both sides say why", async () => {
-    const { stub, providerLog } = await startTls({ mode: "required", secrets: lines("apigw") }, { secrets: lines("other") });
+    const { stub, providerLog } = await startTls(
+      { mode: "required", secrets: lines("apigw") },
+      { secrets: lines("other") },
+    );
     expect(await failureOf(stub.echo({ text: "x" }))).toContain("no cipher, certificate or secret in common");
     expect(providerLog.at("warn").join("\n")).toContain("a secret that is not in auth.secrets here");
   });
@@ -68,7 +76,11 @@ describe("the trap: a known name, a wrong key, and a certificate to fall back to
       { ...good, mode: "required", secrets, ca: ca.cert, clientAuth: "request" },
       { secrets },
     );
-    for (const ciphers of ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]) {
+    for (const ciphers of [
+      "TLS_AES_128_GCM_SHA256",
+      "TLS_AES_256_GCM_SHA384",
+      "TLS_CHACHA20_POLY1305_SHA256",
+    ]) {
       const socket = tls.connect({
         host: "127.0.0.1",
         port: provider.address?.port as number,
@@ -147,7 +159,9 @@ describe("a file of secrets", () => {
     const missing = path.join(folder, "none");
     expect(() => loadMaterial({ secrets: missing }, 0)).toThrow(/auth.secrets: cannot read .*none/);
     const file = writeSecret(folder, "secrets", lines("apigw"));
-    expect(() => loadMaterial({ secrets: file, secret: "worker" }, 0)).toThrow(/auth.secret: there is no worker/);
+    expect(() => loadMaterial({ secrets: file, secret: "worker" }, 0)).toThrow(
+      /auth.secret: there is no worker/,
+    );
   });
 });
 
@@ -166,11 +180,15 @@ describe("files of certificates", () => {
     expect(() => loadMaterial({ cert: empty, key }, 0)).toThrow(/tls.cert has no block "BEGIN CERTIFICATE"/);
     expect(() => loadMaterial({ ca: empty }, 0)).toThrow(/tls.ca has no block/);
     expect(() => loadMaterial({ crl: cert }, 0)).toThrow(/tls.crl has no block "BEGIN X509 CRL"/);
-    expect(() => loadMaterial({ cert, key, ciphers: "NONSENSE" }, 0)).toThrow(/settings of TLS cannot be used/);
+    expect(() => loadMaterial({ cert, key, ciphers: "NONSENSE" }, 0)).toThrow(
+      /settings of TLS cannot be used/,
+    );
   });
 
   test("need their own key", async () => {
     const other = await ca.issue();
-    expect(() => loadMaterial({ cert: good.cert, key: other.key }, 0)).toThrow(/settings of TLS cannot be used.*mismatch/i);
+    expect(() => loadMaterial({ cert: good.cert, key: other.key }, 0)).toThrow(
+      /settings of TLS cannot be used.*mismatch/i,
+    );
   });
 });

@@ -14,6 +14,7 @@ import type { LiveConnections } from "./live-connections.js";
 import type { TlsMaterial } from "./material.js";
 import { describeNames, matchPeerName } from "./peer-name.js";
 import { TlsConnection } from "./tls-connection.js";
+import { peerCertificate } from "./trust.js";
 
 export interface TlsClientParts {
   readonly credentials: TlsCredentials;
@@ -72,6 +73,7 @@ class Handshake {
         settled = true;
         timer.cancel();
         signal?.removeEventListener("abort", onAbort);
+        socket.off("close", onClose);
         return true;
       };
       const fail = (message: string, cause?: unknown): void => {
@@ -85,8 +87,12 @@ class Handshake {
         () => fail(messages.handshakeTimedOutAt(this.#where, this.#options.timeoutMs)),
         timeoutMs,
       );
-      socket.on("error", (error) => fail(messages.handshakeFailed(this.#where, whyFailed(error)), error));
-      socket.once("close", () => fail(messages.handshakeFailed(this.#where, messages.closedInHandshake)));
+      const onError = (error: Error): void =>
+        fail(messages.handshakeFailed(this.#where, whyFailed(error)), error);
+      const onClose = (): void => fail(messages.handshakeFailed(this.#where, messages.closedInHandshake));
+      // The first stays: a late error of a handshake that was given up is nobody's.
+      socket.on("error", onError);
+      socket.once("close", onClose);
       socket.once("secureConnect", () => {
         if (settled) return;
         const judged = this.#judge(socket);
@@ -149,7 +155,7 @@ class Handshake {
     const { alpn = [] } = this.#options;
     if (alpn.length > 0 && !alpn.includes(socket.alpnProtocol || ""))
       return { refusal: messages.noAlpnOf(alpn.join()) };
-    const certificate = socket.getPeerX509Certificate();
+    const certificate = peerCertificate(socket);
     const { secretName } = this.#material;
     if (secretName !== undefined) {
       const proved = socket.isSessionReused() && certificate === undefined;
@@ -159,7 +165,7 @@ class Handshake {
     if (this.#material.revoked.size > 0 && !socket.authorized)
       return { refusal: messages.certificateRevoked };
     try {
-      const names = subjectNames(certificate.raw);
+      const names = subjectNames(certificate);
       const wanted = this.#options.peerName ?? this.#host;
       const identity = matchPeerName(names, wanted);
       if (identity === undefined) {
@@ -181,7 +187,6 @@ class Handshake {
     const { name: cipher } = socket.getCipher();
     const alpn = socket.alpnProtocol || undefined;
     socket.allowHalfOpen = true;
-    socket.removeAllListeners("error").removeAllListeners("close");
     const security = { kind: "tls", confidential: true, identity, alpn, cipher };
     const connection = new TlsConnection(socket, this.#raw, security);
     const { secretName, secrets } = this.#material;

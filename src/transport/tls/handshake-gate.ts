@@ -74,7 +74,10 @@ export class HandshakeGate {
   /** Begins the handshake now, or when there is a place for it. */
   enter(address: string, handshake: Handshake): GateTicket {
     const { handshakeTimeoutMs, handshakesMax } = this.#limits;
-    const ticket = new Ticket(address, handshake, (one) => this.#remove(one));
+    const ticket = new Ticket(address, handshake, (one) => {
+      this.#remove(one);
+      this.#goOn();
+    });
     ticket.timer = this.#clock.setTimer(() => {
       this.#drop(ticket, messages.handshakeTimedOut(handshakeTimeoutMs));
     }, handshakeTimeoutMs);
@@ -135,6 +138,7 @@ export class HandshakeGate {
     if (ticket.state === "gone") return;
     this.#remove(ticket);
     ticket.handshake.drop(reason);
+    this.#goOn();
   }
 
   #remove(ticket: Ticket): void {
@@ -150,7 +154,6 @@ export class HandshakeGate {
     const left = (this.#underWayOf.get(address) ?? 1) - 1;
     if (left === 0) this.#underWayOf.delete(address);
     else this.#underWayOf.set(address, left);
-    this.#goOn();
   }
 
   /** Ends every handshake. */

@@ -17,6 +17,7 @@ import type { TlsMaterial } from "./material.js";
 import { handshakeLimitsOf } from "./options.js";
 import { describeNames, spiffeIdOf, trustDomainOf } from "./peer-name.js";
 import { TlsConnection } from "./tls-connection.js";
+import { peerCertificate } from "./trust.js";
 
 /** Callers that have not shown yet whether they speak TLS: each has a socket and nothing more. Of more the oldest goes. */
 const silentMax = 4096;
@@ -284,7 +285,7 @@ export class TlsServer {
 
   /** Who the caller is, and why it is not let in. */
   #judge(socket: tls.TLSSocket, pending: Pending): { identity?: string; refusal?: string } {
-    const certificate = socket.getPeerX509Certificate();
+    const certificate = peerCertificate(socket);
     if (pending.secretsAsked > 0) {
       const proved =
         pending.secretName !== undefined && socket.isSessionReused() && certificate === undefined;
@@ -297,7 +298,7 @@ export class TlsServer {
     const refused = (why: string) => ({ refusal: messages.clientCertificateRefused(why) });
     if (!socket.authorized) return refused(explainTls({ code: String(socket.authorizationError) }));
     try {
-      const names = subjectNames(certificate.raw);
+      const names = subjectNames(certificate);
       const { uris, dns } = names;
       if (uris.some((one) => one.startsWith("spiffe:"))) {
         const id = spiffeIdOf(names);

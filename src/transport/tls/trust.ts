@@ -4,6 +4,14 @@ import { messages } from "../../error/messages.js";
 import { issuerAndSerial } from "./certificate.js";
 import type { TlsMaterial } from "./material.js";
 
+/**
+ * The DER of the certificate of the other side; undefined: it showed none. Not `getPeerX509Certificate`, which takes it out of
+ * the chain at a client, so that it is there only once.
+ */
+export function peerCertificate(socket: TLSSocket): Buffer | undefined {
+  return socket.getPeerCertificate(false)?.raw;
+}
+
 /** No chain is longer; a peer that says otherwise makes us walk in circles. */
 const chainMax = 16;
 
