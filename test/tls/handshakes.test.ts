@@ -45,7 +45,7 @@ describe("slow handshakes", () => {
     const { stub, provider } = await startTls(
       { mode: "required", ...good, handshakesMax: 64 },
       { ca: ca.cert, peerName: name },
-      { settings: { channel: { connectTimeoutMs: 20_000 }, callTimeoutMs: 25_000 } },
+      { settings: { channel: { connectTimeoutMs: 100_000 }, callTimeoutMs: 100_000 } },
     );
     const hello = await helloBytes();
     const port = provider.address?.port as number;
@@ -58,7 +58,7 @@ describe("slow handshakes", () => {
     }
     expect((await stub.echo({ text: "honest" })).text).toBe("honest");
     for (const socket of slow) socket.destroy();
-  });
+  }, 120_000);
 
   test("end when their time is over, and the log says which limit", async () => {
     const { provider, providerLog } = await startTls(

@@ -3,6 +3,7 @@ import path from "node:path";
 import tls from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
 import { makeSecret } from "../../src/transport/tls/secrets.js";
+import type { Connection } from "../../src/transport/transport.js";
 import { eventually } from "../tools/wait.js";
 import { Authority, type Issued, writeSecret } from "./authority.js";
 import { failureOf, startTls, temporaryFolder } from "./support.js";
@@ -105,6 +106,40 @@ describe("files that change", () => {
       "the new certificate",
       async () => (await serialAt(provider.address?.port as number)) === next.serial,
     );
+  });
+});
+
+describe("a channel that connects again", () => {
+  test("goes on with its session, and knows who the provider is", async () => {
+    const { providerTransport, callerTransport } = await startTls(
+      { mode: "required", cert: server.cert, key: server.key },
+      { ca: ca.cert, peerName: name },
+    );
+    const accepted: Connection[] = [];
+    const listener = await providerTransport.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
+      accepted.push(connection);
+      connection.setHandler({ onData() {}, onEnd() {}, onDrain() {}, onClose() {} });
+    });
+    const known: Array<[identity: string | undefined, reused: boolean]> = [];
+    for (let i = 0; i < 3; i++) {
+      const connection = await callerTransport.connect(listener.address, { timeoutMs: 10_000, peerName: name });
+      const { socket } = connection as unknown as { socket: tls.TLSSocket };
+      known.push([connection.security?.identity, socket.isSessionReused()]);
+      const ticket = new Promise((resolve) => socket.once("session", resolve));
+      connection.setHandler({ onData() {}, onEnd() {}, onDrain() {}, onClose() {} });
+      await ticket;
+      connection.destroy();
+    }
+    expect(known).toEqual([
+      [`dns:${name}`, false],
+      [`dns:${name}`, true],
+      [`dns:${name}`, true],
+    ]);
+    // Whom another service expects is checked by a handshake of its own.
+    const other = { timeoutMs: 10_000, peerName: "other.example" };
+    await expect(callerTransport.connect(listener.address, other)).rejects.toThrow(/other.example is expected/);
+    for (const connection of accepted) connection.destroy();
+    await listener.close();
   });
 });
 

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import type net from "node:net";
 import { isIP } from "node:net";
 import tls from "node:tls";
@@ -8,7 +9,7 @@ import { messages } from "../../error/messages.js";
 import { openSocket } from "../tcp.js";
 import type { Connection, ConnectOptions } from "../transport.js";
 import { subjectNames } from "./certificate.js";
-import type { TlsCredentials } from "./credentials.js";
+import type { KnownSession, TlsCredentials } from "./credentials.js";
 import { codeOf, explainTls } from "./explain.js";
 import type { LiveConnections } from "./live-connections.js";
 import type { TlsMaterial } from "./material.js";
@@ -44,6 +45,8 @@ class Handshake {
   readonly #parts: TlsClientParts;
   readonly #material: TlsMaterial;
   readonly #place: string;
+  /** What may be gone on with. */
+  #known: KnownSession | undefined;
 
   constructor(address: Address, raw: net.Socket, options: ConnectOptions, parts: TlsClientParts) {
     this.#where = formatAddress(address);
@@ -128,17 +131,25 @@ class Handshake {
         pskCallback: () => ({ psk: key, identity: secretName }),
       });
     }
-    const session = credentials.sessionOf(this.#place);
+    const known = credentials.sessionOf(this.#place);
+    this.#known = known;
     const socket = tls.connect({
       ...common,
       secureContext: credentials.clientContext,
       servername: this.#serverName,
-      ...(session === undefined ? {} : { session }),
+      ...(known === undefined ? {} : { session: known.session }),
     });
     const material = this.#material;
     const place = this.#place;
-    socket.on("session", (made) => credentials.keepSession(place, made, material));
+    socket.on("session", (session) => {
+      const certificate = this.#certificateOf(socket);
+      if (certificate !== undefined) credentials.keepSession(place, { session, certificate }, material);
+    });
     return socket;
+  }
+
+  #certificateOf(socket: tls.TLSSocket): Buffer | undefined {
+    return socket.isSessionReused() ? this.#known?.certificate : peerCertificate(socket);
   }
 
   /** What a proxy or a provider with several certificates chooses by. */
@@ -155,15 +166,16 @@ class Handshake {
     const { alpn = [] } = this.#options;
     if (alpn.length > 0 && !alpn.includes(socket.alpnProtocol || ""))
       return { refusal: messages.noAlpnOf(alpn.join()) };
-    const certificate = peerCertificate(socket);
     const { secretName } = this.#material;
     if (secretName !== undefined) {
-      const proved = socket.isSessionReused() && certificate === undefined;
+      const proved = socket.isSessionReused() && peerCertificate(socket) === undefined;
       return proved ? { identity: `secret:${secretName}` } : { refusal: messages.secretNotProved };
     }
+    const certificate = this.#certificateOf(socket);
     if (certificate === undefined) return { refusal: messages.certificateMissing };
-    if (this.#material.revoked.size > 0 && !socket.authorized)
-      return { refusal: messages.certificateRevoked };
+    // A session may outlive it.
+    const { validTo } = new X509Certificate(certificate);
+    if (Date.parse(validTo) <= this.#parts.clock.wallNow()) return { refusal: messages.certificateExpired };
     try {
       const names = subjectNames(certificate);
       const wanted = this.#options.peerName ?? this.#host;
@@ -190,6 +202,7 @@ class Handshake {
     const security = { kind: "tls", confidential: true, identity, alpn, cipher };
     const connection = new TlsConnection(socket, this.#raw, security);
     const { secretName, secrets } = this.#material;
+    if (socket.isSessionReused()) connection.certificate = this.#known?.certificate;
     connection.secretKey = secretName === undefined ? undefined : secrets?.get(secretName);
     // As with TCP: a call keeps the process alive by its deadline, an idle connection must not.
     socket.unref();

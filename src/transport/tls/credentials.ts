@@ -15,6 +15,13 @@ const settleMs = 100;
 /** Sessions that may be resumed, by where and with whom. */
 const sessionsMax = 256;
 
+/** A session that a channel may go on with, and whose it is: a client is not shown the certificate again. */
+export interface KnownSession {
+  readonly session: Buffer;
+  /** DER */
+  readonly certificate: Buffer;
+}
+
 /**
  * The certificates, keys and secrets of one `TlsOptions`: what is used for the next handshake, and what is told when the files
  * change. Files that cannot be used leave what was there in use.
@@ -26,7 +33,7 @@ export class TlsCredentials {
   readonly #files: readonly string[];
   readonly #watchers: FSWatcher[] = [];
   readonly #listeners = new Set<() => void>();
-  readonly #sessions = new Map<string, Buffer>();
+  readonly #sessions = new Map<string, KnownSession>();
   #material: TlsMaterial;
   #clientContext: tls.SecureContext | undefined;
   #poll: Timer | undefined;
@@ -62,12 +69,12 @@ export class TlsCredentials {
     return () => this.#listeners.delete(listener);
   }
 
-  /** The session to resume at a place, whose certificate is checked anew. */
-  sessionOf(place: string): Buffer | undefined {
+  /** The session to resume at a place; its certificate is to be checked again. */
+  sessionOf(place: string): KnownSession | undefined {
     return this.#sessions.get(place);
   }
 
-  keepSession(place: string, session: Buffer, material: TlsMaterial): void {
+  keepSession(place: string, session: KnownSession, material: TlsMaterial): void {
     // Made with certificates and authorities that are not in use any more.
     if (material !== this.#material) return;
     this.#sessions.delete(place);

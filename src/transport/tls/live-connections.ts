@@ -38,7 +38,7 @@ export class LiveConnections {
     const isSecret = identity?.startsWith("secret:") === true;
     const why = isSecret
       ? this.#whySecretDistrusted(connection)
-      : whyDistrusted(connection.socket, material, this.#clock.wallNow());
+      : whyDistrusted(connection, material, this.#clock.wallNow());
     if (why === undefined) return;
     const reason = messages.distrusted(why);
     this.#log.warn(`TLS connection ended: ${reason}`, { peer: connection.remote });

@@ -21,6 +21,8 @@ export class TlsConnection implements Connection {
   onDistrusted: ((reason: string) => void) | undefined;
   /** What it was secured with, when that was no certificate. */
   secretKey: Buffer | undefined;
+  /** That of the other end, in DER, where TLS does not give it because an earlier session went on. */
+  certificate: Buffer | undefined;
   readonly socket: TLSSocket;
   /** Bytes have come since the handshake. */
   heard = false;

@@ -12,6 +12,12 @@ export function peerCertificate(socket: TLSSocket): Buffer | undefined {
   return socket.getPeerCertificate(false)?.raw;
 }
 
+export interface CertifiedConnection {
+  readonly socket: TLSSocket;
+  /** Of the other side, where the socket does not have it. */
+  readonly certificate: Buffer | undefined;
+}
+
 /** No chain is longer; a peer that says otherwise makes us walk in circles. */
 const chainMax = 16;
 
@@ -20,8 +26,8 @@ const chainMax = 16;
  * undefined when it still is. TLS checked the whole chain when the connection was made: what can have changed since are the
  * dates, the authorities and the lists.
  */
-export function whyDistrusted(socket: TLSSocket, material: TlsMaterial, nowMs: number): string | undefined {
-  const chain = chainOf(socket);
+export function whyDistrusted(connection: CertifiedConnection, material: TlsMaterial, nowMs: number): string | undefined {
+  const chain = chainOf(connection);
   if (chain.length === 0) return undefined;
   for (const certificate of chain) {
     if (material.revoked.has(issuerAndSerial(certificate.raw))) return messages.certificateRevoked;
@@ -37,7 +43,8 @@ export function whyDistrusted(socket: TLSSocket, material: TlsMaterial, nowMs: n
 }
 
 /** The certificate of the other side and those above it, each signed by the next: others that it sent along prove nothing. */
-function chainOf(socket: TLSSocket): X509Certificate[] {
+function chainOf({ socket, certificate: known }: CertifiedConnection): X509Certificate[] {
+  if (known !== undefined) return [new X509Certificate(known)];
   const chain: X509Certificate[] = [];
   let one: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
   while (one?.raw !== undefined && chain.length < chainMax) {

@@ -10,6 +10,7 @@ import { takeFacts } from "./report/facts.js";
 import { plainReport, writeReport } from "./report/write.js";
 import { startup } from "./startup/command.js";
 import { streams } from "./streams/command.js";
+import { tls } from "./tls/command.js";
 
 const commands: Readonly<Record<string, Command>> = {
   compare,
@@ -20,6 +21,7 @@ const commands: Readonly<Record<string, Command>> = {
   codec,
   logger,
   streams,
+  tls,
 };
 
 function help(): string {
