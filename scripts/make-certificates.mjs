@@ -18,7 +18,13 @@ const makeKeys = () => crypto.subtle.generateKey(algorithm, true, ["sign", "veri
 
 const caKeys = await makeKeys();
 const ca = await x509.X509CertificateGenerator.createSelfSigned({
-  ...{ serialNumber: "01", name: "CN=mprpc demo authority", ...dates, keys: caKeys, signingAlgorithm: algorithm },
+  ...{
+    serialNumber: "01",
+    name: "CN=mprpc demo authority",
+    ...dates,
+    keys: caKeys,
+    signingAlgorithm: algorithm,
+  },
   extensions: [
     new x509.BasicConstraintsExtension(true, undefined, true),
     new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
@@ -34,6 +40,9 @@ for (const [at, name] of ["provider", "caller"].entries()) {
     extensions: [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: `${name}.example` }])],
   });
   writeFileSync(path.join(folder, `${name}.crt`), certificate.toString("pem"));
-  const key = x509.PemConverter.encode(await crypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
+  const key = x509.PemConverter.encode(
+    await crypto.subtle.exportKey("pkcs8", keys.privateKey),
+    "PRIVATE KEY",
+  );
   writeFileSync(path.join(folder, `${name}.key`), key, { mode: 0o600 });
 }

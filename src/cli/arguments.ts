@@ -75,7 +75,8 @@ export function readArguments(
     if (spec !== undefined && flag !== undefined) {
       const text = readValue(rawName, spec, value);
       config.push(spec.kind === "flag" ? flag : `${flag}=${text}`);
-    } else if (spec !== undefined) found.set(name, [...(found.get(name) ?? []), readValue(rawName, spec, value)]);
+    } else if (spec !== undefined)
+      found.set(name, [...(found.get(name) ?? []), readValue(rawName, spec, value)]);
     else if (takesConfig && rawName === "-i") config.push("-i", readValue(rawName, { kind: "value" }, value));
     else if (takesConfig && rawName.startsWith("--") && value !== undefined)
       config.push(`${rawName}=${value}`);

@@ -139,11 +139,24 @@ test("the consumer calls the provider over mutual TLS, with certificates made fo
     `--tls.cert=${file(`${name}.crt`)}`,
     `--tls.key=${file(`${name}.key`)}`,
   ];
-  const provider = start("callee", "-i", conf, "--tls.mode=required", "--tls.clientauth=require", ...own("provider"));
+  const provider = start(
+    "callee",
+    "-i",
+    conf,
+    "--tls.mode=required",
+    "--tls.clientauth=require",
+    ...own("provider"),
+  );
   await address(provider);
   const caller = start("caller", "-i", conf, "--tls.peername=provider.example", ...own("caller"));
   expect(await ended(caller)).toBe(0);
-  const stranger = start("caller", "-i", conf, `--tls.ca=${file("ca.crt")}`, "--tls.peername=provider.example");
+  const stranger = start(
+    "caller",
+    "-i",
+    conf,
+    `--tls.ca=${file("ca.crt")}`,
+    "--tls.peername=provider.example",
+  );
   expect(await ended(stranger)).toBe(1);
   expect(stranger.output).toContain("shows no certificate");
   const clear = start("caller", "-i", conf);

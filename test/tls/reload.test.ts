@@ -122,7 +122,10 @@ describe("a channel that connects again", () => {
     });
     const known: Array<[identity: string | undefined, reused: boolean]> = [];
     for (let i = 0; i < 3; i++) {
-      const connection = await callerTransport.connect(listener.address, { timeoutMs: 10_000, peerName: name });
+      const connection = await callerTransport.connect(listener.address, {
+        timeoutMs: 10_000,
+        peerName: name,
+      });
       const { socket } = connection as unknown as { socket: tls.TLSSocket };
       known.push([connection.security?.identity, socket.isSessionReused()]);
       const ticket = new Promise((resolve) => socket.once("session", resolve));
@@ -137,7 +140,9 @@ describe("a channel that connects again", () => {
     ]);
     // Whom another service expects is checked by a handshake of its own.
     const other = { timeoutMs: 10_000, peerName: "other.example" };
-    await expect(callerTransport.connect(listener.address, other)).rejects.toThrow(/other.example is expected/);
+    await expect(callerTransport.connect(listener.address, other)).rejects.toThrow(
+      /other.example is expected/,
+    );
     for (const connection of accepted) connection.destroy();
     await listener.close();
   });

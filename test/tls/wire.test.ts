@@ -5,10 +5,9 @@ import { buffer } from "node:stream/consumers";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { RpcChannel } from "../../src/client/channel.js";
 import { MprpcApplication } from "../../src/node/application.js";
+import { mprpc as run } from "../cli/mprpc.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
 import { RecordingLog } from "../support/log.js";
-import { mprpc as run } from "../cli/mprpc.js";
-import { eventually } from "../tools/wait.js";
 import { Authority, type Issued, writeSecret } from "./authority.js";
 import { staticTo } from "./static-to.js";
 import { failureOf, openTransport, startTls, temporaryFolder } from "./support.js";
@@ -26,7 +25,10 @@ const server = () => ({ mode: "required", cert: good.cert, key: good.key }) as c
 const client = () => ({ ca: ca.cert, peerName: name });
 
 /** A port in front of another, which passes on what `change` makes of it. Returns its address. */
-async function proxyTo(port: number, forward: (from: net.Socket, to: net.Socket) => void): Promise<net.AddressInfo> {
+async function proxyTo(
+  port: number,
+  forward: (from: net.Socket, to: net.Socket) => void,
+): Promise<net.AddressInfo> {
   const proxy = net.createServer((caller) => {
     const provider = net.connect({ host: "127.0.0.1", port });
     for (const socket of [caller, provider]) socket.on("error", () => {}).setNoDelay(true);
@@ -48,31 +50,34 @@ async function proxyTo(port: number, forward: (from: net.Socket, to: net.Socket)
 const hostAt = ({ port }: net.AddressInfo) => ({ host: "127.0.0.1", port });
 
 describe("bytes on their way", () => {
-  test.each(["certificates", "secrets beside certificates"])("come one by one, handshake and all (%s)", async (kind) => {
-    const secrets = `apigw:${"ab".repeat(32)}\n`;
-    const bySecret = kind !== "certificates";
-    const { provider, cluster, callerTransport } = await startTls(
-      bySecret ? { ...server(), secrets } : server(),
-      bySecret ? { secrets } : client(),
-    );
-    const address = await proxyTo(provider.address?.port as number, (from, to) => {
-      from.on("data", (bytes) => {
-        for (const byte of bytes) to.write(Buffer.from([byte]));
+  test.each(["certificates", "secrets beside certificates"])(
+    "come one by one, handshake and all (%s)",
+    async (kind) => {
+      const secrets = `apigw:${"ab".repeat(32)}\n`;
+      const bySecret = kind !== "certificates";
+      const { provider, cluster, callerTransport } = await startTls(
+        bySecret ? { ...server(), secrets } : server(),
+        bySecret ? { secrets } : client(),
+      );
+      const address = await proxyTo(provider.address?.port as number, (from, to) => {
+        from.on("data", (bytes) => {
+          for (const byte of bytes) to.write(Buffer.from([byte]));
+        });
       });
-    });
-    const channel = new RpcChannel(cluster.runtime({ transport: callerTransport }), {
-      registry: staticTo(hostAt(address)),
-    });
-    cluster.onClose(() => channel.close());
-    expect((await new ProbeServiceStub(channel).echo({ text: "slowly" })).text).toBe("slowly");
-  });
+      const channel = new RpcChannel(cluster.runtime({ transport: callerTransport }), {
+        registry: staticTo(hostAt(address)),
+      });
+      cluster.onClose(() => channel.close());
+      expect((await new ProbeServiceStub(channel).echo({ text: "slowly" })).text).toBe("slowly");
+    },
+  );
 
   test("that end without TLS saying so lose the call, and nothing is taken for its end", async () => {
     const { provider, cluster, callerTransport } = await startTls(server(), client());
     let provided = 0;
     const address = await proxyTo(provider.address?.port as number, (from, to) => {
-      const isProvider = from.remotePort === provider.address?.port;
       from.on("data", (bytes) => {
+        const isProvider = from.remotePort === provider.address?.port;
         if (isProvider) provided += bytes.length;
         // In the middle of the large reply.
         if (isProvider && provided > 40_000) to.end();
@@ -93,7 +98,9 @@ describe("calls over TLS", () => {
     const { stub } = await startTls(server(), client());
     const sizes = [0, 1, 1000, 16_383, 16_384, 16_385, 70_000, 130_000, 1_000_000, 3_000_000];
     const replies = await Promise.all(
-      sizes.flatMap((size) => Array.from({ length: 4 }, (_, at) => stub.echo({ data: Buffer.alloc(size, at + 1), number: at }))),
+      sizes.flatMap((size) =>
+        Array.from({ length: 4 }, (_, at) => stub.echo({ data: Buffer.alloc(size, at + 1), number: at })),
+      ),
     );
     expect(replies.map(({ data }) => data.length)).toEqual(sizes.flatMap((size) => Array(4).fill(size)));
     for (const { data, number } of replies) expect(data.every((byte) => byte === number + 1)).toBe(true);
@@ -132,7 +139,10 @@ describe("calls over TLS", () => {
     const { host, port } = provider.address as { host: string; port: number };
     const { StaticRegistry } = await import("../../src/registry/static.js");
     const registry = new StaticRegistry(`static://${host}:${port}?protocol=classic&dialect=le32`);
-    const channel = new RpcChannel(cluster.runtime({ transport: openTransport(client()) }), { registry, classic: true });
+    const channel = new RpcChannel(cluster.runtime({ transport: openTransport(client()) }), {
+      registry,
+      classic: true,
+    });
     cluster.onClose(() => channel.close());
     expect((await new ProbeServiceStub(channel).echo({ text: "classic" })).text).toBe("classic");
     expect(identities.length).toBe(1);
@@ -142,7 +152,9 @@ describe("calls over TLS", () => {
 describe("OpenSSL at the other end", () => {
   /** What `openssl s_client` says when it connects and leaves. */
   async function sClient(port: number, ...args: string[]): Promise<string> {
-    const child = spawn("openssl", ["s_client", "-connect", `127.0.0.1:${port}`, ...args], { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn("openssl", ["s_client", "-connect", `127.0.0.1:${port}`, ...args], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
     child.stdin.end();
     const [out, err] = await Promise.all([buffer(child.stdout), buffer(child.stderr)]);
     return `${out}${err}`;
@@ -184,16 +196,25 @@ describe("a configuration", () => {
     expect(app.config.services).toEqual({ ProbeService: { "tls.peername": name } });
     await using channel = new RpcChannel(app);
     expect((await new ProbeServiceStub(channel).echo({ text: "x" })).text).toBe("x");
-    await using other = await MprpcApplication.init(["node", "test", "--service.ProbeService.tls.peername=third.example"], {
-      ...{ cwd: folder, env: {}, log: new RecordingLog(), registry: staticTo(provider.address) },
-    });
+    await using other = await MprpcApplication.init(
+      ["node", "test", "--service.ProbeService.tls.peername=third.example"],
+      {
+        ...{ cwd: folder, env: {}, log: new RecordingLog(), registry: staticTo(provider.address) },
+      },
+    );
     await using wrong = new RpcChannel(other);
-    expect(await failureOf(new ProbeServiceStub(wrong).echo({ text: "x" }))).toContain("third.example is expected");
+    expect(await failureOf(new ProbeServiceStub(wrong).echo({ text: "x" }))).toContain(
+      "third.example is expected",
+    );
   });
 
   test("that names files which cannot be used is refused at the start", async () => {
     const start = (...flags: string[]) =>
-      MprpcApplication.init(["node", "test", ...flags], { cwd: temporaryFolder(), env: {}, log: new RecordingLog() });
+      MprpcApplication.init(["node", "test", ...flags], {
+        cwd: temporaryFolder(),
+        env: {},
+        log: new RecordingLog(),
+      });
     await expect(start("--tls.ca=missing")).rejects.toThrow(/tls.ca: cannot read missing/);
     await expect(start("--tls.passphrase=secret")).rejects.toThrow(/file: and the name of the file/);
     await expect(start("--tls.peername=a b")).rejects.toThrow(/spiffe/);
@@ -218,7 +239,17 @@ describe("mprpc on the command line", () => {
     expect([clear.code, clear.err]).toEqual([1, expect.stringContaining("this port speaks TLS only")]);
     const wrong = await run(["health", where, "--ca", cafile, "--peername", "other.example"]);
     expect(wrong.err).toContain("other.example is expected");
-    const call = await run(["call", where, "probe.ProbeService", "Echo", '{"text":"x"}', "--ca", cafile, "--peername", name]);
+    const call = await run([
+      "call",
+      where,
+      "probe.ProbeService",
+      "Echo",
+      '{"text":"x"}',
+      "--ca",
+      cafile,
+      "--peername",
+      name,
+    ]);
     expect(JSON.parse(call.out)).toMatchObject({ text: "x" });
     expect((await run(["secret", "bad name"])).code).toBe(2);
   });

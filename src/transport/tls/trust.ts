@@ -26,7 +26,11 @@ const chainMax = 16;
  * undefined when it still is. TLS checked the whole chain when the connection was made: what can have changed since are the
  * dates, the authorities and the lists.
  */
-export function whyDistrusted(connection: CertifiedConnection, material: TlsMaterial, nowMs: number): string | undefined {
+export function whyDistrusted(
+  connection: CertifiedConnection,
+  material: TlsMaterial,
+  nowMs: number,
+): string | undefined {
   const chain = chainOf(connection);
   if (chain.length === 0) return undefined;
   for (const certificate of chain) {

@@ -78,7 +78,11 @@ async function measureRow(clear: Pair, secured: Pair, inFlight: number, plan: Pl
   };
 }
 
-async function withPair<T>(target: "mprpc" | "mprpc-tls" | "raw-tls", pin: boolean, use: (pair: Pair) => Promise<T>): Promise<T> {
+async function withPair<T>(
+  target: "mprpc" | "mprpc-tls" | "raw-tls",
+  pin: boolean,
+  use: (pair: Pair) => Promise<T>,
+): Promise<T> {
   const pair = await Pair.start(target, pin);
   try {
     return await use(pair);
@@ -111,7 +115,9 @@ async function measure(plan: Plan): Promise<Report> {
     sections: [
       {
         title: "Calls per second, 20 B",
-        text: ["The cipher is TLS_AES_256_GCM_SHA384, which Node.js prefers; the ratio is the median of the pairs."],
+        text: [
+          "The cipher is TLS_AES_256_GCM_SHA384, which Node.js prefers; the ratio is the median of the pairs.",
+        ],
         tables: [
           {
             head: ["in flight", "clear", "TLS", "ratio", "95 % interval", "goal"],
@@ -131,7 +137,10 @@ async function measure(plan: Plan): Promise<Report> {
         title: "Resident memory of an idle connection at the provider",
         text: [`The goal is a bare TLS socket and ${idleGoalKib} KiB.`],
         tables: [
-          { head: ["mprpc over TLS, KiB", "bare TLS socket, KiB"], lines: [[short(idle.mprpc), short(idle.bare)]] },
+          {
+            head: ["mprpc over TLS, KiB", "bare TLS socket, KiB"],
+            lines: [[short(idle.mprpc), short(idle.bare)]],
+          },
         ],
         plots: [],
       },
@@ -169,7 +178,8 @@ export const tls: Command = {
       reportFolder: values.report,
       async run() {
         const report = await measure(plan);
-        if (plan.jsonFile !== undefined) writeFileSync(plan.jsonFile, JSON.stringify(report.results, null, 2));
+        if (plan.jsonFile !== undefined)
+          writeFileSync(plan.jsonFile, JSON.stringify(report.results, null, 2));
         return report;
       },
     };
