@@ -6,7 +6,7 @@ import { explainTlsError } from "./explain.js";
 
 /**
  * A write up to this is copied, and its buffer is free at once: TLS tells only in a later turn of the event loop that it has
- * left, and what waited for that would wait for nothing. Measured: see docs/benchmarks.md.
+ * left, and what waited for that would wait for nothing.
  */
 const copiedMaxBytes = 16 * 1024;
 /** Beyond this much that has not left, writes wait, and what gathers meanwhile leaves in one piece. */
