@@ -17,7 +17,9 @@ Usage: ./autobuild.sh [COMMAND]
 
   build      the default: install what is missing, build lib/, generate code from the .proto files, build the examples, check
              types and style
-  demo       build the library and two examples, then let bin/consumer call bin/provider over a registry in a temp folder, and stop both
+  demo [--tls]
+             build the library and two examples, then let bin/consumer call bin/provider over a registry in a temp folder, and stop both;
+             --tls: over mutual TLS, with certificates made for it
   clouddisk [--port=N]
              build the library and the cloud disk, then serve that of example/clouddisk at http://127.0.0.1:8080 (or port N) until Ctrl-C; its data
              are in CLOUDDISK_DATA (default ~/.local/share/mprpc-clouddisk)
@@ -159,17 +161,34 @@ await_provider() {
   done
 }
 
+# What both sides of a demonstration over TLS are told, as words for `env`.
+demo_tls() {
+  local certificates="$scratch/certificates"
+  mkdir -m 700 "$certificates"
+  step "certificates: an authority, a provider and a caller" node scripts/make-certificates.mjs "$certificates"
+  provider_env=("MPRPC_TLS_MODE=required" "MPRPC_TLS_CLIENTAUTH=require" "MPRPC_TLS_CA=$certificates/ca.crt"
+    "MPRPC_TLS_CERT=$certificates/provider.crt" "MPRPC_TLS_KEY=$certificates/provider.key")
+  consumer_env=("MPRPC_TLS_CA=$certificates/ca.crt" "MPRPC_TLS_PEERNAME=provider.example"
+    "MPRPC_TLS_CERT=$certificates/caller.crt" "MPRPC_TLS_KEY=$certificates/caller.key")
+  say "demo: provider with ${provider_env[*]}"
+  say "demo: consumer with ${consumer_env[*]}"
+}
+
 demo() {
   local log="$scratch/provider.log" code=0
+  local -a provider_env=() consumer_env=()
+  if [[ "${1:-}" == --tls ]]; then
+    demo_tls
+  fi
   mkdir -m 700 "$scratch/registry"
   export MPRPC_REGISTRY="file:$scratch/registry" MPRPC_RPCSERVERPORT=0
   say "demo: bin/provider -i bin/mprpc.conf, with MPRPC_REGISTRY=$MPRPC_REGISTRY"
-  bin/provider -i bin/mprpc.conf >"$log" 2>&1 </dev/null &
+  env "${provider_env[@]}" bin/provider -i bin/mprpc.conf >"$log" 2>&1 </dev/null &
   provider_pid=$!
   await_provider "$log"
   say "demo: provider: $(grep -m 1 'listening on' "$log")"
   say "demo: bin/consumer -i bin/mprpc.conf"
-  bin/consumer -i bin/mprpc.conf </dev/null || code=$?
+  env "${consumer_env[@]}" bin/consumer -i bin/mprpc.conf </dev/null || code=$?
   local pid="$provider_pid"
   provider_pid=""
   if ! stop "$pid"; then
@@ -231,7 +250,11 @@ run_tests() {
 }
 
 main() {
-  local command="${1:-build}" port=8080
+  local command="${1:-build}" port=8080 option=""
+  if [[ "$command" == demo && "${2:-}" == --tls ]]; then
+    option="$2"
+    set -- "$1"
+  fi
   if [[ "$command" == clouddisk && "${2:-}" =~ ^--port=([0-9]{1,5})$ ]]; then
     port="${BASH_REMATCH[1]}"
     set -- "$1"
@@ -254,7 +277,7 @@ main() {
     demo)
       build_library
       build_examples
-      demo
+      demo "$option"
       ;;
     clouddisk)
       build_library

@@ -18,6 +18,26 @@ export interface ParsedArguments {
   readonly config: readonly string[];
 }
 
+/** Keys of the configuration that are typed so often that they have a name of their own. */
+const tlsOptions: Readonly<Record<string, OptionSpec & { readonly flag: string }>> = {
+  tls: { kind: "flag", flag: "--tls.mode=required" },
+  ca: { kind: "value", flag: "--tls.ca" },
+  cert: { kind: "value", flag: "--tls.cert" },
+  key: { kind: "value", flag: "--tls.key" },
+  peername: { kind: "value", flag: "--tls.peername" },
+  secrets: { kind: "value", flag: "--auth.secrets" },
+  secret: { kind: "value", flag: "--auth.secret" },
+};
+
+/** The part of a usage text that tells of them. */
+export const tlsUsage = `  --ca FILE               speak TLS, to providers with a certificate of these authorities (tls.ca)
+  --peername NAME         whom to take for the provider (tls.peername); default: the host connected to
+  --cert FILE, --key FILE our own certificate (tls.cert, tls.key)
+  --secrets FILE, --secret NAME
+                          speak TLS with a shared secret instead (auth.secrets, auth.secret)
+  --tls                   speak TLS, to providers with a certificate of an authority that Node.js knows
+`;
+
 const helpOption: OptionSpec = { kind: "flag", short: "h" };
 
 /**
@@ -29,7 +49,8 @@ export function readArguments(
   options: Readonly<Record<string, OptionSpec>>,
   { takesConfig = false } = {},
 ): ParsedArguments {
-  const specs: Readonly<Record<string, OptionSpec>> = { ...options, help: helpOption };
+  const shorthands = takesConfig ? tlsOptions : {};
+  const specs: Readonly<Record<string, OptionSpec>> = { ...shorthands, ...options, help: helpOption };
   const own = Object.entries(specs).map(([name, { kind, short }]) => {
     const type = kind === "flag" || kind === "optional" ? ("boolean" as const) : ("string" as const);
     return [name, short === undefined ? { type } : { type, short }] as const;
@@ -50,7 +71,12 @@ export function readArguments(
     if (token.kind !== "option") continue;
     const { name, rawName, value } = token;
     const spec = Object.hasOwn(specs, name) ? specs[name] : undefined;
-    if (spec !== undefined) found.set(name, [...(found.get(name) ?? []), readValue(rawName, spec, value)]);
+    const flag = Object.hasOwn(shorthands, name) ? shorthands[name]?.flag : undefined;
+    if (spec !== undefined && flag !== undefined) {
+      const text = readValue(rawName, spec, value);
+      config.push(spec.kind === "flag" ? flag : `${flag}=${text}`);
+    } else if (spec !== undefined)
+      found.set(name, [...(found.get(name) ?? []), readValue(rawName, spec, value)]);
     else if (takesConfig && rawName === "-i") config.push("-i", readValue(rawName, { kind: "value" }, value));
     else if (takesConfig && rawName.startsWith("--") && value !== undefined)
       config.push(`${rawName}=${value}`);

@@ -11,7 +11,7 @@ import { Status } from "../error/status.js";
 import type { MethodKind } from "../protobuf/types.js";
 import { type ClassicDialect, classicDialects } from "../protocol/classic/classic-wire.js";
 import type { Registry } from "../registry/registry.js";
-import { checkCount, type ParsedArguments, readArguments } from "./arguments.js";
+import { checkCount, type ParsedArguments, readArguments, tlsUsage } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
 import { whyNotOurs } from "./reach.js";
@@ -45,7 +45,7 @@ is - or left out; a JSON that is given is the only request. Ctrl-C cancels the c
   -I, --import-path DIR   where imports of --proto are looked for; may be repeated
   --classic[=DIALECT]     HOST:PORT is a provider of the classic C++ framework, or of a fork of it: le32 (the original),
                           be32, varint or framed; without DIALECT le32, or, for a method that may run twice, any of them
-  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
+${tlsUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
   -h, --help              this text
 
 Exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.

@@ -39,6 +39,11 @@ const commands: readonly Listed[] = [
     load: async () => (await import("./health.js")).healthCommand,
   },
   {
+    name: "secret",
+    summary: "make a secret that callers and providers share, for auth.secrets",
+    load: async () => (await import("./secret.js")).secretCommand,
+  },
+  {
     name: "config",
     summary: "print the effective configuration and where each value comes from",
     load: async () => (await import("./config.js")).configCommand,

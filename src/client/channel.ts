@@ -29,8 +29,10 @@ import { Status } from "../error/status.js";
 import type { InputOf, MethodDefinition, MethodKind, OutputOf } from "../protobuf/types.js";
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 import type { Resolver } from "../registry/registry.js";
-import { type App, runtimeOf } from "../runtime/app.js";
+import { type App, runtimeOf, securedRuntime } from "../runtime/app.js";
 import { type BalancerName, balancerNames, type ClassicChoice, type Runtime } from "../runtime/runtime.js";
+import type { TlsOptions } from "../transport/tls/options.js";
+import type { Transport } from "../transport/transport.js";
 import { classicChoice } from "./classic-subchannels.js";
 import { type CallRouter, type ClientAttempt, ClientCall, type ResolvedCallOptions } from "./client-call.js";
 import { ChannelToken, type Credentials, credentialsOf } from "./credentials.js";
@@ -60,6 +62,8 @@ export interface ChannelOptions {
    * the conf, and without that none. Throwing fails the calls that need it, UNAUTHENTICATED.
    */
   credentials?: Credentials | undefined;
+  /** How its connections are secured: what is left out is as `[tls]` and `[auth]` of the conf say. */
+  tls?: TlsOptions | undefined;
   /** The first is the outermost. Default none. */
   interceptors?: readonly ClientInterceptor[] | undefined;
   /** Look services up here instead of in the runtime's registry. The channel does not close it. */
@@ -71,7 +75,7 @@ export interface ChannelOptions {
   descriptors?: readonly Uint8Array[] | undefined;
 }
 
-type Undefaulted = "classic" | "credentials";
+type Undefaulted = "classic" | "credentials" | "tls";
 
 const optionRules = {
   timeoutMs: { expected: "milliseconds > 0, or Infinity for no deadline", accepts: isTimeout },
@@ -79,6 +83,7 @@ const optionRules = {
   waitForReady: boolean,
   classic: classicChoice,
   credentials: callback,
+  tls: having(),
   interceptors: listOf(callback),
   registry: having("watch", "list"),
   descriptors: listOf(bytes),
@@ -92,6 +97,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #runtime: Runtime;
   readonly #router: CallRouter;
   readonly #registry: Resolver;
+  /** Made for its own `tls`. */
+  readonly #ownTransport: Transport | undefined;
   readonly #pool: SubchannelPool;
   readonly #resolvers = new Map<string, Picker>();
   readonly #balancer: BalancerName;
@@ -110,17 +117,20 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 
   /** Throws `TypeError` or `RangeError` for bad options. Connects to nothing yet. */
   constructor(app: App, options: ChannelOptions = {}) {
-    const runtime = runtimeOf("RpcChannel", app);
+    const shared = runtimeOf("RpcChannel", app);
     const defaults: Filled<Omit<ChannelOptions, Undefaulted>> & Pick<ChannelOptions, Undefaulted> = {
-      timeoutMs: runtime.settings.callTimeoutMs,
-      balancer: runtime.settings.channel.balancer,
+      timeoutMs: shared.settings.callTimeoutMs,
+      balancer: shared.settings.channel.balancer,
       waitForReady: false,
       interceptors: [],
-      registry: runtime.registry,
+      registry: shared.registry,
       descriptors: [],
     };
     const checked = checkOptions("RpcChannel", options, defaults, optionRules);
+    const { tls } = checked;
+    const runtime = tls === undefined ? shared : securedRuntime("RpcChannel", shared, tls);
     this.#runtime = runtime;
+    if (tls !== undefined) this.#ownTransport = runtime.transport;
     callScope.use();
     const { token: source } = runtime.settings.auth;
     const credentials =
@@ -466,6 +476,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     for (const resolver of this.#resolvers.values()) resolver.close();
     this.#resolvers.clear();
     await this.#pool.close(messages.channelClosed);
+    this.#ownTransport?.close?.();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Balancer } from "../balancer/balancer.js";
 import { createBalancer } from "../balancer/create.js";
-import { formatAddress } from "../base/address.js";
+import { formatAddress, schemeOf } from "../base/address.js";
 import type { Attempt, CallCarrier } from "../call/attempt.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
@@ -46,6 +46,8 @@ export class Picker implements CallCarrier {
   readonly #classicUse: ClassicUse;
   /** Addresses of the classic providers that are not called because of that. */
   #refused: readonly string[] = [];
+  /** Those of endpoints that are not known to speak TLS, where nothing else will do. */
+  #unsecured: readonly string[] = [];
   /** The subchannel of every call while there is but one: then nothing is to be balanced, and nothing of the balancer is touched. */
   #only: Subchannel | undefined;
   /** Of this service's registrations; another service of the same provider has its own. */
@@ -174,7 +176,7 @@ export class Picker implements CallCarrier {
     if (this.#subchannels.length === 0 && this.#classic.size === 0) {
       // The short name is what the classic framework would take.
       const hint = messages.giveFullName(this.#service);
-      if (this.#refused.length > 0)
+      if (this.#refused.length + this.#unsecured.length > 0)
         return messages.noProviderOfOurs(this.#service, registry, this.#whyRefused);
       return messages.noProvider(this.#service, registry, this.#service.includes(".") ? "" : hint);
     }
@@ -194,6 +196,11 @@ export class Picker implements CallCarrier {
   }
 
   get #whyRefused(): string {
+    const unsecured = this.#unsecured.length === 0 ? "" : messages.notSecured(nameSome(this.#unsecured));
+    return this.#whyNotClassic + unsecured;
+  }
+
+  get #whyNotClassic(): string {
     if (this.#refused.length === 0) return "";
     const endpoints = nameSome(this.#refused);
     return this.#registry.authenticated
@@ -231,12 +238,20 @@ export class Picker implements CallCarrier {
     const ours: Subchannel[] = [];
     const classic = new Map<Subchannel, readonly string[] | undefined>();
     const refused: string[] = [];
+    const unsecured: string[] = [];
+    const { expects } = this.#runtime.transport;
+    const peerName = expects?.nameFor(this.#service);
     for (const endpoint of snapshot.endpoints) {
       if (endpoint.protocol === "classic" && this.#classicUse === false) {
         refused.push(formatAddress(endpoint));
         continue;
       }
-      const subchannel = this.#pool.acquire(inDialect(endpoint, this.#classicUse));
+      // A registry cannot talk a caller into speaking in clear. One that is the caller's own says nothing of TLS.
+      if (expects !== undefined && !this.#registry.fixed && !provesItsName(endpoint)) {
+        unsecured.push(formatAddress(endpoint));
+        continue;
+      }
+      const subchannel = this.#pool.acquire({ ...inDialect(endpoint, this.#classicUse), peerName });
       // Of a protocol that this version does not speak.
       if (subchannel === undefined) continue;
       const { incarnation } = endpoint;
@@ -250,6 +265,7 @@ export class Picker implements CallCarrier {
     this.#subchannels = ours;
     this.#classic.update(classic);
     this.#refused = refused;
+    this.#unsecured = unsecured;
     this.#incarnations = incarnations;
     // First: a call that waited for a subchannel which goes now is routed anew at once, and must not meet it again.
     this.#balance();
@@ -299,6 +315,13 @@ export class Picker implements CallCarrier {
 function nameSome(reasons: readonly string[]): string {
   const more = reasons.length > namedFailures ? messages.andMoreReasons(reasons.length - namedFailures) : "";
   return reasons.slice(0, namedFailures).join(", ") + more;
+}
+
+/** By TLS; or it is this very process, which nobody can pretend to be. */
+function provesItsName(endpoint: Endpoint): boolean {
+  const scheme = schemeOf(endpoint);
+  const { tls } = endpoint.attributes;
+  return scheme === "inproc" || (scheme === "tcp" && (tls === "required" || tls === "optional"));
 }
 
 /** What an entry says of its dialect counts more than what is said of its service. */

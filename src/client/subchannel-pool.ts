@@ -1,9 +1,8 @@
 import type { ProtocolName } from "../call/peer.js";
 import type { ClientProtocol } from "../protocol/protocol.js";
-import type { Endpoint } from "../registry/registry.js";
 import type { Runtime } from "../runtime/runtime.js";
 import { clientProtocols } from "./protocols.js";
-import { Subchannel, type SubchannelOwner, subchannelKey } from "./subchannel.js";
+import { type SecuredEndpoint, Subchannel, type SubchannelOwner, subchannelKey } from "./subchannel.js";
 
 /** How long a provider may take to close its side of a connection that has ended, ms. */
 const endWithinMs = 1000;
@@ -24,7 +23,7 @@ export class SubchannelPool {
   }
 
   /** The subchannel of `endpoint`, made when new; undefined for a protocol nobody speaks here. Each acquire wants a release. */
-  acquire(endpoint: Endpoint): Subchannel | undefined {
+  acquire(endpoint: SecuredEndpoint): Subchannel | undefined {
     const protocol = this.#protocols.get(endpoint.protocol);
     if (protocol === undefined) return undefined;
     const key = subchannelKey(endpoint);

@@ -12,6 +12,7 @@ import type {
   ClientSession,
   ClientSessionOwner,
   ConnectingCalls,
+  ExpectedPeer,
   SharedConnectionProtocol,
 } from "../protocol/protocol.js";
 import type { Endpoint } from "../registry/registry.js";
@@ -48,13 +49,14 @@ export class Subchannel implements Candidate, ClientSessionOwner {
   /** Of a protocol that connects for each call. */
   readonly #calls: ConnectingCalls | undefined;
   readonly #health: SubchannelHealth;
+  readonly #expected: ExpectedPeer;
   readonly #ewma = new PeakEwma();
   readonly #waiting: PendingQueue;
   readonly #connections: ConnectionSet;
   readonly #probation: Probation;
   readonly #abort = new AbortController();
 
-  constructor(endpoint: Endpoint, protocol: ClientProtocol, runtime: Runtime, owner: SubchannelOwner) {
+  constructor(endpoint: SecuredEndpoint, protocol: ClientProtocol, runtime: Runtime, owner: SubchannelOwner) {
     const { clock, random, settings } = runtime;
     const { connections, connectTimeoutMs, pendingMax } = settings.channel;
     this.address = { host: endpoint.host, port: endpoint.port };
@@ -62,6 +64,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     this.key = subchannelKey(endpoint);
     this.weight = endpoint.weight;
     this.#attributes = endpoint.attributes;
+    this.#expected = expectedPeer(endpoint);
     this.#runtime = runtime;
     this.#owner = owner;
     this.#health = new SubchannelHealth(clock, random, {
@@ -73,7 +76,8 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     this.#probation = new Probation(clock, connectTimeoutMs);
     if (protocol.connects === "once") this.#protocol = protocol;
     else {
-      const place = { address: this.address, attributes: endpoint.attributes };
+      const { attributes } = endpoint;
+      const place = { address: this.address, attributes, expected: this.#expected };
       this.#calls = protocol.open(place, {
         onReached: () => this.#health.resetBackoff(),
         onUnreachable: (reason) => this.#health.fail(reason),
@@ -162,20 +166,31 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     if (protocol === undefined) return;
     this.#connections.opening++;
     this.#health.tried();
-    const destination = { address: this.address, attributes: this.#attributes };
+    const destination = { address: this.address, attributes: this.#attributes, expected: this.#expected };
     callScope
       .outside(() => reach(destination, protocol, this.#runtime, this.#abort.signal))
       .then(
         (ready) => {
           this.#connections.opening--;
-          if (this.#health.state === "closed") ready.drop();
-          else this.#onOpened(callScope.outside(() => ready.open(this)));
+          if (this.#health.state === "closed") {
+            ready.drop();
+            return;
+          }
+          const session = callScope.outside(() => ready.open(this));
+          ready.onDistrusted(() => this.#onDistrusted(session));
+          this.#onOpened(session);
         },
         (error: unknown) => {
           this.#connections.opening--;
           if (this.#health.state !== "closed") this.#onLost(textOf(error));
         },
       );
+  }
+
+  /** The transport cuts it after a while; calls in flight may end before. */
+  #onDistrusted(session: ClientSession): void {
+    this.#connections.setLeaving(session);
+    session.drain();
   }
 
   #emit(event: "connectionOpen", session: ClientSession): void;
@@ -322,7 +337,24 @@ export class Subchannel implements Candidate, ClientSessionOwner {
   }
 }
 
+/** An endpoint, and whom the caller's own configuration takes for it. */
+export interface SecuredEndpoint extends Endpoint {
+  /** See `ConnectOptions.peerName`. */
+  peerName?: string | undefined;
+}
+
+/** What a registry says of the name counts beside what the caller itself expects, never instead of it. */
+function expectedPeer({ peerName, attributes }: SecuredEndpoint): ExpectedPeer {
+  const { tlsname } = attributes;
+  return {
+    ...(peerName === undefined ? {} : { peerName }),
+    ...(tlsname === undefined ? {} : { tlsName: tlsname }),
+  };
+}
+
 /** Endpoints of one address are one subchannel when they are spoken to alike. */
-export function subchannelKey(endpoint: Endpoint): string {
-  return `${endpoint.protocol} ${formatAddress(endpoint)} ${endpoint.attributes.dialect ?? ""}`;
+export function subchannelKey(endpoint: SecuredEndpoint): string {
+  const { protocol, attributes, peerName = "" } = endpoint;
+  const { dialect = "", tlsname = "" } = attributes;
+  return [protocol, formatAddress(endpoint), dialect, peerName, tlsname].join(" ");
 }

@@ -4,7 +4,12 @@ import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { InprocClientSession } from "../protocol/inproc/client-session.js";
 import { currentContext } from "../protocol/inproc/link.js";
-import type { ClientSession, ClientSessionOwner, SharedConnectionProtocol } from "../protocol/protocol.js";
+import type {
+  ClientSession,
+  ClientSessionOwner,
+  ExpectedPeer,
+  SharedConnectionProtocol,
+} from "../protocol/protocol.js";
 import { offeredUnix } from "../registry/unix-offer.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { Connection, ConnectOptions } from "../transport/transport.js";
@@ -12,6 +17,8 @@ import type { Connection, ConnectOptions } from "../transport/transport.js";
 /** A session that is about to begin: the other end is there. */
 export interface ReadySession {
   open(owner: ClientSessionOwner): ClientSession;
+  /** `leave` is called when the other end is not trusted any more: its connection will be cut after a while. */
+  onDistrusted(leave: () => void): void;
   /** Nobody wants it any more. */
   drop(): void;
 }
@@ -19,6 +26,8 @@ export interface ReadySession {
 export interface Destination {
   readonly address: Address;
   readonly attributes: Readonly<Record<string, string>>;
+  /** Who it must prove to be. */
+  readonly expected: ExpectedPeer;
 }
 
 /**
@@ -27,7 +36,7 @@ export interface Destination {
  * Rejects with an `Error` that names the address.
  */
 export async function reach(
-  { address, attributes }: Destination,
+  { address, attributes, expected }: Destination,
   protocol: SharedConnectionProtocol,
   runtime: Runtime,
   signal: AbortSignal,
@@ -35,19 +44,31 @@ export async function reach(
   const { transport, settings } = runtime;
   const own = ownProvider(address, runtime);
   if (own !== undefined) return own;
-  const options = { timeoutMs: settings.channel.connectTimeoutMs, signal, alpn: [protocol.alpn] };
+  const options = {
+    timeoutMs: settings.channel.connectTimeoutMs,
+    signal,
+    alpn: [protocol.alpn],
+    ...expected,
+  };
   const local = localWays(address, runtime) ? offeredUnix(attributes) : undefined;
   const near = local === undefined ? undefined : await connectNear(local, options, runtime);
   const connection = near ?? (await transport.connect(address, options));
   return {
     open: (owner) => protocol.open(connection, owner),
+    onDistrusted: (leave) => {
+      connection.onDistrusted = leave;
+    },
     drop: () => connection.destroy(),
   };
 }
 
-/** Whether another way than the address itself may be taken. An address that names its way is taken by its word. */
-function localWays(address: Address, { local, settings }: Runtime): boolean {
-  return local !== undefined && settings.channel.local === "auto" && schemeOf(address) === "tcp";
+/**
+ * Whether another way than the address itself may be taken. An address that names its way is taken by its word. A channel that
+ * expects a name proved by TLS gets no proof on another way, and takes none.
+ */
+function localWays(address: Address, { local, settings, transport }: Runtime): boolean {
+  if (local === undefined || transport.expects !== undefined) return false;
+  return settings.channel.local === "auto" && schemeOf(address) === "tcp";
 }
 
 function ownProvider(address: Address, runtime: Runtime): ReadySession | undefined {
@@ -59,6 +80,7 @@ function ownProvider(address: Address, runtime: Runtime): ReadySession | undefin
   if (session === undefined) throw new Error(messages.cannotConnect(where, messages.inprocRefused));
   return {
     open: (owner) => new InprocClientSession(where, session, runtime.settings.limits, owner),
+    onDistrusted: () => {},
     drop: () => session.close(undefined),
   };
 }

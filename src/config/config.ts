@@ -18,6 +18,13 @@ import {
   type Sections,
   sectionNames,
 } from "./schema.js";
+import {
+  isServiceSection,
+  type ServiceValues,
+  serviceFlagRow,
+  serviceOf,
+  serviceRow,
+} from "./service-sections.js";
 
 /** A program without sections of its own. */
 export type NoSections = Readonly<Record<never, never>>;
@@ -52,6 +59,8 @@ export interface LoadedConfig<S extends Sections = NoSections> {
   readonly origins: Readonly<Record<KeyName | OwnName<S>, Origin>>;
   /** The values of the program's own sections (`sections`). Deeply frozen. */
   readonly own: OwnValues<S>;
+  /** What `[service.NAME]` sections say, by NAME. Deeply frozen. */
+  readonly services: ServiceValues;
   /** One sentence each, beginning with its place; to be logged or printed by whoever loads. */
   readonly warnings: readonly string[];
   /** The arguments after `--`. */
@@ -86,6 +95,8 @@ type Settings = Map<string, Setting>;
 class KeyTable {
   readonly rows: readonly KeyRow[];
   readonly byName: ReadonlyMap<string, KeyRow>;
+  /** Those of `[service.NAME]` sections, as they are met. */
+  readonly serviceRows = new Map<string, KeyRow>();
   readonly byVariable: ReadonlyMap<string, KeyRow>;
   readonly sections: readonly string[];
 
@@ -94,6 +105,16 @@ class KeyTable {
     this.byName = new Map(this.rows.map((row) => [row.name, row]));
     this.byVariable = new Map(this.rows.map((row) => [row.environment, row]));
     this.sections = [...sectionNames, ...Object.keys(own)];
+  }
+
+  hasSection(name: string): boolean {
+    return this.sections.includes(name) || isServiceSection(name);
+  }
+
+  /** Of the key in a `[service.NAME]` section, or of the flag that says the same. */
+  ofService(row: KeyRow | undefined): KeyRow | undefined {
+    if (row !== undefined) this.serviceRows.set(row.name, row);
+    return row;
   }
 }
 
@@ -136,6 +157,15 @@ export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S
     target[row.valueName] = setting === undefined ? row.kind.parse(row.fallback)?.value : setting.value;
     origins[row.name] = Object.freeze({ source: setting?.source ?? "default", where: setting?.where ?? "" });
   }
+  const services: Record<string, Record<string, unknown>> = {};
+  for (const row of table.serviceRows.values()) {
+    const setting = settings.get(row.name);
+    if (setting === undefined) continue;
+    const service = serviceOf(row.section);
+    services[service] = { ...services[service], [row.valueName]: setting.value };
+    origins[row.name] = Object.freeze({ source: setting.source, where: setting.where });
+  }
+  for (const one of Object.values(services)) Object.freeze(one);
   for (const name of sectionNames) Object.freeze(values[name]);
   for (const section of Object.values(own)) Object.freeze(section);
   // The casts: the loop above has filled in each key of the table, from which the types are derived.
@@ -143,6 +173,7 @@ export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S
     values: Object.freeze(values) as unknown as ConfigValues,
     origins: Object.freeze(origins) as unknown as LoadedConfig<S>["origins"],
     own: Object.freeze(own) as unknown as OwnValues<S>,
+    services: Object.freeze(services) as ServiceValues,
     warnings: findings.allWarnings(),
     rest: Object.freeze([...args.rest]),
     authz: Object.freeze(reading.authz),
@@ -230,7 +261,7 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
   const present = new Set(document.sections.map(({ name }) => name));
   const absent = table.sections.filter((name) => isProgramSection(name) && !present.has(name));
   for (const { name, line } of document.sections) {
-    if (table.sections.includes(name) || name === policySection) continue;
+    if (table.hasSection(name) || name === policySection) continue;
     // Another program's, unless it is nearly the name of one of ours that the file does not have.
     const shared = isProgramSection(name);
     const nearest = didYouMean(name, shared ? absent : table.sections);
@@ -251,7 +282,7 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
   }
   for (const { section, key, text, line } of document.entries) {
     const where = `${file}:${line}`;
-    if (section !== "" && !table.sections.includes(section)) continue;
+    if (section !== "" && !table.hasSection(section)) continue;
     const row = findRow(table, section, key) ?? findInFork(reading, section, key, where);
     if (row === undefined) {
       const taken = section === "" && reading.nodes.take({ key, text, line, where, file });
@@ -287,6 +318,7 @@ function readSkipped(file: string, document: ConfDocument, findings: Findings): 
 }
 
 function findRow(table: KeyTable, section: string, key: string): KeyRow | undefined {
+  if (isServiceSection(section)) return table.ofService(serviceRow(section, key));
   const row = table.byName.get(section === "" ? key : `${section}.${key}`);
   return row?.section === section ? row : undefined;
 }
@@ -362,7 +394,7 @@ function readFlags(flags: readonly Flag[], reading: Reading): void {
   const { table, settings, findings } = reading;
   for (const { name, text, next } of flags) {
     const where = `--${name}`;
-    const row = table.byName.get(name);
+    const row = table.byName.get(name) ?? table.ofService(serviceFlagRow(name));
     const noValue = next === undefined ? "no value" : 'a space in the place of "="';
     if (row === undefined) {
       const hint = didYouMean(

@@ -4,6 +4,7 @@ import { brokerForms, isBrokerUrl } from "../broker/open.js";
 import { classicDialects } from "../protocol/classic/classic-wire.js";
 import { isRegistryUrl, registryForms } from "../registry/open.js";
 import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
+import { isPeerName, peerNameForms } from "../transport/tls/peer-name.js";
 import { formatDuration, parseDurationMs } from "../values/duration.js";
 import { type AdvertisedAddress, isHost, isWildcard, parseHostAndPort } from "../values/hosts.js";
 import { formatSize, parseSizeBytes } from "../values/size.js";
@@ -256,6 +257,12 @@ export function text(
 }
 
 export const directory = text("DIR", "a directory");
+export const file = text("FILE", "a file name");
+export const peerName = text("NAME", peerNameForms, isPeerName);
+/** Never the text itself: a conf file and a command line are read by many. */
+export const secretFile = text("file:NAME", "file: and the name of the file that holds it", (value) =>
+  /^file:./.test(value),
+);
 export const host = text("HOST", "a host name, an IPv4 or an IPv6 address, without a port", isHost);
 
 /** Where a provider may listen. */

@@ -12,10 +12,17 @@ const valueColumnMax = 40;
  */
 export function renderConfig<S extends Sections = NoSections>(loaded: LoadedConfig<S>, sections?: S): string {
   const rows = [...keyRows, ...ownRows(sections ?? {})].map((row) => ({
-    name: row.name,
+    name: row.name as string,
     value: showValue(row, loaded),
     origin: describeOrigin((loaded.origins as Readonly<Record<string, Origin>>)[row.name]),
   }));
+  for (const [service, values] of Object.entries(loaded.services)) {
+    for (const [key, value] of Object.entries(values)) {
+      const name = `service.${service}.${key}`;
+      const origin = describeOrigin((loaded.origins as Readonly<Record<string, Origin>>)[name]);
+      rows.push({ name, value, origin });
+    }
+  }
   const nameWidth = Math.max(...rows.map((row) => row.name.length));
   const widths = rows.map((row) => row.value.length).filter((width) => width <= valueColumnMax);
   const valueWidth = Math.max(...widths);

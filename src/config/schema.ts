@@ -1,5 +1,7 @@
 import { consoleTargets, logFormats, loggerLevels, overflowPolicies } from "../logger/options.js";
 import { localChoices } from "../runtime/runtime.js";
+import { clientAuthModes, tlsModes, tlsVersions } from "../transport/tls/options.js";
+import { isSecretName } from "../transport/tls/secrets.js";
 import * as kind from "./kinds.js";
 
 /**
@@ -218,12 +220,6 @@ export const schema = {
       "单个身份或地址在其所有连接上未读取数据的上限，超出则拒绝其调用。",
       { example: "256MiB" },
     ),
-    maxhandshakesperaddress: key(
-      kind.integer({ min: 1, max: 10_000_000 }),
-      "64",
-      "TLS handshakes of one address that are under way.",
-      "单个地址同时进行的 TLS 握手数。",
-    ),
     draintimeout: key(
       kind.duration({ minMs: 0 }),
       "10s",
@@ -334,6 +330,98 @@ export const schema = {
       "ping 多久无应答即视为连接已断。",
     ),
   },
+  tls: {
+    mode: key(
+      kind.choice(...tlsModes),
+      "off",
+      "What a provider's port takes: bytes in clear, both (optional), or TLS only; channels speak TLS with tls.ca or auth.secrets, or with required.",
+      "服务端端口接受的方式：明文、两者皆可（optional）或仅 TLS；设置了 tls.ca、auth.secrets 或 required 时调用端使用 TLS。",
+    ),
+    cert: key(
+      kind.optional(kind.file),
+      "",
+      "Our certificate in PEM, followed by those between it and the authority; read again when it changes, as all files here.",
+      "本端证书（PEM），其后为中间证书；文件变化时自动重新加载（以下文件亦同）。",
+      { example: "/etc/mprpc/tls.crt" },
+    ),
+    key: key(kind.optional(kind.file), "", "Its private key.", "证书的私钥。", {
+      example: "/etc/mprpc/tls.key",
+    }),
+    ca: key(
+      kind.optional(kind.file),
+      "",
+      "The authorities whose certificates are accepted; a channel then speaks TLS and never in clear.",
+      "受信任的 CA 证书；设置后调用端只使用 TLS，绝不回退到明文。",
+      { example: "/etc/mprpc/ca.crt" },
+    ),
+    crl: key(
+      kind.optional(kind.file),
+      "",
+      "Lists of revoked certificates, one of each authority.",
+      "证书吊销列表，每个 CA 一份。",
+      { example: "/etc/mprpc/ca.crl" },
+    ),
+    minversion: key(
+      kind.choice(...tlsVersions),
+      "1.2",
+      "The oldest version of TLS.",
+      "允许的最低 TLS 版本。",
+    ),
+    ciphers: key(
+      kind.optional(kind.text("LIST", "ciphers in OpenSSL's form")),
+      "",
+      "Ciphers in OpenSSL's form; by default those of Node.js.",
+      "OpenSSL 格式的加密套件；默认为 Node.js 的设置。",
+      { example: "TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256" },
+    ),
+    passphrase: key(
+      kind.optional(kind.secretFile),
+      "",
+      "Where the passphrase of tls.key is.",
+      "私钥口令所在的文件。",
+      { example: "file:/etc/mprpc/passphrase" },
+    ),
+    clientauth: key(
+      kind.choice(...clientAuthModes),
+      "none",
+      "Whether callers of a provider show a certificate of tls.ca.",
+      "服务端是否要求调用方出示 tls.ca 签发的证书。",
+    ),
+    peername: key(
+      kind.optional(kind.peerName),
+      "",
+      "Whom channels take for a provider: DNS names (*.example) or SPIFFE IDs (spiffe://domain/ns/*), | between several; by default the address connected to.",
+      "调用端认可的服务端身份：DNS 名（*.example）或 SPIFFE ID，以 | 分隔；默认为所连接的地址。",
+      { example: "users.example" },
+    ),
+    trustdomain: key(
+      kind.optional(
+        kind.text("DOMAIN", "the domain of SPIFFE IDs", (value) => /^[a-z0-9._-]{1,255}$/.test(value)),
+      ),
+      "",
+      "The domain of SPIFFE IDs that callers may have; by default that of our certificate.",
+      "调用方 SPIFFE ID 的信任域；默认为本端证书的信任域。",
+      { example: "example.org" },
+    ),
+    handshaketimeout: key(
+      kind.duration({ minMs: 100 }),
+      "5s",
+      "How long a caller may take for its handshake.",
+      "调用方完成 TLS 握手的时限。",
+    ),
+    maxhandshakes: key(
+      kind.integer({ min: 1, max: 100_000 }),
+      "512",
+      "Handshakes under way at a time; the others wait.",
+      "同时进行的握手数上限，其余排队。",
+    ),
+    maxhandshakesperaddress: key(
+      kind.integer({ min: 1, max: 100_000 }),
+      "64",
+      "The same of one address.",
+      "单个地址同时进行的握手数上限。",
+    ),
+  },
   auth: {
     token: key(
       kind.optional(
@@ -400,6 +488,20 @@ export const schema = {
       "What checking a token may take before its calls fail UNAVAILABLE.",
       "校验令牌的超时，超时的调用返回 UNAVAILABLE。",
     ),
+    secrets: key(
+      kind.optional(kind.file),
+      "",
+      "Lines of name:key (mprpc secret NAME makes one) that callers and providers share instead of certificates; a channel then speaks TLS and never in clear.",
+      "共享密钥文件，每行 name:key（由 mprpc secret NAME 生成），可取代证书；设置后调用端只使用 TLS。",
+      { example: "/etc/mprpc/secrets" },
+    ),
+    secret: key(
+      kind.optional(kind.text("NAME", "the name of a secret", isSecretName)),
+      "",
+      "The line of auth.secrets that channels prove to know; by default the first.",
+      "调用端所使用的密钥名称；默认为第一行。",
+      { example: "apigw" },
+    ),
   },
   zookeeper: {
     sessiontimeout: key(
@@ -432,6 +534,7 @@ export const sectionDocs: Readonly<Record<string, string>> = {
   channel: "Making calls / 调用端",
   limits: "Sizes nothing may exceed / 大小限制",
   keepalive: "Noticing dead peers / 连接保活",
+  tls: "Securing connections / 连接加密",
   auth: "Proving who calls; who may call what is [authz], see docs/security.md / 身份与令牌；访问策略见 [authz]",
   zookeeper: "Only for registry=zookeeper://... / 仅用于 ZooKeeper 注册中心",
 };

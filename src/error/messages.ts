@@ -128,6 +128,65 @@ export const messages = {
   goesAwayAtOnce: (endpoint: string) => `${endpoint} goes away on each connection at its first calls`,
   nothingCame: (timeoutMs: number) => `nothing came on it within ${timeoutMs} ms (channel.connecttimeout)`,
 
+  // --- TLS ---
+  handshakeFailed: (endpoint: string, reason: string) =>
+    `the TLS handshake with ${endpoint} failed: ${reason}`,
+  handshakeTimedOutAt: (endpoint: string, timeoutMs: number) =>
+    `no TLS handshake with ${endpoint} within ${timeoutMs} ms (channel.connecttimeout)`,
+  closedInHandshake:
+    "the other side closed the connection; perhaps it speaks no TLS (its tls.mode), or refuses what was offered, of which its log says more",
+  notTls: "what came is no TLS: the other side speaks in clear (its tls.mode, here tls.ca and auth.secrets)",
+  certificateExpired: "the certificate has expired",
+  certificateNotYetValid: "the certificate is not valid yet, by the clock of this machine",
+  certificateRevoked: "the certificate is revoked (tls.crl)",
+  certificateSelfSigned:
+    "the certificate is signed by itself: name an authority that signed it, or itself, in tls.ca",
+  certificateUntrusted: "the certificate is signed by no authority that is trusted here (tls.ca)",
+  certificatePurpose: "the certificate is not for this side of a connection (its extended key usage)",
+  certificateMissing: "no certificate was shown",
+  certificateNameless: (names: string) =>
+    `the certificate names nobody: it has ${names}, and no DNS name or SPIFFE ID`,
+  certificateRefused: "the other side does not accept our certificate (its tls.ca, tls.crl)",
+  crlMissing: "there is no revocation list of the authority that signed it: add one to tls.crl",
+  crlExpired: "the revocation list is out of date (tls.crl)",
+  wrongName: (wanted: string, names: string, isHost: boolean) =>
+    `the certificate is of ${names}, and ${wanted} is expected (${isHost ? "the address; tls.peername says another name" : "tls.peername"})`,
+  wrongRegistryName: (wanted: string, names: string) =>
+    `the certificate is of ${names}, and the registry says ${wanted} (its attribute tlsname)`,
+  spiffeIdWrong: (names: string) =>
+    `a certificate of a SPIFFE workload has one URI, spiffe://domain/path, and this one has ${names}`,
+  trustDomainWrong: (domain: string, expected: string | undefined) =>
+    expected === undefined
+      ? `its trust domain is ${domain}, and none is accepted (tls.trustdomain)`
+      : `its trust domain is ${domain}, and ${expected} is accepted (tls.trustdomain)`,
+  tlsVersionTooLow: "the two sides have no version of TLS in common (tls.minversion)",
+  noSharedCipher:
+    "the two sides have no cipher, certificate or secret in common (tls.ciphers, tls.cert, auth.secrets)",
+  noAlpn: "the two sides have no protocol in common (ALPN)",
+  noAlpnOf: (offered: string) => `the other side does not agree to speak ${offered} (ALPN)`,
+  secretKeyDiffers: "the two sides have different keys of this secret (auth.secrets)",
+  secretNotProved: "the other side has not proved to know the secret (auth.secrets)",
+  secretNotKnown: "the caller offers a secret that is not in auth.secrets here",
+  secretWithdrawn: "its secret has been changed or taken out of auth.secrets",
+  clientCertificateWanted: "the other side wants a certificate of ours (tls.cert, tls.key)",
+  clientCertificateMissing:
+    "the caller shows no certificate, and one is needed (tls.cert and tls.key there, tls.clientauth here)",
+  clientCertificateRefused: (reason: string) => `the caller's certificate is not accepted: ${reason}`,
+  portSpeaksTls:
+    "this port speaks TLS only, and the caller spoke in clear: give the caller tls.ca or auth.secrets (or the provider tls.mode=optional)",
+  portInClear: "; to answer TLS set tls.mode=optional or required, with a certificate or secrets",
+  notSecured: (endpoints: string) =>
+    `; endpoints without TLS are not called, because tls.ca or auth.secrets is set: ${endpoints}`,
+  alpnContradicted: (alpn: string, protocol: string) => `TLS agreed on ${alpn}, and what came is ${protocol}`,
+  distrusted: (reason: string) => `the other side is not trusted any more: ${reason}`,
+  handshakeTimedOut: (timeoutMs: number) => `not done within ${timeoutMs} ms (tls.handshaketimeout)`,
+  tooManyHandshakes: (max: number) =>
+    `others wait for its place, and ${max} handshakes are under way (tls.maxhandshakes)`,
+  handshakeLeft:
+    "the caller left before the handshake was done: perhaps it does not accept our certificate (its tls.ca, tls.peername)",
+  leftAfterHandshake:
+    "the caller left without a byte right after the handshake: perhaps it does not accept our certificate (its tls.ca, tls.peername)",
+
   // --- a connection that ends with calls in flight ---
   connectionLost: (reason: string) => `connection lost: ${reason}`,
   callerLost: (reason: string) => `the connection to the caller is lost: ${reason}`,
@@ -414,6 +473,30 @@ export const messages = {
   unixFolderUnusable: (folder: string) => `the folder ${folder} cannot be made or read`,
   inprocTaken: "another provider of this process has that name: choose another one, or inproc: alone",
   inprocOff: "this application was given a transport of its own, which carries all calls",
+  tlsFileUnreadable: (key: string, file: string, reason: string) => `${key}: cannot read ${file}: ${reason}`,
+  tlsFileWithout: (key: string, label: string) => `${key} has no block "BEGIN ${label}"`,
+  tlsKeyMissing: "tls.cert is set without tls.key",
+  tlsKeyUnusable: (reason: string) => `tls.key cannot be read (tls.passphrase): ${reason}`,
+  tlsUnusable: (reason: string) => `the settings of TLS cannot be used: ${reason}`,
+  tlsNothingToShow: (mode: string) =>
+    `tls.mode=${mode} needs a certificate (tls.cert, tls.key) or secrets (auth.secrets)`,
+  tlsNotHere: (owner: string) => `${owner}: option "tls": the transport of this application has no TLS`,
+  tlsReloadFailed: (reason: string) =>
+    `tls: the changed files cannot be used, and the old ones stay: ${reason}`,
+  ownCertificateExpired: (when: string) => `tls.cert: the certificate has expired on ${when}`,
+  ownCertificateEarly: (when: string) => `tls.cert: the certificate is valid from ${when} only`,
+  secretNameWrong: (found: string) =>
+    `a secret's name has 1 to 63 of A-Z, a-z, 0-9, ".", "_", "-" and begins with a letter or digit, got ${found}`,
+  secretLineWrong: (where: string) => `${where}: expected name:key, as mprpc secret NAME prints it`,
+  secretKeyWrong: (where: string, name: string) =>
+    `${where}: the key of ${name} is not 32 to 64 bytes in base64 or hex, as mprpc secret NAME prints it`,
+  secretTooShort: (where: string, name: string, bytes: number, min: number) =>
+    `${where}: the key of ${name} has ${bytes} bytes, at least ${min} random ones are needed: mprpc secret ${name} makes it`,
+  secretTwice: (where: string, name: string) => `${where}: ${name} is given twice`,
+  secretsEmpty: (file: string) => `${file} has no secret (name:key)`,
+  secretsReadable: (file: string, mode: string) =>
+    `auth.secrets: ${file} has mode ${mode}, so others than its owner and group may read or write it: chmod 600 ${file}`,
+  secretUnknown: (name: string) => `auth.secret: there is no ${name} in auth.secrets`,
   noRoute: (address: string) => `no route to ${address} (set advertiseaddress)`,
   notAService: (found: string) =>
     `notifyService: expected a generated service (UserServiceRpc), then its handlers, got ${found}`,

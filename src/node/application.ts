@@ -2,7 +2,7 @@ import { setMaxListeners } from "node:events";
 import { type Address, isLocalAddress } from "../base/address.js";
 import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
-import { callback, checkOptions, describeValue, either, having, text } from "../base/options.js";
+import { callback, checkOptions, definedOf, describeValue, either, having, text } from "../base/options.js";
 import { type CallEmitter, createCallEmitter } from "../call/events.js";
 import { toAuthSettings } from "../config/auth-section.js";
 import {
@@ -14,6 +14,7 @@ import {
 } from "../config/config.js";
 import { ConfigError } from "../config/config-error.js";
 import { blameCaller } from "../error/blame-caller.js";
+import { messages } from "../error/messages.js";
 import { guardLogger } from "../log/guard.js";
 import { type Logger, logLevels } from "../log/logger.js";
 import { createLogger, type QueueLogger } from "../logger/queue-logger.js";
@@ -24,7 +25,8 @@ import type { Registry } from "../registry/registry.js";
 import { type App, internals } from "../runtime/app.js";
 import { defaultSettings, type Runtime, type RuntimeSettings } from "../runtime/runtime.js";
 import { schemeTransport } from "../transport/schemes.js";
-import { tcpTransport } from "../transport/tcp.js";
+import { type TlsOptions, tlsOptionRules } from "../transport/tls/options.js";
+import { type TlsTransportParts, tlsTransport } from "../transport/tls/tls-transport.js";
 import type { Transport } from "../transport/transport.js";
 import { unixTransport } from "../transport/unix.js";
 import { processSignals } from "./signals.js";
@@ -47,7 +49,12 @@ export interface ApplicationParts<S extends Sections = NoSections> {
    * closes it in either case.
    */
   registry?: Registry | ((config: LoadedConfig<S>, log: Logger) => Registry | undefined) | undefined;
-  /** Default: TCP and unix sockets, and neither to providers of this process (`channel.local`). One that is given carries all calls. */
+  /** Over `[tls]` and `[auth]` of the conf, for its channels and providers; goes with no `transport` of your own. Default: as those say. */
+  tls?: TlsOptions | undefined;
+  /**
+   * Default: TCP, secured as `[tls]` says, and unix sockets, and neither to providers of this process (`channel.local`). One that is
+   * given carries all calls.
+   */
   transport?: Transport | undefined;
   /** Default: the system's. A test's own makes time virtual, for the application and all that stands on it. */
   clock?: Clock | undefined;
@@ -61,6 +68,7 @@ const partRules = {
   sections: having(),
   log: having(...logLevels),
   registry: either(having("register", "watch", "list", "close"), callback),
+  tls: having(),
   transport: having("connect", "listen", "localHostTowards"),
   clock: having("now", "wallNow", "setTimer"),
   random: callback,
@@ -77,6 +85,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
   readonly events: CallEmitter;
   readonly #ownLog: QueueLogger | undefined;
   readonly #closed = new AbortController();
+  readonly #transport: Transport;
   readonly #runtime: Runtime;
   #closing: Promise<void> | undefined;
 
@@ -91,12 +100,18 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
     const { registry } = parts;
     const own = typeof registry === "function" ? registry(config, this.log) : registry;
     this.registry = own ?? openConfigured(config.values, this.log);
+    this.#transport =
+      parts.transport ??
+      schemeTransport({
+        tcp: tlsTransport(transportParts(config.values, clock, this.log), toTls(config, parts.tls)),
+        unix: unixTransport(clock),
+      });
     this.#runtime = {
       clock,
       log: this.log,
       random: parts.random ?? Math.random,
       registry: this.registry,
-      transport: parts.transport ?? schemeTransport({ tcp: tcpTransport(clock), unix: unixTransport(clock) }),
+      transport: this.#transport,
       // A transport that was given is to carry all calls.
       local: parts.transport === undefined ? processProviders : undefined,
       events: this.events,
@@ -126,6 +141,10 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
     }
     checkOptions<ApplicationParts<S>>("MprpcApplication.init", parts, {}, partRules);
     const { env = process.env, cwd = process.cwd(), sections } = parts;
+    if (parts.tls !== undefined) {
+      checkOptions<TlsOptions>("MprpcApplication.init: tls", parts.tls, {}, tlsOptionRules);
+      if (parts.transport !== undefined) throw new TypeError(messages.tlsNotHere("MprpcApplication.init"));
+    }
     const input = { argv: argv.slice(2), env, cwd, ...(sections === undefined ? {} : { sections }) };
     let app: MprpcApplication<S>;
     try {
@@ -165,6 +184,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
       // One of the user's; ours never reject.
       this.log.error(`the registry ${this.registry.name} did not close`, { error });
     }
+    this.#transport.close?.();
     await this.#ownLog?.close();
   }
 
@@ -206,6 +226,43 @@ function listenAddress({ rpcserverip: host, rpcserverport: port }: ConfigValues)
   return isLocalAddress(host) ? { host, port: 0 } : { host, port };
 }
 
+function transportParts(values: ConfigValues, clock: Clock, log: Logger): TlsTransportParts {
+  return { clock, log, cutAfterMs: values.provider.draintimeoutMs };
+}
+
+/** `[tls]`, `[auth]` and `[service.NAME]`, and over them what the program itself says. */
+function toTls(
+  { values, services }: Pick<LoadedConfig, "values" | "services">,
+  own: TlsOptions = {},
+): TlsOptions {
+  const { tls, auth } = values;
+  const named = Object.entries(services).flatMap(([service, { "tls.peername": name }]) =>
+    name === undefined ? [] : [[service, name] as const],
+  );
+  return {
+    ...definedOf({
+      mode: tls.mode,
+      cert: tls.cert,
+      key: tls.key,
+      ca: tls.ca,
+      crl: tls.crl,
+      minVersion: tls.minversion,
+      ciphers: tls.ciphers,
+      passphrase: tls.passphrase,
+      clientAuth: tls.clientauth,
+      peerName: tls.peername,
+      trustDomain: tls.trustdomain,
+      secrets: auth.secrets,
+      secret: auth.secret,
+      handshakeTimeoutMs: tls.handshaketimeoutMs,
+      handshakesMax: tls.maxhandshakes,
+      handshakesPerAddressMax: tls.maxhandshakesperaddress,
+    }),
+    ...(named.length === 0 ? {} : { peerNames: Object.fromEntries(named) }),
+    ...definedOf(own),
+  };
+}
+
 function toSettings(values: ConfigValues): RuntimeSettings {
   const { provider, channel, limits, keepalive, advertiseaddress } = values;
   return {
@@ -243,7 +300,6 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       inFlightPerCallerMax: provider.maxinflightpercaller ?? Infinity,
       callsPerSecondMax: provider.maxcallspersecond ?? Infinity,
       unreadPerCallerMaxBytes: provider.unreadpercallerBytes ?? Infinity,
-      handshakesPerAddressMax: provider.maxhandshakesperaddress,
       drainTimeoutMs: provider.draintimeoutMs,
       streamBufferBytes: provider.streambufferBytes,
       classic: provider.classic,

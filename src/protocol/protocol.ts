@@ -1,7 +1,7 @@
 import type { Address } from "../base/address.js";
 import type { Attempt } from "../call/attempt.js";
 import type { ProtocolName } from "../call/peer.js";
-import type { Connection } from "../transport/transport.js";
+import type { Connection, ConnectOptions } from "../transport/transport.js";
 import type { Dispatcher, ServerSession } from "./dispatcher.js";
 
 /** What the first bytes of a connection say to one protocol. */
@@ -25,6 +25,8 @@ export interface ServerProtocol {
    * of connections, or while the provider drains, are reset before their first call is read.
    */
   readonly tellsToLeave: boolean;
+  /** Its names where TLS agrees on one (ALPN). None: nothing was agreed on by who speaks it. */
+  readonly alpn: readonly string[];
   /** Looks at all bytes that have come so far. Pure, and cheap: it is asked again as more come. */
   detect(received: Buffer): Detection;
   /** Takes the connection over; the bytes that `detect` saw come through `onData` right after. */
@@ -84,9 +86,14 @@ export interface ConnectingCalls {
   start(attempt: Attempt): void;
 }
 
+/** Whom a transport that can prove it must find at the other end. */
+export type ExpectedPeer = Pick<ConnectOptions, "peerName" | "tlsName">;
+
 /** One provider, as its registry entry describes it to its protocol. */
 export interface ProviderPlace {
   readonly address: Address;
+  /** Whom the other end must prove to be, for `Transport.connect`. */
+  readonly expected: ExpectedPeer;
   readonly attributes: Readonly<Record<string, string>>;
 }
 

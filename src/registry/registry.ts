@@ -90,6 +90,8 @@ export interface Resolver extends RegistryHandle {
    * write, so channels do not call those unless they are told to (`channel.classic`).
    */
   readonly authenticated?: boolean;
+  /** True when the list is the caller's own, written in its configuration: then it need not say which endpoints speak TLS. */
+  readonly fixed?: boolean;
   /**
    * Calls `onSnapshot` with the first list as soon as it is known (never synchronously) and after each change.
    * A service nobody offers gives an empty list. While the registry is away the last good list stays, marked stale;

@@ -33,6 +33,7 @@ export function isStaticUrl(url: string): boolean {
  */
 export class StaticRegistry implements Registry {
   readonly name: string;
+  readonly fixed = true;
   readonly #services: ReadonlyMap<string, readonly Endpoint[]>;
   readonly #deps: Filled<RegistryDeps>;
 

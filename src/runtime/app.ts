@@ -1,8 +1,9 @@
-import { describeValue } from "../base/options.js";
+import { checkOptions, describeValue } from "../base/options.js";
 import type { CallEmitter } from "../call/events.js";
 import { messages } from "../error/messages.js";
 import type { Logger } from "../log/logger.js";
 import type { Registry } from "../registry/registry.js";
+import { type TlsOptions, tlsOptionRules } from "../transport/tls/options.js";
 import type { Runtime } from "./runtime.js";
 
 /** Where an application keeps what its channels and providers stand on. One for all copies of the library in a process. */
@@ -29,4 +30,15 @@ export function runtimeOf(owner: string, given: unknown): Runtime {
   const inside = typeof given === "object" && given !== null && internals in given;
   if (inside) return given[internals] as Runtime;
   throw new TypeError(messages.notAnApplication(owner, describeValue(given)));
+}
+
+/**
+ * The same runtime with a transport that is secured as `tls` says over what the configuration says; its user closes it.
+ * Throws `TypeError` for wrong options, `Error` for files that cannot be used.
+ */
+export function securedRuntime(owner: string, runtime: Runtime, tls: TlsOptions): Runtime {
+  const options = checkOptions<TlsOptions>(`${owner}: tls`, tls, {}, tlsOptionRules);
+  const { transport } = runtime;
+  if (transport.secured === undefined) throw new TypeError(messages.tlsNotHere(owner));
+  return { ...runtime, transport: transport.secured(options) };
 }

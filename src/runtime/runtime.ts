@@ -82,8 +82,6 @@ export interface RuntimeSettings {
     callsPerSecondMax: number;
     /** Bytes that may wait on all connections of one identity or address before its calls are refused. Default `Infinity`. */
     unreadPerCallerMaxBytes: number;
-    /** TLS handshakes of one address that are under way; more connections are reset. Default 64. */
-    handshakesPerAddressMax: number;
     /** How long calls in flight may go on when the provider stops. Default 10,000. */
     drainTimeoutMs: number;
     /** Messages of streams that may lie on all connections and wait for handlers, bytes. Default 512 MiB. */
@@ -126,7 +124,6 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
     inFlightPerCallerMax: Infinity,
     callsPerSecondMax: Infinity,
     unreadPerCallerMaxBytes: Infinity,
-    handshakesPerAddressMax: 64,
     drainTimeoutMs: 10_000,
     streamBufferBytes: 512 * 1024 * 1024,
     classic: true,

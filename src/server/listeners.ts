@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { type Address, formatAddress, schemeOf, withoutScheme } from "../base/address.js";
 import { messages } from "../error/messages.js";
 import type { LocalProvider, LocalProviders } from "../protocol/inproc/local-providers.js";
-import type { Connection, Listener, Transport } from "../transport/transport.js";
+import type { Connection, Listener, ListenOptions, Transport } from "../transport/transport.js";
 
-export interface ListenersOptions {
+export interface ListenersOptions extends ListenOptions {
   readonly transport: Transport;
   readonly local: LocalProviders | undefined;
   onConnection(connection: Connection): void;
@@ -38,7 +38,8 @@ export class Listeners {
     for (const address of addresses) {
       const inProcess = schemeOf(address) === "inproc";
       const { transport, onConnection } = options;
-      this.#open.push(inProcess ? meet(address, options) : await transport.listen(address, onConnection));
+      const listening = inProcess ? meet(address, options) : transport.listen(address, onConnection, options);
+      this.#open.push(await listening);
     }
     return this.#open[0] as Listener;
   }

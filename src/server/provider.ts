@@ -23,7 +23,7 @@ import { Status } from "../error/status.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import { currentContext } from "../protocol/inproc/link.js";
 import { RegistryError } from "../registry/errors.js";
-import { type App, runtimeOf } from "../runtime/app.js";
+import { type App, runtimeOf, securedRuntime } from "../runtime/app.js";
 import type { Runtime } from "../runtime/runtime.js";
 import {
   builtinDescriptors,
@@ -33,7 +33,8 @@ import {
   ServingStatus,
 } from "../services/builtin.js";
 import { HealthHandlers } from "../services/health.js";
-import type { Connection } from "../transport/transport.js";
+import type { TlsOptions } from "../transport/tls/options.js";
+import type { Connection, Transport } from "../transport/transport.js";
 import { advertisedAddress } from "./advertise.js";
 import { Listeners } from "./listeners.js";
 import { Registrations, type ServiceOptions } from "./registrations.js";
@@ -51,6 +52,8 @@ export interface ProviderOptions {
    * once there is one. Default: the conf's, and without that everybody.
    */
   policy?: PolicyRules | undefined;
+  /** How its port is secured: what is left out is as `[tls]` and `[auth]` of the conf say. */
+  tls?: TlsOptions | undefined;
   /** The first is the outermost. Default none. */
   interceptors?: readonly ServerInterceptor[] | undefined;
 }
@@ -83,6 +86,8 @@ export class RpcProvider implements AsyncDisposable {
   readonly #registrations: Registrations;
   readonly #security: SecurityOptions;
   #openedSecurity: OpenedSecurity | undefined;
+  /** Made for its own `tls`. */
+  readonly #ownTransport: Transport | undefined;
   #starting: Promise<Address> | undefined;
   readonly #startAbort = new AbortController();
   #stopping: Promise<void> | undefined;
@@ -107,7 +112,8 @@ export class RpcProvider implements AsyncDisposable {
   /** Throws `TypeError` for bad options, `PolicyError` for rules that cannot be read. Listens on nothing yet. */
   constructor(app: App, options: ProviderOptions = {}) {
     const runtime = runtimeOf("RpcProvider", app);
-    const defaults: Filled<Omit<ProviderOptions, "policy">> & Pick<ProviderOptions, "policy"> = {
+    const defaults: Filled<Omit<ProviderOptions, "policy" | "tls">> &
+      Pick<ProviderOptions, "policy" | "tls"> = {
       interceptors: [],
       authenticators: [],
     };
@@ -115,13 +121,15 @@ export class RpcProvider implements AsyncDisposable {
       interceptors: listOf(callback),
       authenticators: listOf(either(callback, having("authenticate"))),
       policy: having(),
+      tls: having(),
     });
-    const { interceptors, authenticators, policy } = checked;
+    const { interceptors, authenticators, policy, tls } = checked;
     this.#security = { authenticators, policy: policy === undefined ? undefined : Policy.of(policy) };
-    this.#runtime = runtime;
-    this.#registrations = new Registrations(runtime, this.#startAbort.signal);
+    this.#runtime = tls === undefined ? runtime : securedRuntime("RpcProvider", runtime, tls);
+    if (tls !== undefined) this.#ownTransport = this.#runtime.transport;
+    this.#registrations = new Registrations(this.#runtime, this.#startAbort.signal);
     this.#table = new Router(interceptors);
-    this.#connections = new ServerConnections(runtime, this.#table);
+    this.#connections = new ServerConnections(this.#runtime, this.#table);
     const builtin = new Router([]);
     builtin.add(Health, this.#health, false);
     builtin.add(
@@ -221,7 +229,7 @@ export class RpcProvider implements AsyncDisposable {
       calls.guard = this.#openedSecurity.guard;
       const address = await this.#listen();
       const { unixBeside, first } = this.#listeners;
-      const place = { address, group: first?.sharedBy, unix: unixBeside };
+      const place = { address, group: first?.sharedBy, unix: unixBeside, tls: first?.tls };
       await this.#registrations.register(this.#services.values(), place);
       this.#startAbort.signal.throwIfAborted();
       log.info(`listening on ${this.addresses.map(formatAddress).join(", ")}`, {
@@ -235,6 +243,7 @@ export class RpcProvider implements AsyncDisposable {
       this.#connections.closeAll(messages.providerDidNotStart);
       await closed;
       this.#openedSecurity?.close();
+      this.#ownTransport?.close?.();
       this.#state = "stopped";
       this.#stopped();
       throw error;
@@ -253,8 +262,9 @@ export class RpcProvider implements AsyncDisposable {
     // Handlers run in the async context of the start, as those of a socket do.
     const provider = this.#connections.localProvider(callScope.outside(currentContext));
     const onConnection = (connection: Connection): void => this.#connections.accept(connection);
+    const { alpn } = this.#connections;
     const { address: bound, sharedBy } = await this.#listeners.open(wanted, {
-      ...{ transport, local, provider, onConnection },
+      ...{ transport, local, provider, onConnection, alpn },
     });
     const address = await advertisedAddress(bound, this.#runtime);
     // Behind an address that was given, or is shared, there may be others, who are to get their calls.
@@ -346,6 +356,7 @@ export class RpcProvider implements AsyncDisposable {
     this.#connections.closeAll(messages.providerStopped);
     await closed;
     this.#openedSecurity?.close();
+    this.#ownTransport?.close?.();
     this.#state = "stopped";
     this.#stopped();
   }

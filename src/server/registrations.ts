@@ -5,6 +5,7 @@ import type { ServiceDefinition } from "../protobuf/types.js";
 import type { Registration, RegistrationHandle } from "../registry/registry.js";
 import { unixOffer } from "../registry/unix-offer.js";
 import type { Runtime } from "../runtime/runtime.js";
+import type { Listener } from "../transport/transport.js";
 
 /** Registrations being made at a time: a thousand services must not wait for a thousand times the registry's round trips. */
 const registeringMax = 16;
@@ -32,6 +33,8 @@ export interface OfferedPlace {
   readonly group: string | undefined;
   /** A unix socket beside it. */
   readonly unix: Address | undefined;
+  /** Whether connections to it may be secured, or have to be. */
+  readonly tls: Listener["tls"];
 }
 
 /** What one provider has in the registry. */
@@ -49,7 +52,7 @@ export class Registrations {
   /** Several at a time; when one is refused no more are begun, and it rejects once none is under way. */
   async register(services: Iterable<OfferedService>, place: OfferedPlace): Promise<void> {
     const waiting = [...services].map(({ definition, options }) =>
-      this.#registrationOf(definition, options, place),
+      this.#registrationOf(definition, withTls(options, place.tls), place),
     );
     const registerNext = async (): Promise<void> => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -106,4 +109,9 @@ export class Registrations {
       `callers of ${service} go elsewhere: ${textOf(reason)}; they come back when that one goes`,
     );
   }
+}
+
+/** Callers that speak TLS only look for it in the entry. */
+function withTls(options: ServiceOptions, tls: Listener["tls"]): ServiceOptions {
+  return tls === undefined ? options : { ...options, attributes: { ...options.attributes, tls } };
 }

@@ -62,6 +62,11 @@ export class ServerConnections {
     this.#protocols = serverProtocols(runtime);
   }
 
+  /** What TLS may agree on (ALPN). */
+  get alpn(): string[] {
+    return this.#protocols.flatMap(({ alpn }) => alpn);
+  }
+
   /** Connections of callers, those whose protocol is not known yet among them. */
   get size(): number {
     return this.#served.size + this.#undecided.size;
@@ -174,10 +179,11 @@ export class ServerConnections {
 
   #serve(connection: Connection, protocol: ServerProtocol, variant: string | undefined, bytes: Buffer): void {
     const { log } = this.#runtime;
-    const tooMany = this.#overIdentity(connection);
+    const tooMany = connection.turnedAway ?? this.#overIdentity(connection);
     if (tooMany !== undefined && !this.#turnedAway.has(connection)) this.#turnedAway.set(connection, tooMany);
     const leave = this.#whyLeave(connection);
-    const refusal = protocol.refusal ?? (protocol.tellsToLeave ? undefined : leave);
+    const refusal =
+      contradiction(connection, protocol) ?? protocol.refusal ?? (protocol.tellsToLeave ? undefined : leave);
     if (refusal !== undefined) {
       log.warn(`${protocol.name} caller refused: ${refusal}`, { peer: connection.remote });
       this.#turnedAway.delete(connection);
@@ -187,6 +193,7 @@ export class ServerConnections {
     }
     const served = protocol.serve(connection, this.calls, variant);
     this.#begin(served, connection, leave);
+    connection.onDistrusted = (reason) => served.drain(reason);
     served.onData(bytes);
   }
 
@@ -271,4 +278,10 @@ export class ServerConnections {
     for (const connection of [...this.#served.keys()]) connection.stop(reason);
     this.calls.stop(reason);
   }
+}
+
+/** What TLS agreed on and what came then must be the same: otherwise somebody has led the caller to a port it does not mean. */
+function contradiction({ security }: Connection, { alpn, name }: ServerProtocol): string | undefined {
+  const agreed = security?.alpn;
+  return agreed === undefined || alpn.includes(agreed) ? undefined : messages.alpnContradicted(agreed, name);
 }

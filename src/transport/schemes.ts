@@ -12,9 +12,17 @@ export function schemeTransport(transports: TransportsByScheme): Transport {
     if (scheme === "inproc") throw new Error(cannot(formatAddress(address), messages.notInThisProcess));
     return transports[scheme];
   };
+  const { tcp } = transports;
   return {
     connect: async (address, options) => of(address, messages.cannotConnect).connect(address, options),
-    listen: async (address, onConnection) => of(address, messages.cannotListen).listen(address, onConnection),
-    localHostTowards: (address) => transports.tcp.localHostTowards(address),
+    listen: async (address, onConnection, options) =>
+      of(address, messages.cannotListen).listen(address, onConnection, options),
+    localHostTowards: (address) => tcp.localHostTowards(address),
+    ...(tcp.expects === undefined ? {} : { expects: tcp.expects }),
+    secured: (options) => {
+      if (tcp.secured === undefined) throw new TypeError(messages.tlsNotHere("transport"));
+      return schemeTransport({ ...transports, tcp: tcp.secured(options) });
+    },
+    close: () => tcp.close?.(),
   };
 }

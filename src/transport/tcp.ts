@@ -73,9 +73,13 @@ export class SocketConnection implements Connection {
   readonly remote: string;
   readonly local: string;
   readonly security: ConnectionSecurity | undefined;
+  turnedAway: string | undefined;
   readonly #socket: net.Socket;
   readonly #inlet: Inlet;
   readonly #isTcp: boolean;
+  /** What was read before it was made. */
+  #unread: Buffer | undefined;
+  #pausedUnread = false;
   #error: Error | undefined;
   readonly #onWritten = (): void => {
     if (!this.#awaitingDrain) return;
@@ -88,10 +92,11 @@ export class SocketConnection implements Connection {
   };
   #awaitingDrain = false;
 
-  /** `socket` is paused. `ends`: of one that is not TCP. */
-  constructor(socket: net.Socket, inlet: Inlet, ends?: SocketEnds) {
+  /** `socket` is paused. `ends`: of one that is not TCP. `unread`: what was read of it already. */
+  constructor(socket: net.Socket, inlet: Inlet, ends?: SocketEnds, unread?: Buffer) {
     this.#socket = socket;
     this.#inlet = inlet;
+    this.#unread = unread;
     this.remote = ends?.remote ?? describeEnd(socket.remoteAddress, socket.remotePort);
     this.local = ends?.local ?? describeEnd(socket.localAddress, socket.localPort);
     this.security = ends?.security;
@@ -115,7 +120,17 @@ export class SocketConnection implements Connection {
   setHandler(handler: ConnectionHandler): void {
     const first = this.#inlet.handler === undefined;
     this.#inlet.handler = handler;
-    if (first) this.#socket.resume();
+    if (!first) return;
+    if (this.#unread === undefined) this.#socket.resume();
+    else process.nextTick(() => this.#deliverUnread());
+  }
+
+  #deliverUnread(): void {
+    const unread = this.#unread as Buffer;
+    this.#unread = undefined;
+    if (this.#socket.destroyed) return;
+    this.#inlet.handler?.onData(unread);
+    if (!this.#pausedUnread) this.#socket.resume();
   }
 
   write(data: Uint8Array): boolean {
@@ -145,11 +160,13 @@ export class SocketConnection implements Connection {
   }
 
   pause(): void {
+    this.#pausedUnread = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#pausedUnread = false;
+    if (this.#unread === undefined) this.#socket.resume();
   }
 
   end(): void {
@@ -168,7 +185,8 @@ export class SocketConnection implements Connection {
   }
 }
 
-function describeEnd(host: string | undefined, port: number | undefined): string {
+/** `host:port` of one end of a socket. */
+export function describeEnd(host: string | undefined, port: number | undefined): string {
   if (host === undefined || port === undefined) return "unknown";
   // A dual-stack listener shows IPv4 callers as ::ffff:1.2.3.4.
   return formatAddress({ host: host.replace(/^::ffff:(?=\d+\.)/, ""), port });
@@ -178,20 +196,37 @@ function describeEnd(host: string | undefined, port: number | undefined): string
 export interface SocketTarget {
   /** For messages. */
   readonly where: string;
-  open(inlet: Inlet): net.Socket;
+  /** `inlet`: what it reads through. */
+  open(inlet?: Inlet): net.Socket;
   /** Why a socket that is connected cannot be used. */
   refuse?(socket: net.Socket): string | undefined;
   readonly ends?: SocketEnds;
 }
 
 /** Connects a socket of the system within its time. */
-export function connectSocket(
-  { where, open, refuse, ends }: SocketTarget,
+export async function connectSocket(
+  target: SocketTarget,
   options: ConnectOptions,
   clock: Clock,
 ): Promise<Connection> {
+  const inlet = new Inlet();
+  return new SocketConnection(await openSocket(target, options, clock, inlet), inlet, target.ends);
+}
+
+/** A connection whose bytes go in clear, over an accepted socket of which `unread` was read already. */
+export function clearConnection(socket: net.Socket, unread: Buffer): SocketConnection {
+  const inlet = new Inlet();
+  return new SocketConnection(withInlet(socket, inlet), inlet, undefined, unread);
+}
+
+/** A connected socket, paused, which does not keep the process alive. Rejects with an `Error` whose message names the address. */
+function openSocket(
+  { where, open, refuse }: Omit<SocketTarget, "ends">,
+  options: ConnectOptions,
+  clock: Clock,
+  inlet?: Inlet,
+): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
-    const inlet = new Inlet();
     const socket = open(inlet);
     const { signal } = options;
     const settle = (): void => {
@@ -224,7 +259,7 @@ export function connectSocket(
       // A pending call keeps the process alive by its deadline; an idle connection must not.
       socket.unref();
       socket.pause();
-      resolve(new SocketConnection(socket, inlet, ends));
+      resolve(socket);
     };
     socket.once("error", onError);
     socket.once("connect", onConnect);
@@ -233,17 +268,22 @@ export function connectSocket(
   });
 }
 
-function connect(address: Address, options: ConnectOptions, clock: Clock): Promise<Connection> {
+function tcpTarget(address: Address): SocketTarget {
   const { host, port } = address;
-  const target: SocketTarget = {
+  return {
     where: formatAddress(address),
-    open: (inlet) => net.connect({ host, port, allowHalfOpen: true, onread: inlet }),
+    open: (onread) =>
+      net.connect({ host, port, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) }),
     // Nobody listens, and of this machine's free ports the system gave the caller the very one it calls. Nothing but its
     // own frames would ever come back, its own pongs to its pings among them.
     refuse: ({ localPort, remotePort, localAddress, remoteAddress }) =>
       localPort === remotePort && localAddress === remoteAddress ? messages.connectedToItself : undefined,
   };
-  return connectSocket(target, options, clock);
+}
+
+/** A connected TCP socket, for a transport over TCP: paused, and it does not keep the process alive. */
+export function openTcpSocket(address: Address, options: ConnectOptions, clock: Clock): Promise<net.Socket> {
+  return openSocket(tcpTarget(address), options, clock);
 }
 
 /** What the system's codes mean for who chose the address, and the key that changes it. */
@@ -257,12 +297,20 @@ const listenHints: Readonly<Record<string, string>> = {
 };
 
 function listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
+  return listenForSockets(address, (socket) => {
+    const inlet = new Inlet();
+    onConnection(new SocketConnection(withInlet(socket, inlet), inlet));
+  });
+}
+
+/** The sockets come paused. Rejects with an `Error` that names the address. */
+export function listenForSockets(
+  address: Address,
+  onSocket: (socket: net.Socket) => void,
+): Promise<Listener> {
   const where = formatAddress(address);
   return new Promise((resolve, reject) => {
-    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
-      const inlet = new Inlet();
-      onConnection(new SocketConnection(withInlet(socket, inlet), inlet));
-    });
+    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, onSocket);
     server.once("error", (error: NodeJS.ErrnoException) => {
       const hint = listenHints[error.code ?? ""];
       const why = error.code ?? error.message;
@@ -316,5 +364,9 @@ function localHostTowards(address: Address): Promise<string> {
 
 /** TCP over `node:net`, IPv4 and IPv6. */
 export function tcpTransport(clock: Clock): Transport {
-  return { connect: (address, options) => connect(address, options, clock), listen, localHostTowards };
+  return {
+    connect: (address, options) => connectSocket(tcpTarget(address), options, clock),
+    listen,
+    localHostTowards,
+  };
 }

@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import type { TlsOptions } from "./tls/options.js";
 
 /** What a connection tells its owner. Exactly one owner at a time; `onClose` comes once and is the last call. */
 export interface ConnectionHandler {
@@ -37,6 +38,10 @@ export interface Connection {
   readonly local: string;
   /** Undefined: bytes in clear, and nobody has proved anything. It may change while the connection lives (another certificate list). */
   readonly security?: ConnectionSecurity | undefined;
+  /** The other end is let in only to be told this, in the protocol that it speaks, and to leave. */
+  readonly turnedAway?: string | undefined;
+  /** Set by its owner: the other end is not trusted any more, and the connection will be cut after a while. */
+  onDistrusted?: ((reason: string) => void) | undefined;
   /** Bytes accepted by `write` and not yet handed to the system. */
   readonly unwrittenBytes: number;
   readonly closed: boolean;
@@ -65,6 +70,8 @@ export interface Listener {
    * for each of them, of letters and digits.
    */
   readonly sharedBy?: string;
+  /** Connections may be secured, or have to be. */
+  readonly tls?: "optional" | "required";
   /** Stops accepting; connections live on. Resolves when the port is free. */
   close(): Promise<void>;
 }
@@ -75,6 +82,15 @@ export interface ConnectOptions {
   signal?: AbortSignal | undefined;
   /** The names (ALPN) of the protocol that will be spoken, the preferred one first, for transports that agree on it. */
   alpn?: readonly string[] | undefined;
+  /** Whom the caller's own configuration takes for the other end, where the transport can prove it: see `TlsOptions.peerName`. */
+  peerName?: string | undefined;
+  /** A name that a registry gives the other end: it must have this one as well. */
+  tlsName?: string | undefined;
+}
+
+export interface ListenOptions {
+  /** The names (ALPN) of the protocols that are answered. */
+  alpn?: readonly string[] | undefined;
 }
 
 /** A way to reach a peer: TCP or in memory. Sockets are opened nowhere else in the library. */
@@ -82,7 +98,17 @@ export interface Transport {
   /** Rejects with an `Error` whose message names the address. */
   connect(address: Address, options: ConnectOptions): Promise<Connection>;
   /** Rejects with an `Error` that names the address (`EADDRINUSE` ...). `onConnection` must call `setHandler` at once. */
-  listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener>;
+  listen(
+    address: Address,
+    onConnection: (connection: Connection) => void,
+    options?: ListenOptions,
+  ): Promise<Listener>;
   /** The local address that traffic to `address` leaves from. Sends nothing. Rejects when there is no route. */
   localHostTowards(address: Address): Promise<string>;
+  /** Present where `connect` secures each connection and fails otherwise: which name providers of a service must prove. */
+  readonly expects?: { nameFor(service: string): string | undefined } | undefined;
+  /** The same, secured in another way; what `options` does not say stays as it is. Throws `Error` for files that cannot be used. */
+  secured?(options: TlsOptions): Transport;
+  /** Watches its files no more. Connections live on. */
+  close?(): void;
 }

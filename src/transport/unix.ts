@@ -41,7 +41,8 @@ async function connect(address: Address, options: ConnectOptions, clock: Clock):
   checkLength(socketPath, (why) => new Error(messages.cannotConnect(where, why)));
   const target = {
     where,
-    open: (inlet: Inlet) => net.connect({ path: socketPath, allowHalfOpen: true, onread: inlet }),
+    open: (onread?: Inlet) =>
+      net.connect({ path: socketPath, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) }),
     ends: endsOf(where),
   };
   return connectSocket(target, options, clock);

@@ -76,7 +76,7 @@ describe("mprpc", () => {
     [["lst"], /^mprpc: unknown command "lst"; did you mean "list"\?\nTry `mprpc --help`\.\n$/],
     [
       ["frobnicate"],
-      /unknown command "frobnicate"; there are generate, call, list, describe, health, config/,
+      /unknown command "frobnicate"; there are generate, call, list, describe, health, secret, config/,
     ],
     [["call"], /^mprpc call: expected \[HOST:PORT\] SERVICE METHOD \[JSON\], or SERVICE\.METHOD/],
     [["call", "a", "b", "{}", "more"], /unexpected argument "more"/],

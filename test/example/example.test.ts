@@ -128,3 +128,38 @@ test("a provider that cannot start says why in one line and ends with 1", async 
     expect(provider.output.trimEnd().split("\n")).toHaveLength(1);
   }
 });
+
+test("the consumer calls the provider over mutual TLS, with certificates made for it, and nobody without", async () => {
+  const maker = new Child(process.execPath, ["scripts/make-certificates.mjs", folder], process.env);
+  children.push(maker);
+  expect(await ended(maker)).toBe(0);
+  const file = (name: string): string => path.join(folder, name);
+  const own = (name: string): string[] => [
+    `--tls.ca=${file("ca.crt")}`,
+    `--tls.cert=${file(`${name}.crt`)}`,
+    `--tls.key=${file(`${name}.key`)}`,
+  ];
+  const provider = start(
+    "callee",
+    "-i",
+    conf,
+    "--tls.mode=required",
+    "--tls.clientauth=require",
+    ...own("provider"),
+  );
+  await address(provider);
+  const caller = start("caller", "-i", conf, "--tls.peername=provider.example", ...own("caller"));
+  expect(await ended(caller)).toBe(0);
+  const stranger = start(
+    "caller",
+    "-i",
+    conf,
+    `--tls.ca=${file("ca.crt")}`,
+    "--tls.peername=provider.example",
+  );
+  expect(await ended(stranger)).toBe(1);
+  expect(stranger.output).toContain("shows no certificate");
+  const clear = start("caller", "-i", conf);
+  expect(await ended(clear)).toBe(1);
+  expect(clear.output).toContain("this port speaks TLS only");
+});

@@ -7,7 +7,7 @@ import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import { type MethodDefinition, shortName } from "../../protobuf/types.js";
 import type { Connection, Transport } from "../../transport/transport.js";
-import type { ConnectingCalls, ReachObserver } from "../protocol.js";
+import type { ConnectingCalls, ExpectedPeer, ReachObserver } from "../protocol.js";
 import { ClassicExchange } from "./classic-exchange.js";
 import { type ClassicDialect, writeClassicRequest } from "./classic-wire.js";
 
@@ -21,6 +21,7 @@ export interface ClassicClientOptions {
   readonly dialect: ClassicDialect | undefined;
   /** What was found out; whoever gives it may keep it longer than this object lives. */
   readonly found: FoundDialect;
+  readonly expected?: ExpectedPeer;
   readonly connectTimeoutMs: number;
   readonly bodyMaxBytes: number;
   readonly clock: Clock;
@@ -90,10 +91,10 @@ class ClassicCall {
     this.#begun++;
     this.#open++;
     this.#timer?.cancel();
-    const { clock, transport, connectTimeoutMs } = this.#options;
+    const { clock, transport, connectTimeoutMs, expected } = this.#options;
     if (this.#begun < this.#requests.length) this.#timer = clock.setTimer(() => this.next(), tryNextAfterMs);
     else if (this.#empty !== undefined) this.#endSoon();
-    const options = { timeoutMs: connectTimeoutMs, signal: this.#abort.signal };
+    const options = { timeoutMs: connectTimeoutMs, signal: this.#abort.signal, ...expected };
     // A transport may be the user's, and throw at once.
     const connecting = (async () => transport.connect(this.#client.address, options))();
     connecting.then(

@@ -24,7 +24,7 @@ export function classicClient(parts: ClassicClientParts): ConnectionPerCallProto
   return {
     name: "classic",
     connects: "each-call",
-    open({ address, attributes }, observer) {
+    open({ address, attributes, expected }, observer) {
       const key = formatAddress(address);
       if (remembered.size >= rememberedMax && !remembered.has(key)) remembered.clear();
       const found = remembered.get(key) ?? { dialect: undefined };
@@ -39,7 +39,7 @@ export function classicClient(parts: ClassicClientParts): ConnectionPerCallProto
           { endpoint: key },
         );
       };
-      return new ClassicClient(address, { ...options, dialect, found, onLongBareReply }, observer);
+      return new ClassicClient(address, { ...options, dialect, found, expected, onLongBareReply }, observer);
     },
   };
 }

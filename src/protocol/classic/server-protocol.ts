@@ -9,6 +9,7 @@ export function classicServer(options: ClassicServerOptions, log: Logger, served
     name: "classic",
     refusal: served ? undefined : "classic callers are not served (provider.classic)",
     tellsToLeave: false,
+    alpn: [],
     detect: detectClassic,
     serve(connection, dispatcher, variant) {
       const dialect = classicDialects.find((one) => one === variant);

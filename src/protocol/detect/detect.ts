@@ -1,3 +1,4 @@
+import { messages } from "../../error/messages.js";
 import { describeFirstBytes } from "../describe-bytes.js";
 import type { ServerProtocol } from "../protocol.js";
 
@@ -23,5 +24,7 @@ export function detect<P extends Pick<ServerProtocol, "detect">>(
     bytes = Math.min(bytes, found.bytes);
   }
   if (bytes < Number.POSITIVE_INFINITY) return { kind: "need-more", bytes, recognised: undefined };
-  return { kind: "refused", reason: `first bytes ${describeFirstBytes(received)} are no known protocol` };
+  const shown = describeFirstBytes(received);
+  const hint = shown.endsWith("(TLS)") ? messages.portInClear : "";
+  return { kind: "refused", reason: `first bytes ${shown} are no known protocol${hint}` };
 }

@@ -1,5 +1,6 @@
 import type { Detection, ServerProtocol } from "../protocol.js";
 import { MprpcServerSession, type ServerSessionOptions } from "./server-session.js";
+import { mprpcAlpn } from "./wire/limits.js";
 
 /** How many bytes stand in front of a header. */
 const prefixBytes = 4;
@@ -11,6 +12,7 @@ export function mprpcServer(options: ServerSessionOptions): ServerProtocol {
     name: "mprpc",
     refusal: undefined,
     tellsToLeave: true,
+    alpn: [mprpcAlpn],
     detect: detectMprpc,
     serve: (connection, dispatcher) => new MprpcServerSession(connection, dispatcher, options),
   };

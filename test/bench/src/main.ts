@@ -11,6 +11,7 @@ import { takeFacts } from "./report/facts.js";
 import { plainReport, writeReport } from "./report/write.js";
 import { startup } from "./startup/command.js";
 import { streams } from "./streams/command.js";
+import { tls } from "./tls/command.js";
 
 const commands: Readonly<Record<string, Command>> = {
   compare,
@@ -22,6 +23,7 @@ const commands: Readonly<Record<string, Command>> = {
   logger,
   streams,
   local,
+  tls,
 };
 
 function help(): string {

@@ -35,3 +35,6 @@ export const defaultWireLimits: Readonly<WireLimits> = {
   arrivingMaxBytes: 32 * 1024 * 1024,
   streamBufferBytes: 64 * 1024 * 1024,
 };
+
+/** What TLS calls the protocol (ALPN). */
+export const mprpcAlpn = "mprpc/2";

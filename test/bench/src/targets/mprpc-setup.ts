@@ -27,6 +27,8 @@ export interface Extras {
   logCalls?: "info" | "warn";
   /** The provider is a caller too, so that it carries the context of each call to the calls a handler could make. */
   carryContext: boolean;
+  /** Over TLS, with a certificate in the folder where both meet. */
+  secured?: boolean;
 }
 
 /** All that can be on the path of a call besides the deadline and the context, with these interceptors. */
@@ -44,12 +46,17 @@ export function everything(client: ClientInterceptor, server: ServerInterceptor)
 function initApplication(
   registryFolder: string,
   side: "caller" | "provider",
-  { logCalls }: Extras,
+  { logCalls, secured }: Extras,
 ): Promise<MprpcApplication> {
   const flags = ["--rpcserverip=127.0.0.1", "--rpcserverport=0", `--log.level=${logCalls ?? "error"}`];
   const { MPRPC_BENCH_LOGS } = process.env;
   if (logCalls !== undefined && MPRPC_BENCH_LOGS !== undefined) {
     flags.push(`--log.dir=${MPRPC_BENCH_LOGS}`, `--log.file=${side}.log`, "--log.maxbytes=0");
+  }
+  if (secured === true) {
+    const file = (name: string): string => path.join(registryFolder, name);
+    if (side === "caller") flags.push(`--tls.ca=${file("cert.pem")}`);
+    else flags.push("--tls.mode=required", `--tls.cert=${file("cert.pem")}`, `--tls.key=${file("key.pem")}`);
   }
   // Neither the variables nor the conf file of whoever runs the benchmark may change what it measures.
   const parts = { env: {}, cwd: registryFolder };
@@ -80,6 +87,7 @@ function observe(app: MprpcApplication, event: "serverEnd" | "clientEnd", extras
 
 async function startProvider(extras: Extras): Promise<Provider> {
   const folder = mkdtempSync(path.join(tmpdir(), "mprpc-bench-"));
+  if (extras.secured === true) await (await import("../tls/certificates.js")).writeCertificate(folder);
   const app = await initApplication(folder, "provider", extras);
   observe(app, "serverEnd", extras);
   let served = 0;

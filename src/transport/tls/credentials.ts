@@ -1,0 +1,145 @@
+import { type FSWatcher, watch } from "node:fs";
+import path from "node:path";
+import tls from "node:tls";
+import type { Clock, Timer } from "../../base/clock.js";
+import { textOf } from "../../base/thrown.js";
+import { messages } from "../../error/messages.js";
+import type { Logger } from "../../log/logger.js";
+import { filesOf, loadMaterial, type TlsMaterial } from "./material.js";
+import type { TlsOptions } from "./options.js";
+
+/** Folders on networks and in containers do not always tell of changes, ms. */
+const pollMs = 10_000;
+/** A certificate and its key are two files, and whoever replaces them needs a moment, ms. */
+const settleMs = 100;
+/** Sessions that may be resumed, by where and with whom. */
+const sessionsMax = 256;
+
+/** A session that a channel may go on with, and whose it is: a client is not shown the certificate again. */
+export interface KnownSession {
+  readonly session: Buffer;
+  /** DER */
+  readonly certificate: Buffer;
+}
+
+/**
+ * The certificates, keys and secrets of one `TlsOptions`: what is used for the next handshake, and what is told when the files
+ * change. Files that cannot be used leave what was there in use.
+ */
+export class TlsCredentials {
+  readonly options: TlsOptions;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #files: readonly string[];
+  readonly #watchers: FSWatcher[] = [];
+  readonly #listeners = new Set<() => void>();
+  readonly #sessions = new Map<string, KnownSession>();
+  #material: TlsMaterial;
+  #clientContext: tls.SecureContext | undefined;
+  #poll: Timer | undefined;
+  #settle: Timer | undefined;
+  /** What was reported last, so that each poll does not say it again. */
+  #reported = "";
+  #closed = false;
+
+  /** Throws `Error` for files that cannot be used. */
+  constructor(options: TlsOptions, clock: Clock, log: Logger) {
+    this.options = options;
+    this.#clock = clock;
+    this.#log = log;
+    this.#material = loadMaterial(options, clock.wallNow());
+    for (const warning of this.#material.warnings) log.warn(warning);
+    this.#files = filesOf(options);
+    if (this.#files.length > 0) this.#watch();
+  }
+
+  get material(): TlsMaterial {
+    return this.#material;
+  }
+
+  /** For the next connection of a channel. */
+  get clientContext(): tls.SecureContext {
+    this.#clientContext ??= tls.createSecureContext(this.#material.context);
+    return this.#clientContext;
+  }
+
+  /** Called after each change. Returns what ends that. */
+  onReload(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The session to resume at a place; its certificate is to be checked again. */
+  sessionOf(place: string): KnownSession | undefined {
+    return this.#sessions.get(place);
+  }
+
+  keepSession(place: string, session: KnownSession, material: TlsMaterial): void {
+    // Made with certificates and authorities that are not in use any more.
+    if (material !== this.#material) return;
+    this.#sessions.delete(place);
+    this.#sessions.set(place, session);
+    const [oldest] = this.#sessions.keys();
+    if (this.#sessions.size > sessionsMax && oldest !== undefined) this.#sessions.delete(oldest);
+  }
+
+  /** Reads the files again. */
+  reload(): void {
+    if (this.#closed) return;
+    let next: TlsMaterial;
+    try {
+      next = loadMaterial(this.options, this.#clock.wallNow());
+    } catch (error) {
+      const text = textOf(error);
+      if (text !== this.#reported) this.#log.error(messages.tlsReloadFailed(text));
+      this.#reported = text;
+      return;
+    }
+    this.#reported = "";
+    if (next.digest === this.#material.digest) return;
+    this.#material = next;
+    this.#clientContext = undefined;
+    this.#sessions.clear();
+    this.#log.info("tls: the certificates, keys or secrets have changed, and are in use now", {
+      files: this.#files,
+    });
+    for (const warning of next.warnings) this.#log.warn(warning);
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  /** Folders and not files: a new file takes the name of the old one, and where containers mount them the folder itself is replaced. */
+  #watch(): void {
+    for (const folder of new Set(this.#files.map((file) => path.dirname(path.resolve(file))))) {
+      try {
+        const watcher = watch(folder, { persistent: false }, () => this.#reloadSoon());
+        watcher.on("error", () => watcher.close());
+        this.#watchers.push(watcher);
+      } catch {
+        // Out of watches, or a file system without: the poll sees it later.
+      }
+    }
+    this.#pollLater();
+  }
+
+  #reloadSoon(): void {
+    if (this.#closed) return;
+    this.#settle?.cancel();
+    this.#settle = this.#clock.setTimer(() => this.reload(), settleMs);
+  }
+
+  #pollLater(): void {
+    this.#poll = this.#clock.setTimer(() => {
+      this.reload();
+      this.#pollLater();
+    }, pollMs);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#poll?.cancel();
+    this.#settle?.cancel();
+    for (const watcher of this.#watchers) watcher.close();
+    this.#listeners.clear();
+    this.#sessions.clear();
+  }
+}

@@ -1,0 +1,164 @@
+import type { Clock, Timer } from "../../base/clock.js";
+import { messages } from "../../error/messages.js";
+
+export interface HandshakeLimits {
+  /** How long a handshake may take, from the accepted connection on, ms. Default 5000. */
+  readonly handshakeTimeoutMs: number;
+  /** Handshakes under way at a time; the others wait for their turn. Default 512. */
+  readonly handshakesMax: number;
+  /** The same of one address. Default 64. */
+  readonly handshakesPerAddressMax: number;
+}
+
+export const defaultHandshakeLimits: HandshakeLimits = {
+  handshakeTimeoutMs: 5000,
+  handshakesMax: 512,
+  handshakesPerAddressMax: 64,
+};
+
+/** While others wait, a handshake that has been under way for this long makes room, ms: an honest one takes a round trip or two. */
+const hurriedMs = 1000;
+/** Connections that may wait for their turn, as many times as handshakes may be under way. */
+const waitingFactor = 16;
+
+export interface Handshake {
+  /** Its turn has come. */
+  begin(): void;
+  /** It has to go; not followed by `leave`. */
+  drop(reason: string): void;
+}
+
+/** The place of one handshake. */
+export interface GateTicket {
+  /** It has ended, well or not. Idempotent. */
+  leave(): void;
+}
+
+class Ticket implements GateTicket {
+  beganMs = 0;
+  state: "waiting" | "under-way" | "gone" = "waiting";
+  timer: Timer | undefined;
+  readonly address: string;
+  readonly handshake: Handshake;
+  readonly #onLeave: (ticket: Ticket) => void;
+
+  constructor(address: string, handshake: Handshake, onLeave: (ticket: Ticket) => void) {
+    this.address = address;
+    this.handshake = handshake;
+    this.#onLeave = onLeave;
+  }
+
+  leave(): void {
+    this.#onLeave(this);
+  }
+}
+
+/**
+ * Shares out what handshakes cost. So many are under way at a time, fewer of one address, and the rest wait without a byte
+ * read. The newest to come is the next to go: under a flood of slow ones an honest caller waits for one place to become free
+ * and not for all that came before it, and slow ones make room sooner while somebody waits.
+ */
+export class HandshakeGate {
+  readonly #clock: Clock;
+  readonly #limits: HandshakeLimits;
+  readonly #underWay = new Set<Ticket>();
+  readonly #underWayOf = new Map<string, number>();
+  readonly #waiting = new Set<Ticket>();
+  #hurry: Timer | undefined;
+
+  constructor(clock: Clock, limits: HandshakeLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+  }
+
+  /** Begins the handshake now, or when there is a place for it. */
+  enter(address: string, handshake: Handshake): GateTicket {
+    const { handshakeTimeoutMs, handshakesMax } = this.#limits;
+    const ticket = new Ticket(address, handshake, (one) => {
+      this.#remove(one);
+      this.#goOn();
+    });
+    ticket.timer = this.#clock.setTimer(() => {
+      this.#drop(ticket, messages.handshakeTimedOut(handshakeTimeoutMs));
+    }, handshakeTimeoutMs);
+    this.#waiting.add(ticket);
+    if (this.#waiting.size > handshakesMax * waitingFactor) {
+      const [oldest] = this.#waiting;
+      if (oldest !== undefined) this.#drop(oldest, messages.tooManyHandshakes(handshakesMax));
+    }
+    this.#goOn();
+    return ticket;
+  }
+
+  #mayBegin({ address }: Ticket): boolean {
+    const { handshakesMax, handshakesPerAddressMax } = this.#limits;
+    if (this.#underWay.size >= handshakesMax) return false;
+    return (this.#underWayOf.get(address) ?? 0) < handshakesPerAddressMax;
+  }
+
+  #goOn(): void {
+    if (this.#waiting.size === 0) return;
+    if (this.#underWay.size < this.#limits.handshakesMax) {
+      for (const ticket of [...this.#waiting].reverse()) if (this.#mayBegin(ticket)) this.#begin(ticket);
+    }
+    if (this.#waiting.size > 0 && this.#underWay.size >= this.#limits.handshakesMax) this.#hurryOldest();
+  }
+
+  #begin(ticket: Ticket): void {
+    this.#waiting.delete(ticket);
+    ticket.state = "under-way";
+    ticket.beganMs = this.#clock.now();
+    this.#underWay.add(ticket);
+    this.#underWayOf.set(ticket.address, (this.#underWayOf.get(ticket.address) ?? 0) + 1);
+    ticket.handshake.begin();
+  }
+
+  /** Those that have had their time make room, at once or as soon as the oldest has. */
+  #hurryOldest(): void {
+    if (this.#hurry !== undefined) return;
+    const [oldest] = this.#underWay;
+    if (oldest === undefined) return;
+    const leftMs = oldest.beganMs + hurriedMs - this.#clock.now();
+    this.#hurry = this.#clock.setTimer(
+      () => {
+        this.#hurry = undefined;
+        const before = this.#clock.now() - hurriedMs;
+        let wanted = this.#waiting.size;
+        for (const ticket of this.#underWay) {
+          if (wanted-- <= 0 || ticket.beganMs > before) break;
+          this.#drop(ticket, messages.tooManyHandshakes(this.#limits.handshakesMax));
+        }
+        this.#goOn();
+      },
+      Math.max(0, leftMs),
+    );
+  }
+
+  #drop(ticket: Ticket, reason: string): void {
+    if (ticket.state === "gone") return;
+    this.#remove(ticket);
+    ticket.handshake.drop(reason);
+    this.#goOn();
+  }
+
+  #remove(ticket: Ticket): void {
+    const { state, address } = ticket;
+    if (state === "gone") return;
+    ticket.state = "gone";
+    ticket.timer?.cancel();
+    if (state === "waiting") {
+      this.#waiting.delete(ticket);
+      return;
+    }
+    this.#underWay.delete(ticket);
+    const left = (this.#underWayOf.get(address) ?? 1) - 1;
+    if (left === 0) this.#underWayOf.delete(address);
+    else this.#underWayOf.set(address, left);
+  }
+
+  /** Ends every handshake. */
+  close(reason: string): void {
+    this.#hurry?.cancel();
+    for (const ticket of [...this.#waiting, ...this.#underWay]) this.#drop(ticket, reason);
+  }
+}

@@ -1,0 +1,183 @@
+import { constants, createHash, createPrivateKey, X509Certificate } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import tls from "node:tls";
+import { textOf } from "../../base/thrown.js";
+import { messages } from "../../error/messages.js";
+import { revokedIn, subjectNames } from "./certificate.js";
+import { pemBlocks } from "./der.js";
+import type { TlsOptions } from "./options.js";
+import { spiffeIdOf, trustDomainOf } from "./peer-name.js";
+import { parseSecrets } from "./secrets.js";
+
+/** What the files of `TlsOptions` held at one moment, read and found to be usable. */
+export interface TlsMaterial {
+  /** The same for the same contents. */
+  readonly digest: string;
+  /** For `tls.createServer`, and for the context of channels: the certificate, whom to trust. */
+  readonly context: Readonly<tls.SecureContextOptions>;
+  readonly hasCertificate: boolean;
+  readonly secrets: ReadonlyMap<string, Buffer> | undefined;
+  /** The secret a channel proves to know. */
+  readonly secretName: string | undefined;
+  /** Undefined: those that Node.js knows. */
+  readonly anchors: readonly X509Certificate[] | undefined;
+  /** Keys of `issuerAndSerial`. */
+  readonly revoked: ReadonlySet<string>;
+  /** Of SPIFFE IDs that are accepted. */
+  readonly trustDomain: string | undefined;
+  /** What is worth a line in the log. */
+  readonly warnings: readonly string[];
+}
+
+const sources = ["cert", "key", "ca", "crl", "secrets"] as const;
+type Source = (typeof sources)[number];
+
+const isPem = (source: string): boolean => source.includes("-----BEGIN ");
+const isSecretLines = (source: string): boolean => source.includes("\n");
+const isText = (key: Source, source: string): boolean =>
+  key === "secrets" ? isSecretLines(source) : isPem(source);
+const passphraseFile = (passphrase: string | undefined): string | undefined =>
+  passphrase?.startsWith("file:") ? passphrase.slice("file:".length) : undefined;
+
+/** The files that `options` name. */
+export function filesOf(options: TlsOptions): string[] {
+  const named = sources.flatMap((key) => {
+    const source = options[key];
+    return source === undefined || isText(key, source) ? [] : [source];
+  });
+  const passphrase = passphraseFile(options.passphrase);
+  return passphrase === undefined ? named : [...named, passphrase];
+}
+
+/** Reads everything. Throws `Error` that names the key and the file that cannot be used, and never what a secret file holds. */
+export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
+  const warnings: string[] = [];
+  const texts: Partial<Record<Source, string>> = {};
+  const hash = createHash("sha256");
+  for (const key of sources) {
+    const source = options[key];
+    if (source === undefined) continue;
+    texts[key] = isText(key, source) ? source : readNamed(keyName(key), source);
+    hash.update(`${key} ${texts[key]}\n`);
+  }
+  const passphraseName = passphraseFile(options.passphrase);
+  const passphrase =
+    passphraseName === undefined
+      ? options.passphrase
+      : readNamed("tls.passphrase", passphraseName).replace(/\r?\n$/, "");
+  hash.update(`passphrase ${passphrase ?? ""}`);
+  if (options.cert !== undefined && options.key === undefined) throw new Error(messages.tlsKeyMissing);
+  const context = contextOf(options, texts, passphrase);
+  const certificates = pemBlocks(texts.cert ?? "", "CERTIFICATE");
+  const names = certificates[0] === undefined ? undefined : namesOf(certificates[0], "tls.cert");
+  const ownId = names === undefined ? undefined : spiffeIdOf(names);
+  noteDates(certificates, nowMs, warnings);
+  const secrets =
+    texts.secrets === undefined ? undefined : secretsOf(options.secrets as string, texts.secrets);
+  const secretName = options.secret ?? secrets?.keys().next().value;
+  if (secretName !== undefined && secrets?.has(secretName) !== true)
+    throw new Error(messages.secretUnknown(secretName));
+  return {
+    digest: hash.digest("hex"),
+    context,
+    hasCertificate: texts.cert !== undefined,
+    secrets,
+    secretName,
+    anchors: texts.ca === undefined ? undefined : anchorsOf(texts.ca),
+    revoked: revokedOf(texts.crl),
+    trustDomain: options.trustDomain ?? (ownId === undefined ? undefined : trustDomainOf(ownId)),
+    warnings,
+  };
+}
+
+function keyName(key: Source): string {
+  return key === "secrets" ? "auth.secrets" : `tls.${key}`;
+}
+
+function readNamed(key: string, file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Error(messages.tlsFileUnreadable(key, file, textOf(error)), { cause: error });
+  }
+}
+
+function contextOf(
+  options: TlsOptions,
+  { cert, key, ca, crl }: Partial<Record<Source, string>>,
+  passphrase: string | undefined,
+): tls.SecureContextOptions {
+  if (key !== undefined) checkKey(key, passphrase);
+  for (const [name, pem, label] of [
+    ["tls.cert", cert, "CERTIFICATE"],
+    ["tls.ca", ca, "CERTIFICATE"],
+    ["tls.crl", crl, "X509 CRL"],
+  ] as const) {
+    if (pem !== undefined && pemBlocks(pem, label).length === 0)
+      throw new Error(messages.tlsFileWithout(name, label));
+  }
+  const context: tls.SecureContextOptions = {
+    ...(cert === undefined ? {} : { cert, key }),
+    ...(passphrase === undefined ? {} : { passphrase }),
+    ...(ca === undefined ? {} : { ca: pemBlocks(ca, "CERTIFICATE").map(toPem) }),
+    ...(crl === undefined ? {} : { crl }),
+    ...(options.ciphers === undefined ? {} : { ciphers: options.ciphers }),
+    minVersion: options.minVersion === "1.3" ? "TLSv1.3" : "TLSv1.2",
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_CIPHER_SERVER_PREFERENCE,
+  };
+  try {
+    tls.createSecureContext(context);
+  } catch (error) {
+    throw new Error(messages.tlsUnusable(textOf(error)), { cause: error });
+  }
+  return context;
+}
+
+function checkKey(key: string, passphrase: string | undefined): void {
+  try {
+    createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
+  } catch (error) {
+    throw new Error(messages.tlsKeyUnusable(textOf(error)), { cause: error });
+  }
+}
+
+const toPem = (der: Buffer): string =>
+  `-----BEGIN CERTIFICATE-----\n${der.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
+
+function anchorsOf(ca: string): X509Certificate[] {
+  return pemBlocks(ca, "CERTIFICATE").map((der) => new X509Certificate(der));
+}
+
+function revokedOf(crl: string | undefined): ReadonlySet<string> {
+  try {
+    return new Set(pemBlocks(crl ?? "", "X509 CRL").flatMap(revokedIn));
+  } catch (error) {
+    throw new Error(messages.tlsUnusable(`tls.crl: ${textOf(error)}`), { cause: error });
+  }
+}
+
+function namesOf(der: Buffer, key: string): ReturnType<typeof subjectNames> {
+  try {
+    return subjectNames(der);
+  } catch (error) {
+    throw new Error(messages.tlsUnusable(`${key}: ${textOf(error)}`), { cause: error });
+  }
+}
+
+/** Whoever may read the file may be any of its names. */
+function secretsOf(source: string, text: string): ReadonlyMap<string, Buffer> {
+  if (isSecretLines(source)) return parseSecrets(text, "auth.secrets");
+  const { mode } = statSync(source);
+  if (process.platform !== "win32" && (mode & 0o027) !== 0) {
+    throw new Error(messages.secretsReadable(source, (mode & 0o777).toString(8)));
+  }
+  return parseSecrets(text, source);
+}
+
+function noteDates(certificates: readonly Buffer[], nowMs: number, warnings: string[]): void {
+  for (const der of certificates) {
+    const { validFrom, validTo } = new X509Certificate(der);
+    if (Date.parse(validTo) <= nowMs) warnings.push(messages.ownCertificateExpired(validTo));
+    else if (Date.parse(validFrom) > nowMs) warnings.push(messages.ownCertificateEarly(validFrom));
+  }
+}

@@ -1,0 +1,102 @@
+import { integer, type OptionRule, type OptionRules, oneOf, text } from "../../base/options.js";
+import { defaultHandshakeLimits, type HandshakeLimits } from "./handshake-gate.js";
+import { isPeerName, peerNameForms } from "./peer-name.js";
+
+export const tlsModes = ["off", "optional", "required"] as const;
+export type TlsMode = (typeof tlsModes)[number];
+export const tlsVersions = ["1.2", "1.3"] as const;
+export type TlsVersion = (typeof tlsVersions)[number];
+export const clientAuthModes = ["none", "request", "require"] as const;
+export type ClientAuthMode = (typeof clientAuthModes)[number];
+
+/**
+ * How connections are secured. `cert`, `key`, `ca`, `crl` are names of PEM files, read again when they change, or PEM texts;
+ * so is `secrets` with its lines. A channel connects by TLS, and by nothing else, when `ca` or `secrets` is given or `mode`
+ * is `required`.
+ */
+export interface TlsOptions {
+  /** What a provider's port takes: bytes in clear, both, or TLS only. Default `off`. */
+  readonly mode?: TlsMode | undefined;
+  /** The own certificate, followed by those between it and the authority. */
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  /** Whose certificates are accepted, instead of those Node.js knows. */
+  readonly ca?: string | undefined;
+  /** Lists of revoked certificates; each authority of a chain needs one then. */
+  readonly crl?: string | undefined;
+  /** Default `1.2`. */
+  readonly minVersion?: TlsVersion | undefined;
+  /** In OpenSSL's form. Default: those of Node.js. */
+  readonly ciphers?: string | undefined;
+  /** Of `key`: the text itself, or `file:NAME`. */
+  readonly passphrase?: string | undefined;
+  /** Whether callers of a provider show a certificate. Default `none`. */
+  readonly clientAuth?: ClientAuthMode | undefined;
+  /** Whom a channel takes for its provider: `users.example`, `*.example`, `spiffe://domain/ns/users`, `|` between several. Default: the host it connects to. */
+  readonly peerName?: string | undefined;
+  /** The same by service, full name or short. */
+  readonly peerNames?: Readonly<Record<string, string>> | undefined;
+  /** The domain of SPIFFE IDs that callers may have. Default: that of the own certificate. */
+  readonly trustDomain?: string | undefined;
+  /** A file of `name:key` lines: callers and providers that share a line need no certificates. */
+  readonly secrets?: string | undefined;
+  /** The line that a channel proves to know. Default: the first. */
+  readonly secret?: string | undefined;
+  /** How long a handshake may take, ms. Default 5000. */
+  readonly handshakeTimeoutMs?: number | undefined;
+  /** Handshakes under way at a time. Default 512. */
+  readonly handshakesMax?: number | undefined;
+  /** The same of one address. Default 64. */
+  readonly handshakesPerAddressMax?: number | undefined;
+}
+
+const peerNameRule: OptionRule = {
+  expected: peerNameForms,
+  accepts: (value) => typeof value === "string" && isPeerName(value),
+};
+
+/** For `checkOptions`. */
+export const tlsOptionRules: OptionRules<TlsOptions> = {
+  mode: oneOf(...tlsModes),
+  cert: text,
+  key: text,
+  ca: text,
+  crl: text,
+  minVersion: oneOf(...tlsVersions),
+  ciphers: text,
+  passphrase: text,
+  clientAuth: oneOf(...clientAuthModes),
+  peerName: peerNameRule,
+  peerNames: {
+    expected: `an object such as { "fixbug.UserServiceRpc": "users.example" }, its values ${peerNameForms}`,
+    accepts: (value) =>
+      typeof value === "object" &&
+      value !== null &&
+      Object.values(value).every((one) => peerNameRule.accepts(one)),
+  },
+  trustDomain: text,
+  secrets: text,
+  secret: text,
+  handshakeTimeoutMs: integer(1),
+  handshakesMax: integer(1),
+  handshakesPerAddressMax: integer(1),
+};
+
+/** Channels speak TLS, and never in clear. */
+export function securesChannels({ mode, ca, secrets }: TlsOptions): boolean {
+  return ca !== undefined || secrets !== undefined || mode === "required";
+}
+
+/** Something of TLS is wanted at all. */
+export function usesTls(options: TlsOptions): boolean {
+  return securesChannels(options) || (options.mode ?? "off") !== "off";
+}
+
+export function handshakeLimitsOf(options: TlsOptions): HandshakeLimits {
+  return {
+    handshakeTimeoutMs: options.handshakeTimeoutMs ?? defaultHandshakeLimits.handshakeTimeoutMs,
+    handshakesMax: options.handshakesMax ?? defaultHandshakeLimits.handshakesMax,
+    handshakesPerAddressMax:
+      options.handshakesPerAddressMax ?? defaultHandshakeLimits.handshakesPerAddressMax,
+  };
+}

@@ -1,0 +1,326 @@
+import { constants } from "node:crypto";
+import type net from "node:net";
+import tls from "node:tls";
+import type { Clock } from "../../base/clock.js";
+import { textOf } from "../../base/thrown.js";
+import { messages } from "../../error/messages.js";
+import type { Logger } from "../../log/logger.js";
+import { clearConnection, describeEnd } from "../tcp.js";
+import type { Connection } from "../transport.js";
+import { subjectNames } from "./certificate.js";
+import { type Hello, readHello } from "./client-hello.js";
+import type { TlsCredentials } from "./credentials.js";
+import { codeOf, explainTls } from "./explain.js";
+import { type GateTicket, HandshakeGate } from "./handshake-gate.js";
+import type { LiveConnections } from "./live-connections.js";
+import type { TlsMaterial } from "./material.js";
+import { handshakeLimitsOf } from "./options.js";
+import { describeNames, spiffeIdOf, trustDomainOf } from "./peer-name.js";
+import { TlsConnection } from "./tls-connection.js";
+import { peerCertificate } from "./trust.js";
+
+/** Callers that have not shown yet whether they speak TLS: each has a socket and nothing more. Of more the oldest goes. */
+const silentMax = 4096;
+/** TLS 1.3 knows no shared secrets with other hashes. */
+const secretCiphers = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
+
+export interface TlsServerParts {
+  readonly credentials: TlsCredentials;
+  readonly alpn: readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly live: LiveConnections;
+  readonly onConnection: (connection: Connection) => void;
+}
+
+/** One handshake under way. */
+interface Pending {
+  readonly raw: net.Socket;
+  readonly remote: string;
+  readonly material: TlsMaterial;
+  ticket: GateTicket | undefined;
+  /** By the secret whose key was handed out; undefined: none was, or more than one. */
+  secretName: string | undefined;
+  secretsAsked: number;
+  /** A name that no secret has. */
+  unknownSecret: boolean;
+  failure: string | undefined;
+  settled: boolean;
+}
+
+/** The two ways in, of one load of the files: they share no context, so that no key can be proved by a certificate. */
+interface Servers {
+  readonly material: TlsMaterial;
+  readonly certificates: tls.Server | undefined;
+  readonly secrets: tls.Server | undefined;
+}
+
+/** Takes accepted sockets of one listener through their handshakes. */
+export class TlsServer {
+  readonly #parts: TlsServerParts;
+  readonly #gate: HandshakeGate;
+  readonly #silent = new Set<net.Socket>();
+  /** By the other end, as long as the handshake takes. */
+  readonly #pending = new Map<string, Pending>();
+  #servers: Servers | undefined;
+  #closed = false;
+
+  constructor(parts: TlsServerParts) {
+    this.#parts = parts;
+    this.#gate = new HandshakeGate(parts.clock, handshakeLimitsOf(parts.credentials.options));
+    // A listener that cannot be used is found when it begins.
+    this.#current();
+  }
+
+  /** `raw` is paused. */
+  accept(raw: net.Socket): void {
+    raw.on("error", () => {});
+    const remote = describeEnd(raw.remoteAddress, raw.remotePort);
+    if (this.#closed || raw.remoteAddress === undefined) {
+      raw.destroy();
+      return;
+    }
+    this.#silent.add(raw);
+    const [oldest] = this.#silent;
+    if (this.#silent.size > silentMax && oldest !== undefined) oldest.resetAndDestroy();
+    const { handshakeTimeoutMs } = handshakeLimitsOf(this.#parts.credentials.options);
+    const timer = this.#parts.clock.setTimer(() => {
+      if (received.length > 0) this.#refused(remote, messages.handshakeTimedOut(handshakeTimeoutMs));
+      raw.resetAndDestroy();
+    }, handshakeTimeoutMs);
+    const settle = (): void => {
+      timer.cancel();
+      this.#silent.delete(raw);
+      raw.off("data", onData).off("end", onEnd).off("close", settle);
+    };
+    let received: Buffer = Buffer.alloc(0);
+    const onData = (chunk: Buffer): void => {
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+      const hello = readHello(received, this.#wantsPskNames);
+      if (hello.kind === "need-more") return;
+      settle();
+      raw.pause();
+      if (hello.kind === "plain") this.#plain(raw, received);
+      else {
+        raw.unshift(received);
+        this.#waitForTurn(raw, remote, hello);
+      }
+    };
+    const onEnd = (): void => void raw.destroy();
+    raw.on("data", onData).on("end", onEnd).on("close", settle);
+    raw.resume();
+  }
+
+  /** With both ways in, the names of offered secrets say which one is meant. */
+  get #wantsPskNames(): boolean {
+    const { hasCertificate, secrets } = this.#parts.credentials.material;
+    return hasCertificate && secrets !== undefined;
+  }
+
+  /** Bytes in clear: a connection as any other, or one that is let in to be told what this port speaks. */
+  #plain(raw: net.Socket, received: Buffer): void {
+    const connection = clearConnection(raw, received);
+    if (this.#parts.credentials.options.mode !== "optional") connection.turnedAway = messages.portSpeaksTls;
+    this.#parts.onConnection(connection);
+  }
+
+  #waitForTurn(raw: net.Socket, remote: string, hello: Hello & { kind: "tls" }): void {
+    const onClose = (): void => ticket.leave();
+    const ticket: GateTicket = this.#gate.enter(raw.remoteAddress ?? "", {
+      // The first turn may come at once, before there is a ticket.
+      begin: () => queueMicrotask(() => this.#begin(raw, remote, hello, ticket)),
+      drop: (reason) => {
+        const pending = this.#pending.get(remote);
+        if (pending !== undefined) pending.failure ??= reason;
+        else this.#refused(remote, reason);
+        raw.resetAndDestroy();
+      },
+    });
+    raw.once("close", onClose);
+  }
+
+  #begin(raw: net.Socket, remote: string, { pskNames }: Hello & { kind: "tls" }, ticket: GateTicket): void {
+    if (raw.destroyed) return;
+    const { material, certificates, secrets } = this.#current();
+    const offers = pskNames.some((name) => material.secrets?.has(name));
+    const server = certificates === undefined || (offers && secrets !== undefined) ? secrets : certificates;
+    const pending: Pending = {
+      ...{ raw, remote, material, ticket },
+      secretName: undefined,
+      secretsAsked: 0,
+      unknownSecret: false,
+      failure: undefined,
+      settled: false,
+    };
+    this.#pending.set(remote, pending);
+    raw.once("close", () => this.#onRawClosed(pending));
+    // A caller that leaves in the middle of its handshake has left; afterwards each direction ends for itself.
+    raw.allowHalfOpen = false;
+    server?.emit("connection", raw);
+  }
+
+  #onRawClosed(pending: Pending): void {
+    if (pending.settled) return;
+    pending.settled = true;
+    this.#pending.delete(pending.remote);
+    if (this.#closed) return;
+    const { unknownSecret, failure } = pending;
+    const why = unknownSecret ? messages.secretNotKnown : (failure ?? messages.handshakeLeft);
+    this.#refused(pending.remote, why);
+  }
+
+  #refused(remote: string, reason: string): void {
+    this.#parts.log.warn(`TLS handshake refused: ${reason}`, { peer: remote });
+  }
+
+  // --- what OpenSSL is asked ---
+
+  #current(): Servers {
+    const { material } = this.#parts.credentials;
+    if (this.#servers?.material === material) return this.#servers;
+    const { mode } = this.#parts.credentials.options;
+    if (!material.hasCertificate && material.secrets === undefined) {
+      throw new Error(messages.tlsNothingToShow(mode ?? "off"));
+    }
+    this.#servers = {
+      material,
+      certificates: material.hasCertificate ? this.#certificateServer(material) : undefined,
+      secrets: material.secrets === undefined ? undefined : this.#secretServer(material.secrets),
+    };
+    return this.#servers;
+  }
+
+  #certificateServer(material: TlsMaterial): tls.Server {
+    const { clientAuth = "none" } = this.#parts.credentials.options;
+    return this.#listen(
+      tls.createServer({
+        ...material.context,
+        ALPNProtocols: [...this.#parts.alpn],
+        requestCert: clientAuth !== "none",
+        // Judged below: a caller that is refused is told why.
+        rejectUnauthorized: false,
+        handshakeTimeout: 0x7fff_ffff,
+      }),
+    );
+  }
+
+  /**
+   * Without a certificate: a caller that offered a name and did not know its key could still be let in by one. And without
+   * tickets: one of another caller would stand beside the name it offers.
+   */
+  #secretServer(secrets: ReadonlyMap<string, Buffer>): tls.Server {
+    const { SSL_OP_NO_TICKET, SSL_OP_NO_RENEGOTIATION } = constants;
+    return this.#listen(
+      tls.createServer({
+        ALPNProtocols: [...this.#parts.alpn],
+        minVersion: "TLSv1.3",
+        ciphers: secretCiphers,
+        secureOptions: SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION,
+        handshakeTimeout: 0x7fff_ffff,
+        pskCallback: (socket, name) => {
+          const pending = this.#pendingOf(socket as tls.TLSSocket);
+          const key = secrets.get(name);
+          if (pending === undefined) return null;
+          if (key === undefined) {
+            pending.unknownSecret = true;
+            return null;
+          }
+          pending.unknownSecret = false;
+          pending.secretName = ++pending.secretsAsked === 1 ? name : undefined;
+          return key;
+        },
+      }),
+    );
+  }
+
+  #listen(server: tls.Server): tls.Server {
+    server.on("secureConnection", (socket) => this.#onSecure(socket));
+    server.on("tlsClientError", (error, socket) => {
+      const pending = this.#pendingOf(socket);
+      const left = codeOf(error) === "ECONNRESET";
+      if (pending !== undefined) pending.failure ??= left ? messages.handshakeLeft : explainTls(error);
+      pending?.raw.destroy();
+    });
+    return server;
+  }
+
+  #pendingOf(socket: tls.TLSSocket): Pending | undefined {
+    return this.#pending.get(describeEnd(socket.remoteAddress, socket.remotePort));
+  }
+
+  // --- after a handshake ---
+
+  #onSecure(socket: tls.TLSSocket): void {
+    const pending = this.#pendingOf(socket);
+    if (pending === undefined) {
+      socket.destroy();
+      return;
+    }
+    socket.allowHalfOpen = true;
+    pending.settled = true;
+    this.#pending.delete(pending.remote);
+    pending.ticket?.leave();
+    const { identity, refusal } = this.#judge(socket, pending);
+    const alpn = socket.alpnProtocol || undefined;
+    const cipher = socket.getCipher().name;
+    const connection = new TlsConnection(socket, pending.raw, {
+      kind: "tls",
+      confidential: true,
+      identity,
+      alpn,
+      cipher,
+    });
+    connection.turnedAway = refusal;
+    connection.secretKey =
+      pending.secretName === undefined ? undefined : pending.material.secrets?.get(pending.secretName);
+    if (refusal !== undefined) this.#refused(pending.remote, refusal);
+    this.#parts.live.add(connection, pending.material);
+    socket.once("close", () => {
+      // Callers check our certificate after TLS has told us that all is well.
+      if (!connection.heard && refusal === undefined)
+        this.#refused(pending.remote, messages.leftAfterHandshake);
+    });
+    this.#parts.onConnection(connection);
+  }
+
+  /** Who the caller is, and why it is not let in. */
+  #judge(socket: tls.TLSSocket, pending: Pending): { identity?: string; refusal?: string } {
+    const certificate = peerCertificate(socket);
+    if (pending.secretsAsked > 0) {
+      const proved =
+        pending.secretName !== undefined && socket.isSessionReused() && certificate === undefined;
+      return proved ? { identity: `secret:${pending.secretName}` } : { refusal: messages.secretNotProved };
+    }
+    const { clientAuth = "none" } = this.#parts.credentials.options;
+    if (clientAuth === "none") return {};
+    const required = clientAuth === "require";
+    if (certificate === undefined) return required ? { refusal: messages.clientCertificateMissing } : {};
+    const refused = (why: string) => ({ refusal: messages.clientCertificateRefused(why) });
+    if (!socket.authorized) return refused(explainTls({ code: String(socket.authorizationError) }));
+    try {
+      const names = subjectNames(certificate);
+      const { uris, dns } = names;
+      if (uris.some((one) => one.startsWith("spiffe:"))) {
+        const id = spiffeIdOf(names);
+        if (id === undefined) return refused(messages.spiffeIdWrong(describeNames(names)));
+        const domain = trustDomainOf(id);
+        const { trustDomain } = pending.material;
+        return domain === trustDomain
+          ? { identity: id }
+          : refused(messages.trustDomainWrong(domain, trustDomain));
+      }
+      const name = dns.find((one) => !one.startsWith("*."));
+      if (name !== undefined) return { identity: `dns:${name}` };
+      return required ? refused(messages.certificateNameless(describeNames(names))) : {};
+    } catch (error) {
+      return refused(textOf(error));
+    }
+  }
+
+  /** No more handshakes; those under way end. */
+  close(): void {
+    this.#closed = true;
+    for (const raw of this.#silent) raw.destroy();
+    this.#gate.close(messages.providerStopped);
+  }
+}

@@ -1,0 +1,69 @@
+import type { Address } from "../../base/address.js";
+import type { Clock } from "../../base/clock.js";
+import { messages } from "../../error/messages.js";
+import type { Logger } from "../../log/logger.js";
+import { listenForSockets, tcpTransport } from "../tcp.js";
+import type { Connection, Listener, ListenOptions, Transport } from "../transport.js";
+import { connectTls } from "./client.js";
+import { TlsCredentials } from "./credentials.js";
+import { LiveConnections } from "./live-connections.js";
+import { securesChannels, type TlsOptions, usesTls } from "./options.js";
+import { TlsServer } from "./server.js";
+
+export interface TlsTransportParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** How long calls in flight may go on where the other side is not trusted any more, ms. Default 10,000. */
+  readonly cutAfterMs?: number | undefined;
+}
+
+/** The last part of a full name, as it may be given in `peerNames`. */
+const shortName = (service: string): string => service.slice(service.lastIndexOf(".") + 1);
+
+function nameFor({ peerName, peerNames = {} }: TlsOptions, service: string): string | undefined {
+  const named = [service, shortName(service)].find((one) => Object.hasOwn(peerNames, one));
+  return named === undefined ? peerName : peerNames[named];
+}
+
+/** TCP, with TLS as `options` say. Throws `Error` for files that cannot be used. */
+export function tlsTransport(parts: TlsTransportParts, options: TlsOptions = {}): Transport {
+  const { clock, log, cutAfterMs = 10_000 } = parts;
+  const tcp = tcpTransport(clock);
+  const secured = (more: TlsOptions): Transport => tlsTransport(parts, { ...options, ...more });
+  if (!usesTls(options)) return { ...tcp, secured };
+  const credentials = new TlsCredentials(options, clock, log);
+  const live = new LiveConnections(credentials, clock, log, cutAfterMs);
+  const { mode = "off" } = options;
+  const channels = securesChannels(options);
+  return {
+    connect: channels
+      ? (address, asked) => {
+          const peerName = asked.peerName ?? options.peerName;
+          return connectTls(address, { ...asked, peerName }, { credentials, clock, live });
+        }
+      : tcp.connect,
+    listen: mode === "off" ? tcp.listen : listen,
+    localHostTowards: tcp.localHostTowards,
+    ...(channels ? { expects: { nameFor: (service) => nameFor(options, service) } } : {}),
+    secured,
+    close: () => credentials.close(),
+  };
+
+  async function listen(
+    address: Address,
+    onConnection: (connection: Connection) => void,
+    { alpn = [] }: ListenOptions = {},
+  ): Promise<Listener> {
+    if (mode === "off") throw new Error(messages.tlsNothingToShow(mode));
+    const server = new TlsServer({ credentials, alpn, clock, log, live, onConnection });
+    const listener = await listenForSockets(address, (socket) => server.accept(socket));
+    return {
+      ...listener,
+      tls: mode,
+      close() {
+        server.close();
+        return listener.close();
+      },
+    };
+  }
+}

@@ -1,0 +1,67 @@
+import { X509Certificate } from "node:crypto";
+import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
+import { messages } from "../../error/messages.js";
+import { issuerAndSerial } from "./certificate.js";
+import type { TlsMaterial } from "./material.js";
+
+/**
+ * The DER of the certificate of the other side; undefined: it showed none. Not `getPeerX509Certificate`, which takes it out of
+ * the chain at a client, so that it is there only once.
+ */
+export function peerCertificate(socket: TLSSocket): Buffer | undefined {
+  return socket.getPeerCertificate(false)?.raw;
+}
+
+export interface CertifiedConnection {
+  readonly socket: TLSSocket;
+  /** Of the other side, where the socket does not have it. */
+  readonly certificate: Buffer | undefined;
+}
+
+/** No chain is longer; a peer that says otherwise makes us walk in circles. */
+const chainMax = 16;
+
+/**
+ * Why the certificate of a connection that was made earlier is not accepted any more, by what is trusted and revoked now;
+ * undefined when it still is. TLS checked the whole chain when the connection was made: what can have changed since are the
+ * dates, the authorities and the lists.
+ */
+export function whyDistrusted(
+  connection: CertifiedConnection,
+  material: TlsMaterial,
+  nowMs: number,
+): string | undefined {
+  const chain = chainOf(connection);
+  if (chain.length === 0) return undefined;
+  for (const certificate of chain) {
+    if (material.revoked.has(issuerAndSerial(certificate.raw))) return messages.certificateRevoked;
+  }
+  const { anchors } = material;
+  for (const certificate of chain) {
+    if (anchors?.some(({ raw }) => raw.equals(certificate.raw))) return undefined;
+    if (Date.parse(certificate.validTo) <= nowMs) return messages.certificateExpired;
+    if (anchors?.some((anchor) => isSignedBy(certificate, anchor))) return undefined;
+  }
+  // Without authorities of its own it was checked against those of Node.js, which do not change.
+  return anchors === undefined ? undefined : messages.certificateUntrusted;
+}
+
+/** The certificate of the other side and those above it, each signed by the next: others that it sent along prove nothing. */
+function chainOf({ socket, certificate: known }: CertifiedConnection): X509Certificate[] {
+  if (known !== undefined) return [new X509Certificate(known)];
+  const chain: X509Certificate[] = [];
+  let one: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  while (one?.raw !== undefined && chain.length < chainMax) {
+    const certificate = new X509Certificate(one.raw);
+    const below = chain.at(-1);
+    if (below !== undefined && !isSignedBy(below, certificate)) break;
+    chain.push(certificate);
+    const issuer: DetailedPeerCertificate | undefined = one.issuerCertificate;
+    one = issuer === one || issuer?.fingerprint256 === one.fingerprint256 ? undefined : issuer;
+  }
+  return chain;
+}
+
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}

@@ -1,0 +1,194 @@
+import { chmodSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import tls from "node:tls";
+import { beforeAll, describe, expect, test } from "vitest";
+import { loadMaterial } from "../../src/transport/tls/material.js";
+import { makeSecret, parseSecrets } from "../../src/transport/tls/secrets.js";
+import { Authority, type Issued, writeSecret } from "./authority.js";
+import { failureOf, startTls, temporaryFolder } from "./support.js";
+
+const lines = (...names: string[]): string => `${names.map(makeSecret).join("\n")}\n`;
+
+let ca: Authority;
+let good: Issued;
+
+beforeAll(async () => {
+  ca = await Authority.make();
+  good = await ca.issue({ dns: ["users.example"] });
+});
+
+describe("a secret instead of certificates", () => {
+  test("proves each side to the other, and is the caller's identity", async () => {
+    const secrets = lines("apigw", "worker");
+    const { stub, identities } = await startTls({ mode: "required", secrets }, { secrets });
+    expect((await stub.echo({ text: "x" })).text).toBe("x");
+    const second = await startTls({ mode: "required", secrets }, { secrets, secret: "worker" });
+    await second.stub.echo({ text: "x" });
+    expect([...identities, ...second.identities]).toEqual(["secret:apigw", "secret:worker"]);
+  });
+
+  test("stands beside certificates on one port", async () => {
+    const secrets = lines("apigw");
+    const server = { ...good, mode: "required", secrets } as const;
+    const bySecret = await startTls(server, { secrets });
+    await bySecret.stub.echo({ text: "x" });
+    const byName = await startTls(server, { ca: ca.cert, peerName: "users.example" });
+    await byName.stub.echo({ text: "x" });
+    expect([...bySecret.identities, ...byName.identities]).toEqual(["secret:apigw", undefined]);
+  });
+
+  test.each([false, true])(
+    "with another key fails, and both sides say why (a certificate beside it: %s)",
+    async (both) => {
+      const server = { mode: "required", secrets: lines("apigw"), ...(both ? good : {}) } as const;
+      const { stub, providerLog, identities } = await startTls(server, { secrets: lines("apigw") });
+      expect(await failureOf(stub.echo({ text: "x" }))).toContain(
+        "different keys of this secret (auth.secrets)",
+      );
+      expect(providerLog.at("warn").join("\n")).toContain("different keys of this secret (auth.secrets)");
+      expect(identities).toEqual([]);
+    },
+  );
+
+  test("that the provider does not have fails, and both sides say why", async () => {
+    const { stub, providerLog } = await startTls(
+      { mode: "required", secrets: lines("apigw") },
+      { secrets: lines("other") },
+    );
+    expect(await failureOf(stub.echo({ text: "x" }))).toContain("no cipher, certificate or secret in common");
+    expect(providerLog.at("warn").join("\n")).toContain("a secret that is not in auth.secrets here");
+  });
+
+  test("that the provider does not have is not replaced by its certificate", async () => {
+    const { stub, identities } = await startTls(
+      { ...good, mode: "required", secrets: lines("apigw") },
+      { secrets: lines("other") },
+    );
+    await expect(stub.echo({ text: "x" })).rejects.toThrow(/TLS handshake/);
+    expect(identities).toEqual([]);
+  });
+});
+
+describe("the trap: a known name, a wrong key, and a certificate to fall back to", () => {
+  test("a caller that offers a secret with a wrong key and one cipher is nobody", async () => {
+    const secrets = lines("apigw");
+    const { provider, identities, providerLog } = await startTls(
+      { ...good, mode: "required", secrets, ca: ca.cert, clientAuth: "request" },
+      { secrets },
+    );
+    for (const ciphers of [
+      "TLS_AES_128_GCM_SHA256",
+      "TLS_AES_256_GCM_SHA384",
+      "TLS_CHACHA20_POLY1305_SHA256",
+    ]) {
+      const socket = tls.connect({
+        host: "127.0.0.1",
+        port: provider.address?.port as number,
+        ...{ ciphers, rejectUnauthorized: false, minVersion: "TLSv1.3", ALPNProtocols: ["mprpc/2"] },
+        pskCallback: () => ({ psk: Buffer.alloc(32, 7), identity: "apigw" }),
+        checkServerIdentity: () => undefined,
+      });
+      const ended = await new Promise<string>((resolve) => {
+        socket.once("secureConnect", () => resolve("let in"));
+        socket.once("error", () => resolve("refused"));
+      });
+      socket.destroy();
+      expect(ended).toBe("refused");
+    }
+    expect(identities).toEqual([]);
+    expect(providerLog.at("warn").length).toBeGreaterThan(0);
+  });
+
+  test("a ticket of another connection beside the name is not taken for the key", async () => {
+    const secrets = lines("apigw");
+    const { provider, identities } = await startTls({ ...good, mode: "required", secrets }, { secrets });
+    const port = provider.address?.port as number;
+    const first = tls.connect({ host: "127.0.0.1", port, ca: ca.cert, checkServerIdentity: () => undefined });
+    const session = await new Promise<Buffer>((resolve) => first.once("session", resolve));
+    first.destroy();
+    const second = tls.connect({
+      ...{ host: "127.0.0.1", port, session, minVersion: "TLSv1.3", rejectUnauthorized: false },
+      ciphers: "TLS_AES_128_GCM_SHA256",
+      pskCallback: () => ({ psk: Buffer.alloc(32, 7), identity: "apigw" }),
+      checkServerIdentity: () => undefined,
+    });
+    const reused = await new Promise<boolean | string>((resolve) => {
+      second.once("secureConnect", () => resolve(second.isSessionReused()));
+      second.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+    });
+    second.destroy();
+    expect(reused).not.toBe(true);
+    expect(identities).toEqual([]);
+  });
+
+  test("a provider that proves itself by a certificate does not prove the secret", async () => {
+    const { stub } = await startTls({ ...good, mode: "required" }, { secrets: lines("apigw") });
+    await expect(stub.echo({ text: "x" })).rejects.toThrow(/TLS handshake/);
+  });
+});
+
+describe("a file of secrets", () => {
+  test("has one name and one key of 32 bytes a line", () => {
+    const text = `# comment\n\n${lines("a", "b.c-d_e")}hex:${"ab".repeat(32)}\r\n`;
+    expect([...parseSecrets(text, "f").keys()]).toEqual(["a", "b.c-d_e", "hex"]);
+    expect(parseSecrets(text, "f").get("hex")?.length).toBe(32);
+  });
+
+  test.each([
+    ["a:c2hvcnQ", /f:1: the key of a has 5 bytes, at least 32.*mprpc secret a/],
+    ["nokey", /f:1: expected name:key/],
+    ["bad name:x", /f:1: expected name:key/],
+    [`a:${"%".repeat(44)}`, /f:1: the key of a is not 32 to 64 bytes/],
+    [`${lines("a")}a:${"ab".repeat(32)}`, /f:2: a is given twice/],
+    ["# nothing", /f has no secret/],
+  ])("%s is refused, without the key in the message", (text, expected) => {
+    expect(() => parseSecrets(text, "f")).toThrow(expected);
+    expect(() => parseSecrets(text, "f")).not.toThrow(/c2hvcnQ|%%%/);
+  });
+
+  test("that others may read is refused", () => {
+    const folder = temporaryFolder();
+    const file = writeSecret(folder, "secrets", lines("apigw"));
+    expect(loadMaterial({ secrets: file }, 0).secretName).toBe("apigw");
+    chmodSync(file, 0o644);
+    expect(() => loadMaterial({ secrets: file }, 0)).toThrow(/mode 644.*chmod 600/);
+  });
+
+  test("that is missing, or lacks the name that channels are to use, is refused", () => {
+    const folder = temporaryFolder();
+    const missing = path.join(folder, "none");
+    expect(() => loadMaterial({ secrets: missing }, 0)).toThrow(/auth.secrets: cannot read .*none/);
+    const file = writeSecret(folder, "secrets", lines("apigw"));
+    expect(() => loadMaterial({ secrets: file, secret: "worker" }, 0)).toThrow(
+      /auth.secret: there is no worker/,
+    );
+  });
+});
+
+describe("files of certificates", () => {
+  test("that cannot be used are named with their keys", () => {
+    const folder = temporaryFolder();
+    const file = (name: string, text: string): string => {
+      writeFileSync(path.join(folder, name), text);
+      return path.join(folder, name);
+    };
+    const cert = file("cert", good.cert);
+    const key = file("key", good.key);
+    const empty = file("empty", "nothing");
+    expect(() => loadMaterial({ cert }, 0)).toThrow(/tls.cert is set without tls.key/);
+    expect(() => loadMaterial({ cert, key: empty }, 0)).toThrow(/tls.key cannot be read \(tls.passphrase\)/);
+    expect(() => loadMaterial({ cert: empty, key }, 0)).toThrow(/tls.cert has no block "BEGIN CERTIFICATE"/);
+    expect(() => loadMaterial({ ca: empty }, 0)).toThrow(/tls.ca has no block/);
+    expect(() => loadMaterial({ crl: cert }, 0)).toThrow(/tls.crl has no block "BEGIN X509 CRL"/);
+    expect(() => loadMaterial({ cert, key, ciphers: "NONSENSE" }, 0)).toThrow(
+      /settings of TLS cannot be used/,
+    );
+  });
+
+  test("need their own key", async () => {
+    const other = await ca.issue();
+    expect(() => loadMaterial({ cert: good.cert, key: other.key }, 0)).toThrow(
+      /settings of TLS cannot be used.*mismatch/i,
+    );
+  });
+});
