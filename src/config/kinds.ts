@@ -1,6 +1,6 @@
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
 import { classicDialects } from "../protocol/classic/classic-wire.js";
-import { isRegistryUrl, registryForms } from "../registry/open.js";
+import { isRegistryScheme, isRegistryUrl, registryForms } from "../registry/open.js";
 import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
 import { formatDuration, parseDurationMs } from "../values/duration.js";
 import { type AdvertisedAddress, isHost, isWildcard, parseHostAndPort } from "../values/hosts.js";
@@ -257,7 +257,12 @@ export const directory = text("DIR", "a directory");
 export const host = text("HOST", "a host name, an IPv4 or an IPv6 address, without a port", isHost);
 
 /** The driver reads the whole of it, and says exactly what is wrong; this makes a plain mistake fail early, with its line. */
-export const registryUrl = text("URL", registryForms, isRegistryUrl);
+export const registryUrl = text("URL", registryForms, (url) => isRegistryUrl(url) || isRegistryScheme(url));
+
+/** What follows `//` in a registry's URL. */
+export const registryAddress = text("HOST:PORT,...", "host:port[,host:port...]", (address) =>
+  /^[^\s/?#][^\s]*$/.test(address),
+);
 
 /** What other machines can connect to: a wildcard is refused. */
 export const advertisedAddress: Kind<AdvertisedAddress, ""> = {
