@@ -115,10 +115,13 @@ export class ConsulServer extends Consul {
           ...{ bind_addr: "127.0.0.1", client_addr: "127.0.0.1", data_dir: join(folder, "data") },
           ports: { http: own.http, server: own.server, serf_lan: own.serf, serf_wan: -1, dns: -1, grpc: -1 },
           retry_join: ports.filter((one) => one !== own).map(({ serf }) => `127.0.0.1:${serf}`),
-          ...{ retry_interval: "200ms", disable_update_check: true, log_level: "ERR", leave_on_terminate: false },
+          ...{
+            retry_interval: "200ms",
+            disable_update_check: true,
+            log_level: "ERR",
+            leave_on_terminate: false,
+          },
           performance: { raft_multiplier: 1 },
-          // A host is tested that is one of many; each asks in vain for its neighbours otherwise.
-          gossip_lan: { gossip_interval: "50ms", probe_interval: "200ms", probe_timeout: "100ms" },
           ...conf,
         };
         await writeFile(join(folder, "conf.json"), JSON.stringify(all).replaceAll("FOLDER", folder));

@@ -3,4 +3,5 @@ import { share } from "./shared.js";
 import { startSharedConsul } from "./shared-consul.js";
 import { startSharedZooKeeper } from "./shared-zookeeper.js";
 
-export default (project: TestProject) => share(project, { zookeeper: startSharedZooKeeper, consul: startSharedConsul });
+export default (project: TestProject) =>
+  share(project, { zookeeper: startSharedZooKeeper, consul: startSharedConsul });

@@ -75,7 +75,7 @@ export class ConsulCatalog {
     const forMs = this.#readers > waitingMax ? shortWaitMs : waitMs;
     const answer = await this.#options.agents.send({
       ...{ method: "GET", path: `health/service/${encodeURIComponent(consulName(this.prefix, service))}` },
-      query: { passing: "1", ...(waiting ? { index: String(index), wait: `${forMs}ms` } : {}) },
+      query: waiting ? { index: String(index), wait: `${forMs}ms` } : {},
       timeoutMs: waiting ? forMs * (17 / 16) + answerLateMs : this.#options.requestTimeoutMs,
       signal,
     });

@@ -22,7 +22,15 @@ export interface ConsulInstance {
   entry: ProviderEntry | undefined;
   /** Of two instances of one address the one with the higher number came later. */
   createIndex: number;
+  /**
+   * `agent-lost`: the agent it is registered at is not heard any more, and last said that it is well. `critical`: it is not
+   * well, such as a provider that was not heard for its time to live.
+   */
+  health: "passing" | "agent-lost" | "critical";
 }
+
+/** The check that every agent has of itself. */
+const agentCheckId = "serfHealth";
 
 /** `prefix/fixbug.UserServiceRpc`: the name in Consul, and of its rules. */
 export function consulName(prefix: string, service: string): string {
@@ -84,6 +92,7 @@ interface HealthRow {
     Weights?: { Passing?: unknown } | null;
     CreateIndex?: unknown;
   };
+  Checks?: unknown;
 }
 
 /** The instances of an answer of `health/service`; other programs' are passed over. */
@@ -95,14 +104,29 @@ export function readInstances(rows: unknown): ConsulInstance[] {
   });
 }
 
-function readInstance({ Node: node, Service: service }: HealthRow): ConsulInstance | undefined {
+function readHealth(checks: unknown): ConsulInstance["health"] {
+  const failing = (Array.isArray(checks) ? checks : []).filter(
+    (check: { Status?: unknown } | null) => check?.Status !== "passing",
+  );
+  if (failing.length === 0) return "passing";
+  return failing.every((check: { CheckID?: unknown } | null) => check?.CheckID === agentCheckId)
+    ? "agent-lost"
+    : "critical";
+}
+
+function readInstance({
+  Node: node,
+  Service: service,
+  Checks: checks,
+}: HealthRow): ConsulInstance | undefined {
   if (service === undefined || typeof service.ID !== "string" || !isCallable(service.Tags)) return undefined;
   const meta = service.Meta ?? {};
   const encoded = entryKeys.map((key) => (typeof meta[key] === "string" ? meta[key] : "")).join("");
   const entry = encoded === "" ? undefined : decodeEntry(encoded);
   const endpoint = entry === undefined ? readForeign(service, node?.Address) : toEndpoint(entry);
   if (endpoint === undefined) return undefined;
-  return { id: service.ID, endpoint, entry, createIndex: Number(service.CreateIndex ?? 0) };
+  const createIndex = Number(service.CreateIndex ?? 0);
+  return { id: service.ID, endpoint, entry, createIndex, health: readHealth(checks) };
 }
 
 /** One that somebody wrote by hand: its tag says what it speaks. */
@@ -121,10 +145,11 @@ function readForeign(service: NonNullable<HealthRow["Service"]>, nodeAddress: un
   return { host, port, protocol: protocol ?? "mprpc", weight: isWeight(given) ? given : 1, attributes };
 }
 
-/** One endpoint for each address: of several instances of it the latest. */
+/** One endpoint for each address that passes: of several instances of it the latest. */
 export function newestEndpoints(instances: readonly ConsulInstance[]): Endpoint[] {
   const newest = new Map<string, ConsulInstance>();
   for (const instance of instances) {
+    if (instance.health !== "passing") continue;
     const address = formatAddress(instance.endpoint);
     const before = newest.get(address);
     if (before === undefined || instance.createIndex > before.createIndex) newest.set(address, instance);

@@ -148,8 +148,7 @@ export class ConsulRegistration {
     if (this.#at === agent && !unseen) {
       if (deps.clock.now() < this.#beatDueMs) return;
       try {
-        await catalog.write(`agent/check/update/${encodeURIComponent(this.#id)}`, { Status: "passing" });
-        return this.#beaten();
+        return await this.#beat();
       } catch (error) {
         // It has forgotten us: it was started again without its data, or somebody removed us.
         if (!(error instanceof ConsulRefusal) || error.denied) throw error;
@@ -162,11 +161,13 @@ export class ConsulRegistration {
       consulRegistration(catalog.prefix, registration.service, entry, ttlMs),
     );
     this.#at = agent;
-    this.#beaten();
+    // An agent that knew the check leaves it as it was, critical perhaps.
+    await this.#beat();
   }
 
-  #beaten(): void {
-    const { deps, ttlMs } = this.#options;
+  async #beat(): Promise<void> {
+    const { catalog, deps, ttlMs } = this.#options;
+    await catalog.write(`agent/check/update/${encodeURIComponent(this.#id)}`, { Status: "passing" });
     this.#lastWarning = "";
     this.#beatDueMs = deps.clock.now() + (ttlMs / 3) * (0.9 + 0.1 * deps.random());
   }

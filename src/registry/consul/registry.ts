@@ -45,10 +45,9 @@ export interface ConsulRegistryOptions extends RegistryDeps {
 }
 
 const defaults = { ttlMs: 15_000, startTimeoutMs: 10_000, emptyGraceMs: 0 } as const;
-/** Providers come back in a third of their time to live after a loss, and this much later at most, ms. */
-const recoveryExtraMs = 2000;
 const requestTimeoutMaxMs = 3000;
-const pingMaxMs = 2500;
+/** An agent is left before the others take it for lost, which they do after some 5 s. */
+const pingMaxMs = 1500;
 const pingTimeoutMaxMs = 2000;
 
 /** The registry in Consul. Nothing is connected before the first use. */
@@ -176,7 +175,7 @@ export class ConsulRegistry implements Registry {
     const { emptyGraceMs = defaults.emptyGraceMs } = this.#options;
     const service = new ConsulService({
       ...{ catalog: this.#catalog, agents: this.#agents, deps: this.#deps, snapshots: this.#snapshots },
-      ...{ emptyGraceMs, recoveryMs: this.#ttlMs / 3 + recoveryExtraMs },
+      ...{ emptyGraceMs, ttlMs: this.#ttlMs },
       view: new ServiceView(name, this.#deps.log),
     });
     this.#services.set(name, service);

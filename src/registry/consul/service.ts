@@ -10,6 +10,7 @@ import type { ConsulAgents } from "./agents.js";
 import { ConsulRefusal } from "./answers.js";
 import type { ConsulCatalog } from "./catalog.js";
 import { type ConsulInstance, newestEndpoints } from "./layout.js";
+import { agentRetryMs, LingeringInstances } from "./lingering.js";
 
 export interface ConsulServiceOptions {
   catalog: ConsulCatalog;
@@ -18,12 +19,15 @@ export interface ConsulServiceOptions {
   deps: Filled<RegistryDeps>;
   snapshots: SnapshotFile | undefined;
   emptyGraceMs: number;
-  /** How long endpoints that are missing are kept after the registry was away, ms. */
-  recoveryMs: number;
+  ttlMs: number;
 }
 
 /** A burst of changes costs one reading, and the readers of a large cluster do not come all at once. */
 const settleMs = 5;
+/** What is kept is looked at this often. */
+const lookMs = 100;
+/** Providers come back in a third of their time to live after a loss, and this much later at most, ms. */
+const recoveryExtraMs = 2000;
 const settleJitterMs = 20;
 /** Permissions are changed by people. */
 const deniedRetryMs = 10_000;
@@ -36,9 +40,12 @@ export class ConsulService {
   readonly #reconciler: Reconciler;
   readonly #backoff: Backoff;
   readonly #missing: MissingEndpoints;
+  readonly #lingering: LingeringInstances;
   readonly #listeners = new Set<() => void>();
   /** 0: the list is asked for as it is, without waiting for a change. */
   #index = 0;
+  /** The index of the newest answer. */
+  #answeredIndex = 0;
   #instances: readonly ConsulInstance[] | undefined;
   #fresh = false;
   #lastWarning = "";
@@ -51,6 +58,7 @@ export class ConsulService {
     const { deps, emptyGraceMs, agents } = options;
     this.#backoff = new Backoff(registryBackoff, deps.random);
     this.#missing = new MissingEndpoints(deps.clock, emptyGraceMs);
+    this.#lingering = new LingeringInstances(deps.clock, options.ttlMs);
     this.#reconciler = new Reconciler({
       clock: deps.clock,
       run: () => this.#read(),
@@ -64,7 +72,7 @@ export class ConsulService {
     return this.#options.view;
   }
 
-  /** What the catalog had when it was last read; `undefined` before the first time. */
+  /** What the catalog had and was passing when it was last read; `undefined` before the first time. */
   get instances(): readonly ConsulInstance[] | undefined {
     return this.#instances;
   }
@@ -94,7 +102,10 @@ export class ConsulService {
   }
 
   onUp(): void {
-    if (this.#instances !== undefined) this.#missing.keepFor(this.#options.recoveryMs);
+    if (this.#instances !== undefined) {
+      this.#missing.keepFor(this.#options.ttlMs / 3 + recoveryExtraMs);
+      this.#lingering.onRecovery();
+    }
     this.#index = 0;
     this.#backoff.reset();
     this.#reconciler.trigger();
@@ -117,27 +128,28 @@ export class ConsulService {
     const { catalog, view, snapshots, deps } = this.#options;
     const { instances, index } = await catalog.read(view.service, this.#index, this.#closed.signal);
     if (this.#closed.signal.aborted) return undefined;
-    if (index < this.#index) {
-      // The servers' data was lost or restored: what is missing comes back with its providers.
-      this.#missing.keepFor(this.#options.recoveryMs);
-      this.#index = 0;
-    } else this.#index = index;
+    // The servers' data was lost or restored: what is missing comes back with its providers.
+    if (index < this.#answeredIndex) this.#missing.keepFor(agentRetryMs);
+    this.#index = index < this.#answeredIndex ? 0 : index;
+    this.#answeredIndex = index;
     this.#backoff.reset();
     this.#lastWarning = "";
     this.#denial = undefined;
-    this.#instances = instances;
+    this.#instances = instances.filter(({ health }) => health === "passing");
     this.#fresh = true;
-    const endpoints = newestEndpoints(instances);
-    const { kept, againMs } = this.#missing.keptOf(view.current, endpoints);
-    view.publish([...endpoints, ...kept], kept.length > 0);
-    if (kept.length === 0) void snapshots?.save(view.service, endpoints);
+    const passing = newestEndpoints(instances);
+    const lingering = this.#lingering.of(instances, view.current);
+    const endpoints = [...passing, ...lingering.endpoints];
+    const missing = this.#missing.keptOf(view.current, endpoints);
+    const kept = lingering.endpoints.length + missing.kept.length > 0;
+    view.publish([...endpoints, ...missing.kept], kept);
+    if (!kept) void snapshots?.save(view.service, passing);
     this.#tell();
-    if (againMs !== undefined) {
-      // What is kept is looked at without waiting for a change.
-      this.#index = 0;
-      return Math.min(againMs, 100 + 100 * deps.random());
-    }
-    return settleMs + settleJitterMs * deps.random();
+    const againMs = Math.min(lingering.againMs ?? Infinity, missing.againMs ?? Infinity);
+    if (againMs === Infinity) return settleMs + settleJitterMs * deps.random();
+    // It is looked at without waiting for a change.
+    this.#index = 0;
+    return Math.min(againMs, lookMs * (1 + deps.random()));
   }
 
   #onError(error: unknown): number | undefined {
