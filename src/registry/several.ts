@@ -172,7 +172,9 @@ class Union {
     if (known.length > 0) {
       const endpoints = unionOf(known.flatMap((snapshot) => snapshot.endpoints));
       const stale = known.length < this.#parts.length || known.some((snapshot) => snapshot.stale);
-      this.#view.publish(endpoints, stale, awaited || !fresh);
+      // Nobody is to be told that there is nobody before all could say who there is.
+      const early = awaited && endpoints.length === 0 && this.#view.current === undefined;
+      if (!early) this.#view.publish(endpoints, stale, awaited || !fresh);
     }
     const troubles = this.#parts.flatMap(({ trouble }) => (trouble === undefined ? [] : [trouble]));
     const [first] = troubles;

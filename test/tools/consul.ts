@@ -59,6 +59,8 @@ export class Consul {
 export interface ConsulSettings {
   /** More of its configuration. */
   conf?: Record<string, unknown>;
+  /** Ports of it that are not the usual ones. */
+  ports?: Readonly<Record<string, number>>;
   /** Files beside it, by name. */
   files?: Readonly<Record<string, string>>;
 }
@@ -95,7 +97,10 @@ export class ConsulServer extends Consul {
     }
   }
 
-  static async #create(size: number, { conf = {}, files = {} }: ConsulSettings): Promise<ConsulServer[]> {
+  static async #create(
+    size: number,
+    { conf = {}, ports: more = {}, files = {} }: ConsulSettings,
+  ): Promise<ConsulServer[]> {
     const ports: Ports[] = [];
     for (let i = 0; i < size; i++) {
       const [http, https, server, serf] = [
@@ -113,7 +118,15 @@ export class ConsulServer extends Consul {
         const all = {
           ...{ server: true, bootstrap_expect: size, node_name: `consul-${i + 1}`, datacenter: "dc1" },
           ...{ bind_addr: "127.0.0.1", client_addr: "127.0.0.1", data_dir: join(folder, "data") },
-          ports: { http: own.http, server: own.server, serf_lan: own.serf, serf_wan: -1, dns: -1, grpc: -1 },
+          ports: {
+            http: own.http,
+            server: own.server,
+            serf_lan: own.serf,
+            serf_wan: -1,
+            dns: -1,
+            grpc: -1,
+            ...more,
+          },
           retry_join: ports.filter((one) => one !== own).map(({ serf }) => `127.0.0.1:${serf}`),
           ...{
             retry_interval: "200ms",
@@ -125,7 +138,7 @@ export class ConsulServer extends Consul {
           ...conf,
         };
         await writeFile(join(folder, "conf.json"), JSON.stringify(all).replaceAll("FOLDER", folder));
-        const server = new ConsulServer(folder, own);
+        const server = new ConsulServer(folder, { ...own, ...more });
         await mkdir(join(folder, "data"), { recursive: true });
         return server;
       }),

@@ -68,6 +68,7 @@ export class ConsulRegistration {
     });
     this.#unlisten = service.listen(() => this.#onRead());
     if (agents.up) this.#reconciler.trigger();
+    service.refresh();
   }
 
   /** Resolves when callers can see it. Rejects with RegistryError when it never will be seen. */

@@ -101,6 +101,11 @@ export class ConsulService {
     return this.#listeners.size > 0 || this.view.watcherCount > 0;
   }
 
+  /** Reads it now if it could not be read before: somebody new wants to know. */
+  refresh(): void {
+    if (!this.#fresh && this.#options.agents.up) this.#reconciler.trigger();
+  }
+
   onUp(): void {
     if (this.#instances !== undefined) {
       this.#missing.keepFor(this.#options.ttlMs / 3 + recoveryExtraMs);
