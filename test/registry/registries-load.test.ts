@@ -8,8 +8,10 @@ import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import { ConsulServer, consulProgram } from "../tools/consul.js";
+import { sharedZooKeeper } from "../tools/shared-zookeeper.js";
+import { TcpProxy } from "../tools/tcp-proxy.js";
 import { eventually, timed } from "../tools/wait.js";
-import { sessionTimeoutMs, ZooKeeperServer } from "../tools/zookeeper.js";
+import { sessionTimeoutMs } from "../tools/zookeeper.js";
 
 beforeAll(() => void consulProgram());
 
@@ -127,8 +129,9 @@ describe.concurrent("under load", { timeout: 180_000 }, () => {
   });
 
   test("from ZooKeeper to both to Consul, one process after the other: no call fails", async () => {
-    const [zooKeeper, consul] = await Promise.all([ZooKeeperServer.start(), ConsulServer.start()]);
-    const from = `zookeeper://${zooKeeper.address}/load?snapshots=off`;
+    const [zooKeeper, consul] = await Promise.all([sharedZooKeeper(), ConsulServer.start()]);
+    const wayThere = await TcpProxy.start(zooKeeper.server.port);
+    const from = `zookeeper://${wayThere.address}${zooKeeper.chroot}?snapshots=off`;
     const to = `consul://${consul.address}/load${consulOptions}`;
     const world = new World();
     try {
@@ -148,13 +151,14 @@ describe.concurrent("under load", { timeout: 180_000 }, () => {
           await world.more(50);
         }
       }
-      await zooKeeper.kill();
+      await wayThere.stop();
       await world.more();
       expect(await live(to)).toBe(2);
       expect(world.failures).toEqual([]);
     } finally {
       await world.close();
-      await Promise.all([zooKeeper.stop(), consul.stop()]);
+      wayThere.cut();
+      await consul.stop();
     }
   });
 });

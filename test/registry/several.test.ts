@@ -58,7 +58,10 @@ class ScriptedRegistry implements Registry {
     this.watches += 1;
     this.say = say;
     this.fail = fail;
-    return { current: undefined, close: () => void (this.watches -= 1) };
+    const close = () => {
+      this.watches -= 1;
+    };
+    return { current: undefined, close };
   }
 
   async list() {
