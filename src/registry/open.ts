@@ -97,7 +97,7 @@ export const registryForms = `${briefs.slice(0, -1).join(", ")} or ${briefs.at(-
 /** Whether `text` could be the URL of a registry, or of several: their drivers still read the whole of it. */
 export function isRegistryUrl(text: string): boolean {
   const urls = splitUrls(text);
-  return urls.length > 0 && urls.every((url) => schemes[schemeOf(url) ?? ""]?.mayBe(url) ?? false);
+  return urls.every((url) => !/\s/.test(url) && (schemes[schemeOf(url) ?? ""]?.mayBe(url) ?? false));
 }
 
 /** Whether `text` is a scheme alone, which goes with an address of its own: `--registry=consul --registry_address=h:8500`. */
@@ -133,7 +133,8 @@ export function openRegistry(url: string, options: OpenRegistryOptions = {}): Re
 }
 
 function splitUrls(text: string): string[] {
-  return text.split(/\s+/).filter((url) => url !== "");
+  // A blank that no scheme follows is a mistake within a URL, which its driver names.
+  return text.trim().split(/\s+(?=[a-z]+:)/);
 }
 
 function openOne(url: string, options: OpenRegistryOptions): Registry {
