@@ -70,7 +70,12 @@ export class ConsulScenario {
       this.warnings.push(`${text} ${JSON.stringify(fields)}`);
     };
     const log = { ...silentLogger, warn };
-    const registry = openRegistry(this.url(address, ownTtlMs), { snapshotFolder: false, log, ...options });
+    const registry = openRegistry(this.url(address, ownTtlMs), {
+      snapshotFolder: false,
+      startTimeoutMs: 60_000,
+      log,
+      ...options,
+    });
     this.#cleanups.push(() => registry.close());
     return registry;
   }

@@ -44,7 +44,7 @@ export class Consul {
       method,
       headers: token === undefined ? {} : { "X-Consul-Token": token },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(2000),
+      signal: AbortSignal.timeout(10_000),
     });
     const text = await response.text();
     if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
