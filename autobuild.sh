@@ -23,7 +23,7 @@ Usage: ./autobuild.sh [COMMAND]
   clouddisk [--port=N]
              build the library and the cloud disk, then serve that of example/clouddisk at http://127.0.0.1:8080 (or port N) until Ctrl-C; its data
              are in CLOUDDISK_DATA (default ~/.local/share/mprpc-clouddisk)
-  test       build, fetch what the tests need (ZooKeeper, MariaDB, Redis, Swift, Chromium) from Debian, run every test, and
+  test       build, fetch what the tests need (ZooKeeper, Consul, dnsmasq, MariaDB, Redis, Swift, Chromium) from Debian, run every test, and
              a part of them on Node.js 22 and 24, fetched from npm
   clean      remove what the commands above made, except node_modules, downloads and the cloud disk's data
   -h, --help
@@ -240,6 +240,8 @@ has_new_glibc() {
 run_tests() {
   local code=0
   step "fetch: ZooKeeper, Java, Chromium, MariaDB, Redis and Swift for the tests" scripts/debian-packages.sh
+  step "fetch: Consul of Debian 11, the last that has it" scripts/debian-packages.sh --suite bullseye consul
+  step "fetch: dnsmasq for the tests" scripts/debian-packages.sh --with-dependencies dnsmasq-base
   has_new_glibc || step "fetch: Debian 13's C library for protobuf's conformance runner" \
     scripts/debian-packages.sh --suite trixie libc6 libstdc++6 libgcc-s1
   rm -rf -- "$reports"

@@ -10,7 +10,8 @@
 #                                            these, unless the system has them, and what of theirs it does not have
 #   scripts/debian-packages.sh --suite SUITE PACKAGE...
 #                                            these of another Debian, unpacked in debian-SUITE/root, for programs that need
-#                                            a newer C library than the system's; without what they depend on
+#                                            a newer C library than the system's, and for what the system's Debian no
+#                                            longer has, such as Consul (bullseye); without what they depend on
 #
 # Everything lands beneath $MPRPC_TEST_CACHE (default: ${XDG_CACHE_HOME:-~/.cache}/mprpc-test), unpacked in debian/root.
 set -eu

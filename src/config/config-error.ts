@@ -50,7 +50,7 @@ export function quoteFound(text: string): string {
   });
 }
 
-/** `zookeeper://user:password@host` without what stands before the `@`. */
+/** `zookeeper://user:password@host` without what stands before the `@`; so of each URL in it. */
 export function hideCredentials(text: string): string {
-  return text.replace(/\/\/[^/?]*@/, "//***@");
+  return text.replace(/\/\/[^/?]*@/g, "//***@");
 }

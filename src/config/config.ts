@@ -2,6 +2,7 @@ import path from "node:path";
 import type { PolicyLine } from "../auth/policy.js";
 import { formatAddress } from "../base/address.js";
 import { didYouMean } from "../base/nearest.js";
+import { isRegistryScheme, isRegistryUrl, registryForms, registryUrlOf } from "../registry/open.js";
 import { type AdvertisedAddress, zookeeperDefaultPort } from "../values/hosts.js";
 import { type Flag, parseArguments } from "./arguments.js";
 import { checkAuth, policyLines, policySection } from "./auth-section.js";
@@ -141,6 +142,7 @@ export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S
   readEnvironment(input.env, reading);
   readFlags(args.flags, reading);
   deriveFromNodes(reading);
+  deriveFromScheme(settings, findings);
   deriveRegistry(settings, findings);
   checkAuth(settings, reading.authz, findings);
   findings.throwIfAny();
@@ -425,6 +427,32 @@ function readFlags(flags: readonly Flag[], reading: Reading): void {
 /** As it should have been written, unless that should not be shown. */
 function suggestValue({ kind, secret }: KeyRow, text: string): string {
   return secret || !/^[!-~]{1,80}$/.test(text) ? kind.placeholder : hideCredentials(text);
+}
+
+/** `registry=consul` and `registry_address=h:8500` are another way to say `registry=consul://h:8500`. */
+function deriveFromScheme(settings: Settings, findings: Findings): void {
+  const registry = settings.get("registry");
+  const given = settings.get("registry_address");
+  const address = given?.value === undefined ? undefined : given;
+  const scheme = String(registry?.value ?? "");
+  if (registry === undefined || !isRegistryScheme(scheme)) {
+    if (address === undefined) return;
+    const why =
+      registry === undefined
+        ? "without registry=KIND, such as registry=consul"
+        : `beside the URL of registry (${registry.where})`;
+    findings.warn(() => `${address.where}: registry_address has no effect ${why}`);
+    return;
+  }
+  const url = registryUrlOf(scheme, address === undefined ? undefined : String(address.value));
+  const where = address?.where ?? registry.where;
+  if (url === undefined) {
+    const expected = `registry_address=... beside registry=${scheme}, or the whole URL`;
+    findings.fail({ where, key: "registry", expected, found: "no address" });
+  } else if (!isRegistryUrl(url)) {
+    const found = quoteFound(url);
+    findings.fail({ where, key: "registry_address", expected: registryForms, found });
+  } else settings.set("registry", { ...registry, value: url });
 }
 
 /** `zookeeperip` and `zookeeperport` are another way to say `registry`; said both ways, `registry` wins. */

@@ -2,7 +2,7 @@ import { isLocalAddress } from "../base/address.js";
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
 import { brokerForms, isBrokerUrl } from "../broker/open.js";
 import { classicDialects } from "../protocol/classic/classic-wire.js";
-import { isRegistryUrl, registryForms } from "../registry/open.js";
+import { isRegistryScheme, isRegistryUrl, registryForms } from "../registry/open.js";
 import type { ClassicChoice, ClassicUse } from "../runtime/runtime.js";
 import { isPeerName, peerNameForms } from "../transport/tls/peer-name.js";
 import { formatDuration, parseDurationMs } from "../values/duration.js";
@@ -279,7 +279,12 @@ export const socketPath = text(
 );
 
 /** The driver reads the whole of it, and says exactly what is wrong; this makes a plain mistake fail early, with its line. */
-export const registryUrl = text("URL", registryForms, isRegistryUrl);
+export const registryUrl = text("URL", registryForms, (url) => isRegistryUrl(url) || isRegistryScheme(url));
+
+/** What follows `//` in a registry's URL. */
+export const registryAddress = text("HOST:PORT,...", "host:port[,host:port...]", (address) =>
+  /^[^\s/?#][^\s]*$/.test(address),
+);
 
 export const brokerUrl = text("URL", brokerForms, isBrokerUrl);
 

@@ -77,9 +77,16 @@ export const schema = {
     registry: key(
       kind.registryUrl,
       "file:",
-      "file:[/directory], zookeeper://h1:2181,h2:2181/chroot or static://h1:8000,h2:8000; wins over zookeeperip.",
-      "注册中心的地址；优先于 zookeeperip。",
+      "Where providers register and callers look up; several with blanks between them; wins over zookeeperip.",
+      "注册中心的地址，可用空格分隔多个；优先于 zookeeperip。",
       { example: "file:" },
+    ),
+    registry_address: key(
+      kind.optional(kind.registryAddress),
+      "",
+      "The address, where registry names only a kind, as in --registry=consul --registry_address=127.0.0.1:8500.",
+      "registry 只写类型时的地址，例如 --registry=consul --registry_address=127.0.0.1:8500。",
+      { example: "127.0.0.1:8500" },
     ),
     broker: key(
       kind.brokerUrl,

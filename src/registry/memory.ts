@@ -91,7 +91,11 @@ export class MemoryRegistry implements Registry {
     signal?.throwIfAborted();
     this.#checkUsable();
     const { clock, random } = this.#deps;
-    const entry = makeEntry(registration, makeIncarnation(random), clock.wallNow());
+    const entry = makeEntry(
+      registration,
+      registration.incarnation ?? makeIncarnation(random),
+      clock.wallNow(),
+    );
     const held: Held = { registration, entry };
     const entries = this.#store.entriesOf(registration.service);
     const address = formatAddress(registration.address);

@@ -1,9 +1,15 @@
 import { redactUrl } from "../values/url-text.js";
-import type { RegistryDeps } from "./deps.js";
+import { ConsulRegistry } from "./consul/registry.js";
+import { consulForms, consulOptions, isConsulUrl } from "./consul/url.js";
+import { fillDeps, type RegistryDeps } from "./deps.js";
+import { DnsResolver } from "./dns/resolver.js";
+import { dnsForms, dnsOptions, isDnsUrl } from "./dns/url.js";
 import { RegistryError } from "./errors.js";
 import { FileRegistry } from "./file/registry.js";
 import { fileForms, fileOptions, isFileUrl } from "./file/url.js";
 import type { Registry } from "./registry.js";
+import { ResolverOnlyRegistry } from "./resolver-only.js";
+import { SeveralRegistries } from "./several.js";
 import { isStaticUrl, StaticRegistry, staticForms } from "./static.js";
 import { ZooKeeperRegistry, type ZooKeeperRegistryOptions } from "./zookeeper/registry.js";
 import { isZooKeeperUrl, zooKeeperForms, zooKeeperOptions } from "./zookeeper/url.js";
@@ -14,7 +20,10 @@ export interface OpenRegistryOptions
     Pick<
       ZooKeeperRegistryOptions,
       "auth" | "sessionTimeoutMs" | "startTimeoutMs" | "emptyGraceMs" | "snapshotFolder"
-    > {}
+    > {
+  /** The ACL token of Consul. Default: `CONSUL_HTTP_TOKEN` of the environment, if it is set. */
+  consulToken?: string | undefined;
+}
 
 /** A kind of registry, by the scheme of its URL. One more is one more of these. */
 interface Scheme {
@@ -24,6 +33,8 @@ interface Scheme {
   readonly forms: string;
   /** Whether the URL could be one; `open` reads it in full. */
   mayBe(url: string): boolean;
+  /** The URL when only the scheme is named, as in `--registry=consul`; absent: an address is needed. */
+  readonly bare?: string;
   open(url: string, options: OpenRegistryOptions): Registry;
 }
 
@@ -32,13 +43,36 @@ const schemes: Readonly<Record<string, Scheme>> = {
     brief: "file:[/directory]",
     forms: fileForms,
     mayBe: isFileUrl,
+    bare: "file:",
     open: (url, options) => new FileRegistry(fileOptions(url, options)),
   },
   zookeeper: {
     brief: "zookeeper://host:port[,host:port...][/chroot]",
     forms: zooKeeperForms,
     mayBe: isZooKeeperUrl,
+    bare: "zookeeper://127.0.0.1:2181",
     open: (url, options) => new ZooKeeperRegistry(zooKeeperOptions(url, options)),
+  },
+  consul: {
+    brief: "consul://host:port[,host:port...][/prefix]",
+    forms: consulForms,
+    mayBe: isConsulUrl,
+    bare: "consul://127.0.0.1:8500",
+    open: (url, { auth: _, consulToken = process.env.CONSUL_HTTP_TOKEN, ...options }) =>
+      new ConsulRegistry(consulOptions(url, { ...options, token: consulToken || undefined })),
+  },
+  dns: {
+    brief: "dns://name:port",
+    forms: dnsForms,
+    mayBe: isDnsUrl,
+    open: (url, options) => {
+      const keeper = "whoever keeps the zone, such as a headless service of Kubernetes";
+      return new ResolverOnlyRegistry(
+        new DnsResolver(dnsOptions(url, options)),
+        keeper,
+        fillDeps(options).log,
+      );
+    },
   },
   static: {
     brief: "static://host:port[,host:port...]",
@@ -58,19 +92,52 @@ const listed = Object.values(schemes);
 const briefs = listed.map(({ brief }) => brief);
 
 /** The forms of registry URLs in short, for the error about one that is none of them. */
-export const registryForms = `${briefs.slice(0, -1).join(", ")} or ${briefs.at(-1)}`;
+export const registryForms = `${briefs.slice(0, -1).join(", ")} or ${briefs.at(-1)}, or several with blanks between them`;
 
-/** Whether `text` could be the URL of a registry: its driver still reads the whole of it. */
+/** Whether `text` could be the URL of a registry, or of several: their drivers still read the whole of it. */
 export function isRegistryUrl(text: string): boolean {
-  return !/\s/.test(text) && (schemes[schemeOf(text) ?? ""]?.mayBe(text) ?? false);
+  const urls = splitUrls(text);
+  return urls.every((url) => !/\s/.test(url) && (schemes[schemeOf(url) ?? ""]?.mayBe(url) ?? false));
+}
+
+/** Whether `text` is a scheme alone, which goes with an address of its own: `--registry=consul --registry_address=h:8500`. */
+export function isRegistryScheme(text: string): boolean {
+  return Object.hasOwn(schemes, text);
 }
 
 /**
- * The registry a URL names. Nothing is connected before the first use, and a driver's library is loaded only then.
+ * The URL that a scheme and an address make; without an address, the scheme's usual one on this machine. The address is what
+ * follows `//` in the URL. `undefined`: no such scheme, or one that needs an address.
+ */
+export function registryUrlOf(scheme: string, address: string | undefined): string | undefined {
+  if (!isRegistryScheme(scheme)) return undefined;
+  return address === undefined ? schemes[scheme]?.bare : `${scheme}://${address}`;
+}
+
+/**
+ * The registry a URL names, or with blanks between several URLs all of these together. Nothing is connected before the first
+ * use, and a driver's library is loaded only then.
  * Throws RegistryError `invalid` with the URL (without secrets), what is wrong and the allowed forms; for `file:` also
  * `unreachable` or `denied` when the folder cannot be used.
  */
 export function openRegistry(url: string, options: OpenRegistryOptions = {}): Registry {
+  const urls = splitUrls(url);
+  if (urls.length < 2) return openOne(urls[0] ?? url, options);
+  const twice = urls.find((one, i) => urls.indexOf(one) !== i);
+  if (twice !== undefined)
+    throw new RegistryError("invalid", `registry ${JSON.stringify(redactUrl(twice))} is given twice`);
+  return new SeveralRegistries(
+    urls.map((one) => openOne(one, options)),
+    options,
+  );
+}
+
+function splitUrls(text: string): string[] {
+  // A blank that no scheme follows is a mistake within a URL, which its driver names.
+  return text.trim().split(/\s+(?=[a-z]+:)/);
+}
+
+function openOne(url: string, options: OpenRegistryOptions): Registry {
   const scheme = schemes[schemeOf(url) ?? ""];
   if (scheme !== undefined && (url.startsWith("file:") || url.includes("://")))
     return scheme.open(url, options);

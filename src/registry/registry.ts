@@ -49,6 +49,11 @@ export interface Registration {
    * of two registrations of an address the newer one is shown.
    */
   group?: string | undefined;
+  /**
+   * What tells two starts of a provider apart: for one that registers in several registries, so that callers of them
+   * all take it for one. Default: made up for each registration.
+   */
+  incarnation?: string | undefined;
   /** Called each time a newer provider has taken the address. This one is shown again by itself when that one goes. */
   onLost?: ((reason: Error) => void) | undefined;
 }

@@ -17,7 +17,7 @@ import {
 import { orderEndpoints, ServiceView } from "./view.js";
 
 /** The service name that stands for "every service not named" in `list()`. */
-const anyService = "*";
+export const anyService = "*";
 
 export const staticForms =
   "static://host:port,host:port*weight (for every service; unix:/path in place of host:port) or static://Service=host:port|host:port,Other=host:port; ?protocol=classic for C++ providers, with &dialect=le32, be32, varint or framed";
@@ -89,7 +89,7 @@ function parseStatic(url: string): Map<string, readonly Endpoint[]> {
 }
 
 /** What all endpoints of a URL have in common. */
-type EndpointKind = Pick<Endpoint, "protocol" | "attributes">;
+export type EndpointKind = Pick<Endpoint, "protocol" | "attributes">;
 
 function parseKind(search: string, fail: (text: string) => RegistryError): EndpointKind {
   const options = new URLSearchParams(search);
@@ -98,6 +98,11 @@ function parseKind(search: string, fail: (text: string) => RegistryError): Endpo
       throw fail(`unknown option ${JSON.stringify(key)} (known: protocol, dialect)`);
     }
   }
+  return endpointKind(options, fail);
+}
+
+/** What `protocol=` and `dialect=` say. */
+export function endpointKind(options: URLSearchParams, fail: (text: string) => RegistryError): EndpointKind {
   const protocol = options.get("protocol") ?? "mprpc";
   const dialect = options.get("dialect");
   if (protocol !== "mprpc" && protocol !== "classic") {

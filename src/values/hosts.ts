@@ -10,6 +10,9 @@ export interface AdvertisedAddress {
 /** The port a ZooKeeper server listens on unless said otherwise. */
 export const zookeeperDefaultPort = 2181;
 
+/** The port of a Consul agent's HTTP API unless said otherwise. */
+export const consulDefaultPort = 8500;
+
 const namePattern =
   /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*\.?$/i;
 const octet = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";

@@ -4,7 +4,7 @@ import { writeGenerated } from "../../src/codegen/generate.js";
 import { silentLogger } from "../../src/log/logger.js";
 import { createDestination } from "../../src/logger/destination.js";
 import { openRegistry } from "../../src/registry/open.js";
-import { SnapshotFile } from "../../src/registry/zookeeper/snapshot-file.js";
+import { SnapshotFile } from "../../src/registry/snapshot-file.js";
 
 const [place = ""] = process.argv.slice(2);
 

@@ -334,3 +334,39 @@ describe("the spellings of forks", () => {
     ]);
   });
 });
+
+describe("a registry by its kind and address, as go-micro's flags give it", () => {
+  const registryOf = (...argv: string[]) => load({ argv }).values.registry;
+
+  test("the two make a URL, also from different sources", () => {
+    expect(registryOf("--registry=consul", "--registry_address=h:8500")).toBe("consul://h:8500");
+    expect(registryOf("--registry=consul")).toBe("consul://127.0.0.1:8500");
+    expect(registryOf("--registry=zookeeper", "--registry_address=a:1,b:2/c")).toBe("zookeeper://a:1,b:2/c");
+    expect(registryOf("--registry=dns", "--registry_address=users:8000?refresh=5s")).toBe(
+      "dns://users:8000?refresh=5s",
+    );
+    const { values, origins } = load({ conf: "registry=consul", env: { MPRPC_REGISTRY_ADDRESS: "h:1" } });
+    expect(values.registry).toBe("consul://h:1");
+    expect(origins.registry).toEqual({ source: "file", where: "mprpc.conf:1" });
+  });
+
+  test("an address that means nothing is warned about", () => {
+    expect(load({ argv: ["--registry_address=h:1"] }).warnings).toEqual([
+      "--registry_address: registry_address has no effect without registry=KIND, such as registry=consul",
+    ]);
+    const both = load({ argv: ["--registry=consul://h", "--registry_address=h:1"] });
+    expect(both.warnings).toEqual([
+      "--registry_address: registry_address has no effect beside the URL of registry (--registry)",
+    ]);
+    expect(both.values.registry).toBe("consul://h");
+  });
+
+  test("an address that is missing, or none, is an error", () => {
+    expect(loadError({ argv: ["--registry=dns"] }).message).toBe(
+      "--registry: expected registry_address=... beside registry=dns, or the whole URL, found no address",
+    );
+    expect(loadError({ argv: ["--registry=consul", "--registry_address=h:x"] }).message).toMatch(
+      /^--registry_address: expected file:.*found "consul:\/\/h:x"$/,
+    );
+  });
+});

@@ -13,7 +13,8 @@ const samplePath = `${root}bin/mprpc.conf`;
 
 describe("the table of keys", () => {
   test.each(keyRows.map((row) => [row.name, row] as const))("%s is well formed", (_name, row) => {
-    expect(row.key).toMatch(/^[a-z]+$/);
+    // One key is spelled as go-micro's flag is.
+    expect(row.key).toMatch(/^(?:[a-z]+|registry_address)$/);
     expect(row.environment).toMatch(/^MPRPC(_[A-Z]+)+$/);
     expect(row.kind.parse(row.fallback), "its default is none of its values").toBeDefined();
     if (row.example !== undefined) expect(row.kind.parse(row.example)).toBeDefined();
@@ -116,6 +117,9 @@ test("the usage text names every flag", () => {
   expect(text.endsWith("\n")).toBe(true);
 });
 
+/** Keys that mean nothing without another one. */
+const companions = ["zookeeperport", "registry_address"];
+
 describe("bin/mprpc.conf", () => {
   // When the table changes: npx vitest run test/config --update
   test("is what the table says", async () => {
@@ -130,7 +134,7 @@ describe("bin/mprpc.conf", () => {
 
   test("any one of its commented keys can be uncommented without a complaint", () => {
     const sample = readFileSync(samplePath, "utf8");
-    const commented = keyRows.filter((row) => row.example !== undefined && row.key !== "zookeeperport");
+    const commented = keyRows.filter((row) => row.example !== undefined && !companions.includes(row.key));
     for (const row of commented) {
       const conf = sample.replace(`\n#${row.key}=`, `\n${row.key}=`);
       expect(conf).not.toBe(sample);
@@ -138,6 +142,16 @@ describe("bin/mprpc.conf", () => {
       expect(loaded.warnings).toEqual([]);
       expect(loaded.origins[row.name].source).toBe("file");
     }
+  });
+
+  test("a registry by its kind and its address", () => {
+    const sample = readFileSync(samplePath, "utf8");
+    const conf = sample
+      .replace("#registry=file:", "registry=consul")
+      .replace("#registry_address", "registry_address");
+    const loaded = load({ conf });
+    expect(loaded.values.registry).toBe("consul://127.0.0.1:8500");
+    expect(loaded.warnings).toEqual([]);
   });
 
   test("the classic two together", () => {

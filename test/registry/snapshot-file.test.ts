@@ -16,7 +16,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { silentLogger } from "../../src/log/logger.js";
 import type { Endpoint } from "../../src/registry/registry.js";
-import { SnapshotFile } from "../../src/registry/zookeeper/snapshot-file.js";
+import { SnapshotFile } from "../../src/registry/snapshot-file.js";
 import { eventually } from "../tools/wait.js";
 
 const service = "fixbug.UserServiceRpc";

@@ -6,7 +6,7 @@ import { silentLogger } from "../../src/log/logger.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
 import type { OpenRegistryOptions } from "../../src/registry/open.js";
 import type { Endpoint } from "../../src/registry/registry.js";
-import { SnapshotFile } from "../../src/registry/zookeeper/snapshot-file.js";
+import { SnapshotFile } from "../../src/registry/snapshot-file.js";
 import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";

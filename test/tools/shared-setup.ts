@@ -1,5 +1,7 @@
 import type { TestProject } from "vitest/node";
 import { share } from "./shared.js";
+import { startSharedConsul } from "./shared-consul.js";
 import { startSharedZooKeeper } from "./shared-zookeeper.js";
 
-export default (project: TestProject) => share(project, { zookeeper: startSharedZooKeeper });
+export default (project: TestProject) =>
+  share(project, { zookeeper: startSharedZooKeeper, consul: startSharedConsul });

@@ -73,7 +73,11 @@ export class FileRegistry implements Registry {
     this.#checkOpen();
     const { clock, random, log } = this.#deps;
     const { heartbeat } = this.#liveness;
-    const entry = makeEntry(registration, makeIncarnation(random), clock.wallNow());
+    const entry = makeEntry(
+      registration,
+      registration.incarnation ?? makeIncarnation(random),
+      clock.wallNow(),
+    );
     const { service: name } = registration;
     const held: Held = {
       established: false,

@@ -4,14 +4,15 @@ import { messages } from "../../error/messages.js";
 import type { RegistryDeps } from "../deps.js";
 import { decodeEntry, type ProviderEntry, toEndpoint } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
+import { MissingEndpoints } from "../missing.js";
 import { Reconciler } from "../reconciler.js";
 import type { Endpoint } from "../registry.js";
+import type { SnapshotFile } from "../snapshot-file.js";
 import type { ServiceView } from "../view.js";
 import { readClassic } from "./classic-reader.js";
 import { hasCode, type ZooKeeperError } from "./connection.js";
 import { classicPath, hasClassicPath, orMissing, providersPath, watchChildren } from "./layout.js";
 import type { ZooKeeperSession } from "./session.js";
-import type { SnapshotFile } from "./snapshot-file.js";
 
 export interface ConsumerOptions {
   session: ZooKeeperSession;
@@ -44,10 +45,7 @@ export class ServiceConsumer {
   readonly #options: ConsumerOptions;
   readonly #reconciler: Reconciler;
   readonly #paths: readonly string[];
-  /** Until then, on the clock, endpoints that are missing are kept. */
-  #keepUntilMs = 0;
-  /** When an empty list was first read after one that was not. */
-  #emptySinceMs: number | undefined;
+  readonly #missing: MissingEndpoints;
   /** Whether the view holds what was read from ZooKeeper, and not from the snapshot file. */
   #read = false;
   /** So that a trouble that lasts is one line in the log. */
@@ -57,6 +55,7 @@ export class ServiceConsumer {
   constructor(options: ConsumerOptions) {
     this.#options = options;
     const { service } = options.view;
+    this.#missing = new MissingEndpoints(options.deps.clock, options.emptyGraceMs);
     this.#paths = [providersPath(service), classicPath(service)];
     this.#reconciler = new Reconciler({
       clock: options.deps.clock,
@@ -68,7 +67,7 @@ export class ServiceConsumer {
   }
 
   onSession(afterLoss: boolean): void {
-    if (afterLoss) this.#keepUntilMs = this.#options.deps.clock.now() + recoveryMs;
+    if (afterLoss) this.#missing.keepFor(recoveryMs);
     this.#reconciler.trigger();
   }
 
@@ -104,31 +103,12 @@ export class ServiceConsumer {
     });
     if (this.#closed) return auditMs;
     if (!classicDenied) this.#lastWarning = "";
-    const { kept, againMs } = this.#missingToKeep(endpoints);
+    const { kept, againMs } = this.#missing.keptOf(view.current, endpoints);
     // A disconnect during the reading has marked the view; what was read is then the last good list.
     view.publish([...endpoints, ...kept], kept.length > 0 || !session.connected);
     this.#read = true;
     if (kept.length === 0) void snapshots?.save(view.service, endpoints);
     return againMs ?? auditMs * (0.9 + 0.2 * deps.random());
-  }
-
-  /** What the new list lacks but is not believed to be gone yet, and when to look again. */
-  #missingToKeep(endpoints: readonly Endpoint[]): { kept: readonly Endpoint[]; againMs?: number } {
-    const { view, deps, emptyGraceMs } = this.#options;
-    const nowMs = deps.clock.now();
-    // What a saved list has, and the registry does not, is gone.
-    const before = view.current?.hint ? [] : (view.current?.endpoints ?? []);
-    const found = new Set(endpoints.map(formatAddress));
-    const missing = before.filter((endpoint) => !found.has(formatAddress(endpoint)));
-    if (endpoints.length > 0) this.#emptySinceMs = undefined;
-    else if (missing.length > 0) this.#emptySinceMs ??= nowMs;
-    const emptyUntilMs = this.#emptySinceMs === undefined ? 0 : this.#emptySinceMs + emptyGraceMs;
-    const untilMs = Math.max(this.#keepUntilMs, emptyUntilMs);
-    if (missing.length === 0 || nowMs >= untilMs) {
-      this.#emptySinceMs = undefined;
-      return { kept: [] };
-    }
-    return { kept: missing, againMs: untilMs - nowMs };
   }
 
   async #useSnapshotFile(): Promise<void> {

@@ -1,5 +1,4 @@
 import { type Address, formatAddress } from "../../base/address.js";
-import type { Timer } from "../../base/clock.js";
 import type { Filled } from "../../base/options.js";
 import { fillDeps, type RegistryDeps } from "../deps.js";
 import { checkRegistration, checkServiceName, isServiceName, makeEntry, makeIncarnation } from "../entry.js";
@@ -14,6 +13,8 @@ import {
   shortServiceName,
   type Watch,
 } from "../registry.js";
+import { defaultSnapshotFolder, SnapshotFile } from "../snapshot-file.js";
+import { keptAlive, withinStart } from "../start.js";
 import { orderEndpoints, ServiceView } from "../view.js";
 import { readClassic } from "./classic-reader.js";
 import { connectZooKeeper } from "./client.js";
@@ -22,7 +23,6 @@ import { readService, ServiceConsumer } from "./consumer.js";
 import { hasClassicPath, orMissing, rootPath } from "./layout.js";
 import { ServiceProvider } from "./registration-keeper.js";
 import { ZooKeeperSession } from "./session.js";
-import { defaultSnapshotFolder, SnapshotFile } from "./snapshot-file.js";
 
 export interface ZooKeeperRegistryOptions extends RegistryDeps {
   /** At least one; each connection goes to the next of them, in random order. */
@@ -93,7 +93,7 @@ export class ZooKeeperRegistry implements Registry {
     const { clock, random } = this.#deps;
     const provider = new ServiceProvider({
       ...{ session: this.#session, registration, deps: this.#deps },
-      entry: makeEntry(registration, makeIncarnation(random), clock.wallNow()),
+      entry: makeEntry(registration, registration.incarnation ?? makeIncarnation(random), clock.wallNow()),
       onOver: () => this.#providers.delete(provider),
     });
     this.#providers.add(provider);
@@ -102,10 +102,10 @@ export class ZooKeeperRegistry implements Registry {
       const what = `cannot register ${registration.service}`;
       await this.#withinStart(provider.established(), what, signal, () => provider.trouble);
     } catch (error) {
-      void this.#keptAlive(provider.withdraw());
+      void keptAlive(this.#deps.clock, provider.withdraw());
       throw error;
     }
-    return { unregister: () => this.#keptAlive(provider.withdraw()) };
+    return { unregister: () => keptAlive(this.#deps.clock, provider.withdraw()) };
   }
 
   watch(
@@ -246,49 +246,18 @@ export class ZooKeeperRegistry implements Registry {
     });
   }
 
-  /** `work`, or a rejection when ZooKeeper does not let it end in time or `signal` aborts. */
-  async #withinStart<T>(
+  #withinStart<T>(
     work: Promise<T>,
     what: string,
     signal: AbortSignal | undefined,
     trouble: () => string = () => "",
   ): Promise<T> {
-    const { startTimeoutMs = zooKeeperDefaults.startTimeoutMs } = this.#options;
-    let timer: Timer | undefined;
-    let onAbort = () => {};
-    const limit = new Promise<never>((_, reject) => {
-      timer = this.#deps.clock.setTimer(
-        () => {
-          const reason = trouble() || this.#lastReason;
-          const text = `${what} at ${this.name} within ${startTimeoutMs} ms${reason && ` (${reason})`}`;
-          reject(new RegistryError("unreachable", `${text}; is it running and the address right?`));
-        },
-        startTimeoutMs,
-        true,
-      );
-      onAbort = () => reject(signal?.reason);
-      signal?.addEventListener("abort", onAbort);
+    return withinStart(work, {
+      ...{ clock: this.#deps.clock, name: this.name, what, signal },
+      timeoutMs: this.#options.startTimeoutMs ?? zooKeeperDefaults.startTimeoutMs,
+      trouble: () => trouble() || this.#lastReason,
+      isDenied: (error) => hasCode(error, "NO_AUTH"),
     });
-    try {
-      return await Promise.race([work, limit]);
-    } catch (error) {
-      if (error instanceof RegistryError || signal?.aborted === true) throw error;
-      const code = hasCode(error, "NO_AUTH") ? "denied" : "unreachable";
-      throw new RegistryError(code, `${what}: ${this.name}: ${reasonOf(error)}`, error);
-    } finally {
-      timer?.cancel();
-      signal?.removeEventListener("abort", onAbort);
-    }
-  }
-
-  /** `work`; the process stays alive until it settles. */
-  async #keptAlive<T>(work: Promise<T>): Promise<T> {
-    const timer = this.#deps.clock.setTimer(() => {}, Infinity, true);
-    try {
-      return await work;
-    } finally {
-      timer.cancel();
-    }
   }
 
   #checkOpen(): void {

@@ -7,6 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { ConsulServer } from "../../../../test/tools/consul.js";
 import { serviceNames } from "../../src/common/part.js";
 
 const folder = fileURLToPath(new URL("../../", import.meta.url));
@@ -102,6 +103,22 @@ test("one process each, over a shared data folder", async () => {
   expect(stopped.code, stopped.out).toBe(0);
   expect(stopped.out.match(/^stopped/gm)).toHaveLength(6);
   expect(pids.filter(isAlive)).toEqual([]);
+});
+
+test("six processes that find each other through three servers of Consul, by two flags", async () => {
+  const servers = await ConsulServer.startCluster(3);
+  onTestFinished(async () => {
+    await Promise.all(servers.map((server) => server.stop()));
+  });
+  const address = servers.map((server) => server.address).join(",");
+  const disk = await scripted(["--registry=consul", `--registry_address=${address}`]);
+  const started = await disk.start("--processes");
+  expect(started, started.out).toMatchObject({ code: 0 });
+  await canSignUp(urlIn(started.out));
+  const names = Object.keys(await (servers[0] as ConsulServer).ask<object>("catalog/services"));
+  expect(names.filter((name) => name.startsWith("clouddisk.")).length).toBeGreaterThanOrEqual(5);
+  expect(existsSync(path.join(disk.data, "registry"))).toBe(false);
+  await disk.stop();
 });
 
 test("after kill -9 its pid file is stale and in nobody's way", async () => {

@@ -2,14 +2,16 @@ import { createHash, randomBytes } from "node:crypto";
 import { rename, rm, utimes, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { isLocalAddress, isReachable, parseAddress } from "../../base/address.js";
-import { type Clock, systemClock } from "../../base/clock.js";
-import type { Logger } from "../../log/logger.js";
-import { isWeight } from "../entry.js";
-import { reasonOf } from "../errors.js";
-import { makePrivateFolder } from "../folder.js";
-import { parseJson, readPlainFile } from "../plain-file.js";
-import type { Endpoint } from "../registry.js";
+
+import { isLocalAddress, isReachable, parseAddress } from "../base/address.js";
+import { type Clock, systemClock } from "../base/clock.js";
+import type { Logger } from "../log/logger.js";
+import { isWeight } from "./entry.js";
+import { reasonOf } from "./errors.js";
+import { makePrivateFolder } from "./folder.js";
+import { parseJson, readPlainFile } from "./plain-file.js";
+import type { Endpoint } from "./registry.js";
+
 import { folderDigits, sweepSnapshots } from "./sweep.js";
 
 /** A list of thousands of instances is far below it. */
@@ -23,7 +25,7 @@ export function defaultSnapshotFolder(env: NodeJS.ProcessEnv = process.env): str
 }
 
 /**
- * The last good list of each service on disk, for a start while ZooKeeper is away: `<folder>/<registry>/<Service>.json`,
+ * The last good list of each service on disk, for a start while its server is away: `<folder>/<registry>/<Service>.json`,
  * written whole or not at all. It is a help and never a condition: when it cannot be written there is one warning, and
  * the next list is tried again.
  */
@@ -132,7 +134,7 @@ export class SnapshotFile {
   #warn(error: unknown): void {
     if (this.#warned) return;
     this.#warned = true;
-    this.#log.warn("no snapshot file: a start without ZooKeeper would find no endpoints, or old ones", {
+    this.#log.warn("no snapshot file: a start without the registry would find no endpoints, or old ones", {
       error: reasonOf(error),
     });
   }

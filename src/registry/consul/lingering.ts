@@ -1,0 +1,63 @@
+import { formatAddress } from "../../base/address.js";
+import type { Clock } from "../../base/clock.js";
+import type { Endpoint, Snapshot } from "../registry.js";
+import type { ConsulInstance } from "./layout.js";
+
+/**
+ * An agent that could not tell the servers of a registration tries again after 15 to 30 s, whatever happens meanwhile; until
+ * then they show the provider as they last knew it.
+ */
+export const agentRetryMs = 35_000;
+
+/**
+ * Which instances that are not passing may serve all the same. That an agent is lost says nothing of its providers: they are
+ * given their time to live to register at another one. And after the servers were away, what their agents say of providers
+ * is out of date for a while.
+ */
+export class LingeringInstances {
+  readonly #clock: Clock;
+  readonly #ttlMs: number;
+  #recoveringUntilMs = 0;
+  /** Since when their agents are lost, on the clock, by id. */
+  #lostSinceMs = new Map<string, number>();
+
+  constructor(clock: Clock, ttlMs: number) {
+    this.#clock = clock;
+    this.#ttlMs = ttlMs;
+  }
+
+  /** The servers were away. */
+  onRecovery(): void {
+    this.#recoveringUntilMs = this.#clock.now() + agentRetryMs;
+  }
+
+  /** Those of `instances` that callers knew and may go on calling, and when to look again. */
+  of(
+    instances: readonly ConsulInstance[],
+    before: Snapshot | undefined,
+  ): { endpoints: readonly Endpoint[]; againMs?: number } {
+    const nowMs = this.#clock.now();
+    const passing = new Set(
+      instances.filter(({ health }) => health === "passing").map(({ endpoint }) => formatAddress(endpoint)),
+    );
+    const known = new Set(before === undefined || before.hint ? [] : before.endpoints.map(formatAddress));
+    const lost = new Map<string, number>();
+    const endpoints: Endpoint[] = [];
+    let againMs = Infinity;
+    for (const { id, endpoint, health } of instances) {
+      const address = formatAddress(endpoint);
+      if (health === "passing" || passing.has(address) || !known.has(address)) continue;
+      let untilMs = this.#recoveringUntilMs;
+      if (health === "agent-lost") {
+        const sinceMs = this.#lostSinceMs.get(id) ?? nowMs;
+        lost.set(id, sinceMs);
+        untilMs = Math.max(untilMs, sinceMs + this.#ttlMs);
+      }
+      if (untilMs <= nowMs) continue;
+      endpoints.push(endpoint);
+      againMs = Math.min(againMs, untilMs - nowMs);
+    }
+    this.#lostSinceMs = lost;
+    return againMs === Infinity ? { endpoints } : { endpoints, againMs };
+  }
+}
