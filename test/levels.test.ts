@@ -20,7 +20,7 @@ const floors: readonly (readonly string[])[] = [
     "protocol < protocol/detect",
     "protocol < protocol/mprpc/wire < protocol/mprpc",
     "protocol < protocol/classic",
-    "protocol < protocol/http2/wire < protocol/http2",
+    "protocol < protocol/http2/wire < protocol/http2 < protocol/grpc",
   ],
   ["registry", "balancer"],
   ["runtime"],

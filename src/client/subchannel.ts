@@ -39,6 +39,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
   readonly address: Address;
   readonly endpoint: string;
   weight: number;
+  readonly #attributes: Endpoint["attributes"];
   readonly #runtime: Runtime;
   readonly #owner: SubchannelOwner;
   readonly #protocol: SharedConnectionProtocol | undefined;
@@ -65,7 +66,9 @@ export class Subchannel implements Candidate, ClientSessionOwner {
       onRetry: () => this.#retry(),
     });
     this.#waiting = new PendingQueue(pendingMax);
-    this.#connections = new ConnectionSet(clock, connections);
+    this.#attributes = endpoint.attributes;
+    const full = protocol.connects === "once" ? (protocol.connectionsMax ?? 0) : 0;
+    this.#connections = new ConnectionSet(clock, connections, full);
     this.#probation = new Probation(clock, connectTimeoutMs);
     if (protocol.connects === "once") this.#protocol = protocol;
     else {
@@ -160,7 +163,8 @@ export class Subchannel implements Candidate, ClientSessionOwner {
             connection.destroy();
             return;
           }
-          this.#onOpened(callScope.outside(() => protocol.open(connection, this)));
+          const place = { address: this.address, attributes: this.#attributes };
+          this.#onOpened(callScope.outside(() => protocol.open(connection, this, place)));
         },
         (error: unknown) => {
           this.#connections.opening--;
@@ -216,6 +220,10 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     if (!this.available) this.#connections.growLater();
     this.#health.reach();
     this.#sendWaiting(session);
+  }
+
+  onRoom(session: ClientSession): void {
+    if (this.available) this.#sendWaiting(session);
   }
 
   onGoingAway(session: ClientSession, turnedAway: string | undefined): void {
@@ -308,5 +316,6 @@ export class Subchannel implements Candidate, ClientSessionOwner {
 
 /** Endpoints of one address are one subchannel when they are spoken to alike. */
 export function subchannelKey(endpoint: Endpoint): string {
-  return `${endpoint.protocol} ${formatAddress(endpoint)} ${endpoint.attributes.dialect ?? ""}`;
+  const { dialect = "", authority = "", compression = "" } = endpoint.attributes;
+  return `${endpoint.protocol} ${formatAddress(endpoint)} ${dialect}${authority}${compression}`;
 }

@@ -214,6 +214,7 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       connectTimeoutMs: channel.connecttimeoutMs,
       pendingMax: channel.maxpending,
       classic: channel.classic,
+      grpcPingIntervalMs: channel.grpckeepaliveMs,
     },
     provider: {
       ...defaultSettings.provider,
@@ -228,6 +229,7 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       drainTimeoutMs: provider.draintimeoutMs,
       streamBufferBytes: provider.streambufferBytes,
       classic: provider.classic,
+      protocols: provider.protocols,
     },
   };
 }

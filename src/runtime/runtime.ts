@@ -42,6 +42,8 @@ export interface RuntimeSettings {
      * registry (`Registry.authenticated`), since anybody may then still write a classic entry.
      */
     classic: ClassicChoice | undefined;
+    /** Silence on a connection to a gRPC server before a ping is sent, ms, at least 5 min. Default `Infinity`: none is. */
+    grpcPingIntervalMs: number;
   };
   provider: {
     /** Port 0 takes a free one. Default 127.0.0.1:0. */
@@ -60,6 +62,8 @@ export interface RuntimeSettings {
     streamBufferBytes: number;
     /** Serve callers of the classic framework on the same port. Default true. */
     classic: boolean;
+    /** What callers may speak on the port. `classic` only where that is served at all. Default all three. */
+    protocols: ReadonlyArray<"mprpc" | "classic" | "grpc">;
     /** A connection is replaced after this, spread by 10 %, so that load follows new instances. Default 30 min. */
     connectionMaxAgeMs: number;
   };
@@ -76,6 +80,7 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
     connectTimeoutMs: 2000,
     pendingMax: 10_000,
     classic: undefined,
+    grpcPingIntervalMs: Number.POSITIVE_INFINITY,
   },
   provider: {
     listen: { host: "127.0.0.1", port: 0 },
@@ -86,6 +91,7 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
     drainTimeoutMs: 10_000,
     streamBufferBytes: 512 * 1024 * 1024,
     classic: true,
+    protocols: ["mprpc", "classic", "grpc"],
     connectionMaxAgeMs: 30 * 60_000,
   },
 };

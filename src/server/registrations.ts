@@ -68,6 +68,9 @@ export class Registrations {
     group: string | undefined,
   ): Registration {
     const { classic = this.#runtime.settings.provider.classic, ...published } = options;
+    const served = this.#runtime.settings.provider.protocols;
+    // Callers of ours go by the entry: where nothing but gRPC is answered, it says so.
+    const mprpc = served.includes("mprpc") || !served.includes("grpc");
     return {
       ...published,
       service: definition.typeName,
@@ -76,7 +79,8 @@ export class Registrations {
         .filter(({ kind }) => kind === "unary")
         .map(({ name }) => name),
       address,
-      protocols: classic ? ["mprpc", "classic"] : ["mprpc"],
+      protocols: [...(mprpc ? ["mprpc"] : []), ...(classic && served.includes("classic") ? ["classic"] : [])],
+      ...(mprpc ? {} : { attributes: { ...published.attributes, protocol: "grpc" } }),
       ...(group === undefined ? {} : { group }),
       onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
     };

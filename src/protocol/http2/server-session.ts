@@ -53,10 +53,6 @@ export class Http2ServerSession extends Http2Session {
     return this.#active;
   }
 
-  get draining(): boolean {
-    return this.state !== "open";
-  }
-
   get idle(): boolean {
     return this.#active === 0 && this.streams.size === 0;
   }

@@ -10,7 +10,7 @@ import { Output } from "./output.js";
 import { ReceiveWindow } from "./receive-window.js";
 import { SendTurns } from "./send-turns.js";
 import { applySettings, PeerSettings } from "./settings.js";
-import type { Http2Stream, StreamFailure, StreamHost } from "./stream.js";
+import type { Http2Stream, StreamFailure, StreamHandler, StreamHost } from "./stream.js";
 import {
   ConnectionError,
   defaultTableBytes,
@@ -154,6 +154,28 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
   /** Bytes that have come wait for `resume`. */
   get held(): boolean {
     return this.#held;
+  }
+
+  /** Nothing is read, since too much waits to be sent. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Takes no more streams. */
+  get draining(): boolean {
+    return this.state !== "open";
+  }
+
+  /** Of the streams that are open. */
+  get handlers(): StreamHandler[] {
+    const found: StreamHandler[] = [];
+    for (const { handler } of this.streams.values()) if (handler !== undefined) found.push(handler);
+    return found;
+  }
+
+  /** The stream of this number, while it is open. */
+  streamOf(streamId: number): Http2Stream | undefined {
+    return this.streams.get(streamId);
   }
 
   /** Sends what has gathered now instead of at the end of the turn. */

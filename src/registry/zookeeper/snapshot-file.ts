@@ -146,7 +146,7 @@ function isEndpoint(value: unknown): value is Endpoint {
   return (
     named &&
     parseAddress(`[${host}]:${port}`) !== undefined &&
-    (protocol === "mprpc" || protocol === "classic") &&
+    (protocol === "mprpc" || protocol === "classic" || protocol === "grpc") &&
     typeof weight === "number" &&
     isWeight(weight) &&
     typeof attributes === "object" &&
