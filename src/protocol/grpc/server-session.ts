@@ -82,8 +82,6 @@ export class GrpcServerSession
   readonly #http2: Http2ServerSession;
   /** When the bytes came that are worked on. */
   #nowMs = 0;
-  /** Requests that are not whole. */
-  #arriving = 0;
   /** Bytes of requests that were not read. */
   #unreadBytes = 0;
   /** The call that ends now leaves its handler behind. */
@@ -292,7 +290,6 @@ export class GrpcServerSession
     const call = new GrpcServerCall(this.#dispatcher, this, bound, request, this.#nowMs, timeoutMs, sent);
     const streams = call.takesMany;
     call.arriving = !streams;
-    if (!streams) this.#arriving++;
     this.#dispatcher.onCallStart(call);
     if (streams) {
       call.run();
@@ -315,7 +312,6 @@ export class GrpcServerSession
 
   #arrived(call: GrpcServerCall): void {
     call.arriving = false;
-    this.#arriving--;
     this.#dispatcher.onArrived(call);
   }
 

@@ -50,7 +50,13 @@ export const targetNames = [
 /** mprpc with listeners to its events and with logging: for the command `logger` alone. */
 export const observedNames = ["mprpc-events", "mprpc-log-off", "mprpc-log"] as const;
 
-export type TargetName = (typeof targetNames)[number] | (typeof observedNames)[number];
+/** mprpc over gRPC: for the command `grpc` alone. */
+export const grpcNames = ["mprpc-grpc", "mprpc-grpc-full"] as const;
+
+export type TargetName =
+  | (typeof targetNames)[number]
+  | (typeof observedNames)[number]
+  | (typeof grpcNames)[number];
 
 /** A target by its name, or mprpc grown to a size. */
 export type TargetSource = TargetName | GrowthSetting;

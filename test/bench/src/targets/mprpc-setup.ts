@@ -27,6 +27,8 @@ export interface Extras {
   logCalls?: "info" | "warn";
   /** The provider is a caller too, so that it carries the context of each call to the calls a handler could make. */
   carryContext: boolean;
+  /** Speak gRPC instead of mprpc/2: the endpoint is then `host:port`, which any other gRPC caller may be given. */
+  grpc?: true;
 }
 
 /** All that can be on the path of a call besides the deadline and the context, with these interceptors. */
@@ -42,7 +44,8 @@ export function everything(client: ClientInterceptor, server: ServerInterceptor)
 
 /** Both processes meet in a registry folder of their own; the endpoint of this target is that folder. */
 function initApplication(
-  registryFolder: string,
+  cwd: string,
+  registry: string,
   side: "caller" | "provider",
   { logCalls }: Extras,
 ): Promise<MprpcApplication> {
@@ -52,11 +55,8 @@ function initApplication(
     flags.push(`--log.dir=${MPRPC_BENCH_LOGS}`, `--log.file=${side}.log`, "--log.maxbytes=0");
   }
   // Neither the variables nor the conf file of whoever runs the benchmark may change what it measures.
-  const parts = { env: {}, cwd: registryFolder };
-  return MprpcApplication.init(
-    [process.execPath, "bench", `--registry=file:${registryFolder}`, ...flags],
-    parts,
-  );
+  const parts = { env: {}, cwd };
+  return MprpcApplication.init([process.execPath, "bench", `--registry=${registry}`, ...flags], parts);
 }
 
 /** What a program does with the events of calls: count them, log them. */
@@ -80,7 +80,7 @@ function observe(app: MprpcApplication, event: "serverEnd" | "clientEnd", extras
 
 async function startProvider(extras: Extras): Promise<Provider> {
   const folder = mkdtempSync(path.join(tmpdir(), "mprpc-bench-"));
-  const app = await initApplication(folder, "provider", extras);
+  const app = await initApplication(folder, `file:${folder}`, "provider", extras);
   observe(app, "serverEnd", extras);
   let served = 0;
   const outgoing = extras.carryContext ? new RpcChannel(app) : undefined;
@@ -92,9 +92,9 @@ async function startProvider(extras: Extras): Promise<Provider> {
       return loginResponse(request);
     },
   });
-  await provider.start();
+  const { host, port } = await provider.start();
   return {
-    endpoint: folder,
+    endpoint: extras.grpc ? `${host}:${port}` : folder,
     served: () => served,
     async close() {
       await provider.shutdown();
@@ -105,8 +105,10 @@ async function startProvider(extras: Extras): Promise<Provider> {
   };
 }
 
-async function startCaller(registryFolder: string, extras: Extras): Promise<Caller> {
-  const app = await initApplication(registryFolder, "caller", extras);
+async function startCaller(endpoint: string, extras: Extras): Promise<Caller> {
+  const app = extras.grpc
+    ? await initApplication(tmpdir(), `static://grpc://${endpoint}`, "caller", extras)
+    : await initApplication(endpoint, `file:${endpoint}`, "caller", extras);
   observe(app, "clientEnd", extras);
   // A channel has its own connection to each provider.
   const open = () => new RpcChannel(app, { interceptors: extras.clientInterceptors });
