@@ -240,6 +240,10 @@ export const messages = {
     `${method} is ${kind}, and the classic wire has no streams`,
   onewayStream: (method: string, kind: string) => `${method} is ${kind}: a stream cannot be called oneway`,
 
+  reflectionUnknownRequest: "a reflection request without a question that is known here",
+  reflectionNotFound: (asked: string) => `this provider knows no ${asked}`,
+  reflectionSilent: "the server's reflection gave no answer",
+
   // --- streams ---
   streamIteratedTwice: (stream: string) => `${stream} can be iterated once, and has been`,
   writeAfterEnd: "OutgoingStream.write() after end() or fail()",
