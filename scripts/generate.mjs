@@ -27,6 +27,7 @@ const targets = [
   },
   { protos: ["test/cli/protos/kinds.proto"], out: "test/cli/gen" },
   { protos: ["test/grpc/protos/interop.proto"], out: "test/grpc/gen" },
+  { protos: ["example/polyglot/proto/weather.proto"], out: "example/polyglot/src/gen" },
   { protos: ["test/protobuf/test.proto"], out: "test/protobuf/gen" },
   { protos: ["test/fuzz/protos/zoo.proto"], out: "test/fuzz/gen" },
   ...["account", "dbproxy", "upload", "download", "transfer"].map((name) => ({

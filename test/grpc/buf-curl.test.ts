@@ -7,7 +7,10 @@ import { interopProvider } from "./provider.js";
 const buf = fileURLToPath(new URL("../../node_modules/.bin/buf", import.meta.url));
 
 /** `buf curl` over gRPC, which asks the server for its messages. */
-async function bufCurl(target: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+async function bufCurl(
+  target: string,
+  ...args: string[]
+): Promise<{ code: number; out: string; err: string }> {
   const [where = "", ...rest] = args;
   const line = ["curl", "--protocol", "grpc", "--http2-prior-knowledge", ...rest, `http://${target}${where}`];
   const child = spawn(buf, line, { stdio: ["ignore", "pipe", "pipe"] });

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import grpc from "@grpc/grpc-js";
+import type grpc from "@grpc/grpc-js";
 import { expect, test } from "vitest";
 import { ServerReflectionAlpha } from "../../src/services/builtin.js";
 import { ReflectionHandlers } from "../../src/services/grpc-reflection.js";
@@ -39,7 +39,14 @@ async function reflectingServer(): Promise<string> {
 test("call, list and describe ask a gRPC server by its reflection, with and without grpc://", async () => {
   const address = await reflectingServer();
   for (const where of [`grpc://${address}`, address]) {
-    const called = await mprpc(["call", where, "InteropService", "UnaryCall", '{"responseSize": 3}', "--text"]);
+    const called = await mprpc([
+      "call",
+      where,
+      "InteropService",
+      "UnaryCall",
+      '{"responseSize": 3}',
+      "--text",
+    ]);
     expect(called).toMatchObject({ code: 0, err: "" });
     expect(JSON.parse(called.out)).toEqual({ payload: { body: "xxx" } });
   }
@@ -58,7 +65,14 @@ test("call, list and describe ask a gRPC server by its reflection, with and with
 
 test("call takes the messages of --proto for a gRPC server without reflection", async () => {
   const { port } = await grpcJsServer(InteropService, handlers);
-  const args = ["call", `grpc://127.0.0.1:${port}`, "InteropService", "UnaryCall", '{"responseSize": 2}', "--text"];
+  const args = [
+    "call",
+    `grpc://127.0.0.1:${port}`,
+    "InteropService",
+    "UnaryCall",
+    '{"responseSize": 2}',
+    "--text",
+  ];
   const unasked = await mprpc(args);
   expect(unasked.code).toBe(1);
   const called = await mprpc([...args, "--proto", proto]);
