@@ -79,13 +79,17 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
     }
     let status = "200";
     let contentType = "";
+    let grpc = false;
     for (let i = 0; i < headers.count; i++) {
       const field = headers.fields[i] as HeaderField;
       if (field.kind === HeaderKind.STATUS) status = field.value;
-      else if (field.kind === HeaderKind.CONTENT_TYPE) contentType = field.value;
-      else if (field.kind === HeaderKind.GRPC_ENCODING) this.#encoding = field.value;
+      else if (field.kind === HeaderKind.CONTENT_TYPE) {
+        contentType = field.value;
+        field.resolved ??= isGrpc(contentType);
+        grpc = field.resolved as boolean;
+      } else if (field.kind === HeaderKind.GRPC_ENCODING) this.#encoding = field.value;
     }
-    if (status !== "200" || !isGrpc(contentType)) {
+    if (status !== "200" || !grpc) {
       this.#notGrpc(stream, status, contentType);
       return;
     }

@@ -52,8 +52,12 @@ export class GrpcClientSession
   readonly #authority: string;
   /** The head of the requests of each method. */
   readonly #heads = new Map<MethodDefinition, PreparedHeaders>();
+  /** Most calls are of the method of the one before, and have as much time. */
   #lastMethod: MethodDefinition | undefined;
+  #lastTimeoutMs = -1;
   #lastHead: PreparedHeaders | undefined;
+  /** The head with that timeout, once it has come twice. */
+  #lastTimedHead: PreparedHeaders | undefined;
 
   /** `onGoAway`: what the server gives as its reason. */
   constructor(
@@ -104,14 +108,22 @@ export class GrpcClientSession
       attempt.onFailure(refusal);
       return;
     }
-    const extra = this.#extraOf(attempt);
+    const timeoutMs =
+      attempt.deadlineMs === Infinity ? -1 : Math.max(0, Math.floor(attempt.deadlineMs - attempt.nowMs));
+    const timed = attempt.method === this.#lastMethod && timeoutMs === this.#lastTimeoutMs;
+    const extra = this.#extraOf(attempt, timed ? -1 : timeoutMs);
     if (typeof extra === "string") {
       const text = messages.grpcMetadataUnsendable(extra);
       attempt.onFailure(new RpcError(Status.INTERNAL, text, { executed: "never" }));
       return;
     }
     const call = new GrpcClientCall(attempt, this);
-    const stream = this.#http2.open(call, this.#headOf(attempt.method), extra, false);
+    const head = timed ? this.#timedHead(attempt.method, timeoutMs) : this.#headOf(attempt.method);
+    if (timeoutMs !== this.#lastTimeoutMs) {
+      this.#lastTimeoutMs = timeoutMs;
+      this.#lastTimedHead = undefined;
+    }
+    const stream = this.#http2.open(call, head, extra, false);
     if (stream === undefined) {
       const text = messages.tooManyCallsForProvider(this.inFlight);
       attempt.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
@@ -150,13 +162,12 @@ export class GrpcClientSession
     return undefined;
   }
 
-  /** The fields that differ from call to call; a text: why they cannot be sent. */
-  #extraOf(attempt: Attempt): OutgoingField[] | string | undefined {
-    const { deadlineMs, nowMs, metadata, idempotencyKey, number } = attempt;
+  /** The fields that differ from call to call; a text: why they cannot be sent. `timeoutMs`: -1 when it needs no field. */
+  #extraOf(attempt: Attempt, timeoutMs: number): OutgoingField[] | string | undefined {
+    const { metadata, idempotencyKey, number } = attempt;
     let extra: OutgoingField[] | undefined;
-    if (deadlineMs !== Infinity) {
-      const value = formatTimeout(Math.floor(deadlineMs - nowMs));
-      extra = [{ name: "grpc-timeout", value, indexing: "name" }];
+    if (timeoutMs >= 0) {
+      extra = [{ name: "grpc-timeout", value: formatTimeout(timeoutMs), indexing: "name" }];
     }
     if (number > 1) {
       extra ??= [];
@@ -176,22 +187,37 @@ export class GrpcClientSession
     if (method === this.#lastMethod) return this.#lastHead as PreparedHeaders;
     let head = this.#heads.get(method);
     if (head === undefined) {
-      head = this.#http2.prepare([
-        { name: ":method", value: "POST" },
-        { name: ":scheme", value: "http" },
-        { name: ":path", value: `/${method.service}/${method.name}`, indexing: "table" },
-        { name: ":authority", value: this.#authority, indexing: "table" },
-        { name: "te", value: "trailers", indexing: "table" },
-        { name: "content-type", value: "application/grpc", indexing: "table" },
-        { name: "user-agent", value: userAgent, indexing: "table" },
-        { name: "grpc-accept-encoding", value: "identity,gzip", indexing: "table" },
-        ...(this.gzip ? [{ name: "grpc-encoding", value: "gzip", indexing: "table" as const }] : []),
-      ]);
+      head = this.#http2.prepare(this.#fieldsOf(method));
       this.#heads.set(method, head);
     }
     this.#lastMethod = method;
     this.#lastHead = head;
+    this.#lastTimedHead = undefined;
     return head;
+  }
+
+  /** The server's table has a timeout that comes again and again: it is then not read anew for each call. */
+  #timedHead(method: MethodDefinition, timeoutMs: number): PreparedHeaders {
+    if (timeoutMs < 0) return this.#lastHead as PreparedHeaders;
+    this.#lastTimedHead ??= this.#http2.prepare([
+      ...this.#fieldsOf(method),
+      { name: "grpc-timeout", value: formatTimeout(timeoutMs), indexing: "table" },
+    ]);
+    return this.#lastTimedHead;
+  }
+
+  #fieldsOf(method: MethodDefinition): OutgoingField[] {
+    return [
+      { name: ":method", value: "POST" },
+      { name: ":scheme", value: "http" },
+      { name: ":path", value: `/${method.service}/${method.name}`, indexing: "table" },
+      { name: ":authority", value: this.#authority, indexing: "table" },
+      { name: "te", value: "trailers", indexing: "table" },
+      { name: "content-type", value: "application/grpc", indexing: "table" },
+      { name: "user-agent", value: userAgent, indexing: "table" },
+      { name: "grpc-accept-encoding", value: "identity,gzip", indexing: "table" },
+      ...(this.gzip ? [{ name: "grpc-encoding", value: "gzip", indexing: "table" as const }] : []),
+    ];
   }
 
   abandon(attempt: Attempt): boolean {

@@ -1,4 +1,3 @@
-import { fromJsonText, toJsonText } from "../../descriptor/json.js";
 import type { MessageType } from "../../protobuf/types.js";
 
 /** How the messages of a call are encoded. */
@@ -15,6 +14,17 @@ export function isGrpc(contentType: string): boolean {
   return /^application\/grpc(?:[+;]|$)/i.test(contentType);
 }
 
+/** Most programs never see JSON here: what understands it is loaded by the first caller that does. */
+let json: typeof import("../../descriptor/json.js") | undefined;
+
+export function isLoaded(format: MessageFormat): boolean {
+  return format === "proto" || json !== undefined;
+}
+
+export async function loadJson(): Promise<void> {
+  json ??= await import("../../descriptor/json.js");
+}
+
 const jsonTypes = new WeakMap<MessageType, MessageType>();
 
 /** The same messages as proto3 JSON. */
@@ -25,17 +35,22 @@ function jsonType(type: MessageType): MessageType {
       typeName: type.typeName,
       create: (input) => type.create(input),
       encode: (message, writer) => {
-        writer.raw(Buffer.from(toJsonText(type, message), "utf8"));
+        writer.raw(Buffer.from(loaded().toJsonText(type, message), "utf8"));
       },
       decode: (reader, end) => {
         const text = reader.buf.toString("utf8", reader.pos, end);
         reader.pos = end;
-        return fromJsonText(type, text, { ignoreUnknown: true });
+        return loaded().fromJsonText(type, text, { ignoreUnknown: true });
       },
     };
     jsonTypes.set(type, found);
   }
   return found;
+}
+
+function loaded(): typeof import("../../descriptor/json.js") {
+  if (json === undefined) throw new Error("a call in JSON began before JSON was loaded");
+  return json;
 }
 
 /** What encodes and decodes messages of `type` in `format`. */

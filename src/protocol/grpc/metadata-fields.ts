@@ -131,8 +131,11 @@ export function metadataOf(list: HeaderList): Metadata | string | undefined {
   }
   if (fields === undefined) return undefined;
   if (fields.length > 1) return Metadata.unread(new UnreadFields(fields));
-  // Most calls of a client have the same one, its name.
-  const only = fields[0] as HeaderField;
-  only.resolved ??= new UnreadFields(fields);
-  return Metadata.unread(only.resolved as UnreadFields);
+  return Metadata.unread(unreadField(fields[0] as HeaderField));
+}
+
+/** The metadata of a list that has `field` and no more; it stays with the field, which may be in the peer's table. */
+export function unreadField(field: HeaderField): UnreadMetadata {
+  field.resolved ??= new UnreadFields([field]);
+  return field.resolved as UnreadFields;
 }

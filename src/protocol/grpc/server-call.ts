@@ -1,4 +1,4 @@
-import type { Metadata } from "../../base/metadata.js";
+import { Metadata, type UnreadMetadata } from "../../base/metadata.js";
 import { textOf } from "../../base/thrown.js";
 import type { MessageSender } from "../../call/message-pump.js";
 import { MessageQueue, type MessageSupply } from "../../call/message-queue.js";
@@ -46,8 +46,11 @@ export interface GrpcCallPort extends ReplySender {
 
 /** What is known of a call from its header block. */
 export interface GrpcRequestHead {
-  readonly stream: Http2Stream;
   readonly format: MessageFormat;
+  /** -1: no deadline. */
+  readonly timeoutMs: number;
+  /** The caller's name, where that is all the metadata there are. */
+  readonly unread: UnreadMetadata | undefined;
   /** What `grpc-encoding` says. */
   readonly encoding: string;
   /** Replies may be compressed. */
@@ -69,6 +72,8 @@ export class GrpcServerCall
   /** Sends the replies, where we stream. */
   replies: MessageSender | undefined = undefined;
   readonly #grpc: GrpcCallPort;
+  readonly #unread: UnreadMetadata | undefined;
+  #callerName: Metadata | undefined;
   readonly #format: MessageFormat;
   readonly #encoding: string;
   readonly #gzip: boolean;
@@ -86,13 +91,14 @@ export class GrpcServerCall
     host: ServerCallHost,
     port: GrpcCallPort,
     bound: BoundMethod,
+    stream: Http2Stream,
     head: GrpcRequestHead,
     startMs: number,
-    timeoutMs: number,
     sent: { readonly metadata?: Metadata; readonly idempotencyKey?: string } | undefined,
   ) {
-    super(host, port, bound, undefined, head.stream.id, startMs, timeoutMs, sent);
-    this.stream = head.stream;
+    super(host, port, bound, undefined, stream.id, startMs, head.timeoutMs, sent);
+    this.stream = stream;
+    this.#unread = head.unread;
     this.#grpc = port;
     this.#format = head.format;
     this.#encoding = head.encoding;
@@ -114,6 +120,13 @@ export class GrpcServerCall
     };
     this.requests = queue;
     this.request = queue;
+  }
+
+  /** Made only for those who look. */
+  override get metadata(): Metadata {
+    if (this.#unread === undefined) return super.metadata;
+    this.#callerName ??= Metadata.unread(this.#unread);
+    return this.#callerName;
   }
 
   /** The caller sends any number of messages, and the handler runs from the first word on. */

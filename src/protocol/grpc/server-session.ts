@@ -1,4 +1,4 @@
-import type { Metadata } from "../../base/metadata.js";
+import type { Metadata, UnreadMetadata } from "../../base/metadata.js";
 import type { Peer } from "../../call/peer.js";
 import type { BoundMethod, ServerCall } from "../../call/server-call.js";
 import type { Postponed } from "../../call/turn.js";
@@ -12,8 +12,8 @@ import { type Http2ServerOwner, Http2ServerSession } from "../http2/server-sessi
 import type { Http2Stream, StreamHandler } from "../http2/stream.js";
 import { type HeaderField, HeaderKind, type HeaderList } from "../http2/wire/header-field.js";
 import type { PreparedHeaders } from "../http2/wire/hpack-encoder.js";
-import { formatOf, isGrpc, type MessageFormat } from "./content-type.js";
-import { idempotencyField, metadataOf } from "./metadata-fields.js";
+import { formatOf, isGrpc, isLoaded, loadJson, type MessageFormat } from "./content-type.js";
+import { idempotencyField, metadataOf, unreadField } from "./metadata-fields.js";
 import { PlainAnswer } from "./plain-answer.js";
 import { type GrpcCallPort, GrpcServerCall } from "./server-call.js";
 import { failureFields } from "./status-fields.js";
@@ -47,18 +47,22 @@ class RequestHead {
   path = "";
   post = false;
   contentType = "";
-  format: MessageFormat | undefined = undefined;
+  isGrpc = false;
+  format: MessageFormat = "proto";
   /** -1: none. */
   timeoutMs = -1;
   timeout = "";
   encoding = "identity";
   acceptsGzip = false;
+  gzip = false;
+  agent: HeaderField | undefined = undefined;
+  unread: UnreadMetadata | undefined = undefined;
   /** There are fields besides those of the protocol. */
   others = false;
 
   clear(): void {
-    this.bound = this.format = undefined;
-    this.post = this.acceptsGzip = this.others = false;
+    this.bound = this.agent = this.unread = undefined;
+    this.isGrpc = this.post = this.acceptsGzip = this.gzip = this.others = false;
     this.contentType = "";
     this.timeoutMs = -1;
     this.encoding = "identity";
@@ -87,6 +91,8 @@ export class GrpcServerSession
   /** The call that ends now leaves its handler behind. */
   #detaching = false;
   #postponed = false;
+  /** What JSON needs is on its way. */
+  #loading = false;
 
   constructor(connection: Connection, dispatcher: Dispatcher, options: GrpcServerOptions) {
     this.peer = { address: connection.remote, protocol: "grpc", identities: {} };
@@ -178,6 +184,11 @@ export class GrpcServerSession
   takeTurn(): void {
     this.#postponed = false;
     if (this.#http2.closed) return;
+    if (!this.#loading) this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#http2.closed) return;
     this.#nowMs = this.#dispatcher.clock.now();
     this.#http2.resume();
     // What was held may have used up this turn too, or made the session wait for its peer to read.
@@ -192,9 +203,10 @@ export class GrpcServerSession
 
   onRequest(stream: Http2Stream, headers: HeaderList, endStream: boolean): StreamHandler | undefined {
     this.#readHead(headers);
-    const { bound, format } = head;
-    if (format === undefined || !head.post) return this.#answerPlainly(stream, endStream);
+    const { bound } = head;
+    if (!head.isGrpc || !head.post) return this.#answerPlainly(stream, endStream);
     const metadata = head.others ? metadataOf(headers) : undefined;
+    if (!head.others && head.agent !== undefined) head.unread = unreadField(head.agent);
     const refusal = this.#refusal(metadata);
     if (refusal !== undefined || bound === undefined) {
       this.#refuse(stream, refusal ?? noMethod());
@@ -218,12 +230,14 @@ export class GrpcServerSession
           break;
         case HeaderKind.CONTENT_TYPE:
           head.contentType = field.value;
-          head.format = (field.resolved as MessageFormat | undefined) ?? formatIn(field);
+          head.format = (field.resolved as MessageFormat | undefined) ?? formatIn(field) ?? "proto";
+          head.isGrpc = field.resolved !== undefined;
           break;
         case HeaderKind.GRPC_TIMEOUT:
           head.timeout = field.value;
-          // 0 is said by none; a malformed one is.
-          head.timeoutMs = parseTimeout(field.value) ?? Number.NaN;
+          // One that comes again and again is in the caller's table, and parsed once.
+          field.resolved ??= parseTimeout(field.value) ?? Number.NaN;
+          head.timeoutMs = field.resolved as number;
           break;
         case HeaderKind.GRPC_ENCODING:
           head.encoding = field.value;
@@ -231,8 +245,10 @@ export class GrpcServerSession
         case HeaderKind.GRPC_ACCEPT_ENCODING:
           head.acceptsGzip = field.value.includes("gzip");
           break;
-        case HeaderKind.OTHER:
         case HeaderKind.USER_AGENT:
+          head.agent = field;
+          break;
+        case HeaderKind.OTHER:
           head.others = true;
           break;
         default:
@@ -276,9 +292,7 @@ export class GrpcServerSession
     metadata: Metadata | undefined,
     endStream: boolean,
   ): GrpcServerCall {
-    const { encoding, timeoutMs } = head;
-    const gzip = encoding === "gzip" && head.acceptsGzip;
-    const request = { stream, format: head.format as MessageFormat, encoding, gzip };
+    head.gzip = head.encoding === "gzip" && head.acceptsGzip;
     const key = head.others ? headers.get(idempotencyField) : undefined;
     const sent =
       metadata === undefined && key === undefined
@@ -287,16 +301,31 @@ export class GrpcServerSession
             ...(metadata === undefined ? {} : { metadata }),
             ...(key === undefined ? {} : { idempotencyKey: key }),
           };
-    const call = new GrpcServerCall(this.#dispatcher, this, bound, request, this.#nowMs, timeoutMs, sent);
+    const call = new GrpcServerCall(this.#dispatcher, this, bound, stream, head, this.#nowMs, sent);
     const streams = call.takesMany;
     call.arriving = !streams;
     this.#dispatcher.onCallStart(call);
-    if (streams) {
+    if (isLoaded(head.format)) this.#start(call, endStream);
+    else void this.#startWithJson(call, endStream);
+    return call;
+  }
+
+  #start(call: GrpcServerCall, endStream: boolean): void {
+    if (call.takesMany && !call.ended) {
       call.run();
       this.onRun();
     }
     if (endStream) call.onBodyEnd();
-    return call;
+  }
+
+  /** The connection waits until JSON is understood. */
+  async #startWithJson(call: GrpcServerCall, endStream: boolean): Promise<void> {
+    this.#loading = true;
+    this.#http2.hold();
+    await loadJson();
+    this.#loading = false;
+    this.#start(call, endStream);
+    if (!this.#postponed) this.#goOn();
   }
 
   onWhole(call: GrpcServerCall): RpcError | undefined {
