@@ -33,13 +33,16 @@ export interface GrpcClientPort {
   readonly gzip: boolean;
   /** When bytes last came. */
   readonly nowMs: number;
-  readonly goingAway: boolean;
+  /** The connection takes no more calls, and may be gone. */
+  readonly ending: boolean;
   /** The connection is gone. */
   readonly closed: boolean;
   /** More may be written to the server. */
   readonly takesMore: boolean;
   /** A response has begun: the server is one that works. */
   onAnswered(): void;
+  /** The connection is lost to the call: it fails when whoever has the connection knows. */
+  lose(attempt: Attempt, error: RpcError): void;
 }
 
 /** An attempt on a gRPC connection: the handler of its HTTP/2 stream and, where it streams, both ends of its messages. */
@@ -251,13 +254,11 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
     const attempt = this.#attempt;
     if (unprocessed) {
       const error = new RpcError(Status.UNAVAILABLE, reason, { executed: "never" });
-      // One that only this stream met may be met again by the next; a connection that goes away takes no more.
-      attempt.onFailure(error, remote && !this.#port.goingAway);
-      return;
-    }
-    if (this.#port.closed)
-      attempt.onFailure(new RpcError(Status.UNAVAILABLE, messages.connectionLost(reason)));
-    else {
+      if (this.#port.ending) this.#port.lose(attempt, error);
+      else attempt.onFailure(error, remote);
+    } else if (this.#port.closed) {
+      this.#port.lose(attempt, new RpcError(Status.UNAVAILABLE, messages.connectionLost(reason)));
+    } else {
       const status = remote ? codeOfReset(code) : Status.INTERNAL;
       attempt.onFailure(new RpcError(status, messages.grpcReset(reason)));
     }

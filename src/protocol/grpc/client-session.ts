@@ -43,7 +43,11 @@ export class GrpcClientSession
   silent = false;
   malformed = false;
   lostCalls = 0;
-  goingAway = false;
+  #goingAway = false;
+  #reported = false;
+  /** Calls that the connection is lost to. */
+  #lost: Array<{ readonly attempt: Attempt; readonly error: RpcError }> = [];
+  readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #options: GrpcClientOptions;
   readonly #owner: ClientSessionOwner;
@@ -71,6 +75,7 @@ export class GrpcClientSession
     this.endpoint = connection.remote;
     this.bodyMaxBytes = options.bodyMaxBytes;
     this.gzip = place.attributes.compression === "gzip";
+    this.#connection = connection;
     this.#clock = clock;
     this.#options = options;
     this.#owner = owner;
@@ -91,6 +96,10 @@ export class GrpcClientSession
 
   get hasRoom(): boolean {
     return this.#http2.hasRoom;
+  }
+
+  get ending(): boolean {
+    return this.#http2.draining;
   }
 
   get closed(): boolean {
@@ -222,7 +231,17 @@ export class GrpcClientSession
 
   abandon(attempt: Attempt): boolean {
     const handler = this.#http2.streamOf(attempt.id)?.handler;
-    return handler instanceof GrpcClientCall ? handler.abandon() : false;
+    if (!(handler instanceof GrpcClientCall)) return this.#forgetLost(attempt);
+    // It pings at no interval, so this is how it finds out that its server has vanished.
+    if (this.#http2.heardMs < attempt.nowMs && attempt.deadlineMs <= this.#clock.now()) this.#http2.probe();
+    return handler.abandon();
+  }
+
+  /** It was about to fail. True: it has never run. */
+  #forgetLost(attempt: Attempt): boolean {
+    const found = this.#lost.find((one) => one.attempt === attempt);
+    this.#lost = this.#lost.filter((one) => one !== found);
+    return found?.error.executed === "never";
   }
 
   drain(): void {
@@ -231,6 +250,8 @@ export class GrpcClientSession
 
   close(reason: string): void {
     this.#http2.close(reason);
+    this.#connection.destroy();
+    this.#report(reason);
   }
 
   onAnswered(): void {
@@ -254,6 +275,7 @@ export class GrpcClientSession
 
   onClose(error: Error | undefined): void {
     this.#http2.onClose(error);
+    this.#report(undefined);
   }
 
   onWelcome(): void {
@@ -266,14 +288,40 @@ export class GrpcClientSession
   }
 
   onGoAway(_code: number, debug: string): void {
-    if (this.goingAway) return;
-    this.goingAway = true;
-    this.#onGoAway(debug);
-    this.#owner.onGoingAway(this, undefined);
+    if (!this.#goingAway) {
+      this.#goingAway = true;
+      this.#onGoAway(debug);
+      this.#owner.onGoingAway(this, undefined);
+    }
+    this.#failLost();
   }
 
   onSessionClosed(reason: string | undefined): void {
+    this.silent = this.#http2.silent;
+    this.malformed = this.#http2.malformed;
+    // At the end of a drain nothing is lost, and the server is given the time to hang up.
+    if (reason === undefined && this.#lost.length === 0) return;
+    this.#connection.destroy();
+    this.#report(reason);
+    this.#failLost();
+  }
+
+  #report(reason: string | undefined): void {
+    if (this.#reported) return;
+    this.#reported = true;
     this.#owner.onClosed(this, reason);
+  }
+
+  lose(attempt: Attempt, error: RpcError): void {
+    if (this.closed) this.lostCalls++;
+    // Those that never ran go on at once: by then nobody may think that this connection takes them.
+    if (this.#lost.push({ attempt, error }) === 1) process.nextTick(() => this.#failLost());
+  }
+
+  #failLost(): void {
+    const lost = this.#lost;
+    this.#lost = [];
+    for (const { attempt, error } of lost) attempt.onFailure(error);
   }
 }
 

@@ -93,6 +93,8 @@ export class GrpcServerSession
   #postponed = false;
   /** What JSON needs is on its way. */
   #loading = false;
+  #closeReason: string | undefined;
+  #reported = false;
 
   constructor(connection: Connection, dispatcher: Dispatcher, options: GrpcServerOptions) {
     this.peer = { address: connection.remote, protocol: "grpc", identities: {} };
@@ -143,6 +145,8 @@ export class GrpcServerSession
 
   close(reason: string): void {
     this.#http2.close(reason);
+    this.#connection.destroy();
+    this.#report(reason);
   }
 
   #calls(): GrpcServerCall[] {
@@ -167,6 +171,14 @@ export class GrpcServerSession
 
   onClose(error: Error | undefined): void {
     this.#http2.onClose(error);
+    this.#report(this.#closeReason);
+  }
+
+  /** The provider counts the connection until it is gone. */
+  #report(reason: string | undefined): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    this.#dispatcher.onConnectionClosed(this, reason);
   }
 
   onRun(): void {
@@ -196,7 +208,7 @@ export class GrpcServerSession
   }
 
   onSessionClosed(reason: string | undefined): void {
-    this.#dispatcher.onConnectionClosed(this, reason);
+    this.#closeReason = reason;
   }
 
   // --- requests ---

@@ -14,6 +14,8 @@ export const drainPayload: Buffer = Buffer.from("mprpc:go", "latin1");
 
 export interface LivenessOwner {
   readonly closed: boolean;
+  /** Closed because nothing came any more, not even an answer to a ping. */
+  silent: boolean;
   /** Bytes have come that wait for their turn: the answer may be among them. */
   readonly held: boolean;
   readonly idle: boolean;
@@ -60,6 +62,19 @@ export class Liveness {
   heard(nowMs: number): void {
     this.#heardMs = nowMs;
     this.#pingedMs = -1;
+  }
+
+  /** When anything last came, or left. */
+  get heardMs(): number {
+    return this.#heardMs;
+  }
+
+  /** Somebody doubts that the peer is there: it is asked, whatever the interval. */
+  probe(nowMs: number): void {
+    if (this.#pingedMs >= 0 || this.#owner.closed) return;
+    this.#pingedMs = nowMs;
+    this.#owner.ping(keepalivePayload);
+    this.#watch.by(nowMs + this.#options.pingTimeoutMs);
   }
 
   /** A header block has begun that is not whole. */
@@ -146,8 +161,9 @@ export class Liveness {
 
   #checkPing(nowMs: number): number {
     const { pingIntervalMs, pingTimeoutMs } = this.#options;
-    if (pingIntervalMs === Number.POSITIVE_INFINITY || this.#owner.closed) return Number.POSITIVE_INFINITY;
+    if (this.#owner.closed) return Number.POSITIVE_INFINITY;
     if (this.#pingedMs < 0) {
+      if (pingIntervalMs === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
       const dueMs = this.#heardMs + pingIntervalMs;
       if (nowMs < dueMs) return dueMs;
       this.#pingedMs = nowMs;
@@ -161,6 +177,7 @@ export class Liveness {
       this.#pingedMs = nowMs;
       return nowMs + pingTimeoutMs;
     }
+    this.#owner.silent = true;
     this.#owner.close(
       `nothing came for ${Math.round(nowMs - this.#heardMs)} ms, not even an answer to a ping`,
     );

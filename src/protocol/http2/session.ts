@@ -80,6 +80,10 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
   #paused = false;
   #rest: Buffer = emptyBytes;
   #peerEnded = false;
+  /** Closed because nothing came any more, not even an answer to a ping. */
+  silent = false;
+  /** Closed because the peer broke a rule. */
+  malformed = false;
 
   constructor(connection: Connection, clock: Clock, options: Readonly<Http2Options>) {
     this.connection = connection;
@@ -156,6 +160,16 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
     return this.#held;
   }
 
+  /** When anything last came, or what was written left. */
+  get heardMs(): number {
+    return this.live.heardMs;
+  }
+
+  /** Asks the peer whether it is there, and closes when it does not answer. */
+  probe(): void {
+    this.live.probe(this.clock.now());
+  }
+
   /** Nothing is read, since too much waits to be sent. */
   get paused(): boolean {
     return this.#paused;
@@ -201,6 +215,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
 
   /** The peer broke a rule. */
   fail({ code, reason }: ConnectionError): void {
+    if (this.state !== "closed") this.malformed = true;
     this.close(`${errorName(code)}: ${reason}`, code);
   }
 
