@@ -209,7 +209,7 @@ export class Http2ClientSession extends Http2Session {
       this.#full = false;
       this.#owner.onRoom();
     }
-    if (this.streams.size === 0) this.live.idleSince(this.nowMs);
+    if (this.streams.size === 0) this.live.idle();
   }
 
   protected onPeerSettings(first: boolean): void {
@@ -221,6 +221,8 @@ export class Http2ClientSession extends Http2Session {
   }
 
   onGoAway(lastStreamId: number, code: number, debug: string): void {
+    this.oddity("GOAWAY");
+    if (this.closed) return;
     if (this.state === "open") this.state = "draining";
     const said = debug === "" ? errorName(code) : `${errorName(code)}: ${debug}`;
     const reason = `the server goes away and has not taken the stream (${said})`;

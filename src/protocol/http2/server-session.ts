@@ -160,9 +160,11 @@ export class Http2ServerSession extends Http2Session {
         return;
       }
     }
+    this.failedEarly = undefined;
     const handler = this.#owner.onRequest(stream, list, endStream);
-    // It may be over already; then its handler has ended too.
-    if (!stream.closed) stream.handler = handler;
+    stream.handler = handler;
+    // What it wrote at once may have been more than is kept.
+    if (this.failedEarly !== undefined && stream.closed) handler?.onReset(stream, this.failedEarly);
   }
 
   #onOldHeaders(streamId: number): void {
@@ -213,16 +215,16 @@ export class Http2ServerSession extends Http2Session {
     if (!stream.hasSlot) return;
     stream.hasSlot = false;
     this.#active--;
-    if (this.#active === 0) this.live.idleSince(this.nowMs);
+    if (this.#active === 0) this.live.idle();
     if (this.state === "draining") this.#endIfDrained();
   }
 
   protected onStreamClosed(): void {
-    this.resets.earn();
     if (this.state === "draining") this.#endIfDrained();
   }
 
   onGoAway(): void {
+    this.oddity("GOAWAY");
     // A client that goes takes its calls with it when it closes; those in flight are answered.
   }
 

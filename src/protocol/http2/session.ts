@@ -44,6 +44,8 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   protected readonly closedStreams = new ClosedStreams();
   /** Streams that are reset, by the peer or for its errors. Handlers bound them too, but begin work each time. */
   protected readonly resets: Allowance;
+  /** How a stream ended of which the handler was not known yet. */
+  protected failedEarly: StreamFailure | undefined;
   readonly #window: ReceiveWindow;
   readonly #hpack: HpackDecoder;
   readonly #list = new HeaderList();
@@ -196,14 +198,19 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   /** The peer has ended its half. */
   protected onRemoteEnd(stream: Http2Stream): void {
     stream.remoteEnded = true;
-    if (stream.localEnded && stream.waiting === undefined && !stream.closed) this.forget(stream);
+    if (stream.localEnded && stream.waiting === undefined && !stream.closed) this.#endedByBoth(stream);
   }
 
   /** @internal Our half has left. */
   onLocalEnd(stream: Http2Stream): void {
     if (stream.closed) return;
-    if (stream.remoteEnded) this.forget(stream);
+    if (stream.remoteEnded) this.#endedByBoth(stream);
     else this.onEarlyEnd(stream);
+  }
+
+  #endedByBoth(stream: Http2Stream): void {
+    this.resets.earn();
+    this.forget(stream);
   }
 
   onPriority(_streamId: number): void {
@@ -229,12 +236,12 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   }
 
   onSettings(ack: boolean, buffer: Buffer, start: number, end: number): void {
+    this.oddity("SETTINGS");
+    if (this.closed) return;
     if (ack) {
       this.#onSettingsAck();
       return;
     }
-    this.oddity("SETTINGS");
-    if (this.closed) return;
     const before = this.peer.windowBytes;
     const wrong = applySettings(this.peer, buffer, start, end);
     if (wrong !== undefined) {
@@ -267,11 +274,11 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   }
 
   onPing(ack: boolean, buffer: Buffer, start: number): void {
+    this.oddity("PING");
     if (ack) {
       this.onPingAck(buffer, start);
       return;
     }
-    this.oddity("PING");
     if (!this.closed) this.answer((writer) => writePing(writer, true, buffer, start));
   }
 
@@ -288,7 +295,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
         if (this.isIdle(streamId)) {
           const text = `WINDOW_UPDATE on stream ${streamId}, which is idle`;
           this.fail(new ConnectionError(ErrorCode.PROTOCOL_ERROR, text));
-        }
+        } else this.oddity("WINDOW_UPDATE of closed streams");
         return;
       }
       stream.sendWindow += increment;
@@ -304,7 +311,8 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   onStreamError(streamId: number, code: number, reason: string): void {
     if (this.isIdle(streamId))
       this.fail(new ConnectionError(code, `${reason}, on stream ${streamId}, which is idle`));
-    else this.streamError(streamId, code, reason);
+    else if (this.streams.has(streamId)) this.streamError(streamId, code, reason);
+    else this.oddity(reason);
   }
 
   // --- streams ---
@@ -383,6 +391,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     if (failure.remote) stream.remoteEnded = true;
     if (handler !== undefined) stream.held = true;
     this.forget(stream);
+    if (stream.handler === undefined) this.failedEarly = failure;
     handler?.onReset(stream, failure);
   }
 

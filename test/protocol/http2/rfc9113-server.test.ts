@@ -550,7 +550,7 @@ describe("6.10 CONTINUATION", () => {
     ["behind HEADERS that end the block", (raw) => [headers(raw, 1, 4), frame(9, 4, 1, "82")]],
     [
       "behind a CONTINUATION that ends the block",
-      (raw) => [frame(1, 0, 1, "82 86"), frame(9, 4, 1, "84"), frame(9, 4, 1, "82")],
+      () => [frame(1, 0, 1, "82 86"), frame(9, 4, 1, "84"), frame(9, 4, 1, "82")],
     ],
     ["behind DATA", (raw) => [headers(raw, 1, 4), frame(0, 0, 1, "00"), frame(9, 4, 1, "82")]],
     ["cut short by DATA", (raw) => [headers(raw, 1, 0), frame(9, 0, 1, "82"), frame(0, 1, 1, "00")]],
