@@ -228,6 +228,7 @@ export class Http2ClientSession extends Http2Session {
     const reason = `the server goes away and has not taken the stream (${said})`;
     for (const stream of [...this.streams.values()]) {
       if (stream.id <= lastStreamId) continue;
+      this.closedStreams.addLate(stream.id);
       this.endStream(stream, {
         code: ErrorCode.REFUSED_STREAM,
         remote: true,
