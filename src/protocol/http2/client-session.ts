@@ -123,7 +123,7 @@ export class Http2ClientSession extends Http2Session {
   }
 
   #endIfDrained(): void {
-    if (this.state === "draining" && this.streams.size === 0) this.finish(undefined);
+    if (this.state === "draining" && this.streams.size === 0) this.finish(false);
   }
 
   protected takePreface(): number {

@@ -105,11 +105,12 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
     this.#hangUp();
   }
 
-  /** The end of a drain: everything is said. */
-  protected finish(reason: string | undefined): void {
+  /** The end of a drain. `said`: the peer knows already. */
+  protected finish(said: boolean): void {
     if (this.state === "closed") return;
-    this.output.flush();
-    this.onOver(reason, false);
+    if (said) this.output.flush();
+    else this.#tellWhy(ErrorCode.NO_ERROR, "");
+    this.onOver(undefined, false);
     this.#hangUp();
   }
 

@@ -93,7 +93,7 @@ export class Http2ServerSession extends Http2Session {
   }
 
   #endIfDrained(): void {
-    if (this.state === "draining" && this.#lastAccepted !== streamIdMax && this.idle) this.finish(undefined);
+    if (this.state === "draining" && this.#lastAccepted !== streamIdMax && this.idle) this.finish(true);
   }
 
   onIdleTooLong(): void {
