@@ -171,7 +171,12 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
       this.#rest = ours ? rest : Buffer.from(rest);
     }
     this.onWorked();
-    this.#pauseIf(this.output.pendingBytes > pauseAtBytes);
+    this.#pauseIf(this.#slow);
+  }
+
+  /** The peer takes what it asks for too slowly. */
+  get #slow(): boolean {
+    return this.output.pendingBytes > pauseAtBytes && this.pausesReading;
   }
 
   #pauseIf(much: boolean): void {
@@ -181,7 +186,7 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
   }
 
   #resumeReading(): void {
-    if (!this.#paused || this.output.pendingBytes > pauseAtBytes || this.#rest.length > restMaxBytes) return;
+    if (!this.#paused || this.#slow || this.#rest.length > restMaxBytes) return;
     this.#paused = false;
     this.connection.resume();
   }
@@ -250,6 +255,8 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
 
   /** Who takes the peer's frames. Asked in the constructor. */
   protected abstract sink(): FrameSink;
+  /** Stops reading while the peer takes what it asks for too slowly. */
+  protected abstract readonly pausesReading: boolean;
   /** @internal The highest stream of the peer that was taken in. */
   abstract readonly lastPeerStreamId: number;
   /** @internal No stream is open, and none is worked for. */

@@ -1,6 +1,5 @@
 import type { Clock } from "../../base/clock.js";
 import type { Connection } from "../../transport/transport.js";
-import { Allowance } from "./allowance.js";
 import { ClosedStreams } from "./closed-streams.js";
 import { Http2Endpoint } from "./endpoint.js";
 import { HeaderBlock } from "./header-block.js";
@@ -28,10 +27,6 @@ import { HeaderList } from "./wire/header-field.js";
 import { HpackDecoder } from "./wire/hpack-decoder.js";
 import { HpackEncoder, type OutgoingField, type PreparedHeaders } from "./wire/hpack-encoder.js";
 
-/** Streams the peer may reset, or have us reset, at once and each second. */
-const resetsBurst = 1000;
-const resetsPerSecond = 100;
-
 /** What both sides of an HTTP/2 connection have in common: frames and streams. */
 export abstract class Http2Session extends Http2Endpoint implements FrameSink, StreamHost {
   /** @internal */
@@ -42,8 +37,6 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   protected readonly streams = new Map<number, Http2Stream>();
   protected readonly turns: SendTurns;
   protected readonly closedStreams = new ClosedStreams();
-  /** Streams that are reset, by the peer or for its errors. Handlers bound them too, but begin work each time. */
-  protected readonly resets: Allowance;
   /** How a stream ended of which the handler was not known yet. */
   protected failedEarly: StreamFailure | undefined;
   readonly #window: ReceiveWindow;
@@ -60,7 +53,6 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     this.turns = new SendTurns(this);
     this.#window = new ReceiveWindow(options);
     this.#hpack = new HpackDecoder(options.headers, defaultTableBytes);
-    this.resets = new Allowance(resetsBurst, resetsPerSecond, this.nowMs);
   }
 
   protected sink(): FrameSink {
@@ -70,6 +62,11 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   /** @internal */
   get peerMaxFrameBytes(): number {
     return this.peer.maxFrameBytes;
+  }
+
+  /** The largest header list that the peer takes, by its SETTINGS, bytes; a hint. */
+  get peerHeaderListMaxBytes(): number {
+    return this.peer.headerListMaxBytes;
   }
 
   /** Bytes that wait to be sent: for the peer's windows, and for the system. */
@@ -209,7 +206,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   }
 
   #endedByBoth(stream: Http2Stream): void {
-    this.resets.earn();
+    this.onEndedByBoth();
     this.forget(stream);
   }
 
@@ -232,7 +229,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
       return;
     }
     this.onPeerReset(stream, code);
-    if (!this.resets.spend(this.nowMs)) this.tooMany("streams reset");
+    this.countReset("streams reset");
   }
 
   onSettings(ack: boolean, buffer: Buffer, start: number, end: number): void {
@@ -322,6 +319,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     const count = Math.min(bytes, stream.unconsumedBytes);
     stream.unconsumedBytes -= count;
     this.#window.unreadBytes -= count;
+    if (count > 0) this.#grantWindow();
     if (stream.closed || stream.remoteEnded) return;
     const { receiveTarget } = stream;
     const free = receiveTarget - stream.receiveWindow - stream.unconsumedBytes;
@@ -337,12 +335,11 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     stream.receiveWindow += grant;
     writeWindowUpdate(this.output.writer, stream.id, grant);
     this.output.frameWritten();
-    this.#grantWindow();
   }
 
   #grantWindow(): void {
     const bytes = this.#window.grant();
-    if (bytes <= 0) return;
+    if (bytes <= 0 || this.closed) return;
     writeWindowUpdate(this.output.writer, 0, bytes);
     this.output.frameWritten();
   }
@@ -377,7 +374,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     const stream = this.streams.get(streamId);
     if (stream === undefined || !stream.remoteEnded) this.closedStreams.addLate(streamId);
     if (stream !== undefined) this.endStream(stream, { code, remote: false, unprocessed: false, reason });
-    if (!this.resets.spend(this.nowMs)) this.tooMany("errors on streams");
+    this.countReset("errors on streams");
   }
 
   protected sendReset(streamId: number, code: number): void {
@@ -399,8 +396,11 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     stream.closed = true;
     this.streams.delete(stream.id);
     this.turns.drop(stream);
-    this.#window.unreadBytes -= stream.unconsumedBytes;
-    stream.unconsumedBytes = 0;
+    if (stream.unconsumedBytes > 0) {
+      this.#window.unreadBytes -= stream.unconsumedBytes;
+      stream.unconsumedBytes = 0;
+      this.#grantWindow();
+    }
     if (stream.remoteEnded) this.closedStreams.addEnded(stream.id);
     if (!stream.held) this.freeSlot(stream);
     this.onStreamClosed(stream);
@@ -439,6 +439,10 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   protected abstract ignores(streamId: number): boolean;
   protected abstract onNewHeaders(streamId: number, list: HeaderList, endStream: boolean): void;
   protected abstract onStreamHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void;
+  /** A stream was reset, by the peer or for its errors. */
+  protected abstract countReset(what: string): void;
+  /** A stream has ended as it should. */
+  protected abstract onEndedByBoth(): void;
   /** At a client: the response is whole, so that its handler has been told the end. */
   protected abstract hasResponse(stream: Http2Stream): boolean;
   protected abstract onEarlyEnd(stream: Http2Stream): void;
