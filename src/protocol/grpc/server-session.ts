@@ -189,7 +189,6 @@ export class GrpcServerSession
     if (this.#postponed || this.#http2.closed) return;
     this.#postponed = true;
     this.#http2.hold();
-    this.#connection.pause();
     this.#dispatcher.turn.postpone(this);
   }
 
@@ -203,8 +202,6 @@ export class GrpcServerSession
     if (this.#http2.closed) return;
     this.#nowMs = this.#dispatcher.clock.now();
     this.#http2.resume();
-    // What was held may have used up this turn too, or made the session wait for its peer to read.
-    if (!this.#postponed && !this.#http2.paused) this.#connection.resume();
   }
 
   onSessionClosed(reason: string | undefined): void {

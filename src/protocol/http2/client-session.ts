@@ -30,7 +30,7 @@ export interface Http2ClientOwner {
   onWelcome(): void;
   /** There is room for a stream where there was none: one has ended, or the server allows more. */
   onRoom(): void;
-  /** The server takes no more streams; those it has taken go on. Streams it has not taken have had their `onReset`. */
+  /** No more streams can be opened: the server takes no more, or there are no numbers left. Those it has taken go on. Streams it has not taken have had their `onReset`. */
   onGoAway(code: number, debug: string): void;
   /** Comes once; all streams have had their `onReset`. */
   onSessionClosed(reason: string | undefined): void;
@@ -112,7 +112,19 @@ export class Http2ClientSession extends Http2Session {
     this.streams.set(stream.id, stream);
     stream.openedBy = this.output.written + 1;
     stream.writeHeaders(prepared, extra, endStream);
+    if (this.#nextId > streamIdMax) this.#onNumbersUsedUp();
     return stream;
+  }
+
+  /** There are 2^30 streams to a connection. What follows needs another one. */
+  #onNumbersUsedUp(): void {
+    this.state = "draining";
+    this.#owner.onGoAway(ErrorCode.NO_ERROR, "the connection has no stream numbers left");
+  }
+
+  /** @internal For tests: the number of the next stream. */
+  continueAt(streamId: number): void {
+    this.#nextId = streamId;
   }
 
   /** Opens no more streams, and closes when those that are open have ended. */
@@ -123,7 +135,12 @@ export class Http2ClientSession extends Http2Session {
   }
 
   #endIfDrained(): void {
-    if (this.state === "draining" && this.streams.size === 0) this.finish(undefined);
+    if (this.state === "draining" && this.streams.size === 0) this.finish(false);
+  }
+
+  /** Reads on whatever waits to be sent: if both sides waited for the other to read, both would wait for ever. */
+  protected get pausesReading(): boolean {
+    return false;
   }
 
   protected takePreface(): number {
@@ -188,6 +205,11 @@ export class Http2ClientSession extends Http2Session {
     return responseFault(list, endStream);
   }
 
+  /** As many as we open ourselves: nothing to defend against. */
+  protected countReset(): void {}
+
+  protected onEndedByBoth(): void {}
+
   protected hasResponse(stream: Http2Stream): boolean {
     return stream.remoteEnded;
   }
@@ -209,7 +231,7 @@ export class Http2ClientSession extends Http2Session {
       this.#full = false;
       this.#owner.onRoom();
     }
-    if (this.streams.size === 0) this.live.idleSince(this.nowMs);
+    if (this.streams.size === 0) this.live.idle();
   }
 
   protected onPeerSettings(first: boolean): void {
@@ -221,11 +243,14 @@ export class Http2ClientSession extends Http2Session {
   }
 
   onGoAway(lastStreamId: number, code: number, debug: string): void {
+    this.oddity("GOAWAY");
+    if (this.closed) return;
     if (this.state === "open") this.state = "draining";
     const said = debug === "" ? errorName(code) : `${errorName(code)}: ${debug}`;
     const reason = `the server goes away and has not taken the stream (${said})`;
     for (const stream of [...this.streams.values()]) {
       if (stream.id <= lastStreamId) continue;
+      this.closedStreams.addLate(stream.id);
       this.endStream(stream, {
         code: ErrorCode.REFUSED_STREAM,
         remote: true,

@@ -84,11 +84,11 @@ export class Liveness {
   }
 
   /** The last stream has ended. */
-  idleSince(nowMs: number): void {
-    this.#idleMs = nowMs;
-    if (this.#options.idleTimeoutMs !== Number.POSITIVE_INFINITY) {
-      this.#watch.by(nowMs + this.#options.idleTimeoutMs);
-    }
+  idle(): void {
+    const { idleTimeoutMs } = this.#options;
+    if (idleTimeoutMs === Number.POSITIVE_INFINITY) return;
+    this.#idleMs = this.#clock.now();
+    this.#watch.by(this.#idleMs + idleTimeoutMs);
   }
 
   draining(): void {

@@ -1,5 +1,6 @@
 import type { Clock } from "../../base/clock.js";
 import type { Connection } from "../../transport/transport.js";
+import { Allowance } from "./allowance.js";
 import { drainPayload } from "./liveness.js";
 import { defaultHttp2Options, type Http2Options } from "./options.js";
 import { Http2Session } from "./session.js";
@@ -8,6 +9,10 @@ import { ConnectionError, clientPreface, ErrorCode, SettingId, streamIdMax } fro
 import { writeGoAway } from "./wire/frame-writer.js";
 import { HeaderKind, type HeaderList } from "./wire/header-field.js";
 import type { PreparedHeaders } from "./wire/hpack-encoder.js";
+
+/** Streams the client may reset, or have us reset, at once and each second; each that ends well allows one more. */
+const resetsBurst = 1000;
+const resetsPerSecond = 100;
 
 /** What a server session asks of the layer above. */
 export interface Http2ServerOwner {
@@ -30,6 +35,8 @@ export class Http2ServerSession extends Http2Session {
   #lastAccepted = streamIdMax;
   #why = "";
   readonly #tooLarge: PreparedHeaders;
+  /** Streams that are reset, by the client or for its errors: their places bound them too, but each begins work. */
+  readonly #resets: Allowance;
 
   constructor(
     connection: Connection,
@@ -39,6 +46,7 @@ export class Http2ServerSession extends Http2Session {
   ) {
     super(connection, clock, { ...defaultHttp2Options, ...options });
     this.#owner = owner;
+    this.#resets = new Allowance(resetsBurst, resetsPerSecond, this.nowMs);
     this.#tooLarge = this.prepare([{ name: ":status", value: "431" }]);
     const { streamsMax, windowBytes, headers } = this.options;
     this.begin([
@@ -89,11 +97,16 @@ export class Http2ServerSession extends Http2Session {
   }
 
   #endIfDrained(): void {
-    if (this.state === "draining" && this.#lastAccepted !== streamIdMax && this.idle) this.finish(undefined);
+    if (this.state === "draining" && this.#lastAccepted !== streamIdMax && this.idle) this.finish(true);
   }
 
   onIdleTooLong(): void {
     this.close(`no request for ${this.options.idleTimeoutMs} ms`);
+  }
+
+  /** Its client reads whatever it does, so this side may wait for that. */
+  protected get pausesReading(): boolean {
+    return true;
   }
 
   protected takePreface(chunk: Buffer): number {
@@ -156,9 +169,11 @@ export class Http2ServerSession extends Http2Session {
         return;
       }
     }
+    this.failedEarly = undefined;
     const handler = this.#owner.onRequest(stream, list, endStream);
-    // It may be over already; then its handler has ended too.
-    if (!stream.closed) stream.handler = handler;
+    stream.handler = handler;
+    // What it wrote at once may have been more than is kept.
+    if (this.failedEarly !== undefined && stream.closed) handler?.onReset(stream, this.failedEarly);
   }
 
   #onOldHeaders(streamId: number): void {
@@ -173,7 +188,7 @@ export class Http2ServerSession extends Http2Session {
   #refuse(streamId: number, endStream: boolean): void {
     this.sendReset(streamId, ErrorCode.REFUSED_STREAM);
     if (!endStream) this.closedStreams.addLate(streamId);
-    if (this.live.settingsAcked && !this.resets.spend(this.nowMs)) this.tooMany("streams over the limit");
+    if (this.live.settingsAcked) this.countReset("streams over the limit");
   }
 
   protected onStreamHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void {
@@ -189,6 +204,14 @@ export class Http2ServerSession extends Http2Session {
     stream.remoteEnded = true;
     stream.handler?.onTrailers(stream, list);
     this.onRemoteEnd(stream);
+  }
+
+  protected countReset(what: string): void {
+    if (!this.#resets.spend(this.nowMs)) this.tooMany(what);
+  }
+
+  protected onEndedByBoth(): void {
+    this.#resets.earn();
   }
 
   protected hasResponse(): boolean {
@@ -209,16 +232,16 @@ export class Http2ServerSession extends Http2Session {
     if (!stream.hasSlot) return;
     stream.hasSlot = false;
     this.#active--;
-    if (this.#active === 0) this.live.idleSince(this.nowMs);
+    if (this.#active === 0) this.live.idle();
     if (this.state === "draining") this.#endIfDrained();
   }
 
   protected onStreamClosed(): void {
-    this.resets.earn();
     if (this.state === "draining") this.#endIfDrained();
   }
 
   onGoAway(): void {
+    this.oddity("GOAWAY");
     // A client that goes takes its calls with it when it closes; those in flight are answered.
   }
 

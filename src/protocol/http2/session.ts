@@ -1,12 +1,9 @@
 import type { Clock } from "../../base/clock.js";
-import { emptyBytes } from "../../protobuf/reader.js";
-import type { Connection, ConnectionHandler } from "../../transport/transport.js";
-import { Allowance } from "./allowance.js";
+import type { Connection } from "../../transport/transport.js";
 import { ClosedStreams } from "./closed-streams.js";
+import { Http2Endpoint } from "./endpoint.js";
 import { HeaderBlock } from "./header-block.js";
-import { Liveness, type LivenessOwner } from "./liveness.js";
 import type { Http2Options } from "./options.js";
-import { Output } from "./output.js";
 import { ReceiveWindow } from "./receive-window.js";
 import { SendTurns } from "./send-turns.js";
 import { applySettings, PeerSettings } from "./settings.js";
@@ -16,12 +13,10 @@ import {
   defaultTableBytes,
   defaultWindowBytes,
   ErrorCode,
-  errorName,
   windowMaxBytes,
 } from "./wire/frame.js";
-import { FrameDecoder, type FrameSink } from "./wire/frame-decoder.js";
+import type { FrameSink } from "./wire/frame-decoder.js";
 import {
-  writeGoAway,
   writePing,
   writeReset,
   writeSettings,
@@ -32,41 +27,18 @@ import { HeaderList } from "./wire/header-field.js";
 import { HpackDecoder } from "./wire/hpack-decoder.js";
 import { HpackEncoder, type OutgoingField, type PreparedHeaders } from "./wire/hpack-encoder.js";
 
-/** The peer may make us answer this often while it reads nothing. */
-const unreadAnswersMax = 1000;
-/** Reading stops while more than this waits to be sent, bytes. */
-const pauseAtBytes = 1024 * 1024;
-
-/**
- * What both sides of an HTTP/2 connection have in common:
- *
- *     open --drain--> draining --streams ended, or close--> closed
- *
- * `closed` is the end for the layer above. The connection itself lives on for a moment, so that a GOAWAY arrives.
- */
-export abstract class Http2Session implements ConnectionHandler, FrameSink, StreamHost, LivenessOwner {
-  protected readonly clock: Clock;
-  protected readonly options: Readonly<Http2Options>;
-  protected readonly connection: Connection;
-  /** @internal */
-  readonly output: Output;
+/** What both sides of an HTTP/2 connection have in common: frames and streams. */
+export abstract class Http2Session extends Http2Endpoint implements FrameSink, StreamHost {
   /** @internal */
   readonly encoder = new HpackEncoder();
   /** @internal What we may send on all streams. */
   sendWindow = defaultWindowBytes;
   protected readonly peer = new PeerSettings();
-  protected state: "open" | "draining" | "closed" = "open";
   protected readonly streams = new Map<number, Http2Stream>();
-  protected readonly decoder: FrameDecoder;
   protected readonly turns: SendTurns;
-  protected readonly live: Liveness;
   protected readonly closedStreams = new ClosedStreams();
-  /** When the bytes came that are worked on. */
-  protected nowMs: number;
-  /** Streams that are reset, by the peer or for its errors. Handlers bound them too, but begin work each time. */
-  protected readonly resets: Allowance;
-  /** Frames that bring nobody anything: pings, settings, priorities, empty ones. */
-  readonly #oddities: Allowance;
+  /** How a stream ended of which the handler was not known yet. */
+  protected failedEarly: StreamFailure | undefined;
   readonly #window: ReceiveWindow;
   readonly #hpack: HpackDecoder;
   readonly #list = new HeaderList();
@@ -75,38 +47,16 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
   #dataStream: Http2Stream | undefined;
   #dataLeft = 0;
   #dataEnds = false;
-  #unreadAnswers = 0;
-  #held = false;
-  #paused = false;
-  #rest: Buffer = emptyBytes;
-  #peerEnded = false;
-  /** Closed because nothing came any more, not even an answer to a ping. */
-  silent = false;
-  /** Closed because the peer broke a rule. */
-  malformed = false;
 
   constructor(connection: Connection, clock: Clock, options: Readonly<Http2Options>) {
-    this.connection = connection;
-    this.clock = clock;
-    this.options = options;
-    this.nowMs = clock.now();
-    this.output = new Output(connection);
-    this.decoder = new FrameDecoder(this);
+    super(connection, clock, options);
     this.turns = new SendTurns(this);
     this.#window = new ReceiveWindow(options);
     this.#hpack = new HpackDecoder(options.headers, defaultTableBytes);
-    this.resets = new Allowance(1000, 100, this.nowMs);
-    this.#oddities = new Allowance(2000, 200, this.nowMs);
-    this.live = new Liveness(this, clock, options, this.decoder);
   }
 
-  /** `host:port` of either end. */
-  get local(): string {
-    return this.connection.local;
-  }
-
-  get remote(): string {
-    return this.connection.remote;
+  protected sink(): FrameSink {
+    return this;
   }
 
   /** @internal */
@@ -114,13 +64,14 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
     return this.peer.maxFrameBytes;
   }
 
+  /** The largest header list that the peer takes, by its SETTINGS, bytes; a hint. */
+  get peerHeaderListMaxBytes(): number {
+    return this.peer.headerListMaxBytes;
+  }
+
   /** Bytes that wait to be sent: for the peer's windows, and for the system. */
   get pendingBytes(): number {
     return this.turns.bytes + this.output.pendingBytes;
-  }
-
-  get closed(): boolean {
-    return this.state === "closed";
   }
 
   /**
@@ -129,55 +80,6 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
    */
   prepare(fields: readonly OutgoingField[]): PreparedHeaders {
     return this.encoder.prepare(fields);
-  }
-
-  /** Takes the connection's events, and sends what comes first on each side. */
-  protected begin(settings: ReadonlyArray<readonly [id: number, value: number]>): void {
-    this.connection.setHandler(this);
-    writeSettings(this.output.writer, settings);
-    this.output.frameWritten();
-    this.#grantWindow();
-    this.live.begin();
-  }
-
-  /** Works on nothing more, from the next frame on, until `resume`. */
-  hold(): void {
-    this.#held = true;
-    this.decoder.hold();
-  }
-
-  resume(): void {
-    if (!this.#held) return;
-    this.#held = false;
-    const rest = this.#rest;
-    this.#rest = emptyBytes;
-    if (rest.length > 0) this.#work(rest);
-    if (this.#peerEnded && !this.#held) this.#onPeerGone();
-  }
-
-  /** Bytes that have come wait for `resume`. */
-  get held(): boolean {
-    return this.#held;
-  }
-
-  /** When anything last came, or what was written left. */
-  get heardMs(): number {
-    return this.live.heardMs;
-  }
-
-  /** Asks the peer whether it is there, and closes when it does not answer. */
-  probe(): void {
-    this.live.probe(this.clock.now());
-  }
-
-  /** Nothing is read, since too much waits to be sent. */
-  get paused(): boolean {
-    return this.#paused;
-  }
-
-  /** Takes no more streams. */
-  get draining(): boolean {
-    return this.state !== "open";
   }
 
   /** Of the streams that are open. */
@@ -192,127 +94,13 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
     return this.streams.get(streamId);
   }
 
-  /** Sends what has gathered now instead of at the end of the turn. */
-  flush(): void {
-    this.output.flush();
-  }
-
-  /** Ends it at once: tells the peer why, and streams that are left fail. */
-  close(reason: string, code: number = ErrorCode.NO_ERROR): void {
-    if (this.state === "closed") return;
-    this.#tellWhy(code, reason);
-    this.onOver(reason, false);
-    this.#hangUp();
-  }
-
-  /** The end of a drain: everything is said. */
-  protected finish(reason: string | undefined): void {
-    if (this.state === "closed") return;
-    this.output.flush();
-    this.onOver(reason, false);
-    this.#hangUp();
-  }
-
-  /** The peer broke a rule. */
-  fail({ code, reason }: ConnectionError): void {
-    if (this.state !== "closed") this.malformed = true;
-    this.close(`${errorName(code)}: ${reason}`, code);
-  }
-
-  #tellWhy(code: number, reason: string): void {
-    writeGoAway(this.output.writer, this.lastPeerStreamId, code, reason.slice(0, 200));
+  /** Takes the connection's events, and sends what comes first on each side. */
+  protected begin(settings: ReadonlyArray<readonly [id: number, value: number]>): void {
+    this.connection.setHandler(this);
+    writeSettings(this.output.writer, settings);
     this.output.frameWritten();
-    this.output.flush();
-  }
-
-  /** What is left to send leaves, then the peer hangs up, or we do. */
-  #hangUp(): void {
-    if (this.output.blocked) return;
-    this.connection.end();
-    if (this.#peerEnded) this.connection.destroy();
-  }
-
-  /** The end for the layer above. */
-  protected onOver(reason: string | undefined, lost: boolean): void {
-    this.state = "closed";
-    this.decoder.stop();
-    this.#rest = emptyBytes;
-    this.live.linger();
-    if (this.#paused) this.connection.resume();
-    for (const stream of [...this.streams.values()]) {
-      const unprocessed = this.neverSent(stream);
-      const text = reason ?? "the connection was closed";
-      this.endStream(stream, { code: ErrorCode.CANCEL, remote: lost, unprocessed, reason: text });
-    }
-    this.onSessionClosed(reason);
-  }
-
-  // --- from the connection ---
-
-  onData(chunk: Buffer): void {
-    if (this.state === "closed") return;
-    this.nowMs = this.clock.now();
-    this.live.heard(this.nowMs);
-    if (this.#held)
-      this.#rest = this.#rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#rest, chunk]);
-    else this.#work(chunk);
-  }
-
-  #work(chunk: Buffer): void {
-    const from = this.takePreface(chunk);
-    if (this.state === "closed" || from === chunk.length) return;
-    const bytes = from === 0 ? chunk : chunk.subarray(from);
-    const wrong = this.decoder.push(bytes);
-    if (wrong !== undefined) {
-      this.fail(wrong);
-      return;
-    }
-    if (this.closed) return;
-    if (this.decoder.unread < bytes.length) this.#rest = Buffer.from(bytes.subarray(this.decoder.unread));
     this.#grantWindow();
-    if (!this.#paused && this.output.pendingBytes > pauseAtBytes) {
-      this.#paused = true;
-      this.connection.pause();
-    }
-  }
-
-  onEnd(): void {
-    this.#peerEnded = true;
-    if (this.state === "closed") this.connection.destroy();
-    else if (!this.#held) this.#onPeerGone();
-  }
-
-  #onPeerGone(): void {
-    if (this.state !== "closed") this.onOver(this.streams.size === 0 ? undefined : "the peer has gone", true);
-    this.output.flush();
-    this.output.stop();
-    this.connection.destroy();
-  }
-
-  onDrain(): void {
-    this.live.heard(this.clock.now());
-    this.#unreadAnswers = 0;
-    this.output.onDrain();
-    if (this.state === "closed") {
-      this.#hangUp();
-      return;
-    }
-    this.turns.pump();
-    if (this.#paused && this.output.pendingBytes <= pauseAtBytes) {
-      this.#paused = false;
-      this.connection.resume();
-    }
-  }
-
-  onClose(error: Error | undefined): void {
-    this.output.stop();
-    if (this.state !== "closed") this.onOver(error?.message, true);
-    this.live.stop();
-  }
-
-  /** @internal The peer had its time to hang up. */
-  onLingered(): void {
-    this.connection.destroy();
+    this.live.begin();
   }
 
   // --- frames ---
@@ -351,7 +139,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
       this.fail(new ConnectionError(ErrorCode.COMPRESSION_ERROR, wrong));
       return;
     }
-    this.#oddities.earn();
+    this.oddities.earn();
     const stream = this.streams.get(streamId);
     if (stream !== undefined) this.onStreamHeaders(stream, list, endStream);
     else this.onNewHeaders(streamId, list, endStream);
@@ -393,7 +181,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
     this.#dataLeft -= count;
     const stream = this.#dataStream;
     const ends = last && this.#dataEnds;
-    if (count > 0) this.#oddities.earn();
+    if (count > 0) this.oddities.earn();
     else if (!ends) this.oddity("DATA without content");
     if (stream === undefined || stream.closed) return;
     stream.receivedBytes += count;
@@ -419,14 +207,19 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
   /** The peer has ended its half. */
   protected onRemoteEnd(stream: Http2Stream): void {
     stream.remoteEnded = true;
-    if (stream.localEnded && stream.waiting === undefined && !stream.closed) this.forget(stream);
+    if (stream.localEnded && stream.waiting === undefined && !stream.closed) this.#endedByBoth(stream);
   }
 
   /** @internal Our half has left. */
   onLocalEnd(stream: Http2Stream): void {
     if (stream.closed) return;
-    if (stream.remoteEnded) this.forget(stream);
+    if (stream.remoteEnded) this.#endedByBoth(stream);
     else this.onEarlyEnd(stream);
+  }
+
+  #endedByBoth(stream: Http2Stream): void {
+    this.onEndedByBoth();
+    this.forget(stream);
   }
 
   onPriority(_streamId: number): void {
@@ -448,16 +241,16 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
       return;
     }
     this.onPeerReset(stream, code);
-    if (!this.resets.spend(this.nowMs)) this.tooMany("streams reset");
+    this.countReset("streams reset");
   }
 
   onSettings(ack: boolean, buffer: Buffer, start: number, end: number): void {
+    this.oddity("SETTINGS");
+    if (this.closed) return;
     if (ack) {
       this.#onSettingsAck();
       return;
     }
-    this.oddity("SETTINGS");
-    if (this.closed) return;
     const before = this.peer.windowBytes;
     const wrong = applySettings(this.peer, buffer, start, end);
     if (wrong !== undefined) {
@@ -490,11 +283,11 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
   }
 
   onPing(ack: boolean, buffer: Buffer, start: number): void {
+    this.oddity("PING");
     if (ack) {
       this.onPingAck(buffer, start);
       return;
     }
-    this.oddity("PING");
     if (!this.closed) this.answer((writer) => writePing(writer, true, buffer, start));
   }
 
@@ -511,7 +304,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
         if (this.isIdle(streamId)) {
           const text = `WINDOW_UPDATE on stream ${streamId}, which is idle`;
           this.fail(new ConnectionError(ErrorCode.PROTOCOL_ERROR, text));
-        }
+        } else this.oddity("WINDOW_UPDATE of closed streams");
         return;
       }
       stream.sendWindow += increment;
@@ -527,7 +320,8 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
   onStreamError(streamId: number, code: number, reason: string): void {
     if (this.isIdle(streamId))
       this.fail(new ConnectionError(code, `${reason}, on stream ${streamId}, which is idle`));
-    else this.streamError(streamId, code, reason);
+    else if (this.streams.has(streamId)) this.streamError(streamId, code, reason);
+    else this.oddity(reason);
   }
 
   // --- streams ---
@@ -537,6 +331,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
     const count = Math.min(bytes, stream.unconsumedBytes);
     stream.unconsumedBytes -= count;
     this.#window.unreadBytes -= count;
+    if (count > 0) this.#grantWindow();
     if (stream.closed || stream.remoteEnded) return;
     const { receiveTarget } = stream;
     const free = receiveTarget - stream.receiveWindow - stream.unconsumedBytes;
@@ -552,19 +347,18 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
     stream.receiveWindow += grant;
     writeWindowUpdate(this.output.writer, stream.id, grant);
     this.output.frameWritten();
-    this.#grantWindow();
   }
 
   #grantWindow(): void {
     const bytes = this.#window.grant();
-    if (bytes <= 0) return;
+    if (bytes <= 0 || this.closed) return;
     writeWindowUpdate(this.output.writer, 0, bytes);
     this.output.frameWritten();
   }
 
   /** @internal A DATA frame of ours has been written. */
   onDataSent(): void {
-    this.#oddities.earn();
+    this.oddities.earn();
   }
 
   /** @internal */
@@ -592,7 +386,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
     const stream = this.streams.get(streamId);
     if (stream === undefined || !stream.remoteEnded) this.closedStreams.addLate(streamId);
     if (stream !== undefined) this.endStream(stream, { code, remote: false, unprocessed: false, reason });
-    if (!this.resets.spend(this.nowMs)) this.tooMany("errors on streams");
+    this.countReset("errors on streams");
   }
 
   protected sendReset(streamId: number, code: number): void {
@@ -606,6 +400,7 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
     if (failure.remote) stream.remoteEnded = true;
     if (handler !== undefined) stream.held = true;
     this.forget(stream);
+    if (stream.handler === undefined) this.failedEarly = failure;
     handler?.onReset(stream, failure);
   }
 
@@ -613,15 +408,18 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
     stream.closed = true;
     this.streams.delete(stream.id);
     this.turns.drop(stream);
-    this.#window.unreadBytes -= stream.unconsumedBytes;
-    stream.unconsumedBytes = 0;
+    if (stream.unconsumedBytes > 0) {
+      this.#window.unreadBytes -= stream.unconsumedBytes;
+      stream.unconsumedBytes = 0;
+      this.#grantWindow();
+    }
     if (stream.remoteEnded) this.closedStreams.addEnded(stream.id);
     if (!stream.held) this.freeSlot(stream);
     this.onStreamClosed(stream);
   }
 
   /** Its first frame has not left the process. */
-  protected neverSent(stream: Http2Stream): boolean {
+  #neverSent(stream: Http2Stream): boolean {
     return stream.openedBy > this.output.flushed;
   }
 
@@ -630,52 +428,33 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
     return this.live.settingsAcked ? windowBytes : Math.max(windowBytes, defaultWindowBytes);
   }
 
-  // --- limits ---
-
-  /** Writes what the peer asks for. One that only asks, and reads nothing, is let go. */
-  protected answer(write: (writer: Output["writer"]) => void): void {
-    if (this.state === "closed") return;
-    if (this.output.blocked && ++this.#unreadAnswers > unreadAnswersMax) {
-      this.tooMany("frames to answer");
-      return;
+  protected failStreams(reason: string, lost: boolean): void {
+    for (const stream of [...this.streams.values()]) {
+      const unprocessed = this.#neverSent(stream);
+      this.endStream(stream, { code: ErrorCode.CANCEL, remote: lost, unprocessed, reason });
     }
-    write(this.output.writer);
-    this.output.frameWritten();
   }
 
-  protected oddity(what: string): void {
-    if (!this.#oddities.spend(this.nowMs)) this.tooMany(what);
+  protected onWorked(): void {
+    this.#grantWindow();
   }
 
-  protected tooMany(what: string): void {
-    this.fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `too many: ${what}`));
+  protected onRoomToSend(): void {
+    this.turns.pump();
   }
 
-  /** @internal */
-  ping(payload: Uint8Array): void {
-    if (this.state === "closed") return;
-    writePing(this.output.writer, false, payload);
-    this.output.frameWritten();
-  }
-
-  /** @internal The highest stream of the peer that was taken in. */
-  abstract readonly lastPeerStreamId: number;
   /** @internal */
   abstract freeSlot(stream: Http2Stream): void;
-  /** @internal The peer has not answered the ping of a drain. */
-  abstract onDrainOverdue(): void;
   abstract onGoAway(lastStreamId: number, code: number, debug: string): void;
-  /** @internal No stream is open, and none is worked for. */
-  abstract readonly idle: boolean;
-  /** @internal */
-  abstract onIdleTooLong(): void;
-  /** Takes the client's first bytes off, at a server. Returns where frames begin. */
-  protected abstract takePreface(chunk: Buffer): number;
   protected abstract isIdle(streamId: number): boolean;
   /** Frames of it are passed over: it came after we told the peer to go. */
   protected abstract ignores(streamId: number): boolean;
   protected abstract onNewHeaders(streamId: number, list: HeaderList, endStream: boolean): void;
   protected abstract onStreamHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void;
+  /** A stream was reset, by the peer or for its errors. */
+  protected abstract countReset(what: string): void;
+  /** A stream has ended as it should. */
+  protected abstract onEndedByBoth(): void;
   /** At a client: the response is whole, so that its handler has been told the end. */
   protected abstract hasResponse(stream: Http2Stream): boolean;
   protected abstract onEarlyEnd(stream: Http2Stream): void;
@@ -683,5 +462,4 @@ export abstract class Http2Session implements ConnectionHandler, FrameSink, Stre
   protected abstract onPeerSettings(first: boolean): void;
   protected abstract onPingAck(buffer: Buffer, start: number): void;
   protected abstract onStreamClosed(stream: Http2Stream): void;
-  protected abstract onSessionClosed(reason: string | undefined): void;
 }

@@ -5,7 +5,7 @@ export function frame(type: number, flags: number, streamId: number, payload: st
   header.writeUIntBE(content.length, 0, 3);
   header[3] = type;
   header[4] = flags;
-  header.writeUInt32BE(streamId, 5);
+  header.writeUInt32BE(streamId >>> 0, 5);
   return Buffer.concat([header, content]);
 }
 

@@ -27,7 +27,6 @@ export class Side implements ResponseHandler {
   stream: Http2Stream | undefined;
   headers: Fields | undefined;
   trailers: Fields | undefined;
-  body: Buffer = Buffer.alloc(0);
   ended = false;
   failure: StreamFailure | undefined;
   writables = 0;
@@ -35,7 +34,13 @@ export class Side implements ResponseHandler {
   onBytes: ((stream: Http2Stream, count: number) => void) | undefined = (stream, count) =>
     stream.consumed(count);
   onEnded: (() => void) | undefined;
+  #pieces: Buffer[] = [];
   readonly #over = deferred<void>();
+
+  get body(): Buffer {
+    if (this.#pieces.length !== 1) this.#pieces = [Buffer.concat(this.#pieces)];
+    return this.#pieces[0] as Buffer;
+  }
 
   /** Resolves when the peer has ended its half, or it failed. */
   get over(): Promise<void> {
@@ -48,7 +53,7 @@ export class Side implements ResponseHandler {
   }
 
   onData(stream: Http2Stream, bytes: Buffer, start: number, end: number, endStream: boolean): void {
-    this.body = Buffer.concat([this.body, bytes.subarray(start, end)]);
+    this.#pieces.push(Buffer.from(bytes.subarray(start, end)));
     this.onBytes?.(stream, end - start);
     if (endStream) this.#end();
   }

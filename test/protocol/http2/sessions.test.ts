@@ -152,3 +152,63 @@ test("an early answer ends the request's body", async () => {
   expect(call.failure).toBeUndefined();
   expect(client.session.pendingBytes).toBe(0);
 });
+
+test("large bodies both ways at a time do not wait for each other", async () => {
+  const wide = { windowBytes: 32 << 20, connectionWindowBytes: 64 << 20 };
+  const { client, server } = await startPair(wide, wide);
+  await settle();
+  server.onRequestStart = (_, stream) => {
+    stream.headers(undefined, outgoing({ ":status": "200" }));
+    stream.write(Buffer.alloc(3_000_000, 1), false);
+    stream.write(Buffer.alloc(3_000_000, 2), true);
+  };
+  const calls = Array.from({ length: 3 }, () => client.request({}, Buffer.alloc(6_000_000)));
+  await Promise.all(calls.map((one) => one.over));
+  for (const call of calls) expect([call.body.length, call.failure]).toEqual([6_000_000, undefined]);
+});
+
+test("what lay unread and is given back lets the peer go on, though no frame of it comes", async () => {
+  const { client, server } = await startPair({ unreadMaxBytes: 100_000, connectionWindowBytes: 100_000 });
+  await settle();
+  server.onRequestStart = (side) => {
+    side.onBytes = undefined;
+  };
+  client.request({}, Buffer.alloc(100_000));
+  for (let i = 0; i < 5; i++) await settle();
+  client.request({}, Buffer.alloc(50_000));
+  for (let i = 0; i < 5; i++) await settle();
+  const [first, second] = server.requests;
+  expect([first?.ended, second?.ended]).toEqual([true, false]);
+  first?.stream?.consumed(100_000);
+  for (let i = 0; i < 5; i++) await settle();
+  expect(second?.ended).toBe(true);
+});
+
+test("a stream that is reset gives back what of it lay unread", async () => {
+  const { client, server } = await startPair({ unreadMaxBytes: 100_000, connectionWindowBytes: 100_000 });
+  await settle();
+  server.onRequestStart = (side) => {
+    side.onBytes = undefined;
+  };
+  client.request({}, Buffer.alloc(100_000));
+  for (let i = 0; i < 5; i++) await settle();
+  client.request({}, Buffer.alloc(50_000));
+  for (let i = 0; i < 5; i++) await settle();
+  server.requests[0]?.stream?.reset();
+  for (let i = 0; i < 5; i++) await settle();
+  expect(server.requests[1]?.ended).toBe(true);
+});
+
+test("a connection whose stream numbers are used up takes no more, and ends when the last has ended", async () => {
+  const { client } = await startPair();
+  await settle();
+  client.session.continueAt(0x7fff_ffff);
+  const last = client.request({}, "last");
+  expect(last.stream?.id).toBe(0x7fff_ffff);
+  expect(client.goAway?.debug).toContain("stream numbers");
+  expect(client.request({}).stream).toBeUndefined();
+  await last.over;
+  expect(last.body.toString()).toBe("last");
+  await settle();
+  expect(client.closed).toEqual({ reason: undefined });
+});
