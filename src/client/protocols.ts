@@ -19,6 +19,7 @@ export function clientProtocols(runtime: Runtime): ReadonlyMap<ProtocolName, Cli
       headers: { listMaxBytes: limits.headerMaxBytes, fieldsMax: headerFieldsMax },
       unreadMaxBytes: limits.streamBufferBytes,
       unwrittenMaxBytes: unwrittenMaxBytes * 2,
+      doubtMs: settings.keepalive.intervalMs,
       pingTimeoutMs: settings.keepalive.timeoutMs,
     },
     ...{ bodyMaxBytes, unwrittenMaxBytes },

@@ -232,8 +232,6 @@ export class GrpcClientSession
   abandon(attempt: Attempt): boolean {
     const handler = this.#http2.streamOf(attempt.id)?.handler;
     if (!(handler instanceof GrpcClientCall)) return this.#forgetLost(attempt);
-    // It pings at no interval, so this is how it finds out that its server has vanished.
-    if (this.#http2.heardMs < attempt.nowMs && attempt.deadlineMs <= this.#clock.now()) this.#http2.probe();
     return handler.abandon();
   }
 

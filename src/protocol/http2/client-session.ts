@@ -109,6 +109,7 @@ export class Http2ClientSession extends Http2Session {
     const stream = new Http2Stream(this, this.#nextId, this.peer.windowBytes, this.streamWindowBytes);
     this.#nextId += 2;
     stream.handler = handler;
+    if (this.streams.size === 0) this.live.busy();
     this.streams.set(stream.id, stream);
     stream.openedBy = this.output.written + 1;
     stream.writeHeaders(prepared, extra, endStream);

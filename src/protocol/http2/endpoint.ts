@@ -80,16 +80,6 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
     return this.state !== "open";
   }
 
-  /** When anything last came, or what was written left. */
-  get heardMs(): number {
-    return this.live.heardMs;
-  }
-
-  /** Asks the peer whether it is there, and closes when it does not answer. */
-  probe(): void {
-    this.live.probe(this.clock.now());
-  }
-
   /** Works on nothing more, from the next frame on, until `resume`. */
   hold(): void {
     this.#held = true;

@@ -40,6 +40,9 @@ export class Liveness {
   #heardMs: number;
   #pingedMs = -1;
   #blockMs = 0;
+  /** The peer was asked because nothing came, and has sent no part of a message since. */
+  doubted = false;
+  #doubtedMs = 0;
   #idleMs = 0;
   #drainMs = Number.POSITIVE_INFINITY;
   #lingerMs = Number.POSITIVE_INFINITY;
@@ -64,19 +67,6 @@ export class Liveness {
     this.#pingedMs = -1;
   }
 
-  /** When anything last came, or left. */
-  get heardMs(): number {
-    return this.#heardMs;
-  }
-
-  /** Somebody doubts that the peer is there: it is asked, whatever the interval. */
-  probe(nowMs: number): void {
-    if (this.#pingedMs >= 0 || this.#owner.closed) return;
-    this.#pingedMs = nowMs;
-    this.#owner.ping(keepalivePayload);
-    this.#watch.by(nowMs + this.#options.pingTimeoutMs);
-  }
-
   /** A header block has begun that is not whole. */
   blockBegun(nowMs: number): void {
     this.#blockMs = nowMs;
@@ -89,6 +79,16 @@ export class Liveness {
     if (idleTimeoutMs === Number.POSITIVE_INFINITY) return;
     this.#idleMs = this.#clock.now();
     this.#watch.by(this.#idleMs + idleTimeoutMs);
+  }
+
+  /** The first stream was opened. */
+  busy(): void {
+    const { doubtMs } = this.#options;
+    if (doubtMs === Number.POSITIVE_INFINITY) return;
+    const nowMs = this.#clock.now();
+    // What came before it says nothing of what it waits for.
+    this.#heardMs = Math.max(this.#heardMs, nowMs);
+    this.#watch.by(nowMs + doubtMs);
   }
 
   draining(): void {
@@ -150,6 +150,18 @@ export class Liveness {
     return Math.max(nextMs, nowMs + 100);
   }
 
+  #checkDoubt(nowMs: number): number {
+    const { doubtMs, doubtAgainMs, pingTimeoutMs } = this.#options;
+    if (doubtMs === Number.POSITIVE_INFINITY || this.#owner.idle) return Number.POSITIVE_INFINITY;
+    const againMs = this.doubted ? this.#doubtedMs + doubtAgainMs : 0;
+    const dueMs = Math.max(this.#heardMs + doubtMs, againMs);
+    if (nowMs < dueMs) return dueMs;
+    this.doubted = true;
+    this.#doubtedMs = this.#pingedMs = nowMs;
+    this.#owner.ping(keepalivePayload);
+    return nowMs + pingTimeoutMs;
+  }
+
   #checkIdle(nowMs: number): number {
     const { idleTimeoutMs } = this.#options;
     if (idleTimeoutMs === Number.POSITIVE_INFINITY || !this.#owner.idle) return Number.POSITIVE_INFINITY;
@@ -163,7 +175,7 @@ export class Liveness {
     const { pingIntervalMs, pingTimeoutMs } = this.#options;
     if (this.#owner.closed) return Number.POSITIVE_INFINITY;
     if (this.#pingedMs < 0) {
-      if (pingIntervalMs === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
+      if (pingIntervalMs === Number.POSITIVE_INFINITY) return this.#checkDoubt(nowMs);
       const dueMs = this.#heardMs + pingIntervalMs;
       if (nowMs < dueMs) return dueMs;
       this.#pingedMs = nowMs;

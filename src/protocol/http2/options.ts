@@ -18,6 +18,13 @@ export interface Http2Options {
   unwrittenMaxBytes: number;
   /** Silence before a ping is sent, ms; `Infinity`: none is. Default 10,000. */
   pingIntervalMs: number;
+  /**
+   * Silence while streams are open before the peer is asked for a sign of life, ms: once, until it sends something else, or until
+   * `doubtAgainMs` have gone by. For servers that do not like pings. Default `Infinity`.
+   */
+  doubtMs: number;
+  /** Default 5 min, which servers as they come allow. */
+  doubtAgainMs: number;
   /** Silence after a ping before the connection counts as dead, ms. Default 4,000. */
   pingTimeoutMs: number;
   /** How long a peer may take for its first SETTINGS, to acknowledge ours, and for a header block that has begun, ms. Default 10,000. */
@@ -35,6 +42,8 @@ export const defaultHttp2Options: Readonly<Http2Options> = {
   unreadMaxBytes: 64 * 1024 * 1024,
   unwrittenMaxBytes: 64 * 1024 * 1024,
   pingIntervalMs: 10_000,
+  doubtMs: Number.POSITIVE_INFINITY,
+  doubtAgainMs: 5 * 60_000,
   pingTimeoutMs: 4000,
   answerTimeoutMs: 10_000,
   idleTimeoutMs: Number.POSITIVE_INFINITY,

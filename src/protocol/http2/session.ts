@@ -140,12 +140,14 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
       return;
     }
     this.oddities.earn();
+    this.live.doubted = false;
     const stream = this.streams.get(streamId);
     if (stream !== undefined) this.onStreamHeaders(stream, list, endStream);
     else this.onNewHeaders(streamId, list, endStream);
   }
 
   onDataFrame(streamId: number, flowBytes: number, endStream: boolean): void {
+    this.live.doubted = false;
     this.#dataStream = undefined;
     this.#dataLeft = flowBytes;
     this.#dataEnds = endStream;
