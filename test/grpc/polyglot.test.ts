@@ -1,18 +1,16 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { homedir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { cleanEnv, mprpc } from "../cli/mprpc.js";
+import { debianRoot } from "../tools/debian.js";
 
 /** The example's programs, with Google's gRPC libraries for Python and C++ as Debian packages them. */
 const example = fileURLToPath(new URL("../../example/polyglot/", import.meta.url));
-const { MPRPC_TEST_CACHE, XDG_CACHE_HOME } = process.env;
-const cache = MPRPC_TEST_CACHE || path.join(XDG_CACHE_HOME || path.join(homedir(), ".cache"), "mprpc-test");
-const out = path.join(cache, "polyglot");
+const out = path.join(debianRoot(), "../../polyglot");
 const run = promisify(execFile);
 const fetchAndCompileMs = 600_000;
 
