@@ -29,6 +29,7 @@ const processes = [
   "test/modules.test.ts",
   "test/package.test.ts",
   "test/process/**",
+  "test/protocol/http2/peers.test.ts",
   "test/server/process.test.ts",
   "test/server/slow-reader.test.ts",
   "test/readme.test.ts",

@@ -1,7 +1,7 @@
 // Runs `mprpc generate` for every .proto of this repository whose code is committed; .ci/run fails when that changes
 // a committed file. Needs lib/ (npm run lib).
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,6 +26,8 @@ const targets = [
     out: "test/support/gen",
   },
   { protos: ["test/cli/protos/kinds.proto"], out: "test/cli/gen" },
+  { protos: ["test/grpc/protos/interop.proto"], out: "test/grpc/gen" },
+  { protos: ["example/polyglot/proto/weather.proto"], out: "example/polyglot/src/gen" },
   { protos: ["test/protobuf/test.proto"], out: "test/protobuf/gen" },
   { protos: ["test/fuzz/protos/zoo.proto"], out: "test/fuzz/gen" },
   ...["account", "dbproxy", "upload", "download", "transfer"].map((name) => ({
@@ -45,9 +47,23 @@ function generate(protos, out, ...options) {
   if (status !== 0) throw new Error(`mprpc generate ${protos.join(" ")} failed with exit code ${status}`);
 }
 
-/** What the library itself is made of: the code of descriptor.proto and plugin.proto, which cannot import `mprpc/codec`. */
-function generateOwn() {
-  const names = ["google/protobuf/descriptor.proto", "google/protobuf/compiler/plugin.proto"];
+/** What the library itself is made of, and where it lies: it cannot import `mprpc/codec`. */
+const own = [
+  {
+    names: ["google/protobuf/descriptor.proto", "google/protobuf/compiler/plugin.proto"],
+    out: "src/descriptor/gen",
+  },
+  {
+    names: ["grpc/reflection/v1/reflection.proto", "grpc/reflection/v1alpha/reflection.proto"],
+    out: "src/services/gen",
+  },
+];
+
+/** Services need what stubs and handlers are made of as well; their floor is above that of the codec. */
+const homes = { "src/descriptor/gen": "protobuf/runtime.js", "src/services/gen": "codec.js" };
+
+/** @param {{ names: string[], out: keyof typeof homes }} target */
+function generateOwn({ names, out }) {
   const folder = mkdtempSync(path.join(tmpdir(), "mprpc-generate-"));
   try {
     generate(
@@ -60,8 +76,9 @@ function generateOwn() {
       const file = name.replace(/proto$/, "ts");
       const up = "../".repeat(name.split("/").length + 1);
       const text = readFileSync(path.join(folder, file), "utf8");
-      const own = text.replace('"mprpc/codec"', `"${up}protobuf/runtime.js"`);
-      writeFileSync(path.join(root, "src/descriptor/gen", file), own);
+      const target = path.join(root, out, file);
+      mkdirSync(path.dirname(target), { recursive: true });
+      writeFileSync(target, text.replaceAll('"mprpc/codec"', `"${up}${homes[out]}"`));
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -70,7 +87,7 @@ function generateOwn() {
 
 try {
   for (const { protos, out } of targets) generate(protos, out);
-  generateOwn();
+  for (const one of own) generateOwn(/** @type {any} */ (one));
 } catch (error) {
   console.error(`generate: ${error.message}`);
   process.exitCode = 1;

@@ -21,6 +21,7 @@ const floors: readonly (readonly string[])[] = [
     "protocol < protocol/mprpc/wire < protocol/mprpc",
     "protocol < protocol/classic",
     "protocol < protocol/inproc",
+    "protocol < protocol/http2/wire < protocol/http2 < protocol/grpc",
   ],
   ["registry", "balancer"],
   ["runtime"],

@@ -52,8 +52,8 @@ const shipped: readonly RegExp[] = [
 ];
 
 /** Larger than today's by a good part: growth beyond it is a decision, not an accident. */
-const packedMaxBytes = 1_350_000;
-const unpackedMaxBytes = 5_300_000;
+const packedMaxBytes = 1_600_000;
+const unpackedMaxBytes = 6_200_000;
 
 const readJson = <T>(file: string): T => JSON.parse(readFileSync(`${root}/${file}`, "utf8"));
 

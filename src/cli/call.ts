@@ -14,7 +14,6 @@ import type { Registry } from "../registry/registry.js";
 import { checkCount, type ParsedArguments, readArguments, tlsUsage } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
-import { whyNotOurs } from "./reach.js";
 import { parseRequest, RequestLines } from "./requests.js";
 import { fullServiceName, listedIn, servicesAt, servicesIn } from "./service-names.js";
 import { untilStopped } from "./stop.js";
@@ -22,9 +21,10 @@ import { readTarget, type Target } from "./target.js";
 
 const usage = `Usage: mprpc call SERVICE METHOD [JSON] [options]
        mprpc call HOST:PORT SERVICE METHOD [JSON] [options]
+       mprpc call grpc://HOST:PORT SERVICE METHOD [JSON] [options]
 
 Calls a method and prints its reply as JSON. SERVICE is a service of the registry, or of the provider at HOST:PORT, in full
-or by its short name; METHOD is spelt as in the .proto or as in stubs. Both may be one word, SERVICE.METHOD or
+or by its short name; a gRPC server is asked by its reflection, and is known as one also without grpc://. METHOD is spelt as in the .proto or as in stubs. Both may be one word, SERVICE.METHOD or
 SERVICE/METHOD. JSON is the request, {} when left out, and - reads it from stdin; its numbers arrive exactly.
 
 Of a stream of replies each is printed as it comes, on one line. A stream of requests is read from stdin, one JSON a line, when JSON
@@ -89,13 +89,12 @@ export const callCommand: Command = {
     const tokenFile = parsed.value("token-file");
     const ofToken = tokenFile === undefined ? [] : [`--auth.token=file:${tokenFile}`];
     const config = [...parsed.config, ...ofToken];
-    return withClient({ config, address, classic, descriptors }, io, async (channel, app) => {
+    return withClient({ config, address, classic, descriptors }, io, async (channel, app, { silence }) => {
       const known = servicesIn(descriptors);
       const { registry } = app;
       let lines: RequestLines | undefined;
       try {
-        const silence = classic === undefined && address !== undefined && (await whyNotOurs(address, app));
-        if (silence) {
+        if (silence !== undefined) {
           io.err(`mprpc: ${silence}. ${askClassic}\n`);
           return exitCodes.failed;
         }

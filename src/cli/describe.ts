@@ -1,10 +1,10 @@
-import { parseAddress } from "../base/address.js";
 import type { RpcChannel } from "../client/channel.js";
 import type { Registry } from "../registry/registry.js";
 import { builtinServices } from "../services/builtin.js";
 import { checkCount, readArguments, tlsUsage } from "./arguments.js";
 import { withClient } from "./client.js";
 import { CliError, type Command, exitCodes, UsageError } from "./command.js";
+import { parseProviderAddress } from "./provider-address.js";
 import { fullServiceName, listedIn, servicesAt } from "./service-names.js";
 import { splitMethod } from "./target.js";
 
@@ -24,7 +24,7 @@ export const describeCommand: Command = {
   async run(args, io) {
     const parsed = readArguments(args, {}, { takesConfig: true });
     const { config, positionals } = parsed;
-    const address = parseAddress(positionals[0] ?? "");
+    const address = parseProviderAddress(positionals[0] ?? "");
     const words = address === undefined ? positionals : positionals.slice(1);
     checkCount(words, "SERVICE", address === undefined ? 1 : 0, 2);
     const [word, method] = words;

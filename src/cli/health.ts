@@ -1,4 +1,4 @@
-import { type Address, parseAddress } from "../base/address.js";
+import type { Address } from "../base/address.js";
 import { systemClock } from "../base/clock.js";
 import type { RpcChannel } from "../client/channel.js";
 import { loadConfig } from "../config/config.js";
@@ -9,6 +9,7 @@ import { Health, ServingStatus } from "../services/builtin.js";
 import { checkCount, type ParsedArguments, readArguments, tlsUsage } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
+import { parseProviderAddress } from "./provider-address.js";
 import { untilStopped } from "./stop.js";
 
 const usage = `Usage: mprpc health [HOST:PORT] [SERVICE] [options]
@@ -41,7 +42,7 @@ export const healthCommand: Command = {
   usage,
   async run(args, io) {
     const parsed = readArguments(args, options, { takesConfig: true });
-    const given = parseAddress(parsed.positionals[0] ?? "");
+    const given = parseProviderAddress(parsed.positionals[0] ?? "");
     const words = given === undefined ? parsed.positionals : parsed.positionals.slice(1);
     checkCount(words, "at most HOST:PORT and SERVICE", 0, 1);
     const [service = ""] = words;

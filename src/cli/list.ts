@@ -1,4 +1,4 @@
-import { type Address, formatAddress, parseAddress } from "../base/address.js";
+import { formatAddress } from "../base/address.js";
 import { printable } from "../base/printable.js";
 import { RpcChannel } from "../client/channel.js";
 import { RpcError } from "../error/rpc-error.js";
@@ -6,10 +6,11 @@ import type { MethodKind } from "../protobuf/types.js";
 import { openRegistry } from "../registry/open.js";
 import type { Endpoint, Registry } from "../registry/registry.js";
 import type { App } from "../runtime/app.js";
-import { Reflection } from "../services/builtin.js";
 import { checkCount, readArguments, tlsUsage } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
+import { type ProviderAddress, parseProviderAddress } from "./provider-address.js";
+import { servicesAt } from "./service-names.js";
 
 const usage = `Usage: mprpc list [HOST:PORT] [--json] [options]
 
@@ -53,16 +54,16 @@ export const listCommand: Command = {
     const parsed = readArguments(args, { json: { kind: "flag" } }, { takesConfig: true });
     const [target] = parsed.positionals;
     checkCount(parsed.positionals, "at most one HOST:PORT", 0, 1);
-    const address = target === undefined ? undefined : parseAddress(target);
+    const address = target === undefined ? undefined : parseProviderAddress(target);
     if (target !== undefined && address === undefined) {
       throw new UsageError(`expected HOST:PORT, got ${JSON.stringify(target)}`);
     }
     const { config } = parsed;
-    return withClient({ config, address }, io, async (channel, app) => {
+    return withClient({ config, address }, io, async (channel, app, met) => {
       const services =
         address === undefined
           ? await listRegistry(channel, app, app.registry)
-          : await listProvider(channel, instanceAt(address));
+          : await listProvider(channel, instanceAt(address, met.grpc));
       if (services.length === 0) io.err(`mprpc: no services in ${app.registry.name}\n`);
       print(services, parsed.has("json"), io);
       return exitCodes.done;
@@ -101,7 +102,10 @@ async function listEach(endpoints: readonly Endpoint[], app: App): Promise<Liste
       if (endpoint.protocol === "classic")
         return [{ service: anyService, methods: [], instances: [instance] }];
       await using channel = new RpcChannel(app, {
-        registry: openRegistry(`static://${instance.address}`, { log: app.log }),
+        registry: openRegistry(
+          `static://${endpoint.protocol === "grpc" ? "grpc://" : ""}${instance.address}`,
+          { log: app.log },
+        ),
       });
       try {
         return await listProvider(channel, instance);
@@ -115,7 +119,7 @@ async function listEach(endpoints: readonly Endpoint[], app: App): Promise<Liste
 
 /** Every endpoint of `channel` is the one provider. Rejects when it cannot be asked. */
 async function listProvider(channel: RpcChannel, instance: ListedInstance): Promise<ListedService[]> {
-  const { services } = await channel.call(Reflection.methods.listServices, {});
+  const services = await servicesAt(channel);
   return Promise.all(
     services.map(async (service) => ({
       ...{ service, instances: [instance] },
@@ -158,8 +162,8 @@ function instanceOf({ host, port, protocol, weight, attributes }: Endpoint): Lis
   return { address: formatAddress({ host, port }), protocol, weight, attributes };
 }
 
-function instanceAt(address: Address): ListedInstance {
-  return { address: formatAddress(address), protocol: "mprpc", weight: 1, attributes: {} };
+function instanceAt(address: ProviderAddress, grpc: boolean): ListedInstance {
+  return { address: formatAddress(address), protocol: grpc ? "grpc" : "mprpc", weight: 1, attributes: {} };
 }
 
 function print(services: readonly ListedService[], json: boolean, io: CliIo): void {
@@ -183,7 +187,7 @@ function describe({ service, methods, error, instances }: ListedService): string
   if (error !== undefined) lines.push(`methods not known: ${printable(error)}`);
   for (const { address, protocol, weight, attributes } of instances) {
     const facts = [
-      ...(protocol === "classic" ? ["classic"] : []),
+      ...(protocol === "mprpc" ? [] : [protocol]),
       ...(weight === 1 ? [] : [`weight ${weight}`]),
       ...Object.entries(attributes).map(([key, value]) => `${key}=${value}`),
     ];

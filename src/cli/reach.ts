@@ -28,6 +28,7 @@ export async function whyNotOurs(address: Address, app: App): Promise<string | u
     );
     const met: MprpcClientSession = new MprpcClientSession(connection, clock, settings, {
       onWelcome: () => end(undefined),
+      onRoom: () => {},
       onGoingAway: () => end(undefined),
       onClosed: (_connection, reason) => end(`${where} closes the connection: ${reason ?? "without a word"}`),
     });

@@ -1,9 +1,13 @@
 import { nearestName } from "../base/nearest.js";
+import type { IncomingStream } from "../call/streams.js";
 import type { RpcChannel } from "../client/channel.js";
 import { FileDescriptorProto } from "../descriptor/gen/google/protobuf/descriptor.js";
+import { listByReflection, type OpenStream } from "../dynamic/reflection-client.js";
+import { RpcError } from "../error/rpc-error.js";
+import { Status } from "../error/status.js";
 import { decodeMessage, shortName } from "../protobuf/types.js";
 import type { Registry } from "../registry/registry.js";
-import { Reflection } from "../services/builtin.js";
+import { builtinServices, Reflection } from "../services/builtin.js";
 import { CliError } from "./command.js";
 
 /** Names of the services in a registry. */
@@ -13,7 +17,16 @@ export async function listedIn(registry: Registry): Promise<string[]> {
 
 /** Full names of the services of the one provider that `channel` has. */
 export async function servicesAt(channel: RpcChannel): Promise<readonly string[]> {
-  return (await channel.call(Reflection.methods.listServices, {})).services;
+  try {
+    return (await channel.call(Reflection.methods.listServices, {})).services;
+  } catch (error) {
+    if (!(error instanceof RpcError) || error.code !== Status.UNIMPLEMENTED) throw error;
+    // A gRPC server: those that are there for tools are not listed of ours either.
+    const open: OpenStream = (method, requests, options) =>
+      channel.bidiStream(method as never, requests as never, options) as IncomingStream<unknown>;
+    const names = await listByReflection(open, {});
+    return names.filter((name) => !builtinServices.includes(name));
+  }
 }
 
 /** The full names of the services that FileDescriptorProtos declare. */

@@ -1,10 +1,10 @@
-import { type Address, parseAddress } from "../base/address.js";
 import { UsageError } from "./command.js";
+import { type ProviderAddress, parseProviderAddress } from "./provider-address.js";
 
 /** What a command is to call, as it was typed. */
 export interface Target {
   /** Ask this provider instead of the registry. */
-  readonly address: Address | undefined;
+  readonly address: ProviderAddress | undefined;
   readonly service: string;
   readonly method: string;
   /** SERVICE and METHOD when they were one word: it may be all a service's name. */
@@ -20,7 +20,7 @@ const jsonWords: ReadonlySet<string> = new Set(["true", "false", "null"]);
  */
 export function readTarget(positionals: readonly string[]): { target: Target; rest: readonly string[] } {
   const [first = "", ...others] = positionals;
-  const address = parseAddress(first);
+  const address = parseProviderAddress(first);
   const words = address === undefined ? positionals : others;
   const [word = "", second, third] = words;
   if (word === "")

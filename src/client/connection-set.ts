@@ -12,6 +12,7 @@ const youngMs = 1000;
 export class ConnectionSet {
   readonly #clock: Clock;
   readonly #max: number;
+  readonly #fullMax: number;
   #sessions: ClientSession[] = [];
   readonly #leaving = new Set<ClientSession>();
   readonly #openedMs = new WeakMap<ClientSession, number>();
@@ -25,9 +26,11 @@ export class ConnectionSet {
   /** How many are being made. */
   opening = 0;
 
-  constructor(clock: Clock, max: number) {
+  /** `fullMax`: to as many it grows when all that are there are full. */
+  constructor(clock: Clock, max: number, fullMax = 0) {
     this.#clock = clock;
     this.#max = max;
+    this.#fullMax = fullMax;
   }
 
   /** Calls may go to one. */
@@ -55,8 +58,14 @@ export class ConnectionSet {
 
   get mayGrow(): boolean {
     const open = this.#sessions.length;
-    if (open + this.opening >= this.#max) return false;
+    if (open + this.opening >= this.#max && !this.#isFull) return false;
     return open === 0 || this.#clock.now() >= this.#growFromMs;
+  }
+
+  get #isFull(): boolean {
+    if (this.opening > 0 || this.#sessions.length >= this.#fullMax) return false;
+    for (const session of this.#sessions) if (!session.welcomed || session.hasRoom) return false;
+    return this.#sessions.length > 0;
   }
 
   /** One connection at first, and no other beside it for a while. */

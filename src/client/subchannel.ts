@@ -63,7 +63,6 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     this.endpoint = formatAddress(this.address);
     this.key = subchannelKey(endpoint);
     this.weight = endpoint.weight;
-    this.#attributes = endpoint.attributes;
     this.#expected = expectedPeer(endpoint);
     this.#runtime = runtime;
     this.#owner = owner;
@@ -72,7 +71,9 @@ export class Subchannel implements Candidate, ClientSessionOwner {
       onRetry: () => this.#retry(),
     });
     this.#waiting = new PendingQueue(pendingMax);
-    this.#connections = new ConnectionSet(clock, connections);
+    this.#attributes = endpoint.attributes;
+    const full = protocol.connects === "once" ? (protocol.connectionsMax ?? 0) : 0;
+    this.#connections = new ConnectionSet(clock, connections, full);
     this.#probation = new Probation(clock, connectTimeoutMs);
     if (protocol.connects === "once") this.#protocol = protocol;
     else {
@@ -249,6 +250,10 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     this.#sendWaiting(session);
   }
 
+  onRoom(session: ClientSession): void {
+    if (this.available) this.#sendWaiting(session);
+  }
+
   onGoingAway(session: ClientSession, turnedAway: string | undefined): void {
     this.#connections.setLeaving(session);
     if (turnedAway !== undefined) {
@@ -355,6 +360,6 @@ function expectedPeer({ peerName, attributes }: SecuredEndpoint): ExpectedPeer {
 /** Endpoints of one address are one subchannel when they are spoken to alike. */
 export function subchannelKey(endpoint: SecuredEndpoint): string {
   const { protocol, attributes, peerName = "" } = endpoint;
-  const { dialect = "", tlsname = "" } = attributes;
-  return [protocol, formatAddress(endpoint), dialect, peerName, tlsname].join(" ");
+  const { dialect = "", tlsname = "", authority = "", compression = "" } = attributes;
+  return [protocol, formatAddress(endpoint), dialect, peerName, tlsname, authority, compression].join(" ");
 }

@@ -54,7 +54,7 @@ export async function reach(
   const near = local === undefined ? undefined : await connectNear(local, options, runtime);
   const connection = near ?? (await transport.connect(address, options));
   return {
-    open: (owner) => protocol.open(connection, owner),
+    open: (owner) => protocol.open(connection, owner, { address, attributes, expected }),
     onDistrusted: (leave) => {
       connection.onDistrusted = leave;
     },

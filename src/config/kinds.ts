@@ -241,6 +241,21 @@ export const list: Kind<readonly string[], ""> = {
   format: (value) => value.join(","),
 };
 
+/** Some of these, between commas, each once. */
+export function choices<const T extends string>(...allowed: readonly T[]): Kind<readonly T[], ""> {
+  return {
+    unit: "",
+    placeholder: allowed.join(","),
+    expected: `one or more of ${allowed.join(", ")}, between commas`,
+    parse(text) {
+      const words = [...new Set(text.split(",").map((word) => word.trim().toLowerCase()))];
+      const known = words.filter((word): word is T => allowed.some((one) => one === word));
+      return known.length === words.length ? { value: Object.freeze(known) } : undefined;
+    },
+    format: (value) => value.join(","),
+  };
+}
+
 /** Text that `accepts` says yes to. */
 export function text(
   placeholder: string,

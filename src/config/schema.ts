@@ -245,6 +245,12 @@ export const schema = {
       "Serve callers of the classic C++ framework too, on the same port.",
       "是否在同一端口兼容经典 C++ 框架的调用方。",
     ),
+    protocols: key(
+      kind.choices("mprpc", "classic", "grpc"),
+      "mprpc,classic,grpc",
+      "What callers may speak on the port; classic only with classic=yes.",
+      "端口上提供的协议；classic 还需要 classic=yes。",
+    ),
   },
   channel: {
     balancer: key(
@@ -270,6 +276,12 @@ export const schema = {
       "10000",
       "Calls waiting for an instance; more fail RESOURCE_EXHAUSTED.",
       "等待可用实例的最大调用数，超出则返回 RESOURCE_EXHAUSTED。",
+    ),
+    grpckeepalive: key(
+      kind.duration({ minMs: 5 * 60_000, none: true }),
+      "none",
+      "Silence on a connection to a gRPC server before a ping is sent; such servers close it when pings come more often than they like.",
+      "到 gRPC 服务器的连接静默多久后发送 ping；过于频繁会被服务器断开。",
     ),
     classic: key(
       kind.classicChoice,

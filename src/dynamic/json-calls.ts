@@ -12,6 +12,7 @@ import type { Idempotency, MethodDefinition, MethodKind } from "../protobuf/type
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 import { builtinDescriptors, Reflection } from "../services/builtin.js";
 import { JsonReplies } from "./json-replies.js";
+import { describeByReflection } from "./reflection-client.js";
 
 export interface JsonCallOptions extends CallOptions {
   /**
@@ -250,7 +251,20 @@ export class JsonCalls {
       });
       return (reply as { descriptors: Uint8Array[] }).descriptors;
     } catch (thrown) {
-      const error = RpcError.from(thrown);
+      let error = RpcError.from(thrown);
+      // A gRPC server has a reflection of its own.
+      if (error.code === Status.UNIMPLEMENTED) {
+        try {
+          return await describeByReflection(
+            (method, requests, streamOptions) =>
+              this.#channel.stream(method, requests, streamOptions, { ...origin, lookup: service }),
+            service,
+            options,
+          );
+        } catch (again) {
+          if (RpcError.from(again).code !== Status.UNIMPLEMENTED) error = RpcError.from(again);
+        }
+      }
       // Nothing of the user's ran, whatever became of the question.
       if (error.code !== Status.NOT_FOUND) throw error.with({ method: purpose }, "never");
       const { rawMessage, endpoint = "" } = error;

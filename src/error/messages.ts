@@ -297,6 +297,35 @@ export const messages = {
     `the handler's reply cannot be encoded as ${typeName}; the provider's log has the reason`,
   replyUndecodable: (typeName: string, reason: string) =>
     `the reply cannot be decoded as ${typeName}: ${reason}`,
+  grpcFlag: (flag: number) => `a gRPC message begins with ${flag}, where 0 or 1 is expected`,
+  grpcCompressedWithoutEncoding: (encoding: string) =>
+    `a gRPC message is compressed, and grpc-encoding is ${encoding}`,
+  grpcBodyCutOff: "the stream ended in the middle of a gRPC message",
+  grpcNotInflatable: (reason: string) => `a compressed gRPC message cannot be inflated: ${reason}`,
+  grpcInflatedTooLarge: (maxBytes: number) =>
+    `a compressed gRPC message is over the limit of ${maxBytes} bytes when it is inflated (limits.body)`,
+  grpcNoMessage: (method: string) => `${method} takes one message, and the stream ended without any`,
+  grpcSecondMessage: (method: string) => `${method} takes one message, and a second one came`,
+  grpcNoRoomForRequest:
+    "there is no room for the rest of the request (limits.streambuffer, provider.streambuffer)",
+  grpcUnknownEncoding: (encoding: string) =>
+    `grpc-encoding ${encoding} is not known here: identity and gzip are`,
+  grpcTimeoutMalformed: (value: string) => `grpc-timeout ${value} is malformed`,
+  grpcMetadataMalformed: (key: string) => `metadata ${key} is not base64`,
+  grpcMetadataUnsendable: (reason: string) => `the metadata cannot be sent: ${reason}`,
+  grpcContentType: (contentType: string) =>
+    `content-type ${contentType} is not served here: application/grpc, application/grpc+proto and application/grpc+json are`,
+  grpcPostOnly: "gRPC methods are called with POST",
+  grpcNotServed: "gRPC is not served here (provider.protocols)",
+  http1NotServed: (names: string) => `HTTP/1.1 is not served on this port, which speaks ${names}`,
+  http1Refused: "the caller speaks HTTP/1.1, which is not served",
+  grpcHttpStatus: (status: string, contentType: string) =>
+    `the server answered with HTTP status ${status} and content-type ${contentType}, which is not gRPC`,
+  grpcNoStatus: "the server's response ended without grpc-status",
+  grpcNoReply: (method: string) => `the server's response to ${method} has status OK and no message`,
+  grpcSecondReply: (method: string) => `the server's response to ${method} has a second message`,
+  grpcReset: (reason: string) => `the stream was reset: ${reason}`,
+  grpcIdempotencyKey: "the idempotency key has characters that gRPC does not carry: printable ASCII is",
   withoutDetails: (text: string, reason: string) => `${text} (details and metadata left out: ${reason})`,
   detailsUnencodable: "they cannot be encoded",
   detailsTooLarge: "over limits.header",
@@ -310,6 +339,10 @@ export const messages = {
   classicCallOfStream: (method: string, kind: string) =>
     `${method} is ${kind}, and the classic wire has no streams`,
   onewayStream: (method: string, kind: string) => `${method} is ${kind}: a stream cannot be called oneway`,
+
+  reflectionUnknownRequest: "a reflection request without a question that is known here",
+  reflectionNotFound: (asked: string) => `this provider knows no ${asked}`,
+  reflectionSilent: "the server's reflection gave no answer",
 
   // --- streams ---
   streamIteratedTwice: (stream: string) => `${stream} can be iterated once, and has been`,

@@ -284,6 +284,7 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       pendingMax: channel.maxpending,
       classic: channel.classic,
       local: channel.local,
+      grpcPingIntervalMs: channel.grpckeepaliveMs,
     },
     provider: {
       ...defaultSettings.provider,
@@ -303,6 +304,7 @@ function toSettings(values: ConfigValues): RuntimeSettings {
       drainTimeoutMs: provider.draintimeoutMs,
       streamBufferBytes: provider.streambufferBytes,
       classic: provider.classic,
+      protocols: provider.protocols,
     },
     broker: { url: values.broker, password: values.brokerpassword },
   };

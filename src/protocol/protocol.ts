@@ -65,6 +65,8 @@ export interface ClientSession {
 export interface ClientSessionOwner {
   /** The provider speaks the protocol, and more calls may go out. */
   onWelcome(session: ClientSession): void;
+  /** `hasRoom` is true again. */
+  onRoom(session: ClientSession): void;
   /**
    * The provider takes no more calls on this connection; those in flight go on. `turnedAway`: why, when it took none at
    * all; connecting again will fare no better for now.
@@ -103,8 +105,13 @@ export interface SharedConnectionProtocol {
   /** Its name where TLS agrees on one (ALPN). */
   readonly alpn: string;
   readonly connects: "once";
+  /**
+   * A provider says how many calls a connection may carry, and they may be few: one more is made when all that are there
+   * are full, up to this many. Default: as many as the channel's `connections`.
+   */
+  readonly connectionsMax?: number;
   /** Takes over a connection that was just made. */
-  open(connection: Connection, owner: ClientSessionOwner): ClientSession;
+  open(connection: Connection, owner: ClientSessionOwner, place: ProviderPlace): ClientSession;
 }
 
 /** A protocol of which each call makes a connection. */

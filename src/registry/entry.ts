@@ -167,7 +167,8 @@ export function isSameGroup(a: ProviderEntry, b: ProviderEntry): boolean {
 /** To callers a group is one instance, whichever of it comes and goes. */
 export function toEndpoint({ address, weight, incarnation, group, attributes }: ProviderEntry): Endpoint {
   const { host, port } = address;
-  return { host, port, protocol: "mprpc", weight, incarnation: group ?? incarnation, attributes };
+  const protocol = attributes.protocol === "grpc" ? "grpc" : "mprpc";
+  return { host, port, protocol, weight, incarnation: group ?? incarnation, attributes };
 }
 
 /** 64 random bits as hex: unique among the providers of a cluster. */

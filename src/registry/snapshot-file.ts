@@ -148,7 +148,7 @@ function isEndpoint(value: unknown): value is Endpoint {
   return (
     named &&
     (isLocalAddress(host) || parseAddress(`[${host}]:${port}`) !== undefined) &&
-    (protocol === "mprpc" || protocol === "classic") &&
+    (protocol === "mprpc" || protocol === "classic" || protocol === "grpc") &&
     typeof weight === "number" &&
     isWeight(weight) &&
     typeof attributes === "object" &&

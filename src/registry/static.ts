@@ -20,7 +20,7 @@ import { orderEndpoints, ServiceView } from "./view.js";
 export const anyService = "*";
 
 export const staticForms =
-  "static://host:port,host:port*weight (for every service; unix:/path in place of host:port) or static://Service=host:port|host:port,Other=host:port; ?protocol=classic for C++ providers, with &dialect=le32, be32, varint or framed";
+  "static://host:port,host:port*weight (for every service; unix:/path in place of host:port) or static://Service=host:port|host:port,Other=host:port; ?protocol=grpc, or grpc://host:port, for gRPC servers; ?protocol=classic for C++ providers, with &dialect=le32, be32, varint or framed";
 
 /** Whether `url` could be one; the constructor reads it in full. */
 export function isStaticUrl(url: string): boolean {
@@ -71,6 +71,11 @@ export class StaticRegistry implements Registry {
   }
 }
 
+/** The options of a URL, and which protocol each goes with. */
+const optionOwners: Readonly<Record<string, string | undefined>> = {
+  ...{ protocol: undefined, dialect: "classic", compression: "grpc", authority: "grpc" },
+};
+
 function parseStatic(url: string): Map<string, readonly Endpoint[]> {
   const fail = (text: string) =>
     new RegistryError("invalid", `registry ${JSON.stringify(url)}: ${text}; allowed: ${staticForms}`);
@@ -94,8 +99,10 @@ export type EndpointKind = Pick<Endpoint, "protocol" | "attributes">;
 function parseKind(search: string, fail: (text: string) => RegistryError): EndpointKind {
   const options = new URLSearchParams(search);
   for (const key of options.keys()) {
-    if (key !== "protocol" && key !== "dialect") {
-      throw fail(`unknown option ${JSON.stringify(key)} (known: protocol, dialect)`);
+    if (!(key in optionOwners)) {
+      throw fail(
+        `unknown option ${JSON.stringify(key)} (known: protocol, ${Object.keys(optionOwners).slice(1).join(", ")})`,
+      );
     }
   }
   return endpointKind(options, fail);
@@ -104,20 +111,29 @@ function parseKind(search: string, fail: (text: string) => RegistryError): Endpo
 /** What `protocol=` and `dialect=` say. */
 export function endpointKind(options: URLSearchParams, fail: (text: string) => RegistryError): EndpointKind {
   const protocol = options.get("protocol") ?? "mprpc";
-  const dialect = options.get("dialect");
-  if (protocol !== "mprpc" && protocol !== "classic") {
-    throw fail(`protocol ${JSON.stringify(protocol)} is not mprpc or classic`);
+  if (protocol !== "mprpc" && protocol !== "classic" && protocol !== "grpc") {
+    throw fail(`protocol ${JSON.stringify(protocol)} is not mprpc, grpc or classic`);
   }
-  if (dialect === null) return { protocol, attributes: {} };
-  if (protocol !== "classic") throw fail("a dialect goes with protocol=classic");
-  if (!classicDialects.some((known) => known === dialect)) {
+  const attributes: Record<string, string> = {};
+  for (const [key, owner] of Object.entries(optionOwners)) {
+    const value = options.get(key);
+    if (value === null || owner === undefined) continue;
+    if (protocol !== owner) throw fail(`a ${key} goes with protocol=${owner}`);
+    attributes[key] = value;
+  }
+  const { dialect, compression } = attributes;
+  if (dialect !== undefined && !classicDialects.some((known) => known === dialect)) {
     throw fail(`dialect ${JSON.stringify(dialect)} is not one of ${classicDialects.join(", ")}`);
   }
-  return { protocol, attributes: { dialect } };
+  if (compression !== undefined && compression !== "gzip") {
+    throw fail(`compression ${JSON.stringify(compression)} is not gzip`);
+  }
+  return { protocol, attributes };
 }
 
 function parseEndpoint(text: string, kind: EndpointKind, fail: (text: string) => RegistryError): Endpoint {
-  const [host = "", weightText = "1"] = text.split(/\*(.*)/s);
+  const grpc = text.startsWith("grpc://");
+  const [host = "", weightText = "1"] = (grpc ? text.slice("grpc://".length) : text).split(/\*(.*)/s);
   const address: Address | undefined = parseAddress(host);
   if (address === undefined || !isReachable(address))
     throw fail(`${JSON.stringify(text)} is not host:port or unix:/path`);
@@ -127,5 +143,7 @@ function parseEndpoint(text: string, kind: EndpointKind, fail: (text: string) =>
       `weight ${JSON.stringify(weightText)} of ${formatAddress(address)} is not a number above 0, at most 1000000`,
     );
   }
-  return { ...address, ...kind, weight };
+  if (!grpc) return { ...address, ...kind, weight };
+  const attributes = kind.protocol === "grpc" ? kind.attributes : {};
+  return { ...address, protocol: "grpc", attributes, weight };
 }

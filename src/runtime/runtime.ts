@@ -54,6 +54,8 @@ export interface RuntimeSettings {
      * socket where it offers one; `off`: only as its address says. Default `auto`.
      */
     local: LocalChoice;
+    /** Silence on a connection to a gRPC server before a ping is sent, ms, at least 5 min. Default `Infinity`: none is. */
+    grpcPingIntervalMs: number;
   };
   provider: {
     /** Port 0 takes a free one; also `unix:/path` or `inproc:`. Default 127.0.0.1:0. */
@@ -88,6 +90,8 @@ export interface RuntimeSettings {
     streamBufferBytes: number;
     /** Serve callers of the classic framework on the same port. Default true. */
     classic: boolean;
+    /** What callers may speak on the port. `classic` only where that is served at all. Default all three. */
+    protocols: ReadonlyArray<"mprpc" | "classic" | "grpc">;
     /** A connection is replaced after this, spread by 10 %, so that load follows new instances. Default 30 min. */
     connectionMaxAgeMs: number;
   };
@@ -112,6 +116,7 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
     pendingMax: 10_000,
     classic: undefined,
     local: "auto",
+    grpcPingIntervalMs: Number.POSITIVE_INFINITY,
   },
   provider: {
     listen: { host: "127.0.0.1", port: 0 },
@@ -127,6 +132,7 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
     drainTimeoutMs: 10_000,
     streamBufferBytes: 512 * 1024 * 1024,
     classic: true,
+    protocols: ["mprpc", "classic", "grpc"],
     connectionMaxAgeMs: 30 * 60_000,
   },
   broker: { url: "memory:", password: undefined },

@@ -1,4 +1,5 @@
 import { classicServer } from "../protocol/classic/server-protocol.js";
+import { grpcServer } from "../protocol/grpc/server-protocol.js";
 import { mprpcServer } from "../protocol/mprpc/server-protocol.js";
 import { StreamBudget } from "../protocol/mprpc/streams/budget.js";
 import type { ServerProtocol } from "../protocol/protocol.js";
@@ -7,14 +8,37 @@ import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 /** Reading from a caller stops while more than this waits to be sent to it, bytes. */
 const pauseAtBytes = 1024 * 1024;
 
+/** Fields of one header list: a call has a few, and what its user adds. */
+const headerFieldsMax = 512;
+
 /** What a provider answers in on its one port, in the order in which each is asked what a new connection's first bytes are. */
 export function serverProtocols({ settings, log }: Pick<Runtime, "settings" | "log">): ServerProtocol[] {
   const { limits, keepalive, unwrittenMaxBytes, callTimeoutMs: timeoutMs, provider } = settings;
   const { bodyMaxBytes } = limits;
   const maxInFlight = inFlightPerConnectionMax(settings);
   const streamBudget = new StreamBudget(provider.streamBufferBytes);
+  const { protocols } = provider;
+  const classic = provider.classic && protocols.includes("classic");
+  const grpc = {
+    http2: {
+      headers: { listMaxBytes: limits.headerMaxBytes, fieldsMax: headerFieldsMax },
+      streamsMax: maxInFlight,
+      unreadMaxBytes: limits.streamBufferBytes,
+      unwrittenMaxBytes: unwrittenMaxBytes * 2,
+      pingIntervalMs: keepalive.intervalMs,
+      pingTimeoutMs: keepalive.timeoutMs,
+    },
+    ...{ bodyMaxBytes, unwrittenMaxBytes, streamBudget, unreadMaxBytes: limits.streamBufferBytes },
+  };
+  const mprpc = { limits, keepalive, maxInFlight, pauseAtBytes, unwrittenMaxBytes, streamBudget };
+  const names = [
+    ...(protocols.includes("mprpc") ? ["mprpc/2"] : []),
+    ...(classic ? ["classic mprpc"] : []),
+    ...(protocols.includes("grpc") ? ["gRPC over HTTP/2 with prior knowledge"] : []),
+  ];
   return [
-    mprpcServer({ limits, keepalive, maxInFlight, pauseAtBytes, unwrittenMaxBytes, streamBudget }),
-    classicServer({ bodyMaxBytes, timeoutMs, pauseAtBytes, unwrittenMaxBytes }, log, provider.classic),
+    mprpcServer(mprpc, protocols.includes("mprpc")),
+    grpcServer(grpc, names, protocols.includes("grpc")),
+    classicServer({ bodyMaxBytes, timeoutMs, pauseAtBytes, unwrittenMaxBytes }, log, classic),
   ];
 }

@@ -30,8 +30,11 @@ import {
   builtinServices,
   Health,
   Reflection,
+  ServerReflection,
+  ServerReflectionAlpha,
   ServingStatus,
 } from "../services/builtin.js";
+import { ReflectionHandlers } from "../services/grpc-reflection.js";
 import { HealthHandlers } from "../services/health.js";
 import type { TlsOptions } from "../transport/tls/options.js";
 import type { Connection, Transport } from "../transport/transport.js";
@@ -78,7 +81,10 @@ export class RpcProvider implements AsyncDisposable {
   readonly #services = new Map<string, { definition: ServiceDefinition; options: ServiceOptions }>();
   /** Services that `setServing` took out. */
   readonly #outOfService = new Set<string>();
-  readonly #health = new HealthHandlers((service) => this.#statusOf(service));
+  readonly #health = new HealthHandlers(
+    () => this.#services.keys(),
+    (service) => this.#statusOf(service),
+  );
   #state: "idle" | "starting" | "serving" | "draining" | "stopped" = "idle";
   readonly #listeners = new Listeners();
   /** Where it listens; empty: where the conf says. */
@@ -140,6 +146,12 @@ export class RpcProvider implements AsyncDisposable {
       },
       false,
     );
+    const reflection = new ReflectionHandlers(() => [
+      ...Array.from(this.#services.values(), ({ definition }) => definition),
+      ...[Health, Reflection, ServerReflection, ServerReflectionAlpha],
+    ]);
+    builtin.add(ServerReflection, reflection, false);
+    builtin.add(ServerReflectionAlpha, reflection, false);
     this.#connections.calls.builtin = builtin;
   }
 

@@ -78,9 +78,14 @@ export class Registrations {
   ): Registration {
     const offer = unix === undefined ? undefined : unixOffer(formatAddress(unix));
     const { classic = this.#runtime.settings.provider.classic, ...published } = options;
+    const served = this.#runtime.settings.provider.protocols;
+    // Callers of ours go by the entry: where nothing but gRPC is answered, it says so.
+    const mprpc = served.includes("mprpc") || !served.includes("grpc");
+    const spoken = mprpc ? {} : { protocol: "grpc" };
+    const knownToClassic = classic && served.includes("classic") && schemeOf(address) === "tcp";
     return {
       ...published,
-      ...(offer === undefined ? {} : { attributes: { ...published.attributes, ...offer } }),
+      attributes: { ...published.attributes, ...offer, ...spoken },
       service: definition.typeName,
       // What lists them is read by classic callers, which know no streams.
       methods: Object.values(definition.methods)
@@ -88,7 +93,7 @@ export class Registrations {
         .map(({ name }) => name),
       address,
       // Classic callers know hosts and ports only.
-      protocols: classic && schemeOf(address) === "tcp" ? ["mprpc", "classic"] : ["mprpc"],
+      protocols: [...(mprpc ? ["mprpc"] : []), ...(knownToClassic ? ["classic"] : [])],
       ...(group === undefined ? {} : { group }),
       onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
     };

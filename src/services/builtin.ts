@@ -1,5 +1,8 @@
 import { defineFile } from "../protobuf/file.js";
+import type { Reader } from "../protobuf/reader.js";
 import { defineService, type MessageType } from "../protobuf/types.js";
+import { ServerReflection } from "./gen/grpc/reflection/v1/reflection.js";
+import { ServerReflection as ServerReflectionAlpha } from "./gen/grpc/reflection/v1alpha/reflection.js";
 
 /**
  * The services every provider has besides its own, so that tools need no generated code: health in the shape of
@@ -60,12 +63,16 @@ export interface HealthCheckResponse {
 // What `mprpc generate` makes of the two files; a test compares them.
 const healthProto = defineFile(
   "health.proto",
-  "CgxoZWFsdGgucHJvdG8SDmdycGMuaGVhbHRoLnYxIi4KEkhlYWx0aENoZWNrUmVxdWVzdBIYCgdzZXJ2aWNlGAEgASgJUgdzZXJ2aW" +
-    "NlIrEBChNIZWFsdGhDaGVja1Jlc3BvbnNlEkkKBnN0YXR1cxgBIAEoDjIxLmdycGMuaGVhbHRoLnYxLkhlYWx0aENoZWNrUmVzcG9u" +
-    "c2UuU2VydmluZ1N0YXR1c1IGc3RhdHVzIk8KDVNlcnZpbmdTdGF0dXMSCwoHVU5LTk9XThAAEgsKB1NFUlZJTkcQARIPCgtOT1RfU0" +
-    "VSVklORxACEhMKD1NFUlZJQ0VfVU5LTk9XThADMrgBCgZIZWFsdGgSVQoFQ2hlY2sSIi5ncnBjLmhlYWx0aC52MS5IZWFsdGhDaGVj" +
-    "a1JlcXVlc3QaIy5ncnBjLmhlYWx0aC52MS5IZWFsdGhDaGVja1Jlc3BvbnNlIgOQAgESVwoFV2F0Y2gSIi5ncnBjLmhlYWx0aC52MS" +
-    "5IZWFsdGhDaGVja1JlcXVlc3QaIy5ncnBjLmhlYWx0aC52MS5IZWFsdGhDaGVja1Jlc3BvbnNlIgOQAgEwAWIGcHJvdG8z",
+  "CgxoZWFsdGgucHJvdG8SDmdycGMuaGVhbHRoLnYxIhMKEUhlYWx0aExpc3RSZXF1ZXN0IsQBChJIZWFsdGhMaXN0UmVzcG9uc2USTA" +
+    "oIc3RhdHVzZXMYASADKAsyMC5ncnBjLmhlYWx0aC52MS5IZWFsdGhMaXN0UmVzcG9uc2UuU3RhdHVzZXNFbnRyeVIIc3RhdHVzZXMa" +
+    "YAoNU3RhdHVzZXNFbnRyeRIQCgNrZXkYASABKAlSA2tleRI5CgV2YWx1ZRgCIAEoCzIjLmdycGMuaGVhbHRoLnYxLkhlYWx0aENoZW" +
+    "NrUmVzcG9uc2VSBXZhbHVlOgI4ASIuChJIZWFsdGhDaGVja1JlcXVlc3QSGAoHc2VydmljZRgBIAEoCVIHc2VydmljZSKxAQoTSGVh" +
+    "bHRoQ2hlY2tSZXNwb25zZRJJCgZzdGF0dXMYASABKA4yMS5ncnBjLmhlYWx0aC52MS5IZWFsdGhDaGVja1Jlc3BvbnNlLlNlcnZpbm" +
+    "dTdGF0dXNSBnN0YXR1cyJPCg1TZXJ2aW5nU3RhdHVzEgsKB1VOS05PV04QABILCgdTRVJWSU5HEAESDwoLTk9UX1NFUlZJTkcQAhIT" +
+    "Cg9TRVJWSUNFX1VOS05PV04QAzKMAgoGSGVhbHRoElUKBUNoZWNrEiIuZ3JwYy5oZWFsdGgudjEuSGVhbHRoQ2hlY2tSZXF1ZXN0Gi" +
+    "MuZ3JwYy5oZWFsdGgudjEuSGVhbHRoQ2hlY2tSZXNwb25zZSIDkAIBElcKBVdhdGNoEiIuZ3JwYy5oZWFsdGgudjEuSGVhbHRoQ2hl" +
+    "Y2tSZXF1ZXN0GiMuZ3JwYy5oZWFsdGgudjEuSGVhbHRoQ2hlY2tSZXNwb25zZSIDkAIBMAESUgoETGlzdBIhLmdycGMuaGVhbHRoLn" +
+    "YxLkhlYWx0aExpc3RSZXF1ZXN0GiIuZ3JwYy5oZWFsdGgudjEuSGVhbHRoTGlzdFJlc3BvbnNlIgOQAgFiBnByb3RvMw==",
 );
 
 const reflectionProto = defineFile(
@@ -90,6 +97,62 @@ const healthCheckResponse = oneField<HealthCheckResponse>(
   "enum",
 );
 
+export interface HealthListResponse {
+  /** By full name; the provider as a whole by "". */
+  statuses: Map<string, HealthCheckResponse>;
+}
+
+const healthListRequest: MessageType<object, object> = {
+  typeName: "grpc.health.v1.HealthListRequest",
+  create: () => ({}),
+  encode() {},
+  decode(reader, end) {
+    while (reader.pos < end) reader.skipType(reader.uint32() & 7);
+    return {};
+  },
+};
+
+const healthListResponse: MessageType<HealthListResponse, Partial<HealthListResponse>> = {
+  typeName: "grpc.health.v1.HealthListResponse",
+  create: (input) => ({ statuses: new Map(), ...input }),
+  encode({ statuses = new Map() }, writer) {
+    for (const [service, response] of statuses) {
+      writer.uint32(0x0a);
+      const entry = writer.begin();
+      writer.uint32(0x0a).string(service).uint32(0x12);
+      const value = writer.begin();
+      healthCheckResponse.encode(response, writer);
+      writer.end(value).end(entry);
+    }
+  },
+  decode(reader, end) {
+    const statuses = new Map<string, HealthCheckResponse>();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      if (tag === 0x0a) readStatus(reader, statuses);
+      else reader.skipType(tag & 7);
+    }
+    return { statuses };
+  },
+};
+
+function readStatus(reader: Reader, statuses: Map<string, HealthCheckResponse>): void {
+  let service = "";
+  let response: HealthCheckResponse = { status: ServingStatus.UNKNOWN };
+  const length = reader.uint32();
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("an entry is longer than its message");
+  while (reader.pos < end) {
+    const tag = reader.uint32();
+    if (tag === 0x0a) service = reader.string();
+    else if (tag === 0x12) {
+      const bytes = reader.uint32();
+      response = healthCheckResponse.decode(reader, reader.pos + bytes);
+    } else reader.skipType(tag & 7);
+  }
+  statuses.set(service, response);
+}
+
 /** `grpc.health.v1.Health`. */
 export const Health = defineService({
   typeName: "grpc.health.v1.Health",
@@ -105,6 +168,12 @@ export const Health = defineService({
       kind: "server_streaming",
       input: healthCheckRequest,
       output: healthCheckResponse,
+      idempotency: "no_side_effects",
+    },
+    list: {
+      name: "List",
+      input: healthListRequest,
+      output: healthListResponse,
       idempotency: "no_side_effects",
     },
   },
@@ -139,10 +208,15 @@ export const Reflection = defineService({
   file: reflectionProto,
 });
 
+export { ServerReflection, ServerReflectionAlpha };
+
+/** Every provider has them. */
+const builtins = [Health, Reflection, ServerReflection, ServerReflectionAlpha];
+
 /** Descriptors of the built-in services by their full names: nobody has to be asked for them. */
 export const builtinDescriptors: ReadonlyMap<string, readonly Uint8Array[]> = new Map(
-  [Health, Reflection].map(({ typeName, descriptors }) => [typeName, descriptors]),
+  builtins.map(({ typeName, descriptors }) => [typeName, descriptors]),
 );
 
 /** Full names of the built-in services; they stand in no registry. */
-export const builtinServices: readonly string[] = [Health.typeName, Reflection.typeName];
+export const builtinServices: readonly string[] = builtins.map(({ typeName }) => typeName);

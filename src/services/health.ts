@@ -2,15 +2,22 @@ import type { CallContext } from "../call/context.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import { type HealthCheckRequest, type HealthCheckResponse, ServingStatus } from "./builtin.js";
+import {
+  type HealthCheckRequest,
+  type HealthCheckResponse,
+  type HealthListResponse,
+  ServingStatus,
+} from "./builtin.js";
 
 /** The handlers of `grpc.health.v1.Health` over what a provider knows of itself. */
 export class HealthHandlers {
   readonly #statusOf: (service: string) => ServingStatus | undefined;
+  readonly #services: () => Iterable<string>;
   readonly #watching = new Set<() => void>();
 
-  /** `statusOf`: of a service by its full name, of the provider by "". Undefined: it does not have that service. */
-  constructor(statusOf: (service: string) => ServingStatus | undefined) {
+  /** `services`: full names of those there are. `statusOf`: of a service by its full name, of the provider by "". Undefined: it does not have that service. */
+  constructor(services: () => Iterable<string>, statusOf: (service: string) => ServingStatus | undefined) {
+    this.#services = services;
     this.#statusOf = statusOf;
   }
 
@@ -18,6 +25,15 @@ export class HealthHandlers {
     const status = this.#statusOf(service);
     if (status === undefined) throw new RpcError(Status.NOT_FOUND, messages.noService(service));
     return { status };
+  }
+
+  list(): HealthListResponse {
+    const statuses = new Map<string, HealthCheckResponse>();
+    for (const service of ["", ...this.#services()]) {
+      const status = this.#statusOf(service);
+      if (status !== undefined) statuses.set(service, { status });
+    }
+    return { statuses };
   }
 
   /** Ends itself when the provider is about to stop, so that it does not hold up the drain. */

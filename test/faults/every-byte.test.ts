@@ -7,7 +7,7 @@ import { footprint } from "./footprint.js";
 /** Of the places to cut at; `node --import tsx test/faults/main.ts` takes all of them. */
 const share = process.env.CI === undefined ? 0.2 : 1;
 const places = (wire: WireName) => ({
-  edges: Math.ceil((wire === "mprpc" ? 125 : 30) * share),
+  edges: Math.ceil((wire === "mprpc" || wire === "grpc" ? 125 : 30) * share),
   bulk: Math.ceil(10 * share),
   seed: 1,
 });

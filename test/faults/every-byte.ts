@@ -10,9 +10,9 @@ import { type Cut, CutNetwork, type Direction, directions, type Written } from "
 import { Exchange, handlersOn, quiet, type Stage, turnUntil } from "./exchange.js";
 import { Ledger, type Promises } from "./ledger.js";
 
-export type WireName = "mprpc" | ClassicDialect;
+export type WireName = "mprpc" | "grpc" | ClassicDialect;
 
-export const wireNames: readonly WireName[] = ["mprpc", "framed", "varint", "le32", "be32"];
+export const wireNames: readonly WireName[] = ["mprpc", "grpc", "framed", "varint", "le32", "be32"];
 
 /** In a write longer than `bulkBytes` all offsets but so many at both ends lie in the body of one chunk. */
 const bulkBytes = 4096;
@@ -52,11 +52,10 @@ export class EveryByte {
       giveUp: new Map(),
       broken: () => this.#cut !== undefined && !this.#network.due,
     };
-    const attributes = { dialect: wire };
-    const protocol = wire === "mprpc" ? "mprpc" : "classic";
-    const registry = new FixedRegistry([
-      { host: "127.0.0.1", port, protocol, weight: 1, attributes: wire === "mprpc" ? {} : attributes },
-    ]);
+    const classic = wire !== "mprpc" && wire !== "grpc";
+    const protocol = classic ? "classic" : wire;
+    const attributes: Record<string, string> = classic ? { dialect: wire } : {};
+    const registry = new FixedRegistry([{ host: "127.0.0.1", port, protocol, weight: 1, attributes }]);
     const parts = { clock: this.#clock, transport: this.#network, registry, random: seeded(1) };
     const listen = { host: "127.0.0.1", port };
     this.#providerRuntime = createRuntime({ ...parts, settings: { provider: { listen } } });
@@ -102,7 +101,7 @@ export class EveryByte {
     const interceptors = this.#interceptors;
     const run = String(++this.#runs).padStart(7, "0");
     const exchange = new Exchange(this.#stage, new RpcChannel(this.#callerRuntime, { interceptors }), run);
-    await (this.#wire === "mprpc" ? exchange.playModern() : exchange.playClassic());
+    await (this.#wire === "mprpc" || this.#wire === "grpc" ? exchange.playModern() : exchange.playClassic());
     if (this.#network.due) ledger.fault("run", `the connection did not break`);
     if (cut === undefined && exchange.calls !== 50) ledger.fault("run", `${exchange.calls} calls were made`);
     if (cut === undefined) this.#keepOffsets();

@@ -50,7 +50,7 @@ export function handlersOn(stage: Stage): ProbeServiceHandler {
     stage.ledger.ran(text, data);
     switch (number) {
       case Work.METADATA:
-        context.replyMetadata.set("served", text).set("bytes", Buffer.of(1, 2, 3));
+        context.replyMetadata.set("served", text).set("bytes-bin", Buffer.of(1, 2, 3));
         return request;
       case Work.FAIL:
         throw new RpcError(Status.FAILED_PRECONDITION, "as asked", {
@@ -161,7 +161,7 @@ export class Exchange {
     const request = { text: key, number: work, data: noise.subarray(0, sizeBytes) };
     // Two methods, and metadata on some.
     const relays = this.#calls % 3 === 0;
-    const metadata = this.#calls % 5 === 0 ? { "x-key": key, "x-bytes": Buffer.of(0, 255) } : undefined;
+    const metadata = this.#calls % 5 === 0 ? { "x-key": key, "x-bytes-bin": Buffer.of(0, 255) } : undefined;
     const all: CallOptions = { timeoutMs: 5000, ...(metadata === undefined ? {} : { metadata }), ...options };
     return this.#watch(request, all.timeoutMs ?? 5000, () =>
       relays ? this.#stub.relay(request, all) : this.#stub.echo(request, all),

@@ -67,9 +67,9 @@ describe("notifyService", () => {
 
   test("too late once started; a built-in service never", async () => {
     const { provider } = fresh();
-    expect(() => provider.notifyService(Health, { check: () => ({}), watch: () => [] })).toThrow(
-      "is built in",
-    );
+    expect(() =>
+      provider.notifyService(Health, { check: () => ({}), watch: () => [], list: () => ({}) }),
+    ).toThrow("is built in");
     await provider.start();
     expect(() => provider.notifyService(ProbeService, probe)).toThrow("comes too late");
   });

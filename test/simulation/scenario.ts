@@ -15,7 +15,17 @@ const settleWithinMs = 60_000;
 
 /** Three providers and four callers, a workload and faults drawn from the seed, and what must hold at the end. */
 export async function scenario(sim: Simulation, sabotage: Sabotage = {}): Promise<void> {
+  await play(sim, planOf(sim.seed), sabotage);
+}
+
+/** The same with providers that speak nothing but gRPC. */
+export async function grpcScenario(sim: Simulation): Promise<void> {
   const plan = planOf(sim.seed);
+  const provider = { ...plan.settings.provider, protocols: ["grpc"] as const };
+  await play(sim, { ...plan, settings: { ...plan.settings, provider } }, {});
+}
+
+async function play(sim: Simulation, plan: Plan, sabotage: Sabotage): Promise<void> {
   const world: World = { sim, plan, ledger: new Ledger(sim), streams: new StreamLedger(), sabotage };
   sim.note(`plan ${JSON.stringify(plan)}`);
   sim.setNetwork(plan.network);

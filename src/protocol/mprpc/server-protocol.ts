@@ -7,10 +7,11 @@ const prefixBytes = 4;
 /** The first field of the settings' header, with which each connection begins. */
 const settingsTag = 0x20;
 
-export function mprpcServer(options: ServerSessionOptions): ServerProtocol {
+/** `served`: false recognises such callers only to refuse them by name. */
+export function mprpcServer(options: ServerSessionOptions, served = true): ServerProtocol {
   return {
     name: "mprpc",
-    refusal: undefined,
+    refusal: served ? undefined : "mprpc callers are not served (provider.protocols)",
     tellsToLeave: true,
     alpn: [mprpcAlpn],
     detect: detectMprpc,

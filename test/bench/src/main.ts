@@ -4,6 +4,7 @@ import type { Command } from "./command.js";
 import { compare } from "./compare.js";
 import { connections } from "./connections/command.js";
 import { growth } from "./growth/command.js";
+import { grpc } from "./grpc/command.js";
 import { local } from "./local/command.js";
 import { logger } from "./logger/command.js";
 import { mixed } from "./mixed/command.js";
@@ -24,6 +25,7 @@ const commands: Readonly<Record<string, Command>> = {
   streams,
   local,
   tls,
+  grpc,
 };
 
 function help(): string {

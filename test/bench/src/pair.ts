@@ -54,7 +54,7 @@ function startWorker(
 
 const mibBytes = 1024 * 1024;
 
-/** The two processes of one target. */
+/** The two processes of a measurement. */
 export class Pair {
   readonly #provider: Worker;
   readonly #caller: Worker;
@@ -64,11 +64,11 @@ export class Pair {
     this.#caller = caller;
   }
 
-  /** `pin`: give each process a core of its own. */
-  static async start(source: TargetSource, pin: boolean): Promise<Pair> {
+  /** `pin`: give each process a core of its own. `caller`: of another target, which understands the endpoint. */
+  static async start(source: TargetSource, pin: boolean, caller = source): Promise<Pair> {
     const provider = await startWorker(source, "provider", "", pin);
     try {
-      return new Pair(provider, await startWorker(source, "caller", provider.endpoint, pin));
+      return new Pair(provider, await startWorker(caller, "caller", provider.endpoint, pin));
     } catch (error) {
       provider.kill();
       throw error;

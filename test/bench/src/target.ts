@@ -53,10 +53,14 @@ export const observedNames = ["mprpc-events", "mprpc-log-off", "mprpc-log"] as c
 /** mprpc over TLS, and what TLS takes without it: for the command `tls` alone. */
 export const securedNames = ["mprpc-tls", "raw-tls"] as const;
 
+/** mprpc over gRPC: for the command `grpc` alone. */
+export const grpcNames = ["mprpc-grpc", "mprpc-grpc-full"] as const;
+
 export type TargetName =
   | (typeof targetNames)[number]
   | (typeof observedNames)[number]
-  | (typeof securedNames)[number];
+  | (typeof securedNames)[number]
+  | (typeof grpcNames)[number];
 
 /** A target by its name, or mprpc grown to a size. */
 export type TargetSource = TargetName | GrowthSetting;

@@ -47,7 +47,7 @@ export interface StreamLoad {
 
 export const streamTargetNames = ["mprpc", "raw", "grpc-js"] as const;
 
-export type StreamTargetName = (typeof streamTargetNames)[number];
+export type StreamTargetName = (typeof streamTargetNames)[number] | "mprpc-grpc";
 
 /** Loads only the code of one target: a measured process holds nothing of the others. */
 export async function loadStreamTarget(name: StreamTargetName): Promise<StreamTarget> {

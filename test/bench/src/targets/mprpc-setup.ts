@@ -29,6 +29,8 @@ export interface Extras {
   carryContext: boolean;
   /** Over TLS, with a certificate in the folder where both meet. */
   secured?: boolean;
+  /** Speak gRPC instead of mprpc/2: the endpoint is then `host:port`, which any other gRPC caller may be given. */
+  grpc?: true;
 }
 
 /** All that can be on the path of a call besides the deadline and the context, with these interceptors. */
@@ -44,7 +46,8 @@ export function everything(client: ClientInterceptor, server: ServerInterceptor)
 
 /** Both processes meet in a registry folder of their own; the endpoint of this target is that folder. */
 function initApplication(
-  registryFolder: string,
+  cwd: string,
+  registry: string,
   side: "caller" | "provider",
   { logCalls, secured }: Extras,
 ): Promise<MprpcApplication> {
@@ -54,16 +57,13 @@ function initApplication(
     flags.push(`--log.dir=${MPRPC_BENCH_LOGS}`, `--log.file=${side}.log`, "--log.maxbytes=0");
   }
   if (secured === true) {
-    const file = (name: string): string => path.join(registryFolder, name);
+    const file = (name: string): string => path.join(cwd, name);
     if (side === "caller") flags.push(`--tls.ca=${file("cert.pem")}`);
     else flags.push("--tls.mode=required", `--tls.cert=${file("cert.pem")}`, `--tls.key=${file("key.pem")}`);
   }
   // Neither the variables nor the conf file of whoever runs the benchmark may change what it measures.
-  const parts = { env: {}, cwd: registryFolder };
-  return MprpcApplication.init(
-    [process.execPath, "bench", `--registry=file:${registryFolder}`, ...flags],
-    parts,
-  );
+  const parts = { env: {}, cwd };
+  return MprpcApplication.init([process.execPath, "bench", `--registry=${registry}`, ...flags], parts);
 }
 
 /** What a program does with the events of calls: count them, log them. */
@@ -88,7 +88,7 @@ function observe(app: MprpcApplication, event: "serverEnd" | "clientEnd", extras
 async function startProvider(extras: Extras): Promise<Provider> {
   const folder = mkdtempSync(path.join(tmpdir(), "mprpc-bench-"));
   if (extras.secured === true) await (await import("../tls/certificates.js")).writeCertificate(folder);
-  const app = await initApplication(folder, "provider", extras);
+  const app = await initApplication(folder, `file:${folder}`, "provider", extras);
   observe(app, "serverEnd", extras);
   let served = 0;
   const outgoing = extras.carryContext ? new RpcChannel(app) : undefined;
@@ -100,9 +100,9 @@ async function startProvider(extras: Extras): Promise<Provider> {
       return loginResponse(request);
     },
   });
-  await provider.start();
+  const { host, port } = await provider.start();
   return {
-    endpoint: folder,
+    endpoint: extras.grpc ? `${host}:${port}` : folder,
     served: () => served,
     async close() {
       await provider.shutdown();
@@ -113,8 +113,10 @@ async function startProvider(extras: Extras): Promise<Provider> {
   };
 }
 
-async function startCaller(registryFolder: string, extras: Extras): Promise<Caller> {
-  const app = await initApplication(registryFolder, "caller", extras);
+async function startCaller(endpoint: string, extras: Extras): Promise<Caller> {
+  const app = extras.grpc
+    ? await initApplication(tmpdir(), `static://grpc://${endpoint}`, "caller", extras)
+    : await initApplication(endpoint, `file:${endpoint}`, "caller", extras);
   observe(app, "clientEnd", extras);
   // A channel has its own connection to each provider.
   const open = () => new RpcChannel(app, { interceptors: extras.clientInterceptors });

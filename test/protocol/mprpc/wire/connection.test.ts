@@ -70,7 +70,7 @@ class Call extends Attempt {
 
 function caller(): { connection: FakeConnection; client: MprpcClientSession } {
   const connection = new FakeConnection();
-  const owner = { onWelcome() {}, onGoingAway() {}, onClosed() {} };
+  const owner = { onWelcome() {}, onRoom() {}, onGoingAway() {}, onClosed() {} };
   const options = { limits, keepalive, unwrittenMaxBytes: 64 << 20 };
   return { connection, client: new MprpcClientSession(connection, systemClock, options, owner) };
 }

@@ -17,12 +17,12 @@ import {
   sideBySide,
 } from "../target.js";
 
-/** A node as it comes. Both processes meet in a registry folder of their own; the endpoint is that folder. */
+/** A node as it comes. Both processes meet in a registry folder of their own; the endpoint is that registry. */
 
 /** A client stream has the deadline of a unary call unless it is told otherwise. */
 const longMs = 600_000;
 
-async function startProvider(): Promise<StreamProvider> {
+async function startProvider(grpc: boolean): Promise<StreamProvider> {
   const folder = mkdtempSync(path.join(tmpdir(), "mprpc-bench-"));
   const app = await initNode(`file:${folder}`, ["rpcserverip=127.0.0.1", "rpcserverport=0"]);
   let received = 0;
@@ -49,9 +49,9 @@ async function startProvider(): Promise<StreamProvider> {
       for await (const piece of requests) yield piece;
     },
   });
-  await provider.start();
+  const { host, port } = await provider.start();
   return {
-    endpoint: folder,
+    endpoint: grpc ? `static://grpc://${host}:${port}` : `file:${folder}`,
     received: () => received,
     async close() {
       await provider.shutdown();
@@ -114,7 +114,7 @@ function openIdle(stub: StreamsStub, kind: IdleKind): Promise<void> {
 }
 
 async function startCaller(endpoint: string): Promise<StreamCaller> {
-  const app = await initNode(`file:${endpoint}`, []);
+  const app = await initNode(endpoint, []);
   const channel = new RpcChannel(app);
   const stub = new StreamsStub(channel);
   const stalled: AsyncIterator<Piece>[] = [];
@@ -138,4 +138,8 @@ async function startCaller(endpoint: string): Promise<StreamCaller> {
   };
 }
 
-export const target: StreamTarget = { startProvider, startCaller };
+export function mprpcStreams(grpc: boolean): StreamTarget {
+  return { startProvider: () => startProvider(grpc), startCaller };
+}
+
+export const target: StreamTarget = mprpcStreams(false);

@@ -1,0 +1,338 @@
+import { formatAddress } from "../../base/address.js";
+import type { Clock } from "../../base/clock.js";
+import { textOf } from "../../base/thrown.js";
+import { version } from "../../base/version.js";
+import type { Attempt, CallCarrier } from "../../call/attempt.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import type { MethodDefinition } from "../../protobuf/types.js";
+import type { Connection, ConnectionHandler } from "../../transport/transport.js";
+import { type Http2ClientOwner, Http2ClientSession } from "../http2/client-session.js";
+import type { Http2Options } from "../http2/options.js";
+import type { OutgoingField, PreparedHeaders } from "../http2/wire/hpack-encoder.js";
+import type { ClientSession, ClientSessionOwner, ProviderPlace } from "../protocol.js";
+import { GrpcClientCall, type GrpcClientPort } from "./client-call.js";
+import { writeMessage } from "./message-body.js";
+import { appendMetadata, idempotencyField, isPrintable } from "./metadata-fields.js";
+import { formatTimeout } from "./timeout.js";
+
+export interface GrpcClientOptions {
+  http2: Partial<Http2Options>;
+  /** Largest message, bytes, both ways. */
+  bodyMaxBytes: number;
+  /** Bytes that may wait to be sent before calls fail RESOURCE_EXHAUSTED. */
+  unwrittenMaxBytes: number;
+}
+
+/** Streams wait for their turn while more than this waits to be sent, bytes. */
+const streamsWaitBytes = 1024 * 1024;
+const userAgent = `mprpc-node/${version}`;
+
+/** The calling side of one gRPC connection. */
+export class GrpcClientSession
+  implements ClientSession, CallCarrier, GrpcClientPort, Http2ClientOwner, ConnectionHandler
+{
+  readonly endpoint: string;
+  readonly bodyMaxBytes: number;
+  readonly gzip: boolean;
+  /** When bytes last came. */
+  nowMs: number;
+  welcomed = false;
+  answered = false;
+  silent = false;
+  malformed = false;
+  lostCalls = 0;
+  #goingAway = false;
+  #reported = false;
+  /** Calls that the connection is lost to. */
+  #lost: Array<{ readonly attempt: Attempt; readonly error: RpcError }> = [];
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #options: GrpcClientOptions;
+  readonly #owner: ClientSessionOwner;
+  readonly #onGoAway: (debug: string) => void;
+  readonly #http2: Http2ClientSession;
+  readonly #authority: string;
+  /** The head of the requests of each method. */
+  readonly #heads = new Map<MethodDefinition, PreparedHeaders>();
+  /** Most calls are of the method of the one before, and have as much time. */
+  #lastMethod: MethodDefinition | undefined;
+  #lastTimeoutMs = -1;
+  #lastHead: PreparedHeaders | undefined;
+  /** The head with that timeout, once it has come twice. */
+  #lastTimedHead: PreparedHeaders | undefined;
+
+  /** `onGoAway`: what the server gives as its reason. */
+  constructor(
+    connection: Connection,
+    clock: Clock,
+    options: GrpcClientOptions,
+    owner: ClientSessionOwner,
+    place: ProviderPlace,
+    onGoAway: (debug: string) => void,
+  ) {
+    this.endpoint = connection.remote;
+    this.bodyMaxBytes = options.bodyMaxBytes;
+    this.gzip = place.attributes.compression === "gzip";
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#options = options;
+    this.#owner = owner;
+    this.#onGoAway = onGoAway;
+    this.#authority = place.attributes.authority ?? formatAddress(place.address);
+    this.nowMs = clock.now();
+    this.#http2 = new Http2ClientSession(connection, clock, this, options.http2);
+    connection.setHandler(this);
+  }
+
+  get local(): string {
+    return this.#http2.local;
+  }
+
+  get inFlight(): number {
+    return this.#http2.inFlight;
+  }
+
+  get hasRoom(): boolean {
+    return this.#http2.hasRoom;
+  }
+
+  get ending(): boolean {
+    return this.#http2.draining;
+  }
+
+  get closed(): boolean {
+    return this.#http2.closed;
+  }
+
+  get takesMore(): boolean {
+    return this.#http2.pendingBytes < streamsWaitBytes;
+  }
+
+  start(attempt: Attempt): void {
+    attempt.handTo(this, "wait");
+    const refusal = this.#refusal(attempt);
+    if (refusal !== undefined) {
+      attempt.onFailure(refusal);
+      return;
+    }
+    const timeoutMs =
+      attempt.deadlineMs === Infinity ? -1 : Math.max(0, Math.floor(attempt.deadlineMs - attempt.nowMs));
+    const timed = attempt.method === this.#lastMethod && timeoutMs === this.#lastTimeoutMs;
+    const extra = this.#extraOf(attempt, timed ? -1 : timeoutMs);
+    if (typeof extra === "string") {
+      const text = messages.grpcMetadataUnsendable(extra);
+      attempt.onFailure(new RpcError(Status.INTERNAL, text, { executed: "never" }));
+      return;
+    }
+    const call = new GrpcClientCall(attempt, this);
+    const head = timed ? this.#timedHead(attempt.method, timeoutMs) : this.#headOf(attempt.method);
+    if (timeoutMs !== this.#lastTimeoutMs) {
+      this.#lastTimeoutMs = timeoutMs;
+      this.#lastTimedHead = undefined;
+    }
+    const stream = this.#http2.open(call, head, extra, false);
+    if (stream === undefined) {
+      const text = messages.tooManyCallsForProvider(this.inFlight);
+      attempt.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));
+      return;
+    }
+    call.stream = stream;
+    attempt.id = stream.id;
+    if (attempt.stream?.sendsMany) {
+      attempt.stream.onOpen(call);
+      return;
+    }
+    try {
+      writeMessage(stream, attempt.method.input, attempt.request, this.bodyMaxBytes, this.gzip);
+    } catch (error) {
+      call.abandon();
+      attempt.onFailure(unsendable(error));
+      return;
+    }
+    stream.endData(true);
+    if (!attempt.oneway) return;
+    call.ignore();
+    attempt.onReply(undefined, undefined);
+  }
+
+  #refusal(attempt: Attempt): RpcError | undefined {
+    const never = { executed: "never" } as const;
+    if (this.#http2.draining) return new RpcError(Status.UNAVAILABLE, messages.connectionClosing, never);
+    const { pendingBytes } = this.#http2;
+    const { unwrittenMaxBytes } = this.#options;
+    if (pendingBytes > unwrittenMaxBytes) {
+      const text = messages.tooMuchUnwritten(pendingBytes, unwrittenMaxBytes);
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text, never);
+    }
+    if (attempt.deadlineMs - attempt.nowMs < 0)
+      return new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedBeforeSending, never);
+    return undefined;
+  }
+
+  get confidential(): boolean {
+    return this.#connection.security?.confidential ?? false;
+  }
+
+  /** The fields that differ from call to call; a text: why they cannot be sent. `timeoutMs`: -1 when it needs no field. */
+  #extraOf(attempt: Attempt, timeoutMs: number): OutgoingField[] | string | undefined {
+    const { metadata, idempotencyKey, number, authorization } = attempt;
+    let extra: OutgoingField[] | undefined;
+    if (timeoutMs >= 0) {
+      extra = [{ name: "grpc-timeout", value: formatTimeout(timeoutMs), indexing: "name" }];
+    }
+    if (number > 1) {
+      extra ??= [];
+      extra.push({ name: "grpc-previous-rpc-attempts", value: String(number - 1), indexing: "name" });
+    }
+    if (idempotencyKey !== undefined) {
+      if (!isPrintable(idempotencyKey)) return messages.grpcIdempotencyKey;
+      extra ??= [];
+      extra.push({ name: idempotencyField, value: idempotencyKey, indexing: "name" });
+    }
+    if (authorization !== undefined) {
+      extra ??= [];
+      extra.push({ name: "authorization", value: authorization, indexing: "name" });
+    }
+    if (metadata === undefined || metadata.size === 0) return extra;
+    extra ??= [];
+    return appendMetadata(extra, metadata) ?? extra;
+  }
+
+  #headOf(method: MethodDefinition): PreparedHeaders {
+    if (method === this.#lastMethod) return this.#lastHead as PreparedHeaders;
+    let head = this.#heads.get(method);
+    if (head === undefined) {
+      head = this.#http2.prepare(this.#fieldsOf(method));
+      this.#heads.set(method, head);
+    }
+    this.#lastMethod = method;
+    this.#lastHead = head;
+    this.#lastTimedHead = undefined;
+    return head;
+  }
+
+  /** The server's table has a timeout that comes again and again: it is then not read anew for each call. */
+  #timedHead(method: MethodDefinition, timeoutMs: number): PreparedHeaders {
+    if (timeoutMs < 0) return this.#lastHead as PreparedHeaders;
+    this.#lastTimedHead ??= this.#http2.prepare([
+      ...this.#fieldsOf(method),
+      { name: "grpc-timeout", value: formatTimeout(timeoutMs), indexing: "table" },
+    ]);
+    return this.#lastTimedHead;
+  }
+
+  #fieldsOf(method: MethodDefinition): OutgoingField[] {
+    return [
+      { name: ":method", value: "POST" },
+      { name: ":scheme", value: "http" },
+      { name: ":path", value: `/${method.service}/${method.name}`, indexing: "table" },
+      { name: ":authority", value: this.#authority, indexing: "table" },
+      { name: "te", value: "trailers", indexing: "table" },
+      { name: "content-type", value: "application/grpc", indexing: "table" },
+      { name: "user-agent", value: userAgent, indexing: "table" },
+      { name: "grpc-accept-encoding", value: "identity,gzip", indexing: "table" },
+      ...(this.gzip ? [{ name: "grpc-encoding", value: "gzip", indexing: "table" as const }] : []),
+    ];
+  }
+
+  abandon(attempt: Attempt): boolean {
+    const handler = this.#http2.streamOf(attempt.id)?.handler;
+    if (!(handler instanceof GrpcClientCall)) return this.#forgetLost(attempt);
+    return handler.abandon();
+  }
+
+  /** It was about to fail. True: it has never run. */
+  #forgetLost(attempt: Attempt): boolean {
+    const found = this.#lost.find((one) => one.attempt === attempt);
+    this.#lost = this.#lost.filter((one) => one !== found);
+    return found?.error.executed === "never";
+  }
+
+  drain(): void {
+    this.#http2.drain();
+  }
+
+  close(reason: string): void {
+    this.#http2.close(reason);
+    this.#connection.destroy();
+    this.#report(reason);
+  }
+
+  onAnswered(): void {
+    this.answered = true;
+  }
+
+  // --- from the connection ---
+
+  onData(chunk: Buffer): void {
+    this.nowMs = this.#clock.now();
+    this.#http2.onData(chunk);
+  }
+
+  onEnd(): void {
+    this.#http2.onEnd();
+  }
+
+  onDrain(): void {
+    this.#http2.onDrain();
+  }
+
+  onClose(error: Error | undefined): void {
+    this.#http2.onClose(error);
+    this.#report(undefined);
+  }
+
+  onWelcome(): void {
+    this.welcomed = true;
+    this.#owner.onWelcome(this);
+  }
+
+  onRoom(): void {
+    this.#owner.onRoom(this);
+  }
+
+  onGoAway(_code: number, debug: string): void {
+    if (!this.#goingAway) {
+      this.#goingAway = true;
+      this.#onGoAway(debug);
+      this.#owner.onGoingAway(this, undefined);
+    }
+    this.#failLost();
+  }
+
+  onSessionClosed(reason: string | undefined): void {
+    this.silent = this.#http2.silent;
+    this.malformed = this.#http2.malformed;
+    // At the end of a drain nothing is lost, and the server is given the time to hang up.
+    if (reason === undefined && this.#lost.length === 0) return;
+    this.#connection.destroy();
+    this.#report(reason);
+    this.#failLost();
+  }
+
+  #report(reason: string | undefined): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    this.#owner.onClosed(this, reason);
+  }
+
+  lose(attempt: Attempt, error: RpcError): void {
+    if (this.closed) this.lostCalls++;
+    // Those that never ran go on at once: by then nobody may think that this connection takes them.
+    if (this.#lost.push({ attempt, error }) === 1) process.nextTick(() => this.#failLost());
+  }
+
+  #failLost(): void {
+    const lost = this.#lost;
+    this.#lost = [];
+    for (const { attempt, error } of lost) attempt.onFailure(error);
+  }
+}
+
+function unsendable(error: unknown): RpcError {
+  if (error instanceof RpcError) return error.with({}, "never");
+  const text = messages.requestUnencodable(textOf(error));
+  return new RpcError(Status.INTERNAL, text, { executed: "never", cause: error });
+}

@@ -1,0 +1,74 @@
+import type { Peer } from "../../call/peer.js";
+import { messages } from "../../error/messages.js";
+import type { Connection } from "../../transport/transport.js";
+import type { Dispatcher, ServerSession } from "../dispatcher.js";
+import { peerOf } from "../peer-of.js";
+
+/** The caller has this long to read the answer and hang up, ms. */
+const lingerMs = 1000;
+
+/** Tells a caller of HTTP/1.1, in HTTP/1.1, what it has come to. */
+export class Http1Refusal implements ServerSession {
+  readonly peer: Peer;
+  readonly inFlight = 0;
+  readonly #connection: Connection;
+  readonly #dispatcher: Dispatcher;
+  readonly #text: string;
+  #answered = false;
+  #closed = false;
+
+  constructor(connection: Connection, dispatcher: Dispatcher, names: readonly string[]) {
+    this.peer = peerOf(connection, "http/1.1");
+    this.#connection = connection;
+    this.#dispatcher = dispatcher;
+    this.#text = `${messages.http1NotServed(names.join(", "))}\n`;
+    connection.setHandler(this);
+  }
+
+  get unsentBytes(): number {
+    return this.#connection.unwrittenBytes;
+  }
+
+  onData(): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    const body = Buffer.from(this.#text, "utf8");
+    const head = [
+      "HTTP/1.1 505 HTTP Version Not Supported",
+      "content-type: text/plain; charset=utf-8",
+      `content-length: ${body.length}`,
+      "connection: close",
+    ];
+    this.#connection.write(Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`, "latin1"), body]));
+    this.#connection.end();
+    // A reset at once could take the answer away before it is read.
+    this.#dispatcher.clock.setTimer(() => this.close(messages.http1Refused), lingerMs);
+  }
+
+  onEnd(): void {
+    this.close(messages.http1Refused);
+  }
+
+  onDrain(): void {}
+
+  onClose(): void {
+    this.#end(messages.http1Refused);
+  }
+
+  drain(): void {}
+
+  stop(why: string): void {
+    this.close(why);
+  }
+
+  close(reason: string): void {
+    this.#connection.destroy();
+    this.#end(reason);
+  }
+
+  #end(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#dispatcher.onConnectionClosed(this, reason);
+  }
+}

@@ -1,0 +1,149 @@
+import { isKeyUnit, Metadata, metadataKeyMaxLength, type UnreadMetadata } from "../../base/metadata.js";
+import { emptyBytes } from "../../protobuf/reader.js";
+import { type HeaderField, HeaderKind, type HeaderList } from "../http2/wire/header-field.js";
+import type { OutgoingField } from "../http2/wire/hpack-encoder.js";
+
+/** In the trailers of a failure: whether the handler ran. Neither side's users can set it or see it. */
+export const executedField = "mprpc-executed";
+/** What a call's idempotency key travels as. */
+export const idempotencyField = "idempotency-key";
+/** Ends the names of fields whose values are bytes. */
+const binarySuffix = "-bin";
+
+/** Names that belong to gRPC, to HTTP or to us: metadata may not have them. */
+function isReserved(key: string): boolean {
+  return (
+    key.startsWith("grpc-") ||
+    key.startsWith("mprpc-") ||
+    key === "content-type" ||
+    key === "content-length" ||
+    key === "te" ||
+    key === "host" ||
+    key === "connection" ||
+    key === "keep-alive" ||
+    key === "proxy-connection" ||
+    key === "transfer-encoding" ||
+    key === "upgrade" ||
+    key === "user-agent"
+  );
+}
+
+/** gRPC's own fields that callers and providers of ours may well want to see. */
+const visible: ReadonlySet<string> = new Set(["grpc-previous-rpc-attempts", "grpc-retry-pushback-ms"]);
+
+/** Appends metadata to the fields of a header block. Returns what is wrong with them, or nothing. */
+export function appendMetadata(fields: OutgoingField[], metadata: Metadata): string | undefined {
+  const { flat } = metadata;
+  for (let i = 0; i < flat.length; i += 2) {
+    const key = flat[i] as string;
+    const value = flat[i + 1] as string | Buffer;
+    // A call that is passed on with the metadata it came with must not be told what only concerned the one before.
+    if (isReserved(key)) {
+      if (visible.has(key) && typeof value === "string" && isPrintable(value))
+        fields.push({ name: key, value });
+      continue;
+    }
+    if (key.endsWith(binarySuffix)) {
+      fields.push({
+        name: key,
+        value: Buffer.from(value as Buffer)
+          .toString("base64")
+          .replace(/=+$/, ""),
+      });
+    } else if (typeof value !== "string") {
+      return `metadata ${key}: gRPC carries bytes only under keys that end in "-bin"`;
+    } else if (!isPrintable(value)) {
+      return `metadata ${key}: gRPC carries only printable ASCII, without blanks at the ends; use a key that ends in "-bin"`;
+    } else fields.push({ name: key, value, indexing: key === "authorization" ? "never" : "plain" });
+  }
+  return undefined;
+}
+
+/** Fits in a header: printable ASCII, since servers refuse the rest, and they cut blanks off the ends. */
+export function isPrintable(value: string): boolean {
+  const { length } = value;
+  for (let i = 0; i < length; i++) {
+    const unit = value.charCodeAt(i);
+    if (unit < 0x20 || unit > 0x7e) return false;
+  }
+  return length === 0 || (value.charCodeAt(0) !== 0x20 && value.charCodeAt(length - 1) !== 0x20);
+}
+
+/** Whether a field that arrived is metadata of the user's. */
+function isMetadata({ name, kind }: HeaderField): boolean {
+  if (kind === HeaderKind.USER_AGENT) return true;
+  if (kind !== HeaderKind.OTHER) return false;
+  if (name.startsWith("grpc-")) return visible.has(name);
+  if (name.startsWith("mprpc-") || name === idempotencyField || name.length > metadataKeyMaxLength)
+    return false;
+  for (let i = 0; i < name.length; i++) if (!isKeyUnit(name.charCodeAt(i))) return false;
+  return true;
+}
+
+/** Fields that arrived, made into metadata only when somebody looks. */
+class UnreadFields implements UnreadMetadata {
+  readonly #fields: readonly HeaderField[];
+
+  constructor(fields: readonly HeaderField[]) {
+    this.#fields = fields;
+  }
+
+  get size(): number {
+    let size = 0;
+    for (const field of this.#fields) size += field.name.endsWith(binarySuffix) ? valuesOf(field).length : 1;
+    return size;
+  }
+
+  firstIs(key: string, value: Buffer | undefined): boolean {
+    const field = this.#fields.find(({ name }) => name === key);
+    if (field === undefined || value === undefined) return (field === undefined) === (value === undefined);
+    if (key.endsWith(binarySuffix)) return valuesOf(field)[0]?.equals(value) ?? false;
+    // Printable ASCII, which has a byte for each character.
+    return field.value.length === value.length && value.toString("latin1") === field.value;
+  }
+
+  readInto(metadata: Metadata): void {
+    for (const field of this.#fields) {
+      if (!field.name.endsWith(binarySuffix)) metadata.append(field.name, field.value);
+      else for (const value of valuesOf(field)) metadata.append(field.name, value);
+    }
+  }
+}
+
+/** Several values may have been joined on the way. */
+function valuesOf(field: HeaderField): Buffer[] {
+  if (field.value === "") return [emptyBytes];
+  return field.value.split(",").map((one) => Buffer.from(one, "base64"));
+}
+
+/** A name of bytes whose value is none. */
+function isMalformed({ name, value, kind }: HeaderField): boolean {
+  return (
+    kind === HeaderKind.OTHER &&
+    name.endsWith(binarySuffix) &&
+    !/^[A-Za-z0-9+/_-]*={0,2}(?:,\s*[A-Za-z0-9+/_-]*={0,2})*$/.test(value)
+  );
+}
+
+/**
+ * The user's metadata among `list`; undefined when there are none. A text instead: the name of a field that is malformed.
+ */
+export function metadataOf(list: HeaderList): Metadata | string | undefined {
+  let fields: HeaderField[] | undefined;
+  for (let i = 0; i < list.count; i++) {
+    const field = list.fields[i] as HeaderField;
+    if (!isMetadata(field)) continue;
+    if (isMalformed(field)) return field.name;
+    if (fields === undefined) fields = [field];
+    else fields.push(field);
+  }
+  if (fields === undefined) return undefined;
+  if (fields.length > 1) return Metadata.unread(new UnreadFields(fields));
+  return Metadata.unread(unreadField(fields[0] as HeaderField));
+}
+
+/** The metadata of a list that has `field` and no more; it stays with the field, which may be in the peer's table. */
+export function unreadField(field: HeaderField): UnreadMetadata {
+  field.resolved ??= new UnreadFields([field]);
+  return field.resolved as UnreadFields;
+}

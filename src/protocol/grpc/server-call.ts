@@ -1,0 +1,461 @@
+import { Metadata, type UnreadMetadata } from "../../base/metadata.js";
+import { textOf } from "../../base/thrown.js";
+import type { MessageSender } from "../../call/message-pump.js";
+import { MessageQueue, type MessageQueueOwner, type MessageSupply } from "../../call/message-queue.js";
+import type { BoundMethod, ReplySender, ServerCallHost } from "../../call/server-call.js";
+import { ServerStreamCall, type ServerStreamPorts } from "../../call/server-stream-call.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import { Reader } from "../../protobuf/reader.js";
+import type { CallerWait } from "../caller-wait.js";
+import type { Http2Stream, StreamFailure, StreamHandler } from "../http2/stream.js";
+import { ErrorCode } from "../http2/wire/frame.js";
+import type { OutgoingField, PreparedHeaders } from "../http2/wire/hpack-encoder.js";
+import { type MessageFormat, typeIn } from "./content-type.js";
+import {
+  MessageBody,
+  type MessageBodyOwner,
+  prefixBytes,
+  wholeMessage,
+  writeMessage,
+} from "./message-body.js";
+import { appendMetadata } from "./metadata-fields.js";
+import { failureFields } from "./status-fields.js";
+
+/** One for all connections: nothing else happens while a request is decoded. */
+const requestReader = new Reader();
+
+/** What a call wants of the connection it came on. */
+export interface GrpcCallPort extends ReplySender {
+  readonly bodyMaxBytes: number;
+  /** Header blocks that all replies have in common. */
+  readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
+  readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
+  readonly okTail: PreparedHeaders;
+  /** More may be written to the caller. */
+  readonly takesMore: boolean;
+  /** The request is whole. Why it cannot run after all. */
+  onWhole(call: GrpcServerCall): RpcError | undefined;
+  /** It is known who calls, after it had to wait for that. Why it cannot be served after all. */
+  onCallerKnown(call: GrpcServerCall): RpcError | undefined;
+  /** It ends without ever having been whole. */
+  onNeverWhole(call: GrpcServerCall): void;
+  /** A handler was entered and has returned, or its promise. */
+  onRun(): void;
+  /** What has come and was not read takes memory: so many bytes more. False: there is no room for them. */
+  hold(bytes: number): boolean;
+}
+
+/** A body that came before it was known who calls. */
+interface EarlyBody {
+  readonly wait: CallerWait;
+  readonly chunks: Buffer[];
+  ended: boolean;
+}
+
+/** What is known of a call from its header block. */
+export interface GrpcRequestHead {
+  readonly format: MessageFormat;
+  /** -1: no deadline. */
+  readonly timeoutMs: number;
+  /** The caller's name, where that is all the metadata there are. */
+  readonly unread: UnreadMetadata | undefined;
+  /** What `grpc-encoding` says. */
+  readonly encoding: string;
+  /** Replies may be compressed. */
+  readonly gzip: boolean;
+}
+
+/** A call that came over gRPC: the handler of its HTTP/2 stream and, where it streams, both ends of its messages. */
+export class GrpcServerCall
+  extends ServerStreamCall
+  implements
+    StreamHandler,
+    MessageBodyOwner,
+    MessageQueueOwner,
+    MessageSender,
+    MessageSupply,
+    ServerStreamPorts
+{
+  readonly stream: Http2Stream;
+  /** The head of the response has been sent. */
+  headSent = false;
+  /** Its handler goes on although the call has ended, and so keeps the place of the stream. */
+  detached = false;
+  /** The requests, where the caller streams. */
+  requests: MessageQueue | undefined = undefined;
+  /** Sends the replies, where we stream. */
+  replies: MessageSender | undefined = undefined;
+  readonly #grpc: GrpcCallPort;
+  readonly #unread: UnreadMetadata | undefined;
+  #callerName: Metadata | undefined;
+  readonly #format: MessageFormat;
+  readonly #encoding: string;
+  readonly #gzip: boolean;
+  #body: MessageBody | undefined;
+  /** What came before it was known who calls; undefined: that is known. */
+  #early: EarlyBody | undefined;
+  /** The one request has come. */
+  #received = false;
+  #wake: (() => void) | undefined;
+  #full = false;
+  /** What lies in the queue of requests. */
+  #heldBytes = 0;
+  /** Of a message that is not whole: what was not given back to the caller's window. */
+  #partBytes = 0;
+
+  constructor(
+    host: ServerCallHost,
+    port: GrpcCallPort,
+    bound: BoundMethod,
+    stream: Http2Stream,
+    head: GrpcRequestHead & { readonly sender: ReplySender },
+    startMs: number,
+    sent: { readonly metadata?: Metadata; readonly idempotencyKey?: string } | undefined,
+  ) {
+    super(host, head.sender, bound, undefined, stream.id, startMs, head.timeoutMs, sent);
+    this.stream = stream;
+    this.#unread = head.unread;
+    this.#grpc = port;
+    this.#format = head.format;
+    this.#encoding = head.encoding;
+    this.#gzip = head.gzip;
+    const { kind } = bound.definition;
+    if (kind === "unary") return;
+    this.ports = this;
+    if (kind !== "client_streaming") this.replies = this;
+    if (kind !== "server_streaming") this.#openRequests();
+  }
+
+  #openRequests(): void {
+    const queue = new MessageQueue(typeIn(this.#format, this.method.input), "the requests of a call");
+    queue.supply = this;
+    queue.owner = this;
+    this.requests = queue;
+    this.request = queue;
+  }
+
+  /** Made only for those who look. */
+  override get metadata(): Metadata {
+    if (this.#unread === undefined) return super.metadata;
+    this.#callerName ??= Metadata.unread(this.#unread);
+    return this.#callerName;
+  }
+
+  /** The caller sends any number of messages, and the handler runs from the first word on. */
+  get takesMany(): boolean {
+    return this.requests !== undefined;
+  }
+
+  // --- the request ---
+
+  /** Its body is kept as it comes until `wait` is over. */
+  holdFor(wait: CallerWait): void {
+    const early: EarlyBody = { wait, chunks: [], ended: false };
+    this.#early = early;
+    wait.begin(this, () => {
+      this.#early = undefined;
+      const refusal = this.#grpc.onCallerKnown(this);
+      if (refusal !== undefined) {
+        this.cancel(refusal);
+        return;
+      }
+      for (const chunk of early.chunks) {
+        this.#countEarly(-chunk.length);
+        this.onData(this.stream, chunk, 0, chunk.length, false);
+      }
+      if (early.ended) this.onTrailers();
+    });
+  }
+
+  #countEarly(bytes: number): void {
+    this.#heldBytes += bytes;
+    if (!this.#grpc.hold(bytes) && !this.ended)
+      this.cancel(new RpcError(Status.RESOURCE_EXHAUSTED, messages.grpcNoRoomForRequest));
+  }
+
+  onData(stream: Http2Stream, bytes: Buffer, start: number, end: number, endStream: boolean): void {
+    if (this.#early !== undefined && !this.ended) {
+      this.#early.ended = endStream;
+      // Not given back to the caller's window: that bounds what one call may have here.
+      if (end > start) {
+        this.#early.chunks.push(Buffer.from(bytes.subarray(start, end)));
+        this.#countEarly(end - start);
+      }
+      return;
+    }
+    if (this.ended) {
+      stream.consumed(end - start);
+      return;
+    }
+    if (this.#body === undefined && this.requests === undefined && !this.#received) {
+      const size = wholeMessage(bytes, start, end);
+      if (size >= 0 && size <= this.#grpc.bodyMaxBytes) {
+        stream.consumed(end - start);
+        this.onMessage(bytes, start + prefixBytes, end, true);
+        if (endStream) this.onBodyEnd();
+        return;
+      }
+    }
+    this.#body ??= new MessageBody(this, this.#grpc.bodyMaxBytes, this.#encoding);
+    if (end > start) this.#add(this.#body, bytes, start, end);
+    if (endStream) this.#body.end();
+  }
+
+  #add(body: MessageBody, bytes: Buffer, start: number, end: number): void {
+    this.#partBytes += end - start;
+    body.add(bytes, start, end);
+    if (this.requests === undefined) this.#countPart(body.partBytes);
+    if (this.ended) this.stream.consumed(this.#partBytes);
+    // What lies in the queue is given back as it is read, and a message that is not whole only when it is the next.
+    else if (this.requests === undefined || this.requests.wanted) this.#giveBack();
+  }
+
+  /** The one request, of which `bytes` have come, is put together in memory. */
+  #countPart(bytes: number): void {
+    if (this.ended) return;
+    const more = bytes - this.#heldBytes;
+    this.#heldBytes = bytes;
+    if (!this.#grpc.hold(more))
+      this.cancel(new RpcError(Status.RESOURCE_EXHAUSTED, messages.grpcNoRoomForRequest));
+  }
+
+  #giveBack(): void {
+    if (this.#partBytes === 0) return;
+    this.stream.consumed(this.#partBytes);
+    this.#partBytes = 0;
+  }
+
+  onTrailers(): void {
+    if (this.#early !== undefined) {
+      this.#early.ended = true;
+      return;
+    }
+    if (this.#body !== undefined) this.#body.end();
+    else if (!this.ended) this.onBodyEnd();
+  }
+
+  onMessage(buffer: Buffer, start: number, end: number, shared: boolean): void {
+    if (this.ended) return;
+    const { requests } = this;
+    if (requests !== undefined) {
+      const cost = end - start + prefixBytes;
+      this.#partBytes = Math.max(0, this.#partBytes - cost);
+      this.#heldBytes += cost;
+      this.#grpc.hold(cost);
+      requests.push(buffer, start, end, cost, shared);
+      return;
+    }
+    if (this.#received) {
+      this.cancel(new RpcError(Status.INTERNAL, messages.grpcSecondMessage(this.method.fullName)));
+      return;
+    }
+    this.#received = true;
+    try {
+      const type = typeIn(this.#format, this.method.input);
+      this.request = type.decode(requestReader.reset(buffer, start, end, shared), end);
+      if (!shared) requestReader.release();
+    } catch (error) {
+      this.cancel(this.#undecodable(error));
+    }
+  }
+
+  /** The handler may still reply. */
+  onReaderLeft(): void {}
+
+  onUndecodable(reason: unknown): unknown {
+    const error = this.#undecodable(reason);
+    this.cancel(error);
+    return error;
+  }
+
+  #undecodable(error: unknown): RpcError {
+    const text = messages.requestUndecodable(this.method.input.typeName, textOf(error));
+    return new RpcError(Status.INTERNAL, text);
+  }
+
+  onBodyEnd(): void {
+    if (this.ended) return;
+    if (this.requests !== undefined) {
+      this.requests.end();
+      return;
+    }
+    if (!this.#received) {
+      this.cancel(new RpcError(Status.INTERNAL, messages.grpcNoMessage(this.method.fullName)));
+      return;
+    }
+    const refusal = this.#grpc.onWhole(this);
+    if (refusal !== undefined) {
+      this.cancel(refusal);
+      return;
+    }
+    this.run();
+    this.#grpc.onRun();
+  }
+
+  onBodyFailure(error: RpcError): void {
+    this.cancel(error);
+  }
+
+  /** The reader has taken a message. */
+  onTaken(costBytes: number, empty: boolean): void {
+    this.#heldBytes -= costBytes;
+    this.#grpc.hold(-costBytes);
+    this.stream.consumed(costBytes);
+    if (empty) this.#giveBack();
+  }
+
+  /** The reader waits: a message that is only partly here must get room to become whole. */
+  onWanted(): void {
+    this.#giveBack();
+  }
+
+  // --- the caller, and the stream ---
+
+  onReset(stream: Http2Stream, failure: StreamFailure): void {
+    this.#wakeAll();
+    // A caller whose deadline has passed resets as well, and its word is often here before our own timer.
+    if (failure.remote && this.timeLeftMs() <= 0) this.onDeadline();
+    else this.cancel(reasonOf(failure));
+    if (!this.detached) stream.release();
+  }
+
+  onWritable(): void {
+    this.#full = false;
+    this.#wakeAll();
+  }
+
+  #wakeAll(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  protected override comeBack(): void {
+    super.comeBack();
+    if (!this.detached) return;
+    this.detached = false;
+    this.stream.release();
+  }
+
+  protected override onEnded(): void {
+    super.onEnded();
+    this.#early?.wait.leave();
+    this.#early = undefined;
+    if (this.arriving) this.#grpc.onNeverWhole(this);
+    this.#body?.stop();
+    this.#wakeAll();
+    if (this.requests !== undefined) this.requests.supply = undefined;
+    if (this.#heldBytes > 0) this.#grpc.hold(-this.#heldBytes);
+    this.#heldBytes = 0;
+  }
+
+  // --- replies ---
+
+  /** Sends the head of the response, unless it has been sent. Why it cannot be. */
+  #sendHead(metadata: Metadata | undefined): RpcError | undefined {
+    if (this.headSent) return undefined;
+    let extra: OutgoingField[] | undefined;
+    if (metadata !== undefined) {
+      extra = [];
+      const wrong = appendMetadata(extra, metadata);
+      if (wrong !== undefined) return new RpcError(Status.INTERNAL, wrong);
+    }
+    this.headSent = true;
+    const { headOf, gzipHeadOf } = this.#grpc;
+    this.stream.headers((this.#gzip ? gzipHeadOf : headOf)[this.#format], extra);
+    return undefined;
+  }
+
+  /** The reply of a call that does not stream them, or their end. */
+  sendReply(message: unknown): RpcError | undefined {
+    const { stream } = this;
+    const trailers = this.replyTrailersIfAny;
+    let extra: OutgoingField[] | undefined;
+    if (trailers !== undefined) {
+      extra = [];
+      const wrong = appendMetadata(extra, trailers);
+      if (wrong !== undefined) return new RpcError(Status.INTERNAL, wrong);
+    }
+    const wrong = this.#sendHead(this.replyMetadataIfAny);
+    if (wrong !== undefined) return wrong;
+    if (this.replies === undefined) {
+      const failed = this.#write(message);
+      if (failed !== undefined) return failed;
+      stream.endData(false);
+    }
+    stream.end(this.#grpc.okTail, extra);
+    return undefined;
+  }
+
+  #write(message: unknown): RpcError | undefined {
+    const { output } = this.method;
+    try {
+      const type = typeIn(this.#format, output);
+      writeMessage(this.stream, type, message, this.#grpc.bodyMaxBytes, this.#gzip);
+      return undefined;
+    } catch (error) {
+      if (error instanceof RpcError) return error;
+      return new RpcError(Status.INTERNAL, messages.replyUnencodable(output.typeName), { cause: error });
+    }
+  }
+
+  sendFailure(error: RpcError): void {
+    const { stream } = this;
+    // Even of those that cannot be sent the failure is.
+    if (!this.headSent && (error.metadata ?? this.replyMetadataIfAny) !== undefined) {
+      this.#sendHead(error.metadata ?? this.replyMetadataIfAny);
+    }
+    const fields = failureFields(error, error.trailers ?? this.replyTrailersIfAny);
+    if (this.headSent) stream.end(undefined, fields);
+    else {
+      this.headSent = true;
+      stream.headers(this.#grpc.headOf[this.#format], fields, true);
+    }
+  }
+
+  override sendMetadata(): void {
+    if (this.ended) return;
+    const wrong = this.#sendHead(this.replyMetadataIfAny);
+    if (wrong !== undefined) this.cancel(wrong);
+  }
+
+  get hasRoom(): boolean {
+    return !this.stream.closed && !this.#full && this.#grpc.takesMore;
+  }
+
+  room(): Promise<void> {
+    if (this.ended || this.stream.closed || this.hasRoom) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  whole(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  send(message: unknown): number {
+    const wrong = this.#sendHead(this.replyMetadataIfAny);
+    if (wrong !== undefined) throw wrong;
+    const { stream } = this;
+    const type = typeIn(this.#format, this.method.output);
+    let size: number;
+    try {
+      size = writeMessage(stream, type, message, this.#grpc.bodyMaxBytes, this.#gzip);
+    } catch (error) {
+      if (error instanceof RpcError) throw error;
+      const text = messages.streamMessageUnencodable(textOf(error));
+      throw new RpcError(Status.INTERNAL, text, { cause: error });
+    }
+    if (!stream.endData(false)) this.#full = true;
+    return size + prefixBytes;
+  }
+}
+
+function reasonOf({ code, remote, reason }: StreamFailure): RpcError {
+  if (!remote) return new RpcError(Status.CANCELLED, messages.callerLost(reason));
+  const text = code === ErrorCode.CANCEL ? messages.cancelledByCaller : messages.callerLost(reason);
+  return new RpcError(Status.CANCELLED, text);
+}

@@ -1,0 +1,472 @@
+import type { CallGate } from "../../auth/call-gate.js";
+import { Caller } from "../../auth/caller.js";
+import type { Metadata, UnreadMetadata } from "../../base/metadata.js";
+import type { Peer } from "../../call/peer.js";
+import type { BoundMethod, ReplySender, ServerCall } from "../../call/server-call.js";
+import type { Postponed } from "../../call/turn.js";
+import { messages } from "../../error/messages.js";
+import { RpcError } from "../../error/rpc-error.js";
+import { Status } from "../../error/status.js";
+import type { Connection, ConnectionHandler } from "../../transport/transport.js";
+import { CallerWait } from "../caller-wait.js";
+import type { Dispatcher, ServerSession } from "../dispatcher.js";
+import type { Http2Options } from "../http2/options.js";
+import { type Http2ServerOwner, Http2ServerSession } from "../http2/server-session.js";
+import type { Http2Stream, StreamHandler } from "../http2/stream.js";
+import { type HeaderField, HeaderKind, type HeaderList } from "../http2/wire/header-field.js";
+import type { PreparedHeaders } from "../http2/wire/hpack-encoder.js";
+import { formatOf, isGrpc, isLoaded, loadJson, type MessageFormat } from "./content-type.js";
+import { idempotencyField, metadataOf, unreadField } from "./metadata-fields.js";
+import { PlainAnswer } from "./plain-answer.js";
+import { type GrpcCallPort, GrpcServerCall } from "./server-call.js";
+import { failureFields } from "./status-fields.js";
+import { parseTimeout } from "./timeout.js";
+
+export interface GrpcServerOptions {
+  http2: Partial<Http2Options>;
+  /** Largest message, bytes, both ways. */
+  bodyMaxBytes: number;
+  /** A reply that would wait behind more than this is replaced by RESOURCE_EXHAUSTED, bytes. */
+  unwrittenMaxBytes: number;
+  /** What requests that were not read may take on one connection, bytes. */
+  unreadMaxBytes: number;
+  /** The same for all connections. */
+  streamBudget: UnreadBudget;
+}
+
+/** Memory that several connections share. */
+export interface UnreadBudget {
+  readonly free: number;
+  /** Takes so many bytes more, or less when they are negative, whether there is room or not. */
+  force(bytes: number): void;
+}
+
+/** Streams wait for their turn while more than this waits to be sent, bytes. */
+const streamsWaitBytes = 1024 * 1024;
+
+/** What the header block of a request says. One for all connections: nothing else happens while it is read. */
+class RequestHead {
+  bound: BoundMethod | undefined = undefined;
+  path = "";
+  post = false;
+  contentType = "";
+  isGrpc = false;
+  format: MessageFormat = "proto";
+  /** -1: none. */
+  timeoutMs = -1;
+  timeout = "";
+  encoding = "identity";
+  acceptsGzip = false;
+  gzip = false;
+  agent: HeaderField | undefined = undefined;
+  unread: UnreadMetadata | undefined = undefined;
+  /** There are fields besides those of the protocol. */
+  others = false;
+  /** Sends the replies. */
+  sender!: ReplySender;
+  /** It is not known yet who calls. */
+  wait: CallerWait | undefined = undefined;
+
+  clear(): void {
+    this.bound = this.agent = this.unread = undefined;
+    this.isGrpc = this.post = this.acceptsGzip = this.gzip = this.others = false;
+    this.contentType = "";
+    this.timeoutMs = -1;
+    this.encoding = "identity";
+  }
+}
+
+const head = new RequestHead();
+
+/** The serving side of one gRPC connection. */
+export class GrpcServerSession
+  implements ServerSession, GrpcCallPort, Http2ServerOwner, ConnectionHandler, Postponed
+{
+  readonly peer: Peer;
+  readonly bodyMaxBytes: number;
+  readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
+  readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
+  readonly okTail: PreparedHeaders;
+  readonly #gate: CallGate;
+  readonly #connection: Connection;
+  readonly #dispatcher: Dispatcher;
+  readonly #options: GrpcServerOptions;
+  readonly #http2: Http2ServerSession;
+  /** When the bytes came that are worked on. */
+  #nowMs = 0;
+  /** Bytes of requests that were not read. */
+  #unreadBytes = 0;
+  /** The call that ends now leaves its handler behind. */
+  #detaching = false;
+  #postponed = false;
+  /** What JSON needs is on its way. */
+  #loading = false;
+  #closeReason: string | undefined;
+  #reported = false;
+
+  constructor(connection: Connection, dispatcher: Dispatcher, options: GrpcServerOptions) {
+    this.#gate = dispatcher.enter(connection, "grpc", this);
+    this.peer = this.#gate.caller;
+    this.bodyMaxBytes = options.bodyMaxBytes;
+    this.#connection = connection;
+    this.#dispatcher = dispatcher;
+    this.#options = options;
+    this.#http2 = new Http2ServerSession(connection, dispatcher.clock, this, options.http2);
+    connection.setHandler(this);
+    const headWith = (contentType: string, gzip: boolean): PreparedHeaders =>
+      this.#http2.prepare([
+        { name: ":status", value: "200" },
+        { name: "content-type", value: contentType, indexing: "table" },
+        ...(gzip ? [{ name: "grpc-encoding", value: "gzip", indexing: "table" as const }] : []),
+      ]);
+    const heads = (gzip: boolean): Record<MessageFormat, PreparedHeaders> => ({
+      proto: headWith("application/grpc", gzip),
+      json: headWith("application/grpc+json", gzip),
+    });
+    this.headOf = heads(false);
+    this.gzipHeadOf = heads(true);
+    this.okTail = this.#http2.prepare([{ name: "grpc-status", value: "0", indexing: "table" }]);
+  }
+
+  get inFlight(): number {
+    return this.#http2.inFlight;
+  }
+
+  get draining(): boolean {
+    return this.#http2.draining;
+  }
+
+  get unsentBytes(): number {
+    return this.#http2.pendingBytes;
+  }
+
+  get takesMore(): boolean {
+    return this.#http2.pendingBytes < streamsWaitBytes;
+  }
+
+  drain(why: string): void {
+    if (this.#http2.draining) return;
+    this.#http2.drain(why);
+    for (const call of this.#calls()) call.startDraining();
+  }
+
+  stop(why: string): void {
+    const stopped = new RpcError(Status.UNAVAILABLE, why);
+    for (const call of this.#calls()) call.cancel(stopped);
+    this.close(why);
+  }
+
+  close(reason: string): void {
+    this.#http2.close(reason);
+    this.#connection.destroy();
+    this.#report(reason);
+  }
+
+  #calls(): GrpcServerCall[] {
+    return this.#http2.handlers.filter((one) => one instanceof GrpcServerCall);
+  }
+
+  // --- from the connection ---
+
+  onData(chunk: Buffer): void {
+    this.#nowMs = this.#dispatcher.clock.now();
+    if (!this.#http2.held && !this.#dispatcher.turn.begin(this.#nowMs)) this.#postpone();
+    this.#http2.onData(chunk);
+  }
+
+  onEnd(): void {
+    this.#http2.onEnd();
+  }
+
+  onDrain(): void {
+    this.#http2.onDrain();
+  }
+
+  onClose(error: Error | undefined): void {
+    this.#http2.onClose(error);
+    this.#report(this.#closeReason);
+  }
+
+  /** The provider counts the connection until it is gone. */
+  #report(reason: string | undefined): void {
+    if (this.#reported) return;
+    this.#reported = true;
+    this.#gate.close();
+    this.#dispatcher.onConnectionClosed(this, reason);
+  }
+
+  onRun(): void {
+    if (this.#dispatcher.turn.spent()) this.#postpone();
+  }
+
+  #postpone(): void {
+    if (this.#postponed || this.#http2.closed) return;
+    this.#postponed = true;
+    this.#http2.hold();
+    this.#dispatcher.turn.postpone(this);
+  }
+
+  takeTurn(): void {
+    this.#postponed = false;
+    if (this.#http2.closed) return;
+    if (!this.#loading) this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#http2.closed) return;
+    this.#nowMs = this.#dispatcher.clock.now();
+    this.#http2.resume();
+  }
+
+  onSessionClosed(reason: string | undefined): void {
+    this.#closeReason = reason;
+  }
+
+  // --- requests ---
+
+  onRequest(stream: Http2Stream, headers: HeaderList, endStream: boolean): StreamHandler | undefined {
+    this.#readHead(headers);
+    const { bound } = head;
+    if (!head.isGrpc || !head.post) return this.#answerPlainly(stream, endStream);
+    const metadata = head.others ? metadataOf(headers) : undefined;
+    if (!head.others && head.agent !== undefined) head.unread = unreadField(head.agent);
+    const refusal =
+      this.#refusal(metadata) ?? this.#admit(bound as BoundMethod, metadata as Metadata | undefined);
+    if (refusal !== undefined || bound === undefined) {
+      this.#refuse(stream, refusal ?? noMethod());
+      return undefined;
+    }
+    return this.#begin(stream, bound, headers, metadata as Metadata | undefined, endStream);
+  }
+
+  #readHead(headers: HeaderList): void {
+    head.clear();
+    const { fields, count } = headers;
+    for (let i = 0; i < count; i++) {
+      const field = fields[i] as HeaderField;
+      switch (field.kind) {
+        case HeaderKind.PATH:
+          head.path = field.value;
+          head.bound = (field.resolved as BoundMethod | undefined) ?? this.#resolve(field);
+          break;
+        case HeaderKind.METHOD:
+          head.post = field.value === "POST";
+          break;
+        case HeaderKind.CONTENT_TYPE:
+          head.contentType = field.value;
+          head.format = (field.resolved as MessageFormat | undefined) ?? formatIn(field) ?? "proto";
+          head.isGrpc = field.resolved !== undefined;
+          break;
+        case HeaderKind.GRPC_TIMEOUT:
+          head.timeout = field.value;
+          // One that comes again and again is in the caller's table, and parsed once.
+          field.resolved ??= parseTimeout(field.value) ?? Number.NaN;
+          head.timeoutMs = field.resolved as number;
+          break;
+        case HeaderKind.GRPC_ENCODING:
+          head.encoding = field.value;
+          break;
+        case HeaderKind.GRPC_ACCEPT_ENCODING:
+          head.acceptsGzip = field.value.includes("gzip");
+          break;
+        case HeaderKind.USER_AGENT:
+          head.agent = field;
+          break;
+        case HeaderKind.OTHER:
+          head.others = true;
+          break;
+        default:
+      }
+    }
+  }
+
+  /** The method that a path names; it stays with the field, which is the same object for as long as the caller's table has it. */
+  #resolve(field: HeaderField): BoundMethod | undefined {
+    const path = field.value;
+    const slash = path.lastIndexOf("/");
+    if (slash < 1 || path.charCodeAt(0) !== 47) return undefined;
+    const bound = this.#dispatcher.find(path.slice(1, slash), path.slice(slash + 1));
+    field.resolved = bound;
+    return bound;
+  }
+
+  #refusal(metadata: Metadata | string | undefined): RpcError | undefined {
+    if (this.#http2.draining && this.#http2.closed)
+      return new RpcError(Status.UNAVAILABLE, messages.callsNoLongerTaken);
+    if (head.bound === undefined) return noMethod();
+    if (head.encoding !== "identity" && head.encoding !== "gzip") {
+      return new RpcError(Status.UNIMPLEMENTED, messages.grpcUnknownEncoding(head.encoding));
+    }
+    if (Number.isNaN(head.timeoutMs)) {
+      return new RpcError(Status.INTERNAL, messages.grpcTimeoutMalformed(head.timeout));
+    }
+    if (typeof metadata === "string")
+      return new RpcError(Status.INTERNAL, messages.grpcMetadataMalformed(metadata));
+    if (head.timeoutMs === 0) return new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedOnTheWay);
+    const streamsRequests = takesMany(head.bound);
+    if (streamsRequests && this.#options.streamBudget.free <= 0)
+      return new RpcError(Status.RESOURCE_EXHAUSTED, messages.noRoomForStream);
+    return undefined;
+  }
+
+  /** Who calls, and why the call may not be made. A caller whose token is being checked is let in, to wait for that. */
+  #admit(bound: BoundMethod, metadata: Metadata | undefined): RpcError | undefined {
+    head.sender = this;
+    head.wait = undefined;
+    let caller = this.#gate.caller;
+    if (!this.#gate.open) {
+      const checked = this.#gate.check(bound, metadata);
+      if (checked instanceof RpcError) return checked;
+      if (checked instanceof Caller) {
+        caller = checked;
+        head.sender = this.#gate.portOf(checked, this);
+      } else {
+        head.wait = new CallerWait(this.#gate, checked, this);
+        head.sender = head.wait.port;
+      }
+    }
+    const arriving = head.wait !== undefined || !takesMany(bound);
+    return this.#dispatcher.admit(bound, caller, arriving);
+  }
+
+  #begin(
+    stream: Http2Stream,
+    bound: BoundMethod,
+    headers: HeaderList,
+    metadata: Metadata | undefined,
+    endStream: boolean,
+  ): GrpcServerCall {
+    head.gzip = head.encoding === "gzip" && head.acceptsGzip;
+    const key = head.others ? headers.get(idempotencyField) : undefined;
+    const sent =
+      metadata === undefined && key === undefined
+        ? undefined
+        : {
+            ...(metadata === undefined ? {} : { metadata }),
+            ...(key === undefined ? {} : { idempotencyKey: key }),
+          };
+    const call = new GrpcServerCall(this.#dispatcher, this, bound, stream, head, this.#nowMs, sent);
+    const { wait } = head;
+    call.arriving = wait !== undefined || !call.takesMany;
+    this.#dispatcher.onCallStart(call);
+    if (wait !== undefined) call.holdFor(wait);
+    if (isLoaded(head.format)) this.#start(call, endStream);
+    else void this.#startWithJson(call, endStream);
+    return call;
+  }
+
+  #start(call: GrpcServerCall, endStream: boolean): void {
+    if (call.takesMany && !call.ended && !call.arriving) {
+      call.run();
+      this.onRun();
+    }
+    // A body of no bytes: even its end may have to wait.
+    if (endStream) call.onTrailers();
+  }
+
+  /** The connection waits until JSON is understood. */
+  async #startWithJson(call: GrpcServerCall, endStream: boolean): Promise<void> {
+    this.#loading = true;
+    this.#http2.hold();
+    await loadJson();
+    this.#loading = false;
+    this.#start(call, endStream);
+    if (!this.#postponed) this.#goOn();
+  }
+
+  onWhole(call: GrpcServerCall): RpcError | undefined {
+    const refusal = this.#dispatcher.admit(call.bound, call.peer, false);
+    if (refusal !== undefined) return refusal;
+    this.#arrived(call);
+    return undefined;
+  }
+
+  onCallerKnown(call: GrpcServerCall): RpcError | undefined {
+    if (!call.takesMany) return undefined;
+    const refusal = this.onWhole(call);
+    if (refusal !== undefined) return refusal;
+    this.#start(call, false);
+    return undefined;
+  }
+
+  onNeverWhole(call: GrpcServerCall): void {
+    this.#arrived(call);
+  }
+
+  #arrived(call: GrpcServerCall): void {
+    call.arriving = false;
+    this.#dispatcher.onArrived(call);
+  }
+
+  hold(bytes: number): boolean {
+    this.#unreadBytes += bytes;
+    this.#options.streamBudget.force(bytes);
+    return (
+      bytes <= 0 || (this.#unreadBytes <= this.#options.unreadMaxBytes && this.#options.streamBudget.free > 0)
+    );
+  }
+
+  /** A request that is no gRPC: whoever made it speaks HTTP, and is answered so when it has said all it has to say. */
+  #answerPlainly(stream: Http2Stream, endStream: boolean): StreamHandler | undefined {
+    const answer = new PlainAnswer(
+      head.bound === undefined
+        ? { status: "404", text: `${messages.noMethod(` ${head.path}`)}\n` }
+        : head.post
+          ? { status: "415", text: `${messages.grpcContentType(head.contentType)}\n` }
+          : { status: "405", text: `${messages.grpcPostOnly}\n`, allow: "POST" },
+    );
+    // Of a format we do not know, but gRPC: that is answered in its own way.
+    if (head.post && isGrpc(head.contentType)) {
+      const error = new RpcError(Status.UNIMPLEMENTED, messages.grpcContentType(head.contentType));
+      this.#refuse(stream, head.bound === undefined ? noMethod() : error);
+      return undefined;
+    }
+    if (!endStream) return answer;
+    answer.send(stream);
+    return undefined;
+  }
+
+  #refuse(stream: Http2Stream, error: RpcError): void {
+    stream.headers(this.headOf.proto, failureFields(error.with({}, "never"), undefined), true);
+  }
+
+  // --- to the caller ---
+
+  reply(call: ServerCall, message: unknown): RpcError | undefined {
+    const { pendingBytes } = this.#http2;
+    const { unwrittenMaxBytes } = this.#options;
+    if (pendingBytes > unwrittenMaxBytes) {
+      const text = messages.tooMuchUnwrittenToCaller(pendingBytes, unwrittenMaxBytes);
+      return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+    }
+    return (call as GrpcServerCall).sendReply(message);
+  }
+
+  fail(call: ServerCall, error: RpcError): void {
+    const served = call as GrpcServerCall;
+    if (this.#detaching) {
+      this.#detaching = false;
+      served.detached = true;
+      served.stream.hold();
+    }
+    served.sendFailure(error);
+  }
+
+  onDetached(by: 1 | -1): void {
+    this.#detaching = by === 1;
+  }
+}
+
+function takesMany({ definition: { kind } }: BoundMethod): boolean {
+  return kind === "client_streaming" || kind === "bidi_streaming";
+}
+
+function noMethod(): RpcError {
+  return new RpcError(Status.UNIMPLEMENTED, messages.noMethod(` ${head.path}`));
+}
+
+function formatIn(field: HeaderField): MessageFormat | undefined {
+  const format = formatOf(field.value);
+  field.resolved = format;
+  return format;
+}

@@ -1,0 +1,28 @@
+/** What the units of `grpc-timeout` are, ms. */
+const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+/** The largest number its eight digits can say. */
+const valueMax = 99_999_999;
+
+/** The time that `grpc-timeout` gives, ms; undefined for what is none. */
+export function parseTimeout(text: string): number | undefined {
+  const { length } = text;
+  if (length < 2 || length > 9) return undefined;
+  const unit = unitMs[text.charAt(length - 1)];
+  if (unit === undefined) return undefined;
+  let value = 0;
+  for (let i = 0; i < length - 1; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return value * unit;
+}
+
+/** `timeoutMs`, a whole number, as `grpc-timeout` says it. */
+export function formatTimeout(timeoutMs: number): string {
+  // It must be positive: the server is to find out that no time is left.
+  if (timeoutMs <= 0) return "1n";
+  if (timeoutMs <= valueMax) return `${timeoutMs}m`;
+  if (timeoutMs <= valueMax * 1000) return `${Math.floor(timeoutMs / 1000)}S`;
+  return `${Math.min(valueMax, Math.floor(timeoutMs / 3_600_000))}H`;
+}

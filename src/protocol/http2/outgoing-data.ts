@@ -1,0 +1,55 @@
+import type { OutgoingField, PreparedHeaders } from "./wire/hpack-encoder.js";
+
+/** A stream with more than this to send takes no more without being told to wait, bytes. */
+const roomBytes = 64 * 1024;
+
+/** What a stream has to send and may not yet. */
+export class OutgoingData {
+  bytes = 0;
+  /** Behind it, our half of the stream is over. */
+  ends = false;
+  trailers:
+    | { readonly prepared: PreparedHeaders | undefined; readonly extra: readonly OutgoingField[] | undefined }
+    | undefined = undefined;
+  /** It is in the list of those that may send. */
+  listed = false;
+  readonly #pieces: Buffer[] = [];
+  /** The first piece that is left, and how much of it is gone. */
+  #first = 0;
+  #at = 0;
+
+  get hasRoom(): boolean {
+    return this.bytes < roomBytes;
+  }
+
+  add(piece: Buffer): void {
+    if (piece.length === 0) return;
+    this.#pieces.push(piece);
+    this.bytes += piece.length;
+  }
+
+  /** Moves the first `count` bytes to `target`. */
+  take(target: Buffer, at: number, count: number): void {
+    let position = at;
+    let left = count;
+    while (left > 0) {
+      const piece = this.#pieces[this.#first] as Buffer;
+      const size = Math.min(left, piece.length - this.#at);
+      piece.copy(target, position, this.#at, this.#at + size);
+      position += size;
+      left -= size;
+      this.#at += size;
+      if (this.#at === piece.length) this.#dropFirst();
+    }
+    this.bytes -= count;
+  }
+
+  #dropFirst(): void {
+    this.#at = 0;
+    this.#first++;
+    if (this.#first === this.#pieces.length || this.#first >= 64) {
+      this.#pieces.splice(0, this.#first);
+      this.#first = 0;
+    }
+  }
+}

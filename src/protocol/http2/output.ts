@@ -1,0 +1,91 @@
+import { shelve } from "../../protobuf/buffer-pool.js";
+import { Writer } from "../../protobuf/writer.js";
+import type { Connection } from "../../transport/transport.js";
+
+/** Gathered bytes leave early at this size: waiting for the end of the turn would leave the peer idle meanwhile. */
+const earlyFlushBytes = 4096;
+/** While this much waits for the system, DATA waits with its stream, where windows and resets still reach it. */
+const dataMaxBytes = 256 * 1024;
+
+/**
+ * Gathers the frames of one turn of the event loop in one buffer and sends them in one write. While a write is on its way,
+ * frames gather; so at most one is.
+ */
+export class Output {
+  /** Where frames are appended. It has a buffer only while there are some. */
+  readonly writer = new Writer(0);
+  readonly #connection: Connection;
+  #scheduled = false;
+  #sending: Buffer | undefined;
+  #sendingBytes = 0;
+  /** Frames appended, and frames handed to the connection: one between the two has provably not left. */
+  written = 0;
+  flushed = 0;
+  #closed = false;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** A write is on its way. */
+  get blocked(): boolean {
+    return this.#sending !== undefined;
+  }
+
+  /** Bytes that have not left the process. */
+  get pendingBytes(): number {
+    return this.writer.position + this.#sendingBytes;
+  }
+
+  get takesData(): boolean {
+    return this.#sending === undefined || this.writer.position < dataMaxBytes;
+  }
+
+  /** A frame is complete in the writer. */
+  frameWritten(): void {
+    this.written++;
+    if (this.writer.position >= earlyFlushBytes) this.flush();
+    else if (!this.#scheduled) {
+      this.#scheduled = true;
+      process.nextTick(flushLater, this);
+    }
+  }
+
+  /** @internal */
+  onTick(): void {
+    this.#scheduled = false;
+    this.flush();
+  }
+
+  flush(): void {
+    const { writer } = this;
+    if (this.#sending !== undefined || writer.position === 0 || this.#closed) return;
+    this.flushed = this.written;
+    const bytes = writer.view();
+    const buffer = writer.detach();
+    if (this.#connection.write(bytes)) {
+      shelve(buffer);
+      return;
+    }
+    this.#sending = buffer;
+    this.#sendingBytes = bytes.length;
+  }
+
+  /** The write that was on its way has left. */
+  onDrain(): void {
+    const sent = this.#sending;
+    this.#sending = undefined;
+    this.#sendingBytes = 0;
+    if (sent !== undefined) shelve(sent);
+    this.flush();
+  }
+
+  /** The connection is gone, or takes no more. What is appended from now on goes nowhere. */
+  stop(): void {
+    this.#closed = true;
+  }
+}
+
+function flushLater(output: Output): void {
+  output.onTick();
+}

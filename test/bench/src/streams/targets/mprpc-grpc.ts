@@ -1,0 +1,4 @@
+import { mprpcStreams } from "./mprpc.js";
+
+/** The same over gRPC. */
+export const target = mprpcStreams(true);
