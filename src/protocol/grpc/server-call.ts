@@ -13,6 +13,7 @@ import { ErrorCode } from "../http2/wire/frame.js";
 import type { OutgoingField, PreparedHeaders } from "../http2/wire/hpack-encoder.js";
 import { type MessageFormat, typeIn } from "./content-type.js";
 import {
+  endMessage,
   MessageBody,
   type MessageBodyOwner,
   prefixBytes,
@@ -32,7 +33,7 @@ export interface GrpcCallPort extends ReplySender {
   readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly okTail: PreparedHeaders;
-  /** More may be written to the caller. */
+  /** Little waits to be sent to the caller, on all streams. */
   readonly takesMore: boolean;
   /** The request is whole. Why it cannot run after all. */
   onWhole(call: GrpcServerCall): RpcError | undefined;
@@ -360,7 +361,7 @@ export class GrpcServerCall
   }
 
   get hasRoom(): boolean {
-    return !this.stream.closed && !this.#full && this.#grpc.takesMore;
+    return !this.stream.closed && !this.#full;
   }
 
   room(): Promise<void> {
@@ -387,7 +388,7 @@ export class GrpcServerCall
       const text = messages.streamMessageUnencodable(textOf(error));
       throw new RpcError(Status.INTERNAL, text, { cause: error });
     }
-    if (!stream.endData(false)) this.#full = true;
+    this.#full = !endMessage(stream, this.#grpc.takesMore);
     return size + prefixBytes;
   }
 }
