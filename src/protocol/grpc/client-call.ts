@@ -114,10 +114,10 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
       return;
     }
     const streams = this.#attempt.stream?.replies !== undefined;
-    if (this.#body === undefined && !streams && !this.#received) {
+    if (this.#body === undefined && (streams || !this.#received)) {
       const size = wholeMessage(bytes, start, end);
       if (size >= 0 && size <= this.#port.bodyMaxBytes) {
-        stream.consumed(end - start);
+        if (!streams) stream.consumed(end - start);
         this.onMessage(bytes, start + prefixBytes, end, true);
         if (endStream) this.#withoutStatus(stream);
         return;

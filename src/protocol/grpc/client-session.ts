@@ -217,8 +217,8 @@ export class GrpcClientSession
 
   #fieldsOf(method: MethodDefinition): OutgoingField[] {
     return [
-      { name: ":method", value: "POST" },
-      { name: ":scheme", value: "http" },
+      { name: ":method", value: "POST", indexing: "table" },
+      { name: ":scheme", value: "http", indexing: "table" },
       { name: ":path", value: `/${method.service}/${method.name}`, indexing: "table" },
       { name: ":authority", value: this.#authority, indexing: "table" },
       { name: "te", value: "trailers", indexing: "table" },

@@ -142,10 +142,11 @@ export class GrpcServerCall
       stream.consumed(end - start);
       return;
     }
-    if (this.#body === undefined && this.requests === undefined && !this.#received) {
+    const streams = this.requests !== undefined;
+    if (this.#body === undefined && (streams || !this.#received)) {
       const size = wholeMessage(bytes, start, end);
       if (size >= 0 && size <= this.#grpc.bodyMaxBytes) {
-        stream.consumed(end - start);
+        if (!streams) stream.consumed(end - start);
         this.onMessage(bytes, start + prefixBytes, end, true);
         if (endStream) this.onBodyEnd();
         return;

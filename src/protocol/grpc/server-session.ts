@@ -106,7 +106,7 @@ export class GrpcServerSession
     connection.setHandler(this);
     const headWith = (contentType: string, gzip: boolean): PreparedHeaders =>
       this.#http2.prepare([
-        { name: ":status", value: "200" },
+        { name: ":status", value: "200", indexing: "table" },
         { name: "content-type", value: contentType, indexing: "table" },
         ...(gzip ? [{ name: "grpc-encoding", value: "gzip", indexing: "table" as const }] : []),
       ]);
