@@ -143,6 +143,11 @@ export const messages = {
   impossibleGoingAway: (counted: number, sent: number) =>
     `a going-away that counts ${counted} calls, where ${sent} were sent`,
   callNumberTaken: (callId: number) => `call ${callId} is in flight or out of range`,
+  http2StreamReset: (side: string, code: string) => `the ${side} has reset the stream: ${code}`,
+  http2StreamNotTaken: (said: string) => `the server goes away and has not taken the stream: ${said}`,
+  http2TooMuchUnwritten: (maxBytes: number) => `more than ${maxBytes} bytes wait to be sent to the peer`,
+  http2Idle: (idleMs: number) => `no request for ${idleMs} ms`,
+  http2NumbersUsedUp: "the connection has no stream numbers left",
 
   // --- messages in chunks that stop in the middle ---
   requestStalled: (stalledMs: number) => `the request made no progress for ${stalledMs} ms`,

@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js";
+import { messages } from "../../error/messages.js";
 import type { Connection } from "../../transport/transport.js";
 import { defaultHttp2Options, type Http2Options } from "./options.js";
 import { bodyFault, trailerFault } from "./server-session.js";
@@ -120,7 +121,7 @@ export class Http2ClientSession extends Http2Session {
   /** There are 2^30 streams to a connection. What follows needs another one. */
   #onNumbersUsedUp(): void {
     this.state = "draining";
-    this.#owner.onGoAway(ErrorCode.NO_ERROR, "the connection has no stream numbers left");
+    this.#owner.onGoAway(ErrorCode.NO_ERROR, messages.http2NumbersUsedUp);
   }
 
   /** @internal For tests: the number of the next stream. */
@@ -144,6 +145,10 @@ export class Http2ClientSession extends Http2Session {
     return false;
   }
 
+  protected get peerGone(): string {
+    return messages.closedByProvider;
+  }
+
   protected takePreface(): number {
     return 0;
   }
@@ -161,7 +166,7 @@ export class Http2ClientSession extends Http2Session {
   protected onPingAck(): void {}
 
   onIdleTooLong(): void {
-    this.close(`no request for ${this.options.idleTimeoutMs} ms`);
+    this.close(messages.http2Idle(this.options.idleTimeoutMs));
   }
 
   protected onNewHeaders(streamId: number): void {
@@ -220,7 +225,7 @@ export class Http2ClientSession extends Http2Session {
 
   protected onPeerReset(stream: Http2Stream, code: number): void {
     const unprocessed = code === ErrorCode.REFUSED_STREAM && !stream.responded;
-    const reason = `the server has reset the stream: ${errorName(code)}`;
+    const reason = messages.http2StreamReset("server", errorName(code));
     this.endStream(stream, { code, remote: true, unprocessed, reason });
   }
 
@@ -248,7 +253,7 @@ export class Http2ClientSession extends Http2Session {
     if (this.closed) return;
     if (this.state === "open") this.state = "draining";
     const said = debug === "" ? errorName(code) : `${errorName(code)}: ${debug}`;
-    const reason = `the server goes away and has not taken the stream (${said})`;
+    const reason = messages.http2StreamNotTaken(said);
     for (const stream of [...this.streams.values()]) {
       if (stream.id <= lastStreamId) continue;
       this.closedStreams.addLate(stream.id);

@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js";
+import { messages } from "../../error/messages.js";
 import { emptyBytes } from "../../protobuf/reader.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
 import { Allowance } from "./allowance.js";
@@ -149,7 +150,7 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
     this.#rest = emptyBytes;
     this.live.linger();
     if (this.#paused) this.connection.resume();
-    this.failStreams(reason ?? "the connection was closed", lost);
+    this.failStreams(reason ?? messages.closed, lost);
     this.onSessionClosed(reason);
   }
 
@@ -208,7 +209,7 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
   }
 
   #onPeerGone(): void {
-    if (this.state !== "closed") this.onOver(this.idle ? undefined : "the peer has gone", true);
+    if (this.state !== "closed") this.onOver(this.idle ? undefined : this.peerGone, true);
     this.output.flush();
     this.output.stop();
     this.connection.destroy();
@@ -265,6 +266,8 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
 
   /** Who takes the peer's frames. Asked in the constructor. */
   protected abstract sink(): FrameSink;
+  /** What it is called when the peer hangs up with streams open. */
+  protected abstract readonly peerGone: string;
   /** Stops reading while the peer takes what it asks for too slowly. */
   protected abstract readonly pausesReading: boolean;
   /** @internal The highest stream of the peer that was taken in. */

@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js";
+import { messages } from "../../error/messages.js";
 import type { Http2Options } from "./options.js";
 import { Watch } from "./watch.js";
 import { ConnectionError, ErrorCode } from "./wire/frame.js";
@@ -190,9 +191,7 @@ export class Liveness {
       return nowMs + pingTimeoutMs;
     }
     this.#owner.silent = true;
-    this.#owner.close(
-      `nothing came for ${Math.round(nowMs - this.#heardMs)} ms, not even an answer to a ping`,
-    );
+    this.#owner.close(messages.pingUnanswered(Math.round(nowMs - this.#heardMs)));
     return Number.POSITIVE_INFINITY;
   }
 }

@@ -1,11 +1,19 @@
 import type { Clock } from "../../base/clock.js";
+import { messages } from "../../error/messages.js";
 import type { Connection } from "../../transport/transport.js";
 import { Allowance } from "./allowance.js";
 import { drainPayload } from "./liveness.js";
 import { defaultHttp2Options, type Http2Options } from "./options.js";
 import { Http2Session } from "./session.js";
 import { Http2Stream, type StreamHandler } from "./stream.js";
-import { ConnectionError, clientPreface, ErrorCode, SettingId, streamIdMax } from "./wire/frame.js";
+import {
+  ConnectionError,
+  clientPreface,
+  ErrorCode,
+  errorName,
+  SettingId,
+  streamIdMax,
+} from "./wire/frame.js";
 import { writeGoAway } from "./wire/frame-writer.js";
 import { HeaderKind, type HeaderList } from "./wire/header-field.js";
 import type { PreparedHeaders } from "./wire/hpack-encoder.js";
@@ -101,12 +109,16 @@ export class Http2ServerSession extends Http2Session {
   }
 
   onIdleTooLong(): void {
-    this.close(`no request for ${this.options.idleTimeoutMs} ms`);
+    this.close(messages.http2Idle(this.options.idleTimeoutMs));
   }
 
   /** Its client reads whatever it does, so this side may wait for that. */
   protected get pausesReading(): boolean {
     return true;
+  }
+
+  protected get peerGone(): string {
+    return messages.callerGone;
   }
 
   protected takePreface(chunk: Buffer): number {
@@ -224,7 +236,7 @@ export class Http2ServerSession extends Http2Session {
   }
 
   protected onPeerReset(stream: Http2Stream, code: number): void {
-    const reason = "the client has reset the stream";
+    const reason = messages.http2StreamReset("client", errorName(code));
     this.endStream(stream, { code, remote: true, unprocessed: false, reason });
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js";
+import { messages } from "../../error/messages.js";
 import type { Connection } from "../../transport/transport.js";
 import { ClosedStreams } from "./closed-streams.js";
 import { Http2Endpoint } from "./endpoint.js";
@@ -369,7 +370,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     this.turns.add(stream);
     this.turns.pump();
     if (this.pendingBytes <= this.options.unwrittenMaxBytes || stream.closed) return;
-    const reason = `more than ${this.options.unwrittenMaxBytes} bytes wait to be sent`;
+    const reason = messages.http2TooMuchUnwritten(this.options.unwrittenMaxBytes);
     this.sendReset(stream.id, ErrorCode.ENHANCE_YOUR_CALM);
     this.closedStreams.addLate(stream.id);
     this.endStream(stream, { code: ErrorCode.ENHANCE_YOUR_CALM, remote: false, unprocessed: false, reason });

@@ -279,7 +279,7 @@ describe("time", () => {
     await clock.run(10_200);
     expect(raw.of(6)).toHaveLength(2);
     await clock.run(4200);
-    expect(server.closed?.reason).toContain("not even an answer to a ping");
+    expect(server.closed?.reason).toContain("no answer to a ping");
     expect(raw.ended).toBe(true);
   });
   test("no pings when they are off", async () => {
