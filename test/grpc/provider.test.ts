@@ -77,6 +77,7 @@ test.each([
     ...{ "grpc-status": status, "mprpc-executed": "never" },
   });
   expect(side.headers?.["grpc-message"]).toContain(text);
+  if ("grpc-encoding" in fields) expect(side.headers?.["grpc-accept-encoding"]).toBe("identity,gzip");
 });
 
 test.each([

@@ -279,7 +279,7 @@ export class GrpcServerSession
     if (this.#http2.draining && this.#http2.closed)
       return new RpcError(Status.UNAVAILABLE, messages.callsNoLongerTaken);
     if (head.bound === undefined) return noMethod();
-    if (head.encoding !== "identity" && head.encoding !== "gzip") {
+    if (!isKnown(head.encoding)) {
       return new RpcError(Status.UNIMPLEMENTED, messages.grpcUnknownEncoding(head.encoding));
     }
     if (Number.isNaN(head.timeoutMs)) {
@@ -382,7 +382,10 @@ export class GrpcServerSession
   }
 
   #refuse(stream: Http2Stream, error: RpcError): void {
-    stream.headers(this.headOf.proto, failureFields(error.with({}, "never"), undefined), true);
+    const fields = failureFields(error.with({}, "never"), undefined);
+    // What it may send instead.
+    if (!isKnown(head.encoding)) fields.push({ name: "grpc-accept-encoding", value: "identity,gzip" });
+    stream.headers(this.headOf.proto, fields, true);
   }
 
   // --- to the caller ---
@@ -414,6 +417,10 @@ export class GrpcServerSession
 
 function takesMany({ definition: { kind } }: BoundMethod): boolean {
   return kind === "client_streaming" || kind === "bidi_streaming";
+}
+
+function isKnown(encoding: string): boolean {
+  return encoding === "identity" || encoding === "gzip";
 }
 
 function noMethod(): RpcError {
