@@ -20,7 +20,7 @@ import {
   wholeMessage,
   writeMessage,
 } from "./message-body.js";
-import { appendMetadata } from "./metadata-fields.js";
+import { appendMetadata, type RepeatedMetadata } from "./metadata-fields.js";
 import { failureFields } from "./status-fields.js";
 
 /** One for all connections: nothing else happens while a request is decoded. */
@@ -29,6 +29,7 @@ const requestReader = new Reader();
 /** What a call wants of the connection it came on. */
 export interface GrpcCallPort extends ReplySender {
   readonly bodyMaxBytes: number;
+  readonly repeated: RepeatedMetadata;
   /** Header blocks that all replies have in common. */
   readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
@@ -299,7 +300,7 @@ export class GrpcServerCall
     let extra: OutgoingField[] | undefined;
     if (metadata !== undefined) {
       extra = [];
-      const wrong = appendMetadata(extra, metadata);
+      const wrong = appendMetadata(extra, metadata, this.#grpc.repeated);
       if (wrong !== undefined) return new RpcError(Status.INTERNAL, wrong);
     }
     this.headSent = true;
@@ -315,7 +316,7 @@ export class GrpcServerCall
     let extra: OutgoingField[] | undefined;
     if (trailers !== undefined) {
       extra = [];
-      const wrong = appendMetadata(extra, trailers);
+      const wrong = appendMetadata(extra, trailers, this.#grpc.repeated);
       if (wrong !== undefined) return new RpcError(Status.INTERNAL, wrong);
     }
     const wrong = this.#sendHead(this.replyMetadataIfAny);

@@ -13,7 +13,7 @@ import type { Http2Stream, StreamHandler } from "../http2/stream.js";
 import type { HeaderField, HeaderList } from "../http2/wire/header-field.js";
 import type { PreparedHeaders } from "../http2/wire/hpack-encoder.js";
 import { isGrpc, isLoaded, loadJson, type MessageFormat } from "./content-type.js";
-import { idempotencyField, metadataOf, unreadField } from "./metadata-fields.js";
+import { idempotencyField, metadataOf, RepeatedMetadata, unreadField } from "./metadata-fields.js";
 import { PlainAnswer } from "./plain-answer.js";
 import { RequestHead } from "./request-head.js";
 import { type GrpcCallPort, GrpcServerCall } from "./server-call.js";
@@ -50,6 +50,7 @@ export class GrpcServerSession
 {
   readonly peer: Peer;
   readonly bodyMaxBytes: number;
+  readonly repeated = new RepeatedMetadata();
   readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly okTail: PreparedHeaders;
