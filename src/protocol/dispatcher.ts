@@ -10,7 +10,11 @@ export interface Dispatcher extends ServerCallHost {
   /** By full or short service name, and the .proto's spelling of the method. */
   find(service: string, method: string): BoundMethod | undefined;
   /** A connection begins: the gate that knows who makes its calls and whether they may be made. To be closed with it. */
-  enter(connection: Connection, protocol: ProtocolName, session: AccountedConnection): CallGate;
+  enter(
+    connection: Pick<Connection, "remote" | "security">,
+    protocol: ProtocolName,
+    session: AccountedConnection,
+  ): CallGate;
   /**
    * Takes a call in, or says why not. Every call taken in ends in `onCallEnd`. `arriving`: it takes no handler's place yet, and comes
    * here again when it does.

@@ -68,7 +68,11 @@ export class Admission implements Dispatcher {
     return this.#table.find(service, method) ?? this.builtin?.find(service, method);
   }
 
-  enter(connection: Connection, protocol: ProtocolName, session: AccountedConnection): CallGate {
+  enter(
+    connection: Pick<Connection, "remote" | "security">,
+    protocol: ProtocolName,
+    session: AccountedConnection,
+  ): CallGate {
     const peer = peerOf(connection, protocol);
     const nowMs = this.clock.now();
     const own = this.accounts.open(peer.identities.transport ?? hostOf(peer.address), nowMs);

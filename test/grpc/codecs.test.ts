@@ -3,7 +3,7 @@ import { Metadata } from "../../src/base/metadata.js";
 import type { RpcError } from "../../src/error/rpc-error.js";
 import { formatOf } from "../../src/protocol/grpc/content-type.js";
 import { MessageBody } from "../../src/protocol/grpc/message-body.js";
-import { appendMetadata, metadataOf } from "../../src/protocol/grpc/metadata-fields.js";
+import { appendMetadata, metadataOf, RepeatedMetadata } from "../../src/protocol/grpc/metadata-fields.js";
 import { detectHttp } from "../../src/protocol/grpc/server-protocol.js";
 import { decodeStatusDetails, encodeStatusDetails } from "../../src/protocol/grpc/status-details.js";
 import { decodeStatusMessage, encodeStatusMessage } from "../../src/protocol/grpc/status-message.js";
@@ -199,4 +199,17 @@ describe("a body", () => {
     broken.body.add(bytes, 0, bytes.length);
     expect(await broken.over).toMatchObject({ code: 13 });
   });
+});
+
+test("metadata that come again with the same value go into the peer's table; others never do", () => {
+  const repeated = new RepeatedMetadata();
+  const send = (init: Record<string, string>): Array<string | undefined> => {
+    const fields: OutgoingField[] = [];
+    appendMetadata(fields, new Metadata(init), repeated);
+    return fields.map(({ indexing }) => indexing);
+  };
+  expect(send({ tenant: "a", id: "1", authorization: "x" })).toEqual(["plain", "plain", "never"]);
+  expect(send({ tenant: "a", id: "2", authorization: "x" })).toEqual(["table", "plain", "never"]);
+  expect(send({ tenant: "a", id: "3", authorization: "x" })).toEqual(["table", "plain", "never"]);
+  expect(send({ tenant: "b", id: "3" })).toEqual(["plain", "table"]);
 });

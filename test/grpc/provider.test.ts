@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
 import { encodeMessage } from "../../src/protobuf/types.js";
-import type { RpcProvider } from "../../src/server/provider.js";
+import { RpcProvider } from "../../src/server/provider.js";
+import { settle } from "../../src/testing/index.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster } from "../support/cluster.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
+import { FlowService, FlowServiceStub } from "../support/gen/flow.js";
 import { Blob, ProbeServiceStub } from "../support/gen/probe.js";
 import { framed, RawClient } from "./raw.js";
 
@@ -75,6 +77,7 @@ test.each([
     ...{ "grpc-status": status, "mprpc-executed": "never" },
   });
   expect(side.headers?.["grpc-message"]).toContain(text);
+  if ("grpc-encoding" in fields) expect(side.headers?.["grpc-accept-encoding"]).toBe("identity,gzip");
 });
 
 test.each([
@@ -231,4 +234,41 @@ test("a large reply waits for the caller's window, and comes whole", async () =>
   expect(data.length).toBe(5_000_000);
   expect(data.every((byte) => byte === 7)).toBe(true);
   expect(encodeMessage(Blob, { data }).length).toBeGreaterThan(5_000_000);
+});
+
+test("many streams to a caller that does not read: each has little waiting, and all come whole", async () => {
+  const cluster = new Cluster({});
+  const provider = new RpcProvider(cluster.runtime());
+  const piece = { data: Buffer.alloc(60_000, 1) };
+  let sent = 0;
+  provider.notifyService(FlowService, {
+    async *watch({ number }) {
+      for (let i = 0; i < number; i++) {
+        sent++;
+        yield piece;
+      }
+    },
+    put: () => ({}),
+    chat: () => [],
+    ask: () => ({}),
+  });
+  cluster.onClose(() => provider.shutdown());
+  const address = await provider.start();
+  const registry = new FixedRegistry([{ ...address, protocol: "grpc", weight: 1, attributes: {} }]);
+  const stub = new FlowServiceStub(cluster.channel({ registry }));
+  const [streams, messages] = [60, 40];
+  const iterators = Array.from({ length: streams }, () =>
+    stub.watch({ number: messages })[Symbol.asyncIterator](),
+  );
+  await Promise.all(iterators.map((one) => one.next()));
+  for (let i = 0; i < 50; i++) await settle();
+  // The windows of 256 KiB and 64 KiB more of each stream.
+  expect(sent).toBeLessThan(streams * 20);
+  let received = streams;
+  await Promise.all(
+    iterators.map(async (one) => {
+      for (let next = await one.next(); next.done !== true; next = await one.next()) received++;
+    }),
+  );
+  expect(received).toBe(streams * messages);
 });

@@ -57,6 +57,19 @@ test("a closed watch hears nothing", async () => {
   expect(seen.values).toEqual([]);
 });
 
+test("gRPC servers, all of them or one by one", async () => {
+  const listed = await openRegistry(
+    "static://a:1,grpc://b:2*3?protocol=grpc&compression=gzip&authority=c",
+  ).list();
+  const attributes = { compression: "gzip", authority: "c" };
+  expect(listed[0]?.endpoints).toEqual([
+    { host: "a", port: 1, protocol: "grpc", weight: 1, attributes },
+    { host: "b", port: 2, protocol: "grpc", weight: 3, attributes },
+  ]);
+  const mixed = await openRegistry("static://S=a:1|grpc://b:2").list();
+  expect(mixed[0]?.endpoints.map(({ protocol }) => protocol)).toEqual(["mprpc", "grpc"]);
+});
+
 test.each([
   ["static://", '"" is not host:port'],
   ["static://a", '"a" is not host:port'],
@@ -64,7 +77,9 @@ test.each([
   ["static://a:1*0", 'weight "0" of a:1'],
   ["static://a:1*x", 'weight "x" of a:1'],
   ["static://a b=h:1", '"a b" is not a service name'],
-  ["static://a:1?protocol=grpc", 'protocol "grpc"'],
+  ["static://a:1?protocol=rest", 'protocol "rest"'],
+  ["static://a:1?compression=gzip", "a compression goes with protocol=grpc"],
+  ["static://a:1?protocol=grpc&compression=br", 'compression "br" is not gzip'],
   ["static://a:1?protocol=classic&dialect=le16", 'dialect "le16" is not one of le32, be32, varint, framed'],
   ["static://a:1?dialect=le32", "a dialect goes with protocol=classic"],
   ["static://a:1?x=1", 'unknown option "x"'],

@@ -14,6 +14,7 @@ import { type HeaderField, HeaderKind, type HeaderList } from "../http2/wire/hea
 import { isGrpc } from "./content-type.js";
 import { codeOfHttp, codeOfReset } from "./http-status.js";
 import {
+  endMessage,
   MessageBody,
   type MessageBodyOwner,
   prefixBytes,
@@ -37,7 +38,7 @@ export interface GrpcClientPort {
   readonly ending: boolean;
   /** The connection is gone. */
   readonly closed: boolean;
-  /** More may be written to the server. */
+  /** Little waits to be sent to the server, on all streams. */
   readonly takesMore: boolean;
   /** A response has begun: the server is one that works. */
   onAnswered(): void;
@@ -113,10 +114,10 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
       return;
     }
     const streams = this.#attempt.stream?.replies !== undefined;
-    if (this.#body === undefined && !streams && !this.#received) {
+    if (this.#body === undefined && (streams || !this.#received)) {
       const size = wholeMessage(bytes, start, end);
       if (size >= 0 && size <= this.#port.bodyMaxBytes) {
-        stream.consumed(end - start);
+        if (!streams) stream.consumed(end - start);
         this.onMessage(bytes, start + prefixBytes, end, true);
         if (endStream) this.#withoutStatus(stream);
         return;
@@ -309,7 +310,7 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
   // --- requests that stream ---
 
   get hasRoom(): boolean {
-    return !this.#over && !this.#full && this.#port.takesMore && this.stream?.closed === false;
+    return !this.#over && !this.#full && this.stream?.closed === false;
   }
 
   room(): Promise<void> {
@@ -345,14 +346,14 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
       const text = messages.streamMessageUnencodable(textOf(error));
       throw new RpcError(Status.INTERNAL, text, { cause: error });
     }
-    if (!stream.endData(false)) this.#full = true;
+    this.#full = !endMessage(stream, this.#port.takesMore);
     return size + prefixBytes;
   }
 
   sendEncoded(bytes: Buffer): number {
     const stream = this.stream as Http2Stream;
     const size = writeMessage(stream, encodedType, bytes, this.#port.bodyMaxBytes, this.#port.gzip);
-    if (!stream.endData(false)) this.#full = true;
+    this.#full = !endMessage(stream, this.#port.takesMore);
     return size + prefixBytes;
   }
 

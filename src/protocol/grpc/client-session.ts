@@ -14,7 +14,7 @@ import type { OutgoingField, PreparedHeaders } from "../http2/wire/hpack-encoder
 import type { ClientSession, ClientSessionOwner, ProviderPlace } from "../protocol.js";
 import { GrpcClientCall, type GrpcClientPort } from "./client-call.js";
 import { writeMessage } from "./message-body.js";
-import { appendMetadata, idempotencyField, isPrintable } from "./metadata-fields.js";
+import { appendMetadata, idempotencyField, isPrintable, RepeatedMetadata } from "./metadata-fields.js";
 import { formatTimeout } from "./timeout.js";
 
 export interface GrpcClientOptions {
@@ -44,6 +44,7 @@ export class GrpcClientSession
   malformed = false;
   lostCalls = 0;
   #goingAway = false;
+  readonly #repeated = new RepeatedMetadata();
   #reported = false;
   /** Calls that the connection is lost to. */
   #lost: Array<{ readonly attempt: Attempt; readonly error: RpcError }> = [];
@@ -197,7 +198,7 @@ export class GrpcClientSession
     }
     if (metadata === undefined || metadata.size === 0) return extra;
     extra ??= [];
-    return appendMetadata(extra, metadata) ?? extra;
+    return appendMetadata(extra, metadata, this.#repeated) ?? extra;
   }
 
   #headOf(method: MethodDefinition): PreparedHeaders {
@@ -225,8 +226,8 @@ export class GrpcClientSession
 
   #fieldsOf(method: MethodDefinition): OutgoingField[] {
     return [
-      { name: ":method", value: "POST" },
-      { name: ":scheme", value: "http" },
+      { name: ":method", value: "POST", indexing: "table" },
+      { name: ":scheme", value: "http", indexing: "table" },
       { name: ":path", value: `/${method.service}/${method.name}`, indexing: "table" },
       { name: ":authority", value: this.#authority, indexing: "table" },
       { name: "te", value: "trailers", indexing: "table" },

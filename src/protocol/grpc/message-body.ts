@@ -263,6 +263,17 @@ export function writeMessage<In>(
   return sizeBytes;
 }
 
+/**
+ * Ends the frame of a message of a stream. Returns whether the next may follow; if not, the stream's `onWritable` does. `takesMore`:
+ * little waits on the other streams; where much does, each stream has one message waiting and no more.
+ */
+export function endMessage(stream: Http2Stream, takesMore: boolean): boolean {
+  if (!stream.endData(false)) return false;
+  if (takesMore || stream.queuedBytes === 0) return true;
+  stream.owesWritable = true;
+  return false;
+}
+
 /** The size of the message that is all of `bytes[start..end)` and not compressed; -1 when it is not so simple. */
 export function wholeMessage(bytes: Buffer, start: number, end: number): number {
   const size = end - start - prefixBytes;

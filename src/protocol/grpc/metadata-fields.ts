@@ -31,12 +31,49 @@ function isReserved(key: string): boolean {
 /** gRPC's own fields that callers and providers of ours may well want to see. */
 const visible: ReadonlySet<string> = new Set(["grpc-previous-rpc-attempts", "grpc-retry-pushback-ms"]);
 
+/** So many keys are looked at, and values up to this length; the peer's table is no larger than 4 KiB. */
+const repeatedKeysMax = 64;
+const repeatedValueMax = 256;
+
+/**
+ * The metadata of one side of a connection that come again with the same value: they go into the peer's table, so that neither
+ * side writes or reads them anew for each call. Values that differ each time never do.
+ */
+export class RepeatedMetadata {
+  readonly #last = new Map<string, OutgoingField>();
+
+  /** The field that was sent before, when it was the same. */
+  same(name: string, value: string): OutgoingField | undefined {
+    const last = this.#last.get(name);
+    if (last === undefined || last.value !== value) return undefined;
+    if (last.indexing === "table") return last;
+    const field: OutgoingField = { name, value, indexing: "table" };
+    this.#last.set(name, field);
+    return field;
+  }
+
+  keep(field: OutgoingField): OutgoingField {
+    const known = this.#last.has(field.name) || this.#last.size < repeatedKeysMax;
+    if (known && field.value.length <= repeatedValueMax) this.#last.set(field.name, field);
+    return field;
+  }
+}
+
 /** Appends metadata to the fields of a header block. Returns what is wrong with them, or nothing. */
-export function appendMetadata(fields: OutgoingField[], metadata: Metadata): string | undefined {
+export function appendMetadata(
+  fields: OutgoingField[],
+  metadata: Metadata,
+  repeated?: RepeatedMetadata,
+): string | undefined {
   const { flat } = metadata;
   for (let i = 0; i < flat.length; i += 2) {
     const key = flat[i] as string;
     const value = flat[i + 1] as string | Buffer;
+    const same = typeof value === "string" ? repeated?.same(key, value) : undefined;
+    if (same !== undefined) {
+      fields.push(same);
+      continue;
+    }
     // A call that is passed on with the metadata it came with must not be told what only concerned the one before.
     if (isReserved(key)) {
       if (visible.has(key) && typeof value === "string" && isPrintable(value))
@@ -54,7 +91,11 @@ export function appendMetadata(fields: OutgoingField[], metadata: Metadata): str
       return `metadata ${key}: gRPC carries bytes only under keys that end in "-bin"`;
     } else if (!isPrintable(value)) {
       return `metadata ${key}: gRPC carries only printable ASCII, without blanks at the ends; use a key that ends in "-bin"`;
-    } else fields.push({ name: key, value, indexing: key === "authorization" ? "never" : "plain" });
+    } else if (key === "authorization") fields.push({ name: key, value, indexing: "never" });
+    else {
+      const field: OutgoingField = { name: key, value, indexing: "plain" };
+      fields.push(repeated?.keep(field) ?? field);
+    }
   }
   return undefined;
 }
@@ -69,10 +110,16 @@ export function isPrintable(value: string): boolean {
   return length === 0 || (value.charCodeAt(0) !== 0x20 && value.charCodeAt(length - 1) !== 0x20);
 }
 
-/** Whether a field that arrived is metadata of the user's. */
-function isMetadata({ name, kind }: HeaderField): boolean {
+/** Whether a field that arrived is metadata of the user's. What was found out stays with the field. */
+function isMetadata(field: HeaderField): boolean {
+  const { kind } = field;
   if (kind === HeaderKind.USER_AGENT) return true;
   if (kind !== HeaderKind.OTHER) return false;
+  field.resolved ??= isUsers(field.name);
+  return field.resolved !== false;
+}
+
+function isUsers(name: string): boolean {
   if (name.startsWith("grpc-")) return visible.has(name);
   if (name.startsWith("mprpc-") || name === idempotencyField || name.length > metadataKeyMaxLength)
     return false;
@@ -144,6 +191,6 @@ export function metadataOf(list: HeaderList): Metadata | string | undefined {
 
 /** The metadata of a list that has `field` and no more; it stays with the field, which may be in the peer's table. */
 export function unreadField(field: HeaderField): UnreadMetadata {
-  field.resolved ??= new UnreadFields([field]);
+  if (!(field.resolved instanceof UnreadFields)) field.resolved = new UnreadFields([field]);
   return field.resolved as UnreadFields;
 }

@@ -14,13 +14,14 @@ import { ErrorCode } from "../http2/wire/frame.js";
 import type { OutgoingField, PreparedHeaders } from "../http2/wire/hpack-encoder.js";
 import { type MessageFormat, typeIn } from "./content-type.js";
 import {
+  endMessage,
   MessageBody,
   type MessageBodyOwner,
   prefixBytes,
   wholeMessage,
   writeMessage,
 } from "./message-body.js";
-import { appendMetadata } from "./metadata-fields.js";
+import { appendMetadata, type RepeatedMetadata } from "./metadata-fields.js";
 import { failureFields } from "./status-fields.js";
 
 /** One for all connections: nothing else happens while a request is decoded. */
@@ -29,11 +30,12 @@ const requestReader = new Reader();
 /** What a call wants of the connection it came on. */
 export interface GrpcCallPort extends ReplySender {
   readonly bodyMaxBytes: number;
+  readonly repeated: RepeatedMetadata;
   /** Header blocks that all replies have in common. */
   readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly okTail: PreparedHeaders;
-  /** More may be written to the caller. */
+  /** Little waits to be sent to the caller, on all streams. */
   readonly takesMore: boolean;
   /** The request is whole. Why it cannot run after all. */
   onWhole(call: GrpcServerCall): RpcError | undefined;
@@ -189,10 +191,11 @@ export class GrpcServerCall
       stream.consumed(end - start);
       return;
     }
-    if (this.#body === undefined && this.requests === undefined && !this.#received) {
+    const streams = this.requests !== undefined;
+    if (this.#body === undefined && (streams || !this.#received)) {
       const size = wholeMessage(bytes, start, end);
       if (size >= 0 && size <= this.#grpc.bodyMaxBytes) {
-        stream.consumed(end - start);
+        if (!streams) stream.consumed(end - start);
         this.onMessage(bytes, start + prefixBytes, end, true);
         if (endStream) this.onBodyEnd();
         return;
@@ -359,7 +362,7 @@ export class GrpcServerCall
     let extra: OutgoingField[] | undefined;
     if (metadata !== undefined) {
       extra = [];
-      const wrong = appendMetadata(extra, metadata);
+      const wrong = appendMetadata(extra, metadata, this.#grpc.repeated);
       if (wrong !== undefined) return new RpcError(Status.INTERNAL, wrong);
     }
     this.headSent = true;
@@ -375,7 +378,7 @@ export class GrpcServerCall
     let extra: OutgoingField[] | undefined;
     if (trailers !== undefined) {
       extra = [];
-      const wrong = appendMetadata(extra, trailers);
+      const wrong = appendMetadata(extra, trailers, this.#grpc.repeated);
       if (wrong !== undefined) return new RpcError(Status.INTERNAL, wrong);
     }
     const wrong = this.#sendHead(this.replyMetadataIfAny);
@@ -422,7 +425,7 @@ export class GrpcServerCall
   }
 
   get hasRoom(): boolean {
-    return !this.stream.closed && !this.#full && this.#grpc.takesMore;
+    return !this.stream.closed && !this.#full;
   }
 
   room(): Promise<void> {
@@ -449,7 +452,7 @@ export class GrpcServerCall
       const text = messages.streamMessageUnencodable(textOf(error));
       throw new RpcError(Status.INTERNAL, text, { cause: error });
     }
-    if (!stream.endData(false)) this.#full = true;
+    this.#full = !endMessage(stream, this.#grpc.takesMore);
     return size + prefixBytes;
   }
 }

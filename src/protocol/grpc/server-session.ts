@@ -1,6 +1,6 @@
 import type { CallGate } from "../../auth/call-gate.js";
 import { Caller } from "../../auth/caller.js";
-import type { Metadata, UnreadMetadata } from "../../base/metadata.js";
+import type { Metadata } from "../../base/metadata.js";
 import type { Peer } from "../../call/peer.js";
 import type { BoundMethod, ReplySender, ServerCall } from "../../call/server-call.js";
 import type { Postponed } from "../../call/turn.js";
@@ -13,14 +13,14 @@ import type { Dispatcher, ServerSession } from "../dispatcher.js";
 import type { Http2Options } from "../http2/options.js";
 import { type Http2ServerOwner, Http2ServerSession } from "../http2/server-session.js";
 import type { Http2Stream, StreamHandler } from "../http2/stream.js";
-import { type HeaderField, HeaderKind, type HeaderList } from "../http2/wire/header-field.js";
+import type { HeaderField, HeaderList } from "../http2/wire/header-field.js";
 import type { PreparedHeaders } from "../http2/wire/hpack-encoder.js";
-import { formatOf, isGrpc, isLoaded, loadJson, type MessageFormat } from "./content-type.js";
-import { idempotencyField, metadataOf, unreadField } from "./metadata-fields.js";
+import { isGrpc, isLoaded, loadJson, type MessageFormat } from "./content-type.js";
+import { idempotencyField, metadataOf, RepeatedMetadata, unreadField } from "./metadata-fields.js";
 import { PlainAnswer } from "./plain-answer.js";
+import { RequestHead } from "./request-head.js";
 import { type GrpcCallPort, GrpcServerCall } from "./server-call.js";
 import { failureFields } from "./status-fields.js";
-import { parseTimeout } from "./timeout.js";
 
 export interface GrpcServerOptions {
   http2: Partial<Http2Options>;
@@ -44,38 +44,7 @@ export interface UnreadBudget {
 /** Streams wait for their turn while more than this waits to be sent, bytes. */
 const streamsWaitBytes = 1024 * 1024;
 
-/** What the header block of a request says. One for all connections: nothing else happens while it is read. */
-class RequestHead {
-  bound: BoundMethod | undefined = undefined;
-  path = "";
-  post = false;
-  contentType = "";
-  isGrpc = false;
-  format: MessageFormat = "proto";
-  /** -1: none. */
-  timeoutMs = -1;
-  timeout = "";
-  encoding = "identity";
-  acceptsGzip = false;
-  gzip = false;
-  agent: HeaderField | undefined = undefined;
-  unread: UnreadMetadata | undefined = undefined;
-  /** There are fields besides those of the protocol. */
-  others = false;
-  /** Sends the replies. */
-  sender!: ReplySender;
-  /** It is not known yet who calls. */
-  wait: CallerWait | undefined = undefined;
-
-  clear(): void {
-    this.bound = this.agent = this.unread = undefined;
-    this.isGrpc = this.post = this.acceptsGzip = this.gzip = this.others = false;
-    this.contentType = "";
-    this.timeoutMs = -1;
-    this.encoding = "identity";
-  }
-}
-
+/** One for all connections: nothing else happens while it is read. */
 const head = new RequestHead();
 
 /** The serving side of one gRPC connection. */
@@ -84,6 +53,7 @@ export class GrpcServerSession
 {
   readonly peer: Peer;
   readonly bodyMaxBytes: number;
+  readonly repeated = new RepeatedMetadata();
   readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly okTail: PreparedHeaders;
@@ -115,7 +85,7 @@ export class GrpcServerSession
     connection.setHandler(this);
     const headWith = (contentType: string, gzip: boolean): PreparedHeaders =>
       this.#http2.prepare([
-        { name: ":status", value: "200" },
+        { name: ":status", value: "200", indexing: "table" },
         { name: "content-type", value: contentType, indexing: "table" },
         ...(gzip ? [{ name: "grpc-encoding", value: "gzip", indexing: "table" as const }] : []),
       ]);
@@ -225,7 +195,7 @@ export class GrpcServerSession
   // --- requests ---
 
   onRequest(stream: Http2Stream, headers: HeaderList, endStream: boolean): StreamHandler | undefined {
-    this.#readHead(headers);
+    head.read(headers, this.#resolve);
     const { bound } = head;
     if (!head.isGrpc || !head.post) return this.#answerPlainly(stream, endStream);
     const metadata = head.others ? metadataOf(headers) : undefined;
@@ -239,62 +209,21 @@ export class GrpcServerSession
     return this.#begin(stream, bound, headers, metadata as Metadata | undefined, endStream);
   }
 
-  #readHead(headers: HeaderList): void {
-    head.clear();
-    const { fields, count } = headers;
-    for (let i = 0; i < count; i++) {
-      const field = fields[i] as HeaderField;
-      switch (field.kind) {
-        case HeaderKind.PATH:
-          head.path = field.value;
-          head.bound = (field.resolved as BoundMethod | undefined) ?? this.#resolve(field);
-          break;
-        case HeaderKind.METHOD:
-          head.post = field.value === "POST";
-          break;
-        case HeaderKind.CONTENT_TYPE:
-          head.contentType = field.value;
-          head.format = (field.resolved as MessageFormat | undefined) ?? formatIn(field) ?? "proto";
-          head.isGrpc = field.resolved !== undefined;
-          break;
-        case HeaderKind.GRPC_TIMEOUT:
-          head.timeout = field.value;
-          // One that comes again and again is in the caller's table, and parsed once.
-          field.resolved ??= parseTimeout(field.value) ?? Number.NaN;
-          head.timeoutMs = field.resolved as number;
-          break;
-        case HeaderKind.GRPC_ENCODING:
-          head.encoding = field.value;
-          break;
-        case HeaderKind.GRPC_ACCEPT_ENCODING:
-          head.acceptsGzip = field.value.includes("gzip");
-          break;
-        case HeaderKind.USER_AGENT:
-          head.agent = field;
-          break;
-        case HeaderKind.OTHER:
-          head.others = true;
-          break;
-        default:
-      }
-    }
-  }
-
   /** The method that a path names; it stays with the field, which is the same object for as long as the caller's table has it. */
-  #resolve(field: HeaderField): BoundMethod | undefined {
+  readonly #resolve = (field: HeaderField): BoundMethod | undefined => {
     const path = field.value;
     const slash = path.lastIndexOf("/");
     if (slash < 1 || path.charCodeAt(0) !== 47) return undefined;
     const bound = this.#dispatcher.find(path.slice(1, slash), path.slice(slash + 1));
     field.resolved = bound;
     return bound;
-  }
+  };
 
   #refusal(metadata: Metadata | string | undefined): RpcError | undefined {
     if (this.#http2.draining && this.#http2.closed)
       return new RpcError(Status.UNAVAILABLE, messages.callsNoLongerTaken);
     if (head.bound === undefined) return noMethod();
-    if (head.encoding !== "identity" && head.encoding !== "gzip") {
+    if (!head.knownEncoding) {
       return new RpcError(Status.UNIMPLEMENTED, messages.grpcUnknownEncoding(head.encoding));
     }
     if (Number.isNaN(head.timeoutMs)) {
@@ -427,7 +356,10 @@ export class GrpcServerSession
   }
 
   #refuse(stream: Http2Stream, error: RpcError): void {
-    stream.headers(this.headOf.proto, failureFields(error.with({}, "never"), undefined), true);
+    const fields = failureFields(error.with({}, "never"), undefined);
+    // What it may send instead.
+    if (!head.knownEncoding) fields.push({ name: "grpc-accept-encoding", value: "identity,gzip" });
+    stream.headers(this.headOf.proto, fields, true);
   }
 
   // --- to the caller ---
@@ -463,10 +395,4 @@ function takesMany({ definition: { kind } }: BoundMethod): boolean {
 
 function noMethod(): RpcError {
   return new RpcError(Status.UNIMPLEMENTED, messages.noMethod(` ${head.path}`));
-}
-
-function formatIn(field: HeaderField): MessageFormat | undefined {
-  const format = formatOf(field.value);
-  field.resolved = format;
-  return format;
 }

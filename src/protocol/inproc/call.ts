@@ -1,4 +1,4 @@
-import type { Metadata } from "../../base/metadata.js";
+import { Metadata } from "../../base/metadata.js";
 import { textOf } from "../../base/thrown.js";
 import type { Attempt, CallCarrier } from "../../call/attempt.js";
 import type { Peer } from "../../call/peer.js";
@@ -7,6 +7,7 @@ import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import type { MessageType } from "../../protobuf/types.js";
+import type { CallerWait } from "../caller-wait.js";
 import type { Listed } from "./call-list.js";
 import { copyMetadata, giveBack, type MessageCopy, metadataBytes, takeCopy } from "./copy.js";
 import type { CallerEnd, ProviderEnd } from "./ends.js";
@@ -37,6 +38,10 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
   atCaller = -1;
   atProvider = -1;
   served: ServerCall | undefined = undefined;
+  /** Who makes it: the process itself, or the bearer of a token. */
+  peer: Peer;
+  /** It is not known yet who makes it. */
+  wait: CallerWait | undefined = undefined;
   requests: InprocStream | undefined = undefined;
   replies: ReplyStream | undefined = undefined;
   readonly #client: CallerEnd<InprocCall>;
@@ -61,7 +66,8 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
     this.id = id;
     this.timeoutMs = timeoutMs;
     this.bound = server.find(attempt.method);
-    this.metadata = copyMetadata(attempt.metadata);
+    this.peer = server.peer;
+    this.metadata = metadataOf(attempt);
   }
 
   // --- the caller's half ---
@@ -127,10 +133,6 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
   }
 
   // --- the provider's half ---
-
-  get peer(): Peer {
-    return this.#server.peer;
-  }
 
   get draining(): boolean {
     return this.#server.draining;
@@ -218,4 +220,12 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
     this.state = "answered";
     this.#server.link.toCaller(this);
   }
+}
+
+function metadataOf({ metadata, authorization }: Attempt): Metadata | undefined {
+  const copied = copyMetadata(metadata);
+  if (authorization === undefined) return copied;
+  const all = copied ?? new Metadata();
+  all.append("authorization", authorization);
+  return all;
 }

@@ -1,3 +1,5 @@
+import type { CallGate } from "../../auth/call-gate.js";
+import { Caller } from "../../auth/caller.js";
 import type { Metadata } from "../../base/metadata.js";
 import { textOf } from "../../base/thrown.js";
 import { MessageQueue } from "../../call/message-queue.js";
@@ -8,6 +10,7 @@ import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import type { MethodDefinition } from "../../protobuf/types.js";
+import { CallerWait } from "../caller-wait.js";
 import type { Dispatcher, ServedSession } from "../dispatcher.js";
 import type { InprocCall } from "./call.js";
 import { CallList } from "./call-list.js";
@@ -34,15 +37,14 @@ export interface InprocServerOptions {
 }
 
 /** Who calls from within the process. Policies judge it like any other identity. */
-const inprocPeer: Peer = {
-  address: "inproc:node",
-  protocol: "inproc",
-  identities: { transport: "inproc:node" },
-};
+const withinProcess = {
+  remote: "inproc:node",
+  security: { kind: "inproc", confidential: true, identity: "inproc:node" },
+} as const;
 
 /** The provider's end of a connection within the process. */
 export class InprocServerSession implements ServedSession, ProviderEnd<InprocCall> {
-  readonly peer = inprocPeer;
+  readonly peer: Peer;
   readonly unsentBytes = 0;
   readonly link: InprocLink;
   readonly limits: InprocLimits;
@@ -51,6 +53,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
   headerMaxBytes: number;
   bodyMaxBytes: number;
   readonly #dispatcher: Dispatcher;
+  readonly #gate: CallGate;
   #client: CallerEnd<InprocCall> | undefined;
   readonly #calls = new CallList<InprocCall>("atProvider");
   #state: "open" | "draining" | "closed" = "open";
@@ -67,6 +70,8 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     contexts: { readonly provider: InContext; readonly caller: InContext },
   ) {
     this.#dispatcher = dispatcher;
+    this.#gate = dispatcher.enter(withinProcess, "inproc", this);
+    this.peer = this.#gate.caller;
     this.limits = options.limits;
     this.maxInFlight = options.maxInFlight;
     this.headerMaxBytes = options.limits.headerMaxBytes;
@@ -115,10 +120,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
       this.#refuse(call, stopping, true);
       return;
     }
-    const refusal =
-      this.#refusal(call) ??
-      this.#dispatcher.admit(call.bound as BoundMethod, this.peer, false) ??
-      this.#reserve(call);
+    const refusal = this.#refusal(call) ?? this.#admit(call) ?? this.#reserve(call);
     if (refusal !== undefined) {
       this.#refuse(call, refusal);
       return;
@@ -130,14 +132,48 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
         ? nothingSent
         : factsOf(metadata, idempotencyKey);
     const Call = bound.definition.kind === "unary" ? ServerCall : ServerStreamCall;
-    const served = new Call(this.#dispatcher, call, bound, request, id, turn.nowMs, timeoutMs, facts);
+    const { wait } = call;
+    const sender = wait?.port ?? call;
+    const served = new Call(this.#dispatcher, sender, bound, request, id, turn.nowMs, timeoutMs, facts);
+    served.arriving = wait !== undefined;
     call.served = served;
     if (served instanceof ServerStreamCall) this.#openStreams(call, served);
     this.#calls.add(call);
     if (id === 0) this.#oneways++;
     else this.#inFlight++;
     this.#dispatcher.onCallStart(served);
+    if (wait === undefined) served.run();
+    else wait.begin(served, () => this.#runLater(served));
+  }
+
+  /** Who calls, and why the call may not be made. A caller whose token is being checked is let in, to wait for that. */
+  #admit(call: InprocCall): RpcError | undefined {
+    const bound = call.bound as BoundMethod;
+    let caller = this.#gate.caller;
+    if (!this.#gate.open) {
+      const checked = this.#gate.check(bound, call.metadata);
+      if (checked instanceof RpcError) return checked;
+      if (checked instanceof Caller) caller = checked;
+      else call.wait = new CallerWait(this.#gate, checked, call);
+    }
+    call.peer = caller;
+    return this.#dispatcher.admit(bound, caller, call.wait !== undefined);
+  }
+
+  /** It takes a handler's place only now, and there may be none left. */
+  #runLater(served: ServerCall): void {
+    const refusal = this.#dispatcher.admit(served.bound, served.peer, false);
+    if (refusal !== undefined) {
+      served.cancel(refusal);
+      return;
+    }
+    this.#arrived(served);
     served.run();
+  }
+
+  #arrived(served: ServerCall): void {
+    served.arriving = false;
+    this.#dispatcher.onArrived(served);
   }
 
   #refusal({ attempt, bound, undecodable, timeoutMs, id }: InprocCall): RpcError | undefined {
@@ -233,6 +269,9 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
 
   release(call: InprocCall): void {
     if (!this.#calls.delete(call)) return;
+    const { wait, served } = call;
+    wait?.leave();
+    if (served?.arriving === true) this.#arrived(served);
     if (call.requests !== undefined) this.streams.end();
     if (call.id === 0) this.#oneways--;
     else this.#inFlight--;
@@ -301,6 +340,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     const lost = new RpcError(Status.CANCELLED, messages.callerLost(reason ?? messages.closed));
     for (const call of this.#calls.all()) if (call.id !== 0) call.served?.cancel(lost);
     this.#inFlight = 0;
+    this.#gate.close();
     this.#dispatcher.onConnectionClosed(this, reason);
   }
 }

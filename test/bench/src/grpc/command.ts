@@ -8,10 +8,11 @@ import { prepareCpp } from "../cpp.js";
 import { Pair, type Window } from "../pair.js";
 import { median } from "../report.js";
 import { rotated } from "../rounds.js";
+import { measureIdleStreams } from "../streams/held.js";
 import { StreamPair } from "../streams/pair.js";
 import type { TargetName } from "../target.js";
 import { findH2load, H2loadPair } from "./h2load.js";
-import { type GrpcRow, grpcReport } from "./report.js";
+import { type GrpcIdle, type GrpcRow, grpcReport } from "./report.js";
 
 const usage = `Usage: npm run bench -- grpc [options]
 
@@ -21,7 +22,7 @@ What is not installed (h2load: scripts/debian-packages.sh nghttp2-client) is lef
 
   --quick            one round of short windows
   --json FILE        the figures
-  --only LIST        of ${"h2load, cpp-caller, cpp-server, both, stream"}; default: all
+  --only LIST        of h2load, cpp-caller, cpp-server, both, stream, idle; default: all
   --rounds N         default 3, with --quick 1
   --measure-ms N     length of one window; default 1500, with --quick 400
   --no-pin           let the system place the processes
@@ -69,7 +70,7 @@ function parsePlan(argv: readonly string[]): { plan: Plan; reportFolder: string 
   const { quick } = values;
   const measureMs = positive("measure-ms", values["measure-ms"], quick ? 400 : 1500);
   const plan: Plan = {
-    only: values.only?.split(",") ?? ["h2load", "cpp-caller", "cpp-server", "both", "stream"],
+    only: values.only?.split(",") ?? ["h2load", "cpp-caller", "cpp-server", "both", "stream", "idle"],
     rounds: positive("rounds", values.rounds, quick ? 1 : 3),
     window: { warmMs: Math.ceil(measureMs / 2), measureMs },
     pin: values.pin,
@@ -169,6 +170,27 @@ async function measureContest(contest: Contest, rounds: number): Promise<GrpcRow
   });
 }
 
+const idleConnections = 500;
+const idleStreams = 4000;
+
+/** What rests: a connection at the provider, and a stream on either side. */
+async function measureIdle({ only, pin }: Plan): Promise<GrpcIdle[]> {
+  const found: GrpcIdle[] = [];
+  for (const contestant of only.includes("idle") ? (["mprpc-grpc", "grpc-js"] as const) : []) {
+    const pair = await Pair.start(contestant, pin);
+    const kibPerConnection = await pair.idleKibPerConnection(idleConnections).finally(() => pair.close());
+    const { providerHeapBytes, providerRssBytes } = await measureIdleStreams(
+      contestant,
+      "bidi",
+      idleStreams,
+      pin,
+    );
+    const kibPerStream = Math.max(providerHeapBytes, providerRssBytes) / 1024;
+    found.push({ contestant, kibPerConnection, kibPerStream });
+  }
+  return found;
+}
+
 async function measureAll(plan: Plan): Promise<GrpcRow[]> {
   const why = plan.only.some((part) => part.startsWith("cpp"))
     ? prepareCpp({ fetch: false, env: process.env, log })
@@ -183,10 +205,22 @@ async function measureAll(plan: Plan): Promise<GrpcRow[]> {
   return rows;
 }
 
-function writeJson({ jsonFile, rounds, window }: Plan, rows: readonly GrpcRow[]): void {
+function writeJson(
+  { jsonFile, rounds, window }: Plan,
+  rows: readonly GrpcRow[],
+  idle: readonly GrpcIdle[],
+): void {
   if (jsonFile === undefined) return;
   const cpu = `${os.cpus().length} x ${os.cpus()[0]?.model ?? "unknown"}`;
-  const figures = { date: new Date().toISOString(), node: process.version, cpu, rounds, ...window, rows };
+  const figures = {
+    date: new Date().toISOString(),
+    node: process.version,
+    cpu,
+    rounds,
+    ...window,
+    rows,
+    idle,
+  };
   mkdirSync(path.dirname(path.resolve(jsonFile)), { recursive: true });
   writeFileSync(jsonFile, `${JSON.stringify(figures, null, 2)}\n`);
   log(`figures in ${jsonFile}`);
@@ -201,8 +235,9 @@ export const grpc: Command = {
     const { plan, reportFolder } = parsed;
     const run = async () => {
       const rows = await measureAll(plan);
-      writeJson(plan, rows);
-      return grpcReport(rows);
+      const idle = await measureIdle(plan);
+      writeJson(plan, rows, idle);
+      return grpcReport(rows, idle);
     };
     return { reportFolder, run };
   },

@@ -11,6 +11,14 @@ export interface GrpcRow {
   clientCpuUsPerCall: number;
 }
 
+/** What rests at a provider. */
+export interface GrpcIdle {
+  contestant: string;
+  kibPerConnection: number;
+  /** Heap or resident memory of an open bidirectional stream, whichever is more. */
+  kibPerStream: number;
+}
+
 const parts: Readonly<Record<string, string>> = {
   h2load: "h2load calls a provider",
   "cpp-caller": "the C++ gRPC caller calls a provider",
@@ -36,10 +44,18 @@ function tableOf(rows: readonly GrpcRow[]): Table {
   return { head: ["target", "in flight", "a second", "of grpc-js", "server µs", "client µs"], lines };
 }
 
-export function grpcReport(rows: readonly GrpcRow[]): Report {
+function idleTable(idle: readonly GrpcIdle[]): Table {
+  const lines = idle.map((one) => [one.contestant, short(one.kibPerConnection), short(one.kibPerStream)]);
+  return { head: ["target", "KiB a connection", "KiB a stream"], lines };
+}
+
+export function grpcReport(rows: readonly GrpcRow[], idle: readonly GrpcIdle[]): Report {
   const sections = Object.entries(parts).flatMap(([part, title]) => {
     const own = rows.filter((row) => row.part === part);
     return own.length === 0 ? [] : [{ title, text: [], tables: [tableOf(own)], plots: [] }];
   });
-  return { command: "grpc", title: "gRPC beside @grpc/grpc-js", sections, results: rows };
+  if (idle.length > 0) {
+    sections.push({ title: "idle, at the provider", text: [], tables: [idleTable(idle)], plots: [] });
+  }
+  return { command: "grpc", title: "gRPC beside @grpc/grpc-js", sections, results: { rows, idle } };
 }
