@@ -2,7 +2,7 @@ import type { CallGate } from "../../auth/call-gate.js";
 import { Caller } from "../../auth/caller.js";
 import type { Metadata } from "../../base/metadata.js";
 import type { Peer } from "../../call/peer.js";
-import type { BoundMethod, ReplySender, ServerCall } from "../../call/server-call.js";
+import type { BoundMethod, ServerCall } from "../../call/server-call.js";
 import type { Postponed } from "../../call/turn.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
