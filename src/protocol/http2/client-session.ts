@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js";
+import { printable } from "../../base/printable.js";
 import { messages } from "../../error/messages.js";
 import type { Connection } from "../../transport/transport.js";
 import { defaultHttp2Options, type Http2Options } from "./options.js";
@@ -248,7 +249,8 @@ export class Http2ClientSession extends Http2Session {
     }
   }
 
-  onGoAway(lastStreamId: number, code: number, debug: string): void {
+  onGoAway(lastStreamId: number, code: number, text: string): void {
+    const debug = printable(text);
     this.oddity("GOAWAY");
     if (this.closed) return;
     if (this.state === "open") this.state = "draining";

@@ -1,7 +1,11 @@
+import { emptyBytes } from "../../protobuf/reader.js";
 import type { OutgoingField, PreparedHeaders } from "./wire/hpack-encoder.js";
 
 /** A stream with more than this to send takes no more without being told to wait, bytes. */
 const roomBytes = 64 * 1024;
+
+/** Pieces that are gone are cut off the list when there are this many. */
+const cutAtPieces = 64;
 
 /** What a stream has to send and may not yet. */
 export class OutgoingData {
@@ -46,8 +50,10 @@ export class OutgoingData {
 
   #dropFirst(): void {
     this.#at = 0;
+    // Let go at once: it may be large, and the list is only cut now and then.
+    this.#pieces[this.#first] = emptyBytes;
     this.#first++;
-    if (this.#first === this.#pieces.length || this.#first >= 64) {
+    if (this.#first === this.#pieces.length || this.#first >= cutAtPieces) {
       this.#pieces.splice(0, this.#first);
       this.#first = 0;
     }

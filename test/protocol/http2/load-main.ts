@@ -21,6 +21,8 @@ A bare server on the HTTP/2 core, under h2load and under our own client: calls a
 `;
 
 const bodyBytes = 64;
+/** Of nghttp2, on the PATH or unpacked. */
+const loadProgram = "h2load";
 const table = (name: string, value: string) => ({ name, value, indexing: "table" as const });
 const transport = tcpTransport(systemClock);
 
@@ -139,7 +141,7 @@ async function main(): Promise<void> {
       "-d",
       fileURLToPath(new URL("./frames.ts", import.meta.url)),
     ];
-    const text = execFileSync("h2load", [...args, `http://127.0.0.1:${port}/a/b`], { env }).toString();
+    const text = execFileSync(loadProgram, [...args, `http://127.0.0.1:${port}/a/b`], { env }).toString();
     return Number(/([\d.]+) req\/s/.exec(text)?.[1]);
   };
   const loads = {

@@ -176,10 +176,11 @@ describe("6.8 GOAWAY", () => {
     expect([call.failure, second.failure]).toEqual([undefined, undefined]);
     expect(client.session.hasRoom).toBe(false);
     await raw.send(
-      frame(7, 0, 0, Buffer.concat([Buffer.from("0000000100000000", "hex"), Buffer.from("bye")])),
+      frame(7, 0, 0, Buffer.concat([Buffer.from("0000000100000000", "hex"), Buffer.from("bye\x1b[31m\n")])),
     );
     expect(second.failure).toMatchObject({ remote: true, unprocessed: true });
-    expect(client.goAway).toEqual({ code: 0, debug: "bye" });
+    // A text of the other side must not steer a terminal.
+    expect(client.goAway).toEqual({ code: 0, debug: "bye\\u001b[31m\\n" });
     await raw.send(headers(raw));
     expect(call.headers).toEqual({ ":status": "200" });
     await settle();

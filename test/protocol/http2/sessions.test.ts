@@ -125,6 +125,19 @@ test("what never left the process is known not to have run, what left may have",
   expect(client.closed).toEqual({ reason: "reset" });
 });
 
+test("a writer of many pieces into a closed window gets them all through, in order", async () => {
+  const { client } = await startPair({ windowBytes: 1000 });
+  await settle();
+  const call = client.request({ ":path": "/many" }, undefined);
+  call.stream?.reset();
+  const fields = outgoing({ ":method": "POST", ":scheme": "http", ":path": "/many" });
+  const stream = client.session.open(call, undefined, fields, false);
+  for (let i = 0; i < 500; i++) stream?.write(Buffer.from(`piece ${i};`), false);
+  stream?.end(undefined, outgoing({ last: "1" }));
+  await call.over;
+  expect(call.body.toString()).toBe(Array.from({ length: 500 }, (_, i) => `piece ${i};`).join(""));
+});
+
 test("no more streams than the server allows, and a word when there is room", async () => {
   const { client, server } = await startPair({ streamsMax: 2 });
   await settle();
