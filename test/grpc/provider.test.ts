@@ -272,3 +272,27 @@ test("many streams to a caller that does not read: each has little waiting, and 
   );
   expect(received).toBe(streams * messages);
 });
+
+test("metadata that repeat, change and come back arrive as they were sent, both ways", async () => {
+  const { cluster, provider } = await served({
+    echo: (_request, { metadata, replyMetadata }) => {
+      replyMetadata.set("tenant", metadata.getText("tenant") ?? "none").set("fixed", "yes");
+      return { text: [...metadata].map(([key, value]) => `${key}=${value}`).join(" ") };
+    },
+  });
+  const stub = grpcChannel(cluster, provider);
+  for (const tenant of ["a", "a", "a", "b", "a", "a", "c", "c", "c"]) {
+    let told: unknown;
+    const { text } = await stub.echo(
+      {},
+      {
+        metadata: { tenant, kind: "x" },
+        onMetadata: (metadata) => {
+          told = [metadata.get("tenant"), metadata.get("fixed")];
+        },
+      },
+    );
+    expect(text).toMatch(new RegExp(`^user-agent=\\S+ tenant=${tenant} kind=x$`));
+    expect(told).toEqual([tenant, "yes"]);
+  }
+});

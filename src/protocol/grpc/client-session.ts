@@ -15,6 +15,7 @@ import type { ClientSession, ClientSessionOwner, ProviderPlace } from "../protoc
 import { GrpcClientCall, type GrpcClientPort } from "./client-call.js";
 import { writeMessage } from "./message-body.js";
 import { appendMetadata, idempotencyField, isPrintable, RepeatedMetadata } from "./metadata-fields.js";
+import { RepeatedHead } from "./repeated-head.js";
 import { formatTimeout } from "./timeout.js";
 
 export interface GrpcClientOptions {
@@ -45,6 +46,7 @@ export class GrpcClientSession
   lostCalls = 0;
   #goingAway = false;
   readonly #repeated = new RepeatedMetadata();
+  readonly #repeatedHead = new RepeatedHead((fields) => this.#http2.prepare(fields));
   #reported = false;
   /** Calls that the connection is lost to. */
   #lost: Array<{ readonly attempt: Attempt; readonly error: RpcError }> = [];
@@ -133,7 +135,8 @@ export class GrpcClientSession
       this.#lastTimeoutMs = timeoutMs;
       this.#lastTimedHead = undefined;
     }
-    const stream = this.#http2.open(call, head, extra, false);
+    const whole = extra === undefined ? undefined : this.#repeatedHead.find(head, extra);
+    const stream = this.#http2.open(call, whole ?? head, whole === undefined ? extra : undefined, false);
     if (stream === undefined) {
       const text = messages.tooManyCallsForProvider(this.inFlight);
       attempt.onFailure(new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" }));

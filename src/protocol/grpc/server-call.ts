@@ -22,6 +22,7 @@ import {
   writeMessage,
 } from "./message-body.js";
 import { appendMetadata, type RepeatedMetadata } from "./metadata-fields.js";
+import type { RepeatedHead } from "./repeated-head.js";
 import { failureFields } from "./status-fields.js";
 
 /** One for all connections: nothing else happens while a request is decoded. */
@@ -31,6 +32,7 @@ const requestReader = new Reader();
 export interface GrpcCallPort extends ReplySender {
   readonly bodyMaxBytes: number;
   readonly repeated: RepeatedMetadata;
+  readonly repeatedHead: RepeatedHead;
   /** Header blocks that all replies have in common. */
   readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
@@ -367,7 +369,9 @@ export class GrpcServerCall
     }
     this.headSent = true;
     const { headOf, gzipHeadOf } = this.#grpc;
-    this.stream.headers((this.#gzip ? gzipHeadOf : headOf)[this.#format], extra);
+    const head = (this.#gzip ? gzipHeadOf : headOf)[this.#format];
+    const whole = extra === undefined ? undefined : this.#grpc.repeatedHead.find(head, extra);
+    this.stream.headers(whole ?? head, whole === undefined ? extra : undefined);
     return undefined;
   }
 

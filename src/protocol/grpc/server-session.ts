@@ -18,6 +18,7 @@ import type { PreparedHeaders } from "../http2/wire/hpack-encoder.js";
 import { isGrpc, isLoaded, loadJson, type MessageFormat } from "./content-type.js";
 import { idempotencyField, metadataOf, RepeatedMetadata, unreadField } from "./metadata-fields.js";
 import { PlainAnswer } from "./plain-answer.js";
+import { RepeatedHead } from "./repeated-head.js";
 import { RequestHead } from "./request-head.js";
 import { type GrpcCallPort, GrpcServerCall } from "./server-call.js";
 import { failureFields } from "./status-fields.js";
@@ -54,6 +55,7 @@ export class GrpcServerSession
   readonly peer: Peer;
   readonly bodyMaxBytes: number;
   readonly repeated = new RepeatedMetadata();
+  readonly repeatedHead = new RepeatedHead((fields) => this.#http2.prepare(fields));
   readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
   readonly okTail: PreparedHeaders;
