@@ -133,7 +133,7 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
     this.#closed = new RpcError(Status.CANCELLED, messages.writeAfterCall);
     this.#taken?.reject(this.#closed);
     this.#taken = undefined;
-    for (const { reject } of this.#written.splice(0)) reject(this.#closed);
+    for (const written of this.#written.splice(0)) written.reject(this.#closed);
     this.#serve();
   }
 }

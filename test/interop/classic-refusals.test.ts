@@ -115,9 +115,6 @@ describe("half-close", () => {
 
 describe("strangers are refused", () => {
   test.each([
-    ["HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
-    ["HTTP POST", "POST /rpc HTTP/1.1\r\n\r\n"],
-    ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
     ["TLS", Buffer.from("16030100fa010000f60303", "hex")],
     ["SSH", "SSH-2.0-OpenSSH_9.2\r\n"],
     ["Redis", "*1\r\n$4\r\nPING\r\n"],

@@ -231,12 +231,17 @@ describe("two sides that do not speak alike", () => {
     expect(identities).toEqual([undefined, undefined]);
   });
 
-  test("HTTP to a port of TLS is refused", async () => {
+  test("HTTP to a port of TLS is refused, and says why", async () => {
     const { provider: server, providerLog } = await startTls(provider(good), {});
     const socket = net.connect({ host: "127.0.0.1", port: server.address?.port as number });
     socket.on("error", () => {});
+    let answer = "";
+    socket.on("data", (chunk) => {
+      answer += chunk;
+    });
     socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     await new Promise((resolve) => socket.once("close", resolve));
-    expect(providerLog.at("warn").join("\n")).toContain("(HTTP)");
+    expect(answer).toMatch(/^HTTP\/1\.1 400 .*TLS/s);
+    expect(providerLog.at("warn").join("\n")).toContain("TLS");
   });
 });

@@ -14,6 +14,7 @@ export class Http1Refusal implements ServerSession {
   readonly #connection: Connection;
   readonly #dispatcher: Dispatcher;
   readonly #text: string;
+  readonly #status: string;
   #answered = false;
   #closed = false;
 
@@ -21,7 +22,9 @@ export class Http1Refusal implements ServerSession {
     this.peer = peerOf(connection, "http/1.1");
     this.#connection = connection;
     this.#dispatcher = dispatcher;
-    this.#text = `${messages.http1NotServed(names.join(", "))}\n`;
+    const { turnedAway } = connection;
+    this.#status = turnedAway === undefined ? "505 HTTP Version Not Supported" : "400 Bad Request";
+    this.#text = `${turnedAway ?? messages.http1NotServed(names.join(", "))}\n`;
     connection.setHandler(this);
   }
 
@@ -34,7 +37,7 @@ export class Http1Refusal implements ServerSession {
     this.#answered = true;
     const body = Buffer.from(this.#text, "utf8");
     const head = [
-      "HTTP/1.1 505 HTTP Version Not Supported",
+      `HTTP/1.1 ${this.#status}`,
       "content-type: text/plain; charset=utf-8",
       `content-length: ${body.length}`,
       "connection: close",
