@@ -25,6 +25,8 @@ const processes = [
   "test/example/**",
   "test/faults/**",
   "test/fuzz/*.test.ts",
+  // They run the tests of other files, which a process that has run those files before has no more.
+  "test/**/suites.test.ts",
   "test/logger/**",
   "test/modules.test.ts",
   "test/package.test.ts",

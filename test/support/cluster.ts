@@ -23,11 +23,12 @@ import { tcpTransport } from "../../src/transport/tcp.js";
 import type { Transport } from "../../src/transport/transport.js";
 import { unixTransport } from "../../src/transport/unix.js";
 import { seeded } from "./async.js";
+import { asGrpc } from "./fixed-registry.js";
 import { ProbeService, type ProbeServiceHandler, ProbeServiceStub } from "./gen/probe.js";
 import { RecordingLog } from "./log.js";
 
-/** How calls get from the channels of a cluster to its providers. */
-export type Over = "memory" | "tcp" | "unix" | "inproc";
+/** How calls get from the channels of a cluster to its providers. `grpc`: in memory, as gRPC. */
+export type Over = "memory" | "tcp" | "unix" | "inproc" | "grpc";
 
 export const everyWay: readonly Over[] = ["memory", "tcp", "unix", "inproc"];
 
@@ -102,11 +103,12 @@ export class Cluster {
     const { settings = {}, seed = 1 } = this.#options;
     const clock = this.#hasSockets ? systemClock : this.clock;
     const random = seeded(seed);
+    const registry = memoryRegistry({ store: this.store, clock, random });
     const runtime = createRuntime({
       clock,
       random,
       transport: this.transport,
-      registry: memoryRegistry({ store: this.store, clock, random }),
+      registry: this.over === "grpc" ? asGrpc(registry) : registry,
       log: this.log,
       local: this.#local,
       ...parts,
