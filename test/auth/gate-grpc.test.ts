@@ -7,7 +7,7 @@ import { encodeMessage } from "../../src/protobuf/types.js";
 import { Health, Reflection } from "../../src/services/builtin.js";
 import { createRuntime, type SettingsInit } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
-import { GrpcJsCaller } from "../grpc/grpc-js.js";
+import { GrpcJsCaller, type Outcome } from "../grpc/grpc-js.js";
 import { framed, RawClient } from "../grpc/raw.js";
 import { deferred, failure } from "../support/async.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
@@ -147,9 +147,9 @@ describe("a client of @grpc/grpc-js", () => {
     await expect.poll(() => provider.inFlight).toBe(3);
     expect(served).toEqual([]);
     answer.resolve("token:x");
-    const [small, large] = await Promise.all(calls);
-    expect(small?.replies).toMatchObject([{ text: "small" }]);
-    const { data } = large?.replies[0] as Item;
+    const [small, large] = (await Promise.all(calls)) as [Outcome, Outcome];
+    expect(small.replies).toMatchObject([{ text: "small" }]);
+    const { data } = large.replies[0] as Item;
     expect(data.equals(Buffer.alloc(900_000, 7))).toBe(true);
     const got = (await outcome).replies as Item[];
     expect(
