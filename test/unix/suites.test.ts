@@ -7,7 +7,4 @@ goOver("unix");
 describe("over unix sockets: streams", async () => void (await import("../streams/basic.test.js")));
 describe("over unix sockets: flow", async () => void (await import("../streams/flow.test.js")));
 describe("over unix sockets: ending", async () => void (await import("../streams/ending.test.js")));
-describe("over unix sockets: errors", async () => void (await import("../call/errors.test.js")));
 describe("over unix sockets: signals", async () => void (await import("../call/signals.test.js")));
-describe("over unix sockets: nested", async () => void (await import("../call/nested.test.js")));
-describe("over unix sockets: controllers", async () => void (await import("../call/controller.test.js")));
