@@ -198,7 +198,8 @@ test("a token is marked never to be put into a table, by proxies either", async 
   const confidential = cluster.network.as(undefined);
   const written: Buffer[] = [];
   const transport: Transport = {
-    ...{ listen: confidential.listen.bind(confidential) },
+    listen: (...at) => confidential.listen(...at),
+    localHostTowards: (server) => confidential.localHostTowards(server),
     connect: async (...to) => {
       const connection = await confidential.connect(...to);
       const write = connection.write.bind(connection);
