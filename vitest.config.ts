@@ -5,6 +5,7 @@ import { SlowFirst } from "./test/tools/slow-first.js";
 /** Each of them starts processes, or has the whole of this one to itself: its heap, its signals, its mocked modules. */
 const processes = [
   "test/node/**",
+  "test/auth/canary.test.ts",
   "test/base/make-folder.test.ts",
   "test/bench*.test.ts",
   "test/broker/{faults,load,nats,redis}.test.ts",
@@ -25,6 +26,9 @@ const processes = [
   "test/example/**",
   "test/faults/**",
   "test/fuzz/*.test.ts",
+  // They run the tests of other files, which a process that has run those files before has no more.
+  "test/{inproc,unix}/suites.test.ts",
+  "test/tls/streams.test.ts",
   "test/logger/**",
   "test/modules.test.ts",
   "test/package.test.ts",

@@ -4,6 +4,7 @@ import type { Http2ServerSession } from "../../src/protocol/http2/server-session
 import type { Http2Stream, StreamHandler } from "../../src/protocol/http2/stream.js";
 import { ErrorCode } from "../../src/protocol/http2/wire/frame.js";
 import { settle } from "../../src/testing/index.js";
+import type { Transport } from "../../src/transport/transport.js";
 import { type Fields, fieldsOf, outgoing } from "../protocol/http2/pair.js";
 import { failure } from "../support/async.js";
 import { Cluster } from "../support/cluster.js";
@@ -190,4 +191,33 @@ test("a server that finds pings too many gets them half as often", async () => {
   expect(pings).toBe(1);
   await cluster.clock.run(300_000);
   expect(pings).toBe(2);
+});
+
+test("a token is marked never to be put into a table, by proxies either", async () => {
+  const cluster = new Cluster({});
+  const confidential = cluster.network.as(undefined);
+  const written: Buffer[] = [];
+  const transport: Transport = {
+    listen: (...at) => confidential.listen(...at),
+    localHostTowards: (server) => confidential.localHostTowards(server),
+    connect: async (...to) => {
+      const connection = await confidential.connect(...to);
+      const write = connection.write.bind(connection);
+      connection.write = (bytes) => {
+        written.push(Buffer.from(bytes));
+        return write(bytes);
+      };
+      return connection;
+    },
+  };
+  await rawServer(cluster.network, address, cluster.clock, () => (stream) => {
+    succeed(stream);
+    return undefined;
+  });
+  const registry = new FixedRegistry([{ ...address, protocol: "grpc", weight: 1, attributes: {} }]);
+  const credentials = async () => ({ token: "abc" });
+  const channel = cluster.channel({ registry, credentials }, cluster.runtime({ transport }));
+  await new ProbeServiceStub(channel).echo({});
+  // RFC 7541, 6.2.3: a literal never indexed, whose name is number 23 of the static table.
+  expect(Buffer.concat(written).includes(Buffer.of(0x1f, 23 - 15))).toBe(true);
 });

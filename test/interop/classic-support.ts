@@ -8,7 +8,7 @@ import {
 import { systemClock } from "../../src/base/clock.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
 import { type ClassicDialect, writeClassicRequest } from "../../src/protocol/classic/classic-wire.js";
-import { RpcProvider } from "../../src/server/provider.js";
+import { type ProviderOptions, RpcProvider } from "../../src/server/provider.js";
 import { createRuntime, type SettingsInit } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { RecordingLog } from "../support/log.js";
@@ -42,6 +42,7 @@ export const loginReply = bytesOf(captured.login.reply);
 export async function startProvider(
   handlers: Partial<UserServiceRpcHandler> = {},
   settings: SettingsInit = {},
+  options: ProviderOptions = {},
 ) {
   const log = new RecordingLog();
   const runtime = createRuntime({
@@ -51,7 +52,7 @@ export async function startProvider(
   });
   const ends: string[] = [];
   runtime.events.on("serverEnd", ({ call }) => void ends.push(call.method.fullName.replace("fixbug.", "")));
-  const provider = new RpcProvider(runtime);
+  const provider = new RpcProvider(runtime, options);
   provider.notifyService(UserServiceRpc, {
     login: () => ({ result: {}, success: true }),
     register: () => ({ result: {}, success: true }),

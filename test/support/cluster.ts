@@ -23,19 +23,27 @@ import { tcpTransport } from "../../src/transport/tcp.js";
 import type { Transport } from "../../src/transport/transport.js";
 import { unixTransport } from "../../src/transport/unix.js";
 import { seeded } from "./async.js";
+import { asGrpc } from "./fixed-registry.js";
 import { ProbeService, type ProbeServiceHandler, ProbeServiceStub } from "./gen/probe.js";
 import { RecordingLog } from "./log.js";
 
-/** How calls get from the channels of a cluster to its providers. */
-export type Over = "memory" | "tcp" | "unix" | "inproc";
+/** How calls get from the channels of a cluster to its providers. `grpc`: in memory, as gRPC. */
+export type Over = "memory" | "tcp" | "unix" | "inproc" | "grpc" | "tls";
 
 export const everyWay: readonly Over[] = ["memory", "tcp", "unix", "inproc"];
 
 let usualWay: Over = "memory";
+let secured: (() => Transport) | undefined;
 
 /** For all clusters of a test file that do not say how: the tests of another file are run that way too. */
-export function goOver(over: Over): void {
+export function goOver(over: Exclude<Over, "tls">): void {
   usualWay = over;
+}
+
+/** The same with TLS: `open` makes the transport of a cluster, of its callers as of its providers. */
+export function goOverTls(open: () => Transport): void {
+  usualWay = "tls";
+  secured = open;
 }
 
 export interface ClusterOptions {
@@ -76,9 +84,7 @@ export class Cluster {
   constructor(options: ClusterOptions) {
     this.#options = options;
     this.over = options.over ?? (options.tcp ? "tcp" : usualWay);
-    this.transport = this.#hasSockets
-      ? schemeTransport({ tcp: tcpTransport(systemClock), unix: unixTransport(systemClock) })
-      : this.network;
+    this.transport = this.#openTransport();
     this.#local = this.over === "inproc" ? new LocalProviders() : undefined;
     onTestFinished(async () => {
       await this.close();
@@ -86,8 +92,14 @@ export class Cluster {
     });
   }
 
+  #openTransport(): Transport {
+    if (this.over === "tls" && secured !== undefined) return secured();
+    if (!this.#hasSockets) return this.network;
+    return schemeTransport({ tcp: tcpTransport(systemClock), unix: unixTransport(systemClock) });
+  }
+
   get #hasSockets(): boolean {
-    return this.over === "tcp" || this.over === "unix";
+    return this.over === "tcp" || this.over === "unix" || this.over === "tls";
   }
 
   /** Where the next provider listens. */
@@ -102,11 +114,12 @@ export class Cluster {
     const { settings = {}, seed = 1 } = this.#options;
     const clock = this.#hasSockets ? systemClock : this.clock;
     const random = seeded(seed);
+    const registry = memoryRegistry({ store: this.store, clock, random });
     const runtime = createRuntime({
       clock,
       random,
       transport: this.transport,
-      registry: memoryRegistry({ store: this.store, clock, random }),
+      registry: this.over === "grpc" ? asGrpc(registry) : registry,
       log: this.log,
       local: this.#local,
       ...parts,

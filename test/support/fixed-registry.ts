@@ -55,3 +55,26 @@ export class FixedRegistry implements Registry {
     this.closed = true;
   }
 }
+
+/** `registry`, with all endpoints to be called as gRPC servers. */
+export function asGrpc(registry: Registry): Registry {
+  const changed = ({ endpoints, ...rest }: Snapshot): Snapshot => ({
+    ...rest,
+    endpoints: endpoints.map((one) => ({ ...one, protocol: "grpc" })),
+  });
+  return {
+    name: registry.name,
+    register: (registration, signal) => registry.register(registration, signal),
+    list: (signal) => registry.list(signal),
+    close: () => registry.close(),
+    watch: (service, onSnapshot, onTrouble) => {
+      const watch = registry.watch(service, (snapshot) => onSnapshot(changed(snapshot)), onTrouble);
+      return {
+        get current() {
+          return watch.current === undefined ? undefined : changed(watch.current);
+        },
+        close: () => watch.close(),
+      };
+    },
+  };
+}

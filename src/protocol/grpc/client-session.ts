@@ -197,7 +197,7 @@ export class GrpcClientSession
     }
     if (authorization !== undefined) {
       extra ??= [];
-      extra.push({ name: "authorization", value: authorization, indexing: "name" });
+      extra.push({ name: "authorization", value: authorization, indexing: "never" });
     }
     if (metadata === undefined || metadata.size === 0) return extra;
     extra ??= [];

@@ -161,16 +161,21 @@ export class GrpcServerCall
     wait.begin(this, () => {
       this.#early = undefined;
       const refusal = this.#grpc.onCallerKnown(this);
-      if (refusal !== undefined) {
-        this.cancel(refusal);
-        return;
-      }
+      if (refusal !== undefined) this.cancel(refusal);
       for (const chunk of early.chunks) {
-        this.#countEarly(-chunk.length);
+        // A call that has ended, by an earlier chunk or at once, has given back all it held.
+        if (!this.ended) this.#countEarly(-chunk.length);
         this.onData(this.stream, chunk, 0, chunk.length, false);
       }
       if (early.ended) this.onTrailers();
     });
+  }
+
+  /** The call ends while it waits: what has come is nobody's. */
+  #dropEarly({ wait, chunks }: EarlyBody): void {
+    this.#early = undefined;
+    wait.leave();
+    for (const chunk of chunks) this.stream.consumed(chunk.length);
   }
 
   #countEarly(bytes: number): void {
@@ -346,8 +351,7 @@ export class GrpcServerCall
 
   protected override onEnded(): void {
     super.onEnded();
-    this.#early?.wait.leave();
-    this.#early = undefined;
+    if (this.#early !== undefined) this.#dropEarly(this.#early);
     if (this.arriving) this.#grpc.onNeverWhole(this);
     this.#body?.stop();
     this.#wakeAll();

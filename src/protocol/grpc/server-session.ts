@@ -71,8 +71,8 @@ export class GrpcServerSession
   /** The call that ends now leaves its handler behind. */
   #detaching = false;
   #postponed = false;
-  /** What JSON needs is on its way. */
-  #loading = false;
+  /** This call waits for what JSON needs, and the connection with it. */
+  #loadingFor: GrpcServerCall | undefined;
   #closeReason: string | undefined;
   #reported = false;
 
@@ -181,7 +181,7 @@ export class GrpcServerSession
   takeTurn(): void {
     this.#postponed = false;
     if (this.#http2.closed) return;
-    if (!this.#loading) this.#goOn();
+    if (this.#loadingFor === undefined) this.#goOn();
   }
 
   #goOn(): void {
@@ -297,10 +297,10 @@ export class GrpcServerSession
 
   /** The connection waits until JSON is understood. */
   async #startWithJson(call: GrpcServerCall, endStream: boolean): Promise<void> {
-    this.#loading = true;
+    this.#loadingFor = call;
     this.#http2.hold();
     await loadJson();
-    this.#loading = false;
+    this.#loadingFor = undefined;
     this.#start(call, endStream);
     if (!this.#postponed) this.#goOn();
   }
@@ -316,7 +316,8 @@ export class GrpcServerSession
     if (!call.takesMany) return undefined;
     const refusal = this.onWhole(call);
     if (refusal !== undefined) return refusal;
-    this.#start(call, false);
+    // Otherwise it is started when JSON is there.
+    if (call !== this.#loadingFor) this.#start(call, false);
     return undefined;
   }
 

@@ -1,11 +1,11 @@
-import type { AuthCheck, CheckWaiter } from "../../auth/auth-check.js";
 import type { CallGate } from "../../auth/call-gate.js";
-import { Caller, CallerPort } from "../../auth/caller.js";
+import { Caller } from "../../auth/caller.js";
 import type { Metadata } from "../../base/metadata.js";
 import type { BoundMethod, ReplySender, ServerCall } from "../../call/server-call.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
+import { CallerWait } from "../caller-wait.js";
 import type { Dispatcher } from "../dispatcher.js";
 import { runWhole } from "./arriving-requests.js";
 import type { ChunkedMessage } from "./wire/frame-decoder.js";
@@ -26,8 +26,8 @@ export interface CheckingHost extends ReplySender {
 const heldOverheadBytes = 512;
 
 /** A call that waits for the check of its token. */
-interface Waiting extends CheckWaiter {
-  readonly check: AuthCheck;
+interface Waiting {
+  readonly wait: CallerWait;
   /** Undefined: its request arrives in chunks, and it is counted there. */
   readonly heldBytes: number | undefined;
 }
@@ -40,7 +40,7 @@ export class CallerChecks {
   /** What sends the replies of the call that was let in last. */
   port: ReplySender;
   /** What that call waits for. */
-  pending: AuthCheck | undefined;
+  pending: CallerWait | undefined;
   /** Calls that wait here and that a reply is owed to. */
   numbered = 0;
   readonly #gate: CallGate;
@@ -65,8 +65,8 @@ export class CallerChecks {
     if (checked instanceof RpcError) return checked;
     if (checked instanceof Caller) this.port = this.#gate.portOf(checked, this.#host);
     else {
-      this.pending = checked;
-      this.port = new CallerPort(this.#host, this.#gate.caller);
+      this.pending = new CallerWait(this.#gate, checked, this.#host);
+      this.port = this.pending.port;
     }
     return undefined;
   }
@@ -118,26 +118,13 @@ export class CallerChecks {
   }
 
   #wait(call: ServerCall, heldBytes: number | undefined, go: () => void): void {
-    const check = this.pending as AuthCheck;
-    const port = this.port as CallerPort;
-    const waiting: Waiting = {
-      check,
-      heldBytes,
-      onChecked: (outcome) => {
-        if (call.ended) return;
-        const judged = outcome instanceof Caller ? this.#gate.judge(outcome, call.bound) : outcome;
-        if (judged instanceof RpcError) {
-          call.cancel(judged);
-          return;
-        }
-        port.peer = judged;
-        if (heldBytes === undefined) this.#waiting?.delete(call);
-        go();
-      },
-    };
+    const wait = this.pending as CallerWait;
     this.#waiting ??= new Map();
-    this.#waiting.set(call, waiting);
-    check.wait(waiting);
+    this.#waiting.set(call, { wait, heldBytes });
+    wait.begin(call, () => {
+      if (heldBytes === undefined) this.#waiting?.delete(call);
+      go();
+    });
   }
 
   /** Its caller is known, or the call has ended. True when nothing else counts it as arriving. */
@@ -145,7 +132,7 @@ export class CallerChecks {
     const waiting = this.#waiting?.get(call);
     if (waiting === undefined) return false;
     this.#waiting?.delete(call);
-    waiting.check.leave(waiting);
+    waiting.wait.leave();
     if (waiting.heldBytes === undefined) return false;
     this.#heldBytes -= waiting.heldBytes;
     call.arriving = false;
