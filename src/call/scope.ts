@@ -36,8 +36,8 @@ class CallScope {
   }
 
   /**
-   * Runs `start` outside of every call: what lives longer than the call that happens to start it (a connection, its
-   * timers) must not keep that call, nor pass it on.
+   * Runs `start` outside of every call: a connection and its timers outlive the call that happens to start them,
+   * and must neither retain it nor inherit from it.
    */
   outside<T>(start: () => T): T {
     return this.#inUse ? this.#storage.exit(start) : start();
