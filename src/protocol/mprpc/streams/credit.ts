@@ -5,21 +5,21 @@ import type { StreamBudget } from "./budget.js";
 export const messageCostBytes = 32;
 /** The most credit a sender may have. */
 export const creditMaxBytes = 2 ** 31 - 1;
-/** Credit for the requests of a call before the provider has said a word. */
+/** Credit for the requests of a call before the first frame from the provider. */
 export const requestStartBytes = 16 * 1024;
-/** A larger message is announced and goes in chunks in any case, so that others pass between them. */
+/** Larger messages are always announced and sent in chunks, so that others can be sent between them. */
 export const wholeMaxBytes = 128 * 1024;
-/** What a receiver has room for, as long as its connection has. */
+/** The window of a receiver, if its connection has room. */
 export const windowBytes = 256 * 1024;
-/** The least a caller gives for the replies of a call. */
+/** The least credit a caller grants for the replies of a call. */
 export const replyWindowMinBytes = 4 * 1024;
-/** A window that its sender fills faster than credit comes back, and its application empties, grows up to this. */
+/** A window grows up to this if its sender fills it faster than credit returns while the application keeps reading. */
 export const windowMaxBytes = 4 * 1024 * 1024;
 
-/** Of the times that a sender runs short of credit without having had more since, it shows every so many to the receiver. */
+/** A sender that keeps running short of credit shows the receiver every so many times. */
 const shownEvery = 32;
 
-/** What the sender of one stream may send. */
+/** The credit of the sender of one stream. */
 export class SendWindow {
   #credit: number;
   /** The most it has been. */
@@ -36,7 +36,7 @@ export class SendWindow {
     return this.#credit;
   }
 
-  /** The receiver has room for more. Returns why what it says is malformed, or nothing. */
+  /** The receiver grants more credit. Returns why the frame is malformed, or undefined. */
   add(bytes: number): string | undefined {
     if (bytes === 0) return messages.creditOfNothing;
     const sum = this.#credit + bytes;
