@@ -6,18 +6,18 @@ import { finishData, finishHeaders, reserveFrameHeader } from "./wire/frame-writ
 import type { HeaderList } from "./wire/header-field.js";
 import type { HpackEncoder, OutgoingField, PreparedHeaders } from "./wire/hpack-encoder.js";
 
-/** Why a stream ended before its time. */
+/** Why a stream ended early. */
 export interface StreamFailure {
   /** One of `ErrorCode`. */
   readonly code: number;
-  /** The peer says so; else we, or the connection is gone. */
+  /** The peer reset it; otherwise we did, or the connection is closed. */
   readonly remote: boolean;
-  /** It is certain that the peer has done nothing for it. */
+  /** The peer has certainly not processed it. */
   readonly unprocessed: boolean;
   readonly reason: string;
 }
 
-/** What a stream tells the layer above. Buffers and header lists are used again as soon as the callback returns. */
+/** The events of a stream for the layer above. Buffers and header lists are reused as soon as the callback returns. */
 export interface StreamHandler {
   /**
    * A part of the body: `bytes[start..end)`. It counts against the stream's window until it is given back with
@@ -28,7 +28,7 @@ export interface StreamHandler {
   onTrailers(stream: Http2Stream, headers: HeaderList): void;
   /** After a write returned false: there is room again. */
   onWritable(stream: Http2Stream): void;
-  /** It is over, before both sides have ended it. Comes once, and nothing after it. */
+  /** It ended before both sides had ended it. Called once, as the last event. */
   onReset(stream: Http2Stream, failure: StreamFailure): void;
 }
 
