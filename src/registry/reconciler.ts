@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../base/clock.js";
 export interface ReconcilerOptions {
   clock: Clock;
   /**
-   * Brings the world to what it should be, whatever it was called for. Resolves with the delay before the next run, ms,
+   * Establishes the desired state, whatever triggered it. Resolves with the delay before the next run, ms,
    * or `undefined` to wait for a trigger.
    */
   run: () => Promise<number | undefined>;

@@ -190,8 +190,8 @@ async function tryClassic(
 }
 
 /**
- * The two readings are not one snapshot: a provider of ours that left between them looks like a C++ one. It takes its
- * classic znodes away before its entry, so a classic znode that is still there now is none of ours.
+ * The two readings are not one snapshot: an mprpc provider that left between them looks like a C++ one. It removes its
+ * classic znodes before its entry, so a classic znode that still exists belongs to another program.
  */
 async function confirmClassic(
   session: ZooKeeperSession,
