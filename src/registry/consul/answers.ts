@@ -17,7 +17,7 @@ export class ConsulRefusal extends Error {
 const tokenAdvice =
   "give it with tokenfile=/file in the registry URL or CONSUL_HTTP_TOKEN in the environment";
 
-/** Throws ConsulRefusal unless the answer is 200. `prefix` is the one services are beneath, with its `/`, or empty. */
+/** Throws ConsulRefusal unless the answer is 200. `prefix` is the prefix of service names, with its `/`, or empty. */
 export function checkAnswer(answer: ConsulAnswer, prefix: string): void {
   const { status, text } = answer;
   if (status === 200) return;

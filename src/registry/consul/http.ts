@@ -19,7 +19,7 @@ export interface ConsulHttpOptions {
 export interface ConsulRequest {
   agent: Address;
   method: "GET" | "PUT" | "POST";
-  /** Beneath `/v1/`, encoded. */
+  /** The path under `/v1/`, encoded. */
   path: string;
   query?: Readonly<Record<string, string>>;
   body?: unknown;

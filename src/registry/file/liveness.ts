@@ -30,7 +30,7 @@ export function ownIdentity(): ProcessIdentity {
   return { pid, start: `${boot}:${ticks}`, namespace: readlinkSync("/proc/self/ns/pid"), ...thread };
 }
 
-/** The system says so of whoever asks, and a synchronous question is asked by the thread itself. */
+/** The system answers about the calling thread, and a synchronous call runs on the thread itself. */
 function ownThread(): { thread: number } | undefined {
   try {
     const [, thread] = /\/task\/(\d+)$/.exec(readlinkSync("/proc/thread-self")) ?? [];
@@ -96,7 +96,7 @@ export class Liveness {
   #beating = false;
   #firstBeat: Promise<void> | undefined;
 
-  /** `heartbeat`: a name of our own beneath `folder`. */
+  /** `heartbeat`: a name of our own under `folder`. */
   constructor(folder: string, heartbeat: string, clock: Clock, probe: ProcessProbe = systemProbe()) {
     this.heartbeat = heartbeat;
     this.#folder = join(folder, ".heartbeats");

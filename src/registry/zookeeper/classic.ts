@@ -168,7 +168,7 @@ export class ClassicZnodes {
     return ((await orMissing(this.#options.session.children(path))) ?? []).length > 0;
   }
 
-  /** Our child beneath a persistent method, named and holding our address: forks read the one or the other. */
+  /** Our child under a persistent method. Both its name and its data are our address: forks read one or the other. */
   async #ensureChild(method: string): Promise<void> {
     this.#beside.add(method);
     try {
