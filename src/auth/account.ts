@@ -3,10 +3,10 @@ export interface AccountedConnection {
   readonly unsentBytes: number;
 }
 
-/** What one caller takes of a provider: an identity, or an address whose callers have none. */
+/** What one caller uses of a provider. A caller is an identity, or an address if its callers have no identity. */
 export class Account {
   readonly name: string;
-  /** Calls with a handler's place, and handlers that go on after their call. */
+  /** Calls in flight, and handlers that still run after their call has ended. */
   inFlight = 0;
   readonly connections = new Set<AccountedConnection>();
   /** Callers that are counted here. */
@@ -45,20 +45,20 @@ export function hostOf(address: string): string {
   return colon > 0 && /^\d+$/.test(address.slice(colon + 1)) ? address.slice(0, colon) : address;
 }
 
-/** From this part of the whole on, each caller is held to its share. */
+/** Above this part of the limit each caller is held to its share. */
 const crowdedFrom = 0.75;
 
-/** Whether so much of the whole is taken that shares count. */
+/** Whether so much of the limit is used that shares apply. */
 export function isCrowded(taken: number, max: number): boolean {
   return taken >= max * crowdedFrom;
 }
 
-/** An account nobody uses is kept this long, so that reconnecting does not refill the calls it may make a second, ms. */
+/** An unused account is kept this long, ms, so that reconnecting does not refill its calls per second. */
 const keptMs = 2000;
 
 /** The accounts of all callers of a provider. */
 export class Accounts {
-  /** Those that nobody uses are kept for a while, since what they had of a second counts on. */
+  /** Unused accounts are kept for a while, since their calls of the last second still count. */
   readonly #keeps: boolean;
   /** In the order in which they were looked at last. */
   readonly #accounts = new Map<string, Account>();
@@ -93,7 +93,7 @@ export class Accounts {
     if (--account.users === 0 && !this.#keeps) this.#forgetUnused(account);
   }
 
-  /** Two for each that is new: those that nobody uses go sooner than others come. */
+  /** Checks two accounts for each new one, so that unused accounts are removed faster than new ones are added. */
   #forgetSome(nowMs: number): void {
     let looked = 0;
     for (const [name, account] of this.#accounts) {
@@ -107,13 +107,13 @@ export class Accounts {
     }
   }
 
-  /** Handlers of a caller that is gone may go on: its account stays until they are done. */
+  /** Handlers of a disconnected caller may still run: its account stays until they have finished. */
   #forgetUnused(account: Account): void {
     if (account.users === 0 && account.inFlight === 0 && this.#accounts.get(account.name) === account)
       this.#accounts.delete(account.name);
   }
 
-  /** A call has a handler's place (1), or gives it back (-1). */
+  /** A call starts to count (1), or stops counting (-1). */
   count(account: Account, by: 1 | -1): void {
     const before = account.inFlight;
     account.inFlight = before + by;
@@ -133,12 +133,12 @@ export class Accounts {
     if (account.connections.delete(connection) && account.connections.size === 0) this.connected--;
   }
 
-  /** How many of `max` calls one caller may have while others want some too. */
+  /** How many of `max` calls one caller may have while others need some. */
   callShare(max: number, account: Account): number {
     return Math.ceil(max / Math.max(1, this.busy + (account.inFlight === 0 ? 1 : 0)));
   }
 
-  /** How many of `max` connections one caller may have while others want some too. */
+  /** How many of `max` connections one caller may have while others need some. */
   connectionShare(max: number, account: Account): number {
     return Math.ceil(max / Math.max(1, this.connected + (account.connections.size === 0 ? 1 : 0)));
   }

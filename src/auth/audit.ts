@@ -3,18 +3,18 @@ import { printable } from "../base/printable.js";
 import type { Peer } from "../call/peer.js";
 import type { Logger } from "../log/logger.js";
 
-/** Denials that are told one by one in this time; the others are counted. */
+/** Denials logged individually in this time; the others are counted. */
 const linesMax = 20;
 const windowMs = 1000;
 
-/** Who it was, as far as that is known. */
+/** The caller, as far as it is known. */
 export function describeCaller({ identities: { transport, token }, protocol }: Peer): string {
   const known = [transport, token].filter((one) => one !== undefined).map(printable);
   if (known.length > 0) return known.join(" with ");
   return protocol === "classic" ? "a classic caller" : "a caller without an identity";
 }
 
-/** The log of calls that were denied: who, what and from where. A flood of them is counted. */
+/** Logs denied calls: caller, method and address. Under a flood they are only counted. */
 export class AuditLog {
   readonly #clock: Clock;
   readonly #log: Logger;

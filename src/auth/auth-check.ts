@@ -3,21 +3,21 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Caller } from "./caller.js";
 
-/** A call that waits until it is known who makes it. */
+/** A call that waits until its caller is known. */
 export interface CheckWaiter {
-  /** Comes once, unless `leave` came before. */
+  /** Called once, unless `leave` was called before. */
   onChecked(outcome: Caller | RpcError): void;
 }
 
-/** A token of one connection is being checked; every call that brings it waits for the same answer. */
+/** The check of a token of one connection; all calls with this token wait for the same answer. */
 export class AuthCheck {
   readonly #waiters = new Set<CheckWaiter>();
   readonly #onSettled: (outcome: Caller | RpcError) => void;
   #outcome: Caller | RpcError | undefined;
-  /** Aborted when it has settled, by its answer or because nobody waits any more. */
+  /** Aborted when it has settled, by its answer or because no call waits any more. */
   readonly #abort = new AbortController();
 
-  /** `onSettled` is told the outcome before those that wait. */
+  /** `onSettled` gets the outcome before the waiting calls. */
   constructor(onSettled: (outcome: Caller | RpcError) => void) {
     this.#onSettled = onSettled;
   }
@@ -41,7 +41,7 @@ export class AuthCheck {
     this.settle(new RpcError(Status.CANCELLED, messages.checkGivenUp));
   }
 
-  /** The first outcome counts. */
+  /** Only the first outcome counts. */
   settle(outcome: Caller | RpcError): void {
     if (this.#outcome !== undefined) return;
     this.#outcome = outcome;

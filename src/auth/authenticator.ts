@@ -1,18 +1,18 @@
 import type { Metadata } from "../base/metadata.js";
 import type { Peer } from "../call/peer.js";
 
-/** Who a token speaks for. */
+/** The identity behind a token. */
 export interface TokenIdentity {
-  /** With its kind in front: `jwt:https://idp.example.com#alice`. The kinds of the transport are refused. */
+  /** The identity, beginning with its kind: `jwt:https://idp.example.com#alice`. The kinds of the transport are refused. */
   readonly name: string;
-  /** Until when it holds, milliseconds since the Unix epoch; the token is checked anew after. Default: as long as the connection. */
+  /** When it expires, milliseconds since the Unix epoch; then the token is checked again. Default: with the connection. */
   readonly expiresAtMs?: number | undefined;
 }
 
 /**
- * Says who sent a token. `metadata` holds the entries of the call that prove something (`keys`) and no others; `signal` is aborted when
- * no call waits for the answer any more. Gives `undefined` for what it knows nothing of. What it rejects with: an `RpcError` goes
- * to the caller as it is, anything else ends the call UNAVAILABLE and is logged. Asked once for each token of a connection, until it expires.
+ * Identifies the sender of a token. `metadata` holds only the entries of the call named by `keys`; `signal` is aborted when
+ * no call waits for the answer any more. Resolves to `undefined` for a token it does not know. If it rejects, an `RpcError` goes
+ * to the caller as it is; any other error fails the call UNAVAILABLE and is logged. Called once for each token of a connection, until it expires.
  */
 export type Authenticate = (
   metadata: Metadata,
@@ -20,16 +20,16 @@ export type Authenticate = (
   signal: AbortSignal,
 ) => Promise<TokenIdentity | string | undefined>;
 
-/** An authenticator with the metadata keys it reads, when they are others than `authorization`. */
+/** An authenticator with the metadata keys it reads, if they are not just `authorization`. */
 export interface AuthenticatorWithKeys {
   readonly authenticate: Authenticate;
-  /** The metadata it is given, and what its answers are remembered by. */
+  /** The metadata it is given. Its answers are cached by their values. */
   readonly keys: readonly string[];
 }
 
 export type Authenticator = Authenticate | AuthenticatorWithKeys;
 
-/** Where tokens travel. */
+/** The metadata key of tokens. */
 export const authorizationKey = "authorization";
 
 /** The token of `authorization: Bearer TOKEN`. */

@@ -8,20 +8,20 @@ import { AuthCheck } from "./auth-check.js";
 import { Caller, CallerPort, type Proof } from "./caller.js";
 import type { Guard, TokenHolder } from "./guard.js";
 
-/** Tokens of one connection that are remembered; the one not used for longest goes. */
+/** Tokens cached per connection; the least recently used one is dropped. */
 const tokensMax = 256;
 /** Tokens of one connection that are being checked at a time. */
 const checksMax = 64;
 
 /** Decides on one connection who makes a call, and whether it may. */
 export class CallGate implements TokenHolder {
-  /** The connection itself: the caller of what comes without a token. */
+  /** The connection itself: the caller of calls without a token. */
   readonly caller: Caller;
   readonly #guard: Guard;
   readonly #onClose: () => void;
-  /** The caller of the last call: a connection mostly carries one. */
+  /** The caller of the last call, since most connections have a single caller. */
   #last: Caller;
-  /** By their proof. In the order of their use. */
+  /** Callers by their proof, in the order of their use. */
   #tokens: Map<string, Caller> | undefined;
   #checks: Map<string, AuthCheck> | undefined;
   #closed = false;
@@ -34,14 +34,14 @@ export class CallGate implements TokenHolder {
     this.#last = caller;
   }
 
-  /** Everybody may call everything, and tokens are not looked at: `check` need not be asked. */
+  /** Everybody may call everything, and tokens are ignored: `check` need not be called. */
   get open(): boolean {
     return this.#guard.open;
   }
 
   /**
-   * The caller of a call when it may be made; why not; or the check of its token, whose outcome says the rest (`judge`). To be asked
-   * before the body of the call is decoded.
+   * Returns the caller of a call if it may be made, or the reason why not, or the check of its token, to be followed by `judge`.
+   * Called before the body of the call is decoded.
    */
   check(bound: BoundMethod, metadata: Metadata | undefined): Caller | AuthCheck | RpcError {
     const guard = this.#guard;
@@ -63,7 +63,7 @@ export class CallGate implements TokenHolder {
     return this.judge(caller, bound);
   }
 
-  /** `caller` when it may call that method, else why not. */
+  /** `caller` if it may call that method, else the reason. */
   judge(caller: Caller, bound: BoundMethod): Caller | RpcError {
     if (caller.state.allowed[bound.number] === this.#guard.generation) return caller;
     return this.#guard.judge(caller, bound);
@@ -115,14 +115,14 @@ export class CallGate implements TokenHolder {
     this.#guard.hold(this);
   }
 
-  /** Its token is checked anew when it comes again. */
+  /** Its token is checked again at its next call. */
   forget(caller: Caller): void {
     caller.state.stale = true;
     if (this.#last === caller) this.#last = this.caller;
     if (this.#tokens?.delete(keyOf(caller.state.proof))) this.#guard.release(caller);
   }
 
-  /** All tokens are checked anew when they come again. */
+  /** All tokens are checked again at their next call. */
   forgetTokens(): void {
     for (const caller of [...(this.#tokens?.values() ?? [])]) this.forget(caller);
   }
@@ -137,7 +137,7 @@ export class CallGate implements TokenHolder {
   }
 }
 
-/** A hash: what is long would be kept once more. */
+/** A hash, so that a long token is not stored again. */
 function keyOf(proof: Proof): string {
   const hash = createHash("sha256");
   for (const one of proof) {

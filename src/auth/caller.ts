@@ -5,33 +5,33 @@ import type { ReplySender, ServerCall } from "../call/server-call.js";
 import type { RpcError } from "../error/rpc-error.js";
 import type { Account } from "./account.js";
 
-/** What of a caller's metadata proves who it is: the first value of each key that an authenticator reads. */
+/** The credentials in a caller's metadata: the first value of each key that an authenticator reads. */
 export type Proof = ReadonlyArray<Buffer | undefined>;
 
 /** What the provider keeps of a caller. */
 export interface CallerState {
-  /** What it takes of the provider. */
+  /** What it uses of the provider. */
   readonly account: Account;
-  /** The same of its connection, to which what it leaves unread is put down. */
+  /** The account of its connection, which is charged for unread bytes. */
   readonly connectionAccount: Account;
   readonly proof: Proof;
   /** On the provider's clock; `Infinity`: never. */
   expiresMs: number;
-  /** By the number of a method: the generation of the policy by which it may be called. */
+  /** By the number of a method: the generation of the policy that allowed it. */
   readonly allowed: number[];
   /** Its calls that stream. */
   streams: Set<ServerCall> | undefined;
-  /** Looks at its streams when its token has expired. */
+  /** Checks its streams again when its token has expired. */
   expiryTimer: Timer | undefined;
-  /** What sends its replies, where that is not the connection itself. */
+  /** Sends its replies, if that is not the connection itself. */
   port: ReplySender | undefined;
-  /** Its token is to be checked anew. */
+  /** Its token must be checked again. */
   stale: boolean;
 }
 
 /**
- * Somebody who calls on one connection: the connection itself, or one of the tokens that come on it. Handlers see it as the peer, and may
- * log it: its token is none of its properties.
+ * A caller on one connection: the connection itself, or one of the tokens used on it. Handlers see it as the peer and may
+ * log it, so the token is not one of its properties.
  */
 export class Caller implements Peer {
   readonly address: string;
@@ -60,7 +60,7 @@ export class Caller implements Peer {
   }
 
   /**
-   * Whether these metadata prove the same. Reads nothing of them but the entries with those keys, and makes nothing.
+   * Whether these metadata have the same credentials. Reads only the entries with those keys, and allocates nothing.
    *
    * @internal
    */

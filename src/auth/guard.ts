@@ -24,12 +24,12 @@ import type { Policy } from "./policy.js";
 
 /** Tokens being checked at a time, on all connections. */
 const checksMax = 1024;
-/** What proves who calls may be this large in all, bytes. */
+/** Most bytes of the credentials of a call, all keys together. */
 const proofMaxBytes = 32 * 1024;
 
 /** A connection that remembers tokens. */
 export interface TokenHolder {
-  /** All tokens are to be checked anew when they come again. */
+  /** All tokens must be checked again at their next call. */
   forgetTokens(): void;
 }
 
@@ -43,13 +43,13 @@ export interface GuardParts {
   readonly checkTimeoutMs: number;
 }
 
-/** What all connections of a provider go by: its policy, its authenticators, and the streams to be looked at again. */
+/** Shared by all connections of a provider: its policy, its authenticators, and the streams to check again. */
 export class Guard {
-  /** The metadata keys that prove who calls. */
+  /** The metadata keys of credentials. */
   readonly keys: readonly string[];
-  /** Everybody may call everything, and nobody's token is looked at. */
+  /** Everybody may call everything, and tokens are ignored. */
   open: boolean;
-  /** Counts the policies there were. */
+  /** The number of policies so far. */
   generation = 1;
   #numbers = 0;
   #running = 0;
@@ -81,7 +81,7 @@ export class Guard {
     return this.#parts.clock.now();
   }
 
-  /** Another policy from now on; streams it does not allow end. */
+  /** Sets another policy; streams it does not allow end. */
   setPolicy(policy: Policy): void {
     this.#policy = policy;
     this.generation++;
@@ -89,7 +89,7 @@ export class Guard {
     for (const caller of [...this.#streaming]) this.#judgeStreams(caller);
   }
 
-  /** What authenticators go by has changed: what they said before counts no more. */
+  /** The keys or tokens of authenticators have changed: their earlier answers are void. */
   forgetTokens(): void {
     for (const gate of [...this.#gates]) gate.forgetTokens();
     for (const caller of [...this.#streaming]) {
@@ -104,7 +104,7 @@ export class Guard {
 
   // --- policy ---
 
-  /** `caller` when it may call that method, which is remembered with it; else why not, which is told to the log. */
+  /** `caller` if it may call that method, which is cached in it; else the reason, which is logged. */
   judge(caller: Caller, bound: BoundMethod): Caller | RpcError {
     const { service, name } = bound.definition;
     if (this.#policy.allows(service, name, caller)) {
@@ -137,7 +137,7 @@ export class Guard {
 
   // --- streams ---
 
-  /** A call that streams has begun: it is looked at again when its token expires and when the policy changes. */
+  /** A stream has begun: it is checked again when its token expires and when the policy changes. */
   onStreamStart(call: ServerCall): void {
     const { peer } = call;
     if (!(peer instanceof Caller)) return;
@@ -179,7 +179,7 @@ export class Guard {
     }
   }
 
-  /** Whether the token of open streams still says the same. */
+  /** Whether the token of open streams still has the same identity. */
   #checkAgain(caller: Caller): void {
     const check = this.authenticate(caller, caller.state.proof, (outcome) => {
       if (outcome instanceof Caller) {
@@ -193,7 +193,7 @@ export class Guard {
       }
       this.#endStreams(caller);
     });
-    // Nobody leaves it: the streams are looked after here.
+    // This check is never left: the streams are handled here.
     if (check instanceof RpcError) this.#endStreams(caller);
   }
 
@@ -207,7 +207,7 @@ export class Guard {
 
   // --- tokens ---
 
-  /** This gate remembers tokens. */
+  /** The gate has cached tokens. */
   hold(gate: TokenHolder): void {
     this.#gates.add(gate);
   }
@@ -216,12 +216,12 @@ export class Guard {
     this.#gates.delete(gate);
   }
 
-  /** Nobody remembers it any more. */
+  /** The gate has no cached tokens any more. */
   release(caller: Caller): void {
     this.#parts.accounts.close(caller.state.account, this.now());
   }
 
-  /** Asks who stands behind `proof`, which came on the connection of `base`. The check ends within `checkTimeoutMs`. */
+  /** Finds the identity behind `proof`, which arrived on the connection of `base`. The check ends within `checkTimeoutMs`. */
   authenticate(
     base: Caller,
     proof: Proof,
@@ -276,7 +276,7 @@ export class Guard {
     return error;
   }
 
-  /** What one authenticator may see: its answers are remembered by that, and so must depend on nothing else. */
+  /** The metadata that one authenticator may see. Its answers are cached by it, so they must depend on nothing else. */
   #metadataOf(keys: readonly string[], proof: Proof): Metadata {
     const metadata = new Metadata();
     for (const key of keys) {
@@ -306,7 +306,7 @@ export class Guard {
   }
 }
 
-/** What a failed authenticator says may hold the very token it was given. */
+/** The error text of a failed authenticator may contain the token. */
 function withoutProof(text: string, proof: Proof): string {
   let masked = text;
   for (const one of proof) {

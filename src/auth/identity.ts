@@ -1,12 +1,12 @@
-/** How the transport can prove who the other end is. No token may claim one of these. */
+/** Kinds of identities proved by the transport. Tokens must not claim them. */
 export const transportKinds: readonly string[] = ["spiffe", "dns", "secret", "unix", "inproc"];
 
-/** Longer identities are refused: they are compared, logged and kept. */
+/** Longer identities are refused, since they are compared, logged and stored. */
 export const identityMaxLength = 1024;
 
 const identityPattern = /^[a-z][a-z0-9.-]*:./s;
 
-/** Whether `text` names somebody together with how that was proved: `jwt:https://idp.example.com#alice`. */
+/** Whether `text` is an identity with its kind: `jwt:https://idp.example.com#alice`. */
 export function isIdentity(text: unknown): text is string {
   return typeof text === "string" && text.length <= identityMaxLength && identityPattern.test(text);
 }
@@ -17,8 +17,8 @@ export function kindOf(identity: string): string {
 }
 
 /**
- * Whether `pattern`, in which `*` is any run of characters, an empty one included, matches all of `text`. At most
- * pattern times text steps, whatever both are.
+ * Whether `pattern`, in which `*` is any run of characters, an empty one included, matches all of `text`. It takes at most
+ * pattern length times text length steps.
  */
 export function matchesGlob(pattern: string, text: string): boolean {
   let at = 0;

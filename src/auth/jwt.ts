@@ -8,19 +8,19 @@ import type { Logger } from "../log/logger.js";
 import { type Authenticate, bearerToken } from "./authenticator.js";
 import { WatchedFile } from "./watched-file.js";
 
-/** Which JSON web tokens are accepted. All of it is required: each that is left out is an attack somebody has made. */
+/** Which JSON web tokens are accepted. All fields are required: leaving out any of them allows a known attack. */
 export interface JwtOptions {
   /** `iss` must be this. */
   readonly issuer: string;
   /** `aud` must be, or hold, this. */
   readonly audience: string;
-  /** The signatures accepted, of keys that are not shared: `RS256`, `ES256`, `EdDSA` ... */
+  /** The accepted signature algorithms, asymmetric ones only: `RS256`, `ES256`, `EdDSA` ... */
   readonly algorithms: readonly string[];
   /** Where the issuer's public keys are: a JWKS file, read again when it changes, or an https URL, fetched as needed. */
   readonly jwks: string;
 }
 
-/** Signatures that whoever checks them cannot make. */
+/** Asymmetric algorithms: a verifier cannot create signatures. */
 export const jwtAlgorithms: readonly string[] = [
   ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
   ...["ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
@@ -34,12 +34,12 @@ export interface OpenedAuthenticator {
   close(): void;
 }
 
-/** Throws `TypeError` for options that leave a hole. */
+/** Throws `TypeError` for unsafe options. */
 export function checkJwtOptions({ issuer, audience, algorithms, jwks }: JwtOptions): void {
   const missing = Object.entries({ issuer, audience, jwks }).find(([, value]) => !value)?.[0];
   if (missing !== undefined)
     throw new TypeError(`JWT: ${missing} is required (auth.${missing === "jwks" ? "" : "jwt"}${missing})`);
-  // Behind it the name of the subject begins.
+  // The name of the subject follows after it.
   if (issuer.includes("#")) throw new TypeError('JWT: an issuer with a "#" is not supported');
   const wrong = algorithms.find((one) => !jwtAlgorithms.includes(one));
   if (wrong !== undefined || algorithms.length === 0) {
@@ -56,7 +56,7 @@ async function loadJose(): Promise<typeof import("jose")> {
   }
 }
 
-/** A URL that nobody on the way can answer for. */
+/** Whether nobody on the network can answer for the URL. */
 function jwksUrl(jwks: string): URL | undefined {
   if (!/^https?:\/\//.test(jwks)) return undefined;
   const url = new URL(jwks);
@@ -66,7 +66,7 @@ function jwksUrl(jwks: string): URL | undefined {
 }
 
 /**
- * `jwt:<iss>#<sub>` for tokens with a good signature. `onChange`: the keys are others now. Rejects with `Error` for a JWKS file that
+ * `jwt:<iss>#<sub>` for tokens with a good signature. `onChange`: the keys have changed. Rejects with `Error` for a JWKS file that
  * cannot be read.
  */
 export async function jwtAuthenticator(
@@ -81,7 +81,7 @@ export async function jwtAuthenticator(
   const parse = (text: string): ReturnType<typeof jose.createLocalJWKSet> =>
     jose.createLocalJWKSet(JSON.parse(text));
   const url = jwksUrl(jwks);
-  // Told by name, before the parser tells of a token at a position.
+  // Reported by name, before the parser reports a token at a position.
   if (url === undefined) await readFile(jwks);
   const file = url === undefined ? new WatchedFile(jwks, parse, parts, onChange) : undefined;
   const remote = url === undefined ? undefined : jose.createRemoteJWKSet(url);
@@ -107,7 +107,7 @@ export async function jwtAuthenticator(
   return { authenticate, close: () => file?.close() };
 }
 
-/** What is wrong with a token is told to its bearer; what is wrong with the keys only to the log. */
+/** Errors of a token are reported to its bearer; errors of the keys only to the log. */
 function refusalOf(error: unknown, { errors }: typeof import("jose")): unknown {
   if (error instanceof errors.JWTExpired) {
     return new RpcError(Status.UNAUTHENTICATED, messages.tokenExpired);

@@ -1,21 +1,21 @@
 import type { Peer } from "../call/peer.js";
 import { isIdentity, matchesGlob } from "./identity.js";
 
-/** One rule as it was written: whom `value` lets call what `pattern` names. */
+/** One rule as written: `value` says who may call the methods of `pattern`. */
 export interface PolicyLine {
   readonly pattern: string;
   readonly value: string;
-  /** Where it stands, for messages: `authz.conf:3`. */
+  /** Its place, for messages: `authz.conf:3`. */
   readonly where: string;
 }
 
-/** Rules by what they are for: `{ "pkg.Service/*": "secret:apigw + jwt:*" }`. */
+/** Rules by their patterns: `{ "pkg.Service/*": "secret:apigw + jwt:*" }`. */
 export type PolicyRules = Readonly<Record<string, string>>;
 
 /** One word of a rule's value. */
 type Term = (who: Pick<Peer, "protocol" | "identities">) => boolean;
 
-/** Terms that are all needed. `classic`: the rule says that classic callers may. */
+/** Terms that must all match. `classic`: the rule allows classic callers. */
 interface Alternative {
   readonly terms: readonly Term[];
   readonly classic: boolean;
@@ -26,7 +26,7 @@ export interface Rule {
   readonly alternatives: readonly Alternative[];
 }
 
-/** Open unless a rule names it: what asks it is mostly a probe, which has no identity. */
+/** Open unless a rule names it, since most of its callers are probes without an identity. */
 export const healthService = "grpc.health.v1.Health";
 
 const exactPattern = /^[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/;
@@ -36,23 +36,23 @@ const patternForms = "pkg.Service/Method, pkg.Service/*, pkg.* or *";
 const valueForms =
   "any, none, classic, or identities such as secret:web and jwt:*, with blanks around | and +";
 
-/** Rules that cannot be read. The message has a line for each. */
+/** Invalid rules. The message has a line for each. */
 export class PolicyError extends Error {
   override readonly name = "PolicyError";
 }
 
-/** Who may call what. Immutable: a change of the rules is another policy. */
+/** Who may call what. Immutable: changed rules make a new policy. */
 export class Policy {
-  /** Whoever it was that wrote no rule lets everybody call everything. */
+  /** Without rules everybody may call everything. */
   readonly isEmpty: boolean;
   readonly lines: readonly PolicyLine[];
   readonly #exact = new Map<string, Rule>();
   readonly #services = new Map<string, Rule>();
-  /** By the package with its dot at the end. */
+  /** Rules by package, with the final dot. */
   readonly #packages = new Map<string, Rule>();
   #rest: Rule | undefined;
 
-  /** Throws `PolicyError` that tells every unusable line. */
+  /** Throws `PolicyError` that names every invalid line. */
   constructor(lines: readonly PolicyLine[]) {
     const problems: string[] = [];
     for (const line of lines) {
@@ -89,7 +89,7 @@ export class Policy {
     else throw new Error(`expected ${patternForms}, found ${JSON.stringify(pattern)}`);
   }
 
-  /** The most specific rule for a method, which alone decides. */
+  /** The most specific rule for a method; only that one decides. */
   ruleFor(service: string, method: string): Rule | undefined {
     return this.#exact.get(`${service}/${method}`) ?? this.#services.get(service) ?? this.#ruleAbove(service);
   }
@@ -107,7 +107,7 @@ export class Policy {
     if (this.isEmpty) return true;
     const rule = this.ruleFor(service, method);
     const classic = who.protocol === "classic";
-    // "*" is about everything that has no rule of its own, and Health has one that everybody knows.
+    // "*" applies to everything without a rule of its own; Health has a built-in rule.
     if (service === healthService && (rule === undefined || rule === this.#rest)) return !classic;
     if (rule === undefined) return false;
     return rule.alternatives.some(
@@ -116,7 +116,7 @@ export class Policy {
   }
 }
 
-/** Throws `Error` for what is no value of a rule. */
+/** Throws `Error` for an invalid value of a rule. */
 function parseValue(value: string): Alternative[] {
   const words = value.split(/\s+/).filter((word) => word !== "");
   if (words.length === 0) throw new Error(`expected ${valueForms}, found nothing`);
@@ -150,7 +150,7 @@ function parseTerm(word: string): Term {
   if (word === "any") return () => true;
   if (word === "none") return () => false;
   if (word === "classic") return ({ protocol }) => protocol === "classic";
-  // An identity may hold both characters; one that goes on like a second identity was meant as two.
+  // An identity may contain both characters; if a second identity follows one, blanks were forgotten.
   if (!isIdentity(word) || /[|+](?:[a-z][a-z0-9.-]*:|any$|none$|classic$)/.test(word)) {
     throw new Error(`expected ${valueForms}, found ${JSON.stringify(word)}`);
   }
@@ -163,7 +163,7 @@ const sectionLine = /^\[(.*)\]$/;
 
 /**
  * The rules of a policy file: `pattern = value` a line, `[authz]` above them or not, comments on lines of their own behind `#` or
- * `;`. Throws `PolicyError` that tells every unusable line.
+ * `;`. Throws `PolicyError` that names every invalid line.
  */
 export function parsePolicyFile(text: string, file: string): Policy {
   const lines: PolicyLine[] = [];

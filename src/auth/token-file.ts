@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type Authenticate, bearerToken } from "./authenticator.js";
 
-/** Shorter ones could be guessed. */
+/** Shorter tokens could be guessed. */
 const tokenMinLength = 16;
 
 interface StaticToken {
@@ -33,14 +33,14 @@ export function parseTokens(text: string, file: string): readonly StaticToken[] 
   return tokens;
 }
 
-/** `token:name` for the tokens that `tokens` gives at the moment. */
+/** Identifies `token:name` by the tokens that `tokens` returns at the moment. */
 export function staticTokens(tokens: () => readonly StaticToken[]): Authenticate {
   return async (metadata) => {
     const token = bearerToken(metadata);
     if (token === undefined) return undefined;
     const digest = digestOf(token);
     let found: string | undefined;
-    // All of them, whatever is found: the time tells nothing.
+    // Compare all of them even after a match, so that the time reveals nothing.
     for (const one of tokens()) if (timingSafeEqual(one.digest, digest)) found = one.name;
     return found === undefined ? undefined : `token:${found}`;
   };

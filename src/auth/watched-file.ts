@@ -3,12 +3,12 @@ import type { Clock, Timer } from "../base/clock.js";
 import { textOf } from "../base/thrown.js";
 import type { Logger } from "../log/logger.js";
 
-/** A file is looked at this often, ms. Looking finds files that were renamed into place or are links, where watching does not. */
+/** Poll interval, ms. Polling finds files that were renamed into place or are links, where watching does not. */
 const lookEveryMs = 2000;
-/** A file of secrets, keys or rules is small; one that is not was named by mistake. */
+/** Files of secrets, keys or rules are small; a larger one was named by mistake. */
 const fileMaxBytes = 1024 * 1024;
 
-/** What a file says, read again when it changes; one that cannot be read or parsed leaves what was read before in force. */
+/** The content of a file, read again when it changes. If it cannot be read or parsed, the previous content stays in force. */
 export class WatchedFile<T> {
   readonly path: string;
   readonly #parse: (text: string) => T;
@@ -16,10 +16,10 @@ export class WatchedFile<T> {
   readonly #onChange: (value: T) => void;
   #value: T;
   #seen: string;
-  /** How it looked the last time: what is still being written is left alone until it looks the same twice. */
+  /** Its state at the last poll: a file being written is read only after it looks the same twice. */
   #looked: string;
   #timer: Timer | undefined;
-  /** The failure reported last: one that lasts is told once. */
+  /** The failure reported last: a lasting one is reported once. */
   #told: string | undefined;
 
   /** Reads it once; throws what reading or `parse` throws. `onChange` is given each later value. */
@@ -43,7 +43,7 @@ export class WatchedFile<T> {
     return this.#value;
   }
 
-  /** Reads it again if it has changed, and not since the last look. */
+  /** Reads it again if it has changed, but not since the last poll. */
   look(): void {
     try {
       const stamp = stampOf(this.path);
@@ -81,7 +81,7 @@ function stampOf(path: string): string {
   return `${mtimeMs} ${ctimeMs} ${size} ${ino}`;
 }
 
-/** Throws `Error` for a file that is larger than any of these is. */
+/** Throws `Error` for a file that is too large. */
 export function readSmallFile(path: string): string {
   if (statSync(path).size > fileMaxBytes) throw new Error(`${path} is larger than ${fileMaxBytes} bytes`);
   return readFileSync(path, "utf8");

@@ -21,12 +21,12 @@ export class PeakEwma {
     this.#stampMs = nowMs;
   }
 
-  /** A call was given up after `elapsedMs`: what it would have cost is more than that, and nobody knows how much. */
+  /** A call was given up after `elapsedMs`: its real latency would have been longer by an unknown amount. */
   observeAtLeast(elapsedMs: number, nowMs: number): void {
     if (elapsedMs > this.#costMs) this.observe(elapsedMs, nowMs);
   }
 
-  /** Cost times the calls that a new one would share the endpoint with. */
+  /** Latency times the calls in flight, including a new one. */
   load(inFlight: number, nowMs: number): number {
     if (this.#costMs === 0) return inFlight === 0 ? 0 : unknownLoad + inFlight;
     const faded = this.#costMs * Math.exp(-Math.max(0, nowMs - this.#stampMs) / tauMs);

@@ -12,7 +12,7 @@ export class RoundRobin<C extends Candidate> implements Balancer<C> {
   #next: number;
 
   constructor(random: () => number) {
-    // Channels that start together must not all begin with the same endpoint.
+    // Channels that start at the same time must not all begin with the same endpoint.
     this.#next = Math.floor(random() * 0x7fff_ffff);
   }
 

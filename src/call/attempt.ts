@@ -6,13 +6,13 @@ import type { CallStream } from "./call-stream.js";
 /** Where an attempt waits, or the connection it was sent on. */
 export interface CallCarrier {
   /**
-   * Gives the attempt up: the provider is told where the protocol allows it, and no outcome will be delivered. True: not all
-   * of the request was sent, nor will it be, so that it can never run.
+   * Gives the attempt up: the provider is notified where the protocol allows it, and no outcome is delivered. True: the request
+   * was not sent completely and will not be, so it can never run.
    */
   abandon(attempt: Attempt): boolean;
 }
 
-/** Wants to know how long an endpoint took. */
+/** Receives how long an endpoint took. */
 export interface LatencyObserver {
   observe(elapsedMs: number, nowMs: number): void;
   /** There was no answer in this time. */
@@ -25,10 +25,10 @@ export interface CallOutcomeSink {
   readonly request: unknown;
   readonly metadata: Metadata | undefined;
   readonly idempotencyKey: string | undefined;
-  /** What the channel proves itself with, as a value of the metadata key `authorization`; kept out of `metadata`, which is shown. */
+  /** The channel's credentials, the value of the metadata key `authorization`. Kept out of `metadata`, which listeners can see. */
   readonly authorization?: string | undefined;
   readonly oneway: boolean;
-  /** Of a call that streams. */
+  /** Set for a call that streams. */
   readonly stream: CallStream | undefined;
   /** On the clock of the runtime; `Infinity`: none. */
   readonly deadlineMs: number;
@@ -40,34 +40,34 @@ export interface CallOutcomeSink {
     metadata: Metadata | undefined,
     trailers: Metadata | undefined,
   ): void;
-  /** `refused`: the provider itself said no; otherwise the failure arose on this side. */
+  /** `refused`: the provider itself refused the call; otherwise the failure arose on this side. */
   onFailure(attempt: Attempt, error: RpcError, refused: boolean): void;
 }
 
 /**
- * One try of a call. Its carriers (the picker, a subchannel, a connection) hand it on by `handTo`; it ends once, in
+ * One try of a call. Its carriers (the picker, a subchannel, a connection) pass it on by `handTo`; it ends once, in
  * `onReply`, in `onFailure`, or given up by `abandon`.
  */
 export class Attempt<Call extends CallOutcomeSink = CallOutcomeSink> {
   readonly call: Call;
-  /** Which of the call's attempts it is, 1 for the first; 0 until it is given to a provider. */
+  /** Its number among the call's attempts, from 1; 0 until it is given to a provider. */
   number = 0;
   /** `host:port` of the provider it was given to; until then that of the attempt before. */
   endpoint: string | undefined = undefined;
   /** How far it got. */
   phase: CallPhase = "resolve";
-  /** What it waits for, in words: for the error when the deadline passes meanwhile. */
+  /** What it waits for, as text, for the error when the deadline passes meanwhile. */
   waitsFor: (() => string) | undefined = undefined;
-  /** When it was last sent on its way: read once for all steps of one turn, since reading the time is not free. */
+  /** When it was last routed. Read once for all steps of one turn, since reading the clock is not free. */
   nowMs: number;
   /** When the bytes of its reply arrived; 0: the carrier does not say. */
   repliedMs = 0;
-  /** Told how long it took from `sentMs` on. */
+  /** Receives how long it took since `sentMs`. */
   observer: LatencyObserver | undefined = undefined;
   sentMs = 0;
   /** Its number on the connection that carries it. */
   id = 0;
-  /** Counts of frames and of calls on that connection when it was sent; these prove what never left or never ran. */
+  /** Counts of frames and of calls on that connection when it was sent; they prove that it was never sent or never ran. */
   frame = 0;
   sequence = 0;
   #carrier: CallCarrier | undefined = undefined;
@@ -109,14 +109,14 @@ export class Attempt<Call extends CallOutcomeSink = CallOutcomeSink> {
     return this.call.deadlineMs;
   }
 
-  /** `carrier` has it from now on. */
+  /** Passes the attempt to `carrier`. */
   handTo(carrier: CallCarrier, phase: CallPhase, waitsFor?: () => string): void {
     this.#carrier = carrier;
     this.phase = phase;
     this.waitsFor = waitsFor;
   }
 
-  /** It goes to the provider at `endpoint`. */
+  /** It is being sent to the provider at `endpoint`. */
   begin(endpoint: string): void {
     this.endpoint = endpoint;
     this.call.onAttempt(this);
@@ -132,7 +132,7 @@ export class Attempt<Call extends CallOutcomeSink = CallOutcomeSink> {
     this.call.onFailure(this, error, refused);
   }
 
-  /** Nobody waits for it any more. True: its request can never run. */
+  /** Gives it up. True: its request can never run. */
   abandon(): boolean {
     const carrier = this.#carrier;
     this.#carrier = undefined;

@@ -6,11 +6,11 @@ import { Status } from "../error/status.js";
 /**
  * The classic `google::protobuf::RpcController`, for those who prefer asking to catching.
  *
- * At the caller: pass one to a stub; afterwards `failed()` and `errorText()` tell how it went, `startCancel()` cancels
+ * At the caller: pass one to a stub; afterwards `failed()` and `errorText()` have the outcome, `startCancel()` cancels
  * the call here and at the provider. One controller serves one call at a time; `reset()` makes it ready for the next.
  *
  * In a handler: `context.controller`; `setFailed()` fails the call with a text, `isCanceled()` and `notifyOnCancel()`
- * tell that the caller has lost interest.
+ * report that the caller has cancelled.
  */
 export class RpcController {
   #abort = new AbortController();
@@ -69,8 +69,8 @@ export class RpcController {
   }
 
   /**
-   * @internal A call takes the controller. Throws when it serves one already. What callbacks throw goes to
-   * `onCallbackError`: a broken one must hurt neither the others nor the call.
+   * @internal A call takes the controller. Throws when another call uses it. Errors of callbacks go to
+   * `onCallbackError`: they must affect neither other callbacks nor the call.
    */
   begin(onCallbackError: (thrown: unknown) => void): void {
     if (this.#busy) throw new Error(messages.controllerBusy);
@@ -80,7 +80,7 @@ export class RpcController {
     this.#error = undefined;
   }
 
-  /** @internal The call has ended, with `error` or well. */
+  /** @internal The call has ended, with `error` or successfully. */
   finish(error?: RpcError): void {
     this.#busy = false;
     this.#finished = true;
@@ -98,7 +98,7 @@ export class RpcController {
     const callbacks = this.#callbacks;
     this.#callbacks = [];
     for (const callback of callbacks) {
-      // One that serves no call has nobody to tell.
+      // Without a call there is nothing to cancel.
       if (this.#onCallbackError === undefined) callback();
       else callGuarded(callback, this.#onCallbackError);
     }

@@ -7,10 +7,10 @@ import type { MethodDefinition } from "../protobuf/types.js";
 import type { CallContext } from "./context.js";
 import type { Peer, ProtocolName } from "./peer.js";
 
-/** A call at its caller. One object from `clientStart` to `clientEnd`, so that a listener can keep what it knows by it. */
+/** A call at its caller. One object from `clientStart` to `clientEnd`, so a listener can use it as a key. */
 export interface ObservedCall {
   readonly method: MethodDefinition;
-  /** Sent with the request, what interceptors added included. */
+  /** Sent with the request, including what interceptors added. */
   readonly metadata: Metadata | undefined;
   readonly oneway: boolean;
 }
@@ -23,7 +23,7 @@ export interface ObservedAttempt {
   readonly endpoint: string | undefined;
 }
 
-/** What the ends of calls and attempts have in common. */
+/** The common fields of the end events of calls and attempts. */
 export interface CallEnd {
   code: StatusCode;
   elapsedMs: number;
@@ -42,13 +42,13 @@ export interface CallEvents {
   };
   /** The call is given to a provider. */
   attemptStart: { call: ObservedCall; attempt: ObservedAttempt };
-  /** `again`: it failed without reaching a handler, and the call goes on elsewhere. */
+  /** `again`: it failed without reaching a handler, and the call is tried again. */
   attemptEnd: CallEnd & { call: ObservedCall; attempt: ObservedAttempt; executed: Executed; again: boolean };
   /** `call` is the context of the handler, the same object at the end. */
   serverStart: { call: CallContext };
   serverEnd: CallEnd & { call: CallContext };
   /**
-   * A call was refused because of who makes it, before any handler (an open stream: in it). `method`: `pkg.Service/Method`, or
+   * A call was refused because of its caller, before any handler ran (an open stream: during it). `method`: `pkg.Service/Method`, or
    * `any method` for a token that is not accepted.
    */
   callDenied: { method: string; peer: Peer; code: StatusCode; error: RpcError };
@@ -65,7 +65,7 @@ export interface CallEvents {
 
 export type CallEmitter = Emitter<CallEvents>;
 
-/** Each of them, or it does not compile: a name that is not here is refused. */
+/** All events; the compiler checks that none is missing. Other names are refused. */
 const known: Readonly<Record<keyof CallEvents, true>> = {
   clientStart: true,
   clientEnd: true,
@@ -79,7 +79,7 @@ const known: Readonly<Record<keyof CallEvents, true>> = {
 };
 const names = Object.keys(known) as (keyof CallEvents)[];
 
-/** What a listener throws goes to `log`. */
+/** Errors of listeners go to `log`. */
 export function createCallEmitter(log: Logger): CallEmitter {
   return new Emitter<CallEvents>(
     (error, event) => log.error(`a listener of ${event} threw`, { error }),

@@ -9,7 +9,7 @@ import type { CallContext } from "./context.js";
 /** What interceptors of both sides know of a call. */
 interface InterceptedCall {
   readonly method: MethodDefinition;
-  /** Which of the four kinds of methods it is: what `request` and the reply's `message` are follows from it. */
+  /** Which of the four kinds of methods it is: it determines the type of `request` and of the reply's `message`. */
   readonly kind: MethodKind;
   /** The message; where the caller streams, an iterable of them. An interceptor may put another one here. */
   request: unknown;
@@ -29,13 +29,13 @@ export interface IncomingCall extends InterceptedCall {
   readonly context: CallContext;
 }
 
-/** What a call gives, on either side. */
+/** The result of a call, on either side. */
 export interface CallReply {
   /** The message; where the provider streams, an iterable of them. An interceptor may put another one here. */
   message: unknown;
-  /** Goes before the message. At the provider what the handler put into `context.replyMetadata`. */
+  /** Sent before the message. At the provider: what the handler put into `context.replyMetadata`. */
   readonly metadata: Metadata;
-  /** Goes behind the last message. At the provider what the handler put into `context.replyTrailers`. */
+  /** Sent after the last message. At the provider: what the handler put into `context.replyTrailers`. */
   readonly trailers: Metadata;
 }
 
@@ -47,26 +47,26 @@ export type ClientInterceptor = (next: ClientNext) => ClientNext;
 export type ServerNext = (call: IncomingCall) => Promise<CallReply>;
 export type ServerInterceptor = (next: ServerNext) => ServerNext;
 
-/** Whether an interceptor gave a reply. One of its own making may lack trailers. */
+/** Whether an interceptor returned a reply. A reply it created itself may lack trailers. */
 export function isReply(value: unknown): value is CallReply {
   if (typeof value !== "object" || value === null || !("message" in value)) return false;
   const { metadata } = value as Partial<CallReply>;
   return typeof metadata?.size === "number";
 }
 
-/** What each layer gave for one call, the outermost first, its last the call or the handler itself. Kept for errors only. */
+/** What each layer returned for one call, the outermost first; the last is the call or the handler. Only used for errors. */
 export type Trail = Array<PromiseLike<unknown> | undefined>;
 
 type Layer<Call, Result> = (call: Call) => Promise<Result>;
 
 export interface Layers<Call, Result> {
-  /** An empty trail for one call, of the size it needs: one that had to grow would cost each call as much again. */
+  /** An empty trail for one call, with its final size: growing it would double its cost per call. */
   newTrail(): Trail;
-  /** Goes through all interceptors to `last`. */
+  /** Runs all interceptors around `last`. */
   readonly run: Layer<Call, Result>;
   /**
-   * Which interceptor made a call fail that did not fail by itself, and how: `client interceptor "auth" threw`.
-   * Undefined when it was none of them. `isResult`: whether a layer may give this.
+   * Which interceptor made an otherwise successful call fail, and how: `client interceptor "auth" threw`.
+   * Undefined when it was none of them. `isResult`: whether a layer may return this value.
    */
   blame(trail: Trail, isResult: (value: unknown) => boolean): Promise<string | undefined>;
 }
@@ -74,7 +74,7 @@ export interface Layers<Call, Result> {
 /**
  * `interceptors` around `last`, the first the outermost. Throws `TypeError` for one that is not of the form
  * `(next) => (call) => ...`, and a call fails with one when an interceptor returns no promise; both name it.
- * `trailOf` may give undefined for a call that is none of ours.
+ * `trailOf` may return undefined for a call object that an interceptor created.
  */
 export function compose<Call, Result>(
   side: "client" | "server",
@@ -135,25 +135,25 @@ function layerOf<Call, Result>(
     );
   }
   if (typeof layer === "function") return layer as Layer<Call, Result>;
-  // An async or misshapen one may have called `next` already; nobody else waits for what became of it.
+  // An async or invalid interceptor may have called `next` already, and nobody else handles its rejection.
   watchReturned(layer, () => {});
   const got = isOf(layer, Promise) ? "a promise: it must not be async itself" : describeValue(layer);
   throw new TypeError(`${name}: ${form}, got a function that returns ${got}`);
 }
 
-/** Says by itself which interceptor it is about. */
+/** The error already names the interceptor. */
 export class InterceptorMistake extends TypeError {
   override readonly name = "TypeError";
 }
 
-/** A program without types may give the reply itself. Throws `InterceptorMistake` for what can be none. */
+/** A program without types may return the reply instead of a promise. Throws `InterceptorMistake` for an invalid value. */
 function promiseOf<Result>(name: string, given: Result): Promise<Result> {
   if (typeof given === "object" && given !== null) return Promise.resolve(given);
   const got = given === undefined ? "nothing: write return next(call)" : describeValue(given);
   throw new InterceptorMistake(messages.interceptorReturned(name, got));
 }
 
-/** From the innermost on: what others make of its mistake is no mistake of theirs. */
+/** From the innermost outwards: errors of outer layers may be caused by an inner one. */
 async function blame(
   trail: Trail,
   names: readonly string[],
@@ -170,7 +170,7 @@ async function blame(
   return undefined;
 }
 
-/** Of a promise that has settled; one that has not is not at fault. */
+/** The state of a settled promise; a pending one is not at fault. */
 async function outcomeOf(
   given: PromiseLike<unknown>,
   isResult: (value: unknown) => boolean,
@@ -185,7 +185,7 @@ async function outcomeOf(
   return Promise.race([settled, later()]);
 }
 
-/** A few turns of the microtask queue: as many as a promise that has settled needs to tell. */
+/** Waits a few microtask turns: as many as a settled promise needs to run its callbacks. */
 async function later(): Promise<[boolean, string]> {
   for (let turn = 0; turn < 5; turn++) await undefined;
   return [false, ""];

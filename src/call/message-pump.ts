@@ -7,11 +7,11 @@ import type { MessageSource } from "./streams.js";
 export interface MessageSender {
   /** A message may be sent now. */
   readonly hasRoom: boolean;
-  /** Resolves when there may be room again, or never will be. */
+  /** Resolves when there may be room again, or when the stream has ended. */
   room(): Promise<void>;
-  /** Sends a message, for which there is room; what it costs, bytes. Throws `RpcError` for one that cannot be sent. */
+  /** Sends a message, for which there is room; returns its cost in bytes. Throws `RpcError` for one that cannot be sent. */
   send(message: unknown): number;
-  /** Resolves when no part of a message is left to be sent, or never will be. */
+  /** Resolves when every message has been sent completely, or when the stream has ended. */
   whole(): Promise<void>;
 }
 
@@ -22,7 +22,7 @@ export type PumpOutcome =
 
 type SourceIterator = Iterator<unknown> | AsyncIterator<unknown>;
 
-/** What is wrong with a source of messages; undefined when it is one. Text would be taken for a list of its letters. */
+/** Why a value is not a source of messages; undefined when it is one. Text is refused: iterating it would give its letters. */
 export function wrongSource(source: unknown): string | undefined {
   if (typeof source === "object" && source !== null) {
     if (Symbol.asyncIterator in source || Symbol.iterator in source) return undefined;
@@ -30,12 +30,12 @@ export function wrongSource(source: unknown): string | undefined {
   return messages.notASource(describeValue(source));
 }
 
-/** Takes messages from a source as there is room to send them. */
+/** Takes messages from a source while there is room to send them. */
 export class MessagePump {
   readonly #source: MessageSource<unknown>;
   #iterator: SourceIterator | undefined;
   #stopped = false;
-  /** Settles when the source has come to rest. */
+  /** Settles when the source has finished. */
   #running: Promise<PumpOutcome> | undefined;
   /** A message was taken from it. */
   consumed = false;
@@ -92,8 +92,8 @@ export class MessagePump {
   }
 
   /**
-   * The call has ended. The source is told, and not waited for: one that is blocked in an `await` comes to rest only when that
-   * settles. Resolves then.
+   * The call has ended. The source is closed but the call does not wait for it: a source blocked in an `await` finishes only when
+   * that settles. Resolves then.
    */
   async stop(): Promise<void> {
     if (!this.#stopped) {
@@ -108,7 +108,7 @@ export class MessagePump {
       if (this.#iterator === undefined && this.#running === undefined) this.#open();
       await this.#iterator?.return?.();
     } catch {
-      // Its call has ended already, and nobody is left to be told.
+      // The call has already ended, so there is nobody to report it to.
     }
   }
 }

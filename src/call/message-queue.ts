@@ -3,19 +3,19 @@ import { Reader } from "../protobuf/reader.js";
 import type { MessageType } from "../protobuf/types.js";
 import { streamTurn } from "./stream-turn.js";
 
-/** The connection that messages come on. */
+/** The connection that messages arrive on. */
 export interface MessageSupply {
-  /** The reader has taken messages that cost so many bytes. `empty`: no more lie here. */
+  /** The reader has taken messages that cost this many bytes. `empty`: none are left here. */
   onTaken(costBytes: number, empty: boolean): void;
   /** The reader waits for the next message. */
   onWanted(): void;
 }
 
-/** Whose messages they are. */
+/** The owner of the messages. */
 export interface MessageQueueOwner {
   /** The reader leaves before the end. */
   onReaderLeft(): void;
-  /** A message cannot be decoded; what to tell the reader. */
+  /** A message cannot be decoded; returns the error for the reader. */
   onUndecodable(reason: unknown): unknown;
 }
 
@@ -23,7 +23,7 @@ interface Entry {
   readonly buffer: Buffer;
   readonly start: number;
   readonly end: number;
-  /** Others lie in the same memory, so that nothing read of it may be a view. */
+  /** Other messages share its memory, so decoded values must not be views of it. */
   readonly shared: boolean;
   readonly costBytes: number;
 }
@@ -33,10 +33,10 @@ interface Waiting<T> {
   reject(error: unknown): void;
 }
 
-/** Small messages lie together in pieces of memory from this size, which doubles up to the other. */
+/** Small messages share chunks of memory. The first chunk has this size; it doubles up to the maximum. */
 const segmentMinBytes = 512;
 const segmentMaxBytes = 16 * 1024;
-/** Larger ones have memory of their own. */
+/** Larger messages have memory of their own. */
 const smallBytes = 4 * 1024;
 
 /** One for all streams: nothing else happens while a message is decoded. */
@@ -44,11 +44,11 @@ const messageReader = new Reader();
 const done = { done: true, value: undefined } as const;
 
 /**
- * The messages of one stream that have come, as its reader iterates them. They lie here undecoded until they are taken, so that
- * what lies here takes no more memory than its connection counts.
+ * The arrived messages of one stream, iterated by its reader. They stay undecoded until they are taken, so they
+ * take no more memory than their connection counts.
  */
 export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undefined> {
-  /** Where they come from; undefined while there is no connection, or no more. */
+  /** The connection they arrive on; undefined before there is one and after it is gone. */
   supply: MessageSupply | undefined;
   owner: MessageQueueOwner | undefined;
   readonly #type: MessageType<T>;
@@ -71,7 +71,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     this.#name = name;
   }
 
-  /** A reader waits. */
+  /** Whether a reader is waiting. */
   get wanted(): boolean {
     return this.#waiting.length > 0;
   }
@@ -82,7 +82,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
 
   // --- from the connection ---
 
-  /** A message, `buffer[start..end)`. `shared`: in memory that is used again; else it may stay there. */
+  /** A message, `buffer[start..end)`. `shared`: the memory will be reused, so it is copied; otherwise it may stay there. */
   push(buffer: Buffer, start: number, end: number, costBytes: number, shared: boolean): void {
     if (this.#ended) return;
     if (this.#waiting.length > 0 && !this.#delayed && this.#empty) {
@@ -118,14 +118,14 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     return at;
   }
 
-  /** No more comes; what lies here may still be read. */
+  /** No more messages arrive; those here may still be read. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#serve();
   }
 
-  /** No more comes, and the reader is told why behind what lies here; `atOnce`: instead of it. */
+  /** No more messages arrive, and the reader gets the error after those here; `atOnce`: instead of them. */
   fail(error: unknown, atOnce: boolean): void {
     if (this.#ended && !(atOnce && !this.#empty)) return;
     if (atOnce) this.#drop();
@@ -134,7 +134,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     this.#serve();
   }
 
-  /** What lies here is not to be read any more: `fail` follows. */
+  /** Drops the messages here: `fail` follows. */
   clear(): void {
     this.#drop();
   }
@@ -206,9 +206,9 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     if (++this.#head === this.#entries.length) {
       this.#entries.length = 0;
       this.#head = 0;
-      // Whatever lay in it has been taken, but for this one, which is decoded before more can come.
+      // All its messages have been taken except this one, which is decoded before more can arrive.
       this.#segmentAt = 0;
-      // A stream that rests must not hold more than a little.
+      // An idle stream must hold little memory.
       if (this.#segment !== undefined && this.#segment.length > segmentMinBytes) this.#segment = undefined;
     }
     return entry;

@@ -3,12 +3,12 @@ import { didYouMean } from "../base/nearest.js";
 import { describeValue } from "../base/options.js";
 import { messages } from "../error/messages.js";
 
-/** What a caller may say of one call. */
+/** The options of one call. */
 export interface CallOptions {
   /**
    * Time for the whole call, all attempts and waiting included, ms. Default: the channel's (`calltimeout` of the conf,
-   * 5000); none where the provider streams. `Infinity` asks for none; <= 0 fails at once. Inside a handler the rest of its own deadline is the most a
-   * nested call gets.
+   * 5000); none where the provider streams. `Infinity` asks for none; <= 0 fails at once. Inside a handler, nested calls are limited
+   * to the time left of its own deadline.
    */
   timeoutMs?: number | undefined;
   /**
@@ -23,11 +23,11 @@ export interface CallOptions {
   onMetadata?: ((metadata: Metadata) => void) | undefined;
   /** Wait for an endpoint, up to the deadline, instead of failing UNAVAILABLE when all are down. Default false. */
   waitForReady?: boolean | undefined;
-  /** Sent along for a provider that wants to notice the same request twice. */
+  /** Sent with the request, so that a provider can detect a repeated request. */
   idempotencyKey?: string | undefined;
 }
 
-/** Each of them, or it does not compile: a name that is not here is refused. */
+/** All options; the compiler checks that none is missing. Other names are refused. */
 const known: Readonly<Record<keyof CallOptions, true>> = {
   timeoutMs: true,
   idleTimeoutMs: true,

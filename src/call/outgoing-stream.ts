@@ -16,7 +16,7 @@ class Written<T> {
     });
   }
 
-  /** Who does not wait for it is told by the call. */
+  /** A program that does not await it gets the error from the call. */
   reject(error: unknown): void {
     this.promise.catch(() => {});
     this.#reject(error);
@@ -31,8 +31,7 @@ interface Waiting<T> {
 const done = { done: true, value: undefined } as const;
 
 /**
- * Messages of a program that pushes them, where a source of messages is wanted: as the argument of a stub, or what a handler
- * returns.
+ * A source of messages for programs that push them: pass it to a stub, or return it from a handler.
  *
  *     const chunks = new OutgoingStream<Chunk>();
  *     const receipt = files.put(chunks);
@@ -42,18 +41,18 @@ const done = { done: true, value: undefined } as const;
 export class OutgoingStream<T> implements AsyncIterable<T> {
   readonly #written: Array<Written<T>> = [];
   readonly #waiting: Array<Waiting<T>> = [];
-  /** What the call has taken last: the next one is asked for when that is not needed any more. */
+  /** The message the call took last; taking the next one means that this one is no longer needed. */
   #taken: Written<T> | undefined;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
-  /** Why nothing can be written any more. */
+  /** Why nothing more can be written. */
   #closed: RpcError | undefined;
   #iterated = false;
 
   /**
-   * Resolves when the message has been sent and there is room for another: who waits for it writes no faster than the other side reads.
+   * Resolves when the message has been sent and there is room for another: a program that awaits it writes no faster than the other side reads.
    * Until then the message and the Buffers in it must stay as they are. Rejects with `RpcError` when the call has ended; throws `Error`
-   * behind `end` or `fail`.
+   * after `end` or `fail`.
    */
   write(message: T): Promise<void> {
     if (this.#ended) throw new Error(messages.writeAfterEnd);
@@ -66,7 +65,7 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
     return written.promise;
   }
 
-  /** No more messages. Harmless when it has ended. */
+  /** Ends the stream. Does nothing if it has already ended. */
   end(): void {
     this.#ended = true;
     this.#serve();
@@ -103,7 +102,7 @@ export class OutgoingStream<T> implements AsyncIterable<T> {
 
   #serve(): void {
     while (this.#waiting.length > 0 && this.#written.length > 0) {
-      // Others have asked for more without waiting for this one.
+      // Other writes did not wait for this one.
       this.#sent();
       const { message } = this.#take();
       this.#waiting.shift()?.resolve({ done: false, value: message });

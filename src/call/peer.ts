@@ -1,11 +1,11 @@
-/** A protocol by its name: `mprpc`, `classic`, and what is added. */
+/** The name of a protocol: `mprpc`, `classic`, `grpc`, `inproc`. */
 export type ProtocolName = "mprpc" | "classic" | (string & {});
 
-/** Who the caller has proved to be. Names say how: `spiffe://...`, `dns:name`, `secret:name`, `unix:path`, `token:name`. */
+/** The proved identities of the caller. Each begins with how it was proved: `spiffe://...`, `dns:name`, `secret:name`, `unix:path`, `token:name`. */
 export interface PeerIdentities {
-  /** By its connection. */
+  /** Proved by its connection. */
   readonly transport?: string | undefined;
-  /** By what it sent with the call. */
+  /** Proved by the token of the call. */
   readonly token?: string | undefined;
 }
 
@@ -15,6 +15,6 @@ export interface Peer {
   readonly address: string;
   /** What it speaks. A `classic` caller gets no metadata and no error text, and sends no deadline. */
   readonly protocol: ProtocolName;
-  /** Empty while nothing checks who calls. */
+  /** Empty if nothing identifies callers. */
   readonly identities: PeerIdentities;
 }

@@ -16,17 +16,17 @@ export interface ParentCall {
 }
 
 /**
- * Carries the running call to the calls its handler makes, across every await. One for the process, since an async
+ * Makes the running call available to the calls its handler makes, across every await. One per process, since async
  * context belongs to the process and not to an application.
  *
- * On Node 20 an AsyncLocalStorage in use makes every promise of the process dearer, so a process pays only from its
- * first channel on: without one there is no call that could inherit anything.
+ * On Node 20 an AsyncLocalStorage in use slows down every promise of the process, so it is enabled only by the
+ * first channel: without a channel no call could inherit anything.
  */
 class CallScope {
   readonly #storage = new AsyncLocalStorage<ParentCall>();
   #inUse = false;
 
-  /** A channel was made: handlers that start from now on pass their call on. */
+  /** A channel was created: handlers that start from now on are visible to nested calls. */
   use(): void {
     this.#inUse = true;
   }
@@ -36,8 +36,8 @@ class CallScope {
   }
 
   /**
-   * Runs `start` outside of every call: what lives longer than the call that happens to start it (a connection, its
-   * timers) must not keep that call, nor pass it on.
+   * Runs `start` outside of every call: a connection and its timers outlive the call that happens to start them,
+   * and must neither retain it nor inherit from it.
    */
   outside<T>(start: () => T): T {
     return this.#inUse ? this.#storage.exit(start) : start();

@@ -19,15 +19,15 @@ export interface BoundMethod {
   readonly definition: MethodDefinition;
   /** Returns the response message, or a promise of it; may throw. Goes through `call.enter` before the handler runs. */
   invoke(call: ServerCall): unknown;
-  /** Which interceptor made the call fail and how, if one did: for the log. */
+  /** For the log: which interceptor made the call fail and how, if one did. */
   blame?(call: ServerCall): Promise<string | undefined> | undefined;
-  /** How many bytes the size of its last reply took. */
+  /** Length of the size prefix of its last reply, bytes. */
   replySizeBytes: number;
   /** Counts the methods a policy has allowed somebody; 0: none yet. */
   number: number;
 }
 
-/** The connection a call came on, whatever its protocol. Each call ends in exactly one of the two, once. */
+/** The connection of a call, of any protocol. Each call ends with exactly one of `reply` and `fail`, once. */
 export interface ReplySender {
   readonly peer: Peer;
   /** Sends the reply. Returns an error when the message cannot be sent (and nothing was). */
@@ -40,11 +40,11 @@ export interface ReplySender {
   readonly draining: boolean;
 }
 
-/** What the provider does around every call. */
+/** What the provider does before and after every call. */
 export interface ServerCallHost {
   readonly clock: Clock;
   readonly turn: Turn;
-  /** The call has been answered or given up. `hidden`: what really happened, when the caller is not told: for the log. */
+  /** The call has been answered or given up. `hidden`: the real error, for the log, when the caller gets a generic one. */
   onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void;
   /** A handler goes on although its call has ended (1), or has come back since (-1). */
   onDetached(by: 1 | -1, call: ServerCall): void;
@@ -54,19 +54,19 @@ export interface ServerCallHost {
 
 const nothingSent = {};
 
-/** What the text of a limit adds when calls that were given up count as well, since their handlers go on. */
+/** Added to the text of a limit when given-up calls count as well, since their handlers still run. */
 export function stillRunning(detached: number): string {
   return detached === 0 ? "" : messages.givenUpInHandlers(detached);
 }
 
-/** One call at the provider: the handler's context, the parent of nested calls, and the guard that it ends once. */
+/** One call at the provider: the handler's context, the parent of nested calls, and the guarantee that it ends once. */
 export class ServerCall extends Expiring implements CallContext, IncomingCall, ParentCall {
   readonly bound: BoundMethod;
   request: unknown;
   readonly id: number;
   readonly startMs: number;
   handlerStarted = false;
-  /** Its request comes in chunks, and is not whole. */
+  /** Its request arrives in chunks, and is not complete. */
   arriving = false;
   readonly idempotencyKey: string | undefined;
   protected readonly port: ReplySender;
@@ -79,12 +79,12 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   #controller: RpcController | undefined;
   #children: Set<Cancellable> | undefined;
   #ended = false;
-  /** The handler was entered and has not come back. */
+  /** The handler was called and has not finished. */
   #running = false;
-  /** It goes on although the call has ended. */
+  /** The handler still runs although the call has ended. */
   #detached = false;
   cancelReason: RpcError | undefined = undefined;
-  /** What each interceptor gave; undefined when there are none, and the handler's message is the reply itself. */
+  /** What each interceptor returned; undefined without interceptors, when the handler's message is the reply. */
   trail: Trail | undefined = undefined;
 
   constructor(
@@ -143,7 +143,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     return this.#replyTrailers;
   }
 
-  /** What the handler gave, as interceptors see it. */
+  /** The handler's result, as interceptors see it. */
   replyOf(message: unknown): CallReply {
     return new HandlerReply(this, message);
   }
@@ -177,7 +177,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     return this.#draining.signal;
   }
 
-  /** The provider stops, or the connection has reached its age. */
+  /** The provider stops, or the connection has reached its maximum age. */
   startDraining(): void {
     this.#draining?.abort();
   }
@@ -203,13 +203,13 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
 
   // --- life ---
 
-  /** Runs interceptors and handler inside the call's scope; whatever they do, the call ends once. */
+  /** Runs interceptors and handler inside the call's scope; the call ends exactly once. */
   run(): void {
     let result: unknown;
     this.#running = true;
     try {
       result = callScope.run<ServerCall>(this, this.bound.invoke);
-      // Inside as well: a thenable is the user's code too.
+      // Inside the scope as well, since a thenable is also the user's code.
       if (isThenable(result)) {
         result.then(
           (given) => this.succeed(given),
@@ -225,8 +225,8 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   }
 
   /**
-   * The handler is entered now: throws when the call has ended meanwhile, since its caller may have been told that no handler
-   * ran, or when its deadline has passed without a timer having had its turn. `waited`: behind interceptors.
+   * The handler is about to be called. Throws when the call has ended meanwhile, since its caller may have got `executed: never`,
+   * or when its deadline has passed but its timer has not fired yet. `waited`: interceptors ran first.
    */
   enter(waited: boolean): void {
     const { turn } = this.#host;
@@ -246,14 +246,14 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     this.cancel(new RpcError(Status.DEADLINE_EXCEEDED, text));
   }
 
-  /** The caller, the deadline, the connection or the provider ends the call. The handler is told, its answer dropped. */
+  /** The caller, the deadline, the connection or the provider ends the call. The handler's signal is aborted, and its result is dropped. */
   cancel(reason: RpcError): void {
     if (this.#ended || this.cancelReason !== undefined) return;
     this.cancelReason = reason;
     this.#abort?.abort(reason);
     this.#controller?.startCancel();
     for (const child of this.#children ?? []) child.cancel(reason);
-    // A handler that was stopped may have done its work or not.
+    // A stopped handler may or may not have done its work.
     this.#end(reason, undefined, "maybe");
   }
 
@@ -266,14 +266,14 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     this.#children?.delete(child);
   }
 
-  /** The handler, or the outermost interceptor, has given what the reply is made of. */
+  /** The handler, or the outermost interceptor, has returned the reply. */
   protected succeed(given: unknown): void {
     if (this.trail === undefined) this.complete(given);
     else if (isReply(given)) this.complete(this.unwrapped(given));
     else this.failWith(new TypeError(messages.interceptorReplyMisshapen));
   }
 
-  /** The message of a reply that has come through interceptors, and is perhaps one of their own making. */
+  /** The message of a reply from interceptors, which may have created it themselves. */
   protected unwrapped(reply: CallReply): unknown {
     if (!(reply instanceof HandlerReply)) {
       this.#replyMetadata = reply.metadata;
@@ -308,7 +308,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     this.#end(view, view === thrown ? undefined : (thrown ?? `${thrown} was thrown`), "yes");
   }
 
-  /** The handler of a call that has ended is done: what it holds is free, and counts no more. */
+  /** The handler of an ended call has finished: release what it holds, and stop counting it. */
   protected comeBack(): void {
     this.#running = false;
     if (!this.#detached) return;
@@ -317,7 +317,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     this.#host.onDetached(-1, this);
   }
 
-  /** An RpcError the handler made goes to the caller as it is; anything else, another call's failure too, stays here. */
+  /** An RpcError the handler made goes to the caller as it is; any other error, including a nested call's failure, is hidden from the caller. */
   #callersView(thrown: unknown): RpcError {
     if (isOf(thrown, RpcError) && thrown.code !== Status.OK && toStatusCode(thrown.code) === thrown.code) {
       if (thrown.method === undefined) return thrown;
@@ -328,10 +328,10 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     return new RpcError(Status.UNKNOWN, messages.handlerFailed);
   }
 
-  /** `ran`: what is known if the handler was started at all. */
+  /** `ran`: the value of `executed` if the handler was started. */
   #end(error: RpcError, hidden: unknown, ran: Executed): void {
     if (this.#ended) return;
-    // Before the port hears of it: a classic connection closes on a failure, and cancels what it still has in flight.
+    // Before the connection is notified: a classic one closes on a failure, and cancels its calls in flight.
     this.#ended = true;
     if (this.#running) {
       this.#detached = true;
@@ -345,7 +345,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
       if (error.executed !== executed) final = error.with({}, executed);
       this.port.fail(this, final);
     } catch (thrown) {
-      // The handler made the error, and may have put anything into it.
+      // The handler created the error, so its fields may hold anything.
       final = new RpcError(Status.UNKNOWN, messages.handlerFailed, { executed });
       reason = thrown ?? error;
       this.port.fail(this, final);
@@ -353,7 +353,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
     this.#finish(final, reason);
   }
 
-  /** The call has ended, well or not; its handler may still be running. */
+  /** The call has ended, successfully or not; its handler may still be running. */
   protected onEnded(): void {}
 
   #finish(error: RpcError | undefined, hidden: unknown): void {
@@ -364,7 +364,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   }
 }
 
-/** A reply whose metadata are those of its call, made only when somebody looks at them. */
+/** A reply whose metadata are those of its call, created only when they are read. */
 class HandlerReply implements CallReply {
   message: unknown;
   readonly #call: ServerCall;

@@ -51,7 +51,7 @@ export class ServerStreamCall extends ServerCall {
 
   #send(pump: MessagePump, sender: MessageSender): void {
     void pump.run(sender).then((outcome) => {
-      // One that was stopped comes back with `stop`, which also waits for what the handler does at its end.
+      // A stopped pump finishes with `stop`, which also waits for the handler's `finally`.
       if (outcome.kind === "ended") this.complete(undefined);
       else if (outcome.kind === "failed") this.failWith(outcome.thrown);
     });

@@ -1,10 +1,10 @@
-/** Messages, and bytes of them, that streams may move before other things have their turn. */
+/** Messages and bytes that streams may move before they yield to other work. */
 const messagesMax = 1024;
 const bytesMax = 256 * 1024;
 
 /**
- * Shares the event loop between streams and all else. Nothing but promises runs while one promise after the other is ready,
- * no socket and no timer; a source and a reader that never wait would hold the loop for as long as they have messages.
+ * Shares the event loop between streams and other work. While promises keep resolving, no socket and no timer runs;
+ * a source and a reader that never wait would block the loop for as long as they have messages.
  */
 class StreamTurn {
   #messages = 0;

@@ -8,10 +8,10 @@ export type MessageSource<T> = Iterable<T> | AsyncIterable<T>;
 
 /**
  * Messages that arrive, in order, none twice. It can be iterated once; leaving the loop (`break`, a throw) cancels the call.
- * A stream that nobody reads keeps its producer waiting: at most a window of messages is held here.
+ * A stream that nobody reads makes its producer wait: at most a window of messages is held here.
  */
 export interface IncomingStream<T> extends AsyncIterable<T> {
-  /** Ends the call. What has arrived and was not read is dropped. */
+  /** Ends the call. Messages that arrived and were not read are dropped. */
   cancel(reason?: unknown): void;
   /** The initial metadata. Rejects with `RpcError` when the call fails before them. */
   readonly metadata: Promise<Metadata>;

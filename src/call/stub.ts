@@ -14,7 +14,7 @@ export interface StubChannel {
     request: InputOf<M["input"]>,
     options?: CallOptions,
   ): Promise<OutputOf<M["output"]>>;
-  /** The classic form: never rejects for a failed call; it resolves `undefined`, and the controller knows why. */
+  /** The classic form: never rejects for a failed call; it resolves `undefined`, and the controller has the failure. */
   callMethod<M extends MethodDefinition>(
     method: M,
     controller: RpcController,
@@ -22,8 +22,8 @@ export interface StubChannel {
     options?: CallOptions,
   ): Promise<OutputOf<M["output"]> | undefined>;
   /**
-   * For methods with a stream of replies; where the caller streams too, `request` is its source of messages. What goes wrong is told
-   * to whoever iterates; with a controller iterating ends, and the controller knows why.
+   * For methods with a stream of replies; where the caller streams too, `request` is its source of messages. A failure is thrown
+   * while iterating; with a controller, iterating ends and the controller has the failure.
    */
   stream(
     method: MethodDefinition,
@@ -48,8 +48,8 @@ type HandlerOf<M extends MethodDefinition> = M["kind"] extends "unary"
 type Reply<M extends MethodDefinition> = Promise<InputOf<M["output"]>> | InputOf<M["output"]>;
 
 /**
- * The handlers a service needs: one a method, keyed by `localName`. Of a reply over 128 KiB, `bytes` of 64 KiB and more are sent from where
- * they are: a Buffer that a handler has returned is not to be changed any more. One that it yields is free again when it is asked for the next.
+ * The handlers a service needs: one a method, keyed by `localName`. Of a reply over 128 KiB, `bytes` of 64 KiB and more are sent without
+ * a copy: do not change a Buffer after a handler has returned it. A yielded one may be changed once the next message is requested.
  */
 export type HandlersOf<S extends ServiceDefinition> = {
   [K in keyof S["methods"]]: HandlerOf<S["methods"][K]>;
@@ -57,8 +57,8 @@ export type HandlersOf<S extends ServiceDefinition> = {
 
 /**
  * What each method of a generated stub with one reply does: `(request, options?)` or `(request, controller, options?)`. Of a request over
- * 128 KiB, `bytes` of 64 KiB and more are sent from where they are: its Buffers are not to be changed before the promise has settled, and
- * may be at once when it has, also when the call was cancelled.
+ * 128 KiB, `bytes` of 64 KiB and more are sent without a copy: do not change its Buffers before the promise has settled. After that
+ * they may be changed at once, also when the call was cancelled.
  */
 export function invokeStub<M extends MethodDefinition>(
   channel: StubChannel,

@@ -1,32 +1,32 @@
 import type { Clock } from "../base/clock.js";
 
-/** What handlers may take of one turn of the event loop, all connections together, ms. */
+/** Time that handlers may take in one turn of the event loop, all connections together, ms. */
 const budgetMs = 10;
-/** Handlers that take less are not worth a look at the clock each, which costs about 0.05 us; ms. */
+/** For handlers faster than this, ms, the clock is not read each time; reading it costs about 0.05 us. */
 const quickMs = 0.05;
-/** The clock is read behind every so many quick handlers. */
+/** The clock is read after this many quick handlers. */
 const strideMax = 16;
 
 /** A connection whose bytes wait for the next turn. */
 export interface Postponed {
-  /** Goes on with them; may have to wait for one more turn. */
+  /** Continues with them; may have to wait for another turn. */
   takeTurn(): void;
 }
 
 /**
  * Shares the event loop between the connections of a provider. Handlers that do not wait for anything run one after the
  * other while frames are read, and nothing else happens meanwhile: no reply leaves, no deadline passes, no ping is
- * answered. So a connection stops reading when a turn has taken `budgetMs`, and takes its place in a queue.
+ * answered. So a connection stops reading when a turn has taken `budgetMs`, and joins a queue.
  *
- * A turn ends where `setImmediate` calls back. To ask for that in each turn would cost every call; so one is asked for
- * each `budgetMs` only, and a turn is long when the budget has passed and it has not called back yet.
+ * A turn ends where `setImmediate` calls back. Scheduling it in each turn would cost every call, so it is scheduled
+ * once per `budgetMs`; a turn is too long when the budget has passed and it has not called back yet.
  */
 export class Turn {
   readonly #clock: Clock;
   readonly #queue: Postponed[] = [];
   #immediate: NodeJS.Immediate | undefined;
   #untilMs = Number.NEGATIVE_INFINITY;
-  /** When the bytes were read that are worked on now. */
+  /** When the bytes being processed were read. */
   #begunMs = 0;
   /** The time, not older than the last few quick handlers. */
   nowMs = 0;
@@ -37,7 +37,7 @@ export class Turn {
     this.#clock = clock;
   }
 
-  /** Work begins, on bytes that were read now. True: there is time for it in this turn. */
+  /** Processing of bytes that were just read begins. True: there is time for it in this turn. */
   begin(nowMs: number): boolean {
     this.nowMs = this.#begunMs = nowMs;
     this.#stride = this.#left = 1;
@@ -47,7 +47,7 @@ export class Turn {
     return true;
   }
 
-  /** The same for bytes that have waited, at the time that it is now. */
+  /** The same for bytes that have waited, at the current time. */
   beginLate(): boolean {
     return this.begin(this.#clock.now());
   }
@@ -57,7 +57,7 @@ export class Turn {
     this.#immediate = setImmediate(next, this);
   }
 
-  /** A handler has been entered and has returned, or its promise. True: the rest has to wait for another turn. */
+  /** A handler was called and has returned a value or a promise. True: the rest has to wait for another turn. */
   spent(): boolean {
     if (--this.#left > 0) return false;
     this.#look();
@@ -68,8 +68,8 @@ export class Turn {
   }
 
   /**
-   * The time for a handler that is entered later than its request was read, behind interceptors. Read anew: those that
-   * waited come one after the other without a turn in between, and nothing counts how long the one before took.
+   * The time for a handler that is called later than its request was read, after interceptors. The clock is read again: handlers
+   * that waited run one after the other within one turn, and the time of the previous one is not counted.
    */
   later(): number {
     return this.#clock.now();
@@ -83,7 +83,7 @@ export class Turn {
     this.nowMs = nowMs;
   }
 
-  /** Lets `one` go on when it is its turn. */
+  /** Continues `one` when it is its turn. */
   postpone(one: Postponed): void {
     this.#queue.push(one);
     this.#immediate ??= setImmediate(next, this);
@@ -92,7 +92,7 @@ export class Turn {
   /** @internal The turn has ended. */
   next(): void {
     this.#immediate = undefined;
-    // Those that have to wait again stand behind the others.
+    // Those that have to wait again go to the end of the queue.
     for (let left = this.#queue.length; left > 0; left--) {
       if (!this.beginLate()) return;
       this.#queue.shift()?.takeTurn();

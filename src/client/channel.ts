@@ -44,15 +44,15 @@ import { type MetadataListener, StreamCall } from "./stream-call.js";
 import { SubchannelPool } from "./subchannel-pool.js";
 
 export interface ChannelOptions {
-  /** Deadline of a call that brings none, ms; `Infinity`: none. Default: `calltimeout` of the conf, 5000. */
+  /** Deadline of a call without its own, ms; `Infinity`: none. Default: `calltimeout` of the conf, 5000. */
   timeoutMs?: number | undefined;
   /** How an endpoint is chosen. Default: `channel.balancer` of the conf, `roundrobin`. */
   balancer?: BalancerName | undefined;
   /** Calls wait for an endpoint instead of failing UNAVAILABLE. Default false. */
   waitForReady?: boolean | undefined;
   /**
-   * Whether classic providers may be called, while none of ours can be: `false`, or by service, full or short:
-   * `{ "fixbug.UserServiceRpc": true, "*": false }`. Default, also for what is not named: `channel.classic` of the conf,
+   * Whether classic providers may be called while no mprpc provider can be: `false`, or by service, full or short:
+   * `{ "fixbug.UserServiceRpc": true, "*": false }`. Default, also for services not named: `channel.classic` of the conf,
    * and without that yes, unless the registry has credentials (`zookeeper.auth`).
    */
   classic?: ClassicChoice | undefined;
@@ -62,14 +62,14 @@ export interface ChannelOptions {
    * the conf, and without that none. Throwing fails the calls that need it, UNAUTHENTICATED.
    */
   credentials?: Credentials | undefined;
-  /** How its connections are secured: what is left out is as `[tls]` and `[auth]` of the conf say. */
+  /** How its connections are secured. Fields left out are taken from `[tls]` and `[auth]` of the conf. */
   tls?: TlsOptions | undefined;
   /** The first is the outermost. Default none. */
   interceptors?: readonly ClientInterceptor[] | undefined;
   /** Look services up here instead of in the runtime's registry. The channel does not close it. */
   registry?: Resolver | undefined;
   /**
-   * The .proto files, with all they import, for `callJson` to providers that cannot be asked for theirs (classic ones): the
+   * The .proto files, with all they import, for `callJson` to providers without reflection (classic ones): the
    * bytes of a FileDescriptorProto each, as generated definitions carry them (`UserServiceRpc.descriptors`). Default none.
    */
   descriptors?: readonly Uint8Array[] | undefined;
@@ -97,7 +97,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #runtime: Runtime;
   readonly #router: CallRouter;
   readonly #registry: Resolver;
-  /** Made for its own `tls`. */
+  /** Created because the channel has a `tls` option of its own. */
   readonly #ownTransport: Transport | undefined;
   readonly #pool: SubchannelPool;
   readonly #resolvers = new Map<string, Picker>();
@@ -107,11 +107,11 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   /** The interceptors around `#dispatch`; undefined when there are none, so that a plain call pays nothing for them. */
   readonly #intercepted: InterceptedCalls | undefined;
   readonly #generic: JsonCalls;
-  /** Calls whose replies stream, which may go on for ever. */
+  /** Calls whose replies stream. They may never end. */
   readonly #streams = new Set<StreamCall>();
   readonly #onRuntimeClosed = (): void => this.#refuse(messages.applicationClosed);
   #inFlight = 0;
-  /** Why it takes no more calls. */
+  /** Why the channel accepts no more calls. */
   #refusal: string | undefined;
   #whenIdle: (() => void) | undefined;
 
@@ -179,7 +179,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
         if (used !== undefined) return Promise.reject(used);
         const { method, request, options: plan, metadata } = planned;
         const call = this.#newCall(method, request, plan, metadata, "reply");
-        // Interceptors may take time, too.
+        // The time of the interceptors counts as well.
         if (!planned.sameTurn) call.beginAt(runtime.clock.now());
         const ended = this.#dispatch(call);
         if (!(call instanceof StreamCall) || call.replies === undefined) return ended;
@@ -199,8 +199,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 
   /**
-   * Sends a request that wants no reply. Resolves when it was handed to a connection; whether it arrives, and what the
-   * handler makes of it, is not told.
+   * Sends a request without a reply. Resolves when it was handed to a connection; whether it arrives, and whether the
+   * handler succeeds, is not reported.
    */
   async oneway<M extends MethodDefinition>(
     method: M,
@@ -240,7 +240,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 
   /**
-   * Calls a method that gives a stream of replies. Never throws: what goes wrong is told to whoever iterates, as `RpcError`. There is no
+   * Calls a method that gives a stream of replies. Never throws: a failure is thrown as `RpcError` while iterating. There is no
    * deadline unless `timeoutMs` asks for one.
    */
   serverStream<M extends MethodDefinition>(
@@ -251,7 +251,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     return this.stream(method, request, options) as IncomingStream<OutputOf<M["output"]>>;
   }
 
-  /** Calls a method that takes a stream of requests and gives one of replies: `clientStream` and `serverStream` in one. */
+  /** Calls a method that takes a stream of requests and gives a stream of replies: `clientStream` and `serverStream` in one. */
   bidiStream<M extends MethodDefinition>(
     method: M,
     requests: MessageSource<InputOf<M["input"]>>,
@@ -262,7 +262,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 
   /**
    * What stubs call for a stream of replies. With a controller, as in the classic form, iterating never throws for a failed call: it
-   * ends, and the controller knows why. Throws `Error` for a controller that serves a call already.
+   * ends, and the controller has the failure. Throws `Error` for a controller that is already in use by a call.
    */
   stream(
     method: MethodDefinition,
@@ -299,7 +299,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
 
   /**
    * As `callJson`, for a method that gives a stream of replies: each is a JSON value. `request` is one JSON value or, where the
-   * caller streams too, any iterable or async iterable of them. Never throws: what goes wrong is told to whoever iterates.
+   * caller streams too, any iterable or async iterable of them. Never throws: a failure is thrown while iterating.
    */
   streamJson(
     service: string,
@@ -310,7 +310,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     return this.#generic.stream(service, method, request, options);
   }
 
-  /** The methods of a service, from where `callJson` takes its messages. Rejects with `RpcError` only. */
+  /** The methods of a service, from the same source as the messages of `callJson`. Rejects with `RpcError` only. */
   describe(service: string, options: CallOptions = {}): Promise<MethodDescription[]> {
     return this.#generic.methods(service, options);
   }
@@ -415,7 +415,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     try {
       call.start();
     } catch (error) {
-      // What the caller or a registry driver handed in is not what it should be.
+      // The caller or a registry driver passed an invalid value.
       const text = messages.callCannotBeMade(textOf(error));
       call.fail(new RpcError(Status.INTERNAL, text, { executed: "never", cause: error }));
     }
@@ -439,13 +439,13 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
         classic: this.#classic,
       });
       this.#resolvers.set(service, resolver);
-      // An interceptor passed its call on too late.
+      // An interceptor called `next` too late.
       if (this.#runtime.closed.aborted) resolver.refuse(messages.applicationClosed);
     }
     resolver.route(attempt);
   }
 
-  /** The registry is gone with the runtime: a call that waits would wait for nothing. Those that were sent may end. */
+  /** The registry is closed with the runtime, so waiting calls fail at once. Calls that were sent may still end. */
   #refuse(reason: string): void {
     this.#refusal ??= reason;
     for (const resolver of this.#resolvers.values()) resolver.refuse(reason);
@@ -456,7 +456,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 
   /**
-   * Takes no more calls, and cancels those whose replies stream, which might never end; resolves when the others have ended and every
+   * Accepts no more calls and cancels those whose replies stream, since they might never end. Resolves when the others have ended and every
    * connection is closed. Idempotent.
    */
   async close(): Promise<void> {
@@ -496,7 +496,7 @@ function failedStream(error: RpcError): IncomingStream<unknown> {
   return new LaterReplies(Promise.reject(error), () => {});
 }
 
-/** A generator, or what a program pushes into, gives each message once: why `next` cannot be called again with it. */
+/** A generator or an `OutgoingStream` gives each message only once, so `next` cannot be called again with it. */
 function usedSource(planned: PlannedCall): RpcError | undefined {
   const { method, request, lastSource } = planned;
   planned.lastSource = request;
@@ -506,7 +506,7 @@ function usedSource(planned: PlannedCall): RpcError | undefined {
   return localFailure(Status.FAILED_PRECONDITION, messages.sourceUsed, method.fullName);
 }
 
-/** Whose providers are asked. */
+/** The service whose providers are asked. */
 function serviceOf(call: ClientCall): string {
   return call.lookup ?? call.method.service;
 }

@@ -20,9 +20,9 @@ export const classicChoice: OptionRule = {
 };
 
 /**
- * Whether classic providers of `service` may be called, and in which dialect when that is said. The first choice that says
- * something of it counts; when none does, they may unless providers of the registry prove who they are, which classic
- * ones cannot.
+ * Whether classic providers of `service` may be called, and in which dialect if one is given. The first choice that names
+ * the service counts. If none does, they may be called unless the registry has credentials: classic providers cannot prove
+ * who they are.
  */
 export function useOfClassic(
   service: string,
@@ -39,10 +39,10 @@ export function useOfClassic(
   return !authenticated;
 }
 
-/** The classic providers of one service: called when none of ours can be. */
+/** The classic providers of one service: called when no mprpc provider can be. */
 export class ClassicSubchannels {
   readonly #random: () => number;
-  /** Which methods each of them has a znode for; `undefined`: not known, so any. */
+  /** Which methods each of them has a znode for; `undefined`: not known, so any method may be called. */
   #methods: ReadonlyMap<Subchannel, readonly string[] | undefined> = new Map();
 
   constructor(random: () => number) {
@@ -75,7 +75,7 @@ export class ClassicSubchannels {
     return able[Math.floor(this.#random() * able.length)];
   }
 
-  /** One that is down and may be tried all the same. */
+  /** One that is down but may be tried anyway. */
   probe(attempt: ClientAttempt): Subchannel | undefined {
     return this.#offering(attempt).find((subchannel) => subchannel.probeable);
   }
@@ -98,7 +98,7 @@ export class ClassicSubchannels {
 }
 
 function offers(methods: readonly string[] | undefined, attempt: ClientAttempt): boolean {
-  // The services every provider of ours has are none of a classic one's.
+  // Classic providers do not have the built-in services.
   if (attempt.call.lookup !== undefined) return false;
   return methods === undefined || methods.includes(attempt.method.name);
 }

@@ -12,14 +12,14 @@ import { Status, type StatusCode } from "../error/status.js";
 import type { MethodDefinition } from "../protobuf/types.js";
 import type { Runtime } from "../runtime/runtime.js";
 
-/** What one call was asked to do, options and defaults already put together. */
+/** The resolved options of one call: its own, with the defaults filled in. */
 export interface ResolvedCallOptions {
-  /** When it is made. */
+  /** When the call was made. */
   startMs: number;
-  /** When its time began to run, where that was earlier: a call in JSON asks for its messages before. */
+  /** When its time began to run, if that was earlier: a call in JSON first fetches its message types. */
   sinceMs: number | undefined;
   deadlineMs: number;
-  /** For the message when it passes. */
+  /** The configured timeout, for the error text when the deadline passes. */
   timeoutMs: number;
   /** The deadline is the calling handler's, which is nearer than the call's own. */
   inherited: boolean;
@@ -31,13 +31,13 @@ export interface ResolvedCallOptions {
   waitForReady: boolean;
   oneway: boolean;
   parent: ParentCall | undefined;
-  /** Of a stream: it ends when nothing moves for this long, ms; `Infinity`: it does not. */
+  /** A stream ends when no message is sent or received for this long, ms; `Infinity`: never. */
   idleTimeoutMs: number;
-  /** Providers of this service are asked, instead of the method's own, which stands in no registry. */
+  /** Call providers of this service instead of the method's own service, which is in no registry. */
   lookup: string | undefined;
 }
 
-/** From when on the caller has waited. */
+/** Since when the caller has waited. */
 export function begunMs(plan: ResolvedCallOptions): number {
   return plan.sinceMs ?? plan.startMs;
 }
@@ -49,15 +49,15 @@ export type ClientAttempt = Attempt<ClientCall>;
 export interface CallRouter {
   readonly runtime: Runtime;
   route(attempt: ClientAttempt): void;
-  /** Whether the list `call` went by is only a hint, and the registry's own is still to come. */
+  /** Whether the list used for `call` is a saved one, and the registry's own has not arrived yet. */
   isHinted(call: ClientCall): boolean;
   /** A call that went through `start` has ended. */
   onSettled(): void;
-  /** What the channel proves itself with; undefined: with nothing. */
+  /** The credentials of the channel; undefined: none. */
   readonly authorization: string | undefined;
 }
 
-/** Of the promise made last: one executor for all spares a closure and its context for each call. */
+/** The functions of the newest promise. Sharing one executor avoids a closure and its context for each call. */
 let lastResolve: (message: unknown) => void;
 
 function keepResolve(resolve: (message: unknown) => void): void {
@@ -65,9 +65,9 @@ function keepResolve(resolve: (message: unknown) => void): void {
 }
 
 /**
- * Rejects with `error`, its stack taken anew: where it arose is a socket's or a timer's turn, which tells nobody anything.
- * V8 follows a promise to the async functions that await it, so here the stack has the lines of whoever made the call.
- * The two turns before are those after which the call's promise hangs on this one.
+ * Rejects with `error` after recapturing its stack: the one from a socket or timer callback is useless.
+ * V8 follows a promise to the async functions that await it, so a stack captured here has the lines of the caller.
+ * It waits two microtask turns, after which the call's promise is chained to this one.
  */
 async function failed(error: RpcError): Promise<never> {
   await undefined;
@@ -78,16 +78,16 @@ async function failed(error: RpcError): Promise<never> {
 
 /** One call of a user: its promise, its deadline and its attempts. It settles exactly once. */
 export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable {
-  /** Of the response message; of an `CallReply` when interceptors want it. */
+  /** Resolves to the response message, or to a `CallReply` for interceptors. */
   readonly promise: Promise<unknown>;
   readonly method: MethodDefinition;
   readonly request: unknown;
   readonly metadata: Metadata | undefined;
   /** How many attempts went to an endpoint. */
   attempts = 0;
-  /** Why the last attempt failed, told when the deadline passes before another succeeds. */
+  /** Why the last attempt failed; reported if the deadline passes before another succeeds. */
   lastFailure: RpcError | undefined = undefined;
-  /** An endpoint of a saved list had no such method: another provider has the address by now. It waits for the real list. */
+  /** An endpoint of a saved list has no such method: another provider now uses its address. The call waits for the real list. */
   misled = false;
   readonly #router: CallRouter;
   readonly #plan: ResolvedCallOptions;
@@ -124,7 +124,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     return this.#plan.idempotencyKey;
   }
 
-  /** See `CallOutcomeSink`. Of the channel: a call has none of its own, nor room for one. */
+  /** See `CallOutcomeSink`. It is the channel's: a call has no field of its own for it. */
   get authorization(): string | undefined {
     return this.#router.authorization;
   }
@@ -160,7 +160,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     this.#attempt.nowMs = nowMs;
   }
 
-  /** Checks what can fail at once, then goes on its way. */
+  /** Fails at once if it can, and starts the call otherwise. */
   start(): void {
     const { runtime } = this.#router;
     const { parent, signals, timeoutMs, inherited } = this.#plan;
@@ -184,7 +184,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     this.#router.route(this.#attempt);
   }
 
-  /** True when one is aborted already, and the call has ended with it. */
+  /** True when a signal is already aborted and has ended the call. */
   #listen(signals: readonly AbortSignal[]): boolean {
     const onAbort = (event: Event): void => this.#aborted(event.target as AbortSignal);
     this.#unsubscribe = () => {
@@ -195,7 +195,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
         this.#aborted(signal);
         return true;
       }
-      // One signal for hundreds of calls is how a user means it; Node would warn of a leak at the eleventh.
+      // One signal for hundreds of calls is intended use; Node would warn of a leak at the eleventh listener.
       setMaxListeners(Infinity, signal);
       signal.addEventListener("abort", onAbort);
     }
@@ -221,7 +221,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     const { waitsFor } = this.#attempt;
     const waiting = waitsFor === undefined ? "" : messages.waitedFor(waitsFor());
     const last = this.lastFailure?.rawMessage;
-    // What it waits for may say the same: that every endpoint is down, and how.
+    // What the call waits for may already include this reason: that every endpoint is down, and why.
     const told = last === undefined || waiting.includes(last);
     const before = told ? "" : messages.lastAttemptFailed(last);
     this.giveUp(Status.DEADLINE_EXCEEDED, text + waiting + before, this.lastFailure);
@@ -233,7 +233,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     const attempt = this.#attempt;
     const unsent = attempt.abandon();
     const executed = unsent || attempt.phase === "resolve" || attempt.phase === "connect" ? "never" : "maybe";
-    // No answer in all that time says something of the endpoint, too.
+    // No answer within the whole deadline also counts against the endpoint.
     if (code === Status.DEADLINE_EXCEEDED && executed === "maybe") this.#measure(false);
     this.#fail(new RpcError(code, text, { executed, cause }));
   }
@@ -269,9 +269,9 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
       attempt.phase = "handle";
       this.#measure();
     }
-    // Its answer had come, or had begun to, and is not what it should be.
+    // Its answer arrived, or began to, and is invalid.
     if (!refused && error.executed === "yes") attempt.phase = "receive";
-    // There was a connection, and the request did not get as far as to leave on it.
+    // There was a connection, but the request was not sent on it.
     if (!refused && error.executed === "never" && attempt.phase === "wait") attempt.phase = "send";
     if (this.#mayGoOn(error, refused)) {
       this.lastFailure = error;
@@ -285,8 +285,8 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
   }
 
   /**
-   * Transparent retries (gRFC A6): a call that never left goes on until its deadline, one that a provider refused
-   * before any handler once more.
+   * Transparent retries (gRFC A6): a call that was never sent is retried until its deadline; one that a provider refused
+   * before any handler ran is retried once.
    */
   #mayGoOn(error: RpcError, refused: boolean): boolean {
     if (error.executed !== "never" || !this.repeatable) return false;
@@ -298,7 +298,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     return !refused || this.#refusals++ === 0;
   }
 
-  /** Ends the call with an error that no attempt stands behind, e.g. that there is no endpoint. */
+  /** Ends the call with an error that is not from an attempt, e.g. that there is no endpoint. */
   fail(error: RpcError, phase: CallPhase = this.#attempt.phase): void {
     this.#attempt.phase = phase;
     if (!this.#settled) this.#fail(error);
@@ -341,7 +341,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     else observer.observeAtLeast(now - sentMs, now);
   }
 
-  /** The time is not read again for a reply that says when it came. */
+  /** The clock is not read again if the reply has its arrival time. */
   get #nowOrReplied(): number {
     const { repliedMs } = this.#attempt;
     return repliedMs > 0 ? repliedMs : this.#router.runtime.clock.now();
@@ -375,7 +375,7 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
   }
 }
 
-/** A reply of a unary call, whose trailers are made only when somebody looks at them. */
+/** A reply of a unary call, whose trailers are created only when they are read. */
 class UnaryReply implements CallReply {
   message: unknown;
   readonly metadata: Metadata;

@@ -1,14 +1,14 @@
 import type { Clock } from "../base/clock.js";
 import type { ClientSession } from "../protocol/protocol.js";
 
-/** A connection that was made after a loss is taken for one with the process the registry names next, for this long, ms. */
+/** For this long, ms, a connection made after a loss is assumed to reach the process that the registry names next. */
 const successorWithinMs = 10_000;
-/** When one more connection beside those that are up was refused, the next is tried after this, ms. */
+/** Delay, ms, before the next try after an additional connection was refused while others are up. */
 const growAgainAfterMs = 1000;
-/** A provider that goes away before the first reply is one that stops, or a broken one when its connection is younger, ms. */
+/** A provider that closes before its first reply is stopping; if the connection is younger than this, ms, it is broken. */
 const youngMs = 1000;
 
-/** The connections to one provider: those that calls go to, and those that are left. */
+/** The connections to one provider: those that take new calls, and those that are being drained. */
 export class ConnectionSet {
   readonly #clock: Clock;
   readonly #max: number;
@@ -20,13 +20,13 @@ export class ConnectionSet {
   /** When a connection was last lost, or could not be made. */
   #lastLossMs = Number.POSITIVE_INFINITY;
   readonly #counted = new WeakSet<ClientSession>();
-  /** Connections in a row that were lost, or to be left at once, with calls on them and no reply. */
+  /** Consecutive connections that were lost, or announced their end, with calls on them and no reply. */
   #unproven = 0;
   #onEmpty = (): void => {};
   /** How many are being made. */
   opening = 0;
 
-  /** `fullMax`: to as many it grows when all that are there are full. */
+  /** `fullMax`: the number of connections it may grow to when all are full. */
   constructor(clock: Clock, max: number, fullMax = 0) {
     this.#clock = clock;
     this.#max = max;
@@ -38,7 +38,7 @@ export class ConnectionSet {
     return this.#sessions.length > 0;
   }
 
-  /** None is there, those that are left included. */
+  /** There is no connection, not even one being drained. */
   get isEmpty(): boolean {
     return this.#sessions.length === 0 && this.#leaving.size === 0;
   }
@@ -68,7 +68,7 @@ export class ConnectionSet {
     return this.#sessions.length > 0;
   }
 
-  /** One connection at first, and no other beside it for a while. */
+  /** Opens a single connection, and no second one for a while. */
   growLater(): void {
     this.#growFromMs = this.#clock.now() + growAgainAfterMs;
   }
@@ -88,18 +88,18 @@ export class ConnectionSet {
     this.#openedMs.set(session, this.#clock.now());
   }
 
-  /** It was lost, or could not be made. */
+  /** A connection was lost, or could not be made. */
   noteLoss(): void {
     this.#lastLossMs = this.#clock.now();
   }
 
-  /** No more calls go to it; those in flight may end there. */
+  /** Drains a connection: it gets no new calls; those in flight may end on it. */
   setLeaving(session: ClientSession): void {
     this.#sessions = this.#sessions.filter((one) => one !== session);
     this.#leaving.add(session);
   }
 
-  /** The same for those that `which` says, and each is told. */
+  /** Drains the connections that `which` selects, and notifies each. */
   leave(which: (session: ClientSession) => boolean = () => true): void {
     const left = this.#sessions.filter(which);
     for (const session of left) {
@@ -134,7 +134,7 @@ export class ConnectionSet {
     this.#unproven = 0;
   }
 
-  /** Calls went to `session` and none was answered. True when that was so more than once in a row. */
+  /** `session` had calls and answered none. True if that happened more than once in a row. */
   countUnproven(session: ClientSession): boolean {
     if (!this.#counted.has(session)) {
       this.#counted.add(session);
@@ -153,8 +153,8 @@ export class ConnectionSet {
   }
 
   /**
-   * Whether `session` is most likely with the process that has taken the address, which the registry is often late to say.
-   * Should it be with the old one all the same, which vanished within these seconds, the keepalive finds that out.
+   * Whether `session` most likely reaches the new process at the address, which the registry often reports late. If it reaches
+   * the old process, which vanished in the meantime, the keepalive detects that.
    */
   isWithSuccessor(session: ClientSession): boolean {
     const openedMs = this.#openedMs.get(session) ?? Number.NEGATIVE_INFINITY;

@@ -11,25 +11,25 @@ import { Status } from "../error/status.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { ClientAttempt } from "./client-call.js";
 
-/** What a channel proves itself with. */
+/** The token a channel authenticates with. */
 export interface Token {
   /** Sent as `authorization: Bearer TOKEN`. */
   readonly token: string;
-  /** Until when it holds, milliseconds since the Unix epoch. Default: for ever. */
+  /** When it expires, milliseconds since the Unix epoch. Default: never. */
   readonly expiresAtMs?: number | undefined;
 }
 
-/** Gets a token: from a file, a metadata server, an identity provider ... Never called twice at a time. */
+/** Gets a token: from a file, a metadata server, an identity provider ... Never called concurrently. */
 export type Credentials = () => Promise<Token> | Token;
 
-/** A new token is asked for when this part of the time of the old one is left, but no more than so long before its end, ms. */
+/** A new token is requested when this fraction of the old one's lifetime is left, but at most this long, ms, before it expires. */
 const refreshPart = 0.2;
 const refreshBeforeMs = 60_000;
-/** After a failure the next is asked for no sooner, ms; calls fail with the reason meanwhile, unless the old token still holds. */
+/** Delay before the next request after a failure, ms. Meanwhile calls fail with the reason, unless the old token is still valid. */
 const retryAfterMs = 1000;
 /** A provider of tokens that has not answered by then has failed, ms. */
 const answerWithinMs = 10_000;
-/** A file is read again this often, ms: others put new tokens into it. */
+/** A token file is read again this often, ms, since other programs renew it. */
 const fileHoldsMs = 60_000;
 
 const tokenPattern = /^[\x21-\x7e]{1,16384}$/;
@@ -47,7 +47,7 @@ export class ChannelToken implements CallCarrier {
   #asking = false;
   #failure: string | undefined;
 
-  /** `route`: sends a call on that waited for the token. */
+  /** `route` sends a call that has waited for the token. */
   constructor(
     runtime: Pick<Runtime, "clock" | "log">,
     get: Credentials,
@@ -58,12 +58,12 @@ export class ChannelToken implements CallCarrier {
     this.#route = route;
   }
 
-  /** The value of `authorization`; undefined while there is none that holds. */
+  /** The value of `authorization`; undefined while there is no valid token. */
   get authorization(): string | undefined {
     return this.#value;
   }
 
-  /** Whether a call can go on its way at once. Sees to it that there is a new token in time. */
+  /** Whether a call can be sent at once. Also starts the renewal of the token in time. */
   isReady(nowMs: number): boolean {
     if (nowMs >= this.#expiresMs) this.#value = undefined;
     if (nowMs >= this.#refreshMs && !this.#asking) void callScope.outside(() => this.#ask());
@@ -113,7 +113,7 @@ export class ChannelToken implements CallCarrier {
     this.#goOn();
   }
 
-  /** Throws `TypeError` for what is no token, which it does not show. */
+  /** Throws `TypeError` for an invalid token; the error does not contain it. */
   #take(given: Token): void {
     const { token, expiresAtMs = Infinity } = given ?? {};
     if (typeof token !== "string" || !tokenPattern.test(token)) {

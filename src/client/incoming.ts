@@ -52,7 +52,7 @@ export class StreamReply implements CallReply {
   }
 }
 
-/** A stream whose replies come when a promise has them: through interceptors, or never. */
+/** A stream whose replies come from a promise: of interceptors, or one that rejects. */
 export class LaterReplies<T> implements IncomingStream<T> {
   readonly metadata: Promise<Metadata>;
   readonly trailers: Promise<Metadata>;
@@ -125,7 +125,7 @@ export class LaterReplies<T> implements IncomingStream<T> {
   }
 }
 
-/** The replies of a call with a controller, which knows what went wrong instead of whoever iterates. */
+/** The replies of a call with a controller, which gets the failure; iterating does not throw. */
 export class ToldByController<T> implements IncomingStream<T> {
   readonly #stream: IncomingStream<T>;
 
@@ -156,7 +156,7 @@ export class ToldByController<T> implements IncomingStream<T> {
       next: () =>
         inner.next().then(
           (result) => (result.done === true ? ended : result),
-          // Its controller is told by the trailers, which are there by the time that this is read.
+          // The trailers set the failure on the controller; they have arrived when this is read.
           () =>
             this.#stream.trailers.then(
               () => ended,

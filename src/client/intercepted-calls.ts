@@ -28,9 +28,9 @@ export class PlannedCall implements OutgoingCall {
   readonly metadata: Metadata;
   /** The requests that the last `next` was given, where the caller streams. */
   lastSource: unknown;
-  /** How often it was passed on. */
+  /** How often `next` was called. */
   attempts = 0;
-  /** No interceptor has waited for anything yet, so that no time has passed. */
+  /** No interceptor has awaited anything yet, so no time has passed. */
   sameTurn = true;
   readonly #clock: Clock;
 
@@ -59,7 +59,7 @@ export class PlannedCall implements OutgoingCall {
 const trailOf = (call: OutgoingCall): Trail | undefined =>
   call instanceof PlannedCall ? call.trail : undefined;
 
-/** The interceptors of a channel around what sends a call. */
+/** The interceptors of a channel, around the function that sends a call. */
 export class InterceptedCalls {
   readonly #clock: Clock;
   readonly #layers: Layers<OutgoingCall, CallReply>;
@@ -81,7 +81,7 @@ export class InterceptedCalls {
     this.#layers = compose("client", interceptors, last, trailOf);
   }
 
-  /** An interceptor is the user's code: whatever it throws leaves as an RpcError. `whole`: the reply, not its message alone. */
+  /** An interceptor is the user's code: anything it throws becomes an `RpcError`. `whole`: the reply, not its message alone. */
   async run(call: PlannedCall, whole = false): Promise<unknown> {
     const { onMetadata } = call.options;
     try {
@@ -101,7 +101,7 @@ export class InterceptedCalls {
   }
 
   #errorOf(thrown: unknown, call: PlannedCall, blamed: string | undefined): RpcError {
-    // With facts of a call it comes from an attempt, as it is.
+    // An error with the facts of a call comes from an attempt; it is passed on unchanged.
     const own = isOf(thrown, RpcError) ? thrown : undefined;
     if (own?.method !== undefined) return own;
     const { options, attempts } = call;

@@ -1,12 +1,12 @@
 import type { Attempt, CallCarrier } from "../call/attempt.js";
 import type { RpcError } from "../error/rpc-error.js";
 
-/** Attempts that wait, the first to come first. */
+/** Waiting attempts, first in, first out. */
 export class PendingQueue implements CallCarrier {
   readonly #attempts = new Set<Attempt>();
   readonly #max: number;
 
-  /** `max`: more are refused. */
+  /** More than `max` attempts are refused. */
   constructor(max: number) {
     this.#max = max;
   }
@@ -28,7 +28,7 @@ export class PendingQueue implements CallCarrier {
   *take(more: () => boolean): Generator<Attempt> {
     for (const attempt of [...this.#attempts]) {
       if (!more()) return;
-      // One that was taken before may have given others up.
+      // An attempt taken before may have abandoned others.
       if (this.#attempts.delete(attempt)) yield attempt;
     }
   }

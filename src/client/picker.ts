@@ -13,9 +13,9 @@ import type { ClientAttempt } from "./client-call.js";
 import type { Subchannel } from "./subchannel.js";
 import type { SubchannelPool } from "./subchannel-pool.js";
 
-/** Of many failed endpoints of a kind a message names this many. */
+/** An error message names at most this many failed endpoints of a kind. */
 const namedFailures = 4;
-/** While classic providers stand in for ours, a connection to ours is tried this often, ms. */
+/** While classic providers serve the calls, connecting to mprpc providers is tried this often, ms. */
 const retryOursMs = 1000;
 
 export interface PickerOptions {
@@ -24,13 +24,13 @@ export interface PickerOptions {
   readonly registry: Resolver;
   readonly pool: SubchannelPool;
   readonly balancer: BalancerName;
-  /** Of the channel; over that of the conf. */
+  /** The channel's choice; it overrides the conf. */
   readonly classic: ClassicChoice | undefined;
 }
 
 /**
- * Finds an endpoint for each call of one service: the registry's list, less what is down, through the balancer. Classic
- * providers are called only while none of ours can be.
+ * Finds an endpoint for each call of one service: the registry's list without endpoints that are down, through the balancer. Classic
+ * providers are called only while no mprpc provider can be.
  */
 export class Picker implements CallCarrier {
   readonly #service: string;
@@ -44,19 +44,19 @@ export class Picker implements CallCarrier {
   #subchannels: Subchannel[] = [];
   readonly #classic: ClassicSubchannels;
   readonly #classicUse: ClassicUse;
-  /** Addresses of the classic providers that are not called because of that. */
+  /** Addresses of the classic providers that are not called because of `#classicUse`. */
   #refused: readonly string[] = [];
-  /** Those of endpoints that are not known to speak TLS, where nothing else will do. */
+  /** Addresses of endpoints not known to speak TLS, where TLS is required. */
   #unsecured: readonly string[] = [];
-  /** The subchannel of every call while there is but one: then nothing is to be balanced, and nothing of the balancer is touched. */
+  /** The only subchannel, if there is just one: calls then skip the balancer. */
   #only: Subchannel | undefined;
-  /** Of this service's registrations; another service of the same provider has its own. */
+  /** Weights of this service's registrations; another service of the same provider has its own. */
   #incarnations = new Map<Subchannel, string | undefined>();
   #known = false;
   /** Why the registry cannot be read now. */
   #trouble: RegistryError | undefined;
   #retriedOursMs = Number.NEGATIVE_INFINITY;
-  /** Why it sends no more calls. */
+  /** Why the picker sends no more calls. */
   #refusal: string | undefined;
 
   constructor({ service, runtime, registry, pool, balancer, classic }: PickerOptions) {
@@ -107,12 +107,12 @@ export class Picker implements CallCarrier {
     else this.#failCall(attempt, this.#whyNone(attempt));
   }
 
-  /** The registry may know better in a moment than the list an earlier process saved. */
+  /** The current list was saved by an earlier process, and the registry's own may arrive in a moment. */
   get isHinted(): boolean {
     return this.#watch.current?.hint === true && this.#trouble?.code !== "denied";
   }
 
-  /** Called when none of ours can be. */
+  /** The classic provider to call when no mprpc provider can be. */
   #pickClassic(attempt: ClientAttempt): Subchannel | undefined {
     if (!this.#classicMayTake(attempt)) return undefined;
     const subchannel = this.#classic.pick(attempt);
@@ -124,13 +124,13 @@ export class Picker implements CallCarrier {
     return this.#classicMayTake(attempt) ? this.#classic.probe(attempt) : undefined;
   }
 
-  /** The classic wire has no streams. It has no oneway calls either: with providers of ours in the list they are worth waiting for. */
+  /** The classic wire has no streams and no oneway calls. If mprpc providers are listed, such calls wait for them. */
   #classicMayTake(attempt: ClientAttempt): boolean {
     if (attempt.stream !== undefined) return false;
     return this.#classic.size > 0 && !(attempt.oneway && this.#subchannels.length > 0);
   }
 
-  /** No call tries ours while others serve it, and their own backoff grows to minutes. */
+  /** While classic providers serve the calls, no call tries the mprpc ones, and their backoff grows to minutes. */
   #retryOurs(nowMs: number): void {
     if (nowMs - this.#retriedOursMs < retryOursMs) return;
     this.#retriedOursMs = nowMs;
@@ -152,7 +152,7 @@ export class Picker implements CallCarrier {
     else call.fail(error);
   }
 
-  /** Providers of ours have every method; a classic one writes a znode for each. */
+  /** An mprpc provider has every method; a classic one has a znode for each of its methods. */
   #isOffered(attempt: ClientAttempt): boolean {
     if (this.#subchannels.length > 0) return true;
     return attempt.stream === undefined && this.#classic.offer(attempt);
@@ -246,13 +246,13 @@ export class Picker implements CallCarrier {
         refused.push(formatAddress(endpoint));
         continue;
       }
-      // A registry cannot talk a caller into speaking in clear. One that is the caller's own says nothing of TLS.
+      // A registry must not make a caller speak in clear. A `static://` list is the caller's own and does not mention TLS.
       if (expects !== undefined && !this.#registry.fixed && !provesItsName(endpoint)) {
         unsecured.push(formatAddress(endpoint));
         continue;
       }
       const subchannel = this.#pool.acquire({ ...inDialect(endpoint, this.#classicUse), peerName });
-      // Of a protocol that this version does not speak.
+      // This version does not speak the endpoint's protocol.
       if (subchannel === undefined) continue;
       const { incarnation } = endpoint;
       if (!before.has(subchannel)) fresh.push(subchannel);
@@ -267,7 +267,7 @@ export class Picker implements CallCarrier {
     this.#refused = refused;
     this.#unsecured = unsecured;
     this.#incarnations = incarnations;
-    // First: a call that waited for a subchannel which goes now is routed anew at once, and must not meet it again.
+    // First: a call that waited for a removed subchannel is routed again at once, and must not get the same one.
     this.#balance();
     for (const subchannel of before) this.#pool.release(subchannel);
     for (const subchannel of fresh) subchannel.retrySoon();
@@ -279,7 +279,7 @@ export class Picker implements CallCarrier {
     if (this.#subchannels.includes(subchannel) || this.#classic.has(subchannel)) this.refresh();
   }
 
-  /** The subchannels or their availability changed: the next pick, and the calls that wait, go by the new list. */
+  /** The subchannels or their availability changed: the next pick and the waiting calls use the new list. */
   refresh(): void {
     this.#balance();
     if (this.#waiting.size === 0) return;
@@ -317,14 +317,14 @@ function nameSome(reasons: readonly string[]): string {
   return reasons.slice(0, namedFailures).join(", ") + more;
 }
 
-/** By TLS; or it is this very process, which nobody can pretend to be. */
+/** The endpoint uses TLS, or is in this process, which cannot be impersonated. */
 function provesItsName(endpoint: Endpoint): boolean {
   const scheme = schemeOf(endpoint);
   const { tls } = endpoint.attributes;
   return scheme === "inproc" || (scheme === "tcp" && (tls === "required" || tls === "optional"));
 }
 
-/** What an entry says of its dialect counts more than what is said of its service. */
+/** The dialect of the entry takes precedence over the one configured for the service. */
 function inDialect(endpoint: Endpoint, use: ClassicUse): Endpoint {
   const { protocol, attributes } = endpoint;
   if (protocol !== "classic" || typeof use === "boolean" || attributes.dialect !== undefined) return endpoint;

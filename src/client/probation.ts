@@ -3,8 +3,8 @@ import { messages } from "../error/messages.js";
 import type { ClientSession } from "../protocol/protocol.js";
 
 /**
- * Connections made in doubt, until the provider has said a word on them: the system of a process that stands still
- * accepts connections as well.
+ * Connections to a provider in doubt, until the first frame from it: the system accepts connections for a frozen process
+ * as well.
  */
 export class Probation {
   readonly #clock: Clock;
@@ -22,7 +22,7 @@ export class Probation {
     this.#timers.set(connection, this.#clock.setTimer(onTimeout, this.#timeoutMs));
   }
 
-  /** The word has come, or the connection is closed. */
+  /** The first frame has arrived, or the connection is closed. */
   end(connection: ClientSession): void {
     this.#timers.get(connection)?.cancel();
     this.#timers.delete(connection);

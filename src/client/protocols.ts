@@ -5,7 +5,7 @@ import { mprpcClient } from "../protocol/mprpc/client-protocol.js";
 import type { ClientProtocol } from "../protocol/protocol.js";
 import type { Runtime } from "../runtime/runtime.js";
 
-/** Fields of one header list: a reply has a few, and what its handler adds. */
+/** Most fields of one header list: a reply has a few, plus those its handler adds. */
 const headerFieldsMax = 512;
 
 /** What a channel speaks, by the names that registries give protocols. */

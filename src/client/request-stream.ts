@@ -8,14 +8,14 @@ import { Status } from "../error/status.js";
 import { encodeMessage, type MessageType } from "../protobuf/types.js";
 
 /**
- * What is kept of the requests until the provider has said a word of the call, bytes: as much as it lets a caller send before that.
+ * Bytes of requests that are kept until the first frame of the call from the provider: as many as a caller may send before it.
  */
 const keptMaxBytes = 16 * 1024;
-/** What a message takes besides its bytes. */
+/** What a message costs besides its bytes. */
 const keptCostBytes = 32;
 
 /**
- * The requests of one call, whatever connection its present attempt is on. What was sent before the provider's first word is
+ * The requests of one call, whatever connection its present attempt is on. What was sent before the provider's first frame is
  * kept, so that an attempt that provably reached no handler can be made again.
  */
 export class RequestStream implements MessageSender {
@@ -23,7 +23,7 @@ export class RequestStream implements MessageSender {
   readonly #pump: MessagePump;
   readonly #onActivity: () => void;
   #sender: RequestSender | undefined;
-  /** Undefined: not all of them are kept any more. */
+  /** Undefined once some were dropped. */
   #kept: Buffer[] | undefined = [];
   #keptBytes = 0;
   #ended = false;
@@ -36,12 +36,12 @@ export class RequestStream implements MessageSender {
     this.#onActivity = onActivity;
   }
 
-  /** All that was taken from the source can be sent again. */
+  /** Everything taken from the source can still be sent again. */
   get repeatable(): boolean {
     return this.#kept !== undefined || !this.#pump.consumed;
   }
 
-  /** Takes requests from the source until it ends or the call does. `onFailed`: it threw, or gave what cannot be sent. */
+  /** Takes requests from the source until it ends or the call does. `onFailed`: the source threw, or gave a message that cannot be sent. */
   run(onFailed: (thrown: unknown, bySource: boolean) => void): void {
     void this.#pump.run(this).then((outcome) => {
       if (outcome.kind === "failed") onFailed(outcome.thrown, outcome.bySource);
@@ -64,7 +64,7 @@ export class RequestStream implements MessageSender {
     this.#sender = undefined;
   }
 
-  /** The provider has said the first word: the call is sent nowhere else. */
+  /** The first frame from the provider has arrived: the call will not be sent elsewhere. */
   settle(): void {
     this.#kept = undefined;
   }

@@ -10,7 +10,7 @@ import type { MethodDefinition } from "../protobuf/types.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { ResolvedCallOptions } from "./client-call.js";
 
-/** What a channel says where a call says nothing. */
+/** The channel's values for options a call leaves out. */
 export interface CallDefaults {
   readonly timeoutMs: number;
   readonly waitForReady: boolean;
@@ -28,7 +28,7 @@ export class OptionsResolver {
     this.#defaults = defaults;
   }
 
-  /** What a call was asked to do; why it cannot be, when its options are wrong. */
+  /** The plan of a call, or the error if its options are invalid. */
   resolve(
     method: MethodDefinition,
     options: CallOptions | undefined,
@@ -79,7 +79,7 @@ export class OptionsResolver {
     };
   }
 
-  /** The caller's callback, which must not be able to hurt the connection that calls it. */
+  /** The caller's callback; an error in it must not affect the connection that calls it. */
   #guarded(onMetadata: (metadata: Metadata) => void): (metadata: Metadata) => void {
     return (metadata) =>
       callGuarded(

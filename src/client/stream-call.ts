@@ -14,7 +14,7 @@ import { RequestStream } from "./request-stream.js";
 
 export type MetadataListener = ((metadata: Metadata) => void) | "reply" | undefined;
 
-/** One call of a user that streams, in one direction or both. Its `promise` is of its end. */
+/** One call of a user that streams, in one direction or both. Its `promise` settles when the call ends. */
 export class StreamCall extends ClientCall implements CallStream, MessageQueueOwner {
   readonly replies: MessageQueue | undefined;
   readonly sendsMany: boolean;
@@ -26,9 +26,9 @@ export class StreamCall extends ClientCall implements CallStream, MessageQueueOw
   readonly #requests: RequestStream | undefined;
   /** The provider has sent initial metadata or a message. */
   #answered = false;
-  /** It was ended from this side: what has come and was not read is dropped. */
+  /** The call was ended from this side: messages that arrived and were not read are dropped. */
   #givenUp = false;
-  /** The initial metadata, or why there are none, as soon as either is known; made a promise only for whoever asks. */
+  /** The initial metadata, or why there are none, as soon as either is known; a promise is created only when it is read. */
   #initial: { readonly metadata: Metadata } | { readonly error: unknown } | undefined;
   #asked: Deferred | undefined;
   #idleTimer: Timer | undefined;
@@ -79,14 +79,14 @@ export class StreamCall extends ClientCall implements CallStream, MessageQueueOw
   get initialMetadata(): Promise<Metadata> {
     if (this.#asked === undefined) {
       this.#asked = deferred();
-      // Nobody has to wait for them.
+      // Nobody may be waiting for them: no unhandled rejection.
       this.#asked.promise.catch(() => {});
       this.#tellInitial();
     }
     return this.#asked.promise;
   }
 
-  /** The first that is known of them counts. */
+  /** Only the first outcome counts. */
   #setInitial(initial: { readonly metadata: Metadata } | { readonly error: unknown }): void {
     this.#initial ??= initial;
     this.#tellInitial();
@@ -140,7 +140,7 @@ export class StreamCall extends ClientCall implements CallStream, MessageQueueOw
     super.giveUp(code, text, cause);
   }
 
-  /** The reader wants no more: ends the call if it goes on, and drops what has come. */
+  /** The reader stops: ends the call if it is still running, and drops what has arrived. */
   cancelByReader(reason: unknown): void {
     this.giveUp(Status.CANCELLED, messages.streamCancelled, reason);
     this.replies?.fail(new RpcError(Status.CANCELLED, messages.streamCancelled, { cause: reason }), true);

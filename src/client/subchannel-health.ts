@@ -1,9 +1,9 @@
 import { Backoff, subchannelBackoff } from "../base/backoff.js";
 import type { Clock, Timer } from "../base/clock.js";
 
-/** A subchannel that found its provider away is tried by a call that finds all of them so when its last try is this old, ms. */
+/** When all subchannels are down, a call may try one whose last try is at least this old, ms. */
 const probeAfterMs = 1000;
-/** Callers that hear of a provider in the same moment come to it spread over this time, ms. */
+/** Callers that learn of a provider at the same moment connect to it spread over this time, ms. */
 const spreadMs = 250;
 
 /**
@@ -35,7 +35,7 @@ export const subchannelTransitions: Readonly<
 };
 
 export interface SubchannelHealthOwner {
-  /** It is `up` now, and was not, or the other way round; not told of the end. */
+  /** It became `up`, or stopped being `up`; not called when it is closed. */
   onAvailability(): void;
   /** `down` has become `retrying`: the provider is to be tried. */
   onRetry(): void;
@@ -50,7 +50,7 @@ export class SubchannelHealth {
   #state: SubchannelState = "up";
   #timer: Timer | undefined;
   #lastTryMs = Number.NEGATIVE_INFINITY;
-  /** It is down because the provider said so, which no waiting call changes: only the backoff leads back. */
+  /** It is down because the provider turned this caller away. Waiting calls do not shorten the backoff then. */
   #turnedAway = false;
   /** Why it is down. */
   failure = "";
@@ -98,12 +98,12 @@ export class SubchannelHealth {
     this.#on("reached");
   }
 
-  /** It has worked: the next trouble begins with a short backoff. */
+  /** It has worked: the next failure begins with a short backoff. */
   resetBackoff(): void {
     this.#backoff.reset();
   }
 
-  /** Its backoff has run out, or somebody cannot wait: try now. */
+  /** Its backoff is over, or a call cannot wait: try now. */
   retryNow(): void {
     if (this.#state !== "down") return;
     this.#timer?.cancel();
@@ -112,8 +112,8 @@ export class SubchannelHealth {
   }
 
   /**
-   * The registry has just said that it is there, or there again: its backoff is out of date. Not at once, since every other
-   * caller hears it in the same moment.
+   * The registry has just listed it, or listed it again, so its backoff is outdated. The try is spread over a short time, since
+   * every other caller is notified at the same moment.
    */
   retrySoon(): void {
     if (this.#state !== "down") return;
@@ -121,7 +121,7 @@ export class SubchannelHealth {
     this.#retryAfter(this.#random() * spreadMs);
   }
 
-  /** Calls wait for it: begin the backoff anew, and do not sleep longer than its first delay. */
+  /** Calls wait for it: restart the backoff, and do not sleep longer than its first delay. */
   hurry(): void {
     if (this.#state !== "down" || this.#turnedAway) return;
     this.#backoff.reset();

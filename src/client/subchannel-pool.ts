@@ -13,7 +13,7 @@ export class SubchannelPool {
   readonly #owner: SubchannelOwner;
   readonly #protocols: ReadonlyMap<ProtocolName, ClientProtocol>;
   readonly #subchannels = new Map<string, { subchannel: Subchannel; users: number }>();
-  /** Peers no service uses any more, whose calls in flight are ending. */
+  /** Subchannels that no service uses any more, while their calls in flight end. */
   readonly #retired = new Set<Subchannel>();
 
   constructor(runtime: Runtime, owner: SubchannelOwner) {
@@ -22,7 +22,7 @@ export class SubchannelPool {
     this.#owner = owner;
   }
 
-  /** The subchannel of `endpoint`, made when new; undefined for a protocol nobody speaks here. Each acquire wants a release. */
+  /** The subchannel of `endpoint`, made when new; undefined for an unknown protocol. Each acquire needs a release. */
   acquire(endpoint: SecuredEndpoint): Subchannel | undefined {
     const protocol = this.#protocols.get(endpoint.protocol);
     if (protocol === undefined) return undefined;
@@ -48,7 +48,7 @@ export class SubchannelPool {
     subchannel.retire();
   }
 
-  /** Ends every connection when what was written on it has left; `reason` is for those that do not end in time. */
+  /** Ends every connection once its written data has been sent; those that do not end in time are closed with `reason`. */
   async close(reason: string): Promise<void> {
     const subchannels = [
       ...this.#retired,
@@ -59,7 +59,7 @@ export class SubchannelPool {
     for (const subchannel of subchannels) subchannel.retire();
     const ended = Promise.all(subchannels.map((subchannel) => subchannel.whenIdle()));
     await new Promise<void>((resolve) => {
-      // Connections alone do not keep the process alive; whoever awaits this wants to see the end of it.
+      // Connections alone do not keep the process alive, but awaiting this must.
       const timer = this.#runtime.clock.setTimer(resolve, endWithinMs, true);
       void ended.then(() => {
         timer.cancel();

@@ -24,7 +24,7 @@ import { SubchannelHealth } from "./subchannel-health.js";
 import { reach } from "./ways.js";
 
 export interface SubchannelOwner {
-  /** The balancer goes by latency. */
+  /** The balancer uses latency. */
   readonly measuresLatency: boolean;
   /** `available` changed. */
   onAvailability(subchannel: Subchannel): void;
@@ -32,8 +32,8 @@ export interface SubchannelOwner {
 
 /**
  * One provider as a channel keeps it: a few connections, opened when first needed and again when lost, the calls that wait
- * for one, and whether it may be called at all (`SubchannelHealth`). Of a protocol whose calls connect each for itself there
- * is no connection to keep, and a call is what finds out whether the provider is there.
+ * for one, and whether it may be called at all (`SubchannelHealth`). With a protocol that opens a connection for
+ * each call there is none to keep, and only a call finds out whether the provider is up.
  */
 export class Subchannel implements Candidate, ClientSessionOwner {
   /** Unique in its pool. */
@@ -46,7 +46,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
   readonly #protocol: SharedConnectionProtocol | undefined;
   /** What the registry's newest entry says. */
   #attributes: Endpoint["attributes"];
-  /** Of a protocol that connects for each call. */
+  /** The protocol opens a connection for each call. */
   readonly #calls: ConnectingCalls | undefined;
   readonly #health: SubchannelHealth;
   readonly #expected: ExpectedPeer;
@@ -91,7 +91,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     return this.#health.state === "up";
   }
 
-  /** True when a call that found everything down may try it all the same. */
+  /** True when a call that found every endpoint down may try this one anyway. */
   get probeable(): boolean {
     return this.#health.probeable;
   }
@@ -106,7 +106,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     return this.#connections.isEmpty;
   }
 
-  /** Resolves once it is idle; for one that is closed and so will open no more connections. */
+  /** Resolves once it is idle. Only for a closed subchannel, which opens no more connections. */
   whenIdle(): Promise<void> {
     return this.#connections.whenEmpty();
   }
@@ -143,7 +143,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     else this.#send(session, attempt);
   }
 
-  /** A token goes only where nobody else can read it. */
+  /** A token is sent only on connections that nobody else can read. */
   #send(session: ClientSession, attempt: Attempt): void {
     const inClear = attempt.authorization !== undefined && !session.confidential;
     if (!inClear || this.#runtime.settings.auth.allowPlain) session.start(attempt);
@@ -188,7 +188,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
       );
   }
 
-  /** The transport cuts it after a while; calls in flight may end before. */
+  /** The transport closes the connection after a while; calls in flight may end before that. */
   #onDistrusted(session: ClientSession): void {
     this.#connections.setLeaving(session);
     session.drain();
@@ -212,12 +212,12 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     else this.#probation.begin(session);
   }
 
-  /** The registry has an entry of the same provider, which may offer other ways to it. */
+  /** The registry has a new entry of the same provider, which may offer other transports. */
   update({ attributes }: Endpoint): void {
     this.#attributes = attributes;
   }
 
-  /** The first to come is the first to go; what does not fit waits for the provider's settings. */
+  /** Sends waiting calls in order; those beyond the limit wait for the provider's settings. */
   #sendWaiting(session: ClientSession): void {
     const now = this.#runtime.clock.now();
     for (const attempt of this.#waiting.take(() => session.hasRoom)) {
@@ -226,10 +226,10 @@ export class Subchannel implements Candidate, ClientSessionOwner {
     }
   }
 
-  /** A connection could not be made, or ended in a way that speaks against the provider. */
+  /** A connection could not be made, or ended in a way that counts against the provider. */
   #onLost(reason: string, turnedAway = false): void {
     this.#connections.noteLoss();
-    // With another connection up this is a matter of the pool, not of the provider.
+    // While another connection is up, the provider is not down.
     if (this.#connections.hasOpen) {
       this.#connections.growLater();
       return;
@@ -244,7 +244,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
 
   onWelcome(session: ClientSession): void {
     this.#probation.end(session);
-    // One connection at first: the provider may be about to turn it away, and each would open the next.
+    // A single connection first: if the provider refuses it, each refusal would open the next one.
     if (!this.available) this.#connections.growLater();
     this.#health.reach();
     this.#sendWaiting(session);
@@ -264,52 +264,52 @@ export class Subchannel implements Candidate, ClientSessionOwner {
       this.#health.resetBackoff();
       return;
     }
-    // Each call would open a connection, which stays as long as the call.
+    // Otherwise each call would open a connection that lasts only as long as the call.
     if (this.#connections.countUnproven(session)) this.#onLost(messages.goesAwayAtOnce(this.endpoint));
   }
 
   onClosed(session: ClientSession, reason: string | undefined): void {
     if (session.answered && !session.malformed) {
       this.#connections.proven();
-      // One that worked, and is not merely let in to be turned away: the next trouble begins with a short backoff.
+      // It worked, and was not accepted only to be refused: the next failure begins with a short backoff.
       if (!this.#connections.isLeaving(session)) this.#health.resetBackoff();
     } else if (!session.answered && session.lostCalls > 0) this.#connections.countUnproven(session);
     this.#probation.end(session);
     this.#emit("connectionClose", session, reason);
     this.#connections.remove(session);
     if (this.#health.state === "closed") return;
-    // Closed before a word of settings: whatever listens there does not speak to us, so do not hammer it.
+    // Closed before any settings arrived: the listener does not speak mprpc, so do not retry quickly.
     if (!session.welcomed)
       this.#onLost(messages.closedWhenNew(this.endpoint, reason ?? messages.withoutAWord));
-    // A new one would be accepted and as silent: let others take the calls until this one speaks again.
+    // A new connection would be accepted and stay silent, too: other endpoints take the calls until this one answers again.
     else if (session.silent) this.#onLost(messages.fellSilent(this.endpoint, reason));
     else if (session.malformed) {
-      // What it says cannot be relied on, on no connection.
+      // It broke the protocol, so no connection to it can be trusted.
       this.#connections.leave();
       this.#onLost(messages.sentMalformed(this.endpoint, reason));
     }
-    // It lets callers in and loses their calls, time and again.
+    // It repeatedly accepts connections and loses their calls.
     else if (this.#connections.isUnproven) this.#onLost(messages.closedOnFirstCalls(this.endpoint, reason));
   }
 
   #retry(): void {
-    // Without a connection that lasts there is none to try: the next call is the probe.
+    // Without a lasting connection there is nothing to probe with: the next call is the probe.
     if (this.#protocol === undefined) this.#health.reach();
     else if (this.#connections.opening === 0 && !this.#connections.hasOpen) this.#open();
   }
 
-  /** The registry has just said that it is there, or there again. */
+  /** The registry has just listed it, or listed it again. */
   retrySoon(): void {
     if (this.#protocol === undefined) this.#health.retryNow();
     else this.#health.retrySoon();
   }
 
-  /** Somebody cannot wait for its backoff: try now. */
+  /** A call cannot wait for its backoff: try now. */
   retryNow(): void {
     this.#health.retryNow();
   }
 
-  /** Calls wait for it: begin the backoff anew, and do not sleep longer than its first delay. */
+  /** Calls wait for it: restart the backoff, and do not sleep longer than its first delay. */
   hurry(): void {
     this.#health.hurry();
   }
@@ -322,7 +322,7 @@ export class Subchannel implements Candidate, ClientSessionOwner {
 
   /**
    * Another process has the address now: new calls go to new connections, those in flight may end on the old ones. The
-   * registry often says so after the caller has met that process: each of its services has an entry of its own.
+   * registry often reports this after the caller has already connected to that process, since each service has its own entry.
    */
   renew(): void {
     this.#connections.leave((session) => !this.#connections.isWithSuccessor(session));
@@ -342,13 +342,13 @@ export class Subchannel implements Candidate, ClientSessionOwner {
   }
 }
 
-/** An endpoint, and whom the caller's own configuration takes for it. */
+/** An endpoint, and the peer name that the caller's own configuration expects. */
 export interface SecuredEndpoint extends Endpoint {
   /** See `ConnectOptions.peerName`. */
   peerName?: string | undefined;
 }
 
-/** What a registry says of the name counts beside what the caller itself expects, never instead of it. */
+/** A name from the registry is required in addition to the one the caller expects, never instead of it. */
 function expectedPeer({ peerName, attributes }: SecuredEndpoint): ExpectedPeer {
   const { tlsname } = attributes;
   return {
@@ -357,7 +357,7 @@ function expectedPeer({ peerName, attributes }: SecuredEndpoint): ExpectedPeer {
   };
 }
 
-/** Endpoints of one address are one subchannel when they are spoken to alike. */
+/** Endpoints of one address share a subchannel when they are called alike: protocol, dialect, TLS names, gRPC options. */
 export function subchannelKey(endpoint: SecuredEndpoint): string {
   const { protocol, attributes, peerName = "" } = endpoint;
   const { dialect = "", tlsname = "", authority = "", compression = "" } = attributes;

@@ -14,10 +14,10 @@ import { offeredUnix } from "../registry/unix-offer.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { Connection, ConnectOptions } from "../transport/transport.js";
 
-/** A session that is about to begin: the other end is there. */
+/** A session about to begin: the connection exists. */
 export interface ReadySession {
   open(owner: ClientSessionOwner): ClientSession;
-  /** `leave` is called when the other end is not trusted any more: its connection will be cut after a while. */
+  /** `leave` is called when the other end is no longer trusted: its connection will be closed after a while. */
   onDistrusted(leave: () => void): void;
   /** Nobody wants it any more. */
   drop(): void;
@@ -26,13 +26,13 @@ export interface ReadySession {
 export interface Destination {
   readonly address: Address;
   readonly attributes: Readonly<Record<string, string>>;
-  /** Who it must prove to be. */
+  /** The peer name it must prove. */
   readonly expected: ExpectedPeer;
 }
 
 /**
  * Reaches one provider: without bytes when it is in this process, else by its unix socket when it is of this machine and user
- * and offers one, else by its address. Which way is taken changes nothing of what the provider is to balancer and health.
+ * and offers one, else by its address. Balancer and health treat the provider the same in each case.
  * Rejects with an `Error` that names the address.
  */
 export async function reach(
@@ -63,8 +63,8 @@ export async function reach(
 }
 
 /**
- * Whether another way than the address itself may be taken. An address that names its way is taken by its word. A channel that
- * expects a name proved by TLS gets no proof on another way, and takes none.
+ * Whether another way than the address itself may be taken. An `inproc:` or `unix:` address is used as it is. A channel that
+ * expects a name proved by TLS uses only its address, since the other ways prove no name.
  */
 function localWays(address: Address, { local, settings, transport }: Runtime): boolean {
   if (local === undefined || transport.expects !== undefined) return false;
@@ -86,8 +86,8 @@ function ownProvider(address: Address, runtime: Runtime): ReadySession | undefin
 }
 
 /**
- * A registry can be written by others, so a socket it names is used only when its file is this user's or root's. Undefined when it
- * cannot be used: the address itself is left.
+ * Others may write to the registry, so a socket it names is used only if it belongs to this user or to root. Undefined if it
+ * cannot be used: the address is used instead.
  */
 async function connectNear(
   address: Address,

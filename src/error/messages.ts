@@ -47,7 +47,7 @@ export const messages = {
   providerDidNotStart: "the provider did not start",
   callsNoLongerTaken: "the provider takes no more calls here",
   connectionClosing: "the connection is closing",
-  connectionAged: "the connection has reached its age",
+  connectionAged: "the connection has reached its maximum age",
   endpointWithdrawn: (endpoint: string) => `${endpoint} is no longer offered`,
 
   // --- deadlines and cancellation, at the caller ---
@@ -65,7 +65,7 @@ export const messages = {
   cancelledByController: "cancelled by RpcController.startCancel()",
 
   // --- deadlines, cancellation and failure, at the provider ---
-  deadlinePassedOnTheWay: "the deadline passed on the way",
+  deadlinePassedOnTheWay: "the deadline passed while the request was in transit",
   deadlinePassedInHandler: "the deadline passed in the handler",
   deadlinePassedBeforeHandler: "the deadline passed before the handler ran",
   callEndedBeforeHandler: "the call has ended before its handler ran",
@@ -81,7 +81,7 @@ export const messages = {
     `no provider of ${service} in registry ${registry}${hint}`,
   giveFullName: (service: string) => `; if it is in a package, give its full name: PACKAGE.${service}`,
   noProviderOfOurs: (service: string, registry: string, hint: string) =>
-    `no provider of ours of ${service} in registry ${registry}${hint}`,
+    `no mprpc provider of ${service} in registry ${registry}${hint}`,
   everyEndpointDown: (service: string, reasons: string, hint: string) =>
     `every endpoint of ${service} is down: ${reasons}${hint}`,
   andMoreReasons: (count: number) => `, and ${count} more`,
@@ -119,10 +119,10 @@ export const messages = {
   turnedAway: (endpoint: string, reason: string) => `${endpoint} turned the caller away: ${reason}`,
   tooManyConnections: (max: number) => `${max} connections are open (provider.maxconnections)`,
   closedWhenNew: (endpoint: string, reason: string) => `${endpoint} closed a new connection: ${reason}`,
-  withoutAWord: "without a word",
+  withoutAWord: "it sent nothing",
   fellSilent: (endpoint: string, reason: string | undefined) => `${endpoint} fell silent: ${reason}`,
   sentMalformed: (endpoint: string, reason: string | undefined) =>
-    `${endpoint} sent what no provider may: ${reason}`,
+    `${endpoint} broke the protocol: ${reason}`,
   closedOnFirstCalls: (endpoint: string, reason: string | undefined) =>
     `${endpoint} closed a connection with its first calls on it: ${reason}`,
   goesAwayAtOnce: (endpoint: string) => `${endpoint} goes away on each connection at its first calls`,
@@ -135,7 +135,8 @@ export const messages = {
     `no TLS handshake with ${endpoint} within ${timeoutMs} ms (channel.connecttimeout)`,
   closedInHandshake:
     "the other side closed the connection; perhaps it speaks no TLS (its tls.mode), or refuses what was offered, of which its log says more",
-  notTls: "what came is no TLS: the other side speaks in clear (its tls.mode, here tls.ca and auth.secrets)",
+  notTls:
+    "the answer is not TLS: the other side speaks in clear (its tls.mode, here tls.ca and auth.secrets)",
   certificateExpired: "the certificate has expired",
   certificateNotYetValid: "the certificate is not valid yet, by the clock of this machine",
   certificateRevoked: "the certificate is revoked (tls.crl)",

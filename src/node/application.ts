@@ -31,7 +31,7 @@ import type { Transport } from "../transport/transport.js";
 import { unixTransport } from "../transport/unix.js";
 import { processSignals } from "./signals.js";
 
-/** Parts to use instead of those the configuration names, for programs that bring their own and for tests. */
+/** Parts to use instead of those the configuration names, for programs with their own and for tests. */
 export interface ApplicationParts<S extends Sections = NoSections> {
   /** Default: `process.env`. */
   env?: Readonly<Record<string, string | undefined>> | undefined;
@@ -45,18 +45,18 @@ export interface ApplicationParts<S extends Sections = NoSections> {
   /** Default: the asynchronous queue logger, as `[log]` says. The application does not close one it was given. */
   log?: Logger | undefined;
   /**
-   * Default: what `registry` names; also when a function, which sees the configuration, gives none. The application
-   * closes it in either case.
+   * Default: the one that `registry` names. A function gets the configuration, and may return undefined for the default. The
+   * application closes it in either case.
    */
   registry?: Registry | ((config: LoadedConfig<S>, log: Logger) => Registry | undefined) | undefined;
-  /** Over `[tls]` and `[auth]` of the conf, for its channels and providers; goes with no `transport` of your own. Default: as those say. */
+  /** Overrides `[tls]` and `[auth]` of the conf for its channels and providers. Not allowed together with `transport`. Default: the conf. */
   tls?: TlsOptions | undefined;
   /**
-   * Default: TCP, secured as `[tls]` says, and unix sockets, and neither to providers of this process (`channel.local`). One that is
-   * given carries all calls.
+   * Default: TCP, secured as `[tls]` says, and unix sockets, and neither for providers of this process (`channel.local`). A given
+   * transport carries all calls.
    */
   transport?: Transport | undefined;
-  /** Default: the system's. A test's own makes time virtual, for the application and all that stands on it. */
+  /** Default: the system's. A test may pass a virtual one, for the application and its channels and providers. */
   clock?: Clock | undefined;
   /** 0 <= x < 1; a seeded one makes a run repeatable. Default `Math.random`. */
   random?: (() => number) | undefined;
@@ -90,7 +90,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
   #closing: Promise<void> | undefined;
 
   private constructor(config: LoadedConfig<S>, parts: ApplicationParts<S>) {
-    // Each channel listens.
+    // Each channel adds a listener.
     setMaxListeners(Infinity, this.#closed.signal);
     const clock = parts.clock ?? systemClock;
     this.config = config;
@@ -112,7 +112,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
       random: parts.random ?? Math.random,
       registry: this.registry,
       transport: this.#transport,
-      // A transport that was given is to carry all calls.
+      // A given transport carries all calls.
       local: parts.transport === undefined ? processProviders : undefined,
       events: this.events,
       wheel: new DeadlineWheel(clock),
@@ -128,7 +128,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
   }
 
   /**
-   * Reads the configuration: defaults, conf file, `MPRPC_...` variables, flags, each stronger than the one before.
+   * Reads the configuration: defaults, conf file, `MPRPC_...` variables, flags; later ones override earlier ones.
    * `argv` is `process.argv` as it is. Throws `TypeError` for bad `parts`, `ConfigError` that names file, line and key, and `RegistryError` for a
    * registry that cannot work. Connects to nothing yet.
    */
@@ -181,7 +181,7 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
     try {
       await this.registry.close();
     } catch (error) {
-      // One of the user's; ours never reject.
+      // May be the user's own; those of the library never reject.
       this.log.error(`the registry ${this.registry.name} did not close`, { error });
     }
     this.#transport.close?.();
@@ -206,7 +206,7 @@ function openLog(values: ConfigValues): QueueLogger {
     queueLimit: log.queuelimit,
     overflow: log.overflow,
     redact: log.redact,
-    // The process is ours to describe: dying of a signal must not lose the lines that tell why. It still dies of it.
+    // A process that ends by a signal must not lose its last log lines. The signal still ends it.
     exitHandlers: true,
   });
 }
@@ -230,7 +230,7 @@ function transportParts(values: ConfigValues, clock: Clock, log: Logger): TlsTra
   return { clock, log, cutAfterMs: values.provider.draintimeoutMs };
 }
 
-/** `[tls]`, `[auth]` and `[service.NAME]`, and over them what the program itself says. */
+/** `[tls]`, `[auth]` and `[service.NAME]`, overridden by the options of the program. */
 function toTls(
   { values, services }: Pick<LoadedConfig, "values" | "services">,
   own: TlsOptions = {},

@@ -2,13 +2,13 @@ import { constants } from "node:os";
 import type { Clock } from "../base/clock.js";
 import type { EndHooks, ProcessSignals } from "../runtime/runtime.js";
 
-/** What asks a server to end. A terminal that closes sends SIGHUP: as good a reason to finish what was begun. */
+/** The signals that ask a server to end. A closing terminal sends SIGHUP, which drains as well. */
 const endingSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
-/** Ctrl-C comes twice from beneath `npm start`: from the terminal, and passed on by npm. A person is slower. */
+/** Under `npm start` Ctrl-C arrives twice: from the terminal, and forwarded by npm. A person is slower than this, ms. */
 const sameKeyMs = 200;
 
-/** Listens for the signals that end a server. Returns what takes the listeners away again. */
+/** Listens for the signals that end a server. Returns a function that removes the listeners. */
 export function listenForEnd(clock: Clock, { drain, hurry }: EndHooks): () => void {
   let first: { signal: NodeJS.Signals; atMs: number } | undefined;
   let hurried = false;
@@ -18,7 +18,7 @@ export function listenForEnd(clock: Clock, { drain, hurry }: EndHooks): () => vo
       drain(signal);
       return;
     }
-    // The shell and the system both tell of the end of a terminal, and neither means to press.
+    // Both the shell and the system send it when a terminal closes; the second does not mean to hurry.
     if (hurried || signal === "SIGHUP") return;
     if (signal === "SIGINT" && first.signal === "SIGINT" && clock.now() - first.atMs < sameKeyMs) return;
     hurried = true;

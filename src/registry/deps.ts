@@ -3,7 +3,7 @@ import type { Filled } from "../base/options.js";
 import { guardLogger } from "../log/guard.js";
 import { type Logger, silentLogger } from "../log/logger.js";
 
-/** What every driver is given from outside. */
+/** The dependencies of every driver. */
 export interface RegistryDeps {
   /** Default: the system's. */
   clock?: Clock | undefined;

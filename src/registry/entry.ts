@@ -6,16 +6,16 @@ import type { Endpoint, Registration } from "./registry.js";
 export interface ProviderEntry {
   address: Address;
   weight: number;
-  /** When the provider registered, ms since the Unix epoch. For people: clocks step back, so nothing is decided by it. */
+  /** When the provider registered, ms since the Unix epoch. Informative only: clocks may step back, so nothing depends on it. */
   startedAtMs: number;
-  /** Tells two registrations of one address apart. */
+  /** Distinguishes two registrations of one address. */
   incarnation: string;
   /** Registrations of one address with the same group do not replace each other. */
   group?: string;
   attributes: Readonly<Record<string, string>>;
 }
 
-/** Keys of the query part that are ours; `version` is so common that it travels as `v`. */
+/** Reserved keys of the query part; `version` is so common that it is written as `v`. */
 const weightKey = "w";
 const startedKey = "t";
 const incarnationKey = "i";
@@ -42,7 +42,7 @@ export function isServiceName(text: string): boolean {
   return text.length <= nameMaxChars && namePattern.test(text);
 }
 
-/** Whether callers can share out calls by it: one that is endless would leave nothing to the others. */
+/** Whether the weight is usable: with an infinite one the other endpoints would get no calls. */
 export function isWeight(weight: number): boolean {
   return weight > 0 && weight <= weightMax;
 }
@@ -111,7 +111,7 @@ export function makeEntry(
   return entry;
 }
 
-/** `encodeURIComponent("ip:port?w=1&t=<start>&i=<incarnation>&v=...")`: all that consumers need, in a znode's name. */
+/** `encodeURIComponent("ip:port?w=1&t=<start>&i=<incarnation>&v=...")`: all that consumers need, in the name of a znode. */
 export function encodeEntry({
   address,
   weight,
@@ -132,7 +132,7 @@ export function encodeEntry({
   return encodeURIComponent(`${formatAddress(address)}?${query}`);
 }
 
-/** `undefined` for a name that is no entry, or one without the parts every entry has. */
+/** `undefined` for a name that is not an entry, or lacks required parts. */
 export function decodeEntry(name: string): ProviderEntry | undefined {
   let text: string;
   try {
@@ -164,7 +164,7 @@ export function isSameGroup(a: ProviderEntry, b: ProviderEntry): boolean {
   return a.group !== undefined && a.group === b.group;
 }
 
-/** To callers a group is one instance, whichever of it comes and goes. */
+/** Callers see a group as one instance, whichever of its members are registered. */
 export function toEndpoint({ address, weight, incarnation, group, attributes }: ProviderEntry): Endpoint {
   const { host, port } = address;
   const protocol = attributes.protocol === "grpc" ? "grpc" : "mprpc";

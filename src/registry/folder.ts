@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { makeFolderSync } from "../base/make-folder.js";
 import { RegistryError, reasonOf } from "./errors.js";
 
-/** Only the owner may look inside: whoever can write there decides where calls go. */
+/** Private to its owner: anyone who can write there decides where calls go. */
 const privateMode = 0o700;
 
 /**
@@ -25,8 +25,8 @@ function isOwnFolder(path: string): boolean {
 }
 
 /**
- * Makes `folder` and its parent ours alone, or throws RegistryError: another user could have put a folder of that name
- * into the shared temporary folder first, and would then choose where this user's calls go.
+ * Makes `folder` and its parent private, or throws RegistryError: another user could have created a folder of that name
+ * in the shared temporary folder first, and would then decide where this user's calls go.
  */
 export function makePrivateFolder(folder: string, cure: string): void {
   for (const path of [dirname(folder), folder]) {

@@ -27,13 +27,13 @@ interface Held {
   entry: ProviderEntry;
 }
 
-/** What the registries of one in-process cluster share: the part a server plays elsewhere. */
+/** The store shared by the registries of one in-process cluster; it takes the role of a server. */
 export class MemoryStore {
   readonly #services = new Map<string, Map<string, Held[]>>();
   readonly #listeners = new Set<() => void>();
   #reachable = true;
 
-  /** False makes every registry on this store behave as when its server is away; true brings it back. */
+  /** False makes every registry on this store behave as if its server were down; true brings it back. */
   setReachable(reachable: boolean): void {
     this.#reachable = reachable;
     this.changed();
@@ -43,7 +43,7 @@ export class MemoryStore {
     return this.#reachable;
   }
 
-  /** @internal Entries of `service` by address, the newest last: it is the one that is shown. */
+  /** @internal Entries of `service` by address, the newest last; only the newest is shown. */
   entriesOf(service: string): Map<string, Held[]> {
     const entries = this.#services.get(service) ?? new Map<string, Held[]>();
     this.#services.set(service, entries);

@@ -3,40 +3,40 @@ import type { Clock } from "../base/clock.js";
 import type { Endpoint, Snapshot } from "./registry.js";
 
 /**
- * What a new list lacks but is not believed to be gone yet. After the registry was away providers register again, each at
- * its own pace, and a list read in between would take endpoints from callers that serve all the time.
+ * Endpoints that a new list lacks but that are kept for a while. After an outage of the registry providers register again, each
+ * at its own pace, and a list read in between would lack endpoints that are serving.
  */
 export class MissingEndpoints {
   readonly #clock: Clock;
   readonly #emptyGraceMs: number;
-  /** Until then, on the clock, endpoints that are missing are kept. */
+  /** Missing endpoints are kept until this time of the clock. */
   #keepUntilMs = 0;
-  /** When an empty list was first read after one that was not. */
+  /** When an empty list was first read after a non-empty one. */
   #emptySinceMs: number | undefined;
 
-  /** `emptyGraceMs`: how long an empty list is not believed after one that was not. */
+  /** `emptyGraceMs`: how long an empty list is ignored after a non-empty one. */
   constructor(clock: Clock, emptyGraceMs: number) {
     this.#clock = clock;
     this.#emptyGraceMs = emptyGraceMs;
   }
 
-  /** Endpoints that are missing are kept for so long from now on. */
+  /** Missing endpoints are kept for this long from now on. */
   keepFor(ms: number): void {
     this.#keepUntilMs = this.#clock.now() + ms;
   }
 
-  /** Whether endpoints that are missing are kept now because the registry has just come back. */
+  /** Whether missing endpoints are kept because the registry has just come back. */
   get keeping(): boolean {
     return this.#clock.now() < this.#keepUntilMs;
   }
 
-  /** What of `before` is kept although the list `now` lacks it, and when to look again. */
+  /** The endpoints of `before` that are kept although `now` lacks them, and when to check again. */
   keptOf(
     before: Snapshot | undefined,
     now: readonly Endpoint[],
   ): { kept: readonly Endpoint[]; againMs?: number } {
     const nowMs = this.#clock.now();
-    // What a saved list has, and the registry does not, is gone.
+    // Endpoints only in a saved list are really gone.
     const known = before === undefined || before.hint ? [] : before.endpoints;
     const found = new Set(now.map(formatAddress));
     const missing = known.filter((endpoint) => !found.has(formatAddress(endpoint)));

@@ -14,7 +14,7 @@ import { isStaticUrl, StaticRegistry, staticForms } from "./static.js";
 import { ZooKeeperRegistry, type ZooKeeperRegistryOptions } from "./zookeeper/registry.js";
 import { isZooKeeperUrl, zooKeeperForms, zooKeeperOptions } from "./zookeeper/url.js";
 
-/** What the URL need not or should not say; what it does say comes first. */
+/** Options that need not or should not be in the URL. The URL takes precedence. */
 export interface OpenRegistryOptions
   extends RegistryDeps,
     Pick<
@@ -25,7 +25,7 @@ export interface OpenRegistryOptions
   consulToken?: string | undefined;
 }
 
-/** A kind of registry, by the scheme of its URL. One more is one more of these. */
+/** A kind of registry, by the scheme of its URL. Add another kind as one more of these. */
 interface Scheme {
   /** What its URL looks like, for a conf file's error. */
   readonly brief: string;
@@ -106,8 +106,8 @@ export function isRegistryScheme(text: string): boolean {
 }
 
 /**
- * The URL that a scheme and an address make; without an address, the scheme's usual one on this machine. The address is what
- * follows `//` in the URL. `undefined`: no such scheme, or one that needs an address.
+ * The URL that a scheme and an address make; without an address, the scheme's usual one on this machine. The address is the part after
+ * `//` in the URL. `undefined`: no such scheme, or one that needs an address.
  */
 export function registryUrlOf(scheme: string, address: string | undefined): string | undefined {
   if (!isRegistryScheme(scheme)) return undefined;
@@ -133,7 +133,7 @@ export function openRegistry(url: string, options: OpenRegistryOptions = {}): Re
 }
 
 function splitUrls(text: string): string[] {
-  // A blank that no scheme follows is a mistake within a URL, which its driver names.
+  // A blank without a scheme after it is an error within a URL; its driver reports it.
   return text.trim().split(/\s+(?=[a-z]+:)/);
 }
 

@@ -3,8 +3,8 @@ import { open } from "node:fs/promises";
 import { reasonOf } from "./errors.js";
 
 /**
- * The text of a plain file of at most `maxBytes`. A symbolic link is refused: what it leads to is not what somebody put
- * here. So is all else that is no plain file: opening a pipe would wait for its writer, reading a device may never end.
+ * The text of a plain file of at most `maxBytes`. A symbolic link is refused, since its target is somebody else's
+ * file. So is anything but a plain file: opening a pipe would wait for its writer, and reading a device may never end.
  */
 export async function readPlainFile(file: string, maxBytes: number): Promise<string> {
   const handle = await openPlain(file);
@@ -27,7 +27,7 @@ async function openPlain(file: string) {
   }
 }
 
-/** `text` as JSON. The error quotes none of it: it may be a file that was never meant for us. */
+/** `text` as JSON. The error quotes none of it: the file may belong to another program. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

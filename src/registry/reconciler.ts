@@ -3,17 +3,17 @@ import type { Clock, Timer } from "../base/clock.js";
 export interface ReconcilerOptions {
   clock: Clock;
   /**
-   * Brings the world to what it should be, whatever it was called for. Resolves with the delay before the next run, ms,
+   * Establishes the desired state, whatever triggered it. Resolves with the delay before the next run, ms,
    * or `undefined` to wait for a trigger.
    */
   run: () => Promise<number | undefined>;
-  /** Called with what `run` threw; answers like `run`. */
+  /** Called with the error of `run`; resolves like `run`. */
   onError: (error: unknown) => number | undefined;
 }
 
 /**
  * Runs one task at a time, and once more if it was triggered meanwhile: any number of triggers during a run or a delay
- * cost one run. It keeps a driver level-triggered: each run looks at what is, never at which event came.
+ * cost one run. It makes a driver level-triggered: each run looks at the current state, never at the event.
  */
 export class Reconciler {
   readonly #options: ReconcilerOptions;
@@ -27,18 +27,18 @@ export class Reconciler {
     this.#options = options;
   }
 
-  /** A run will start within `withinMs` (never synchronously), or when the one under way is over. */
+  /** A run will start within `withinMs` (never synchronously), or when the current one is over. */
   trigger(withinMs = 0): void {
     if (this.#stopped) return;
     const nowMs = this.#options.clock.now();
     const dueMs = nowMs + withinMs;
     if (this.#dueMs === undefined || dueMs < this.#dueMs) this.#dueMs = dueMs;
-    // One that is overdue has a timer that lags behind the clock, which has jumped: it is armed anew.
+    // An overdue run has a timer that lags behind the clock, which has jumped: set the timer again.
     else if (this.#dueMs >= nowMs) return;
     if (this.#running === undefined) this.#arm();
   }
 
-  /** No run starts any more; resolves when the one under way is over. */
+  /** No run starts any more; resolves when the current one is over. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();

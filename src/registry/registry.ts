@@ -4,7 +4,7 @@ import type { RegistryError } from "./errors.js";
 
 /** One instance of a service, as consumers see it. */
 export interface Endpoint extends Address {
-  /** What it speaks. Callers pass over endpoints whose protocol they do not know. */
+  /** Its protocol. Callers ignore endpoints whose protocol they do not know. */
   protocol: ProtocolName;
   /** Share of the calls, relative to the others; default 1. */
   weight: number;
@@ -12,7 +12,7 @@ export interface Endpoint extends Address {
   methods?: readonly string[];
   /** New with every start of the provider, so that a restart at the same address is seen; absent when the registry cannot tell. */
   incarnation?: string;
-  /** Free facts the provider published, e.g. `version`. */
+  /** Attributes published by the provider, e.g. `version`. */
   attributes: Readonly<Record<string, string>>;
 }
 
@@ -22,25 +22,25 @@ export interface Snapshot {
   /** True while the registry cannot be reached and this is the last good list. */
   stale: boolean;
   /**
-   * True while nothing was read from the registry yet and this is a list an earlier process saved. It may be long out of
-   * date: calls that find nobody by it wait for the registry. Default false.
+   * True while nothing was read from the registry yet and this is a list an earlier process saved. It may be out of
+   * date, so calls that find no endpoint in it wait for the registry. Default false.
    */
   hint?: boolean;
 }
 
-/** What a provider publishes of one service. */
+/** What a provider publishes for one service. */
 export interface Registration {
   /** Full name: `fixbug.UserServiceRpc`. */
   service: string;
   /** Methods in the .proto's spelling, for registries that list them. */
   methods: readonly string[];
-  /** The address callers are told; never a wildcard, and the port is the real one. */
+  /** The published address; never a wildcard, and with the real port. */
   address: Address;
   weight?: number | undefined;
   attributes?: Readonly<Record<string, string>> | undefined;
   /**
-   * What the provider answers in at this address. A registry that callers of another protocol read too has entries for those
-   * as well. Default `mprpc` and `classic`.
+   * The protocols of the provider at this address. A registry that is also read by callers of another protocol gets entries
+   * for those, too. Default `mprpc` and `classic`.
    */
   protocols?: readonly ProtocolName[] | undefined;
   /**
@@ -50,20 +50,20 @@ export interface Registration {
    */
   group?: string | undefined;
   /**
-   * What tells two starts of a provider apart: for one that registers in several registries, so that callers of them
-   * all take it for one. Default: made up for each registration.
+   * Identifies one start of a provider. Set it when registering in several registries, so that callers see one
+   * provider. Default: generated for each registration.
    */
   incarnation?: string | undefined;
-  /** Called each time a newer provider has taken the address. This one is shown again by itself when that one goes. */
+  /** Called each time a newer provider has taken the address. This one is listed again automatically when that one leaves. */
   onLost?: ((reason: Error) => void) | undefined;
 }
 
 /**
- * A registration that is kept up (again after every loss of the registry, and after a newer one of its address has gone)
+ * A registration that is maintained (also after a loss of the registry, and after a newer one of its address has left)
  * until it is withdrawn.
  */
 export interface RegistrationHandle {
-  /** Resolves when the registry no longer shows it, or cannot be reached (it will then expire). Idempotent. */
+  /** Resolves when the registry no longer lists it, or cannot be reached (it will then expire). Idempotent. */
   unregister(): Promise<void>;
 }
 
@@ -80,9 +80,9 @@ export interface ServiceListing {
   endpoints: readonly Endpoint[];
 }
 
-/** What both halves of a registry have. */
+/** The common part of both halves of a registry. */
 interface RegistryHandle {
-  /** The URL-like text it was made from, without secrets, for messages. */
+  /** The URL-like text it was created from, without secrets, for messages. */
   readonly name: string;
   /** Withdraws everything and ends the session. Idempotent; never rejects. */
   close(): Promise<void>;
@@ -91,18 +91,18 @@ interface RegistryHandle {
 /** Where callers look up. A driver recovers by itself from every loss of its server; only `list` throws. */
 export interface Resolver extends RegistryHandle {
   /**
-   * True when only holders of credentials can publish here as providers of `mprpc`. Entries of other protocols anybody can
-   * write, so channels do not call those unless they are told to (`channel.classic`).
+   * True when only holders of credentials can publish mprpc providers here. Anybody can write entries of other protocols,
+   * so channels do not call those unless `channel.classic` allows it.
    */
   readonly authenticated?: boolean;
-  /** True when the list is the caller's own, written in its configuration: then it need not say which endpoints speak TLS. */
+  /** True when the list is the caller's own, written in its configuration: then it need not name the endpoints that speak TLS. */
   readonly fixed?: boolean;
   /**
    * Calls `onSnapshot` with the first list as soon as it is known (never synchronously) and after each change.
-   * A service nobody offers gives an empty list. While the registry is away the last good list stays, marked stale;
-   * when none was ever known (and no snapshot file holds one) nothing is called until it is back.
+   * A service without providers gives an empty list. While the registry is down the last good list stays, marked stale;
+   * if none was ever known (nor saved in a snapshot file), nothing is called until it is back.
    *
-   * `onTrouble` is called with why the list cannot be read now: `unreachable` may pass, `denied` needs somebody to change
+   * `onTrouble` is called with the reason why the list cannot be read: `unreachable` may pass, `denied` needs changed
    * permissions. The next snapshot that is not stale ends the trouble.
    */
   watch(

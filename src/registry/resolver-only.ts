@@ -12,8 +12,8 @@ import type {
 } from "./registry.js";
 
 /**
- * A place that only resolves, for a provider that runs with the conf of its callers. Registering succeeds and does nothing,
- * and one warning says who has to.
+ * A place that only resolves, for a provider that runs with the conf of its callers. Registering succeeds and does nothing;
+ * one warning says who has to list it.
  */
 export class ResolverOnlyRegistry implements Registry {
   readonly #resolver: Resolver;

@@ -22,7 +22,7 @@ const lateBackoff: BackoffOptions = { initialMs: 1000, maxMs: 30_000, factor: 2,
 
 /**
  * Several registries at a time, to move from one to another: providers register in all of them, callers see the union by
- * address. One that does not answer takes nothing from the others, and its last list still counts.
+ * address. One that does not answer does not affect the others, and its last list still counts.
  */
 export class SeveralRegistries implements Registry {
   readonly name: string;
@@ -33,12 +33,12 @@ export class SeveralRegistries implements Registry {
   readonly #registrations = new Set<SeveralRegistrations>();
   #closed = false;
 
-  /** At least two; it closes them. */
+  /** At least two registries; `close` closes them. */
   constructor(registries: readonly Registry[], deps: RegistryDeps = {}) {
     this.#registries = registries;
     this.#deps = fillDeps(deps);
     this.name = registries.map(({ name }) => name).join(" ");
-    // Whoever protects one of them does not want calls to go to what anybody may write into another.
+    // If one of them is protected, calls must not go to entries that anybody can write into another.
     this.authenticated = registries.some(({ authenticated }) => authenticated === true);
     const servers = registries.find((one) => one.servers !== undefined && one.servers.length > 0)?.servers;
     if (servers !== undefined) this.servers = servers;
@@ -46,7 +46,7 @@ export class SeveralRegistries implements Registry {
 
   /**
    * Resolves when every registry that answers has it, one at least; it is registered in the others as soon as they answer.
-   * Rejects when none answers, and when any refuses it for good.
+   * Rejects when none answers, or when any refuses it permanently.
    */
   async register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle> {
     checkRegistration(registration);
@@ -79,7 +79,7 @@ export class SeveralRegistries implements Registry {
     return view.add(onSnapshot, () => union.close(), onTrouble);
   }
 
-  /** What those that answer know. Rejects when none does. */
+  /** The services of those that answer. Rejects when none does. */
   async list(signal?: AbortSignal): Promise<ServiceListing[]> {
     signal?.throwIfAborted();
     this.#checkOpen();
@@ -114,7 +114,7 @@ export class SeveralRegistries implements Registry {
   }
 }
 
-/** Each address once, sorted; one of our own protocol before one of another. */
+/** Each address once, sorted; mprpc entries take precedence over other protocols. */
 function unionOf(endpoints: readonly Endpoint[]): Endpoint[] {
   const byAddress = new Map<string, Endpoint>();
   for (const endpoint of endpoints) {
@@ -126,7 +126,7 @@ function unionOf(endpoints: readonly Endpoint[]): Endpoint[] {
   return [...byAddress].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint);
 }
 
-/** What one registry has said of a service. */
+/** The state of a service in one registry. */
 interface Part {
   snapshot: Snapshot | undefined;
   trouble: RegistryError | undefined;
@@ -164,7 +164,7 @@ class Union {
 
   #publish(): void {
     const known = this.#parts.flatMap(({ snapshot }) => (snapshot === undefined ? [] : [snapshot]));
-    // Of registries that have said nothing yet, not even that they are away, an answer may come any moment.
+    // A registry that has reported neither a list nor a failure may answer at any moment.
     const awaited = this.#parts.some(
       ({ snapshot, trouble }) => trouble === undefined && (snapshot === undefined || snapshot.hint === true),
     );
@@ -172,7 +172,7 @@ class Union {
     if (known.length > 0) {
       const endpoints = unionOf(known.flatMap((snapshot) => snapshot.endpoints));
       const stale = known.length < this.#parts.length || known.some((snapshot) => snapshot.stale);
-      // Nobody is to be told that there is nobody before all could say who there is.
+      // Do not report an empty list before all registries could answer.
       const early = awaited && endpoints.length === 0 && this.#view.current === undefined;
       if (!early) this.#view.publish(endpoints, stale, awaited || !fresh);
     }
@@ -197,11 +197,11 @@ class SeveralRegistrations {
   readonly #registration: Registration;
   readonly #deps: Filled<RegistryDeps>;
   readonly #handles: RegistrationHandle[] = [];
-  /** Ends the tries that are made later. */
+  /** Aborts the later tries. */
   readonly #over = new AbortController();
   readonly #timers = new Set<Timer>();
   readonly #late = new Set<Promise<void>>();
-  /** How often each registry has said that a newer provider has the address, and how often that was passed on. */
+  /** How often each registry has reported a newer provider at the address, and how often that was passed on. */
   readonly #lostTimes = new Map<Registry, number>();
   #lostTold = 0;
 
@@ -210,7 +210,7 @@ class SeveralRegistrations {
     this.#deps = deps;
     this.#registration = {
       ...registration,
-      // One provider, wherever it is read.
+      // One incarnation, the same in all registries.
       incarnation: registration.incarnation ?? makeIncarnation(deps.random),
     };
   }
@@ -275,7 +275,7 @@ class SeveralRegistrations {
     }
   }
 
-  /** A newer provider takes the address in every registry; that is told once. */
+  /** A newer provider takes the address in every registry; report it once. */
   #onLost(registry: Registry, reason: Error): void {
     const times = (this.#lostTimes.get(registry) ?? 0) + 1;
     this.#lostTimes.set(registry, times);

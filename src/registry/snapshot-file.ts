@@ -26,7 +26,7 @@ export function defaultSnapshotFolder(env: NodeJS.ProcessEnv = process.env): str
 
 /**
  * The last good list of each service on disk, for a start while its server is away: `<folder>/<registry>/<Service>.json`,
- * written whole or not at all. It is a help and never a condition: when it cannot be written there is one warning, and
+ * written whole or not at all. It is optional: if it cannot be written, one warning is logged, and
  * the next list is tried again.
  */
 export class SnapshotFile {
@@ -34,7 +34,7 @@ export class SnapshotFile {
   readonly #log: Logger;
   /** The newest list of each service, written or about to be, so that an unchanged one is not written again. */
   readonly #newest = new Map<string, string>();
-  /** Files are written in turn: of two lists of a service the older one must not be the last. */
+  /** Files are written one after the other, so that an older list never overwrites a newer one. */
   #turn: Promise<void> = Promise.resolve();
   /** When each file was last marked as in use, on the clock. */
   readonly #markedMs = new Map<string, number>();
@@ -43,14 +43,14 @@ export class SnapshotFile {
   #swept = false;
   #warned = false;
 
-  /** `registry` tells registries apart that share the folder. */
+  /** `registry` distinguishes registries that share the folder. */
   constructor(folder: string, registry: string, log: Logger, clock: Clock = systemClock) {
     this.#folder = join(folder, createHash("sha256").update(registry).digest("hex").slice(0, folderDigits));
     this.#log = log;
     this.#clock = clock;
   }
 
-  /** Resolves when it is on disk, or was not to be written. */
+  /** Resolves when it is on disk, or need not be written. */
   async save(service: string, endpoints: readonly Endpoint[]): Promise<void> {
     const text = `${JSON.stringify({ service, endpoints }, undefined, 2)}\n`;
     if (this.#newest.get(service) === text) return this.#mark(service);
@@ -60,7 +60,7 @@ export class SnapshotFile {
   }
 
   async #write(service: string, text: string): Promise<void> {
-    // A newer list came while this one waited.
+    // A newer list arrived while this one waited.
     if (this.#newest.get(service) !== text) return;
     const temporary = this.#path(service, `.${randomBytes(4).toString("hex")}.tmp`);
     try {
@@ -78,7 +78,7 @@ export class SnapshotFile {
     }
   }
 
-  /** `undefined` when there is none that can be trusted. */
+  /** `undefined` when there is no trustworthy file. */
   async load(service: string): Promise<Endpoint[] | undefined> {
     const path = this.#path(service, ".json");
     try {
@@ -104,7 +104,7 @@ export class SnapshotFile {
     }
   }
 
-  /** A file that stays the same is in use all the same, and is not to be swept. */
+  /** Marks an unchanged file as in use, so that it is not swept. */
   async #mark(service: string): Promise<void> {
     const nowMs = this.#clock.now();
     if (nowMs - (this.#markedMs.get(service) ?? Number.NEGATIVE_INFINITY) < markEveryMs) return;
@@ -118,7 +118,7 @@ export class SnapshotFile {
     return join(this.#folder, service + suffix);
   }
 
-  /** Throws RegistryError when the folder is none that can be trusted. */
+  /** Throws RegistryError when the folder cannot be trusted. */
   #prepare(): void {
     if (this.#prepared) return;
     makePrivateFolder(

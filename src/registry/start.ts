@@ -9,9 +9,9 @@ export interface StartLimit {
   what: string;
   timeoutMs: number;
   signal: AbortSignal | undefined;
-  /** Why it has not happened so far; empty when nothing is known. */
+  /** Why it has not succeeded so far; empty when unknown. */
   trouble(): string;
-  /** Whether an error means that permissions are missing; default: none does. */
+  /** Whether an error means missing permissions. Default: never. */
   isDenied?(error: unknown): boolean;
 }
 

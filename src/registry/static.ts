@@ -93,7 +93,7 @@ function parseStatic(url: string): Map<string, readonly Endpoint[]> {
   return new Map([...services].map(([service, endpoints]) => [service, orderEndpoints(endpoints)]));
 }
 
-/** What all endpoints of a URL have in common. */
+/** The common options of all endpoints of a URL. */
 export type EndpointKind = Pick<Endpoint, "protocol" | "attributes">;
 
 function parseKind(search: string, fail: (text: string) => RegistryError): EndpointKind {
@@ -108,7 +108,7 @@ function parseKind(search: string, fail: (text: string) => RegistryError): Endpo
   return endpointKind(options, fail);
 }
 
-/** What `protocol=` and `dialect=` say. */
+/** The values of `protocol=` and `dialect=`. */
 export function endpointKind(options: URLSearchParams, fail: (text: string) => RegistryError): EndpointKind {
   const protocol = options.get("protocol") ?? "mprpc";
   if (protocol !== "mprpc" && protocol !== "classic" && protocol !== "grpc") {

@@ -11,8 +11,8 @@ const folderPattern = new RegExp(`^[0-9a-f]{${folderDigits}}$`);
 const filePattern = /^[\w.]+(?:\.json|\.[0-9a-f]{8}\.tmp)$/;
 
 /**
- * Removes the saved lists beneath `place` that nobody has used for 30 days, of every registry, and folders that are empty
- * then. What is not ours stays, links among it.
+ * Removes the saved lists under `place` that no process has used for 30 days, of every registry, and folders that are then
+ * empty. Foreign files stay, links included.
  */
 export async function sweepSnapshots(place: string, nowMs: number): Promise<void> {
   for (const name of await readdir(place)) {
@@ -23,7 +23,7 @@ export async function sweepSnapshots(place: string, nowMs: number): Promise<void
 async function sweepFolder(folder: string, nowMs: number): Promise<void> {
   const found = await lstat(folder);
   if (!found.isDirectory()) return;
-  // Read before files go: an empty one may be another process's, made a moment ago.
+  // Read before files are removed: an empty folder may have been created by another process a moment ago.
   let unused = nowMs - found.mtimeMs > unusedMaxMs;
   for (const name of await readdir(folder)) {
     const file = join(folder, name);
@@ -32,6 +32,6 @@ async function sweepFolder(folder: string, nowMs: number): Promise<void> {
     await unlink(file);
     unused = true;
   }
-  // Refused by the system when something is left in it.
+  // The system refuses to remove a folder that is not empty.
   if (unused) await rmdir(folder);
 }

@@ -1,10 +1,10 @@
 import { type Address, parseAddress } from "../base/address.js";
 import { machineAndUser } from "../base/machine.js";
 
-/** Of an endpoint with a network address: the unix socket it also listens on, and for whom that is of use. */
+/** The unix socket of an endpoint with a network address, and the machine and user that can use it. */
 const unixAttribute = "unix";
 
-/** What a provider publishes of its unix socket `unix:/path`. */
+/** The attribute a provider publishes for its unix socket `unix:/path`. */
 export function unixOffer(address: string): Record<string, string> {
   return { [unixAttribute]: `${machineAndUser()} ${address}` };
 }

@@ -29,7 +29,7 @@ interface Watcher {
   seen: Snapshot | undefined;
 }
 
-/** One service as this process sees it: keeps the newest snapshot and tells every watcher of each change, once. */
+/** One service as this process sees it: keeps the newest snapshot and notifies every watcher of each change, once. */
 export class ServiceView {
   readonly service: string;
   readonly #log: Logger;
@@ -75,7 +75,7 @@ export class ServiceView {
     };
   }
 
-  /** Takes a new list; watchers hear of it only if it differs from the last one. */
+  /** Takes a new list; watchers are notified only if it differs from the last one. */
   publish(endpoints: Iterable<Endpoint>, stale: boolean, hint = false): void {
     const snapshot: Snapshot = { endpoints: orderEndpoints(endpoints), stale };
     if (hint) snapshot.hint = true;
@@ -93,7 +93,7 @@ export class ServiceView {
     if (current !== undefined) this.publish(current.endpoints, true, current.hint);
   }
 
-  /** The list cannot be read now. Watchers hear of a trouble that lasts once. */
+  /** The list cannot be read now. Watchers are notified once of a lasting failure. */
   setTrouble(reason: RegistryError): void {
     if (this.#trouble?.message === reason.message) return;
     this.#trouble = reason;
@@ -120,7 +120,7 @@ export class ServiceView {
   }
 }
 
-/** Tells whoever registered that its entry is gone for good. */
+/** Notifies the owner of a registration that its entry is gone for good. */
 export function tellLost({ service, onLost }: Registration, reason: Error, log: Logger): void {
   callGuarded(
     () => onLost?.(reason),

@@ -6,18 +6,18 @@ import type { Registry } from "../registry/registry.js";
 import { type TlsOptions, tlsOptionRules } from "../transport/tls/options.js";
 import type { Runtime } from "./runtime.js";
 
-/** Where an application keeps what its channels and providers stand on. One for all copies of the library in a process. */
+/** The key of an application's runtime, shared by all copies of the library in a process. */
 export const internals: unique symbol = Symbol.for("mprpc.internals");
 
 /**
- * What channels and providers are made with: `MprpcApplication`, or in tests what `createRuntime` gives. Only the library
- * makes them.
+ * The application that channels and providers are created with: `MprpcApplication`, or in tests the result of `createRuntime`.
+ * Only the library creates it.
  */
 export interface App {
   readonly log: Logger;
   readonly registry: Registry;
   readonly events: CallEmitter;
-  /** Aborted as soon as `close` is called: channels then refuse calls, which no registry would answer. */
+  /** Aborted as soon as `close` is called: channels then refuse calls, since the registry is closed. */
   readonly closed: AbortSignal;
   /** Ends it: the registry session last. Idempotent. */
   close(): Promise<void>;
@@ -25,7 +25,7 @@ export interface App {
   readonly [internals]: unknown;
 }
 
-/** The commonest mistake is an `await` of `MprpcApplication.init` that was forgotten. Throws `TypeError`. */
+/** Throws `TypeError`; names the most common mistake, a missing `await` of `MprpcApplication.init`. */
 export function runtimeOf(owner: string, given: unknown): Runtime {
   const inside = typeof given === "object" && given !== null && internals in given;
   if (inside) return given[internals] as Runtime;
@@ -33,7 +33,7 @@ export function runtimeOf(owner: string, given: unknown): Runtime {
 }
 
 /**
- * The same runtime with a transport that is secured as `tls` says over what the configuration says; its user closes it.
+ * The same runtime with a transport secured by `tls`, which overrides the configuration; the caller closes it.
  * Throws `TypeError` for wrong options, `Error` for files that cannot be used.
  */
 export function securedRuntime(owner: string, runtime: Runtime, tls: TlsOptions): Runtime {

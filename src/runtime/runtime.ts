@@ -14,22 +14,22 @@ import type { Transport } from "../transport/transport.js";
 export const balancerNames = ["roundrobin", "random", "p2c"] as const;
 export type BalancerName = (typeof balancerNames)[number];
 
-/** Whether classic providers may be called: a dialect says yes, and in which they are where their entry does not tell. */
+/** Whether classic providers may be called. A dialect means yes, and is used where an entry names none. */
 export type ClassicUse = boolean | ClassicDialect;
 
 /**
  * Whether classic providers may be called, and how: all, or by service. A name is full or short; `"*"` is every service not
- * named. What it does not name is left to the next weaker choice.
+ * named. Services it does not name are decided by the choice of the next level.
  */
 export type ClassicChoice = ClassicUse | Readonly<Record<string, ClassicUse>>;
 
-/** Whether a channel may reach a provider of its own process or machine in another way than by the network. */
+/** Whether a channel may reach a provider of its own process or machine without the network. */
 export const localChoices = ["auto", "off"] as const;
 export type LocalChoice = (typeof localChoices)[number];
 
-/** What a configuration says to channels and providers. */
+/** The configuration of channels and providers. */
 export interface RuntimeSettings {
-  /** Deadline of a call that brings none, ms; `Infinity`: none. Default 5000. */
+  /** Deadline of a call without its own, ms; `Infinity`: none. Default 5000. */
   callTimeoutMs: number;
   limits: WireLimits;
   auth: AuthSettings;
@@ -45,16 +45,16 @@ export interface RuntimeSettings {
     /** Calls that may wait for an instance; more fail RESOURCE_EXHAUSTED. Default 10,000. */
     pendingMax: number;
     /**
-     * Call classic providers while none of ours can be. Default undefined: yes, unless providers prove who they are in the
-     * registry (`Registry.authenticated`), since anybody may then still write a classic entry.
+     * Call classic providers while no mprpc provider can be. Default undefined: yes, unless the registry has credentials
+     * (`Registry.authenticated`), since classic entries can be written without them.
      */
     classic: ClassicChoice | undefined;
     /**
      * `auto`: a provider of this process is called without bytes or sockets, and one of this machine and user by its unix
-     * socket where it offers one; `off`: only as its address says. Default `auto`.
+     * socket if it offers one; `off`: only at its address. Default `auto`.
      */
     local: LocalChoice;
-    /** Silence on a connection to a gRPC server before a ping is sent, ms, at least 5 min. Default `Infinity`: none is. */
+    /** Silence on a connection to a gRPC server before a ping is sent, ms, at least 5 min. Default `Infinity`: never. */
     grpcPingIntervalMs: number;
   };
   provider: {
@@ -62,43 +62,43 @@ export interface RuntimeSettings {
     listen: Address;
     /** Path of a unix socket to listen on as well, which callers of this machine and user prefer. Default none. */
     unix: string | undefined;
-    /** What callers are told instead of the bound address. */
+    /** Published instead of the bound address. */
     advertise: Address | undefined;
     /** Default 10,000. */
     connectionsMax: number;
     /** Default 65,536. */
     inFlightMax: number;
-    /** Default: a quarter of `inFlightMax`, at least 1,024; so one caller cannot take every place. */
+    /** Default: a quarter of `inFlightMax`, at least 1,024; so that one caller cannot use up the limit. */
     inFlightPerConnectionMax: number | undefined;
     /**
-     * Connections of one address, and of one identity of the transport. Default `Infinity`: its share of `connectionsMax`, which
-     * counts once three quarters of those are open.
+     * Connections of one address, and of one transport identity. Default `Infinity`: its share of `connectionsMax`, which
+     * applies once three quarters of those are open.
      */
     connectionsPerCallerMax: number;
     /**
-     * Calls in flight of one identity, or of one address whose callers have none. Default `Infinity`: its share of `inFlightMax`,
-     * which counts once three quarters of those are taken.
+     * Calls in flight of one identity, or of one address if its callers have no identity. Default `Infinity`: its share of
+     * `inFlightMax`, which applies once three quarters of those are taken.
      */
     inFlightPerCallerMax: number;
-    /** Calls a second of one identity or address; a second's worth may come at once. Default `Infinity`. */
+    /** Calls a second of one identity or address; a burst of one second's worth is allowed. Default `Infinity`. */
     callsPerSecondMax: number;
     /** Bytes that may wait on all connections of one identity or address before its calls are refused. Default `Infinity`. */
     unreadPerCallerMaxBytes: number;
     /** How long calls in flight may go on when the provider stops. Default 10,000. */
     drainTimeoutMs: number;
-    /** Messages of streams that may lie on all connections and wait for handlers, bytes. Default 512 MiB. */
+    /** Messages of streams that may wait for handlers on all connections, bytes. Default 512 MiB. */
     streamBufferBytes: number;
     /** Serve callers of the classic framework on the same port. Default true. */
     classic: boolean;
-    /** What callers may speak on the port. `classic` only where that is served at all. Default all three. */
+    /** What callers may speak on the port. `classic` needs `classic: true` as well. Default all three. */
     protocols: ReadonlyArray<"mprpc" | "classic" | "grpc">;
-    /** A connection is replaced after this, spread by 10 %, so that load follows new instances. Default 30 min. */
+    /** A connection is replaced after this time, ± 10 %, so that load moves to new instances. Default 30 min. */
     connectionMaxAgeMs: number;
   };
   broker: {
     /** What `Broker` publishes to and subscribes at. Default `memory:`. */
     url: string;
-    /** For a broker that asks for one. */
+    /** For a broker that requires one. */
     password: string | undefined;
   };
 }
@@ -138,7 +138,7 @@ export const defaultSettings: Readonly<RuntimeSettings> = {
   broker: { url: "memory:", password: undefined },
 };
 
-/** No connection may be left without a place because there are few in all. */
+/** The least limit of a connection, even if the limit of the provider is small. */
 const connectionShareMin = 1024;
 
 /** Calls that may be in flight on one connection of a provider. */
@@ -148,23 +148,23 @@ export function inFlightPerConnectionMax({ provider }: Readonly<RuntimeSettings>
   );
 }
 
-/** What a signal asks of a server. */
+/** How a server reacts to signals. */
 export interface EndHooks {
-  /** The first signal: finish what was begun. */
+  /** The first signal: drain. */
   drain(signal: NodeJS.Signals): void;
-  /** One more: there is no time for that. */
+  /** A further signal: stop at once. */
   hurry(signal: NodeJS.Signals): void;
 }
 
-/** The signals that end the process, for one that may listen for them. */
+/** The signals that end the process, for a runtime that may listen for them. */
 export interface ProcessSignals {
-  /** Listens until what it returns is called. */
+  /** Listens until the returned function is called. */
   listen(hooks: EndHooks): () => void;
   /** Ends the process as shells say that `signal` does. */
   exit(signal: NodeJS.Signals): void;
 }
 
-/** What channels and providers stand on. */
+/** What channels and providers share. */
 export interface Runtime {
   readonly clock: Clock;
   readonly log: Logger;
@@ -174,10 +174,10 @@ export interface Runtime {
   /** The providers of this process. Undefined: they are reached by the transport only, as in a simulation. */
   readonly local: LocalProviders | undefined;
   readonly events: CallEmitter;
-  /** Deadlines of every call of the process share it. */
+  /** Shared by the deadlines of all calls of the process. */
   readonly wheel: DeadlineWheel;
   readonly settings: Readonly<RuntimeSettings>;
-  /** Undefined: the process is not ours to end, as in a simulation. */
+  /** Undefined: the process must not be ended, as in a simulation. */
   readonly signals: ProcessSignals | undefined;
   /** Aborted as soon as `close` is called: channels then refuse calls, which no registry would answer. */
   readonly closed: AbortSignal;

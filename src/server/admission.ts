@@ -18,30 +18,30 @@ import type { Connection } from "../transport/transport.js";
 import type { Router } from "./router.js";
 import { openGuard } from "./security.js";
 
-/** Oneway calls that were dropped are reported together, this often at most, ms. */
+/** Dropped oneway calls are reported together, at most this often, ms. */
 const droppedToldAfterMs = 1000;
 
-/** The calls of a provider, whatever they come on: finds their methods, counts what is in flight and keeps the limit. */
+/** The calls of a provider, on all connections: finds their methods, counts those in flight and applies the limit. */
 export class Admission implements Dispatcher {
   readonly clock: Clock;
   readonly turn: Turn;
-  /** Services that are there without being offered: asked last. */
+  /** Built-in services, looked up last. */
   builtin: Router | undefined;
   readonly onConnectionClosed: (session: ServedSession, reason: string | undefined) => void;
-  /** What each caller takes. */
+  /** What each caller uses. */
   readonly accounts: Accounts;
-  /** Who calls and who may. Everybody, until the provider has opened its own. */
+  /** Who calls, and who may. Allows everybody until the provider has opened its own guard. */
   guard: Guard;
   readonly #runtime: Runtime;
-  /** No caller has a limit of its own. */
+  /** True when no caller has a limit of its own. */
   readonly #unlimited: boolean;
   readonly #table: Router;
-  /** Calls that no reply is wanted of: no connection knows of them, since they may outlive theirs. */
+  /** Oneway calls: no connection keeps them, since they may outlive it. */
   readonly #oneway = new Set<ServerCall>();
   #inFlight = 0;
-  /** Of those in flight: their requests are not whole. */
+  /** Calls in flight whose requests are not complete yet. */
   #arriving = 0;
-  /** Handlers that go on although their calls have ended. */
+  /** Handlers that still run although their calls have ended. */
   #detached = 0;
   /** Oneway calls that were dropped and not yet reported. */
   #dropped = 0;
@@ -132,7 +132,7 @@ export class Admission implements Dispatcher {
     this.#onPlace(call);
   }
 
-  /** It takes a handler's place, or would if it had not ended. */
+  /** The call counts against the limit, or would if it had not ended. */
   #onPlace(call: ServerCall): void {
     this.accounts.count((call.peer as Caller).state.account, 1);
     if (call.kind !== "unary" && !call.ended && !this.guard.open) this.guard.onStreamStart(call);
@@ -195,7 +195,7 @@ export class Admission implements Dispatcher {
     return new Promise((resolve) => this.#whenIdle.push(resolve));
   }
 
-  /** Cancels the calls that no connection knows of. */
+  /** Cancels the oneway calls, which no connection keeps. */
   stop(reason: string): void {
     this.#droppedTimer?.cancel();
     for (const call of [...this.#oneway]) call.cancel(new RpcError(Status.UNAVAILABLE, reason));

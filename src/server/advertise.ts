@@ -4,8 +4,8 @@ import type { Runtime } from "../runtime/runtime.js";
 const wildcards = new Set(["0.0.0.0", "::", ""]);
 
 /**
- * The address callers are told: the configured one (its port 0: the bound port), else the bound one. A wildcard bind
- * is no address, so then it is the local address of the route to the registry, or 127.0.0.1 for a registry on this
+ * The address published for callers: the configured one (its port 0: the bound port), else the bound one. A wildcard bind
+ * is not an address, so then it is the local address of the route to the registry, or 127.0.0.1 for a registry on this
  * machine.
  */
 export async function advertisedAddress(bound: Address, runtime: Runtime): Promise<Address> {

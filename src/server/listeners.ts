@@ -8,7 +8,7 @@ export interface ListenersOptions extends ListenOptions {
   readonly transport: Transport;
   readonly local: LocalProviders | undefined;
   onConnection(connection: Connection): void;
-  /** What channels of this process meet. */
+  /** What channels of this process connect to. */
   readonly provider: LocalProvider;
 }
 
@@ -17,7 +17,7 @@ export class Listeners {
   readonly #open: Listener[] = [];
   #withdraw: (() => void) | undefined;
 
-  /** The one callers are told of. */
+  /** The published address. */
   get first(): Listener | undefined {
     return this.#open[0];
   }
@@ -26,7 +26,7 @@ export class Listeners {
     return this.#open.map(({ address }) => address);
   }
 
-  /** The first unix socket beside the address callers are told of, where that is another one. */
+  /** The first unix socket besides the published address, if there is one. */
   get unixBeside(): Address | undefined {
     const [first, ...others] = this.addresses;
     if (first === undefined || schemeOf(first) !== "tcp") return undefined;
@@ -44,7 +44,7 @@ export class Listeners {
     return this.#open[0] as Listener;
   }
 
-  /** Channels of this process may pass the network by. */
+  /** Channels of this process may call it without the network. */
   offer(advertised: Address, local: LocalProviders, provider: LocalProvider): void {
     this.#withdraw = local.add(formatAddress(advertised), provider);
   }
@@ -55,7 +55,7 @@ export class Listeners {
   }
 }
 
-/** Nothing is opened: the process has a provider of that name, or of one made up. */
+/** Opens no socket: registers a provider of that name, or of a generated one, within the process. */
 function meet(wanted: Address, { local, provider }: ListenersOptions): Listener {
   const named = withoutScheme(wanted) !== "";
   const address = { host: named ? wanted.host : `inproc:${randomBytes(8).toString("hex")}`, port: 0 };

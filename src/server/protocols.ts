@@ -5,13 +5,13 @@ import { StreamBudget } from "../protocol/mprpc/streams/budget.js";
 import type { ServerProtocol } from "../protocol/protocol.js";
 import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 
-/** Reading from a caller stops while more than this waits to be sent to it, bytes. */
+/** Reading from a caller stops while more than this many bytes wait to be sent to it. */
 const pauseAtBytes = 1024 * 1024;
 
-/** Fields of one header list: a call has a few, and what its user adds. */
+/** Most fields of one header list: a call has a few, plus those its user adds. */
 const headerFieldsMax = 512;
 
-/** What a provider answers in on its one port, in the order in which each is asked what a new connection's first bytes are. */
+/** The protocols of a provider's port, in the order in which they are shown the first bytes of a new connection. */
 export function serverProtocols({ settings, log }: Pick<Runtime, "settings" | "log">): ServerProtocol[] {
   const { limits, keepalive, unwrittenMaxBytes, callTimeoutMs: timeoutMs, provider } = settings;
   const { bodyMaxBytes } = limits;

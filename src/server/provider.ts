@@ -47,15 +47,15 @@ import { ServerConnections } from "./server-connections.js";
 
 export interface ProviderOptions {
   /**
-   * Say who sent a token: asked in turn until one knows, before those that the conf names (`auth.tokens`, `auth.jwks`). Default none.
+   * Identify the sender of a token. They are called in turn until one knows the token, before those that the conf names (`auth.tokens`, `auth.jwks`). Default none.
    */
   authenticators?: readonly Authenticator[] | undefined;
   /**
-   * Who may call what, `{ "pkg.Service/*": "secret:apigw + jwt:*" }`, instead of the conf's `[authz]`. Whoever no rule lets is refused
-   * once there is one. Default: the conf's, and without that everybody.
+   * Who may call what, `{ "pkg.Service/*": "secret:apigw + jwt:*" }`, instead of the conf's `[authz]`. Once there is a rule, calls
+   * that no rule allows are refused. Default: the conf's, and without one everybody may call.
    */
   policy?: PolicyRules | undefined;
-  /** How its port is secured: what is left out is as `[tls]` and `[auth]` of the conf say. */
+  /** How its port is secured. Fields left out are taken from `[tls]` and `[auth]` of the conf. */
   tls?: TlsOptions | undefined;
   /** The first is the outermost. Default none. */
   interceptors?: readonly ServerInterceptor[] | undefined;
@@ -63,7 +63,7 @@ export interface ProviderOptions {
 
 const serviceRules = { classic: boolean, attributes: having(), weight: number(Number.MIN_VALUE) };
 
-/** When every call has ended, callers that are still there after this are told of in the log. */
+/** When every call has ended, callers still connected after this time, ms, are named in the log. */
 const leaveSoonMs = 1000;
 
 /** After a second signal the process ends within this time, ms. */
@@ -87,12 +87,12 @@ export class RpcProvider implements AsyncDisposable {
   );
   #state: "idle" | "starting" | "serving" | "draining" | "stopped" = "idle";
   readonly #listeners = new Listeners();
-  /** Where it listens; empty: where the conf says. */
+  /** The addresses to listen on; empty: those of the conf. */
   readonly #listenOn: Address[] = [];
   readonly #registrations: Registrations;
   readonly #security: SecurityOptions;
   #openedSecurity: OpenedSecurity | undefined;
-  /** Made for its own `tls`. */
+  /** Created because the provider has a `tls` option of its own. */
   readonly #ownTransport: Transport | undefined;
   #starting: Promise<Address> | undefined;
   readonly #startAbort = new AbortController();
@@ -102,14 +102,14 @@ export class RpcProvider implements AsyncDisposable {
     this.#stopped = resolve;
   });
   #stopNow!: () => void;
-  /** Its socket would keep the process alive, and its services are in no registry any more. */
+  /** Closed with the runtime: its socket would keep the process alive, and its services are no longer in a registry. */
   readonly #onRuntimeClosed = (): void => {
     this.#runtime.log.warn(
       "the application was closed before its provider, which stops: shutdown() comes first",
     );
     void this.shutdown();
   };
-  /** A second signal came. */
+  /** A second signal arrived. */
   #hurried = false;
   readonly #cutShort = new Promise<void>((resolve) => {
     this.#stopNow = resolve;
@@ -156,9 +156,9 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   /**
-   * Offers a service. `handlers` has one function a method; they are called as its methods, so it may be an instance of
-   * a class. Throws `TypeError` for a service given twice, a missing handler, or two services classic callers could not
-   * tell apart, or a bad option; `Error` once the provider has started.
+   * Offers a service. `handlers` has one function per method, called as a method of it, so it may be an instance of
+   * a class. Throws `TypeError` for a service that is already registered, a missing handler, two services with the same short
+   * name for classic callers, or a bad option; `Error` once the provider has started.
    */
   notifyService<S extends ServiceDefinition>(
     service: S,
@@ -189,8 +189,8 @@ export class RpcProvider implements AsyncDisposable {
 
   /**
    * Listens on these addresses, `host:port`, `{ host, port }`, `unix:/path` (this machine and user only) or `inproc:` (this process
-   * only), instead of the conf's (`rpcserverip`, `rpcserverport`, `provider.unix`). Callers are told of the first, and those that
-   * may use it of a unix socket beside it. Throws `TypeError` for what is no address; `Error` once the provider has started.
+   * only), instead of the conf's (`rpcserverip`, `rpcserverport`, `provider.unix`). The first one is published, and a unix
+   * socket besides it for callers that may use it. Throws `TypeError` for an invalid address; `Error` once the provider has started.
    */
   listen(...addresses: ReadonlyArray<string | Address>): this {
     if (this.#state !== "idle") throw new Error(`RpcProvider.listen(): the provider is ${this.#state}`);
@@ -203,13 +203,13 @@ export class RpcProvider implements AsyncDisposable {
     return this.#connections.calls.inFlight;
   }
 
-  /** Connections of callers, both protocols. */
+  /** Connections of callers, all protocols. */
   get connections(): number {
     return this.#connections.size;
   }
 
   /**
-   * Listens and then registers every service: a caller that sees it can reach it. Resolves with the bound address.
+   * Listens and then registers every service: a caller that finds it can reach it. Resolves with the bound address.
    * Rejects (and leaves nothing behind) when the port is taken, the registry refuses, or `shutdown` comes first.
    */
   async start(): Promise<Address> {
@@ -223,7 +223,7 @@ export class RpcProvider implements AsyncDisposable {
     try {
       return await this.#starting;
     } catch (error) {
-      // A port that is taken, a registry that refuses: the text is all there is to know.
+      // A port in use, a refusing registry: the text says everything, and the stack is that of the caller.
       const told =
         error instanceof RegistryError ||
         error instanceof PolicyError ||
@@ -265,7 +265,7 @@ export class RpcProvider implements AsyncDisposable {
     return this.address as Address;
   }
 
-  /** Resolves with the address that callers are told. */
+  /** Resolves with the published address. */
   async #listen(): Promise<Address> {
     const { transport, settings, local } = this.#runtime;
     const { listen, unix, advertise } = settings.provider;
@@ -279,7 +279,7 @@ export class RpcProvider implements AsyncDisposable {
       ...{ transport, local, provider, onConnection, alpn },
     });
     const address = await advertisedAddress(bound, this.#runtime);
-    // Behind an address that was given, or is shared, there may be others, who are to get their calls.
+    // Other processes may be behind a configured or shared address, and must get their calls.
     const isOwn = advertise === undefined && sharedBy === undefined && schemeOf(bound) === "tcp";
     if (local !== undefined && isOwn) this.#listeners.offer(address, local, provider);
     return address;
@@ -289,8 +289,8 @@ export class RpcProvider implements AsyncDisposable {
    * Starts if need be, and serves until `shutdown()`, or until SIGTERM, SIGINT or SIGHUP, which drain it. After a signal
    * the runtime is closed as well, the registry session last. A second SIGTERM or SIGINT cuts the drain short, and ends
    * the process with 128 + the signal's number, as shells count. The signal handlers are in place only meanwhile: before
-   * `onListening`, which is called with the bound address once every service is registered, so that whoever is told
-   * there may send a signal at once. Rejects, having stopped, when the start fails or `onListening` throws.
+   * `onListening`, which is called with the bound address once every service is registered, so that a signal may be
+   * sent from then on. Rejects, having stopped, when the start fails or `onListening` throws.
    */
   async run(onListening?: (address: Address) => void): Promise<void> {
     const { clock, log, signals } = this.#runtime;
@@ -310,7 +310,7 @@ export class RpcProvider implements AsyncDisposable {
         hurriedBy = signal;
         this.#hurried = true;
         this.#stopNow();
-        // Whatever the registry does.
+        // Ends the process even if the registry hangs.
         clock.setTimer(endProcess, endAtOnceMs, true);
       },
     });
@@ -319,13 +319,13 @@ export class RpcProvider implements AsyncDisposable {
       const { address } = this;
       const told: unknown =
         this.#state === "serving" && address !== undefined ? onListening?.(address) : undefined;
-      // An async function may fail later: that ends it as well.
+      // An async `onListening` may fail later, which stops the provider as well.
       const refused = new Promise<never>((_, reject) => watchReturned(told, reject));
       await Promise.race([this.#whenStopped, refused]);
       if (signalled) await this.#runtime.close();
     } catch (error) {
       await this.shutdown();
-      // A start that a signal broke off is what was asked for.
+      // A signal that aborted the start is not a failure.
       if (!signalled) throw error;
       await this.#runtime.close();
     } finally {
@@ -335,7 +335,7 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   /**
-   * Stops without losing a call: health turns NOT_SERVING, the registry entries go, callers are told to go elsewhere,
+   * Stops without losing a call: health turns NOT_SERVING, the registry entries are removed, callers are told to use other providers,
    * calls in flight get `provider.draintimeout` to end, the rest is cancelled. Idempotent; never rejects.
    */
   shutdown(): Promise<void> {
@@ -349,7 +349,7 @@ export class RpcProvider implements AsyncDisposable {
 
   async #drain(): Promise<void> {
     const { settings, log, clock } = this.#runtime;
-    // A start that is under way is broken off first, and cleans up after itself.
+    // A start in progress is aborted first, and cleans up after itself.
     this.#startAbort.abort(new Error("the provider was shut down while it started"));
     await this.#starting?.catch(() => {});
     if (this.#state === "stopped") return;
@@ -357,7 +357,7 @@ export class RpcProvider implements AsyncDisposable {
     this.#health.changed();
     this.#runtime.closed.removeEventListener("abort", this.#onRuntimeClosed);
     const drainEndMs = clock.now() + settings.provider.drainTimeoutMs;
-    // A registry that is away must not hold up the rest for long.
+    // An unreachable registry must not delay the rest for long.
     await this.#within(settings.provider.drainTimeoutMs, this.#registrations.withdraw());
     const closed = this.#listeners.close();
     this.#connections.drain();
@@ -374,8 +374,8 @@ export class RpcProvider implements AsyncDisposable {
   }
 
   /**
-   * A caller that has not read yet that the provider leaves may go on sending; were the connection closed beneath that, it
-   * could not know what ran. So it has the time of the drain, as a call in flight has, and a large reply on its way.
+   * A caller that has not read yet that the provider is leaving may still send calls. If the connection were closed meanwhile, it
+   * could not know which ran. So it gets the drain time, as do calls in flight and large replies being sent.
    */
   async #letCallersLeave(untilMs: number): Promise<void> {
     const { clock, log } = this.#runtime;
@@ -387,7 +387,7 @@ export class RpcProvider implements AsyncDisposable {
     await this.#within(leftMs, empty);
   }
 
-  /** Waits for `done`, but no longer than `timeoutMs`, nor than until a second signal. */
+  /** Waits for `done`, at most `timeoutMs` or until a second signal. */
   #within(timeoutMs: number, done: Promise<void>): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.#runtime.clock.setTimer(resolve, timeoutMs, true);

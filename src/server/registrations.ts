@@ -7,7 +7,7 @@ import { unixOffer } from "../registry/unix-offer.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { Listener } from "../transport/transport.js";
 
-/** Registrations being made at a time: a thousand services must not wait for a thousand times the registry's round trips. */
+/** Concurrent registrations, so that a thousand services do not take a thousand times the registry's round trips. */
 const registeringMax = 16;
 
 export interface ServiceOptions {
@@ -19,7 +19,7 @@ export interface ServiceOptions {
   weight?: number | undefined;
 }
 
-/** A service as it was given to the provider. */
+/** A service as it was passed to the provider. */
 export interface OfferedService {
   readonly definition: ServiceDefinition;
   readonly options: ServiceOptions;
@@ -27,13 +27,13 @@ export interface OfferedService {
 
 /** Where callers find a provider. */
 export interface OfferedPlace {
-  /** The address they are told. */
+  /** The published address. */
   readonly address: Address;
-  /** Of processes that share the address. */
+  /** The group of processes that share the address. */
   readonly group: string | undefined;
-  /** A unix socket beside it. */
+  /** A unix socket besides it. */
   readonly unix: Address | undefined;
-  /** Whether connections to it may be secured, or have to be. */
+  /** Whether connections to it may, or must, use TLS. */
   readonly tls: Listener["tls"];
 }
 
@@ -43,13 +43,13 @@ export class Registrations {
   readonly #signal: AbortSignal;
   readonly #handles: RegistrationHandle[] = [];
 
-  /** `signal` breaks off registrations that are being made. */
+  /** `signal` aborts registrations in progress. */
   constructor(runtime: Runtime, signal: AbortSignal) {
     this.#runtime = runtime;
     this.#signal = signal;
   }
 
-  /** Several at a time; when one is refused no more are begun, and it rejects once none is under way. */
+  /** Registers several at a time. After a refusal no more are started, and it rejects once those in progress have ended. */
   async register(services: Iterable<OfferedService>, place: OfferedPlace): Promise<void> {
     const waiting = [...services].map(({ definition, options }) =>
       this.#registrationOf(definition, withTls(options, place.tls), place),
@@ -64,7 +64,7 @@ export class Registrations {
         }
       }
     };
-    // Each listens, and Node would warn of a leak at the eleventh.
+    // Each adds a listener, and Node would warn of a leak at the eleventh.
     setMaxListeners(Infinity, this.#signal);
     const workers = Array.from({ length: Math.min(registeringMax, waiting.length) }, registerNext);
     const refused = (await Promise.allSettled(workers)).find(({ status }) => status === "rejected");
@@ -79,7 +79,7 @@ export class Registrations {
     const offer = unix === undefined ? undefined : unixOffer(formatAddress(unix));
     const { classic = this.#runtime.settings.provider.classic, ...published } = options;
     const served = this.#runtime.settings.provider.protocols;
-    // Callers of ours go by the entry: where nothing but gRPC is answered, it says so.
+    // mprpc channels read the protocol from the entry: name gRPC when it is the only one.
     const mprpc = served.includes("mprpc") || !served.includes("grpc");
     const spoken = mprpc ? {} : { protocol: "grpc" };
     const knownToClassic = classic && served.includes("classic") && schemeOf(address) === "tcp";
@@ -87,12 +87,12 @@ export class Registrations {
       ...published,
       attributes: { ...published.attributes, ...offer, ...spoken },
       service: definition.typeName,
-      // What lists them is read by classic callers, which know no streams.
+      // The list is read by classic callers, which do not know streams.
       methods: Object.values(definition.methods)
         .filter(({ kind }) => kind === "unary")
         .map(({ name }) => name),
       address,
-      // Classic callers know hosts and ports only.
+      // Classic callers only know hosts and ports.
       protocols: [...(mprpc ? ["mprpc"] : []), ...(knownToClassic ? ["classic"] : [])],
       ...(group === undefined ? {} : { group }),
       onLost: (reason) => this.#onRegistrationLost(definition.typeName, reason),
@@ -116,7 +116,7 @@ export class Registrations {
   }
 }
 
-/** Callers that speak TLS only look for it in the entry. */
+/** Callers that require TLS look for this attribute in the entry. */
 function withTls(options: ServiceOptions, tls: Listener["tls"]): ServiceOptions {
   return tls === undefined ? options : { ...options, attributes: { ...options.attributes, tls } };
 }

@@ -12,7 +12,7 @@ import { messages } from "../error/messages.js";
 import type { MethodDefinition, ServiceDefinition } from "../protobuf/types.js";
 import { shortName } from "../protobuf/types.js";
 
-/** An interceptor may pass on a call of its own making; the context is always ours. */
+/** An interceptor may pass on another call object; the context is always the original one. */
 const trailOf = (call: IncomingCall): Trail | undefined => (call.context as ServerCall | undefined)?.trail;
 
 type Handler = (request: unknown, context: unknown) => unknown;
@@ -39,7 +39,7 @@ export class Router {
     return this.#services.has(fullName);
   }
 
-  /** `classic`: also reachable by its short name. Throws `TypeError` for what cannot be served. */
+  /** `classic`: also reachable by its short name. Throws `TypeError` for a service that cannot be served. */
   add(definition: ServiceDefinition, handlers: object, classic: boolean): void {
     const { typeName } = definition;
     if (this.#services.has(typeName)) throw new TypeError(messages.serviceTwice(typeName));
@@ -80,7 +80,7 @@ export class Router {
     // Not async: returning a promise from an async function costs two more promises and three more turns.
     const last = (call: IncomingCall): Promise<CallReply> => {
       try {
-        // An interceptor may pass on a call of its own making; the context is always ours.
+        // An interceptor may pass on another call object; the context is always the original one.
         const served = call.context as ServerCall;
         served.enter(true);
         const given = handler.call(self, call.request, call.context);

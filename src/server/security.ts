@@ -7,13 +7,13 @@ import { parseTokens, staticTokens } from "../auth/token-file.js";
 import { WatchedFile } from "../auth/watched-file.js";
 import type { Runtime } from "../runtime/runtime.js";
 
-/** What a provider's own code says of who calls, over what the conf says. */
+/** A provider's options for identities and policy; they override the conf. */
 export interface SecurityOptions {
   readonly authenticators: readonly Authenticator[];
   readonly policy: Policy | undefined;
 }
 
-/** A provider's guard with the files it goes by. */
+/** A provider's guard with the files it uses. */
 export interface OpenedSecurity {
   readonly guard: Guard;
   close(): void;
@@ -21,7 +21,7 @@ export interface OpenedSecurity {
 
 const everybody = new Policy([]);
 
-/** What a guard is made of, without authenticators and with an empty policy: everybody may call. */
+/** The initial guard, without authenticators and with an empty policy: everybody may call. */
 export function openGuard(
   { clock, log, events, settings }: Runtime,
   accounts: Accounts,
@@ -34,7 +34,7 @@ export function openGuard(
 
 /**
  * Reads the policy, the tokens and the keys that the conf names, and again when they change. Rejects for a file that cannot be read or
- * parsed: a provider whose rules nobody can read does not start.
+ * parsed: a provider whose rules cannot be read does not start.
  */
 export async function openSecurity(
   runtime: Runtime,

@@ -17,22 +17,22 @@ import { serverProtocols } from "./protocols.js";
 import type { Router } from "./router.js";
 
 /**
- * Callers beyond the limit of connections are told so, as many at a time as the limit lets in, and at least this many; what
- * comes beyond that is a flood, and reset.
+ * Callers beyond the limit of connections are sent the reason. At most as many at a time as the limit, and at least this many;
+ * further ones are treated as a flood and reset.
  */
 const politeMin = 1000;
-/** A caller that was told to go has this long to do so, ms. */
+/** A caller that was told to disconnect has this long to do so, ms. */
 const leaveWithinMs = 5000;
-/** A caller whose connection has reached its age is looked at after this, ms: with nothing in flight it should be gone. */
+/** A connection that has reached its maximum age is checked after this, ms: with nothing in flight its caller should have closed it. */
 const agedLeaveWithinMs = 60_000;
 
-/** A connection in the count of its address. */
+/** A connection as counted for its address. */
 interface Place {
   readonly account: Account;
   readonly unsentBytes: number;
 }
 
-/** What is asked of a connection that is served; within the process there is none. */
+/** The parts of a connection used while it is served; a caller within the process has none. */
 type ServedConnection = Pick<Connection, "local" | "unwrittenBytes">;
 
 interface Served {
@@ -40,14 +40,14 @@ interface Served {
   ageTimer: Timer;
 }
 
-/** Takes connections in, finds out what they speak, and lets each go when it has its age or the provider stops. */
+/** Accepts connections, detects their protocol, and closes each when it reaches its maximum age or the provider stops. */
 export class ServerConnections {
   readonly calls: Admission;
   readonly #runtime: Runtime;
   readonly #protocols: readonly ServerProtocol[];
   readonly #served = new Map<ServedSession, Served>();
   readonly #undecided = new Set<FirstBytes>();
-  /** Connections that came over a limit, and which: they are on their way out, and take nobody's place. */
+  /** Connections over a limit, with the limit: they are being refused and do not count. */
   readonly #turnedAway = new Map<ServedConnection, string>();
   /** How many connections each address has. */
   readonly #addresses = new Accounts(false);
@@ -62,7 +62,7 @@ export class ServerConnections {
     this.#protocols = serverProtocols(runtime);
   }
 
-  /** What TLS may agree on (ALPN). */
+  /** The protocols TLS may agree on (ALPN). */
   get alpn(): string[] {
     return this.#protocols.flatMap(({ alpn }) => alpn);
   }
@@ -97,7 +97,7 @@ export class ServerConnections {
     this.#undecided.add(first);
   }
 
-  /** False: it is to be reset without an answer. `refusalOf` says whether another limit keeps it out, given how many are in. */
+  /** False: reset it without an answer. `refusalOf` says whether another limit refuses it, given the number of open connections. */
   #mayEnter(connection: ServedConnection, refusalOf: (taken: number) => string | undefined): boolean {
     if (this.#stopped) return false;
     const { connectionsMax } = this.#runtime.settings.provider;
@@ -109,7 +109,7 @@ export class ServerConnections {
     return true;
   }
 
-  /** What channels of this process meet; `provider` is the async context that handlers run in. */
+  /** What channels of this process connect to; `provider` is the async context that handlers run in. */
   localProvider(provider: InContext): LocalProvider {
     const { settings } = this.#runtime;
     const { limits, provider: own } = settings;
@@ -127,14 +127,14 @@ export class ServerConnections {
     };
   }
 
-  /** A connection that never showed what it speaks is gone. */
+  /** A connection was closed before its protocol was known. */
   #forget(first: FirstBytes, connection: Connection): void {
     this.#undecided.delete(first);
     this.#turnedAway.delete(connection);
     this.#leavePlace(connection);
   }
 
-  /** Counts the connection as one of its address; why not, when that has too many. */
+  /** Counts the connection for its address; returns the reason if the address has too many. */
   #takePlace(connection: Connection, taken: number): string | undefined {
     const { connectionsMax, connectionsPerCallerMax } = this.#runtime.settings.provider;
     const nowMs = this.#runtime.clock.now();
@@ -162,7 +162,7 @@ export class ServerConnections {
     this.#addresses.close(place.account, this.#runtime.clock.now());
   }
 
-  /** Why an identity of the transport, known by now, may not have this connection. */
+  /** Why the connection is refused to its transport identity, which is known by now. */
   #overIdentity(connection: Connection): string | undefined {
     const identity = connection.security?.identity;
     const { connectionsPerCallerMax } = this.#runtime.settings.provider;
@@ -172,7 +172,7 @@ export class ServerConnections {
     return messages.connectionsOfCaller(printable(identity), size);
   }
 
-  /** Why it is told to leave at once. */
+  /** Why the caller is told to disconnect at once. */
   #whyLeave(connection: ServedConnection): string | undefined {
     return this.#turnedAway.get(connection) ?? (this.#draining ? messages.providerShuttingDown : undefined);
   }
@@ -217,7 +217,7 @@ export class ServerConnections {
     this.#cutOffLater(served);
   }
 
-  /** A caller that was told to go, waits for nothing and stays would hold its connection for ever. */
+  /** Otherwise a caller that was told to disconnect, waits for no reply and stays would hold its connection forever. */
   #cutOffLater(served: ServedSession): void {
     const entry = this.#served.get(served);
     if (entry === undefined) return;
@@ -253,15 +253,15 @@ export class ServerConnections {
 
   // --- stopping ---
 
-  /** No new connections, no new calls; callers are told. */
+  /** No new connections and no new calls; callers are notified. */
   drain(): void {
     this.#draining = true;
     for (const connection of [...this.#served.keys()]) connection.drain(messages.providerShuttingDown);
-    // Those that have not shown what they speak are told as soon as they do: a reset would leave their caller, whose
-    // first call is on its way, in doubt whether it ran.
+    // Connections of unknown protocol are notified once it is known: after a reset their caller, whose
+    // first call may be in flight, could not know whether it ran.
   }
 
-  /** Resolves when every connection is closed, and so every reply has been taken. */
+  /** Resolves when every connection is closed, and so every reply has been read. */
   whenEmpty(): Promise<void> {
     if (this.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#whenEmpty.push(resolve));
@@ -280,7 +280,7 @@ export class ServerConnections {
   }
 }
 
-/** What TLS agreed on and what came then must be the same: otherwise somebody has led the caller to a port it does not mean. */
+/** The protocol agreed on in TLS and the one spoken must be the same; otherwise an attacker may have redirected the caller to another port. */
 function contradiction({ security }: Connection, { alpn, name }: ServerProtocol): string | undefined {
   const agreed = security?.alpn;
   return agreed === undefined || alpn.includes(agreed) ? undefined : messages.alpnContradicted(agreed, name);

@@ -9,7 +9,7 @@ import type {
   Transport,
 } from "./transport.js";
 
-/** Bytes a paused side gathers before `write` at the other side reports back-pressure, as a socket's buffers would. */
+/** Bytes buffered for a paused side before `write` at the other side reports back-pressure, like socket buffers. */
 const windowBytes = 256 * 1024;
 
 type Event = { kind: "data"; bytes: Buffer } | { kind: "end" } | { kind: "reset" };
@@ -89,7 +89,7 @@ class MemoryConnection implements Connection {
     this.#close(undefined);
   }
 
-  /** Both ends learn of it at once, whatever was under way. */
+  /** Both ends are notified at once, whatever was in flight. */
   cut(): void {
     for (const end of [this, this.peer]) end.#close(new Error(messages.connectionReset));
   }
@@ -125,7 +125,7 @@ class MemoryConnection implements Connection {
       if (event.kind === "data") {
         this.#inboxBytes -= event.bytes.length;
         this.#handler?.onData(event.bytes);
-        // A socket's memory is used again: whoever kept it instead of copying shall notice.
+        // A socket reuses its memory, so overwrite it: code that kept it instead of copying then fails in tests.
         event.bytes.fill(0xdd);
       } else if (event.kind === "reset") {
         this.#close(new Error(messages.connectionReset));
@@ -162,8 +162,8 @@ export class MemoryNetwork implements Transport {
   #nextPort = 40_000;
 
   /**
-   * The same network as somebody uses it whose connections are confidential and who has proved, on those it makes, to be `identity`
-   * (`secret:web`); undefined: nobody. So policies and tokens can be tested without certificates.
+   * The same network for a user whose connections are confidential and prove `identity` (`secret:web`) to the other end;
+   * undefined: no identity. For tests of policies and tokens without certificates.
    */
   as(identity: string | undefined): Transport {
     return {
@@ -227,7 +227,7 @@ export class MemoryNetwork implements Transport {
     this.#open.clear();
   }
 
-  /** Pulls the cable of every open connection: nothing arrives any more, and nobody is told. New connections work. */
+  /** Makes every open connection silent, like an unplugged cable: nothing arrives, and no end is notified. New connections work. */
   dropAll(): void {
     for (const connection of this.#open) connection.drop();
   }

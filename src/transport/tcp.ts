@@ -21,12 +21,12 @@ export const backlog = 4096;
 
 const nothing = new Uint8Array(0);
 
-/** What every socket of the process reads into, one after the other: whoever is called with bytes copies what it keeps. */
+/** The read buffer shared by every socket of the process: a receiver must copy the bytes it keeps. */
 const readBuffer: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 /**
- * Node's `onread`: the system's bytes go where we say, and no new buffer of 64 KiB is made, cut and collected for each
- * read, which costs a round trip of small messages more than all else that is done for it in JavaScript.
+ * Node's `onread`: the system reads into our buffer. Otherwise each read allocates, slices and collects a buffer of 64 KiB,
+ * which costs more than all other JavaScript work of a round trip of small messages.
  */
 export class Inlet {
   handler: ConnectionHandler | undefined = undefined;
@@ -38,7 +38,7 @@ export class Inlet {
   };
 }
 
-/** What the declarations of Node leave out. */
+/** Missing in the type declarations of Node. */
 interface SocketInternals extends net.SocketConstructorOpts {
   handle: unknown;
   pauseOnCreate: boolean;
@@ -46,8 +46,8 @@ interface SocketInternals extends net.SocketConstructorOpts {
 }
 
 /**
- * An accepted socket that reads through `inlet`. Node offers `onread` for sockets one makes, not for those a server
- * accepts, so the system's handle moves to a socket made here. Should a later Node hide it, the accepted one serves.
+ * An accepted socket that reads through `inlet`. Node supports `onread` for created sockets, not for those a server
+ * accepts, so the handle is moved to a socket created here. If a later Node hides the handle, the accepted socket is used.
  */
 export function withInlet(accepted: net.Socket, inlet: Inlet): net.Socket {
   const shell = accepted as unknown as { _handle?: object | null };
@@ -61,7 +61,7 @@ export function withInlet(accepted: net.Socket, inlet: Inlet): net.Socket {
   return new net.Socket(options);
 }
 
-/** What a socket without hosts and ports is called, and what is known of its other end. */
+/** The name of a socket without hosts and ports, and what is known of its other end. */
 export interface SocketEnds {
   readonly local: string;
   readonly remote: string;
@@ -77,7 +77,7 @@ export class SocketConnection implements Connection {
   readonly #socket: net.Socket;
   readonly #inlet: Inlet;
   readonly #isTcp: boolean;
-  /** What was read before it was made. */
+  /** Bytes read before it was created. */
   #unread: Buffer | undefined;
   #pausedUnread = false;
   #error: Error | undefined;
@@ -92,7 +92,7 @@ export class SocketConnection implements Connection {
   };
   #awaitingDrain = false;
 
-  /** `socket` is paused. `ends`: of one that is not TCP. `unread`: what was read of it already. */
+  /** `socket` is paused. `ends`: for a socket that is not TCP. `unread`: bytes already read from it. */
   constructor(socket: net.Socket, inlet: Inlet, ends?: SocketEnds, unread?: Buffer) {
     this.#socket = socket;
     this.#inlet = inlet;
@@ -153,7 +153,7 @@ export class SocketConnection implements Connection {
     const socket = this.#socket;
     // Node hands small writes to the kernel at once; then nothing is left and the buffer is free again.
     if (socket.writableLength === 0) return true;
-    // Nothing, written behind it, tells when it has left: a callback for every write would cost the quick ones.
+    // An empty write after it reports when it was sent: a callback for every write would slow down the quick ones.
     if (!this.#awaitingDrain) socket.write(nothing, this.#onWritten);
     this.#awaitingDrain = true;
     return false;
@@ -192,13 +192,13 @@ export function describeEnd(host: string | undefined, port: number | undefined):
   return formatAddress({ host: host.replace(/^::ffff:(?=\d+\.)/, ""), port });
 }
 
-/** What `connectSocket` is told of the socket it is to connect. */
+/** The parameters of `connectSocket`. */
 export interface SocketTarget {
   /** For messages. */
   readonly where: string;
-  /** `inlet`: what it reads through. */
+  /** Creates the socket, which reads through `inlet`. */
   open(inlet?: Inlet): net.Socket;
-  /** Why a socket that is connected cannot be used. */
+  /** Why a connected socket cannot be used. */
   refuse?(socket: net.Socket): string | undefined;
   readonly ends?: SocketEnds;
 }
@@ -274,7 +274,7 @@ function tcpTarget(address: Address): SocketTarget {
     where: formatAddress(address),
     open: (onread) =>
       net.connect({ host, port, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) }),
-    // Nobody listens, and of this machine's free ports the system gave the caller the very one it calls. Nothing but its
+    // Nobody listens, and the system gave the caller the very port it calls as its own (TCP self-connect). Nothing but its
     // own frames would ever come back, its own pongs to its pings among them.
     refuse: ({ localPort, remotePort, localAddress, remoteAddress }) =>
       localPort === remotePort && localAddress === remoteAddress ? messages.connectedToItself : undefined,
@@ -286,7 +286,7 @@ export function openTcpSocket(address: Address, options: ConnectOptions, clock: 
   return openSocket(tcpTarget(address), options, clock);
 }
 
-/** What the system's codes mean for who chose the address, and the key that changes it. */
+/** What the system's error codes mean for a configured address, and the key that changes it. */
 const listenHints: Readonly<Record<string, string>> = {
   EADDRINUSE: "the port is taken (rpcserverport; 0 picks a free one)",
   EADDRNOTAVAIL: "it is no address of this machine (rpcserverip; 0.0.0.0 listens on all)",
@@ -320,7 +320,7 @@ export function listenForSockets(
         }),
       );
     });
-    // Workers of a cluster share a port they name. Of port 0 they would share a random one, which nobody means who asks for a
+    // Workers of a cluster share a configured port. With port 0 they would share a random one, but each asked for its own
     // free one.
     const exclusive = address.port === 0;
     server.listen({ host: address.host, port: address.port, backlog, exclusive }, () => {
@@ -338,7 +338,7 @@ export function listenForSockets(
   });
 }
 
-/** The same for each worker of one `node:cluster` primary, and for no other: which process is their parent, and since when. */
+/** A text that only the workers of one `node:cluster` primary share: the id of their parent process and its start time. */
 export function workersOfOurPrimary(): string {
   const started = startTicks(readStat(process.ppid) ?? "") ?? "";
   const primary = [hostname(), bootId() ?? "", process.ppid, started].join(" ");

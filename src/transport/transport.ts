@@ -1,31 +1,31 @@
 import type { Address } from "../base/address.js";
 import type { TlsOptions } from "./tls/options.js";
 
-/** What a connection tells its owner. Exactly one owner at a time; `onClose` comes once and is the last call. */
+/** Events of a connection for its owner. Exactly one owner at a time; `onClose` is called once, as the last event. */
 export interface ConnectionHandler {
-  /** Bytes that arrived, in memory that is used again for the next ones: what is to be kept must be copied before it returns. */
+  /** Bytes that arrived. Their memory is reused for the next ones, so copy what you keep before it returns. */
   onData(chunk: Buffer): void;
   /**
-   * Where the next bytes should go: memory of the owner's, so that a large message is gathered without a copy, or
-   * `usual`, the connection's own, or a part of it. Asked at the end of the read before, so that what the owner does until
-   * the bytes come must leave that memory alone. A wish: a connection may hand over its own memory all the same.
+   * Where the next bytes should be read to: memory of the owner, so that a large message is gathered without a copy, or
+   * `usual`, the connection's own memory, or a part of it. Called at the end of the previous read, so the owner must not
+   * use that memory until the bytes arrive. Only a hint: a connection may still pass its own memory.
    */
   readTo?(usual: Buffer): Buffer;
   /** The other side has finished sending; ours may still be open. */
   onEnd(): void;
-  /** Everything written has left the process; comes after a `write` that returned false. */
+  /** Everything written has been sent; called after a `write` that returned false. */
   onDrain(): void;
-  /** The connection is over, with the reason if it failed. */
+  /** The connection is closed, with the reason if it failed. */
   onClose(error: Error | undefined): void;
 }
 
-/** What the transport itself knows of the other end, beyond its address. */
+/** What the transport knows about the other end, beyond its address. */
 export interface ConnectionSecurity {
-  /** How the bytes travel. */
+  /** How the bytes are carried. */
   readonly kind: "tls" | "unix" | "inproc" | (string & {});
   /** Nobody between the two ends can read them: tokens may be sent. */
   readonly confidential: boolean;
-  /** Who the other end has proved to be: `spiffe://...`, `dns:name`, `secret:name`, `unix:path`, `inproc:node`. */
+  /** The proved identity of the other end: `spiffe://...`, `dns:name`, `secret:name`, `unix:path`, `inproc:node`. */
   readonly identity: string | undefined;
   /** The protocol both ends agreed on before the first byte (ALPN). */
   readonly alpn?: string | undefined;
@@ -36,27 +36,27 @@ export interface ConnectionSecurity {
 export interface Connection {
   readonly remote: string;
   readonly local: string;
-  /** Undefined: bytes in clear, and nobody has proved anything. It may change while the connection lives (another certificate list). */
+  /** Undefined: bytes in clear, and no identity is proved. It may change while the connection is open (another certificate list). */
   readonly security?: ConnectionSecurity | undefined;
-  /** The other end is let in only to be told this, in the protocol that it speaks, and to leave. */
+  /** The connection is only accepted to refuse it with this reason, in the protocol that the other end speaks. */
   readonly turnedAway?: string | undefined;
-  /** Set by its owner: the other end is not trusted any more, and the connection will be cut after a while. */
+  /** Set by its owner; called when the other end is no longer trusted and the connection will soon be closed. */
   onDistrusted?: ((reason: string) => void) | undefined;
   /** Bytes accepted by `write` and not yet handed to the system. */
   readonly unwrittenBytes: number;
   readonly closed: boolean;
-  /** Must be called once, before the first bytes can arrive (in the turn the connection was received), and may be called again to change owner. */
+  /** Sets the owner. Must be called in the turn in which the connection was received, before bytes can arrive; may be called again. */
   setHandler(handler: ConnectionHandler): void;
-  /** Sends bytes. True: all of them have left and the buffer may be used again. False: it is still in use; `onDrain` follows. */
+  /** Sends bytes. True: all were sent, and the buffer may be reused. False: it is still in use; `onDrain` follows. */
   write(data: Uint8Array): boolean;
-  /** The same for bytes that lie in several places, in one go where the system can. Without it each is written for itself. */
+  /** The same for several buffers, in one system call where possible. If missing, each buffer is written separately. */
   writeParts?(parts: readonly Uint8Array[]): boolean;
   /** Stops and restarts `onData`. */
   pause(): void;
   resume(): void;
-  /** Sends what is left and then FIN. The other direction stays open. */
+  /** Sends the remaining bytes and then FIN. The other direction stays open. */
   end(): void;
-  /** Closes both directions at once, without sending what is left. */
+  /** Closes both directions at once, without sending the remaining bytes. */
   destroy(error?: Error): void;
   /** Closes with RST, so that the peer sees a failure and never a clean end. */
   reset(): void;
@@ -66,11 +66,11 @@ export interface Listener {
   /** The bound address, with the real port. */
   readonly address: Address;
   /**
-   * Set when other processes accept on this address too, and the system shares connections out: a text that is the same
-   * for each of them, of letters and digits.
+   * Set when other processes accept on this address too, and the system distributes the connections: a text of letters and
+   * digits, the same for each of them.
    */
   readonly sharedBy?: string;
-  /** Connections may be secured, or have to be. */
+  /** Whether connections may, or must, use TLS. */
   readonly tls?: "optional" | "required";
   /** Stops accepting; connections live on. Resolves when the port is free. */
   close(): Promise<void>;
@@ -82,9 +82,9 @@ export interface ConnectOptions {
   signal?: AbortSignal | undefined;
   /** The names (ALPN) of the protocol that will be spoken, the preferred one first, for transports that agree on it. */
   alpn?: readonly string[] | undefined;
-  /** Whom the caller's own configuration takes for the other end, where the transport can prove it: see `TlsOptions.peerName`. */
+  /** The name of the other end that the caller's configuration expects, if the transport can prove it: see `TlsOptions.peerName`. */
   peerName?: string | undefined;
-  /** A name that a registry gives the other end: it must have this one as well. */
+  /** A further name, from the registry, that the other end must also prove. */
   tlsName?: string | undefined;
 }
 
@@ -93,7 +93,7 @@ export interface ListenOptions {
   alpn?: readonly string[] | undefined;
 }
 
-/** A way to reach a peer: TCP or in memory. Sockets are opened nowhere else in the library. */
+/** A way to reach a peer, such as TCP, unix sockets or memory. Sockets are opened nowhere else in the library. */
 export interface Transport {
   /** Rejects with an `Error` whose message names the address. */
   connect(address: Address, options: ConnectOptions): Promise<Connection>;

@@ -16,17 +16,17 @@ import {
 } from "./tcp.js";
 import type { Connection, ConnectOptions, Listener, Transport } from "./transport.js";
 
-/** What the system's `sockaddr_un` holds, less the 0 at its end: 108 on Linux, 104 on macOS and BSD. */
+/** Longest path in the system's `sockaddr_un`, without the final 0: 108 on Linux, 104 on macOS and BSD. */
 const pathMaxBytes = process.platform === "linux" ? 107 : 103;
-/** Others may not enter the folder, nor the group change what is in it. */
+/** Permission bits that must not be set: others may not enter the folder, and the group may not write to it. */
 const openToOthers = 0o027;
-/** A process that has bound its socket and does not listen yet has this long to do so, ms. */
+/** How long a process may take from binding its socket to listening on it, ms. */
 const listensWithinMs = 50;
-/** Whoever answers on a socket does so at once, ms. */
+/** Time limit of the probe, ms: a living process answers at once. */
 const probeMs = 1000;
 
 function endsOf(where: string): SocketEnds {
-  // Node cannot ask the system who the other process is: whoever can open the path is meant.
+  // Node cannot ask the system who the other process is, so this means any process that can open the path.
   return { local: where, remote: where, security: { kind: "unix", confidential: true, identity: where } };
 }
 
@@ -48,10 +48,10 @@ async function connect(address: Address, options: ConnectOptions, clock: Clock):
   return connectSocket(target, options, clock);
 }
 
-/** Makes the folder of a socket when it is missing. Throws unless only this user can put something there. */
+/** Makes the folder of a socket when it is missing. Throws unless only this user can write to it. */
 async function checkFolder(folder: string, fail: (why: string, cause?: unknown) => Error): Promise<void> {
   try {
-    // With its mode from the start: nobody can enter before it is changed.
+    // Created with its final mode, so that nobody can enter before a chmod.
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const { uid, mode } = await stat(folder);
     const own = process.getuid?.();
@@ -77,7 +77,7 @@ function probe(socketPath: string, clock: Clock): Promise<Holder> {
       socket.destroy();
       resolve(holder);
     };
-    // One whose backlog is full does not answer, and lives.
+    // A process whose backlog is full does not answer, but is alive.
     const timer = clock.setTimer(() => end("living"), probeMs, true);
     socket.once("connect", () => end("living"));
     socket.once("error", ({ code }: NodeJS.ErrnoException) =>
@@ -87,8 +87,8 @@ function probe(socketPath: string, clock: Clock): Promise<Holder> {
 }
 
 /**
- * Takes away the socket that a dead process left at `socketPath`. Throws when it is no socket, or its process lives. The file
- * is moved aside and looked at again: another process may have put its own there since it was probed.
+ * Removes the socket that a dead process left at `socketPath`. Throws when it is not a socket, or its process is alive. The file
+ * is moved aside and checked again: another process may have created its own since the probe.
  */
 async function takeOver(socketPath: string, clock: Clock, fail: (why: string) => Error): Promise<void> {
   const found = await lstat(socketPath).catch(() => undefined);
@@ -105,7 +105,7 @@ async function takeOver(socketPath: string, clock: Clock, fail: (why: string) =>
   try {
     await rename(socketPath, aside);
   } catch (error) {
-    // Somebody else took it away.
+    // Another process removed it.
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
     throw error;
   }
@@ -117,7 +117,7 @@ async function takeOver(socketPath: string, clock: Clock, fail: (why: string) =>
   await unlink(aside);
 }
 
-/** Tries to take over what a dead process left, and again should others do so at the same time. */
+/** Takes over the socket of a dead process; retries if others do so at the same time. */
 const attemptsMax = 5;
 
 async function listen(
@@ -157,7 +157,7 @@ function bind(address: Address, onConnection: (connection: Connection) => void):
       resolve({
         address,
         ...(cluster.isWorker ? { sharedBy: workersOfOurPrimary() } : {}),
-        // Node takes the file away with it.
+        // Node removes the file with it.
         close: async () => void server.close(),
       });
     });

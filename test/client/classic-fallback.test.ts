@@ -128,7 +128,7 @@ describe("classic providers that are not to be called", () => {
     const error = await failure(new ProbeServiceStub(cluster.channel({ registry }, runtime)).echo({}));
     expect(error).toMatchObject({ codeName: "UNAVAILABLE", executed: "never", attempts: 0 });
     expect(error.rawMessage).toBe(
-      "no provider of ours of probe.ProbeService in registry fixed:; " +
+      "no mprpc provider of probe.ProbeService in registry fixed:; " +
         `classic providers are not called, channel.classic: 127.0.0.1:${portOf("c")}`,
     );
   });
@@ -148,7 +148,7 @@ describe("classic providers that are not to be called", () => {
     const registry = authenticated(new FixedRegistry(endpoints));
     const error = await failure(stubOf(cluster, registry).echo({}));
     expect(error.rawMessage).toBe(
-      "no provider of ours of probe.ProbeService in registry fixed:; classic providers are not called, anybody can " +
+      "no mprpc provider of probe.ProbeService in registry fixed:; classic providers are not called, anybody can " +
         `write their entries (with zookeeper.auth the default is no; channel.classic): 127.0.0.1:${portOf("c")}`,
     );
   });

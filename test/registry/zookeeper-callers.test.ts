@@ -168,7 +168,7 @@ test("with credentials a classic znode that anybody wrote gets no call", scenari
     const guardedCaller = startCaller(scenario, { auth: "app:secret" });
     const refused = await failure(guardedCaller.stub.echo({}));
     expect(refused.rawMessage).toMatch(
-      new RegExp(`^no provider of ours of probe.ProbeService .*channel.classic\\): 127.0.0.1:${port}$`),
+      new RegExp(`^no mprpc provider of probe.ProbeService .*channel.classic\\): 127.0.0.1:${port}$`),
     );
     const open = startCaller(scenario, { auth: "app:secret" }, undefined, { classic: true });
     expect((await failure(open.stub.echo({}))).rawMessage).toContain(`cannot connect to 127.0.0.1:${port}`);

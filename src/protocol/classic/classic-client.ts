@@ -11,7 +11,7 @@ import type { ConnectingCalls, ExpectedPeer, ReachObserver } from "../protocol.j
 import { ClassicExchange } from "./classic-exchange.js";
 import { type ClassicDialect, writeClassicRequest } from "./classic-wire.js";
 
-/** The dialect in which a provider has answered, when nothing else tells it. */
+/** The dialect in which a provider has answered, if it is not configured. */
 export interface FoundDialect {
   dialect: ClassicDialect | undefined;
 }
@@ -19,7 +19,7 @@ export interface FoundDialect {
 export interface ClassicClientOptions {
   /** Undefined: not known. `le32`, the original framework's, is assumed, and others are tried where that is safe. */
   readonly dialect: ClassicDialect | undefined;
-  /** What was found out; whoever gives it may keep it longer than this object lives. */
+  /** The detected dialect; its owner may keep it longer than this object. */
   readonly found: FoundDialect;
   readonly expected?: ExpectedPeer;
   readonly connectTimeoutMs: number;
@@ -34,18 +34,18 @@ export interface ClassicClientOptions {
 export const classicRequestMaxBytes = 65_000;
 
 /**
- * The dialects that are tried on a provider nobody knows the dialect of. A request in one of them is noise in the others: it
- * does not parse, and nothing runs. Not so one in `be32`: the original framework aborts on some of them.
+ * The dialects tried on a provider whose dialect is unknown. A request in one of them does not parse in the others, so nothing
+ * runs. `be32` is not tried: the original framework aborts on some of its requests.
  */
 const triedDialects: readonly ClassicDialect[] = ["le32", "varint", "framed"];
 /** A provider that has not answered in one dialect for this long is asked in the next as well, ms. */
 const tryNextAfterMs = 250;
-/** Replies over this in the `varint` dialect are told of. */
+/** Larger replies in the `varint` dialect are logged. */
 const longBareReplyBytes = 1024;
 
 const assumed = (): string => messages.dialectAssumed;
 
-/** Our own provider understands every dialect, and would run a call once in each. */
+/** An mprpc provider understands every dialect, and would run the call once for each. */
 function mayRunTwice({ idempotency }: MethodDefinition): boolean {
   return idempotency !== "unknown";
 }
@@ -63,7 +63,7 @@ class ClassicCall {
   #open = 0;
   #timer: Timer | undefined;
   #failure: RpcError | undefined;
-  /** An empty reply says nothing of the dialect: a provider that understood nothing may close as well. */
+  /** An empty reply does not prove the dialect: a provider that understood nothing may also just close. */
   #empty: { readonly message: unknown } | undefined;
   #over = false;
 
@@ -95,7 +95,7 @@ class ClassicCall {
     if (this.#begun < this.#requests.length) this.#timer = clock.setTimer(() => this.next(), tryNextAfterMs);
     else if (this.#empty !== undefined) this.#endSoon();
     const options = { timeoutMs: connectTimeoutMs, signal: this.#abort.signal, ...expected };
-    // A transport may be the user's, and throw at once.
+    // The transport may be the user's and throw synchronously.
     const connecting = (async () => transport.connect(this.#client.address, options))();
     connecting.then(
       (connection) => {
@@ -134,7 +134,7 @@ class ClassicCall {
     const failure = new RpcError(Status.UNAVAILABLE, reason, { executed: "never", cause: error });
     if (this.#begun > 1) this.#onFailure(failure);
     else {
-      // Who listens there next may speak another one.
+      // The next process at this address may speak another dialect.
       this.#options.found.dialect = undefined;
       this.#call.handTo(this.#client, "connect");
       this.#observer.onUnreachable(reason);
@@ -155,12 +155,12 @@ class ClassicCall {
   }
 
   #onFailure(error: RpcError): void {
-    // That of the dialect which is most likely the right one.
+    // The failure of the most likely dialect.
     this.#failure ??= error;
     this.#onOneOver();
   }
 
-  /** An exchange has said nothing that counts: the next is begun at once, and the last one ends the call. */
+  /** An exchange had no usable answer: the next is started at once, and the last one ends the call. */
   #onOneOver(): void {
     this.#open--;
     if (this.#begun < this.#requests.length) this.next();
@@ -168,7 +168,7 @@ class ClassicCall {
     else if (this.#empty !== undefined) this.#endSoon();
   }
 
-  /** Most providers say nothing to what they do not understand, and do not close either: those are not waited for. */
+  /** Most providers neither answer nor close when they do not understand a request: do not wait for them. */
   #endSoon(): void {
     this.#timer?.cancel();
     this.#timer = this.#options.clock.setTimer(() => this.#end(), tryNextAfterMs);
@@ -242,7 +242,7 @@ export class ClassicClient implements CallCarrier, ConnectingCalls {
     one.next();
   }
 
-  /** The classic wire cannot say it to the provider; closing the connection is all there is. */
+  /** The classic wire has no cancel; all it can do is close the connection. */
   abandon(call: Attempt): boolean {
     this.#inFlight.get(call)?.cancel();
     return false;

@@ -9,11 +9,11 @@ import type { Connection, ConnectionHandler } from "../../transport/transport.js
 import { ByteQueue } from "../byte-queue.js";
 import type { ClassicDialect } from "./classic-wire.js";
 
-/** What callers of the `varint` dialect read at once; a reply up to this size, most often the whole, is taken as it comes. */
+/** What callers of the `varint` dialect read at once. A reply up to this size is taken as complete when it decodes. */
 const shortReplyBytes = 1024;
-/** Without a length, a longer one is over when nothing comes for this long, ms. */
+/** A longer reply without a length is complete when nothing arrives for this long, ms. */
 const quietMs = 20;
-/** Long enough for the sockets to be looked at between two timers: a process that was busy has not read what lies there. */
+/** Long enough for sockets to be read between two timers, since a busy process has not read what arrived. */
 const unreadMs = 10;
 
 export interface ExchangeOptions {
@@ -23,7 +23,7 @@ export interface ExchangeOptions {
   readonly clock: Clock;
 }
 
-/** How an exchange ends; exactly one of the two comes, once, unless it is cancelled. */
+/** How an exchange ends; exactly one of the two is called, once, unless it is cancelled. */
 export interface ExchangeSink {
   /** `bytes`: how many there were of it. */
   onReply(message: unknown, bytes: number): void;
@@ -52,7 +52,7 @@ export class ClassicExchange implements ConnectionHandler {
     const framed = dialect === "framed";
     this.#received.append(chunk);
     const { bytes } = this.#received;
-    // Where the length stands in front nothing is gathered in vain.
+    // With a length prefix nothing is buffered in vain.
     const sizeBytes = framed && bytes.length >= 4 ? bytes.readUInt32BE(0) : 0;
     if (sizeBytes > bodyMaxBytes || bytes.length > bodyMaxBytes + 4) {
       const text = messages.classicReplyTooLarge(bodyMaxBytes);
@@ -63,8 +63,8 @@ export class ClassicExchange implements ConnectionHandler {
   }
 
   /**
-   * Nothing tells where a reply of `varint` ends, and a part of it may decode as well. So a long one has to be followed by
-   * silence; a short one, which callers of the dialect take with one read, at least has to decode.
+   * A `varint` reply does not say where it ends, and a part of it may also decode. So a long reply must be followed by
+   * silence; a short one, which callers of the dialect take with one read, must at least decode.
    */
   #readBare(bytes: Buffer): void {
     this.#quiet?.cancel();
@@ -88,7 +88,7 @@ export class ClassicExchange implements ConnectionHandler {
     if (dialect === "framed") {
       this.#fail(Status.UNAVAILABLE, messages.classicReplyCut);
     } else if (dialect === "varint" && bytes.length === 0) {
-      // One that was killed ends so, too.
+      // A killed provider also ends like this.
       this.#fail(Status.UNAVAILABLE, messages.classicReplyMissing);
     } else this.#decode(bytes);
   }

@@ -24,22 +24,22 @@ export interface ClassicServerOptions {
   /** The classic wire carries no deadline; handlers get this one, ms. `Infinity`: none. */
   timeoutMs: number;
   pauseAtBytes: number;
-  /** A reply that would wait with more than this is not kept: its call fails, and so resets the connection. */
+  /** Limit of waiting replies, bytes. A reply beyond it fails its call, which resets the connection. */
   unwrittenMaxBytes: number;
 }
 
 /** A C++ caller reads its reply with one `recv` into a buffer of this size. */
 const classicReplyBytes = 1024;
-/** A request that has begun must be whole within this, and a connection that has been ended must be let go, ms. */
+/** Time limit for completing a request that has begun, and for closing an ended connection, ms. */
 const unfinishedMaxMs = 10_000;
 /** How long a connection of the kept-open dialects may rest between two requests, ms. */
 const idleMaxMs = 5 * 60_000;
-/** Requests one caller may have waiting; past it reading stops until some are answered. */
+/** Most waiting requests of one caller; beyond it reading stops until some are answered. */
 const pipelinedMax = 128;
 
-/** A request in the order it came; once `reply` or `failed` is set, its turn can come. */
+/** A request in order of arrival; it can be answered once `reply` or `failed` is set. */
 interface Waiting {
-  /** Undefined for one that never reached a handler. */
+  /** Undefined if it never reached a handler. */
   call: ServerCall | undefined;
   /** The framed bytes of its answer. */
   reply: Buffer | undefined;
@@ -64,16 +64,16 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
   #neededBytes = 0;
   #timer: Timer | undefined;
   #queue: Waiting[] = [];
-  /** Of the replies in the queue: they wait for one before them. */
+  /** Bytes of queued replies, which wait for an earlier one. */
   #heldBytes = 0;
   #state: "open" | "ending" | "closed" = "open";
   /** When the last bytes arrived. */
   #nowMs = 0;
   #paused = false;
-  /** Paused until it has its turn. */
+  /** Paused until its turn in the event loop. */
   #postponed = false;
   #callerEnded = false;
-  /** What has come is answered; nothing more is read. */
+  /** The requests that arrived are answered; no more are read. */
   #draining = false;
 
   constructor(
@@ -146,17 +146,17 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     this.#connection.pause();
   }
 
-  /** Bytes of replies that have not left: the caller does not read, or they wait for one before them. */
+  /** Bytes of unsent replies: the caller does not read, or they wait for an earlier reply. */
   get unsentBytes(): number {
     return this.#connection.unwrittenBytes + this.#heldBytes;
   }
 
-  /** The caller asks for more than it can be given. */
+  /** The caller has reached the limit of waiting requests or replies. */
   get #callerIsSlow(): boolean {
     return this.unsentBytes > this.#options.pauseAtBytes;
   }
 
-  /** Watches over a connection that rests: bytes of a request, its next request, or its end are waited for. */
+  /** Sets the timer of an idle connection, which waits for the rest of a request, the next one, or its end. */
   #watch(): void {
     this.#timer?.cancel();
     if (this.#state === "closed" || this.#queue.length > 0) return;
@@ -178,9 +178,9 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     this.#endIfCaughtUp();
   }
 
-  /** No more requests are taken: ends behind the answers to those that are here. */
+  /** Accepts no more requests, and ends after the answers to those that arrived. */
   #endIfCaughtUp(): void {
-    // While paused, whole requests may lie here unread.
+    // While paused, complete requests may be here unread.
     if (!(this.#callerEnded || this.#draining) || this.#paused) return;
     if (this.#state === "open" && this.#queue.length === 0 && this.#received.length > 0) {
       this.close(this.#callerEnded ? "the caller left in mid-request" : "the provider stops in mid-request");
@@ -265,7 +265,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     call.run();
   }
 
-  /** Why the caller, who has no way to say who it is, may not call this method. */
+  /** Why the caller, which cannot authenticate, may not call this method. */
   #refusalOfCaller(bound: BoundMethod): RpcError | undefined {
     if (this.#gate.open) return undefined;
     const checked = this.#gate.check(bound, undefined);
@@ -305,7 +305,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     return this.#state !== "open";
   }
 
-  /** A classic caller gives calls up by leaving, and few wait at a time: the provider's own count is enough. */
+  /** A classic caller gives calls up by disconnecting, and few wait at a time: the provider's own count is enough. */
   onDetached(): void {}
 
   fail(call: ServerCall, error: RpcError): void {
@@ -319,7 +319,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     this.#sendAnswered();
   }
 
-  /** Sends the replies at the front of the queue that are there; one still missing holds back those behind it. */
+  /** Sends the finished replies at the front of the queue; a missing one holds back those after it. */
   #sendAnswered(): void {
     if (this.#state === "closed") return;
     const ready: Buffer[] = [];
@@ -342,7 +342,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     }
     this.#endIfIdle();
     this.#resumeIfRoom();
-    // A handler that took its time has answered the last: from now on the caller is waited for.
+    // The last call was answered; from now on the connection waits for the caller.
     if (this.#queue.length === 0) this.#watch();
   }
 
@@ -366,11 +366,11 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
 
   #endIfIdle(): void {
     if (this.#state !== "ending" || this.#queue.length > 0) return;
-    // Its end is to be seen.
+    // Keep reading, to notice its end.
     this.#connection.resume();
     this.#connection.end();
     this.#watch();
-    // The caller has everything it will get; one that keeps its side open must not hold the connection.
+    // The caller has got everything; it must not hold the connection by keeping its side open.
     if (this.#callerEnded) this.#onClosed(undefined);
   }
 

@@ -23,7 +23,7 @@ export type ClassicResult =
   | { kind: "need-more"; bytes: number }
   | { kind: "malformed"; reason: string };
 
-/** A classic header is two names and a number: this much is generous, and far below any length that text would claim. */
+/** A classic header is two names and a number. This limit is generous, and far below any length that stray text would decode to. */
 const headerMaxBytes = 64 * 1024 - 1;
 /** Of a header this long or shorter, every varint prefix is at most three bytes. */
 const prefixMaxBytes = 3;
@@ -44,7 +44,7 @@ export function detectClassic(received: Buffer): Detection {
     const { headerStart, headerSize, totalEnd } = prefix;
     const header = parseHeader(received, headerStart, headerStart + headerSize);
     if (header === undefined) continue;
-    // Of one that is not whole, all that is there can begin a header; text such as "GET /" fails it at once.
+    // If it is incomplete, the bytes so far must be a valid beginning of a header; text such as "GET /" fails at once.
     if (header === "need-more") bytes = Math.min(bytes, headerStart + headerSize);
     else if (totalEnd === undefined || totalEnd === headerStart + headerSize + header.argsSize) {
       return { kind: "match", variant: dialect };
@@ -104,7 +104,7 @@ interface ClassicHeader {
 
 const namePattern = /^[A-Za-z_][\w.]*$/;
 
-/** Fields the framework has; further ones, which some of its forks have, are passed over. */
+/** The fields of the framework; others, which some forks add, are skipped. */
 const headerField = { service: 1, method: 2, argsSize: 3 } as const;
 /** The tags that a header may begin with: its own three fields. */
 const firstTags = [0x0a, 0x12, 0x18];
@@ -199,7 +199,7 @@ export function writeClassicRequest(
   encodeBody(body);
   const header = new Writer();
   header.uint32(0x0a).string(service).uint32(0x12).string(method);
-  // proto3 leaves a zero out, and so does the C++ peer.
+  // proto3 omits a zero, and so does the C++ peer.
   if (body.position > 0) header.uint32(0x18).uint32(body.position);
   const lead = Buffer.alloc(8);
   let leadBytes = 4;

@@ -6,7 +6,7 @@ import type { ConnectionPerCallProtocol } from "../protocol.js";
 import { ClassicClient, type FoundDialect } from "./classic-client.js";
 import { classicDialects } from "./classic-wire.js";
 
-/** Providers whose dialects are remembered, beyond the time they are in the list. */
+/** Most providers whose dialects are remembered after they have left the list. */
 const rememberedMax = 1024;
 
 export interface ClassicClientParts {
@@ -19,7 +19,7 @@ export interface ClassicClientParts {
 
 export function classicClient(parts: ClassicClientParts): ConnectionPerCallProtocol {
   const { log, ...options } = parts;
-  /** What was found out of providers, by their addresses. */
+  /** The detected dialects of providers, by address. */
   const remembered = new Map<string, FoundDialect>();
   return {
     name: "classic",

@@ -28,21 +28,21 @@ import { decodeStatusMessage } from "./status-message.js";
 /** One for all connections: nothing else happens while a reply is decoded. */
 const replyReader = new Reader();
 
-/** What a call wants of the connection it was sent on. */
+/** What a call needs from its connection. */
 export interface GrpcClientPort {
   readonly bodyMaxBytes: number;
   readonly gzip: boolean;
-  /** When bytes last came. */
+  /** When bytes last arrived. */
   readonly nowMs: number;
-  /** The connection takes no more calls, and may be gone. */
+  /** The connection accepts no more calls, and may be closed. */
   readonly ending: boolean;
   /** The connection is gone. */
   readonly closed: boolean;
   /** Little waits to be sent to the server, on all streams. */
   readonly takesMore: boolean;
-  /** A response has begun: the server is one that works. */
+  /** A response has begun: the server works. */
   onAnswered(): void;
-  /** The connection is lost to the call: it fails when whoever has the connection knows. */
+  /** The connection is lost for the call: it fails when the session handles that. */
   lose(attempt: Attempt, error: RpcError): void;
 }
 
@@ -50,14 +50,14 @@ export interface GrpcClientPort {
 export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, RequestSender, MessageSupply {
   readonly #attempt: Attempt;
   readonly #port: GrpcClientPort;
-  /** The outcome has been delivered, or nobody wants it. */
+  /** The outcome was delivered, or is not needed any more. */
   #over = false;
   #metadata: Metadata | undefined;
   #encoding = "identity";
   #body: MessageBody | undefined;
   #received = false;
   #message: unknown;
-  /** What came behind the body, until all messages of that have been passed on. */
+  /** The trailers, until all messages of the body were passed on. */
   #ending: (() => void) | undefined;
   #failed: RpcError | undefined;
   #partBytes = 0;
@@ -183,13 +183,13 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
       this.#end(stream, headers);
       return;
     }
-    // Compressed messages may be on their way yet.
+    // Compressed messages may still be decoding.
     const outcome = this.#outcomeOf(headers);
     this.#ending = () => this.#settle(stream, outcome);
     this.#body.end();
   }
 
-  /** The last header block has come, which has the outcome. */
+  /** The last header block has arrived, with the outcome. */
   #end(stream: Http2Stream, headers: HeaderList): void {
     if (!this.#over) this.#settle(stream, this.#outcomeOf(headers));
   }
@@ -238,7 +238,7 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
     const decoded: ErrorDetail[] | undefined =
       details === undefined ? undefined : decodeStatusDetails(details);
     if (decoded !== undefined && decoded.length > 0) options.details = decoded;
-    // What a server sends with nothing but a status is metadata as much as trailers.
+    // A response with only trailers: its fields are both initial metadata and trailers.
     const metadata = trailersOnly ? (this.#metadata ?? trailers) : this.#metadata;
     if (metadata !== undefined) options.metadata = metadata;
     if (trailers !== undefined && !trailersOnly) options.trailers = trailers;
@@ -264,7 +264,7 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
     }
   }
 
-  /** What came makes no sense: the call fails, and the server is told to stop. */
+  /** The response is malformed: the call fails, and the stream is reset. */
   #abort(stream: Http2Stream, error: RpcError): void {
     if (this.#over) return;
     stream.reset(ErrorCode.CANCEL);
@@ -280,7 +280,7 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
     this.#wakeAll();
   }
 
-  /** Nobody waits for the outcome any more. True: the request was not whole when it ended, and so never ran. */
+  /** Gives the call up. True: the request was incomplete, so it never ran. */
   abandon(): boolean {
     const { stream } = this;
     if (this.#over) return false;
@@ -291,7 +291,7 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
     return unsent;
   }
 
-  /** The call wants no reply: what comes is let go. */
+  /** A oneway call: the response is discarded. */
   ignore(): void {
     this.#over = true;
   }

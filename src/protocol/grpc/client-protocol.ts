@@ -2,9 +2,9 @@ import type { Clock } from "../../base/clock.js";
 import type { SharedConnectionProtocol } from "../protocol.js";
 import { type GrpcClientOptions, GrpcClientSession } from "./client-session.js";
 
-/** Connections to one server at most, when it lets each carry few calls. */
+/** Most connections to one server, if it allows few calls on each. */
 const connectionsMax = 16;
-/** What servers as they come allow pings every so often; a shorter interval has them close the connection, ms. */
+/** The shortest ping interval that servers allow by default, ms; with a shorter one they close the connection. */
 export const pingIntervalMinMs = 5 * 60_000;
 
 /** `pingIntervalMs`: silence before a ping is sent, at least 5 min; `Infinity`: none is. */
@@ -13,7 +13,7 @@ export function grpcClient(
   options: GrpcClientOptions,
   pingIntervalMs: number,
 ): SharedConnectionProtocol {
-  /** Of servers that found pings too many: what they get from now on. */
+  /** The longer ping intervals of servers that complained of too many pings. */
   const slower = new Map<string, number>();
   return {
     name: "grpc",

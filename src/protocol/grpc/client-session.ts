@@ -48,7 +48,7 @@ export class GrpcClientSession
   readonly #repeated = new RepeatedMetadata();
   readonly #repeatedHead = new RepeatedHead((fields) => this.#http2.prepare(fields));
   #reported = false;
-  /** Calls that the connection is lost to. */
+  /** Calls for which the connection is lost. */
   #lost: Array<{ readonly attempt: Attempt; readonly error: RpcError }> = [];
   readonly #connection: Connection;
   readonly #clock: Clock;
@@ -59,14 +59,14 @@ export class GrpcClientSession
   readonly #authority: string;
   /** The head of the requests of each method. */
   readonly #heads = new Map<MethodDefinition, PreparedHeaders>();
-  /** Most calls are of the method of the one before, and have as much time. */
+  /** A cache: most calls have the method and the timeout of the previous one. */
   #lastMethod: MethodDefinition | undefined;
   #lastTimeoutMs = -1;
   #lastHead: PreparedHeaders | undefined;
-  /** The head with that timeout, once it has come twice. */
+  /** The head with that timeout, once it was used twice. */
   #lastTimedHead: PreparedHeaders | undefined;
 
-  /** `onGoAway`: what the server gives as its reason. */
+  /** `onGoAway` gets the server's reason. */
   constructor(
     connection: Connection,
     clock: Clock,
@@ -217,7 +217,7 @@ export class GrpcClientSession
     return head;
   }
 
-  /** The server's table has a timeout that comes again and again: it is then not read anew for each call. */
+  /** A repeated timeout goes into the server's header table, so it is not parsed for each call. */
   #timedHead(method: MethodDefinition, timeoutMs: number): PreparedHeaders {
     if (timeoutMs < 0) return this.#lastHead as PreparedHeaders;
     this.#lastTimedHead ??= this.#http2.prepare([
@@ -247,7 +247,7 @@ export class GrpcClientSession
     return handler.abandon();
   }
 
-  /** It was about to fail. True: it has never run. */
+  /** The call was about to fail. True: it has never run. */
   #forgetLost(attempt: Attempt): boolean {
     const found = this.#lost.find((one) => one.attempt === attempt);
     this.#lost = this.#lost.filter((one) => one !== found);
@@ -309,7 +309,7 @@ export class GrpcClientSession
   onSessionClosed(reason: string | undefined): void {
     this.silent = this.#http2.silent;
     this.malformed = this.#http2.malformed;
-    // At the end of a drain nothing is lost, and the server is given the time to hang up.
+    // At the end of a drain nothing is lost, so give the server time to close.
     if (reason === undefined && this.#lost.length === 0) return;
     this.#connection.destroy();
     this.#report(reason);
@@ -324,7 +324,7 @@ export class GrpcClientSession
 
   lose(attempt: Attempt, error: RpcError): void {
     if (this.closed) this.lostCalls++;
-    // Those that never ran go on at once: by then nobody may think that this connection takes them.
+    // In a later tick: calls that never ran are retried at once, and this connection must not be offered any more by then.
     if (this.#lost.push({ attempt, error }) === 1) process.nextTick(() => this.#failLost());
   }
 

@@ -14,7 +14,7 @@ export function isGrpc(contentType: string): boolean {
   return /^application\/grpc(?:[+;]|$)/i.test(contentType);
 }
 
-/** Most programs never see JSON here: what understands it is loaded by the first caller that does. */
+/** Most programs never use JSON here, so its code is loaded for the first caller that does. */
 let json: typeof import("../../descriptor/json.js") | undefined;
 
 export function isLoaded(format: MessageFormat): boolean {

@@ -4,10 +4,10 @@ import type { Connection } from "../../transport/transport.js";
 import type { Dispatcher, ServerSession } from "../dispatcher.js";
 import { peerOf } from "../peer-of.js";
 
-/** The caller has this long to read the answer and hang up, ms. */
+/** The caller has this long to read the answer and close, ms. */
 const lingerMs = 1000;
 
-/** Tells a caller of HTTP/1.1, in HTTP/1.1, what it has come to. */
+/** Answers an HTTP/1.1 caller, in HTTP/1.1, with the protocols of this port. */
 export class Http1Refusal implements ServerSession {
   readonly peer: Peer;
   readonly inFlight = 0;
@@ -44,7 +44,7 @@ export class Http1Refusal implements ServerSession {
     ];
     this.#connection.write(Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`, "latin1"), body]));
     this.#connection.end();
-    // A reset at once could take the answer away before it is read.
+    // An immediate reset could discard the answer before it is read.
     this.#dispatcher.clock.setTimer(() => this.close(messages.http1Refused), lingerMs);
   }
 

@@ -7,22 +7,22 @@ import type { Http2Stream } from "../http2/stream.js";
 
 /** In front of each message: whether it is compressed, and its size. */
 export const prefixBytes = 5;
-/** A message that is not whole begins with this much memory: what its sender says of its size is no reason to take more. */
+/** First allocation for an incomplete message: the size claimed by its sender is not trusted. */
 const firstPartBytes = 64 * 1024;
-/** Messages in between are compressed, where that was agreed on: smaller ones gain nothing, larger ones would take too long. */
+/** Messages between these sizes are compressed if both sides support it: smaller ones gain nothing, larger ones take too long. */
 const compressedMinBytes = 1024;
 const compressedMaxBytes = 1024 * 1024;
 
 export interface MessageBodyOwner {
-  /** `shared`: the memory is used again as soon as this returns. */
+  /** `shared`: the memory is reused as soon as this returns. */
   onMessage(buffer: Buffer, start: number, end: number, shared: boolean): void;
   /** All messages have been passed on. */
   onBodyEnd(): void;
-  /** It is malformed, or too large. Nothing more comes. */
+  /** The body is malformed or too large. No more messages follow. */
   onBodyFailure(error: RpcError): void;
 }
 
-/** Takes the messages of one direction of a stream out of its body. */
+/** Splits the body of one direction of a stream into messages. */
 export class MessageBody {
   readonly #owner: MessageBodyOwner;
   readonly #maxBytes: number;
@@ -147,7 +147,7 @@ export class MessageBody {
     this.#owner.onBodyFailure(error);
   }
 
-  /** Nobody wants the rest. */
+  /** The rest is not needed. */
   stop(): void {
     this.#stopped = true;
     this.#part = undefined;
@@ -155,7 +155,7 @@ export class MessageBody {
   }
 }
 
-/** Takes compressed messages apart, one after the other, outside of the event loop; those behind one wait for it. */
+/** Decompresses messages off the event loop, one after the other; later messages wait for earlier ones. */
 class Inflater {
   readonly #maxBytes: number;
   readonly #owner: MessageBodyOwner;

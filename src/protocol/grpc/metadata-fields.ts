@@ -3,14 +3,14 @@ import { emptyBytes } from "../../protobuf/reader.js";
 import { type HeaderField, HeaderKind, type HeaderList } from "../http2/wire/header-field.js";
 import type { OutgoingField } from "../http2/wire/hpack-encoder.js";
 
-/** In the trailers of a failure: whether the handler ran. Neither side's users can set it or see it. */
+/** In the trailers of a failure: whether the handler ran. Users can neither set nor see it. */
 export const executedField = "mprpc-executed";
-/** What a call's idempotency key travels as. */
+/** The header of a call's idempotency key. */
 export const idempotencyField = "idempotency-key";
-/** Ends the names of fields whose values are bytes. */
+/** The suffix of fields whose values are bytes. */
 const binarySuffix = "-bin";
 
-/** Names that belong to gRPC, to HTTP or to us: metadata may not have them. */
+/** Names that belong to gRPC, HTTP or mprpc: not allowed in metadata. */
 function isReserved(key: string): boolean {
   return (
     key.startsWith("grpc-") ||
@@ -28,7 +28,7 @@ function isReserved(key: string): boolean {
   );
 }
 
-/** gRPC's own fields that callers and providers of ours may well want to see. */
+/** Fields of gRPC that callers and providers may set and see nevertheless. */
 const visible: ReadonlySet<string> = new Set(["grpc-previous-rpc-attempts", "grpc-retry-pushback-ms"]);
 
 /** So many keys are looked at, and values up to this length; the peer's table is no larger than 4 KiB. */
@@ -74,7 +74,7 @@ export function appendMetadata(
       fields.push(same);
       continue;
     }
-    // A call that is passed on with the metadata it came with must not be told what only concerned the one before.
+    // A handler that forwards its metadata must not forward fields that only concern its own call.
     if (isReserved(key)) {
       if (visible.has(key) && typeof value === "string" && isPrintable(value))
         fields.push({ name: key, value });
@@ -110,7 +110,7 @@ export function isPrintable(value: string): boolean {
   return length === 0 || (value.charCodeAt(0) !== 0x20 && value.charCodeAt(length - 1) !== 0x20);
 }
 
-/** Whether a field that arrived is metadata of the user's. What was found out stays with the field. */
+/** Whether an arrived field is user metadata. The result is cached on the field. */
 function isMetadata(field: HeaderField): boolean {
   const { kind } = field;
   if (kind === HeaderKind.USER_AGENT) return true;
@@ -127,7 +127,7 @@ function isUsers(name: string): boolean {
   return true;
 }
 
-/** Fields that arrived, made into metadata only when somebody looks. */
+/** Arrived fields, converted to metadata only when they are read. */
 class UnreadFields implements UnreadMetadata {
   readonly #fields: readonly HeaderField[];
 
@@ -157,7 +157,7 @@ class UnreadFields implements UnreadMetadata {
   }
 }
 
-/** Several values may have been joined on the way. */
+/** Several values may have been joined by intermediaries. */
 function valuesOf(field: HeaderField): Buffer[] {
   if (field.value === "") return [emptyBytes];
   return field.value.split(",").map((one) => Buffer.from(one, "base64"));

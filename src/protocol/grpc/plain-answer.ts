@@ -1,6 +1,6 @@
 import type { Http2Stream, StreamHandler } from "../http2/stream.js";
 
-/** Answers a request that is no call, in text for people, when all of it has come. */
+/** Answers a request that is not a gRPC call with a readable text, once it has arrived completely. */
 export class PlainAnswer implements StreamHandler {
   readonly #answer: { readonly status: string; readonly text: string; readonly allow?: string };
 

@@ -6,7 +6,7 @@ import { formatOf, type MessageFormat } from "./content-type.js";
 import type { GrpcRequestHead } from "./server-call.js";
 import { parseTimeout } from "./timeout.js";
 
-/** What the header block of a request says. */
+/** The parsed header block of a request. */
 export class RequestHead implements GrpcRequestHead {
   bound: BoundMethod | undefined = undefined;
   path = "";
@@ -22,11 +22,11 @@ export class RequestHead implements GrpcRequestHead {
   gzip = false;
   agent: HeaderField | undefined = undefined;
   unread: UnreadMetadata | undefined = undefined;
-  /** There are fields besides those of the protocol. */
+  /** Whether there are fields besides those of the protocol. */
   others = false;
   /** Sends the replies. */
   sender!: ReplySender;
-  /** It is not known yet who calls. */
+  /** The caller is not known yet. */
   wait: CallerWait | undefined = undefined;
 
   #clear(): void {
@@ -63,7 +63,7 @@ export class RequestHead implements GrpcRequestHead {
           break;
         case HeaderKind.GRPC_TIMEOUT:
           this.timeout = field.value;
-          // One that comes again and again is in the caller's table, and parsed once.
+          // A repeated field is in the caller's header table, and is parsed once.
           field.resolved ??= parseTimeout(field.value) ?? Number.NaN;
           this.timeoutMs = field.resolved as number;
           break;

@@ -28,7 +28,7 @@ import { failureFields } from "./status-fields.js";
 /** One for all connections: nothing else happens while a request is decoded. */
 const requestReader = new Reader();
 
-/** What a call wants of the connection it came on. */
+/** What a call needs from its connection. */
 export interface GrpcCallPort extends ReplySender {
   readonly bodyMaxBytes: number;
   readonly repeated: RepeatedMetadata;
@@ -39,31 +39,31 @@ export interface GrpcCallPort extends ReplySender {
   readonly okTail: PreparedHeaders;
   /** Little waits to be sent to the caller, on all streams. */
   readonly takesMore: boolean;
-  /** The request is whole. Why it cannot run after all. */
+  /** The request is complete. Returns why it cannot run after all. */
   onWhole(call: GrpcServerCall): RpcError | undefined;
-  /** It is known who calls, after it had to wait for that. Why it cannot be served after all. */
+  /** The caller of a waiting call is known. Returns why it cannot be served after all. */
   onCallerKnown(call: GrpcServerCall): RpcError | undefined;
-  /** It ends without ever having been whole. */
+  /** It ends although its request is incomplete. */
   onNeverWhole(call: GrpcServerCall): void;
-  /** A handler was entered and has returned, or its promise. */
+  /** A handler was called and has returned a value or a promise. */
   onRun(): void;
-  /** What has come and was not read takes memory: so many bytes more. False: there is no room for them. */
+  /** Reserves memory for unread bytes. False: there is no room. */
   hold(bytes: number): boolean;
 }
 
-/** A body that came before it was known who calls. */
+/** The body that arrived before the caller was known. */
 interface EarlyBody {
   readonly wait: CallerWait;
   readonly chunks: Buffer[];
   ended: boolean;
 }
 
-/** What is known of a call from its header block. */
+/** What the header block of a call contains. */
 export interface GrpcRequestHead {
   readonly format: MessageFormat;
   /** -1: no deadline. */
   readonly timeoutMs: number;
-  /** The caller's name, where that is all the metadata there are. */
+  /** The caller's user agent, if that is the only metadata. */
   readonly unread: UnreadMetadata | undefined;
   /** What `grpc-encoding` says. */
   readonly encoding: string;
@@ -85,7 +85,7 @@ export class GrpcServerCall
   readonly stream: Http2Stream;
   /** The head of the response has been sent. */
   headSent = false;
-  /** Its handler goes on although the call has ended, and so keeps the place of the stream. */
+  /** Its handler still runs although the call has ended, so the stream still counts. */
   detached = false;
   /** The requests, where the caller streams. */
   requests: MessageQueue | undefined = undefined;
@@ -98,15 +98,15 @@ export class GrpcServerCall
   readonly #encoding: string;
   readonly #gzip: boolean;
   #body: MessageBody | undefined;
-  /** What came before it was known who calls; undefined: that is known. */
+  /** The body that arrived before the caller was known; undefined once it is known. */
   #early: EarlyBody | undefined;
   /** The one request has come. */
   #received = false;
   #wake: (() => void) | undefined;
   #full = false;
-  /** What lies in the queue of requests. */
+  /** Bytes in the queue of requests. */
   #heldBytes = 0;
-  /** Of a message that is not whole: what was not given back to the caller's window. */
+  /** Bytes of an incomplete message that were not returned to the caller's window. */
   #partBytes = 0;
 
   constructor(
@@ -140,14 +140,14 @@ export class GrpcServerCall
     this.request = queue;
   }
 
-  /** Made only for those who look. */
+  /** Created only when it is read. */
   override get metadata(): Metadata {
     if (this.#unread === undefined) return super.metadata;
     this.#callerName ??= Metadata.unread(this.#unread);
     return this.#callerName;
   }
 
-  /** The caller sends any number of messages, and the handler runs from the first word on. */
+  /** The caller streams: the handler starts before any message has arrived. */
   get takesMany(): boolean {
     return this.requests !== undefined;
   }
@@ -187,7 +187,7 @@ export class GrpcServerCall
   onData(stream: Http2Stream, bytes: Buffer, start: number, end: number, endStream: boolean): void {
     if (this.#early !== undefined && !this.ended) {
       this.#early.ended = endStream;
-      // Not given back to the caller's window: that bounds what one call may have here.
+      // Not returned to the caller's window, which bounds the memory of one call.
       if (end > start) {
         this.#early.chunks.push(Buffer.from(bytes.subarray(start, end)));
         this.#countEarly(end - start);
@@ -218,7 +218,7 @@ export class GrpcServerCall
     body.add(bytes, start, end);
     if (this.requests === undefined) this.#countPart(body.partBytes);
     if (this.ended) this.stream.consumed(this.#partBytes);
-    // What lies in the queue is given back as it is read, and a message that is not whole only when it is the next.
+    // Queued bytes are returned to the window when they are read; those of an incomplete message only when it is next.
     else if (this.requests === undefined || this.requests.wanted) this.#giveBack();
   }
 
@@ -316,7 +316,7 @@ export class GrpcServerCall
     if (empty) this.#giveBack();
   }
 
-  /** The reader waits: a message that is only partly here must get room to become whole. */
+  /** The reader waits: a partly arrived message must get room for its rest. */
   onWanted(): void {
     this.#giveBack();
   }
@@ -325,7 +325,7 @@ export class GrpcServerCall
 
   onReset(stream: Http2Stream, failure: StreamFailure): void {
     this.#wakeAll();
-    // A caller whose deadline has passed resets as well, and its word is often here before our own timer.
+    // A caller also resets when its deadline passes, and its frame often arrives before our own timer fires.
     if (failure.remote && this.timeLeftMs() <= 0) this.onDeadline();
     else this.cancel(reasonOf(failure));
     if (!this.detached) stream.release();
@@ -362,7 +362,7 @@ export class GrpcServerCall
 
   // --- replies ---
 
-  /** Sends the head of the response, unless it has been sent. Why it cannot be. */
+  /** Sends the head of the response, unless it was sent. Returns why it cannot be. */
   #sendHead(metadata: Metadata | undefined): RpcError | undefined {
     if (this.headSent) return undefined;
     let extra: OutgoingField[] | undefined;
@@ -414,7 +414,7 @@ export class GrpcServerCall
 
   sendFailure(error: RpcError): void {
     const { stream } = this;
-    // Even of those that cannot be sent the failure is.
+    // If the trailers cannot be sent, send the failure without them.
     if (!this.headSent && (error.metadata ?? this.replyMetadataIfAny) !== undefined) {
       this.#sendHead(error.metadata ?? this.replyMetadataIfAny);
     }

@@ -17,7 +17,7 @@ export function grpcServer(
 ): ServerProtocol {
   return {
     name: "grpc",
-    // Those of HTTP/1.1 are let in to be told what is served.
+    // HTTP/1.1 callers are accepted to be answered with the protocols served.
     alpn: served ? ["h2", http1] : [http1],
     refusal: undefined,
     tellsToLeave: true,

@@ -29,7 +29,7 @@ export interface GrpcServerOptions {
   bodyMaxBytes: number;
   /** A reply that would wait behind more than this is replaced by RESOURCE_EXHAUSTED, bytes. */
   unwrittenMaxBytes: number;
-  /** What requests that were not read may take on one connection, bytes. */
+  /** Memory for unread requests on one connection, bytes. */
   unreadMaxBytes: number;
   /** The same for all connections. */
   streamBudget: UnreadBudget;
@@ -38,7 +38,7 @@ export interface GrpcServerOptions {
 /** Memory that several connections share. */
 export interface UnreadBudget {
   readonly free: number;
-  /** Takes so many bytes more, or less when they are negative, whether there is room or not. */
+  /** Takes (or, if negative, releases) bytes even if there is no room. */
   force(bytes: number): void;
 }
 
@@ -64,11 +64,11 @@ export class GrpcServerSession
   readonly #dispatcher: Dispatcher;
   readonly #options: GrpcServerOptions;
   readonly #http2: Http2ServerSession;
-  /** When the bytes came that are worked on. */
+  /** When the bytes being processed arrived. */
   #nowMs = 0;
   /** Bytes of requests that were not read. */
   #unreadBytes = 0;
-  /** The call that ends now leaves its handler behind. */
+  /** The handler of the call that ends now still runs. */
   #detaching = false;
   #postponed = false;
   /** This call waits for what JSON needs, and the connection with it. */
@@ -159,7 +159,7 @@ export class GrpcServerSession
     this.#report(this.#closeReason);
   }
 
-  /** The provider counts the connection until it is gone. */
+  /** The provider counts the connection until it is closed. */
   #report(reason: string | undefined): void {
     if (this.#reported) return;
     this.#reported = true;
@@ -240,7 +240,7 @@ export class GrpcServerSession
     return undefined;
   }
 
-  /** Who calls, and why the call may not be made. A caller whose token is being checked is let in, to wait for that. */
+  /** The caller, or why the call may not be made. A call whose token is being checked is accepted and waits. */
   #admit(bound: BoundMethod, metadata: Metadata | undefined): RpcError | undefined {
     head.sender = this;
     head.wait = undefined;
@@ -291,11 +291,11 @@ export class GrpcServerSession
       call.run();
       this.onRun();
     }
-    // A body of no bytes: even its end may have to wait.
+    // A body without bytes: even its end may have to wait.
     if (endStream) call.onTrailers();
   }
 
-  /** The connection waits until JSON is understood. */
+  /** The connection waits until the code for JSON is loaded. */
   async #startWithJson(call: GrpcServerCall, endStream: boolean): Promise<void> {
     this.#loadingFor = call;
     this.#http2.hold();
@@ -338,7 +338,7 @@ export class GrpcServerSession
     );
   }
 
-  /** A request that is no gRPC: whoever made it speaks HTTP, and is answered so when it has said all it has to say. */
+  /** A request that is not gRPC: it is answered in plain HTTP once it has arrived completely. */
   #answerPlainly(stream: Http2Stream, endStream: boolean): StreamHandler | undefined {
     const answer = new PlainAnswer(
       head.bound === undefined
@@ -347,7 +347,7 @@ export class GrpcServerSession
           ? { status: "415", text: `${messages.grpcContentType(head.contentType)}\n` }
           : { status: "405", text: `${messages.grpcPostOnly}\n`, allow: "POST" },
     );
-    // Of a format we do not know, but gRPC: that is answered in its own way.
+    // gRPC with an unknown message format: answered as gRPC.
     if (head.post && isGrpc(head.contentType)) {
       const error = new RpcError(Status.UNIMPLEMENTED, messages.grpcContentType(head.contentType));
       this.#refuse(stream, head.bound === undefined ? noMethod() : error);

@@ -10,7 +10,7 @@ import { encodeStatusMessage } from "./status-message.js";
 const statusMaxBytes = 16 * 1024;
 const shortMessageMax = 1024;
 
-/** The fields that tell a client of a failure. `trailers`: the handler's own. */
+/** The fields that report a failure to a client. `trailers`: the handler's own. */
 export function failureFields(error: RpcError, trailers: Metadata | undefined): OutgoingField[] {
   const fields: OutgoingField[] = [{ name: "grpc-status", value: String(error.code), indexing: "table" }];
   const text = String(error.rawMessage);
@@ -32,7 +32,7 @@ export function failureFields(error: RpcError, trailers: Metadata | undefined): 
   return fields;
 }
 
-/** Undefined when the handler has put something else into them. */
+/** Undefined when the handler has put invalid values into them. */
 function sendable(details: unknown): readonly ErrorDetail[] | undefined {
   if (!Array.isArray(details)) return [];
   const good = details.every((one) => typeof one?.type === "string" && one.value instanceof Uint8Array);

@@ -1,9 +1,9 @@
-/** What the units of `grpc-timeout` are, ms. */
+/** The units of `grpc-timeout` in ms. */
 const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
-/** The largest number its eight digits can say. */
+/** The largest number of eight digits. */
 const valueMax = 99_999_999;
 
-/** The time that `grpc-timeout` gives, ms; undefined for what is none. */
+/** The time that `grpc-timeout` gives, ms; undefined if it is invalid. */
 export function parseTimeout(text: string): number | undefined {
   const { length } = text;
   if (length < 2 || length > 9) return undefined;
@@ -20,7 +20,7 @@ export function parseTimeout(text: string): number | undefined {
 
 /** `timeoutMs`, a whole number, as `grpc-timeout` says it. */
 export function formatTimeout(timeoutMs: number): string {
-  // It must be positive: the server is to find out that no time is left.
+  // It must be positive; the server then finds that no time is left.
   if (timeoutMs <= 0) return "1n";
   if (timeoutMs <= valueMax) return `${timeoutMs}m`;
   if (timeoutMs <= valueMax * 1000) return `${Math.floor(timeoutMs / 1000)}S`;

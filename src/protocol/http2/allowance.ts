@@ -1,6 +1,6 @@
 /**
- * How often a peer may do what costs us work and brings it nothing. It may do so `burst` times at once, and `perSecond` times in
- * the long run; what is of use gives it back sooner.
+ * Limits how often a peer may cause useless work: `burst` times at once, and `perSecond` times in
+ * the long run; useful traffic restores it sooner.
  */
 export class Allowance {
   readonly #burst: number;
@@ -15,7 +15,7 @@ export class Allowance {
     this.#countedMs = nowMs;
   }
 
-  /** False: it was once too often. */
+  /** False: the limit is exceeded. */
   spend(nowMs: number): boolean {
     this.#left--;
     if (this.#left >= 0) return true;
@@ -25,7 +25,7 @@ export class Allowance {
     return this.#left >= 0;
   }
 
-  /** Something of use has come or gone. */
+  /** Useful data was received or sent. */
   earn(): void {
     if (this.#left < this.#burst) this.#left++;
   }

@@ -20,19 +20,19 @@ import type { OutgoingField, PreparedHeaders } from "./wire/hpack-encoder.js";
 /** Streams that may be open before the server has said how many. */
 const streamsMaxUntilKnown = 100;
 
-/** What the client's side of a stream tells the layer above. */
+/** The events of a client's stream for the layer above. */
 export interface ResponseHandler extends StreamHandler {
-  /** The final response headers, with `:status`; interim ones (1xx) are passed over. `endStream`: nothing follows. */
+  /** The final response headers, with `:status`; interim ones (1xx) are skipped. `endStream`: nothing follows. */
   onResponse(stream: Http2Stream, headers: HeaderList, endStream: boolean): void;
 }
 
-/** What a client session tells the layer above. */
+/** The events of a client session for the layer above. */
 export interface Http2ClientOwner {
-  /** The server's first SETTINGS have come: it speaks HTTP/2. */
+  /** The server's first SETTINGS have arrived: it speaks HTTP/2. */
   onWelcome(): void;
   /** There is room for a stream where there was none: one has ended, or the server allows more. */
   onRoom(): void;
-  /** No more streams can be opened: the server takes no more, or there are no numbers left. Those it has taken go on. Streams it has not taken have had their `onReset`. */
+  /** No more streams can be opened: the server accepts no more, or stream numbers are used up. Accepted streams go on; for the others `onReset` was called. */
   onGoAway(code: number, debug: string): void;
   /** Comes once; all streams have had their `onReset`. */
   onSessionClosed(reason: string | undefined): void;
@@ -141,7 +141,7 @@ export class Http2ClientSession extends Http2Session {
     if (this.state === "draining" && this.streams.size === 0) this.finish(false);
   }
 
-  /** Reads on whatever waits to be sent: if both sides waited for the other to read, both would wait for ever. */
+  /** Keeps reading no matter how much waits to be sent: if each side waited for the other to read, both would hang. */
   protected get pausesReading(): boolean {
     return false;
   }
@@ -212,7 +212,7 @@ export class Http2ClientSession extends Http2Session {
     return responseFault(list, endStream);
   }
 
-  /** As many as we open ourselves: nothing to defend against. */
+  /** No limit is needed: we open these streams ourselves. */
   protected countReset(): void {}
 
   protected onEndedByBoth(): void {}
@@ -275,7 +275,7 @@ export class Http2ClientSession extends Http2Session {
   }
 }
 
-/** What RFC 9113 section 8.3.2 demands. */
+/** The rules of RFC 9113 section 8.3.2. */
 function responseFault(list: HeaderList, endStream: boolean): string | undefined {
   const others =
     (1 << HeaderKind.METHOD) |

@@ -1,15 +1,15 @@
-/** Streams that we ended before the peer did: frames of them may come for as long as the peer has not seen that. */
+/** How many streams that we ended first are remembered: their frames may arrive until the peer has seen the end. */
 const lateMax = 1024;
 /** How many streams are remembered that both sides have ended, to tell a peer what it does wrong. */
 const endedMax = 64;
 
-/** What is known of streams that are no more. */
+/** Remembers closed streams. */
 export class ClosedStreams {
   readonly #late = new Set<number>();
   readonly #ended: number[] = new Array(endedMax).fill(0);
   #next = 0;
 
-  /** Frames may still come, and are passed over. */
+  /** Frames may still arrive, and are ignored. */
   addLate(streamId: number): void {
     this.#late.add(streamId);
     if (this.#late.size <= lateMax) return;

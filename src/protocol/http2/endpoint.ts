@@ -10,12 +10,12 @@ import { ConnectionError, ErrorCode, errorName } from "./wire/frame.js";
 import { FrameDecoder, type FrameSink } from "./wire/frame-decoder.js";
 import { writeGoAway, writePing } from "./wire/frame-writer.js";
 
-/** The peer may make us answer this often while it reads nothing. */
+/** Most answers (to PING, SETTINGS) queued for a peer that does not read. */
 const unreadAnswersMax = 1000;
 /** Reading stops while more than this waits to be sent, or to be worked on, bytes. */
 const pauseAtBytes = 1024 * 1024;
 const restMaxBytes = 64 * 1024;
-/** What a peer may do that brings nobody anything: this often at once, and each second. */
+/** The allowance of useless frames: at once, and per second. */
 const odditiesBurst = 2000;
 const odditiesPerSecond = 200;
 /** What a GOAWAY says, characters. */
@@ -37,17 +37,17 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
   protected readonly decoder: FrameDecoder;
   protected readonly live: Liveness;
   protected state: "open" | "draining" | "closed" = "open";
-  /** When the bytes came that are worked on. */
+  /** When the bytes being processed arrived. */
   protected nowMs: number;
-  /** Frames that bring nobody anything: pings, settings, priorities, empty ones. */
+  /** Useless frames: pings, settings, priorities, empty ones. */
   protected readonly oddities: Allowance;
   #unreadAnswers = 0;
   #held = false;
   #paused = false;
-  /** What has come and waits for `resume`. */
+  /** Arrived bytes that wait for `resume`. */
   #rest: Buffer = emptyBytes;
   #peerEnded = false;
-  /** Closed because nothing came any more, not even an answer to a ping. */
+  /** Closed because nothing arrived any more, not even the answer to a ping. */
   silent = false;
   /** Closed because the peer broke a rule. */
   malformed = false;
@@ -81,7 +81,7 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
     return this.state !== "open";
   }
 
-  /** Works on nothing more, from the next frame on, until `resume`. */
+  /** Stops processing at the next frame, until `resume`. */
   hold(): void {
     this.#held = true;
     this.decoder.hold();
@@ -107,7 +107,7 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
     this.output.flush();
   }
 
-  /** Ends it at once: tells the peer why, and streams that are left fail. */
+  /** Ends it at once: sends the reason to the peer; open streams fail. */
   close(reason: string, code: number = ErrorCode.NO_ERROR): void {
     if (this.state === "closed") return;
     this.#tellWhy(code, reason);
@@ -136,7 +136,7 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
     this.output.flush();
   }
 
-  /** What is left to send leaves, then the peer hangs up, or we do. */
+  /** Sends the remaining bytes; then the peer closes, or we do. */
   #hangUp(): void {
     if (this.output.blocked) return;
     this.connection.end();
@@ -185,7 +185,7 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
     this.#pauseIf(this.#slow);
   }
 
-  /** The peer takes what it asks for too slowly. */
+  /** The peer reads its responses too slowly. */
   get #slow(): boolean {
     return this.output.pendingBytes > pauseAtBytes && this.pausesReading;
   }
@@ -233,12 +233,12 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
     this.live.stop();
   }
 
-  /** @internal The peer had its time to hang up. */
+  /** @internal The peer has not closed in time. */
   onLingered(): void {
     this.connection.destroy();
   }
 
-  /** Writes what the peer asks for. One that only asks, and reads nothing, is let go. */
+  /** Writes an answer to the peer. A peer that keeps asking but reads nothing is disconnected. */
   protected answer(write: (writer: Output["writer"]) => void): void {
     if (this.state === "closed") return;
     if (this.output.blocked && ++this.#unreadAnswers > unreadAnswersMax) {
@@ -264,15 +264,15 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
     this.output.frameWritten();
   }
 
-  /** Who takes the peer's frames. Asked in the constructor. */
+  /** The receiver of the peer's frames. Called in the constructor. */
   protected abstract sink(): FrameSink;
-  /** What it is called when the peer hangs up with streams open. */
+  /** The error text when the peer closes with streams open. */
   protected abstract readonly peerGone: string;
-  /** Stops reading while the peer takes what it asks for too slowly. */
+  /** Stops reading while the peer reads its responses too slowly. */
   protected abstract readonly pausesReading: boolean;
   /** @internal The highest stream of the peer that was taken in. */
   abstract readonly lastPeerStreamId: number;
-  /** @internal No stream is open, and none is worked for. */
+  /** @internal No stream is open, and no work of a closed one goes on. */
   abstract readonly idle: boolean;
   /** @internal */
   abstract onIdleTooLong(): void;
@@ -280,11 +280,11 @@ export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner 
   abstract onDrainOverdue(): void;
   /** Takes the client's first bytes off, at a server. Returns where frames begin. */
   protected abstract takePreface(chunk: Buffer): number;
-  /** What has come in one read has been worked on. */
+  /** The bytes of one read were processed. */
   protected abstract onWorked(): void;
   /** There is room to send again. */
   protected abstract onRoomToSend(): void;
-  /** All streams fail. `lost`: it is not our doing. */
+  /** All streams fail. `lost`: the connection was lost, not closed by us. */
   protected abstract failStreams(reason: string, lost: boolean): void;
   /** The end for the layer above. Comes once. */
   protected abstract onSessionClosed(reason: string | undefined): void;

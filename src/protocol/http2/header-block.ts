@@ -5,7 +5,7 @@ const blockMaxBytes = 256 * 1024;
 /** Frames of one header block; empty ones count. */
 const blockFramesMax = 64;
 
-/** Puts a header block together that comes in several frames. */
+/** Assembles a header block that arrives in several frames. */
 export class HeaderBlock {
   readonly streamId: number;
   readonly endStream: boolean;

@@ -5,11 +5,11 @@ import { Watch } from "./watch.js";
 import { ConnectionError, ErrorCode } from "./wire/frame.js";
 import type { FrameDecoder } from "./wire/frame-decoder.js";
 
-/** Once everything is said, the peer has this long to hang up, ms. */
+/** When everything was sent, the peer has this long to close, ms. */
 const lingerMs = 1000;
-/** A peer that does not answer the ping of a drain is told the rest after this, ms. */
+/** If a peer does not answer the ping of a drain, the final GOAWAY is sent after this, ms. */
 const drainPingMs = 1000;
-/** The content of our pings, by which their answers are known. */
+/** The content of our pings, which identifies their answers. */
 export const keepalivePayload: Buffer = Buffer.from("mprpc:ka", "latin1");
 export const drainPayload: Buffer = Buffer.from("mprpc:go", "latin1");
 
@@ -17,7 +17,7 @@ export interface LivenessOwner {
   readonly closed: boolean;
   /** Closed because nothing came any more, not even an answer to a ping. */
   silent: boolean;
-  /** Bytes have come that wait for their turn: the answer may be among them. */
+  /** Arrived bytes wait for their turn; the answer may be among them. */
   readonly held: boolean;
   readonly idle: boolean;
   ping(payload: Uint8Array): void;
@@ -41,7 +41,7 @@ export class Liveness {
   #heardMs: number;
   #pingedMs = -1;
   #blockMs = 0;
-  /** The peer was asked because nothing came, and has sent no part of a message since. */
+  /** The peer was pinged because of silence, and has sent no part of a message since. */
   doubted = false;
   #doubtedMs = 0;
   #idleMs = 0;
@@ -62,13 +62,13 @@ export class Liveness {
     this.#watch.by(this.#begunMs + Math.min(answerTimeoutMs, pingIntervalMs, idleTimeoutMs));
   }
 
-  /** Something arrived, or something written has left. */
+  /** Bytes arrived, or written bytes were sent. */
   heard(nowMs: number): void {
     this.#heardMs = nowMs;
     this.#pingedMs = -1;
   }
 
-  /** A header block has begun that is not whole. */
+  /** A header block has begun and is incomplete. */
   blockBegun(nowMs: number): void {
     this.#blockMs = nowMs;
     this.#watch.by(nowMs + this.#options.answerTimeoutMs);
@@ -87,7 +87,7 @@ export class Liveness {
     const { doubtMs } = this.#options;
     if (doubtMs === Number.POSITIVE_INFINITY) return;
     const nowMs = this.#clock.now();
-    // What came before it says nothing of what it waits for.
+    // Earlier traffic does not count for the new stream.
     this.#heardMs = Math.max(this.#heardMs, nowMs);
     this.#watch.by(nowMs + doubtMs);
   }
@@ -129,7 +129,7 @@ export class Liveness {
     return this.#owner.closed ? this.#lingerMs : next;
   }
 
-  /** What the peer owes us by the rules. */
+  /** What the peer must send by the protocol. */
   #checkAnswers(nowMs: number): number {
     const { answerTimeoutMs } = this.#options;
     let nextMs = Number.POSITIVE_INFINITY;
@@ -185,7 +185,7 @@ export class Liveness {
     }
     const dueMs = this.#pingedMs + pingTimeoutMs;
     if (nowMs < dueMs) return dueMs;
-    // This process itself was busy or stopped: the answer may lie unread, so let it be read first.
+    // This process itself was busy or frozen, and the answer may be unread: read it first.
     if (this.#owner.held || nowMs - dueMs > pingTimeoutMs / 2) {
       this.#pingedMs = nowMs;
       return nowMs + pingTimeoutMs;

@@ -1,29 +1,29 @@
 import type { HeaderLimits } from "./wire/hpack-decoder.js";
 
-/** What a side allows its peer, and what it does by itself. */
+/** The limits for the peer, and the timers of a connection. */
 export interface Http2Options {
-  /** Of what the peer sends; a request over it is answered 431. */
+  /** Limits of header lists from the peer; a request beyond them is answered 431. */
   headers: HeaderLimits;
   /** Streams of the peer at a time: as many as its calls may be in flight. More are refused. Default 1024. */
   streamsMax: number;
-  /** What the peer may send on a stream before its reader has taken any of it, bytes. Default 256 KiB. */
+  /** The initial window of a stream, bytes. Default 256 KiB. */
   windowBytes: number;
-  /** What that grows to at most, for a stream that is much used, bytes. Default 4 MiB. */
+  /** The largest window of a busy stream, bytes. Default 4 MiB. */
   windowMaxBytes: number;
   /** What the peer may send on all streams before that is known to have come, bytes. Default 1 MiB; grows as well. */
   connectionWindowBytes: number;
-  /** What may have come on all streams without being read, bytes. Default 64 MiB. */
+  /** Unread bytes on all streams. Default 64 MiB. */
   unreadMaxBytes: number;
-  /** What may wait to be sent before the connection is given up, bytes. Default 64 MiB. */
+  /** Unsent bytes before the connection is closed. Default 64 MiB. */
   unwrittenMaxBytes: number;
-  /** Silence before a ping is sent, ms; `Infinity`: none is. Default 10,000. */
+  /** Silence before a ping is sent, ms; `Infinity`: never. Default 10,000. */
   pingIntervalMs: number;
   /**
    * Silence while streams are open before the peer is asked for a sign of life, ms: once, until it sends something else, or until
    * `doubtAgainMs` have gone by. For servers that do not like pings. Default `Infinity`.
    */
   doubtMs: number;
-  /** Default 5 min, which servers as they come allow. */
+  /** Default 5 min, which servers allow by default. */
   doubtAgainMs: number;
   /** Silence after a ping before the connection counts as dead, ms. Default 4,000. */
   pingTimeoutMs: number;

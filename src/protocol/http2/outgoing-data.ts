@@ -1,13 +1,13 @@
 import { emptyBytes } from "../../protobuf/reader.js";
 import type { OutgoingField, PreparedHeaders } from "./wire/hpack-encoder.js";
 
-/** A stream with more than this to send takes no more without being told to wait, bytes. */
+/** With more unsent bytes than this, writes to a stream report back-pressure. */
 const roomBytes = 64 * 1024;
 
 /** Pieces that are gone are cut off the list when there are this many. */
 const cutAtPieces = 64;
 
-/** What a stream has to send and may not yet. */
+/** The data of a stream that cannot be sent yet. */
 export class OutgoingData {
   bytes = 0;
   /** Behind it, our half of the stream is over. */
@@ -50,7 +50,7 @@ export class OutgoingData {
 
   #dropFirst(): void {
     this.#at = 0;
-    // Let go at once: it may be large, and the list is only cut now and then.
+    // Release it at once: it may be large, and the list is trimmed only sometimes.
     this.#pieces[this.#first] = emptyBytes;
     this.#first++;
     if (this.#first === this.#pieces.length || this.#first >= cutAtPieces) {

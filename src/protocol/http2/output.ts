@@ -2,14 +2,14 @@ import { shelve } from "../../protobuf/buffer-pool.js";
 import { Writer } from "../../protobuf/writer.js";
 import type { Connection } from "../../transport/transport.js";
 
-/** Gathered bytes leave early at this size: waiting for the end of the turn would leave the peer idle meanwhile. */
+/** Gathered bytes are sent early at this size, so that the peer is not idle until the end of the turn. */
 const earlyFlushBytes = 4096;
 /** While this much waits for the system, DATA waits with its stream, where windows and resets still reach it. */
 const dataMaxBytes = 256 * 1024;
 
 /**
- * Gathers the frames of one turn of the event loop in one buffer and sends them in one write. While a write is on its way,
- * frames gather; so at most one is.
+ * Gathers the frames of one turn of the event loop in one buffer and sends them in one write. While a write is outstanding,
+ * frames gather, so there is at most one write.
  */
 export class Output {
   /** Where frames are appended. It has a buffer only while there are some. */
@@ -18,7 +18,7 @@ export class Output {
   #scheduled = false;
   #sending: Buffer | undefined;
   #sendingBytes = 0;
-  /** Frames appended, and frames handed to the connection: one between the two has provably not left. */
+  /** Frames appended, and frames handed to the connection: one between the two was provably not sent. */
   written = 0;
   flushed = 0;
   #closed = false;
@@ -32,7 +32,7 @@ export class Output {
     return this.#sending !== undefined;
   }
 
-  /** Bytes that have not left the process. */
+  /** Bytes not handed to the system yet. */
   get pendingBytes(): number {
     return this.writer.position + this.#sendingBytes;
   }
@@ -80,7 +80,7 @@ export class Output {
     this.flush();
   }
 
-  /** The connection is gone, or takes no more. What is appended from now on goes nowhere. */
+  /** The connection is closed or accepts no more. Frames appended from now on are dropped. */
   stop(): void {
     this.#closed = true;
   }

@@ -10,8 +10,8 @@ export interface ReceiveWindowOptions {
 }
 
 /**
- * What the peer may send on all streams of a connection. It gets back what has arrived, whether it was read or not, so that a
- * stream nobody reads does not stop the others; only when a great deal lies unread it waits for the readers.
+ * The window of a whole connection. Arrived bytes are returned to the peer whether they were read or not, so that an
+ * unread stream does not stop the others; only when a lot is unread, the window waits for the readers.
  */
 export class ReceiveWindow {
   #leftBytes: number = defaultWindowBytes;
@@ -33,7 +33,7 @@ export class ReceiveWindow {
     return this.#leftBytes >= 0;
   }
 
-  /** How much the peer may send more than it knows; 0 while that is not worth a frame. */
+  /** How much to add to the peer's window; 0 while that is not worth a frame. */
   grant(): number {
     if (this.#leftBytes > this.#targetBytes / 2) return 0;
     const { unreadMaxBytes, windowMaxBytes } = this.#options;

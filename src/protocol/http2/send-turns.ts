@@ -23,7 +23,7 @@ export class SendTurns {
     }
   }
 
-  /** The stream is closed: what waits on it never leaves. */
+  /** The stream is closed: what waits on it is never sent. */
   drop(stream: Http2Stream): void {
     if (stream.waiting === undefined) return;
     this.bytes -= stream.waiting.bytes;

@@ -22,7 +22,7 @@ import type { PreparedHeaders } from "./wire/hpack-encoder.js";
 const resetsBurst = 1000;
 const resetsPerSecond = 100;
 
-/** What a server session asks of the layer above. */
+/** The events of a server session for the layer above. */
 export interface Http2ServerOwner {
   /**
    * A request. Its headers are well-formed, with `:method` and, but for CONNECT, `:scheme` and `:path`. `endStream`: it has no
@@ -39,11 +39,11 @@ export class Http2ServerSession extends Http2Session {
   #prefaceAt = 0;
   #active = 0;
   #lastStreamId = 0;
-  /** Streams above it are not taken in: the last GOAWAY says so. */
+  /** Streams with higher numbers are not accepted, as the last GOAWAY says. */
   #lastAccepted = streamIdMax;
   #why = "";
   readonly #tooLarge: PreparedHeaders;
-  /** Streams that are reset, by the client or for its errors: their places bound them too, but each begins work. */
+  /** Limits reset streams (by the client or for its errors): the stream limit bounds them too, but each starts work. */
   readonly #resets: Allowance;
 
   constructor(
@@ -78,7 +78,7 @@ export class Http2ServerSession extends Http2Session {
   }
 
   /**
-   * Takes no more requests: asks the client for no more, a round trip later refuses those that came meanwhile too late, and
+   * Accepts no more requests: sends GOAWAY, refuses requests that arrive more than a round trip later, and
    * closes when those in flight have ended.
    */
   drain(why: string): void {
@@ -196,7 +196,7 @@ export class Http2ServerSession extends Http2Session {
     } else this.fail(new ConnectionError(ErrorCode.PROTOCOL_ERROR, `${text} out of turn`));
   }
 
-  /** One over the limit. Before the client knows the limit that is no fault of its. */
+  /** A stream over the limit. Before the client knows the limit, this is not its fault. */
   #refuse(streamId: number, endStream: boolean): void {
     this.sendReset(streamId, ErrorCode.REFUSED_STREAM);
     if (!endStream) this.closedStreams.addLate(streamId);
@@ -230,7 +230,7 @@ export class Http2ServerSession extends Http2Session {
     return false;
   }
 
-  /** The response is whole and the request is not: nobody wants the rest of it. */
+  /** The response is complete and the request is not: the rest of the request is not needed. */
   protected onEarlyEnd(stream: Http2Stream): void {
     this.resetStream(stream, ErrorCode.NO_ERROR);
   }
@@ -264,7 +264,7 @@ export class Http2ServerSession extends Http2Session {
   }
 }
 
-/** What RFC 9113 section 8.3.1 demands. */
+/** The rules of RFC 9113 section 8.3.1. */
 function requestFault(list: HeaderList): string | undefined {
   // The first fields are all there are to judge by.
   if (list.tooLarge) return undefined;

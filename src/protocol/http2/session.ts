@@ -38,7 +38,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   protected readonly streams = new Map<number, Http2Stream>();
   protected readonly turns: SendTurns;
   protected readonly closedStreams = new ClosedStreams();
-  /** How a stream ended of which the handler was not known yet. */
+  /** How a stream ended before its handler was known. */
   protected failedEarly: StreamFailure | undefined;
   readonly #window: ReceiveWindow;
   readonly #hpack: HpackDecoder;
@@ -203,7 +203,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
       if (count > 0 || ends) stream.handler.onData(stream, buffer, start, end, ends);
     }
     if (ends) this.onRemoteEnd(stream);
-    // Padding, and what nobody wants to read.
+    // Padding, and data that nobody reads.
     else if (stream.handler === undefined || this.#dataLeft > 0) this.onConsumed(stream, 0);
   }
 
@@ -280,7 +280,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   #onSettingsAck(): void {
     if (this.live.settingsAcked) return;
     this.live.settingsAcked = true;
-    // Until now the peer may have used the window that everybody begins with.
+    // Until now the peer may have used the default window.
     const excess = defaultWindowBytes - this.options.windowBytes;
     if (excess > 0) for (const stream of this.streams.values()) stream.receiveWindow -= excess;
   }
@@ -339,7 +339,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     const { receiveTarget } = stream;
     const free = receiveTarget - stream.receiveWindow - stream.unconsumedBytes;
     if (free < receiveTarget / 2) return;
-    // One that has used its window twice over is worth a larger one.
+    // A stream that has used its window twice gets a larger one.
     const grows = stream.receivedBytes >= receiveTarget * 2;
     if (grows)
       stream.receiveTarget = Math.min(
@@ -450,13 +450,13 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   abstract freeSlot(stream: Http2Stream): void;
   abstract onGoAway(lastStreamId: number, code: number, debug: string): void;
   protected abstract isIdle(streamId: number): boolean;
-  /** Frames of it are passed over: it came after we told the peer to go. */
+  /** Its frames are ignored: it arrived after our GOAWAY. */
   protected abstract ignores(streamId: number): boolean;
   protected abstract onNewHeaders(streamId: number, list: HeaderList, endStream: boolean): void;
   protected abstract onStreamHeaders(stream: Http2Stream, list: HeaderList, endStream: boolean): void;
   /** A stream was reset, by the peer or for its errors. */
   protected abstract countReset(what: string): void;
-  /** A stream has ended as it should. */
+  /** A stream has ended normally. */
   protected abstract onEndedByBoth(): void;
   /** At a client: the response is whole, so that its handler has been told the end. */
   protected abstract hasResponse(stream: Http2Stream): boolean;

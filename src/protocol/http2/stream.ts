@@ -6,18 +6,18 @@ import { finishData, finishHeaders, reserveFrameHeader } from "./wire/frame-writ
 import type { HeaderList } from "./wire/header-field.js";
 import type { HpackEncoder, OutgoingField, PreparedHeaders } from "./wire/hpack-encoder.js";
 
-/** Why a stream ended before its time. */
+/** Why a stream ended early. */
 export interface StreamFailure {
   /** One of `ErrorCode`. */
   readonly code: number;
-  /** The peer says so; else we, or the connection is gone. */
+  /** The peer reset it; otherwise we did, or the connection is closed. */
   readonly remote: boolean;
-  /** It is certain that the peer has done nothing for it. */
+  /** The peer has certainly not processed it. */
   readonly unprocessed: boolean;
   readonly reason: string;
 }
 
-/** What a stream tells the layer above. Buffers and header lists are used again as soon as the callback returns. */
+/** The events of a stream for the layer above. Buffers and header lists are reused as soon as the callback returns. */
 export interface StreamHandler {
   /**
    * A part of the body: `bytes[start..end)`. It counts against the stream's window until it is given back with
@@ -26,9 +26,9 @@ export interface StreamHandler {
   onData(stream: Http2Stream, bytes: Buffer, start: number, end: number, endStream: boolean): void;
   /** The last the peer sends: fields behind the body. */
   onTrailers(stream: Http2Stream, headers: HeaderList): void;
-  /** After a write returned false: there is room again. */
+  /** There is room again after a write that returned false. */
   onWritable(stream: Http2Stream): void;
-  /** It is over, before both sides have ended it. Comes once, and nothing after it. */
+  /** It ended before both sides had ended it. Called once, as the last event. */
   onReset(stream: Http2Stream, failure: StreamFailure): void;
 }
 
@@ -43,7 +43,7 @@ export interface StreamHost {
   onDataSent(): void;
   /** Content waits on the stream. */
   onQueued(stream: Http2Stream, bytes: number): void;
-  /** Our half has left. */
+  /** Our half was sent. */
   onLocalEnd(stream: Http2Stream): void;
   /** The layer above has read `bytes`. */
   onConsumed(stream: Http2Stream, bytes: number): void;
@@ -60,12 +60,12 @@ export class Http2Stream {
   /** @internal */
   readonly session: StreamHost;
   handler: StreamHandler | undefined = undefined;
-  /** Over, for whatever reason. */
+  /** Closed, for whatever reason. */
   closed = false;
-  /** We have sent our last, or it waits to leave. */
+  /** We have ended our half; its last frame was sent or is queued. */
   localEnded = false;
   remoteEnded = false;
-  /** The final response headers have come: the rest is a trailer. */
+  /** The final response headers have arrived; the next header block is a trailer. */
   responded = false;
   /** @internal What we may send, and the peer. */
   sendWindow: number;
@@ -83,9 +83,9 @@ export class Http2Stream {
   waiting: OutgoingData | undefined = undefined;
   /** @internal A write returned false. */
   owesWritable = false;
-  /** @internal Takes one of the places that the peer's streams have. */
+  /** @internal Counts against the limit of the peer's streams. */
   hasSlot = false;
-  /** @internal Its work goes on when it is closed. */
+  /** @internal Its work may go on after it is closed. */
   held = false;
   /** @internal Which frame of the output opened it. */
   openedBy = 0;
@@ -140,7 +140,7 @@ export class Http2Stream {
     return this.session.output.writer.position - this.#dataAt - frameHeaderBytes;
   }
 
-  /** Takes the frame back that `beginData` began. */
+  /** Removes the frame that `beginData` began. */
   abortData(): void {
     this.session.output.writer.position = this.#dataAt;
   }
@@ -175,7 +175,7 @@ export class Http2Stream {
     return this.#queue(content, endStream);
   }
 
-  /** Sends a part of the body, as `beginData` and `endData` do. What waits is kept without a copy: leave it alone. */
+  /** Sends a part of the body, as `beginData` and `endData` do. Waiting data is kept without a copy, so do not change it. */
   write(bytes: Buffer, endStream: boolean): boolean {
     if (this.closed || this.localEnded) return true;
     const { session } = this;
@@ -202,7 +202,7 @@ export class Http2Stream {
     return false;
   }
 
-  /** Ends our half: with trailers, behind what waits to be sent. */
+  /** Ends our half, with trailers, after unsent data. */
   end(prepared: PreparedHeaders | undefined, extra?: readonly OutgoingField[]): void {
     if (this.closed || this.localEnded) return;
     if (this.waiting === undefined) this.writeHeaders(prepared, extra, true);
@@ -220,31 +220,31 @@ export class Http2Stream {
     if (trailers) waiting.trailers = { prepared, extra };
   }
 
-  /** Ends it at once, both ways. What waits to be sent is dropped. The handler is told nothing. */
+  /** Ends it at once, both ways. Unsent data is dropped. The handler is not notified. */
   reset(code: number = ErrorCode.CANCEL): void {
     if (!this.closed) this.session.resetStream(this, code);
   }
 
-  /** Gives `bytes` of what `onData` brought back to the peer, which may send as much again. */
+  /** Returns `bytes` received by `onData` to the peer's window. */
   consumed(bytes: number): void {
     this.session.onConsumed(this, bytes);
   }
 
-  /** At a server: its place stays taken when it is closed, because its work goes on, until `release`. */
+  /** At a server: it still counts when it is closed, because its work goes on, until `release`. */
   hold(): void {
     this.held = true;
   }
 
   /**
-   * At a server: its work is over. Must be called once after `onReset`, and after `hold`: until then it takes one of the
-   * places that the peer's streams have, or a peer could have any number of handlers run by resetting one after the other.
+   * At a server: its work is over. Must be called once after `onReset`, and after `hold`. Until then it counts against the limit
+   * of streams; otherwise a peer could start any number of handlers by resetting one stream after the other.
    */
   release(): void {
     this.held = false;
     if (this.closed) this.session.freeSlot(this);
   }
 
-  /** @internal The last frame of ours has been written. */
+  /** @internal Our last frame was written. */
   #ended(): void {
     this.localEnded = true;
     this.session.onLocalEnd(this);

@@ -1,4 +1,4 @@
-/** Where a call is in the list of either end; -1: nowhere. */
+/** The index of a call in the list of each end; -1: not in it. */
 export interface Listed {
   atCaller: number;
   atProvider: number;
@@ -29,7 +29,7 @@ export class CallList<Call extends Listed> {
     call[this.#place] = this.#calls.push(call) - 1;
   }
 
-  /** False when it is not there any more. The last one takes its place. */
+  /** False when it is no longer there. The last call moves to its place. */
   delete(call: Call): boolean {
     const at = call[this.#place];
     if (at < 0) return false;

@@ -16,8 +16,8 @@ import type { Parcel } from "./link.js";
 import type { InprocStream, ReplyStream } from "./stream.js";
 
 /**
- * One call between two ends of a process: on its way to the provider, in its hands, and on its way back. Each end changes only
- * its own half; what one has for the other is delivered by the link.
+ * One call between the two ends within a process. Each end changes only its own half; the link delivers what
+ * one end has for the other.
  *
  *     sent --> begun --> answered
  *      `---------`-----> abandoned, by the caller
@@ -29,18 +29,18 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
   readonly bound: BoundMethod | undefined;
   /** -1: no deadline. */
   readonly timeoutMs: number;
-  /** Those of the call, copied. */
+  /** The metadata of the call, copied. */
   readonly metadata: Metadata | undefined;
   request: unknown = undefined;
-  /** The provider's definition of the message is another one, and cannot read it. */
+  /** The provider has another definition of the message and cannot decode it. */
   undecodable: RpcError | undefined = undefined;
   state: "sent" | "begun" | "answered" | "abandoned" = "sent";
   atCaller = -1;
   atProvider = -1;
   served: ServerCall | undefined = undefined;
-  /** Who makes it: the process itself, or the bearer of a token. */
+  /** The caller: the process itself, or the bearer of a token. */
   peer: Peer;
-  /** It is not known yet who makes it. */
+  /** The caller is not known yet. */
   wait: CallerWait | undefined = undefined;
   requests: InprocStream | undefined = undefined;
   replies: ReplyStream | undefined = undefined;
@@ -50,7 +50,7 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
   #metadata: Metadata | undefined = undefined;
   #trailers: Metadata | undefined = undefined;
   #error: RpcError | undefined = undefined;
-  /** The provider itself said no; else the failure arose on the way. */
+  /** The provider itself refused the call; otherwise the failure arose on this side. */
   #refused = true;
 
   constructor(
@@ -72,7 +72,7 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
 
   // --- the caller's half ---
 
-  /** Copies the request. Returns why it cannot be sent. `tooLarge` says why its size is. */
+  /** Copies the request. Returns why it cannot be sent. `tooLarge` returns the reason if it exceeds a limit. */
   copyRequest(tooLarge: (bytes: number) => string | undefined): RpcError | undefined {
     const copy = takeCopy();
     try {
@@ -108,7 +108,7 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
     return unsent;
   }
 
-  /** On its way to the provider it is taken in there, and on its way back it ends here. */
+  /** Delivered to the provider it begins there; delivered back to the caller it ends here. */
   deliver(): boolean {
     if (this.state === "sent") {
       this.#server.begin(this);
@@ -185,7 +185,7 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
     }
   }
 
-  /** The caller's definition of the message may be another one. */
+  /** The caller may have another definition of the message. */
   #readReply(copy: MessageCopy): unknown {
     const { output } = this.attempt.method;
     try {
@@ -206,7 +206,7 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
     this.#answer();
   }
 
-  /** It is refused before any handler. `retried`: as often as it takes, since it was on its way when the provider began to stop. */
+  /** Refused before any handler ran. `retried`: without a limit, since it was in flight when the provider began to stop. */
   refuse(error: RpcError, retried = false): void {
     this.#error = error.with({}, "never");
     this.#refused = !retried;

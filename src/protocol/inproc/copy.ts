@@ -3,25 +3,25 @@ import { Reader } from "../../protobuf/reader.js";
 import type { MessageType } from "../../protobuf/types.js";
 import { Writer } from "../../protobuf/writer.js";
 
-/** From this size on a message has memory of its own, which its `bytes` fields are views of. */
+/** Messages of this size and larger have memory of their own, and their `bytes` fields are views of it. */
 const ownMinBytes = 16 * 1024;
 const scratchBytes = 4096;
 
 /**
- * Copies messages from one side to the other by encoding and decoding them: what arrives is exactly what would arrive over a
- * connection (defaults, unknown fields, floats, refused values), its size is known, and nothing in it is shared.
+ * Copies messages from one side to the other by encoding and decoding them: the result is exactly what would arrive over a
+ * connection (defaults, unknown fields, floats, refused values), its size is known, and it shares nothing.
  */
 export class MessageCopy {
   readonly #writer = new Writer(scratchBytes);
   readonly #reader = new Reader(Buffer.alloc(0));
 
-  /** Returns its size, bytes. Throws for a message that cannot be encoded; then it is to be cleared. */
+  /** Returns its size, bytes. Throws for a message that cannot be encoded; then it must be cleared. */
   write(type: MessageType, message: unknown): number {
     type.encode(message, this.#writer);
     return this.#writer.position;
   }
 
-  /** The message that was written, as `type`. Throws for bytes that are none. */
+  /** The message that was written, as `type`. Throws if the bytes are invalid. */
   read(type: MessageType): unknown {
     const { position } = this.#writer;
     const own = this.takeOwn();
@@ -40,7 +40,7 @@ export class MessageCopy {
     return this.#writer.view();
   }
 
-  /** The memory of a large message is given away, not copied, unless much of it is empty. Undefined: it stays here. */
+  /** The memory of a large message is handed over, not copied, unless much of it is unused. Undefined: it stays here. */
   takeOwn(): Buffer | undefined {
     const { position, buffer } = this.#writer;
     if (position < ownMinBytes || position < buffer.length * 0.8) return undefined;
@@ -54,7 +54,7 @@ export class MessageCopy {
   }
 }
 
-/** Kept from message to message; taken away while it is in use, since encoding may run the user's getters. */
+/** Reused between messages; unset while in use, since encoding may run the user's getters. */
 let spare: MessageCopy | undefined;
 
 export function takeCopy(): MessageCopy {
@@ -68,7 +68,7 @@ export function giveBack(copy: MessageCopy): void {
   spare = copy;
 }
 
-/** Entries of their own, bytes too. Undefined for none. */
+/** A deep copy, bytes included. Undefined if empty. */
 export function copyMetadata(metadata: Metadata | undefined): Metadata | undefined {
   if (metadata === undefined || metadata.size === 0) return undefined;
   const copy = new Metadata();
@@ -80,10 +80,10 @@ export function copyMetadata(metadata: Metadata | undefined): Metadata | undefin
   return copy;
 }
 
-/** What an entry takes in a header besides its key and value, bytes: tags and lengths. */
+/** Size of an entry in a header besides its key and value, bytes: tags and lengths. */
 const entryBytes = 6;
 
-/** What metadata would take in the header of a frame, bytes. */
+/** Size of metadata in the header of a frame, bytes. */
 export function metadataBytes(metadata: Metadata | undefined): number {
   if (metadata === undefined || metadata.size === 0) return 0;
   let bytes = 0;

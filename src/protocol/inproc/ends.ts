@@ -6,12 +6,12 @@ import type { InprocLink } from "./link.js";
 
 /** The caller's end of a connection, as its calls and the other end see it. */
 export interface CallerEnd<Call> {
-  /** A reply has come. */
+  /** A reply has arrived. */
   answered: boolean;
   /** A call has ended, or was given up. */
   release(call: Call): void;
   /**
-   * The provider takes no more calls, and took none at all when `acceptedNone`. `atOnce`: it said so before this end was there.
+   * The provider accepts no more calls; with `acceptedNone` it has accepted none at all. `atOnce`: it refused before this end existed.
    */
   onGoingAway(why: string, acceptedNone: boolean, atOnce: boolean): void;
   onProviderClosed(reason: string | undefined): void;
@@ -23,10 +23,10 @@ export interface ProviderEnd<Call> {
   readonly link: InprocLink;
   readonly draining: boolean;
   readonly closed: boolean;
-  /** The smaller one of both ends. */
+  /** The smaller limit of both ends. */
   readonly headerMaxBytes: number;
   find(method: MethodDefinition): BoundMethod | undefined;
-  /** A call has come. */
+  /** A call has arrived. */
   begin(call: Call): void;
   /** The caller has given it up. */
   cancelLater(call: Call): void;

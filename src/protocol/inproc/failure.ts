@@ -6,7 +6,7 @@ import { copyMetadata, metadataBytes } from "./copy.js";
 /** A text longer than this is cut where details and metadata had to be left out. */
 const cutTextChars = 1024;
 
-/** A handler's failure as its caller sees it: with nothing that is shared, nor anything a connection would not carry. */
+/** A handler's failure as its caller sees it: a copy with only what a connection would carry. */
 export function copyFailure(
   error: RpcError,
   replyMetadata: Metadata | undefined,
@@ -30,7 +30,7 @@ export function copyFailure(
   return new RpcError(code, text, options);
 }
 
-/** The handler made the error, and may have put anything into it. */
+/** The handler created the error, so its fields may hold anything. */
 function whyNotSendable(
   text: string,
   metadata: Metadata | undefined,

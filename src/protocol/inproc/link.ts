@@ -2,20 +2,20 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Clock } from "../../base/clock.js";
 import type { Postponed, Turn } from "../../call/turn.js";
 
-/** Others have their turn at the latest behind so many deliveries, on a clock that stands still too. */
+/** Yields at the latest after this many deliveries, also with a clock that does not advance. */
 const deliveriesMax = 1024;
 
 /** Runs `job` in the async context that was current when it was made. */
 export type InContext = (job: () => void) => void;
 
-/** The async context of now: what a caller has stored there must not be seen by a handler, nor the other way round. */
+/** The current async context. Handlers must not see what a caller has stored in its own, nor the other way round. */
 export function currentContext(): InContext {
   return AsyncLocalStorage.snapshot();
 }
 
 /** Something that one end has for the other. */
 export interface Parcel {
-  /** True: a handler was entered. */
+  /** True: a handler was called. */
   deliver(): boolean;
 }
 
@@ -51,7 +51,7 @@ class Lane {
       }
       if (parcel.deliver()) this.late = this.#turn.spent();
     }
-    // A list that never runs empty must not keep what was delivered.
+    // A list that never becomes empty must not keep delivered items.
     if (this.#at > 1024) {
       this.#parcels = this.#parcels.slice(this.#at);
       this.#at = 0;
@@ -60,9 +60,9 @@ class Lane {
 }
 
 /**
- * Carries what the two ends of a connection within the process have for each other: never at once, since neither expects to be
- * called in the middle of its work, but behind what runs now, and within the time that handlers have in one turn of the event
- * loop.
+ * Delivers between the two ends of a connection within the process. Never synchronously, since neither end expects to be
+ * called in the middle of its work, but after the running code, and within the time that handlers have in one turn of the
+ * event loop.
  */
 export class InprocLink implements Postponed {
   readonly #clock: Clock;

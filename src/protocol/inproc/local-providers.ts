@@ -1,9 +1,9 @@
 import type { InContext } from "./link.js";
 import type { InprocServerSession } from "./server-session.js";
 
-/** A provider as channels of its own process meet it. */
+/** A provider as channels of its own process see it. */
 export interface LocalProvider {
-  /** A new connection; `caller` is the async context of the channel. Undefined: none can be had. */
+  /** A new connection; `caller` is the async context of the channel. Undefined: it is refused. */
   accept(caller: InContext): InprocServerSession | undefined;
 }
 
@@ -22,7 +22,7 @@ export class LocalProviders {
   }
 
   /**
-   * Of two with one address the newer one counts. Returns what takes it out again.
+   * Of two with one address the newer one is used. Returns a function that removes it.
    *
    * @internal
    */

@@ -19,7 +19,7 @@ import type { CallerEnd, ProviderEnd } from "./ends.js";
 import { type InContext, InprocLink } from "./link.js";
 import { InprocStream, ReplyStream, StreamRoom } from "./stream.js";
 
-/** Sizes that one end takes and sends. */
+/** Size limits of one end. */
 export interface InprocLimits {
   readonly bodyMaxBytes: number;
   /** Of metadata and error texts. */
@@ -36,7 +36,7 @@ export interface InprocServerOptions {
   readonly streamRoom: StreamRoom;
 }
 
-/** Who calls from within the process. Policies judge it like any other identity. */
+/** The identity of callers within the process. It is subject to the policy like any other. */
 const withinProcess = {
   remote: "inproc:node",
   security: { kind: "inproc", confidential: true, identity: "inproc:node" },
@@ -58,7 +58,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
   readonly #calls = new CallList<InprocCall>("atProvider");
   #state: "open" | "draining" | "closed" = "open";
   #inFlight = 0;
-  /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
+  /** Running oneway calls, and handlers that still run after their call has ended: both count as calls in flight. */
   #oneways = 0;
   #detached = 0;
   #accepted = 0;
@@ -80,7 +80,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     this.link = new InprocLink(dispatcher.clock, dispatcher.turn, contexts.provider, contexts.caller);
   }
 
-  /** The other end is there: the smaller limits of both count. */
+  /** The other end exists: the smaller limits of both apply. */
   meet(client: CallerEnd<InprocCall>, limits: InprocLimits): void {
     this.#client = client;
     this.headerMaxBytes = Math.min(this.headerMaxBytes, limits.headerMaxBytes);
@@ -146,7 +146,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     else wait.begin(served, () => this.#runLater(served));
   }
 
-  /** Who calls, and why the call may not be made. A caller whose token is being checked is let in, to wait for that. */
+  /** The caller, or why the call may not be made. A call whose token is being checked is accepted and waits. */
   #admit(call: InprocCall): RpcError | undefined {
     const bound = call.bound as BoundMethod;
     let caller = this.#gate.caller;
@@ -160,7 +160,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     return this.#dispatcher.admit(bound, caller, call.wait !== undefined);
   }
 
-  /** It takes a handler's place only now, and there may be none left. */
+  /** It counts against the limit only now, and may exceed it. */
   #runLater(served: ServerCall): void {
     const refusal = this.#dispatcher.admit(served.bound, served.peer, false);
     if (refusal !== undefined) {
@@ -197,7 +197,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     return undecodable;
   }
 
-  /** Takes the room that its requests want; last, since nothing gives it back to a call that is refused after all. */
+  /** Reserves room for its requests. Done last, since a refusal after it would not release the room. */
   #reserve({ attempt }: InprocCall): RpcError | undefined {
     if (attempt.stream?.sendsMany !== true || this.streams.begin()) return undefined;
     return new RpcError(Status.RESOURCE_EXHAUSTED, messages.noRoomForStream);
@@ -255,7 +255,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
       deliver: () => {
         const { served } = call;
         if (served === undefined) return false;
-        // A caller whose deadline has passed cancels as well, and its word is often here before our own timer.
+        // A caller also cancels when its deadline passes, and that often arrives before our own timer fires.
         if (served.deadlineMs <= this.#dispatcher.turn.nowMs) served.onDeadline();
         else served.cancel(new RpcError(Status.CANCELLED, messages.cancelledByCaller));
         return true;
@@ -283,7 +283,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
   drain(why: string): void {
     if (this.#state !== "open") return;
     this.#state = "draining";
-    // Before the caller's end is there: it is turned away.
+    // Before the caller's end exists: the connection is refused.
     const atOnce = this.#client === undefined;
     const accepted = this.#accepted;
     this.link.toCaller({
@@ -296,7 +296,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     this.#endLater();
   }
 
-  /** Behind what is on its way to the caller. */
+  /** After what is in flight to the caller. */
   #endLater(): void {
     if (this.#inFlight > 0) return;
     this.link.toCaller({

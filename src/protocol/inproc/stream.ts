@@ -7,12 +7,12 @@ import { Status } from "../../error/status.js";
 import type { MessageType } from "../../protobuf/types.js";
 import { giveBack, type MessageCopy, takeCopy } from "./copy.js";
 
-/** What a message takes besides its bytes. */
+/** The cost of a message besides its bytes. */
 const messageCostBytes = 32;
 /** Messages of one stream that may lie at its reader, bytes. */
 const windowBytes = 256 * 1024;
 
-/** What a stream of requests must find free to begin, bytes. */
+/** Free room a stream of requests needs to begin, bytes. */
 const startBytes = 16 * 1024;
 
 /**
@@ -25,7 +25,7 @@ export class StreamRoom {
   readonly #waiting = new Set<InprocStream>();
   #heldBytes = 0;
 
-  /** `parent`: of all connections, which must have room as well. */
+  /** `parent`: the budget of all connections, which must have room as well. */
   constructor(maxBytes: number, parent?: StreamRoom) {
     this.#maxBytes = maxBytes;
     this.#parent = parent;
@@ -180,12 +180,12 @@ export class InprocStream implements RequestSender, MessageSupply {
     for (const wake of this.#wake.splice(0)) wake();
   }
 
-  /** The reader has left: what comes until the sender knows is dropped. */
+  /** The reader has left: messages are dropped until the sender is notified. */
   drop(): void {
     this.#unread = true;
   }
 
-  /** The call has ended for the sender: nothing more is sent. What has come may still be read. */
+  /** The call has ended for the sender: nothing more is sent. Arrived messages may still be read. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -3,13 +3,13 @@ import { messages } from "../../error/messages.js";
 import type { FrameDecoder } from "./wire/frame-decoder.js";
 import type { WireLimits } from "./wire/limits.js";
 
-/** A message in chunks whose bytes do not come for this long ends its call, ms. */
+/** A message in chunks that receives no bytes for this long ends its call, ms. */
 export const stalledAfterMs = 10_000;
-/** It is looked at this many times meanwhile, so that a process that stood still has read what lay there in between. */
+/** It is checked this many times meanwhile, so that a process that was frozen first reads what has arrived. */
 const looks = 4;
 
 export interface ArrivalsOwner<Call> {
-  /** When bytes last came on the connection; undefined while the owner itself does not read. */
+  /** When bytes last arrived on the connection; undefined while its owner has paused reading. */
   readonly heardMs: number | undefined;
   /** The message of this call makes no progress. */
   onStalled(call: Call): void;
@@ -19,9 +19,9 @@ interface Arrival<Call> {
   readonly call: Call;
   readonly sizeBytes: number;
   missingBytes: number;
-  /** The bytes of all messages that had come when this one was last seen to make progress. */
+  /** The bytes received of all messages when this one last made progress. */
   seenBytes: number;
-  /** How many looks in a row have seen no progress. */
+  /** How many consecutive checks saw no progress. */
   stalledLooks: number;
 }
 
@@ -35,7 +35,7 @@ export class Arrivals<Call> {
   #bytes = 0;
   #timer: Timer | undefined;
   #heardMs = 0;
-  /** The bytes of all messages that had come at the last look. */
+  /** The bytes received of all messages at the last check. */
   #seenBytes = 0;
 
   constructor(clock: Clock, limits: WireLimits, decoder: FrameDecoder, owner: ArrivalsOwner<Call>) {
@@ -57,7 +57,7 @@ export class Arrivals<Call> {
     return [...this.#arrivals.values()].map(({ call }) => call);
   }
 
-  /** Why one more message of this size is too much. A single one is always taken. */
+  /** Why one more message of this size is refused. A single one is always accepted. */
   refusal(sizeBytes: number): string | undefined {
     const { arrivingMax, arrivingMaxBytes } = this.#limits;
     const count = this.#arrivals.size;
@@ -80,7 +80,7 @@ export class Arrivals<Call> {
     this.#lookLater();
   }
 
-  /** It is whole, or its call has ended. */
+  /** The message is complete, or its call has ended. */
   delete(callId: number): void {
     const arrival = this.#arrivals.get(callId);
     if (arrival === undefined) return;
@@ -115,7 +115,7 @@ export class Arrivals<Call> {
         continue;
       }
       const begun = missingBytes < arrival.sizeBytes;
-      // On a slow line the others, which have a turn each, may take long. One that has not begun may wait behind anything.
+      // On a slow line the other messages, which take turns, may take long. A message that has not begun may wait for anything.
       const waits = begun ? othersCome : !idle;
       const passedOver = chunkBytes - arrival.seenBytes > this.#limits.arrivingMaxBytes;
       arrival.stalledLooks = waits && !passedOver ? 0 : arrival.stalledLooks + 1;

@@ -9,15 +9,15 @@ import { Arrivals, type ArrivalsOwner, stalledAfterMs } from "./arrivals.js";
 import type { ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
 import type { WireLimits } from "./wire/limits.js";
 
-/** What requests in chunks want of their connection. */
+/** What requests in chunks need from their connection. */
 export interface ArrivingHost {
-  /** When bytes last came; undefined while the connection is not read. */
+  /** When bytes last arrived; undefined while the connection is not read. */
   readonly heardMs: number | undefined;
   /** Why no more calls can run here. */
   overLimit(): RpcError | undefined;
-  /** The request is whole, or its call has ended. */
+  /** The request is complete, or its call has ended. */
   onArrived(call: ServerCall): void;
-  /** A handler was entered and has returned, or its promise. */
+  /** A handler was called and has returned a value or a promise. */
   onRun(): void;
 }
 
@@ -25,15 +25,15 @@ export interface ArrivingHost {
 const requestReader = new Reader();
 
 /**
- * The calls of one connection whose requests come in chunks. Their deadlines count from the announcement, and they take a
- * place among the calls that run only when all of the request is here.
+ * The calls of one connection whose requests come in chunks. Their deadlines count from the announcement. They count
+ * as running calls only once the whole request has arrived.
  */
 export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
   readonly #host: ArrivingHost;
   readonly #dispatcher: Dispatcher;
   readonly #decoder: FrameDecoder;
   readonly #arrivals: Arrivals<ServerCall>;
-  /** Those that a reply is owed to. */
+  /** The calls that need a reply. */
   numbered = 0;
 
   constructor(host: ArrivingHost, dispatcher: Dispatcher, decoder: FrameDecoder, limits: WireLimits) {
@@ -59,7 +59,7 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
     return this.#arrivals.bytes;
   }
 
-  /** Why one more message of this size is too much. */
+  /** Why one more message of this size is refused. */
   refusal(sizeBytes: number): RpcError | undefined {
     const tooMuch = this.#arrivals.refusal(sizeBytes);
     return tooMuch === undefined ? undefined : new RpcError(Status.RESOURCE_EXHAUSTED, tooMuch);
@@ -71,7 +71,7 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
     return { onEnd: (body) => this.#onWhole(call, body) };
   }
 
-  /** Its request is whole, or the call has ended before. */
+  /** Its request is complete, or the call has ended before that. */
   delete(call: ServerCall): void {
     call.arriving = false;
     if (call.id !== 0) this.numbered--;
@@ -82,7 +82,7 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
   }
 
   #onWhole(call: ServerCall, body: Buffer | undefined): void {
-    // It takes a handler's place only now, and there may be none left.
+    // It counts against the limit only now, and may exceed it.
     const refusal = this.#host.overLimit() ?? this.#dispatcher.admit(call.bound, call.peer, false);
     this.delete(call);
     if (body === undefined) call.cancel(new RpcError(Status.CANCELLED, messages.requestGivenUp));
@@ -100,14 +100,14 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
   }
 }
 
-/** A request that its method cannot read. */
+/** A request that cannot be decoded. */
 export function undecodable(bound: BoundMethod, error: unknown): RpcError {
   const text = messages.requestUndecodable(bound.definition.input.typeName, textOf(error));
   return new RpcError(Status.INTERNAL, text);
 }
 
 /**
- * Runs a call whose request was waited for; `body`: the whole of it, undefined for one that is a stream. False when it did not run: it
+ * Runs a call after its request has arrived. `body`: the whole request, undefined for a stream. False when it did not run: it
  * was refused, has ended, or cannot be decoded.
  */
 export function runWhole(call: ServerCall, body: Buffer | undefined, refusal: RpcError | undefined): boolean {

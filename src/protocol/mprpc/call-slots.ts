@@ -1,24 +1,24 @@
 import type { Attempt } from "../../call/attempt.js";
 import { firstCallId, nextCallId, slotOf } from "./wire/call-number.js";
 
-/** In the place of a call that was given up: its number is free again only when the provider has answered. */
+/** Marks a call that was given up: its number is free again only when the provider has answered. */
 const abandoned = Symbol("abandoned");
-/** In the place of a call that never reached the provider: no answer comes, and its number is not used again. */
+/** Marks a call that never reached the provider: no answer comes, and its number is not used again. */
 const retired = Symbol("retired");
 type Slot = Attempt | typeof abandoned | typeof retired | undefined;
 
 /**
- * The calls of one connection by their numbers. A slot is used again when the answer to its call has come, the one that
- * has been free for longest first, and with the next generation; so an answer that comes twice meets no other call.
+ * The calls of one connection by their numbers. A slot is reused when the answer to its call has arrived, the longest
+ * free one first, with the next generation; so a duplicate answer never matches another call.
  */
 export class CallSlots {
-  /** Calls that an answer is awaited of, those that were given up among them. */
+  /** Calls that wait for an answer, including those that were given up. */
   inFlight = 0;
   #abandoned = 0;
   readonly #slots: Slot[] = [undefined];
-  /** The present number of each slot; of a free one, the next. */
+  /** The current number of each slot; for a free slot, the next one. */
   readonly #ids: number[] = [0];
-  /** The free slots in a ring: behind each the one that became free after it. */
+  /** The free slots as a list: for each, the one that became free after it. */
   readonly #nextFree: number[] = [0];
   #firstFree = 0;
   #lastFree = 0;
@@ -28,7 +28,7 @@ export class CallSlots {
     return this.#firstFree === 0 ? firstCallId(this.#slots.length) : (this.#ids[this.#firstFree] as number);
   }
 
-  /** Takes `call` in under `id`, which is `nextId`. */
+  /** Stores `call` under `id`, which is `nextId`. */
   add(call: Attempt, id: number): void {
     const slot = slotOf(id);
     if (slot === this.#slots.length) {
@@ -48,7 +48,7 @@ export class CallSlots {
     return this.#slots[slotOf(call.id)] === call;
   }
 
-  /** An answer to this number is awaited. */
+  /** Whether an answer to this number is expected. */
   expects(id: number): boolean {
     const slot = slotOf(id);
     const there = this.#slots[slot];
@@ -61,7 +61,7 @@ export class CallSlots {
     return there === abandoned || there === retired || there?.id !== id ? undefined : there;
   }
 
-  /** Calls that an answer is awaited of by more than their number: they were not given up. */
+  /** Calls that wait for an answer and were not given up. */
   get wanted(): number {
     return this.inFlight - this.#abandoned;
   }
@@ -78,7 +78,7 @@ export class CallSlots {
     this.inFlight--;
   }
 
-  /** The answer to this number, which is expected, has come: frees it. The call, unless it was given up. */
+  /** The expected answer to this number has arrived: frees the number. Returns the call, unless it was given up. */
   release(id: number): Attempt | undefined {
     const slot = slotOf(id);
     const there = this.#slots[slot];
@@ -98,7 +98,7 @@ export class CallSlots {
     return this.#slots.filter((one) => one !== undefined && one !== abandoned && one !== retired);
   }
 
-  /** Forgets all; the calls that were not given up. */
+  /** Removes all calls; returns those that were not given up. */
   clear(): Attempt[] {
     const { calls } = this;
     this.#slots.length = 0;

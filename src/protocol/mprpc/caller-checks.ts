@@ -10,7 +10,7 @@ import type { Dispatcher } from "../dispatcher.js";
 import { runWhole } from "./arriving-requests.js";
 import type { ChunkedMessage } from "./wire/frame-decoder.js";
 
-/** What calls whose caller is not known yet want of their connection. */
+/** What calls with an unknown caller need from their connection. */
 export interface CheckingHost extends ReplySender {
   /** Why no more calls can run here. */
   overLimit(): RpcError | undefined;
@@ -18,30 +18,30 @@ export interface CheckingHost extends ReplySender {
   readonly arrivingBytes: number;
   /** Its caller is known, or the call has ended. */
   onArrived(call: ServerCall): void;
-  /** A handler was entered and has returned, or its promise. */
+  /** A handler was called and has returned a value or a promise. */
   onRun(): void;
 }
 
-/** What a call that waits takes besides its body, bytes. */
+/** Memory of a waiting call besides its body, bytes. */
 const heldOverheadBytes = 512;
 
 /** A call that waits for the check of its token. */
 interface Waiting {
   readonly wait: CallerWait;
-  /** Undefined: its request arrives in chunks, and it is counted there. */
+  /** Undefined: its request arrives in chunks, and is counted there. */
   readonly heldBytes: number | undefined;
 }
 
 /**
- * Who makes the calls of one connection, and whether they may be made. A call with a token that is not known yet waits here with its
- * request undecoded, and takes no handler's place meanwhile.
+ * Determines the callers of the calls of one connection, and whether they may make them. A call with an unknown token waits here
+ * with its request undecoded, and does not count against the limit of calls meanwhile.
  */
 export class CallerChecks {
-  /** What sends the replies of the call that was let in last. */
+  /** Sends the replies of the call that was admitted last. */
   port: ReplySender;
   /** What that call waits for. */
   pending: CallerWait | undefined;
-  /** Calls that wait here and that a reply is owed to. */
+  /** Waiting calls that need a reply. */
   numbered = 0;
   readonly #gate: CallGate;
   readonly #host: CheckingHost;
@@ -56,7 +56,7 @@ export class CallerChecks {
     this.port = host;
   }
 
-  /** Why a call may not be made. Otherwise `port` and `pending` are its own until the next. */
+  /** Why a call may not be made. If it may, `port` and `pending` belong to it until the next call. */
   refusal(bound: BoundMethod, metadata: Metadata | undefined): RpcError | undefined {
     this.pending = undefined;
     this.port = this.#host;
@@ -78,7 +78,7 @@ export class CallerChecks {
     return new RpcError(Status.RESOURCE_EXHAUSTED, messages.tooMuchWaitsForChecks(bytes, maxBytes));
   }
 
-  /** Calls without a number among those that wait here. */
+  /** Waiting calls without a number (oneway). */
   get oneways(): number {
     return this.calls.filter((call) => call.id === 0).length;
   }
@@ -87,13 +87,13 @@ export class CallerChecks {
     return this.#waiting === undefined ? [] : [...this.#waiting.keys()];
   }
 
-  /** `call`, which was begun as one that is arriving, waits for `pending`. `body`: its whole request; undefined: it comes as a stream. */
+  /** `call`, which was started as an arriving one, waits for `pending`. `body`: its whole request; undefined: it is a stream. */
   hold(call: ServerCall, body: Buffer | undefined): void {
     const heldBytes = (body?.length ?? 0) + heldOverheadBytes;
     this.#heldBytes += heldBytes;
     if (call.id !== 0) this.numbered++;
     this.#wait(call, heldBytes, () => {
-      // It takes a handler's place only now, and there may be none left.
+      // It counts against the limit only now, and may exceed it.
       const refusal = this.#host.overLimit() ?? this.#dispatcher.admit(call.bound, call.peer, false);
       this.delete(call);
       if (runWhole(call, body, refusal)) this.#host.onRun();

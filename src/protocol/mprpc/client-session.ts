@@ -21,8 +21,8 @@ export interface ClientSessionOptions extends SessionOptions {
 }
 
 /**
- * The calling side of one mprpc/2 connection. The provider answers every call exactly once, also a cancelled one; an answer
- * that nobody waits for shows that it is broken, and ends the connection.
+ * The calling side of one mprpc/2 connection. The provider answers every call exactly once, also a cancelled one. An unexpected
+ * answer is malformed and ends the connection.
  */
 export class MprpcClientSession extends MprpcSession implements CallCarrier, ReplyHost, ClientSession {
   readonly endpoint: string;
@@ -32,22 +32,22 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
   readonly #slots = new CallSlots();
   readonly #replies: ReplyReader;
   #streams: ClientStreams | undefined;
-  /** Calls sent, replies or not: the provider counts the same way, and says in going-away how many it took. */
+  /** Calls sent, with or without a reply. The provider counts the same way, and going-away contains how many it accepted. */
   #sequence = 0;
-  /** The provider has said so. */
+  /** The provider has announced going-away. */
   goingAway = false;
   #closeReason: string | undefined;
   /** The provider has sent its settings: whatever closes the connection later, connecting worked. */
   welcomed = false;
-  /** A reply has come: the provider is one that works. */
+  /** A reply has arrived: the provider works. */
   answered = false;
-  /** It was closed because nothing came any more, not even an answer to a ping. */
+  /** It was closed because nothing arrived any more, not even the answer to a ping. */
   silent = false;
-  /** It was closed because what came was malformed. */
+  /** It was closed because of malformed frames. */
   malformed = false;
   /** Calls that were in flight when it closed. */
   lostCalls = 0;
-  /** Nothing waits here, ever. */
+  /** No call ever waits here. */
   readonly behind = false;
   /** What came first, until the settings are there. */
   #first: Buffer = Buffer.alloc(0);
@@ -84,7 +84,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     return this.#slots.inFlight;
   }
 
-  /** False while as many calls are out as any provider takes, and the provider's own limit is not known yet. */
+  /** False while the default number of calls is in flight and the provider's own limit is not known yet. */
   get hasRoom(): boolean {
     return this.welcomed || this.inFlight < this.#requests.peerSettings.maxInFlight;
   }
@@ -107,7 +107,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     const id = call.oneway ? 0 : this.#slots.nextId;
     const outcome = this.#requests.write(call, id, timeoutMs, this.#announce);
     if (outcome === undefined) this.#sent(call, id);
-    // Its message is too large to be announced now; those before it go on with the next flush.
+    // Its message is too large to be announced now; the earlier ones continue with the next flush.
     else if (outcome === "waiting") this.sendQueue.frameWritten();
     else call.onFailure(outcome);
   }
@@ -134,14 +134,14 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     return this.#streams;
   }
 
-  /** The provider has room for a message that has waited. */
+  /** The provider has room for a waiting message. */
   readonly #announce = (call: Attempt, sizeBytes: number): number | undefined => {
     const refusal = this.#refusal();
     if (refusal !== undefined) {
       call.onFailure(refusal);
       return undefined;
     }
-    // One that is out of time is ended by its timer; until then the provider would say the same.
+    // A call past its deadline is ended by its timer; the provider would fail it, too.
     const leftMs = Math.max(0, Math.floor(call.deadlineMs - this.clock.now()));
     const id = call.oneway ? 0 : this.#slots.nextId;
     this.#requests.writeAnnouncement(call, id, leftMs === Infinity ? -1 : leftMs, sizeBytes);
@@ -239,7 +239,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
         this.#replies.onReply(header, buffer, bodyStart, bodyEnd, shared);
         break;
       case Kind.PING:
-        // To one that asks and does not read, what waits for it is sign of life enough.
+        // If a peer pings but does not read, the queued data already shows that this side is alive.
         if (this.sendQueue.pendingBytes <= this.#options.unwrittenMaxBytes)
           this.control(Kind.PONG, 0, { pingId: header.rare.pingId ?? 0 });
         break;
@@ -260,7 +260,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
         break;
       }
       default:
-      // Kinds of later versions are passed over.
+      // Kinds of later versions are ignored.
     }
   }
 
@@ -302,7 +302,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     }
     if (this.state === "open") {
       this.state = "draining";
-      // Right behind the settings it is the answer to the connection itself, though no call has tried it.
+      // Directly after the settings it refuses the connection itself, although no call was sent.
       const turnedAway = acceptedCalls === 0 && (this.#sequence > 0 || this.decoder.frames === 2);
       this.#owner.onGoingAway(this, turnedAway ? message : undefined);
     }
@@ -310,7 +310,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     const tooLate = new RpcError(Status.UNAVAILABLE, message, { executed: "never" });
     this.#failWaiting(tooLate);
     for (const call of this.#slots.calls) {
-      // The count on the wire goes round at 2^32; calls in flight lie close together, so the difference tells.
+      // The count on the wire wraps at 2^32; calls in flight are close together, so the difference is unambiguous.
       if (((call.sequence - acceptedCalls) | 0) <= 0) continue;
       this.#slots.retire(call);
       this.#streams?.close(call.id);
@@ -330,10 +330,10 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
   }
 
   #endIfIdle(): void {
-    // Not for those that were given up: a provider that never answers a cancel would keep its connection for ever.
+    // Do not wait for calls that were given up: a provider that never answers a cancel would keep its connection forever.
     if (this.state !== "draining" || this.#slots.wanted > 0) return;
     this.sendQueue.flush();
-    // Calls that want no reply may still be on their way.
+    // Oneway calls may still be in flight.
     if (this.sendQueue.pendingBytes === 0) this.connection.end();
   }
 

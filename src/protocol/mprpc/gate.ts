@@ -4,8 +4,8 @@ import type { ReceiveQueue } from "./receive-queue.js";
 
 /**
  * Whether a provider reads from a caller. It does not while the caller is slow to read its replies, nor while the
- * handlers of this turn of the event loop have had their time. The gate shuts in the middle of a read as well, so that
- * what one read brings cannot all run first.
+ * handlers of this turn of the event loop have used up their time. The gate also closes in the middle of a read, so that
+ * not all calls of one read run first.
  */
 export class Gate implements Postponed {
   readonly #connection: Connection;
@@ -16,7 +16,7 @@ export class Gate implements Postponed {
   #postponed = false;
   #closed = false;
 
-  /** `onOpen`: everything that had come has been worked on, and reading goes on. */
+  /** `onOpen`: everything that had arrived was processed, and reading continues. */
   constructor(connection: Connection, receiveQueue: ReceiveQueue, turn: Turn, onOpen: () => void) {
     this.#connection = connection;
     this.#receiveQueue = receiveQueue;
@@ -34,17 +34,17 @@ export class Gate implements Postponed {
     return this.#postponed;
   }
 
-  /** Bytes have come: may they be worked on in this turn? If not, they are set aside. */
+  /** Bytes have arrived. True: process them in this turn; false: they are set aside. */
   begin(nowMs: number): void {
     if (!this.#receiveQueue.held && !this.#turn.begin(nowMs)) this.#postpone();
   }
 
-  /** The same for the second part of a read: the handlers of the first may have taken long. */
+  /** The same for the second part of a read: the handlers of the first part may have taken long. */
   goOn(): void {
     if (!this.#receiveQueue.held && !this.#turn.beginLate()) this.#postpone();
   }
 
-  /** A call has been worked on. */
+  /** A call has been processed. */
   spent(): void {
     if (this.#turn.spent()) this.#postpone();
   }
@@ -61,13 +61,13 @@ export class Gate implements Postponed {
     this.#connection.pause();
   }
 
-  /** The caller reads more slowly than it asks, or has caught up. */
+  /** The caller reads replies more slowly than it sends calls, or has caught up. */
   setSlow(slow: boolean): void {
     if (slow === this.#slow) return;
     this.#slow = slow;
     if (slow) this.#shut();
     else if (!this.#postponed && !this.#closed) {
-      // What lies here came a while ago.
+      // The bytes set aside arrived a while ago.
       if (this.#turn.beginLate()) this.#open();
       else this.#postpone();
     }
@@ -81,7 +81,7 @@ export class Gate implements Postponed {
   #open(): void {
     if (this.#slow || this.#postponed || this.#closed) return;
     this.#receiveQueue.resume();
-    // Some of it may have shut the gate again.
+    // Processing them may have closed the gate again.
     if (this.#slow || this.#postponed || this.#closed) return;
     this.#connection.resume();
     this.#onOpen();

@@ -10,16 +10,16 @@ export interface KeepaliveOptions {
 export const defaultKeepalive: Readonly<KeepaliveOptions> = { intervalMs: 10_000, timeoutMs: 4000 };
 
 export interface KeepaliveOwner {
-  /** Bytes have come that wait for their turn: the answer may be among them. */
+  /** Arrived bytes wait for their turn; the answer may be among them. */
   readonly behind: boolean;
   ping(): void;
-  /** The ping had no answer: the peer counts as dead. */
+  /** The ping got no answer: the peer counts as dead. */
   onSilence(silentMs: number): void;
 }
 
 /**
- * Notices a dead peer: after `intervalMs` of silence a ping, after `timeoutMs` more `onSilence`. Anything heard resets it.
- * Both sides run one, so that each finds out by itself.
+ * Detects a dead peer: after `intervalMs` of silence it sends a ping, after `timeoutMs` more it calls `onSilence`. Any received
+ * byte resets it. Both sides run one, so that each detects it independently.
  */
 export class Keepalive {
   readonly #clock: Clock;
@@ -37,7 +37,7 @@ export class Keepalive {
     this.#timer = this.#arm(options.intervalMs);
   }
 
-  /** Something arrived, or something written has left. */
+  /** Bytes arrived, or written bytes were sent. */
   heard(nowMs: number): void {
     this.#heardMs = nowMs;
     this.#pingedMs = -1;
@@ -48,7 +48,7 @@ export class Keepalive {
   }
 
   #arm(delayMs: number): Timer {
-    // In whole tenths of a second: timers of one duration share a list, which is what makes thousands of them cheap.
+    // In whole tenths of a second: Node keeps timers of one duration in one list, which makes thousands of them cheap.
     const roundedMs = Math.ceil(delayMs / 100) * 100;
     const dueMs = this.#clock.now() + roundedMs;
     return this.#clock.setTimer(() => this.#check(dueMs), roundedMs);
@@ -67,7 +67,7 @@ export class Keepalive {
       this.#owner.ping();
       this.#timer = this.#arm(timeoutMs);
     } else if (this.#owner.behind || now - dueMs > timeoutMs / 2) {
-      // This process itself was busy or stopped: the answer may lie unread, so let it be read first.
+      // This process itself was busy or frozen, and the answer may be unread: read it first.
       this.#timer = this.#arm(timeoutMs);
     } else {
       this.#owner.onSilence(now - this.#heardMs);

@@ -1,39 +1,39 @@
 import { type Settings, settingsUnknown } from "./wire/header.js";
 import type { MessageBody } from "./wire/message-body.js";
 
-/** The sender of a message in chunks, when it has to know how far the message got. */
+/** The sender of a message in chunks, if it needs to know how much was sent. */
 export interface ChunkedSend {
   /** Number of the last frame with a part of it, as `SendQueue.written` counts; infinite while one is still to come. */
   frame: number;
 }
 
-/** How a message is found again: its call at the caller, the number of its call at the provider. */
+/** The key of a message: its call at the caller, the number of its call at the provider. */
 export type LargeKey = object | number;
 
-/** A message that leaves in chunks. */
+/** A message sent in chunks. */
 export interface LargeMessage {
   readonly key: LargeKey;
-  /** 0 until it is announced, and of a oneway call. */
+  /** 0 until it is announced, and for a oneway call. */
   callId: number;
   readonly send: ChunkedSend | undefined;
   readonly body: MessageBody;
 }
 
 interface WaitingMessage extends LargeMessage {
-  /** No number tells the messages of two oneway calls apart, so they go one after the other. */
+  /** Oneway calls have no number to tell their messages apart, so these are sent one after the other. */
   readonly oneway: boolean;
   /** Writes the frame that announces it; the number of its call, or nothing when the call has ended. */
   readonly announce: () => number | undefined;
 }
 
 /**
- * The messages of one connection that leave in chunks: those that are announced take turns, a chunk each, so that none
- * waits for the end of another; the others wait until the receiver has room for them.
+ * The messages of one connection that are sent in chunks. Announced ones take turns, a chunk each, so that none
+ * waits for the end of another; the others wait until the receiver has room.
  */
 export class LargeMessages {
-  /** What the receiver takes at a time. */
+  /** The receiver's limits. */
   limits: Readonly<Pick<Settings, "arrivingMax" | "arrivingMaxBytes">> = settingsUnknown;
-  /** Bytes that have not left. */
+  /** Bytes not sent yet. */
   pendingBytes = 0;
   #announced: LargeMessage[] = [];
   #announcedBytes = 0;
@@ -61,12 +61,12 @@ export class LargeMessages {
 
   #fits(sizeBytes: number): boolean {
     const { arrivingMax, arrivingMaxBytes } = this.limits;
-    // One message alone always goes: what is too large for the receiver is refused by its limit of messages.
+    // A single message is always sent: one too large for the receiver is refused by its message limit.
     if (this.#announced.length === 0) return true;
     return this.#announced.length < arrivingMax && this.#announcedBytes + sizeBytes <= arrivingMaxBytes;
   }
 
-  /** Takes a message whose announcing frame has been written. */
+  /** Adds a message whose announcing frame has been written. */
   add(key: LargeKey, callId: number, body: MessageBody, send: ChunkedSend | undefined): void {
     this.#add({ key, callId, body, send });
   }
@@ -80,7 +80,7 @@ export class LargeMessages {
     this.pendingBytes += body.sizeBytes;
   }
 
-  /** Takes a message that is to be announced when the receiver has room. */
+  /** Adds a message to be announced when the receiver has room. */
   wait(
     key: LargeKey,
     oneway: boolean,
@@ -92,7 +92,7 @@ export class LargeMessages {
     this.pendingBytes += body.sizeBytes;
   }
 
-  /** Announces what there is room for now. */
+  /** Announces the messages there is room for now. */
   announceWaiting(): void {
     for (;;) {
       const index = this.#waiting.findIndex(({ oneway }) => !(oneway && this.#onewayAnnounced));
@@ -107,7 +107,7 @@ export class LargeMessages {
     }
   }
 
-  /** The next chunk of the first message, of at most `mostBytes`: then it is the next one's turn, unless it is the only one. */
+  /** The next chunk of the first message, of at most `mostBytes`. Then it is the turn of the next message. */
   takeChunk(message: LargeMessage, mostBytes: number): Uint8Array[] {
     const { body, callId } = message;
     const before = body.leftBytes;
@@ -125,8 +125,8 @@ export class LargeMessages {
   }
 
   /**
-   * Sends no more of this message. `waiting`: it was never announced; `announced`: a part of it may have been sent; nothing
-   * when all of it has gone out, or it does not go in chunks.
+   * Stops sending this message. `waiting`: it was never announced; `announced`: a part may have been sent; undefined
+   * when all of it was sent, or it is not sent in chunks.
    */
   giveUp(key: LargeKey): "waiting" | "announced" | undefined {
     const waiting = this.#waiting.findIndex((one) => one.key === key);

@@ -2,7 +2,7 @@ import type { BoundMethod } from "../../call/server-call.js";
 import type { Dispatcher } from "../dispatcher.js";
 import type { FrameHeader } from "./wire/header.js";
 
-/** Method indexes a connection may agree on; a caller that goes on beyond it is broken. */
+/** Most method indexes of a connection; exceeding it is a protocol error of the caller. */
 const methodIndexesMax = 4096;
 const unknownMethod = Symbol("unknown method");
 

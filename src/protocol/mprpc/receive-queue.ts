@@ -1,30 +1,30 @@
 import type { SendQueue } from "./send-queue.js";
 import type { FrameDecoder, FrameSink } from "./wire/frame-decoder.js";
 
-/** Fewer frames than this are not worth a write and a read more. */
+/** With fewer frames than this a read is not split: an additional write and read would cost more. */
 const sliceFramesMin = 8;
-/** More frames than this are worth more in one go: their answers leave early anyway, by their size. */
+/** With more frames than this a read is not split either: the size of the answers makes them leave early anyway. */
 const splitFramesMax = 64;
-/** A rest up to this size is set aside; larger frames come in reads of their own anyway, and are not worth the copy. */
+/** A remainder up to this size is set aside; larger frames arrive in reads of their own, and are not worth a copy. */
 const restMaxBytes = 16 * 1024;
 
 export interface ReceiveQueueOwner extends FrameSink {
   /** Nothing more is decoded. */
   onMalformed(reason: string): void;
-  /** The second part of a read is about to be worked on; the receiveQueue may be held instead. */
+  /** The second part of a read is about to be processed; the owner may hold the queue here. */
   onGoOn(): void;
 }
 
 /**
- * Takes the bytes of one connection. Where one read brings many frames, the first half is worked on and answered before
- * the second: so both ends of the connection have something to do, where otherwise each would wait for the other's batch.
- * Its owner may hold it in the middle of a read, behind any frame, until `resume`.
+ * Receives the bytes of one connection. If one read has many frames, the first half is processed and answered before
+ * the second. So both ends of the connection work at the same time, instead of waiting for each other's batch.
+ * The owner may hold it after any frame, also in the middle of a read, until `resume`.
  */
 export class ReceiveQueue {
   readonly #decoder: FrameDecoder;
   readonly #sendQueue: SendQueue;
   readonly #owner: ReceiveQueueOwner;
-  /** How many frames the last read brought. */
+  /** How many frames the last read had. */
   #lastFrames = 0;
   #rest: Buffer | undefined;
   #held = false;
@@ -35,7 +35,7 @@ export class ReceiveQueue {
     this.#owner = owner;
   }
 
-  /** What has come is not worked on now. */
+  /** Arrived bytes are not processed for now. */
   get held(): boolean {
     return this.#held;
   }
@@ -54,37 +54,37 @@ export class ReceiveQueue {
     if (malformed !== undefined) this.#owner.onMalformed(malformed);
     else if (this.#decoder.unread < chunk.length) {
       this.#keep(chunk.subarray(this.#decoder.unread));
-      // Not before the handlers of the first half have gone as far as they can at once: their replies leave with the flush.
+      // Wait until the handlers of the first half have run as far as they can now, so that the flush has their replies.
       if (!this.#held) queueMicrotask(() => process.nextTick(goOn, this));
     }
   }
 
-  /** Sets bytes aside: their memory is the socket's, and used again. */
+  /** Sets bytes aside as a copy, since the socket reuses their memory. */
   #keep(bytes: Buffer): void {
     this.#rest = this.#rest === undefined ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes]);
   }
 
   /**
-   * Where the next bytes should be read to. A socket asks right after a read, not right before the next: while bytes are
-   * set aside the decoder does not know yet where those behind them belong.
+   * Where the next bytes should be read to. A socket calls it directly after a read, not before the next one: while bytes are
+   * set aside, the decoder does not know yet where the following ones belong.
    */
   readTo(usual: Buffer): Buffer {
     return this.#rest === undefined ? this.#decoder.readTo(usual) : usual;
   }
 
-  /** Works on nothing more, from the next frame on. */
+  /** Stops processing at the next frame. */
   hold(): void {
     this.#held = true;
     this.#decoder.hold();
   }
 
-  /** Ends the hold, and works on what was set aside. */
+  /** Ends the hold, and processes the bytes set aside. */
   resume(): void {
     this.#held = false;
     this.#workOnRest();
   }
 
-  /** Sends what the first half brought, and takes the second up. */
+  /** Sends the replies of the first half, and processes the second. */
   goOn(): void {
     this.#sendQueue.flush();
     if (this.#rest !== undefined) this.#owner.onGoOn();
@@ -99,11 +99,11 @@ export class ReceiveQueue {
     const malformed = this.#decoder.push(rest, this.#owner);
     this.#lastFrames += this.#decoder.frames - frames;
     if (malformed !== undefined) this.#owner.onMalformed(malformed);
-    // Held once more. The rest is memory of ours already.
+    // Held again. The remainder is already a copy.
     else if (this.#decoder.unread < rest.length) this.#rest = rest.subarray(this.#decoder.unread);
   }
 
-  /** Nothing more comes: works on what was set aside, unless it is held. */
+  /** No more bytes arrive: processes those set aside, unless it is held. */
   finish(): void {
     this.#workOnRest();
   }

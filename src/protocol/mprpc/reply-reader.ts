@@ -12,11 +12,11 @@ import type { ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
 import type { FrameHeader } from "./wire/header.js";
 import type { WireLimits } from "./wire/limits.js";
 
-/** What the replies of a connection want of it. */
+/** What the replies of a connection need from it. */
 export interface ReplyHost {
   /** When the last bytes arrived. */
   readonly heardMs: number;
-  /** The provider has said that it goes away: it may still refuse calls that have failed here. */
+  /** The provider is going away: it may still refuse calls that have already failed here. */
   readonly goingAway: boolean;
   onMalformed(reason: string): void;
   abandon(call: Attempt): boolean;
@@ -27,7 +27,7 @@ export interface ReplyHost {
 /** One for all connections: nothing else happens while a reply is decoded. */
 const replyReader = new Reader();
 
-/** Gives the replies of one connection to the calls that wait for them. A reply that none waits for is malformed. */
+/** Passes the replies of one connection to their calls. An unexpected reply is malformed. */
 export class ReplyReader implements ArrivalsOwner<number> {
   readonly #host: ReplyHost;
   readonly #slots: CallSlots;
@@ -100,7 +100,7 @@ export class ReplyReader implements ArrivalsOwner<number> {
   onStalled(callId: number): void {
     const text = messages.replyStalled(stalledAfterMs);
     const call = this.#slots.find(callId);
-    // It was given up, and its provider has not said so much as that it sends no more of the reply.
+    // The call was given up, and the provider has not ended the reply yet.
     if (call === undefined) this.#host.onMalformed(text);
     else {
       this.#host.abandon(call);
@@ -113,7 +113,7 @@ export class ReplyReader implements ArrivalsOwner<number> {
     this.#arrivals?.stop();
   }
 
-  /** A call waits for this reply, and none of it has come. */
+  /** Whether a call waits for this reply and no part of it has arrived. */
   #expected(callId: number): boolean {
     const arriving = this.#arrivals !== undefined && this.#decoder.missingBytes(callId) !== undefined;
     if (this.#slots.expects(callId) && !arriving) return true;
@@ -121,7 +121,7 @@ export class ReplyReader implements ArrivalsOwner<number> {
     return false;
   }
 
-  /** Frees the number of an answered call; the call, unless it was given up. */
+  /** Frees the number of an answered call. Returns the call, unless it was given up. */
   #release(callId: number): Attempt | undefined {
     const call = this.#slots.release(callId);
     this.#host.onReleased(callId);

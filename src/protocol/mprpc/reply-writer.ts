@@ -71,7 +71,7 @@ export class ReplyWriter {
     });
   }
 
-  /** Sends no more of a reply that nobody waits for now; its caller is told when that leaves it without an end. */
+  /** Stops sending a reply that nobody waits for; the caller is notified if the reply is left incomplete. */
   giveUp(callId: number): void {
     const state = this.#sendQueue.giveUp(callId);
     if (state === "waiting") {
@@ -80,7 +80,7 @@ export class ReplyWriter {
     } else if (state === "announced") this.#sendQueue.encoder.giveUpMessage(callId);
   }
 
-  /** The end of a stream of replies, behind its messages. `begun`: the initial metadata have been sent. */
+  /** The end of a stream of replies, after its messages. `begun`: the initial metadata have been sent. */
   writeEnd(call: ServerCall, begun: boolean): RpcError | undefined {
     const { encoder } = this.#sendQueue.streams;
     encoder.beginReply(call.id, Status.OK, endOf(call, !begun), 1);
@@ -92,7 +92,7 @@ export class ReplyWriter {
     return new RpcError(Status.RESOURCE_EXHAUSTED, text);
   }
 
-  /** The failure of a call, that of a stream of replies behind its messages. */
+  /** The failure of a call; for a stream of replies, after its messages. */
   writeFailureOf(call: ServerCall, error: RpcError, streamed: boolean, begun: boolean): void {
     const encoder = streamed ? this.#sendQueue.streams.encoder : this.#sendQueue.encoder;
     const metadata = begun ? undefined : call.replyMetadataIfAny;
@@ -115,7 +115,7 @@ export class ReplyWriter {
     encoder.endBody();
   }
 
-  /** Returns why it cannot be sent: the handler made the error, and may have put anything into it. */
+  /** Returns why it cannot be sent: the handler created the error, so its fields may hold anything. */
   #writeWholeFailure(
     callId: number,
     error: RpcError,

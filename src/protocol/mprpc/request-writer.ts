@@ -10,13 +10,13 @@ import { streamNumbers } from "./streams/stream-kinds.js";
 import { type RareFields, type Settings, settingsUnknown } from "./wire/header.js";
 import type { WireLimits } from "./wire/limits.js";
 
-/** Indexes a connection may agree on; methods beyond it are sent by name each time. */
+/** Most method indexes of a connection; further methods are sent by name each time. */
 const methodIndexesMax = 4096;
 
 /** What the connection remembers of a method it has called. */
 interface SentMethod {
   index: number;
-  /** How many bytes the size of the last request took: the next one most likely takes as many. */
+  /** Length of the size prefix of the last request, bytes; the guess for the next one. */
   sizeBytes: number;
 }
 
@@ -29,7 +29,7 @@ export class RequestWriter {
   readonly #methods = new Map<MethodDefinition, SentMethod>();
   readonly #replyCredit: () => number;
 
-  /** `replyCredit`: what a call gives for a stream of replies, bytes. */
+  /** `replyCredit`: the credit a call grants for a stream of replies, bytes. */
   constructor(sendQueue: SendQueue, limits: WireLimits, replyCredit: () => number) {
     this.#replyCredit = replyCredit;
     this.#sendQueue = sendQueue;
@@ -37,8 +37,8 @@ export class RequestWriter {
   }
 
   /**
-   * `timeoutMs`: negative for no deadline. Returns why the call cannot be sent, and then nothing was. `"waiting"`: it is too
-   * large to go now; `announce` is called when it may, and should write it with `writeAnnouncement`.
+   * `timeoutMs`: negative for no deadline. Returns why the call cannot be sent; then nothing was sent. `"waiting"`: it is too
+   * large to send now; `announce` is called when there is room, and must write it with `writeAnnouncement`.
    */
   write(
     call: Attempt,
@@ -80,7 +80,7 @@ export class RequestWriter {
     return { index, sizeBytes: 1 };
   }
 
-  /** Writes the frame of a call whose message of `sizeBytes`, encoded before, follows in chunks. */
+  /** Writes the frame of a call whose encoded message of `sizeBytes` follows in chunks. */
   writeAnnouncement(call: Attempt, id: number, timeoutMs: number, sizeBytes: number): void {
     const { encoder } = this.#sendQueue;
     const { method } = call;

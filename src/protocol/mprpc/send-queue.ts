@@ -5,25 +5,25 @@ import { StreamQueue } from "./streams/stream-queue.js";
 import { FrameEncoder } from "./wire/frame-encoder.js";
 import type { Settings } from "./wire/header.js";
 
-/** Gathered bytes leave early at this size: waiting for the end of the turn would leave the peer idle meanwhile. */
+/** Gathered bytes are sent early at this size, so that the peer is not idle until the end of the turn. */
 const earlyFlushBytes = 4096;
 /**
- * Messages beyond this go out in chunks of it, so that small ones pass between them: what a small one waits for is one
- * chunk, about 0.1 ms at 1 GiB/s.
+ * Larger messages are sent in chunks of this size, so that small ones are sent between them: a small one waits for one
+ * chunk at most, about 0.1 ms at 1 GiB/s.
  */
 export const chunkBytes = 128 * 1024;
 /** One write of frames that gathered while the connection was busy is at most this, so that a slow reader still shows progress. */
 const pieceBytes = 256 * 1024;
 
 export interface SendQueueOwner {
-  /** Chunks have left by themselves, so there is less to send than there was. */
+  /** Chunks were sent, so there is less to send than before. */
   onProgress(): void;
 }
 
 /**
- * Gathers the frames of one turn of the event loop in one buffer and sends them in one write. While a write is still
- * on its way, frames gather; so at most one write is outstanding. Large messages leave a
- * chunk at a time, behind the frames there are, with a turn of the event loop between two chunks.
+ * Gathers the frames of one turn of the event loop in one buffer and sends them in one write. While a write is
+ * outstanding, frames gather, so there is at most one write. Large messages are sent a
+ * chunk at a time, after the other frames, with a turn of the event loop between two chunks.
  */
 export class SendQueue {
   readonly encoder = new FrameEncoder();
@@ -34,7 +34,7 @@ export class SendQueue {
     this.flush();
   };
   #scheduled = false;
-  /** The buffer of the write that has not left yet, and what follows it there. */
+  /** The buffer of the outstanding write, and the bytes after it. */
   #sending: Buffer | undefined;
   #rest: Buffer | undefined;
   #blocked = false;
@@ -45,7 +45,7 @@ export class SendQueue {
   #nextChunk: NodeJS.Immediate | undefined;
   /** Messages are being announced, which may write other frames. */
   #announcing = false;
-  /** Frames appended, and frames handed to the connection: a frame between the two has provably not left. */
+  /** Frames appended, and frames handed to the connection: a frame between the two was provably not sent. */
   written = 0;
   flushed = 0;
 
@@ -54,17 +54,17 @@ export class SendQueue {
     this.#owner = owner;
   }
 
-  /** Bytes that have not left the process. */
+  /** Bytes not handed to the system yet. */
   get pendingBytes(): number {
     return this.pendingFrameBytes + this.pendingChunkBytes + (this.#streams?.bytes ?? 0);
   }
 
-  /** The same without messages that wait to leave in chunks, and those of streams. */
+  /** The same without chunked messages and without those of streams. */
   get pendingFrameBytes(): number {
     return this.encoder.writer.position + (this.#rest?.length ?? 0) + this.#connection.unwrittenBytes;
   }
 
-  /** Bytes of messages that wait to leave in chunks. */
+  /** Bytes of chunked messages not sent yet. */
   get pendingChunkBytes(): number {
     return this.#large?.pendingBytes ?? 0;
   }
@@ -87,7 +87,7 @@ export class SendQueue {
     process.nextTick(this.#flush);
   }
 
-  /** The frames of streams, which leave behind the others. */
+  /** The frames of streams, which are sent after the others. */
   get streams(): StreamQueue {
     this.#streams ??= new StreamQueue(
       () => this.flush(),
@@ -97,9 +97,9 @@ export class SendQueue {
   }
 
   /**
-   * The message of the call or reply just closed shall leave in chunks. True: the frame announces it now, and is sent as
-   * always, with `frameWritten`. False: the frame is taken back, and `announce` writes one as soon as the receiver has room;
-   * it returns the number of its call, or nothing when the call has ended.
+   * Sends the message of the call or reply just closed in chunks. True: the frame now announces it, and is sent as
+   * usual, with `frameWritten`. False: the frame is removed, and `announce` writes one as soon as the receiver has room;
+   * it returns the number of its call, or undefined when the call has ended.
    */
   sendInChunks(
     key: LargeKey,
@@ -121,7 +121,7 @@ export class SendQueue {
     return false;
   }
 
-  /** Sends no more of this message; see `LargeMessages.giveUp`. */
+  /** Stops sending this message; see `LargeMessages.giveUp`. */
   giveUp(key: LargeKey): "waiting" | "announced" | undefined {
     return this.#large?.giveUp(key);
   }
@@ -152,7 +152,7 @@ export class SendQueue {
     this.#send(bytes, writer.detach());
   }
 
-  /** The connection's last write has left. */
+  /** The connection's last write was sent. */
   onDrain(): void {
     this.#blocked = false;
     const sent = this.#sending;
@@ -170,7 +170,7 @@ export class SendQueue {
     this.#large = undefined;
   }
 
-  /** Writes `bytes`, a part of `buffer`, which is free again when they have left. */
+  /** Writes `bytes`, a part of `buffer`, which is free again when they were sent. */
   #send(bytes: Buffer, buffer: Buffer): void {
     let rest = bytes;
     do {
@@ -183,14 +183,14 @@ export class SendQueue {
     else shelve(buffer);
   }
 
-  /** Sends one chunk of the message whose turn it is, and sees to the next. */
+  /** Sends one chunk of the message whose turn it is, and schedules the next. */
   #sendChunk(): void {
     const large = this.#large;
     this.#chunkIsNext = false;
     this.#announcing = true;
     large?.announceWaiting();
     this.#announcing = false;
-    // What announces a message leaves before its first chunk.
+    // The announcing frame must be sent before the first chunk.
     this.#flushFrames();
     const message = large?.first;
     if (large !== undefined && message !== undefined && !this.#blocked) {
@@ -214,7 +214,7 @@ export class SendQueue {
       this.#owner.onProgress();
       return;
     }
-    // Not at once: what has come meanwhile is read and answered before the next chunk.
+    // In a later turn, so that arrived bytes are read and answered before the next chunk.
     this.#nextChunk = setImmediate(() => {
       this.#nextChunk = undefined;
       this.flush();
@@ -223,7 +223,7 @@ export class SendQueue {
   }
 }
 
-/** True: all has left. */
+/** True: everything was sent. */
 function writeAll(connection: Connection, parts: readonly Uint8Array[]): boolean {
   if (connection.writeParts !== undefined && parts.length > 1) return connection.writeParts(parts);
   let left = true;

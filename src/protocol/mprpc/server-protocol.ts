@@ -20,8 +20,8 @@ export function mprpcServer(options: ServerSessionOptions, served = true): Serve
 }
 
 /**
- * mprpc/2 begins with a settings frame, whose header starts with field 4 (`0x20`). All of that header is waited for: one that
- * never ends it would otherwise be a connection like any other.
+ * mprpc/2 begins with a settings frame, whose header starts with field 4 (`0x20`). Wait for the whole header: otherwise a peer that
+ * never completes it would count as a normal connection.
  */
 export function detectMprpc(received: Buffer): Detection {
   // A header below 64 KiB has two zero bytes at the top of its little-endian length.

@@ -28,11 +28,11 @@ export interface ServerSessionOptions extends SessionOptions {
   pauseAtBytes: number;
   /** A reply that would wait behind more than this is replaced by RESOURCE_EXHAUSTED, bytes. Default 64 MiB. */
   unwrittenMaxBytes: number;
-  /** What the streams of all connections may hold. */
+  /** The memory that streams of all connections may use. */
   streamBudget: StreamBudget;
 }
 
-/** Small calls pass large replies, so reading goes on while this many times `pauseAtBytes` of those wait. */
+/** Small calls overtake large replies, so reading goes on until this many times `pauseAtBytes` of large replies wait. */
 const chunkPauseFactor = 16;
 /** One for all connections: nothing else happens while a request is decoded. */
 const requestReader = new Reader();
@@ -51,12 +51,12 @@ export class MprpcServerSession
   readonly #methods: MethodIndex;
   /** By slot. */
   readonly #calls: Array<ServerCall | undefined> = [];
-  /** Calls whose requests come in chunks and are not whole. */
+  /** Calls whose requests arrive in chunks and are incomplete. */
   #arriving: ArrivingRequests | undefined;
   #streams: ServerStreams | undefined;
-  /** Calls that a reply is owed to, those that are arriving among them. */
+  /** Calls that need a reply, including arriving ones. */
   #inFlight = 0;
-  /** Oneway calls that have not ended, and handlers that go on after their call has: both take what calls in flight take. */
+  /** Running oneway calls, and handlers that still run after their call has ended: both count as calls in flight. */
   #oneways = 0;
   #detached = 0;
   #acceptedCalls = 0;
@@ -91,7 +91,7 @@ export class MprpcServerSession
     return this.#arriving?.bytes ?? 0;
   }
 
-  /** Callers use small numbers again; one that does not would make the list of calls grow without bound. */
+  /** Callers must reuse small numbers; otherwise the list of calls would grow without bound. */
   get #slotMax(): number {
     return Math.max(this.#options.maxInFlight, settingsUnknown.maxInFlight) * 2;
   }
@@ -146,20 +146,20 @@ export class MprpcServerSession
     this.#gate.goOn();
   }
 
-  /** There is less to send than there was. */
+  /** There is less to send than before. */
   onProgress(): void {
     if (this.#gate.slow && !this.#callerIsSlow) this.#gate.setSlow(false);
     this.#endIfIdle();
   }
 
-  /** The caller reads more slowly than it asks. */
+  /** The caller reads replies more slowly than it sends calls. */
   get #callerIsSlow(): boolean {
     const { pauseAtBytes } = this.#options;
     const { pendingFrameBytes, pendingChunkBytes } = this.sendQueue;
     return pendingFrameBytes > pauseAtBytes || pendingChunkBytes > pauseAtBytes * chunkPauseFactor;
   }
 
-  /** A caller ends only when it waits for nothing; one with calls in flight has died. */
+  /** A caller closes only when it waits for nothing; one with calls in flight has died. */
   onEnd(): void {
     this.#callerEnded = true;
     this.receiveQueue.finish();
@@ -199,7 +199,7 @@ export class MprpcServerSession
         if (header.rare.settings !== undefined) this.#replies.peerSettings = header.rare.settings;
         break;
       default:
-      // Pongs were heard already; kinds of later versions are passed over.
+      // Pongs have already reset the keepalive; kinds of later versions are ignored.
     }
   }
 
@@ -223,12 +223,12 @@ export class MprpcServerSession
   #onCancel(callId: number): void {
     const call = this.#calls[slotOf(callId)];
     if (call?.id !== callId) {
-      // It has been answered; nobody waits for what is left of that.
+      // The call was already answered; the rest of its request is not needed.
       if (callId !== 0) this.#replies.giveUp(callId);
       this.#sent();
       return;
     }
-    // A caller whose deadline has passed cancels as well, and its word is often here before our own timer.
+    // A caller also cancels when its deadline passes, and its frame often arrives before our own timer fires.
     if (call.deadlineMs <= this.nowMs) call.onDeadline();
     else call.cancel(new RpcError(Status.CANCELLED, messages.cancelledByCaller));
   }
@@ -269,7 +269,7 @@ export class MprpcServerSession
     this.#begin(header, bound, request, false)?.run();
   }
 
-  /** Its token is being checked: the request waits as it came. */
+  /** Its token is being checked: the request waits undecoded. */
   #hold(header: FrameHeader, bound: BoundMethod, body: Buffer): void {
     const { arrivingMaxBytes } = this.#options.limits;
     const tooMuch = this.#callers.refusalOfSize(body.length, arrivingMaxBytes);
@@ -323,7 +323,7 @@ export class MprpcServerSession
   #accept(header: FrameHeader): BoundMethod | undefined {
     this.#acceptedCalls++;
     const { callId } = header;
-    // Read before any refusal: later calls rely on the index this one agrees on.
+    // Read before any refusal: later calls use the index that this call sets.
     const bound = this.#methods.find(header);
     const slot = slotOf(callId);
     if (this.#calls[slot] !== undefined || slot > this.#slotMax || (slot === 0 && callId !== 0)) {
@@ -398,7 +398,7 @@ export class MprpcServerSession
     return this.#callers.refusal(bound, rare.metadata);
   }
 
-  /** Calls whose requests are not whole have no handler yet. */
+  /** Calls whose requests are incomplete have no handler yet. */
   overLimit(): RpcError | undefined {
     const waiting = (this.#arriving?.numbered ?? 0) + this.#callers.numbered;
     const taken = this.#inFlight - waiting + this.#oneways + this.#detached;
@@ -451,7 +451,7 @@ export class MprpcServerSession
     this.#afterSent();
   }
 
-  /** The end of a stream of replies, which stands behind its messages. */
+  /** The end of a stream of replies, after its messages. */
   #sentBehind(): void {
     this.sendQueue.streams.frameWritten();
     this.#afterSent();
@@ -462,7 +462,7 @@ export class MprpcServerSession
     if (this.state === "draining") this.#endIfIdle();
   }
 
-  /** Lets a caller that does not read feel it: nothing is read of it either. */
+  /** Stops reading from a caller that does not read its replies. */
   #pauseIfSlow(): void {
     if (!this.#gate.slow && this.#callerIsSlow) this.#gate.setSlow(true);
   }
@@ -490,7 +490,7 @@ export class MprpcServerSession
 
   #endIfIdle(): void {
     if (this.state !== "draining" || this.#inFlight > 0) return;
-    // A oneway call that was accepted: its caller would take the end for that of its message.
+    // Not for an accepted oneway call: its caller would mistake the end for that of its message.
     if (this.#callers.oneways > 0 || (this.#arriving !== undefined && this.#arriving.size > 0)) return;
     this.sendQueue.flush();
     if (this.sendQueue.pendingBytes === 0) this.connection.end();

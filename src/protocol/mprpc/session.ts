@@ -7,7 +7,7 @@ import { type ChunkedMessage, FrameDecoder } from "./wire/frame-decoder.js";
 import { type FrameHeader, Kind, type RareFields } from "./wire/header.js";
 import type { WireLimits } from "./wire/limits.js";
 
-/** What both sides of a connection are told. */
+/** The events of both sides of a connection. */
 export interface SessionOptions {
   limits: WireLimits;
   keepalive: KeepaliveOptions;
@@ -28,7 +28,7 @@ export abstract class MprpcSession
   protected readonly receiveQueue: ReceiveQueue;
   protected readonly keepalive: Keepalive;
   protected state: "open" | "draining" | "closed" = "open";
-  /** When the bytes came that are worked on. */
+  /** When the bytes being processed arrived. */
   protected nowMs = 0;
 
   constructor(connection: Connection, clock: Clock, { limits, keepalive }: SessionOptions) {
@@ -41,8 +41,8 @@ export abstract class MprpcSession
   }
 
   /**
-   * Takes the connection's events, and sends the settings, which come first on each side. They are in the buffer before the
-   * first call, so that both leave in one write and the call waits for nothing.
+   * Takes over the connection's events, and sends the settings, the first frame of each side. They are buffered before the
+   * first call, so both are sent in one write, and the call does not wait.
    */
   protected begin(limits: WireLimits, maxInFlight: number): void {
     this.connection.setHandler(this);

@@ -10,9 +10,9 @@ import { checkAnswer, jsonOf, notConsul } from "./answers.js";
 import type { ConsulAnswer, ConsulHttp, ConsulRequest } from "./http.js";
 
 interface AgentsEvents {
-  /** An agent answers and knows a leader: whatever is to be read or written can be. */
+  /** An agent answers and knows a leader, so reads and writes work. */
   up: undefined;
-  /** It does no more, or none does yet. */
+  /** It no longer does, or none does yet. */
   down: { reason: Error };
 }
 
@@ -20,16 +20,16 @@ export interface AgentsOptions {
   addresses: readonly Address[];
   http: ConsulHttp;
   deps: Filled<RegistryDeps>;
-  /** How often the agent in use is asked whether it is there, ms. */
+  /** How often the agent in use is checked, ms. */
   pingMs: number;
   /** How long it may take to answer that, ms. */
   pingTimeoutMs: number;
 }
 
 /**
- * The agents of a URL, of which one at a time is used. It is asked for its leader again and again: one that hangs, has no
- * leader or is gone is left for the next, and what waits at it is given up. So is what waits when another leader was
- * elected, since the agent would go on waiting for an answer of the old one.
+ * The agents of a URL, of which one at a time is used. It is polled for its leader. If it hangs, has no
+ * leader or is down, the next agent is used, and its requests are aborted. Requests are also aborted when another leader
+ * was elected, since the agent would keep waiting for the old one.
  */
 export class ConsulAgents {
   readonly #options: AgentsOptions;
@@ -39,7 +39,7 @@ export class ConsulAgents {
   #index: number;
   #up = false;
   #leader = "";
-  /** Agents tried in a row that did not answer. */
+  /** Consecutive agents that did not answer. */
   #failures = 0;
   #generation = newGeneration();
   #started = false;
@@ -75,7 +75,7 @@ export class ConsulAgents {
     this.#pinger.trigger();
   }
 
-  /** A request to the agent in use. It is given up when that one is left, or when another leader was elected. */
+  /** A request to the agent in use. It is aborted when another agent is used, or when another leader was elected. */
   async send(request: Omit<ConsulRequest, "agent">): Promise<ConsulAnswer> {
     const generation = this.#generation.signal;
     const own = request.signal;
@@ -88,19 +88,19 @@ export class ConsulAgents {
     }
   }
 
-  /** A request to one that is not in use any more. */
+  /** A request to an agent that is no longer in use. */
   sendTo(agent: Address, request: Omit<ConsulRequest, "agent" | "signal">): Promise<ConsulAnswer> {
     return this.#options.http.send({ ...request, agent });
   }
 
-  /** Requests under way are given up, and reject. */
+  /** Running requests are aborted, and reject. */
   giveUpWaiting(): void {
     const over = this.#generation;
     this.#generation = newGeneration();
     over.abort();
   }
 
-  /** Something went wrong with the agent in use: it is asked now. */
+  /** Something went wrong with the agent in use: check it now. */
   suspect(): void {
     this.#pinger.trigger();
   }
@@ -143,19 +143,19 @@ export class ConsulAgents {
       deps.log.warn("a Consul agent does not answer", { error: reason.message });
     this.#lastWarning = reason.message;
     this.#events.emit("down", { reason });
-    // Each once at once: the next may be well.
+    // Try each agent once without delay, since the next may be fine.
     return this.#failures < addresses.length ? 0 : this.#backoff.next();
   }
 }
 
-/** Every request under way listens. */
+/** Every running request adds a listener. */
 function newGeneration(): AbortController {
   const generation = new AbortController();
   setMaxListeners(Infinity, generation.signal);
   return generation;
 }
 
-/** The leader's address. Throws Error without one, or when it is no Consul that answers. */
+/** The leader's address. Throws Error without one, or when the server is not Consul. */
 function readLeader(answer: ConsulAnswer, agent: Address): string {
   const where = formatAddress(agent);
   try {

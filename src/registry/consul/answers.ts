@@ -1,6 +1,6 @@
 import type { ConsulAnswer } from "./http.js";
 
-/** Why an agent does not do what it was asked, for people, with what to change. */
+/** Why an agent refuses a request, as a text for people that says what to change. */
 export class ConsulRefusal extends Error {
   override readonly name = "ConsulRefusal";
   readonly status: number;
@@ -17,7 +17,7 @@ export class ConsulRefusal extends Error {
 const tokenAdvice =
   "give it with tokenfile=/file in the registry URL or CONSUL_HTTP_TOKEN in the environment";
 
-/** Throws ConsulRefusal unless the answer is 200. `prefix` is the one services are beneath, with its `/`, or empty. */
+/** Throws ConsulRefusal unless the answer is 200. `prefix` is the prefix of service names, with its `/`, or empty. */
 export function checkAnswer(answer: ConsulAnswer, prefix: string): void {
   const { status, text } = answer;
   if (status === 200) return;
@@ -40,7 +40,7 @@ export function checkAnswer(answer: ConsulAnswer, prefix: string): void {
   throw new ConsulRefusal(status, said, false);
 }
 
-/** Consul answers without what may not be read, as if it were not there. */
+/** Consul silently leaves out what may not be read. */
 export function hiddenText(prefix: string): string {
   return `permission denied: the token, or the anonymous one without a token, may not read; it needs ${rules(prefix, "read")}; ${tokenAdvice}`;
 }
@@ -49,7 +49,7 @@ function rules(prefix: string, policy: "read" | "write"): string {
   return `service_prefix "${prefix}" { policy = "${policy}" } and node_prefix "" { policy = "read" }`;
 }
 
-/** The JSON of an answer. Throws Error when it is none: then it is no Consul that answers. */
+/** The JSON of an answer. Throws Error for invalid JSON: then the server is not Consul. */
 export function jsonOf({ text, status }: ConsulAnswer): unknown {
   try {
     return JSON.parse(text);

@@ -9,11 +9,11 @@ import { ConsulRefusal, checkAnswer, hiddenText, jsonOf } from "./answers.js";
 import type { ConsulAnswer, ConsulRequest } from "./http.js";
 import { type ConsulInstance, consulName, isCallable, newestEndpoints, readInstances } from "./layout.js";
 
-/** A question waits for a change for so long, ms, and is asked again. */
+/** How long a blocking query waits for a change before it is repeated, ms. */
 const waitMs = 55_000;
-/** With more services than `waitingMax` their questions take turns, and each waits for this long. */
+/** With more services than `waitingMax` their queries take turns, and each waits for this long. */
 const shortWaitMs = 1000;
-/** Consul lets one address of a client have 200 connections, and other processes of this machine may share the agent. */
+/** Consul allows 200 connections per client address, and other processes of this machine may use the same agent. */
 const waitingMax = 64;
 /** Consul adds up to a sixteenth of the wait to it, and the answer has its way to go. */
 const answerLateMs = 10_000;
@@ -27,13 +27,13 @@ export interface ConsulCatalogOptions {
   deps: Filled<RegistryDeps>;
 }
 
-/** What is read from Consul, and written to it, as mprpc means it. */
+/** Reads and writes mprpc's data in Consul. */
 export class ConsulCatalog {
   readonly prefix: string;
   readonly #options: ConsulCatalogOptions;
-  /** Services that are read again and again. */
+  /** Services that are polled. */
   #readers = 0;
-  /** Questions that wait for a change, and those that wait for their turn. */
+  /** Queries that wait for a change, and those that wait for their turn. */
   #asking = 0;
   readonly #turns: Array<() => void> = [];
 
@@ -42,11 +42,11 @@ export class ConsulCatalog {
     this.prefix = options.prefix;
   }
 
-  /** How many services are read again and again: with many, each question has to be short. */
+  /** How many services are polled: with many, each query has to be short. */
   setReaders(count: number): void {
     const before = this.#readers;
     this.#readers = count;
-    // Those under way would hold their places for long.
+    // Running queries would occupy their slots for long.
     if (before <= waitingMax && count > waitingMax) this.#options.agents.giveUpWaiting();
   }
 
@@ -120,7 +120,7 @@ export class ConsulCatalog {
     return agents.send({ ...request, timeoutMs: requestTimeoutMs });
   }
 
-  /** Consul answers without what may not be read, so an empty list proves nothing by itself. Throws ConsulRefusal. */
+  /** Consul silently leaves out what may not be read, so check an empty list. Throws ConsulRefusal. */
   async #checkReadable(name: string): Promise<void> {
     const answer = await this.#send({
       ...{ method: "POST", path: "internal/acl/authorize" },
@@ -129,7 +129,7 @@ export class ConsulCatalog {
         { Resource: "node", Access: "read", Segment: "mprpc" },
       ],
     });
-    // Without ACLs, and in versions that cannot be asked, nothing is hidden as far as is known.
+    // Without ACLs, and in versions without this check, assume that nothing is hidden.
     if (answer.status !== 200) return;
     const allowed = jsonOf(answer);
     if (!Array.isArray(allowed)) return;

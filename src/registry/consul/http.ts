@@ -19,7 +19,7 @@ export interface ConsulHttpOptions {
 export interface ConsulRequest {
   agent: Address;
   method: "GET" | "PUT" | "POST";
-  /** Beneath `/v1/`, encoded. */
+  /** The path under `/v1/`, encoded. */
   path: string;
   query?: Readonly<Record<string, string>>;
   body?: unknown;
@@ -34,7 +34,7 @@ export interface ConsulAnswer {
   text: string;
 }
 
-/** One request to one agent each. It keeps connections open, and the process is kept alive by none of them. */
+/** One request to one agent each. It keeps connections open; none of them keeps the process alive. */
 export class ConsulHttp {
   readonly #options: ConsulHttpOptions;
   /** Loaded by the first request. */
@@ -45,13 +45,13 @@ export class ConsulHttp {
     this.#options = options;
   }
 
-  /** Ends all connections; requests under way reject. */
+  /** Ends all connections; running requests reject. */
   close(): void {
     this.#closed = true;
     void this.#client?.then(({ agent }) => agent.destroy());
   }
 
-  /** The answer, whatever its status. Rejects with an Error whose text is for people when none comes. */
+  /** The answer, whatever its status. Rejects with an Error with a readable text if there is none. */
   async send(request: ConsulRequest): Promise<ConsulAnswer> {
     const { agent, timeoutMs } = request;
     try {

@@ -4,9 +4,9 @@ import { isHost } from "../../values/hosts.js";
 import { decodeEntry, encodeEntry, isWeight, type ProviderEntry, toEndpoint } from "../entry.js";
 import type { Endpoint } from "../registry.js";
 
-/** The tags of services that callers of ours can call; what has neither is another program's. */
+/** The tags of services that mprpc callers can call; services with neither belong to other programs. */
 const protocolTags: readonly ProtocolName[] = ["mprpc", "classic"];
-/** The entry travels in these values of Meta: Consul allows 512 characters in one. */
+/** The entry is stored in these values of Meta: Consul allows 512 characters in one. */
 const entryKeys = ["mprpc-entry", "mprpc-entry-2"] as const;
 const metaMaxChars = 512;
 /** What Consul allows as a weight. */
@@ -20,11 +20,11 @@ export interface ConsulInstance {
   endpoint: Endpoint;
   /** Of those that mprpc registered. */
   entry: ProviderEntry | undefined;
-  /** Of two instances of one address the one with the higher number came later. */
+  /** Of two instances of one address the one with the higher number is newer. */
   createIndex: number;
   /**
-   * `agent-lost`: the agent it is registered at is not heard any more, and last said that it is well. `critical`: it is not
-   * well, such as a provider that was not heard for its time to live.
+   * `agent-lost`: its agent is no longer reachable, and last reported it as passing. `critical`: it is not passing,
+   * such as a provider that did not renew within its ttl.
    */
   health: "passing" | "agent-lost" | "critical";
 }
@@ -42,7 +42,7 @@ export function consulId(prefix: string, service: string, entry: ProviderEntry):
   return `${consulName(prefix, service)}@${formatAddress(entry.address)}@${entry.incarnation}`;
 }
 
-/** What an agent is told to register. */
+/** The request body to register at an agent. */
 export function consulRegistration(
   prefix: string,
   service: string,
@@ -62,7 +62,7 @@ export function consulRegistration(
     Meta: {
       [entryKeys[0]]: encoded.slice(0, metaMaxChars),
       ...(encoded.length > metaMaxChars ? { [entryKeys[1]]: encoded.slice(metaMaxChars) } : {}),
-      // For people; callers read the entry.
+      // Informative; callers read the entry.
       ...(version === undefined ? {} : { version: version.slice(0, metaMaxChars) }),
     },
     Weights: { Passing: Math.min(consulWeightMax, Math.max(1, Math.round(weight))), Warning: 1 },
@@ -95,7 +95,7 @@ interface HealthRow {
   Checks?: unknown;
 }
 
-/** The instances of an answer of `health/service`; other programs' are passed over. */
+/** The instances of an answer of `health/service`; other programs' are ignored. */
 export function readInstances(rows: unknown): ConsulInstance[] {
   if (!Array.isArray(rows)) throw new Error("it does not answer with a list of instances");
   return rows.flatMap((row: HealthRow | null) => {
@@ -129,7 +129,7 @@ function readInstance({
   return { id: service.ID, endpoint, entry, createIndex, health: readHealth(checks) };
 }
 
-/** One that somebody wrote by hand: its tag says what it speaks. */
+/** An instance registered by hand: its tag is its protocol. */
 function readForeign(service: NonNullable<HealthRow["Service"]>, nodeAddress: unknown): Endpoint | undefined {
   const host = service.Address === "" || service.Address === undefined ? nodeAddress : service.Address;
   const { Port: port, Tags: tags } = service;

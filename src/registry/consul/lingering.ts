@@ -4,14 +4,14 @@ import type { Endpoint, Snapshot } from "../registry.js";
 import type { ConsulInstance } from "./layout.js";
 
 /**
- * An agent that could not tell the servers of a registration tries again after 15 to 30 s, whatever happens meanwhile; until
- * then they show the provider as they last knew it.
+ * An agent that could not report a registration to the servers tries again after 15 to 30 s, whatever happens meanwhile. Until
+ * then they list the last state they know.
  */
 export const agentRetryMs = 35_000;
 
 /**
- * Which instances that are not passing may serve all the same. That an agent is lost says nothing of its providers: they are
- * given their time to live to register at another one. And after the servers were away, what their agents say of providers
+ * Which instances may still serve although they are not passing. The loss of an agent does not mean that its providers are
+ * down: they get their ttl to register at another one. And after an outage of the servers, what they know about providers
  * is out of date for a while.
  */
 export class LingeringInstances {
@@ -26,7 +26,7 @@ export class LingeringInstances {
     this.#ttlMs = ttlMs;
   }
 
-  /** The servers were away. */
+  /** The servers were down. */
   onRecovery(): void {
     this.#recoveringUntilMs = this.#clock.now() + agentRetryMs;
   }

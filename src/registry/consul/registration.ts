@@ -21,14 +21,14 @@ export interface ConsulRegistrationOptions {
   deps: Filled<RegistryDeps>;
   ttlMs: number;
   requestTimeoutMs: number;
-  /** It is kept up no more and never will be. */
+  /** It is no longer maintained, and never will be. */
   onOver: () => void;
 }
 
-/** An agent whose servers have no leader tells them of a registration later; telling it again makes it try at once. */
+/** An agent without a leader reports a registration to the servers later; registering again makes it try at once. */
 const againMs = 1000;
 const retryMs = 1000;
-/** Permissions are changed by people. */
+/** Missing permissions are retried slowly, since people have to change them. */
 const deniedRetryMs = 10_000;
 
 /** `superseded`: a newer provider has the address, and we wait for it to go. */
@@ -51,7 +51,7 @@ export class ConsulRegistration {
   /** Every agent that may know it. */
   readonly #agents = new Map<string, Address>();
   #state: State = "starting";
-  /** Where it was last registered, and until when it need not be told to be alive, on the clock. */
+  /** The agent where it was last registered, and when it needs the next renewal, on the clock. */
   #at: Address | undefined;
   #beatDueMs = 0;
   #failure: RegistryError | undefined;
@@ -71,13 +71,13 @@ export class ConsulRegistration {
     service.refresh();
   }
 
-  /** Resolves when callers can see it. Rejects with RegistryError when it never will be seen. */
+  /** Resolves when callers can see it. Rejects with RegistryError when that can never happen. */
   async established(): Promise<void> {
     if (this.#state === "starting") await this.#nextState();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** What has kept it from being established so far; empty when nothing is known. */
+  /** Why it is not established yet; empty when unknown. */
   get trouble(): string {
     return this.#lastWarning;
   }
@@ -91,7 +91,7 @@ export class ConsulRegistration {
   }
 
   onUp(): void {
-    // The agent may have lost it, or be another one.
+    // The agent may have lost it, or another agent is in use.
     this.#at = undefined;
     this.#reconciler.trigger();
   }
@@ -100,7 +100,7 @@ export class ConsulRegistration {
     if (this.#state === "withdrawing") this.#tell();
   }
 
-  /** Withdraws it at once, whatever callers see, and ends. Never rejects. */
+  /** Withdraws it at once, without checking what callers see, and ends. Never rejects. */
   async close(): Promise<void> {
     if (this.#state === "starting") this.#failure = new RegistryError("closed", "the registry was closed");
     const over = this.#state === "over";
@@ -115,7 +115,7 @@ export class ConsulRegistration {
     const { service, registration } = this.#options;
     if (this.#state === "withdrawing" && !service.fresh) this.#tell();
     if (this.#state === "starting" && service.denial !== undefined) {
-      // Nobody would ever know whether callers see it.
+      // It could never be known whether callers see it.
       const text = `cannot register ${registration.service}: ${service.denial.message}`;
       this.#failure = new RegistryError("denied", text, service.denial);
       this.#tell();
@@ -135,14 +135,14 @@ export class ConsulRegistration {
       return this.#giveWay();
     }
     await this.#keepUp(mine.length === 0);
-    // What callers see is in the next reading.
+    // The next reading has what callers see.
     if (mine.length === 0) return againMs;
     if ((this.#state as State) === "withdrawing") return 0;
     this.#establish(rivals);
     return this.#beatDueMs - this.#options.deps.clock.now();
   }
 
-  /** Tells the agent that we are alive when that is due, and registers when it does not know us. */
+  /** Renews the check when that is due, and registers if the agent does not know us. */
   async #keepUp(unseen: boolean): Promise<void> {
     const { agents, deps, catalog } = this.#options;
     const agent = agents.current;
@@ -207,7 +207,7 @@ export class ConsulRegistration {
     }
   }
 
-  /** A newer provider has our address. A start fails of it; one that served waits until the newer one goes. */
+  /** A newer provider has our address. A start fails; an established provider waits until the newer one leaves. */
   async #giveWay(): Promise<number | undefined> {
     const { registration, entry, deps } = this.#options;
     const before = this.#state;
@@ -231,7 +231,7 @@ export class ConsulRegistration {
   async #withdrawn(): Promise<number | undefined> {
     await this.#deregister();
     const { service } = this.#options;
-    // Callers still see it: the next reading says.
+    // Callers may still see it; the next reading shows that.
     if (service.fresh && this.#inCatalog().mine.length > 0) return againMs;
     this.#finish();
     return undefined;
@@ -249,7 +249,7 @@ export class ConsulRegistration {
     try {
       if (this.#agents.has(formatAddress(current))) await this.#options.catalog.write(path);
     } catch (error) {
-      // It does not know us any more, which is what is wanted.
+      // The agent does not know us any more, which is the desired state.
       if (!(error instanceof ConsulRefusal) || error.denied || error.status >= 500) {
         if (!/unknown service/i.test(reasonOf(error))) throw error;
       }
@@ -271,7 +271,7 @@ export class ConsulRegistration {
       return undefined;
     }
     if (this.#state === "withdrawing") {
-      // Nobody waits longer for it than this.
+      // The wait for it ends here.
       this.#tell();
       this.#warn("cannot withdraw a registration", error);
       return denied ? deniedRetryMs : retryMs;

@@ -34,11 +34,11 @@ export interface ConsulRegistryOptions extends RegistryDeps {
   tls?: boolean | undefined;
   /** Certificates of the authorities to trust with `tls`, PEM. Default: the system's. */
   ca?: string | undefined;
-  /** How long a silent provider stays listed, ms. Default 15,000. A provider is heard three times in it. */
+  /** How long a silent provider stays listed, ms. Default 15,000. A provider renews three times in it. */
   ttlMs?: number | undefined;
   /** How long `register` and `list` wait for Consul, ms. Default 10,000. */
   startTimeoutMs?: number | undefined;
-  /** How long an empty list is not believed after one that was not, ms. Default 0: believed at once. */
+  /** How long an empty list is ignored after a non-empty one, ms. Default 0: used at once. */
   emptyGraceMs?: number | undefined;
   /** Where the last good lists are kept for a start without Consul; false: nowhere. Default `~/.cache/mprpc`. */
   snapshotFolder?: string | false | undefined;
@@ -46,7 +46,7 @@ export interface ConsulRegistryOptions extends RegistryDeps {
 
 const defaults = { ttlMs: 15_000, startTimeoutMs: 10_000, emptyGraceMs: 0 } as const;
 const requestTimeoutMaxMs = 3000;
-/** An agent is left before the others take it for lost, which they do after some 5 s. */
+/** An agent is abandoned before the others count it as lost, which takes some 5 s. */
 const pingMaxMs = 1500;
 const pingTimeoutMaxMs = 2000;
 

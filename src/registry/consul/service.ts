@@ -24,17 +24,17 @@ export interface ConsulServiceOptions {
 
 /** A burst of changes costs one reading, and the readers of a large cluster do not come all at once. */
 const settleMs = 5;
-/** What is kept is looked at this often. */
+/** Kept endpoints are checked this often. */
 const lookMs = 100;
-/** Providers come back in a third of their time to live after a loss, and this much later at most, ms. */
+/** After a loss providers return within a third of their ttl, and at most this much later, ms. */
 const recoveryExtraMs = 2000;
 const settleJitterMs = 20;
-/** Permissions are changed by people. */
+/** Missing permissions are retried slowly, since people have to change them. */
 const deniedRetryMs = 10_000;
 /** After this without an answer a starting consumer takes the list of the snapshot file. */
 const coldStartMs = 200;
 
-/** One service of the catalog: asked again as soon as it has been answered, since each question waits for a change. */
+/** One service of the catalog: queried again as soon as it was answered, since each query waits for a change. */
 export class ConsulService {
   readonly #options: ConsulServiceOptions;
   readonly #reconciler: Reconciler;
@@ -49,7 +49,7 @@ export class ConsulService {
   #instances: readonly ConsulInstance[] | undefined;
   #fresh = false;
   #lastWarning = "";
-  /** Why it may not be read; it will not pass by itself. */
+  /** Why it may not be read; needs changed permissions. */
   #denial: RegistryError | undefined;
   readonly #closed = new AbortController();
 
@@ -86,7 +86,7 @@ export class ConsulService {
     return this.#denial;
   }
 
-  /** Whether the registry has just come back, and providers may not have yet. */
+  /** Whether the registry has just come back, while providers may not have returned yet. */
   get recovering(): boolean {
     return this.#missing.keeping;
   }
@@ -152,7 +152,7 @@ export class ConsulService {
     this.#tell();
     const againMs = Math.min(lingering.againMs ?? Infinity, missing.againMs ?? Infinity);
     if (againMs === Infinity) return settleMs + settleJitterMs * deps.random();
-    // It is looked at without waiting for a change.
+    // Query without waiting for a change.
     this.#index = 0;
     return Math.min(againMs, lookMs * (1 + deps.random()));
   }

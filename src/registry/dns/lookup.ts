@@ -1,7 +1,7 @@
 import { promises as dns } from "node:dns";
 import { type Address, formatAddress } from "../../base/address.js";
 
-/** A name server that is asked twice, and waited for so long each time, ms. */
+/** Timeout of one query, ms; a name server is queried twice. */
 const tryTimeoutMs = 2000;
 const tries = 2;
 
@@ -28,7 +28,7 @@ export class DnsLookup {
     if (server !== undefined) this.#resolver.setServers([formatAddress(server)]);
   }
 
-  /** The lookups under way reject. */
+  /** Running lookups reject. */
   cancel(): void {
     this.#resolver.cancel();
   }
@@ -49,7 +49,7 @@ export class DnsLookup {
     }
   }
 
-  /** What SRV records lead to: those of the lowest priority that has any address. */
+  /** The addresses of the SRV records with the lowest priority value that have any. */
   async services(name: string): Promise<Found[]> {
     const records = await this.#resolver.resolveSrv(name);
     const priorities = [...new Set(records.map(({ priority }) => priority))].sort((a, b) => a - b);
@@ -67,7 +67,7 @@ export class DnsLookup {
       records.map(async ({ name, port, weight }) => {
         try {
           const hosts = await this.addresses(name);
-          // Weight 0 is for "no choice is to be made"; a target with several addresses shares its weight out.
+          // Weight 0 is for "no choice is to be made"; a target with several addresses splits its weight.
           return hosts.map((host) => ({ host, port, weight: Math.max(1, weight) / hosts.length }));
         } catch (error) {
           if (isNegative(error)) return [];

@@ -37,9 +37,9 @@ const defaultRefreshMs = 30_000;
 const defaultKind: EndpointKind = { protocol: "mprpc", attributes: {} };
 
 /**
- * Endpoints from the DNS, such as those of a headless service of Kubernetes. The names are looked up again and again. An
- * answer that there is nothing keeps the last list, marked stale: a name server that starts, or a zone that is being
- * written, says so too, and calls to an endpoint that is really gone go to the others.
+ * Endpoints from the DNS, such as those of a headless service of Kubernetes. The names are looked up periodically. An
+ * empty answer keeps the last list, marked stale: a starting name server, or a zone being written, also gives empty
+ * answers, and calls to an endpoint that is really gone go to the others.
  */
 export class DnsResolver implements Resolver {
   readonly name: string;
@@ -143,7 +143,7 @@ interface WatchedNameOptions {
   read: () => Promise<Endpoint[]>;
 }
 
-/** One name that is looked up as long as anybody wants it. */
+/** One name, looked up as long as it is in use. */
 class WatchedName {
   readonly view: ServiceView;
   readonly #options: WatchedNameOptions;

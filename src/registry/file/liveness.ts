@@ -6,10 +6,10 @@ import type { Clock, Timer } from "../../base/clock.js";
 import { makeFolder } from "../../base/make-folder.js";
 import { bootId, readStat, startTicks } from "../../base/process-start.js";
 
-/** Enough to recognise a process, or a thread of one, later: its number alone may belong to another by then. */
+/** Identifies a process, or a thread of it, later: its number alone may be reused by then. */
 export interface ProcessIdentity {
   pid: number;
-  /** Linux: boot id and start time in ticks since boot. Together with `pid`, or `thread`, it never comes again. */
+  /** Linux: boot id and start time in ticks since boot. Together with `pid`, or `thread`, it is unique. */
   start?: string;
   /** Linux: the pid namespace the number is valid in; containers that share the folder differ in it. */
   namespace?: string;
@@ -20,7 +20,7 @@ export interface ProcessIdentity {
 /** Whether the process, or the thread, runs; `undefined` when it cannot be judged from here. */
 export type ProcessProbe = (identity: ProcessIdentity) => boolean | undefined;
 
-/** Of the thread that calls it: a worker thread can end without its process. */
+/** The identity of the calling thread: a worker thread can end without its process. */
 export function ownIdentity(): ProcessIdentity {
   const { pid } = process;
   const boot = bootId();
@@ -30,7 +30,7 @@ export function ownIdentity(): ProcessIdentity {
   return { pid, start: `${boot}:${ticks}`, namespace: readlinkSync("/proc/self/ns/pid"), ...thread };
 }
 
-/** The system says so of whoever asks, and a synchronous question is asked by the thread itself. */
+/** The system answers about the calling thread, and a synchronous call runs on the thread itself. */
 function ownThread(): { thread: number } | undefined {
   try {
     const [, thread] = /\/task\/(\d+)$/.exec(readlinkSync("/proc/thread-self")) ?? [];
@@ -57,7 +57,7 @@ export function systemProbe(): ProcessProbe {
     if (text !== undefined) return startTicks(text) === ticks;
     // A thread that has ended. Looking whether it is there takes no file descriptor, and so does not fail for want of one.
     if (existsSync(`/proc/${identity.pid}`) && !existsSync(`/proc/${task}`)) return false;
-    // Not there, or not to be read: hidden from us (hidepid), or this process has no file descriptor left.
+    // Missing or unreadable: hidden from us (hidepid), or this process has no file descriptor left.
     return signalProbe(identity.pid);
   };
 }
@@ -96,7 +96,7 @@ export class Liveness {
   #beating = false;
   #firstBeat: Promise<void> | undefined;
 
-  /** `heartbeat`: a name of our own beneath `folder`. */
+  /** `heartbeat`: a name of our own under `folder`. */
   constructor(folder: string, heartbeat: string, clock: Clock, probe: ProcessProbe = systemProbe()) {
     this.heartbeat = heartbeat;
     this.#folder = join(folder, ".heartbeats");
@@ -104,7 +104,7 @@ export class Liveness {
     this.#probe = probe;
   }
 
-  /** Begins our own heartbeat; the first beat is on disk when it resolves. */
+  /** Starts our own heartbeat; the first beat is on disk when it resolves. */
   async start(): Promise<void> {
     if (!this.#beating) {
       this.#beating = true;
@@ -113,7 +113,7 @@ export class Liveness {
         throw error;
       });
     }
-    // Registrations that begin together all wait for it.
+    // Concurrent registrations all wait for it.
     await this.#firstBeat;
   }
 
@@ -152,7 +152,7 @@ export class Liveness {
     const path = join(this.#folder, this.heartbeat);
     const now = new Date(this.#clock.wallNow());
     try {
-      // A link in its place is not followed: what it leads to is somebody's file.
+      // A link in its place is not followed: its target is somebody else's file.
       await lutimes(path, now, now).catch(async () => {
         await makeFolder(this.#folder, 0o700);
         await writeFile(path, "", { flag: "wx" });

@@ -150,7 +150,7 @@ export class FileRegistry implements Registry {
       return await folder.read();
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      // Something else of that name, or gone by now.
+      // Not a folder, or removed by now.
       if (code !== "ENOTDIR" && code !== "ENOENT") {
         const facts = { path: folder.path, error: reasonOf(error) };
         this.#deps.log.warn("the registry folder cannot be used", facts);

@@ -21,17 +21,17 @@ export interface FileServiceOptions {
 /** A registration of ours, kept on disk. */
 export interface Held {
   entry: StoredEntry;
-  /** Whether `add` has resolved; a registration that fails is told by its rejection alone. */
+  /** Whether `add` has resolved; a failed registration is only reported by its rejection. */
   established: boolean;
-  /** A newer process has the address: no file is there until that one goes. */
+  /** A newer process has the address: our file is removed until that one leaves. */
   superseded: boolean;
   /** Called each time a newer process has taken the address of an established one. */
   onLost: (reason: RegistryError) => void;
 }
 
-/** Several events come of one rename, and several processes start together: they cost one reading. */
+/** One rename causes several events, and several processes may start together: read once for all of them. */
 const settleMs = 5;
-/** When the folder was removed the providers put their entries back within their polls, 1 s by default. */
+/** After the folder was removed, providers write their entries again within their poll interval, 1 s by default. */
 const recoveryMs = 2000;
 
 /** One service of the file registry: what others registered is published to `view`, what we registered is kept there. */
@@ -40,21 +40,21 @@ export class FileService {
   readonly #view: ServiceView;
   readonly #options: FileServiceOptions;
   readonly #held = new Set<Held>();
-  /** Withdrawn ones whose file could not be removed yet; it is tried again, as their process lives on. */
+  /** Withdrawn ones whose file could not be removed yet; removal is retried, since their process is still alive. */
   readonly #withdrawn = new Set<Held>();
   #closed = false;
   /** Registrations being written, which keep the service in use. */
   #joining = 0;
   readonly #reconciler: Reconciler;
   #watcher: FSWatcher | undefined;
-  /** The folder that was read last: its inode number alone may come again at once. */
+  /** Identity of the folder read last; its inode number alone may be reused at once. */
   #read: { ino: bigint; birthtimeNs: bigint } | undefined;
   #hasBirthtimes = false;
-  /** Until then, on the clock, endpoints that are missing are kept. */
+  /** Missing endpoints are kept until this time of the clock. */
   #keepUntilMs = 0;
   #eventsFailed = false;
   #lastWarning = "";
-  /** Reading and changing the folder take turns, or an unregistered entry could be written again. */
+  /** Reads and changes of the folder are serialized; otherwise an unregistered entry could be written again. */
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(folder: ServiceFolder, view: ServiceView, options: FileServiceOptions) {
@@ -139,7 +139,7 @@ export class FileService {
     return againMs;
   }
 
-  /** Answers with when to look again, ms. */
+  /** Resolves with the delay until the next check, ms. */
   #publish(entries: readonly StoredEntry[], stale: boolean): number {
     const gone = new Set([...this.#withdrawn].map(({ entry }) => entry.incarnation));
     const listed = entries.filter(({ incarnation }) => !gone.has(incarnation));
@@ -164,7 +164,7 @@ export class FileService {
   }
 
   /**
-   * Restores our entry if someone removed it, removes older ones of its address, gives way to a newer one until that goes.
+   * Restores our entry if someone removed it, removes older ones of its address, and gives way to a newer one until that leaves.
    * True: files changed.
    */
   async #keep(held: Held, entries: readonly StoredEntry[]): Promise<boolean> {
@@ -176,7 +176,7 @@ export class FileService {
         formatAddress(other.address) === address &&
         !isSameGroup(other, entry),
     );
-    // Whatever came while we were out of the way is newer.
+    // Any entry written while ours was removed is newer.
     if (held.superseded && rivals.length > 0) return false;
     if (rivals.some((other) => isNewer(other, entry))) {
       held.superseded = true;
@@ -199,7 +199,7 @@ export class FileService {
     });
   }
 
-  /** A folder that was removed and made again is empty for a moment, as its providers have to notice first. */
+  /** A folder that was removed and created again is empty for a moment, until its providers notice. */
   async #identify(): Promise<void> {
     const { ino, birthtimeNs, ctimeNs } = await stat(this.#folder.path, { bigint: true });
     // A file system that keeps no birth times gives the time of the last change.
@@ -213,7 +213,7 @@ export class FileService {
     this.#listen();
   }
 
-  /** Anew for each folder: of one that was removed and made again the old watcher hears nothing. */
+  /** A new watcher for each folder: the old one gets no events of a folder that was removed and created again. */
   #listen(): void {
     this.#stopListening();
     if (!this.#options.fileEvents || this.#eventsFailed) return;

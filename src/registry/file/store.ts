@@ -22,13 +22,13 @@ export interface StoredEntry extends ProviderEntry {
 const fileMaxBytes = 64 * 1024;
 const suffix = ".json";
 const temporarySuffix = ".tmp";
-/** Writing one takes a moment; what is seen for this long was left by a process that was killed meanwhile. */
+/** Writing takes a moment; an unfinished file older than this was left by a killed process. */
 const temporaryMaxMs = 60_000;
 
 const fileName = (incarnation: string): string => incarnation + suffix;
 const textOf = (entry: StoredEntry): string => `${JSON.stringify(entry, undefined, 2)}\n`;
 
-/** Which of two registrations of one address counts: the later one; a tie (registered at once) falls to the larger id. */
+/** Which of two registrations of one address counts: the later one; in a tie (registered at once) the larger id. */
 export function isNewer(a: StoredEntry, b: StoredEntry): boolean {
   if (a.sequence !== b.sequence) return a.sequence > b.sequence;
   return a.incarnation > b.incarnation;
@@ -49,7 +49,7 @@ export interface ServiceFolderDeps {
   liveness: Liveness;
   log: Logger;
   clock: Clock;
-  /** Files that were warned of, so that each is named once by all who read it. */
+  /** Files already warned of, so that each is named only once. */
   warned: Set<string>;
 }
 
@@ -62,7 +62,7 @@ export class ServiceFolder {
   /** Files never change, so each is read once. */
   readonly #parsed = new Map<string, StoredEntry>();
   readonly #warned: Set<string>;
-  /** Files others are writing, and since when they are seen, on the clock. */
+  /** Files others are writing, and when they were first seen, on the clock. */
   readonly #temporaries = new Map<string, number>();
   readonly #clock: Clock;
 
@@ -104,7 +104,7 @@ export class ServiceFolder {
     await this.create();
     const temporary = join(this.path, `.${entry.incarnation}${temporarySuffix}`);
     try {
-      // One that is there was left by an earlier try, or is a link somebody put there.
+      // An existing file was left by an earlier try, or is a foreign link.
       await rm(temporary, { force: true });
       await writeFile(temporary, textOf(entry), { mode: 0o600, flag: "wx" });
       await rename(temporary, join(this.path, fileName(entry.incarnation)));
@@ -174,7 +174,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Throws an Error that names the field which is not as it should be. */
+/** Throws an Error that names the invalid field. */
 function parseEntry(value: unknown, incarnation: string): StoredEntry {
   const need = (ok: boolean, field: string) => {
     if (!ok) throw new Error(`its field "${field}" is missing or wrong`);

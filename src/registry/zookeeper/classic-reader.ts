@@ -4,10 +4,10 @@ import type { Endpoint } from "../registry.js";
 import { decodeClassicAddress, orMissing, watchChildren } from "./layout.js";
 import type { ZooKeeperSession } from "./session.js";
 
-/** Instances of one method that are read; far beyond any fleet, it bounds what a foreign tree can cost. */
+/** Instances of one method that are read; far beyond any fleet; it bounds the cost of a foreign tree. */
 const instancesMax = 1000;
 
-/** The C++ providers beneath `/<ShortName>`, one endpoint per address with the methods it is named for. */
+/** The C++ providers under `/<ShortName>`, one endpoint per address with the methods it is named for. */
 export async function readClassic(
   session: ZooKeeperSession,
   path: string,

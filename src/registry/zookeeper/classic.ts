@@ -18,20 +18,20 @@ export interface ClassicOptions {
   methods: readonly string[];
   address: Address;
   incarnation: string;
-  /** Others share our address: what names it may be theirs, and they live. It is taken over when it goes. */
+  /** Other processes share our address, so a znode with it may be a living one's. It is taken over when it disappears. */
   sharesAddress: boolean;
   log: Logger;
 }
 
-/** Races with other providers end after one or two rounds; more means that something else keeps changing the znode. */
+/** Races with other providers end after one or two rounds; more rounds mean that something else keeps changing the znode. */
 const attemptsMax = 5;
 const sequenceDigits = 10;
 
 /**
  * The classic znodes of one service, `/<ShortName>/<Method>`: there is one of each and many providers, so the providers
  * elect an owner. The lowest candidate owns all of them; each other candidate watches only the one before it. A znode
- * of a C++ provider is left alone and watched, and taken over when it goes. Where forks keep the method persistent, with a
- * child for each instance, each of ours has one there.
+ * of a C++ provider is left alone and watched, and taken over when it disappears. Where forks keep the method persistent, with a
+ * child for each instance, each mprpc provider adds a child.
  */
 export class ClassicZnodes {
   readonly #options: ClassicOptions;
@@ -50,13 +50,13 @@ export class ClassicZnodes {
     this.#candidatePrefix = `${options.incarnation}-`;
   }
 
-  /** Whether a change at `path` may concern us. */
+  /** Whether a change at `path` may be relevant. */
   concerns(path: string): boolean {
     const { service } = this.#options;
     return path.startsWith(`${electionPath(service)}/`) || path.startsWith(`${classicPath(service)}/`);
   }
 
-  /** Stands for election, and sees to the method znodes if elected. Leaves a watch on whatever it waits for. */
+  /** Takes part in the election, and maintains the method znodes if elected. Sets a watch on what it waits for. */
   async ensure(): Promise<void> {
     const { session, service, methods } = this.#options;
     if (!(await this.#isElected())) {
@@ -138,7 +138,7 @@ export class ClassicZnodes {
     else this.#leaveAlone(method, node);
   }
 
-  /** Makes the znode at `path` ours. Answers with the one that is there when it is somebody else's. */
+  /** Makes the znode at `path` ours. Returns the existing one if it is not ours. */
   async #ensureNode(method: string, path: string): Promise<Znode | undefined> {
     const { session } = this.#options;
     const data = encodeClassicAddress(this.#options.address);
@@ -168,7 +168,7 @@ export class ClassicZnodes {
     return ((await orMissing(this.#options.session.children(path))) ?? []).length > 0;
   }
 
-  /** Our child beneath a persistent method, named and holding our address: forks read the one or the other. */
+  /** Our child under a persistent method. Both its name and its data are our address: forks read one or the other. */
   async #ensureChild(method: string): Promise<void> {
     this.#beside.add(method);
     try {
@@ -213,7 +213,7 @@ export class ClassicZnodes {
     if (this.#options.sharesAddress) return false;
     const address = decodeClassicAddress(data);
     const same = address !== undefined && formatAddress(address) === formatAddress(this.#options.address);
-    // A persistent one was put there by hand; it would come back as a surprise if it were removed.
+    // A persistent one was created by hand, and must not be removed.
     return same && stat.ephemeralOwner !== 0n;
   }
 

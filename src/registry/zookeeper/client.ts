@@ -13,7 +13,7 @@ import {
   ZooKeeperError,
 } from "./connection.js";
 
-/** ZooKeeper's own default (jute.maxbuffer) is 1 MiB; an answer far above it is no ZooKeeper. */
+/** ZooKeeper's own default (jute.maxbuffer) is 1 MiB; a much larger answer is not from ZooKeeper. */
 const frameMaxBytes = 16 * 1024 * 1024;
 /** The client and many servers break at 1 MiB; ours are below 100 bytes. */
 const dataMaxBytes = 512 * 1024;
@@ -27,8 +27,8 @@ const ephemeralFlag = 1;
 const sequentialFlag = 2;
 
 /**
- * node-zookeeper-client, held to one connection. It is not safe bare: it hangs after a cut frame, dies of an error code
- * it does not know, reconnects for ever to what it cannot use, and queues operations nobody answers. So its framing,
+ * node-zookeeper-client, limited to one connection. By itself it is unsafe: it hangs after a cut frame, crashes on an unknown
+ * error code, reconnects forever to an unusable server, and queues operations without end. So its framing,
  * its handling of a closed socket and its reconnecting are replaced here; the library encodes and decodes.
  */
 export async function connectZooKeeper(options: ConnectionOptions): Promise<ZooKeeperConnection> {
@@ -164,7 +164,7 @@ class LibraryConnection implements ZooKeeperConnection {
     // These are looked up when it connects. Instead of its own `onSocketClosed`, which reconnects, ours ends it all.
     const greet = manager.onSocketConnected.bind(manager);
     manager.onSocketConnected = () => {
-      // Whoever waits for an answer keeps the process alive; listening for changes does not.
+      // Waiting for an answer keeps the process alive; listening for changes does not.
       manager.socket?.unref();
       greet();
     };
@@ -189,7 +189,7 @@ class LibraryConnection implements ZooKeeperConnection {
     }
   }
 
-  /** Hands the library whole frames only, one at a time, and with no error code it would throw at. */
+  /** Passes only complete frames to the library, one at a time, and without error codes on which it throws. */
   #onData(chunk: Buffer, deliver: (frame: Buffer) => void): void {
     let rest = this.#partial.length === 0 ? chunk : Buffer.concat([this.#partial, chunk]);
     while (this.#closed === undefined && rest.length >= lengthBytes) {

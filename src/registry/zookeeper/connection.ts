@@ -26,9 +26,9 @@ export function hasCode(thrown: unknown, ...codes: ZooKeeperErrorCode[]): thrown
   return thrown instanceof ZooKeeperError && codes.includes(thrown.code);
 }
 
-/** What is used of a znode's stat. */
+/** The fields of a znode's stat that are used. */
 export interface ZnodeStat {
-  /** The transaction that created it: the order of births, whatever the clocks say. */
+  /** The transaction that created it: the order of creation, independent of clocks. */
   czxid: bigint;
   version: number;
   /** The session it lives with; 0 for a persistent one. */
@@ -60,13 +60,13 @@ export type MultiOperation =
 export interface SessionTicket {
   id: Buffer;
   password: Buffer;
-  /** The last transaction seen: a server that is behind it refuses us. */
+  /** The last transaction seen: a server behind it refuses the session. */
   zxid: Buffer;
 }
 
 export interface ConnectionOptions {
   server: Address;
-  /** Asked for; the server may change it. */
+  /** The requested timeout; the server may change it. */
   sessionTimeoutMs: number;
   /** `undefined` asks for a new session. */
   ticket: SessionTicket | undefined;
@@ -79,12 +79,12 @@ export interface ConnectionOptions {
 }
 
 /**
- * One TCP connection to one server, to the end of it: it never reconnects. This is all the driver knows of a ZooKeeper
- * client, so that another one can be put in its place. Every operation rejects with ZooKeeperError, and with
+ * One TCP connection to one server; it never reconnects. This is all the driver knows about a ZooKeeper
+ * client, so that it can be replaced. Every operation rejects with ZooKeeperError, and with
  * CONNECTION_LOSS as soon as the connection ends; none has a timeout of its own.
  */
 export interface ZooKeeperConnection {
-  /** Resolves when the session stands. Rejects: SESSION_EXPIRED when the ticket is no longer good, else CONNECTION_LOSS. */
+  /** Resolves when the session is established. Rejects: SESSION_EXPIRED when the ticket is no longer good, else CONNECTION_LOSS. */
   readonly opened: Promise<void>;
   readonly ticket: SessionTicket;
   /** As agreed with the server, ms. */

@@ -20,23 +20,23 @@ export interface ConsumerOptions {
   deps: Filled<RegistryDeps>;
   /** Where the last list is kept for a start without ZooKeeper. */
   snapshots: SnapshotFile | undefined;
-  /** How long an empty list is not believed after one that was not, ms. */
+  /** How long an empty list is ignored after a non-empty one, ms. */
   emptyGraceMs: number;
 }
 
 /** A burst of changes costs one reading, and the readers of a large cluster do not come all at once. */
 const settleMs = 5;
 const settleJitterMs = 20;
-/** A watch that got lost for a reason nobody thought of costs at most this. */
+/** Everything is read again this often, in case a watch was lost for an unknown reason. */
 const auditMs = 60_000;
 const retryMs = 1000;
-/** Permissions are changed by people. */
+/** Missing permissions are retried slowly, since people have to change them. */
 const deniedRetryMs = 10_000;
 /** After this without an answer a starting consumer takes the list of the snapshot file. */
 const coldStartMs = 200;
 /**
  * When our session was lost the providers' were too, and they come back within the cap of the registry backoff: until
- * then what is missing is kept, so that a restart of ZooKeeper takes no endpoint from callers.
+ * then missing endpoints are kept, so that callers lose none by a restart of ZooKeeper.
  */
 const recoveryMs = 2000;
 
@@ -48,7 +48,7 @@ export class ServiceConsumer {
   readonly #missing: MissingEndpoints;
   /** Whether the view holds what was read from ZooKeeper, and not from the snapshot file. */
   #read = false;
-  /** So that a trouble that lasts is one line in the log. */
+  /** So that a lasting failure is logged once. */
   #lastWarning = "";
   #closed = false;
 
@@ -149,11 +149,11 @@ export interface ReadOptions {
   watch: boolean;
   /** The list read before; a classic endpoint that is in it need not be confirmed. */
   known: readonly Endpoint[];
-  /** We may not read the classic znodes; there are providers of ours. */
+  /** The classic znodes may not be read, and mprpc providers exist. */
   onClassicDenied?: (error: ZooKeeperError) => void;
 }
 
-/** The endpoints of a service now: ours, and classic ones at addresses where none of ours is. */
+/** The current endpoints of a service: mprpc providers, and classic ones at other addresses. */
 export async function readService(
   session: ZooKeeperSession,
   service: string,
@@ -162,7 +162,7 @@ export async function readService(
   const { endpoints: classic, denied } = await tryClassic(session, service, watch);
   const entries = await readProviders(session, service, watch);
   if (denied !== undefined) {
-    // With providers of ours the classic ones are not needed, without them the trouble is the answer.
+    // With mprpc providers the classic ones are not needed; without them this error is the result.
     if (entries.length === 0) throw denied;
     onClassicDenied?.(denied);
   }
@@ -190,8 +190,8 @@ async function tryClassic(
 }
 
 /**
- * The two readings are not one snapshot: a provider of ours that left between them looks like a C++ one. It takes its
- * classic znodes away before its entry, so a classic znode that is still there now is none of ours.
+ * The two readings are not one snapshot: an mprpc provider that left between them looks like a C++ one. It removes its
+ * classic znodes before its entry, so a classic znode that still exists belongs to another program.
  */
 async function confirmClassic(
   session: ZooKeeperSession,

@@ -8,7 +8,7 @@ import type { ZooKeeperSession } from "./session.js";
  * /mprpc/<Service>/classic/<incarnation>-NNNNNNNNNN  ours, ephemeral: who writes the classic znodes
  * /<ShortName>                                       classic, persistent
  * /<ShortName>/<Method>                              classic, ephemeral: "ip:port"
- * /<ShortName>/<Method>/<instance>                   some forks, ephemeral beneath a persistent method: named "ip:port", or
+ * /<ShortName>/<Method>/<instance>                   some forks, ephemeral under a persistent method: named "ip:port", or
  *                                                    with it as data
  */
 export const rootPath = "/mprpc";
@@ -51,7 +51,7 @@ export async function orMissing<T>(operation: Promise<T>): Promise<T | undefined
   }
 }
 
-/** Creates the persistent znodes of `path` that are missing. Those beneath `/mprpc` belong to the holders of our credentials. */
+/** Creates the persistent znodes of `path` that are missing. Those under `/mprpc` belong to the holders of our credentials. */
 export async function makePath(session: ZooKeeperSession, path: string): Promise<void> {
   if ((await session.exists("/")) === undefined) await session.createChroot();
   const parts = path.split("/").slice(1);

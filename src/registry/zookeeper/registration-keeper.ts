@@ -16,14 +16,14 @@ export interface ProviderOptions {
   registration: Registration;
   entry: ProviderEntry;
   deps: Filled<RegistryDeps>;
-  /** It is established no more and never will be: withdrawn, or given up. */
+  /** It is over for good: withdrawn, or given up. */
   onOver: () => void;
 }
 
-/** Our own znodes are looked at this often even if no watch fires. */
+/** Our own znodes are checked this often even if no watch fires. */
 const auditMs = 10_000;
 const retryMs = 1000;
-/** Permissions are changed by people. */
+/** Missing permissions are retried slowly, since people have to change them. */
 const deniedRetryMs = 10_000;
 
 /**
@@ -52,7 +52,7 @@ export class ServiceProvider {
   readonly #waiting = new Set<() => void>();
   #state: ProviderState = "starting";
   #failure: RegistryError | undefined;
-  /** So that a trouble that lasts is one line in the log of each session. */
+  /** So that a lasting failure is logged once per session. */
   #lastWarning = "";
 
   constructor(options: ProviderOptions) {
@@ -70,13 +70,13 @@ export class ServiceProvider {
     if (session.connected) this.#reconciler.trigger();
   }
 
-  /** Resolves when the entry stands. Rejects with RegistryError when it never will. */
+  /** Resolves when the entry exists. Rejects with RegistryError when it never will. */
   async established(): Promise<void> {
     if (this.#state === "starting") await this.#nextState();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** What has kept it from being established so far; empty when nothing is known. */
+  /** Why it is not established yet; empty when unknown. */
   get trouble(): string {
     return this.#lastWarning;
   }
@@ -170,7 +170,7 @@ export class ServiceProvider {
     this.#tell();
   }
 
-  /** Callers of ours do not need the classic znodes, so trouble with them is a warning only. */
+  /** mprpc callers do not need the classic znodes, so a failure to write them is only a warning. */
   async #ensureClassic(): Promise<void> {
     try {
       await this.#classic?.ensure();
@@ -227,7 +227,7 @@ export class ServiceProvider {
     }
   }
 
-  /** Removes older incarnations of our address, now that we stand. False when there is a newer one. */
+  /** Removes older incarnations of our address, now that ours is established. False when there is a newer one. */
   async #settle(path: string): Promise<boolean> {
     const { session } = this.#options;
     const rivals = (await session.children(this.#folder)).filter((name) => this.#isRival(name));
@@ -257,7 +257,7 @@ export class ServiceProvider {
     return other === undefined || !isSameGroup(other, entry);
   }
 
-  /** A newer provider has our address. A start fails of it; one that served waits until the newer one goes. */
+  /** A newer provider has our address. A start fails; an established provider waits until the newer one leaves. */
   async #giveWay(): Promise<number | undefined> {
     const { registration, entry, deps } = this.#options;
     const before = this.#state;
@@ -297,7 +297,7 @@ export class ServiceProvider {
       return undefined;
     }
     if (this.#state === "withdrawing") {
-      // Nobody waits longer for it than this; but as long as our session lives the entry does, so it is tried again.
+      // The wait for it ends here. But the entry lives as long as our session, so the removal is retried.
       this.#tell();
       this.#warn("cannot withdraw a registration", error);
       return retryMs;

@@ -27,9 +27,9 @@ import { ZooKeeperSession } from "./session.js";
 export interface ZooKeeperRegistryOptions extends RegistryDeps {
   /** At least one; each connection goes to the next of them, in random order. */
   servers: readonly Address[];
-  /** All paths are beneath it, e.g. `/team/app`; created when missing. Default: none. */
+  /** All paths are under it, e.g. `/team/app`; created when missing. Default: none. */
   chroot?: string | undefined;
-  /** `user:password`: our znodes are then written by its holders alone (ZooKeeper's digest scheme). */
+  /** `user:password`: only its holders can then change our znodes (ZooKeeper's digest scheme). */
   auth?: string | undefined;
   /**
    * How long a silent provider stays listed, ms. Default 10,000: longer outlives more pauses and network trouble,
@@ -38,7 +38,7 @@ export interface ZooKeeperRegistryOptions extends RegistryDeps {
   sessionTimeoutMs?: number | undefined;
   /** How long `register` and `list` wait for ZooKeeper, ms. Default 10,000. */
   startTimeoutMs?: number | undefined;
-  /** How long an empty list is not believed after one that was not, ms. Default 0: believed at once. */
+  /** How long an empty list is ignored after a non-empty one, ms. Default 0: used at once. */
   emptyGraceMs?: number | undefined;
   /** Where the last good lists are kept for a start without ZooKeeper; false: nowhere. Default `~/.cache/mprpc`. */
   snapshotFolder?: string | false | undefined;
@@ -205,7 +205,7 @@ export class ZooKeeperRegistry implements Registry {
     return [...listed, ...classic].sort((a, b) => (a.service < b.service ? -1 : 1));
   }
 
-  /** Services that only C++ providers offer; their package is not known. Other programs' znodes are passed over. */
+  /** Services that only C++ providers offer; their package is not known. Other programs' znodes are ignored. */
   async #listClassic(wanted: (name: string) => boolean): Promise<ServiceListing[]> {
     const session = this.#session;
     const names = ((await orMissing(session.children("/"))) ?? [])

@@ -44,14 +44,14 @@ export interface SessionEvents {
 
 /** The longest a server may take to answer the handshake. */
 const handshakeMaxMs = 2000;
-/** Ending a session politely is not worth more. */
+/** Time limit for closing a session properly. */
 const endSessionMaxMs = 1000;
 
 /**
  * A ZooKeeper session that is kept up across servers, connections and its own expiry. Operations fail at once with
- * CONNECTION_LOSS while there is no connection; one that is not answered in time ends the connection, as everything
- * behind it would wait too. Nothing of it keeps the process alive: that is for whoever waits for it. After each `session`
- * event whatever matters must be read and watched again.
+ * CONNECTION_LOSS while there is no connection; one that is not answered in time ends the connection, as all later
+ * ones would wait too. A session does not keep the process alive; code that waits for it must. After each `session`
+ * event everything must be read and watched again.
  */
 export class ZooKeeperSession {
   readonly #options: SessionOptions;
@@ -141,7 +141,7 @@ export class ZooKeeperSession {
     return this.#run((connection) => connection.multi(real));
   }
 
-  /** Creates the chroot's znodes that are missing, open to all: it is shared with whoever else was told of it. */
+  /** Creates the chroot's znodes that are missing, open to all, since other programs may share it. */
   async createChroot(): Promise<void> {
     const parts = this.#options.chroot.split("/").slice(1);
     for (const [i] of parts.entries()) {
@@ -260,7 +260,7 @@ export class ZooKeeperSession {
     const reason = error instanceof Error ? error : new Error(String(error));
     if (hasCode(error, "SESSION_EXPIRED")) {
       this.#loseSession(reason);
-      // The server is well: only the session is not.
+      // The server is fine; only the session has expired.
       void this.#connect();
       return;
     }
@@ -284,7 +284,7 @@ export class ZooKeeperSession {
     this.#events.emit("lost", { reason });
   }
 
-  /** A server whose data was wiped refuses an old ticket for ever without saying that it expired. */
+  /** A server whose data was wiped refuses an old ticket forever without reporting it as expired. */
   #dropOldTicket(): void {
     const limitMs = 2 * this.#timeoutMs;
     if (this.#ticket === undefined || this.#deps.clock.now() - this.#lostAtMs <= limitMs) return;

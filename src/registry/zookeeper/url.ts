@@ -46,8 +46,8 @@ export function zooKeeperOptions(
 }
 
 /**
- * The chroot stands behind the last server and goes for all. Behind each server is how many write it, which is the same as
- * long as all are equal; otherwise a server would be lost, or become a part of the chroot.
+ * The chroot is after the last server and applies to all. Many write it after each server, which is accepted if all are
+ * equal; otherwise a server would be lost, or become a part of the chroot.
  */
 function splitChroot(
   places: string,

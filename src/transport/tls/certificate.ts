@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { type DerValue, derChildren, derTag, readDer } from "./der.js";
 
-/** The names of a certificate's subject: its alternative names. The common name is none: it says nothing of its own kind. */
+/** The names of a certificate's subject: its alternative names. The common name does not count, since its kind is unknown. */
 export interface SubjectNames {
   /** In lower case. */
   readonly dns: readonly string[];
@@ -18,7 +18,7 @@ const ipTag = 0x87;
 const extensionsTag = 0xa3;
 const versionTag = 0xa0;
 
-/** Reads the alternative names by the structure of the certificate. Throws `RangeError` for bytes that are none. */
+/** Reads the alternative names by the structure of the certificate. Throws `RangeError` for an invalid certificate. */
 export function subjectNames(certificate: Buffer): SubjectNames {
   const dns: string[] = [];
   const uris: string[] = [];
@@ -46,7 +46,7 @@ function generalNames(certificate: Buffer): DerValue[] {
   return [];
 }
 
-/** A name with a NUL or a control character is meant to be read in two ways. */
+/** A name with a NUL or a control character is an attack: programs read it differently. */
 function asciiOf(content: Buffer): string {
   const text = content.toString("latin1");
   if (!/^[!-~]+$/.test(text)) throw new RangeError("a name that is not printable ASCII");
@@ -60,13 +60,13 @@ function ipOf(content: Buffer): string {
   return canonicalIp(groups.join(":"));
 }
 
-/** One text for each address, however it was written. */
+/** The canonical text of an address. */
 export function canonicalIp(text: string): string {
   if (isIP(text) !== 6) return text;
   return new URL(`http://[${text}]/`).hostname.slice(1, -1);
 }
 
-/** Names the certificate among all: its issuer, and its number there. */
+/** Identifies a certificate: its issuer and serial number. */
 export function issuerAndSerial(certificate: Buffer): string {
   const [tbs] = derChildren(readDer(certificate).content);
   const [serial, , issuer] = derChildren(tbs?.content ?? Buffer.alloc(0)).filter(
@@ -82,14 +82,14 @@ function keyOf(issuer: DerValue, serial: DerValue): string {
   return `${issuer.whole.toString("base64")} ${serial.content.toString("hex")}`;
 }
 
-/** What a revocation list says: the keys (`issuerAndSerial`) of the revoked certificates. Throws `RangeError`. */
+/** The revoked certificates of a revocation list, as keys (`issuerAndSerial`). Throws `RangeError`. */
 export function revokedIn(crl: Buffer): string[] {
   const [tbs] = derChildren(readDer(crl).content);
   const parts = derChildren(tbs?.content ?? Buffer.alloc(0));
   if (parts[0]?.tag === derTag.integer) parts.shift();
   const [, issuer, ...rest] = parts;
   if (issuer?.tag !== derTag.sequence) throw new RangeError("a revocation list without an issuer");
-  // Behind the dates; a list that revokes nothing has none.
+  // It follows after the dates; an empty list has none.
   const entries = rest.find(({ tag }) => tag === derTag.sequence);
   if (entries === undefined) return [];
   return derChildren(entries.content).map((entry) => {

@@ -1,8 +1,8 @@
-/** What the first bytes of a connection are to a port that speaks TLS. */
+/** How a TLS port classifies the first bytes of a connection. */
 export type Hello =
   | { readonly kind: "plain" }
   | { readonly kind: "need-more" }
-  /** `pskNames`: the keys that the caller offers to know, by their names, tickets among them. */
+  /** `pskNames`: the names of the keys that the caller offers, including tickets. */
   | { readonly kind: "tls"; readonly pskNames: readonly string[] };
 
 /** A record of a handshake, and its version's major number. */
@@ -18,7 +18,7 @@ const plain: Hello = { kind: "plain" };
 const needMore: Hello = { kind: "need-more" };
 const tlsWithoutPsk: Hello = { kind: "tls", pskNames: [] };
 
-/** `wantsPsk`: the names of offered keys are wanted, for which the whole ClientHello is waited for. */
+/** `wantsPsk`: also read the names of offered keys, which needs the whole ClientHello. */
 export function readHello(received: Buffer, wantsPsk: boolean): Hello {
   if (received.length > 0 && received[0] !== handshakeRecord) return plain;
   if (received.length < 2) return needMore;
@@ -34,7 +34,7 @@ export function readHello(received: Buffer, wantsPsk: boolean): Hello {
   return { kind: "tls", pskNames: pskNamesOf(message.subarray(4, 4 + length)) };
 }
 
-/** What the records carry; undefined when one of them is none of a handshake, which TLS itself will refuse. */
+/** The payload of the records; undefined if one is not a handshake record, which TLS itself will refuse. */
 function handshakeBytes(received: Buffer): Buffer | undefined {
   const parts: Buffer[] = [];
   for (let at = 0; at < received.length; ) {
@@ -47,7 +47,7 @@ function handshakeBytes(received: Buffer): Buffer | undefined {
   return parts.length === 1 ? parts[0] : Buffer.concat(parts);
 }
 
-/** A reader of length-prefixed vectors, which gives empty ones beyond the end. */
+/** Reads length-prefixed vectors; beyond the end they are empty. */
 class Vectors {
   readonly #bytes: Buffer;
   #at: number;
@@ -84,7 +84,7 @@ class Vectors {
   }
 }
 
-/** The names in the extension `pre_shared_key`. Nothing is decided by them but which keys TLS then checks. */
+/** The names in the extension `pre_shared_key`. They only select the keys that TLS then checks. */
 function pskNamesOf(hello: Buffer): string[] {
   const fields = new Vectors(hello);
   fields.skip(2 + 32);

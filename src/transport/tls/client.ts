@@ -32,7 +32,7 @@ export async function connectTls(
   const { clock } = parts;
   const untilMs = clock.now() + options.timeoutMs;
   const raw = await openTcpSocket(address, options, clock);
-  // Not at 0 ms: what has just been made may still have a moment.
+  // Not 0 ms, so that a new connection has a moment.
   const leftMs = Math.max(1, untilMs - clock.now());
   return await new Handshake(address, raw, options, parts).run(leftMs);
 }
@@ -45,7 +45,7 @@ class Handshake {
   readonly #parts: TlsClientParts;
   readonly #material: TlsMaterial;
   readonly #place: string;
-  /** What may be gone on with. */
+  /** The session to resume. */
   #known: KnownSession | undefined;
 
   constructor(address: Address, raw: net.Socket, options: ConnectOptions, parts: TlsClientParts) {
@@ -67,7 +67,7 @@ class Handshake {
     const { signal } = this.#options;
     const { clock } = this.#parts;
     return new Promise((resolve, reject) => {
-      // Who leaves in the middle of the handshake has left; afterwards each direction ends for itself.
+      // A FIN during the handshake ends the connection; afterwards each direction ends separately.
       this.#raw.allowHalfOpen = false;
       const socket = this.#begin();
       let settled = false;
@@ -93,7 +93,7 @@ class Handshake {
       const onError = (error: Error): void =>
         fail(messages.handshakeFailed(this.#where, whyFailed(error)), error);
       const onClose = (): void => fail(messages.handshakeFailed(this.#where, messages.closedInHandshake));
-      // The first stays: a late error of a handshake that was given up is nobody's.
+      // Keep the first listener: late errors of an abandoned handshake are ignored.
       socket.on("error", onError);
       socket.once("close", onClose);
       socket.once("secureConnect", () => {
@@ -117,12 +117,12 @@ class Handshake {
     const common = {
       socket: this.#raw,
       ALPNProtocols: [...(this.#options.alpn ?? [])],
-      // Judged when the handshake is over, also of a session that goes on.
+      // The certificate is checked after the handshake, also for a resumed session.
       checkServerIdentity: () => undefined,
     };
     const key = secretName === undefined ? undefined : secrets?.get(secretName);
     if (secretName !== undefined && key !== undefined) {
-      // No authority is trusted beside the key: a certificate would be no proof of it.
+      // With a shared key no authority is trusted: a certificate does not prove the key.
       return tls.connect({
         ...common,
         ca: [],
@@ -152,7 +152,7 @@ class Handshake {
     return socket.isSessionReused() ? this.#known?.certificate : peerCertificate(socket);
   }
 
-  /** What a proxy or a provider with several certificates chooses by. */
+  /** The name (SNI) by which a proxy, or a provider with several certificates, chooses. */
   get #serverName(): string {
     const { peerName, tlsName } = this.#options;
     const name = [tlsName, peerName, this.#host].find(
@@ -161,7 +161,7 @@ class Handshake {
     return name === undefined || isIP(name) > 0 ? "" : name;
   }
 
-  /** Who the other end is, or why the connection is not to be used. */
+  /** The identity of the other end, or why the connection must not be used. */
   #judge(socket: tls.TLSSocket): { identity: string; refusal?: undefined } | { refusal: string } {
     const { alpn = [] } = this.#options;
     if (alpn.length > 0 && !alpn.includes(socket.alpnProtocol || ""))
@@ -173,7 +173,7 @@ class Handshake {
     }
     const certificate = this.#certificateOf(socket);
     if (certificate === undefined) return { refusal: messages.certificateMissing };
-    // A session may outlive it.
+    // A resumed session may outlive its certificate.
     const { validTo } = new X509Certificate(certificate);
     if (Date.parse(validTo) <= this.#parts.clock.wallNow()) return { refusal: messages.certificateExpired };
     try {
@@ -211,7 +211,7 @@ class Handshake {
   }
 }
 
-/** Without an answer to the first bytes there was probably nobody who speaks TLS. */
+/** Without an answer to the first bytes the other end probably does not speak TLS. */
 function whyFailed(error: unknown): string {
   const code = codeOf(error);
   return code === "ECONNRESET" || code === "EPIPE" ? messages.closedInHandshake : explainTls(error);

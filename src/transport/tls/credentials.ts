@@ -8,14 +8,14 @@ import type { Logger } from "../../log/logger.js";
 import { filesOf, loadMaterial, type TlsMaterial } from "./material.js";
 import type { TlsOptions } from "./options.js";
 
-/** Folders on networks and in containers do not always tell of changes, ms. */
+/** Poll interval, ms: folders on networks and in containers do not always report changes. */
 const pollMs = 10_000;
-/** A certificate and its key are two files, and whoever replaces them needs a moment, ms. */
+/** Delay before reading, ms: a certificate and its key are two files, and replacing both takes a moment. */
 const settleMs = 100;
 /** Sessions that may be resumed, by where and with whom. */
 const sessionsMax = 256;
 
-/** A session that a channel may go on with, and whose it is: a client is not shown the certificate again. */
+/** A session that a channel may resume, with its certificate, which is not sent again on resumption. */
 export interface KnownSession {
   readonly session: Buffer;
   /** DER */
@@ -23,8 +23,8 @@ export interface KnownSession {
 }
 
 /**
- * The certificates, keys and secrets of one `TlsOptions`: what is used for the next handshake, and what is told when the files
- * change. Files that cannot be used leave what was there in use.
+ * The certificates, keys and secrets of one `TlsOptions`: what the next handshake uses, and the notifications when the files
+ * change. Unusable files leave the previous ones in use.
  */
 export class TlsCredentials {
   readonly options: TlsOptions;
@@ -38,7 +38,7 @@ export class TlsCredentials {
   #clientContext: tls.SecureContext | undefined;
   #poll: Timer | undefined;
   #settle: Timer | undefined;
-  /** What was reported last, so that each poll does not say it again. */
+  /** The error reported last, so that polls do not repeat it. */
   #reported = "";
   #closed = false;
 
@@ -63,7 +63,7 @@ export class TlsCredentials {
     return this.#clientContext;
   }
 
-  /** Called after each change. Returns what ends that. */
+  /** Calls the listener after each change. Returns a function that removes it. */
   onReload(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -75,7 +75,7 @@ export class TlsCredentials {
   }
 
   keepSession(place: string, session: KnownSession, material: TlsMaterial): void {
-    // Made with certificates and authorities that are not in use any more.
+    // Created with certificates and authorities that are no longer in use.
     if (material !== this.#material) return;
     this.#sessions.delete(place);
     this.#sessions.set(place, session);
@@ -107,7 +107,7 @@ export class TlsCredentials {
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** Folders and not files: a new file takes the name of the old one, and where containers mount them the folder itself is replaced. */
+  /** Watches folders, not files: a new file replaces the old one by name, and container mounts replace the folder itself. */
   #watch(): void {
     for (const folder of new Set(this.#files.map((file) => path.dirname(path.resolve(file))))) {
       try {
@@ -115,7 +115,7 @@ export class TlsCredentials {
         watcher.on("error", () => watcher.close());
         this.#watchers.push(watcher);
       } catch {
-        // Out of watches, or a file system without: the poll sees it later.
+        // No watches left, or not supported by the file system: the poll finds changes later.
       }
     }
     this.#pollLater();

@@ -1,6 +1,6 @@
 import { messages } from "../../error/messages.js";
 
-/** What the codes of OpenSSL and Node.js mean for who has to change something, and the key that changes it. */
+/** What the error codes of OpenSSL and Node.js mean, and the key that fixes the problem. */
 const meanings: ReadonlyMap<string, string> = new Map([
   ["CERT_HAS_EXPIRED", messages.certificateExpired],
   ["CERT_NOT_YET_VALID", messages.certificateNotYetValid],
@@ -48,7 +48,7 @@ export function codeOf(error: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
-/** In our words where they are known, with the code behind them. */
+/** The explanation if the code is known, followed by the code. */
 export function explainTls(error: unknown): string {
   const code = codeOf(error);
   const meaning = meanings.get(code);

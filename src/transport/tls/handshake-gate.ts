@@ -16,21 +16,21 @@ export const defaultHandshakeLimits: HandshakeLimits = {
   handshakesPerAddressMax: 64,
 };
 
-/** While others wait, a handshake that has been under way for this long makes room, ms: an honest one takes a round trip or two. */
+/** While others wait, a handshake that took this long is closed, ms. An honest one takes a round trip or two. */
 const hurriedMs = 1000;
-/** Connections that may wait for their turn, as many times as handshakes may be under way. */
+/** How many connections may wait, as a multiple of the concurrent handshakes. */
 const waitingFactor = 16;
 
 export interface Handshake {
-  /** Its turn has come. */
+  /** It may begin. */
   begin(): void;
-  /** It has to go; not followed by `leave`. */
+  /** It is closed; not followed by `leave`. */
   drop(reason: string): void;
 }
 
 /** The place of one handshake. */
 export interface GateTicket {
-  /** It has ended, well or not. Idempotent. */
+  /** It has ended, successfully or not. Idempotent. */
   leave(): void;
 }
 
@@ -54,9 +54,9 @@ class Ticket implements GateTicket {
 }
 
 /**
- * Shares out what handshakes cost. So many are under way at a time, fewer of one address, and the rest wait without a byte
- * read. The newest to come is the next to go: under a flood of slow ones an honest caller waits for one place to become free
- * and not for all that came before it, and slow ones make room sooner while somebody waits.
+ * Limits the cost of handshakes. A limited number run at a time, fewer per address; the others wait, and nothing is read from
+ * them. The newest waiting connection is next: in a flood of slow ones an honest caller then waits for one free place,
+ * not for all earlier connections. While any waits, slow handshakes are closed sooner.
  */
 export class HandshakeGate {
   readonly #clock: Clock;
@@ -71,7 +71,7 @@ export class HandshakeGate {
     this.#limits = limits;
   }
 
-  /** Begins the handshake now, or when there is a place for it. */
+  /** Begins the handshake now, or when the limit allows it. */
   enter(address: string, handshake: Handshake): GateTicket {
     const { handshakeTimeoutMs, handshakesMax } = this.#limits;
     const ticket = new Ticket(address, handshake, (one) => {
@@ -113,7 +113,7 @@ export class HandshakeGate {
     ticket.handshake.begin();
   }
 
-  /** Those that have had their time make room, at once or as soon as the oldest has. */
+  /** Closes handshakes that have used up their time, now or when the oldest has. */
   #hurryOldest(): void {
     if (this.#hurry !== undefined) return;
     const [oldest] = this.#underWay;

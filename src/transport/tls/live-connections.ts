@@ -6,7 +6,7 @@ import type { TlsMaterial } from "./material.js";
 import type { TlsConnection } from "./tls-connection.js";
 import { whyDistrusted } from "./trust.js";
 
-/** The open connections of one set of credentials: after a change they are judged by it as new ones are. */
+/** The open connections of one set of credentials: after a change they are checked like new ones. */
 export class LiveConnections {
   readonly #open = new Set<TlsConnection>();
   readonly #credentials: TlsCredentials;
@@ -14,7 +14,7 @@ export class LiveConnections {
   readonly #log: Logger;
   readonly #cutAfterMs: number;
 
-  /** `cutAfterMs`: how long calls in flight may go on where the other side is not trusted any more. */
+  /** `cutAfterMs`: how long calls in flight may go on after the other side is no longer trusted. */
   constructor(credentials: TlsCredentials, clock: Clock, log: Logger, cutAfterMs: number) {
     this.#credentials = credentials;
     this.#clock = clock;
@@ -25,7 +25,7 @@ export class LiveConnections {
     });
   }
 
-  /** `material`: what the handshake was made with, perhaps before the last change. */
+  /** `material`: the one used in the handshake, perhaps older than the last change. */
   add(connection: TlsConnection, material: TlsMaterial): void {
     this.#open.add(connection);
     connection.socket.once("close", () => this.#open.delete(connection));
@@ -42,7 +42,7 @@ export class LiveConnections {
     if (why === undefined) return;
     const reason = messages.distrusted(why);
     this.#log.warn(`TLS connection ended: ${reason}`, { peer: connection.remote });
-    // New connections in its place are judged by the handshake; what is in flight here may end.
+    // New connections are checked by the handshake; calls in flight on this one may end.
     connection.onDistrusted?.(reason);
     this.#clock.setTimer(() => {
       if (!connection.closed) connection.destroy(new Error(reason));

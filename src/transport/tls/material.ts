@@ -9,7 +9,7 @@ import type { TlsOptions } from "./options.js";
 import { spiffeIdOf, trustDomainOf } from "./peer-name.js";
 import { parseSecrets } from "./secrets.js";
 
-/** What the files of `TlsOptions` held at one moment, read and found to be usable. */
+/** The content of the files of `TlsOptions` at one moment, read and checked. */
 export interface TlsMaterial {
   /** The same for the same contents. */
   readonly digest: string;
@@ -17,15 +17,15 @@ export interface TlsMaterial {
   readonly context: Readonly<tls.SecureContextOptions>;
   readonly hasCertificate: boolean;
   readonly secrets: ReadonlyMap<string, Buffer> | undefined;
-  /** The secret a channel proves to know. */
+  /** The shared secret that a channel uses. */
   readonly secretName: string | undefined;
-  /** Undefined: those that Node.js knows. */
+  /** Undefined: those that Node.js trusts. */
   readonly anchors: readonly X509Certificate[] | undefined;
   /** Keys of `issuerAndSerial`. */
   readonly revoked: ReadonlySet<string>;
   /** Of SPIFFE IDs that are accepted. */
   readonly trustDomain: string | undefined;
-  /** What is worth a line in the log. */
+  /** Warnings for the log. */
   readonly warnings: readonly string[];
 }
 
@@ -49,7 +49,7 @@ export function filesOf(options: TlsOptions): string[] {
   return passphrase === undefined ? named : [...named, passphrase];
 }
 
-/** Reads everything. Throws `Error` that names the key and the file that cannot be used, and never what a secret file holds. */
+/** Reads everything. Throws `Error` that names the key and the file that cannot be used, but never the content of a secret file. */
 export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
   const warnings: string[] = [];
   const texts: Partial<Record<Source, string>> = {};
@@ -164,7 +164,7 @@ function namesOf(der: Buffer, key: string): ReturnType<typeof subjectNames> {
   }
 }
 
-/** Whoever may read the file may be any of its names. */
+/** Anyone who can read the file can impersonate any of its names. */
 function secretsOf(source: string, text: string): ReadonlyMap<string, Buffer> {
   if (isSecretLines(source)) return parseSecrets(text, "auth.secrets");
   const { mode } = statSync(source);

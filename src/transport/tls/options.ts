@@ -17,12 +17,12 @@ export type ClientAuthMode = (typeof clientAuthModes)[number];
 export interface TlsOptions {
   /** What a provider's port takes: bytes in clear, both, or TLS only. Default `off`. */
   readonly mode?: TlsMode | undefined;
-  /** The own certificate, followed by those between it and the authority. */
+  /** The own certificate, followed by intermediate ones. */
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
-  /** Whose certificates are accepted, instead of those Node.js knows. */
+  /** The trusted authorities, instead of those of Node.js. */
   readonly ca?: string | undefined;
-  /** Lists of revoked certificates; each authority of a chain needs one then. */
+  /** Revocation lists. If set, each authority of a chain needs one. */
   readonly crl?: string | undefined;
   /** Default `1.2`. */
   readonly minVersion?: TlsVersion | undefined;
@@ -30,23 +30,23 @@ export interface TlsOptions {
   readonly ciphers?: string | undefined;
   /** Of `key`: the text itself, or `file:NAME`. */
   readonly passphrase?: string | undefined;
-  /** Whether callers of a provider show a certificate. Default `none`. */
+  /** Whether callers of a provider must present a certificate. Default `none`. */
   readonly clientAuth?: ClientAuthMode | undefined;
-  /** Whom a channel takes for its provider: `users.example`, `*.example`, `spiffe://domain/ns/users`, `|` between several. Default: the host it connects to. */
+  /** The names a channel accepts from its provider: `users.example`, `*.example`, `spiffe://domain/ns/users`, `|` between several. Default: the host it connects to. */
   readonly peerName?: string | undefined;
-  /** The same by service, full name or short. */
+  /** `peerName` by service, full name or short. */
   readonly peerNames?: Readonly<Record<string, string>> | undefined;
   /** The domain of SPIFFE IDs that callers may have. Default: that of the own certificate. */
   readonly trustDomain?: string | undefined;
   /** A file of `name:key` lines: callers and providers that share a line need no certificates. */
   readonly secrets?: string | undefined;
-  /** The line that a channel proves to know. Default: the first. */
+  /** The name of the line that a channel uses. Default: the first. */
   readonly secret?: string | undefined;
   /** How long a handshake may take, ms. Default 5000. */
   readonly handshakeTimeoutMs?: number | undefined;
-  /** Handshakes under way at a time. Default 512. */
+  /** Concurrent handshakes. Default 512. */
   readonly handshakesMax?: number | undefined;
-  /** The same of one address. Default 64. */
+  /** Concurrent handshakes of one address. Default 64. */
   readonly handshakesPerAddressMax?: number | undefined;
 }
 
@@ -87,7 +87,7 @@ export function securesChannels({ mode, ca, secrets }: TlsOptions): boolean {
   return ca !== undefined || secrets !== undefined || mode === "required";
 }
 
-/** Something of TLS is wanted at all. */
+/** Whether any option needs TLS. */
 export function usesTls(options: TlsOptions): boolean {
   return securesChannels(options) || (options.mode ?? "off") !== "off";
 }

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { canonicalIp, type SubjectNames } from "./certificate.js";
 
 /**
- * Whom a channel takes for its provider: patterns between `|`. `users.example` is a DNS name, `*.example` one with any first
+ * The names a channel accepts from its provider: patterns separated by `|`. `users.example` is a DNS name, `*.example` one with any first
  * label, `10.0.0.1` an address, `spiffe://domain/path` a SPIFFE ID, in which `*` stands for any part of one path segment.
  */
 export const peerNameForms =
@@ -28,7 +28,7 @@ function splitPeerName(text: string): string[] {
   return text.split("|").map((one) => one.trim().replace(/^dns:/, ""));
 }
 
-/** The SPIFFE ID of a certificate. It has one URI and no more; otherwise it would be two workloads at once. */
+/** The SPIFFE ID of a certificate. It must be the only URI; otherwise the certificate would name two workloads. */
 export function spiffeIdOf({ uris }: SubjectNames): string | undefined {
   const [uri, ...more] = uris;
   if (uri === undefined || more.length > 0 || uri.length > 2048) return undefined;
@@ -39,7 +39,7 @@ export function trustDomainOf(spiffeId: string): string {
   return spiffeId.slice("spiffe://".length).split("/", 1)[0] as string;
 }
 
-/** The identity by which a certificate's names are what `peerName` allows; undefined: they are not. */
+/** The identity of a certificate that `peerName` allows; undefined: none of its names is allowed. */
 export function matchPeerName(names: SubjectNames, peerName: string): string | undefined {
   for (const pattern of splitPeerName(peerName)) {
     const found = matchOne(names, pattern);
@@ -59,7 +59,7 @@ function matchOne(names: SubjectNames, pattern: string): string | undefined {
   }
   const wanted = pattern.toLowerCase();
   const found = names.dns.find((name) => matchesDns(name, wanted));
-  // A certificate for all names of a domain proves the one that was asked for.
+  // A wildcard certificate proves the name that was expected.
   if (found?.startsWith("*.")) return `dns:${wanted}`;
   return found === undefined ? undefined : `dns:${found}`;
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { messages } from "../../error/messages.js";
 
-/** Shorter keys could be found by trying: whoever records a handshake may try as many as they like. */
+/** Shorter keys could be guessed: anyone who records a handshake can try keys offline. */
 export const secretMinBytes = 32;
 const secretMaxBytes = 64;
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;

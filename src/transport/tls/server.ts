@@ -19,9 +19,9 @@ import { describeNames, spiffeIdOf, trustDomainOf } from "./peer-name.js";
 import { TlsConnection } from "./tls-connection.js";
 import { peerCertificate } from "./trust.js";
 
-/** Callers that have not shown yet whether they speak TLS: each has a socket and nothing more. Of more the oldest goes. */
+/** Connections whose first bytes have not arrived: each only has a socket. Beyond this number the oldest is closed. */
 const silentMax = 4096;
-/** TLS 1.3 knows no shared secrets with other hashes. */
+/** In TLS 1.3 shared secrets work only with ciphers of this hash. */
 const secretCiphers = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
 
 export interface TlsServerParts {
@@ -33,22 +33,22 @@ export interface TlsServerParts {
   readonly onConnection: (connection: Connection) => void;
 }
 
-/** One handshake under way. */
+/** One handshake in progress. */
 interface Pending {
   readonly raw: net.Socket;
   readonly remote: string;
   readonly material: TlsMaterial;
   ticket: GateTicket | undefined;
-  /** By the secret whose key was handed out; undefined: none was, or more than one. */
+  /** The name of the secret whose key was used; undefined: none or more than one. */
   secretName: string | undefined;
   secretsAsked: number;
-  /** A name that no secret has. */
+  /** A name that is no secret's name. */
   unknownSecret: boolean;
   failure: string | undefined;
   settled: boolean;
 }
 
-/** The two ways in, of one load of the files: they share no context, so that no key can be proved by a certificate. */
+/** The two TLS contexts of one load of the files, for secrets and for certificates. Separate, so that a certificate cannot stand in for a key. */
 interface Servers {
   readonly material: TlsMaterial;
   readonly certificates: tls.Server | undefined;
@@ -60,7 +60,7 @@ export class TlsServer {
   readonly #parts: TlsServerParts;
   readonly #gate: HandshakeGate;
   readonly #silent = new Set<net.Socket>();
-  /** By the other end, as long as the handshake takes. */
+  /** Handshakes by the address of the other end. */
   readonly #pending = new Map<string, Pending>();
   #servers: Servers | undefined;
   #closed = false;
@@ -111,13 +111,13 @@ export class TlsServer {
     raw.resume();
   }
 
-  /** With both ways in, the names of offered secrets say which one is meant. */
+  /** With both secrets and certificates, the offered names decide which context is used. */
   get #wantsPskNames(): boolean {
     const { hasCertificate, secrets } = this.#parts.credentials.material;
     return hasCertificate && secrets !== undefined;
   }
 
-  /** Bytes in clear: a connection as any other, or one that is let in to be told what this port speaks. */
+  /** Bytes in clear: a normal connection, or one that is only accepted to refuse it with the reason. */
   #plain(raw: net.Socket, received: Buffer): void {
     const connection = clearConnection(raw, received);
     if (this.#parts.credentials.options.mode !== "optional") connection.turnedAway = messages.portSpeaksTls;
@@ -127,7 +127,7 @@ export class TlsServer {
   #waitForTurn(raw: net.Socket, remote: string, hello: Hello & { kind: "tls" }): void {
     const onClose = (): void => ticket.leave();
     const ticket: GateTicket = this.#gate.enter(raw.remoteAddress ?? "", {
-      // The first turn may come at once, before there is a ticket.
+      // The gate may call back at once, before the ticket is assigned.
       begin: () => queueMicrotask(() => this.#begin(raw, remote, hello, ticket)),
       drop: (reason) => {
         const pending = this.#pending.get(remote);
@@ -154,7 +154,7 @@ export class TlsServer {
     };
     this.#pending.set(remote, pending);
     raw.once("close", () => this.#onRawClosed(pending));
-    // A caller that leaves in the middle of its handshake has left; afterwards each direction ends for itself.
+    // A FIN during the handshake ends the connection; afterwards each direction ends separately.
     raw.allowHalfOpen = false;
     server?.emit("connection", raw);
   }
@@ -173,7 +173,7 @@ export class TlsServer {
     this.#parts.log.warn(`TLS handshake refused: ${reason}`, { peer: remote });
   }
 
-  // --- what OpenSSL is asked ---
+  // --- callbacks of OpenSSL ---
 
   #current(): Servers {
     const { material } = this.#parts.credentials;
@@ -197,7 +197,7 @@ export class TlsServer {
         ...material.context,
         ALPNProtocols: [...this.#parts.alpn],
         requestCert: clientAuth !== "none",
-        // Judged below: a caller that is refused is told why.
+        // Checked below, so that a refused caller gets the reason.
         rejectUnauthorized: false,
         handshakeTimeout: 0x7fff_ffff,
       }),
@@ -205,8 +205,8 @@ export class TlsServer {
   }
 
   /**
-   * Without a certificate: a caller that offered a name and did not know its key could still be let in by one. And without
-   * tickets: one of another caller would stand beside the name it offers.
+   * No certificate in this context: otherwise a caller that offers a name without its key could still get in with one. And no
+   * tickets: a caller could use one of another caller together with the name it offers.
    */
   #secretServer(secrets: ReadonlyMap<string, Buffer>): tls.Server {
     const { SSL_OP_NO_TICKET, SSL_OP_NO_RENEGOTIATION } = constants;
@@ -276,14 +276,14 @@ export class TlsServer {
     if (refusal !== undefined) this.#refused(pending.remote, refusal);
     this.#parts.live.add(connection, pending.material);
     socket.once("close", () => {
-      // Callers check our certificate after TLS has told us that all is well.
+      // Callers check our certificate after TLS has reported success to us.
       if (!connection.heard && refusal === undefined)
         this.#refused(pending.remote, messages.leftAfterHandshake);
     });
     this.#parts.onConnection(connection);
   }
 
-  /** Who the caller is, and why it is not let in. */
+  /** The identity of the caller, or why it is refused. */
   #judge(socket: tls.TLSSocket, pending: Pending): { identity?: string; refusal?: string } {
     const certificate = peerCertificate(socket);
     if (pending.secretsAsked > 0) {
@@ -317,7 +317,7 @@ export class TlsServer {
     }
   }
 
-  /** No more handshakes; those under way end. */
+  /** Stops new handshakes and ends those in progress. */
   close(): void {
     this.#closed = true;
     for (const raw of this.#silent) raw.destroy();

@@ -5,11 +5,11 @@ import type { Connection, ConnectionHandler, ConnectionSecurity } from "../trans
 import { explainTlsError } from "./explain.js";
 
 /**
- * A write up to this is copied, and its buffer is free at once: TLS tells only in a later turn of the event loop that it has
- * left, and what waited for that would wait for nothing.
+ * A write up to this size is copied, so its buffer is free at once: TLS reports only in a later turn of the event loop that a
+ * write was sent, and senders would wait needlessly.
  */
 const copiedMaxBytes = 16 * 1024;
-/** Beyond this much that has not left, writes wait, and what gathers meanwhile leaves in one piece. */
+/** Beyond this many unsent bytes writes wait and are then sent together. */
 const windowBytes = 64 * 1024;
 
 /** A connection whose bytes TLS carries, after its handshake. */
@@ -19,9 +19,9 @@ export class TlsConnection implements Connection {
   security: ConnectionSecurity;
   turnedAway: string | undefined;
   onDistrusted: ((reason: string) => void) | undefined;
-  /** What it was secured with, when that was no certificate. */
+  /** The shared secret, if it was secured with one. */
   secretKey: Buffer | undefined;
-  /** That of the other end, in DER, where TLS does not give it because an earlier session went on. */
+  /** The certificate of the other end, in DER, for a resumed session, where TLS does not provide it. */
   certificate: Buffer | undefined;
   readonly socket: TLSSocket;
   /** Bytes have come since the handshake. */
@@ -36,7 +36,7 @@ export class TlsConnection implements Connection {
     this.#handler?.onDrain();
   };
 
-  /** `socket` has not been read from; `raw` is beneath it. */
+  /** `socket` has not been read from; `raw` is the socket under it. */
   constructor(socket: TLSSocket, raw: net.Socket, security: ConnectionSecurity) {
     this.socket = socket;
     this.#raw = raw;

@@ -13,7 +13,7 @@ import { TlsServer } from "./server.js";
 export interface TlsTransportParts {
   readonly clock: Clock;
   readonly log: Logger;
-  /** How long calls in flight may go on where the other side is not trusted any more, ms. Default 10,000. */
+  /** How long calls in flight may go on after the other side is no longer trusted, ms. Default 10,000. */
   readonly cutAfterMs?: number | undefined;
 }
 

@@ -5,8 +5,8 @@ import { issuerAndSerial } from "./certificate.js";
 import type { TlsMaterial } from "./material.js";
 
 /**
- * The DER of the certificate of the other side; undefined: it showed none. Not `getPeerX509Certificate`, which takes it out of
- * the chain at a client, so that it is there only once.
+ * The DER of the certificate of the other side; undefined: it showed none. Not `getPeerX509Certificate`, which at a client removes it from
+ * the chain, so that it can be read only once.
  */
 export function peerCertificate(socket: TLSSocket): Buffer | undefined {
   return socket.getPeerCertificate(false)?.raw;
@@ -18,11 +18,11 @@ export interface CertifiedConnection {
   readonly certificate: Buffer | undefined;
 }
 
-/** No chain is longer; a peer that says otherwise makes us walk in circles. */
+/** No valid chain is longer; a limit keeps a hostile peer from making us loop. */
 const chainMax = 16;
 
 /**
- * Why the certificate of a connection that was made earlier is not accepted any more, by what is trusted and revoked now;
+ * Why the certificate of an open connection is no longer accepted, by the current authorities and revocations;
  * undefined when it still is. TLS checked the whole chain when the connection was made: what can have changed since are the
  * dates, the authorities and the lists.
  */
@@ -42,7 +42,7 @@ export function whyDistrusted(
     if (Date.parse(certificate.validTo) <= nowMs) return messages.certificateExpired;
     if (anchors?.some((anchor) => isSignedBy(certificate, anchor))) return undefined;
   }
-  // Without authorities of its own it was checked against those of Node.js, which do not change.
+  // Without configured authorities it was checked against those of Node.js, which do not change.
   return anchors === undefined ? undefined : messages.certificateUntrusted;
 }
 

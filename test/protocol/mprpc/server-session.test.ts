@@ -314,7 +314,10 @@ describe("draining", () => {
     expect(peer.frames.some(({ kind }) => kind === Kind.GOING_AWAY)).toBe(false);
     await clock.run(14_000);
     const away = await peer.frame(Kind.GOING_AWAY);
-    expect(away.rare).toMatchObject({ acceptedCalls: 0, message: "the connection has reached its age" });
+    expect(away.rare).toMatchObject({
+      acceptedCalls: 0,
+      message: "the connection has reached its maximum age",
+    });
     await peer.end();
     peer.connection.end();
     await settle();

@@ -9,7 +9,7 @@ import {
   streamIdMax,
 } from "./frame.js";
 
-/** Takes the frames of one connection, in their order. Buffers are the caller's of `push`, or used again by the decoder. */
+/** Takes the frames of one connection, in their order. Buffers belong to the caller of `push`, or are reused by the decoder. */
 export interface FrameSink {
   /**
    * A part of a header block: `buffer[start..end)`. `first`: of HEADERS, else of CONTINUATION; `last`: the block ends here.
@@ -26,7 +26,7 @@ export interface FrameSink {
   ): void;
   /** A DATA frame begins, of which `flowBytes` count for flow control, padding among them. Its content follows. */
   onDataFrame(streamId: number, flowBytes: number, endStream: boolean): void;
-  /** What has come of the content of the DATA frame that began last. `last`: all of it has come now. */
+  /** A part of the content of the current DATA frame. `last`: the content is complete. */
   onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void;
   onPriority(streamId: number): void;
   onReset(streamId: number, code: number): void;
@@ -36,32 +36,32 @@ export interface FrameSink {
   onPing(ack: boolean, buffer: Buffer, start: number): void;
   onGoAway(lastStreamId: number, code: number, debug: string): void;
   onWindowUpdate(streamId: number, increment: number): void;
-  /** A frame of a type that nobody knows was passed over. */
+  /** A frame of unknown type was ignored. */
   onUnknown(type: number): void;
-  /** A frame that is wrong in itself, which ends its stream and not the connection. */
+  /** A malformed frame that ends its stream but not the connection. */
   onStreamError(streamId: number, code: number, reason: string): void;
 }
 
 /** The first room for a frame that comes in pieces, bytes. */
 const gatherFirstBytes = 1024;
-/** What is kept of the text of a GOAWAY, bytes. */
+/** Most bytes kept of the text of a GOAWAY. */
 const debugShownBytes = 256;
 
 /**
- * Makes frames of bytes: RFC 9113 section 4, and those rules of section 6 that a frame can be judged by alone. Pure: no socket,
- * no timer; bytes come at any cut. DATA is handed on as it comes, other frames when they are whole.
+ * Decodes bytes into frames: RFC 9113 section 4, and the rules of section 6 that concern a single frame. Pure: no socket,
+ * no timer; bytes may be cut anywhere. DATA is passed on as it arrives, other frames when they are complete.
  */
 export class FrameDecoder {
   readonly #sink: FrameSink;
   readonly #maxFrameBytes: number;
   /** Frames so far. */
   frames = 0;
-  /** What the last `push` has not looked at, because of `hold` or `stop`: from here on. */
+  /** Where the last `push` stopped because of `hold` or `stop`. */
   unread = 0;
   #held = false;
   #stopped = false;
   #wrong: ConnectionError | undefined;
-  /** A frame that is not whole: its header and its payload so far. */
+  /** An incomplete frame: its header and its payload so far. */
   #gathered: Buffer = emptyBytes;
   #have = 0;
   /** Of the DATA frame that is passed on: whether there is one, content that is missing, padding behind it. */
@@ -77,7 +77,7 @@ export class FrameDecoder {
     this.#maxFrameBytes = maxFrameBytes;
   }
 
-  /** In the middle of a header block, which the peer must go on with. */
+  /** In the middle of a header block, which the peer must continue. */
   get inHeaderBlock(): boolean {
     return this.#continues !== 0;
   }

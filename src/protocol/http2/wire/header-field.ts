@@ -1,5 +1,5 @@
 /**
- * What the protocol knows a name by, so that nobody compares texts for each request. `OTHER` is every other name; the pseudo
+ * The kind of a field name, so that names are not compared as text for each request. `OTHER` is every other name; the pseudo
  * fields are the lowest.
  */
 export const HeaderKind = {
@@ -54,8 +54,8 @@ const connectionSpecific: ReadonlySet<string> = new Set([
 export const entryOverheadBytes = 32;
 
 /**
- * A field of a header block as it arrived. Those that the peer keeps in its table are the same object each time, so what was
- * found out about one stays with it.
+ * A field of a header block as it arrived. Fields in the peer's table are the same object each time, so results can be
+ * cached on them.
  */
 export class HeaderField {
   readonly name: string;
@@ -67,7 +67,7 @@ export class HeaderField {
   readonly sizeBytes: number;
   /** Why a message with it is malformed. */
   readonly fault: string | undefined;
-  /** Whatever the layer above found out by it, as the method that a path names. */
+  /** A cached result of the layer above, such as the method that a path names. */
   resolved: unknown = undefined;
 
   constructor(name: string, value: string, kind = kinds.get(name) ?? HeaderKind.OTHER) {
@@ -121,11 +121,11 @@ function badValue(name: string, value: string): string | undefined {
 }
 
 /**
- * A header block as it arrived. The connection uses it again for the next one: what is to be kept, the fields among it, must
- * be copied out before the callback returns (`slice`).
+ * A header block as it arrived. The connection reuses it for the next one, so copy what you keep, fields included,
+ * before the callback returns (`slice`).
  */
 export class HeaderList {
-  /** `count` of them are meant; what lies behind is old. */
+  /** Only the first `count` are valid. */
   readonly fields: HeaderField[] = [];
   count = 0;
   /** As RFC 9113 counts them: with 32 bytes for each field. */

@@ -9,7 +9,7 @@ export interface HeaderLimits {
   fieldsMax: number;
 }
 
-/** An index or a length beyond this is no use to anybody. */
+/** A larger index or length is invalid. */
 const integerMax = 0x7fff_ffff;
 
 /** What `huffmanDecode` writes to; one for all connections, since it is read out at once. */
@@ -19,7 +19,7 @@ let scratch: Buffer = Buffer.allocUnsafeSlow(1024);
 export class HpackDecoder {
   readonly #table: DynamicTable<HeaderField>;
   readonly #limits: HeaderLimits;
-  /** What our SETTINGS allow the peer's table at most. */
+  /** The largest table size that our SETTINGS allow the peer. */
   readonly #tableMaxBytes: number;
   #buffer: Buffer = scratch;
   #at = 0;

@@ -41,7 +41,7 @@ interface Entry {
 }
 
 const noBytes = new Uint8Array(0);
-/** A table that is full is emptied when this many blocks have gone by: what fills it may be sent no more. */
+/** A full table is emptied after this many blocks, since its fields may no longer be in use. */
 const blocksPerTable = 1024;
 /** Bytes of an integer at most, as we use them. */
 const integerBytes = 6;
@@ -55,7 +55,7 @@ export class HpackEncoder {
   /** Counts changes of the table: indexes hold until the next. */
   #version = 0;
   #maxBytes = defaultTableBytes;
-  /** The next block must tell the peer that the table was emptied. */
+  /** The next block must announce that the table was emptied. */
   #tellsSize = false;
   #full = false;
   #blocks = 0;
@@ -82,7 +82,7 @@ export class HpackEncoder {
     this.#blocks = 0;
   }
 
-  /** Appends a block to `out`. What is given to it must be sent, and in this order: the peer's table changes by it. */
+  /** Appends a block to `out`. The block must be sent, and in this order, since it changes the peer's table. */
   encode(out: Writer, prepared: PreparedHeaders | undefined, extra?: readonly OutgoingField[]): void {
     this.#blocks++;
     if (this.#full && this.#blocks > blocksPerTable) this.#empty(this.#maxBytes);
@@ -109,7 +109,7 @@ export class HpackEncoder {
     const start = out.position;
     const before = this.#version;
     for (const field of prepared.fields) this.#field(out, field);
-    // What came into the table just now is written in full here, and by its index from now on.
+    // A field just added to the table is written in full here, and by its index from now on.
     if (before !== this.#version) return;
     prepared.bytes = Uint8Array.prototype.slice.call(out.buffer, start, out.position);
     prepared.version = this.#version;

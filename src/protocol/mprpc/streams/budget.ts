@@ -4,7 +4,7 @@ export class StreamBudget {
   readonly #parent: StreamBudget | undefined;
   #used = 0;
 
-  /** `parent`: of all connections, which must have room as well. */
+  /** `parent`: the budget of all connections, which must have room as well. */
   constructor(maxBytes: number, parent?: StreamBudget) {
     this.#maxBytes = maxBytes;
     this.#parent = parent;
@@ -26,7 +26,7 @@ export class StreamBudget {
     return true;
   }
 
-  /** The same for room that others need more, who come later: it leaves them half of all there is. */
+  /** The same for room beyond the minimum: it leaves half of the budget for later streams. */
   reserveSpare(bytes: number): boolean {
     if (!this.#hasSpare(bytes)) return false;
     this.force(bytes);
@@ -38,7 +38,7 @@ export class StreamBudget {
     return this.#parent === undefined || this.#parent.#hasSpare(bytes);
   }
 
-  /** Takes them whether there is room or not. */
+  /** Takes the bytes even if there is no room. */
   force(bytes: number): void {
     this.#used += bytes;
     this.#parent?.force(bytes);

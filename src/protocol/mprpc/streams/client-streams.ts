@@ -14,11 +14,11 @@ import { GrantedMessages } from "./granted-messages.js";
 import { type ReaderHost, StreamReader } from "./stream-reader.js";
 import { StreamWriter } from "./stream-writer.js";
 
-/** What the streams of a connection want of it. */
+/** What the streams of a connection need from it. */
 export interface ClientStreamsHost {
   bodyMaxBytes(): number;
   control(kind: number, callId: number, credit: number): void;
-  /** Gives credit for the rest of a message up. */
+  /** Takes back the credit for the rest of a message. */
   forget(callId: number): void;
 }
 
@@ -27,7 +27,7 @@ interface OpenStream {
   readonly reader: StreamReader | undefined;
   readonly writer: StreamWriter | undefined;
   answered: boolean;
-  /** A MESSAGE has come. */
+  /** A MESSAGE has arrived. */
   begun: boolean;
 }
 
@@ -46,7 +46,7 @@ export class ClientStreams implements ReaderHost {
     this.granted = new GrantedMessages(clock, ({ callId }) => this.#onStalled(callId));
   }
 
-  /** What the CALL grants for replies, as there is room. */
+  /** The credit that the CALL grants for replies, if there is room. */
   get replyCredit(): number {
     const share = Math.floor(this.#budget.free / 16);
     return Math.max(replyWindowMinBytes, Math.min(windowBytes, share));

@@ -5,21 +5,21 @@ import type { StreamBudget } from "./budget.js";
 export const messageCostBytes = 32;
 /** The most credit a sender may have. */
 export const creditMaxBytes = 2 ** 31 - 1;
-/** Credit for the requests of a call before the provider has said a word. */
+/** Credit for the requests of a call before the first frame from the provider. */
 export const requestStartBytes = 16 * 1024;
-/** A larger message is announced and goes in chunks in any case, so that others pass between them. */
+/** Larger messages are always announced and sent in chunks, so that others can be sent between them. */
 export const wholeMaxBytes = 128 * 1024;
-/** What a receiver has room for, as long as its connection has. */
+/** The window of a receiver, if its connection has room. */
 export const windowBytes = 256 * 1024;
-/** The least a caller gives for the replies of a call. */
+/** The least credit a caller grants for the replies of a call. */
 export const replyWindowMinBytes = 4 * 1024;
-/** A window that its sender fills faster than credit comes back, and its application empties, grows up to this. */
+/** A window grows up to this if its sender fills it faster than credit returns while the application keeps reading. */
 export const windowMaxBytes = 4 * 1024 * 1024;
 
-/** Of the times that a sender runs short of credit without having had more since, it shows every so many to the receiver. */
+/** A sender that keeps running short of credit shows the receiver every so many times. */
 const shownEvery = 32;
 
-/** What the sender of one stream may send. */
+/** The credit of the sender of one stream. */
 export class SendWindow {
   #credit: number;
   /** The most it has been. */
@@ -36,7 +36,7 @@ export class SendWindow {
     return this.#credit;
   }
 
-  /** The receiver has room for more. Returns why what it says is malformed, or nothing. */
+  /** The receiver grants more credit. Returns why the frame is malformed, or undefined. */
   add(bytes: number): string | undefined {
     if (bytes === 0) return messages.creditOfNothing;
     const sum = this.#credit + bytes;
@@ -51,9 +51,9 @@ export class SendWindow {
   }
 
   /**
-   * What must be here before the next message is begun, when the last one cost `costBytes`. A receiver gives credit back when half of
-   * its window has been taken, so that one more like it needs no chunks when it waits for that. Now and then it does not
-   * wait, though: a small message that has to be announced shows the receiver that its window is too small.
+   * The credit needed before the next message is begun, if the last one cost `costBytes`. A receiver returns credit when half of
+   * its window was consumed, so waiting for that avoids chunks for a message of the same size. Sometimes it does not
+   * wait: a small message that has to be announced shows the receiver that its window is too small.
    */
   neededAfter(costBytes: number): number {
     if (this.#credit >= costBytes || costBytes * 2 > this.#most) return messageCostBytes;
@@ -67,20 +67,20 @@ export class SendWindow {
 }
 
 /**
- * What the receiver of one stream has room for: `size` bytes, of which some lie here and wait for the application, some the
- * sender may send, and the rest is to be given to it.
+ * The window of the receiver of one stream: `size` bytes. Some hold messages that wait for the application, some the
+ * sender may still send, and the rest is to be granted to it.
  */
 export class ReceiveWindow {
   readonly #budget: StreamBudget;
-  /** What the budget has reserved for it. */
+  /** The bytes reserved for it in the budget. */
   #size: number;
   /** What the sender may still send. */
   #credit: number;
-  /** What has come and was not taken. */
+  /** Received bytes that the application has not taken. */
   #held = 0;
   /** The sender has run short of credit since the window last grew, though its messages do not wait here. */
   #short = false;
-  /** Of `size`: lent for one large message that is waited for. */
+  /** The part of `size` lent for one large message that the application waits for. */
   #lent = 0;
 
   /** `startBytes` are reserved in the budget already, and given to the sender. */
@@ -97,7 +97,7 @@ export class ReceiveWindow {
     return this.#credit;
   }
 
-  /** A message, or a part of one, has come. False: it was more than the sender may send. */
+  /** A message, or a part of one, has arrived. False: it exceeds the sender's credit. */
   arrive(bytes: number): boolean {
     if (bytes > this.#credit) return false;
     this.#credit -= bytes;
@@ -120,8 +120,8 @@ export class ReceiveWindow {
   }
 
   /**
-   * What to give the sender now, bytes; mostly 0, since credit goes back in large pieces. `empty`: nothing lies here; `arriving`:
-   * but a part of a message.
+   * The credit to grant now, bytes; mostly 0, since credit is returned in large pieces. `empty`: no message waits here; `arriving`:
+   * except a part of a message.
    */
   give(empty: boolean, arriving = false): number {
     this.#grow(empty);
@@ -150,8 +150,8 @@ export class ReceiveWindow {
   }
 
   /**
-   * The application waits for a message of which `missingBytes` are still to come: what to give the sender so that all of it
-   * comes. Undefined: there is no room in the budget now. `forced`: it gets it all the same.
+   * The application waits for a message of which `missingBytes` have not arrived: the credit to grant for all of
+   * them. Undefined: there is no room in the budget now. `forced`: grant it anyway.
    */
   giveFor(missingBytes: number, forced: boolean): number | undefined {
     const lacking = missingBytes - this.#credit;

@@ -1,10 +1,10 @@
 import type { Clock, Timer } from "../../../base/clock.js";
 import { stalledAfterMs } from "../arrivals.js";
 
-/** It is looked at this many times meanwhile. */
+/** It is checked this many times meanwhile. */
 const looks = 4;
 
-/** A message that came in part, and that the application waits for. */
+/** A partly arrived message that the application waits for. */
 export interface WaitingMessage {
   readonly callId: number;
   readonly missingBytes: number;
@@ -18,9 +18,9 @@ interface Granted {
 }
 
 /**
- * The large messages of the streams of one connection that are waited for. Each gets credit for all that is missing, in the
- * order in which they are waited for, as there is room: such a message needs no application to become whole, so the room is always
- * free again at some time. One alone gets it in any case.
+ * The large messages of the streams of one connection that applications wait for. Each gets credit for all missing bytes, in the
+ * order of waiting, when there is room. Such a message completes without the application, so the room always becomes
+ * free again. A single one gets its credit in any case.
  */
 export class GrantedMessages {
   readonly #clock: Clock;
@@ -40,7 +40,7 @@ export class GrantedMessages {
     this.retry();
   }
 
-  /** It is whole, or its call has ended. */
+  /** It is complete, or its call has ended. */
   delete(message: WaitingMessage): void {
     const had = this.#granted.delete(message) || this.#waiting.delete(message);
     if (had) this.retry();

@@ -15,7 +15,7 @@ import { GrantedMessages } from "./granted-messages.js";
 import { type ReaderHost, StreamReader } from "./stream-reader.js";
 import { StreamWriter } from "./stream-writer.js";
 
-/** What the streams of a connection want of it. */
+/** What the streams of a connection need from it. */
 export interface ServerStreamsHost {
   replyMaxBytes(): number;
   control(kind: number, callId: number, credit: number): void;
@@ -69,13 +69,13 @@ export class ServerStreams implements ReaderHost {
     this.granted = new GrantedMessages(clock, ({ callId }) => this.#onStalled(callId));
   }
 
-  /** Takes room for the requests of a new call, where its caller streams. Why there is none. */
+  /** Reserves room for the requests of a new call if its caller streams. Returns why there is none. */
   reserve(): RpcError | undefined {
     if (this.#budget.reserve(requestStartBytes)) return undefined;
     return new RpcError(Status.RESOURCE_EXHAUSTED, messages.noRoomForStream);
   }
 
-  /** Gives the room back of a call that was refused after all. */
+  /** Releases the room of a call that was refused in the end. */
   unreserve(): void {
     this.#budget.release(requestStartBytes);
   }

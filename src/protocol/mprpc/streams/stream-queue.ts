@@ -4,7 +4,7 @@ import { FrameEncoder } from "../wire/frame-encoder.js";
 const queuedMaxBytes = 256 * 1024;
 /** What one stream may add while others wait for their turn, bytes. */
 const burstBytes = 32 * 1024;
-/** They leave early at this size: the peer can work on them meanwhile. */
+/** They are sent early at this size, so that the peer can start processing. */
 const earlyFlushBytes = 32 * 1024;
 
 /** A stream that waits for its turn. */
@@ -15,8 +15,8 @@ export interface QueuedStream {
 }
 
 /**
- * The frames of streams that wait to be sent on one connection. They leave behind all others; streams take turns, so that none can
- * fill it for itself.
+ * The frames of streams that wait to be sent on one connection. They are sent after all other frames; streams take turns, so that none can
+ * occupy the queue alone.
  */
 export class StreamQueue {
   readonly encoder = new FrameEncoder();
@@ -51,12 +51,12 @@ export class StreamQueue {
     else this.#flushLater();
   }
 
-  /** What lay here has been given to the connection. */
+  /** The queued frames were passed to the connection. */
   onFlushed(): void {
     if (this.#waiting.length > 0) this.#turnLater();
   }
 
-  /** Not at once: a stream that goes on fills the queue again, and would flush it inside of this flush. */
+  /** In a later turn: a stream that continues fills the queue again, and would flush it inside this flush. */
   #turnLater(): void {
     if (this.#turnDue) return;
     this.#turnDue = true;

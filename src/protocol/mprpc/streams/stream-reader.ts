@@ -9,7 +9,7 @@ export interface ReaderHost {
   readonly granted: GrantedMessages;
   /** Tells the sender that there is room for more. */
   giveCredit(callId: number, bytes: number): void;
-  /** The sender gave up the message it had announced. */
+  /** The sender abandoned its announced message. */
   onGivenUp(callId: number): void;
 }
 
@@ -86,7 +86,7 @@ export class StreamReader implements MessageSupply, WaitingMessage {
     if (credit > 0) this.#host.giveCredit(this.callId, credit);
   }
 
-  /** The application waits: a message that is only partly here must get room to become whole. */
+  /** The application waits: a partly arrived message must get credit for its rest. */
   onWanted(): void {
     if (this.#announcedBytes > 0 && !this.#closed) this.#host.granted.add(this);
   }
@@ -98,7 +98,7 @@ export class StreamReader implements MessageSupply, WaitingMessage {
     return true;
   }
 
-  /** The call has ended. What has come may still be read. */
+  /** The call has ended. Arrived messages may still be read. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

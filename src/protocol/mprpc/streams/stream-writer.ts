@@ -19,14 +19,14 @@ export class StreamWriter implements MessageSender, QueuedStream {
   readonly #type: MessageType;
   readonly #window: SendWindow;
   readonly #bodyMaxBytes: () => number;
-  /** The message that was announced and is not whole: the user's memory may be a part of it until then. */
+  /** The announced message that is not sent completely; until then it may reference the user's memory. */
   #announced: MessageBody | undefined;
-  /** The next message is begun when there is so much credit. */
+  /** The next message is begun when there is this much credit. */
   #neededBytes = messageCostBytes;
-  /** How many bytes the size of the last message took. */
+  /** Length of the size prefix of the last message, bytes. */
   #sizeBytes = 1;
   #closed = false;
-  /** It stands in the queue of streams that wait for their turn. */
+  /** It is in the queue of streams that wait for their turn. */
   #queued = false;
   #wake: Array<() => void> | undefined;
 
@@ -105,7 +105,7 @@ export class StreamWriter implements MessageSender, QueuedStream {
     return this.#sent(encoder.endBody());
   }
 
-  /** The frame of a message has been closed: it stays, or becomes one that announces it. */
+  /** The frame of a message was closed: it is sent as it is, or becomes an announcement. */
   #sent(bodyBytes: number): number {
     const { encoder } = this.queue;
     const max = this.#bodyMaxBytes();
@@ -153,7 +153,7 @@ export class StreamWriter implements MessageSender, QueuedStream {
     this.#wakeAll();
   }
 
-  /** The receiver has room for more. Returns why what it says is malformed, or nothing. */
+  /** The receiver grants more credit. Returns why the frame is malformed, or undefined. */
   onCredit(bytes: number): string | undefined {
     const wrong = this.#window.add(bytes);
     if (wrong === undefined) this.#goOn();

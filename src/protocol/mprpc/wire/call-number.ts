@@ -1,7 +1,7 @@
 /**
- * A call number is a slot and a generation: `slot * 128 + generation`. The caller counts the generation on whenever it
- * uses a slot again, so that a second answer to an earlier call never meets the call that has its slot now. Slots begin
- * at 1; number 0 stands for a call that nobody waits for, and 1 to 127 are not used.
+ * A call number is a slot and a generation: `slot * 128 + generation`. The caller increments the generation whenever it
+ * reuses a slot, so that a duplicate answer to an earlier call never matches the current call of the slot. Slots begin
+ * at 1; number 0 means a oneway call, and 1 to 127 are not used.
  */
 const generationBits = 7;
 const generationMask = (1 << generationBits) - 1;

@@ -4,17 +4,17 @@ import { firstPieceBytes, MessageBuffer } from "./message-buffer.js";
 
 /** Takes the frames of one connection. `header` is valid only during the call. */
 export interface FrameSink {
-  /** `shared`: the bytes lie in memory that is used again, so what is to be kept must be copied; else they may be kept. */
+  /** `shared`: the memory of the bytes is reused, so copy what you keep; otherwise they may be kept. */
   onFrame(header: FrameHeader, buffer: Buffer, bodyStart: number, bodyEnd: number, shared: boolean): void;
-  /** A message over `bodyMaxBytes`: it is passed over, never gathered, and the next frame follows. */
+  /** A message over `bodyMaxBytes`: it is skipped and never buffered, and the next frame follows. */
   onOversized(header: FrameHeader, sizeBytes: number): void;
-  /** A CALL, REPLY or MESSAGE whose message comes in chunks. Undefined: it is refused, and its chunks are passed over. */
+  /** A CALL, REPLY or MESSAGE whose message comes in chunks. Undefined: it is refused, and its chunks are skipped. */
   onOpening(header: FrameHeader): ChunkedMessage | undefined;
 }
 
 /** A message that comes in chunks, as its receiver sees it. */
 export interface ChunkedMessage {
-  /** All of it has come, in memory of its own; or nothing, since its sender gave it up. */
+  /** The whole message, in memory of its own; undefined if its sender abandoned it. */
   onEnd(body: Buffer | undefined): void;
   /** A chunk of so many bytes begins. Returns why it is malformed, or nothing. */
   onChunk?(sizeBytes: number): string | undefined;
@@ -30,25 +30,25 @@ interface Arriving {
   discarded: boolean;
 }
 
-/** From this many missing bytes on they are read to where they belong, instead of being copied there. */
+/** If at least this many bytes are missing, they are read directly to their place instead of being copied. */
 const directBytes = 8 * 1024;
-/** Before a message that is likely to be large, no more than this is read, so that little of it must be copied. */
+/** Before a message that is probably large, at most this much is read, so that little must be copied. */
 const peekBytes = 4 * 1024;
-/** The largest frame that memory is made ready for before its first byte has come. */
+/** The largest frame for which memory is allocated before its first byte has arrived. */
 const expectedMaxBytes = 256 * 1024;
 /** What the next frame may be larger than the last one, without being moved to other memory. */
 const expectedSlackBytes = 64;
 /**
- * So many connections of a process may have memory ready for a frame that has not begun, 8 MiB in all: for thousands that rest
- * behind a large message it would be too much.
+ * At most this many connections of a process may hold memory for a frame that has not begun, 8 MiB in all. For thousands of
+ * connections that are idle after a large message it would be too much.
  */
 const expectingMax = 32;
 /** How many have. */
 let expecting = 0;
 
 /**
- * Cuts a byte stream into frames: any split, any coalescing. Whole frames inside a chunk are handed over where they
- * lie; what crosses the bytes of one read is gathered. Messages that come in chunk frames are put together, several at a
+ * Cuts a byte stream into frames: any split, any coalescing. Complete frames are passed on without a copy;
+ * a frame that spans several reads is gathered. Messages in chunk frames are assembled, several at a
  * time, by the number of their call.
  */
 export class FrameDecoder {
@@ -56,7 +56,7 @@ export class FrameDecoder {
   readonly #header = new FrameHeader();
   /** The frame that is not whole yet. */
   #partial: MessageBuffer | undefined;
-  /** Bytes of a body still to pass over. */
+  /** Bytes of a body still to skip. */
   #skip = 0;
   /** Messages in chunks that have been announced and are not whole, by call number. */
   #arriving: Map<number, Arriving> | undefined;
@@ -67,7 +67,7 @@ export class FrameDecoder {
   #largeBytes = 0;
   /** Size of the last frame, when the one before it was large as well: the next is most likely one more. Else 0. */
   #expectedBytes = 0;
-  /** What the last look at a frame said that it needs is all of it. */
+  /** The size from the last look at a frame is its full size. */
   #sized = false;
   /** `#partial` is memory for a frame that has not begun. */
   #expecting = false;
@@ -92,12 +92,12 @@ export class FrameDecoder {
     this.#arriving = this.#filling = undefined;
   }
 
-  /** Makes the `push` that is under way return behind the present frame, with the rest of its chunk unread. */
+  /** Makes the running `push` return after the current frame, with the rest of its chunk unread. */
   hold(): void {
     this.#held = true;
   }
 
-  /** The receiver has no more use for the message of this call, but still wants to know when it ends. */
+  /** The receiver no longer needs the message of this call, but must be notified of its end. */
   discard(callId: number): void {
     const arriving = this.#arriving?.get(callId);
     if (arriving === undefined) return;
@@ -105,7 +105,7 @@ export class FrameDecoder {
     arriving.discarded = true;
   }
 
-  /** The receiver has no more use for the message of this call, nor for its end: its chunks are passed over. */
+  /** The receiver needs neither the message of this call nor its end: its chunks are skipped. */
   forget(callId: number): void {
     const arriving = this.#arriving?.get(callId);
     if (arriving === undefined) return;
@@ -169,7 +169,7 @@ export class FrameDecoder {
     this.#partial = undefined;
     if (this.#expecting) {
       this.#expectNothing();
-      // It was read elsewhere.
+      // It was read to other memory.
       if (!partial.holds(chunk)) return this.#cut(chunk, 0, 0, chunk.length, sink, last);
     }
     if (partial.holds(chunk)) {
@@ -335,7 +335,7 @@ export class FrameDecoder {
   #onChunk({ bodySize, status, callId }: FrameHeader): string | undefined {
     const arriving = this.#arriving?.get(callId);
     if (arriving === undefined) {
-      // Of a message that was refused, or that nobody wants any more: these may still be on their way.
+      // Chunks of a refused or abandoned message may still arrive.
       this.#skip = bodySize;
       return undefined;
     }

@@ -61,7 +61,7 @@ export class FrameEncoder {
       writer.ensure(8);
     }
     this.#beginBody(sizeBytesGuess);
-    // The promise of a oneway call settles before its message has left.
+    // The promise of a oneway call settles before its message was sent.
     if (callId === 0) writer.borrowFromBytes = copyAll;
   }
 
@@ -119,7 +119,7 @@ export class FrameEncoder {
     return size;
   }
 
-  /** The frame just closed shall be sent as it is, with its message in it. */
+  /** Keeps the frame just closed as it is, with its message in it. */
   keepBody(): void {
     if (this.writer.borrowedBytes > 0) this.writer.copyBorrowed();
   }
@@ -134,7 +134,7 @@ export class FrameEncoder {
     return this.#bodyBytes;
   }
 
-  /** Makes the frame just closed one that says its message comes in chunks, and gives the message out. */
+  /** Turns the frame just closed into one that announces its message, and returns the message. */
   detachBody(): MessageBody {
     const { writer } = this;
     const sizeBytes = this.#bodyBytes;
@@ -145,7 +145,7 @@ export class FrameEncoder {
     return body;
   }
 
-  /** Takes the frame just closed back, and gives its message out as `detachBody` does, to be announced later. */
+  /** Removes the frame just closed, and returns its message like `detachBody`, to be announced later. */
   takeBody(): MessageBody {
     return this.#giveOut(this.#start);
   }
@@ -175,7 +175,7 @@ export class FrameEncoder {
     return new MessageBody(roomy, [roomy.subarray(chunkHeaderMaxBytes)], false);
   }
 
-  /** Makes the frame just begun one that says its message of `sizeBytes` comes in chunks. */
+  /** Turns the frame just begun into one that announces its message of `sizeBytes`. */
   announceBody(sizeBytes: number): void {
     const { writer } = this;
     writer.borrowFromBytes = copyAll;
@@ -184,7 +184,7 @@ export class FrameEncoder {
     this.#writeHeaderSize(writer.position);
   }
 
-  /** Takes back the last frame, open or just closed. */
+  /** Removes the last frame, open or just closed. */
   abort(): void {
     const { writer } = this;
     writer.position = this.#start;
@@ -201,7 +201,7 @@ export class FrameEncoder {
     this.#writeHeaderSize(writer.position);
   }
 
-  /** Says that the rest of the message of this call, which is sent in chunks, does not come. */
+  /** Announces that the rest of this call's chunked message will not be sent. */
   giveUpMessage(callId: number): void {
     this.#begin(Kind.CHUNK);
     if (callId !== 0) this.#number(tag.callId, callId);

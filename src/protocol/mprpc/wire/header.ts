@@ -52,7 +52,7 @@ export const Field = {
   TRAILERS: 22,
 } as const;
 
-/** What a side tells the other at once when a connection opens. */
+/** What each side sends first when a connection opens. */
 export interface Settings {
   /** Largest message it accepts, bytes. */
   bodyMaxBytes: number;
@@ -60,15 +60,15 @@ export interface Settings {
   maxInFlight: number;
   /** Largest header it accepts, bytes. */
   headerMaxBytes: number;
-  /** It takes messages in chunks. */
+  /** It accepts messages in chunks. */
   chunks: boolean;
-  /** How many messages in chunks it takes at a time. */
+  /** How many messages in chunks it accepts at a time. */
   arrivingMax: number;
   /** How large these may be together, bytes. */
   arrivingMaxBytes: number;
 }
 
-/** What holds until the other side's settings arrive: the least that every side must take. */
+/** The limits until the other side's settings arrive: the least that every side must accept. */
 export const settingsUnknown: Readonly<Settings> = {
   bodyMaxBytes: 0xffff_ffff,
   maxInFlight: 1024,
@@ -128,7 +128,7 @@ export class FrameHeader {
   #packedStart = 0;
   #packedEnd = 0;
 
-  /** Reads `buffer[start..end)`. Returns what is wrong with it, or nothing. Unknown fields are passed over. */
+  /** Reads `buffer[start..end)`. Returns why it is malformed, or undefined. Unknown fields are skipped. */
   read(buffer: Buffer, start: number, end: number): string | undefined {
     this.kind = this.callId = this.methodIndex = this.status = this.bodySize = this.messageSize = 0;
     this.credit = 0;
@@ -200,7 +200,7 @@ export class FrameHeader {
     return -1;
   }
 
-  /** No field of ours is a group, but a later version's may hold one, and whatever is unknown is passed over. */
+  /** No known field is a group, but a later version may add one, and unknown fields are skipped. */
   #skipGroup(tag: number, buffer: Buffer, end: number): string | undefined {
     const reader = this.#reader.reset(buffer, this.#position, end);
     try {
@@ -306,7 +306,7 @@ export class FrameHeader {
     try {
       this.#setPart(field, this.#reader.reset(buffer, start, end, true), end);
     } catch (error) {
-      // What the peer sent may stand in the message; the log need not hold all of it.
+      // The message may contain bytes from the peer, so keep it short for the log.
       return `header field ${field}: ${(error as Error).message.slice(0, 200)}`;
     }
     this.#reader.release();
@@ -358,7 +358,7 @@ function readSettings(reader: Reader, end: number): Settings {
     else if (tag === 0x30) settings.arrivingMaxBytes = reader.uint32();
     else reader.skipField(tag);
   }
-  // A limit of 0 is one that was not given.
+  // A limit of 0 was not given.
   if (settings.bodyMaxBytes === 0) settings.bodyMaxBytes = settingsUnknown.bodyMaxBytes;
   if (settings.headerMaxBytes === 0) settings.headerMaxBytes = settingsUnknown.headerMaxBytes;
   if (settings.arrivingMax === 0) settings.arrivingMax = settingsUnknown.arrivingMax;
@@ -399,7 +399,7 @@ export function writeRareFields(writer: Writer, rare: RareFields): void {
   if (trailers !== undefined) writeMetadata(writer, Field.TRAILERS, trailers);
 }
 
-/** A limit that a number of the wire cannot hold goes as the largest one it can. */
+/** A limit too large for the wire is sent as the largest value it can hold. */
 const limitMax = 0xffff_ffff;
 
 function writeSettings(writer: Writer, settings: Settings): void {

@@ -1,17 +1,17 @@
 import { chunkHeaderMaxBytes, writeChunkHeader } from "./chunk-header.js";
 
 /**
- * The last chunk of a message with memory of the user's has at most so many bytes, and they are copied. It leaves when all before it has
- * left: so a call that ends before has given its message up, and one whose message became whole needs that memory no more.
+ * If a message references the user's memory, its last chunk has at most this many bytes, and they are copied. It is sent after all
+ * others: a call that ends earlier has abandoned its message, and after the last chunk the user's memory is no longer needed.
  */
 const copiedTailBytes = 16 * 1024;
 
-/** A message that leaves in chunks. */
+/** A message sent in chunks. */
 export class MessageBody {
   readonly sizeBytes: number;
   /** What is still to go, bytes. */
   leftBytes: number;
-  /** The buffer it was encoded into; nobody else uses it until all has left. */
+  /** The buffer it was encoded into; not used otherwise until everything was sent. */
   readonly buffer: Buffer;
   /** What is still to go: the last one is reached first. */
   readonly #parts: Uint8Array[];

@@ -1,15 +1,15 @@
 /** First allocation for bytes that come in pieces; it grows as they really arrive, so a claimed length costs nothing. */
 export const firstPieceBytes = 16 * 1024;
 
-/** Puts bytes together that come in pieces, in memory of their own. */
+/** Assembles bytes that arrive in pieces, in memory of its own. */
 export class MessageBuffer {
   buffer: Buffer;
   have = 0;
-  /** How many bytes are wanted. */
+  /** How many bytes are needed. */
   need: number;
   readonly #pieceBytes: number;
 
-  /** `need` is all that is wanted, and not only what can be known of it so far. */
+  /** `need` is the full size, not only the size known so far. */
   sized = false;
 
   /** `trustedBytes`: this much may be made room for at once; `readyBytes`: there is so much room from the start. */
@@ -24,7 +24,7 @@ export class MessageBuffer {
     return chunk.buffer === this.buffer.buffer;
   }
 
-  /** More is wanted. `sized`: that is all. */
+  /** Raises the needed size. `sized`: it is the full size. */
   want(need: number, sized: boolean): void {
     this.need = need;
     this.sized = sized;
