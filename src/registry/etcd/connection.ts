@@ -60,6 +60,8 @@ export class EtcdConnection {
   readonly #pinger: Reconciler;
   #index: number;
   #session: GrpcClientSession | undefined;
+  /** The session that was made last. */
+  #tried: GrpcClientSession | undefined;
   /** The session that `up` was told of. */
   #announced: GrpcClientSession | undefined;
   /** Members tried in a row that did not answer. */
@@ -203,6 +205,7 @@ export class EtcdConnection {
   async #connect(): Promise<GrpcClientSession> {
     const { addresses, transport, deps, pingTimeoutMs } = this.#options;
     const address = addresses[this.#index] as Address;
+    this.#tried = undefined;
     const connection = await transport.connect(address, {
       ...{ timeoutMs: pingTimeoutMs, alpn: ["h2"], signal: this.#stopped.signal },
     });
@@ -214,6 +217,7 @@ export class EtcdConnection {
     };
     const place = { address, expected: {}, attributes: {} };
     this.#session = new GrpcClientSession(connection, deps.clock, grpcOptions, owner, place, () => {});
+    this.#tried = this.#session;
     return this.#session;
   }
 
@@ -228,7 +232,7 @@ export class EtcdConnection {
     if (this.#stopped.signal.aborted) return undefined;
     const { addresses, deps, folder } = this.#options;
     const address = formatAddress(addresses[this.#index] as Address);
-    const { message } = explainFailure(error, folder);
+    const message = explainSession(this.#tried, explainFailure(error, folder).message);
     // The transport's own errors name the address themselves.
     const reason = new Error(message.includes(address) ? message : `${address}: ${message}`, {
       cause: error,
@@ -254,4 +258,13 @@ export class EtcdConnection {
 
 function isSilence({ code }: RpcError): boolean {
   return code === Status.UNAVAILABLE || code === Status.DEADLINE_EXCEEDED;
+}
+
+/** `text` of a failure, with what to change when the session never was one. */
+function explainSession(session: GrpcClientSession | undefined, text: string): string {
+  if (session?.malformed)
+    return `it does not speak gRPC (${text}); name the client port of etcd, which is 2379 by default`;
+  if (session?.closed && !session.welcomed)
+    return `${text}; where etcd takes TLS only, add tls=yes or ca=/file.pem to the registry URL`;
+  return text;
 }
