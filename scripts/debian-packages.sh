@@ -2,7 +2,7 @@
 # Puts Debian packages into a cache folder without installing them: download with apt-get, unpack with dpkg.
 # Needs neither root nor a configured service; what is there already is not fetched again.
 #
-#   scripts/debian-packages.sh               what the tests need: ZooKeeper, Java unless `java` works, NATS, and for the cloud
+#   scripts/debian-packages.sh               what the tests need: ZooKeeper, Java unless `java` works, etcd, NATS, and for the cloud
 #                                            disk MariaDB, Redis, Swift unless they are installed, and Chromium, the only
 #                                            one that is installed: it runs from its own place alone
 #   scripts/debian-packages.sh PACKAGE...    these packages
@@ -185,5 +185,5 @@ else
   # For the cloud disk: its page in a browser, and its production mode; for publish and subscribe Redis, whose tools have the server
   # too, and NATS.
   need_installed chromium chromium
-  fetch_with_dependencies mariadb-server-core redis-tools python3-swift nats-server
+  fetch_with_dependencies mariadb-server-core redis-tools python3-swift nats-server etcd-server
 fi

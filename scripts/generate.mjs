@@ -57,24 +57,29 @@ const own = [
     names: ["grpc/reflection/v1/reflection.proto", "grpc/reflection/v1alpha/reflection.proto"],
     out: "src/services/gen",
   },
+  { names: ["rpc.proto"], from: "src/registry/etcd", out: "src/registry/etcd/gen" },
 ];
 
 /** Services need what stubs and handlers are made of as well; their floor is above that of the codec. */
-const homes = { "src/descriptor/gen": "protobuf/runtime.js", "src/services/gen": "codec.js" };
+const homes = {
+  "src/descriptor/gen": "protobuf/runtime.js",
+  "src/services/gen": "codec.js",
+  "src/registry/etcd/gen": "codec.js",
+};
 
-/** @param {{ names: string[], out: keyof typeof homes }} target */
-function generateOwn({ names, out }) {
+/** @param {{ names: string[], from?: string, out: keyof typeof homes }} target */
+function generateOwn({ names, from = "proto", out }) {
   const folder = mkdtempSync(path.join(tmpdir(), "mprpc-generate-"));
   try {
     generate(
-      names.map((name) => `proto/${name}`),
+      names.map((name) => `${from}/${name}`),
       folder,
       "-I",
-      "proto",
+      from,
     );
     for (const name of names) {
       const file = name.replace(/proto$/, "ts");
-      const up = "../".repeat(name.split("/").length + 1);
+      const up = "../".repeat(`${out}/${name}`.split("/").length - 2);
       const text = readFileSync(path.join(folder, file), "utf8");
       const target = path.join(root, out, file);
       mkdirSync(path.dirname(target), { recursive: true });

@@ -5,6 +5,8 @@ import { fillDeps, type RegistryDeps } from "./deps.js";
 import { DnsResolver } from "./dns/resolver.js";
 import { dnsForms, dnsOptions, isDnsUrl } from "./dns/url.js";
 import { RegistryError } from "./errors.js";
+import { EtcdRegistry } from "./etcd/registry.js";
+import { etcdForms, etcdOptions, isEtcdUrl } from "./etcd/url.js";
 import { FileRegistry } from "./file/registry.js";
 import { fileForms, fileOptions, isFileUrl } from "./file/url.js";
 import type { Registry } from "./registry.js";
@@ -60,6 +62,13 @@ const schemes: Readonly<Record<string, Scheme>> = {
     bare: "consul://127.0.0.1:8500",
     open: (url, { auth: _, consulToken = process.env.CONSUL_HTTP_TOKEN, ...options }) =>
       new ConsulRegistry(consulOptions(url, { ...options, token: consulToken || undefined })),
+  },
+  etcd: {
+    brief: "etcd://host:port[,host:port...][/prefix]",
+    forms: etcdForms,
+    mayBe: isEtcdUrl,
+    bare: "etcd://127.0.0.1:2379",
+    open: (url, { auth: _, consulToken: __, ...options }) => new EtcdRegistry(etcdOptions(url, options)),
   },
   dns: {
     brief: "dns://name:port",

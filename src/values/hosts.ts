@@ -13,6 +13,9 @@ export const zookeeperDefaultPort = 2181;
 /** The port of a Consul agent's HTTP API unless said otherwise. */
 export const consulDefaultPort = 8500;
 
+/** The client port of a member of etcd unless said otherwise. */
+export const etcdDefaultPort = 2379;
+
 const namePattern =
   /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*\.?$/i;
 const octet = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";

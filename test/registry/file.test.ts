@@ -216,7 +216,7 @@ describe("file registry", () => {
     ["file:/x?poll=never", "poll=never is not a time"],
     ["file:/x?watch=1", 'unknown option "watch"'],
     ["file:/50%", 'a "%" that is no escape'],
-    ["etcd://a:1", "it cannot be read as etcd"],
+    ["nacos://a:1", "it cannot be read as nacos"],
     ["127.0.0.1:2181", "it has no scheme"],
     ["", "it has no scheme"],
   ])("openRegistry(%j) is refused: %s", (url, text) => {

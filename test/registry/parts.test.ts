@@ -96,6 +96,8 @@ test("durations and secrets of URLs", () => {
   expect(["1h", "2d", "5 s"].map(parseDurationMs)).toEqual([3_600_000, 172_800_000, 5000]);
   expect(["", "s", "-1", "1w", "1 0"].map(parseDurationMs)).toEqual(Array(5).fill(undefined));
   expect(redactUrl("zookeeper://me:pw@h:1/x")).toBe("zookeeper://***@h:1/x");
+  expect(redactUrl("etcd://h?password=pw&tls=yes")).toBe("etcd://h?password=***&tls=yes");
+  expect(redactUrl("consul://h?dc=a&token=pw")).toBe("consul://h?dc=a&token=***");
   expect(redactUrl("zookeeper://me:p@w@h:1/x")).toBe("zookeeper://***@h:1/x");
   expect(redactUrl("file:/a@b")).toBe("file:/a@b");
 });

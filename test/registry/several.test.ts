@@ -236,7 +236,9 @@ test.each([
   ["dns", undefined, undefined],
   ["static", undefined, undefined],
   ["file", undefined, "file:"],
-  ["etcd", "h:1", undefined],
+  ["etcd", "h:1", "etcd://h:1"],
+  ["etcd", undefined, "etcd://127.0.0.1:2379"],
+  ["nacos", "h:1", undefined],
   ["toString", "h:1", undefined],
 ])("registry=%s with the address %s is %s", (scheme, address, url) => {
   expect(registryUrlOf(scheme, address)).toBe(url);
