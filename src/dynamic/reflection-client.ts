@@ -43,15 +43,12 @@ async function askReflection<T>(
       throw new RpcError(code === Status.OK ? Status.UNKNOWN : code, errorMessage);
     };
     try {
-      const found = await use(ask);
-      requests.end();
-      // The server ends the stream, and has nobody's leaving to log.
-      await replies.next();
-      return found;
+      return await use(ask);
     } catch (error) {
       const last = serverReflectionInfo === methods.at(-1)?.serverReflectionInfo;
       if (last || !(error instanceof RpcError) || error.code !== Status.UNIMPLEMENTED) throw error;
     } finally {
+      // The end of the server's stream is not waited for: servers are known that never send it.
       requests.end();
       await replies.return?.();
     }
