@@ -64,7 +64,7 @@ export default defineConfig({
   },
   test: {
     setupFiles: [file("./test/tools/strict-setup.ts")],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     // What is polled for comes when the machine gets to it; a second (the default) is less than some of it takes.
     expect: { poll: { timeout: 20_000 } },

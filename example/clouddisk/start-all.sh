@@ -38,12 +38,22 @@ rm -f -- "$run"/*.pid
 
 # start NAME: the log grows; what this start says begins at the size it has now.
 declare -A log_start
+secrets=""
 start() {
   local name="$1" log="$logs/$1.log"
   touch -- "$log"
   log_start[$name]=$(($(wc -c <"$log") + 1))
-  setsid -- "$here/bin/clouddisk" "$name" "${conf_arguments[@]}" </dev/null >>"$log" 2>&1 9>&- &
+  local proof=()
+  if [[ -n "$secrets" ]]; then
+    proof=("--auth.secrets=$secrets" "--auth.secret=$name" --tls.mode=required)
+  fi
+  setsid -- "$here/bin/clouddisk" "$name" "${conf_arguments[@]}" "${proof[@]+"${proof[@]}"}" </dev/null >>"$log" 2>&1 9>&- &
   remember "$name" $!
+}
+
+# conf_value KEY: its value, as `clouddisk config` shows it.
+conf_value() {
+  "$here/bin/clouddisk" config "${conf_arguments[@]}" | sed -n "s/^$1  *= \\([^ ]*\\).*/\\1/p"
 }
 
 said() { tail -c "+${log_start[$1]}" -- "$logs/$1.log"; }
@@ -66,8 +76,12 @@ if [[ "$together" == yes ]]; then
   names=(all)
 else
   names=("${services[@]}")
-  # One for each, made at the first start; [auth] secrets of the conf says whether they are used.
-  "$here/bin/clouddisk" secrets "${conf_arguments[@]}" >/dev/null || exit 1
+  # One for each, made at the first start. On one machine nobody else reaches their sockets; where they meet by addresses, each has to
+  # prove which it is.
+  secrets="$("$here/bin/clouddisk" secrets "${conf_arguments[@]}")" || exit 1
+  if [[ "$(conf_value registry)" == file:* || -n "$(conf_value auth.secrets)" || "$(conf_value clouddisk.callers)" == any ]]; then
+    secrets=""
+  fi
 fi
 trap 'stop_all; exit 130' INT
 trap 'stop_all; exit 143' TERM

@@ -119,7 +119,7 @@ test("six processes that find each other through three servers of Consul, by two
   expect(names.filter((name) => name.startsWith("clouddisk.")).length).toBeGreaterThanOrEqual(5);
   expect(existsSync(path.join(disk.data, "registry"))).toBe(false);
   await disk.stop();
-});
+}, 120_000);
 
 test("after kill -9 its pid file is stale and in nobody's way", async () => {
   const disk = await scripted();
