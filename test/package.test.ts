@@ -52,8 +52,8 @@ const shipped: readonly RegExp[] = [
 ];
 
 /** Larger than today's by a good part: growth beyond it is a decision, not an accident. */
-const packedMaxBytes = 1_600_000;
-const unpackedMaxBytes = 6_200_000;
+const packedMaxBytes = 2_200_000;
+const unpackedMaxBytes = 9_000_000;
 
 const readJson = <T>(file: string): T => JSON.parse(readFileSync(`${root}/${file}`, "utf8"));
 
@@ -151,7 +151,7 @@ describe("the packed archive", () => {
       }
     };
     follow(path.join(root, "lib/index.js"));
-    expect(files.size).toBeLessThanOrEqual(20);
+    expect(files.size).toBeLessThanOrEqual(30);
     expect([...packages]).toEqual(["ini"]);
   });
 

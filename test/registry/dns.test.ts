@@ -188,7 +188,7 @@ test.each([
   ["dns://users:8000?refresh=1ms", "refresh=1ms is not a time of 100ms or more"],
   ["dns://users:8000?server=ns.example", "server=ns.example is not the numeric address of a name server"],
   ["dns://users:8000?ttl=1", 'unknown option "ttl" (known: refresh, server, srv, protocol, dialect)'],
-  ["dns://users:8000?protocol=grpc", 'protocol "grpc" is not mprpc or classic'],
+  ["dns://users:8000?protocol=http", 'protocol "http" is not mprpc, grpc or classic'],
   ["dns://a:1,b:2", "every service has two names; one name has all its instances"],
   ["dns://a b=x:1", '"a b" is not a service name'],
 ])("%s is refused", (url, reason) => {
