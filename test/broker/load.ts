@@ -29,8 +29,11 @@ export interface LoadReport {
   readonly lost: number;
   readonly duplicates: number;
   readonly poison: number;
+  /** Different messages among the dead letters. */
   readonly deadLetters: number;
-  /** Dead letters beyond one for each published poison, and poison without any. */
+  /** Dead letters of a message that has one already: a publish that failed, and was made again, may have been kept both times. */
+  readonly deadTwice: number;
+  /** Dead letters of messages that are no poison, and poison without any. */
   readonly deadWrong: number;
   readonly kills: number;
   readonly restarts: number;
@@ -210,7 +213,8 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
       lost: wanted - notes.finished,
       duplicates: notes.duplicates,
       poison: poison.length,
-      deadLetters: dead.length,
+      deadLetters: given.size,
+      deadTwice: dead.length - given.size,
       deadWrong: missing + wrong,
       slowHeapMost: Math.max(...heaps.slice(2), 0),
     };
