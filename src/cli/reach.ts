@@ -30,7 +30,8 @@ export async function whyNotOurs(address: Address, app: App): Promise<string | u
       onWelcome: () => end(undefined),
       onRoom: () => {},
       onGoingAway: () => end(undefined),
-      onClosed: (_connection, reason) => end(`${where} closes the connection: ${reason ?? "without giving a reason"}`),
+      onClosed: (_connection, reason) =>
+        end(`${where} closes the connection: ${reason ?? "without giving a reason"}`),
     });
   });
 }
