@@ -227,10 +227,15 @@ export class GrpcClientSession
     return this.#lastTimedHead;
   }
 
+  /** Servers and proxies may refuse a request that names another scheme than its connection has. */
+  get #scheme(): string {
+    return this.#connection.security?.kind === "tls" ? "https" : "http";
+  }
+
   #fieldsOf(method: MethodDefinition): OutgoingField[] {
     return [
       { name: ":method", value: "POST", indexing: "table" },
-      { name: ":scheme", value: "http", indexing: "table" },
+      { name: ":scheme", value: this.#scheme, indexing: "table" },
       { name: ":path", value: `/${method.service}/${method.name}`, indexing: "table" },
       { name: ":authority", value: this.#authority, indexing: "table" },
       { name: "te", value: "trailers", indexing: "table" },
