@@ -27,7 +27,11 @@ test.each(["fuzz", "faults", "simulation", "soak", "scale"])(
 
 test.each([
   ["fuzz", ["--seed", "abc"], '--seed takes a whole number of at least 0, not "abc"'],
-  ["faults", ["--wire", "token-ring"], '--wire takes mprpc, grpc, framed, varint, le32, be32, not "token-ring"'],
+  [
+    "faults",
+    ["--wire", "token-ring"],
+    '--wire takes mprpc, grpc, framed, varint, le32, be32, not "token-ring"',
+  ],
   ["simulation", ["--seeds", "many"], '--seeds takes a whole number of at least 1, not "many"'],
   ["soak", ["--bogus"], "Unknown option '--bogus'"],
   ["soak", ["--seed", "1.5"], '--seed takes a whole number of at least 1, not "1.5"'],
