@@ -6,7 +6,8 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
+import { rollup } from "rollup";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const outdir = path.resolve(process.argv[2] ?? path.join(root, "lib"));
@@ -66,52 +67,83 @@ export function loadPino() {
 }`,
 };
 
-const selfContained = {
-  name: "self-contained",
-  setup({ onLoad }) {
-    onLoad({ filter: /src\/logger\/(worker-code|load-pino)\.ts$/ }, ({ path: file }) => ({
-      contents: replaced[path.basename(file, ".ts")],
-    }));
+/** Programs import the first; the others and what they alone need are in files of their own. */
+const entries = {
+  index: "src/index.ts",
+  "broker/index": "src/broker/index.ts",
+  codec: "src/codec.ts",
+  json: "src/json.ts",
+  "descriptor/index": "src/descriptor/index.ts",
+  "testing/index": "src/testing/index.ts",
+  "cli/main": "src/cli/main.ts",
+  "cli/protoc-plugin": "src/cli/protoc-plugin.ts",
+};
+/** What generated code imports, which must not load the rest. */
+const lightEntries = ["codec", "json", "descriptor/index"];
+
+/** TypeScript, one module at a time. */
+const typescript = {
+  name: "typescript",
+  resolveId(source, importer) {
+    if (!source.startsWith(".") || importer === undefined) return null;
+    return path.resolve(path.dirname(importer), source.replace(/\.js$/, ".ts"));
+  },
+  async transform(code, id) {
+    const source = replaced[path.basename(id, ".ts")] ?? code;
+    return await transform(source, {
+      loader: "ts",
+      format: "esm",
+      target,
+      sourcefile: id,
+      sourcemap: true,
+      sourcesContent: true,
+    });
   },
 };
 
-await build({
-  entryPoints: {
-    index: "src/index.ts",
-    "broker/index": "src/broker/index.ts",
-    codec: "src/codec.ts",
-    json: "src/json.ts",
-    "descriptor/index": "src/descriptor/index.ts",
-    "testing/index": "src/testing/index.ts",
-    "cli/main": "src/cli/main.ts",
-    "cli/protoc-plugin": "src/cli/protoc-plugin.ts",
-  },
-  outdir,
-  chunkNames: "[name]-[hash]",
-  bundle: true,
-  splitting: true,
-  format: "esm",
-  platform: "node",
-  target,
-  packages: "external",
-  plugins: [selfContained],
-  // With the sources in them: src/ is not in the package.
-  sourcemap: "linked",
-  legalComments: "none",
-  logLevel: "warning",
-});
-
-// esbuild calls a class that names itself inside `_RpcError`, and that is what stacks and logs would show. The variable
-// outside is assigned once, so the class may have its name.
-for (const file of readdirSync(outdir, { recursive: true }).filter((name) => name.endsWith(".js"))) {
-  const target = path.join(outdir, file);
-  const code = readFileSync(target, "utf8");
-  const renamed = [...code.matchAll(/^var (\w+) = class (_\1)\b/gm)].reduce(
-    (text, [, name, inner]) => text.replaceAll(new RegExp(`(?<![\\w$.#])${inner}\\b`, "g"), name),
-    code,
-  );
-  if (renamed !== code) writeFileSync(target, renamed);
+/** All that a module imports, but for what it loads when it is needed. */
+function closureOf(id, getModuleInfo, found = new Set()) {
+  if (found.has(id)) return found;
+  found.add(id);
+  for (const one of getModuleInfo(id)?.importedIds ?? []) closureOf(one, getModuleInfo, found);
+  return found;
 }
+
+let closures;
+
+/** What `import "mprpc"` loads is in one file, besides what generated code needs: each file costs time and memory. */
+function chunkOf(id, { getModuleInfo }) {
+  closures ??= Object.entries(entries).reduce(
+    (sets, [name, file]) => {
+      const kind = name === "index" ? sets.core : lightEntries.includes(name) ? sets.light : undefined;
+      if (kind !== undefined) closureOf(path.resolve(file), getModuleInfo, kind);
+      return sets;
+    },
+    { core: new Set(), light: new Set() },
+  );
+  if (closures.light.has(id)) return undefined;
+  return closures.core.has(id) ? "core" : undefined;
+}
+
+const bundle = await rollup({
+  input: Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, path.resolve(file)])),
+  external: (id) => !id.startsWith(".") && !path.isAbsolute(id),
+  plugins: [typescript],
+  treeshake: { moduleSideEffects: false },
+  logLevel: "warn",
+});
+await bundle.write({
+  dir: outdir,
+  format: "es",
+  entryFileNames: "[name].js",
+  chunkFileNames: "[name]-[hash].js",
+  manualChunks: chunkOf,
+  experimentalMinChunkSize: 20_000,
+  hoistTransitiveImports: false,
+  // With the sources in them: src/ is not in the package.
+  sourcemap: true,
+});
+await bundle.close();
 
 const licences = [...pino.packages].sort().map((name) => {
   const folder = path.join("node_modules", name);

@@ -11,9 +11,6 @@ import type {
   EventRecord,
   StartPosition,
 } from "./driver.js";
-import type { UrlForm } from "./url.js";
-
-export const memoryForm: UrlForm = { form: "memory:", defaultPort: 0, options: [] };
 
 /** Messages of a topic that may wait for their groups. */
 const unfinishedMax = 1_000_000;

@@ -3,7 +3,7 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { redactUrl } from "../values/url-text.js";
 import type { BrokerDriver, DriverDeps } from "./driver.js";
-import { MemoryDriver, type MemoryStore, memoryForm } from "./memory.js";
+import type { MemoryStore } from "./memory.js";
 import { natsForm, openNats } from "./nats/open.js";
 import { openRedis, redisForm } from "./redis/open.js";
 import { type BrokerUrl, readBrokerUrl, type UrlForm } from "./url.js";
@@ -11,16 +11,19 @@ import { type BrokerUrl, readBrokerUrl, type UrlForm } from "./url.js";
 /** A kind of broker, by the scheme of its URL. One more is one more of these. */
 interface Scheme {
   readonly form: UrlForm;
-  /** Reads the whole URL, and gives what makes the driver. The driver's library is loaded by that, not before. Throws RpcError. */
+  /** Reads the whole URL, and gives what makes the driver. The driver and its library are loaded by that, not before. Throws RpcError. */
   read(url: BrokerUrl): (deps: DriverDeps, memory: MemoryStore) => Promise<BrokerDriver>;
 }
 
 const schemes: Readonly<Record<string, Scheme>> = {
   memory: {
-    form: memoryForm,
+    form: { form: "memory:", defaultPort: 0, options: [] },
     read: (url) => {
       if (url.servers.length > 0 || url.path !== "") throw url.fail("memory: is within the process");
-      return async (deps, memory) => new MemoryDriver(memory, deps);
+      return async (deps, memory) => {
+        const { MemoryDriver } = await import("./memory.js");
+        return new MemoryDriver(memory, deps);
+      };
     },
   },
   redis: { form: redisForm, read: openRedis },

@@ -12,7 +12,6 @@ import type { Idempotency, MethodDefinition, MethodKind } from "../protobuf/type
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 import { builtinDescriptors, Reflection } from "../services/builtin.js";
 import { JsonReplies } from "./json-replies.js";
-import { describeByReflection } from "./reflection-client.js";
 
 export interface JsonCallOptions extends CallOptions {
   /**
@@ -255,6 +254,7 @@ export class JsonCalls {
       // A gRPC server has a reflection of its own.
       if (error.code === Status.UNIMPLEMENTED) {
         try {
+          const { describeByReflection } = await import("./reflection-client.js");
           return await describeByReflection(
             (method, requests, streamOptions) =>
               this.#channel.stream(method, requests, streamOptions, { ...origin, lookup: service }),

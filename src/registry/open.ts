@@ -1,20 +1,20 @@
 import { redactUrl } from "../values/url-text.js";
-import { ConsulRegistry } from "./consul/registry.js";
-import { consulForms, consulOptions, isConsulUrl } from "./consul/url.js";
+import { consulForms, consulName, consulOptions, isConsulUrl } from "./consul/url.js";
 import { fillDeps, type RegistryDeps } from "./deps.js";
 import { DnsResolver } from "./dns/resolver.js";
 import { dnsForms, dnsOptions, isDnsUrl } from "./dns/url.js";
 import { RegistryError } from "./errors.js";
-import { EtcdRegistry } from "./etcd/registry.js";
-import { etcdForms, etcdOptions, isEtcdUrl } from "./etcd/url.js";
+import { etcdTransport } from "./etcd/transport.js";
+import { etcdForms, etcdName, etcdOptions, isEtcdUrl } from "./etcd/url.js";
 import { FileRegistry } from "./file/registry.js";
 import { fileForms, fileOptions, isFileUrl } from "./file/url.js";
+import { RegistryLater } from "./later.js";
 import type { Registry } from "./registry.js";
 import { ResolverOnlyRegistry } from "./resolver-only.js";
 import { SeveralRegistries } from "./several.js";
 import { isStaticUrl, StaticRegistry, staticForms } from "./static.js";
-import { ZooKeeperRegistry, type ZooKeeperRegistryOptions } from "./zookeeper/registry.js";
-import { isZooKeeperUrl, zooKeeperForms, zooKeeperOptions } from "./zookeeper/url.js";
+import type { ZooKeeperRegistryOptions } from "./zookeeper/registry.js";
+import { isZooKeeperUrl, zooKeeperForms, zooKeeperName, zooKeeperOptions } from "./zookeeper/url.js";
 
 /** Options that need not or should not be in the URL. The URL takes precedence. */
 export interface OpenRegistryOptions
@@ -53,22 +53,21 @@ const schemes: Readonly<Record<string, Scheme>> = {
     forms: zooKeeperForms,
     mayBe: isZooKeeperUrl,
     bare: "zookeeper://127.0.0.1:2181",
-    open: (url, options) => new ZooKeeperRegistry(zooKeeperOptions(url, options)),
+    open: openZooKeeper,
   },
   consul: {
     brief: "consul://host:port[,host:port...][/prefix]",
     forms: consulForms,
     mayBe: isConsulUrl,
     bare: "consul://127.0.0.1:8500",
-    open: (url, { auth: _, consulToken = process.env.CONSUL_HTTP_TOKEN, ...options }) =>
-      new ConsulRegistry(consulOptions(url, { ...options, token: consulToken || undefined })),
+    open: openConsul,
   },
   etcd: {
     brief: "etcd://host:port[,host:port...][/prefix]",
     forms: etcdForms,
     mayBe: isEtcdUrl,
     bare: "etcd://127.0.0.1:2379",
-    open: (url, { auth: _, consulToken: __, ...options }) => new EtcdRegistry(etcdOptions(url, options)),
+    open: openEtcd,
   },
   dns: {
     brief: "dns://name:port",
@@ -90,6 +89,38 @@ const schemes: Readonly<Record<string, Scheme>> = {
     open: (url, options) => new StaticRegistry(url, options),
   },
 };
+
+function openZooKeeper(url: string, given: OpenRegistryOptions): Registry {
+  const options = zooKeeperOptions(url, given);
+  const facts = { name: zooKeeperName(options), authenticated: options.auth !== undefined };
+  return new RegistryLater(facts, async () => {
+    const { ZooKeeperRegistry } = await import("./zookeeper/registry.js");
+    return new ZooKeeperRegistry(options);
+  });
+}
+
+function openConsul(url: string, given: OpenRegistryOptions): Registry {
+  const { auth: _, consulToken = process.env.CONSUL_HTTP_TOKEN, ...others } = given;
+  const options = consulOptions(url, { ...others, token: consulToken || undefined });
+  const { agents, token } = options;
+  const facts = { name: consulName(options), authenticated: token !== undefined, servers: agents };
+  return new RegistryLater(facts, async () => {
+    const { ConsulRegistry } = await import("./consul/registry.js");
+    return new ConsulRegistry(options);
+  });
+}
+
+function openEtcd(url: string, { auth: _, consulToken: __, ...others }: OpenRegistryOptions): Registry {
+  const options = etcdOptions(url, others);
+  // Files that cannot be used are reported now, and read again by the driver.
+  etcdTransport(options).close?.();
+  const { members, user } = options;
+  const facts = { name: etcdName(options), authenticated: user !== undefined, servers: members };
+  return new RegistryLater(facts, async () => {
+    const { EtcdRegistry } = await import("./etcd/registry.js");
+    return new EtcdRegistry(options);
+  });
+}
 
 function schemeOf(url: string): string | undefined {
   const scheme = /^([a-z]+):/.exec(url)?.[1];
@@ -125,7 +156,7 @@ export function registryUrlOf(scheme: string, address: string | undefined): stri
 
 /**
  * The registry a URL names, or with blanks between several URLs all of these together. Nothing is connected before the first
- * use, and a driver's library is loaded only then.
+ * use, and a driver and its library are loaded only then.
  * Throws RegistryError `invalid` with the URL (without secrets), what is wrong and the allowed forms; for `file:` also
  * `unreachable` or `denied` when the folder cannot be used.
  */

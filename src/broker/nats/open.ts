@@ -8,7 +8,7 @@ import {
   prefixOption,
   type UrlForm,
 } from "../url.js";
-import { NatsDriver, type NatsSettings } from "./driver.js";
+import type { NatsSettings } from "./driver.js";
 
 export const natsForm: UrlForm = {
   form: "nats://host:4222,host:4222, with ?prefix=mprpc, ?user=NAME, ?passwordfile=/FILE, ?maxage=7d, ?maxlen=N and ?replicas=1",
@@ -45,6 +45,7 @@ export function openNats(url: BrokerUrl): (deps: DriverDeps) => Promise<BrokerDr
       ]);
       return { transport, jetstream };
     });
+    const { NatsDriver } = await import("./driver.js");
     return new NatsDriver(libraries, { ...settings, password }, deps);
   };
 }

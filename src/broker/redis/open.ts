@@ -8,7 +8,7 @@ import {
   prefixOption,
   type UrlForm,
 } from "../url.js";
-import { RedisDriver, type RedisSettings } from "./driver.js";
+import type { RedisSettings } from "./driver.js";
 
 export const redisForm: UrlForm = {
   form: "redis://host:6379/0, with ?prefix=mprpc, ?user=NAME, ?passwordfile=/FILE, ?keep=0 and ?maxlen=N",
@@ -34,6 +34,7 @@ export function openRedis(url: BrokerUrl): (deps: DriverDeps) => Promise<BrokerD
   return async (deps) => {
     const password = passwordOf(url, deps.password);
     const { Redis } = await loadPeer(url.shown, "ioredis", () => import("ioredis"));
+    const { RedisDriver } = await import("./driver.js");
     return new RedisDriver(Redis, { ...settings, password }, deps);
   };
 }

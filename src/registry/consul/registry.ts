@@ -1,4 +1,4 @@
-import { type Address, formatAddress } from "../../base/address.js";
+import type { Address } from "../../base/address.js";
 import type { Filled } from "../../base/options.js";
 import { fillDeps, type RegistryDeps } from "../deps.js";
 import { checkRegistration, checkServiceName, makeEntry, makeIncarnation } from "../entry.js";
@@ -20,6 +20,7 @@ import { ConsulCatalog } from "./catalog.js";
 import { ConsulHttp } from "./http.js";
 import { ConsulRegistration } from "./registration.js";
 import { ConsulService } from "./service.js";
+import { consulName } from "./url.js";
 
 export interface ConsulRegistryOptions extends RegistryDeps {
   /** HTTP APIs of agents; at least one. One at a time is used, the first by chance. */
@@ -72,7 +73,7 @@ export class ConsulRegistry implements Registry {
     this.#options = options;
     this.#deps = fillDeps(options);
     this.#ttlMs = options.ttlMs ?? defaults.ttlMs;
-    this.name = `consul://${agents.map(formatAddress).join(",")}${prefix === undefined ? "" : `/${prefix}`}`;
+    this.name = consulName(options);
     this.authenticated = token !== undefined;
     this.servers = agents;
     this.#requestTimeoutMs = Math.min(requestTimeoutMaxMs, Math.max(1000, this.#ttlMs / 3));

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { formatAddress } from "../../base/address.js";
 import { parseDurationMs } from "../../values/duration.js";
 import { consulDefaultPort, parseHostAndPort } from "../../values/hosts.js";
 import { redactUrl } from "../../values/url-text.js";
@@ -11,6 +12,11 @@ export const consulForms =
 
 /** Below it a busy provider would be taken for dead, ms. */
 const ttlMinMs = 1000;
+
+/** What messages call it. */
+export function consulName({ agents, prefix }: Pick<ConsulRegistryOptions, "agents" | "prefix">): string {
+  return `consul://${agents.map(formatAddress).join(",")}${prefix === undefined ? "" : `/${prefix}`}`;
+}
 
 /** Whether `url` could be one. */
 export function isConsulUrl(url: string): boolean {

@@ -1,6 +1,5 @@
-import { type Address, formatAddress } from "../../base/address.js";
+import type { Address } from "../../base/address.js";
 import type { Filled } from "../../base/options.js";
-import { tlsTransport } from "../../transport/tls/tls-transport.js";
 import { fillDeps, type RegistryDeps } from "../deps.js";
 import { checkRegistration, checkServiceName, makeEntry, makeIncarnation } from "../entry.js";
 import { RegistryError, reasonOf } from "../errors.js";
@@ -21,6 +20,8 @@ import { listServices, rangeOf } from "./layout.js";
 import { EtcdRefusal } from "./refusal.js";
 import { EtcdRegistration } from "./registration.js";
 import { EtcdService } from "./service.js";
+import { etcdTransport } from "./transport.js";
+import { etcdDefaultPrefix, etcdName } from "./url.js";
 
 export interface EtcdRegistryOptions extends RegistryDeps {
   /** Client ports of members; at least one. One at a time is used, the first by chance. */
@@ -48,7 +49,12 @@ export interface EtcdRegistryOptions extends RegistryDeps {
   snapshotFolder?: string | false | undefined;
 }
 
-const defaults = { prefix: "mprpc", ttlMs: 15_000, startTimeoutMs: 10_000, emptyGraceMs: 0 } as const;
+const defaults = {
+  prefix: etcdDefaultPrefix,
+  ttlMs: 15_000,
+  startTimeoutMs: 10_000,
+  emptyGraceMs: 0,
+} as const;
 const requestTimeoutMaxMs = 3000;
 const pingMaxMs = 1500;
 const pingTimeoutMaxMs = 2000;
@@ -77,14 +83,14 @@ export class EtcdRegistry implements Registry {
     this.#options = options;
     this.#deps = fillDeps(options);
     this.#ttlMs = options.ttlMs ?? defaults.ttlMs;
-    this.name = `etcd://${members.map(formatAddress).join(",")}/${prefix}`;
+    this.name = etcdName(options);
     this.authenticated = user !== undefined;
     this.servers = members;
     this.#folder = `/${prefix}/`;
     this.#requestTimeoutMs = Math.min(requestTimeoutMaxMs, Math.max(1000, this.#ttlMs / 3));
     this.#connection = new EtcdConnection({
       addresses: members,
-      transport: this.#transport(),
+      transport: etcdTransport(options),
       credentials: user === undefined ? undefined : { user, password },
       folder: this.#folder,
       deps: this.#deps,
@@ -96,16 +102,6 @@ export class EtcdRegistry implements Registry {
       this.#snapshots = new SnapshotFile(folder, this.name, this.#deps.log, this.#deps.clock);
     this.#connection.on("up", () => this.#onUp());
     this.#connection.on("down", ({ reason }) => this.#onDown(reason));
-  }
-
-  #transport() {
-    const { tls = false, ca, cert, key } = this.#options;
-    const { clock, log } = this.#deps;
-    try {
-      return tlsTransport({ clock, log }, tls ? { mode: "required", ca, cert, key } : {});
-    } catch (error) {
-      throw new RegistryError("invalid", `registry ${this.name}: ${reasonOf(error)}`, error);
-    }
   }
 
   async register(registration: Registration, signal?: AbortSignal): Promise<RegistrationHandle> {

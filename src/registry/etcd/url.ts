@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { formatAddress } from "../../base/address.js";
 import { parseDurationMs } from "../../values/duration.js";
 import { etcdDefaultPort, parseHostAndPort } from "../../values/hosts.js";
 import { redactUrl } from "../../values/url-text.js";
@@ -11,6 +12,17 @@ export const etcdForms =
 
 /** etcd itself takes no shorter time, ms. */
 const ttlMinMs = 2000;
+
+/** The prefix of the keys when the URL has none. */
+export const etcdDefaultPrefix = "mprpc";
+
+/** What messages call it. */
+export function etcdName({
+  members,
+  prefix = etcdDefaultPrefix,
+}: Pick<EtcdRegistryOptions, "members" | "prefix">): string {
+  return `etcd://${members.map(formatAddress).join(",")}/${prefix}`;
+}
 
 /** Whether `url` could be one. */
 export function isEtcdUrl(url: string): boolean {

@@ -1,4 +1,4 @@
-import { type Address, formatAddress } from "../../base/address.js";
+import type { Address } from "../../base/address.js";
 import type { Filled } from "../../base/options.js";
 import { fillDeps, type RegistryDeps } from "../deps.js";
 import { checkRegistration, checkServiceName, isServiceName, makeEntry, makeIncarnation } from "../entry.js";
@@ -23,6 +23,7 @@ import { readService, ServiceConsumer } from "./consumer.js";
 import { hasClassicPath, orMissing, rootPath } from "./layout.js";
 import { ServiceProvider } from "./registration-keeper.js";
 import { ZooKeeperSession } from "./session.js";
+import { zooKeeperName } from "./url.js";
 
 export interface ZooKeeperRegistryOptions extends RegistryDeps {
   /** At least one; each connection goes to the next of them, in random order. */
@@ -74,7 +75,7 @@ export class ZooKeeperRegistry implements Registry {
     this.#options = options;
     this.authenticated = auth !== undefined;
     this.#deps = fillDeps(options);
-    this.name = `zookeeper://${servers.map(formatAddress).join(",")}${chroot}`;
+    this.name = zooKeeperName(options);
     this.#session = new ZooKeeperSession({
       ...{ servers, chroot, auth, deps: this.#deps },
       sessionTimeoutMs: options.sessionTimeoutMs ?? zooKeeperDefaults.sessionTimeoutMs,

@@ -1,4 +1,4 @@
-import type { Address } from "../../base/address.js";
+import { type Address, formatAddress } from "../../base/address.js";
 import { parseDurationMs } from "../../values/duration.js";
 import { parseHostAndPort, zookeeperDefaultPort } from "../../values/hosts.js";
 import { redactUrl } from "../../values/url-text.js";
@@ -8,6 +8,14 @@ import type { ZooKeeperRegistryOptions } from "./registry.js";
 
 export const zooKeeperForms =
   "zookeeper://host:2181,host:2181/chroot, with ?session=10s, ?start=10s, ?grace=0 and ?snapshots=off|/folder";
+
+/** What messages call it. */
+export function zooKeeperName({
+  servers,
+  chroot = "",
+}: Pick<ZooKeeperRegistryOptions, "servers" | "chroot">): string {
+  return `zookeeper://${servers.map(formatAddress).join(",")}${chroot}`;
+}
 
 /** Whether `url` could be one: behind each server there may be a chroot. */
 export function isZooKeeperUrl(url: string): boolean {

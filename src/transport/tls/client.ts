@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import type net from "node:net";
 import { isIP } from "node:net";
-import tls from "node:tls";
+import type tls from "node:tls";
 import { type Address, formatAddress } from "../../base/address.js";
 import type { Clock } from "../../base/clock.js";
 import { textOf } from "../../base/thrown.js";
@@ -13,6 +13,7 @@ import type { KnownSession, TlsCredentials } from "./credentials.js";
 import { codeOf, explainTls } from "./explain.js";
 import type { LiveConnections } from "./live-connections.js";
 import type { TlsMaterial } from "./material.js";
+import { nodeTls } from "./node-tls.js";
 import { describeNames, matchPeerName } from "./peer-name.js";
 import { TlsConnection } from "./tls-connection.js";
 import { peerCertificate } from "./trust.js";
@@ -123,7 +124,7 @@ class Handshake {
     const key = secretName === undefined ? undefined : secrets?.get(secretName);
     if (secretName !== undefined && key !== undefined) {
       // With a shared key no authority is trusted: a certificate does not prove the key.
-      return tls.connect({
+      return nodeTls().connect({
         ...common,
         ca: [],
         minVersion: "TLSv1.3",
@@ -133,7 +134,7 @@ class Handshake {
     }
     const known = credentials.sessionOf(this.#place);
     this.#known = known;
-    const socket = tls.connect({
+    const socket = nodeTls().connect({
       ...common,
       secureContext: credentials.clientContext,
       servername: this.#serverName,

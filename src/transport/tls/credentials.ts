@@ -1,11 +1,12 @@
 import { type FSWatcher, watch } from "node:fs";
 import path from "node:path";
-import tls from "node:tls";
+import type tls from "node:tls";
 import type { Clock, Timer } from "../../base/clock.js";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
 import type { Logger } from "../../log/logger.js";
 import { filesOf, loadMaterial, type TlsMaterial } from "./material.js";
+import { nodeTls } from "./node-tls.js";
 import type { TlsOptions } from "./options.js";
 
 /** Poll interval, ms: folders on networks and in containers do not always report changes. */
@@ -59,7 +60,7 @@ export class TlsCredentials {
 
   /** For the next connection of a channel. */
   get clientContext(): tls.SecureContext {
-    this.#clientContext ??= tls.createSecureContext(this.#material.context);
+    this.#clientContext ??= nodeTls().createSecureContext(this.#material.context);
     return this.#clientContext;
   }
 

@@ -1,10 +1,11 @@
 import { constants, createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
-import tls from "node:tls";
+import type tls from "node:tls";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
 import { revokedIn, subjectNames } from "./certificate.js";
 import { pemBlocks } from "./der.js";
+import { nodeTls } from "./node-tls.js";
 import type { TlsOptions } from "./options.js";
 import { spiffeIdOf, trustDomainOf } from "./peer-name.js";
 import { parseSecrets } from "./secrets.js";
@@ -126,7 +127,7 @@ function contextOf(
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_CIPHER_SERVER_PREFERENCE,
   };
   try {
-    tls.createSecureContext(context);
+    nodeTls().createSecureContext(context);
   } catch (error) {
     throw new Error(messages.tlsUnusable(textOf(error)), { cause: error });
   }

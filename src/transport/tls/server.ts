@@ -1,6 +1,6 @@
 import { constants } from "node:crypto";
 import type net from "node:net";
-import tls from "node:tls";
+import type tls from "node:tls";
 import type { Clock } from "../../base/clock.js";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
@@ -14,6 +14,7 @@ import { codeOf, explainTls } from "./explain.js";
 import { type GateTicket, HandshakeGate } from "./handshake-gate.js";
 import type { LiveConnections } from "./live-connections.js";
 import type { TlsMaterial } from "./material.js";
+import { nodeTls } from "./node-tls.js";
 import { handshakeLimitsOf } from "./options.js";
 import { describeNames, spiffeIdOf, trustDomainOf } from "./peer-name.js";
 import { TlsConnection } from "./tls-connection.js";
@@ -193,7 +194,7 @@ export class TlsServer {
   #certificateServer(material: TlsMaterial): tls.Server {
     const { clientAuth = "none" } = this.#parts.credentials.options;
     return this.#listen(
-      tls.createServer({
+      nodeTls().createServer({
         ...material.context,
         ALPNProtocols: [...this.#parts.alpn],
         requestCert: clientAuth !== "none",
@@ -211,7 +212,7 @@ export class TlsServer {
   #secretServer(secrets: ReadonlyMap<string, Buffer>): tls.Server {
     const { SSL_OP_NO_TICKET, SSL_OP_NO_RENEGOTIATION } = constants;
     return this.#listen(
-      tls.createServer({
+      nodeTls().createServer({
         ALPNProtocols: [...this.#parts.alpn],
         minVersion: "TLSv1.3",
         ciphers: secretCiphers,
