@@ -60,6 +60,7 @@ export class DiskEvents {
       for (let failures = 0; !stopping.signal.aborted; failures++) {
         try {
           subscription = await this.broker.subscribe(topic, options, handler);
+          if (stopping.signal.aborted) await subscription.close({ drainTimeoutMs: 0 });
           tell(true);
           return;
         } catch (error) {
