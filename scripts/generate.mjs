@@ -30,7 +30,7 @@ const targets = [
   { protos: ["example/polyglot/proto/weather.proto"], out: "example/polyglot/src/gen" },
   { protos: ["test/protobuf/test.proto"], out: "test/protobuf/gen" },
   { protos: ["test/fuzz/protos/zoo.proto"], out: "test/fuzz/gen" },
-  ...["account", "dbproxy", "upload", "download", "transfer"].map((name) => ({
+  ...["account", "dbproxy", "upload", "download", "transfer", "events"].map((name) => ({
     protos: [`example/clouddisk/proto/${name}.proto`],
     out: `example/clouddisk/src/${name}/gen`,
   })),

@@ -38,6 +38,11 @@ export interface ConsumeOptions {
   readonly ackWaitMs: number;
   /** Only for a group that does not exist yet. */
   readonly from: StartPosition;
+  /**
+   * The group is this member's own: it ends when the member leaves, or when nothing was heard of the member for so long, ms. Undefined: the
+   * group stays.
+   */
+  readonly forgetAfterMs: number | undefined;
 }
 
 /** One member of a group. Nothing here throws; what cannot be done now is done when the broker is back, as far as it still matters. */

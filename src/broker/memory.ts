@@ -11,6 +11,7 @@ import type {
   EventRecord,
   StartPosition,
 } from "./driver.js";
+import { isOwnGroup } from "./options.js";
 
 /** Messages of a topic that may wait for their groups. */
 const unfinishedMax = 1_000_000;
@@ -117,15 +118,24 @@ export class MemoryStore {
 
   /** @internal */
   leave(topicName: string, groupName: string, member: MemoryConsumer): void {
-    const members = this.#group(topicName, groupName)?.members;
-    const at = members?.indexOf(member) ?? -1;
-    if (at >= 0) members?.splice(at, 1);
+    const group = this.#group(topicName, groupName);
+    const at = group?.members.indexOf(member) ?? -1;
+    if (at >= 0) group?.members.splice(at, 1);
+    if (isOwnGroup(groupName)) this.#forget(this.#topic(topicName), groupName);
+  }
+
+  #forget(topic: MemoryTopic, groupName: string): void {
+    topic.groups.get(groupName)?.timer?.cancel();
+    topic.groups.delete(groupName);
   }
 
   /** @internal A member that was given up for dead, and is not, is a member again. */
   wake(topicName: string, groupName: string, member: MemoryConsumer): void {
     const group = this.#group(topicName, groupName);
-    if (group === undefined) return;
+    if (group === undefined) {
+      if (isOwnGroup(groupName)) this.join(topicName, groupName, "new", member);
+      return;
+    }
     if (!group.members.includes(member)) group.members.push(member);
     this.#dispatch(this.#topic(topicName), group);
   }
@@ -288,7 +298,11 @@ export class MemoryStore {
       group.ready.set(sequence, pending.attempt);
       // It has said nothing for all that time: it gets no more until it does.
       const dead = pending.owner === undefined ? -1 : group.members.indexOf(pending.owner);
-      if (dead >= 0) group.members.splice(dead, 1);
+      if (dead < 0) continue;
+      const [{ groupName }] = group.members.splice(dead, 1) as [MemoryConsumer];
+      if (!isOwnGroup(groupName)) continue;
+      this.#forget(topic, groupName);
+      return;
     }
     if (earliestMs < Infinity) this.#armGroup(topic, group, earliestMs);
     this.#dispatch(topic, group);
@@ -312,8 +326,8 @@ export class MemoryConsumer implements DriverConsumer {
   readonly ackWaitMs: number;
   readonly #store: MemoryStore;
   readonly #clock: Clock;
+  readonly groupName: string;
   readonly #topic: string;
-  readonly #group: string;
   readonly #onDelivery: (delivery: Delivery) => void;
   #inbox: Delivery[] = [];
   #timer: Timer | undefined;
@@ -329,7 +343,7 @@ export class MemoryConsumer implements DriverConsumer {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#topic = parts.topic;
-    this.#group = parts.group;
+    this.groupName = parts.group;
     this.ackWaitMs = parts.ackWaitMs;
     this.#onDelivery = parts.onDelivery;
   }
@@ -349,30 +363,30 @@ export class MemoryConsumer implements DriverConsumer {
 
   request(count: number): void {
     this.credit += count;
-    this.#store.wake(this.#topic, this.#group, this);
+    this.#store.wake(this.#topic, this.groupName, this);
   }
 
   ack({ position }: Delivery): void {
-    this.#store.ack(this.#topic, this.#group, Number(position));
+    this.#store.ack(this.#topic, this.groupName, Number(position));
   }
 
   retry({ position }: Delivery, delayMs: number): void {
-    this.#store.retry(this.#topic, this.#group, Number(position), delayMs);
+    this.#store.retry(this.#topic, this.groupName, Number(position), delayMs);
   }
 
   extend(deliveries: readonly Delivery[]): void {
     const sequences = deliveries.map(({ position }) => Number(position));
-    this.#store.extend(this.#topic, this.#group, sequences, this.ackWaitMs);
+    this.#store.extend(this.#topic, this.groupName, sequences, this.ackWaitMs);
   }
 
   async deadLetter({ position }: Delivery, record: EventRecord): Promise<void> {
-    this.#store.bury(this.#topic, this.#group, Number(position), record);
+    this.#store.bury(this.#topic, this.groupName, Number(position), record);
   }
 
   async stop(unstarted: readonly Delivery[]): Promise<void> {
     this.credit = 0;
     this.#timer?.cancel();
-    this.#store.leave(this.#topic, this.#group, this);
+    this.#store.leave(this.#topic, this.groupName, this);
     const inbox = this.#inbox;
     this.#inbox = [];
     this.#giveBack([...unstarted, ...inbox]);
@@ -384,7 +398,7 @@ export class MemoryConsumer implements DriverConsumer {
 
   #giveBack(deliveries: readonly Delivery[]): void {
     for (const { position } of deliveries) {
-      this.#store.retry(this.#topic, this.#group, Number(position), 0, true);
+      this.#store.retry(this.#topic, this.groupName, Number(position), 0, true);
     }
   }
 }

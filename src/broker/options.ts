@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { BackoffOptions } from "../base/backoff.js";
 import type { MetadataInit } from "../base/metadata.js";
 import {
@@ -34,8 +35,12 @@ export interface PublishOptions {
 }
 
 export interface SubscribeOptions {
-  /** Of the members of a group one gets each message; each group gets all. 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-". */
-  group: string;
+  /**
+   * Of the members of a group one gets each message; each group gets all. 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-". Default: a group of
+   * the subscription's own, so that every subscriber gets every message. It ends with the subscription, keeps no dead letters, and is forgotten
+   * when the process is silent for 10 times `ackWaitMs`.
+   */
+  group?: string | undefined;
   /** Handlers that run at a time. Default 16. */
   concurrency?: number | undefined;
   /** Messages taken and not settled, running ones included: the bound of memory. Default 8 times `concurrency`, 10,000 at most. */
@@ -51,7 +56,7 @@ export interface SubscribeOptions {
   retry?: Partial<BackoffOptions> | undefined;
   /** A handler that takes longer has its signal aborted, ms. Default `Infinity`. */
   timeoutMs?: number | undefined;
-  /** Where a group that is new begins. Default `"first"`: nothing that is kept is missed. */
+  /** Where a group that is new begins. Default `"first"`: nothing that is kept is missed; without a group `"new"`. */
   from?: StartPosition | undefined;
 }
 
@@ -70,6 +75,21 @@ export interface BrokerInterceptors {
 /** A subscription's options with every default filled in. */
 export interface ResolvedSubscribe extends Filled<Omit<SubscribeOptions, "retry">> {
   readonly retry: BackoffOptions;
+  /** Of a subscription without a group, ms: see `ConsumeOptions`. */
+  readonly forgetAfterMs: number | undefined;
+}
+
+/** So many times `ackWaitMs` a subscriber without a group may be silent. */
+const forgetAfterWaits = 10;
+
+/** The group of a subscription that names none. No group that a program names has a "=". */
+function ownGroup(): string {
+  return `=${randomBytes(10).toString("hex")}`;
+}
+
+/** Whether a group is the own one of a subscription. */
+export function isOwnGroup(group: string): boolean {
+  return group.startsWith("=");
 }
 
 const groupRule: OptionRule = {
@@ -115,9 +135,11 @@ const subscribeDefaults: Filled<SubscribeOptions> = {
 
 /** Throws `TypeError` or `RangeError` that names the option. */
 export function resolveSubscribe(owner: string, given: SubscribeOptions): ResolvedSubscribe {
-  const options = checkOptions(owner, given, subscribeDefaults, subscribeRules);
-  if (options.group === "")
-    throw new TypeError(`${owner}: option "group" is missing: expected ${groupRule.expected}`);
+  const isOwn = (given as SubscribeOptions | undefined)?.group === undefined;
+  const defaults: Filled<SubscribeOptions> = isOwn
+    ? { ...subscribeDefaults, group: ownGroup(), from: "new" }
+    : subscribeDefaults;
+  const options = checkOptions(owner, given, defaults, subscribeRules);
   const { concurrency, ackWaitMs } = options;
   if (options.maxInFlight === 0) options.maxInFlight = Math.min(concurrency * 8, 10_000);
   if (options.maxInFlight < concurrency) {
@@ -136,7 +158,7 @@ export function resolveSubscribe(owner: string, given: SubscribeOptions): Resolv
       jitter: jitterRule,
     },
   );
-  return { ...options, retry };
+  return { ...options, retry, forgetAfterMs: isOwn ? forgetAfterWaits * ackWaitMs : undefined };
 }
 
 const publishRules: OptionRules<PublishOptions> = {

@@ -45,6 +45,7 @@ const errorTextMax = 1000;
 /** A member of a group: takes messages as there is room, runs the handler, and settles them. */
 export class Subscription implements AsyncDisposable {
   readonly topic: TopicDefinition;
+  /** As given; of a subscription without one, the name of its own. */
   readonly group: string;
   readonly #parts: SubscriptionParts;
   readonly #source: DeliverySource;
@@ -226,6 +227,12 @@ export class Subscription implements AsyncDisposable {
     const { events, log } = this.#parts;
     const reason = textOf(thrown).slice(0, errorTextMax);
     const id = headerOf(delivery.headers, header.id) ?? delivery.position;
+    if (this.#parts.options.forgetAfterMs !== undefined) {
+      // Nobody could ask for the dead letters of a group that has no name.
+      log.warn(`a message of ${topic.name} was given up: ${reason}`, { id, attempts });
+      this.#consumer?.ack(delivery);
+      return "dead";
+    }
     const record = deadRecord(delivery, id, attempts, reason);
     try {
       await this.#consumer?.deadLetter(delivery, record);

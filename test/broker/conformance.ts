@@ -332,6 +332,40 @@ export function brokerConformance(driver: string, start: () => Promise<Subject>)
       });
     });
 
+    test("without a group each subscriber gets every message from then on, and one it cannot handle is given up", async () => {
+      const broker = newBroker();
+      await broker.publish(topic, { number: 0 });
+      const own = { ackWaitMs: 1000, maxAttempts: 2, retry: { initialMs: 10, maxMs: 40 } };
+      const seen = [new Recorder<number>(), new Recorder<number>()] as const;
+      const subscriptions = await Promise.all(
+        seen.map((list) => newBroker().subscribe(topic, own, ({ number }) => list.push(number))),
+      );
+      const failures = new Recorder<number>();
+      const failing = newBroker();
+      const ends = new Recorder<string>();
+      failing.events.on("deliveryEnd", ({ outcome }) => ends.push(outcome));
+      const third = await failing.subscribe(topic, own, ({ number }, { attempt }) => {
+        failures.push(attempt);
+        throw new Error(`${number} is not liked`);
+      });
+      await publishAll(broker, 20, 1);
+      for (const list of seen) {
+        await list.until("20 messages", () => new Set(list.values).size >= 20);
+        expect([...new Set(list.values)].sort((a, b) => a - b)).toEqual(
+          Array.from({ length: 20 }, (_, i) => i + 1),
+        );
+      }
+      await ends.until("all given up", () => ends.values.filter((one) => one === "dead").length >= 20);
+      expect(failures.values.every((attempt) => attempt <= 2)).toBe(true);
+      const groups = [...subscriptions, third].map(({ group }) => group);
+      expect(new Set(groups).size).toBe(3);
+      await subscriptions[0]?.close();
+      await broker.publish(topic, { number: 21 });
+      await seen[1].until("one more", (number) => number === 21);
+      expect(seen[0].values).not.toContain(21);
+      expect(() => broker.deadLetters(topic, third.group)).toThrow(TypeError);
+    });
+
     test("a message that is no message of the type is a dead letter at once, one too old is none", async () => {
       const broker = newBroker();
       const bytes = defineTopic(topic.name, {

@@ -8,16 +8,20 @@ import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import { ConsulServer, consulProgram } from "../tools/consul.js";
+import { EtcdServer, etcdProgram } from "../tools/etcd.js";
 import { sharedZooKeeper } from "../tools/shared-zookeeper.js";
 import { TcpProxy } from "../tools/tcp-proxy.js";
 import { eventually, timed } from "../tools/wait.js";
 import { sessionTimeoutMs } from "../tools/zookeeper.js";
 
-beforeAll(() => void consulProgram());
+beforeAll(() => {
+  consulProgram();
+  etcdProgram();
+});
 
 const transport = tcpTransport(systemClock);
 /** This machine may be busy, and what is not killed is to stay. */
-const consulOptions = "?ttl=20s&snapshots=off";
+const steadyOptions = "?ttl=20s&snapshots=off";
 
 /** What of one story is open, closed in the order it was opened last. */
 class World {
@@ -103,36 +107,44 @@ async function live(url: string): Promise<number> {
 }
 
 describe.concurrent("under load", { timeout: 180_000 }, () => {
-  test("one of three servers of Consul killed, then all, then back: no call fails", async () => {
-    const servers = await ConsulServer.startCluster(3);
-    const url = `consul://${servers.map(({ address }) => address).join()}/load${consulOptions}`;
-    const world = new World();
-    try {
-      await Promise.all([world.provider(url), world.provider(url), world.provider(url)]);
-      for (let i = 0; i < 3; i++) world.caller(url);
-      await world.more();
-      const leads = await Promise.all(servers.map((server) => server.isLeader()));
-      await servers[leads.indexOf(true)]?.kill();
-      await world.more(300);
-      await Promise.all(servers.map((server) => server.kill()));
-      await world.more(300);
-      await timed("all back, all three providers listed", async () => {
-        await Promise.all(servers.map((server) => server.start()));
-        await eventually("three", async () => (await live(url)) === 3);
-      });
-      await world.more();
-      expect(world.failures).toEqual([]);
-    } finally {
-      await world.close();
-      await Promise.all(servers.map((server) => server.stop()));
-    }
-  });
+  const clusters = {
+    consul: () => ConsulServer.startCluster(3),
+    etcd: () => EtcdServer.startCluster(3),
+  };
+
+  test.each(Object.entries(clusters))(
+    "one of three servers of %s killed, then all, then back: no call fails",
+    async (scheme, startAll) => {
+      const servers: ReadonlyArray<ConsulServer | EtcdServer> = await startAll();
+      const url = `${scheme}://${servers.map(({ address }) => address).join()}/load${steadyOptions}`;
+      const world = new World();
+      try {
+        await Promise.all([world.provider(url), world.provider(url), world.provider(url)]);
+        for (let i = 0; i < 3; i++) world.caller(url);
+        await world.more();
+        const leads = await Promise.all(servers.map((server) => server.isLeader()));
+        await servers[leads.indexOf(true)]?.kill();
+        await world.more(300);
+        await Promise.all(servers.map((server) => server.kill()));
+        await world.more(300);
+        await timed(`${scheme}: all back, all three providers listed`, async () => {
+          await Promise.all(servers.map((server) => server.start()));
+          await eventually("three", async () => (await live(url)) === 3);
+        });
+        await world.more();
+        expect(world.failures).toEqual([]);
+      } finally {
+        await world.close();
+        await Promise.all(servers.map((server) => server.stop()));
+      }
+    },
+  );
 
   test("from ZooKeeper to both to Consul, one process after the other: no call fails", async () => {
     const [zooKeeper, consul] = await Promise.all([sharedZooKeeper(), ConsulServer.start()]);
     const wayThere = await TcpProxy.start(zooKeeper.server.port);
     const from = `zookeeper://${wayThere.address}${zooKeeper.chroot}?snapshots=off`;
-    const to = `consul://${consul.address}/load${consulOptions}`;
+    const to = `consul://${consul.address}/load${steadyOptions}`;
     const world = new World();
     try {
       const providers = [await world.provider(from), await world.provider(from)];

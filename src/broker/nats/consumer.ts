@@ -16,6 +16,8 @@ export interface NatsConsumerParts {
   /** Makes the stream and the group again, where they are gone. */
   readonly ensure: () => Promise<void>;
   readonly bury: (delivery: Delivery, record: EventRecord) => Promise<void>;
+  /** Ends the group when it is this member's own. */
+  readonly leave: () => Promise<void>;
   readonly onClosed: (consumer: NatsConsumer) => void;
 }
 
@@ -197,6 +199,7 @@ export class NatsConsumer implements DriverConsumer {
     if (!this.#stopped) await this.stop([]);
     for (const delivery of held) this.#settle(delivery, "-NAK");
     await this.#parts.link.now?.flush().catch(() => {});
+    await this.#parts.leave().catch(() => {});
     this.#parts.onClosed(this);
   }
 }

@@ -244,7 +244,10 @@ export class NatsDriver implements BrokerDriver {
     wait: Wait,
   ): Promise<DriverConsumer> {
     await this.#ensureGroup(topic, group, options, wait);
-    await this.#ensureStream(this.#names.deadStream(topic), this.#names.deadSubjects(topic), true, wait);
+    const isOwn = options.forgetAfterMs !== undefined;
+    if (!isOwn) {
+      await this.#ensureStream(this.#names.deadStream(topic), this.#names.deadSubjects(topic), true, wait);
+    }
     const consumer = new NatsConsumer({
       ...{ name: this.name, group, onDelivery },
       stream: this.#names.stream(topic),
@@ -253,6 +256,7 @@ export class NatsDriver implements BrokerDriver {
       deps: this.#deps,
       ensure: () => this.#ensureGroup(topic, group, options, undefined),
       bury: (delivery, record) => this.#bury(topic, group, delivery, record),
+      leave: isOwn ? () => this.#endGroup(topic, group) : async () => {},
       onClosed: (one) => this.#consumers.delete(one),
     });
     await consumer.start(wait);
@@ -263,7 +267,7 @@ export class NatsDriver implements BrokerDriver {
   async #ensureGroup(
     topic: string,
     group: string,
-    { ackWaitMs, from }: ConsumeOptions,
+    { ackWaitMs, from, forgetAfterMs }: ConsumeOptions,
     wait: Wait | undefined,
   ): Promise<void> {
     await this.#topicStream(topic, wait);
@@ -280,8 +284,17 @@ export class NatsDriver implements BrokerDriver {
         if (code === apiCode.streamNotFound) this.#streams.delete(stream);
         if (code !== apiCode.consumerNotFound) throw thrown;
       }
-      await manager.consumers.add(stream, this.#groupConfig(group, ackWaitMs, from));
+      const config = this.#groupConfig(group, ackWaitMs, from);
+      if (forgetAfterMs !== undefined) config.inactive_threshold = forgetAfterMs * nanosPerMs;
+      await manager.consumers.add(stream, config);
     });
+  }
+
+  /** Of a subscription without a group. Otherwise the server does it later. */
+  async #endGroup(topic: string, group: string): Promise<void> {
+    if (this.#link.now === undefined) return;
+    const manager = await this.#managerNow(undefined);
+    await this.#run(() => manager.consumers.delete(this.#names.stream(topic), group));
   }
 
   #groupConfig(

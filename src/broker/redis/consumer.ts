@@ -14,6 +14,8 @@ export interface RedisConsumerParts {
   readonly key: string;
   readonly deadKey: string;
   readonly keepMs: number;
+  /** Of a group of its own: the key that says that the group has its member. */
+  readonly lifeKey: string;
   readonly options: ConsumeOptions;
   readonly commands: RedisConnection;
   /** This consumer's own. */
@@ -132,7 +134,10 @@ export class RedisConsumer implements DriverConsumer {
     const { name, group, key, deps } = this.#parts;
     deps.log.warn(`the stream of ${key} is gone from ${name}, and group ${group} begins anew`);
     try {
-      await this.#client.xgroup("CREATE", key, group, "0", "MKSTREAM");
+      const isOwn = this.#parts.options.forgetAfterMs !== undefined;
+      if (isOwn) await this.sayAlive();
+      // One of its own may have been forgotten, and the stream be there with messages that it has had.
+      await this.#client.xgroup("CREATE", key, group, isOwn ? "$" : "0", "MKSTREAM");
     } catch {
       await this.#pause();
     }
@@ -176,6 +181,12 @@ export class RedisConsumer implements DriverConsumer {
     }, delayMs);
   }
 
+  /** A group of our own is forgotten when this was not called for `forgetAfterMs`. */
+  async sayAlive(): Promise<void> {
+    const { forgetAfterMs } = this.#parts.options;
+    if (forgetAfterMs !== undefined) await this.#client.set(this.#parts.lifeKey, "1", "PX", forgetAfterMs);
+  }
+
   /** Never rejects. */
   async #sweep(): Promise<void> {
     const { commands, deps, name, key, keepMs } = this.#parts;
@@ -183,6 +194,7 @@ export class RedisConsumer implements DriverConsumer {
     if (this.#sweeping || !commands.up) return;
     this.#sweeping = true;
     try {
+      await this.sayAlive();
       await this.#claim();
       await trimFinished(this.#client, key, deps.clock.wallNow() - keepMs, keepMs > 0);
     } catch (thrown) {
@@ -319,15 +331,25 @@ export class RedisConsumer implements DriverConsumer {
     }
   }
 
+  async #leave(): Promise<void> {
+    const { key, group, lifeKey, options } = this.#parts;
+    if (options.forgetAfterMs !== undefined) {
+      await this.#client.xgroup("DESTROY", key, group);
+      await this.#client.del(lifeKey);
+      return;
+    }
+    if (this.#done.length > 0) await this.#flush(this.#done);
+    await this.#giveBackAll();
+    await this.#client.eval(leaveScript, 1, key, group, this.#member);
+  }
+
   async close(): Promise<void> {
     if (!this.#stopped) await this.stop([]);
-    const { key, group, commands } = this.#parts;
+    const { commands } = this.#parts;
     await this.#flushing;
     try {
       if (commands.up) {
-        if (this.#done.length > 0) await this.#flush(this.#done);
-        await this.#giveBackAll();
-        await this.#client.eval(leaveScript, 1, key, group, this.#member);
+        await this.#leave();
       }
     } catch {
       // They are handed out again when their time is over.

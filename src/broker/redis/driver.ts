@@ -17,6 +17,7 @@ import { type RedisClass, RedisConnection } from "./connection.js";
 import { RedisConsumer } from "./consumer.js";
 import { fieldsOf, readEntries, timeOf } from "./entries.js";
 import { redisFault } from "./errors.js";
+import { lifeKeyOf } from "./trim.js";
 
 export interface RedisSettings {
   readonly name: string;
@@ -141,11 +142,14 @@ export class RedisDriver implements BrokerDriver {
       commands: this.#commands,
       key: this.#key(topic),
       deadKey: this.#deadKey(topic, group),
+      lifeKey: lifeKeyOf(this.#key(topic), group),
       keepMs: this.#settings.keepMs,
       deps: this.#deps,
       onClosed: (one) => this.#consumers.delete(one),
     });
     try {
+      // Before the group: one without it would be forgotten at once.
+      await this.#run(() => consumer.sayAlive());
       await this.#createGroup(topic, group, options.from);
       await reader.ready(wait);
     } catch (error) {

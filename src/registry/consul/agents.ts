@@ -6,15 +6,9 @@ import type { Filled } from "../../base/options.js";
 import type { RegistryDeps } from "../deps.js";
 import { reasonOf } from "../errors.js";
 import { Reconciler } from "../reconciler.js";
+import type { Link, LinkEvents } from "../served/link.js";
 import { checkAnswer, jsonOf, notConsul } from "./answers.js";
 import type { ConsulAnswer, ConsulHttp, ConsulRequest } from "./http.js";
-
-interface AgentsEvents {
-  /** An agent answers and knows a leader, so reads and writes work. */
-  up: undefined;
-  /** It no longer does, or none does yet. */
-  down: { reason: Error };
-}
 
 export interface AgentsOptions {
   addresses: readonly Address[];
@@ -31,9 +25,9 @@ export interface AgentsOptions {
  * leader or is down, the next agent is used, and its requests are aborted. Requests are also aborted when another leader
  * was elected, since the agent would keep waiting for the old one.
  */
-export class ConsulAgents {
+export class ConsulAgents implements Link {
   readonly #options: AgentsOptions;
-  readonly #events = new Emitter<AgentsEvents>();
+  readonly #events = new Emitter<LinkEvents>();
   readonly #backoff: Backoff;
   readonly #pinger: Reconciler;
   #index: number;
@@ -66,7 +60,7 @@ export class ConsulAgents {
     return this.#options.addresses[this.#index] as Address;
   }
 
-  readonly on = this.#events.on.bind(this.#events) as Emitter<AgentsEvents>["on"];
+  readonly on = this.#events.on.bind(this.#events) as Link["on"];
 
   /** Idempotent. */
   start(): void {

@@ -14,6 +14,10 @@ export class ConsulRefusal extends Error {
   }
 }
 
+export function isDenied(error: unknown): boolean {
+  return error instanceof ConsulRefusal && error.denied;
+}
+
 const tokenAdvice =
   "give it with tokenfile=/file in the registry URL or CONSUL_HTTP_TOKEN in the environment";
 

@@ -1,7 +1,6 @@
 import type { Filled } from "../../base/options.js";
 import type { RegistryDeps } from "../deps.js";
 import { isServiceName } from "../entry.js";
-import { RegistryError } from "../errors.js";
 import type { Endpoint, ServiceListing } from "../registry.js";
 import { orderEndpoints } from "../view.js";
 import type { ConsulAgents } from "./agents.js";
@@ -142,9 +141,4 @@ export class ConsulCatalog {
     if (this.#asking <= waitingMax) return;
     await new Promise<void>((resolve) => this.#turns.push(resolve));
   }
-}
-
-/** A refusal as the registry's own error. */
-export function toRegistryError(what: string, error: ConsulRefusal): RegistryError {
-  return new RegistryError(error.denied ? "denied" : "unreachable", `${what}: ${error.message}`, error);
 }

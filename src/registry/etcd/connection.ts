@@ -11,16 +11,10 @@ import type { Transport } from "../../transport/transport.js";
 import type { RegistryDeps } from "../deps.js";
 import { reasonOf } from "../errors.js";
 import { Reconciler } from "../reconciler.js";
+import type { Link, LinkEvents } from "../served/link.js";
 import { callUnary, type RequestOf, type ResponseOf, SessionStream } from "./calls.js";
 import { Auth, Maintenance } from "./gen/rpc.js";
 import { explainFailure, isTokenOver } from "./refusal.js";
-
-interface ConnectionEvents {
-  /** A new connection to a member that knows a leader. */
-  up: undefined;
-  /** There is none any more, or none yet. */
-  down: { reason: Error };
-}
 
 export interface EtcdCredentials {
   readonly user: string;
@@ -53,9 +47,9 @@ const grpcOptions = {
  * One connection to one member at a time, of those of the URL. The member is asked for its leader again and again: one that
  * hangs, knows no leader or is gone is left for the next, and all calls to it fail.
  */
-export class EtcdConnection {
+export class EtcdConnection implements Link {
   readonly #options: EtcdConnectionOptions;
-  readonly #events = new Emitter<ConnectionEvents>();
+  readonly #events = new Emitter<LinkEvents>();
   readonly #backoff: Backoff;
   readonly #pinger: Reconciler;
   #index: number;
@@ -89,7 +83,7 @@ export class EtcdConnection {
     return this.#announced !== undefined;
   }
 
-  readonly on = this.#events.on.bind(this.#events) as Emitter<ConnectionEvents>["on"];
+  readonly on = this.#events.on.bind(this.#events) as Link["on"];
 
   /** Idempotent. */
   start(): void {

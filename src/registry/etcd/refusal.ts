@@ -1,7 +1,7 @@
 import { isOf } from "../../base/thrown.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
-import { RegistryError, reasonOf } from "../errors.js";
+import { reasonOf } from "../errors.js";
 
 /** Why etcd does not do what it was asked, for people, with what to change. */
 export class EtcdRefusal extends Error {
@@ -54,7 +54,7 @@ export function isLeaseGone(error: unknown): boolean {
   return isOf(cause, RpcError) && cause.code === Status.NOT_FOUND && /lease not found/.test(cause.rawMessage);
 }
 
-/** A refusal as the registry's own error. */
-export function toRegistryError(what: string, error: EtcdRefusal): RegistryError {
-  return new RegistryError(error.denied ? "denied" : "unreachable", `${what}: ${error.message}`, error);
+/** Permissions are missing. */
+export function isDenied(error: unknown): boolean {
+  return error instanceof EtcdRefusal && error.denied;
 }

@@ -5,8 +5,8 @@ import type { Database } from "../dbproxy/client.js";
 import { checkHash, idOf, userIdOf } from "./entries.js";
 import type { WatchEventInput, WatchRequest } from "./gen/account.js";
 
-/** How often the database is asked for what other instances and uploads changed: the longest that a change takes to be told. */
-const pollMs = 500;
+/** Without a broker, how often the database is asked for what other instances and uploads changed: the longest that a change takes to be told. */
+export const feedPollMs = 500;
 /** While the database is away. */
 const awayMs = 2_000;
 /** Users of one question, and sessions: two tabs of each, and then some. */
@@ -27,20 +27,32 @@ interface Watcher {
   wake(): void;
 }
 
-/** Tells watchers what changes among their users' files: at once what this instance changed, and by a poll all else. */
+/** Tells watchers what changes among their users' files: at once what this instance changed or was told of, and by a poll all else. */
 export class Feed {
   readonly #database: Database;
   readonly #log: Logger;
   readonly #watchers = new Set<Watcher>();
-  /** Users something was changed of by this instance. */
+  /** Users something was changed of. */
   readonly #changed = new Set<number>();
+  /** Users a session of whom has ended elsewhere. */
+  readonly #endedOf = new Set<number>();
   readonly #stopping = new AbortController();
   #wakeLoop: () => void = () => {};
   #running: Promise<void> | undefined;
+  #pollMs: number;
+  #nextPollMs = 0;
 
-  constructor(database: Database, log: Logger) {
+  constructor(database: Database, log: Logger, pollMs = feedPollMs) {
     this.#database = database;
     this.#log = log;
+    this.#pollMs = pollMs;
+  }
+
+  /** Asks for everything now, and from then on every `pollMs`. */
+  set pollMs(pollMs: number) {
+    this.#pollMs = pollMs;
+    this.#nextPollMs = 0;
+    this.#wakeLoop();
   }
 
   /** How many watch. */
@@ -60,9 +72,10 @@ export class Feed {
     await this.#running;
   }
 
-  /** This instance has changed something of the user, whatever became of it. */
-  changed(userId: number): void {
+  /** Something of the user has changed, or may have; `sessionEnded`: and a session of his is over. */
+  changed(userId: number, sessionEnded = false): void {
     this.#changed.add(userId);
+    if (sessionEnded) this.#endedOf.add(userId);
     this.#wakeLoop();
   }
 
@@ -117,23 +130,25 @@ export class Feed {
   }
 
   async #run(): Promise<void> {
-    let nextPollMs = 0;
     while (!this.#stopping.signal.aborted) {
-      const waitMs = Math.max(0, nextPollMs - performance.now());
+      const waitMs = Math.max(0, this.#nextPollMs - performance.now());
       if (this.#changed.size === 0 || this.#watchers.size === 0) await this.#pause(waitMs);
-      const all = performance.now() >= nextPollMs;
+      const all = performance.now() >= this.#nextPollMs;
       const changed = new Set(this.#changed);
+      const endedOf = new Set(this.#endedOf);
       this.#changed.clear();
+      this.#endedOf.clear();
       const asked = Array.from(this.#watchers).filter(
         ({ userId, waiting }) => (all || changed.has(userId)) && waiting.length <= waitingMax / 2,
       );
-      if (all) nextPollMs = performance.now() + pollMs;
+      const checked = Array.from(this.#watchers).filter(({ userId }) => all || endedOf.has(userId));
+      if (all) this.#nextPollMs = performance.now() + this.#pollMs;
       try {
-        await this.#ask(asked, all);
+        await this.#ask(asked, [...new Set(checked.map(({ session }) => session))]);
       } catch (error) {
         if (this.#stopping.signal.aborted) return;
         this.#log.warn("watchers wait: what has changed is not known", { error });
-        nextPollMs = performance.now() + awayMs;
+        this.#nextPollMs = performance.now() + awayMs;
         await this.#pause(awayMs);
       }
     }
@@ -147,13 +162,13 @@ export class Feed {
     await delay(ms, undefined, { signal: controller.signal, ref: false }).catch(() => {});
   }
 
-  async #ask(watchers: readonly Watcher[], sessionsToo: boolean): Promise<void> {
+  /** For changes of these, and which of the sessions are over. */
+  async #ask(watchers: readonly Watcher[], sessions: readonly string[]): Promise<void> {
     const cursors = new Map<number, number>();
     for (const { userId, cursor } of watchers) {
       cursors.set(userId, Math.min(cursor, cursors.get(userId) ?? cursor));
     }
     const watches = Array.from(cursors, ([userId, after]) => ({ userId, after }));
-    const sessions = sessionsToo ? [...new Set(Array.from(this.#watchers, (one) => one.session))] : [];
     for (let at = 0; watches.length > at * usersMax || sessions.length > at * sessionsMax; at++) {
       const found = await this.#database.run("change.poll", {
         watches: watches.slice(at * usersMax, (at + 1) * usersMax),

@@ -1,10 +1,14 @@
 import type { CreatePart } from "../common/part.js";
 import { tracedLogger } from "../common/trace.js";
-import { Feed } from "./feed.js";
+import type { Listening } from "../events/disk-events.js";
+import { userChanged } from "../events/topics.js";
+import { Feed, feedPollMs } from "./feed.js";
 import { Files } from "./files.js";
 import { FileService, UserService } from "./gen/account.js";
 import { Purger } from "./purger.js";
 import { Users } from "./users.js";
+
+const stopGraceMs = 1_000;
 
 /** Users, sessions, and the names of their files. */
 export const createAccount: CreatePart = (host) => {
@@ -13,6 +17,7 @@ export const createAccount: CreatePart = (host) => {
   const feed = new Feed(host.database, log);
   const users = new Users(host.database, host.settings.account, feed);
   const files = new Files(host.database, purger, feed);
+  let listening: Listening | undefined;
   return {
     name: "account",
     log,
@@ -22,12 +27,21 @@ export const createAccount: CreatePart = (host) => {
     },
     async start() {
       feed.start();
+      listening = host.events?.listen(
+        userChanged,
+        {},
+        ({ userId, sessionEnded }) => feed.changed(Number(userId), sessionEnded),
+        (up) => {
+          feed.pollMs = up ? host.settings.sweepMs : feedPollMs;
+        },
+      );
       // dbproxy may come later: the call waits for it, the start does not.
       users.makeOperator().catch((error: unknown) => {
         log.warn("the operator was not made ([account] operator)", { error });
       });
     },
     async stop() {
+      await listening?.stop(stopGraceMs);
       await feed.stop();
       await purger.stop();
     },

@@ -11,6 +11,7 @@ import {
   RpcProvider,
 } from "mprpc";
 import { Database } from "../dbproxy/client.js";
+import { openEvents } from "../events/disk-events.js";
 import { onlyServices } from "./callers.js";
 import { createHttp } from "./http.js";
 import { endInstance, newInstance } from "./instance.js";
@@ -123,7 +124,9 @@ async function start(options: NodeOptions, undo: Undo): Promise<RunningNode> {
   undo.push("the channel", () => channel.close());
   const instance = newInstance(settings.node);
   undo.push("the instance", async () => endInstance(instance));
-  const host: Host = { app, channel, database: new Database(channel), settings, services, instance };
+  const events = openEvents(app, services);
+  if (events !== undefined) undo.push("the broker", () => events.close());
+  const host: Host = { app, channel, database: new Database(channel), settings, events, services, instance };
   const provider = new RpcProvider(app, {
     interceptors: [
       (next) => (call) => {

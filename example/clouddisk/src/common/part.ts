@@ -1,6 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import type { Logger, MprpcApplication, RpcChannel, RpcProvider } from "mprpc";
 import type { Database } from "../dbproxy/client.js";
+import type { DiskEvents } from "../events/disk-events.js";
 import type { Settings } from "./settings.js";
 
 export const serviceNames = ["dbproxy", "account", "transfer", "download", "upload", "apigw"] as const;
@@ -14,6 +15,8 @@ export interface Host {
   /** The typed actions of dbproxy, over `channel`. */
   readonly database: Database;
   readonly settings: Settings;
+  /** Carries events between the services; undefined: each asks the database. */
+  readonly events: DiskEvents | undefined;
   /** The services that run in this process. */
   readonly services: readonly ServiceName[];
   /** A name for this process that no other one has, also not after a restart: owner of leases and claims. */

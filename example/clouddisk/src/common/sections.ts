@@ -76,6 +76,10 @@ export const sections = {
         secret: true,
       },
     ),
+    sweep: key(conf.duration({ minMs: 100, maxMs: dayMs }), "5s", {
+      doc: "With a broker: how often the database is asked for jobs and changes of which the broker has lost the message.",
+      docZh: "配置了消息代理时，多久查询一次数据库，找回代理丢失的任务与变更。",
+    }),
     callers: key(
       conf.text("WHO", "services or any", (text) => text === "services" || text === "any"),
       "services",

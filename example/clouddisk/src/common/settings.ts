@@ -48,6 +48,8 @@ export interface Settings {
     /** Failed sign-ins per user name within 15 minutes. */
     failuresMax: number;
   };
+  /** With a broker: how often the database is asked for jobs and changes that it has lost. */
+  sweepMs: number;
   /** `sqlite:/path/to/file` or `mysql://user:password@host:port/database`. */
   databaseUrl: string;
   /** `database:` or `redis://host:port/0`. */
@@ -169,6 +171,7 @@ export function loadSettings(config: DiskConfig): Settings {
       sessionTtlMs: account.sessionttlMs,
       failuresMax: account.failures,
     },
+    sweepMs: clouddisk.sweepMs,
     databaseUrl: database.url ?? `sqlite:${path.join(folder, "clouddisk.db")}`,
     progressUrl: progress.url,
     upload: {

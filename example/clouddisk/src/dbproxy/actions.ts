@@ -391,9 +391,16 @@ export const actions = {
   "challenge.deleteExpired": gives<{ deleted: number }>()(Type.Object({})),
 
   // --- outbox: what the store still has to be told
-  /** Jobs that are due, at most one per content, put jobs only of this node; leased to `owner`. */
+  /**
+   * Jobs that are due, at most one per content, put jobs only of this node; leased to `owner`. `dueForMs`: only those that have been due for so long,
+   * or were begun by an owner who is silent.
+   */
   "outbox.claim": repeats<{ jobs: OutboxJob[] }>()(
-    Type.Object({ node: text, owner: text, limit, leaseMs: durationMs }),
+    Type.Object({ node: text, owner: text, limit, leaseMs: durationMs, dueForMs: Type.Optional(timeMs) }),
+  ),
+  /** The job of this content, due or not; null when it has none for this node, or another owner has it for `heldForMs`. */
+  "outbox.take": repeats<{ job: OutboxJob | null; heldForMs: number }>()(
+    Type.Object({ fileHash: hash, node: text, owner: text, leaseMs: durationMs }),
   ),
   "outbox.renew": repeats<{ held: boolean }>()(Type.Object({ id, owner: text, leaseMs: durationMs })),
   /**

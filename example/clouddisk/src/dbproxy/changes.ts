@@ -20,11 +20,12 @@ const none = { entry_id: 0, from_parent_id: 0, folder: 0, upload_id: "", size_by
 
 /** Notes what happened to entries of a user, who is locked. */
 export async function noteEntries(
-  { trx, nowMs }: Tx,
+  { trx, nowMs, notes }: Tx,
   userId: number,
   kind: Exclude<ChangeKind, "upload">,
   entries: ReadonlyArray<EntryOf & { fromParentId?: number }>,
 ): Promise<void> {
+  if (entries.length > 0) notes.changed(userId);
   const rows = entries.map((entry) => ({
     ...none,
     user_id: userId,
@@ -49,7 +50,9 @@ export async function noteEntries(
 type Noted = Pick<UploadRow, "id" | "userId" | "parentId" | "name" | "sizeBytes" | "partCount" | "state">;
 
 /** How far an upload is, in place of what was noted of it before. Its user is locked. */
-export async function noteUpload({ trx, nowMs }: Tx, upload: Noted, partsDone: number): Promise<void> {
+export async function noteUpload(tx: Tx, upload: Noted, partsDone: number): Promise<void> {
+  const { trx, nowMs, notes } = tx;
+  notes.changed(upload.userId);
   await trx.deleteFrom("tbl_change").where("upload_id", "=", upload.id).execute();
   await trx
     .insertInto("tbl_change")

@@ -34,7 +34,8 @@ interface NewJob {
  * Makes these their contents' jobs. One that a worker has in its hands stays: what it was about is looked at again when it is
  * done.
  */
-async function planAll({ trx, nowMs, lock }: Tx, jobs: readonly NewJob[]): Promise<void> {
+async function planAll(tx: Tx, jobs: readonly NewJob[]): Promise<void> {
+  const { trx, nowMs, lock, notes } = tx;
   const fresh = { attempts: 0, last_error: "", next_attempt: nowMs, failed: 0, owner: "", lease_until: 0 };
   const hashes = jobs.map(({ fileHash }) => fileHash);
   const rows = await lock(
@@ -46,6 +47,7 @@ async function planAll({ trx, nowMs, lock }: Tx, jobs: readonly NewJob[]): Promi
   ).execute();
   const known = new Map(rows.map((row) => [row.file_hash, row]));
   const added = jobs.filter(({ fileHash }) => !known.has(fileHash));
+  for (const job of added) notes.due(job.fileHash, job);
   for (let start = 0; start < added.length; start += insertMax) {
     await trx
       .insertInto("tbl_outbox")
@@ -64,6 +66,7 @@ async function planAll({ trx, nowMs, lock }: Tx, jobs: readonly NewJob[]): Promi
   for (const { kind, fileHash, sizeBytes, node } of jobs) {
     const row = known.get(fileHash);
     if (row === undefined || row.lease_until > nowMs) continue;
+    notes.due(fileHash, { kind, node });
     await trx
       .updateTable("tbl_outbox")
       .set({ ...fresh, kind, size_bytes: sizeBytes, node })
@@ -76,14 +79,20 @@ export function plan(tx: Tx, job: NewJob): Promise<void> {
   return planAll(tx, [job]);
 }
 
-/** A job that waits for its next attempt, or was given up, has a new reason to be tried: its content was sent again. */
-export async function wakeJob({ trx, nowMs }: Tx, fileHash: string): Promise<void> {
-  await trx
+/** A job that waits for its next attempt, or was given up, has a new reason to be tried. Gives how many those are. */
+export async function wakeJob({ trx, nowMs, notes }: Tx, fileHash: string): Promise<number> {
+  const done = await trx
     .updateTable("tbl_outbox")
     .set({ next_attempt: nowMs, failed: 0 })
     .where("file_hash", "=", fileHash)
     .where("lease_until", "<=", nowMs)
-    .execute();
+    .executeTakeFirst();
+  const woken = Number(done.numUpdatedRows);
+  if (woken === 0) return woken;
+  const jobs = trx.selectFrom("tbl_outbox").select(["kind", "node"]);
+  const job = await jobs.where("file_hash", "=", fileHash).executeTakeFirst();
+  if (job !== undefined) notes.due(fileHash, job);
+  return woken;
 }
 
 /** One more name for a content whose bytes are staged on `node`. True: the staged copy is needed. */

@@ -1,6 +1,10 @@
-import type { TransferState } from "./actions.js";
-import { lockContent } from "./contents.js";
+import type { Selectable } from "kysely";
+import type { OutboxJob, TransferState } from "./actions.js";
+import { lockContent, wakeJob } from "./contents.js";
+import type { Tables } from "./tables.js";
 import type { Implementations, Tx } from "./transaction.js";
+
+type JobRow = Selectable<Tables["tbl_outbox"]>;
 
 /** The job, when it is still this owner's; its content is locked before it. */
 async function lockHeld(tx: Tx, id: number, owner: string) {
@@ -15,7 +19,9 @@ async function lockHeld(tx: Tx, id: number, owner: string) {
 }
 
 /** The job turns into the other kind, due at once. */
-async function turn({ trx, nowMs }: Tx, id: number, kind: "put" | "delete", node: string): Promise<void> {
+async function turn(tx: Tx, job: JobRow, kind: "put" | "delete", node: string): Promise<void> {
+  const { trx, nowMs, notes } = tx;
+  notes.due(job.file_hash, { kind, node });
   await trx
     .updateTable("tbl_outbox")
     .set({
@@ -28,8 +34,19 @@ async function turn({ trx, nowMs }: Tx, id: number, kind: "put" | "delete", node
       lease_until: 0,
       failed: 0,
     })
-    .where("id", "=", id)
+    .where("id", "=", job.id)
     .execute();
+}
+
+function toJob(row: JobRow): OutboxJob {
+  return {
+    id: row.id,
+    kind: row.kind,
+    fileHash: row.file_hash,
+    sizeBytes: row.size_bytes,
+    node: row.node,
+    attempts: row.attempts + 1,
+  };
 }
 
 export function transferState(
@@ -43,10 +60,10 @@ export function transferState(
   return (job?.lease_until ?? 0) > nowMs ? "storing" : "local";
 }
 
-type OutboxActions = `outbox.${"claim" | "renew" | "done" | "retry" | "wake" | "status" | "depth"}`;
+type OutboxActions = `outbox.${"claim" | "take" | "renew" | "done" | "retry" | "wake" | "status" | "depth"}`;
 
 export const outboxActions: Pick<Implementations, OutboxActions> = {
-  async "outbox.claim"({ trx, nowMs, lock }, { node, owner, limit, leaseMs }) {
+  async "outbox.claim"({ trx, nowMs, lock }, { node, owner, limit, leaseMs, dueForMs = 0 }) {
     const due = await lock(
       trx
         .selectFrom("tbl_outbox")
@@ -54,6 +71,8 @@ export const outboxActions: Pick<Implementations, OutboxActions> = {
         .where("failed", "=", 0)
         .where("next_attempt", "<=", nowMs)
         .where("lease_until", "<=", nowMs)
+        // One that has an owner was begun, and is due as soon as its lease is over.
+        .where((eb) => eb.or([eb("owner", "<>", ""), eb("next_attempt", "<=", nowMs - dueForMs)]))
         .where((eb) => eb.or([eb("kind", "=", "delete"), eb("node", "=", node)]))
         .orderBy("next_attempt")
         .orderBy("id")
@@ -71,15 +90,26 @@ export const outboxActions: Pick<Implementations, OutboxActions> = {
         .execute();
     }
     return {
-      jobs: due.map((job) => ({
-        id: job.id,
-        kind: job.kind,
-        fileHash: job.file_hash,
-        sizeBytes: job.size_bytes,
-        node: job.node,
-        attempts: job.attempts + 1,
-      })),
+      jobs: due.map(toJob),
     };
+  },
+
+  async "outbox.take"({ trx, nowMs, lock }, { fileHash, node, owner, leaseMs }) {
+    const job = await lock(
+      trx
+        .selectFrom("tbl_outbox")
+        .selectAll()
+        .where("file_hash", "=", fileHash)
+        .where((eb) => eb.or([eb("kind", "=", "delete"), eb("node", "=", node)])),
+    ).executeTakeFirst();
+    if (job === undefined) return { job: null, heldForMs: 0 };
+    if (job.lease_until > nowMs) return { job: null, heldForMs: job.lease_until - nowMs };
+    await trx
+      .updateTable("tbl_outbox")
+      .set({ owner, lease_until: nowMs + leaseMs, attempts: job.attempts + 1, failed: 0 })
+      .where("id", "=", job.id)
+      .execute();
+    return { job: toJob(job), heldForMs: 0 };
   },
 
   async "outbox.renew"({ trx, nowMs }, { id, owner, leaseMs }) {
@@ -101,12 +131,12 @@ export const outboxActions: Pick<Implementations, OutboxActions> = {
       const ours = trx.updateTable("tbl_file").where("file_hash", "=", job.file_hash);
       const gone = content.state === "deleting";
       if (job.kind === "put" && gone) {
-        await turn(tx, id, "delete", content.node);
+        await turn(tx, job, "delete", content.node);
         return { held: true };
       }
       if (job.kind === "delete" && !gone) {
         await ours.set({ state: "local" }).execute();
-        await turn(tx, id, "put", content.node);
+        await turn(tx, job, "put", content.node);
         return { held: true };
       }
       if (gone) await trx.deleteFrom("tbl_file").where("file_hash", "=", job.file_hash).execute();
@@ -123,7 +153,7 @@ export const outboxActions: Pick<Implementations, OutboxActions> = {
     const gone = content === undefined || content.state === "deleting";
     // What the job was about may have changed while it ran.
     if ((job.kind === "put") === gone) {
-      await turn(tx, id, gone ? "delete" : "put", content?.node ?? job.node);
+      await turn(tx, job, gone ? "delete" : "put", content?.node ?? job.node);
       return { held: true };
     }
     await tx.trx
@@ -140,12 +170,13 @@ export const outboxActions: Pick<Implementations, OutboxActions> = {
     return { held: true };
   },
 
-  async "outbox.wake"({ trx, nowMs }, { fileHash }) {
-    let change = trx
+  async "outbox.wake"(tx, { fileHash }) {
+    if (fileHash !== undefined) return { woken: await wakeJob(tx, fileHash) };
+    const { trx, nowMs } = tx;
+    const change = trx
       .updateTable("tbl_outbox")
       .set({ next_attempt: nowMs, failed: 0 })
       .where("lease_until", "<=", nowMs);
-    if (fileHash !== undefined) change = change.where("file_hash", "=", fileHash);
     return { woken: Number((await change.executeTakeFirst()).numUpdatedRows) };
   },
 

@@ -4,7 +4,9 @@ import { type Callers, checkActions } from "../common/callers.js";
 import { Code } from "../common/codes.js";
 import type { CreatePart } from "../common/part.js";
 import { tracedLogger } from "../common/trace.js";
+import type { Notes } from "../events/notes.js";
 import { type ActionContract, type ActionName, actions } from "./actions.js";
+import { Announcer } from "./announcer.js";
 import { changeActions } from "./changes.js";
 import { type Connected, connect } from "./connect.js";
 import { contentActions } from "./contents.js";
@@ -45,11 +47,18 @@ export class Executor {
   readonly #database: Connected;
   readonly #log: Logger;
   readonly #callers: Callers;
+  readonly #tell: (notes: Notes) => void;
   readonly #validators = new Map<string, Validator>();
 
-  /** `callers`: who may ask for what. */
-  constructor(database: Connected, log: Logger, callers: Callers = "services") {
+  /** `callers`: who may ask for what. `tell` is given what others want to hear of, once it is committed. */
+  constructor(
+    database: Connected,
+    log: Logger,
+    callers: Callers = "services",
+    tell: (notes: Notes) => void = () => {},
+  ) {
     this.#callers = callers;
+    this.#tell = tell;
     this.#database = database;
     this.#log = log;
   }
@@ -89,7 +98,7 @@ export class Executor {
   async #alone(item: SingleAction): Promise<ActionResult> {
     try {
       const work = this.#prepare(item);
-      return done(await inTransaction(this.#database, work, howOf(item.name)));
+      return done(await this.#commit(work, howOf(item.name)));
     } catch (error) {
       return this.#failure(item, error);
     }
@@ -100,7 +109,7 @@ export class Executor {
     try {
       const works: Work[] = [];
       for (; at < items.length; at++) works.push(this.#prepare(items[at] as SingleAction));
-      return await inTransaction(this.#database, async (tx) => {
+      return await this.#commit(async (tx) => {
         const results: ActionResult[] = [];
         for (at = 0; at < works.length; at++) results.push(done(await (works[at] as Work)(tx)));
         return results;
@@ -114,6 +123,21 @@ export class Executor {
       const other = { code: undone, message: "undone: the transaction failed", data: "" };
       return items.map((_, index) => (index === failed ? failure : other));
     }
+  }
+
+  async #commit<T>(work: (tx: Tx) => Promise<T>, how?: How): Promise<T> {
+    let notes: Notes | undefined;
+    const result = await inTransaction(
+      this.#database,
+      (tx) => {
+        // Those of an attempt that is made again are forgotten with it.
+        notes = tx.notes;
+        return work(tx);
+      },
+      how,
+    );
+    if (notes !== undefined && notes.size > 0) this.#tell(notes);
+    return result;
   }
 
   #prepare({ name, params }: SingleAction): Work {
@@ -170,7 +194,8 @@ function done(data: unknown): ActionResult {
 export const createDbproxy: CreatePart = async (host) => {
   const log = tracedLogger(host.app.log, "dbproxy");
   const database = await connect(host.settings.databaseUrl);
-  const executor = new Executor(database, log, host.settings.callers);
+  const announcer = host.events && new Announcer(host.events, log);
+  const executor = new Executor(database, log, host.settings.callers, (notes) => announcer?.tell(notes));
   return {
     name: "dbproxy",
     log,
@@ -179,6 +204,9 @@ export const createDbproxy: CreatePart = async (host) => {
         executeAction: (request, context) => executor.execute(request, context),
       });
     },
-    stop: () => database.close(),
+    async stop() {
+      await announcer?.stop();
+      await database.close();
+    },
   };
 };

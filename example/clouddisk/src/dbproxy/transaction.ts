@@ -1,6 +1,7 @@
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { type SelectQueryBuilder, sql, type Transaction } from "kysely";
 import { RpcError, Status } from "mprpc";
+import { Notes } from "../events/notes.js";
 import type { ActionName, ParamsOf, ResultOf } from "./actions.js";
 import type { Connected } from "./connect.js";
 import type { Tables } from "./tables.js";
@@ -9,6 +10,8 @@ import type { Tables } from "./tables.js";
 export interface Tx {
   readonly trx: Transaction<Tables>;
   readonly nowMs: number;
+  /** What others are told of when it is committed. */
+  readonly notes: Notes;
   /** Reads rows to change them: others wait. SQLite has one writer at a time, who needs no more. */
   lock<DB, T extends keyof DB, O>(query: SelectQueryBuilder<DB, T, O>): SelectQueryBuilder<DB, T, O>;
 }
@@ -122,7 +125,7 @@ class GroupCommit {
       const next = this.#waiting.shift();
       if (next === undefined) break;
       group.push(next);
-      const tx: Tx = { trx, nowMs: Date.now(), lock: (query) => query };
+      const tx: Tx = { trx, nowMs: Date.now(), notes: new Notes(), lock: (query) => query };
       // Alone it needs no savepoint: its failure is that of the transaction.
       if (group.length === 1 && this.#waiting.length === 0) {
         const value = await next.work(tx);
@@ -178,7 +181,10 @@ function once<T>(
   if (reads || mysql) {
     const begun = (reads ? reader : db).transaction();
     return (mysql ? begun.setIsolationLevel("read committed") : begun).execute((trx) =>
-      work({ trx, nowMs: Date.now(), lock: (query) => (mysql && !reads ? query.forUpdate() : query) }),
+      work({
+        ...{ trx, nowMs: Date.now(), notes: new Notes() },
+        lock: (query) => (mysql && !reads ? query.forUpdate() : query),
+      }),
     );
   }
   return groupOf(connected).run(work, repeatable);

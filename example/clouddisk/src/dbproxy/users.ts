@@ -104,7 +104,10 @@ export const userActions: Pick<Implementations, UserActions> = {
     return { session: { userId: row.user_id, username: row.user_name, expiresAtMs: row.expires_at } };
   },
 
-  async "session.delete"({ trx }, { tokenHash }) {
+  async "session.delete"({ trx, notes }, { tokenHash }) {
+    const sessions = trx.selectFrom("tbl_user_token").select("user_id");
+    const row = await sessions.where("token_hash", "=", tokenHash).executeTakeFirst();
+    if (row !== undefined) notes.changed(row.user_id, true);
     const done = await trx
       .deleteFrom("tbl_user_token")
       .where("token_hash", "=", tokenHash)

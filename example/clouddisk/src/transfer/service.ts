@@ -2,6 +2,7 @@ import type { CreatePart } from "../common/part.js";
 import { Staging } from "../common/staging.js";
 import { tracedLogger } from "../common/trace.js";
 import { openStore } from "../store/index.js";
+import type { TransferContext } from "./context.js";
 import { TransferService } from "./gen/transfer.js";
 import { StagedFiles } from "./staged.js";
 import { Transfer } from "./transfer.js";
@@ -10,7 +11,7 @@ import { Transfer } from "./transfer.js";
 export const createTransfer: CreatePart = async (host) => {
   const { settings, database, instance } = host;
   const log = tracedLogger(host.app.log, "transfer");
-  const transfer = new Transfer({
+  const context: TransferContext = {
     database,
     store: await openStore(settings),
     staged: new StagedFiles(new Staging(settings.dataFolder)),
@@ -18,7 +19,8 @@ export const createTransfer: CreatePart = async (host) => {
     node: settings.node,
     instance,
     settings: settings.transfer,
-  });
+  };
+  const transfer = new Transfer(context, { sweepMs: settings.sweepMs }, host.events);
   return {
     name: "transfer",
     log,

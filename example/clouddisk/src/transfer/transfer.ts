@@ -1,11 +1,14 @@
 import { Code } from "../common/codes.js";
 import { Schedule } from "../common/schedule.js";
+import type { DiskEvents } from "../events/disk-events.js";
 import { cleanDatabase, cleanStaging } from "./clean.js";
 import type { TransferContext } from "./context.js";
 import { GarbageCollector } from "./garbage.js";
 import type { TransferServiceHandler } from "./gen/transfer.js";
+import { isHash } from "./hash.js";
+import { JobQueue } from "./queue.js";
 import { scrub } from "./scrub.js";
-import { Worker, type WorkerOptions } from "./worker.js";
+import { Worker, type WorkerOptions, workerDefaults } from "./worker.js";
 
 export type TaskName = "clean" | "staging" | "garbage" | "scrub" | "recount";
 
@@ -13,13 +16,17 @@ export type TaskName = "clean" | "staging" | "garbage" | "scrub" | "recount";
 export class Transfer {
   readonly worker: Worker;
   readonly schedule: Schedule;
+  readonly #queue: JobQueue | undefined;
   readonly #context: TransferContext;
   /** Of every node its own, since each has its own staging folder. */
   readonly #stagingTask: string;
 
-  constructor(context: TransferContext, options: Partial<WorkerOptions> = {}) {
+  /** `events`: what hands the jobs out; without it the outbox is asked for them. */
+  constructor(context: TransferContext, options: Partial<WorkerOptions> = {}, events?: DiskEvents) {
     this.#context = context;
     this.worker = new Worker(context, options);
+    const { stopGraceMs = workerDefaults.stopGraceMs } = options;
+    this.#queue = events && new JobQueue(context, events, this.worker, stopGraceMs);
     this.schedule = new Schedule(context.database, context.instance, context.log);
     this.#stagingTask = `staging:${context.node}`;
     const { cleanIntervalMs, scrubIntervalMs } = context.settings;
@@ -33,11 +40,12 @@ export class Transfer {
 
   start(): void {
     this.worker.start();
+    this.#queue?.start();
     this.schedule.start();
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.schedule.stop(), this.worker.stop()]);
+    await Promise.all([this.schedule.stop(), this.#queue?.stop(), this.worker.stop()]);
     await this.#context.store.close();
   }
 
@@ -79,7 +87,3 @@ export class Transfer {
 }
 
 const notAHash = { code: Code.PARAMETER, message: "file_hash is not a SHA-256 of 64 lower-case hex digits" };
-
-function isHash(text: string): boolean {
-  return /^[0-9a-f]{64}$/.test(text);
-}

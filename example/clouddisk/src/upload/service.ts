@@ -38,17 +38,19 @@ export const createUpload: CreatePart = async (host) => {
   const { settings, database, channel, instance } = host;
   const log = tracedLogger(host.app.log, "upload");
   const transfer = new TransferServiceStub(channel);
+  const submit = (): void => {
+    transfer.submit({}, { timeoutMs: submitTimeoutMs, waitForReady: false }).catch((error: unknown) => {
+      log.debug("transfer was not told", { error: String(error) });
+    });
+  };
   const context: UploadContext = {
     host,
     staging: new Staging(settings.dataFolder),
     progress: await openProgress(settings, database),
     download: new DownloadServiceStub(channel),
     log,
-    submit: once(submitDelayMs, () => {
-      transfer.submit({}, { timeoutMs: submitTimeoutMs, waitForReady: false }).catch((error: unknown) => {
-        log.debug("transfer was not told", { error: String(error) });
-      });
-    }),
+    // With a broker dbproxy has told transfer already.
+    submit: host.events === undefined ? once(submitDelayMs, submit) : () => {},
   };
   const tickets = new Tickets(database, settings.secret);
   const entry = entryAddress(host, "upload");

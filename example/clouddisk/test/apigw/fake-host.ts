@@ -26,6 +26,7 @@ export const testSettings: Settings = {
     operatorPassword: undefined,
     failuresMax: 5,
   },
+  sweepMs: 5_000,
   databaseUrl: "sqlite:",
   progressUrl: "database:",
   upload: {
@@ -69,6 +70,7 @@ export function fakeHost(parts: Partial<Host> = {}): Host {
     database: new Database(channel),
     settings: testSettings,
     services: ["apigw"],
+    events: undefined,
     instance: "test-1",
     ...parts,
   };

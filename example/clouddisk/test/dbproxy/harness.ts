@@ -5,6 +5,7 @@ import { expect } from "vitest";
 import type { ActionName, EntryRow, ParamsOf, ResultOf } from "../../src/dbproxy/actions.js";
 import { type Connected, connect } from "../../src/dbproxy/connect.js";
 import { Executor } from "../../src/dbproxy/service.js";
+import { Notes } from "../../src/events/notes.js";
 import { seedFiles } from "../support/seed-files.js";
 import type { databases } from "./databases.js";
 
@@ -15,6 +16,8 @@ export class Actions {
   readonly connected: Connected;
   /** The queries since it was emptied. */
   readonly queries: CompiledQuery[];
+  /** What others were told of. */
+  readonly told = new Notes();
   readonly #executor: Executor;
   readonly #close: () => Promise<unknown>;
   #users = 0;
@@ -22,7 +25,7 @@ export class Actions {
   private constructor(connected: Connected, queries: CompiledQuery[], close: () => Promise<unknown>) {
     this.connected = connected;
     this.queries = queries;
-    this.#executor = new Executor(connected, silentLogger);
+    this.#executor = new Executor(connected, silentLogger, "services", (notes) => this.told.add(notes));
     this.#close = close;
   }
 
@@ -43,6 +46,12 @@ export class Actions {
     const reply = await this.#executor.execute({ sequence: true, transaction: false, actions });
     expect(reply.message).toBe("");
     return JSON.parse(reply.results?.[0]?.data ?? "") as ResultOf<N>;
+  }
+
+  /** All in one transaction; resolves with the message of the first that failed. */
+  async together(...items: ReadonlyArray<{ name: ActionName; params: object }>): Promise<string> {
+    const actions = items.map(({ name, params }) => ({ name, params: JSON.stringify(params) }));
+    return (await this.#executor.execute({ sequence: true, transaction: true, actions })).message ?? "";
   }
 
   async user(quotaBytes = 1_000_000): Promise<number> {

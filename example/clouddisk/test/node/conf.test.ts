@@ -25,6 +25,11 @@ const head = `# The configuration of the cloud disk. Each key stands here with i
 #rpcserverip=0.0.0.0
 #advertiseaddress=192.0.2.10
 
+# A broker that hands out the jobs of transfer and carries changes to the live feeds: redis://, or nats://h1:4222,h2:4222; a prefix for each disk.
+# Not set: the database is asked for both.
+# 消息代理：分发转存任务，向实时订阅传递变更；每个网盘使用各自的 prefix。不设置则轮询数据库。
+#broker=redis://127.0.0.1:6379/0?prefix=clouddisk
+
 
 # The log / 日志
 [log]

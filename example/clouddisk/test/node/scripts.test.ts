@@ -1,49 +1,11 @@
-import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import net from "node:net";
-import os from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
-import { ConsulServer } from "../../../../test/tools/consul.js";
 import { serviceNames } from "../../src/common/part.js";
-
-const folder = fileURLToPath(new URL("../../", import.meta.url));
-
-interface Outcome {
-  code: number;
-  out: string;
-}
-
-function run(script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
-  const { PATH, HOME } = process.env;
-  return new Promise((resolve) => {
-    execFile(path.join(folder, script), args, { env: { PATH, HOME, ...env } }, (error, stdout, stderr) =>
-      resolve({ code: error === null ? 0 : Number(error.code), out: stdout + stderr }),
-    );
-  });
-}
-
-/** A disk that the scripts start; it is stopped with the test. */
-async function scripted(conf: readonly string[] = []) {
-  const data = await mkdtemp(path.join(os.tmpdir(), "clouddisk-scripts-"));
-  const ports = ["--apigw.port=0", "--upload.port=0", "--download.port=0"];
-  const args = [`--clouddisk.data=${data}`, ...ports, "--provider.draintimeout=2s", ...conf];
-  onTestFinished(async () => {
-    await run("stop-all.sh", args);
-    await rm(data, { recursive: true, force: true });
-  });
-  return {
-    data,
-    start: (...more: string[]) => run("start-all.sh", [...args, ...more]),
-    stop: () => run("stop-all.sh", args),
-    pidOf: async (name: string) =>
-      Number((await readFile(path.join(data, "run", `${name}.pid`), "utf8")).split("\n")[0]),
-    pidFiles: async () => (await readdir(path.join(data, "run"))).filter((file) => file.endsWith(".pid")),
-  };
-}
+import { clouddiskFolder, runScript, scripted, urlIn } from "../support/scripted.js";
 
 /** One that has ended and whose parent has not taken note of it yet does not count. */
 function isAlive(pid: number): boolean {
@@ -54,12 +16,6 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function urlIn(out: string): string {
-  const url = /^http:\S+$/m.exec(out)?.[0];
-  if (url === undefined) throw new Error(`no URL in: ${out}`);
-  return url;
-}
-
 async function canSignUp(url: string): Promise<void> {
   const body = new URLSearchParams({ username: "zhang", password: "secret-1" });
   const reply = await fetch(`${url}/user/signup`, { method: "POST", body });
@@ -67,7 +23,8 @@ async function canSignUp(url: string): Promise<void> {
 }
 
 beforeAll(() => {
-  if (!existsSync(path.join(folder, "dist/cli.js"))) throw new Error("not built: run ./autobuild.sh first");
+  if (!existsSync(path.join(clouddiskFolder, "dist/cli.js")))
+    throw new Error("not built: run ./autobuild.sh first");
 });
 
 test("all in one process: serves, refuses to run twice, and ends", async () => {
@@ -104,22 +61,6 @@ test("one process each, over a shared data folder", async () => {
   expect(stopped.out.match(/^stopped/gm)).toHaveLength(6);
   expect(pids.filter(isAlive)).toEqual([]);
 });
-
-test("six processes that find each other through three servers of Consul, by two flags", async () => {
-  const servers = await ConsulServer.startCluster(3);
-  onTestFinished(async () => {
-    await Promise.all(servers.map((server) => server.stop()));
-  });
-  const address = servers.map((server) => server.address).join(",");
-  const disk = await scripted(["--registry=consul", `--registry_address=${address}`]);
-  const started = await disk.start("--processes");
-  expect(started, started.out).toMatchObject({ code: 0 });
-  await canSignUp(urlIn(started.out));
-  const names = Object.keys(await (servers[0] as ConsulServer).ask<object>("catalog/services"));
-  expect(names.filter((name) => name.startsWith("clouddisk.")).length).toBeGreaterThanOrEqual(5);
-  expect(existsSync(path.join(disk.data, "registry"))).toBe(false);
-  await disk.stop();
-}, 120_000);
 
 test("after kill -9 its pid file is stale and in nobody's way", async () => {
   const disk = await scripted();
@@ -169,18 +110,21 @@ test("a conf that is wrong is told with its line", async () => {
 });
 
 test("the command: help, config with every key and no secret, wrong usage", async () => {
-  const help = await run("bin/clouddisk", ["--help"]);
+  const help = await runScript("bin/clouddisk", ["--help"]);
   expect(help.code).toBe(0);
   expect(help.out).toContain("--upload.part=SIZE");
-  const config = await run("bin/clouddisk", ["config", "--store.secretkey=hunter2"], {
+  const config = await runScript("bin/clouddisk", ["config", "--store.secretkey=hunter2"], {
     CLOUDDISK_DATA: "/x",
   });
   expect(config.code).toBe(0);
   expect(config.out).toMatch(/^clouddisk\.data += \/x/m);
   expect(config.out).toMatch(/^store\.secretkey += \*\*\*/m);
   expect(config.out).not.toContain("hunter2");
-  expect(await run("bin/clouddisk", ["folder"], { CLOUDDISK_DATA: "/x" })).toEqual({ code: 0, out: "/x\n" });
-  const wrong = await run("bin/clouddisk", ["acount"]);
+  expect(await runScript("bin/clouddisk", ["folder"], { CLOUDDISK_DATA: "/x" })).toEqual({
+    code: 0,
+    out: "/x\n",
+  });
+  const wrong = await runScript("bin/clouddisk", ["acount"]);
   expect(wrong.code).toBe(2);
   expect(wrong.out).toContain("unknown: acount; there are all, dbproxy");
 });

@@ -13,7 +13,7 @@ import { StagedFiles } from "../../../src/transfer/staged.js";
 import { Transfer } from "../../../src/transfer/transfer.js";
 import type { WorkerOptions } from "../../../src/transfer/worker.js";
 import { deferred } from "../../common/deferred.js";
-import { type Disk, startDisk } from "../../support/disk.js";
+import { type ConfOverrides, type Disk, startDisk } from "../../support/disk.js";
 import { MemoryStore, sha256 } from "./memory-store.js";
 
 type Event = { text: string; fields: LogFields; level: LogLevel | "step" };
@@ -71,6 +71,8 @@ export interface TransferParts {
   onStep?: (step: Step, fileHash: string) => Promise<void>;
   settings?: Partial<TransferContext["settings"]>;
   worker?: Partial<WorkerOptions>;
+  /** Whether the disk's broker hands the jobs out. */
+  byBroker?: boolean;
 }
 
 export interface RunningTransfer {
@@ -179,12 +181,8 @@ export class World {
         events.add({ text: step, fields: { fileHash }, level: "step" });
       },
     };
-    const transfer = new Transfer(context, {
-      pollMinMs: 5,
-      pollMaxMs: 50,
-      stopGraceMs: 1_000,
-      ...parts.worker,
-    });
+    const options = { pollMinMs: 5, pollMaxMs: 50, stopGraceMs: 1_000, ...parts.worker };
+    const transfer = new Transfer(context, options, parts.byBroker ? this.disk.node.host.events : undefined);
     onTestFinished(() => transfer.stop());
     return { transfer, context, events };
   }
@@ -196,8 +194,8 @@ export class World {
   }
 }
 
-export async function world(): Promise<World> {
-  const disk = await startDisk({ services: ["dbproxy"] });
+export async function world(conf: ConfOverrides = {}): Promise<World> {
+  const disk = await startDisk({ services: ["dbproxy"], conf });
   const { database } = disk.node.host;
   const { id } = await database.run("user.create", {
     username: "somebody",
