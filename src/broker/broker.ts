@@ -1,21 +1,20 @@
+import type { PolicyRules, TopicAction } from "../auth/policy.js";
 import { Expiring } from "../base/deadlines.js";
 import { Metadata } from "../base/metadata.js";
 import { callback, checkOptions, describeValue, having, listOf, text } from "../base/options.js";
-import { textOf } from "../base/thrown.js";
 import { compose } from "../call/interceptor.js";
+import type { Peer } from "../call/peer.js";
 import { callScope } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { TopicDefinition } from "../protobuf/topic.js";
-import { encodeMessage } from "../protobuf/types.js";
 import { type App, runtimeOf } from "../runtime/app.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { EventContext } from "./context.js";
 import { type Bounded, DeadLetters } from "./dead-letters.js";
-import type { BrokerDriver, DriverDeps, EventRecord, StartPosition, Wait } from "./driver.js";
+import type { BrokerDriver, DriverDeps, StartPosition, Wait } from "./driver.js";
 import { type BrokerEmitter, createBrokerEmitter } from "./events.js";
-import { header, isReservedKey, pushMetadata, pushText } from "./headers.js";
 import type { IncomingEvent, OutgoingEvent, Published, PublishNext } from "./interceptor.js";
 import { MemoryStore } from "./memory.js";
 import { readBroker } from "./open.js";
@@ -29,12 +28,19 @@ import {
   resolveSubscribe,
   type SubscribeOptions,
 } from "./options.js";
+import { type Envelope, recordOf } from "./record.js";
 import { Subscription } from "./subscription.js";
+import { TopicGuard } from "./topic-guard.js";
 
 export interface BrokerOptions {
   /** Default: what the key `broker` says. */
   url?: string | undefined;
-  /** Around every publish and every handler: authorisation (a policy for `topic:NAME` looks at `event.topic.name`), tracing, checks. */
+  /**
+   * Who may publish and subscribe to which topic, `{ "topic:orders.*": "secret:orders" }`, instead of the conf's `[authz]`. Once there is a rule
+   * for a topic, what no rule allows is refused. Default: the conf's, and without one everybody may use all topics.
+   */
+  policy?: PolicyRules | undefined;
+  /** Around every publish and every handler: tracing, checks, authorisation that looks at the message. */
   interceptors?: BrokerInterceptors | undefined;
   /** Where `memory:` keeps its messages. Default: a store that the brokers of one application share. */
   memory?: MemoryStore | undefined;
@@ -43,7 +49,12 @@ export interface BrokerOptions {
 /** A message handler. What it throws makes the message be tried again. */
 export type EventHandler<Out> = (message: Out, context: EventContext) => unknown;
 
-const optionRules = { url: text, interceptors: having(), memory: having("publish", "join") };
+const optionRules = {
+  url: text,
+  policy: having(),
+  interceptors: having(),
+  memory: having("publish", "join"),
+};
 const interceptorRules = { publish: listOf(callback), deliver: listOf(callback) };
 
 /** Applications whose brokers are `memory:` share what is published within each. */
@@ -59,11 +70,10 @@ function storeOf(runtime: Runtime): MemoryStore {
 }
 
 /** What interceptors see, and what the library adds. */
-interface Publishing extends OutgoingEvent {
-  readonly id: string | undefined;
-  readonly ttlMs: number;
+interface Publishing extends OutgoingEvent, Envelope {
   readonly timeoutMs: number;
   readonly deadlineMs: number;
+  readonly onBehalfOf: Peer | undefined;
 }
 
 /** Publishes messages to topics, and subscribes to them, through the broker that the key `broker` names. */
@@ -74,13 +84,17 @@ export class Broker implements AsyncDisposable {
   readonly #subscriptions = new Set<Subscription>();
   readonly #publish: PublishNext;
   readonly #deliver: NonNullable<BrokerInterceptors["deliver"]>;
+  readonly #guard: TopicGuard;
   readonly #onAppClosed = (): void => void this.close();
   #driver: Promise<BrokerDriver> | undefined;
   /** Why the broker is away; undefined while it is not. */
   #away: string | undefined;
   #closing: Promise<void> | undefined;
 
-  /** Connects to nothing yet. Throws RpcError INVALID_ARGUMENT for a URL that cannot work, `TypeError` for wrong options. */
+  /**
+   * Connects to nothing yet. Throws RpcError INVALID_ARGUMENT for a URL that cannot work, `TypeError` for wrong options, `PolicyError` for
+   * rules that cannot be read.
+   */
   constructor(app: App, options: BrokerOptions = {}) {
     const runtime = runtimeOf("Broker", app);
     const given = checkOptions<BrokerOptions>("Broker", options, {}, optionRules);
@@ -94,6 +108,7 @@ export class Broker implements AsyncDisposable {
     const { broker } = runtime.settings;
     const open = readBroker(given.url ?? broker.url);
     this.events = createBrokerEmitter(runtime.log);
+    this.#guard = new TopicGuard(runtime, given.policy, this.events, () => this.#judgeSubscriptions());
     const deps: DriverDeps = {
       ...{ clock: runtime.clock, log: runtime.log, random: runtime.random, password: broker.password },
       onConnection: (connected, reason) => this.#onConnection(connected, reason),
@@ -144,14 +159,15 @@ export class Broker implements AsyncDisposable {
       signal: given.signal,
       ...{ id: given.id, ttlMs: given.ttlMs ?? Infinity, timeoutMs },
       deadlineMs: Math.min(startMs + timeoutMs, parent?.deadlineMs ?? Infinity),
+      onBehalfOf: given.onBehalfOf,
     };
     const { events } = this;
-    if (!events.has("publishStart") && !events.has("publishEnd")) return this.#publish(event);
+    if (!events.has("publishStart") && !events.has("publishEnd")) return this.#judged(event);
     events.emit("publishStart", { event });
     const end = (code: StatusCode, position: string | undefined, error: RpcError | undefined): void =>
       events.emit("publishEnd", { event, code, elapsedMs: clock.now() - startMs, position, error });
     try {
-      const published = await this.#publish(event);
+      const published = await this.#judged(event);
       end(Status.OK, published.position, undefined);
       return published;
     } catch (thrown) {
@@ -161,9 +177,29 @@ export class Broker implements AsyncDisposable {
     }
   }
 
+  /** Interceptors never see what may not be published. */
+  async #judged(event: Publishing): Promise<Published> {
+    this.#mustAllow(event.topic, "publish", event.onBehalfOf);
+    return this.#publish(event);
+  }
+
+  /** Throws RpcError PERMISSION_DENIED. */
+  #mustAllow(topic: TopicDefinition, action: TopicAction, caller?: Peer): void {
+    const denied = this.#guard.judge(topic, action, caller);
+    if (denied !== undefined) throw denied;
+  }
+
+  /** Other rules are in force: subscriptions that they do not allow end, and their messages go back to the group. */
+  #judgeSubscriptions(): void {
+    for (const one of this.#subscriptions) {
+      if (this.#guard.judge(one.topic, "subscribe", one.onBehalfOf) !== undefined) void one.close();
+    }
+  }
+
   #send(event: Publishing): Promise<Published> {
     const { topic, id, timeoutMs, deadlineMs, signal } = event;
-    const record = this.#toRecord(event);
+    const { clock, settings } = this.#runtime;
+    const record = recordOf(event, settings.limits, clock);
     const hint = (): string => this.#hint();
     const late = (): RpcError =>
       new RpcError(Status.DEADLINE_EXCEEDED, messages.publishTimedOut(topic.name, timeoutMs, hint()));
@@ -175,39 +211,6 @@ export class Broker implements AsyncDisposable {
 
   #hint(): string {
     return this.#away === undefined || this.#away === "" ? "" : messages.brokerAway(this.#away);
-  }
-
-  #toRecord({ topic, message, key, metadata, id, ttlMs }: Publishing): EventRecord {
-    const { bodyMaxBytes, headerMaxBytes } = this.#runtime.settings.limits;
-    const { name } = topic;
-    let payload: Buffer;
-    try {
-      payload = encodeMessage(topic.message, message);
-    } catch (error) {
-      const failed = messages.eventCannotBeEncoded(name, textOf(error));
-      throw new RpcError(Status.INVALID_ARGUMENT, failed, { executed: "never", cause: error });
-    }
-    if (payload.length > bodyMaxBytes) {
-      const large = messages.eventTooLarge(name, payload.length, bodyMaxBytes);
-      throw new RpcError(Status.RESOURCE_EXHAUSTED, large, { executed: "never" });
-    }
-    const headers: string[] = [];
-    if (id !== undefined) pushText(headers, header.id, id);
-    if (key !== undefined) pushText(headers, header.key, key);
-    if (ttlMs !== Infinity) headers.push(header.expires, String(this.#runtime.clock.wallNow() + ttlMs));
-    if (metadata.size > 0) {
-      for (const [one] of metadata) {
-        if (!isReservedKey(one)) continue;
-        throw new RpcError(Status.INVALID_ARGUMENT, messages.metadataKeyReserved(one), { executed: "never" });
-      }
-      pushMetadata(headers, metadata);
-    }
-    const headerBytes = headers.reduce((sum, { length }) => sum + length + 2, 0);
-    if (headerBytes > headerMaxBytes) {
-      const large = messages.eventHeaderTooLarge(name, headerBytes, headerMaxBytes);
-      throw new RpcError(Status.RESOURCE_EXHAUSTED, large, { executed: "never" });
-    }
-    return { payload, headers };
   }
 
   /**
@@ -222,6 +225,8 @@ export class Broker implements AsyncDisposable {
     checkTopic(topic);
     const resolved = resolveSubscribe("Broker.subscribe", options);
     checkHandler("Broker.subscribe", handler);
+    const { onBehalfOf } = resolved;
+    this.#mustAllow(topic, "subscribe", onBehalfOf);
     const last = async (event: IncomingEvent): Promise<void> => {
       await handler(event.message as Out, event.context);
     };
@@ -233,7 +238,7 @@ export class Broker implements AsyncDisposable {
         interceptors.length === 0
           ? last
           : compose<IncomingEvent, void>("server", interceptors, last, () => undefined).run,
-      drainTimeoutMs: settings.provider.drainTimeoutMs,
+      ...{ drainTimeoutMs: settings.provider.drainTimeoutMs, onBehalfOf },
       onClosed: (one) => this.#subscriptions.delete(one),
     });
     const what = `subscribing to ${topic.name}`;
@@ -241,10 +246,13 @@ export class Broker implements AsyncDisposable {
       const driver = await this.#driverNow();
       return driver.consume(topic.name, resolved.group, resolved, subscription.onDelivery, wait);
     });
-    if (this.#closing !== undefined) {
+    // Other rules may be in force since.
+    const late =
+      this.#closing === undefined ? this.#guard.judge(topic, "subscribe", onBehalfOf) : closedError();
+    if (late !== undefined) {
       await consumer.stop([]);
       await consumer.close([]);
-      throw closedError();
+      throw late;
     }
     this.#subscriptions.add(subscription);
     callScope.outside(() => subscription.start(consumer));
@@ -255,7 +263,11 @@ export class Broker implements AsyncDisposable {
   deadLetters<Out>(topic: TopicDefinition<Out>, group: string): DeadLetters<Out> {
     checkTopic(topic);
     checkGroup("Broker.deadLetters", group);
-    return new DeadLetters(topic, group, () => this.#driverNow(), this.#bounded);
+    const driver = (): Promise<BrokerDriver> => {
+      const denied = this.#guard.judge(topic, "subscribe", undefined);
+      return denied === undefined ? this.#driverNow() : Promise.reject(denied);
+    };
+    return new DeadLetters(topic, group, driver, this.#bounded);
   }
 
   /**
@@ -266,6 +278,7 @@ export class Broker implements AsyncDisposable {
     checkTopic(topic);
     checkGroup("Broker.seek", group);
     checkPosition("Broker.seek", to);
+    this.#mustAllow(topic, "subscribe");
     await this.#bounded(`moving group ${group} of ${topic.name}`, async (wait) => {
       const driver = await this.#driverNow();
       await driver.seek(topic.name, group, to, wait);
@@ -337,6 +350,7 @@ export class Broker implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#runtime.closed.removeEventListener("abort", this.#onAppClosed);
+    this.#guard.close();
     await Promise.all([...this.#subscriptions].map((one) => one.close()));
     const driver = await this.#driver?.catch(() => undefined);
     await driver?.close();

@@ -12,6 +12,7 @@ import {
   type OptionRules,
   text,
 } from "../base/options.js";
+import type { Peer } from "../call/peer.js";
 import type { StartPosition } from "./driver.js";
 import type { DeliveryInterceptor, PublishInterceptor } from "./interceptor.js";
 
@@ -31,6 +32,8 @@ export interface PublishOptions {
   signal?: AbortSignal | undefined;
   /** From so long after now on the message is handled no more, ms. Default `Infinity`. */
   ttlMs?: number | undefined;
+  /** The caller for whom it is published, `context.peer` of a handler: the policy must allow it to that caller as well. Default none. */
+  onBehalfOf?: Peer | undefined;
 }
 
 export interface SubscribeOptions {
@@ -53,6 +56,8 @@ export interface SubscribeOptions {
   timeoutMs?: number | undefined;
   /** Where a group that is new begins. Default `"first"`: nothing that is kept is missed. */
   from?: StartPosition | undefined;
+  /** The caller for whom it is read, `context.peer` of a handler: the policy must allow it to that caller as well. Default none. */
+  onBehalfOf?: Peer | undefined;
 }
 
 export interface CloseOptions {
@@ -67,14 +72,25 @@ export interface BrokerInterceptors {
   readonly deliver?: readonly DeliveryInterceptor[] | undefined;
 }
 
+type CallerOption = Pick<SubscribeOptions, "onBehalfOf">;
+
+/** Of these `onBehalfOf` alone has no default. */
+type FilledSubscribe = Filled<Omit<SubscribeOptions, keyof CallerOption>> & CallerOption;
+
 /** A subscription's options with every default filled in. */
-export interface ResolvedSubscribe extends Filled<Omit<SubscribeOptions, "retry">> {
-  readonly retry: BackoffOptions;
-}
+export type ResolvedSubscribe = Omit<FilledSubscribe, "retry"> & { readonly retry: BackoffOptions };
 
 const groupRule: OptionRule = {
   expected: '1 to 64 characters of A-Z, a-z, 0-9, "_" and "-"',
   accepts: (value) => typeof value === "string" && /^[\w-]{1,64}$/.test(value),
+};
+
+const peerRule: OptionRule = {
+  expected: "a caller, as context.peer of a handler",
+  accepts: (value) => {
+    const { identities } = (value ?? {}) as { readonly identities?: unknown };
+    return typeof identities === "object" && identities !== null;
+  },
 };
 
 const startRule: OptionRule = {
@@ -91,7 +107,7 @@ const jitterRule: OptionRule = {
   accepts: (value) => value === "full" || (typeof value === "number" && value >= 0 && value <= 1),
 };
 
-const subscribeRules: OptionRules<Filled<SubscribeOptions>> = {
+const subscribeRules: OptionRules<FilledSubscribe> = {
   group: groupRule,
   concurrency: integer(1, 10_000),
   maxInFlight: integer(1, 10_000),
@@ -100,9 +116,10 @@ const subscribeRules: OptionRules<Filled<SubscribeOptions>> = {
   retry: having(),
   timeoutMs: durationMs(1),
   from: startRule,
+  onBehalfOf: peerRule,
 };
 
-const subscribeDefaults: Filled<SubscribeOptions> = {
+const subscribeDefaults: FilledSubscribe = {
   group: "",
   concurrency: 16,
   maxInFlight: 0,
@@ -146,6 +163,7 @@ const publishRules: OptionRules<PublishOptions> = {
   timeoutMs: durationMs(1),
   signal: having("addEventListener"),
   ttlMs: durationMs(1),
+  onBehalfOf: peerRule,
 };
 
 /** Throws `TypeError` or `RangeError` that names the option. */

@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../base/clock.js";
 import type { DeadlineWheel } from "../base/deadlines.js";
 import { checkOptions, durationMs } from "../base/options.js";
 import { textOf } from "../base/thrown.js";
+import type { Peer } from "../call/peer.js";
 import { callScope } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
@@ -28,6 +29,7 @@ export interface SubscriptionParts {
   readonly log: Logger;
   readonly random: () => number;
   readonly drainTimeoutMs: number;
+  readonly onBehalfOf: Peer | undefined;
   readonly onClosed: (subscription: Subscription) => void;
 }
 
@@ -67,6 +69,11 @@ export class Subscription implements AsyncDisposable {
     this.topic = topic;
     this.group = options.group;
     this.#source = { topic, clock, wheel, ...options };
+  }
+
+  /** @internal */
+  get onBehalfOf(): Peer | undefined {
+    return this.#parts.onBehalfOf;
   }
 
   /** Messages taken and not settled; the broker's others are not here. */
