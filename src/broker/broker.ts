@@ -1,5 +1,4 @@
 import type { PolicyRules, TopicAction } from "../auth/policy.js";
-import { Expiring } from "../base/deadlines.js";
 import { Metadata } from "../base/metadata.js";
 import { callback, checkOptions, describeValue, having, listOf, text } from "../base/options.js";
 import { compose } from "../call/interceptor.js";
@@ -13,7 +12,7 @@ import { type App, runtimeOf } from "../runtime/app.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { EventContext } from "./context.js";
 import { type Bounded, DeadLetters } from "./dead-letters.js";
-import type { BrokerDriver, DriverDeps, StartPosition, Wait } from "./driver.js";
+import type { BrokerDriver, DriverDeps, EventRecord, StartPosition } from "./driver.js";
 import { type BrokerEmitter, createBrokerEmitter } from "./events.js";
 import type { IncomingEvent, OutgoingEvent, Published, PublishNext } from "./interceptor.js";
 import { MemoryStore } from "./memory.js";
@@ -28,6 +27,7 @@ import {
   resolveSubscribe,
   type SubscribeOptions,
 } from "./options.js";
+import { runOperation } from "./operation.js";
 import { type Envelope, recordOf } from "./record.js";
 import { Subscription } from "./subscription.js";
 import { TopicGuard } from "./topic-guard.js";
@@ -56,6 +56,8 @@ const optionRules = {
   memory: having("publish", "join"),
 };
 const interceptorRules = { publish: listOf(callback), deliver: listOf(callback) };
+
+const noOptions: PublishOptions = {};
 
 /** Applications whose brokers are `memory:` share what is published within each. */
 const stores = new WeakMap<Runtime, MemoryStore>();
@@ -87,6 +89,8 @@ export class Broker implements AsyncDisposable {
   readonly #guard: TopicGuard;
   readonly #onAppClosed = (): void => void this.close();
   #driver: Promise<BrokerDriver> | undefined;
+  /** That of `#driver`, when it is there. */
+  #opened: BrokerDriver | undefined;
   /** Why the broker is away; undefined while it is not. */
   #away: string | undefined;
   #closing: Promise<void> | undefined;
@@ -140,29 +144,46 @@ export class Broker implements AsyncDisposable {
    * Resolves when the broker keeps the message. Rejects with RpcError; `executed` is `never` when it is not kept, and `maybe` when the answer is
    * missing. Throws nothing.
    */
-  async publish<In>(
+  publish<In>(
     topic: TopicDefinition<unknown, In>,
     message: In,
-    options: PublishOptions = {},
+    options?: PublishOptions,
   ): Promise<Published> {
-    checkTopic(topic);
-    const given = checkPublish("Broker.publish", options);
+    let event: Publishing;
+    try {
+      checkTopic(topic);
+      event = this.#toEvent(topic, message, options);
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
+    const { events } = this;
+    if (events.has("publishStart") || events.has("publishEnd")) return this.#observed(event);
+    return this.#judged(event);
+  }
+
+  #toEvent(topic: TopicDefinition, message: unknown, options: PublishOptions | undefined): Publishing {
+    const given = options === undefined ? noOptions : checkPublish("Broker.publish", options);
     const { clock, settings } = this.#runtime;
-    const startMs = clock.now();
     const timeoutMs = given.timeoutMs ?? settings.callTimeoutMs;
     const parent = callScope.current;
-    const event: Publishing = {
+    return {
       topic,
       message,
       key: given.key,
       metadata: new Metadata(given.metadata),
       signal: given.signal,
-      ...{ id: given.id, ttlMs: given.ttlMs ?? Infinity, timeoutMs },
-      deadlineMs: Math.min(startMs + timeoutMs, parent?.deadlineMs ?? Infinity),
+      id: given.id,
+      ttlMs: given.ttlMs ?? Infinity,
+      timeoutMs,
+      deadlineMs: Math.min(clock.now() + timeoutMs, parent?.deadlineMs ?? Infinity),
       onBehalfOf: given.onBehalfOf,
     };
+  }
+
+  async #observed(event: Publishing): Promise<Published> {
     const { events } = this;
-    if (!events.has("publishStart") && !events.has("publishEnd")) return this.#judged(event);
+    const { clock } = this.#runtime;
+    const startMs = clock.now();
     events.emit("publishStart", { event });
     const end = (code: StatusCode, position: string | undefined, error: RpcError | undefined): void =>
       events.emit("publishEnd", { event, code, elapsedMs: clock.now() - startMs, position, error });
@@ -178,9 +199,9 @@ export class Broker implements AsyncDisposable {
   }
 
   /** Interceptors never see what may not be published. */
-  async #judged(event: Publishing): Promise<Published> {
-    this.#mustAllow(event.topic, "publish", event.onBehalfOf);
-    return this.#publish(event);
+  #judged(event: Publishing): Promise<Published> {
+    const denied = this.#guard.judge(event.topic, "publish", event.onBehalfOf);
+    return denied === undefined ? this.#publish(event) : Promise.reject(denied);
   }
 
   /** Throws RpcError PERMISSION_DENIED. */
@@ -198,15 +219,21 @@ export class Broker implements AsyncDisposable {
 
   #send(event: Publishing): Promise<Published> {
     const { topic, id, timeoutMs, deadlineMs, signal } = event;
-    const { clock, settings } = this.#runtime;
-    const record = recordOf(event, settings.limits, clock);
-    const hint = (): string => this.#hint();
+    const { clock, settings, wheel } = this.#runtime;
+    let record: EventRecord;
+    try {
+      record = recordOf(event, settings.limits, clock);
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
     const late = (): RpcError =>
-      new RpcError(Status.DEADLINE_EXCEEDED, messages.publishTimedOut(topic.name, timeoutMs, hint()));
-    return this.#within(deadlineMs, signal, late, async (wait) => {
-      const driver = await this.#driverNow();
-      return { position: await driver.publish(topic.name, record, id, wait) };
-    });
+      new RpcError(Status.DEADLINE_EXCEEDED, messages.publishTimedOut(topic.name, timeoutMs, this.#hint()));
+    const driver = this.#closing === undefined ? this.#opened : undefined;
+    return runOperation({ wheel, deadlineMs, signal, late }, (wait) =>
+      driver === undefined
+        ? this.#driverNow().then((opened) => opened.publish(topic.name, record, id, wait))
+        : driver.publish(topic.name, record, id, wait),
+    );
   }
 
   #hint(): string {
@@ -227,9 +254,7 @@ export class Broker implements AsyncDisposable {
     checkHandler("Broker.subscribe", handler);
     const { onBehalfOf } = resolved;
     this.#mustAllow(topic, "subscribe", onBehalfOf);
-    const last = async (event: IncomingEvent): Promise<void> => {
-      await handler(event.message as Out, event.context);
-    };
+    const last = (event: IncomingEvent): unknown => handler(event.message as Out, event.context);
     const { clock, wheel, log, random, settings } = this.#runtime;
     const interceptors = this.#deliver;
     const subscription = new Subscription({
@@ -237,7 +262,12 @@ export class Broker implements AsyncDisposable {
       handle:
         interceptors.length === 0
           ? last
-          : compose<IncomingEvent, void>("server", interceptors, last, () => undefined).run,
+          : compose<IncomingEvent, void>(
+              "server",
+              interceptors,
+              async (event) => void (await last(event)),
+              () => undefined,
+            ).run,
       ...{ drainTimeoutMs: settings.provider.drainTimeoutMs, onBehalfOf },
       onClosed: (one) => this.#subscriptions.delete(one),
     });
@@ -290,57 +320,27 @@ export class Broker implements AsyncDisposable {
     if (this.#driver === undefined) {
       const opening = this.#open();
       this.#driver = opening;
-      // What is missing may be put right: the next use tries again.
-      opening.catch(() => {
-        if (this.#driver === opening) this.#driver = undefined;
-      });
+      opening.then(
+        (driver) => {
+          this.#opened = driver;
+        },
+        () => {
+          // What is missing may be put right: the next use tries again.
+          if (this.#driver === opening) this.#driver = undefined;
+        },
+      );
     }
     return this.#driver;
   }
 
   readonly #bounded: Bounded = (what, run) => {
-    const { clock, settings } = this.#runtime;
+    const { clock, settings, wheel } = this.#runtime;
     const { callTimeoutMs } = settings;
     const late = (): RpcError =>
       new RpcError(Status.DEADLINE_EXCEEDED, messages.brokerTimedOut(what, callTimeoutMs, this.#hint()));
-    return this.#within(clock.now() + callTimeoutMs, undefined, late, run);
+    const deadlineMs = clock.now() + callTimeoutMs;
+    return runOperation({ wheel, deadlineMs, signal: undefined, late }, run);
   };
-
-  /** Runs `run`; when the deadline passes or `signal` is aborted first, rejects, and aborts what `run` was given. */
-  #within<T>(
-    deadlineMs: number,
-    signal: AbortSignal | undefined,
-    late: () => RpcError,
-    run: (wait: Wait) => Promise<T>,
-  ): Promise<T> {
-    if (signal?.aborted === true) return Promise.reject(cancelledError(signal));
-    const { wheel } = this.#runtime;
-    return new Promise<T>((resolve, reject) => {
-      const bound = new Bound(deadlineMs, () => fail(late()));
-      const onAbort = (): void => fail(cancelledError(signal));
-      const end = (): void => {
-        wheel.remove(bound);
-        signal?.removeEventListener("abort", onAbort);
-      };
-      const fail = (error: RpcError): void => {
-        end();
-        bound.abort(error);
-        reject(error);
-      };
-      wheel.add(bound);
-      signal?.addEventListener("abort", onAbort, { once: true });
-      run(bound).then(
-        (value) => {
-          end();
-          resolve(value);
-        },
-        (error) => {
-          end();
-          reject(error);
-        },
-      );
-    });
-  }
 
   /** Closes all subscriptions as `Subscription.close` does, then the connection. Idempotent; never rejects. */
   close(): Promise<void> {
@@ -361,40 +361,8 @@ export class Broker implements AsyncDisposable {
   }
 }
 
-/** The deadline of one operation. */
-class Bound extends Expiring {
-  readonly #onPassed: () => void;
-  #abort: AbortController | undefined;
-  #reason: RpcError | undefined;
-
-  constructor(deadlineMs: number, onPassed: () => void) {
-    super();
-    this.deadlineMs = deadlineMs;
-    this.#onPassed = onPassed;
-  }
-
-  get signal(): AbortSignal {
-    this.#abort ??= new AbortController();
-    if (this.#reason !== undefined) this.#abort.abort(this.#reason);
-    return this.#abort.signal;
-  }
-
-  abort(reason: RpcError): void {
-    this.#reason = reason;
-    this.#abort?.abort(reason);
-  }
-
-  onDeadline(): void {
-    this.#onPassed();
-  }
-}
-
 function closedError(): RpcError {
   return new RpcError(Status.UNAVAILABLE, messages.brokerClosed, { executed: "never" });
-}
-
-function cancelledError(signal: AbortSignal | undefined): RpcError {
-  return new RpcError(Status.CANCELLED, messages.cancelledBySignal, { cause: signal?.reason });
 }
 
 function checkTopic(topic: unknown): void {

@@ -11,6 +11,7 @@ import type {
   EventRecord,
   StartPosition,
 } from "./driver.js";
+import type { Published } from "./interceptor.js";
 import type { UrlForm } from "./url.js";
 
 export const memoryForm: UrlForm = { form: "memory:", defaultPort: 0, options: [] };
@@ -403,8 +404,8 @@ export class MemoryDriver implements BrokerDriver {
     this.#clock = clock;
   }
 
-  async publish(topic: string, record: EventRecord, id: string | undefined): Promise<string> {
-    return this.#store.publish(topic, record, id);
+  async publish(topic: string, record: EventRecord, id: string | undefined): Promise<Published> {
+    return { position: this.#store.publish(topic, record, id) };
   }
 
   async consume(

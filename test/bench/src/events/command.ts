@@ -55,14 +55,29 @@ interface Sample {
 async function measure(side: Side, one: Case, messages: number, topic: string): Promise<Sample> {
   const count = Math.max(1, Math.round(messages * one.part));
   await side.prepare(topic);
-  if (one.consumes) await side.publish(topic, count, 256);
-  const [startMs, before] = [performance.now(), process.cpuUsage()];
-  if (one.consumes) await side.consume(topic, count, one.inFlight);
-  else await side.publish(topic, count, one.inFlight);
-  const elapsedMs = performance.now() - startMs;
-  const { user, system } = process.cpuUsage(before);
+  let [startMs, before] = [performance.now(), process.cpuUsage()];
+  const start = (): void => {
+    [startMs, before] = [performance.now(), process.cpuUsage()];
+  };
+  const end = (): Sample => {
+    const elapsedMs = performance.now() - startMs;
+    const { user, system } = process.cpuUsage(before);
+    return { perSecond: (count * 1000) / elapsedMs, cpuUs: (user + system) / count };
+  };
+  let sample: Sample;
+  if (one.consumes) {
+    await side.publish(topic, count, 256);
+    // Joining the group and leaving it are no part of it.
+    const leave = await side.consume(topic, count, one.inFlight, start);
+    sample = end();
+    await leave();
+  } else {
+    start();
+    await side.publish(topic, count, one.inFlight);
+    sample = end();
+  }
   await side.remove(topic);
-  return { perSecond: (count * 1000) / elapsedMs, cpuUs: (user + system) / count };
+  return sample;
 }
 
 /** mprpc first, then the bare client. */

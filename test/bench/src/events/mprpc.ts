@@ -2,7 +2,7 @@ import { Broker, defineTopic, type TopicDefinition } from "mprpc/broker";
 import { LoginRequest } from "../gen/bench.js";
 import { loginRequest } from "../login.js";
 import { initNode } from "../node.js";
-import { group, inLoops, type Side } from "./side.js";
+import { group, handle, inLoops, type Side } from "./side.js";
 
 /** This library: messages encoded and decoded, handlers that are async. `drop` deletes what a topic is kept in. */
 export async function mprpcSide(
@@ -32,19 +32,21 @@ export async function mprpcSide(
       const topic = topicOf(name);
       return inLoops(count, inFlight, () => broker.publish(topic, message));
     },
-    async consume(name, count, inFlight) {
+    async consume(name, count, inFlight, onFirst) {
       let handled = 0;
       let done = (): void => {};
       const all = new Promise<void>((resolve) => {
         done = resolve;
       });
       const options = { group, concurrency: 64, maxInFlight: inFlight };
-      const subscription = await broker.subscribe(topicOf(name), options, async () => {
+      const subscription = await broker.subscribe(topicOf(name), options, async (login) => {
+        await handle(login.pwd);
         if (++handled === count) done();
+        else if (handled === 1) onFirst();
       });
       await all;
       // With it the acknowledgements that wait are sent.
-      await subscription.close();
+      return () => subscription.close();
     },
     async remove(name) {
       topics.delete(name);

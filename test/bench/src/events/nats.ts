@@ -1,6 +1,6 @@
 import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { group, inLoops, type Side } from "./side.js";
+import { group, handle, inLoops, type Side } from "./side.js";
 
 /** The client of NATS as it is: JetStream's publish, and a durable consumer that pulls. */
 export async function bareNats(port: number, payload: Buffer): Promise<Side> {
@@ -22,15 +22,24 @@ export async function bareNats(port: number, payload: Buffer): Promise<Side> {
       const subject = subjectOf(topic);
       return inLoops(count, inFlight, () => client.publish(subject, payload));
     },
-    async consume(topic, count, inFlight) {
+    async consume(topic, count, inFlight, onFirst) {
       const consumer = await client.consumers.get(topic, group);
       const messages = await consumer.consume({ max_messages: inFlight });
-      let handled = 0;
+      let [taken, handled] = [0, 0];
+      let done = (): void => {};
+      const all = new Promise<void>((resolve) => {
+        done = resolve;
+      });
       for await (const message of messages) {
-        message.ack();
-        if (++handled === count) break;
+        void handle(message.data).then(() => {
+          message.ack();
+          if (++handled === count) done();
+          else if (handled === 1) onFirst();
+        });
+        if (++taken === count) break;
       }
-      await connection.flush();
+      await all;
+      return () => connection.flush();
     },
     async remove(topic) {
       await manager.streams.delete(topic);

@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { group, inLoops, type Side } from "./side.js";
+import { group, handle, inLoops, type Side } from "./side.js";
 
 /** ioredis as it is: streams, a consumer group, and commands gathered by its own pipelining. */
 export async function bareRedis(port: number, payload: Buffer): Promise<Side> {
@@ -15,21 +15,26 @@ export async function bareRedis(port: number, payload: Buffer): Promise<Side> {
     },
     publish: (topic, count, inFlight) =>
       inLoops(count, inFlight, () => client.xadd(topic, "*", "payload", payload)),
-    async consume(topic, count, inFlight) {
+    async consume(topic, count, inFlight, onFirst) {
       let handled = 0;
       let acked: Promise<unknown> = Promise.resolve();
+      // While the acknowledgement of one half is on its way, the other is read.
+      const half = Math.max(1, Math.floor(inFlight / 2));
       while (handled < count) {
         const found = (await reader.xreadgroupBuffer(
-          ...(["GROUP", group, consumer, "COUNT", inFlight] as const),
+          ...(["GROUP", group, consumer, "COUNT", half] as const),
           ...(["BLOCK", 2000, "STREAMS", topic, ">"] as const),
         )) as ReadonlyArray<readonly [Buffer, ReadonlyArray<readonly [Buffer, readonly Buffer[]]>]> | null;
-        const ids = (found?.[0]?.[1] ?? []).map(([id]) => id);
+        const entries = found?.[0]?.[1] ?? [];
+        await Promise.all(entries.map(([, [, value]]) => handle(value)));
+        if (handled === 0 && entries.length > 0) onFirst();
+        const ids = entries.map(([id]) => id);
         handled += ids.length;
-        // No more than twice as many are unsettled: those just read, and those whose acknowledgement is on its way.
         await acked;
         if (ids.length > 0) acked = client.xack(topic, group, ...ids);
       }
-      await acked;
+      const last = acked;
+      return () => last;
     },
     async remove(topic) {
       await client.del(topic);

@@ -1,3 +1,6 @@
+/** What is done with each message on either side: what a program would do is async. */
+export async function handle(_payload: unknown): Promise<void> {}
+
 /** Publishing and consuming with one client. Topics are made by the first message to them. */
 export interface Side {
   readonly name: string;
@@ -5,8 +8,11 @@ export interface Side {
   prepare(topic: string): Promise<void>;
   /** Resolves when the broker has `count` messages more, `inFlight` of them on their way at a time. */
   publish(topic: string, count: number, inFlight: number): Promise<void>;
-  /** Takes, handles and acknowledges `count` messages that wait in the topic, `inFlight` at most unsettled. Resolves with the last. */
-  consume(topic: string, count: number, inFlight: number): Promise<void>;
+  /**
+   * Takes, handles and acknowledges `count` messages that wait in the topic, `inFlight` at most unsettled. `onFirst`: the first was handled.
+   * Resolves when the last was, with what leaves the group.
+   */
+  consume(topic: string, count: number, inFlight: number, onFirst: () => void): Promise<() => Promise<unknown>>;
   /** The topic and its messages are gone. */
   remove(topic: string): Promise<void>;
   close(): Promise<void>;
