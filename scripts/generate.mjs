@@ -47,7 +47,7 @@ function generate(protos, out, ...options) {
   if (status !== 0) throw new Error(`mprpc generate ${protos.join(" ")} failed with exit code ${status}`);
 }
 
-/** What the library itself is made of, and where it lies: it cannot import `mprpc/codec`. */
+/** What the library itself is made of, and where it lies: it cannot import `mprpc/codec` or `mprpc/descriptor`. */
 const own = [
   {
     names: ["google/protobuf/descriptor.proto", "google/protobuf/compiler/plugin.proto"],
@@ -57,6 +57,7 @@ const own = [
     names: ["grpc/reflection/v1/reflection.proto", "grpc/reflection/v1alpha/reflection.proto"],
     out: "src/services/gen",
   },
+  { names: ["mprpc/options.proto"], from: "proto/include", out: "src/descriptor/gen" },
   { names: ["rpc.proto"], from: "src/registry/etcd", out: "src/registry/etcd/gen" },
 ];
 
@@ -82,8 +83,15 @@ function generateOwn({ names, from = "proto", out }) {
       const up = "../".repeat(`${out}/${name}`.split("/").length - 2);
       const text = readFileSync(path.join(folder, file), "utf8");
       const target = path.join(root, out, file);
+      const descriptors = "src/descriptor/gen/google/protobuf/descriptor.js";
+      const toDescriptors = path.posix.relative(path.posix.dirname(`${out}/${name}`), descriptors);
       mkdirSync(path.dirname(target), { recursive: true });
-      writeFileSync(target, text.replaceAll('"mprpc/codec"', `"${up}${homes[out]}"`));
+      writeFileSync(
+        target,
+        text
+          .replaceAll('"mprpc/codec"', `"${up}${homes[out]}"`)
+          .replaceAll('"mprpc/descriptor"', `"${toDescriptors}"`),
+      );
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -14,28 +14,32 @@ export function describeCaller({ identities: { transport, token }, protocol }: P
   return protocol === "classic" ? "a classic caller" : "a caller without an identity";
 }
 
-/** Logs denied calls: caller, method and address. Under a flood they are only counted. */
+/** Logs denied calls, or uses of topics: who, what and from where. Under a flood they are only counted. */
 export class AuditLog {
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #kind: string;
   #lines = 0;
   #more = 0;
   #sinceMs = -Infinity;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, log: Logger) {
+  /** `kind`: what the others are called that are only counted. */
+  constructor(clock: Clock, log: Logger, kind = "calls") {
     this.#clock = clock;
     this.#log = log;
+    this.#kind = kind;
   }
 
-  denied(method: string, peer: Peer, code: string): void {
+  /** `what`: `pkg.Service/Method`, or `topic:orders.created/publish`. */
+  denied(what: string, peer: Peer, code: string): void {
     const nowMs = this.#clock.now();
     if (nowMs - this.#sinceMs >= windowMs) {
       this.#sinceMs = nowMs;
       this.#lines = 0;
     }
     if (this.#lines++ < linesMax) {
-      this.#log.warn(`denied: ${method} to ${describeCaller(peer)}`, { peer: peer.address, code });
+      this.#log.warn(`denied: ${what} to ${describeCaller(peer)}`, { peer: peer.address, code });
       return;
     }
     this.#more++;
@@ -44,7 +48,7 @@ export class AuditLog {
 
   #tellMore(): void {
     this.#timer = undefined;
-    if (this.#more > 0) this.#log.warn(`denied: ${this.#more} more calls`);
+    if (this.#more > 0) this.#log.warn(`denied: ${this.#more} more ${this.#kind}`);
     this.#more = 0;
   }
 

@@ -1,7 +1,7 @@
 import type { Peer } from "../call/peer.js";
 import { isIdentity, matchesGlob } from "./identity.js";
 
-/** One rule as written: `value` says who may call the methods of `pattern`. */
+/** One rule as written: `value` says who may call the methods of `pattern`, or use its topics. */
 export interface PolicyLine {
   readonly pattern: string;
   readonly value: string;
@@ -9,11 +9,17 @@ export interface PolicyLine {
   readonly where: string;
 }
 
-/** Rules by their patterns: `{ "pkg.Service/*": "secret:apigw + jwt:*" }`. */
+/** Rules by their patterns: `{ "pkg.Service/*": "secret:apigw + jwt:*", "topic:orders.created/publish": "secret:orders" }`. */
 export type PolicyRules = Readonly<Record<string, string>>;
 
+/** Of whom a policy knows enough to judge. */
+export type Judged = Pick<Peer, "protocol" | "identities">;
+
+/** What is done with a topic. */
+export type TopicAction = "publish" | "subscribe";
+
 /** One word of a rule's value. */
-type Term = (who: Pick<Peer, "protocol" | "identities">) => boolean;
+type Term = (who: Judged) => boolean;
 
 /** Terms that must all match. `classic`: the rule allows classic callers. */
 interface Alternative {
@@ -32,7 +38,11 @@ export const healthService = "grpc.health.v1.Health";
 const exactPattern = /^[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/;
 const servicePattern = /^([A-Za-z_][\w.]*)\/\*$/;
 const packagePattern = /^([A-Za-z_][\w.]*)\.\*$/;
-const patternForms = "pkg.Service/Method, pkg.Service/*, pkg.* or *";
+const topicPrefix = "topic:";
+/** Of a topic, of those below a name, or of all; for both actions, or for one. */
+const topicPattern = /^(?:[\w-]+(?:\.[\w-]+)*(?:\.\*)?|\*)(?:\/(?:publish|subscribe))?$/;
+const patternForms =
+  "pkg.Service/Method, pkg.Service/*, pkg.*, *, or topic:NAME, topic:NAME.* or topic:*, perhaps with /publish or /subscribe";
 const valueForms =
   "any, none, classic, or identities such as secret:web and jwt:*, with blanks around | and +";
 
@@ -45,12 +55,16 @@ export class PolicyError extends Error {
 export class Policy {
   /** Without rules everybody may call everything. */
   readonly isEmpty: boolean;
+  /** Without rules for topics everybody may use all of them. */
+  readonly coversTopics: boolean;
   readonly lines: readonly PolicyLine[];
   readonly #exact = new Map<string, Rule>();
   readonly #services = new Map<string, Rule>();
   /** Rules by package, with the final dot. */
   readonly #packages = new Map<string, Rule>();
   #rest: Rule | undefined;
+  /** By their patterns, without `topic:`. */
+  readonly #topics = new Map<string, Rule>();
 
   /** Throws `PolicyError` that names every invalid line. */
   constructor(lines: readonly PolicyLine[]) {
@@ -65,6 +79,7 @@ export class Policy {
     if (problems.length > 0) throw new PolicyError(problems.join("\n"));
     this.lines = lines;
     this.isEmpty = lines.length === 0;
+    this.coversTopics = this.#topics.size > 0;
   }
 
   /** Throws `PolicyError` as the constructor does. */
@@ -80,7 +95,9 @@ export class Policy {
     };
     const service = servicePattern.exec(pattern)?.[1];
     const name = packagePattern.exec(pattern)?.[1];
-    if (pattern === "*") {
+    const topic = pattern.startsWith(topicPrefix) ? pattern.slice(topicPrefix.length) : undefined;
+    if (topic !== undefined && topicPattern.test(topic)) put(this.#topics, topic);
+    else if (pattern === "*") {
       if (this.#rest !== undefined) throw new Error("there are two rules for *");
       this.#rest = rule;
     } else if (service !== undefined) put(this.#services, service);
@@ -103,17 +120,40 @@ export class Policy {
   }
 
   /** Whether this caller may call this method. */
-  allows(service: string, method: string, who: Pick<Peer, "protocol" | "identities">): boolean {
+  allows(service: string, method: string, who: Judged): boolean {
     if (this.isEmpty) return true;
     const rule = this.ruleFor(service, method);
-    const classic = who.protocol === "classic";
     // "*" applies to everything without a rule of its own; Health has a built-in rule.
-    if (service === healthService && (rule === undefined || rule === this.#rest)) return !classic;
-    if (rule === undefined) return false;
-    return rule.alternatives.some(
-      (one) => (!classic || one.classic) && one.terms.every((matches) => matches(who)),
-    );
+    if (service === healthService && (rule === undefined || rule === this.#rest)) {
+      return who.protocol !== "classic";
+    }
+    return rule !== undefined && admits(rule, who);
   }
+
+  /** The most specific rule for a topic: by its name first, and of two for one name that of the action. Only that one decides. */
+  topicRule(name: string, action: TopicAction): Rule | undefined {
+    const of = (names: string): Rule | undefined =>
+      this.#topics.get(`${names}/${action}`) ?? this.#topics.get(names);
+    const own = of(name);
+    if (own !== undefined) return own;
+    for (let dot = name.lastIndexOf("."); dot > 0; dot = name.lastIndexOf(".", dot - 1)) {
+      const rule = of(`${name.slice(0, dot)}.*`);
+      if (rule !== undefined) return rule;
+    }
+    return of("*");
+  }
+
+  /** Whether this one may publish, or subscribe, to this topic. */
+  allowsTopic(name: string, action: TopicAction, who: Judged): boolean {
+    if (!this.coversTopics) return true;
+    const rule = this.topicRule(name, action);
+    return rule !== undefined && admits(rule, who);
+  }
+}
+
+function admits({ alternatives }: Rule, who: Judged): boolean {
+  const classic = who.protocol === "classic";
+  return alternatives.some((one) => (!classic || one.classic) && one.terms.every((matches) => matches(who)));
 }
 
 /** Throws `Error` for an invalid value of a rule. */

@@ -1,24 +1,23 @@
-import { Expiring } from "../base/deadlines.js";
+import type { PolicyRules, TopicAction } from "../auth/policy.js";
 import { Metadata } from "../base/metadata.js";
 import { callback, checkOptions, describeValue, having, listOf, text } from "../base/options.js";
-import { textOf } from "../base/thrown.js";
 import { compose } from "../call/interceptor.js";
+import type { Peer } from "../call/peer.js";
 import { callScope } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { TopicDefinition } from "../protobuf/topic.js";
-import { encodeMessage } from "../protobuf/types.js";
 import { type App, runtimeOf } from "../runtime/app.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { EventContext } from "./context.js";
 import { type Bounded, DeadLetters } from "./dead-letters.js";
-import type { BrokerDriver, DriverDeps, EventRecord, StartPosition, Wait } from "./driver.js";
+import type { BrokerDriver, DriverDeps, EventRecord, StartPosition } from "./driver.js";
 import { type BrokerEmitter, createBrokerEmitter } from "./events.js";
-import { header, isReservedKey, pushMetadata, pushText } from "./headers.js";
 import type { IncomingEvent, OutgoingEvent, Published, PublishNext } from "./interceptor.js";
 import { MemoryStore } from "./memory.js";
 import { readBroker } from "./open.js";
+import { runOperation } from "./operation.js";
 import {
   type BrokerInterceptors,
   checkGroup,
@@ -29,12 +28,19 @@ import {
   resolveSubscribe,
   type SubscribeOptions,
 } from "./options.js";
+import { type Envelope, recordOf } from "./record.js";
 import { Subscription } from "./subscription.js";
+import { TopicGuard } from "./topic-guard.js";
 
 export interface BrokerOptions {
   /** Default: what the key `broker` says. */
   url?: string | undefined;
-  /** Around every publish and every handler: authorisation (a policy for `topic:NAME` looks at `event.topic.name`), tracing, checks. */
+  /**
+   * Who may publish and subscribe to which topic, `{ "topic:orders.*": "secret:orders" }`, instead of the conf's `[authz]`. Once there is a rule
+   * for a topic, what no rule allows is refused. Default: the conf's, and without one everybody may use all topics.
+   */
+  policy?: PolicyRules | undefined;
+  /** Around every publish and every handler: tracing, checks, authorisation that looks at the message. */
   interceptors?: BrokerInterceptors | undefined;
   /** Where `memory:` keeps its messages. Default: a store that the brokers of one application share. */
   memory?: MemoryStore | undefined;
@@ -43,8 +49,15 @@ export interface BrokerOptions {
 /** A message handler. What it throws makes the message be tried again. */
 export type EventHandler<Out> = (message: Out, context: EventContext) => unknown;
 
-const optionRules = { url: text, interceptors: having(), memory: having("publish", "join") };
+const optionRules = {
+  url: text,
+  policy: having(),
+  interceptors: having(),
+  memory: having("publish", "join"),
+};
 const interceptorRules = { publish: listOf(callback), deliver: listOf(callback) };
+
+const noOptions: PublishOptions = {};
 
 /** Applications whose brokers are `memory:` share what is published within each. */
 const stores = new WeakMap<Runtime, MemoryStore>();
@@ -59,11 +72,10 @@ function storeOf(runtime: Runtime): MemoryStore {
 }
 
 /** What interceptors see, and what the library adds. */
-interface Publishing extends OutgoingEvent {
-  readonly id: string | undefined;
-  readonly ttlMs: number;
+interface Publishing extends OutgoingEvent, Envelope {
   readonly timeoutMs: number;
   readonly deadlineMs: number;
+  readonly onBehalfOf: Peer | undefined;
 }
 
 /** Publishes messages to topics, and subscribes to them, through the broker that the key `broker` names. */
@@ -74,13 +86,19 @@ export class Broker implements AsyncDisposable {
   readonly #subscriptions = new Set<Subscription>();
   readonly #publish: PublishNext;
   readonly #deliver: NonNullable<BrokerInterceptors["deliver"]>;
+  readonly #guard: TopicGuard;
   readonly #onAppClosed = (): void => void this.close();
   #driver: Promise<BrokerDriver> | undefined;
+  /** That of `#driver`, when it is there. */
+  #opened: BrokerDriver | undefined;
   /** Why the broker is away; undefined while it is not. */
   #away: string | undefined;
   #closing: Promise<void> | undefined;
 
-  /** Connects to nothing yet. Throws RpcError INVALID_ARGUMENT for a URL that cannot work, `TypeError` for wrong options. */
+  /**
+   * Connects to nothing yet. Throws RpcError INVALID_ARGUMENT for a URL that cannot work, `TypeError` for wrong options, `PolicyError` for
+   * rules that cannot be read.
+   */
   constructor(app: App, options: BrokerOptions = {}) {
     const runtime = runtimeOf("Broker", app);
     const given = checkOptions<BrokerOptions>("Broker", options, {}, optionRules);
@@ -94,6 +112,7 @@ export class Broker implements AsyncDisposable {
     const { broker } = runtime.settings;
     const open = readBroker(given.url ?? broker.url);
     this.events = createBrokerEmitter(runtime.log);
+    this.#guard = new TopicGuard(runtime, given.policy, this.events, () => this.#judgeSubscriptions());
     const deps: DriverDeps = {
       ...{ clock: runtime.clock, log: runtime.log, random: runtime.random, password: broker.password },
       onConnection: (connected, reason) => this.#onConnection(connected, reason),
@@ -125,33 +144,51 @@ export class Broker implements AsyncDisposable {
    * Resolves when the broker keeps the message. Rejects with RpcError; `executed` is `never` when it is not kept, and `maybe` when the answer is
    * missing. Throws nothing.
    */
-  async publish<In>(
+  publish<In>(
     topic: TopicDefinition<unknown, In>,
     message: In,
-    options: PublishOptions = {},
+    options?: PublishOptions,
   ): Promise<Published> {
-    checkTopic(topic);
-    const given = checkPublish("Broker.publish", options);
+    let event: Publishing;
+    try {
+      checkTopic(topic);
+      event = this.#toEvent(topic, message, options);
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
+    const { events } = this;
+    if (events.has("publishStart") || events.has("publishEnd")) return this.#observed(event);
+    return this.#judged(event);
+  }
+
+  #toEvent(topic: TopicDefinition, message: unknown, options: PublishOptions | undefined): Publishing {
+    const given = options === undefined ? noOptions : checkPublish("Broker.publish", options);
     const { clock, settings } = this.#runtime;
-    const startMs = clock.now();
     const timeoutMs = given.timeoutMs ?? settings.callTimeoutMs;
     const parent = callScope.current;
-    const event: Publishing = {
+    return {
       topic,
       message,
       key: given.key,
       metadata: new Metadata(given.metadata),
       signal: given.signal,
-      ...{ id: given.id, ttlMs: given.ttlMs ?? Infinity, timeoutMs },
-      deadlineMs: Math.min(startMs + timeoutMs, parent?.deadlineMs ?? Infinity),
+      id: given.id,
+      ttlMs: given.ttlMs ?? Infinity,
+      timeoutMs,
+      deadlineMs: Math.min(clock.now() + timeoutMs, parent?.deadlineMs ?? Infinity),
+      onBehalfOf: given.onBehalfOf,
     };
+  }
+
+  async #observed(event: Publishing): Promise<Published> {
     const { events } = this;
-    if (!events.has("publishStart") && !events.has("publishEnd")) return this.#publish(event);
+    const { clock } = this.#runtime;
+    const startMs = clock.now();
     events.emit("publishStart", { event });
     const end = (code: StatusCode, position: string | undefined, error: RpcError | undefined): void =>
       events.emit("publishEnd", { event, code, elapsedMs: clock.now() - startMs, position, error });
     try {
-      const published = await this.#publish(event);
+      const published = await this.#judged(event);
       end(Status.OK, published.position, undefined);
       return published;
     } catch (thrown) {
@@ -161,53 +198,46 @@ export class Broker implements AsyncDisposable {
     }
   }
 
+  /** Interceptors never see what may not be published. */
+  #judged(event: Publishing): Promise<Published> {
+    const denied = this.#guard.judge(event.topic, "publish", event.onBehalfOf);
+    return denied === undefined ? this.#publish(event) : Promise.reject(denied);
+  }
+
+  /** Throws RpcError PERMISSION_DENIED. */
+  #mustAllow(topic: TopicDefinition, action: TopicAction, caller?: Peer): void {
+    const denied = this.#guard.judge(topic, action, caller);
+    if (denied !== undefined) throw denied;
+  }
+
+  /** Other rules are in force: subscriptions that they do not allow end, and their messages go back to the group. */
+  #judgeSubscriptions(): void {
+    for (const one of this.#subscriptions) {
+      if (this.#guard.judge(one.topic, "subscribe", one.onBehalfOf) !== undefined) void one.close();
+    }
+  }
+
   #send(event: Publishing): Promise<Published> {
     const { topic, id, timeoutMs, deadlineMs, signal } = event;
-    const record = this.#toRecord(event);
-    const hint = (): string => this.#hint();
+    const { clock, settings, wheel } = this.#runtime;
+    let record: EventRecord;
+    try {
+      record = recordOf(event, settings.limits, clock);
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
     const late = (): RpcError =>
-      new RpcError(Status.DEADLINE_EXCEEDED, messages.publishTimedOut(topic.name, timeoutMs, hint()));
-    return this.#within(deadlineMs, signal, late, async (wait) => {
-      const driver = await this.#driverNow();
-      return { position: await driver.publish(topic.name, record, id, wait) };
-    });
+      new RpcError(Status.DEADLINE_EXCEEDED, messages.publishTimedOut(topic.name, timeoutMs, this.#hint()));
+    const driver = this.#closing === undefined ? this.#opened : undefined;
+    return runOperation({ wheel, deadlineMs, signal, late }, (wait) =>
+      driver === undefined
+        ? this.#driverNow().then((opened) => opened.publish(topic.name, record, id, wait))
+        : driver.publish(topic.name, record, id, wait),
+    );
   }
 
   #hint(): string {
     return this.#away === undefined || this.#away === "" ? "" : messages.brokerAway(this.#away);
-  }
-
-  #toRecord({ topic, message, key, metadata, id, ttlMs }: Publishing): EventRecord {
-    const { bodyMaxBytes, headerMaxBytes } = this.#runtime.settings.limits;
-    const { name } = topic;
-    let payload: Buffer;
-    try {
-      payload = encodeMessage(topic.message, message);
-    } catch (error) {
-      const failed = messages.eventCannotBeEncoded(name, textOf(error));
-      throw new RpcError(Status.INVALID_ARGUMENT, failed, { executed: "never", cause: error });
-    }
-    if (payload.length > bodyMaxBytes) {
-      const large = messages.eventTooLarge(name, payload.length, bodyMaxBytes);
-      throw new RpcError(Status.RESOURCE_EXHAUSTED, large, { executed: "never" });
-    }
-    const headers: string[] = [];
-    if (id !== undefined) pushText(headers, header.id, id);
-    if (key !== undefined) pushText(headers, header.key, key);
-    if (ttlMs !== Infinity) headers.push(header.expires, String(this.#runtime.clock.wallNow() + ttlMs));
-    if (metadata.size > 0) {
-      for (const [one] of metadata) {
-        if (!isReservedKey(one)) continue;
-        throw new RpcError(Status.INVALID_ARGUMENT, messages.metadataKeyReserved(one), { executed: "never" });
-      }
-      pushMetadata(headers, metadata);
-    }
-    const headerBytes = headers.reduce((sum, { length }) => sum + length + 2, 0);
-    if (headerBytes > headerMaxBytes) {
-      const large = messages.eventHeaderTooLarge(name, headerBytes, headerMaxBytes);
-      throw new RpcError(Status.RESOURCE_EXHAUSTED, large, { executed: "never" });
-    }
-    return { payload, headers };
   }
 
   /**
@@ -222,9 +252,9 @@ export class Broker implements AsyncDisposable {
     checkTopic(topic);
     const resolved = resolveSubscribe("Broker.subscribe", options);
     checkHandler("Broker.subscribe", handler);
-    const last = async (event: IncomingEvent): Promise<void> => {
-      await handler(event.message as Out, event.context);
-    };
+    const { onBehalfOf } = resolved;
+    this.#mustAllow(topic, "subscribe", onBehalfOf);
+    const last = (event: IncomingEvent): unknown => handler(event.message as Out, event.context);
     const { clock, wheel, log, random, settings } = this.#runtime;
     const interceptors = this.#deliver;
     const subscription = new Subscription({
@@ -232,8 +262,13 @@ export class Broker implements AsyncDisposable {
       handle:
         interceptors.length === 0
           ? last
-          : compose<IncomingEvent, void>("server", interceptors, last, () => undefined).run,
-      drainTimeoutMs: settings.provider.drainTimeoutMs,
+          : compose<IncomingEvent, void>(
+              "server",
+              interceptors,
+              async (event) => void (await last(event)),
+              () => undefined,
+            ).run,
+      ...{ drainTimeoutMs: settings.provider.drainTimeoutMs, onBehalfOf },
       onClosed: (one) => this.#subscriptions.delete(one),
     });
     const what = `subscribing to ${topic.name}`;
@@ -241,10 +276,13 @@ export class Broker implements AsyncDisposable {
       const driver = await this.#driverNow();
       return driver.consume(topic.name, resolved.group, resolved, subscription.onDelivery, wait);
     });
-    if (this.#closing !== undefined) {
+    // Other rules may be in force since.
+    const late =
+      this.#closing === undefined ? this.#guard.judge(topic, "subscribe", onBehalfOf) : closedError();
+    if (late !== undefined) {
       await consumer.stop([]);
       await consumer.close([]);
-      throw closedError();
+      throw late;
     }
     this.#subscriptions.add(subscription);
     callScope.outside(() => subscription.start(consumer));
@@ -255,7 +293,11 @@ export class Broker implements AsyncDisposable {
   deadLetters<Out>(topic: TopicDefinition<Out>, group: string): DeadLetters<Out> {
     checkTopic(topic);
     checkGroup("Broker.deadLetters", group);
-    return new DeadLetters(topic, group, () => this.#driverNow(), this.#bounded);
+    const driver = (): Promise<BrokerDriver> => {
+      const denied = this.#guard.judge(topic, "subscribe", undefined);
+      return denied === undefined ? this.#driverNow() : Promise.reject(denied);
+    };
+    return new DeadLetters(topic, group, driver, this.#bounded);
   }
 
   /**
@@ -266,6 +308,7 @@ export class Broker implements AsyncDisposable {
     checkTopic(topic);
     checkGroup("Broker.seek", group);
     checkPosition("Broker.seek", to);
+    this.#mustAllow(topic, "subscribe");
     await this.#bounded(`moving group ${group} of ${topic.name}`, async (wait) => {
       const driver = await this.#driverNow();
       await driver.seek(topic.name, group, to, wait);
@@ -277,57 +320,27 @@ export class Broker implements AsyncDisposable {
     if (this.#driver === undefined) {
       const opening = this.#open();
       this.#driver = opening;
-      // What is missing may be put right: the next use tries again.
-      opening.catch(() => {
-        if (this.#driver === opening) this.#driver = undefined;
-      });
+      opening.then(
+        (driver) => {
+          this.#opened = driver;
+        },
+        () => {
+          // What is missing may be put right: the next use tries again.
+          if (this.#driver === opening) this.#driver = undefined;
+        },
+      );
     }
     return this.#driver;
   }
 
   readonly #bounded: Bounded = (what, run) => {
-    const { clock, settings } = this.#runtime;
+    const { clock, settings, wheel } = this.#runtime;
     const { callTimeoutMs } = settings;
     const late = (): RpcError =>
       new RpcError(Status.DEADLINE_EXCEEDED, messages.brokerTimedOut(what, callTimeoutMs, this.#hint()));
-    return this.#within(clock.now() + callTimeoutMs, undefined, late, run);
+    const deadlineMs = clock.now() + callTimeoutMs;
+    return runOperation({ wheel, deadlineMs, signal: undefined, late }, run);
   };
-
-  /** Runs `run`; when the deadline passes or `signal` is aborted first, rejects, and aborts what `run` was given. */
-  #within<T>(
-    deadlineMs: number,
-    signal: AbortSignal | undefined,
-    late: () => RpcError,
-    run: (wait: Wait) => Promise<T>,
-  ): Promise<T> {
-    if (signal?.aborted === true) return Promise.reject(cancelledError(signal));
-    const { wheel } = this.#runtime;
-    return new Promise<T>((resolve, reject) => {
-      const bound = new Bound(deadlineMs, () => fail(late()));
-      const onAbort = (): void => fail(cancelledError(signal));
-      const end = (): void => {
-        wheel.remove(bound);
-        signal?.removeEventListener("abort", onAbort);
-      };
-      const fail = (error: RpcError): void => {
-        end();
-        bound.abort(error);
-        reject(error);
-      };
-      wheel.add(bound);
-      signal?.addEventListener("abort", onAbort, { once: true });
-      run(bound).then(
-        (value) => {
-          end();
-          resolve(value);
-        },
-        (error) => {
-          end();
-          reject(error);
-        },
-      );
-    });
-  }
 
   /** Closes all subscriptions as `Subscription.close` does, then the connection. Idempotent; never rejects. */
   close(): Promise<void> {
@@ -337,6 +350,7 @@ export class Broker implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#runtime.closed.removeEventListener("abort", this.#onAppClosed);
+    this.#guard.close();
     await Promise.all([...this.#subscriptions].map((one) => one.close()));
     const driver = await this.#driver?.catch(() => undefined);
     await driver?.close();
@@ -347,40 +361,8 @@ export class Broker implements AsyncDisposable {
   }
 }
 
-/** The deadline of one operation. */
-class Bound extends Expiring {
-  readonly #onPassed: () => void;
-  #abort: AbortController | undefined;
-  #reason: RpcError | undefined;
-
-  constructor(deadlineMs: number, onPassed: () => void) {
-    super();
-    this.deadlineMs = deadlineMs;
-    this.#onPassed = onPassed;
-  }
-
-  get signal(): AbortSignal {
-    this.#abort ??= new AbortController();
-    if (this.#reason !== undefined) this.#abort.abort(this.#reason);
-    return this.#abort.signal;
-  }
-
-  abort(reason: RpcError): void {
-    this.#reason = reason;
-    this.#abort?.abort(reason);
-  }
-
-  onDeadline(): void {
-    this.#onPassed();
-  }
-}
-
 function closedError(): RpcError {
   return new RpcError(Status.UNAVAILABLE, messages.brokerClosed, { executed: "never" });
-}
-
-function cancelledError(signal: AbortSignal | undefined): RpcError {
-  return new RpcError(Status.CANCELLED, messages.cancelledBySignal, { cause: signal?.reason });
 }
 
 function checkTopic(topic: unknown): void {

@@ -96,11 +96,11 @@ export class DeadLetters<Out = unknown> {
     headers.push(header.group, this.group);
     const driver = await this.#driver();
     const record = { payload: letter.payload, headers };
-    const position = await this.#bounded(`replay of a dead letter of ${name}`, (wait) =>
+    const published = await this.#bounded(`replay of a dead letter of ${name}`, (wait) =>
       driver.publish(name, record, undefined, wait),
     );
     await this.remove(letter);
-    return { position };
+    return published;
   }
 
   /** Takes it off the list for good. Rejects with RpcError, NOT_FOUND for one that is not there. */

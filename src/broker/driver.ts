@@ -1,5 +1,6 @@
 import type { Clock } from "../base/clock.js";
 import type { Logger } from "../log/logger.js";
+import type { Published } from "./interceptor.js";
 
 /** A message as brokers keep it. */
 export interface EventRecord {
@@ -76,10 +77,10 @@ export interface BrokerDriver {
   /** Its URL without secrets, for messages and logs. */
   readonly name: string;
   /**
-   * Resolves with the message's position when the broker keeps it. `id`: a second message with it, within two minutes, is not kept, by brokers
+   * Resolves with where the message is when the broker keeps it. `id`: a second message with it, within two minutes, is not kept, by brokers
    * that can. `wait` ends the wait for a broker that is away. Rejects with RpcError, `executed` says whether it may be kept all the same.
    */
-  publish(topic: string, record: EventRecord, id: string | undefined, wait: Wait): Promise<string>;
+  publish(topic: string, record: EventRecord, id: string | undefined, wait: Wait): Promise<Published>;
   /** Joins the group, which is made when there is none. Rejects with RpcError. */
   consume(
     topic: string,

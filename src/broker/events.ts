@@ -1,4 +1,6 @@
+import type { TopicAction } from "../auth/policy.js";
 import { Emitter } from "../base/emitter.js";
+import type { Peer } from "../call/peer.js";
 import type { RpcError } from "../error/rpc-error.js";
 import type { StatusCode } from "../error/status.js";
 import type { Logger } from "../log/logger.js";
@@ -32,6 +34,8 @@ export interface BrokerEvents {
     retryDelayMs: number | undefined;
   };
   deadLetter: { topic: TopicDefinition; group: string; id: string; attempts: number; reason: string };
+  /** The policy does not allow it to `peer`: to this process, or to the caller on whose behalf it was done. */
+  denied: { topic: TopicDefinition; action: TopicAction; peer: Peer; error: RpcError };
   connected: { broker: string };
   disconnected: { broker: string; reason: string | undefined };
 }
@@ -45,6 +49,7 @@ const known: Readonly<Record<keyof BrokerEvents, true>> = {
   deliveryStart: true,
   deliveryEnd: true,
   deadLetter: true,
+  denied: true,
   connected: true,
   disconnected: true,
 };

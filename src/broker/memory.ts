@@ -11,6 +11,7 @@ import type {
   EventRecord,
   StartPosition,
 } from "./driver.js";
+import type { Published } from "./interceptor.js";
 import { isOwnGroup } from "./options.js";
 
 /** Messages of a topic that may wait for their groups. */
@@ -414,8 +415,8 @@ export class MemoryDriver implements BrokerDriver {
     this.#clock = clock;
   }
 
-  async publish(topic: string, record: EventRecord, id: string | undefined): Promise<string> {
-    return this.#store.publish(topic, record, id);
+  async publish(topic: string, record: EventRecord, id: string | undefined): Promise<Published> {
+    return { position: this.#store.publish(topic, record, id) };
   }
 
   async consume(

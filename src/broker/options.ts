@@ -13,6 +13,7 @@ import {
   type OptionRules,
   text,
 } from "../base/options.js";
+import type { Peer } from "../call/peer.js";
 import type { StartPosition } from "./driver.js";
 import type { DeliveryInterceptor, PublishInterceptor } from "./interceptor.js";
 
@@ -32,6 +33,8 @@ export interface PublishOptions {
   signal?: AbortSignal | undefined;
   /** From so long after now on the message is handled no more, ms. Default `Infinity`. */
   ttlMs?: number | undefined;
+  /** The caller for whom it is published, `context.peer` of a handler: the policy must allow it to that caller as well. Default none. */
+  onBehalfOf?: Peer | undefined;
 }
 
 export interface SubscribeOptions {
@@ -58,6 +61,8 @@ export interface SubscribeOptions {
   timeoutMs?: number | undefined;
   /** Where a group that is new begins. Default `"first"`: nothing that is kept is missed; without a group `"new"`. */
   from?: StartPosition | undefined;
+  /** The caller for whom it is read, `context.peer` of a handler: the policy must allow it to that caller as well. Default none. */
+  onBehalfOf?: Peer | undefined;
 }
 
 export interface CloseOptions {
@@ -72,8 +77,13 @@ export interface BrokerInterceptors {
   readonly deliver?: readonly DeliveryInterceptor[] | undefined;
 }
 
+type CallerOption = Pick<SubscribeOptions, "onBehalfOf">;
+
+/** Of these `onBehalfOf` alone has no default. */
+type FilledSubscribe = Filled<Omit<SubscribeOptions, keyof CallerOption>> & CallerOption;
+
 /** A subscription's options with every default filled in. */
-export interface ResolvedSubscribe extends Filled<Omit<SubscribeOptions, "retry">> {
+export interface ResolvedSubscribe extends Omit<FilledSubscribe, "retry"> {
   readonly retry: BackoffOptions;
   /** Of a subscription without a group, ms: see `ConsumeOptions`. */
   readonly forgetAfterMs: number | undefined;
@@ -97,6 +107,14 @@ const groupRule: OptionRule = {
   accepts: (value) => typeof value === "string" && /^[\w-]{1,64}$/.test(value),
 };
 
+const peerRule: OptionRule = {
+  expected: "a caller, as context.peer of a handler",
+  accepts: (value) => {
+    const { identities } = (value ?? {}) as { readonly identities?: unknown };
+    return typeof identities === "object" && identities !== null;
+  },
+};
+
 const startRule: OptionRule = {
   expected: '"first", "new", a Date, or { after: position }',
   accepts: (value) =>
@@ -111,7 +129,7 @@ const jitterRule: OptionRule = {
   accepts: (value) => value === "full" || (typeof value === "number" && value >= 0 && value <= 1),
 };
 
-const subscribeRules: OptionRules<Filled<SubscribeOptions>> = {
+const subscribeRules: OptionRules<FilledSubscribe> = {
   group: groupRule,
   concurrency: integer(1, 10_000),
   maxInFlight: integer(1, 10_000),
@@ -120,9 +138,10 @@ const subscribeRules: OptionRules<Filled<SubscribeOptions>> = {
   retry: having(),
   timeoutMs: durationMs(1),
   from: startRule,
+  onBehalfOf: peerRule,
 };
 
-const subscribeDefaults: Filled<SubscribeOptions> = {
+const subscribeDefaults: FilledSubscribe = {
   group: "",
   concurrency: 16,
   maxInFlight: 0,
@@ -136,7 +155,7 @@ const subscribeDefaults: Filled<SubscribeOptions> = {
 /** Throws `TypeError` or `RangeError` that names the option. */
 export function resolveSubscribe(owner: string, given: SubscribeOptions): ResolvedSubscribe {
   const isOwn = (given as SubscribeOptions | undefined)?.group === undefined;
-  const defaults: Filled<SubscribeOptions> = isOwn
+  const defaults: FilledSubscribe = isOwn
     ? { ...subscribeDefaults, group: ownGroup(), from: "new" }
     : subscribeDefaults;
   const options = checkOptions(owner, given, defaults, subscribeRules);
@@ -168,6 +187,7 @@ const publishRules: OptionRules<PublishOptions> = {
   timeoutMs: durationMs(1),
   signal: having("addEventListener"),
   ttlMs: durationMs(1),
+  onBehalfOf: peerRule,
 };
 
 /** Throws `TypeError` or `RangeError` that names the option. */

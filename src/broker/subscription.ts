@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../base/clock.js";
 import type { DeadlineWheel } from "../base/deadlines.js";
 import { checkOptions, durationMs } from "../base/options.js";
 import { textOf } from "../base/thrown.js";
+import type { Peer } from "../call/peer.js";
 import { callScope } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
@@ -14,20 +15,21 @@ import { type DeliverySource, EventDelivery, publishedMsOf } from "./delivery.js
 import type { Delivery, DriverConsumer, EventRecord } from "./driver.js";
 import type { BrokerEmitter, DeliveryOutcome } from "./events.js";
 import { header, headerOf, pushText, withoutHeaders } from "./headers.js";
-import type { DeliveryNext, IncomingEvent } from "./interceptor.js";
+import type { IncomingEvent } from "./interceptor.js";
 import { type CloseOptions, type ResolvedSubscribe, retryDelayMs } from "./options.js";
 
 export interface SubscriptionParts {
   readonly topic: TopicDefinition;
   readonly options: ResolvedSubscribe;
-  /** Interceptors and the handler. */
-  readonly handle: DeliveryNext;
+  /** Interceptors and the handler. What it throws, or rejects with, makes the message be tried again. */
+  readonly handle: (event: IncomingEvent) => unknown;
   readonly events: BrokerEmitter;
   readonly clock: Clock;
   readonly wheel: DeadlineWheel;
   readonly log: Logger;
   readonly random: () => number;
   readonly drainTimeoutMs: number;
+  readonly onBehalfOf: Peer | undefined;
   readonly onClosed: (subscription: Subscription) => void;
 }
 
@@ -37,6 +39,19 @@ interface Held {
   /** When the broker was last told that somebody works on it. */
   extendedMs: number;
   running: EventDelivery | undefined;
+}
+
+/** What became of a delivery. */
+interface Ended {
+  readonly outcome: DeliveryOutcome;
+  /** What its handler threw. */
+  readonly error: unknown;
+  /** Until it is handed out again, ms. */
+  readonly delayMs: number | undefined;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | undefined | null)?.then === "function";
 }
 
 /** The longest error text that goes into a dead letter. */
@@ -55,6 +70,7 @@ export class Subscription implements AsyncDisposable {
   #waiting: Held[] = [];
   #waitingAt = 0;
   #running = 0;
+  #pumping = false;
   #requested = 0;
   #consumer: DriverConsumer | undefined;
   #extendTimer: Timer | undefined;
@@ -68,6 +84,11 @@ export class Subscription implements AsyncDisposable {
     this.topic = topic;
     this.group = options.group;
     this.#source = { topic, clock, wheel, ...options };
+  }
+
+  /** @internal */
+  get onBehalfOf(): Peer | undefined {
+    return this.#parts.onBehalfOf;
   }
 
   /** Messages taken and not settled; the broker's others are not here. */
@@ -121,68 +142,88 @@ export class Subscription implements AsyncDisposable {
     return held;
   }
 
+  /** Not entered again by handlers that are done at once: the loop goes on for them. */
   #pump(): void {
-    if (this.#closing !== undefined) return;
-    while (this.#running < this.#parts.options.concurrency) {
-      const held = this.#next();
-      if (held === undefined) return;
-      this.#running++;
-      void this.#run(held);
-    }
-  }
-
-  async #run(held: Held): Promise<void> {
+    if (this.#pumping) return;
+    this.#pumping = true;
     try {
-      await this.#attempt(held);
+      while (this.#closing === undefined && this.#running < this.#parts.options.concurrency) {
+        const held = this.#next();
+        if (held === undefined) return;
+        this.#running++;
+        this.#begin(held);
+      }
     } finally {
-      this.#running--;
-      this.#held.delete(held.delivery.position);
-      this.#pump();
-      this.#refill();
-      if (this.#running === 0) this.#onIdle?.();
+      this.#pumping = false;
     }
   }
 
-  /** Never rejects. */
-  async #attempt(held: Held): Promise<void> {
+  #begin(held: Held): void {
     const { delivery } = held;
-    const consumer = this.#consumer as DriverConsumer;
     const onlyFor = headerOf(delivery.headers, header.group);
     if (onlyFor !== undefined && onlyFor !== this.group) {
-      consumer.ack(delivery);
+      this.#consumer?.ack(delivery);
+      this.#free(held);
       return;
     }
     const { events, options } = this.#parts;
     const context = new EventDelivery(this.#source, delivery);
     held.running = context;
     if (events.has("deliveryStart")) events.emit("deliveryStart", { context });
-    let outcome: DeliveryOutcome;
-    let error: unknown;
-    let delayMs: number | undefined;
     if (this.#isExpired(delivery)) {
-      consumer.ack(delivery);
-      outcome = "expired";
-      error = new RpcError(Status.DEADLINE_EXCEEDED, messages.eventExpired);
-    } else if (delivery.attempt > options.maxAttempts) {
-      error = new Error(messages.deliveredTooOften(delivery.attempt - 1));
-      outcome = await this.#bury(held, delivery.attempt - 1, error);
-    } else {
-      try {
-        await this.#handle(context, delivery);
-        outcome = this.#settle(held, (latest) => consumer.ack(latest)) ? "acked" : "released";
-      } catch (thrown) {
-        error = thrown;
-        ({ outcome, delayMs } = await this.#fail(held, thrown));
-      }
+      this.#consumer?.ack(delivery);
+      const error = new RpcError(Status.DEADLINE_EXCEEDED, messages.eventExpired);
+      this.#end(held, context, { outcome: "expired", error, delayMs: undefined });
+      return;
     }
-    context.end();
-    if (events.has("deliveryEnd")) {
-      const elapsedMs = this.#parts.clock.now() - context.startMs;
-      events.emit("deliveryEnd", { context, outcome, elapsedMs, error, retryDelayMs: delayMs });
+    if (delivery.attempt > options.maxAttempts) {
+      const attempts = delivery.attempt - 1;
+      void this.#buryAndEnd(held, context, attempts, new Error(messages.deliveredTooOften(attempts)));
+      return;
+    }
+    let returned: unknown;
+    try {
+      returned = this.#handle(context, delivery);
+    } catch (thrown) {
+      this.#fail(held, context, thrown);
+      return;
+    }
+    if (!isThenable(returned)) this.#done(held, context);
+    else {
+      // A promise as it is: one more for each message costs as much as all the rest.
+      Promise.resolve(returned).then(
+        () => this.#done(held, context),
+        (thrown) => this.#fail(held, context, thrown),
+      );
     }
   }
 
-  async #handle(context: EventDelivery, delivery: Delivery): Promise<void> {
+  #done(held: Held, context: EventDelivery): void {
+    const acked = this.#settle(held, (latest) => this.#consumer?.ack(latest));
+    this.#end(held, context, { outcome: acked ? "acked" : "released", error: undefined, delayMs: undefined });
+  }
+
+  #end(held: Held, context: EventDelivery, { outcome, error, delayMs }: Ended): void {
+    const { events, clock } = this.#parts;
+    context.end();
+    if (events.has("deliveryEnd")) {
+      const elapsedMs = clock.now() - context.startMs;
+      events.emit("deliveryEnd", { context, outcome, elapsedMs, error, retryDelayMs: delayMs });
+    }
+    this.#free(held);
+  }
+
+  /** Its handler is free for another. */
+  #free(held: Held): void {
+    this.#running--;
+    this.#held.delete(held.delivery.position);
+    this.#pump();
+    this.#refill();
+    if (this.#running === 0) this.#onIdle?.();
+  }
+
+  /** Gives what the handler returns, or throws as it does. */
+  #handle(context: EventDelivery, delivery: Delivery): unknown {
     const { topic } = this;
     let message: unknown;
     try {
@@ -191,7 +232,7 @@ export class Subscription implements AsyncDisposable {
       throw new PoisonMessage(messages.eventCannotBeDecoded(topic.message.typeName, textOf(thrown)));
     }
     const event: IncomingEvent = { topic, message, context };
-    await callScope.run(context, () => this.#parts.handle(event));
+    return callScope.run(context, () => this.#parts.handle(event));
   }
 
   #isExpired(delivery: Delivery): boolean {
@@ -206,18 +247,25 @@ export class Subscription implements AsyncDisposable {
     return true;
   }
 
-  async #fail(
-    held: Held,
-    thrown: unknown,
-  ): Promise<{ outcome: DeliveryOutcome; delayMs: number | undefined }> {
+  #fail(held: Held, context: EventDelivery, thrown: unknown): void {
     const { options, random } = this.#parts;
     const { attempt } = held.delivery;
     if (attempt >= options.maxAttempts || thrown instanceof PoisonMessage) {
-      return { outcome: await this.#bury(held, attempt, thrown), delayMs: undefined };
+      void this.#buryAndEnd(held, context, attempt, thrown);
+      return;
     }
     const delayMs = retryDelayMs(options.retry, attempt, random);
     const retried = this.#settle(held, (latest) => this.#consumer?.retry(latest, delayMs));
-    return retried ? { outcome: "retried", delayMs } : { outcome: "released", delayMs: undefined };
+    const how = retried
+      ? { outcome: "retried" as const, delayMs }
+      : { outcome: "released" as const, delayMs: undefined };
+    this.#end(held, context, { ...how, error: thrown });
+  }
+
+  /** Never rejects. */
+  async #buryAndEnd(held: Held, context: EventDelivery, attempts: number, error: unknown): Promise<void> {
+    const outcome = await this.#bury(held, attempts, error);
+    this.#end(held, context, { outcome, error, delayMs: undefined });
   }
 
   async #bury(held: Held, attempts: number, thrown: unknown): Promise<DeliveryOutcome> {

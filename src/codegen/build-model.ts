@@ -18,10 +18,12 @@ import {
   FieldDescriptorProto_Label,
   FieldOptions_JSType,
   type FileDescriptorProto,
+  type MessageOptions,
   type MethodDescriptorProto,
   MethodOptions_IdempotencyLevel,
   type ServiceDescriptorProto,
 } from "../descriptor/gen/google/protobuf/descriptor.js";
+import { topic } from "../descriptor/gen/mprpc/options.js";
 import type { MethodKind } from "../protobuf/types.js";
 import { Comments } from "./comments.js";
 import {
@@ -37,6 +39,7 @@ import {
   type Presence,
   type ScalarType,
   type ServiceModel,
+  type TopicModel,
   type TypeModel,
 } from "./model.js";
 import { type FieldNames, fieldName, memberNames, methodName } from "./names.js";
@@ -87,7 +90,7 @@ const scalars: readonly (ScalarType | undefined)[] = [
 /** Numbers of fields in descriptor.proto: they make the paths by which comments are found. */
 const at = {
   file: { messages: 4, enums: 5, services: 6, extensions: 7 },
-  message: { fields: 2, nested: 3, enums: 4, extensions: 6, oneofs: 8 },
+  message: { fields: 2, nested: 3, enums: 4, extensions: 6, options: 7, oneofs: 8 },
   enum: { values: 2 },
   service: { methods: 2 },
 } as const;
@@ -99,13 +102,25 @@ const at = {
 export function buildModels(files: readonly DescribedFile[], options: ModelOptions): FileModel[] {
   const types = new Map<string, TypeModel>();
   const models = new Map<string, FileModel>();
+  const hasTopics = files.some(({ proto }) => knowsTopics(proto));
   for (const file of files) {
-    const builder = new FileBuilder(file, options, types, models);
+    const builder = new FileBuilder(file, { ...options, hasTopics }, types, models);
     models.set(builder.file.name, builder.build());
   }
   const all = [...models.values()];
   findRecursion(all.flatMap(({ messages }) => messages));
   return all;
+}
+
+/**
+ * Whether the number of `mprpc.topic` is that option's in these files, since an option is declared once among files that were
+ * parsed together. Those that only `import option` names may not be among them.
+ */
+function knowsTopics({ package: scope, extension, optionDependency }: FileDescriptorProto): boolean {
+  return (
+    optionDependency.includes("mprpc/options.proto") ||
+    extension.some(({ name, number }) => `${scope}.${name}` === topic.typeName && number === topic.number)
+  );
 }
 
 /** An element with its parent's features and the path to it. */
@@ -116,12 +131,17 @@ interface Place {
   readonly prefix: string;
 }
 
+interface BuilderOptions extends ModelOptions {
+  /** Whether messages may have `option (mprpc.topic)`. */
+  readonly hasTopics: boolean;
+}
+
 /** What is left to do when all types of the file are known. */
 type Later = () => void;
 
 class FileBuilder {
   readonly file: FileModel;
-  readonly #options: ModelOptions;
+  readonly #options: BuilderOptions;
   readonly #types: Map<string, TypeModel>;
   readonly #comments: Comments;
   readonly #edition: Edition;
@@ -132,7 +152,7 @@ class FileBuilder {
 
   constructor(
     { proto, descriptor }: DescribedFile,
-    options: ModelOptions,
+    options: BuilderOptions,
     types: Map<string, TypeModel>,
     models: ReadonlyMap<string, FileModel>,
   ) {
@@ -199,6 +219,7 @@ class FileBuilder {
       ...declared,
       ...{ kind: "message", fields: [], oneofs: [], recursive: false, countsDepth: false },
       messageSet: options?.messageSetWireFormat ?? false,
+      topic: this.#topicOf(options, place.path),
     };
     this.file.messages.push(message);
     this.#types.set(message.fullName, message);
@@ -216,6 +237,14 @@ class FileBuilder {
       this.#extension(one, inner(at.message.extensions, i));
     });
     this.#later.push(() => this.#members(message, proto, inner));
+  }
+
+  #topicOf(options: MessageOptions | undefined, path: readonly number[]): TopicModel | undefined {
+    if (!this.#options.hasTopics || options === undefined || !topic.has(options)) return undefined;
+    const key = [...path, at.message.options, topic.number].join();
+    const found = this.file.proto.sourceCodeInfo?.location.find((one) => one.path.join() === key);
+    const [line, column] = (found?.span ?? []).map((from0) => from0 + 1);
+    return { name: topic.get(options) ?? "", line, column };
   }
 
   #members(message: MessageModel, proto: DescriptorProto, inner: (number: number, i: number) => Place): void {

@@ -9,6 +9,7 @@ import {
 import { emitModule } from "./emit/module.js";
 import { CodegenError } from "./error.js";
 import type { FileModel } from "./model.js";
+import { checkTopics } from "./topics.js";
 
 export interface GeneratedFile {
   /** Relative to the output folder, with `/`: `fixbug/user.ts`. */
@@ -20,6 +21,8 @@ export interface EmitOptions extends ModelOptions {
   readonly importExtension: ImportExtension;
   /** Whether files that the wanted ones import are written as well. */
   readonly imports: boolean;
+  /** Where the file of this name was read, as error texts show it. */
+  readonly pathOf: (name: string) => string;
 }
 
 /**
@@ -48,6 +51,7 @@ export function emitFiles(
       for (const one of file.dependencies) if (one.name !== descriptorProto) needed.add(one);
     }
   }
+  checkTopics([...needed], options.pathOf);
   const { importExtension } = options;
   const libraryDescriptors = !wanted.includes(descriptorProto);
   const owners = new Map<string, FileModel>();

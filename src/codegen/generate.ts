@@ -43,7 +43,7 @@ export async function generate(
   for (const warning of compiled.warnings) options.onWarning?.(warning);
   const described = compiled.files.map((proto) => ({ proto, descriptor: compiled.bytesOf(proto) }));
   const wanted = compiled.inputs.map(({ name = "" }) => name);
-  const generated = emit(described, wanted, options);
+  const generated = emit(described, wanted, options, compiled.pathOf);
   if (options.outDir !== undefined) await writeGenerated(generated, options.outDir);
   return generated;
 }
@@ -84,9 +84,10 @@ export function emit(
   files: readonly DescribedFile[],
   wanted: readonly string[],
   options: OutputOptions,
+  pathOf: (name: string) => string = (name) => name,
 ): GeneratedFile[] {
   const { fieldNames = "camel", int64 = "bigint", importExtension = ".js", imports = true } = options;
-  return emitFiles(files, wanted, { fieldNames, longs: int64, importExtension, imports });
+  return emitFiles(files, wanted, { fieldNames, longs: int64, importExtension, imports, pathOf });
 }
 
 /** Writes generated files under `outDir`. A file that already has the content is left as it is; returns those written. */

@@ -38,8 +38,18 @@ interface DeclaredType extends Declared {
   readonly shortName: string;
 }
 
+/** `option (mprpc.topic) = "orders.created"` of a message. */
+export interface TopicModel {
+  /** As it is written, which may be no name of a topic. */
+  readonly name: string;
+  /** Of the option, from 1; undefined when the descriptor came without positions. */
+  readonly line: number | undefined;
+  readonly column: number | undefined;
+}
+
 export interface MessageModel extends DeclaredType {
   readonly kind: "message";
+  readonly topic: TopicModel | undefined;
   fields: readonly FieldModel[];
   oneofs: readonly OneofModel[];
   /** `option message_set_wire_format`. */

@@ -13,8 +13,8 @@ const takenTypeNames = new Set(
     "Object Array ReadonlyArray Map ReadonlyMap Promise Buffer Uint8Array Readonly Record Iterable Number String NaN " +
     "Infinity globalThis AsyncIterable " +
     "CallContext CallOptions Extension IncomingStream MapInput MessageSource MessageType Reader RpcController " +
-    "StubChannel Writer TimestampParts " +
-    "arrayOf checkEnum checkMessage defineExtension defineFile defineService emptyBytes entriesOf invokeStreamStub invokeStub " +
+    "StubChannel TopicDefinition Writer TimestampParts " +
+    "arrayOf checkEnum checkMessage defineExtension defineFile defineService defineTopic emptyBytes entriesOf invokeStreamStub invokeStub " +
     "isEnumValue keyedMapOf listOf longOf mapOf required toSafeNumber missingField needsMprpc optional same nestingMax timestampGiven toBuffer " +
     "tooDeep unknownCase unknownFields withUnknown given BigInt input oneof before part entry message writer reader " +
     "depth end into tag value key stop start mark request requests context controller options second third"

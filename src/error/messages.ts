@@ -471,6 +471,9 @@ export const messages = {
   brokerClosed: "the broker was closed",
   topicFull: (topic: string, count: number) =>
     `${count} messages of ${topic} wait for their groups, the limit (maxlen= of the key broker)`,
+  topicNotAllowed: (topic: string, action: string, who: string) =>
+    `${action} to ${topic} is not allowed to ${who} (the rule for topic:${topic}/${action} in [authz] or auth.policy)`,
+  topicOfProcess: (identity: string) => `this process, ${identity}`,
   notATopic: (found: string) => `expected a topic (defineTopic, or of generated code), got ${found}`,
   eventCannotBeEncoded: (topic: string, reason: string) =>
     `a message of ${topic} cannot be encoded: ${reason}`,

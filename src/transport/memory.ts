@@ -170,6 +170,7 @@ export class MemoryNetwork implements Transport {
       connect: (address, options) => this.#connect(address, options, { identity }),
       listen: (address, onConnection) => this.listen(address, onConnection),
       localHostTowards: () => this.localHostTowards(),
+      identity,
     };
   }
 

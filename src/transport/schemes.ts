@@ -19,6 +19,10 @@ export function schemeTransport(transports: TransportsByScheme): Transport {
       of(address, messages.cannotListen).listen(address, onConnection, options),
     localHostTowards: (address) => tcp.localHostTowards(address),
     ...(tcp.expects === undefined ? {} : { expects: tcp.expects }),
+    // Its files may change.
+    get identity() {
+      return tcp.identity;
+    },
     secured: (options) => {
       if (tcp.secured === undefined) throw new TypeError(messages.tlsNotHere("transport"));
       return schemeTransport({ ...transports, tcp: tcp.secured(options) });

@@ -10,7 +10,7 @@ counts what was lost, what was handled twice, and the dead letters. Exits with 1
   --driver redis|nats     default redis
   --messages N            default 1000000
   --members N             default 3
-  --kill-every MS         default 4000
+  --kill-every N          a member is killed after about so many more messages were handled; default 25000
   --restarts N            of the server, default 2
 `;
 
@@ -18,14 +18,14 @@ const given = readOptions(usage, {
   driver: { type: "string", default: "redis" },
   messages: { type: "string", default: "1000000" },
   members: { type: "string", default: "3" },
-  "kill-every": { type: "string", default: "4000" },
+  "kill-every": { type: "string", default: "25000" },
   restarts: { type: "string", default: "2" },
 });
 const report = await runLoad({
   driver: oneOf("driver", given.driver, ["redis", "nats"]),
   messages: wholeNumber("messages", given.messages, 1),
   members: wholeNumber("members", given.members, 1),
-  killEveryMs: wholeNumber("kill-every", given["kill-every"], 1),
+  killEvery: wholeNumber("kill-every", given["kill-every"], 1),
   restarts: wholeNumber("restarts", given.restarts),
   log: (text) => console.error(`${(performance.now() / 1000).toFixed(1)} s: ${text}`),
 });

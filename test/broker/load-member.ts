@@ -11,12 +11,22 @@ const notes = openSync(file, "a");
 let numbers: number[] = [];
 let noted: Promise<void> | undefined;
 
+let notedBefore = 0;
+
+/** Told to whoever counts: this many messages more were noted. */
+const toldEvery = 200;
+
 /** All of one turn of the event loop in one write, which the system has when the process is killed. */
 function note(number: number): Promise<void> {
   numbers.push(number);
   noted ??= new Promise((resolve) =>
     setImmediate(() => {
       writeSync(notes, Buffer.from(Uint32Array.from(numbers).buffer));
+      notedBefore += numbers.length;
+      if (notedBefore >= toldEvery) {
+        console.log(`noted ${notedBefore}`);
+        notedBefore = 0;
+      }
       numbers = [];
       noted = undefined;
       resolve();

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -75,6 +75,57 @@ describe("protoc-gen-mprpc", () => {
     for (const [name, content] of theirs) expect(content, name).toBe(mine.get(name));
     expect([...theirs.keys()]).toEqual(expect.arrayContaining(["kinds.ts", "language.ts", "edition.ts"]));
   }, 60_000);
+
+  test("declares topics as mprpc generate does, by the option that is in the package", async () => {
+    const topics = path.join(protoFolder, "topics");
+    const wanted = await generate(["orders.proto", "edition.proto"].map((name) => path.join(topics, name)));
+    const own = new Map(wanted.map(({ path: name, content }) => [name, content]));
+    expect(own.get("orders.ts")).toContain("defineTopic(");
+    const options = path.join(folder, "node_modules/mprpc/proto/include");
+    const out = await mkdtemp(path.join(folder, "topics-"));
+    const args = ["-I", topics, "-I", options, `--plugin=${plugin}`, `--mprpc_out=${out}`];
+    await run(process.execPath, [protoc, ...args, "orders.proto", "edition.proto"]);
+    expect(await filesIn(out)).toEqual(own);
+
+    const set = path.join(folder, "topics.pb");
+    const described = ["--include_imports", "--include_source_info", `--descriptor_set_out=${set}`];
+    await run(process.execPath, [protoc, "-I", topics, "-I", options, ...described, "orders.proto"]);
+    const [generated] = generateFromDescriptors(await readFile(set), set, ["orders.proto"], {
+      imports: false,
+    });
+    expect(generated?.content).toBe(own.get("orders.ts"));
+  });
+
+  test("and behind buf, whose workspace has the option as a module", async () => {
+    const workspace = await mkdtemp(path.join(folder, "workspace-"));
+    await cp(path.join(protoFolder, "topics"), path.join(workspace, "proto"), { recursive: true });
+    const options = path.join(folder, "node_modules/mprpc/proto/include");
+    await cp(options, path.join(workspace, "node_modules/mprpc/proto/include"), { recursive: true });
+    const modules = [{ path: "proto" }, { path: "node_modules/mprpc/proto/include" }];
+    await writeFile(path.join(workspace, "buf.yaml"), JSON.stringify({ version: "v2", modules }));
+    const template = { version: "v2", plugins: [{ local: plugin, out: "gen", strategy: "all" }] };
+    await writeFile(path.join(workspace, "buf.gen.yaml"), JSON.stringify(template));
+    const buf = path.join(repository, "node_modules/.bin/buf");
+    await run(buf, ["generate"], { cwd: workspace, env: { ...process.env, HOME: folder } });
+    const topics = path.join(protoFolder, "topics");
+    const wanted = await generate(["orders.proto", "edition.proto"].map((name) => path.join(topics, name)));
+    expect(await filesIn(path.join(workspace, "gen"))).toEqual(
+      new Map(wanted.map(({ path: name, content }) => [name, content])),
+    );
+  }, 60_000);
+
+  test("says through protoc which topic is wrong, and where", async () => {
+    const here = await mkdtemp(path.join(folder, "wrong-"));
+    const options = path.join(folder, "node_modules/mprpc/proto/include");
+    await writeFile(
+      path.join(here, "wrong.proto"),
+      'syntax = "proto3";\nimport "mprpc/options.proto";\nmessage A {\n  option (mprpc.topic) = "a b";\n}\n',
+    );
+    const args = ["-I", here, "-I", options, `--plugin=${plugin}`, `--mprpc_out=${here}`, "wrong.proto"];
+    await expect(run(process.execPath, [protoc, ...args])).rejects.toThrow(
+      "--mprpc_out: wrong.proto:4:3: option (mprpc.topic) takes a name as orders.created",
+    );
+  });
 
   test("says through protoc what is wrong with an option", async () => {
     const failing = withProtoc([

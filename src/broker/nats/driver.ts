@@ -15,6 +15,7 @@ import type {
   Wait,
 } from "../driver.js";
 import { header, headerOf } from "../headers.js";
+import type { Published } from "../interceptor.js";
 import { NatsLink } from "./connection.js";
 import { NatsConsumer } from "./consumer.js";
 import { apiCode, apiCodeOf, isNobodyThere, natsError } from "./errors.js";
@@ -174,7 +175,7 @@ export class NatsDriver implements BrokerDriver {
 
   // --- publishing ---
 
-  async publish(topic: string, record: EventRecord, id: string | undefined, wait: Wait): Promise<string> {
+  async publish(topic: string, record: EventRecord, id: string | undefined, wait: Wait): Promise<Published> {
     const stream = this.#names.stream(topic);
     if (this.#link.now === undefined) await this.#link.ready(wait);
     await this.#topicStream(topic, wait);
@@ -182,14 +183,15 @@ export class NatsDriver implements BrokerDriver {
     if (id !== undefined) headers?.set("Nats-Msg-Id", id);
     const subject = this.#names.subject(topic);
     try {
-      return String((await this.#send(subject, record.payload, headers)).seq);
+      return { position: String((await this.#send(subject, record.payload, headers)).seq) };
     } catch (thrown) {
       if (!isNobodyThere(thrown)) throw natsError(this.name, thrown);
     }
     // The stream was deleted, or there is no JetStream any more: the one is made again, the other told.
     this.#streams.delete(stream);
     await this.#topicStream(topic, wait);
-    return this.#run(async () => String((await this.#send(subject, record.payload, headers)).seq));
+    const { seq } = await this.#run(() => this.#send(subject, record.payload, headers));
+    return { position: String(seq) };
   }
 
   #headersOf({ headers }: EventRecord): Headers | undefined {

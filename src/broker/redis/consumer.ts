@@ -55,6 +55,25 @@ const leaveScript = `
 if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return 0 end
 return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])`;
 
+class RedisDelivery implements Delivery {
+  readonly position: string;
+  readonly attempt: number;
+  readonly payload: Uint8Array;
+  readonly headers: readonly string[];
+
+  constructor(position: string, attempt: number, payload: Uint8Array, headers: readonly string[]) {
+    this.position = position;
+    this.attempt = attempt;
+    this.payload = payload;
+    this.headers = headers;
+  }
+
+  /** Few handlers ask for it. */
+  get publishedMs(): number {
+    return timeOf(this.position);
+  }
+}
+
 /**
  * A member of a consumer group. What a message waits for is kept in Redis as its idle time: XAUTOCLAIM hands out what was idle for `ackWaitMs`,
  * so a message that is to wait 2 s of 30 s is given the idle time of 28 s. It survives everybody's crash.
@@ -62,10 +81,14 @@ return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])`;
 export class RedisConsumer implements DriverConsumer {
   readonly #parts: RedisConsumerParts;
   readonly #member = `${process.pid}-${randomBytes(6).toString("hex")}`;
+  /** So many more may be handed out. */
   #credit = 0;
+  /** Of these, what the reads under way have asked for. */
+  #asked = 0;
   #stopped = false;
-  #wake: (() => void) | undefined;
-  #reading: Promise<void> = Promise.resolve();
+  /** Of reads that wait for credit. */
+  #wakes: Array<() => void> = [];
+  #reading: Promise<unknown> = Promise.resolve();
   /** What is done and Redis was not told yet. */
   #done: string[] = [];
   #flushing: Promise<void> | undefined;
@@ -82,13 +105,20 @@ export class RedisConsumer implements DriverConsumer {
   }
 
   start(): void {
-    this.#reading = this.#read();
+    // Two on one connection: while we work on what one has brought, Redis answers the other.
+    this.#reading = Promise.all([this.#read(), this.#read()]);
     this.#sweepIn(this.#sweepEveryMs);
   }
 
   request(count: number): void {
     this.#credit += count;
-    this.#wake?.();
+    this.#wake();
+  }
+
+  #wake(): void {
+    const waiting = this.#wakes;
+    this.#wakes = [];
+    for (const resolve of waiting) resolve();
   }
 
   // --- new messages ---
@@ -97,18 +127,23 @@ export class RedisConsumer implements DriverConsumer {
   async #read(): Promise<void> {
     const { reader, name, deps } = this.#parts;
     while (!this.#stopped) {
-      if (this.#credit === 0) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        this.#wake = undefined;
+      const free = this.#credit - this.#asked;
+      if (free <= 0) {
+        await new Promise<void>((resolve) => this.#wakes.push(resolve));
         continue;
       }
+      // The first takes half, so that the other has something to ask for.
+      const count = Math.min(this.#asked === 0 ? Math.ceil(free / 2) : free, batchMax);
+      this.#asked += count;
+      if (count < free) this.#wake();
       try {
-        await reader.ready(undefined);
+        if (!reader.up) await reader.ready(undefined);
         if (this.#stopped) return;
-        await this.#readBatch(reader.client);
+        const entries = await this.#readBatch(reader.client, count);
+        this.#asked -= count;
+        for (const entry of entries) this.#hand(entry, 1);
       } catch (thrown) {
+        this.#asked -= count;
         if (this.#stopped) return;
         if (isNoGroup(thrown)) await this.#recreate();
         else {
@@ -119,14 +154,13 @@ export class RedisConsumer implements DriverConsumer {
     }
   }
 
-  async #readBatch(client: Redis): Promise<void> {
+  async #readBatch(client: Redis, count: number): Promise<RedisEntry[]> {
     const { group, key } = this.#parts;
-    const count = Math.min(this.#credit, batchMax);
     const found = (await client.xreadgroupBuffer(
       ...(["GROUP", group, this.#member, "COUNT", count] as const),
       ...(["BLOCK", blockMs, "STREAMS", key, ">"] as const),
     )) as ReadonlyArray<readonly [Buffer, unknown]> | null;
-    for (const entry of readEntries(found?.[0]?.[1])) this.#hand(entry, 1);
+    return readEntries(found?.[0]?.[1]);
   }
 
   /** The stream was deleted, and the group with it: whatever is there now was published since. */
@@ -151,7 +185,7 @@ export class RedisConsumer implements DriverConsumer {
   }
 
   #hand({ id, payload, headers }: RedisEntry, attempt: number): void {
-    const delivery: Delivery = { position: id, attempt, publishedMs: timeOf(id), payload, headers };
+    const delivery = new RedisDelivery(id, attempt, payload, headers);
     // What comes when nobody takes it any more is nobody's from the start.
     if (this.#stopped) {
       void this.#giveBack([delivery]).catch(() => {});
@@ -303,7 +337,7 @@ export class RedisConsumer implements DriverConsumer {
     this.#stopped = true;
     this.#credit = 0;
     this.#sweepTimer?.cancel();
-    this.#wake?.();
+    this.#wake();
     // A read that waits is broken off; what Redis has handed out by then is found by the others.
     this.#parts.reader.close();
     await this.#reading;

@@ -13,6 +13,7 @@ import type {
   StartPosition,
   Wait,
 } from "../driver.js";
+import type { Published } from "../interceptor.js";
 import { type RedisClass, RedisConnection } from "./connection.js";
 import { RedisConsumer } from "./consumer.js";
 import { fieldsOf, readEntries, timeOf } from "./entries.js";
@@ -109,7 +110,7 @@ export class RedisDriver implements BrokerDriver {
     }
   }
 
-  async publish(topic: string, record: EventRecord, _id: string | undefined, wait: Wait): Promise<string> {
+  async publish(topic: string, record: EventRecord, _id: string | undefined, wait: Wait): Promise<Published> {
     // One that is up was checked by whatever came first.
     if (!this.#commands.up || this.#checked === undefined) await this.#ready(wait);
     const { maxLength } = this.#settings;
@@ -121,7 +122,7 @@ export class RedisDriver implements BrokerDriver {
         maxLength === undefined
           ? await client.xadd(key, "*", ...fields)
           : await client.xadd(key, "MAXLEN", "~", maxLength, "*", ...fields);
-      return id as string;
+      return { position: id as string };
     } catch (thrown) {
       throw redisFault(this.name, thrown).error;
     }

@@ -2,6 +2,7 @@ import type { EventRecord } from "../driver.js";
 
 /** The field of the encoded message; always the first of an entry. */
 const payloadField = "payload";
+const payloadName = Buffer.from(payloadField);
 
 export interface RedisEntry extends EventRecord {
   readonly id: string;
@@ -22,10 +23,10 @@ export function readEntries(found: unknown): RedisEntry[] {
     const fields = one?.[1];
     if (one === null || fields === null || fields === undefined) continue;
     const headers: string[] = [];
-    for (let at = 2; at < fields.length; at++) headers.push(String(fields[at]));
+    for (let at = 2; at < fields.length; at++) headers.push((fields[at] as Buffer).toString());
     // Another program may have added an entry of its own kind.
-    const payload = String(fields[0]) === payloadField ? (fields[1] as Buffer) : Buffer.alloc(0);
-    entries.push({ id: String(one[0]), payload, headers });
+    const payload = fields[0]?.equals(payloadName) === true ? (fields[1] as Buffer) : Buffer.alloc(0);
+    entries.push({ id: one[0].toString("latin1"), payload, headers });
   }
   return entries;
 }

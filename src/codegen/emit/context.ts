@@ -10,6 +10,8 @@ export interface ModuleNames {
   readonly inputs: ReadonlyMap<MessageModel, string>;
   /** Of the messages that have fields with `[default = ...]`. */
   readonly defaults: ReadonlyMap<MessageModel, string>;
+  /** Of the messages that have a topic. */
+  readonly topics: ReadonlyMap<MessageModel, string>;
   readonly handlers: ReadonlyMap<ServiceModel, string>;
   readonly stubs: ReadonlyMap<ServiceModel, string>;
   /** The const that holds the file's descriptor. */
@@ -40,6 +42,10 @@ export function moduleNames(file: FileModel, fieldNames: FieldNames): ModuleName
     types,
     inputs: derived(file.messages, "Input"),
     defaults: derived(file.messages.filter(hasDefaults), "Defaults"),
+    topics: derived(
+      file.messages.filter(({ topic }) => topic !== undefined),
+      "Topic",
+    ),
     handlers: derived(file.services, "Handler"),
     stubs: derived(file.services, "Stub"),
     file: claim(all, `${/^\d/.test(base) ? "_" : ""}${base}Proto`),

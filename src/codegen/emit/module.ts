@@ -21,6 +21,7 @@ export function emitModule(file: FileModel, options: ModuleContextOptions): stri
     emitInterfaces(message, context, body);
     emitMessageType(message, context, body);
     emitDefaults(message, context, body);
+    emitTopic(message, context, body);
   }
   for (const extension of file.extensions) emitExtension(extension, context, body);
   for (const service of file.services) emitService(service, context, body);
@@ -68,6 +69,22 @@ function emitMessageType(message: MessageModel, context: ModuleContext, text: Te
   text.line();
 }
 
+/** What `option (mprpc.topic)` of a message declares. */
+function emitTopic(message: MessageModel, context: ModuleContext, text: Text): void {
+  const { topic } = message;
+  const name = context.names.topics.get(message);
+  if (topic === undefined || name === undefined) return;
+  const type = context.typeOnly(message);
+  const of = `${context.codecType("TopicDefinition")}<${type}, ${context.input(message)}>`;
+  text.comment([
+    `The topic ${topic.name} of {@link ${type}}, to publish to and to subscribe to.`,
+    message.deprecated ? "@deprecated" : undefined,
+  ]);
+  const parts = [JSON.stringify(topic.name), type];
+  text.list(`export const ${name}: ${of} = /* @__PURE__ */ ${context.codec("defineTopic")}(`, parts, ");");
+  text.line();
+}
+
 /** Its codec is that of a message with the one field `value`. */
 function emitExtension(extension: ExtensionModel, context: ModuleContext, text: Text): void {
   const { field, extendee, fullName } = extension;
@@ -76,7 +93,7 @@ function emitExtension(extension: ExtensionModel, context: ModuleContext, text: 
   const holder: MessageModel = {
     ...extension,
     ...{ kind: "message", shortName: fullName, fields: [field], oneofs: [], messageSet: false },
-    ...{ recursive: false, countsDepth },
+    ...{ recursive: false, countsDepth, topic: undefined },
   };
   const out = fieldOut(field, context);
   const name = context.names.types.get(extension);

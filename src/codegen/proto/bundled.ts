@@ -18,9 +18,11 @@ function bundledFolder(): string {
   throw new Error(`the folder proto/google of the mprpc package is missing above ${here}`);
 }
 
-/** The bytes of a .proto file that every protobuf program may import without having it. */
+/** The bytes of a .proto file that every protobuf program, or every program of mprpc, may import without having it. */
 export function bundledProto(name: string): string | undefined {
-  if (!/^google\/protobuf\/(compiler\/)?\w+\.proto$/.test(name)) return undefined;
-  const file = path.join(bundledFolder(), name);
+  // Ours is in a folder of its own, so that protoc, which is given that, keeps its own files of Google's.
+  const folder = name === "mprpc/options.proto" ? "include" : "";
+  if (folder === "" && !/^google\/protobuf\/(compiler\/)?\w+\.proto$/.test(name)) return undefined;
+  const file = path.join(bundledFolder(), folder, name);
   return existsSync(file) ? readFileSync(file, "latin1") : undefined;
 }

@@ -87,6 +87,9 @@ export class SimulatedNetwork {
       connect: (address, options) => this.#connect(machine, process, address, options),
       listen: async (address, onConnection) => this.#listen(machine, process.gate, address, onConnection),
       localHostTowards: async () => machine.ip,
+      get identity() {
+        return machine.identity;
+      },
     };
   }
 

@@ -7,7 +7,7 @@ import { revokedIn, subjectNames } from "./certificate.js";
 import { pemBlocks } from "./der.js";
 import { nodeTls } from "./node-tls.js";
 import type { TlsOptions } from "./options.js";
-import { spiffeIdOf, trustDomainOf } from "./peer-name.js";
+import { identityOf, spiffeIdOf, trustDomainOf } from "./peer-name.js";
 import { parseSecrets } from "./secrets.js";
 
 /** The content of the files of `TlsOptions` at one moment, read and checked. */
@@ -20,6 +20,8 @@ export interface TlsMaterial {
   readonly secrets: ReadonlyMap<string, Buffer> | undefined;
   /** The shared secret that a channel uses. */
   readonly secretName: string | undefined;
+  /** Who others take the holder of these files for: by its secret, or by its certificate; undefined: nobody. */
+  readonly ownIdentity: string | undefined;
   /** Undefined: those that Node.js trusts. */
   readonly anchors: readonly X509Certificate[] | undefined;
   /** Keys of `issuerAndSerial`. */
@@ -84,6 +86,7 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
     hasCertificate: texts.cert !== undefined,
     secrets,
     secretName,
+    ownIdentity: secretName === undefined ? names && identityOf(names) : `secret:${secretName}`,
     anchors: texts.ca === undefined ? undefined : anchorsOf(texts.ca),
     revoked: revokedOf(texts.crl),
     trustDomain: options.trustDomain ?? (ownId === undefined ? undefined : trustDomainOf(ownId)),

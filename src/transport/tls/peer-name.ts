@@ -35,6 +35,13 @@ export function spiffeIdOf({ uris }: SubjectNames): string | undefined {
   return /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._-]+)+$/.test(uri) ? uri : undefined;
 }
 
+/** Whom a provider takes the holder of a certificate for: its SPIFFE ID, or else its first DNS name that is no pattern. */
+export function identityOf(names: SubjectNames): string | undefined {
+  if (names.uris.some((one) => one.startsWith("spiffe:"))) return spiffeIdOf(names);
+  const name = names.dns.find((one) => !one.startsWith("*."));
+  return name === undefined ? undefined : `dns:${name}`;
+}
+
 export function trustDomainOf(spiffeId: string): string {
   return spiffeId.slice("spiffe://".length).split("/", 1)[0] as string;
 }

@@ -16,7 +16,7 @@ import type { LiveConnections } from "./live-connections.js";
 import type { TlsMaterial } from "./material.js";
 import { nodeTls } from "./node-tls.js";
 import { handshakeLimitsOf } from "./options.js";
-import { describeNames, spiffeIdOf, trustDomainOf } from "./peer-name.js";
+import { describeNames, identityOf, trustDomainOf } from "./peer-name.js";
 import { TlsConnection } from "./tls-connection.js";
 import { peerCertificate } from "./trust.js";
 
@@ -300,18 +300,16 @@ export class TlsServer {
     if (!socket.authorized) return refused(explainTls({ code: String(socket.authorizationError) }));
     try {
       const names = subjectNames(certificate);
-      const { uris, dns } = names;
-      if (uris.some((one) => one.startsWith("spiffe:"))) {
-        const id = spiffeIdOf(names);
-        if (id === undefined) return refused(messages.spiffeIdWrong(describeNames(names)));
-        const domain = trustDomainOf(id);
+      const identity = identityOf(names);
+      if (names.uris.some((one) => one.startsWith("spiffe:"))) {
+        if (identity === undefined) return refused(messages.spiffeIdWrong(describeNames(names)));
+        const domain = trustDomainOf(identity);
         const { trustDomain } = pending.material;
         return domain === trustDomain
-          ? { identity: id }
+          ? { identity }
           : refused(messages.trustDomainWrong(domain, trustDomain));
       }
-      const name = dns.find((one) => !one.startsWith("*."));
-      if (name !== undefined) return { identity: `dns:${name}` };
+      if (identity !== undefined) return { identity };
       return required ? refused(messages.certificateNameless(describeNames(names))) : {};
     } catch (error) {
       return refused(textOf(error));

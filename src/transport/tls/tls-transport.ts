@@ -45,6 +45,9 @@ export function tlsTransport(parts: TlsTransportParts, options: TlsOptions = {})
     listen: mode === "off" ? tcp.listen : listen,
     localHostTowards: tcp.localHostTowards,
     ...(channels ? { expects: { nameFor: (service) => nameFor(options, service) } } : {}),
+    get identity() {
+      return credentials.material.ownIdentity;
+    },
     secured,
     close: () => credentials.close(),
   };

@@ -3,6 +3,7 @@ import { codec } from "./codec/command.js";
 import type { Command } from "./command.js";
 import { compare } from "./compare.js";
 import { connections } from "./connections/command.js";
+import { events } from "./events/command.js";
 import { growth } from "./growth/command.js";
 import { grpc } from "./grpc/command.js";
 import { local } from "./local/command.js";
@@ -26,6 +27,7 @@ const commands: Readonly<Record<string, Command>> = {
   local,
   tls,
   grpc,
+  events,
 };
 
 function help(): string {
