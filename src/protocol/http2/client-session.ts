@@ -112,7 +112,7 @@ export class Http2ClientSession extends Http2Session {
     this.#nextId += 2;
     stream.handler = handler;
     if (this.streams.size === 0) this.live.busy();
-    this.streams.set(stream.id, stream);
+    this.streams.add(stream);
     stream.openedBy = this.output.written + 1;
     stream.writeHeaders(prepared, extra, endStream);
     if (this.#nextId > streamIdMax) this.#onNumbersUsedUp();
@@ -256,7 +256,7 @@ export class Http2ClientSession extends Http2Session {
     if (this.state === "open") this.state = "draining";
     const said = debug === "" ? errorName(code) : `${errorName(code)}: ${debug}`;
     const reason = messages.http2StreamNotTaken(said);
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       if (stream.id <= lastStreamId) continue;
       this.closedStreams.addLate(stream.id);
       this.endStream(stream, {

@@ -169,7 +169,7 @@ export class Http2ServerSession extends Http2Session {
     stream.remoteEnded = endStream;
     stream.hasSlot = true;
     this.#active++;
-    this.streams.set(streamId, stream);
+    this.streams.add(stream);
     if (list.tooLarge) {
       stream.headers(this.#tooLarge, undefined, true);
       return;
