@@ -249,11 +249,12 @@ export class GrpcClientSession
     this.#owner.onRoom(this);
   }
 
-  onGoAway(_code: number, debug: string): void {
+  onGoAway(_code: number, debug: string, turnedAway: boolean): void {
     if (!this.#goingAway) {
       this.#goingAway = true;
       this.#onGoAway(debug);
-      this.#owner.onGoingAway(this, undefined);
+      // A server that says nothing may only have been idle for too long.
+      this.#owner.onGoingAway(this, turnedAway && !this.answered && debug !== "" ? debug : undefined);
     }
     this.#failLost();
   }
