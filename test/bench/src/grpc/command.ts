@@ -190,8 +190,9 @@ async function measureIdle({ only, pin }: Plan): Promise<GrpcIdle[]> {
       idleStreams,
       pin,
     );
-    const kibPerStream = Math.max(providerHeapBytes, providerRssBytes) / 1024;
-    found.push({ contestant, kibPerConnection, kibPerStream });
+    const heapKibPerStream = providerHeapBytes / 1024;
+    const residentKibPerStream = providerRssBytes / 1024;
+    found.push({ contestant, kibPerConnection, heapKibPerStream, residentKibPerStream });
   }
   return found;
 }

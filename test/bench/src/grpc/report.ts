@@ -16,8 +16,9 @@ export interface GrpcRow {
 export interface GrpcIdle {
   contestant: string;
   kibPerConnection: number;
-  /** Heap or resident memory of an open bidirectional stream, whichever is more. */
-  kibPerStream: number;
+  /** Of an open bidirectional stream: on the heap, and resident, in which the growth of V8's young generation is too. */
+  heapKibPerStream: number;
+  residentKibPerStream: number;
 }
 
 const parts: Readonly<Record<string, string>> = {
@@ -49,8 +50,13 @@ function tableOf(part: string, rows: readonly GrpcRow[]): Table {
 }
 
 function idleTable(idle: readonly GrpcIdle[]): Table {
-  const lines = idle.map((one) => [one.contestant, short(one.kibPerConnection), short(one.kibPerStream)]);
-  return { head: ["target", "KiB a connection", "KiB a stream"], lines };
+  const lines = idle.map((one) => [
+    one.contestant,
+    short(one.kibPerConnection),
+    short(one.heapKibPerStream),
+    short(one.residentKibPerStream),
+  ]);
+  return { head: ["target", "KiB a connection", "heap KiB a stream", "resident KiB a stream"], lines };
 }
 
 /** What the plot shows of each part: who calls whom. */
