@@ -11,6 +11,7 @@ const processes = [
   "test/broker/{faults,load,nats,redis}.test.ts",
   "test/bundle.test.ts",
   "test/call/cost.test.ts",
+  "test/grpc/garbage.test.ts",
   "test/cli/cli.test.ts",
   "test/cli/call-stream.test.ts",
   "test/cli/describe.test.ts",

@@ -59,7 +59,9 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
   #segmentAt = 0;
   /** Size of the next one. */
   #segmentBytes = segmentMinBytes;
-  #waiting: Array<Waiting<T>> = [];
+  /** Who waits for the next message, and who waits behind: hardly ever anybody, so a list is made only for them. */
+  #waiter: Waiting<T> | undefined;
+  #laterWaiters: Array<Waiting<T>> | undefined;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
   #iterated = false;
@@ -73,7 +75,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
 
   /** Whether a reader is waiting. */
   get wanted(): boolean {
-    return this.#waiting.length > 0;
+    return this.#waiter !== undefined;
   }
 
   get #empty(): boolean {
@@ -85,7 +87,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
   /** A message, `buffer[start..end)`. `shared`: the memory will be reused, so it is copied; otherwise it may stay there. */
   push(buffer: Buffer, start: number, end: number, costBytes: number, shared: boolean): void {
     if (this.#ended) return;
-    if (this.#waiting.length > 0 && !this.#delayed && this.#empty) {
+    if (this.#waiter !== undefined && !this.#delayed && this.#empty) {
       this.#give({ buffer, start, end, shared, costBytes });
       return;
     }
@@ -154,7 +156,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
-    if (this.#waiting.length === 0 && !this.#empty && !this.#delayed) {
+    if (this.#waiter === undefined && !this.#empty && !this.#delayed) {
       const entry = this.#shift();
       if (streamTurn.spent(entry.costBytes)) this.#delay();
       try {
@@ -165,15 +167,30 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
         return Promise.reject(this.#broken(error));
       }
     }
-    if (this.#ended && this.#empty && this.#waiting.length === 0) {
+    if (this.#ended && this.#empty && this.#waiter === undefined) {
       const failure = this.#failure;
       this.#failure = undefined;
       return failure === undefined ? Promise.resolve(done) : Promise.reject(failure.error);
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
+      this.#wait({ resolve, reject });
       if (this.#empty) this.supply?.onWanted();
     });
+  }
+
+  #wait(waiting: Waiting<T>): void {
+    if (this.#waiter === undefined) {
+      this.#waiter = waiting;
+      return;
+    }
+    this.#laterWaiters ??= [];
+    this.#laterWaiters.push(waiting);
+  }
+
+  #nextWaiter(): Waiting<T> | undefined {
+    const waiter = this.#waiter;
+    this.#waiter = this.#laterWaiters?.shift();
+    return waiter;
   }
 
   return(): Promise<IteratorResult<T, undefined>> {
@@ -181,7 +198,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     this.#failure = undefined;
     const left = !this.#ended;
     this.#ended = true;
-    for (const { resolve } of this.#waiting.splice(0)) resolve(done);
+    for (let one = this.#nextWaiter(); one !== undefined; one = this.#nextWaiter()) one.resolve(done);
     if (left) this.owner?.onReaderLeft();
     return Promise.resolve(done);
   }
@@ -215,18 +232,18 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
   }
 
   #serve(): void {
-    while (this.#waiting.length > 0 && !this.#delayed && !this.#empty) this.#give(this.#shift());
+    while (this.#waiter !== undefined && !this.#delayed && !this.#empty) this.#give(this.#shift());
     if (!this.#ended || !this.#empty || this.#delayed) return;
-    for (const { resolve, reject } of this.#waiting.splice(0)) {
+    for (let one = this.#nextWaiter(); one !== undefined; one = this.#nextWaiter()) {
       const failure = this.#failure;
       this.#failure = undefined;
-      if (failure === undefined) resolve(done);
-      else reject(failure.error);
+      if (failure === undefined) one.resolve(done);
+      else one.reject(failure.error);
     }
   }
 
   #give(entry: Entry): void {
-    const waiting = this.#waiting.shift() as Waiting<T>;
+    const waiting = this.#nextWaiter() as Waiting<T>;
     if (streamTurn.spent(entry.costBytes)) this.#delay();
     let value: T;
     try {
@@ -237,7 +254,7 @@ export class MessageQueue<T = unknown> implements AsyncIterableIterator<T, undef
     }
     waiting.resolve({ done: false, value });
     this.supply?.onTaken(entry.costBytes, this.#empty);
-    if (this.#waiting.length > 0 && this.#empty) this.supply?.onWanted();
+    if (this.#waiter !== undefined && this.#empty) this.supply?.onWanted();
   }
 
   #decode({ buffer, start, end, shared }: Entry): T {

@@ -11,6 +11,7 @@ import { type CallPhase, RpcError } from "../error/rpc-error.js";
 import { Status, type StatusCode } from "../error/status.js";
 import type { MethodDefinition } from "../protobuf/types.js";
 import type { Runtime } from "../runtime/runtime.js";
+import { Pushback, pushbackMs } from "./pushback.js";
 
 /** The resolved options of one call: its own, with the defaults filled in. */
 export interface ResolvedCallOptions {
@@ -276,20 +277,27 @@ export class ClientCall extends Expiring implements CallOutcomeSink, Cancellable
     if (this.#mayGoOn(error, refused)) {
       this.lastFailure = error;
       this.#emitAttemptEnd(error, true);
-      this.#attempt = new Attempt<ClientCall>(this, this.#router.runtime.clock.now());
-      this.#attempt.endpoint = attempt.endpoint;
-      this.#router.route(this.#attempt);
+      this.#tryAgain(attempt.endpoint, pushbackMs(error));
       return;
     }
     this.#fail(error);
   }
 
+  #tryAgain(endpoint: string | undefined, waitMs: number): void {
+    const { clock } = this.#router.runtime;
+    const attempt = new Attempt<ClientCall>(this, clock.now());
+    attempt.endpoint = endpoint;
+    this.#attempt = attempt;
+    if (waitMs > 0) new Pushback(attempt, waitMs, clock, () => this.#router.route(attempt));
+    else this.#router.route(attempt);
+  }
+
   /**
    * Transparent retries (gRFC A6): a call that was never sent is retried until its deadline; one that a provider refused
-   * before any handler ran is retried once.
+   * before any handler ran is retried once, as late as the provider asks, or not at all.
    */
   #mayGoOn(error: RpcError, refused: boolean): boolean {
-    if (error.executed !== "never" || !this.repeatable) return false;
+    if (error.executed !== "never" || !this.repeatable || pushbackMs(error) < 0) return false;
     if (error.code === Status.UNIMPLEMENTED && this.#router.isHinted(this)) {
       this.misled = true;
       return true;

@@ -189,7 +189,6 @@ export class StreamCall extends ClientCall implements CallStream, MessageQueueOw
   override onFailure(attempt: Attempt, error: RpcError, refused: boolean): void {
     if (this.settled) return;
     this.#requests?.detach();
-    fill(this.trailers, error.trailers);
     const executed = this.#answered && error.executed === "never" ? "maybe" : error.executed;
     const consumed = this.#requests !== undefined && !this.#requests.repeatable;
     super.onFailure(
@@ -197,6 +196,8 @@ export class StreamCall extends ClientCall implements CallStream, MessageQueueOw
       consumed || executed !== error.executed ? error.with({}, executed, consumed) : error,
       refused,
     );
+    // Those of a failure that is followed by another try are not the call's.
+    if (this.settled) fill(this.trailers, error.trailers);
   }
 
   #onEnd(error: unknown): void {

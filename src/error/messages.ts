@@ -193,6 +193,9 @@ export const messages = {
   callerLost: (reason: string) => `the connection to the caller is lost: ${reason}`,
   closed: "closed",
   closedByProvider: "closed by the provider",
+  closedUnheard: "closed by the provider, which has sent nothing",
+  closedUnheardTls:
+    "closed by the provider, which has sent nothing: perhaps it wants a certificate of ours, or another one (tls.cert, tls.key)",
   connectionReset: "connection reset by the peer",
   callerGone: "the caller is gone",
   callerOverLimitStayed: "the caller was turned away, and stayed",
@@ -294,6 +297,8 @@ export const messages = {
   tokenInClear: (endpoint: string) =>
     `the connection to ${endpoint} is not confidential, and so no token is sent on it (auth.allowplain)`,
   waitsForToken: "the token of its channel (credentials)",
+  waitsForPushback: (waitMs: number) =>
+    `the ${waitMs} ms for which its server asks before another try (grpc-retry-pushback-ms)`,
 
   // --- messages that cannot be written or read ---
   requestUnencodable: (reason: string) => `the request cannot be encoded: ${reason}`,

@@ -24,6 +24,7 @@ export function serverProtocols({ settings, log }: Pick<Runtime, "settings" | "l
       headers: { listMaxBytes: limits.headerMaxBytes, fieldsMax: headerFieldsMax },
       streamsMax: maxInFlight,
       unreadMaxBytes: limits.streamBufferBytes,
+      windowBudget: streamBudget,
       unwrittenMaxBytes: unwrittenMaxBytes * 2,
       pingIntervalMs: keepalive.intervalMs,
       pingTimeoutMs: keepalive.timeoutMs,

@@ -103,6 +103,27 @@ test("REFUSED_STREAM before any header: no handler ran, and the call is tried on
   expect(error).toMatchObject({ code: Status.UNAVAILABLE, executed: "never", attempts: 2 });
 });
 
+test("a refusal that says when to come back is followed by the next try just then", async () => {
+  const later = { "grpc-status": "14", "mprpc-executed": "never", "grpc-retry-pushback-ms": "500" };
+  const { cluster, stub, requests } = await withServer((stream, _session, count) => {
+    if (count % 2 === 1) fail(stream, later);
+    else succeed(stream);
+  });
+  const call = stub.echo({});
+  await cluster.clock.run(490);
+  expect(requests).toHaveLength(1);
+  await cluster.clock.run(20);
+  await call;
+  expect(requests).toHaveLength(2);
+  const abort = new AbortController();
+  const cancelled = failure(stub.echo({}, { signal: abort.signal }));
+  await cluster.clock.run(100);
+  abort.abort();
+  expect(await cancelled).toMatchObject({ code: Status.CANCELLED, executed: "never" });
+  await cluster.clock.run(1000);
+  expect(requests).toHaveLength(3);
+});
+
 test.each([
   ["REFUSED_STREAM behind the response's headers", true, ErrorCode.REFUSED_STREAM, Status.UNAVAILABLE],
   ["CANCEL", false, ErrorCode.CANCEL, Status.CANCELLED],

@@ -7,7 +7,7 @@ import { appendMetadata, metadataOf, RepeatedMetadata } from "../../src/protocol
 import { detectHttp } from "../../src/protocol/grpc/server-protocol.js";
 import { decodeStatusDetails, encodeStatusDetails } from "../../src/protocol/grpc/status-details.js";
 import { decodeStatusMessage, encodeStatusMessage } from "../../src/protocol/grpc/status-message.js";
-import { formatTimeout, parseTimeout } from "../../src/protocol/grpc/timeout.js";
+import { formatTimeout, parseTimeout, sentTimeoutMs } from "../../src/protocol/grpc/timeout.js";
 import { HeaderField, HeaderList } from "../../src/protocol/http2/wire/header-field.js";
 import type { OutgoingField } from "../../src/protocol/http2/wire/hpack-encoder.js";
 import { deferred, seeded } from "../support/async.js";
@@ -21,6 +21,20 @@ test("grpc-timeout: every unit, and what is none", () => {
   expect([0, 1, 5000, 100_000_000, 1e15].map(formatTimeout)).toEqual([
     ...["1n", "1m", "5000m", "100000S", "99999999H"],
   ]);
+});
+
+test("a timeout is sent as one of few numbers: never less, and 1 % more at most", () => {
+  const sent = [0, 0.4, 1, 999.9, 1000, 1001, 2999.9999, 3000.0001, 9991, 29_999.5, 30_001, 123_456, 1e9 + 1];
+  expect(sent.map(sentTimeoutMs)).toEqual([
+    ...[0, 0, 1, 999, 1000, 1010, 3000, 3000, 10_000, 30_000, 30_100, 124_000, 1_010_000_000],
+  ]);
+  const random = seeded(7);
+  for (let i = 0; i < 10_000; i++) {
+    const timeoutMs = Math.floor(10 ** (random() * 9));
+    const given = parseTimeout(formatTimeout(sentTimeoutMs(timeoutMs))) ?? Number.NaN;
+    expect(given).toBeGreaterThanOrEqual(timeoutMs);
+    expect(given).toBeLessThanOrEqual(timeoutMs * 1.01);
+  }
 });
 
 test("grpc-message: text of any kind comes back; what is no encoding stays as it is", () => {

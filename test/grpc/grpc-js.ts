@@ -40,8 +40,12 @@ export interface Outcome {
 export class GrpcJsCaller {
   readonly client: grpc.Client;
 
-  constructor(target: string, options: grpc.ClientOptions = {}) {
-    this.client = new grpc.Client(target, grpc.credentials.createInsecure(), options);
+  constructor(
+    target: string,
+    options: grpc.ClientOptions = {},
+    credentials: grpc.ChannelCredentials = grpc.credentials.createInsecure(),
+  ) {
+    this.client = new grpc.Client(target, credentials, options);
     onTestFinished(() => this.client.close());
   }
 
@@ -170,11 +174,12 @@ export async function grpcJsServer(
   service: ServiceDefinition,
   handlers: grpc.UntypedServiceImplementation,
   options: grpc.ServerOptions = {},
+  credentials: grpc.ServerCredentials = grpc.ServerCredentials.createInsecure(),
 ): Promise<{ port: number; server: grpc.Server }> {
   const server = new grpc.Server(options);
   server.addService(serviceOf(service), handlers);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync("127.0.0.1:0", credentials, (error, bound) =>
       error === null ? resolve(bound) : reject(error),
     );
   });

@@ -1,26 +1,38 @@
 import { onTestFinished } from "vitest";
-import { systemClock } from "../../src/base/clock.js";
+import { type Clock, systemClock } from "../../src/base/clock.js";
 import { RpcChannel } from "../../src/client/channel.js";
 import { StaticRegistry } from "../../src/registry/static.js";
 import { RpcProvider } from "../../src/server/provider.js";
 import { createRuntime, MemoryStore, memoryRegistry, type SettingsInit } from "../../src/testing/index.js";
 import type { TestApp } from "../../src/testing/runtime.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
+import type { Transport } from "../../src/transport/transport.js";
 import { RecordingLog } from "../support/log.js";
 import { InteropService, type InteropServiceHandler } from "./gen/interop.js";
 import { interopHandlers } from "./interop-handlers.js";
 
+/** What a runtime of one process has of its own. Default: TCP in clear, and a log that nobody reads. */
+export interface OwnParts {
+  transport?: Transport;
+  log?: RecordingLog;
+  clock?: Clock;
+}
+
 /** A runtime over real sockets. */
-export function tcpRuntime(settings: SettingsInit = {}, staticUrl?: string): TestApp {
+export function tcpRuntime(
+  settings: SettingsInit = {},
+  staticUrl?: string,
+  { clock = systemClock, transport = tcpTransport(clock), log = new RecordingLog() }: OwnParts = {},
+): TestApp {
   const registry =
     staticUrl === undefined
-      ? memoryRegistry({ store: new MemoryStore(), clock: systemClock, random: Math.random })
+      ? memoryRegistry({ store: new MemoryStore(), clock, random: Math.random })
       : new StaticRegistry(staticUrl);
   const runtime = createRuntime({
-    clock: systemClock,
-    transport: tcpTransport(systemClock),
+    clock,
+    transport,
     registry,
-    log: new RecordingLog(),
+    log,
     settings: { ...settings, provider: { drainTimeoutMs: 100, ...settings.provider } },
   });
   onTestFinished(() => runtime.close());
@@ -31,8 +43,9 @@ export function tcpRuntime(settings: SettingsInit = {}, staticUrl?: string): Tes
 export async function interopProvider(
   handlers: Partial<InteropServiceHandler> = {},
   settings: SettingsInit = {},
+  parts: OwnParts = {},
 ): Promise<{ target: string; port: number; provider: RpcProvider; app: TestApp }> {
-  const app = tcpRuntime(settings);
+  const app = tcpRuntime(settings, undefined, parts);
   const provider = new RpcProvider(app).notifyService(InteropService, { ...interopHandlers, ...handlers });
   onTestFinished(() => provider.shutdown());
   const { port } = await provider.start();
@@ -40,8 +53,13 @@ export async function interopProvider(
 }
 
 /** A channel of ours to a gRPC server at a port of this machine. */
-export function grpcChannel(port: number, settings: SettingsInit = {}, query = ""): RpcChannel {
-  const app = tcpRuntime(settings, `static://grpc://127.0.0.1:${port}${query}`);
+export function grpcChannel(
+  port: number,
+  settings: SettingsInit = {},
+  query = "",
+  parts: OwnParts = {},
+): RpcChannel {
+  const app = tcpRuntime(settings, `static://grpc://127.0.0.1:${port}${query}`, parts);
   const channel = new RpcChannel(app);
   onTestFinished(() => channel.close());
   return channel;

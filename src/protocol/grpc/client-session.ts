@@ -1,22 +1,21 @@
 import { formatAddress } from "../../base/address.js";
 import type { Clock } from "../../base/clock.js";
 import { textOf } from "../../base/thrown.js";
-import { version } from "../../base/version.js";
 import type { Attempt, CallCarrier } from "../../call/attempt.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
-import type { MethodDefinition } from "../../protobuf/types.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
 import { type Http2ClientOwner, Http2ClientSession } from "../http2/client-session.js";
 import type { Http2Options } from "../http2/options.js";
-import type { OutgoingField, PreparedHeaders } from "../http2/wire/hpack-encoder.js";
+import type { OutgoingField } from "../http2/wire/hpack-encoder.js";
 import type { ClientSession, ClientSessionOwner, ProviderPlace } from "../protocol.js";
 import { GrpcClientCall, type GrpcClientPort } from "./client-call.js";
 import { writeMessage } from "./message-body.js";
 import { appendMetadata, idempotencyField, isPrintable, RepeatedMetadata } from "./metadata-fields.js";
 import { RepeatedHead } from "./repeated-head.js";
-import { formatTimeout } from "./timeout.js";
+import { RequestHeads } from "./request-heads.js";
+import { formatTimeout, sentTimeoutMs } from "./timeout.js";
 
 export interface GrpcClientOptions {
   http2: Partial<Http2Options>;
@@ -28,7 +27,6 @@ export interface GrpcClientOptions {
 
 /** Streams wait for their turn while more than this waits to be sent, bytes. */
 const streamsWaitBytes = 1024 * 1024;
-const userAgent = `mprpc-node/${version}`;
 
 /** The calling side of one gRPC connection. */
 export class GrpcClientSession
@@ -56,15 +54,7 @@ export class GrpcClientSession
   readonly #owner: ClientSessionOwner;
   readonly #onGoAway: (debug: string) => void;
   readonly #http2: Http2ClientSession;
-  readonly #authority: string;
-  /** The head of the requests of each method. */
-  readonly #heads = new Map<MethodDefinition, PreparedHeaders>();
-  /** A cache: most calls have the method and the timeout of the previous one. */
-  #lastMethod: MethodDefinition | undefined;
-  #lastTimeoutMs = -1;
-  #lastHead: PreparedHeaders | undefined;
-  /** The head with that timeout, once it was used twice. */
-  #lastTimedHead: PreparedHeaders | undefined;
+  readonly #heads: RequestHeads;
 
   /** `onGoAway` gets the server's reason. */
   constructor(
@@ -83,9 +73,13 @@ export class GrpcClientSession
     this.#options = options;
     this.#owner = owner;
     this.#onGoAway = onGoAway;
-    this.#authority = place.attributes.authority ?? formatAddress(place.address);
     this.nowMs = clock.now();
     this.#http2 = new Http2ClientSession(connection, clock, this, options.http2);
+    this.#heads = new RequestHeads((fields) => this.#http2.prepare(fields), {
+      scheme: connection.security?.kind === "tls" ? "https" : "http",
+      authority: place.attributes.authority ?? formatAddress(place.address),
+      gzip: this.gzip,
+    });
     connection.setHandler(this);
   }
 
@@ -120,21 +114,16 @@ export class GrpcClientSession
       attempt.onFailure(refusal);
       return;
     }
-    const timeoutMs =
-      attempt.deadlineMs === Infinity ? -1 : Math.max(0, Math.floor(attempt.deadlineMs - attempt.nowMs));
-    const timed = attempt.method === this.#lastMethod && timeoutMs === this.#lastTimeoutMs;
-    const extra = this.#extraOf(attempt, timed ? -1 : timeoutMs);
+    const leftMs = attempt.deadlineMs - attempt.nowMs;
+    const timeoutMs = leftMs === Infinity ? -1 : sentTimeoutMs(Math.max(0, leftMs));
+    const head = this.#heads.find(attempt.method, timeoutMs);
+    const extra = this.#extraOf(attempt, this.#heads.timed ? -1 : timeoutMs);
     if (typeof extra === "string") {
       const text = messages.grpcMetadataUnsendable(extra);
       attempt.onFailure(new RpcError(Status.INTERNAL, text, { executed: "never" }));
       return;
     }
     const call = new GrpcClientCall(attempt, this);
-    const head = timed ? this.#timedHead(attempt.method, timeoutMs) : this.#headOf(attempt.method);
-    if (timeoutMs !== this.#lastTimeoutMs) {
-      this.#lastTimeoutMs = timeoutMs;
-      this.#lastTimedHead = undefined;
-    }
     const whole = extra === undefined ? undefined : this.#repeatedHead.find(head, extra);
     const stream = this.#http2.open(call, whole ?? head, whole === undefined ? extra : undefined, false);
     if (stream === undefined) {
@@ -204,48 +193,6 @@ export class GrpcClientSession
     return appendMetadata(extra, metadata, this.#repeated) ?? extra;
   }
 
-  #headOf(method: MethodDefinition): PreparedHeaders {
-    if (method === this.#lastMethod) return this.#lastHead as PreparedHeaders;
-    let head = this.#heads.get(method);
-    if (head === undefined) {
-      head = this.#http2.prepare(this.#fieldsOf(method));
-      this.#heads.set(method, head);
-    }
-    this.#lastMethod = method;
-    this.#lastHead = head;
-    this.#lastTimedHead = undefined;
-    return head;
-  }
-
-  /** A repeated timeout goes into the server's header table, so it is not parsed for each call. */
-  #timedHead(method: MethodDefinition, timeoutMs: number): PreparedHeaders {
-    if (timeoutMs < 0) return this.#lastHead as PreparedHeaders;
-    this.#lastTimedHead ??= this.#http2.prepare([
-      ...this.#fieldsOf(method),
-      { name: "grpc-timeout", value: formatTimeout(timeoutMs), indexing: "table" },
-    ]);
-    return this.#lastTimedHead;
-  }
-
-  /** Servers and proxies may refuse a request that names another scheme than its connection has. */
-  get #scheme(): string {
-    return this.#connection.security?.kind === "tls" ? "https" : "http";
-  }
-
-  #fieldsOf(method: MethodDefinition): OutgoingField[] {
-    return [
-      { name: ":method", value: "POST", indexing: "table" },
-      { name: ":scheme", value: this.#scheme, indexing: "table" },
-      { name: ":path", value: `/${method.service}/${method.name}`, indexing: "table" },
-      { name: ":authority", value: this.#authority, indexing: "table" },
-      { name: "te", value: "trailers", indexing: "table" },
-      { name: "content-type", value: "application/grpc", indexing: "table" },
-      { name: "user-agent", value: userAgent, indexing: "table" },
-      { name: "grpc-accept-encoding", value: "identity,gzip", indexing: "table" },
-      ...(this.gzip ? [{ name: "grpc-encoding", value: "gzip", indexing: "table" as const }] : []),
-    ];
-  }
-
   abandon(attempt: Attempt): boolean {
     const handler = this.#http2.streamOf(attempt.id)?.handler;
     if (!(handler instanceof GrpcClientCall)) return this.#forgetLost(attempt);
@@ -302,11 +249,12 @@ export class GrpcClientSession
     this.#owner.onRoom(this);
   }
 
-  onGoAway(_code: number, debug: string): void {
+  onGoAway(_code: number, debug: string, turnedAway: boolean): void {
     if (!this.#goingAway) {
       this.#goingAway = true;
       this.#onGoAway(debug);
-      this.#owner.onGoingAway(this, undefined);
+      // A server that says nothing may only have been idle for too long.
+      this.#owner.onGoingAway(this, turnedAway && !this.answered && debug !== "" ? debug : undefined);
     }
     this.#failLost();
   }

@@ -48,8 +48,9 @@ export class Http1Refusal implements ServerSession {
     this.#dispatcher.clock.setTimer(() => this.close(messages.http1Refused), lingerMs);
   }
 
+  /** A caller that ends its half behind the request still reads the answer. */
   onEnd(): void {
-    this.close(messages.http1Refused);
+    if (!this.#answered) this.close(messages.http1Refused);
   }
 
   onDrain(): void {}

@@ -3,7 +3,7 @@ import type { BoundMethod, ReplySender } from "../../call/server-call.js";
 import type { CallerWait } from "../caller-wait.js";
 import { type HeaderField, HeaderKind, type HeaderList } from "../http2/wire/header-field.js";
 import { formatOf, type MessageFormat } from "./content-type.js";
-import type { GrpcRequestHead } from "./server-call.js";
+import type { GrpcRequestHead } from "./server-call-port.js";
 import { parseTimeout } from "./timeout.js";
 
 /** The parsed header block of a request. */

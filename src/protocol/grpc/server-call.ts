@@ -11,8 +11,9 @@ import { Reader } from "../../protobuf/reader.js";
 import type { CallerWait } from "../caller-wait.js";
 import type { Http2Stream, StreamFailure, StreamHandler } from "../http2/stream.js";
 import { ErrorCode } from "../http2/wire/frame.js";
-import type { OutgoingField, PreparedHeaders } from "../http2/wire/hpack-encoder.js";
+import type { OutgoingField } from "../http2/wire/hpack-encoder.js";
 import { type MessageFormat, typeIn } from "./content-type.js";
+import { EarlyBody, type EarlyBodyOwner } from "./early-body.js";
 import {
   endMessage,
   MessageBody,
@@ -21,55 +22,14 @@ import {
   wholeMessage,
   writeMessage,
 } from "./message-body.js";
-import { appendMetadata, type RepeatedMetadata } from "./metadata-fields.js";
-import type { RepeatedHead } from "./repeated-head.js";
+import { appendMetadata } from "./metadata-fields.js";
+import type { GrpcCallPort, GrpcRequestHead } from "./server-call-port.js";
 import { failureFields } from "./status-fields.js";
 
+/** So much of a stream's next message is kept even when no memory is left: its stream has been let in. */
+const streamPartMinBytes = 16 * 1024;
 /** One for all connections: nothing else happens while a request is decoded. */
 const requestReader = new Reader();
-
-/** What a call needs from its connection. */
-export interface GrpcCallPort extends ReplySender {
-  readonly bodyMaxBytes: number;
-  readonly repeated: RepeatedMetadata;
-  readonly repeatedHead: RepeatedHead;
-  /** Header blocks that all replies have in common. */
-  readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
-  readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
-  readonly okTail: PreparedHeaders;
-  /** Little waits to be sent to the caller, on all streams. */
-  readonly takesMore: boolean;
-  /** The request is complete. Returns why it cannot run after all. */
-  onWhole(call: GrpcServerCall): RpcError | undefined;
-  /** The caller of a waiting call is known. Returns why it cannot be served after all. */
-  onCallerKnown(call: GrpcServerCall): RpcError | undefined;
-  /** It ends although its request is incomplete. */
-  onNeverWhole(call: GrpcServerCall): void;
-  /** A handler was called and has returned a value or a promise. */
-  onRun(): void;
-  /** Reserves memory for unread bytes. False: there is no room. */
-  hold(bytes: number): boolean;
-}
-
-/** The body that arrived before the caller was known. */
-interface EarlyBody {
-  readonly wait: CallerWait;
-  readonly chunks: Buffer[];
-  ended: boolean;
-}
-
-/** What the header block of a call contains. */
-export interface GrpcRequestHead {
-  readonly format: MessageFormat;
-  /** -1: no deadline. */
-  readonly timeoutMs: number;
-  /** The caller's user agent, if that is the only metadata. */
-  readonly unread: UnreadMetadata | undefined;
-  /** What `grpc-encoding` says. */
-  readonly encoding: string;
-  /** Replies may be compressed. */
-  readonly gzip: boolean;
-}
 
 /** A call that came over gRPC: the handler of its HTTP/2 stream and, where it streams, both ends of its messages. */
 export class GrpcServerCall
@@ -77,6 +37,7 @@ export class GrpcServerCall
   implements
     StreamHandler,
     MessageBodyOwner,
+    EarlyBodyOwner,
     MessageQueueOwner,
     MessageSender,
     MessageSupply,
@@ -91,7 +52,7 @@ export class GrpcServerCall
   requests: MessageQueue | undefined = undefined;
   /** Sends the replies, where we stream. */
   replies: MessageSender | undefined = undefined;
-  readonly #grpc: GrpcCallPort;
+  readonly #grpc: GrpcCallPort<GrpcServerCall>;
   readonly #unread: UnreadMetadata | undefined;
   #callerName: Metadata | undefined;
   readonly #format: MessageFormat;
@@ -104,14 +65,16 @@ export class GrpcServerCall
   #received = false;
   #wake: (() => void) | undefined;
   #full = false;
-  /** Bytes in the queue of requests. */
+  /** Bytes in the queue of requests, or kept until the caller is known. */
   #heldBytes = 0;
+  /** Bytes of the message that is put together. */
+  #assembledBytes = 0;
   /** Bytes of an incomplete message that were not returned to the caller's window. */
   #partBytes = 0;
 
   constructor(
     host: ServerCallHost,
-    port: GrpcCallPort,
+    port: GrpcCallPort<GrpcServerCall>,
     bound: BoundMethod,
     stream: Http2Stream,
     head: GrpcRequestHead & { readonly sender: ReplySender },
@@ -156,29 +119,17 @@ export class GrpcServerCall
 
   /** Its body is kept as it comes until `wait` is over. */
   holdFor(wait: CallerWait): void {
-    const early: EarlyBody = { wait, chunks: [], ended: false };
+    const early = new EarlyBody(this, wait);
     this.#early = early;
     wait.begin(this, () => {
       this.#early = undefined;
       const refusal = this.#grpc.onCallerKnown(this);
       if (refusal !== undefined) this.cancel(refusal);
-      for (const chunk of early.chunks) {
-        // A call that has ended, by an earlier chunk or at once, has given back all it held.
-        if (!this.ended) this.#countEarly(-chunk.length);
-        this.onData(this.stream, chunk, 0, chunk.length, false);
-      }
-      if (early.ended) this.onTrailers();
+      early.pass();
     });
   }
 
-  /** The call ends while it waits: what has come is nobody's. */
-  #dropEarly({ wait, chunks }: EarlyBody): void {
-    this.#early = undefined;
-    wait.leave();
-    for (const chunk of chunks) this.stream.consumed(chunk.length);
-  }
-
-  #countEarly(bytes: number): void {
+  keep(bytes: number): void {
     this.#heldBytes += bytes;
     if (!this.#grpc.hold(bytes) && !this.ended)
       this.cancel(new RpcError(Status.RESOURCE_EXHAUSTED, messages.grpcNoRoomForRequest));
@@ -187,11 +138,7 @@ export class GrpcServerCall
   onData(stream: Http2Stream, bytes: Buffer, start: number, end: number, endStream: boolean): void {
     if (this.#early !== undefined && !this.ended) {
       this.#early.ended = endStream;
-      // Not returned to the caller's window, which bounds the memory of one call.
-      if (end > start) {
-        this.#early.chunks.push(Buffer.from(bytes.subarray(start, end)));
-        this.#countEarly(end - start);
-      }
+      this.#early.add(bytes, start, end);
       return;
     }
     if (this.ended) {
@@ -216,19 +163,19 @@ export class GrpcServerCall
   #add(body: MessageBody, bytes: Buffer, start: number, end: number): void {
     this.#partBytes += end - start;
     body.add(bytes, start, end);
-    if (this.requests === undefined) this.#countPart(body.partBytes);
+    this.#countPart(body.partBytes);
     if (this.ended) this.stream.consumed(this.#partBytes);
     // Queued bytes are returned to the window when they are read; those of an incomplete message only when it is next.
     else if (this.requests === undefined || this.requests.wanted) this.#giveBack();
   }
 
-  /** The one request, of which `bytes` have come, is put together in memory. */
+  /** A message, of which `bytes` have come, is put together in memory. */
   #countPart(bytes: number): void {
     if (this.ended) return;
-    const more = bytes - this.#heldBytes;
-    this.#heldBytes = bytes;
-    if (!this.#grpc.hold(more))
-      this.cancel(new RpcError(Status.RESOURCE_EXHAUSTED, messages.grpcNoRoomForRequest));
+    const more = bytes - this.#assembledBytes;
+    this.#assembledBytes = bytes;
+    if (this.#grpc.hold(more) || bytes <= (this.requests === undefined ? 0 : streamPartMinBytes)) return;
+    this.cancel(new RpcError(Status.RESOURCE_EXHAUSTED, messages.grpcNoRoomForRequest));
   }
 
   #giveBack(): void {
@@ -351,13 +298,15 @@ export class GrpcServerCall
 
   protected override onEnded(): void {
     super.onEnded();
-    if (this.#early !== undefined) this.#dropEarly(this.#early);
+    this.#early?.drop();
+    this.#early = undefined;
     if (this.arriving) this.#grpc.onNeverWhole(this);
     this.#body?.stop();
     this.#wakeAll();
     if (this.requests !== undefined) this.requests.supply = undefined;
-    if (this.#heldBytes > 0) this.#grpc.hold(-this.#heldBytes);
-    this.#heldBytes = 0;
+    const bytes = this.#heldBytes + this.#assembledBytes;
+    if (bytes > 0) this.#grpc.hold(-bytes);
+    this.#heldBytes = this.#assembledBytes = 0;
   }
 
   // --- replies ---

@@ -20,7 +20,8 @@ import { idempotencyField, metadataOf, RepeatedMetadata, unreadField } from "./m
 import { PlainAnswer } from "./plain-answer.js";
 import { RepeatedHead } from "./repeated-head.js";
 import { RequestHead } from "./request-head.js";
-import { type GrpcCallPort, GrpcServerCall } from "./server-call.js";
+import { GrpcServerCall } from "./server-call.js";
+import type { GrpcCallPort } from "./server-call-port.js";
 import { failureFields } from "./status-fields.js";
 
 export interface GrpcServerOptions {
@@ -50,7 +51,7 @@ const head = new RequestHead();
 
 /** The serving side of one gRPC connection. */
 export class GrpcServerSession
-  implements ServerSession, GrpcCallPort, Http2ServerOwner, ConnectionHandler, Postponed
+  implements ServerSession, GrpcCallPort<GrpcServerCall>, Http2ServerOwner, ConnectionHandler, Postponed
 {
   readonly peer: Peer;
   readonly bodyMaxBytes: number;

@@ -18,6 +18,17 @@ export function parseTimeout(text: string): number | undefined {
   return value * unit;
 }
 
+/**
+ * The whole number of ms that is sent for `timeoutMs`: one of few, so that the other side's header table has it. From a second on
+ * it is up to 1 % more, as Google's C++ library sends it: the caller ends the call at its own deadline, and never later.
+ */
+export function sentTimeoutMs(timeoutMs: number): number {
+  const whole = Math.floor(timeoutMs);
+  let step = 1;
+  while (whole >= step * 1000) step *= 10;
+  return Math.ceil(whole / step) * step;
+}
+
 /** `timeoutMs`, a whole number, as `grpc-timeout` says it. */
 export function formatTimeout(timeoutMs: number): string {
   // It must be positive; the server then finds that no time is left.

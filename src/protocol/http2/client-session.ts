@@ -20,6 +20,9 @@ import type { OutgoingField, PreparedHeaders } from "./wire/hpack-encoder.js";
 /** Streams that may be open before the server has said how many. */
 const streamsMaxUntilKnown = 100;
 
+/** A server's SETTINGS, a WINDOW_UPDATE, and its GOAWAY: with more, the connection has been of use. */
+const greetingFramesMax = 3;
+
 /** The events of a client's stream for the layer above. */
 export interface ResponseHandler extends StreamHandler {
   /** The final response headers, with `:status`; interim ones (1xx) are skipped. `endStream`: nothing follows. */
@@ -32,8 +35,8 @@ export interface Http2ClientOwner {
   onWelcome(): void;
   /** There is room for a stream where there was none: one has ended, or the server allows more. */
   onRoom(): void;
-  /** No more streams can be opened: the server accepts no more, or stream numbers are used up. Accepted streams go on; for the others `onReset` was called. */
-  onGoAway(code: number, debug: string): void;
+  /** No more streams can be opened: the server accepts no more, or stream numbers are used up. Accepted streams go on; for the others `onReset` was called. `turnedAway`: the server has taken none since the connection began. */
+  onGoAway(code: number, debug: string, turnedAway: boolean): void;
   /** Comes once; all streams have had their `onReset`. */
   onSessionClosed(reason: string | undefined): void;
 }
@@ -112,7 +115,7 @@ export class Http2ClientSession extends Http2Session {
     this.#nextId += 2;
     stream.handler = handler;
     if (this.streams.size === 0) this.live.busy();
-    this.streams.set(stream.id, stream);
+    this.streams.add(stream);
     stream.openedBy = this.output.written + 1;
     stream.writeHeaders(prepared, extra, endStream);
     if (this.#nextId > streamIdMax) this.#onNumbersUsedUp();
@@ -122,7 +125,7 @@ export class Http2ClientSession extends Http2Session {
   /** There are 2^30 streams to a connection. What follows needs another one. */
   #onNumbersUsedUp(): void {
     this.state = "draining";
-    this.#owner.onGoAway(ErrorCode.NO_ERROR, messages.http2NumbersUsedUp);
+    this.#owner.onGoAway(ErrorCode.NO_ERROR, messages.http2NumbersUsedUp, false);
   }
 
   /** @internal For tests: the number of the next stream. */
@@ -147,7 +150,8 @@ export class Http2ClientSession extends Http2Session {
   }
 
   protected get peerGone(): string {
-    return messages.closedByProvider;
+    if (this.welcomed) return messages.closedByProvider;
+    return this.connection.security?.kind === "tls" ? messages.closedUnheardTls : messages.closedUnheard;
   }
 
   protected takePreface(): number {
@@ -256,7 +260,7 @@ export class Http2ClientSession extends Http2Session {
     if (this.state === "open") this.state = "draining";
     const said = debug === "" ? errorName(code) : `${errorName(code)}: ${debug}`;
     const reason = messages.http2StreamNotTaken(said);
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       if (stream.id <= lastStreamId) continue;
       this.closedStreams.addLate(stream.id);
       this.endStream(stream, {
@@ -266,7 +270,8 @@ export class Http2ClientSession extends Http2Session {
         reason,
       });
     }
-    this.#owner.onGoAway(code, debug);
+    const early = this.#nextId > 1 || this.decoder.frames <= greetingFramesMax;
+    this.#owner.onGoAway(code, debug, lastStreamId === 0 && early);
     this.#endIfDrained();
   }
 

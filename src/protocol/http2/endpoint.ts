@@ -30,7 +30,8 @@ const debugMax = 200;
  */
 export abstract class Http2Endpoint implements ConnectionHandler, LivenessOwner {
   protected readonly clock: Clock;
-  protected readonly options: Readonly<Http2Options>;
+  /** @internal */
+  readonly options: Readonly<Http2Options>;
   protected readonly connection: Connection;
   /** @internal */
   readonly output: Output;

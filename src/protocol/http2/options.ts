@@ -1,3 +1,4 @@
+import type { WindowBudget } from "./receive-window.js";
 import type { HeaderLimits } from "./wire/hpack-decoder.js";
 
 /** The limits for the peer, and the timers of a connection. */
@@ -14,6 +15,8 @@ export interface Http2Options {
   connectionWindowBytes: number;
   /** Unread bytes on all streams. Default 64 MiB. */
   unreadMaxBytes: number;
+  /** Memory for the windows of several connections. Default: each has what the limits above say. */
+  windowBudget?: WindowBudget | undefined;
   /** Unsent bytes before the connection is closed. Default 64 MiB. */
   unwrittenMaxBytes: number;
   /** Silence before a ping is sent, ms; `Infinity`: never. Default 10,000. */

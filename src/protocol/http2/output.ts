@@ -2,8 +2,12 @@ import { shelve } from "../../protobuf/buffer-pool.js";
 import { Writer } from "../../protobuf/writer.js";
 import type { Connection } from "../../transport/transport.js";
 
-/** Gathered bytes are sent early at this size, so that the peer is not idle until the end of the turn. */
+/**
+ * Gathered bytes are sent early at this size, so that the peer is not idle until the end of the turn; by then it has something
+ * to do, and what follows in the same turn leaves in pieces that double up to the maximum.
+ */
 const earlyFlushBytes = 4096;
+const earlyFlushMaxBytes = 32 * 1024;
 /** While this much waits for the system, DATA waits with its stream, where windows and resets still reach it. */
 const dataMaxBytes = 256 * 1024;
 
@@ -16,6 +20,7 @@ export class Output {
   readonly writer = new Writer(0);
   readonly #connection: Connection;
   #scheduled = false;
+  #earlyBytes = earlyFlushBytes;
   #sending: Buffer | undefined;
   #sendingBytes = 0;
   /** Frames appended, and frames handed to the connection: one between the two was provably not sent. */
@@ -44,16 +49,19 @@ export class Output {
   /** A frame is complete in the writer. */
   frameWritten(): void {
     this.written++;
-    if (this.writer.position >= earlyFlushBytes) this.flush();
-    else if (!this.#scheduled) {
+    if (!this.#scheduled) {
       this.#scheduled = true;
       process.nextTick(flushLater, this);
     }
+    if (this.writer.position < this.#earlyBytes) return;
+    this.#earlyBytes = Math.min(this.#earlyBytes * 2, earlyFlushMaxBytes);
+    this.flush();
   }
 
   /** @internal */
   onTick(): void {
     this.#scheduled = false;
+    this.#earlyBytes = earlyFlushBytes;
     this.flush();
   }
 

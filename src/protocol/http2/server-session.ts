@@ -79,12 +79,16 @@ export class Http2ServerSession extends Http2Session {
 
   /**
    * Accepts no more requests: sends GOAWAY, refuses requests that arrive more than a round trip later, and
-   * closes when those in flight have ended.
+   * closes when those in flight have ended. Before the first frame of the client it refuses all of them and closes at once.
    */
   drain(why: string): void {
     if (this.state !== "open") return;
     this.state = "draining";
     this.#why = why;
+    if (this.decoder.frames === 0) {
+      this.onDrainOverdue();
+      return;
+    }
     writeGoAway(this.output.writer, streamIdMax, ErrorCode.NO_ERROR, why.slice(0, 200));
     this.output.frameWritten();
     this.ping(drainPayload);
@@ -169,7 +173,7 @@ export class Http2ServerSession extends Http2Session {
     stream.remoteEnded = endStream;
     stream.hasSlot = true;
     this.#active++;
-    this.streams.set(streamId, stream);
+    this.streams.add(stream);
     if (list.tooLarge) {
       stream.headers(this.#tooLarge, undefined, true);
       return;

@@ -4,11 +4,12 @@ import type { Connection } from "../../transport/transport.js";
 import { ClosedStreams } from "./closed-streams.js";
 import { Http2Endpoint } from "./endpoint.js";
 import { HeaderBlock } from "./header-block.js";
+import { IncomingData, type IncomingDataHost } from "./incoming-data.js";
 import type { Http2Options } from "./options.js";
-import { ReceiveWindow } from "./receive-window.js";
 import { SendTurns } from "./send-turns.js";
 import { applySettings, PeerSettings } from "./settings.js";
 import type { Http2Stream, StreamFailure, StreamHandler, StreamHost } from "./stream.js";
+import { StreamTable } from "./stream-table.js";
 import {
   ConnectionError,
   defaultTableBytes,
@@ -29,30 +30,26 @@ import { HpackDecoder } from "./wire/hpack-decoder.js";
 import { HpackEncoder, type OutgoingField, type PreparedHeaders } from "./wire/hpack-encoder.js";
 
 /** What both sides of an HTTP/2 connection have in common: frames and streams. */
-export abstract class Http2Session extends Http2Endpoint implements FrameSink, StreamHost {
+export abstract class Http2Session extends Http2Endpoint implements FrameSink, StreamHost, IncomingDataHost {
   /** @internal */
   readonly encoder = new HpackEncoder();
   /** @internal What we may send on all streams. */
   sendWindow = defaultWindowBytes;
   protected readonly peer = new PeerSettings();
-  protected readonly streams = new Map<number, Http2Stream>();
+  protected readonly streams = new StreamTable<Http2Stream>();
   protected readonly turns: SendTurns;
   protected readonly closedStreams = new ClosedStreams();
   /** How a stream ended before its handler was known. */
   protected failedEarly: StreamFailure | undefined;
-  readonly #window: ReceiveWindow;
+  readonly #incoming: IncomingData;
   readonly #hpack: HpackDecoder;
   readonly #list = new HeaderList();
   #block: HeaderBlock | undefined;
-  /** The stream whose DATA is passed on, what is left of the frame, and whether it is the last. */
-  #dataStream: Http2Stream | undefined;
-  #dataLeft = 0;
-  #dataEnds = false;
 
   constructor(connection: Connection, clock: Clock, options: Readonly<Http2Options>) {
     super(connection, clock, options);
     this.turns = new SendTurns(this);
-    this.#window = new ReceiveWindow(options);
+    this.#incoming = new IncomingData(this);
     this.#hpack = new HpackDecoder(options.headers, defaultTableBytes);
   }
 
@@ -86,7 +83,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   /** Of the streams that are open. */
   get handlers(): StreamHandler[] {
     const found: StreamHandler[] = [];
-    for (const { handler } of this.streams.values()) if (handler !== undefined) found.push(handler);
+    for (const { handler } of this.streams.all()) if (handler !== undefined) found.push(handler);
     return found;
   }
 
@@ -100,7 +97,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     this.connection.setHandler(this);
     writeSettings(this.output.writer, settings);
     this.output.frameWritten();
-    this.#grantWindow();
+    this.#incoming.grantWindow();
     this.live.begin();
   }
 
@@ -149,29 +146,30 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
 
   onDataFrame(streamId: number, flowBytes: number, endStream: boolean): void {
     this.live.doubted = false;
-    this.#dataStream = undefined;
-    this.#dataLeft = flowBytes;
-    this.#dataEnds = endStream;
-    if (!this.#window.take(flowBytes)) {
-      this.fail(new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window"));
-      return;
-    }
-    const stream = this.streams.get(streamId);
-    if (stream === undefined) {
-      this.#onLateData(streamId);
-      return;
-    }
-    stream.receiveWindow -= flowBytes;
-    if (stream.remoteEnded)
-      this.streamError(streamId, ErrorCode.STREAM_CLOSED, "DATA behind the end of the stream");
-    else if (stream.receiveWindow < 0) {
-      this.streamError(streamId, ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window");
-    } else if (!stream.responded) {
-      this.streamError(streamId, ErrorCode.PROTOCOL_ERROR, "DATA in front of the headers");
-    } else this.#dataStream = stream;
+    this.#incoming.begin(streamId, flowBytes, endStream);
   }
 
-  #onLateData(streamId: number): void {
+  onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void {
+    this.#incoming.add(buffer, start, end, last);
+  }
+
+  /** @internal */
+  tooMuchData(): void {
+    this.fail(new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window"));
+  }
+
+  /** @internal */
+  onContent(): void {
+    this.oddities.earn();
+  }
+
+  /** @internal */
+  onEmptyData(): void {
+    this.oddity("DATA without content");
+  }
+
+  /** @internal */
+  onLateData(streamId: number): void {
     if (this.closedStreams.isLate(streamId) || this.ignores(streamId)) return;
     if (this.isIdle(streamId)) {
       this.fail(new ConnectionError(ErrorCode.PROTOCOL_ERROR, `DATA on stream ${streamId}, which is idle`));
@@ -179,36 +177,8 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
       this.fail(new ConnectionError(ErrorCode.STREAM_CLOSED, `DATA on stream ${streamId}, which is closed`));
   }
 
-  onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void {
-    const count = end - start;
-    this.#dataLeft -= count;
-    const stream = this.#dataStream;
-    const ends = last && this.#dataEnds;
-    if (count > 0) this.oddities.earn();
-    else if (!ends) this.oddity("DATA without content");
-    if (stream === undefined || stream.closed) return;
-    stream.receivedBytes += count;
-    const { expectedBytes } = stream;
-    if (
-      expectedBytes >= 0 &&
-      (stream.receivedBytes > expectedBytes || (ends && stream.receivedBytes < expectedBytes))
-    ) {
-      this.streamError(stream.id, ErrorCode.PROTOCOL_ERROR, "content-length is not the length of the body");
-      return;
-    }
-    if (ends) stream.remoteEnded = true;
-    if (stream.handler !== undefined) {
-      stream.unconsumedBytes += count;
-      this.#window.unreadBytes += count;
-      if (count > 0 || ends) stream.handler.onData(stream, buffer, start, end, ends);
-    }
-    if (ends) this.onRemoteEnd(stream);
-    // Padding, and data that nobody reads.
-    else if (stream.handler === undefined || this.#dataLeft > 0) this.onConsumed(stream, 0);
-  }
-
-  /** The peer has ended its half. */
-  protected onRemoteEnd(stream: Http2Stream): void {
+  /** @internal The peer has ended its half. */
+  onRemoteEnd(stream: Http2Stream): void {
     stream.remoteEnded = true;
     if (stream.localEnded && stream.waiting === undefined && !stream.closed) this.#endedByBoth(stream);
   }
@@ -262,7 +232,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     }
     this.encoder.setTableMax(this.peer.tableBytes);
     const grown = this.peer.windowBytes - before;
-    for (const stream of this.streams.values()) {
+    for (const stream of this.streams.all()) {
       stream.sendWindow += grown;
       if (stream.sendWindow > windowMaxBytes) {
         this.fail(new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "SETTINGS make a window too large"));
@@ -282,7 +252,7 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     this.live.settingsAcked = true;
     // Until now the peer may have used the default window.
     const excess = defaultWindowBytes - this.options.windowBytes;
-    if (excess > 0) for (const stream of this.streams.values()) stream.receiveWindow -= excess;
+    if (excess > 0) for (const stream of this.streams.all()) stream.receiveWindow -= excess;
   }
 
   onPing(ack: boolean, buffer: Buffer, start: number): void {
@@ -323,39 +293,20 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   onStreamError(streamId: number, code: number, reason: string): void {
     if (this.isIdle(streamId))
       this.fail(new ConnectionError(code, `${reason}, on stream ${streamId}, which is idle`));
-    else if (this.streams.has(streamId)) this.streamError(streamId, code, reason);
+    else if (this.streams.get(streamId) !== undefined) this.streamError(streamId, code, reason);
     else this.oddity(reason);
   }
 
   // --- streams ---
 
-  /** @internal What the stream was given back; 0 when there is only its padding. */
+  /** @internal */
   onConsumed(stream: Http2Stream, bytes: number): void {
-    const count = Math.min(bytes, stream.unconsumedBytes);
-    stream.unconsumedBytes -= count;
-    this.#window.unreadBytes -= count;
-    if (count > 0) this.#grantWindow();
-    if (stream.closed || stream.remoteEnded) return;
-    const { receiveTarget } = stream;
-    const free = receiveTarget - stream.receiveWindow - stream.unconsumedBytes;
-    if (free < receiveTarget / 2) return;
-    // A stream that has used its window twice gets a larger one.
-    const grows = stream.receivedBytes >= receiveTarget * 2;
-    if (grows)
-      stream.receiveTarget = Math.min(
-        receiveTarget * 2,
-        Math.max(receiveTarget, this.options.windowMaxBytes),
-      );
-    const grant = free + stream.receiveTarget - receiveTarget;
-    stream.receiveWindow += grant;
-    writeWindowUpdate(this.output.writer, stream.id, grant);
-    this.output.frameWritten();
+    this.#incoming.giveBack(stream, bytes);
   }
 
-  #grantWindow(): void {
-    const bytes = this.#window.grant();
-    if (bytes <= 0 || this.closed) return;
-    writeWindowUpdate(this.output.writer, 0, bytes);
+  /** @internal */
+  grant(streamId: number, bytes: number): void {
+    writeWindowUpdate(this.output.writer, streamId, bytes);
     this.output.frameWritten();
   }
 
@@ -383,8 +334,8 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     this.forget(stream);
   }
 
-  /** The peer broke a rule on one stream. */
-  protected streamError(streamId: number, code: number, reason: string): void {
+  /** @internal The peer broke a rule on one stream. */
+  streamError(streamId: number, code: number, reason: string): void {
     this.sendReset(streamId, code);
     const stream = this.streams.get(streamId);
     if (stream === undefined || !stream.remoteEnded) this.closedStreams.addLate(streamId);
@@ -409,13 +360,9 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
 
   protected forget(stream: Http2Stream): void {
     stream.closed = true;
-    this.streams.delete(stream.id);
+    this.streams.delete(stream);
     this.turns.drop(stream);
-    if (stream.unconsumedBytes > 0) {
-      this.#window.unreadBytes -= stream.unconsumedBytes;
-      stream.unconsumedBytes = 0;
-      this.#grantWindow();
-    }
+    this.#incoming.drop(stream);
     if (stream.remoteEnded) this.closedStreams.addEnded(stream.id);
     if (!stream.held) this.freeSlot(stream);
     this.onStreamClosed(stream);
@@ -432,14 +379,15 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
   }
 
   protected failStreams(reason: string, lost: boolean): void {
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       const unprocessed = this.#neverSent(stream);
       this.endStream(stream, { code: ErrorCode.CANCEL, remote: lost, unprocessed, reason });
     }
+    this.#incoming.close();
   }
 
   protected onWorked(): void {
-    this.#grantWindow();
+    this.#incoming.grantWindow();
   }
 
   protected onRoomToSend(): void {

@@ -54,7 +54,7 @@ export const observedNames = ["mprpc-events", "mprpc-log-off", "mprpc-log"] as c
 export const securedNames = ["mprpc-tls", "raw-tls"] as const;
 
 /** mprpc over gRPC: for the command `grpc` alone. */
-export const grpcNames = ["mprpc-grpc", "mprpc-grpc-full"] as const;
+export const grpcNames = ["mprpc-grpc", "mprpc-grpc-full", "mprpc-grpc-tls"] as const;
 
 export type TargetName =
   | (typeof targetNames)[number]

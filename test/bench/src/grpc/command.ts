@@ -17,12 +17,12 @@ import { type GrpcIdle, type GrpcRow, grpcReport } from "./report.js";
 const usage = `Usage: npm run bench -- grpc [options]
 
 gRPC of mprpc beside @grpc/grpc-js, with callers and servers nobody here wrote: h2load and the C++ gRPC caller against either
-provider, either caller against the C++ gRPC server, each to itself, and a server stream of 64 B. Alternating rounds, medians.
+provider, either caller against the C++ gRPC server, each to itself, a server stream of 64 B, and behind TLS. Alternating rounds, medians.
 What is not installed (h2load: scripts/debian-packages.sh nghttp2-client) is left out and named.
 
   --quick            one round of short windows
   --json FILE        the figures
-  --only LIST        of h2load, cpp-caller, cpp-server, both, stream, idle; default: all
+  --only LIST        of h2load, cpp-caller, cpp-server, both, tls, stream, idle; default: all
   --rounds N         default 3, with --quick 1
   --measure-ms N     length of one window; default 1500, with --quick 400
   --no-pin           let the system place the processes
@@ -70,7 +70,7 @@ function parsePlan(argv: readonly string[]): { plan: Plan; reportFolder: string 
   const { quick } = values;
   const measureMs = positive("measure-ms", values["measure-ms"], quick ? 400 : 1500);
   const plan: Plan = {
-    only: values.only?.split(",") ?? ["h2load", "cpp-caller", "cpp-server", "both", "stream", "idle"],
+    only: values.only?.split(",") ?? ["h2load", "cpp-caller", "cpp-server", "both", "tls", "stream", "idle"],
     rounds: positive("rounds", values.rounds, quick ? 1 : 3),
     window: { warmMs: Math.ceil(measureMs / 2), measureMs },
     pin: values.pin,
@@ -137,6 +137,11 @@ function contestsOf(plan: Plan, cpp: boolean): Contest[] {
       pairOf(one as TargetName, one as TargetName, inFlight, plan),
     );
   }
+  for (const inFlight of [16, 64, 256]) {
+    add("tls", inFlight, ["mprpc-grpc", "mprpc-grpc-tls"], (one) =>
+      pairOf(one as TargetName, one as TargetName, inFlight, plan),
+    );
+  }
   add("stream", 1, ["mprpc-grpc", "grpc-js", "mprpc"], (one) =>
     streamOf(one as "mprpc" | "mprpc-grpc" | "grpc-js", plan),
   );
@@ -185,8 +190,9 @@ async function measureIdle({ only, pin }: Plan): Promise<GrpcIdle[]> {
       idleStreams,
       pin,
     );
-    const kibPerStream = Math.max(providerHeapBytes, providerRssBytes) / 1024;
-    found.push({ contestant, kibPerConnection, kibPerStream });
+    const heapKibPerStream = providerHeapBytes / 1024;
+    const residentKibPerStream = providerRssBytes / 1024;
+    found.push({ contestant, kibPerConnection, heapKibPerStream, residentKibPerStream });
   }
   return found;
 }

@@ -29,7 +29,10 @@ export interface Extras {
   carryContext: boolean;
   /** Over TLS, with a certificate in the folder where both meet. */
   secured?: boolean;
-  /** Speak gRPC instead of mprpc/2: the endpoint is then `host:port`, which any other gRPC caller may be given. */
+  /**
+   * Speak gRPC instead of mprpc/2: the endpoint is then `host:port`, which any other gRPC caller may be given; with TLS
+   * `host:port,folder`, since the certificate is in the folder.
+   */
   grpc?: true;
 }
 
@@ -102,7 +105,7 @@ async function startProvider(extras: Extras): Promise<Provider> {
   });
   const { host, port } = await provider.start();
   return {
-    endpoint: extras.grpc ? `${host}:${port}` : folder,
+    endpoint: endpointOf(`${host}:${port}`, folder, extras),
     served: () => served,
     async close() {
       await provider.shutdown();
@@ -113,9 +116,15 @@ async function startProvider(extras: Extras): Promise<Provider> {
   };
 }
 
+function endpointOf(address: string, folder: string, { grpc, secured }: Extras): string {
+  if (grpc !== true) return folder;
+  return secured === true ? `${address},${folder}` : address;
+}
+
 async function startCaller(endpoint: string, extras: Extras): Promise<Caller> {
+  const [address, folder = tmpdir()] = endpoint.split(",");
   const app = extras.grpc
-    ? await initApplication(tmpdir(), `static://grpc://${endpoint}`, "caller", extras)
+    ? await initApplication(folder, `static://grpc://${address}`, "caller", extras)
     : await initApplication(endpoint, `file:${endpoint}`, "caller", extras);
   observe(app, "clientEnd", extras);
   // A channel has its own connection to each provider.

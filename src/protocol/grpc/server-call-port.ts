@@ -1,0 +1,43 @@
+import type { UnreadMetadata } from "../../base/metadata.js";
+import type { ReplySender } from "../../call/server-call.js";
+import type { RpcError } from "../../error/rpc-error.js";
+import type { PreparedHeaders } from "../http2/wire/hpack-encoder.js";
+import type { MessageFormat } from "./content-type.js";
+import type { RepeatedMetadata } from "./metadata-fields.js";
+import type { RepeatedHead } from "./repeated-head.js";
+
+/** What a call, a `Call`, needs from its connection. */
+export interface GrpcCallPort<Call> extends ReplySender {
+  readonly bodyMaxBytes: number;
+  readonly repeated: RepeatedMetadata;
+  readonly repeatedHead: RepeatedHead;
+  /** Header blocks that all replies have in common. */
+  readonly headOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
+  readonly gzipHeadOf: Readonly<Record<MessageFormat, PreparedHeaders>>;
+  readonly okTail: PreparedHeaders;
+  /** Little waits to be sent to the caller, on all streams. */
+  readonly takesMore: boolean;
+  /** The request is complete. Returns why it cannot run after all. */
+  onWhole(call: Call): RpcError | undefined;
+  /** The caller of a waiting call is known. Returns why it cannot be served after all. */
+  onCallerKnown(call: Call): RpcError | undefined;
+  /** It ends although its request is incomplete. */
+  onNeverWhole(call: Call): void;
+  /** A handler was called and has returned a value or a promise. */
+  onRun(): void;
+  /** Reserves memory for unread bytes. False: there is no room. */
+  hold(bytes: number): boolean;
+}
+
+/** What the header block of a call contains. */
+export interface GrpcRequestHead {
+  readonly format: MessageFormat;
+  /** -1: no deadline. */
+  readonly timeoutMs: number;
+  /** The caller's user agent, if that is the only metadata. */
+  readonly unread: UnreadMetadata | undefined;
+  /** What `grpc-encoding` says. */
+  readonly encoding: string;
+  /** Replies may be compressed. */
+  readonly gzip: boolean;
+}
