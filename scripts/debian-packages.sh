@@ -68,6 +68,16 @@ with_lists() {
   "$@"
 }
 
+# The suite from the mirror that the system uses, in lists of their own.
+use_suite() {
+  [ -n "$suite" ] || return 0
+  own_lists=yes
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -v -e security -e updates | head -n 1)
+  mkdir -p "$cache/apt"
+  printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
+    "${mirror:-http://deb.debian.org/debian}" "$suite" >"$cache/apt/suite.list"
+}
+
 # fetch PACKAGE...: those that are not there yet.
 fetch() {
   missing=
@@ -79,6 +89,7 @@ fetch() {
     return
   fi
   need_tools "$missing"
+  use_suite
   mkdir -p "$cache/deb" "$root" "$done_marks"
   rm -f "$cache"/deb/*.deb
   say "downloading:$missing"
@@ -94,12 +105,20 @@ fetch() {
 
 simulate() { apt -s install --no-install-recommends "$@" >"$cache/simulated" 2>"$cache/log"; }
 
-# fetch_with_dependencies PACKAGE...: what of them, and of what they need, the system does not have.
+# fetch_with_dependencies PACKAGE...: what of them, and of what they need, the system does not have. Apt takes seconds to say
+# what that is: it is asked again only when the system's packages have changed since.
 fetch_with_dependencies() {
-  need_tools "$*"
-  with_lists simulate "$@" || fail "apt-get knows no way to install $*: $(tail -n 3 "$cache/log")"
+  answer=$done_marks/with-dependencies/$(printf '%s ' "$@" | cksum | tr ' ' -)
+  if ! [ "$answer" -nt /var/lib/dpkg/status ]; then
+    need_tools "$*"
+    use_suite
+    with_lists simulate "$@" || fail "apt-get knows no way to install $*: $(tail -n 3 "$cache/log")"
+    mkdir -p "$done_marks/with-dependencies"
+    sed -n 's/^Inst \([^ ]*\).*/\1/p' "$cache/simulated" >"$cache/answer"
+    mv "$cache/answer" "$answer"
+  fi
   # shellcheck disable=SC2046 # a list of words
-  set -- $(sed -n 's/^Inst \([^ ]*\).*/\1/p' "$cache/simulated")
+  set -- $(cat "$answer")
   [ $# -eq 0 ] || fetch "$@"
 }
 
@@ -161,16 +180,6 @@ mkdir -p "$cache"
 if command -v flock >/dev/null; then
   exec 9>"$cache/lock"
   flock 9
-fi
-
-# The suite from the mirror that the system uses, in lists of their own.
-if [ -n "$suite" ]; then
-  need_tools "$*"
-  own_lists=yes
-  mirror=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -v -e security -e updates | head -n 1)
-  mkdir -p "$cache/apt"
-  printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
-    "${mirror:-http://deb.debian.org/debian}" "$suite" >"$cache/apt/suite.list"
 fi
 
 if [ "${1:-}" = --with-dependencies ]; then
