@@ -44,6 +44,7 @@ export class ProductionServers {
   /** The keys of a conf that name them. */
   conf(): Record<string, string> {
     return {
+      broker: `${this.#redis.url}?prefix=clouddisk`,
       registry: `zookeeper://${this.#zookeeper.address}/clouddisk?session=6s`,
       // Several machines in one network, and no secrets in the conf.
       "clouddisk.callers": "any",
