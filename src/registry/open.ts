@@ -13,7 +13,7 @@ import type { Registry } from "./registry.js";
 import { ResolverOnlyRegistry } from "./resolver-only.js";
 import { SeveralRegistries } from "./several.js";
 import { isStaticUrl, StaticRegistry, staticForms } from "./static.js";
-import type { ZooKeeperRegistryOptions } from "./zookeeper/registry.js";
+import type { ZooKeeperRegistryOptions } from "./zookeeper/options.js";
 import { isZooKeeperUrl, zooKeeperForms, zooKeeperName, zooKeeperOptions } from "./zookeeper/url.js";
 
 /** Options that need not or should not be in the URL. The URL takes precedence. */

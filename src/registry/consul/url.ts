@@ -5,7 +5,7 @@ import { consulDefaultPort, parseHostAndPort } from "../../values/hosts.js";
 import { redactUrl } from "../../values/url-text.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import { decodedPart } from "../url-part.js";
-import type { ConsulRegistryOptions } from "./registry.js";
+import type { ConsulRegistryOptions } from "./options.js";
 
 export const consulForms =
   "consul://host:8500,host:8500/prefix, with ?tokenfile=/file, ?dc=NAME, ?ttl=15s, ?start=10s, ?grace=0, ?snapshots=off|/folder, ?tls=yes and ?ca=/file.pem";

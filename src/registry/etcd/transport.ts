@@ -2,7 +2,7 @@ import { tlsTransport } from "../../transport/tls/tls-transport.js";
 import type { Transport } from "../../transport/transport.js";
 import { fillDeps } from "../deps.js";
 import { RegistryError, reasonOf } from "../errors.js";
-import type { EtcdRegistryOptions } from "./registry.js";
+import type { EtcdRegistryOptions } from "./options.js";
 import { etcdName } from "./url.js";
 
 /** TCP, secured if `tls` says so. Throws RegistryError `invalid` when the files of `ca`, `cert` or `key` cannot be used. */

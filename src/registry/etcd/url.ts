@@ -5,7 +5,7 @@ import { etcdDefaultPort, parseHostAndPort } from "../../values/hosts.js";
 import { redactUrl } from "../../values/url-text.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import { decodedPart } from "../url-part.js";
-import type { EtcdRegistryOptions } from "./registry.js";
+import type { EtcdRegistryOptions } from "./options.js";
 
 export const etcdForms =
   "etcd://host:2379,host:2379/prefix, with ?user=NAME&passwordfile=/file, ?ttl=15s, ?start=10s, ?grace=0, ?snapshots=off|/folder, ?tls=yes, ?ca=/file.pem and ?cert=/file.pem&key=/file.pem";

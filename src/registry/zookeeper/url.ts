@@ -4,7 +4,7 @@ import { parseHostAndPort, zookeeperDefaultPort } from "../../values/hosts.js";
 import { redactUrl } from "../../values/url-text.js";
 import { RegistryError } from "../errors.js";
 import { decodedPart } from "../url-part.js";
-import type { ZooKeeperRegistryOptions } from "./registry.js";
+import type { ZooKeeperRegistryOptions } from "./options.js";
 
 export const zooKeeperForms =
   "zookeeper://host:2181,host:2181/chroot, with ?session=10s, ?start=10s, ?grace=0 and ?snapshots=off|/folder";
