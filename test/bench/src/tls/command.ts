@@ -5,11 +5,12 @@ import type { Command } from "../command.js";
 import { Pair, type Window } from "../pair.js";
 import { type Report, short } from "../report/write.js";
 import { median } from "../report.js";
+import { measureHandshakes } from "./handshakes.js";
 
 const usage = `Usage: npm run bench -- tls [options]
 
 Calls over TLS beside the same calls in clear, in short alternating pairs: the ratio of calls per second, with the interval in
-which its median is at 95 %. Then the memory of idle connections beside that of bare TLS sockets.
+which its median is at 95 %. Then handshakes, full and resumed, and the memory of idle connections, beside bare node:tls.
 
   --pairs N          of each load; default 20
   --measure-ms N     length of one window; default 400
@@ -108,10 +109,12 @@ async function measure(plan: Plan): Promise<Report> {
     idle.bare = await withPair("raw-tls", plan.pin, (pair) => pair.idleKibPerConnection(plan.idle));
     idle.mprpc = await withPair("mprpc-tls", plan.pin, (pair) => pair.idleKibPerConnection(plan.idle));
   }
+  log("handshakes");
+  const handshakes = await measureHandshakes(plan.pin, plan.window);
   return {
     command: "tls",
     title: "TLS beside bytes in clear",
-    results: { rows, idle },
+    results: { rows, handshakes, idle },
     sections: [
       {
         title: "Calls per second, 20 B",
@@ -128,6 +131,21 @@ async function measure(plan: Plan): Promise<Report> {
               short(row.medianRatio),
               row.interval.map(short).join(" to "),
               goals.has(row.inFlight) ? `>= ${goals.get(row.inFlight)}` : "-",
+            ]),
+          },
+        ],
+        plots: [],
+      },
+      {
+        title: "Handshakes",
+        text: [
+          "ECDSA P-256. The client, which is the same for both, takes part in the time and not in the CPU.",
+        ],
+        tables: [
+          {
+            head: ["handshakes", "server", "a second", "server's CPU, µs"],
+            lines: handshakes.map((one) => [
+              ...[one.kind, one.target, short(one.handshakesPerSecond), short(one.cpuUsPerHandshake)],
             ]),
           },
         ],
