@@ -17,6 +17,7 @@ import { type BrokerEmitter, createBrokerEmitter } from "./events.js";
 import type { IncomingEvent, OutgoingEvent, Published, PublishNext } from "./interceptor.js";
 import { MemoryStore } from "./memory.js";
 import { readBroker } from "./open.js";
+import { runOperation } from "./operation.js";
 import {
   type BrokerInterceptors,
   checkGroup,
@@ -27,7 +28,6 @@ import {
   resolveSubscribe,
   type SubscribeOptions,
 } from "./options.js";
-import { runOperation } from "./operation.js";
 import { type Envelope, recordOf } from "./record.js";
 import { Subscription } from "./subscription.js";
 import { TopicGuard } from "./topic-guard.js";

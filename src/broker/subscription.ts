@@ -255,7 +255,9 @@ export class Subscription implements AsyncDisposable {
     }
     const delayMs = retryDelayMs(options.retry, attempt, random);
     const retried = this.#settle(held, (latest) => this.#consumer?.retry(latest, delayMs));
-    const how = retried ? { outcome: "retried" as const, delayMs } : { outcome: "released" as const, delayMs: undefined };
+    const how = retried
+      ? { outcome: "retried" as const, delayMs }
+      : { outcome: "released" as const, delayMs: undefined };
     this.#end(held, context, { ...how, error: thrown });
   }
 

@@ -12,7 +12,12 @@ export interface Side {
    * Takes, handles and acknowledges `count` messages that wait in the topic, `inFlight` at most unsettled. `onFirst`: the first was handled.
    * Resolves when the last was, with what leaves the group.
    */
-  consume(topic: string, count: number, inFlight: number, onFirst: () => void): Promise<() => Promise<unknown>>;
+  consume(
+    topic: string,
+    count: number,
+    inFlight: number,
+    onFirst: () => void,
+  ): Promise<() => Promise<unknown>>;
   /** The topic and its messages are gone. */
   remove(topic: string): Promise<void>;
   close(): Promise<void>;
