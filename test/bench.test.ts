@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { encodeMessage } from "../src/codec.js";
 import { fixedPort, tooManyText } from "./bench/src/connections/limits.js";
+import { runEvents } from "./bench/src/events/command.js";
 import { LoginRequest } from "./bench/src/gen/bench.js";
 import { type GrowthAxis, growthAxes } from "./bench/src/growth/axes.js";
 import { growthTarget } from "./bench/src/growth/target.js";
@@ -391,4 +392,18 @@ test("the ways within a machine are each measured, at each number of calls in fl
     [1, 4].flatMap((inFlight) => ["tcp", "unix", "inproc"].map((way) => `${inFlight} ${way}`)),
   );
   for (const figure of rows.flatMap((row) => row.slice(2))) expect(figure).toBeGreaterThan(0);
+});
+
+test("publishing and consuming are measured at both brokers, beside their bare clients", async () => {
+  const tables = await runEvents({ brokers: ["redis", "nats"], rounds: 1, messages: 100 });
+  expect(tables.map(({ title }) => title)).toEqual([
+    "redis: messages of 100 bytes",
+    "nats: messages of 100 bytes",
+  ]);
+  for (const { rows } of tables) {
+    expect(rows.map(([what, inFlight]) => `${what} ${inFlight}`)).toEqual([
+      ...["publish 1", "publish 64", "publish 256", "consume 256"],
+    ]);
+    for (const figure of rows.flatMap((one) => one.slice(2))) expect(figure).toBeGreaterThan(0);
+  }
 });
