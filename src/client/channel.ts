@@ -1,3 +1,4 @@
+import { NumberMap } from "../base/number-map.js";
 import {
   boolean,
   bytes,
@@ -108,7 +109,8 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   readonly #intercepted: InterceptedCalls | undefined;
   readonly #generic: JsonCalls;
   /** Calls whose replies stream. They may never end. */
-  readonly #streams = new Set<StreamCall>();
+  readonly #streams = new NumberMap<StreamCall>();
+  #streamsMade = 0;
   readonly #onRuntimeClosed = (): void => this.#refuse(messages.applicationClosed);
   #inFlight = 0;
   /** Why the channel accepts no more calls. */
@@ -424,8 +426,9 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
   }
 
   #noteStream(call: StreamCall): void {
-    this.#streams.add(call);
-    const forget = (): boolean => this.#streams.delete(call);
+    const number = ++this.#streamsMade;
+    this.#streams.set(number, call);
+    const forget = (): boolean => this.#streams.delete(number);
     call.promise.then(forget, forget);
   }
 
@@ -461,7 +464,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
    */
   async close(): Promise<void> {
     this.#refusal ??= messages.channelClosed;
-    for (const call of [...this.#streams])
+    for (const call of this.#streams.values())
       call.giveUp(Status.CANCELLED, messages.channelClosedStream, undefined);
     if (this.#inFlight > 0) {
       await new Promise<void>((resolve) => {

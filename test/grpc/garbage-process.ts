@@ -6,9 +6,10 @@ import path from "node:path";
 import { PerformanceObserver } from "node:perf_hooks";
 import { getHeapSpaceStatistics } from "node:v8";
 import { MprpcApplication, RpcChannel, RpcProvider } from "../../src/index.js";
-import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
+import { FlowService, FlowServiceStub } from "../support/gen/flow.js";
 
-const calls = 20_000;
+const streamed = process.argv[2] === "streamed";
+const calls = streamed ? 10_000 : 20_000;
 const inFlight = 64;
 /** `detail.kind` of a full collection. */
 const majorKind = 4;
@@ -27,19 +28,23 @@ const flags = [
   ...["--provider.protocols=grpc", "--log.level=error"],
 ];
 const app = await MprpcApplication.init(["node", "garbage", ...flags], { env: {}, cwd: folder });
-const provider = new RpcProvider(app).notifyService(ProbeService, {
-  echo: (request) => request,
-  relay: (request) => request,
-  note: (request) => request,
+const provider = new RpcProvider(app).notifyService(FlowService, {
+  ask: (request) => request,
+  watch: (request) => [request],
+  put: () => ({}),
+  chat: () => [],
 });
 await provider.start();
 const channel = new RpcChannel(app);
-const stub = new ProbeServiceStub(channel);
+const stub = new FlowServiceStub(channel);
 
 async function run(count: number): Promise<void> {
   let left = count;
   const one = async (): Promise<void> => {
-    while (left-- > 0) await stub.echo({ text: "twenty bytes of text" });
+    while (left-- > 0) {
+      if (!streamed) await stub.ask({ number: left });
+      else for await (const _ of stub.watch({ number: left }));
+    }
   };
   await Promise.all(Array.from({ length: inFlight }, one));
 }

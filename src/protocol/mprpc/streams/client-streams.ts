@@ -1,4 +1,5 @@
 import type { Clock } from "../../../base/clock.js";
+import { NumberMap } from "../../../base/number-map.js";
 import type { Attempt } from "../../../call/attempt.js";
 import type { CallStream, RequestSender } from "../../../call/call-stream.js";
 import { messages } from "../../../error/messages.js";
@@ -37,7 +38,7 @@ export class ClientStreams implements ReaderHost {
   readonly #host: ClientStreamsHost;
   readonly #sendQueue: SendQueue;
   readonly #budget: StreamBudget;
-  readonly #open = new Map<number, OpenStream>();
+  readonly #open = new NumberMap<OpenStream>();
 
   constructor(host: ClientStreamsHost, sendQueue: SendQueue, clock: Clock, budgetBytes: number) {
     this.#host = host;
@@ -141,7 +142,7 @@ export class ClientStreams implements ReaderHost {
 
   /** The connection is gone. */
   stop(): void {
-    for (const callId of [...this.#open.keys()]) this.close(callId);
+    for (const callId of this.#open.keys()) this.close(callId);
     this.granted.stop();
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../../../base/clock.js";
+import { NumberMap } from "../../../base/number-map.js";
 import { MessageQueue, type MessageQueueOwner } from "../../../call/message-queue.js";
 import type { ServerStreamCall, ServerStreamPorts } from "../../../call/server-stream-call.js";
 import { messages } from "../../../error/messages.js";
@@ -60,7 +61,7 @@ export class ServerStreams implements ReaderHost {
   readonly #host: ServerStreamsHost;
   readonly #sendQueue: SendQueue;
   readonly #budget: StreamBudget;
-  readonly #served = new Map<number, ServedStream>();
+  readonly #served = new NumberMap<ServedStream>();
 
   constructor(host: ServerStreamsHost, sendQueue: SendQueue, clock: Clock, budget: StreamBudget) {
     this.#host = host;
@@ -170,7 +171,7 @@ export class ServerStreams implements ReaderHost {
 
   /** The connection is gone. */
   stop(): void {
-    for (const callId of [...this.#served.keys()]) this.close(callId);
+    for (const callId of this.#served.keys()) this.close(callId);
     this.granted.stop();
   }
 }
