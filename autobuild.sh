@@ -290,7 +290,7 @@ main() {
       build
       run_tests
       ;;
-    clean) step "clean: lib/, reports, packed archives" rm -rf -- lib example/callee/dist example/caller/dist example/clouddisk/dist coverage test/bench/dist "$reports" ./*.tgz ;;
+    clean) step "clean: lib/, reports, packed archives" rm -rf -- lib example/callee/dist example/caller/dist example/clouddisk/dist coverage test/bench/dist .cache/programs "$reports" ./*.tgz ;;
     -h | --help)
       usage
       exit 0

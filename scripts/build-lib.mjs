@@ -6,8 +6,9 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { build, transform } from "esbuild";
+import { transform } from "esbuild";
 import { rollup } from "rollup";
+import { pinoScript, target, workerCodeModule, writerScript } from "./self-contained.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const outdir = path.resolve(process.argv[2] ?? path.join(root, "lib"));
@@ -17,41 +18,11 @@ const types = ["--no-install", "tsc", "-p", "tsconfig.build.json", "--outDir", o
 const { status } = spawnSync("npx", types, { stdio: "inherit" });
 if (status !== 0) process.exit(status ?? 1);
 
-const target = "node20.17";
+const [writer, pino] = await Promise.all([writerScript(), pinoScript()]);
 
-/** One script that requires nothing but Node's own modules, and the packages that are in it. */
-async function scriptOf(entryPoint, plugins = []) {
-  const options = {
-    bundle: true,
-    minify: true,
-    write: false,
-    format: "cjs",
-    platform: "node",
-    metafile: true,
-  };
-  const built = await build({ ...options, entryPoints: [entryPoint], target, plugins });
-  const folders = Object.keys(built.metafile.inputs).map(
-    (file) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1],
-  );
-  return { code: built.outputFiles[0].text, packages: new Set(folders.filter((name) => name !== undefined)) };
-}
-
-/** Pino's transports, which are not used, would bring a second kind of thread. */
-const withoutTransports = {
-  name: "without-transports",
-  setup({ onLoad }) {
-    onLoad({ filter: /node_modules\/thread-stream\/index\.js$/ }, () => ({
-      contents: "module.exports = undefined;",
-    }));
-  },
-};
-
-const writer = await scriptOf("src/logger/writer-worker.ts");
-const pino = await scriptOf("node_modules/pino/pino.js", [withoutTransports]);
-
-/** What takes the place of modules of src in lib/, so that a program bundled into one file has all it needs. */
+/** What takes the place of modules of src in lib/, by their names. */
 const replaced = {
-  "worker-code": `export const workerCode = () => ({ code: ${JSON.stringify(writer.code)}, env: {} });`,
+  "worker-code": workerCodeModule(writer),
   // A function's body is compiled when it is called: who logs plain lines only does not pay for it.
   "load-pino": `let pino;
 function evaluate(require, module, exports) {

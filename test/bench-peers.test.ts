@@ -2,11 +2,15 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { findProgramsBy } from "./bench/src/child.js";
 import { fetchCommand, prepareCpp } from "./bench/src/cpp.js";
 import { main } from "./bench/src/main.js";
 import { type Data, tableOf } from "./bench/src/report/data.js";
 import type { Target } from "./bench/src/target.js";
 import { countCalls } from "./support/count-calls.js";
+import { compiled } from "./tools/compiled.js";
+
+findProgramsBy((program) => compiled(`test/bench/src/${program}.ts`));
 
 /** What imports a peer is loaded by its address: the types of peers are there only once they are installed. */
 const bring = (file: string) => import(new URL(`./bench/src/${file}`, import.meta.url).href);

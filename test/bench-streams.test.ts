@@ -4,6 +4,7 @@ import path from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { encodeMessage } from "../src/codec.js";
+import { findProgramsBy } from "./bench/src/child.js";
 import { Piece } from "./bench/src/gen/streams.js";
 import { main } from "./bench/src/main.js";
 import { Meter } from "./bench/src/meter.js";
@@ -12,6 +13,9 @@ import { type StreamResults, type StreamRow, streamGoals } from "./bench/src/str
 import { pieceOf, type StreamLoad, type StreamTarget } from "./bench/src/streams/target.js";
 import { target as mprpc } from "./bench/src/streams/targets/mprpc.js";
 import { target as raw } from "./bench/src/streams/targets/raw.js";
+import { compiled } from "./tools/compiled.js";
+
+findProgramsBy((program) => compiled(`test/bench/src/${program}.ts`));
 
 test.each([64, 1024, 65_536])("a message of the streams has exactly %i bytes", (bytes) => {
   expect(encodeMessage(Piece, pieceOf(bytes))).toHaveLength(bytes);

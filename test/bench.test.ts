@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { encodeMessage } from "../src/codec.js";
+import { findProgramsBy } from "./bench/src/child.js";
 import { fixedPort, tooManyText } from "./bench/src/connections/limits.js";
 import { runEvents } from "./bench/src/events/command.js";
 import { LoginRequest } from "./bench/src/gen/bench.js";
@@ -21,6 +22,9 @@ import { figure } from "./bench/src/report/plot.js";
 import { goalTable, median, type Row, ratios } from "./bench/src/report.js";
 import { target as raw } from "./bench/src/targets/raw.js";
 import { countCalls } from "./support/count-calls.js";
+import { compiled } from "./tools/compiled.js";
+
+findProgramsBy((program) => compiled(`test/bench/src/${program}.ts`));
 
 function row(target: Row["target"], values: Partial<Row>): Row {
   const measured = { callsPerSecond: 1, p50Us: 1, p99Us: 1, clientCpuUsPerCall: 1, serverCpuUsPerCall: 1 };

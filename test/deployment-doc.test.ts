@@ -6,8 +6,9 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadConfig } from "../src/config/config.js";
 import { keyRows } from "../src/config/schema.js";
-import { cleanEnv, mprpc, nodeArguments } from "./cli/mprpc.js";
+import { cleanEnv, mprpc } from "./cli/mprpc.js";
 import { Child } from "./tools/child.js";
+import { compiled } from "./tools/compiled.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const text = (name: string): string => readFileSync(path.join(root, "docs", name), "utf8");
@@ -73,11 +74,7 @@ describe("docs/deployment.md", () => {
       MPRPC_RPCSERVERPORT: "0",
       MPRPC_ADVERTISEADDRESS: "127.0.0.1",
     } as NodeJS.ProcessEnv;
-    const provider = new Child(
-      process.execPath,
-      [...nodeArguments("example/callee/src/main.ts"), "-i", conf],
-      env,
-    );
+    const provider = new Child(process.execPath, [compiled("example/callee/src/main.ts"), "-i", conf], env);
     children.push(provider);
     const port = /:(\d+)$/.exec(await provider.line(/^listening on /))?.[1];
 

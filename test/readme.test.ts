@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sharedLib } from "./tools/shared-lib.js";
 
 /**
  * What the README tells a newcomer to do, done: its files are written, its commands run, in an empty folder, against
@@ -64,8 +65,8 @@ function snippetsOf(markdown: string): string {
 let packFolder: string;
 let tarball: string;
 
-/** The archive that would be published, made in a copy: tests that run beside this one use lib/. */
-beforeAll(() => {
+/** The archive that would be published, made in a copy, of the library built in this run. */
+beforeAll(async () => {
   packFolder = mkdtempSync(path.join(tmpdir(), "mprpc-pack-"));
   const { files } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as { files: string[] };
   for (const name of [...files, "package.json", "README.md", "LICENSE"]) {
@@ -73,8 +74,7 @@ beforeAll(() => {
     if (name !== "lib" && !name.startsWith("!"))
       cpSync(path.join(root, name), path.join(packFolder, name), { recursive: true });
   }
-  const build = ["scripts/build-lib.mjs", path.join(packFolder, "lib")];
-  execFileSync(process.execPath, build, { cwd: root, stdio: "pipe" });
+  cpSync(await sharedLib(), path.join(packFolder, "lib"), { recursive: true });
   execFileSync("npm", ["pack", "--silent", "--ignore-scripts"], { cwd: packFolder, stdio: "pipe" });
   tarball = path.join(packFolder, readdirSync(packFolder).find((name) => name.endsWith(".tgz")) as string);
 }, 120_000);

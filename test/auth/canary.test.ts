@@ -4,9 +4,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { cleanEnv, nodeArguments } from "../cli/mprpc.js";
+import { cleanEnv } from "../cli/mprpc.js";
 import { canary, canaryPrefix, expectNoCanary } from "../support/canary.js";
 import { Child } from "../tools/child.js";
+import { compiled } from "../tools/compiled.js";
 import { guarded } from "../tools/wait.js";
 
 /** A folder for one test, and what puts a secret into a file of it that nobody else may read. */
@@ -30,7 +31,7 @@ function textsOf(folder: string): string[] {
 }
 
 function start(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
-  const command = [...nodeArguments(program), ...args];
+  const command = [compiled(program), ...args];
   const child = new Child(process.execPath, command, cleanEnv(env) as NodeJS.ProcessEnv);
   onTestFinished(() => child.kill());
   return child;

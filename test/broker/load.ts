@@ -3,12 +3,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { Broker } from "../../src/broker/index.js";
 import { silentLogger } from "../../src/log/logger.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { Child } from "../tools/child.js";
+import { compiled } from "../tools/compiled.js";
 import { type Backlog, openBacklog } from "./backlog.js";
 import { isPoison, loadTopic } from "./load-topic.js";
 import { type BrokerServer, startServer } from "./servers.js";
@@ -48,19 +47,6 @@ export interface LoadReport {
 }
 
 const publishersMax = 256;
-
-/** The member's program as one file: dozens of them start, and none is to compile anything. */
-async function buildMember(folder: string): Promise<string> {
-  const outfile = path.join(folder, "member.mjs");
-  await build({
-    entryPoints: [fileURLToPath(new URL("./load-member.ts", import.meta.url))],
-    ...{ bundle: true, platform: "node", format: "esm", outfile, logLevel: "error" },
-    banner: {
-      js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
-    },
-  });
-  return outfile;
-}
 
 /** What members have noted, read as it grows. */
 class Notes {
@@ -285,7 +271,7 @@ async function settled(backlog: Backlog, members: Members, log: (text: string) =
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   const { driver, messages, log } = options;
   const folder = await mkdtemp(path.join(tmpdir(), "mprpc-load-"));
-  const program = await buildMember(folder);
+  const program = compiled(new URL("load-member.ts", import.meta.url));
   const server = await startServer(driver);
   const url = `${driver}://127.0.0.1:${server.port}`;
   await using app = createRuntime({ log: silentLogger });

@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { compiled } from "../tools/compiled.js";
 
-const program = fileURLToPath(new URL("cost-process.ts", import.meta.url));
+const program = new URL("cost-process.ts", import.meta.url);
 const heap = ["--expose-gc", "--min-semi-space-size=256", "--max-semi-space-size=256"];
 /** Code is compiled where it is called: beside it, on a busy machine, it may come late, and slow code allocates more. */
 const inStep = ["--no-concurrent-recompilation"];
@@ -18,11 +18,9 @@ interface Cost {
 
 async function costOf(what: "bare" | "policed" | "everything"): Promise<Cost> {
   const { stdout } = await promisify(execFile)(process.execPath, [
-    "--import",
-    "tsx",
     ...heap,
     ...inStep,
-    program,
+    compiled(program),
     what,
   ]);
   return JSON.parse(stdout) as Cost;

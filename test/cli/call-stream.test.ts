@@ -10,8 +10,9 @@ import { createRuntime } from "../../src/testing/index.js";
 import type { TestApp } from "../../src/testing/runtime.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { FlowService } from "../support/gen/flow.js";
+import { compiled } from "../tools/compiled.js";
 import { guarded } from "../tools/wait.js";
-import { cleanEnv, mprpc, nodeArguments } from "./mprpc.js";
+import { cleanEnv, mprpc } from "./mprpc.js";
 
 let runtime: TestApp;
 let provider: RpcProvider;
@@ -166,7 +167,7 @@ describe("mprpc call, streams", () => {
 describe("mprpc call, streams, as a process", () => {
   /** A process that has printed its first line; its stdin stays open. */
   async function started(method: string, firstRequest = "") {
-    const args = [...nodeArguments("src/cli/main.ts"), "call", address, `FlowService.${method}`];
+    const args = [compiled("src/cli/main.ts"), "call", address, `FlowService.${method}`];
     const child = spawn(process.execPath, args, {
       env: cleanEnv() as NodeJS.ProcessEnv,
       stdio: ["pipe", "pipe", "pipe"],

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { runCli } from "../../src/cli/run.js";
+import { compiled } from "../tools/compiled.js";
 import { noteComplaint, strictNode } from "../tools/complaints.js";
 import { guarded } from "../tools/wait.js";
 
@@ -37,11 +38,6 @@ export function cleanEnv(added: Readonly<Record<string, string>> = {}): Record<s
   return { ...Object.fromEntries(kept), TSX_TSCONFIG_PATH: `${root}tsconfig.json`, ...added };
 }
 
-/** What Node needs to run a TypeScript file of the repository, from whatever folder. */
-export function nodeArguments(file: string): string[] {
-  return ["--import", import.meta.resolve("tsx"), `${root}${file}`];
-}
-
 /** Runs the command in this process: quick, for what does not depend on being one. */
 export async function mprpc(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   let [out, err] = ["", ""];
@@ -67,7 +63,7 @@ export async function mprpc(args: readonly string[], options: RunOptions = {}): 
 
 /** Runs the command as a process of its own. */
 export async function mprpcProcess(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-  const child = spawn(process.execPath, [...nodeArguments("src/cli/main.ts"), ...args], {
+  const child = spawn(process.execPath, [compiled("src/cli/main.ts"), ...args], {
     cwd: options.cwd ?? `${root}test/cli`,
     env: { ...cleanEnv(options.env), NODE_OPTIONS: strictNode },
     stdio: ["pipe", "pipe", "pipe"],

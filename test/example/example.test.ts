@@ -4,8 +4,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
-import { cleanEnv, nodeArguments } from "../cli/mprpc.js";
+import { cleanEnv } from "../cli/mprpc.js";
 import { Child } from "../tools/child.js";
+import { compiled } from "../tools/compiled.js";
 import { guarded } from "../tools/wait.js";
 
 let folder: string;
@@ -27,7 +28,7 @@ afterEach(async () => {
 function start(example: "callee" | "caller", ...args: string[]): Child {
   const child = new Child(
     process.execPath,
-    [...nodeArguments(`example/${example}/src/main.ts`), ...args],
+    [compiled(`example/${example}/src/main.ts`), ...args],
     cleanEnv() as NodeJS.ProcessEnv,
   );
   children.push(child);

@@ -13,7 +13,7 @@ import { createRuntime, type SettingsInit } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { Blob, ProbeServiceStub } from "../support/gen/probe.js";
 import { callFrame, callId, echoNames, settingsFrame } from "../support/raw-peer.js";
-import { Child } from "../tools/child.js";
+import { startScript } from "../tools/child.js";
 
 const MiB = 2 ** 20;
 /** How long each case goes on, at the least. */
@@ -124,8 +124,7 @@ const attacks: Record<string, Attack> = {
 };
 
 async function play(name: string, attack: Attack): Promise<void> {
-  const script = new URL("provider-process.ts", import.meta.url).pathname;
-  const child = new Child(process.execPath, ["--import", "tsx", script]);
+  const child = startScript(new URL("provider-process.ts", import.meta.url));
   const port = Number((await child.line(/^listening /)).split(" ")[1]);
   const channelTo = (timeoutMs: number, settings: SettingsInit = {}): RpcChannel => {
     const registry = new StaticRegistry(`static://127.0.0.1:${port}`);

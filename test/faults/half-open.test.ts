@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { TcpProxy } from "../tools/tcp-proxy.js";
 import { eventually } from "../tools/wait.js";
-import { bundleOf, Nodes, quickKeepalive, returned, startProgram } from "./nodes.js";
+import { compiledHere, Nodes, quickKeepalive, returned, startProgram } from "./nodes.js";
 
 const silence = /^no answer to a ping, silent for \d+ ms$/;
 
@@ -48,7 +48,7 @@ describe("a connection on which packets are dropped, and nobody is told", { time
     async () => {
       const nodes = new Nodes();
       const before = ["unshare", "-rn"];
-      const child = startProgram("half-open-main", [bundleOf("provider-main"), nodes.countFile], before);
+      const child = startProgram("half-open-main", [compiledHere("provider-main"), nodes.countFile], before);
       onTestFinished(() => child.kill());
       const seen = JSON.parse(await child.line(/^\{/));
       expect(seen).toMatchObject({

@@ -1,45 +1,24 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { buildSync } from "esbuild";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { MprpcApplication, RpcChannel, silentLogger } from "../../src/index.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
 import { Child } from "../tools/child.js";
+import { compiled } from "../tools/compiled.js";
 import { eventually } from "../tools/wait.js";
 import { type Footprint, footprint } from "./footprint.js";
 import { Ledger } from "./ledger.js";
 
 const mib = 1024 ** 2;
 
-const bundles = new Map<string, string>();
-
-/**
- * One file of a program of this folder and all it imports: a test starts ten of them, and compiling the same sources in
- * each would take longer than the test.
- */
-export function bundleOf(name: string): string {
-  const made = bundles.get(name);
-  if (made !== undefined) return made;
-  const root = fileURLToPath(new URL("../..", import.meta.url));
-  // Inside the repository, where packages are found.
-  const outfile = path.join(root, ".cache", "faults", String(process.pid), `${name}.mjs`);
-  buildSync({
-    entryPoints: [fileURLToPath(new URL(`${name}.ts`, import.meta.url))],
-    outfile,
-    absWorkingDir: root,
-    ...{ bundle: true, format: "esm", platform: "node", target: "node20.17", packages: "external" },
-  });
-  process.once("exit", () => rmSync(path.dirname(outfile), { recursive: true, force: true }));
-  bundles.set(name, outfile);
-  return outfile;
-}
+/** A program of this folder. */
+export const compiledHere = (name: string): string => compiled(new URL(`${name}.ts`, import.meta.url));
 
 /** `before` stands in front of the command, e.g. a shell that sets a limit. */
 export function startProgram(name: string, args: readonly string[], before: readonly string[] = []): Child {
-  const [command = "", ...rest] = [...before, process.execPath, bundleOf(name), ...args];
+  const [command = "", ...rest] = [...before, process.execPath, compiledHere(name), ...args];
   return new Child(command, rest);
 }
 

@@ -8,6 +8,7 @@ import { StaticRegistry } from "../../src/registry/static.js";
 import { createRuntime, type SettingsInit } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { Child } from "../tools/child.js";
+import { compiled } from "../tools/compiled.js";
 import { guarded } from "../tools/wait.js";
 import { ZooServiceStub } from "./gen/zoo.js";
 import type { ProviderStats } from "./provider-process.js";
@@ -36,8 +37,8 @@ export class Attacked implements AsyncDisposable {
   }
 
   static async start(settings: SettingsInit = {}): Promise<Attacked> {
-    const script = new URL("provider-process.ts", import.meta.url).pathname;
-    const node = ["--max-old-space-size=400", "--expose-gc", "--import", "tsx"];
+    const script = compiled(new URL("provider-process.ts", import.meta.url));
+    const node = ["--max-old-space-size=400", "--expose-gc"];
     const child = new Child(process.execPath, [...node, script, JSON.stringify(settings)]);
     const port = Number((await child.line(/^listening /)).split(" ")[1]);
     const attacked = new Attacked(child, port);

@@ -5,6 +5,7 @@ import { Metadata } from "../../src/base/metadata.js";
 import { Kind } from "../../src/protocol/mprpc/wire/header.js";
 import { callId, controlFrame, replyFrame, settingsFrame } from "../support/raw-peer.js";
 import { Child } from "../tools/child.js";
+import { compiled } from "../tools/compiled.js";
 import { repeated } from "./attack-kit.js";
 import { varint } from "./mutations.js";
 
@@ -39,8 +40,8 @@ async function called(
   port: number,
   query = "",
 ): Promise<{ outcome: string; honest: number; grownBytes: number }> {
-  const script = new URL("caller-process.ts", import.meta.url).pathname;
-  const node = ["--max-old-space-size=400", "--expose-gc", "--import", "tsx"];
+  const script = compiled(new URL("caller-process.ts", import.meta.url));
+  const node = ["--max-old-space-size=400", "--expose-gc"];
   const child = new Child(process.execPath, [...node, script, String(port), query]);
   onTestFinished(() => child.kill());
   return JSON.parse((await child.line(/^\{/)) ?? "");

@@ -7,6 +7,7 @@ import { createRuntime } from "../../src/testing/index.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import { ProbeService } from "../support/gen/probe.js";
 import { Child } from "../tools/child.js";
+import { compiled } from "../tools/compiled.js";
 import type { ClientReport } from "./client-process.js";
 import { withoutDetails } from "./counting-log.js";
 import { FuzzFailure } from "./evil-peer.js";
@@ -55,9 +56,9 @@ const callersAtATime: Record<"caller-mprpc" | "caller-classic", number> = {
 const mprpcSlots = 6;
 /** A process that grows beyond it has a leak: what is mutated here needs a tenth. */
 const rssMaxBytes = 700 * 1024 * 1024;
-const nodeOptions = ["--max-old-space-size=400", "--expose-gc", "--import", "tsx"];
+const nodeOptions = ["--max-old-space-size=400", "--expose-gc"];
 
-const scriptOf = (name: string): string => new URL(name, import.meta.url).pathname;
+const scriptOf = (name: string): string => compiled(new URL(name, import.meta.url));
 const none = (): Record<LaneName, number> => ({
   "caller-mprpc": 0,
   "caller-classic": 0,

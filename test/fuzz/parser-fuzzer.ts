@@ -9,6 +9,7 @@ import { accepted } from "../codegen/proto/accepted.js";
 import { helpers } from "../codegen/proto/cases.js";
 import { runProtoc } from "../codegen/proto/protoc.js";
 import { refused } from "../codegen/proto/refused.js";
+import { compiled } from "../tools/compiled.js";
 import type { Verdict } from "./parser-process.js";
 import { mutateProto } from "./proto-mutations.js";
 
@@ -54,9 +55,7 @@ export async function fuzzParser(options: ParserFuzzOptions): Promise<ParserFuzz
     writeFileSync(path.join(imports, name), text);
     sources.push(text);
   }
-  const child = fork(fileURLToPath(new URL("parser-process.ts", import.meta.url)), {
-    execArgv: ["--import", "tsx"],
-  });
+  const child = fork(compiled(new URL("parser-process.ts", import.meta.url)), { execArgv: [] });
   const begun = performance.now();
   try {
     const first = options.only ?? 0;

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { ConfigError } from "../../src/config/config-error.js";
 import { blameCaller } from "../../src/error/blame-caller.js";
 import { MprpcApplication } from "../../src/index.js";
-import { startScript } from "../tools/child.js";
+import { startSource } from "../tools/child.js";
 import { takeComplaints } from "../tools/complaints.js";
 import { guarded } from "../tools/wait.js";
 
@@ -21,7 +21,7 @@ function folder(): string {
 
 /** What a node that fails prints, without Node's version at the end. */
 async function printed(...args: string[]): Promise<string> {
-  const child = startScript(program, ...args);
+  const child = startSource(program, ...args);
   onTestFinished(() => child.kill());
   await guarded(once(child.process, "close"), "the node ends", () => child.output);
   expect(child.process.exitCode).toBe(1);

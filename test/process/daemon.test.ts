@@ -4,8 +4,9 @@ import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/prom
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { cleanEnv, mprpc, nodeArguments } from "../cli/mprpc.js";
+import { cleanEnv, mprpc } from "../cli/mprpc.js";
 import { Child } from "../tools/child.js";
+import { compiled } from "../tools/compiled.js";
 import { eventually, guarded } from "../tools/wait.js";
 
 let folder: string;
@@ -27,7 +28,7 @@ afterEach(async () => {
 
 /** `bash -c script`, in which `"$@"` is the provider's command. */
 function provider(script: string, ...more: string[]): Child {
-  const command = [process.execPath, ...nodeArguments("example/callee/src/main.ts"), "-i", conf, ...more];
+  const command = [process.execPath, compiled("example/callee/src/main.ts"), "-i", conf, ...more];
   const child = new Child("bash", ["-c", script, "bash", ...command], cleanEnv() as NodeJS.ProcessEnv);
   undo.push(() => child.kill());
   return child;

@@ -4,8 +4,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { cleanEnv, mprpc, nodeArguments } from "../cli/mprpc.js";
+import { cleanEnv, mprpc } from "../cli/mprpc.js";
 import { Child, startScript } from "../tools/child.js";
+import { compiled } from "../tools/compiled.js";
 import { takeComplaints } from "../tools/complaints.js";
 import { eventually, guarded } from "../tools/wait.js";
 
@@ -59,7 +60,7 @@ test("an exception in a timer of the program: told, every line is written, and c
 
 test("a command whose output cannot be written says so; one whose reader has left does not", async () => {
   const run = async (script: string) => {
-    const command = [process.execPath, ...nodeArguments("src/cli/main.ts"), "config"];
+    const command = [process.execPath, compiled("src/cli/main.ts"), "config"];
     const child = new Child("bash", ["-c", script, "bash", ...command], cleanEnv() as NodeJS.ProcessEnv);
     onTestFinished(() => child.kill());
     await guarded(once(child.process, "close"), "the command ends", () => child.output);

@@ -1,15 +1,15 @@
 import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { cleanEnv } from "../cli/mprpc.js";
+import { compiled } from "../tools/compiled.js";
 
 const run = promisify(execFile);
-const program = fileURLToPath(new URL("./runtime-log-process.ts", import.meta.url));
+const program = new URL("./runtime-log-process.ts", import.meta.url);
 
 async function stderrOf(mode: string): Promise<string> {
-  const args = ["--import", import.meta.resolve("tsx"), program, mode];
-  const { stdout, stderr } = await run(process.execPath, args, { env: cleanEnv() as NodeJS.ProcessEnv });
+  const env = cleanEnv() as NodeJS.ProcessEnv;
+  const { stdout, stderr } = await run(process.execPath, [compiled(program), mode], { env });
   expect(stdout).toBe("[unknown] the handler failed; the provider's log has the reason\n");
   return stderr;
 }

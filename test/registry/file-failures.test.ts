@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { ownIdentity } from "../../src/registry/file/liveness.js";
 import { Child } from "../tools/child.js";
+import { compiled } from "../tools/compiled.js";
 import { eventually, timed } from "../tools/wait.js";
 import { expectNoGap, registration, shows } from "./conformance.js";
 import { entryText, recordWarnings, useFileBench } from "./file-bench.js";
@@ -42,10 +43,10 @@ describe("writers that are killed", () => {
   });
 
   test("without a file descriptor left nobody is taken for dead", async () => {
-    const script = new URL("no-descriptors-process.ts", import.meta.url).pathname;
+    const script = compiled(new URL("no-descriptors-process.ts", import.meta.url));
     const identity = JSON.stringify(ownIdentity());
     const command = 'ulimit -n 100; exec "$@"';
-    const args = ["-c", command, "sh", process.execPath, "--import", "tsx", script, identity];
+    const args = ["-c", command, "sh", process.execPath, script, identity];
     const child = new Child("/bin/sh", args);
     try {
       expect(await child.line(/^with descriptors/)).toBe("with descriptors: true");

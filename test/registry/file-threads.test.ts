@@ -7,15 +7,15 @@ import { expect, onTestFinished, test } from "vitest";
 import { systemProbe } from "../../src/registry/file/liveness.js";
 import { FileRegistry } from "../../src/registry/file/registry.js";
 import type { Snapshot } from "../../src/registry/registry.js";
+import { compiled } from "../tools/compiled.js";
 import { eventually, guarded, Recorder } from "../tools/wait.js";
 import { registration, shows } from "./conformance.js";
 
 const service = "fixbug.UserServiceRpc";
 
 async function startThread(url: string, port: number): Promise<Worker> {
-  const program = JSON.stringify(new URL("thread-process.ts", import.meta.url).href);
-  const code = `import("tsx/esm/api").then(({ tsImport }) => tsImport(${program}, ${program}))`;
-  const worker = new Worker(code, { eval: true, workerData: { url, port } });
+  const program = compiled(new URL("thread-process.ts", import.meta.url));
+  const worker = new Worker(program, { workerData: { url, port } });
   onTestFinished(() => void worker.terminate());
   await guarded(once(worker, "message"), "the thread registers");
   return worker;

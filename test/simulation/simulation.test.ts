@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { Simulation, simulate } from "../../src/testing/index.js";
+import { compiled } from "../tools/compiled.js";
 import { namedSeeds } from "./named-seeds.js";
 import { replayCommand, scenario } from "./scenario.js";
 
@@ -35,7 +36,7 @@ describe("three providers and four callers", () => {
   });
 
   test("a seed gives the same trace in another process", async () => {
-    const args = ["--import", "tsx", "test/simulation/main.ts", "--seed", "11", "--hash"];
+    const args = [compiled("test/simulation/main.ts"), "--seed", "11", "--hash"];
     const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root });
     expect(stdout.trim()).toBe(await hashOf(11));
     expect(await hashOf(12)).not.toBe(await hashOf(11));

@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { RpcChannel, type RpcError, Status } from "../../src/index.js";
@@ -9,11 +8,12 @@ import { tcpTransport } from "../../src/transport/tcp.js";
 import { failure } from "../support/async.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
 import { FlowServiceStub } from "../support/gen/flow.js";
+import { compiled } from "../tools/compiled.js";
 
-const program = fileURLToPath(new URL("killed-provider.ts", import.meta.url));
+const program = new URL("killed-provider.ts", import.meta.url);
 
 test("kill -9 of a provider in the middle: what came is in order, each stream ends as lost, sources are closed", async () => {
-  const child = spawn(process.execPath, ["--import", "tsx", program], {
+  const child = spawn(process.execPath, [compiled(program)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));

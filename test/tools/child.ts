@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { compiled } from "./compiled.js";
 import { noteComplaint, strictNode } from "./complaints.js";
 import { guarded } from "./wait.js";
 
@@ -100,5 +101,10 @@ export class Child {
 
 /** A TypeScript program of the tests in its own Node process. */
 export function startScript(file: URL, ...args: string[]): Child {
+  return new Child(process.execPath, [compiled(file), ...args]);
+}
+
+/** The same from its source, compiled as it loads: for what a program shows of its own files, as stack traces do. */
+export function startSource(file: URL, ...args: string[]): Child {
   return new Child(process.execPath, ["--import", "tsx", file.pathname, ...args]);
 }

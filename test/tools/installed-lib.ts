@@ -1,14 +1,13 @@
-import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { sharedLib } from "./shared-lib.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /**
- * Puts the library into `folder/node_modules` as `npm install` would: built anew, since tests that run beside this one
- * use lib/, with its dependencies and those in `tools`.
+ * Puts the library into `folder/node_modules` as `npm install` would: built in this run, whatever lib/ is, with its
+ * dependencies and those in `tools`.
  */
 export async function installLib(folder: string, tools: readonly string[] = []): Promise<void> {
   const modules = path.join(folder, "node_modules");
@@ -17,8 +16,7 @@ export async function installLib(folder: string, tools: readonly string[] = []):
   for (const name of ["package.json", "bin", "proto"]) {
     cpSync(path.join(root, name), path.join(own, name), { recursive: true });
   }
-  const build = [path.join(root, "scripts/build-lib.mjs"), path.join(own, "lib")];
-  await promisify(execFile)(process.execPath, build, { cwd: root });
+  cpSync(await sharedLib(), path.join(own, "lib"), { recursive: true });
   const { dependencies } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {
     dependencies: Record<string, string>;
   };

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { compiled } from "./compiled.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -8,7 +9,7 @@ function start(program: string, args: readonly string[]) {
   return new Promise<{ code: unknown; out: string; err: string }>((resolve) => {
     execFile(
       process.execPath,
-      ["--import", "tsx", `test/${program}/main.ts`, ...args],
+      [compiled(`test/${program}/main.ts`), ...args],
       { cwd: root },
       (error, out, err) => resolve({ code: error?.code ?? 0, out, err }),
     );

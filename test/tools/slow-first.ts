@@ -5,6 +5,8 @@ const slowest = [
   "production/outages.test.ts",
   "registry/zookeeper-ensemble.test.ts",
   "bench.test.ts",
+  // It waits for npm to install the peers, most of its time.
+  "bench-peers.test.ts",
   "registry/zookeeper-network.test.ts",
   "readme.test.ts",
   "e2e/zookeeper.test.ts",
@@ -12,6 +14,10 @@ const slowest = [
   "scale/scale.test.ts",
   "faults/descriptors.test.ts",
   "fuzz/attacks.test.ts",
+  "conformance/conformance.test.ts",
+  // Of those that share a process: it fetches and compiles C++, and the next plays 200 seeds.
+  "grpc/polyglot.test.ts",
+  "simulation/simulation.test.ts",
 ];
 /** The files of one stay together: those that share a process can do so only one right after the other. */
 const projects = ["clouddisk", "process", "unit"];

@@ -48,10 +48,14 @@ function corePrefix(core: number | undefined): string[] {
   return ["taskset", "-c", String(cores[core % cores.length])];
 }
 
-/** Arguments of node that run a program of this folder as this one runs: compiled, or TypeScript as it is (in tests). */
-export function programArgs(program: string): string[] {
-  const [ending, loader] = import.meta.url.endsWith(".ts") ? ["ts", ["--import", "tsx"]] : ["js", []];
-  return [...loader, fileURLToPath(new URL(`${program}.${ending}`, import.meta.url))];
+let findProgram = (program: string): string => fileURLToPath(new URL(`${program}.js`, import.meta.url));
+
+/** The file of a program of this folder, given without folder and ending: what was compiled beside this one. */
+export const programFile = (program: string): string => findProgram(program);
+
+/** For tests, which run the sources: programs are found by `find` from now on. */
+export function findProgramsBy(find: (program: string) => string): void {
+  findProgram = find;
 }
 
 /** One measured process, asked one thing at a time: `R` are the requests it takes, `A` the answers by their kinds. */
@@ -72,7 +76,7 @@ export class Child<R extends { kind: string }, A extends Record<R["kind"], unkno
     const { name, program, args, core } = options;
     const { executable } = options;
     const line =
-      executable === undefined ? [process.execPath, "--expose-gc", ...programArgs(program)] : [executable];
+      executable === undefined ? [process.execPath, "--expose-gc", programFile(program)] : [executable];
     const [command = process.execPath, ...rest] = [...corePrefix(core), ...line, ...args];
     const child = spawn(command, rest, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
     try {

@@ -6,6 +6,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import { compiled } from "../../../../test/tools/compiled.js";
 import { noteComplaint, strictNode } from "../../../../test/tools/complaints.js";
 import { type RunningNode, startNode } from "../../src/common/node.js";
 import { type ServiceName, serviceNames } from "../../src/common/part.js";
@@ -31,7 +32,7 @@ export interface User {
 }
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
-const main = fileURLToPath(new URL("process-main.ts", import.meta.url));
+const main = new URL("process-main.ts", import.meta.url);
 
 /** A cloud disk of its own: temp data folder, temp registry, free ports. Ends with the test, everything it started too. */
 export class Disk {
@@ -170,10 +171,10 @@ export class DiskProcess {
     this.services = services;
     // Away from the environment of whoever runs the tests.
     const { PATH, HOME, TMPDIR } = process.env;
-    this.#child = spawn(process.execPath, ["--import", "tsx", main, services.join(","), ...argv], {
+    this.#child = spawn(process.execPath, [compiled(main), services.join(","), ...argv], {
       cwd: root,
       env: {
-        ...{ PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }), TSX_TSCONFIG_PATH: "tsconfig.json" },
+        ...{ PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }) },
         NODE_OPTIONS: strictNode,
       },
       stdio: ["ignore", "pipe", "pipe"],

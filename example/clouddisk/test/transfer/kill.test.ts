@@ -3,19 +3,20 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { compiled } from "../../../../test/tools/compiled.js";
 import { openStore } from "../../src/store/index.js";
 import { cleanStaging } from "../../src/transfer/clean.js";
 import { world } from "./support/world.js";
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
-const script = fileURLToPath(new URL("support/killed-worker.ts", import.meta.url));
+const script = new URL("support/killed-worker.ts", import.meta.url);
 
 /** Resolves with the signal it died of. */
 async function runKilledWorker(step: string, argv: readonly string[]): Promise<unknown> {
   const { PATH, HOME } = process.env;
-  const child = spawn(process.execPath, ["--import", "tsx", script, step, ...argv], {
+  const child = spawn(process.execPath, [compiled(script), step, ...argv], {
     cwd: root,
-    env: { PATH, HOME, TSX_TSCONFIG_PATH: "tsconfig.json" },
+    env: { PATH, HOME },
     stdio: ["ignore", "ignore", "inherit"],
   });
   const [code, signal] = await once(child, "close");

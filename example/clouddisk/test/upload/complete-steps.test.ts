@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { readdir, rm, symlink } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { compiled } from "../../../../test/tools/compiled.js";
 import { endInstance, newInstance } from "../../src/common/instance.js";
 import type { Host } from "../../src/common/part.js";
 import { Staging } from "../../src/common/staging.js";
@@ -17,7 +18,7 @@ import { type Disk, startDisk, type User } from "../support/disk.js";
 const partBytes = 65_536;
 const sizeBytes = 3 * partBytes + 7;
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
-const script = fileURLToPath(new URL("support/killed-complete.ts", import.meta.url));
+const script = new URL("support/killed-complete.ts", import.meta.url);
 const steps: readonly Step[] = ["merging", "hashed", "renamed", "finished", "cleared"];
 
 let disk: Disk;
@@ -78,10 +79,10 @@ function dyingAt(dyingStep: Step): { context: UploadContext; died: Promise<void>
 /** Completes in a process that is killed there; gives the signal it died of. */
 async function killedAt(step: Step, userId: number, uploadId: string): Promise<unknown> {
   const { PATH, HOME } = process.env;
-  const args = ["--import", "tsx", script, step, String(userId), uploadId, ...disk.argv()];
+  const args = [compiled(script), step, String(userId), uploadId, ...disk.argv()];
   const child = spawn(process.execPath, args, {
     cwd: root,
-    env: { PATH, HOME, TSX_TSCONFIG_PATH: "tsconfig.json" },
+    env: { PATH, HOME },
     stdio: ["ignore", "ignore", "inherit"],
   });
   const [code, signal] = await once(child, "close");

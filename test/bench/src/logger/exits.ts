@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { programArgs } from "../child.js";
+import { programFile } from "../child.js";
 import type { Data } from "../report/data.js";
 import { lineText, logFile, type SubjectName, subjectNames } from "./subjects.js";
 
@@ -14,13 +14,9 @@ async function linesLeft(name: SubjectName, end: string, count: number): Promise
   const folder = mkdtempSync(path.join(tmpdir(), "mprpc-bench-exit-"));
   try {
     // Node prints an uncaught exception, which is on purpose here.
-    const child = spawn(
-      process.execPath,
-      [...programArgs("logger/child"), name, folder, end, String(count)],
-      {
-        stdio: "ignore",
-      },
-    );
+    const child = spawn(process.execPath, [programFile("logger/child"), name, folder, end, String(count)], {
+      stdio: "ignore",
+    });
     await once(child, "exit");
     const lines = readFileSync(logFile(folder), "utf8").split("\n");
     // The last piece is what stands behind the last line end: half a line, or nothing.
