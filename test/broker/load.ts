@@ -272,7 +272,8 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   const { driver, messages, log } = options;
   const folder = await mkdtemp(path.join(tmpdir(), "mprpc-load-"));
   const program = compiled(new URL("load-member.ts", import.meta.url));
-  const server = await startServer(driver);
+  // With the default, everysec, Redis holds back what it writes while the disk is busy with an fsync, and has answered by then.
+  const server = await startServer(driver, ...(driver === "redis" ? ["--appendfsync", "always"] : []));
   const url = `${driver}://127.0.0.1:${server.port}`;
   await using app = createRuntime({ log: silentLogger });
   const broker = new Broker(app, { url });
