@@ -120,7 +120,7 @@ test("no secret of a provider and its callers is where others could read it", as
   const files = [...textsOf(path.join(folder, "log")), ...textsOf(path.join(folder, "registry"))];
   // What is searched is what was meant to be.
   expect(listening).toMatch(/:\d+$/);
-  expect(processes.join()).toContain("example/callee/src/main.ts");
+  expect(processes.join()).toContain(compiled("example/callee/src/main.ts"));
   expect(files.join()).toContain("denied: ");
   expect(readFileSync(secrets.provider, "utf8")).toContain(canaryPrefix);
   const texts = [

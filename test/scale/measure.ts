@@ -1,4 +1,5 @@
-import { Child } from "../bench/src/child.js";
+import { Child, findProgramsBy } from "../bench/src/child.js";
+import { compiled } from "../tools/compiled.js";
 import type {
   CallersAnswers,
   CallersRequest,
@@ -9,6 +10,8 @@ import type {
   Settled,
 } from "./protocol.js";
 import { wideFlags } from "./setting.js";
+
+findProgramsBy((program) => compiled(new URL(`../bench/src/${program}.ts`, import.meta.url)));
 
 type ProviderProcess = Child<ProviderRequest, ProviderAnswers>;
 type CallersProcess = Child<CallersRequest, CallersAnswers>;
