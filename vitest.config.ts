@@ -70,8 +70,8 @@ export default defineConfig({
     // What is polled for comes when the machine gets to it; a second (the default) is less than some of it takes.
     expect: { poll: { timeout: 20_000 } },
     pool: "forks",
-    // One more than the two cores this is tuned for: many tests wait, for sessions to end or for processes to start.
-    maxWorkers: 3,
+    // Two for each of the two cores this is tuned for: many tests wait, for sessions to end or for processes to start.
+    maxWorkers: 4,
     // With `--sequence.shuffle.files` vitest draws lots instead.
     sequence: process.argv.some((one) => one.startsWith("--sequence.shuffle"))
       ? {}
