@@ -36,7 +36,7 @@ export const messages = {
   interceptorChangedCall: "a client interceptor must pass on the call it was given, changed in place",
   stubWithoutChannel: (service: string, found: string) =>
     `a stub of ${service} was made without a channel (new RpcChannel(app)), but with ${found}`,
-  controllerBusy: "this RpcController serves a call already: use one controller a call",
+  controllerBusy: "this RpcController already serves a call: use one controller for each call",
   controllerResetInFlight: "RpcController.reset() while its call is in flight: cancel or await it first",
 
   // --- the caller or the provider stops ---
@@ -151,7 +151,7 @@ export const messages = {
   crlMissing: "there is no revocation list of the authority that signed it: add one to tls.crl",
   crlExpired: "the revocation list is out of date (tls.crl)",
   wrongName: (wanted: string, names: string, isHost: boolean) =>
-    `the certificate is of ${names}, and ${wanted} is expected (${isHost ? "the address; tls.peername says another name" : "tls.peername"})`,
+    `the certificate is of ${names}, and ${wanted} is expected (${isHost ? "the address; set tls.peername to expect another name" : "tls.peername"})`,
   wrongRegistryName: (wanted: string, names: string) =>
     `the certificate is of ${names}, and the registry says ${wanted} (its attribute tlsname)`,
   spiffeIdWrong: (names: string) =>
@@ -166,7 +166,7 @@ export const messages = {
   noAlpn: "the two sides have no protocol in common (ALPN)",
   noAlpnOf: (offered: string) => `the other side does not agree to speak ${offered} (ALPN)`,
   secretKeyDiffers: "the two sides have different keys of this secret (auth.secrets)",
-  secretNotProved: "the other side has not proved to know the secret (auth.secrets)",
+  secretNotProved: "the other side has not proved that it knows the secret (auth.secrets)",
   secretNotKnown: "the caller offers a secret that is not in auth.secrets here",
   secretWithdrawn: "its secret has been changed or taken out of auth.secrets",
   clientCertificateWanted: "the other side wants a certificate of ours (tls.cert, tls.key)",
@@ -296,9 +296,9 @@ export const messages = {
   noToken: (reason: string) => `there is no token for the call (credentials): ${reason}`,
   tokenInClear: (endpoint: string) =>
     `the connection to ${endpoint} is not confidential, and so no token is sent on it (auth.allowplain)`,
-  waitsForToken: "the token of its channel (credentials)",
+  waitsForToken: "the channel has no token yet (credentials)",
   waitsForPushback: (waitMs: number) =>
-    `the ${waitMs} ms for which its server asks before another try (grpc-retry-pushback-ms)`,
+    `its server asked for ${waitMs} ms before another try (grpc-retry-pushback-ms)`,
 
   // --- messages that cannot be written or read ---
   requestUnencodable: (reason: string) => `the request cannot be encoded: ${reason}`,
@@ -320,12 +320,12 @@ export const messages = {
   grpcNoRoomForRequest:
     "there is no room for the rest of the request (limits.streambuffer, provider.streambuffer)",
   grpcUnknownEncoding: (encoding: string) =>
-    `grpc-encoding ${encoding} is not known here: identity and gzip are`,
+    `grpc-encoding ${encoding} is not supported: use identity or gzip`,
   grpcTimeoutMalformed: (value: string) => `grpc-timeout ${value} is malformed`,
   grpcMetadataMalformed: (key: string) => `metadata ${key} is not base64`,
   grpcMetadataUnsendable: (reason: string) => `the metadata cannot be sent: ${reason}`,
   grpcContentType: (contentType: string) =>
-    `content-type ${contentType} is not served here: application/grpc, application/grpc+proto and application/grpc+json are`,
+    `content-type ${contentType} is not served here: use application/grpc, application/grpc+proto or application/grpc+json`,
   grpcPostOnly: "gRPC methods are called with POST",
   grpcNotServed: "gRPC is not served here (provider.protocols)",
   http1NotServed: (names: string) => `HTTP/1.1 is not served on this port, which speaks ${names}`,
@@ -336,10 +336,11 @@ export const messages = {
   grpcNoReply: (method: string) => `the server's response to ${method} has status OK and no message`,
   grpcSecondReply: (method: string) => `the server's response to ${method} has a second message`,
   grpcReset: (reason: string) => `the stream was reset: ${reason}`,
-  grpcIdempotencyKey: "the idempotency key has characters that gRPC does not carry: printable ASCII is",
+  grpcIdempotencyKey: "over gRPC the idempotency key may have only printable ASCII",
   withoutDetails: (text: string, reason: string) => `${text} (details and metadata left out: ${reason})`,
   detailsUnencodable: "they cannot be encoded",
   detailsTooLarge: "over limits.header",
+  grpcStatusTooLarge: (maxBytes: number) => `over the ${maxBytes} bytes of a gRPC status`,
 
   // --- what a provider does not have ---
   noMethod: (hint: string) => `this provider has no method${hint}`,
@@ -461,7 +462,7 @@ export const messages = {
   brokerPasswordWrong: (broker: string, reason: string) =>
     `broker ${broker} refuses the password or user (MPRPC_BROKERPASSWORD, passwordfile= and user= of the key broker): ${reason}`,
   brokerDenied: (broker: string, reason: string) =>
-    `broker ${broker} does not permit this to the user it knows us as (user= of the key broker): ${reason}`,
+    `broker ${broker} does not permit this to our user (user= of the key broker): ${reason}`,
   brokerOtherServer: (broker: string, kind: string, reason: string) =>
     `what listens at ${broker} is no ${kind} server (the key broker): ${reason}`,
   brokerReadOnly: (broker: string) =>

@@ -73,7 +73,7 @@ describe("the token of a channel", () => {
     const { stub, clock } = await start(() => gate.promise);
     const late = failure(stub.echo({}, { timeoutMs: 500 }));
     await clock.run(600);
-    expect((await late).rawMessage).toContain("the token of its channel (credentials)");
+    expect((await late).rawMessage).toContain("the channel has no token yet (credentials)");
     expect((await late).executed).toBe("never");
     gate.resolve({ token: "abc" });
     expect((await stub.echo({})).text).toBe("Bearer abc");

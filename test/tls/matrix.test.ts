@@ -92,7 +92,7 @@ describe("a provider's certificate", () => {
     expect((await stub.echo({ text: "x" })).text).toBe("x");
     const { stub: other } = await startTls(provider(good), { ca: ca.cert });
     expect(await failureOf(other.echo({ text: "x" }))).toContain(
-      "the address; tls.peername says another name",
+      "the address; set tls.peername to expect another name",
     );
   });
 

@@ -1,6 +1,6 @@
 /**
  * What topics and groups are called in NATS. A topic is the subject `PREFIX.t.TOPIC` and the stream `PREFIX=TOPIC`, where a stream's name may
- * have no dots and a topic's no `=`; its dead letters are `PREFIX.d.TOPIC.GROUP.SEQUENCE` in `PREFIX=dead=TOPIC`. A topic and its dead
+ * have no dots and a topic's no `=`; its dead letters are `PREFIX.d.TOPIC.GROUP.SEQUENCE` in `PREFIX==TOPIC`. A topic and its dead
  * letters have different second parts, and those of two topics a different number of parts or different ones.
  */
 export class NatsNames {

@@ -8,7 +8,7 @@ import { anyService, endpointKind } from "../static.js";
 import type { DnsName, DnsResolverOptions } from "./resolver.js";
 
 export const dnsForms =
-  "dns://name:port, dns:///name:port or dns://Service=name:port,Other=name:port, with ?refresh=30s, ?server=127.0.0.1:53, ?srv=1 (then without ports), ?protocol=classic and &dialect=";
+  "dns://name:port, dns:///name:port or dns://Service=name:port,Other=name:port, with ?refresh=30s, ?server=127.0.0.1:53, ?srv=1 (then without ports), ?tls=required, ?protocol=grpc or ?protocol=classic and &dialect=";
 
 const refreshMinMs = 100;
 
@@ -24,17 +24,22 @@ export function dnsOptions(url: string, options: Omit<DnsResolverOptions, "names
   const [, list = "", search = ""] = /^dns:\/\/\/?([^/?]*)\/?(?:\?(.*))?$/s.exec(url) ?? [];
   if (list === "") throw fail("it names nothing to look up; the name server is given as server=host:port");
   const query = new URLSearchParams(search);
-  const known = ["refresh", "server", "srv", "protocol", "dialect"];
+  const known = ["refresh", "server", "srv", "tls", "protocol", "dialect"];
   const unknown = [...query.keys()].find((key) => !known.includes(key));
   if (unknown !== undefined)
     throw fail(`unknown option ${JSON.stringify(unknown)} (known: ${known.join(", ")})`);
   const srv = query.get("srv") ?? "0";
   if (srv !== "0" && srv !== "1") throw fail(`srv=${srv} is not 0 or 1`);
+  const { protocol, attributes } = endpointKind(query, fail);
+  const tls = query.get("tls");
+  if (tls !== null && tls !== "required" && tls !== "optional")
+    throw fail(`tls=${tls} is not required or optional`);
   const result: DnsResolverOptions = {
     ...options,
     names: readNames(list, srv === "1", fail),
     srv: srv === "1",
-    kind: endpointKind(query, fail),
+    // A zone cannot say that its servers speak TLS, and a channel that wants TLS calls no others.
+    kind: { protocol, attributes: tls === null ? attributes : { ...attributes, tls } },
   };
   const refresh = query.get("refresh");
   if (refresh !== null) {
