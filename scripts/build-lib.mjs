@@ -49,9 +49,6 @@ const entries = {
   "cli/main": "src/cli/main.ts",
   "cli/protoc-plugin": "src/cli/protoc-plugin.ts",
 };
-/** What generated code imports, which must not load the rest. */
-const lightEntries = ["codec", "json", "descriptor/index"];
-
 /** TypeScript, one module at a time. */
 const typescript = {
   name: "typescript",
@@ -82,18 +79,31 @@ function closureOf(id, getModuleInfo, found = new Set()) {
 
 let closures;
 
-/** What `import "mprpc"` loads is in one file, besides what generated code needs: each file costs time and memory. */
+function readClosures(getModuleInfo) {
+  const of = (...names) => {
+    const found = new Set();
+    for (const name of names) closureOf(path.resolve(entries[name]), getModuleInfo, found);
+    return found;
+  };
+  return {
+    codec: of("codec"),
+    values: of("json", "descriptor/index"),
+    core: of("index"),
+    command: of("cli/main"),
+  };
+}
+
+/**
+ * What `import "mprpc"` loads is in one file, besides what generated code needs without the rest: each file costs time and memory.
+ * What the commands share is not in `cli/main` itself, which awaits them: a command that imports that file would wait for itself.
+ */
 function chunkOf(id, { getModuleInfo }) {
-  closures ??= Object.entries(entries).reduce(
-    (sets, [name, file]) => {
-      const kind = name === "index" ? sets.core : lightEntries.includes(name) ? sets.light : undefined;
-      if (kind !== undefined) closureOf(path.resolve(file), getModuleInfo, kind);
-      return sets;
-    },
-    { core: new Set(), light: new Set() },
-  );
-  if (closures.light.has(id)) return undefined;
-  return closures.core.has(id) ? "core" : undefined;
+  closures ??= readClosures(getModuleInfo);
+  const { codec, values, core, command } = closures;
+  if (codec.has(id) || (core.has(id) && values.has(id))) return "values";
+  if (core.has(id)) return "core";
+  if (values.has(id)) return undefined;
+  return command.has(id) && id !== path.resolve(entries["cli/main"]) ? "command" : undefined;
 }
 
 const bundle = await rollup({
@@ -101,7 +111,10 @@ const bundle = await rollup({
   external: (id) => !id.startsWith(".") && !path.isAbsolute(id),
   plugins: [typescript],
   treeshake: { moduleSideEffects: false },
-  logLevel: "warn",
+  onLog(level, { message }) {
+    // Files that import each other in a circle, above all.
+    if (level === "warn") throw new Error(message);
+  },
 });
 await bundle.write({
   dir: outdir,
@@ -109,7 +122,6 @@ await bundle.write({
   entryFileNames: "[name].js",
   chunkFileNames: "[name]-[hash].js",
   manualChunks: chunkOf,
-  experimentalMinChunkSize: 20_000,
   hoistTransitiveImports: false,
   // With the sources in them: src/ is not in the package.
   sourcemap: true,

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -153,6 +153,16 @@ describe("the packed archive", () => {
     follow(path.join(root, "lib/index.js"));
     expect(files.size).toBeLessThanOrEqual(8);
     expect([...packages]).toEqual(["ini"]);
+  });
+
+  test("no file imports the command, which awaits what it imports", () => {
+    const files = readdirSync(path.join(root, "lib"), { recursive: true, encoding: "utf8" });
+    const code = files.filter((file) => file.endsWith(".js"));
+    expect(code).toContain("cli/main.js");
+    for (const file of code)
+      expect(readFileSync(path.join(root, "lib", file), "utf8"), file).not.toMatch(
+        /["'][./]*(?:cli\/)?main\.js["']/,
+      );
   });
 
   test("stays small", () => {

@@ -2,9 +2,7 @@ import { parseArgs } from "node:util";
 import { log, positive } from "../arguments.js";
 import type { Command } from "../command.js";
 import { type Data, dataReport } from "../report/data.js";
-import { type CallsPlan, callsTables } from "./calls.js";
-import { exitTable } from "./exits.js";
-import { throughputTable } from "./throughput.js";
+import type { CallsPlan } from "./calls.js";
 
 const usage = `Usage: npm run bench -- logger [options]
 
@@ -32,6 +30,10 @@ export async function runLogger(
   plan: LoggerPlan,
   progress: (text: string) => void = () => {},
 ): Promise<Data[]> {
+  // They import pino, which the list of the commands does without: it may be about to be installed.
+  const { exitTable } = await import("./exits.js");
+  const { throughputTable } = await import("./throughput.js");
+  const { callsTables } = await import("./calls.js");
   progress("ends of processes");
   const exits = await exitTable(plan.lines);
   progress("log lines");
