@@ -122,6 +122,20 @@ describe("ReceiveWindow", () => {
     expect(window.size).toBe(windowMaxBytes);
   });
 
+  test.each([
+    ["64 B: not at all", 64 + 32, windowBytes],
+    ["300 B: up to 1 MiB", 300 + 32, 1024 * KiB],
+    ["2 KiB: as far as any", 2 * KiB + 32, windowMaxBytes],
+  ])("a window grows with the size of its messages, %s", (_, costBytes, most) => {
+    const { window } = startedWith(windowBytes);
+    for (let round = 0; round < 10; round++) {
+      while (window.arrive(costBytes)) window.take(costBytes);
+      window.onShort();
+      window.give(true);
+    }
+    expect(window.size).toBe(most);
+  });
+
   test("a window that grows leaves half of the budget to others", () => {
     const { window, budget } = startedWith(windowBytes, 1024 * KiB);
     for (let at = 0; at < 10; at++) {
