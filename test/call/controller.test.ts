@@ -115,7 +115,7 @@ describe("at the caller", () => {
     const { stub } = await startPair();
     const controller = new RpcController();
     const first = stub.echo({ text: "first" }, controller);
-    await expect(stub.echo({}, controller)).rejects.toThrow("one controller a call");
+    await expect(stub.echo({}, controller)).rejects.toThrow("one controller for each call");
     expect((await first)?.text).toBe("first");
     expect((await stub.echo({ text: "next" }, controller))?.text).toBe("next");
   });

@@ -57,7 +57,7 @@ test("a deadline or a signal that comes first ends the call, which has not run",
   const { stub, seen } = await refusingOnce({ ...never, "grpc-retry-pushback-ms": "600000" });
   const late = await failure(stub.emptyCall({}, { timeoutMs: 200 }));
   expect(late).toMatchObject({ code: Status.DEADLINE_EXCEEDED, executed: "never" });
-  expect(late.rawMessage).toContain("the 600000 ms for which its server asks before another try");
+  expect(late.rawMessage).toContain("its server asked for 600000 ms before another try");
   expect(late.rawMessage).toContain("full");
   expect(seen).toHaveLength(1);
 });
