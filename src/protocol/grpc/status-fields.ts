@@ -19,7 +19,8 @@ export function failureFields(error: RpcError, trailers: Metadata | undefined): 
   const packed =
     details !== undefined && details.length > 0 ? encodeStatusDetails(error.code, text, details) : "";
   if (details === undefined || encoded.length + packed.length > statusMaxBytes) {
-    const why = details === undefined ? messages.detailsUnencodable : messages.grpcStatusTooLarge(statusMaxBytes);
+    const why =
+      details === undefined ? messages.detailsUnencodable : messages.grpcStatusTooLarge(statusMaxBytes);
     const short = messages.withoutDetails(text.slice(0, shortMessageMax), why);
     fields.push({ name: "grpc-message", value: encodeStatusMessage(short) });
   } else {
