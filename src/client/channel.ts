@@ -1,18 +1,8 @@
 import { NumberMap } from "../base/number-map.js";
-import {
-  boolean,
-  bytes,
-  callback,
-  checkOptions,
-  describeValue,
-  type Filled,
-  having,
-  listOf,
-  oneOf,
-} from "../base/options.js";
+import { checkOptions, describeValue, type Filled } from "../base/options.js";
 import { textOf } from "../base/thrown.js";
 import type { RpcController } from "../call/controller.js";
-import type { CallReply, ClientInterceptor } from "../call/interceptor.js";
+import type { CallReply } from "../call/interceptor.js";
 import { wrongSource } from "../call/message-pump.js";
 import type { CallOptions } from "../call/options.js";
 import { callScope } from "../call/scope.js";
@@ -31,64 +21,17 @@ import type { InputOf, MethodDefinition, MethodKind, OutputOf } from "../protobu
 import type { JsonInput, JsonValue } from "../protobuf/well-known.js";
 import type { Resolver } from "../registry/registry.js";
 import { type App, runtimeOf, securedRuntime } from "../runtime/app.js";
-import { type BalancerName, balancerNames, type ClassicChoice, type Runtime } from "../runtime/runtime.js";
-import type { TlsOptions } from "../transport/tls/options.js";
+import type { BalancerName, ClassicChoice, Runtime } from "../runtime/runtime.js";
 import type { Transport } from "../transport/transport.js";
-import { classicChoice } from "./classic-subchannels.js";
+import { type ChannelOptions, channelOptionRules, type Undefaulted } from "./channel-options.js";
 import { type CallRouter, type ClientAttempt, ClientCall, type ResolvedCallOptions } from "./client-call.js";
-import { ChannelToken, type Credentials, credentialsOf } from "./credentials.js";
+import { ChannelToken, credentialsOf } from "./credentials.js";
 import { LaterReplies, Replies, StreamReply, ToldByController } from "./incoming.js";
 import { InterceptedCalls, PlannedCall } from "./intercepted-calls.js";
 import { Picker } from "./picker.js";
 import { localFailure, OptionsResolver } from "./resolve-options.js";
 import { type MetadataListener, StreamCall } from "./stream-call.js";
 import { SubchannelPool } from "./subchannel-pool.js";
-
-export interface ChannelOptions {
-  /** Deadline of a call without its own, ms; `Infinity`: none. Default: `calltimeout` of the conf, 5000. */
-  timeoutMs?: number | undefined;
-  /** How an endpoint is chosen. Default: `channel.balancer` of the conf, `roundrobin`. */
-  balancer?: BalancerName | undefined;
-  /** Calls wait for an endpoint instead of failing UNAVAILABLE. Default false. */
-  waitForReady?: boolean | undefined;
-  /**
-   * Whether classic providers may be called while no mprpc provider can be: `false`, or by service, full or short:
-   * `{ "fixbug.UserServiceRpc": true, "*": false }`. Default, also for services not named: `channel.classic` of the conf,
-   * and without that yes, unless the registry has credentials (`zookeeper.auth`).
-   */
-  classic?: ClassicChoice | undefined;
-  /**
-   * Gets the token its calls are sent with, as `authorization: Bearer TOKEN`: asked once for all of them and again before the token
-   * expires. Sent only on connections that nobody else can read, unless `auth.allowplain` says otherwise. Default: `auth.token` of
-   * the conf, and without that none. Throwing fails the calls that need it, UNAUTHENTICATED.
-   */
-  credentials?: Credentials | undefined;
-  /** How its connections are secured. Fields left out are taken from `[tls]` and `[auth]` of the conf. */
-  tls?: TlsOptions | undefined;
-  /** The first is the outermost. Default none. */
-  interceptors?: readonly ClientInterceptor[] | undefined;
-  /** Look services up here instead of in the runtime's registry. The channel does not close it. */
-  registry?: Resolver | undefined;
-  /**
-   * The .proto files, with all they import, for `callJson` to providers without reflection (classic ones): the
-   * bytes of a FileDescriptorProto each, as generated definitions carry them (`UserServiceRpc.descriptors`). Default none.
-   */
-  descriptors?: readonly Uint8Array[] | undefined;
-}
-
-type Undefaulted = "classic" | "credentials" | "tls";
-
-const optionRules = {
-  timeoutMs: { expected: "milliseconds > 0, or Infinity for no deadline", accepts: isTimeout },
-  balancer: oneOf(...balancerNames),
-  waitForReady: boolean,
-  classic: classicChoice,
-  credentials: callback,
-  tls: having(),
-  interceptors: listOf(callback),
-  registry: having("watch", "list"),
-  descriptors: listOf(bytes),
-};
 
 /**
  * Makes calls: looks services up, keeps connections, balances, retries what provably never ran. One channel serves any
@@ -128,7 +71,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
       registry: shared.registry,
       descriptors: [],
     };
-    const checked = checkOptions("RpcChannel", options, defaults, optionRules);
+    const checked = checkOptions("RpcChannel", options, defaults, channelOptionRules);
     const { tls } = checked;
     const runtime = tls === undefined ? shared : securedRuntime("RpcChannel", shared, tls);
     this.#runtime = runtime;
@@ -512,10 +455,6 @@ function usedSource(planned: PlannedCall): RpcError | undefined {
 /** The service whose providers are asked. */
 function serviceOf(call: ClientCall): string {
   return call.lookup ?? call.method.service;
-}
-
-function isTimeout(value: unknown): boolean {
-  return typeof value === "number" && value > 0;
 }
 
 function noMethod(given: unknown): RpcError {

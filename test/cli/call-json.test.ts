@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
-import { type ChannelOptions, RpcChannel } from "../../src/client/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
+import type { ChannelOptions } from "../../src/client/channel-options.js";
 import { describeProtos } from "../../src/codegen/index.js";
 import {
   FileDescriptorProto,

@@ -11,6 +11,8 @@ const [near, far, nowhere] = ["10.77.0.1", "10.77.0.2", "02:00:00:00:00:99"];
 const [, , program = "", countFile = ""] = process.argv;
 const keepalive = ["--keepalive.interval=400ms", "--keepalive.timeout=400ms"];
 
+// Not by default: SIGTERM would end it without its exit handlers.
+process.once("SIGTERM", () => process.exit(1));
 const holder = spawn("unshare", ["-n", "sleep", "600"], { stdio: "ignore" });
 process.once("exit", () => holder.kill("SIGKILL"));
 const inside = ["-t", String(holder.pid), "-n"];
@@ -65,5 +67,11 @@ ipFar("neigh", "del", near, "dev", "far");
 const after = await outcome(stub.echo({ text: "after" }, { waitForReady: true, timeoutMs: 30_000 }));
 const { text } = await stub.relay({ text: "facts" });
 const { connections, inFlight } = JSON.parse(text) as { connections: number; inFlight: number };
+// Before the result: whoever reads it ends this process at once, by a signal that no exit handler sees.
+for (const child of [provider, holder]) {
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGKILL");
+  await gone;
+}
 console.log(JSON.stringify({ before, during, after, closes, connections, inFlight }));
 process.exit(0);

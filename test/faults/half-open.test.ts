@@ -49,7 +49,7 @@ describe("a connection on which packets are dropped, and nobody is told", { time
       const nodes = new Nodes();
       const before = ["unshare", "-rn"];
       const child = startProgram("half-open-main", [compiledHere("provider-main"), nodes.countFile], before);
-      onTestFinished(() => child.kill());
+      onTestFinished(() => child.kill("SIGTERM"));
       const seen = JSON.parse(await child.line(/^\{/));
       expect(seen).toMatchObject({
         before: "ok",

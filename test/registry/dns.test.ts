@@ -55,6 +55,13 @@ describe.concurrent("dns, on dnsmasq", { timeout: 120_000 }, () => {
     expectNoGap(seen, "10.0.0.2:8000");
   });
 
+  test("with tls= the servers of a name are shown as those that speak TLS", async () => {
+    const server = await serve("host-record=users.test,10.0.0.1");
+    const { seen } = follow(`dns://users.test:8000?tls=required&protocol=grpc&server=${server.address}`);
+    const { endpoints } = await seen.until("one", shows("10.0.0.1:8000"));
+    expect(endpoints[0]).toMatchObject({ protocol: "grpc", attributes: { tls: "required" } });
+  });
+
   test("SRV records have ports and weights; those of the lowest priority that have an address count", async () => {
     const server = await serve(
       "srv-host=_mprpc._tcp.test,gone.test,1,0,1",

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
-import { type ChannelOptions, RpcChannel } from "../../src/client/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
+import type { ChannelOptions } from "../../src/client/channel-options.js";
 import { silentLogger } from "../../src/log/logger.js";
 import { encodeMessage } from "../../src/protobuf/types.js";
 import type { OpenRegistryOptions } from "../../src/registry/open.js";

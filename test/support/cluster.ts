@@ -5,7 +5,8 @@ import { onTestFinished } from "vitest";
 import type { Address } from "../../src/base/address.js";
 import { systemClock } from "../../src/base/clock.js";
 import type { ClientInterceptor, ServerInterceptor } from "../../src/call/interceptor.js";
-import { type ChannelOptions, RpcChannel } from "../../src/client/channel.js";
+import { RpcChannel } from "../../src/client/channel.js";
+import type { ChannelOptions } from "../../src/client/channel-options.js";
 import { RpcProvider } from "../../src/server/provider.js";
 import {
   createRuntime,
