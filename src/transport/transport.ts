@@ -42,6 +42,8 @@ export interface Connection {
   readonly turnedAway?: string | undefined;
   /** Set by its owner; called when the other end is no longer trusted and the connection will soon be closed. */
   onDistrusted?: ((reason: string) => void) | undefined;
+  /** A write costs far more than one of a plain socket, so few large ones are better than many small. Default false. */
+  readonly costlyWrites?: boolean;
   /** Bytes accepted by `write` and not yet handed to the system. */
   readonly unwrittenBytes: number;
   readonly closed: boolean;

@@ -84,6 +84,10 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     return this.#slots.inFlight;
   }
 
+  get repliesAwaited(): number {
+    return this.#slots.inFlight;
+  }
+
   /** False while the default number of calls is in flight and the provider's own limit is not known yet. */
   get hasRoom(): boolean {
     return this.welcomed || this.inFlight < this.#requests.peerSettings.maxInFlight;

@@ -5,10 +5,14 @@ import type { FrameDecoder, FrameSink } from "./wire/frame-decoder.js";
 const sliceFramesMin = 8;
 /** With more frames than this a read is not split either: the size of the answers makes them leave early anyway. */
 const splitFramesMax = 64;
+/** Where writes are costly, the caller makes about so many parts of the replies it waits for: one at each end, and one on the way. */
+const partsOfReplies = 3;
 /** A remainder up to this size is set aside; larger frames arrive in reads of their own, and are not worth a copy. */
 const restMaxBytes = 16 * 1024;
 
 export interface ReceiveQueueOwner extends FrameSink {
+  /** Replies that are still to come, those in a read that is being processed among them. The provider, which waits for none: `Infinity`. */
+  readonly repliesAwaited: number;
   /** Nothing more is decoded. */
   onMalformed(reason: string): void;
   /** The second part of a read is about to be processed; the owner may hold the queue here. */
@@ -24,15 +28,18 @@ export class ReceiveQueue {
   readonly #decoder: FrameDecoder;
   readonly #sendQueue: SendQueue;
   readonly #owner: ReceiveQueueOwner;
+  readonly #costlyWrites: boolean;
   /** How many frames the last read had. */
   #lastFrames = 0;
   #rest: Buffer | undefined;
   #held = false;
 
-  constructor(decoder: FrameDecoder, sendQueue: SendQueue, owner: ReceiveQueueOwner) {
+  /** `costlyWrites`: see `Connection`. */
+  constructor(decoder: FrameDecoder, sendQueue: SendQueue, owner: ReceiveQueueOwner, costlyWrites: boolean) {
     this.#decoder = decoder;
     this.#sendQueue = sendQueue;
     this.#owner = owner;
+    this.#costlyWrites = costlyWrites;
   }
 
   /** Arrived bytes are not processed for now. */
@@ -46,8 +53,7 @@ export class ReceiveQueue {
       this.#keep(chunk);
       return;
     }
-    const splits = chunk.length <= restMaxBytes && this.#lastFrames <= splitFramesMax;
-    const most = splits ? Math.max(sliceFramesMin, this.#lastFrames >> 1) : Infinity;
+    const most = chunk.length <= restMaxBytes ? Math.max(sliceFramesMin, this.#sliceFrames()) : Infinity;
     const { frames } = this.#decoder;
     const malformed = this.#decoder.push(chunk, this.#owner, most);
     this.#lastFrames = this.#decoder.frames - frames;
@@ -57,6 +63,16 @@ export class ReceiveQueue {
       // Wait until the handlers of the first half have run as far as they can now, so that the flush has their replies.
       if (!this.#held) queueMicrotask(() => process.nextTick(goOn, this));
     }
+  }
+
+  /**
+   * How many frames of a read are processed before the rest. Halves of halves soon make parts of `sliceFramesMin`, best where a write
+   * costs little. Where it costs more than the calls in it (TLS), only the caller splits, since it knows how much is on its way: parts of
+   * what it waits for, as large as they may be while both ends have work.
+   */
+  #sliceFrames(): number {
+    if (this.#costlyWrites) return Math.ceil(this.#owner.repliesAwaited / partsOfReplies);
+    return this.#lastFrames <= splitFramesMax ? this.#lastFrames >> 1 : Infinity;
   }
 
   /** Sets bytes aside as a copy, since the socket reuses their memory. */

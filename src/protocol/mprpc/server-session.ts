@@ -54,6 +54,7 @@ export class MprpcServerSession
   /** Calls whose requests arrive in chunks and are incomplete. */
   #arriving: ArrivingRequests | undefined;
   #streams: ServerStreams | undefined;
+  readonly repliesAwaited = Infinity;
   /** Calls that need a reply, including arriving ones. */
   #inFlight = 0;
   /** Running oneway calls, and handlers that still run after their call has ended: both count as calls in flight. */

@@ -36,7 +36,12 @@ export abstract class MprpcSession
     this.clock = clock;
     this.sendQueue = new SendQueue(connection, this);
     this.decoder = new FrameDecoder(limits);
-    this.receiveQueue = new ReceiveQueue(this.decoder, this.sendQueue, this);
+    this.receiveQueue = new ReceiveQueue(
+      this.decoder,
+      this.sendQueue,
+      this,
+      connection.costlyWrites === true,
+    );
     this.keepalive = new Keepalive(clock, keepalive, this);
   }
 
@@ -79,6 +84,7 @@ export abstract class MprpcSession
   }
 
   abstract readonly behind: boolean;
+  abstract readonly repliesAwaited: number;
   abstract onData(chunk: Buffer): void;
   abstract onEnd(): void;
   abstract onClose(error: Error | undefined): void;

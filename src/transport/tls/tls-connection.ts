@@ -16,6 +16,8 @@ const windowBytes = 64 * 1024;
 export class TlsConnection implements Connection {
   readonly remote: string;
   readonly local: string;
+  /** Each is a record of its own, and Node reports it done only in a later turn of the event loop, until which the next one waits. */
+  readonly costlyWrites = true;
   security: ConnectionSecurity;
   turnedAway: string | undefined;
   onDistrusted: ((reason: string) => void) | undefined;

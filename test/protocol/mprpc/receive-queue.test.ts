@@ -52,6 +52,7 @@ test("a message in chunks is whole, whatever was set aside when the socket asked
     async (pings, lengths) => {
       let got: Buffer | undefined;
       const sink: ReceiveQueueOwner = {
+        repliesAwaited: 0,
         onFrame: () => {},
         onMalformed: () => expect.unreachable(),
         onGoOn: () => {},
@@ -63,7 +64,7 @@ test("a message in chunks is whole, whatever was set aside when the socket asked
         }),
       };
       const decoder = new FrameDecoder(defaultWireLimits);
-      const receiveQueue = new ReceiveQueue(decoder, new SendQueue(silent, { onProgress() {} }), sink);
+      const receiveQueue = new ReceiveQueue(decoder, new SendQueue(silent, { onProgress() {} }), sink, false);
       const usual = Buffer.alloc(65_536);
       const bytes = stream(pings);
       let room = receiveQueue.readTo(usual);
@@ -83,4 +84,40 @@ test("a message in chunks is whole, whatever was set aside when the socket asked
     },
   );
   await fc.assert(property, { numRuns: 40, examples: [[6, [10_000]]], endOnFailure: true });
+});
+
+/** How many frames of one read of `frames` pings are processed at once, for two such reads. */
+async function partsOf(frames: number, costlyWrites: boolean, repliesAwaited: number): Promise<number[]> {
+  const seen: number[] = [];
+  let count = 0;
+  const sink: ReceiveQueueOwner = {
+    repliesAwaited,
+    onFrame: () => {
+      count++;
+    },
+    onMalformed: () => expect.unreachable(),
+    onGoOn: () => {},
+    onOversized: () => expect.unreachable(),
+    onOpening: () => undefined,
+  };
+  const decoder = new FrameDecoder(defaultWireLimits);
+  const queue = new ReceiveQueue(decoder, new SendQueue(silent, { onProgress() {} }), sink, costlyWrites);
+  const encoder = new FrameEncoder();
+  for (let i = 0; i < frames; i++) encoder.control(Kind.PING, 0, { pingId: 1 });
+  for (let read = 0; read < 2; read++) {
+    count = 0;
+    queue.receive(Buffer.from(encoder.writer.view()));
+    seen.push(count);
+    await settle();
+    expect(count).toBe(frames);
+  }
+  return seen;
+}
+
+test("a read is split in halves, except where writes are costly: there the caller splits by what it waits for", async () => {
+  expect(await partsOf(60, false, 60)).toEqual([8, 30]);
+  expect(await partsOf(60, true, 60)).toEqual([20, 20]);
+  expect(await partsOf(20, true, 60)).toEqual([20, 20]);
+  expect(await partsOf(16, true, 16)).toEqual([8, 8]);
+  expect(await partsOf(60, true, Infinity)).toEqual([60, 60]);
 });
