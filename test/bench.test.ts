@@ -281,7 +281,7 @@ describe("the command line", () => {
       expect(help).toContain(`  ${name} `);
     await main(["grow"], 0);
     expect(vi.mocked(console.error).mock.calls[0]).toEqual([
-      'bench: "grow" is none of compare, growth, connections, mixed, startup, codec, logger, streams, local, tls, grpc, events',
+      'bench: "grow" is none of compare, growth, connections, mixed, startup, codec, logger, streams, local, tls, policy, grpc, events',
     ]);
     expect(process.exitCode).toBe(2);
   });

@@ -9,6 +9,7 @@ import { grpc } from "./grpc/command.js";
 import { local } from "./local/command.js";
 import { logger } from "./logger/command.js";
 import { mixed } from "./mixed/command.js";
+import { policy } from "./policy/command.js";
 import { takeFacts } from "./report/facts.js";
 import { plainReport, writeReport } from "./report/write.js";
 import { startup } from "./startup/command.js";
@@ -26,6 +27,7 @@ const commands: Readonly<Record<string, Command>> = {
   streams,
   local,
   tls,
+  policy,
   grpc,
   events,
 };

@@ -50,8 +50,8 @@ export const targetNames = [
 /** mprpc with listeners to its events and with logging: for the command `logger` alone. */
 export const observedNames = ["mprpc-events", "mprpc-log-off", "mprpc-log"] as const;
 
-/** mprpc over TLS, and what TLS takes without it: for the command `tls` alone. */
-export const securedNames = ["mprpc-tls", "raw-tls"] as const;
+/** mprpc over TLS, and what TLS takes without it: for the command `tls`. Callers with an identity, without and with a policy: for `policy`. */
+export const securedNames = ["mprpc-tls", "raw-tls", "mprpc-secret", "mprpc-policy"] as const;
 
 /** mprpc over gRPC: for the command `grpc` alone. */
 export const grpcNames = ["mprpc-grpc", "mprpc-grpc-full", "mprpc-grpc-tls"] as const;

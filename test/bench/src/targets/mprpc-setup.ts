@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import {
@@ -27,8 +28,10 @@ export interface Extras {
   logCalls?: "info" | "warn";
   /** The provider is a caller too, so that it carries the context of each call to the calls a handler could make. */
   carryContext: boolean;
-  /** Over TLS, with a certificate in the folder where both meet. */
-  secured?: boolean;
+  /** Over TLS, with a certificate in the folder where both meet, or by a shared secret, which also tells who calls. */
+  secured?: boolean | "secret";
+  /** The provider has a policy, and the caller is the one it admits. */
+  policy?: true;
   /**
    * Speak gRPC instead of mprpc/2: the endpoint is then `host:port`, which any other gRPC caller may be given; with TLS
    * `host:port,folder`, since the certificate is in the folder.
@@ -52,15 +55,20 @@ function initApplication(
   cwd: string,
   registry: string,
   side: "caller" | "provider",
-  { logCalls, secured }: Extras,
+  { logCalls, secured, policy }: Extras,
 ): Promise<MprpcApplication> {
   const flags = ["--rpcserverip=127.0.0.1", "--rpcserverport=0", `--log.level=${logCalls ?? "error"}`];
   const { MPRPC_BENCH_LOGS } = process.env;
   if (logCalls !== undefined && MPRPC_BENCH_LOGS !== undefined) {
     flags.push(`--log.dir=${MPRPC_BENCH_LOGS}`, `--log.file=${side}.log`, "--log.maxbytes=0");
   }
+  const file = (name: string): string => path.join(cwd, name);
+  if (secured === "secret") {
+    flags.push(`--auth.secrets=${file("secrets")}`);
+    if (side === "provider") flags.push("--tls.mode=required");
+    if (side === "provider" && policy) flags.push(`--auth.policy=${file("policy.conf")}`);
+  }
   if (secured === true) {
-    const file = (name: string): string => path.join(cwd, name);
     if (side === "caller") flags.push(`--tls.ca=${file("cert.pem")}`);
     else flags.push("--tls.mode=required", `--tls.cert=${file("cert.pem")}`, `--tls.key=${file("key.pem")}`);
   }
@@ -88,9 +96,21 @@ function observe(app: MprpcApplication, event: "serverEnd" | "clientEnd", extras
   }
 }
 
+function writeSecrets(folder: string): void {
+  const secret = randomBytes(32).toString("base64url");
+  writeFileSync(path.join(folder, "secrets"), `web:${secret}\n`, { mode: 0o600 });
+  const rules = [
+    "* = none",
+    "fixbug.* = secret:ops | jwt:*",
+    "fixbug.UserServiceRpc/* = secret:web | secret:w?b + dns:*.test",
+  ];
+  writeFileSync(path.join(folder, "policy.conf"), `${rules.join("\n")}\n`);
+}
+
 async function startProvider(extras: Extras): Promise<Provider> {
   const folder = mkdtempSync(path.join(tmpdir(), "mprpc-bench-"));
   if (extras.secured === true) await (await import("../tls/certificates.js")).writeCertificate(folder);
+  if (extras.secured === "secret") writeSecrets(folder);
   const app = await initApplication(folder, `file:${folder}`, "provider", extras);
   observe(app, "serverEnd", extras);
   let served = 0;

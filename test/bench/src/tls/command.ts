@@ -2,9 +2,8 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { log, positive } from "../arguments.js";
 import type { Command } from "../command.js";
-import { Pair, type Window } from "../pair.js";
+import { measurePairs, type PairsPlan, pairsTable, withPair } from "../pairs.js";
 import { type Report, short } from "../report/write.js";
-import { median } from "../report.js";
 import { measureHandshakes } from "./handshakes.js";
 
 const usage = `Usage: npm run bench -- tls [options]
@@ -21,15 +20,11 @@ which its median is at 95 %. Then handshakes, full and resumed, and the memory o
   -h, --help
 `;
 
-interface Plan {
-  pairs: number;
-  window: Window;
+interface Plan extends PairsPlan {
   idle: number;
-  pin: boolean;
   jsonFile: string | undefined;
 }
 
-const inFlights = [1, 16, 64, 256] as const;
 /** What TLS must leave of the calls in clear. */
 const goals: ReadonlyMap<number, number> = new Map([
   [64, 0.7],
@@ -38,71 +33,8 @@ const goals: ReadonlyMap<number, number> = new Map([
 /** What a connection may take at rest beyond a bare TLS socket, KiB. */
 const idleGoalKib = 5;
 
-interface Row {
-  inFlight: number;
-  clear: number;
-  tls: number;
-  ratios: number[];
-  medianRatio: number;
-  /** Of the median, at 95 %. */
-  interval: readonly [number, number];
-}
-
-/** Where the median lies at 95 %: the order statistics that a sign test does not rule out. */
-export function medianInterval(values: readonly number[]): readonly [number, number] {
-  const sorted = [...values].sort((a, b) => a - b);
-  const n = sorted.length;
-  const rank = Math.max(0, Math.floor((n - 1.96 * Math.sqrt(n)) / 2));
-  return [sorted[rank] ?? Number.NaN, sorted[n - 1 - rank] ?? Number.NaN];
-}
-
-async function measureRow(clear: Pair, secured: Pair, inFlight: number, plan: Plan): Promise<Row> {
-  const load = { payloadBytes: 20, inFlight };
-  const taken = { clear: [] as number[], tls: [] as number[] };
-  for (let pair = 0; pair < plan.pairs; pair += 1) {
-    const measure = async (name: "clear" | "tls", one: Pair): Promise<void> => {
-      taken[name].push((await one.measure(load, plan.window)).callsPerSecond);
-    };
-    // Each is the first as often as the other.
-    if (pair % 2 === 0) await measure("clear", clear);
-    await measure("tls", secured);
-    if (pair % 2 === 1) await measure("clear", clear);
-  }
-  const ratios = taken.tls.map((rate, at) => rate / (taken.clear[at] ?? Number.NaN));
-  return {
-    inFlight,
-    clear: median(taken.clear),
-    tls: median(taken.tls),
-    ratios,
-    medianRatio: median(ratios),
-    interval: medianInterval(ratios),
-  };
-}
-
-async function withPair<T>(
-  target: "mprpc" | "mprpc-tls" | "raw-tls",
-  pin: boolean,
-  use: (pair: Pair) => Promise<T>,
-): Promise<T> {
-  const pair = await Pair.start(target, pin);
-  try {
-    return await use(pair);
-  } finally {
-    await pair.close();
-  }
-}
-
 async function measure(plan: Plan): Promise<Report> {
-  const rows = await withPair("mprpc", plan.pin, (clear) =>
-    withPair("mprpc-tls", plan.pin, async (secured) => {
-      const all: Row[] = [];
-      for (const inFlight of inFlights) {
-        log(`${plan.pairs} pairs, ${inFlight} in flight`);
-        all.push(await measureRow(clear, secured, inFlight, plan));
-      }
-      return all;
-    }),
-  );
+  const rows = await measurePairs("mprpc", "mprpc-tls", plan);
   const idle = { mprpc: Number.NaN, bare: Number.NaN };
   if (plan.idle > 0) {
     log(`${plan.idle} idle connections`);
@@ -122,17 +54,10 @@ async function measure(plan: Plan): Promise<Report> {
           "The cipher is TLS_AES_256_GCM_SHA384, which Node.js prefers; the ratio is the median of the pairs.",
         ],
         tables: [
-          {
-            head: ["in flight", "clear", "TLS", "ratio", "95 % interval", "goal"],
-            lines: rows.map((row) => [
-              String(row.inFlight),
-              short(row.clear),
-              short(row.tls),
-              short(row.medianRatio),
-              row.interval.map(short).join(" to "),
-              goals.has(row.inFlight) ? `>= ${goals.get(row.inFlight)}` : "-",
-            ]),
-          },
+          pairsTable(["clear", "TLS"], rows, (inFlight) => {
+            const goal = goals.get(inFlight);
+            return goal === undefined ? "-" : `>= ${goal}`;
+          }),
         ],
         plots: [],
       },
