@@ -11,7 +11,7 @@ import { tcpTransport } from "../../src/transport/tcp.js";
 import type { Transport } from "../../src/transport/transport.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 
-const calls = 10_000;
+const calls = 40_000;
 const warmUpCalls = 30_000;
 const inFlight = 64;
 const everything = process.argv[2] === "everything";

@@ -29,6 +29,19 @@ async function costOf(what: "bare" | "policed" | "everything"): Promise<Cost> {
 /** From Node.js 24 on each promise holds its async context, and other things are larger: 2,550 to 2,670 a bare call. */
 const bareHeapMaxBytes = Number.parseInt(process.versions.node, 10) < 24 ? 2_200 : 2_800;
 
+/** The smallest object V8 makes, and it would be one of each call. */
+const smallestObjectBytes = 16;
+
+test("a policy that knows the caller allocates nothing for a call", async () => {
+  let difference = Number.POSITIVE_INFINITY;
+  // Code that is compiled late allocates more, in either process: it is repeated, and the equal pair counts.
+  for (let round = 0; round < 3 && Math.abs(difference) >= smallestObjectBytes; round++) {
+    const [bare, policed] = [await costOf("bare"), await costOf("policed")];
+    difference = policed.heapBytesPerCall - bare.heapBytesPerCall;
+  }
+  expect(Math.abs(difference)).toBeLessThan(smallestObjectBytes);
+});
+
 /** Counts of caller and provider together, at 64 calls in flight: what is measured in time elsewhere is held here. */
 test.each([
   { what: "bare" as const, wireBytes: 71, heapMaxBytes: bareHeapMaxBytes, writesMax: 70 },
