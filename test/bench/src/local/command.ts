@@ -2,18 +2,19 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { MprpcApplication, RpcChannel, RpcProvider, silentLogger } from "mprpc";
 import { log, positive } from "../arguments.js";
+import { Child } from "../child.js";
 import type { Command } from "../command.js";
-import { UserServiceRpc, UserServiceRpcStub } from "../gen/bench.js";
-import { loginRequest, loginResponse } from "../login.js";
+import { Pair } from "../pair.js";
 import { type Data, dataReport } from "../report/data.js";
 import { median } from "../report.js";
+import type { LocalAnswers, LocalRequest } from "./protocol.js";
 
 const usage = `Usage: npm run bench -- local [options]
 
-A channel and a provider in one process, that meet over TCP, over a unix socket, and within the process, in turns: a Login of 20 bytes with
-1, 16 and 256 calls in flight. CPU is that of both sides together; medians over the rounds, ratios of each round.
+A Login of 20 bytes with 1, 16 and 256 calls in flight, in turns: between two processes by TCP, and between a channel and a provider in one
+process that meet over TCP, over a unix socket, and within the process. CPU is that of both sides together; medians over the rounds,
+ratios of each round.
 
   --rounds N         default 20
   --slice-ms N       how long one way is measured in one round; default 300
@@ -21,8 +22,9 @@ A channel and a provider in one process, that meet over TCP, over a unix socket,
   -h, --help
 `;
 
-const ways = ["tcp", "unix", "inproc"] as const;
+const ways = ["two processes", "tcp", "unix", "inproc"] as const;
 type Way = (typeof ways)[number];
+type Sample = LocalAnswers["measure"];
 
 export interface LocalPlan {
   rounds: number;
@@ -31,89 +33,87 @@ export interface LocalPlan {
   inFlight: readonly number[];
 }
 
-interface Pair {
-  stub: UserServiceRpcStub;
+interface Measured {
+  measure(inFlight: number, sliceMs: number): Promise<Sample>;
   close(): Promise<void>;
 }
 
-async function openPair(way: Way, folder: string): Promise<Pair> {
-  const listen = { tcp: "127.0.0.1", unix: `unix:${folder}/bench.sock`, inproc: "inproc:bench" }[way];
-  const init = (...flags: string[]) =>
-    MprpcApplication.init([process.execPath, "bench", ...flags], {
-      env: {},
-      cwd: folder,
-      log: silentLogger,
-    });
-  const app = await init(`--rpcserverip=${listen}`, "--registry=static://127.0.0.1:1");
-  const provider = new RpcProvider(app).notifyService(UserServiceRpc, { login: loginResponse });
-  const { host, port } = await provider.start();
-  const address = way === "tcp" ? `${host}:${port}` : host;
-  const caller = await init(`--registry=static://${address}`, "--channel.local=off");
-  const channel = new RpcChannel(caller);
+/** What a call costs while the provider is a process of its own. */
+async function twoProcesses(): Promise<Measured> {
+  const pair = await Pair.start("mprpc", true);
   return {
-    stub: new UserServiceRpcStub(channel),
+    async measure(inFlight, measureMs) {
+      const got = await pair.measure({ payloadBytes: 20, inFlight }, { warmMs: 0, measureMs });
+      return { us: 1e6 / got.callsPerSecond, cpuUs: got.clientCpuUsPerCall + got.serverCpuUsPerCall };
+    },
+    close: () => pair.close(),
+  };
+}
+
+/** Each way has a process of its own: code that has seen all of them is compiled for none. */
+async function open(way: Way, folder: string): Promise<Measured> {
+  if (way === "two processes") return twoProcesses();
+  const name = `channel and provider, ${way}`;
+  const options = { name, program: "local/worker", args: [way, folder] };
+  const child = await Child.start<LocalRequest, LocalAnswers>(options);
+  return {
+    measure: (inFlight, sliceMs) => child.ask({ kind: "measure", inFlight, sliceMs }),
     async close() {
-      await channel.close();
-      await provider.shutdown();
-      await Promise.all([app.close(), caller.close()]);
+      await child.ask({ kind: "close" }).catch(() => {});
+      child.kill();
     },
   };
-}
-
-interface Sample {
-  /** Of the clock, for one call. */
-  us: number;
-  cpuUs: number;
-}
-
-async function measure({ stub }: Pair, inFlight: number, sliceMs: number): Promise<Sample> {
-  const request = loginRequest(20);
-  let calls = 0;
-  const [startMs, before] = [performance.now(), process.cpuUsage()];
-  const loop = async (): Promise<void> => {
-    while (performance.now() - startMs < sliceMs) {
-      await stub.login(request);
-      calls += 1;
-    }
-  };
-  await Promise.all(Array.from({ length: inFlight }, loop));
-  const { user, system } = process.cpuUsage(before);
-  return { us: ((performance.now() - startMs) * 1000) / calls, cpuUs: (user + system) / calls };
 }
 
 /** The ways take turns, each round beginning with another one; the first round warms the code up. */
 export async function runLocal(plan: LocalPlan): Promise<Data> {
   const folder = mkdtempSync(path.join(tmpdir(), "mprpc-local-"));
-  const pairs = await Promise.all(ways.map((way) => openPair(way, folder)));
+  const measured: Measured[] = [];
   const rows: Array<Array<string | number>> = [];
   try {
+    for (const way of ways) measured.push(await open(way, folder));
     for (const inFlight of plan.inFlight) {
-      const samples = ways.map((): Sample[] => []);
-      for (let round = 0; round <= plan.rounds; round += 1) {
-        for (let turn = 0; turn < ways.length; turn += 1) {
-          const at = (turn + round) % ways.length;
-          const sample = await measure(pairs[at] as Pair, inFlight, plan.sliceMs);
-          if (round > 0) samples[at]?.push(sample);
-        }
-      }
-      for (const [at, way] of ways.entries()) {
-        const own = samples[at] ?? [];
-        const tcp = samples[0] ?? [];
-        const against = (of: keyof Sample): number =>
-          median(own.map((sample, i) => (tcp[i]?.[of] ?? Number.NaN) / sample[of]));
-        const figures = [median(own.map(({ us }) => us)), median(own.map(({ cpuUs }) => cpuUs))];
-        rows.push([inFlight, way, ...figures, against("us"), 1 / against("cpuUs")]);
-      }
+      const samples = await takeTurns(measured, inFlight, plan);
+      for (const [at, way] of ways.entries()) rows.push([inFlight, way, ...figuresOf(samples, at)]);
     }
   } finally {
-    for (const pair of pairs) await pair.close();
+    for (const one of measured) await one.close();
     rmSync(folder, { recursive: true, force: true });
   }
+  const against = ["two processes", "tcp"].flatMap((way) => [`calls/s against ${way}`, `CPU against ${way}`]);
   return {
-    title: "A Login of 20 bytes between two ends in one process",
-    columns: ["in flight", "way", "us a call", "CPU us a call", "calls/s against TCP", "CPU against TCP"],
+    title: "A Login of 20 bytes: provider and channel in two processes (TCP), or in one",
+    columns: ["in flight", "way", "us a call", "CPU us a call", ...against],
     rows,
   };
+}
+
+async function takeTurns(
+  measured: readonly Measured[],
+  inFlight: number,
+  plan: LocalPlan,
+): Promise<Sample[][]> {
+  const samples = measured.map((): Sample[] => []);
+  for (let round = 0; round <= plan.rounds; round += 1) {
+    for (let turn = 0; turn < measured.length; turn += 1) {
+      const at = (turn + round) % measured.length;
+      const sample = await (measured[at] as Measured).measure(inFlight, plan.sliceMs);
+      if (round > 0) samples[at]?.push(sample);
+    }
+  }
+  return samples;
+}
+
+/** Medians of one way, and its ratios to the first two. */
+function figuresOf(samples: readonly Sample[][], at: number): number[] {
+  const own = samples[at] ?? [];
+  const against = (base: readonly Sample[] = []): number[] => {
+    const ratios = (of: keyof Sample): number =>
+      median(own.map((sample, i) => (base[i]?.[of] ?? Number.NaN) / sample[of]));
+    return [ratios("us"), 1 / ratios("cpuUs")];
+  };
+  const medians = [median(own.map(({ us }) => us)), median(own.map(({ cpuUs }) => cpuUs))];
+  return [...medians, ...against(samples[0]), ...against(samples[1])];
 }
 
 export const local: Command = {
