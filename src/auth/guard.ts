@@ -8,6 +8,7 @@ import type { BoundMethod, ServerCall } from "../call/server-call.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status, statusName } from "../error/status.js";
+import { LimitedLog } from "../log/limited-log.js";
 import type { Logger } from "../log/logger.js";
 import type { Account, Accounts } from "./account.js";
 import { AuditLog, describeCaller } from "./audit.js";
@@ -57,6 +58,7 @@ export class Guard {
   readonly #parts: GuardParts;
   readonly #authenticators: readonly AuthenticatorWithKeys[];
   readonly #audit: AuditLog;
+  readonly #failures: LimitedLog;
   readonly #gates = new Set<TokenHolder>();
   /** Callers with streams. */
   readonly #streaming = new Set<Caller>();
@@ -71,6 +73,11 @@ export class Guard {
     this.keys = [...new Set(keys)];
     this.open = parts.policy.isEmpty && keys.length === 0;
     this.#audit = new AuditLog(parts.clock, parts.log);
+    this.#failures = new LimitedLog(
+      parts.clock,
+      parts.log,
+      (more) => `an authenticator failed: ${more} more`,
+    );
   }
 
   get policy(): Policy {
@@ -99,6 +106,7 @@ export class Guard {
 
   close(): void {
     this.#audit.close();
+    this.#failures.close();
     for (const caller of this.#streaming) caller.state.expiryTimer?.cancel();
   }
 
@@ -265,7 +273,7 @@ export class Guard {
     } catch (thrown) {
       if (isOf(thrown, RpcError)) return this.#refused(peer, thrown);
       const reason = withoutProof(textOf(thrown), proof);
-      this.#parts.log.error(`an authenticator failed: ${reason}`, { peer: address });
+      this.#failures.error(`an authenticator failed: ${reason}`, { peer: address });
       return new RpcError(Status.UNAVAILABLE, messages.checkFailed);
     }
     return this.#refused(peer, new RpcError(Status.UNAUTHENTICATED, messages.tokenUnknown));

@@ -1,3 +1,4 @@
+import { LimitedLog } from "../log/limited-log.js";
 import { classicServer } from "../protocol/classic/server-protocol.js";
 import { grpcServer } from "../protocol/grpc/server-protocol.js";
 import { mprpcServer } from "../protocol/mprpc/server-protocol.js";
@@ -12,7 +13,11 @@ const pauseAtBytes = 1024 * 1024;
 const headerFieldsMax = 512;
 
 /** The protocols of a provider's port, in the order in which they are shown the first bytes of a new connection. */
-export function serverProtocols({ settings, log }: Pick<Runtime, "settings" | "log">): ServerProtocol[] {
+export function serverProtocols({
+  settings,
+  clock,
+  log,
+}: Pick<Runtime, "settings" | "clock" | "log">): ServerProtocol[] {
   const { limits, keepalive, unwrittenMaxBytes, callTimeoutMs: timeoutMs, provider } = settings;
   const { bodyMaxBytes } = limits;
   const maxInFlight = inFlightPerConnectionMax(settings);
@@ -32,6 +37,7 @@ export function serverProtocols({ settings, log }: Pick<Runtime, "settings" | "l
     ...{ bodyMaxBytes, unwrittenMaxBytes, streamBudget, unreadMaxBytes: limits.streamBufferBytes },
   };
   const mprpc = { limits, keepalive, maxInFlight, pauseAtBytes, unwrittenMaxBytes, streamBudget };
+  const classicLog = new LimitedLog(clock, log, (more) => `classic call refused or failed: ${more} more`);
   const names = [
     ...(protocols.includes("mprpc") ? ["mprpc/2"] : []),
     ...(classic ? ["classic mprpc"] : []),
@@ -40,6 +46,6 @@ export function serverProtocols({ settings, log }: Pick<Runtime, "settings" | "l
   return [
     mprpcServer(mprpc, protocols.includes("mprpc")),
     grpcServer(grpc, names, protocols.includes("grpc")),
-    classicServer({ bodyMaxBytes, timeoutMs, pauseAtBytes, unwrittenMaxBytes }, log, classic),
+    classicServer({ bodyMaxBytes, timeoutMs, pauseAtBytes, unwrittenMaxBytes }, classicLog, classic),
   ];
 }

@@ -3,6 +3,7 @@ import type { Timer } from "../base/clock.js";
 import { printable } from "../base/printable.js";
 import type { CallEvents } from "../call/events.js";
 import { messages } from "../error/messages.js";
+import { LimitedLog } from "../log/limited-log.js";
 import { FirstBytes } from "../protocol/detect/first-bytes.js";
 import type { ServedSession } from "../protocol/dispatcher.js";
 import type { InContext } from "../protocol/inproc/link.js";
@@ -44,6 +45,8 @@ interface Served {
 export class ServerConnections {
   readonly calls: Admission;
   readonly #runtime: Runtime;
+  /** Of refused connections. */
+  readonly #log: LimitedLog;
   readonly #protocols: readonly ServerProtocol[];
   readonly #served = new Map<ServedSession, Served>();
   readonly #undecided = new Set<FirstBytes>();
@@ -58,6 +61,7 @@ export class ServerConnections {
 
   constructor(runtime: Runtime, table: Router) {
     this.#runtime = runtime;
+    this.#log = new LimitedLog(runtime.clock, runtime.log, (more) => `connection refused: ${more} more`);
     this.calls = new Admission(runtime, table, (session, reason) => this.#onClosed(session, reason));
     this.#protocols = serverProtocols(runtime);
   }
@@ -86,7 +90,7 @@ export class ServerConnections {
       },
       onRefused: (reason) => {
         this.#forget(first, connection);
-        this.#runtime.log.warn(`connection refused: ${reason}`, { peer: connection.remote });
+        this.#log.warn(`connection refused: ${reason}`, { peer: connection.remote });
         this.#tellIfEmpty();
       },
       onLeft: () => {
@@ -178,14 +182,13 @@ export class ServerConnections {
   }
 
   #serve(connection: Connection, protocol: ServerProtocol, variant: string | undefined, bytes: Buffer): void {
-    const { log } = this.#runtime;
     const tooMany = connection.turnedAway ?? this.#overIdentity(connection);
     if (tooMany !== undefined && !this.#turnedAway.has(connection)) this.#turnedAway.set(connection, tooMany);
     const leave = this.#whyLeave(connection);
     const refusal =
       contradiction(connection, protocol) ?? protocol.refusal ?? (protocol.tellsToLeave ? undefined : leave);
     if (refusal !== undefined) {
-      log.warn(`${protocol.name} caller refused: ${refusal}`, { peer: connection.remote });
+      this.#log.warn(`${protocol.name} caller refused: ${refusal}`, { peer: connection.remote });
       this.#turnedAway.delete(connection);
       this.#leavePlace(connection);
       connection.reset();
@@ -198,7 +201,7 @@ export class ServerConnections {
   }
 
   #begin(served: ServedSession, connection: ServedConnection, leave: string | undefined): void {
-    const { settings, log, random, events } = this.#runtime;
+    const { settings, random, events } = this.#runtime;
     const { connectionMaxAgeMs } = settings.provider;
     const overLimit = this.#turnedAway.has(connection);
     // In whole seconds: timers of one duration share a list.
@@ -208,7 +211,7 @@ export class ServerConnections {
       : this.#runtime.clock.setTimer(() => this.#onAged(served), ageMs);
     this.#served.set(served, { connection, ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
-    if (overLimit) log.warn(`caller turned away: ${leave}`, { peer: served.peer.address });
+    if (overLimit) this.#log.warn(`caller turned away: ${leave}`, { peer: served.peer.address });
     if (leave !== undefined) served.drain(leave);
   }
 
@@ -277,6 +280,7 @@ export class ServerConnections {
     for (const first of [...this.#undecided]) first.refuse(reason);
     for (const connection of [...this.#served.keys()]) connection.stop(reason);
     this.calls.stop(reason);
+    this.#log.close();
   }
 }
 

@@ -59,7 +59,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
   readonly #dialect: ClassicDialect;
   readonly #dispatcher: Dispatcher;
   readonly #options: ClassicServerOptions;
-  readonly #log: Logger;
+  readonly #log: Pick<Logger, "warn">;
   readonly #received = new ByteQueue();
   #neededBytes = 0;
   #timer: Timer | undefined;
@@ -81,7 +81,7 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     dialect: ClassicDialect,
     dispatcher: Dispatcher,
     options: ClassicServerOptions,
-    log: Logger,
+    log: Pick<Logger, "warn">,
   ) {
     this.#gate = dispatcher.enter(connection, "classic", this);
     this.peer = this.#gate.caller;

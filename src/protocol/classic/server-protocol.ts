@@ -4,7 +4,11 @@ import { type ClassicServerOptions, ClassicServerSession } from "./classic-serve
 import { classicDialects, detectClassic } from "./classic-wire.js";
 
 /** `served`: false recognises classic callers only to refuse them by name. */
-export function classicServer(options: ClassicServerOptions, log: Logger, served: boolean): ServerProtocol {
+export function classicServer(
+  options: ClassicServerOptions,
+  log: Pick<Logger, "warn">,
+  served: boolean,
+): ServerProtocol {
   return {
     name: "classic",
     refusal: served ? undefined : "classic callers are not served (provider.classic)",

@@ -4,6 +4,7 @@ import type tls from "node:tls";
 import type { Clock } from "../../base/clock.js";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
+import { LimitedLog } from "../../log/limited-log.js";
 import type { Logger } from "../../log/logger.js";
 import { clearConnection, describeEnd } from "../tcp.js";
 import type { Connection } from "../transport.js";
@@ -60,6 +61,7 @@ interface Servers {
 export class TlsServer {
   readonly #parts: TlsServerParts;
   readonly #gate: HandshakeGate;
+  readonly #log: LimitedLog;
   readonly #silent = new Set<net.Socket>();
   /** Handshakes by the address of the other end. */
   readonly #pending = new Map<string, Pending>();
@@ -68,6 +70,7 @@ export class TlsServer {
 
   constructor(parts: TlsServerParts) {
     this.#parts = parts;
+    this.#log = new LimitedLog(parts.clock, parts.log, (more) => `TLS handshake refused: ${more} more`);
     this.#gate = new HandshakeGate(parts.clock, handshakeLimitsOf(parts.credentials.options));
     // A listener that cannot be used is found when it begins.
     this.#current();
@@ -171,7 +174,7 @@ export class TlsServer {
   }
 
   #refused(remote: string, reason: string): void {
-    this.#parts.log.warn(`TLS handshake refused: ${reason}`, { peer: remote });
+    this.#log.warn(`TLS handshake refused: ${reason}`, { peer: remote });
   }
 
   // --- callbacks of OpenSSL ---
@@ -321,5 +324,6 @@ export class TlsServer {
     this.#closed = true;
     for (const raw of this.#silent) raw.destroy();
     this.#gate.close(messages.providerStopped);
+    this.#log.close();
   }
 }

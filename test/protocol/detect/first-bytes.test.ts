@@ -9,7 +9,7 @@ import type { Connection } from "../../../src/transport/transport.js";
 /** A connection on which nothing is written; only its end is of interest. */
 const unwritten = { setHandler: () => {}, reset: () => {}, destroy: () => {} } as unknown as Connection;
 
-const runtime = { settings: defaultSettings, log: silentLogger };
+const runtime = { settings: defaultSettings, clock: new ManualClock(), log: silentLogger };
 
 function begin() {
   const told: string[] = [];
