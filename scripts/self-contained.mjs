@@ -1,6 +1,9 @@
 // For esbuild: puts what the library loads as files of its own (the writer's thread, pino) into the code that loads them.
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The oldest Node.js that code is made for. */
 export const target = "node20.17";
@@ -8,6 +11,8 @@ export const target = "node20.17";
 /** One script that requires nothing but Node's own modules, the packages that are in it, and its own files. */
 async function scriptOf(entryPoint, plugins = []) {
   const options = {
+    // Names are relative to it, whatever folder the command was given in.
+    absWorkingDir: root,
     bundle: true,
     minify: true,
     write: false,

@@ -41,11 +41,11 @@ const asSources = {
   },
 };
 
-process.chdir(root);
 for (const name of ["compile-program.mjs", "../../scripts/self-contained.mjs"])
   contentOf(fileURLToPath(new URL(name, import.meta.url)));
 for (const name of ["tsconfig.json", "package-lock.json"]) contentOf(path.join(root, name));
 await build({
+  absWorkingDir: root,
   entryPoints: { main: program },
   outdir: folder,
   bundle: true,

@@ -1,9 +1,10 @@
-// `npm run bench -w mprpc-clouddisk -- crash|data|api|many|users [--size-mib 1024] [--files 10000] [--users 1000] [--production]`: prints what it measured.
+// `npm run bench -w mprpc-clouddisk -- crash|data|api|many|users|place [--size-mib 1024] [--files 10000] [--users 1000] [--production]`: prints what it measured.
 import { parseArgs } from "node:util";
 import { api } from "./api.js";
 import { crash } from "./crash.js";
 import { data } from "./data.js";
 import { many } from "./many.js";
+import { place } from "./place.js";
 import { users } from "./users.js";
 
 const { values, positionals } = parseArgs({
@@ -21,6 +22,7 @@ const runs: Record<string, () => Promise<void>> = {
   data: () => data(sizeMiB),
   many: () => many(Number(values.files)),
   users: () => users(Number(values.users), Number(values.files)),
+  place,
   api: () => api(values.production),
 };
 const run = runs[positionals[0] ?? ""];
