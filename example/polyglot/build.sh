@@ -42,7 +42,7 @@ if [ -e "$out/built" ] && [ "$out/built" -nt "$newest" ]; then exit 0; fi
   --grpc_out="$out/cpp" --plugin=protoc-gen-grpc="$cpp_plugin" weather.proto
 cp "$here/python/client.py" "$out/python/"
 
-flags="-std=c++17 -O1 -isystem $root/usr/include -I$out/cpp"
+flags="-std=c++17 -O1 -isystem $root/usr/include -I$out/cpp -I$here/cpp"
 libraries="-L$lib -Wl,--disable-new-dtags,-rpath,$lib -Wl,-rpath-link,$lib -Wl,--copy-dt-needed-entries"
 echo "build.sh: compiling the programs in C++" >&2
 # shellcheck disable=SC2086 # lists of words

@@ -37,6 +37,11 @@ export interface ServedSession extends AccountedConnection {
   readonly unsentBytes: number;
   /** Takes no more calls, says why where the protocol allows it, and closes when those in flight have ended. */
   drain(why: string): void;
+  /**
+   * The caller may not be served at all. If missing, `drain` tells it why; a protocol whose other clients would only connect again
+   * refuses its calls with the reason instead, and drains then.
+   */
+  turnAway?(why: string): void;
   /** Cancels the calls in flight, tells their callers where the protocol allows it, and closes. */
   stop(why: string): void;
   /** Closes at once, without another word; the calls in flight are cancelled. */

@@ -212,7 +212,9 @@ export class ServerConnections {
     this.#served.set(served, { connection, ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
     if (overLimit) this.#log.warn(`caller turned away: ${leave}`, { peer: served.peer.address });
-    if (leave !== undefined) served.drain(leave);
+    if (leave === undefined) return;
+    if (overLimit && served.turnAway !== undefined) served.turnAway(leave);
+    else served.drain(leave);
   }
 
   #onAged(served: ServedSession): void {

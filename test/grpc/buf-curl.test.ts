@@ -2,6 +2,8 @@ import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { Authority, writeSecret } from "../tls/authority.js";
+import { openTransport, temporaryFolder } from "../tls/support.js";
 import { interopProvider } from "./provider.js";
 
 const buf = fileURLToPath(new URL("../../node_modules/.bin/buf", import.meta.url));
@@ -12,7 +14,10 @@ async function bufCurl(
   ...args: string[]
 ): Promise<{ code: number; out: string; err: string }> {
   const [where = "", ...rest] = args;
-  const line = ["curl", "--protocol", "grpc", "--http2-prior-knowledge", ...rest, `http://${target}${where}`];
+  const secured = rest.includes("--cacert");
+  const http2 = secured ? [] : ["--http2-prior-knowledge"];
+  const url = `${secured ? "https" : "http"}://${target}${where}`;
+  const line = ["curl", "--protocol", "grpc", ...http2, ...rest, url];
   const child = spawn(buf, line, { stdio: ["ignore", "pipe", "pipe"] });
   const [out, err, code] = await Promise.all([
     text(child.stdout),
@@ -66,4 +71,20 @@ test("buf curl lists the services and methods of a provider, and asks its health
   expect(JSON.parse(list.out)).toEqual({
     statuses: { "": { status: "SERVING" }, "interop.InteropService": { status: "SERVING" } },
   });
+}, 60_000);
+
+test("buf curl calls a provider behind TLS, with a certificate of its own where one is asked for", async () => {
+  const ca = await Authority.make();
+  const [server, caller] = [await ca.issue({ ips: ["127.0.0.1"] }), await ca.issue({ dns: ["buf.example"] })];
+  const folder = temporaryFolder();
+  const file = (name: string, text: string): string => writeSecret(folder, name, text);
+  const transport = openTransport({ ...server, mode: "required", ca: ca.cert, clientAuth: "require" });
+  const { target } = await interopProvider({}, {}, { transport });
+  const trust = ["--cacert", file("ca.pem", ca.cert)];
+  const own = ["--cert", file("cert.pem", caller.cert), "--key", file("key.pem", caller.key)];
+  const where = "/interop.InteropService/UnaryCall";
+  const called = await bufCurl(target, where, ...trust, ...own, "-d", '{"responseSize": 3}');
+  expect(called).toMatchObject({ code: 0, err: "" });
+  expect(JSON.parse(called.out)).toEqual({ payload: { body: "AAAA" } });
+  expect((await bufCurl(target, where, ...trust, "-d", "{}")).code).not.toBe(0);
 }, 60_000);

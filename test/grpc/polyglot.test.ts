@@ -1,17 +1,22 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
-import { WeatherStub } from "../../example/polyglot/src/gen/weather.js";
+import { Weather, WeatherStub } from "../../example/polyglot/src/gen/weather.js";
+import { weather } from "../../example/polyglot/src/weather.js";
 import { systemClock } from "../../src/base/clock.js";
 import { RpcChannel } from "../../src/client/channel.js";
+import { RpcProvider } from "../../src/server/provider.js";
 import { tcpTransport } from "../../src/transport/tcp.js";
 import type { Connection, Transport } from "../../src/transport/transport.js";
 import { cleanEnv, mprpc } from "../cli/mprpc.js";
-import { debianRoot } from "../tools/debian.js";
+import { Authority, type Issued, writeSecret } from "../tls/authority.js";
+import { openTransport, temporaryFolder } from "../tls/support.js";
+import { debianLibraries, debianRoot } from "../tools/debian.js";
 import { JumpingClock } from "./jumping-clock.js";
 import { tcpRuntime } from "./provider.js";
 
@@ -49,8 +54,11 @@ test("run.sh: Python and C++ call a provider of ours, and our channel a server i
 }, 120_000);
 
 /** The address of the example's server in C++, which runs until the test ends. */
-async function cppServer(): Promise<string> {
-  const server = spawn(path.join(out, "cpp", "server"), { stdio: ["ignore", "pipe", "inherit"] });
+async function cppServer(env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const server = spawn(path.join(out, "cpp", "server"), {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...env },
+  });
   onTestFinished(async () => {
     server.kill();
     await once(server, "close");
@@ -69,6 +77,97 @@ test("the commands ask a server in C++ by its reflection", async () => {
   const failed = await mprpc(["call", address, "weather.Weather.Now", '{"name": "Atlantis"}']);
   expect(failed.code).toBe(1);
   expect(failed.err).toContain("[not_found] nobody measures at Atlantis");
+}, 120_000);
+
+/** The example's callers in Python and C++. */
+function callers(): ReadonlyArray<{ file: string; args: string[]; env: NodeJS.ProcessEnv }> {
+  const python = path.join(out, "python");
+  const PYTHONPATH = `${python}:${debianRoot()}/usr/lib/python3/dist-packages`;
+  const env = { ...process.env, PYTHONPATH, LD_LIBRARY_PATH: debianLibraries() };
+  return [
+    { file: "/usr/bin/python3", args: [path.join(python, "client.py")], env },
+    { file: path.join(out, "cpp", "client"), args: [], env },
+  ];
+}
+
+/** What a program said that failed. */
+async function outputOfFailed(ran: Promise<unknown>): Promise<string> {
+  const { stdout, stderr } = await ran.then(
+    () => expect.unreachable(),
+    (error: { stdout: string; stderr: string }) => error,
+  );
+  return stdout + stderr;
+}
+
+/** A certificate for 127.0.0.1 and one for a caller, of one authority and another authority's, in files. */
+async function certificates() {
+  const folder = temporaryFolder();
+  const [ca, stranger] = [await Authority.make(), await Authority.make("Other Authority")];
+  const write = async (name: string, { cert, key }: Issued) => {
+    const TLS_CERT = path.join(folder, `${name}.pem`);
+    writeFileSync(TLS_CERT, cert);
+    return { TLS_CERT, TLS_KEY: writeSecret(folder, `${name}.key`, key) };
+  };
+  const TLS_CA = path.join(folder, "ca.pem");
+  writeFileSync(TLS_CA, ca.cert);
+  return {
+    TLS_CA,
+    server: await write("server", await ca.issue({ ips: ["127.0.0.1"] })),
+    caller: await write("caller", await ca.issue({ dns: ["caller.example"] })),
+    stranger: await write("stranger", await stranger.issue({ dns: ["caller.example"] })),
+  };
+}
+
+test("behind TLS the same certificates serve Python, C++ and us, and each knows its callers", async () => {
+  const files = await certificates();
+  const { TLS_CA, server, caller, stranger } = files;
+  const identities: Array<string | undefined> = [];
+  const transport = openTransport({
+    ...{ mode: "required", cert: server.TLS_CERT, key: server.TLS_KEY, ca: TLS_CA, clientAuth: "require" },
+  });
+  const provider = new RpcProvider(tcpRuntime({}, undefined, { transport })).notifyService(Weather, {
+    ...weather,
+    now(request, context) {
+      identities.push(context.peer.identities.transport);
+      return weather.now(request, context);
+    },
+  });
+  const { port } = await provider.start();
+  onTestFinished(() => provider.shutdown());
+  for (const { file, args, env } of callers()) {
+    const call = (own: Record<string, string>) =>
+      run(file, [...args, `127.0.0.1:${port}`], { env: { ...env, TLS_CA, ...own } });
+    expect((await call(caller)).stdout).toContain("Now Atlantis: NOT_FOUND, nobody measures at Atlantis");
+    // Google's libraries connect again, without end and without a word, to a server that only sends GOAWAY.
+    expect(await outputOfFailed(call(stranger))).toContain("no authority that is trusted here (tls.ca)");
+    expect(await outputOfFailed(call({}))).toContain("shows no certificate");
+  }
+  expect(new Set(identities)).toEqual(new Set(["dns:caller.example"]));
+
+  const address = await cppServer({ TLS_CA, ...server });
+  const channelOf = (own: { TLS_CERT: string; TLS_KEY: string }) => {
+    const options = { ca: TLS_CA, cert: own.TLS_CERT, key: own.TLS_KEY };
+    const app = tcpRuntime({}, `static://grpc://${address}`, { transport: openTransport(options) });
+    const channel = new RpcChannel(app);
+    onTestFinished(() => channel.close());
+    return new WeatherStub(channel);
+  };
+  expect((await channelOf(caller).now({ name: "Lima" })).place).toBe("Lima");
+  await expect(channelOf(stranger).now({ name: "Lima" })).rejects.toMatchObject({ codeName: "UNAVAILABLE" });
+}, 120_000);
+
+test("over the limit of connections Python and C++ are told so, and not left to connect again and again", async () => {
+  const app = tcpRuntime({ provider: { connectionsMax: 1 } });
+  const provider = new RpcProvider(app).notifyService(Weather, weather);
+  onTestFinished(() => provider.shutdown());
+  const { port } = await provider.start();
+  const first = new RpcChannel(tcpRuntime({}, `static://127.0.0.1:${port}`));
+  onTestFinished(() => first.close());
+  await new WeatherStub(first).now({ name: "Lima" });
+  for (const { file, args, env } of callers()) {
+    const called = run(file, [...args, `127.0.0.1:${port}`], { env });
+    expect(await outputOfFailed(called)).toContain("1 connections are open (provider.maxconnections)");
+  }
 }, 120_000);
 
 /** TCP that notes what comes on each connection, as latin1. */

@@ -213,9 +213,11 @@ test("HTTP/1.1 is told in HTTP/1.1 what the port speaks", async () => {
 });
 
 test("provider.protocols: what is not served is refused, and the log or the caller is told", async () => {
-  const { raw, cluster } = await served({}, { provider: { protocols: ["mprpc"] } });
-  const client = await raw();
-  await expect.poll(() => client.goAway).toContain("provider.protocols");
+  const { cluster, provider } = await served({}, { provider: { protocols: ["mprpc"] } });
+  await expect(grpcChannel(cluster, provider).echo({ text: "no" })).rejects.toMatchObject({
+    codeName: "UNAVAILABLE",
+    message: expect.stringContaining("provider.protocols") as string,
+  });
   expect((await new ProbeServiceStub(cluster.channel()).echo({ text: "a" })).text).toBe("a");
   const grpc = await served({}, { provider: { protocols: ["grpc"] } });
   const caller = grpcChannel(grpc.cluster, grpc.provider);

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { RpcError } from "../../src/error/rpc-error.js";
 import { failure } from "../support/async.js";
-import { debianRoot } from "../tools/debian.js";
+import { debianLibraries, debianRoot } from "../tools/debian.js";
 import { InteropServiceStub } from "./gen/interop.js";
 import { grpcChannel, interopProvider } from "./provider.js";
 
@@ -56,15 +56,8 @@ async function proxy(
   await writeFile(file, config(folder));
   const root = debianRoot();
   const unpacked = path.join(root, "usr/sbin", program);
-  const libraries = [path.join(root, "usr/lib"), path.join(root, "lib")]
-    .filter((one) => existsSync(one))
-    .flatMap((one) =>
-      readdirSync(one)
-        .filter((name) => name.includes("linux-gnu"))
-        .map((name) => path.join(one, name)),
-    );
   const child = spawn(existsSync(unpacked) ? unpacked : program, args(file), {
-    env: { ...process.env, LD_LIBRARY_PATH: libraries.join(":") },
+    env: { ...process.env, LD_LIBRARY_PATH: debianLibraries() },
     stdio: ["ignore", "inherit", "inherit"],
   });
   onTestFinished(async () => {

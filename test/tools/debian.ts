@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,6 +11,14 @@ export function debianRoot(): string {
   const { MPRPC_TEST_CACHE, XDG_CACHE_HOME } = process.env;
   const cache = MPRPC_TEST_CACHE ?? join(XDG_CACHE_HOME || join(homedir(), ".cache"), "mprpc-test");
   return join(cache, "debian", "root");
+}
+
+/** For LD_LIBRARY_PATH: where the unpacked packages have the libraries of this machine's kind. */
+export function debianLibraries(): string {
+  const root = debianRoot();
+  const folders = [join(root, "usr", "lib"), join(root, "lib")].filter((one) => existsSync(one));
+  const found = folders.flatMap((one) => readdirSync(one).map((name) => join(one, name)));
+  return found.filter((name) => name.endsWith("-linux-gnu")).join(":");
 }
 
 /** The folder the packages are unpacked in; fetches those that are not. Without names: what ZooKeeper needs. */

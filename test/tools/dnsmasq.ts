@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Child } from "./child.js";
-import { debianPackages, debianRoot } from "./debian.js";
+import { debianLibraries, debianPackages } from "./debian.js";
 import { eventually } from "./wait.js";
 import { freePort } from "./zookeeper.js";
 
@@ -105,12 +105,7 @@ export function dnsmasqProgram(): { program: string; libraryPath: string } {
     const unpacked = join(debianPackages("dnsmasq-base", ...libraries), "usr", "sbin", "dnsmasq");
     found = {
       program: existsSync(installed) ? installed : unpacked,
-      libraryPath: join(
-        debianRoot(),
-        "usr",
-        "lib",
-        `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`,
-      ),
+      libraryPath: debianLibraries(),
     };
   }
   return found;

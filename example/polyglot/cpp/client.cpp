@@ -5,6 +5,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "tls.h"
 #include "weather.grpc.pb.h"
 
 static void say(const std::string& text) { std::cout << "c++: " << text << std::endl; }
@@ -20,7 +21,7 @@ static weather::Place place(const std::string& name) {
 }
 
 int main(int, char** argv) {
-  auto channel = grpc::CreateChannel(argv[1], grpc::InsecureChannelCredentials());
+  auto channel = grpc::CreateChannel(argv[1], callersCredentials());
   auto stub = weather::Weather::NewStub(channel);
   {
     grpc::ClientContext context;

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <map>
 
+#include "tls.h"
 #include "weather.grpc.pb.h"
 
 static const std::map<std::string, double> measured = {{"Oslo", 4.5}, {"Lima", 19}};
@@ -81,7 +82,7 @@ int main() {
   WeatherService service;
   int port = 0;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort("127.0.0.1:0", serversCredentials(), &port);
   builder.RegisterService(&service);
   auto server = builder.BuildAndStart();
   std::cout << "listening on 127.0.0.1:" << port << std::endl;

@@ -1,5 +1,6 @@
 """Calls the provider with Google's own gRPC library and the stubs that its plugin of protoc writes."""
 
+import os
 import sys
 
 import grpc
@@ -11,8 +12,22 @@ def say(text):
     print("python: " + text, flush=True)
 
 
+def read(name):
+    """The content of the file that a variable names."""
+    with open(os.environ[name], "rb") as file:
+        return file.read()
+
+
+def connect(target):
+    """In clear, or with TLS_CA over TLS, with TLS_CERT and TLS_KEY as who they say."""
+    if "TLS_CA" not in os.environ:
+        return grpc.insecure_channel(target)
+    own = (read("TLS_KEY"), read("TLS_CERT")) if "TLS_CERT" in os.environ else (None, None)
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(read("TLS_CA"), *own))
+
+
 def main(target):
-    with grpc.insecure_channel(target) as channel:
+    with connect(target) as channel:
         weather = stubs.WeatherStub(channel)
         report, call = weather.Now.with_call(
             messages.Place(name="Oslo"), timeout=30, metadata=(("client", "Python"),)

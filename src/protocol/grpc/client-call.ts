@@ -21,7 +21,7 @@ import {
   wholeMessage,
   writeMessage,
 } from "./message-body.js";
-import { executedField, metadataOf } from "./metadata-fields.js";
+import { executedField, metadataOf, turnedAwayField } from "./metadata-fields.js";
 import { decodeStatusDetails } from "./status-details.js";
 import { decodeStatusMessage } from "./status-message.js";
 
@@ -42,6 +42,8 @@ export interface GrpcClientPort {
   readonly takesMore: boolean;
   /** A response has begun: the server works. */
   onAnswered(): void;
+  /** The server serves this caller on no connection, for the reason in `error`. */
+  turnAway(attempt: Attempt, error: RpcError): void;
   /** The connection is lost for the call: it fails when the session handles that. */
   lose(attempt: Attempt, error: RpcError): void;
 }
@@ -191,7 +193,12 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
 
   /** The last header block has arrived, with the outcome. */
   #end(stream: Http2Stream, headers: HeaderList): void {
-    if (!this.#over) this.#settle(stream, this.#outcomeOf(headers));
+    if (this.#over) return;
+    const outcome = this.#outcomeOf(headers);
+    if (outcome instanceof RpcError && headers.get(turnedAwayField) !== undefined) {
+      this.#finish();
+      this.#port.turnAway(this.#attempt, outcome);
+    } else this.#settle(stream, outcome);
   }
 
   /** A failure, or the trailers of a reply. */

@@ -275,6 +275,15 @@ export class GrpcClientSession
     this.#owner.onClosed(this, reason);
   }
 
+  /** The endpoint is down for us, as if GOAWAY had said so, and the call may go to another one. */
+  turnAway(attempt: Attempt, error: RpcError): void {
+    if (!this.#goingAway) {
+      this.#goingAway = true;
+      this.#owner.onGoingAway(this, error.rawMessage);
+    }
+    this.lose(attempt, error);
+  }
+
   lose(attempt: Attempt, error: RpcError): void {
     if (this.closed) this.lostCalls++;
     // In a later tick: calls that never ran are retried at once, and this connection must not be offered any more by then.

@@ -5,6 +5,8 @@ import type { OutgoingField } from "../http2/wire/hpack-encoder.js";
 
 /** In the trailers of a failure: whether the handler ran. Users can neither set nor see it. */
 export const executedField = "mprpc-executed";
+/** In the trailers of a failure: the caller is not served at all, on no connection, for the reason that the failure gives. */
+export const turnedAwayField = "mprpc-turned-away";
 /** The header of a call's idempotency key. */
 export const idempotencyField = "idempotency-key";
 /** The suffix of fields whose values are bytes. */

@@ -25,7 +25,7 @@ export function grpcServer(
     serve(connection, dispatcher, variant) {
       if (variant === http1) return new Http1Refusal(connection, dispatcher, names);
       const session = new GrpcServerSession(connection, dispatcher, options);
-      if (!served) session.close(messages.grpcNotServed);
+      if (!served) session.turnAway(messages.grpcNotServed);
       return session;
     },
   };

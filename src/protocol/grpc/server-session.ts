@@ -14,9 +14,15 @@ import type { Http2Options } from "../http2/options.js";
 import { type Http2ServerOwner, Http2ServerSession } from "../http2/server-session.js";
 import type { Http2Stream, StreamHandler } from "../http2/stream.js";
 import type { HeaderField, HeaderList } from "../http2/wire/header-field.js";
-import type { PreparedHeaders } from "../http2/wire/hpack-encoder.js";
+import type { OutgoingField, PreparedHeaders } from "../http2/wire/hpack-encoder.js";
 import { isGrpc, isLoaded, loadJson, type MessageFormat } from "./content-type.js";
-import { idempotencyField, metadataOf, RepeatedMetadata, unreadField } from "./metadata-fields.js";
+import {
+  idempotencyField,
+  metadataOf,
+  RepeatedMetadata,
+  turnedAwayField,
+  unreadField,
+} from "./metadata-fields.js";
 import { PlainAnswer } from "./plain-answer.js";
 import { RepeatedHead } from "./repeated-head.js";
 import { RequestHead } from "./request-head.js";
@@ -75,6 +81,8 @@ export class GrpcServerSession
   /** This call waits for what JSON needs, and the connection with it. */
   #loadingFor: GrpcServerCall | undefined;
   #closeReason: string | undefined;
+  /** Why the caller is not served. */
+  #turnedAway: string | undefined;
   #reported = false;
 
   constructor(connection: Connection, dispatcher: Dispatcher, options: GrpcServerOptions) {
@@ -121,6 +129,14 @@ export class GrpcServerSession
     if (this.#http2.draining) return;
     this.#http2.drain(why);
     for (const call of this.#calls()) call.startDraining();
+  }
+
+  /**
+   * Google's libraries take GOAWAY for a reason to connect again, at once and for as long as their calls wait, and never
+   * tell their users what it says. An answer ends the call.
+   */
+  turnAway(why: string): void {
+    this.#turnedAway = why;
   }
 
   stop(why: string): void {
@@ -200,6 +216,10 @@ export class GrpcServerSession
   onRequest(stream: Http2Stream, headers: HeaderList, endStream: boolean): StreamHandler | undefined {
     head.read(headers, this.#resolve);
     const { bound } = head;
+    if (this.#turnedAway !== undefined) {
+      this.#refuseAsTurnedAway(stream, this.#turnedAway);
+      return undefined;
+    }
     if (!head.isGrpc || !head.post) return this.#answerPlainly(stream, endStream);
     const metadata = head.others ? metadataOf(headers) : undefined;
     if (!head.others && head.agent !== undefined) head.unread = unreadField(head.agent);
@@ -359,8 +379,16 @@ export class GrpcServerSession
     return undefined;
   }
 
-  #refuse(stream: Http2Stream, error: RpcError): void {
-    const fields = failureFields(error.with({}, "never"), undefined);
+  #refuseAsTurnedAway(stream: Http2Stream, why: string): void {
+    if (head.isGrpc) {
+      const field = { name: turnedAwayField, value: "1" };
+      this.#refuse(stream, new RpcError(Status.UNAVAILABLE, why), field);
+    } else new PlainAnswer({ status: "503", text: `${why}\n` }).send(stream);
+    this.drain(why);
+  }
+
+  #refuse(stream: Http2Stream, error: RpcError, ...more: OutgoingField[]): void {
+    const fields = [...failureFields(error.with({}, "never"), undefined), ...more];
     // What it may send instead.
     if (!head.knownEncoding) fields.push({ name: "grpc-accept-encoding", value: "identity,gzip" });
     stream.headers(this.headOf.proto, fields, true);

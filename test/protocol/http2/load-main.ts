@@ -9,7 +9,7 @@ import type { Http2Stream, StreamFailure, StreamHandler } from "../../../src/pro
 import type { PreparedHeaders } from "../../../src/protocol/http2/wire/hpack-encoder.js";
 import { tcpTransport } from "../../../src/transport/tcp.js";
 import { deferred } from "../../support/async.js";
-import { debianPackages } from "../../tools/debian.js";
+import { debianLibraries, debianPackages } from "../../tools/debian.js";
 import { readOptions, wholeNumber } from "../../tools/program.js";
 
 const usage = `Usage: node --import tsx test/protocol/http2/load-main.ts [options]
@@ -121,7 +121,7 @@ async function main(): Promise<void> {
   const root = debianPackages("--with-dependencies", "nghttp2-client");
   const env = {
     ...process.env,
-    LD_LIBRARY_PATH: `${root}/usr/lib/x86_64-linux-gnu`,
+    LD_LIBRARY_PATH: debianLibraries(),
     PATH: `${root}/usr/bin:${process.env.PATH}`,
   };
   const child = fork(fileURLToPath(import.meta.url), ["--serve"], { execArgv: ["--import", "tsx"] });

@@ -13,7 +13,7 @@ import { SeededRandom } from "../../../src/testing/index.js";
 import { tcpTransport } from "../../../src/transport/tcp.js";
 import type { Listener } from "../../../src/transport/transport.js";
 import { Child } from "../../tools/child.js";
-import { debianPackages } from "../../tools/debian.js";
+import { debianLibraries, debianPackages } from "../../tools/debian.js";
 import { Client, echo, Server } from "./pair.js";
 
 // Peers that others wrote: Python's hpack and h2, nghttp, h2load and curl, from Debian's packages.
@@ -30,11 +30,10 @@ let port = 0;
 beforeAll(async () => {
   const packages = ["python3-h2", "python3-hpack", "python3-hyperframe", "nghttp2-client", "curl"];
   const root = debianPackages("--with-dependencies", ...packages);
-  const libraries = `${root}/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
   env = {
     ...process.env,
     PATH: `${root}/usr/bin:${process.env.PATH}`,
-    LD_LIBRARY_PATH: libraries,
+    LD_LIBRARY_PATH: debianLibraries(),
     PYTHONPATH: `${root}/usr/lib/python3/dist-packages`,
   };
   listener = await transport.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
