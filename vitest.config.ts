@@ -8,7 +8,7 @@ const processes = [
   "test/auth/canary.test.ts",
   "test/base/make-folder.test.ts",
   "test/bench*.test.ts",
-  "test/broker/{faults,load,nats,redis}.test.ts",
+  "test/broker/{faults,forgotten,load,nats,redis}.test.ts",
   "test/bundle.test.ts",
   "test/call/cost.test.ts",
   "test/grpc/garbage.test.ts",

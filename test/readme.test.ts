@@ -46,10 +46,9 @@ declare const signal: AbortSignal;
 declare const files: {
   watch(request: Folder, options: CallOptions): IncomingStream<Change>;
   put(chunks: MessageSource<{ data: Buffer }>): Promise<{ size: bigint }>;
+  convert(chunks: MessageSource<{ data: Buffer }>): IncomingStream<{ data: Buffer }>;
 };
-declare const room: { chat(lines: MessageSource<{ text: string }>): IncomingStream<{ text: string }> };
 declare function chunks(): AsyncGenerator<{ data: Buffer }>;
-declare function said(): AsyncGenerator<{ text: string }>;
 declare function show(what: object): void;
 declare function changesOf(folder: Folder): Promise<Change[]>;
 declare function newTraceParent(): string;

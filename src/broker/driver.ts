@@ -57,8 +57,8 @@ export interface DriverConsumer {
   /** They are still being worked on. */
   extend(deliveries: readonly Delivery[]): void;
   /**
-   * Moves it to the dead letters of the group, as `record`, and settles it. Done twice it is there once. Rejects when the broker cannot be
-   * reached; the message is then handed out again.
+   * Moves it to the dead letters of the group, as `record`, and settles it. Done twice it is there once. Waits for a broker that is away, and
+   * rejects when it is lost in the middle, or the driver closed; the message is then handed out again.
    */
   deadLetter(delivery: Delivery, record: EventRecord): Promise<void>;
   /** Nothing more is handed out: `unstarted`, and what is on its way, go back to the group. Never rejects. */

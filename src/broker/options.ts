@@ -40,8 +40,8 @@ export interface PublishOptions {
 export interface SubscribeOptions {
   /**
    * Of the members of a group one gets each message; each group gets all. 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-". Default: a group of
-   * the subscription's own, so that every subscriber gets every message. It ends with the subscription, keeps no dead letters, and is forgotten
-   * when the process is silent for 10 times `ackWaitMs`.
+   * the subscription's own, so that every subscriber gets every message. It ends with the subscription, keeps no dead letters, and the broker
+   * forgets it when the process is silent for 10 times `ackWaitMs`; one that is back after that goes on where it was, with what is still kept.
    */
   group?: string | undefined;
   /** Handlers that run at a time. Default 16. */

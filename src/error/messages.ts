@@ -476,7 +476,7 @@ export const messages = {
   brokerFailed: (broker: string, reason: string) => `broker ${broker}: ${reason}`,
   brokerClosed: "the broker was closed",
   topicFull: (topic: string, count: number) =>
-    `${count} messages of ${topic} wait for their groups, the limit (maxlen= of the key broker)`,
+    `${count} messages of ${topic} wait for their groups, the limit of broker memory:`,
   topicNotAllowed: (topic: string, action: string, who: string) =>
     `${action} to ${topic} is not allowed to ${who} (the rule for topic:${topic}/${action} in [authz] or auth.policy)`,
   topicOfProcess: (identity: string) => `this process, ${identity}`,

@@ -12,6 +12,7 @@ counts what was lost, what was handled twice, and the dead letters. Exits with 1
   --members N             default 3
   --kill-every N          a member is killed after about so many more messages were handled; default 25000
   --restarts N            of the server, default 2
+  --forget                nats: each restart finds the files empty that say how far groups have come, as after a kill at the wrong moment
 `;
 
 const given = readOptions(usage, {
@@ -20,6 +21,7 @@ const given = readOptions(usage, {
   members: { type: "string", default: "3" },
   "kill-every": { type: "string", default: "25000" },
   restarts: { type: "string", default: "2" },
+  forget: { type: "boolean", default: false },
 });
 const report = await runLoad({
   driver: oneOf("driver", given.driver, ["redis", "nats"]),
@@ -27,6 +29,7 @@ const report = await runLoad({
   members: wholeNumber("members", given.members, 1),
   killEvery: wholeNumber("kill-every", given["kill-every"], 1),
   restarts: wholeNumber("restarts", given.restarts),
+  forget: given.forget,
   log: (text) => console.error(`${(performance.now() / 1000).toFixed(1)} s: ${text}`),
 });
 console.log(report);

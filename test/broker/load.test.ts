@@ -5,7 +5,7 @@ test.each(["redis", "nats"] as const)(
   "%s: of 20,000 messages none is lost while members are killed and the server is restarted twice",
   async (driver) => {
     const report = await runLoad({
-      ...{ driver, messages: 20_000, members: 3, killEvery: 5000, restarts: 2 },
+      ...{ driver, messages: 20_000, members: 3, killEvery: 5000, restarts: 2, forget: false },
       log: () => {},
     });
     console.info(driver, report);

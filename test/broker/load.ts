@@ -10,7 +10,7 @@ import { Child } from "../tools/child.js";
 import { compiled } from "../tools/compiled.js";
 import { type Backlog, openBacklog } from "./backlog.js";
 import { isPoison, loadTopic } from "./load-topic.js";
-import { type BrokerServer, startServer } from "./servers.js";
+import { type BrokerServer, NatsServer, startServer } from "./servers.js";
 
 export interface LoadOptions {
   readonly driver: "redis" | "nats";
@@ -19,6 +19,8 @@ export interface LoadOptions {
   /** A member is killed (kill -9) each time when about so many more messages were handled. */
   readonly killEvery: number;
   readonly restarts: number;
+  /** nats: each kill leaves the server without knowledge of how far groups have come, as one that comes while it writes that. */
+  readonly forget: boolean;
   readonly log: (text: string) => void;
 }
 
@@ -234,7 +236,7 @@ class Publishers {
 }
 
 /** The server is killed, and started again when the broker has noticed. */
-async function restart(server: BrokerServer, broker: Broker): Promise<void> {
+async function restart(server: BrokerServer, broker: Broker, forget: boolean): Promise<void> {
   const noticed = new Promise<void>((resolve) => {
     const off = broker.events.on("disconnected", () => {
       off();
@@ -243,6 +245,7 @@ async function restart(server: BrokerServer, broker: Broker): Promise<void> {
   });
   await server.kill();
   await noticed;
+  if (forget && server instanceof NatsServer) await server.forget();
   await server.start();
 }
 
@@ -288,7 +291,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
     const restarter = async (): Promise<void> => {
       for (let done = 1; done <= options.restarts; done++) {
         await publishers.published.reached(Math.floor((messages * done) / (options.restarts + 1)));
-        await restart(server, broker);
+        await restart(server, broker, options.forget);
         log(`the server was restarted at ${publishers.published.value}`);
       }
     };

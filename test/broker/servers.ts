@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Child } from "../tools/child.js";
@@ -93,7 +93,7 @@ class RedisServer extends Server implements BrokerServer {
   }
 }
 
-class NatsServer extends Server implements BrokerServer {
+export class NatsServer extends Server implements BrokerServer {
   readonly scheme = "nats";
 
   async start(): Promise<void> {
@@ -106,6 +106,25 @@ class NatsServer extends Server implements BrokerServer {
     ]);
     await this.process.line(/Server is ready/);
   }
+
+  /** Empties the files in which it keeps how far groups have come, as a kill does that comes while it writes them. Only while it is down. */
+  async forget(): Promise<void> {
+    for (const one of await readdir(this.folder, { recursive: true, withFileTypes: true })) {
+      if (one.name === "o.dat") await truncate(path.join(one.parentPath, one.name));
+    }
+  }
+
+  /** Deletes all that it keeps. Only while it is down. */
+  async wipe(): Promise<void> {
+    await rm(this.folder, { recursive: true });
+  }
+}
+
+export async function startNats(): Promise<NatsServer> {
+  const folder = await mkdtemp(path.join(tmpdir(), "mprpc-nats-"));
+  const server = new NatsServer(await freePort(), folder, []);
+  await server.start();
+  return server;
 }
 
 export async function startServer(

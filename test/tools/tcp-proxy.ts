@@ -11,6 +11,8 @@ export class TcpProxy {
   #blackHole = false;
   /** What the client sends arrives; what it is answered does not. */
   #deaf = false;
+  /** Connections are ended as soon as they are there. */
+  #refusing = false;
   #delayMs = 0;
   /** Whose bytes are left unread. */
   readonly #unread = new Set<"client" | "upstream">();
@@ -58,6 +60,12 @@ export class TcpProxy {
     if (!deaf) this.cut();
   }
 
+  /** True: cuts every connection now, for both sides, and each new one. */
+  setRefusing(refusing: boolean): void {
+    this.#refusing = refusing;
+    if (refusing) this.cut();
+  }
+
   /** What is sent from now on arrives that much later, either way. */
   setDelay(delayMs: number): void {
     this.#delayMs = delayMs;
@@ -98,6 +106,11 @@ export class TcpProxy {
   }
 
   #accept(client: Socket, targetPort: number): void {
+    if (this.#refusing) {
+      client.on("error", () => {});
+      client.resetAndDestroy();
+      return;
+    }
     const upstream = connect(targetPort, "127.0.0.1");
     const pair = { client, upstream };
     this.#pairs.add(pair);

@@ -4,6 +4,7 @@ import { textOf } from "../../base/thrown.js";
 import type { Delivery, DriverConsumer, DriverDeps, EventRecord, Wait } from "../driver.js";
 import type { NatsLink } from "./connection.js";
 import { flatHeaders } from "./flat-headers.js";
+import type { GroupPlace } from "./place.js";
 
 export interface NatsConsumerParts {
   readonly name: string;
@@ -13,6 +14,9 @@ export interface NatsConsumerParts {
   readonly inbox: string;
   readonly deps: DriverDeps;
   readonly onDelivery: (delivery: Delivery) => void;
+  readonly place: GroupPlace;
+  /** Asks the server how far the group has come. */
+  readonly ask: () => Promise<void>;
   /** Makes the stream and the group again, where they are gone. */
   readonly ensure: () => Promise<void>;
   readonly bury: (delivery: Delivery, record: EventRecord) => Promise<void>;
@@ -30,6 +34,8 @@ interface NatsDelivery extends Delivery {
 const expiresMs = 30_000;
 /** One that does not, for so much longer, has forgotten it, ms. */
 const forgottenMs = 10_000;
+/** The server is asked how far the group has come so long after a message was finished, for all that were finished by then, ms. */
+const askAfterMs = 1000;
 const nanosPerMs = 1_000_000;
 
 /**
@@ -47,6 +53,7 @@ export class NatsConsumer implements DriverConsumer {
   #subscription: Subscription | undefined;
   #timer: Timer | undefined;
   #recovering = false;
+  #askTimer: Timer | undefined;
   #stopped = false;
 
   constructor(parts: NatsConsumerParts) {
@@ -55,15 +62,18 @@ export class NatsConsumer implements DriverConsumer {
   }
 
   async start(wait: Wait): Promise<void> {
-    const { link, inbox, deps } = this.#parts;
-    const connection = await link.ready(wait);
+    this.#listen(await this.#parts.link.ready(wait));
+    this.#watch();
+  }
+
+  #listen(connection: NatsConnection): void {
+    const { name, inbox, deps } = this.#parts;
     this.#subscription = connection.subscribe(`${inbox}.*`, {
       callback: (error, message) => {
-        if (error !== null) deps.log.error(`subscribing at ${this.#parts.name} failed: ${textOf(error)}`);
+        if (error !== null) deps.log.error(`subscribing at ${name} failed: ${textOf(error)}`);
         else this.#onMessage(message);
       },
     });
-    this.#watch();
   }
 
   request(count: number): void {
@@ -74,7 +84,7 @@ export class NatsConsumer implements DriverConsumer {
   #pull(count: number): void {
     const connection = this.#parts.link.now;
     // What is wanted is asked for when the connection is back.
-    if (connection === undefined || count <= 0 || this.#stopped) return;
+    if (connection === undefined || count <= 0 || this.#stopped || this.#recovering) return;
     this.#heardMs = this.#parts.deps.clock.now();
     const body = JSON.stringify({ batch: count, expires: expiresMs * nanosPerMs });
     this.#publish(connection, this.#next, body, `${this.#parts.inbox}.${this.#epoch}`);
@@ -105,6 +115,7 @@ export class NatsConsumer implements DriverConsumer {
       return;
     }
     this.#wanted = Math.max(0, this.#wanted - 1);
+    this.#parts.place.handed(delivery);
     this.#parts.onDelivery(delivery);
   }
 
@@ -140,13 +151,36 @@ export class NatsConsumer implements DriverConsumer {
   }
 
   #askAnew(): void {
+    const connection = this.#parts.link.now;
+    if (connection !== undefined && this.#subscription === undefined && !this.#stopped)
+      this.#listen(connection);
     this.#epoch++;
     this.#pull(this.#wanted);
+  }
+
+  /**
+   * The client sends what it could not send as soon as it is connected again. Nobody listens then for the answer to a request for messages, and
+   * the server hands out none before it is known how far the group was.
+   */
+  onDisconnect(): void {
+    this.#subscription?.unsubscribe();
+    this.#subscription = undefined;
   }
 
   /** The server knows nothing of requests on the connection before. */
   onReconnect(): void {
     void this.#recover("a new connection");
+  }
+
+  /** Never rejects. */
+  async #ask(): Promise<void> {
+    const { link, deps, name, group, ask } = this.#parts;
+    if (this.#recovering || this.#stopped || link.now === undefined) return;
+    try {
+      await ask();
+    } catch (thrown) {
+      deps.log.debug(`how far group ${group} has come is not known from ${name}: ${textOf(thrown)}`);
+    }
   }
 
   /** A server that lost its data, or its leader, says nothing at all. */
@@ -155,6 +189,7 @@ export class NatsConsumer implements DriverConsumer {
     this.#timer = clock.setTimer(() => {
       const silentMs = clock.now() - this.#heardMs;
       if (this.#wanted > 0 && silentMs > expiresMs + forgottenMs) void this.#recover("no answer");
+      else if (this.#parts.place.isBehind) void this.#ask();
       this.#watch();
     }, forgottenMs);
   }
@@ -169,6 +204,17 @@ export class NatsConsumer implements DriverConsumer {
 
   ack(delivery: Delivery): void {
     this.#settle(delivery, "+ACK");
+    this.#finished(delivery);
+  }
+
+  #finished(delivery: Delivery): void {
+    const { place, deps } = this.#parts;
+    place.finished(delivery);
+    if (!place.isBehind || this.#stopped) return;
+    this.#askTimer ??= deps.clock.setTimer(() => {
+      this.#askTimer = undefined;
+      void this.#ask();
+    }, askAfterMs);
   }
 
   retry(delivery: Delivery, delayMs: number): void {
@@ -182,6 +228,7 @@ export class NatsConsumer implements DriverConsumer {
   async deadLetter(delivery: Delivery, record: EventRecord): Promise<void> {
     await this.#parts.bury(delivery, record);
     this.#settle(delivery, "+TERM");
+    this.#finished(delivery);
   }
 
   // --- the end ---
@@ -189,6 +236,7 @@ export class NatsConsumer implements DriverConsumer {
   async stop(unstarted: readonly Delivery[]): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#askTimer?.cancel();
     for (const delivery of unstarted) this.#settle(delivery, "-NAK");
     // What was sent before the server heard of it still comes, and goes back.
     if (this.#parts.link.now !== undefined) await this.#subscription?.drain().catch(() => {});

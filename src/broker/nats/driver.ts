@@ -20,7 +20,9 @@ import { NatsLink } from "./connection.js";
 import { NatsConsumer } from "./consumer.js";
 import { apiCode, apiCodeOf, isNobodyThere, natsError } from "./errors.js";
 import { flatHeaders } from "./flat-headers.js";
+import { NatsGroups } from "./groups.js";
 import { NatsNames } from "./names.js";
+import { SharedPlace, SolePlace } from "./place.js";
 
 export interface NatsSettings {
   readonly name: string;
@@ -46,8 +48,6 @@ type Headers = transportLibrary.MsgHdrs;
 const answerMaxMs = 10_000;
 const idWindowMs = 120_000;
 const nanosPerMs = 1_000_000;
-/** Another program may make the group between our deleting and making it. */
-const seekTriesMax = 5;
 
 /** What JetStream answers to a published message. */
 interface PubAck {
@@ -63,6 +63,7 @@ export class NatsDriver implements BrokerDriver {
   readonly #deps: DriverDeps;
   readonly #names: NatsNames;
   readonly #link: NatsLink;
+  readonly #groups: NatsGroups;
   readonly #consumers = new Set<NatsConsumer>();
   /** Publishes that wait for their answers, which a lost connection will not bring. */
   readonly #unanswered = new Set<(error: RpcError) => void>();
@@ -90,6 +91,13 @@ export class NatsDriver implements BrokerDriver {
       ...{ name: this.name, deps },
       onChange: (up) => this.#onChange(up),
     });
+    this.#groups = new NatsGroups({
+      ...{ name: this.name, names: this.#names, jetstream: libraries.jetstream, deps },
+      manager: (wait) => this.#managerNow(wait),
+      run: (operation) => this.#run(operation),
+      topicStream: (topic, wait) => this.#topicStream(topic, wait),
+      streamGone: (stream) => this.#streams.delete(stream),
+    });
   }
 
   #onChange(up: boolean): void {
@@ -99,6 +107,7 @@ export class NatsDriver implements BrokerDriver {
       for (const consumer of this.#consumers) consumer.onReconnect();
       return;
     }
+    for (const consumer of this.#consumers) consumer.onDisconnect();
     const text = messages.brokerConnectionLost(this.name, "it closed before the answer");
     const lost = new RpcError(Status.UNAVAILABLE, text, { executed: "maybe" });
     for (const reject of [...this.#unanswered]) reject(lost);
@@ -245,8 +254,9 @@ export class NatsDriver implements BrokerDriver {
     onDelivery: (delivery: Delivery) => void,
     wait: Wait,
   ): Promise<DriverConsumer> {
-    await this.#ensureGroup(topic, group, options, wait);
     const isOwn = options.forgetAfterMs !== undefined;
+    const place = isOwn ? new SolePlace() : new SharedPlace();
+    await this.#groups.ensure({ topic, group, options, place }, wait);
     if (!isOwn) {
       await this.#ensureStream(this.#names.deadStream(topic), this.#names.deadSubjects(topic), true, wait);
     }
@@ -256,9 +266,13 @@ export class NatsDriver implements BrokerDriver {
       link: this.#link,
       inbox: this.#libraries.transport.createInbox(),
       deps: this.#deps,
-      ensure: () => this.#ensureGroup(topic, group, options, undefined),
+      place,
+      ensure: () => this.#groups.ensure({ topic, group, options, place }, undefined),
+      ask: () => this.#groups.ask(topic, group, place),
       bury: (delivery, record) => this.#bury(topic, group, delivery, record),
-      leave: isOwn ? () => this.#endGroup(topic, group) : async () => {},
+      leave: async () => {
+        if (isOwn && this.#link.now !== undefined) await this.#groups.end(topic, group);
+      },
       onClosed: (one) => this.#consumers.delete(one),
     });
     await consumer.start(wait);
@@ -266,94 +280,8 @@ export class NatsDriver implements BrokerDriver {
     return consumer;
   }
 
-  async #ensureGroup(
-    topic: string,
-    group: string,
-    { ackWaitMs, from, forgetAfterMs }: ConsumeOptions,
-    wait: Wait | undefined,
-  ): Promise<void> {
-    await this.#topicStream(topic, wait);
-    const manager = await this.#managerNow(wait);
-    const stream = this.#names.stream(topic);
-    await this.#run(async () => {
-      try {
-        const { config } = await manager.consumers.info(stream, group);
-        const ackWait = ackWaitMs * nanosPerMs;
-        if (config.ack_wait !== ackWait) await manager.consumers.update(stream, group, { ack_wait: ackWait });
-        return;
-      } catch (thrown) {
-        const code = apiCodeOf(thrown);
-        if (code === apiCode.streamNotFound) this.#streams.delete(stream);
-        if (code !== apiCode.consumerNotFound) throw thrown;
-      }
-      const config = this.#groupConfig(group, ackWaitMs, from);
-      if (forgetAfterMs !== undefined) config.inactive_threshold = forgetAfterMs * nanosPerMs;
-      await manager.consumers.add(stream, config);
-    });
-  }
-
-  /** Of a subscription without a group. Otherwise the server does it later. */
-  async #endGroup(topic: string, group: string): Promise<void> {
-    if (this.#link.now === undefined) return;
-    const manager = await this.#managerNow(undefined);
-    await this.#run(() => manager.consumers.delete(this.#names.stream(topic), group));
-  }
-
-  #groupConfig(
-    group: string,
-    ackWaitMs: number,
-    from: StartPosition,
-  ): Partial<jetstreamLibrary.ConsumerConfig> {
-    const { AckPolicy } = this.#libraries.jetstream;
-    return {
-      durable_name: group,
-      ack_policy: AckPolicy.Explicit,
-      ack_wait: ackWaitMs * nanosPerMs,
-      // How often is for the subscription to say, and how many each member takes, too.
-      max_deliver: -1,
-      max_ack_pending: -1,
-      ...this.#startOf(from),
-    };
-  }
-
-  #startOf(from: StartPosition): Partial<jetstreamLibrary.ConsumerConfig> {
-    const { DeliverPolicy } = this.#libraries.jetstream;
-    if (from === "first") return { deliver_policy: DeliverPolicy.All };
-    if (from === "new") return { deliver_policy: DeliverPolicy.New };
-    if (from instanceof Date) {
-      return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: from.toISOString() };
-    }
-    if (!/^\d{1,15}$/.test(from.after)) {
-      const text = messages.positionInvalid(JSON.stringify(from.after), this.name);
-      throw new RpcError(Status.INVALID_ARGUMENT, text, { executed: "never" });
-    }
-    return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Number(from.after) + 1 };
-  }
-
-  /** JetStream moves no consumer: it is deleted and made again, and members notice. */
   async seek(topic: string, group: string, to: StartPosition, wait: Wait): Promise<void> {
-    const start = this.#startOf(to);
-    await this.#topicStream(topic, wait);
-    const manager = await this.#managerNow(wait);
-    const stream = this.#names.stream(topic);
-    await this.#run(async () => {
-      let config = this.#groupConfig(group, 30_000, to);
-      for (let tries = 1; ; tries++) {
-        try {
-          const { ack_wait } = (await manager.consumers.info(stream, group)).config;
-          config = { ...config, ...start, ...(ack_wait === undefined ? {} : { ack_wait }) };
-          await manager.consumers.delete(stream, group);
-        } catch (thrown) {
-          if (apiCodeOf(thrown) !== apiCode.consumerNotFound) throw thrown;
-        }
-        try {
-          await manager.consumers.add(stream, config);
-          return;
-        } catch (thrown) {
-          if (tries === seekTriesMax || apiCodeOf(thrown) === undefined) throw thrown;
-        }
-      }
-    });
+    await this.#groups.seek(topic, group, to, wait);
   }
 
   // --- dead letters ---
@@ -361,9 +289,7 @@ export class NatsDriver implements BrokerDriver {
   /** Each has a subject of its own, which takes one message: however often this is tried, there is one. */
   async #bury(topic: string, group: string, delivery: Delivery, record: EventRecord): Promise<void> {
     const names = this.#names;
-    await this.#ensureStream(names.deadStream(topic), names.deadSubjects(topic), true, {
-      signal: AbortSignal.abort(),
-    });
+    await this.#ensureStream(names.deadStream(topic), names.deadSubjects(topic), true, undefined);
     const headers = this.#headersOf(record);
     headers?.set("Nats-Expected-Last-Subject-Sequence", "0");
     const subject = names.deadSubject(topic, group, delivery.position);

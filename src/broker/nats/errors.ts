@@ -5,6 +5,7 @@ import { Status, type StatusCode } from "../../error/status.js";
 
 /** JetStream's own numbers of errors. */
 export const apiCode = {
+  consumerNameTaken: 10013,
   consumerNotFound: 10014,
   streamNotFound: 10059,
   noMessageFound: 10037,
@@ -15,6 +16,7 @@ export const apiCode = {
   storageExceeded: 10047,
   accountResourcesExceeded: 10002,
   maxBytes: 10077,
+  consumerExists: 10148,
 } as const;
 
 /** The number of an error that JetStream has answered with. */

@@ -3,10 +3,12 @@ import type { Redis } from "ioredis";
 import type { Timer } from "../../base/clock.js";
 import { textOf } from "../../base/thrown.js";
 import type { ConsumeOptions, Delivery, DriverConsumer, DriverDeps, EventRecord } from "../driver.js";
+import { OwnPlace } from "../own-place.js";
 import type { RedisConnection } from "./connection.js";
 import { fieldsOf, type RedisEntry, readEntries, timeOf } from "./entries.js";
 import { isNoGroup, redisFault } from "./errors.js";
-import { trimFinished } from "./trim.js";
+import { compareIds, idBefore } from "./ids.js";
+import { infoValue, trimFinished } from "./trim.js";
 
 export interface RedisConsumerParts {
   readonly name: string;
@@ -95,9 +97,12 @@ export class RedisConsumer implements DriverConsumer {
   #sweepTimer: Timer | undefined;
   #sweepAtMs = Infinity;
   #sweeping = false;
+  /** Of a group of its own. */
+  readonly #own: OwnPlace | undefined;
 
   constructor(parts: RedisConsumerParts) {
     this.#parts = parts;
+    this.#own = parts.options.forgetAfterMs === undefined ? undefined : new OwnPlace(compareIds);
   }
 
   get #client(): Redis {
@@ -163,18 +168,32 @@ export class RedisConsumer implements DriverConsumer {
     return readEntries(found?.[0]?.[1]);
   }
 
-  /** The stream was deleted, and the group with it: whatever is there now was published since. */
+  /**
+   * The stream was deleted, and the group with it: whatever is there now was published since. A group of our own may have been forgotten alone: it
+   * goes on where it was.
+   */
   async #recreate(): Promise<void> {
     const { name, group, key, deps } = this.#parts;
-    deps.log.warn(`the stream of ${key} is gone from ${name}, and group ${group} begins anew`);
+    const own = this.#own;
+    const { first, last } = own ?? {};
+    const start = first === undefined ? (last ?? "0") : idBefore(first);
+    const what = own === undefined ? "and begins anew" : `and goes on behind ${start}`;
+    deps.log.warn(`group ${group} of ${key} is gone from ${name}, ${what}`);
     try {
-      const isOwn = this.#parts.options.forgetAfterMs !== undefined;
-      if (isOwn) await this.sayAlive();
-      // One of its own may have been forgotten, and the stream be there with messages that it has had.
-      await this.#client.xgroup("CREATE", key, group, isOwn ? "$" : "0", "MKSTREAM");
+      await this.sayAlive();
+      await this.#client.xgroup("CREATE", key, group, start, "MKSTREAM");
     } catch {
       await this.#pause();
     }
+  }
+
+  /** Notes where a group of our own begins. */
+  async noteStart(): Promise<void> {
+    if (this.#own === undefined) return;
+    const { key, group } = this.#parts;
+    const groups = (await this.#client.xinfo("GROUPS", key)) as ReadonlyArray<readonly unknown[]>;
+    const found = groups.find((one) => infoValue(one, "name") === group);
+    if (found !== undefined) this.#own.startBehind(infoValue(found, "last-delivered-id"));
   }
 
   #pause(): Promise<void> {
@@ -192,6 +211,7 @@ export class RedisConsumer implements DriverConsumer {
       return;
     }
     this.#credit--;
+    this.#own?.handed(id);
     this.#parts.onDelivery(delivery);
   }
 
@@ -272,6 +292,7 @@ export class RedisConsumer implements DriverConsumer {
   // --- what becomes of messages ---
 
   ack({ position }: Delivery): void {
+    this.#own?.finished(position);
     this.#done.push(position);
     this.#flushing ??= this.#flushSoon();
   }
@@ -324,7 +345,7 @@ export class RedisConsumer implements DriverConsumer {
   async deadLetter({ position }: Delivery, record: EventRecord): Promise<void> {
     const { key, deadKey, group, name, commands } = this.#parts;
     try {
-      if (!commands.up) await commands.ready({ signal: AbortSignal.abort() });
+      if (!commands.up) await commands.ready(undefined);
       await this.#client.eval(buryScript, 2, key, deadKey, group, position, ...fieldsOf(record));
     } catch (thrown) {
       throw redisFault(name, thrown).error;

@@ -152,6 +152,7 @@ export class RedisDriver implements BrokerDriver {
       // Before the group: one without it would be forgotten at once.
       await this.#run(() => consumer.sayAlive());
       await this.#createGroup(topic, group, options.from);
+      await this.#run(() => consumer.noteStart());
       await reader.ready(wait);
     } catch (error) {
       reader.close();

@@ -1,20 +1,9 @@
 import type { Redis } from "ioredis";
 import { isOwnGroup } from "../options.js";
-
-/** `1526919030474-55` as two numbers; the second has up to 64 bits. */
-type Id = readonly [ms: number, sequence: bigint];
-
-function parseId(id: string): Id {
-  const [ms = "0", sequence = "0"] = id.split("-");
-  return [Number(ms), BigInt(sequence)];
-}
-
-function isBefore([ms, sequence]: Id, [otherMs, otherSequence]: Id): boolean {
-  return ms < otherMs || (ms === otherMs && sequence < otherSequence);
-}
+import { type Id, isBefore, parseId } from "./ids.js";
 
 /** A reply of XINFO: name, value, name, value. */
-function infoValue(reply: readonly unknown[], name: string): string {
+export function infoValue(reply: readonly unknown[], name: string): string {
   return String(reply[reply.indexOf(name) + 1]);
 }
 

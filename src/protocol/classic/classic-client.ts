@@ -1,5 +1,6 @@
 import type { Address } from "../../base/address.js";
 import type { Clock, Timer } from "../../base/clock.js";
+import { NumberMap } from "../../base/number-map.js";
 import { textOf } from "../../base/thrown.js";
 import type { Attempt, CallCarrier } from "../../call/attempt.js";
 import { messages } from "../../error/messages.js";
@@ -200,7 +201,8 @@ export class ClassicClient implements CallCarrier, ConnectingCalls {
   readonly address: Address;
   readonly #options: ClassicClientOptions;
   readonly #observer: ReachObserver;
-  readonly #inFlight = new Map<Attempt, ClassicCall>();
+  readonly #inFlight = new NumberMap<ClassicCall>();
+  #started = 0;
 
   constructor(address: Address, options: ClassicClientOptions, observer: ReachObserver) {
     this.address = address;
@@ -238,19 +240,20 @@ export class ClassicClient implements CallCarrier, ConnectingCalls {
       return;
     }
     const one = new ClassicCall(this, call, this.#options, this.#observer, requests);
-    this.#inFlight.set(call, one);
+    call.id = ++this.#started;
+    this.#inFlight.set(call.id, one);
     one.next();
   }
 
   /** The classic wire has no cancel; all it can do is close the connection. */
   abandon(call: Attempt): boolean {
-    this.#inFlight.get(call)?.cancel();
+    this.#inFlight.get(call.id)?.cancel();
     return false;
   }
 
   /** A call has ended. */
   onOver(call: Attempt): void {
-    this.#inFlight.delete(call);
+    this.#inFlight.delete(call.id);
   }
 }
 

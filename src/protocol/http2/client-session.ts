@@ -15,6 +15,7 @@ import {
   streamIdMax,
 } from "./wire/frame.js";
 import { HeaderKind, type HeaderList } from "./wire/header-field.js";
+import type { HeaderLimits } from "./wire/hpack-decoder.js";
 import type { OutgoingField, PreparedHeaders } from "./wire/hpack-encoder.js";
 
 /** Streams that may be open before the server has said how many. */
@@ -22,6 +23,10 @@ const streamsMaxUntilKnown = 100;
 
 /** A server's SETTINGS, a WINDOW_UPDATE, and its GOAWAY: with more, the connection has been of use. */
 const greetingFramesMax = 3;
+
+function tooLargeText({ listMaxBytes, fieldsMax }: HeaderLimits): string {
+  return `a header list over the limits of ${listMaxBytes} bytes (limits.header) and ${fieldsMax} fields`;
+}
 
 /** The events of a client's stream for the layer above. */
 export interface ResponseHandler extends StreamHandler {
@@ -188,7 +193,7 @@ export class Http2ClientSession extends Http2Session {
       return;
     }
     const fault = list.tooLarge
-      ? "a header list over the limit"
+      ? tooLargeText(this.options.headers)
       : (list.fault ?? this.#fault(stream, list, endStream));
     if (fault !== undefined) {
       this.streamError(stream.id, ErrorCode.PROTOCOL_ERROR, fault);

@@ -296,6 +296,7 @@ describe("8.1 responses", () => {
     await settle();
     await raw.send(headers(raw, 5, [...ok, ["x-big", "a".repeat(2000)]]));
     await expectReset({ raw, call }, PROTOCOL_ERROR);
+    expect(call.failure?.reason).toContain("over the limits of 1000 bytes (limits.header) and 100 fields");
   });
   test("4.3 a malformed header block ends the connection, and all calls with it", async () => {
     const all = await withCall();
