@@ -8,6 +8,7 @@ import { type JwtOptions, jwtAuthenticator } from "../../src/auth/jwt.js";
 import { systemClock } from "../../src/base/clock.js";
 import { Metadata } from "../../src/index.js";
 import { silentLogger } from "../../src/log/logger.js";
+import { canary } from "../support/canary.js";
 
 const issuer = "https://idp.example.com";
 const keys = await generateKeyPair("ES256", { extractable: true });
@@ -40,7 +41,7 @@ interface Claims {
 async function tokenOf(claims: Claims = {}, key = keys.privateKey, kid = "k1"): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   const payload = { iss: issuer, aud: "disk", sub: "alice", exp: now + 60, ...claims };
-  return new SignJWT(payload).setProtectedHeader({ alg: "ES256", kid }).sign(key);
+  return new SignJWT({ ...payload, jti: canary() }).setProtectedHeader({ alg: "ES256", kid }).sign(key);
 }
 
 async function ask(token: string, given = options()) {

@@ -8,6 +8,7 @@ import { failure } from "../support/async.js";
 import { Cluster } from "../support/cluster.js";
 import { FlowService, FlowServiceStub } from "../support/gen/flow.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
+import { canary } from "../tools/leaks/secrets.js";
 
 function folder(): string {
   const made = mkdtempSync(path.join(tmpdir(), "mprpc-auth-"));
@@ -19,7 +20,7 @@ let writes = 0;
 /** As careful programs do: renamed into place. */
 function put(file: string, text: string): void {
   const draft = `${file}.${writes++}`;
-  writeFileSync(draft, text);
+  writeFileSync(draft, text, { mode: 0o600 });
   renameSync(draft, file);
 }
 
@@ -104,17 +105,18 @@ test("open streams that a new policy does not allow end PERMISSION_DENIED, the o
 });
 
 test("a token that was taken out of its file is refused, on open connections and streams too", async () => {
-  const good = "alice:0123456789abcdef\nbob:fedcba9876543210";
+  const [aliceToken, bobToken] = [canary(), canary()];
+  const good = `alice:${aliceToken}\nbob:${bobToken}`;
   const { provider, stub, flow, tokensFile, clock } = await start({ policy: "* = token:*", tokens: good });
   await provider.start();
-  const alice = { metadata: { authorization: "Bearer 0123456789abcdef" } };
-  const bob = { metadata: { authorization: "Bearer fedcba9876543210" } };
+  const alice = { metadata: { authorization: `Bearer ${aliceToken}` } };
+  const bob = { metadata: { authorization: `Bearer ${bobToken}` } };
   await stub.echo({}, alice);
   await stub.echo({}, bob);
   const watched = flow.watch({}, alice)[Symbol.asyncIterator]();
   await watched.next();
   const end = failure(watched.next() as Promise<unknown>);
-  put(tokensFile, "bob:fedcba9876543210");
+  put(tokensFile, `bob:${bobToken}`);
   await clock.run(5000);
   expect(await end).toMatchObject({ code: Status.UNAUTHENTICATED });
   expect(await failure(stub.echo({}, alice))).toMatchObject({ code: Status.UNAUTHENTICATED });
