@@ -544,6 +544,8 @@ export const messages = {
   secretsEmpty: (file: string) => `${file} has no secret (name:key)`,
   secretsReadable: (file: string, mode: string) =>
     `auth.secrets: ${file} has mode ${mode}, so others than its owner and group may read or write it: chmod 600 ${file}`,
+  secretFileOpen: (key: string, file: string, mode: string) =>
+    `${key}: ${file} has mode ${mode}, so other users may read or write it: chmod 600 ${file}`,
   secretUnknown: (name: string) => `auth.secret: there is no ${name} in auth.secrets`,
   noRoute: (address: string) => `no route to ${address} (set advertiseaddress)`,
   notAService: (found: string) =>
