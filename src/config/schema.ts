@@ -480,6 +480,12 @@ export const schema = {
       "服务端接受的 JWT 的公钥：JWKS 文件或 https 地址；需要安装 jose。",
       { example: "https://idp.example.com/jwks.json" },
     ),
+    jwksrefresh: key(
+      kind.duration({ minMs: 1000, maxMs: 86_400_000 }),
+      "5m",
+      "How often keys by URL are fetched again: what the issuer has taken out is refused from then on.",
+      "URL 形式的公钥多久重新获取一次：签发方移除的密钥此后被拒绝。",
+    ),
     jwtissuer: key(
       kind.optional(kind.text("ISSUER", "an issuer without a #", (value) => /^[^#]+$/.test(value))),
       "",
