@@ -1,4 +1,3 @@
-import { inspect } from "node:util";
 import { LeakSearch } from "./search.js";
 import { watchedHere } from "./secrets.js";
 
@@ -37,18 +36,39 @@ export function noteFound(where: string, how: string | undefined): void {
   if (how !== undefined) theNotes().leaks.add(`${hidden(where)}: a secret of the tests, ${how}`);
 }
 
-function shown(value: unknown): string {
-  if (typeof value === "string") return value;
-  try {
-    return inspect(value, { depth: 6 });
-  } catch {
-    return ""; // A test's own object that cannot be shown.
+/** So deep, and so many values, are looked at in something that could be printed. */
+const depthMax = 6;
+const valuesMax = 1000;
+
+/** The texts in a value that whoever prints it would see. Stacks repeat the message, and take long to make. */
+function* textsIn(value: unknown): Generator<string, void> {
+  const seen = new Set<unknown>();
+  const open: Array<readonly [value: unknown, depth: number]> = [[value, 0]];
+  for (const [one, depth] of open) {
+    if (typeof one === "string") yield one;
+    else if (one instanceof Uint8Array) yield Buffer.from(one).toString("latin1");
+    else if (typeof one === "object" && one !== null && depth < depthMax && !seen.has(one)) {
+      seen.add(one);
+      const parts = one instanceof Map ? [...one].flat() : one instanceof Set ? [...one] : partsOf(one);
+      if (open.length < valuesMax) for (const part of parts) open.push([part, depth + 1]);
+    }
   }
+}
+
+function partsOf(value: object): unknown[] {
+  return Object.getOwnPropertyNames(value).flatMap((name) => {
+    try {
+      return name === "stack" ? [] : [name, (value as Readonly<Record<string, unknown>>)[name]];
+    } catch {
+      return []; // A test's own object that cannot be shown.
+    }
+  });
 }
 
 /** Keeps it when a secret is in one of `values`, as whoever prints them would see it. `where`: the place, told with the failure. */
 export function noteLeak(where: string, ...values: readonly unknown[]): void {
-  for (const one of values) noteFound(where, theSearch().find(shown(one)));
+  const search = theSearch();
+  for (const one of values) for (const text of textsIn(one)) noteFound(where, search.find(text));
 }
 
 /** The places where a secret was seen since it was last asked. */
