@@ -202,8 +202,8 @@ export const schema = {
     maxconnectionspercaller: key(
       kind.optional(count),
       "",
-      "Connections of one address, and of one proven identity; by default a share of maxconnections, once most of those are open.",
-      "单个地址或身份的最大连接数；默认在连接将满时按调用方均分 maxconnections。",
+      "Connections of one proven identity, or of one address without; by default a share of maxconnections, once three quarters are open.",
+      "单个身份（无身份时按地址）的最大连接数；默认在四分之三的连接已打开后按调用方均分 maxconnections。",
       { example: "1000" },
     ),
     maxinflightpercaller: key(

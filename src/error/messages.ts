@@ -263,7 +263,7 @@ export const messages = {
   connectionsOfCaller: (caller: string, connections: number) =>
     `${caller} has ${connections} connections open, its limit here (provider.maxconnectionspercaller)`,
   connectionShareTaken: (caller: string, connections: number, max: number) =>
-    `${caller} has ${connections} connections open, its share of the ${max} that are nearly all taken (provider.maxconnections)`,
+    `${caller} has ${connections} connections open, its share of the ${max} that are nearly all taken (provider.maxconnections, provider.maxconnectionspercaller)`,
   callsOfCaller: (caller: string, calls: number) =>
     `${caller} has ${calls} calls in flight, its limit here (provider.maxinflightpercaller)`,
   callShareTaken: (caller: string, calls: number, max: number) =>
