@@ -73,9 +73,7 @@ export class ServerConnections {
   }
 
   accept(connection: Connection): void {
-    if (
-      !this.#mayEnter(connection, (taken) => this.#takePlace(connection, taken))
-    ) {
+    if (!this.#mayEnter(connection, (taken) => this.#takePlace(connection, taken))) {
       this.#leavePlace(connection);
       connection.reset();
       return;
