@@ -65,6 +65,7 @@ export default defineConfig({
   },
   test: {
     setupFiles: [file("./test/tools/strict-setup.ts")],
+    globalSetup: [file("./test/tools/leaks/run-setup.ts")],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // What is polled for comes when the machine gets to it; a second (the default) is less than some of it takes.

@@ -2,7 +2,7 @@
 // caller with a .crt and a .key each. The authority's key is written nowhere.
 import "reflect-metadata";
 import { webcrypto as crypto } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import * as x509 from "@peculiar/x509";
 
@@ -44,5 +44,8 @@ for (const [at, name] of ["provider", "caller"].entries()) {
     await crypto.subtle.exportKey("pkcs8", keys.privateKey),
     "PRIVATE KEY",
   );
-  writeFileSync(path.join(folder, `${name}.key`), key, { mode: 0o600 });
+  const file = path.join(folder, `${name}.key`);
+  // A file that is there keeps its mode.
+  rmSync(file, { force: true });
+  writeFileSync(file, key, { mode: 0o600, flag: "wx" });
 }

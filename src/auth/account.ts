@@ -46,7 +46,12 @@ export function hostOf(address: string): string {
 }
 
 /** Above this part of the limit each caller is held to its share. */
-const crowdedFrom = 0.75;
+export const crowdedFrom = 0.75;
+
+/** A caller that found everything taken counts for this long, ms, so that what becomes free does not go to those who have the most. */
+const wantsMs = 1000;
+/** So many of them are remembered. */
+const wantingMax = 1024;
 
 /** Whether so much of the limit is used that shares apply. */
 export function isCrowded(taken: number, max: number): boolean {
@@ -64,6 +69,8 @@ export class Accounts {
   readonly #accounts = new Map<string, Account>();
   /** Those that have calls in flight. */
   busy = 0;
+  /** Those without one that found everything taken, and when, in this order. */
+  readonly #wanting = new Map<Account, number>();
   /** Those that have connections. */
   connected = 0;
 
@@ -133,13 +140,31 @@ export class Accounts {
     if (account.connections.delete(connection) && account.connections.size === 0) this.connected--;
   }
 
-  /** How many of `max` calls one caller may have while others need some. */
-  callShare(max: number, account: Account): number {
-    return Math.ceil(max / Math.max(1, this.busy + (account.inFlight === 0 ? 1 : 0)));
+  /** All calls were taken when this caller wanted to make one. */
+  want(account: Account, nowMs: number): void {
+    if (account.inFlight > 0 || (this.#wanting.size >= wantingMax && !this.#wanting.has(account))) return;
+    this.#wanting.delete(account);
+    this.#wanting.set(account, nowMs);
   }
 
-  /** How many of `max` connections one caller may have while others need some. */
-  connectionShare(max: number, account: Account): number {
-    return Math.ceil(max / Math.max(1, this.connected + (account.connections.size === 0 ? 1 : 0)));
+  /** How many others want to make a call and have none. */
+  #others(account: Account, nowMs: number): number {
+    for (const [one, sinceMs] of this.#wanting) {
+      if (one.inFlight === 0 && sinceMs + wantsMs > nowMs) continue;
+      this.#wanting.delete(one);
+    }
+    return this.#wanting.size - (this.#wanting.has(account) ? 1 : 0);
+  }
+
+  /** How many of `max` calls one caller may have while others need some. */
+  callShare(max: number, account: Account, nowMs: number): number {
+    const own = account.inFlight === 0 ? 1 : 0;
+    return Math.ceil(max / Math.max(1, this.busy + own + this.#others(account, nowMs)));
+  }
+
+  /** How many of `max` connections one caller may have while others need some. `alone`: the part for one without others. */
+  connectionShare(max: number, account: Account, alone: number): number {
+    const callers = this.connected + (account.connections.size === 0 ? 1 : 0);
+    return Math.ceil(callers > 1 ? max / callers : max * alone);
   }
 }

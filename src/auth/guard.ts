@@ -54,6 +54,10 @@ export class Guard {
   generation = 1;
   #numbers = 0;
   #running = 0;
+  /** How often earlier answers have become void. */
+  #answers = 0;
+  /** Callers with streams whose tokens are checked again as soon as fewer are being checked. */
+  readonly #toCheckAgain = new Set<Caller>();
   #policy: Policy;
   readonly #parts: GuardParts;
   readonly #authenticators: readonly AuthenticatorWithKeys[];
@@ -98,6 +102,7 @@ export class Guard {
 
   /** The keys or tokens of authenticators have changed: their earlier answers are void. */
   forgetTokens(): void {
+    this.#answers++;
     for (const gate of [...this.#gates]) gate.forgetTokens();
     for (const caller of [...this.#streaming]) {
       if (caller.identities.token !== undefined) this.#checkAgain(caller);
@@ -189,6 +194,10 @@ export class Guard {
 
   /** Whether the token of open streams still has the same identity. */
   #checkAgain(caller: Caller): void {
+    if (this.#running >= checksMax) {
+      this.#toCheckAgain.add(caller);
+      return;
+    }
     const check = this.authenticate(caller, caller.state.proof, (outcome) => {
       if (outcome instanceof Caller) {
         this.release(outcome);
@@ -203,6 +212,14 @@ export class Guard {
     });
     // This check is never left: the streams are handled here.
     if (check instanceof RpcError) this.#endStreams(caller);
+  }
+
+  #checkNext(): void {
+    for (const caller of this.#toCheckAgain) {
+      if (this.#running >= checksMax) return;
+      this.#toCheckAgain.delete(caller);
+      if (caller.state.streams !== undefined) this.#checkAgain(caller);
+    }
   }
 
   #endStreams(caller: Caller): void {
@@ -250,11 +267,21 @@ export class Guard {
       timer.cancel();
       this.#running--;
       onSettled(outcome);
+      this.#checkNext();
     });
-    void this.#ask(base, proof, check.signal).then((outcome) => {
-      if (check.outcome === undefined) check.settle(outcome);
-      else if (outcome instanceof Caller) this.release(outcome);
-    });
+    const ask = (): void => {
+      const answers = this.#answers;
+      void this.#ask(base, proof, check.signal).then((outcome) => {
+        const known = outcome instanceof Caller;
+        const isVoid = known && answers !== this.#answers;
+        if (known && (isVoid || check.outcome !== undefined)) this.release(outcome);
+        if (check.outcome !== undefined) return;
+        // The keys have changed while the token was checked by the old ones.
+        if (isVoid) ask();
+        else check.settle(outcome);
+      });
+    };
+    ask();
     return check;
   }
 

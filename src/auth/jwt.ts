@@ -6,6 +6,7 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import type { Logger } from "../log/logger.js";
 import { type Authenticate, bearerToken } from "./authenticator.js";
+import { FetchedKeys, jwksRefreshMs } from "./jwks-url.js";
 import { WatchedFile } from "./watched-file.js";
 
 /** Which JSON web tokens are accepted. All fields are required: leaving out any of them allows a known attack. */
@@ -18,6 +19,8 @@ export interface JwtOptions {
   readonly algorithms: readonly string[];
   /** Where the issuer's public keys are: a JWKS file, read again when it changes, or an https URL, fetched as needed. */
   readonly jwks: string;
+  /** How often the keys of a URL are fetched again, ms: a key that was taken out is refused from then on. Default 300,000. */
+  readonly refreshMs?: number | undefined;
 }
 
 /** Asymmetric algorithms: a verifier cannot create signatures. */
@@ -35,10 +38,11 @@ export interface OpenedAuthenticator {
 }
 
 /** Throws `TypeError` for unsafe options. */
-export function checkJwtOptions({ issuer, audience, algorithms, jwks }: JwtOptions): void {
+export function checkJwtOptions({ issuer, audience, algorithms, jwks, refreshMs = 1 }: JwtOptions): void {
   const missing = Object.entries({ issuer, audience, jwks }).find(([, value]) => !value)?.[0];
   if (missing !== undefined)
     throw new TypeError(`JWT: ${missing} is required (auth.${missing === "jwks" ? "" : "jwt"}${missing})`);
+  if (!(refreshMs > 0)) throw new TypeError(`JWT: expected refreshMs above 0, found ${refreshMs}`);
   // The name of the subject follows after it.
   if (issuer.includes("#")) throw new TypeError('JWT: an issuer with a "#" is not supported');
   const wrong = algorithms.find((one) => !jwtAlgorithms.includes(one));
@@ -66,8 +70,8 @@ function jwksUrl(jwks: string): URL | undefined {
 }
 
 /**
- * `jwt:<iss>#<sub>` for tokens with a good signature. `onChange`: the keys have changed. Rejects with `Error` for a JWKS file that
- * cannot be read.
+ * `jwt:<iss>#<sub>` for tokens with a good signature. `onChange`: the keys have changed, so that tokens accepted before may no longer be
+ * good. Rejects with `Error` for a JWKS file that cannot be read.
  */
 export async function jwtAuthenticator(
   options: JwtOptions,
@@ -84,11 +88,12 @@ export async function jwtAuthenticator(
   // Reported by name, before the parser reports a token at a position.
   if (url === undefined) await readFile(jwks);
   const file = url === undefined ? new WatchedFile(jwks, parse, parts, onChange) : undefined;
-  const remote = url === undefined ? undefined : jose.createRemoteJWKSet(url);
+  const { refreshMs = jwksRefreshMs } = options;
+  const fetched = url === undefined ? undefined : new FetchedKeys(jose, url, parts, refreshMs, onChange);
   const authenticate: Authenticate = async (metadata) => {
     const token = bearerToken(metadata);
     if (token?.split(".").length !== 3) return undefined;
-    const keys = file?.value ?? remote;
+    const keys = file?.value ?? fetched?.find;
     if (keys === undefined) return undefined;
     try {
       const { payload } = await jose.jwtVerify(token, keys, {
@@ -104,7 +109,13 @@ export async function jwtAuthenticator(
       throw refusalOf(error, jose);
     }
   };
-  return { authenticate, close: () => file?.close() };
+  return {
+    authenticate,
+    close() {
+      file?.close();
+      fetched?.close();
+    },
+  };
 }
 
 /** Errors of a token are reported to its bearer; errors of the keys only to the log. */

@@ -2,17 +2,26 @@ import { readFileSync, statSync } from "node:fs";
 import type { Clock, Timer } from "../base/clock.js";
 import { textOf } from "../base/thrown.js";
 import type { Logger } from "../log/logger.js";
+import { SecretFileCheck } from "../log/secret-file.js";
 
 /** Poll interval, ms. Polling finds files that were renamed into place or are links, where watching does not. */
 const lookEveryMs = 2000;
 /** Files of secrets, keys or rules are small; a larger one was named by mistake. */
 const fileMaxBytes = 1024 * 1024;
 
+export interface WatchedFileParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The file holds secrets: the setting that names it, for the warning if other users may read it. */
+  readonly secretsOf?: string | undefined;
+}
+
 /** The content of a file, read again when it changes. If it cannot be read or parsed, the previous content stays in force. */
 export class WatchedFile<T> {
   readonly path: string;
   readonly #parse: (text: string) => T;
-  readonly #parts: { readonly clock: Clock; readonly log: Logger };
+  readonly #parts: WatchedFileParts;
+  readonly #mode: SecretFileCheck | undefined;
   readonly #onChange: (value: T) => void;
   #value: T;
   #seen: string;
@@ -26,7 +35,7 @@ export class WatchedFile<T> {
   constructor(
     path: string,
     parse: (text: string) => T,
-    parts: { readonly clock: Clock; readonly log: Logger },
+    parts: WatchedFileParts,
     onChange: (value: T) => void = () => {},
   ) {
     this.path = path;
@@ -36,6 +45,9 @@ export class WatchedFile<T> {
     this.#seen = stampOf(path);
     this.#looked = this.#seen;
     this.#value = parse(readSmallFile(path));
+    const { secretsOf, log } = parts;
+    this.#mode = secretsOf === undefined ? undefined : new SecretFileCheck(secretsOf, path, log);
+    this.#mode?.look();
     this.#lookLater();
   }
 
@@ -50,6 +62,7 @@ export class WatchedFile<T> {
       const settled = stamp === this.#looked;
       this.#looked = stamp;
       if (!settled || stamp === this.#seen) return;
+      this.#mode?.look();
       const value = this.#parse(readSmallFile(this.path));
       this.#seen = stamp;
       this.#told = undefined;

@@ -3,9 +3,11 @@ import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
+import { SecretFileCheck } from "../log/secret-file.js";
 import { parseDurationMs } from "../values/duration.js";
 import { parseHostAndPort } from "../values/hosts.js";
 import { redactUrl } from "../values/url-text.js";
+import type { DriverDeps } from "./driver.js";
 
 /** What the URLs of brokers have in common, read. */
 export interface BrokerUrl {
@@ -90,9 +92,13 @@ export function prefixOption(url: BrokerUrl, fallback: string): string {
 }
 
 /** The password: the first line of `passwordfile=`, or what the environment or the conf said. Throws RpcError. */
-export function passwordOf(url: BrokerUrl, given: string | undefined): string | undefined {
+export function passwordOf(
+  url: BrokerUrl,
+  { password: given, log }: Pick<DriverDeps, "password" | "log">,
+): string | undefined {
   const file = url.options.get("passwordfile");
   if (file === undefined) return given;
+  new SecretFileCheck("passwordfile= of broker", file, log).look();
   let text: string;
   try {
     text = readFileSync(file, "utf8");

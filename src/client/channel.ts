@@ -79,7 +79,7 @@ export class RpcChannel implements StubChannel, AsyncDisposable {
     callScope.use();
     const { token: source } = runtime.settings.auth;
     const credentials =
-      checked.credentials ?? (source === undefined ? undefined : credentialsOf(source, runtime.clock));
+      checked.credentials ?? (source === undefined ? undefined : credentialsOf(source, runtime));
     const token = credentials && new ChannelToken(runtime, credentials, (attempt) => this.#route(attempt));
     this.#router = {
       runtime,

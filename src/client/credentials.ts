@@ -8,6 +8,7 @@ import { callScope } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
+import { SecretFileCheck } from "../log/secret-file.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { ClientAttempt } from "./client-call.js";
 
@@ -147,9 +148,14 @@ export class ChannelToken implements CallCarrier {
 }
 
 /** The credentials that a conf names. */
-export function credentialsOf(source: TokenSource, clock: Runtime["clock"]): Credentials {
+export function credentialsOf(
+  source: TokenSource,
+  { clock, log }: Pick<Runtime, "clock" | "log">,
+): Credentials {
   if ("value" in source) return () => ({ token: source.value });
+  const mode = new SecretFileCheck("auth.token", source.file, log);
   return async () => {
+    mode.look();
     const token = (await readFile(source.file, "utf8")).trim();
     if (!tokenPattern.test(token)) throw new Error(`${source.file} holds no token`);
     return { token, expiresAtMs: clock.wallNow() + fileHoldsMs };

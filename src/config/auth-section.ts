@@ -78,12 +78,13 @@ export function checkAuth(settings: Settings, authz: readonly PolicyLine[], find
 export function toAuthSettings(config: AuthConfig, cwd: string): AuthSettings {
   const { auth } = config.values;
   const inCwd = (file: string): string => path.resolve(cwd, file);
-  const { jwks, jwtissuer, jwtaudience, jwtalgorithms } = auth;
+  const { jwks, jwksrefreshMs: refreshMs, jwtissuer, jwtaudience, jwtalgorithms } = auth;
   const wanted = [jwks, jwtissuer, jwtaudience].some((one) => one !== undefined) || jwtalgorithms.length > 0;
   // What is missing is told when a provider starts: one that forgot a key must not do without it.
   const jwt = {
     ...{ issuer: jwtissuer ?? "", audience: jwtaudience ?? "", algorithms: jwtalgorithms },
     jwks: jwks === undefined || /^https?:/.test(jwks) ? (jwks ?? "") : inCwd(jwks),
+    refreshMs,
   };
   return {
     token: auth.token === undefined ? undefined : tokenSource(auth.token, inCwd),

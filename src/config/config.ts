@@ -10,6 +10,7 @@ import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBy
 import { hideCredentials, quoteFound } from "./config-error.js";
 import { Findings } from "./findings.js";
 import { NodeList, nameInFork } from "./forks.js";
+import { warnOfOpenConf } from "./open-conf.js";
 import { adviseSection, isProgramSection, type OwnValues, ownRows } from "./own-sections.js";
 import {
   type ConfigValues,
@@ -146,6 +147,8 @@ export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S
   deriveRegistry(settings, findings);
   checkAuth(settings, reading.authz, findings);
   findings.throwIfAny();
+  if (file !== undefined && input.readFile === undefined)
+    warnOfOpenConf(path.resolve(input.cwd, file), table.rows, settings, findings);
 
   const values: Record<string, unknown> = {};
   const own: Record<string, unknown> = {};

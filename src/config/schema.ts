@@ -202,8 +202,8 @@ export const schema = {
     maxconnectionspercaller: key(
       kind.optional(count),
       "",
-      "Connections of one address, and of one proven identity; by default a share of maxconnections, once most of those are open.",
-      "单个地址或身份的最大连接数；默认在连接将满时按调用方均分 maxconnections。",
+      "Connections of one proven identity, or of one address without; by default a share of maxconnections, once three quarters are open.",
+      "单个身份（无身份时按地址）的最大连接数；默认在四分之三的连接已打开后按调用方均分 maxconnections。",
       { example: "1000" },
     ),
     maxinflightpercaller: key(
@@ -479,6 +479,12 @@ export const schema = {
       "Public keys of the JSON web tokens a provider accepts: a JWKS file, or an https URL; needs the package jose.",
       "服务端接受的 JWT 的公钥：JWKS 文件或 https 地址；需要安装 jose。",
       { example: "https://idp.example.com/jwks.json" },
+    ),
+    jwksrefresh: key(
+      kind.duration({ minMs: 1000, maxMs: 86_400_000 }),
+      "5m",
+      "How often keys by URL are fetched again: what the issuer has taken out is refused from then on.",
+      "URL 形式的公钥多久重新获取一次：签发方移除的密钥此后被拒绝。",
     ),
     jwtissuer: key(
       kind.optional(kind.text("ISSUER", "an issuer without a #", (value) => /^[^#]+$/.test(value))),

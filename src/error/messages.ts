@@ -263,7 +263,7 @@ export const messages = {
   connectionsOfCaller: (caller: string, connections: number) =>
     `${caller} has ${connections} connections open, its limit here (provider.maxconnectionspercaller)`,
   connectionShareTaken: (caller: string, connections: number, max: number) =>
-    `${caller} has ${connections} connections open, its share of the ${max} that are nearly all taken (provider.maxconnections)`,
+    `${caller} has ${connections} connections open, its share of the ${max} that are nearly all taken (provider.maxconnections, provider.maxconnectionspercaller)`,
   callsOfCaller: (caller: string, calls: number) =>
     `${caller} has ${calls} calls in flight, its limit here (provider.maxinflightpercaller)`,
   callShareTaken: (caller: string, calls: number, max: number) =>
@@ -544,6 +544,8 @@ export const messages = {
   secretsEmpty: (file: string) => `${file} has no secret (name:key)`,
   secretsReadable: (file: string, mode: string) =>
     `auth.secrets: ${file} has mode ${mode}, so others than its owner and group may read or write it: chmod 600 ${file}`,
+  secretFileOpen: (key: string, file: string, mode: string) =>
+    `${key}: ${file} has mode ${mode}, so other users may read or write it: chmod 600 ${file}`,
   secretUnknown: (name: string) => `auth.secret: there is no ${name} in auth.secrets`,
   noRoute: (address: string) => `no route to ${address} (set advertiseaddress)`,
   notAService: (found: string) =>

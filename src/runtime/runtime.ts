@@ -71,8 +71,8 @@ export interface RuntimeSettings {
     /** Default: a quarter of `inFlightMax`, at least 1,024; so that one caller cannot use up the limit. */
     inFlightPerConnectionMax: number | undefined;
     /**
-     * Connections of one address, and of one transport identity. Default `Infinity`: its share of `connectionsMax`, which
-     * applies once three quarters of those are open.
+     * Connections of one transport identity, or of one address if it proves none. Default `Infinity`: its share of `connectionsMax`,
+     * which applies once three quarters of those are open, and those three quarters if there is no other.
      */
     connectionsPerCallerMax: number;
     /**

@@ -1,4 +1,4 @@
-import { type AccountedConnection, Accounts, hostOf, isCrowded } from "../auth/account.js";
+import { type Account, type AccountedConnection, Accounts, hostOf, isCrowded } from "../auth/account.js";
 import { CallGate } from "../auth/call-gate.js";
 import { Caller } from "../auth/caller.js";
 import type { Guard } from "../auth/guard.js";
@@ -88,6 +88,7 @@ export class Admission implements Dispatcher {
     const { inFlightMax } = this.#runtime.settings.provider;
     const taken = this.#inFlight - this.#arriving + this.#detached;
     if (taken >= inFlightMax) {
+      this.accounts.want((caller as Caller).state.account, this.clock.now());
       const text = messages.tooManyCalls(taken, stillRunning(this.#detached));
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
@@ -103,7 +104,7 @@ export class Admission implements Dispatcher {
     const name = printable(account.name);
     let text: string | undefined;
     if (inFlight >= inFlightPerCallerMax) text = messages.callsOfCaller(name, inFlight);
-    else if (isCrowded(taken, inFlightMax) && inFlight >= this.accounts.callShare(inFlightMax, account)) {
+    else if (isCrowded(taken, inFlightMax) && inFlight >= this.#shareOf(account)) {
       text = messages.callShareTaken(name, inFlight, inFlightMax);
     } else if (
       unreadPerCallerMaxBytes !== Infinity &&
@@ -115,6 +116,10 @@ export class Admission implements Dispatcher {
       text = messages.tooManyCallsPerSecond(name, callsPerSecondMax);
     }
     return text === undefined ? undefined : new RpcError(Status.RESOURCE_EXHAUSTED, text);
+  }
+
+  #shareOf(account: Account): number {
+    return this.accounts.callShare(this.#runtime.settings.provider.inFlightMax, account, this.clock.now());
   }
 
   onCallStart(call: ServerCall): void {

@@ -56,7 +56,8 @@ export async function openSecurity(
     const authenticators = [...options.authenticators];
     if (tokensFile !== undefined) {
       const parse = (text: string): ReturnType<typeof parseTokens> => parseTokens(text, tokensFile);
-      const file = new WatchedFile(tokensFile, parse, runtime, onTokens);
+      const parts = { clock: runtime.clock, log: runtime.log, secretsOf: "auth.tokens" };
+      const file = new WatchedFile(tokensFile, parse, parts, onTokens);
       closers.push(() => file.close());
       authenticators.push(staticTokens(() => file.value));
     }

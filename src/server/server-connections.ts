@@ -1,4 +1,4 @@
-import { type Account, Accounts, hostOf, isCrowded } from "../auth/account.js";
+import { type Account, Accounts, crowdedFrom, hostOf, isCrowded } from "../auth/account.js";
 import type { Timer } from "../base/clock.js";
 import { printable } from "../base/printable.js";
 import type { CallEvents } from "../call/events.js";
@@ -27,7 +27,7 @@ const leaveWithinMs = 5000;
 /** A connection that has reached its maximum age is checked after this, ms: with nothing in flight its caller should have closed it. */
 const agedLeaveWithinMs = 60_000;
 
-/** A connection as counted for its address. */
+/** A connection as counted for its caller. */
 interface Place {
   readonly account: Account;
   readonly unsentBytes: number;
@@ -52,8 +52,8 @@ export class ServerConnections {
   readonly #undecided = new Set<FirstBytes>();
   /** Connections over a limit, with the limit: they are being refused and do not count. */
   readonly #turnedAway = new Map<ServedConnection, string>();
-  /** How many connections each address has. */
-  readonly #addresses = new Accounts(false);
+  /** How many connections each caller has: an identity, or an address that proves none. */
+  readonly #callers = new Accounts(false);
   readonly #places = new Map<ServedConnection, Place>();
   #draining = false;
   #stopped = false;
@@ -138,22 +138,28 @@ export class ServerConnections {
     this.#leavePlace(connection);
   }
 
-  /** Counts the connection for its address; returns the reason if the address has too many. */
+  /**
+   * Counts the connection for its caller; returns the reason if that one has too many. Identities behind one address take nothing from
+   * each other.
+   */
   #takePlace(connection: Connection, taken: number): string | undefined {
     const { connectionsMax, connectionsPerCallerMax } = this.#runtime.settings.provider;
     const nowMs = this.#runtime.clock.now();
-    const account = this.#addresses.open(hostOf(connection.remote), nowMs);
+    const caller = connection.security?.identity ?? hostOf(connection.remote);
+    const account = this.#callers.open(caller, nowMs);
     const { size } = account.connections;
-    const share = this.#addresses.connectionShare(connectionsMax, account);
+    // Connections stay: others must find room beside the only one there is, unless the operator has said how many it may have.
+    const alone = connectionsPerCallerMax === Infinity ? crowdedFrom : 1;
+    const share = this.#callers.connectionShare(connectionsMax, account, alone);
     if (size >= connectionsPerCallerMax || (isCrowded(taken, connectionsMax) && size >= share)) {
       const name = printable(account.name);
-      this.#addresses.close(account, nowMs);
+      this.#callers.close(account, nowMs);
       return size >= connectionsPerCallerMax
         ? messages.connectionsOfCaller(name, size)
         : messages.connectionShareTaken(name, size, connectionsMax);
     }
     const place = { account, unsentBytes: 0 };
-    this.#addresses.addConnection(account, place);
+    this.#callers.addConnection(account, place);
     this.#places.set(connection, place);
     return undefined;
   }
@@ -162,18 +168,8 @@ export class ServerConnections {
     const place = this.#places.get(connection);
     if (place === undefined) return;
     this.#places.delete(connection);
-    this.#addresses.removeConnection(place.account, place);
-    this.#addresses.close(place.account, this.#runtime.clock.now());
-  }
-
-  /** Why the connection is refused to its transport identity, which is known by now. */
-  #overIdentity(connection: Connection): string | undefined {
-    const identity = connection.security?.identity;
-    const { connectionsPerCallerMax } = this.#runtime.settings.provider;
-    if (identity === undefined || connectionsPerCallerMax === Infinity) return undefined;
-    const size = this.calls.accounts.find(identity)?.connections.size ?? 0;
-    if (size < connectionsPerCallerMax) return undefined;
-    return messages.connectionsOfCaller(printable(identity), size);
+    this.#callers.removeConnection(place.account, place);
+    this.#callers.close(place.account, this.#runtime.clock.now());
   }
 
   /** Why the caller is told to disconnect at once. */
@@ -182,7 +178,7 @@ export class ServerConnections {
   }
 
   #serve(connection: Connection, protocol: ServerProtocol, variant: string | undefined, bytes: Buffer): void {
-    const tooMany = connection.turnedAway ?? this.#overIdentity(connection);
+    const tooMany = connection.turnedAway;
     if (tooMany !== undefined && !this.#turnedAway.has(connection)) this.#turnedAway.set(connection, tooMany);
     const leave = this.#whyLeave(connection);
     const refusal =

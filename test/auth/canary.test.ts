@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { cleanEnv } from "../cli/mprpc.js";
-import { canary, canaryPrefix, expectNoCanary } from "../support/canary.js";
+import { canary, expectNoCanary } from "../support/canary.js";
 import { Child } from "../tools/child.js";
 import { compiled } from "../tools/compiled.js";
+import { hasCanary } from "../tools/leaks/secrets.js";
 import { guarded } from "../tools/wait.js";
 
 /** A folder for one test, and what puts a secret into a file of it that nobody else may read. */
@@ -122,7 +123,7 @@ test("no secret of a provider and its callers is where others could read it", as
   expect(listening).toMatch(/:\d+$/);
   expect(processes.join()).toContain(compiled("example/callee/src/main.ts"));
   expect(files.join()).toContain("denied: ");
-  expect(readFileSync(secrets.provider, "utf8")).toContain(canaryPrefix);
+  expect(hasCanary(readFileSync(secrets.provider, "utf8"))).toBe(true);
   const texts = [
     ...processes,
     ...files,
@@ -132,6 +133,19 @@ test("no secret of a provider and its callers is where others could read it", as
   ];
   expectNoCanary(...texts);
   expectNoKeys([shared, other], texts);
+}, 120_000);
+
+test("files of secrets that are made are for their owner alone, whatever the umask", async () => {
+  const { folder } = makeFolder();
+  const modeOf = (name: string): number => statSync(path.join(folder, name)).mode & 0o777;
+  const run = (...command: string[]) => execFileSync("sh", ["-c", 'umask 0; exec "$@"', "sh", ...command]);
+  // One is there already, and others may read it.
+  writeFileSync(path.join(folder, "caller.key"), "old", { mode: 0o644 });
+  run(process.execPath, "scripts/make-certificates.mjs", folder);
+  expect(["provider.key", "caller.key"].map(modeOf)).toEqual([0o600, 0o600]);
+  expect(readFileSync(path.join(folder, "caller.key"), "utf8")).toContain("BEGIN PRIVATE KEY");
+  run(process.execPath, compiled("example/clouddisk/src/cli.ts"), "secrets", `--clouddisk.data=${folder}`);
+  expect(modeOf("secrets")).toBe(0o600);
 }, 120_000);
 
 test("nor are those of the cloud disk's services", async () => {

@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { type Credentials, Status } from "../../src/index.js";
 import { deferred, failure } from "../support/async.js";
+import { canary, expectNoCanary } from "../support/canary.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";
 import { type Blob, ProbeServiceStub } from "../support/gen/probe.js";
+
+const [secret, own] = [canary(), canary()];
 
 /** A provider that replies with the token it was sent. */
 async function start(credentials: Credentials | undefined, as = true, more: ClusterOptions = {}) {
@@ -20,32 +23,32 @@ describe("the token of a channel", () => {
     let asked = 0;
     const { stub, runtime } = await start(async () => {
       asked++;
-      return { token: "abc" };
+      return { token: secret };
     });
     const seen: unknown[] = [];
     runtime.events.on("clientStart", ({ call }) => seen.push(call.metadata?.toJSON()));
     const replies = await Promise.all(Array.from({ length: 20 }, () => stub.echo({})));
-    expect(new Set(replies.map(({ text }) => text))).toEqual(new Set(["Bearer abc"]));
+    expect(new Set(replies.map(({ text }) => text))).toEqual(new Set([`Bearer ${secret}`]));
     expect(asked).toBe(1);
-    expect(JSON.stringify(seen)).not.toContain("abc");
-    const own = await stub.echo({}, { metadata: { authorization: "Bearer own" } });
-    expect(own.text).toBe("Bearer own");
+    expectNoCanary(JSON.stringify(seen));
+    const reply = await stub.echo({}, { metadata: { authorization: `Bearer ${own}` } });
+    expect(reply.text).toBe(`Bearer ${own}`);
   });
 
   test("is renewed before it expires, without a call that waits", async () => {
     let asked = 0;
     let clock = { wallNow: () => 0 };
-    const pair = await start(() => ({ token: `t${++asked}`, expiresAtMs: clock.wallNow() + 10_000 }));
+    const pair = await start(() => ({ token: `${secret}${++asked}`, expiresAtMs: clock.wallNow() + 10_000 }));
     clock = pair.clock;
     pair.clock.advance(1);
     await pair.stub.echo({});
     await pair.clock.run(7000);
     const before = asked;
-    expect((await pair.stub.echo({})).text).toBe(`Bearer t${before}`);
+    expect((await pair.stub.echo({})).text).toBe(`Bearer ${secret}${before}`);
     await pair.clock.run(1500);
     await pair.stub.echo({});
     expect(asked).toBe(before + 1);
-    expect((await pair.stub.echo({})).text).toBe(`Bearer t${before + 1}`);
+    expect((await pair.stub.echo({})).text).toBe(`Bearer ${secret}${before + 1}`);
   });
 
   test("that cannot be had fails the calls UNAUTHENTICATED, never, and is asked for again later", async () => {
@@ -54,7 +57,7 @@ describe("the token of a channel", () => {
     const { stub, clock } = await start(async () => {
       asked++;
       if (!good) throw new Error("the identity provider is away");
-      return { token: "abc" };
+      return { token: secret };
     });
     const error = await failure(stub.echo({}));
     expect(error).toMatchObject({ code: Status.UNAUTHENTICATED, executed: "never", attempts: 0 });
@@ -65,7 +68,7 @@ describe("the token of a channel", () => {
     expect(asked).toBe(1);
     good = true;
     await clock.run(1000);
-    expect((await stub.echo({})).text).toBe("Bearer abc");
+    expect((await stub.echo({})).text).toBe(`Bearer ${secret}`);
   });
 
   test("that takes too long lets the deadline say what was waited for", async () => {
@@ -75,28 +78,28 @@ describe("the token of a channel", () => {
     await clock.run(600);
     expect((await late).rawMessage).toContain("the channel has no token yet (credentials)");
     expect((await late).executed).toBe("never");
-    gate.resolve({ token: "abc" });
-    expect((await stub.echo({})).text).toBe("Bearer abc");
+    gate.resolve({ token: secret });
+    expect((await stub.echo({})).text).toBe(`Bearer ${secret}`);
   });
 
   test("is not sent where others can read it, unless it may be", async () => {
-    const refused = await failure((await start(() => ({ token: "abc" }), false)).stub.echo({}));
+    const refused = await failure((await start(() => ({ token: secret }), false)).stub.echo({}));
     expect(refused).toMatchObject({ code: Status.UNAUTHENTICATED, executed: "never" });
     expect(refused.rawMessage).toContain("is not confidential");
-    const open = await start(() => ({ token: "abc" }), false, { settings: { auth: { allowPlain: true } } });
-    expect((await open.stub.echo({})).text).toBe("Bearer abc");
+    const open = await start(() => ({ token: secret }), false, { settings: { auth: { allowPlain: true } } });
+    expect((await open.stub.echo({})).text).toBe(`Bearer ${secret}`);
   });
 
   test.each([
-    [{ token: "two words" }],
+    [{ token: `two ${secret}` }],
     [{ token: "" }],
-    [{ token: "line\nbreak-canary" }],
+    [{ token: `line\n${secret}` }],
     [{}],
-    [{ token: "abc", expiresAtMs: 1 }],
-  ])("must be one: %j", async (given) => {
+    [{ token: secret, expiresAtMs: 1 }],
+  ])("must be one: example %#", async (given) => {
     const { stub } = await start(() => given as { token: string });
     const error = await failure(stub.echo({}));
     expect(error.code).toBe(Status.UNAUTHENTICATED);
-    expect(error.message).not.toContain("canary");
+    expectNoCanary(error.message);
   });
 });

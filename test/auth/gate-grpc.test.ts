@@ -13,7 +13,7 @@ import { deferred, failure } from "../support/async.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
 import { FlowService, type Item } from "../support/gen/flow.js";
 import { RecordingLog } from "../support/log.js";
-import { startGuarded } from "./guarded.js";
+import { nameIn, startGuarded, tokenOf } from "./guarded.js";
 import { tokenTests } from "./token-tests.js";
 
 tokenTests("grpc");
@@ -97,12 +97,12 @@ async function onPort(
 
 function bearer(name: string): grpc.Metadata {
   const metadata = new grpc.Metadata();
-  metadata.set("authorization", `Bearer ${name}`);
+  metadata.set("authorization", `Bearer ${tokenOf(name)}`);
   return metadata;
 }
 
 const byName: Authenticate = async (metadata) => {
-  const name = metadata.getText("authorization")?.slice("Bearer ".length);
+  const name = nameIn(metadata);
   return name === "stranger" ? undefined : `token:${name}`;
 };
 
@@ -188,14 +188,14 @@ async function byHand(settings: SettingsInit = {}) {
   let checks = 0;
   const authenticate: Authenticate = (metadata) => {
     checks++;
-    return metadata.getText("authorization") === "Bearer never" ? never : checked.promise;
+    return nameIn(metadata) === "never" ? never : checked.promise;
   };
   const pair = await onPort(authenticate, { "*": "token:x" }, settings);
   const client = await RawClient.connect(tcpTransport(systemClock), pair.address);
   const send = async (path: string, parts: readonly Buffer[], name = "x", type = "") => {
     const before = checks;
     const head = { ":path": `/flow.FlowService/${path}`, "content-type": `application/grpc${type}` };
-    const side = client.request({ ...head, te: "trailers", authorization: `Bearer ${name}` });
+    const side = client.request({ ...head, te: "trailers", authorization: `Bearer ${tokenOf(name)}` });
     parts.forEach((part, at) => void side.stream?.write(part, at === parts.length - 1));
     await expect.poll(() => checks).toBe(before + 1);
     // A call without a token is answered at once: by then all of the other's body has come.

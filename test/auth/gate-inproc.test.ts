@@ -4,7 +4,7 @@ import { Health, Reflection } from "../../src/services/builtin.js";
 import { settle } from "../../src/testing/index.js";
 import { deferred, failure } from "../support/async.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
-import { startGuarded, token } from "./guarded.js";
+import { nameIn, startGuarded, token } from "./guarded.js";
 import { tokenTests } from "./token-tests.js";
 
 tokenTests("inproc");
@@ -31,7 +31,7 @@ describe("callers within the process", () => {
   test("with a token as well, where the policy wants both", async () => {
     const { stub } = await start({
       policy: { "*": "inproc:node + token:alice" },
-      authenticators: [async (metadata) => metadata.getText("authorization")?.replace("Bearer ", "token:")],
+      authenticators: [async (metadata) => `token:${nameIn(metadata)}`],
     });
     await stub.echo({}, token("alice"));
     expect(await failure(stub.echo({}, token("bob")))).toMatchObject({ code: Status.PERMISSION_DENIED });

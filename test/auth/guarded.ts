@@ -1,21 +1,32 @@
 import type { Authenticate, TokenIdentity } from "../../src/auth/authenticator.js";
-import { type CallContext, type ProviderOptions, RpcProvider } from "../../src/index.js";
+import { type CallContext, type Metadata, type ProviderOptions, RpcProvider } from "../../src/index.js";
 import { deferred } from "../support/async.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";
 import { FlowService, FlowServiceStub } from "../support/gen/flow.js";
 import { type Blob, ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
+import { canary } from "../tools/leaks/secrets.js";
+
+const mark = `~${canary()}`;
+
+/** The token of that name: whoever has it is `name`, and nobody else may see it. */
+export const tokenOf = (name: string): string => name + mark;
 
 /** Options of a call that brings this token. */
-export const token = (name: string) => ({ metadata: { authorization: `Bearer ${name}` } });
+export const token = (name: string) => ({ metadata: { authorization: `Bearer ${tokenOf(name)}` } });
+
+/** The name of the token of a call. */
+export function nameIn(metadata: Metadata): string {
+  return metadata.getText("authorization")?.slice("Bearer ".length).split("~")[0] ?? "";
+}
 
 /** Tokens are names: `alice`, or `alice@5000`, which expires at that time of the test's clock. */
 export function byName(cluster: () => Cluster, asked: string[] = []): Authenticate {
   return async (metadata) => {
-    const text = metadata.getText("authorization")?.slice("Bearer ".length) ?? "";
+    const text = nameIn(metadata);
     asked.push(text);
     const [name, expires] = text.split("@");
     if (name === "stranger") return undefined;
-    if (name === "broken") throw new Error(`cannot look up ${text}-with-the-whole-token`);
+    if (name === "broken") throw new Error(`cannot look up ${tokenOf(text)}-with-the-whole-token`);
     const identity: TokenIdentity = { name: `token:${name}` };
     if (expires === undefined) return identity;
     const { clock } = cluster();

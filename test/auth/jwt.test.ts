@@ -3,11 +3,15 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import type { Authenticate } from "../../src/auth/authenticator.js";
 import { type JwtOptions, jwtAuthenticator } from "../../src/auth/jwt.js";
 import { systemClock } from "../../src/base/clock.js";
-import { Metadata } from "../../src/index.js";
+import { Metadata, type RpcError, Status } from "../../src/index.js";
 import { silentLogger } from "../../src/log/logger.js";
+import { failure } from "../support/async.js";
+import { canary } from "../support/canary.js";
+import { startGuarded } from "./guarded.js";
 
 const issuer = "https://idp.example.com";
 const keys = await generateKeyPair("ES256", { extractable: true });
@@ -40,7 +44,7 @@ interface Claims {
 async function tokenOf(claims: Claims = {}, key = keys.privateKey, kid = "k1"): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   const payload = { iss: issuer, aud: "disk", sub: "alice", exp: now + 60, ...claims };
-  return new SignJWT(payload).setProtectedHeader({ alg: "ES256", kid }).sign(key);
+  return new SignJWT({ ...payload, jti: canary() }).setProtectedHeader({ alg: "ES256", kid }).sign(key);
 }
 
 async function ask(token: string, given = options()) {
@@ -68,7 +72,8 @@ test("the keys may come from a URL", async () => {
   onTestFinished(() => void server.close());
   const { port } = server.address() as { port: number };
   const given = options({ jwks: `http://127.0.0.1:${port}/jwks` });
-  const { authenticate } = await jwtAuthenticator(given, parts, () => {});
+  const { authenticate, close } = await jwtAuthenticator(given, parts, () => {});
+  onTestFinished(close);
   for (let i = 0; i < 3; i++) {
     const metadata = new Metadata({ authorization: `Bearer ${await tokenOf({ sub: `s${i}` })}` });
     expect(await authenticate(metadata, peer, new AbortController().signal)).toMatchObject({
@@ -76,6 +81,140 @@ test("the keys may come from a URL", async () => {
     });
   }
   expect(fetched).toBe(1);
+});
+
+describe("keys of a URL", () => {
+  const clients = { alice: keys, bob: others };
+  type Name = keyof typeof clients;
+  const jwkOf = async (name: Name) => ({
+    ...(await exportJWK(clients[name].publicKey)),
+    ...{ kid: name, alg: "ES256" },
+  });
+
+  /** An issuer whose keys are those of `names`; `down`: it answers 503. */
+  async function issuerOf(...names: Name[]) {
+    const state = { names, down: false, fetched: 0 };
+    const server = createServer(async (_request, response) => {
+      state.fetched++;
+      const set = { keys: await Promise.all(state.names.map(jwkOf)) };
+      response.writeHead(state.down ? 503 : 200, { "content-type": "application/json" });
+      response.end(JSON.stringify(set));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as { port: number };
+    return { state, url: `http://127.0.0.1:${port}/jwks?tenant=${canary()}` };
+  }
+
+  /** A provider for their tokens, whose clock stands still. `more`: other authenticators. */
+  async function served(url: string, more: readonly Authenticate[] = []) {
+    const jwt = options({ jwks: url, refreshMs: 60_000 });
+    const pair = await startGuarded({ policy: { "*": "jwt:*" }, authenticators: more }, undefined, {
+      settings: { auth: { jwt } },
+    });
+    const tokens = async (name: Name) => ({
+      metadata: { authorization: `Bearer ${await tokenOf({ sub: name }, clients[name].privateKey, name)}` },
+    });
+    /** An open stream: how its next reply ends. */
+    const watching = async (name: Name) => {
+      const replies = pair.flow.watch({}, await tokens(name))[Symbol.asyncIterator]();
+      await replies.next();
+      return { next: replies.next() as Promise<unknown> };
+    };
+    return { ...pair, tokens, watching };
+  }
+
+  test("that are taken out are refused within the interval, on open connections and streams too", async () => {
+    const { state, url } = await issuerOf("alice", "bob");
+    const pair = await served(url);
+    const [alice, bob] = [await pair.tokens("alice"), await pair.tokens("bob")];
+    await pair.stub.echo({}, alice);
+    await pair.stub.echo({}, bob);
+    const aliceEnds = failure((await pair.watching("alice")).next);
+    (await pair.watching("bob")).next.catch(() => {});
+    expect(pair.provider.inFlight).toBe(2);
+    state.names = ["bob"];
+    await pair.clock.run(59_000);
+    await pair.stub.echo({}, alice);
+    expect(state.fetched).toBe(1);
+    await pair.clock.run(1000);
+    expect(await aliceEnds).toMatchObject({ code: Status.UNAUTHENTICATED });
+    expect(await failure(pair.stub.echo({}, alice))).toMatchObject({
+      ...{ code: Status.UNAUTHENTICATED, executed: "never" },
+    });
+    await pair.stub.echo({}, bob);
+    expect(state.fetched).toBe(2);
+    expect(pair.provider.inFlight).toBe(1);
+    expect(pair.provider.connections).toBe(1);
+    expect(pair.log.at("info").join()).toContain("/jwks has other keys");
+  });
+
+  test("that are added, or the same as before, void no answer", async () => {
+    const { state, url } = await issuerOf("alice");
+    const asked: string[] = [];
+    const note: Authenticate = async (metadata) => {
+      asked.push(metadata.getText("authorization") ?? "");
+      return undefined;
+    };
+    const pair = await served(url, [note]);
+    const alice = await pair.tokens("alice");
+    await pair.stub.echo({}, alice);
+    await pair.clock.run(60_000);
+    await expect.poll(() => state.fetched).toBe(2);
+    state.names = ["alice", "bob"];
+    await pair.clock.run(60_000);
+    await expect.poll(() => state.fetched).toBe(3);
+    await pair.stub.echo({}, alice);
+    expect(asked).toHaveLength(1);
+  });
+
+  test("that are seen to be gone when a token of an unknown key comes are refused at once", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { state, url } = await issuerOf("alice");
+    const pair = await served(url);
+    const [alice, bob] = [await pair.tokens("alice"), await pair.tokens("bob")];
+    await pair.stub.echo({}, alice);
+    state.names = ["bob"];
+    // The keys are not fetched for every unknown one.
+    vi.setSystemTime(Date.now() + 31_000);
+    await pair.stub.echo({}, bob);
+    expect(await failure(pair.stub.echo({}, alice))).toMatchObject({ code: Status.UNAUTHENTICATED });
+  });
+
+  test("stay in force while they cannot be fetched, which is told once, and are fetched again soon", async () => {
+    const { state, url } = await issuerOf("alice");
+    const pair = await served(url);
+    const alice = await pair.tokens("alice");
+    await pair.stub.echo({}, alice);
+    state.down = true;
+    await pair.clock.run(60_000);
+    await expect.poll(() => pair.log.at("error").length).toBe(1);
+    await pair.clock.run(30_000);
+    await expect.poll(() => state.fetched).toBe(3);
+    await pair.stub.echo({}, alice);
+    expect(pair.log.at("error")).toEqual([
+      expect.stringMatching(/jwks cannot be fetched, the last ones stay in force: /),
+    ]);
+    state.down = false;
+    state.names = ["bob"];
+    await pair.clock.run(30_000);
+    await expect
+      .poll(() => pair.stub.echo({}, alice).catch((error: RpcError) => error.codeName))
+      .toBe("UNAUTHENTICATED");
+  });
+
+  test("are not fetched before a token has come, and no more when the provider has ended", async () => {
+    const { state, url } = await issuerOf("alice");
+    const pair = await served(url);
+    await pair.clock.run(200_000);
+    expect(state.fetched).toBe(0);
+    await pair.stub.echo({}, await pair.tokens("alice"));
+    const ended = pair.provider.shutdown();
+    await pair.clock.run(200_000);
+    await ended;
+    expect(state.fetched).toBe(1);
+  });
 });
 
 const now = Math.floor(Date.now() / 1000);
@@ -113,6 +252,7 @@ test.each([
   [{ algorithms: ["HS256"] }, /found "HS256"/],
   [{ algorithms: ["none"] }, /found "none"/],
   [{ issuer: "a#b" }, /"#"/],
+  [{ refreshMs: 0 }, /refreshMs above 0/],
   [{ jwks: "http://idp.example.com/jwks" }, /https URL/],
 ])("does not begin with %j", async (wrong, text) => {
   await expect(jwtAuthenticator(options(wrong), parts, () => {})).rejects.toThrow(text);

@@ -1,13 +1,17 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { Authenticate } from "../../src/auth/authenticator.js";
 import { parsePolicyFile } from "../../src/auth/policy.js";
 import { RpcProvider, Status } from "../../src/index.js";
-import { failure } from "../support/async.js";
+import { settle } from "../../src/testing/index.js";
+import { deferred, failure } from "../support/async.js";
 import { Cluster } from "../support/cluster.js";
 import { FlowService, FlowServiceStub } from "../support/gen/flow.js";
 import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
+import { canary } from "../tools/leaks/secrets.js";
+import { nameIn, startGuarded, token } from "./guarded.js";
 
 function folder(): string {
   const made = mkdtempSync(path.join(tmpdir(), "mprpc-auth-"));
@@ -19,7 +23,7 @@ let writes = 0;
 /** As careful programs do: renamed into place. */
 function put(file: string, text: string): void {
   const draft = `${file}.${writes++}`;
-  writeFileSync(draft, text);
+  writeFileSync(draft, text, { mode: 0o600 });
   renameSync(draft, file);
 }
 
@@ -104,21 +108,78 @@ test("open streams that a new policy does not allow end PERMISSION_DENIED, the o
 });
 
 test("a token that was taken out of its file is refused, on open connections and streams too", async () => {
-  const good = "alice:0123456789abcdef\nbob:fedcba9876543210";
+  const [aliceToken, bobToken] = [canary(), canary()];
+  const good = `alice:${aliceToken}\nbob:${bobToken}`;
   const { provider, stub, flow, tokensFile, clock } = await start({ policy: "* = token:*", tokens: good });
   await provider.start();
-  const alice = { metadata: { authorization: "Bearer 0123456789abcdef" } };
-  const bob = { metadata: { authorization: "Bearer fedcba9876543210" } };
+  const alice = { metadata: { authorization: `Bearer ${aliceToken}` } };
+  const bob = { metadata: { authorization: `Bearer ${bobToken}` } };
   await stub.echo({}, alice);
   await stub.echo({}, bob);
   const watched = flow.watch({}, alice)[Symbol.asyncIterator]();
   await watched.next();
   const end = failure(watched.next() as Promise<unknown>);
-  put(tokensFile, "bob:fedcba9876543210");
+  put(tokensFile, `bob:${bobToken}`);
   await clock.run(5000);
   expect(await end).toMatchObject({ code: Status.UNAUTHENTICATED });
   expect(await failure(stub.echo({}, alice))).toMatchObject({ code: Status.UNAUTHENTICATED });
   await stub.echo({}, bob);
+});
+
+describe("when a file of tokens changes", () => {
+  /** A provider with an authenticator of its own beside such a file, and what makes the file change. */
+  async function beside(authenticate: Authenticate) {
+    const tokensFile = path.join(folder(), "tokens");
+    put(tokensFile, `bob:${canary()}`);
+    const options = { policy: { "*": "token:*" }, authenticators: [authenticate] };
+    const pair = await startGuarded(options, undefined, { settings: { auth: { tokensFile } } });
+    /** It is found within this time, and no check takes so long that it is given up. */
+    const change = async (): Promise<void> => {
+      put(tokensFile, `bob:${canary()}`);
+      await pair.clock.run(4500);
+    };
+    return { ...pair, change };
+  }
+
+  test("a token that is being checked meanwhile is checked again: the answer may be of before", async () => {
+    const answers = [deferred<string | undefined>(), deferred<string | undefined>()];
+    let asked = 0;
+    const { stub, change, served } = await beside(() => (answers[asked++] ?? deferred<string>()).promise);
+    const call = failure(stub.echo({}, { ...token("x"), timeoutMs: 60_000 }));
+    await settle();
+    await change();
+    answers[0]?.resolve("token:x");
+    await settle();
+    expect(asked).toBe(2);
+    answers[1]?.resolve(undefined);
+    expect(await call).toMatchObject({ code: Status.UNAUTHENTICATED, executed: "never" });
+    expect(served).toEqual([]);
+  });
+
+  test("the tokens of all open streams are checked again, however many they are", async () => {
+    const streams = 1100;
+    let slow = false;
+    let running = 0;
+    let most = 0;
+    const { flow, change, provider, clock } = await beside(async (metadata) => {
+      most = Math.max(most, ++running);
+      if (slow) await settle();
+      running--;
+      return `token:${nameIn(metadata)}`;
+    });
+    for (let at = 0; at < streams; at++) {
+      const replies = flow.watch({}, token(`t${at}`))[Symbol.asyncIterator]();
+      await replies.next();
+      replies.next().catch(() => {});
+    }
+    expect(provider.inFlight).toBe(streams);
+    slow = true;
+    await change();
+    await clock.run(1000);
+    expect(most).toBe(1024);
+    expect(running).toBe(0);
+    expect(provider.inFlight).toBe(streams);
+  });
 });
 
 test("under load no call is judged by half a policy", async () => {

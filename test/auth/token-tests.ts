@@ -5,6 +5,7 @@ import { settle } from "../../src/testing/index.js";
 import { deferred, failure } from "../support/async.js";
 import type { ClusterOptions, Over } from "../support/cluster.js";
 import { ProbeService } from "../support/gen/probe.js";
+import { noteLeak } from "../tools/leaks/notes.js";
 import { byName, startGuarded, token } from "./guarded.js";
 
 /** What a token is good for, whichever way the call that brings it goes. */
@@ -178,6 +179,7 @@ export function tokenTests(over: Over): void {
       await stub.echo({}, token("canary-0123456789"));
       expect(shown).toContain("token:bob");
       expect(shown).not.toContain("canary");
+      noteLeak("the peer of a handler", shown);
     });
   });
 

@@ -139,9 +139,9 @@ export async function startServer(
   return server;
 }
 
-/** A configuration of nats-server in a file of its own, in `folder`. */
+/** A configuration of a server in a file of its own, in `folder`. */
 export async function writeConf(folder: string, text: string): Promise<string> {
-  const file = path.join(folder, "nats.conf");
-  await writeFile(file, text);
+  const file = path.join(folder, "server.conf");
+  await writeFile(file, text, { mode: 0o600 });
   return file;
 }

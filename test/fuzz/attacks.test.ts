@@ -152,7 +152,9 @@ test("slow-loris: 300 callers that never end their first frame are reset after 5
 }, 120_000);
 
 test("a flood of connections: those beyond the limit are told its key, the honest one stays", async () => {
-  await using attacked = await Attacked.start({ provider: { connectionsMax: 50 } });
+  await using attacked = await Attacked.start({
+    provider: { connectionsMax: 50, connectionsPerCallerMax: 50 },
+  });
   const flood = async (): Promise<Evil[]> => {
     const evils: Evil[] = [];
     for (let i = 0; i < 10; i++) {

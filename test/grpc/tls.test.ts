@@ -11,10 +11,9 @@ import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { CallContext } from "../../src/call/context.js";
 import { RpcChannel } from "../../src/client/channel.js";
 import type { TlsOptions } from "../../src/transport/tls/options.js";
-import { makeSecret } from "../../src/transport/tls/secrets.js";
 import { failure } from "../support/async.js";
 import { RecordingLog } from "../support/log.js";
-import { Authority, type Issued, writeSecret } from "../tls/authority.js";
+import { Authority, type Issued, secretLine, writeSecret } from "../tls/authority.js";
 import { openTransport, temporaryFolder } from "../tls/support.js";
 import { eventually } from "../tools/wait.js";
 import { InteropService, InteropServiceStub, type StreamResponse } from "./gen/interop.js";
@@ -211,7 +210,7 @@ describe("a channel calls a server of @grpc/grpc-js behind TLS", () => {
 });
 
 describe("secrets instead of certificates", () => {
-  const lines = (...names: string[]): string => `${names.map(makeSecret).join("\n")}\n`;
+  const lines = (...names: string[]): string => `${names.map(secretLine).join("\n")}\n`;
 
   test("prove a gRPC caller to a provider, and the other way round", async () => {
     const secrets = lines("apigw");

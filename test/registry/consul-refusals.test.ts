@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
@@ -9,13 +10,13 @@ import { RegistryError } from "../../src/registry/errors.js";
 import { type OpenRegistryOptions, openRegistry } from "../../src/registry/open.js";
 import type { Registry, Snapshot } from "../../src/registry/registry.js";
 import { ConsulServer, consulProgram } from "../tools/consul.js";
+import { watchSecret } from "../tools/leaks/secrets.js";
 import { eventually, Recorder } from "../tools/wait.js";
 import { freePort } from "../tools/zookeeper.js";
 import { registration, shows } from "./conformance.js";
 
-const management = "11111111-1111-1111-1111-111111111111";
-const writer = "22222222-2222-2222-2222-222222222222";
-const noNodes = "44444444-4444-4444-4444-444444444444";
+const newToken = (): string => watchSecret(randomUUID());
+const [management, writer, noNodes, unknown] = [newToken(), newToken(), newToken(), newToken()];
 const users = "fixbug.UserServiceRpc";
 
 let folder: string;
@@ -46,8 +47,8 @@ beforeAll(async () => {
     'service_prefix "team/" { policy = "write" } node_prefix "" { policy = "read" }',
   );
   await grant("no-nodes", noNodes, 'service_prefix "team/" { policy = "write" }');
-  writeFileSync(join(folder, "token"), `${writer}\n`);
-  writeFileSync(join(folder, "wrong-token"), "33333333-3333-3333-3333-333333333333");
+  writeFileSync(join(folder, "token"), `${writer}\n`, { mode: 0o600 });
+  writeFileSync(join(folder, "wrong-token"), unknown, { mode: 0o600 });
   strangers = [
     createServer((socket) => socket.on("error", () => {}).end("SSH-2.0-OpenSSH_9.2\r\n")),
     createHttpServer((_, response) => response.end("<html>It works!</html>")),

@@ -15,9 +15,12 @@ import { ClassicProvider } from "../interop/classic-provider.js";
 import { failure } from "../support/async.js";
 import { Blob, ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import { startScript } from "../tools/child.js";
+import { canary } from "../tools/leaks/secrets.js";
 import { guarded, Recorder } from "../tools/wait.js";
 import { freePort, ZooKeeperServer } from "../tools/zookeeper.js";
 import { registerClassic, Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
+
+const credentials = `app:${canary()}`;
 
 let server: ZooKeeperServer;
 
@@ -113,13 +116,13 @@ describe("a snapshot file", () => {
 });
 
 describe("without the permission to read", () => {
-  const digest = createHash("sha1").update("app:secret").digest("base64");
+  const digest = createHash("sha1").update(credentials).digest("base64");
   /** Whoever changes it back needs none. */
   const onlyApp = `digest:app:${digest}:cdrwa,world:anyone:a`;
 
   test("a caller is told so at once; with the credentials it is not", scenarioTimeout, () =>
     Scenario.on(server.address, async (scenario) => {
-      const auth = "app:secret";
+      const auth = credentials;
       const admin = await scenario.session();
       for (const path of ["/mprpc", `/mprpc/${service}`, providers])
         await admin.create(path, { access: "open" });
@@ -166,12 +169,12 @@ test("with credentials a classic znode that anybody wrote gets no call", scenari
   Scenario.on(server.address, async (scenario) => {
     const { port } = await deadEndpoint();
     await registerClassic(await scenario.session(), "ProbeService", ["Echo"], `127.0.0.1:${port}`);
-    const guardedCaller = startCaller(scenario, { auth: "app:secret" });
+    const guardedCaller = startCaller(scenario, { auth: credentials });
     const refused = await failure(guardedCaller.stub.echo({}));
     expect(refused.rawMessage).toMatch(
       new RegExp(`^no mprpc provider of probe.ProbeService .*channel.classic\\): 127.0.0.1:${port}$`),
     );
-    const open = startCaller(scenario, { auth: "app:secret" }, undefined, { classic: true });
+    const open = startCaller(scenario, { auth: credentials }, undefined, { classic: true });
     expect((await failure(open.stub.echo({}))).rawMessage).toContain(`cannot connect to 127.0.0.1:${port}`);
   }),
 );

@@ -1,11 +1,14 @@
 import { createServer } from "node:net";
 import library, { type Client } from "node-zookeeper-client";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { canary } from "../tools/leaks/secrets.js";
 import { eventually, guarded, timed } from "../tools/wait.js";
 import { freePort, ZooKeeperServer } from "../tools/zookeeper.js";
 import { addresses, registration, shows } from "./conformance.js";
 import { answer, failureOf, SessionBench } from "./session-bench.js";
 import { Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
+
+const credentials = `app:${canary()}`;
 
 /**
  * node-zookeeper-client 1.1.3 alone falls into each of these; what src/registry/zookeeper/client.ts and session.ts make
@@ -167,7 +170,7 @@ trap(
   "an operation without a connection fails at once and is never carried out later",
   async (bench, chroot) => {
     const proxy = await bench.proxy(server.port);
-    const auth = "app:secret";
+    const auth = credentials;
     const { session, told } = await bench.connect([proxy.port], { chroot, auth });
     await session.create("/ours", { access: "owned" });
     // In flight when the connection goes: settled, too.

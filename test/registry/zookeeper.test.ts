@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentLogger } from "../../src/log/logger.js";
 import type { Registration } from "../../src/registry/registry.js";
+import { canary } from "../tools/leaks/secrets.js";
 import { eventually, Recorder, timed } from "../tools/wait.js";
 import { ZooKeeperServer } from "../tools/zookeeper.js";
 import { addresses, registration, shows } from "./conformance.js";
 import { readText, registerClassic, Scenario, scenarioTimeout } from "./zookeeper-scenario.js";
+
+const credentials = `app:${canary()}`;
 
 const loginPath = "/UserServiceRpc/Login";
 const registerPath = "/UserServiceRpc/Register";
@@ -65,7 +68,7 @@ describe("what stands in ZooKeeper", () => {
   play(
     "with credentials others may read, but not write, our part; the classic part stays open",
     async (scenario) => {
-      const provider = scenario.registry({ auth: "app:secret" });
+      const provider = scenario.registry({ auth: credentials });
       await provider.register(registration(8000));
       const { seen } = scenario.follow();
       await seen.until("read without credentials", shows(8000));
@@ -73,7 +76,7 @@ describe("what stands in ZooKeeper", () => {
       const refused = intruder.register(registration(8001));
       await expect(refused).rejects.toMatchObject({ code: "denied" });
       await expect(refused).rejects.toThrow(/no permission in ZooKeeper .*auth=user:password/);
-      await scenario.registry({ auth: "app:secret" }).register(registration(8002));
+      await scenario.registry({ auth: credentials }).register(registration(8002));
       await seen.until("another holder", shows(8000, 8002));
       const cpp = await scenario.session();
       await registerClassic(cpp, "UserServiceRpc", ["Other"], "127.0.0.1:7000");

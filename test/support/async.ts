@@ -1,4 +1,5 @@
 import { RpcError } from "../../src/error/rpc-error.js";
+import { noteLeak } from "../tools/leaks/notes.js";
 import { guarded } from "../tools/wait.js";
 
 export interface Deferred<T = void> {
@@ -26,12 +27,13 @@ export function deferred<T = void>(what = "a deferred"): Deferred<T> {
   };
 }
 
-/** The RpcError a call fails with; the test fails when it succeeds, throws something else or hangs. */
+/** The RpcError a call fails with, without a secret of a test; the test fails when it succeeds, throws something else or hangs. */
 export async function failure(call: Promise<unknown>): Promise<RpcError> {
   let value: unknown;
   try {
     value = await guarded(call, "a call that should fail");
   } catch (error) {
+    noteLeak("the error of a call", error);
     if (error instanceof RpcError) return error;
     throw error;
   }

@@ -1,4 +1,5 @@
 import type { LogFields, Logger, LogLevel } from "../../src/log/logger.js";
+import { noteLeak } from "../tools/leaks/notes.js";
 
 export interface LogLine {
   level: LogLevel;
@@ -6,7 +7,7 @@ export interface LogLine {
   fields: LogFields | undefined;
 }
 
-/** Keeps what it is told. */
+/** Keeps what it is told. A secret of a test in it fails the test's file. */
 export class RecordingLog implements Logger {
   readonly lines: LogLine[] = [];
 
@@ -23,6 +24,9 @@ export class RecordingLog implements Logger {
   }
 
   #keep(level: LogLevel): (text: string, fields?: LogFields) => void {
-    return (text, fields) => void this.lines.push({ level, text, fields });
+    return (text, fields) => {
+      noteLeak(`a log line, "${text.slice(0, 80)}"`, text, fields);
+      this.lines.push({ level, text, fields });
+    };
   }
 }

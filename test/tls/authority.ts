@@ -3,6 +3,7 @@ import { webcrypto } from "node:crypto";
 import { chmodSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import * as x509 from "@peculiar/x509";
+import { canary, watchSecret } from "../tools/leaks/secrets.js";
 
 const { subtle } = webcrypto;
 const crypto = webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0];
@@ -29,7 +30,10 @@ export interface Issued {
 let serials = 0;
 
 async function pemOf(key: webcrypto.CryptoKey): Promise<string> {
-  return x509.PemConverter.encode(await subtle.exportKey("pkcs8", key), "PRIVATE KEY");
+  const pem = x509.PemConverter.encode(await subtle.exportKey("pkcs8", key), "PRIVATE KEY");
+  // The first line of it is alike in all keys.
+  watchSecret(pem.split("\n")[2] as string);
+  return pem;
 }
 
 function namesOf({ dns = [], uris = [], ips = [] }: CertificateWishes): x509.Extension[] {
@@ -126,6 +130,9 @@ export async function selfSigned(wishes: CertificateWishes): Promise<Issued> {
   );
   return { cert: certificate.toString("pem"), key: await pemOf(keys.privateKey), serial };
 }
+
+/** A line of a secrets file, as `mprpc secret` makes them, whose key must not be seen. */
+export const secretLine = (name: string): string => `${name}:${canary()}`;
 
 /** Writes a file that only its owner may read. */
 export function writeSecret(folder: string, name: string, text: string): string {

@@ -2,10 +2,9 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:
 import path from "node:path";
 import tls from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
-import { makeSecret } from "../../src/transport/tls/secrets.js";
 import type { Connection } from "../../src/transport/transport.js";
 import { eventually } from "../tools/wait.js";
-import { Authority, type Issued, writeSecret } from "./authority.js";
+import { Authority, type Issued, secretLine, writeSecret } from "./authority.js";
 import { failureOf, startTls, temporaryFolder } from "./support.js";
 
 const name = "users.example";
@@ -197,11 +196,11 @@ describe("who is not trusted any more", () => {
 
   test("with a secret that was changed or taken out", async () => {
     const folder = temporaryFolder();
-    const apigw = makeSecret("apigw");
-    const secrets = writeSecret(folder, "secrets", `${apigw}\n${makeSecret("worker")}\n`);
+    const apigw = secretLine("apigw");
+    const secrets = writeSecret(folder, "secrets", `${apigw}\n${secretLine("worker")}\n`);
     const { stub, provider } = await startTls({ mode: "required", secrets }, { secrets: `${apigw}\n` });
     await stub.echo({ text: "x" });
-    writeSecret(folder, "secrets", `${makeSecret("apigw")}\n`);
+    writeSecret(folder, "secrets", `${secretLine("apigw")}\n`);
     await eventually("no connection", async () => provider.connections === 0);
     expect(await failureOf(stub.echo({ text: "x" }))).toContain("different keys of this secret");
   });

@@ -12,6 +12,7 @@ import type { Transport } from "../../src/transport/transport.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";
 import { ProbeService, type ProbeServiceHandler, ProbeServiceStub } from "../support/gen/probe.js";
 import { RecordingLog } from "../support/log.js";
+import { noteLeak } from "../tools/leaks/notes.js";
 
 /** A folder for one test, gone after it. */
 export function temporaryFolder(): string {
@@ -88,6 +89,7 @@ export async function failureOf(call: Promise<unknown>): Promise<string> {
   try {
     await call;
   } catch (error) {
+    noteLeak("the error of a call", error);
     return (error as Error).message;
   }
   throw new Error("the call succeeded");

@@ -114,7 +114,8 @@ export class ConsulServer extends Consul {
     return Promise.all(
       ports.map(async (own, i) => {
         const folder = await mkdtemp(join(tmpdir(), "mprpc-consul-"));
-        for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+        for (const [name, text] of Object.entries(files))
+          await writeFile(join(folder, name), text, { mode: 0o600 });
         const all = {
           ...{ server: true, bootstrap_expect: size, node_name: `consul-${i + 1}`, datacenter: "dc1" },
           ...{ bind_addr: "127.0.0.1", client_addr: "127.0.0.1", data_dir: join(folder, "data") },
@@ -137,7 +138,9 @@ export class ConsulServer extends Consul {
           performance: { raft_multiplier: 1 },
           ...conf,
         };
-        await writeFile(join(folder, "conf.json"), JSON.stringify(all).replaceAll("FOLDER", folder));
+        await writeFile(join(folder, "conf.json"), JSON.stringify(all).replaceAll("FOLDER", folder), {
+          mode: 0o600,
+        });
         const server = new ConsulServer(folder, { ...own, ...more });
         await mkdir(join(folder, "data"), { recursive: true });
         return server;

@@ -36,7 +36,7 @@ export function openNats(url: BrokerUrl): (deps: DriverDeps) => Promise<BrokerDr
     replicas: countOption(url, "replicas", 1, 5) ?? 1,
   };
   return async (deps) => {
-    const password = passwordOf(url, deps.password);
+    const password = passwordOf(url, deps);
     const packages = "@nats-io/transport-node @nats-io/jetstream";
     const libraries = await loadPeer(url.shown, packages, async () => {
       const [transport, jetstream] = await Promise.all([

@@ -34,9 +34,17 @@ export interface RedisFault {
   readonly fatal: boolean;
 }
 
+/** ioredis puts the command on its errors, with its arguments: the password, or a message. Whoever prints the error would show them. */
+function dropArguments(thrown: unknown): void {
+  if (!(thrown instanceof Error)) return;
+  const { command } = thrown as { command?: { name?: unknown } };
+  if (command !== undefined) Object.assign(thrown, { command: { name: command.name } });
+}
+
 /** What a failure of ioredis means, as what a call fails with. */
 export function redisFault(broker: string, thrown: unknown): RedisFault {
   if (thrown instanceof RpcError) return { error: thrown, fatal: false };
+  dropArguments(thrown);
   const text = textOf(thrown);
   for (const [pattern, code, message, fatal] of kinds) {
     if (!pattern.test(text)) continue;

@@ -32,7 +32,7 @@ export function openRedis(url: BrokerUrl): (deps: DriverDeps) => Promise<BrokerD
     maxLength: countOption(url, "maxlen", 1),
   };
   return async (deps) => {
-    const password = passwordOf(url, deps.password);
+    const password = passwordOf(url, deps);
     const { Redis } = await loadPeer(url.shown, "ioredis", () => import("ioredis"));
     const { RedisDriver } = await import("./driver.js");
     return new RedisDriver(Redis, { ...settings, password }, deps);

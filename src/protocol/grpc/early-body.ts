@@ -11,11 +11,21 @@ export interface EarlyBodyOwner {
   onTrailers(): void;
 }
 
+/** Most room that is made for bytes to come, bytes. */
+const roomMaxBytes = 16 * 1024;
+
+/** Bytes that have come, with room for more. */
+interface Piece {
+  readonly buffer: Buffer;
+  used: number;
+}
+
 /** The body of a call whose caller is not known yet, as it comes. Its bytes are not returned to the caller's window, which bounds them. */
 export class EarlyBody {
   readonly #owner: EarlyBodyOwner;
   readonly #wait: CallerWait;
-  readonly #chunks: Buffer[] = [];
+  readonly #pieces: Piece[] = [];
+  #bytes = 0;
   /** It is complete. */
   ended = false;
 
@@ -26,17 +36,31 @@ export class EarlyBody {
 
   add(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
-    this.#chunks.push(Buffer.from(bytes.subarray(start, end)));
+    this.#append(bytes, start, end);
+    this.#bytes += end - start;
     this.#owner.keep(end - start);
+  }
+
+  /** A caller may send a byte at a time, and a buffer takes much more than that: they are put together. */
+  #append(bytes: Buffer, start: number, end: number): void {
+    const last = this.#pieces.at(-1);
+    const fitting = last === undefined ? 0 : Math.min(end - start, last.buffer.length - last.used);
+    if (last !== undefined) last.used += bytes.copy(last.buffer, last.used, start, start + fitting);
+    const rest = end - start - fitting;
+    if (rest === 0) return;
+    // The first is no larger than what has come, as most bodies are one piece.
+    const buffer = Buffer.allocUnsafe(Math.max(rest, Math.min(this.#bytes, roomMaxBytes)));
+    bytes.copy(buffer, 0, start + fitting, end);
+    this.#pieces.push({ buffer, used: rest });
   }
 
   /** The caller is known: the call gets what has come. */
   pass(): void {
     const owner = this.#owner;
-    for (const chunk of this.#chunks) {
-      // A call that has ended, by an earlier chunk or at once, has given back all it held.
-      if (!owner.ended) owner.keep(-chunk.length);
-      owner.onData(owner.stream, chunk, 0, chunk.length, false);
+    for (const { buffer, used } of this.#pieces) {
+      // A call that has ended, by an earlier piece or at once, has given back all it held.
+      if (!owner.ended) owner.keep(-used);
+      owner.onData(owner.stream, buffer, 0, used, false);
     }
     if (this.ended) owner.onTrailers();
   }
@@ -44,6 +68,6 @@ export class EarlyBody {
   /** The call ends while it waits: what has come is nobody's. */
   drop(): void {
     this.#wait.leave();
-    for (const chunk of this.#chunks) this.#owner.stream.consumed(chunk.length);
+    if (this.#bytes > 0) this.#owner.stream.consumed(this.#bytes);
   }
 }

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { formatAddress } from "../../base/address.js";
+import { SecretFileCheck } from "../../log/secret-file.js";
 import { parseDurationMs } from "../../values/duration.js";
 import { consulDefaultPort, parseHostAndPort } from "../../values/hosts.js";
 import { redactUrl } from "../../values/url-text.js";
+import { fillDeps, type RegistryDeps } from "../deps.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import { decodedPart } from "../url-part.js";
 import type { ConsulRegistryOptions } from "./options.js";
@@ -77,7 +79,7 @@ function setOption(
   else if (key === "grace") options.emptyGraceMs = time(0);
   else if (key === "dc" && /^[\w-]+$/.test(value)) options.datacenter = value;
   else if (key === "dc") throw fail(`dc=${value} is not the name of a datacenter`);
-  else if (key === "tokenfile") options.token = readToken(file(), fail);
+  else if (key === "tokenfile") options.token = readToken(file(), options, fail);
   else if (key === "token") throw fail(noSecrets);
   else if (key === "tls" && /^(yes|no)$/.test(value)) options.tls = value === "yes";
   else if (key === "tls") throw fail(`tls=${value} is not yes or no`);
@@ -101,7 +103,8 @@ function readText(file: string, key: string, fail: (text: string) => RegistryErr
   }
 }
 
-function readToken(file: string, fail: (text: string) => RegistryError): string {
+function readToken(file: string, deps: RegistryDeps, fail: (text: string) => RegistryError): string {
+  new SecretFileCheck("tokenfile= of registry", file, fillDeps(deps).log).look();
   const token = readText(file, "tokenfile", fail).trim();
   // It goes into a header.
   if (!/^[!-~]{1,200}$/.test(token)) throw fail(`tokenfile=${file} does not hold one token`);

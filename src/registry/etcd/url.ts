@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { formatAddress } from "../../base/address.js";
+import { SecretFileCheck } from "../../log/secret-file.js";
 import { parseDurationMs } from "../../values/duration.js";
 import { etcdDefaultPort, parseHostAndPort } from "../../values/hosts.js";
 import { redactUrl } from "../../values/url-text.js";
+import { fillDeps, type RegistryDeps } from "../deps.js";
 import { RegistryError, reasonOf } from "../errors.js";
 import { decodedPart } from "../url-part.js";
 import type { EtcdRegistryOptions } from "./options.js";
@@ -80,7 +82,7 @@ function setOption(options: EtcdRegistryOptions, key: string, value: string, fai
   else if (key === "grace") options.emptyGraceMs = time(0);
   else if (key === "user" && value !== "") options.user = value;
   else if (key === "user") throw fail("user= names nobody");
-  else if (key === "passwordfile") options.password = readPassword(file(), fail);
+  else if (key === "passwordfile") options.password = readPassword(file(), options, fail);
   else if (key === "password") throw fail(noSecrets);
   else if (key === "tls" && /^(yes|no)$/.test(value)) options.tls = value === "yes";
   else if (key === "tls") throw fail(`tls=${value} is not yes or no`);
@@ -96,7 +98,8 @@ function setOption(options: EtcdRegistryOptions, key: string, value: string, fai
   }
 }
 
-function readPassword(file: string, fail: Fail): string {
+function readPassword(file: string, deps: RegistryDeps, fail: Fail): string {
+  new SecretFileCheck("passwordfile= of registry", file, fillDeps(deps).log).look();
   let text: string;
   try {
     text = readFileSync(file, "utf8");

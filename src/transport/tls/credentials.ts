@@ -41,6 +41,8 @@ export class TlsCredentials {
   #settle: Timer | undefined;
   /** The error reported last, so that polls do not repeat it. */
   #reported = "";
+  /** The warnings of the last reading. */
+  #warned: readonly string[] = [];
   #closed = false;
 
   /** Throws `Error` for files that cannot be used. */
@@ -49,7 +51,7 @@ export class TlsCredentials {
     this.#clock = clock;
     this.#log = log;
     this.#material = loadMaterial(options, clock.wallNow());
-    for (const warning of this.#material.warnings) log.warn(warning);
+    this.#warn(this.#material.warnings);
     this.#files = filesOf(options);
     if (this.#files.length > 0) this.#watch();
   }
@@ -97,6 +99,8 @@ export class TlsCredentials {
       return;
     }
     this.#reported = "";
+    // A file's mode and the time change what it is worth, but not what it says.
+    this.#warn(next.warnings);
     if (next.digest === this.#material.digest) return;
     this.#material = next;
     this.#clientContext = undefined;
@@ -104,8 +108,12 @@ export class TlsCredentials {
     this.#log.info("tls: the certificates, keys or secrets have changed, and are in use now", {
       files: this.#files,
     });
-    for (const warning of next.warnings) this.#log.warn(warning);
     for (const listener of [...this.#listeners]) listener();
+  }
+
+  #warn(warnings: readonly string[]): void {
+    for (const one of warnings) if (!this.#warned.includes(one)) this.#log.warn(one);
+    this.#warned = warnings;
   }
 
   /** Watches folders, not files: a new file replaces the old one by name, and container mounts replace the folder itself. */

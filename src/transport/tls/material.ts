@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import type tls from "node:tls";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
+import { openFileWarning } from "../../log/secret-file.js";
 import { revokedIn, subjectNames } from "./certificate.js";
 import { pemBlocks } from "./der.js";
 import { nodeTls } from "./node-tls.js";
@@ -61,9 +62,12 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
     const source = options[key];
     if (source === undefined) continue;
     texts[key] = isText(key, source) ? source : readNamed(keyName(key), source);
+    if ((key === "key" || key === "secrets") && !isText(key, source))
+      noteMode(keyName(key), source, warnings);
     hash.update(`${key} ${texts[key]}\n`);
   }
   const passphraseName = passphraseFile(options.passphrase);
+  if (passphraseName !== undefined) noteMode("tls.passphrase", passphraseName, warnings);
   const passphrase =
     passphraseName === undefined
       ? options.passphrase
@@ -176,6 +180,11 @@ function secretsOf(source: string, text: string): ReadonlyMap<string, Buffer> {
     throw new Error(messages.secretsReadable(source, (mode & 0o777).toString(8)));
   }
   return parseSecrets(text, source);
+}
+
+function noteMode(key: string, file: string, warnings: string[]): void {
+  const warning = openFileWarning(key, file);
+  if (warning !== undefined) warnings.push(warning);
 }
 
 function noteDates(certificates: readonly Buffer[], nowMs: number, warnings: string[]): void {

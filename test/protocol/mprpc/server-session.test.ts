@@ -399,7 +399,8 @@ describe("limits of the provider", () => {
   });
 
   test("many connections at a time above the limit: the first stay", async () => {
-    const { cluster, address, provider } = await rawCaller({ settings: { provider: { connectionsMax: 4 } } });
+    const limits = { connectionsMax: 4, connectionsPerCallerMax: 4 };
+    const { cluster, address, provider } = await rawCaller({ settings: { provider: limits } });
     const peers = await Promise.all(
       Array.from({ length: 6 }, () => RawPeer.connect(cluster.transport, address)),
     );

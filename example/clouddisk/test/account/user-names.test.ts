@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { checkUsername } from "../../src/account/users.js";
 import { userKey } from "../../src/common/user-names.js";
-import { startDisk } from "../support/disk.js";
+import { password, startDisk } from "../support/disk.js";
 
 test.each([
   ["Zhang", "zHANG"],
@@ -33,9 +33,9 @@ test("a name in other letters is taken, signs in as the same user, and counts as
     services: ["dbproxy", "account", "apigw"],
     conf: { "account.failures": "2" },
   });
-  await disk.signup("Zhang", "password-1");
-  expect((await disk.post("/user/signup", { username: "zhang", password: "password-1" })).code).toBe(10_003);
-  const reply = await disk.post("/user/signin", { username: "ZHANG", password: "password-1" });
+  await disk.signup("Zhang", password);
+  expect((await disk.post("/user/signup", { username: "zhang", password })).code).toBe(10_003);
+  const reply = await disk.post("/user/signin", { username: "ZHANG", password });
   expect(reply.data).toMatchObject({ Username: "Zhang" });
   for (const username of ["zhang", "ZHang"]) {
     expect((await disk.post("/user/signin", { username, password: "wrong-one" })).code).toBe(10_004);

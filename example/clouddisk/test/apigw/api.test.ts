@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Disk, startDisk } from "../support/disk.js";
+import { type Disk, password, startDisk } from "../support/disk.js";
 import { addFile, api } from "./support.js";
 
 let disk: Disk;
@@ -160,7 +160,7 @@ test.each<[string, string, object | undefined]>([
   ["POST", "/api/folders", { parentId: 0, name: "half \ud83d" }],
   ["POST", "/api/folders", { parentId: 0, name: "\u3164" }],
   ["PATCH", "/api/files/1", { name: "half \udc00" }],
-  ["POST", "/user/signup", { username: "half\ud83d", password: "password-1" }],
+  ["POST", "/user/signup", { username: "half\ud83d", password }],
   ["POST", "/user/signin", { username: "someone", password: "half \ud83d" }],
   ["POST", "/file/update", { filehash: "half \ud83d", filename: "a" }],
   ["PATCH", "/api/files/1", {}],
@@ -196,7 +196,7 @@ test("the services are the operator's to see, here the one who signed up first",
 });
 
 test("the services page: what is listed, and who answers", async () => {
-  const ask = api(disk, await disk.signin("myself", "password-1"));
+  const ask = api(disk, await disk.signin("myself", password));
   const { body } = await ask("GET", "/api/services");
   const instances = [{ address: expect.stringMatching(/^unix:\/.*\/rpc\//), healthy: true }];
   expect(body.services).toEqual([

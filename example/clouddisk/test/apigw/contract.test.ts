@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Disk, startDisk, type User } from "../support/disk.js";
+import { type Disk, password, startDisk, type User } from "../support/disk.js";
 import { addFile, at } from "./support.js";
 
 /** One golden reply for each row of the HTTP contract that is the gateway's, as a form, as JSON, and in both places of a token. */
@@ -61,7 +61,7 @@ test.each(spellings)("POST /user/signup and /user/signin as %s", async (kind, en
 });
 
 test("the cookie of a sign-in is for this host's own pages, and not for scripts", async () => {
-  const { headers, body } = bodies.form({ username: "zhang", password: "password-1" });
+  const { headers, body } = bodies.form({ username: "zhang", password });
   const reply = await fetch(`${disk.url}/user/signin`, { method: "POST", headers, body });
   const [cookie] = reply.headers.getSetCookie();
   expect(cookie).toMatch(

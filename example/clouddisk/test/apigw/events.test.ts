@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { startDisk } from "../support/disk.js";
+import { password, startDisk } from "../support/disk.js";
 import { openFeed } from "./feed-reader.js";
 import { addFile, api, at } from "./support.js";
 
@@ -92,7 +92,7 @@ test("a feed needs a session, and ends with it, at whatever gateway that ends", 
   const cookie = { cookie: `clouddisk_token=${user.token}`, "sec-fetch-site": "cross-site" };
   expect(await at(disk, "/api/events", { headers: cookie })).toMatchObject({ status: 403 });
 
-  const stays = await disk.signin(user.name, "password-1");
+  const stays = await disk.signin(user.name, password);
   const feeds = await Promise.all(
     [disk.url, other.httpAddress("apigw")].map((url) => openFeed(disk, user, { url })),
   );

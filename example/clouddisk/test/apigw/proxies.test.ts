@@ -8,7 +8,7 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { debianPackages } from "../../../../test/tools/debian.js";
 import { freePort } from "../../../../test/tools/zookeeper.js";
-import { type Disk, startDisk } from "../support/disk.js";
+import { type Disk, password, startDisk } from "../support/disk.js";
 import { findProgram, startProgram } from "../support/programs.js";
 
 let folder: string;
@@ -149,7 +149,7 @@ describe.each([
     expect([file.status, file.body]).toEqual([200, "behind a proxy"]);
     const form = { host: "disk.example.com", "content-type": "application/x-www-form-urlencoded" };
     const page = { ...form, origin: "https://disk.example.com" };
-    const signedIn = await ask(port, "/user/signin", page, "username=user-1&password=password-1");
+    const signedIn = await ask(port, "/user/signin", page, `username=user-1&password=${password}`);
     expect(signedIn.headers["set-cookie"]?.[0]).toMatch(/; Secure/);
     expect((JSON.parse(signedIn.body) as { data: object }).data).toMatchObject({
       UploadEntry: "https://disk.example.com",

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Disk, startDisk } from "../support/disk.js";
+import { type Disk, password, startDisk } from "../support/disk.js";
 import { addFile, api, at } from "./support.js";
 
 const services = ["dbproxy", "account", "apigw"] as const;
@@ -65,7 +65,7 @@ test("a page of another origin does nothing with the cookie, and signs nobody in
     expect(await at(disk, "/api/signout", init)).toEqual(refused);
     expect(await at(disk, "/file/query", init)).toEqual(refused);
     expect(await at(disk, "/api/trash", { ...init, method: "DELETE" })).toEqual(refused);
-    const body = new URLSearchParams({ username: name, password: "password-1" });
+    const body = new URLSearchParams({ username: name, password });
     expect(await at(disk, "/user/signin", { method: "POST", headers: { origin }, body })).toEqual(refused);
   }
   const own = { method: "POST", headers: { cookie, origin: disk.url } };
@@ -187,9 +187,7 @@ test("failed sign-ins of a name are counted, and say so", async () => {
 
 test("fifty sign-ups with one name at once make one user", async () => {
   const replies = await Promise.all(
-    Array.from({ length: 50 }, () =>
-      disk.post("/user/signup", { username: "same-name", password: "password-1" }),
-    ),
+    Array.from({ length: 50 }, () => disk.post("/user/signup", { username: "same-name", password })),
   );
   expect(replies.filter(({ code }) => code === 10000)).toHaveLength(1);
   expect(replies.filter(({ code }) => code === 10003)).toHaveLength(49);

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
-import { startDisk } from "../support/disk.js";
+import { password, startDisk } from "../support/disk.js";
 import { at } from "./support.js";
 
 test("a request waits for services that are still starting", async () => {
   const disk = await startDisk({ services: ["apigw"] });
-  const signedUp = disk.post("/user/signup", { username: "early", password: "password-1" });
+  const signedUp = disk.post("/user/signup", { username: "early", password });
   await disk.startNode(["account"]);
   await disk.startNode(["dbproxy"]);
   expect(await signedUp).toEqual({ code: 10000, msg: "signed up" });

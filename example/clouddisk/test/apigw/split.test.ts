@@ -3,7 +3,7 @@ import { MprpcApplication, RpcProvider, silentLogger } from "mprpc";
 import { expect, onTestFinished, test } from "vitest";
 import { DownloadService } from "../../src/download/gen/download.js";
 import { UploadService } from "../../src/upload/gen/upload.js";
-import { type Disk, startDisk } from "../support/disk.js";
+import { type Disk, password, startDisk } from "../support/disk.js";
 import { api, at } from "./support.js";
 
 /** A disk whose servers of bodies are elsewhere: at addresses this test makes up. */
@@ -109,7 +109,7 @@ test("routes of bodies answer with 307 to where they are, and a ticket in place 
 test("sign-in and /api/me tell the addresses", async () => {
   const disk = await startSplit();
   const user = await disk.user("zhang");
-  const signedIn = await disk.post("/user/signin", { username: "zhang", password: "password-1" });
+  const signedIn = await disk.post("/user/signin", { username: "zhang", password });
   expect(signedIn.data).toMatchObject({
     UploadEntry: "http://upload.test:81",
     DownloadEntry: "http://download.test:81",

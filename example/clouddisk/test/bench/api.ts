@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
 import { serviceNames } from "../../src/common/part.js";
-import { startDisk, type User } from "../support/disk.js";
+import { password, startDisk, type User } from "../support/disk.js";
 import { ProductionServers } from "../support/production.js";
 
 const connections = 64;
@@ -82,7 +82,7 @@ export async function api(production: boolean): Promise<void> {
         await fetch(url, { method: "POST", headers: user.headers, body: new Uint8Array(body) });
       }
     }
-    const form = (turn: number) => ({ username: someone(turn).name, password: "password-1" });
+    const form = (turn: number) => ({ username: someone(turn).name, password });
     await measure("sign-in", (agent, turn) => post(agent, `${disk.url}/user/signin`, form(turn)));
     await measure("query of 20 files", (agent, turn) =>
       post(agent, `${disk.url}/file/query`, { limit: "20" }, someone(turn)),

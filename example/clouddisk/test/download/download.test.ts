@@ -7,7 +7,7 @@ import { Staging } from "../../src/common/staging.js";
 import { Tickets } from "../../src/common/tickets.js";
 import { DownloadServiceStub } from "../../src/download/gen/download.js";
 import { openStore } from "../../src/store/index.js";
-import { type Disk, startDisk, type User } from "../support/disk.js";
+import { type Disk, password, startDisk, type User } from "../support/disk.js";
 
 let disk: Disk;
 let owner: User;
@@ -169,7 +169,7 @@ it("sends text as it is, whatever the client could unpack: ranges count its byte
 
 it("ends tickets and signed URLs with the session they were made for", async () => {
   const hash = await addFile(owner, "bound", randomBytes(100));
-  const again = await disk.signin(owner.name, "password-1");
+  const again = await disk.signin(owner.name, password);
   const me = await fetch(`${disk.url}/api/me`, { headers: again.headers });
   const { downloadTicket } = await json(me);
   const form = new URLSearchParams({ filehash: hash });

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import path from "node:path";
 import { conf, formatAddress, MprpcApplication, openRegistry, RpcChannel, silentLogger } from "mprpc";
 import { expect, onTestFinished, test } from "vitest";
+import { watchSecret } from "../../../../test/tools/leaks/secrets.js";
 import { onlyServices } from "../../src/common/callers.js";
 import { type ServiceName, serviceNames } from "../../src/common/part.js";
 import { rpcPlace } from "../../src/common/rpc-place.js";
@@ -192,6 +193,7 @@ test("secrets are made once, one for each service, for this user alone", async (
       .map((line) => line.split(":")[0]),
   ).toEqual([...serviceNames]);
   for (const line of first.trim().split("\n")) {
+    watchSecret(line.split(":")[1] ?? "");
     expect(Buffer.from(line.split(":")[1] ?? "", "base64url")).toHaveLength(32);
   }
   expect(makeSecrets(disk.dataFolder)).toBe(false);

@@ -7,6 +7,7 @@ import { ConsulServer, consulProgram } from "../../../../test/tools/consul.js";
 import { EtcdServer, etcdProgram } from "../../../../test/tools/etcd.js";
 import { eventually, timed } from "../../../../test/tools/wait.js";
 import { ZooKeeperServer } from "../../../../test/tools/zookeeper.js";
+import { password } from "../support/disk.js";
 import { clouddiskFolder, scripted, urlIn } from "../support/scripted.js";
 
 // Six processes that find each other through three servers of a registry, which is chosen by two flags. One of the servers is killed, then all of
@@ -63,7 +64,7 @@ let users = 0;
 
 /** One user's way: sign up, sign in, upload, list, download. Throws for anything that is not as it should be. */
 async function flow(url: string): Promise<void> {
-  const form = { username: `user-${++users}`, password: "password-1" };
+  const form = { username: `user-${++users}`, password };
   expect(await post(`${url}/user/signup`, form)).toMatchObject({ code: 10_000 });
   const signedIn = (await post(`${url}/user/signin`, form)) as { data: { Token: string } };
   const { Token: token } = signedIn.data;

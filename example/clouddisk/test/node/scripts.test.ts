@@ -5,6 +5,7 @@ import net from "node:net";
 import path from "node:path";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { serviceNames } from "../../src/common/part.js";
+import { password } from "../support/disk.js";
 import { clouddiskFolder, runScript, scripted, urlIn } from "../support/scripted.js";
 
 /** One that has ended and whose parent has not taken note of it yet does not count. */
@@ -17,7 +18,7 @@ function isAlive(pid: number): boolean {
 }
 
 async function canSignUp(url: string): Promise<void> {
-  const body = new URLSearchParams({ username: "zhang", password: "secret-1" });
+  const body = new URLSearchParams({ username: "zhang", password });
   const reply = await fetch(`${url}/user/signup`, { method: "POST", body });
   expect(await reply.json()).toMatchObject({ code: 10_000 });
 }

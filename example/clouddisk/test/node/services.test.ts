@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers";
 import { expect, test, vi } from "vitest";
 import { type ServiceName, serviceNames } from "../../src/common/part.js";
 import { confText } from "../support/conf-text.js";
-import { type Disk, DiskProcess, startDisk, type User } from "../support/disk.js";
+import { type Disk, DiskProcess, password, startDisk, type User } from "../support/disk.js";
 
 async function uploadFile(url: string, user: User, content: Buffer, traceId: string): Promise<void> {
   const form = new FormData();
@@ -65,7 +65,7 @@ test("each service in a node of its own: the trace id of a request is in the log
   await vi.waitFor(() => expect(traced(disk, "trace-query-2")).toEqual(["dbproxy", "account", "apigw"]));
   const secrets = JSON.stringify(disk.log.lines);
   expect(secrets).not.toContain(user.token);
-  expect(secrets).not.toContain("password-1");
+  expect(secrets).not.toContain(password);
 });
 
 test("each service starts from a conf of its own", async () => {
@@ -100,9 +100,9 @@ test("a service that is killed and started again is found by the others", async 
   const second = disk.startProcess(["account"]);
   // Asked while nobody is there: waits for the one that starts. Only a call that went out on the connection of the
   // killed one, before its end was seen here, is told to try again.
-  const signedIn = await disk.signin("zhang", "password-1").catch((error: Error) => {
+  const signedIn = await disk.signin("zhang", password).catch((error: Error) => {
     expect(error.message).toContain("try again");
-    return disk.signin("zhang", "password-1");
+    return disk.signin("zhang", password);
   });
   expect(signedIn.token).not.toBe(user.token);
   await second;

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { password } from "../support/disk.js";
 
 export const partBytes = 65_536;
 /** No reply takes longer, whatever is away: a call between the services waits 15 s, and an upload makes several. */
@@ -40,7 +41,7 @@ export class LoadClient {
   }
 
   async signUp(): Promise<void> {
-    await this.#form("/user/signup", { username: this.name, password: "password-1" });
+    await this.#form("/user/signup", { username: this.name, password });
     await this.#signIn();
   }
 
@@ -82,7 +83,7 @@ export class LoadClient {
   }
 
   async #signIn(): Promise<void> {
-    const reply = await this.#form("/user/signin", { username: this.name, password: "password-1" });
+    const reply = await this.#form("/user/signin", { username: this.name, password });
     this.#token = String((reply.data as Reply).Token);
   }
 

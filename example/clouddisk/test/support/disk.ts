@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { compiled } from "../../../../test/tools/compiled.js";
 import { noteComplaint, strictNode } from "../../../../test/tools/complaints.js";
+import { canary, watchSecret } from "../../../../test/tools/leaks/secrets.js";
 import { type RunningNode, startNode } from "../../src/common/node.js";
 import { type ServiceName, serviceNames } from "../../src/common/part.js";
 import { RecordingLog } from "./log.js";
@@ -31,8 +32,23 @@ export interface User {
   headers: { authorization: string };
 }
 
+/** Of the users of all tests. */
+export const password = canary();
+
+/** Keys whose values everybody would see in `ps`. */
+const secretKeys: readonly string[] = ["database.url", "store.secretkey", "account.operatorpassword"];
+
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
 const main = new URL("process-main.ts", import.meta.url);
+
+/** The same keys as variables of the environment. */
+const variablesOf = (conf: ConfOverrides): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(conf).map(([key, value]) => [`MPRPC_${key.toUpperCase().replace(".", "_")}`, value ?? ""]),
+  );
+
+const flagsOf = (conf: ConfOverrides): string[] =>
+  Object.entries(conf).flatMap(([key, value]) => (value === null ? [] : [`--${key}=${value}`]));
 
 /** A cloud disk of its own: temp data folder, temp registry, free ports. Ends with the test, everything it started too. */
 export class Disk {
@@ -70,7 +86,11 @@ export class Disk {
   }
 
   argv(conf: ConfOverrides = {}): string[] {
-    const keys: ConfOverrides = {
+    return flagsOf(this.#keys(conf));
+  }
+
+  #keys(conf: ConfOverrides): ConfOverrides {
+    return {
       registry: `file:${path.join(this.dataFolder, "registry")}?poll=100ms`,
       "clouddisk.data": this.dataFolder,
       "apigw.port": "0",
@@ -81,7 +101,6 @@ export class Disk {
       ...this.#conf,
       ...conf,
     };
-    return Object.entries(keys).flatMap(([key, value]) => (value === null ? [] : [`--${key}=${value}`]));
   }
 
   /** Another node in this process. */
@@ -98,7 +117,11 @@ export class Disk {
 
   /** A node in a process of its own, from source, ready when this resolves. */
   async startProcess(services: readonly ServiceName[], conf: ConfOverrides = {}): Promise<DiskProcess> {
-    const started = new DiskProcess(services, this.argv(conf));
+    const entries = Object.entries(this.#keys(conf));
+    const [open, secret] = [false, true].map((is) =>
+      Object.fromEntries(entries.filter(([key]) => secretKeys.includes(key) === is)),
+    );
+    const started = new DiskProcess(services, flagsOf(open ?? {}), secret);
     this.processes.push(started);
     await started.ready;
     return started;
@@ -112,20 +135,21 @@ export class Disk {
   }
 
   /** A new user, signed in. */
-  async user(name = `user-${++this.#users}`, password = "password-1"): Promise<User> {
-    await this.signup(name, password);
-    return this.signin(name, password);
+  async user(name = `user-${++this.#users}`, ownPassword = password): Promise<User> {
+    await this.signup(name, ownPassword);
+    return this.signin(name, ownPassword);
   }
 
-  async signup(username: string, password: string): Promise<void> {
-    const reply = await this.post("/user/signup", { username, password });
+  async signup(username: string, itsPassword: string): Promise<void> {
+    const reply = await this.post("/user/signup", { username, password: itsPassword });
     if (reply.code !== 10_000) throw new Error(`signup: ${JSON.stringify(reply)}`);
   }
 
-  async signin(username: string, password: string): Promise<User> {
-    const reply = await this.post("/user/signin", { username, password });
+  async signin(username: string, itsPassword: string): Promise<User> {
+    const reply = await this.post("/user/signin", { username, password: itsPassword });
     const { Token: token } = (reply.data ?? {}) as { Token?: string };
     if (token === undefined) throw new Error(`signin: ${JSON.stringify(reply)}`);
+    watchSecret(token);
     return { name: username, token, headers: { authorization: `Bearer ${token}` } };
   }
 
@@ -167,7 +191,8 @@ export class DiskProcess {
   readonly #child: ChildProcess;
   #output = "";
 
-  constructor(services: readonly ServiceName[], argv: readonly string[]) {
+  /** `secrets`: keys of the conf that everybody would see in `ps`; they go by the environment. */
+  constructor(services: readonly ServiceName[], argv: readonly string[], secrets: ConfOverrides = {}) {
     this.services = services;
     // Away from the environment of whoever runs the tests.
     const { PATH, HOME, TMPDIR } = process.env;
@@ -176,6 +201,7 @@ export class DiskProcess {
       env: {
         ...{ PATH, HOME, ...(TMPDIR === undefined ? {} : { TMPDIR }) },
         NODE_OPTIONS: strictNode,
+        ...variablesOf(secrets),
       },
       stdio: ["ignore", "pipe", "pipe"],
     });

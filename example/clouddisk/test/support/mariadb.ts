@@ -4,10 +4,11 @@ import os from "node:os";
 import path from "node:path";
 import { createConnection } from "mysql2/promise";
 import type { Child } from "../../../../test/tools/child.js";
+import { canary } from "../../../../test/tools/leaks/secrets.js";
 import { freePort } from "../../../../test/tools/zookeeper.js";
 import { findProgram, type Program, runProgram, startProgram } from "./programs.js";
 
-const password = "disk-password";
+const password = canary();
 
 /** A real MariaDB on a free port, its data in a temp folder. */
 export class MariadbServer {

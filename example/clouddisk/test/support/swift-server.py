@@ -1,5 +1,5 @@
 """OpenStack Swift in one folder, for tests: `swift-server.py prepare FOLDER PROXY ACCOUNT CONTAINER OBJECT` writes its
-configuration for these ports of 127.0.0.1, `swift-server.py serve FOLDER ROLE` is one of its four servers."""
+configuration for these ports of 127.0.0.1, with the secret key that it reads from stdin, `swift-server.py serve FOLDER ROLE` is one of its four servers."""
 
 import os
 import sys
@@ -66,7 +66,7 @@ SIMPLE_FILTERS = ("catch_errors", "gatekeeper", "healthcheck", "bulk", "copy", "
 
 
 def write(folder, name, text):
-    with open(os.path.join(folder, name), "w") as file:
+    with open(os.path.join(folder, name), "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         file.write(text)
 
 
@@ -117,6 +117,6 @@ def serve(folder, role):
 
 
 if sys.argv[1] == "prepare":
-    prepare(sys.argv[2], sys.argv[3], sys.argv[4:])
+    prepare(sys.argv[2], sys.stdin.read().strip(), sys.argv[3:])
 else:
     serve(sys.argv[2], sys.argv[3])

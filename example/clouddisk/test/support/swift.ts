@@ -3,6 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Child } from "../../../../test/tools/child.js";
+import { canary } from "../../../../test/tools/leaks/secrets.js";
 import { freePort } from "../../../../test/tools/zookeeper.js";
 import type { Settings } from "../../src/common/settings.js";
 import { findPython, type Program, runProgram, startProgram } from "./programs.js";
@@ -10,7 +11,7 @@ import { findPython, type Program, runProgram, startProgram } from "./programs.j
 const script = fileURLToPath(new URL("swift-server.py", import.meta.url));
 /** In the order they are started in: the proxy asks the others. */
 const roles = ["object", "container", "account", "proxy"] as const;
-const secretKey = "disk-secret";
+const secretKey = canary();
 
 /** A real OpenStack Swift that speaks S3, on free ports, its data in a temp folder. */
 export class SwiftServer {
@@ -33,8 +34,8 @@ export class SwiftServer {
       const port = String(await freePort());
       if (!ports.includes(port)) ports.push(port);
     }
-    const args = [script, "prepare", folder, secretKey, ...ports];
-    runProgram(python, args);
+    const args = [script, "prepare", folder, ...ports];
+    runProgram(python, args, secretKey);
     const server = new SwiftServer(python, folder, Number(ports[0]));
     await server.restart();
     return server;

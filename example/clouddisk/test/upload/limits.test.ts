@@ -5,7 +5,7 @@ import path from "node:path";
 import { expect, test } from "vitest";
 import { isTempGone, tempName } from "../../src/common/instance.js";
 import { Staging } from "../../src/common/staging.js";
-import { type Disk, startDisk, type User } from "../support/disk.js";
+import { type Disk, password, startDisk, type User } from "../support/disk.js";
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
@@ -86,7 +86,7 @@ test("uploads leave room on the disk; signing in and deleting go on", async () =
   const full = { code: 10_002, msg: expect.stringContaining("disk is full") };
   expect(await upload(disk, user, "more", "more")).toMatchObject({ status: 507, body: full });
   expect(await begin(disk, user, "big")).toEqual(full);
-  const again = await disk.signin(user.name, "password-1");
+  const again = await disk.signin(user.name, password);
   const gone = await fetch(`${disk.url}/api/files/${id}`, { method: "DELETE", headers: again.headers });
   expect(gone.status).toBe(200);
   const deleted = await fetch(`${disk.url}/api/trash`, { method: "DELETE", headers: again.headers });

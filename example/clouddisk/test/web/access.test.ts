@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
+import { password } from "../support/disk.js";
 import { faintTexts } from "./contrast.js";
 import { fill, states } from "./states.js";
 import { chooser, Web } from "./support.js";
@@ -129,7 +130,7 @@ test("the whole way without a mouse: an account, an upload, a new name, the tras
   for (let times = 0; times < 4; times++) await press("Shift+Tab");
   await page.keyboard.type("ann");
   await press("Tab");
-  await page.keyboard.type("secret-1");
+  await page.keyboard.type(password);
   await press("Enter");
   await page.locator('.browser[aria-busy="false"]').waitFor();
 

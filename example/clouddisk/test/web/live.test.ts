@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { findWebFolder } from "../../src/apigw/pages.js";
-import { type Disk, startDisk, type User } from "../support/disk.js";
+import { type Disk, password, startDisk, type User } from "../support/disk.js";
 import { theBrowser } from "./support.js";
 
 /** Two devices of one user, each a browser of its own, before the services themselves. */
@@ -20,7 +20,7 @@ afterAll(() => disk.stop());
 async function device(user: User): Promise<Page> {
   const context = await (await theBrowser()).newContext({ locale: "en" });
   onTestFinished(() => context.close());
-  const token = await disk.signin(user.name, "password-1");
+  const token = await disk.signin(user.name, password);
   await context.addCookies([{ name: "clouddisk_token", value: token.token, url: disk.url }]);
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);

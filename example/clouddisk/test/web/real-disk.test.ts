@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { findWebFolder } from "../../src/apigw/pages.js";
-import { type Disk, startDisk, type User } from "../support/disk.js";
+import { type Disk, password, startDisk, type User } from "../support/disk.js";
 import { pdf, songti } from "./samples.js";
 import { chooser, theBrowser } from "./support.js";
 
@@ -29,10 +29,10 @@ async function signUp(): Promise<{ page: Page; signIn: () => Promise<User> }> {
   await page.goto(disk.url);
   await page.getByRole("button", { name: "New here? Create an account" }).click();
   await page.getByLabel("User name").fill(name);
-  await page.getByLabel("Password", { exact: true }).fill("password-1");
+  await page.getByLabel("Password", { exact: true }).fill(password);
   await page.getByRole("button", { name: "Create account" }).click();
   await page.getByRole("navigation", { name: "Main" }).waitFor();
-  return { page, signIn: () => disk.signin(name, "password-1") };
+  return { page, signIn: () => disk.signin(name, password) };
 }
 
 test("a file goes through the page into the disk and out again", async () => {

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
+import { password } from "../support/disk.js";
 import { FakeDisk } from "./fake-disk.js";
 
 /** The page in a real browser, before a disk that keeps the HTTP contract in memory. */
@@ -175,7 +176,7 @@ export const folderChooser = 'input[data-upload="folder"]';
 export async function signUp(page: Page): Promise<void> {
   await page.getByRole("button", { name: "New here? Create an account" }).click();
   await page.getByLabel("User name").fill("ann");
-  await page.getByLabel("Password", { exact: true }).fill("secret-1");
+  await page.getByLabel("Password", { exact: true }).fill(password);
   await page.getByRole("button", { name: "Create account" }).click();
   await page.getByRole("navigation", { name: "Main" }).waitFor();
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
+import { password } from "../support/disk.js";
 import { chooser, hold, signUp, Web } from "./support.js";
 
 /** Several tabs of one browser, and a disk that cannot be reached for a while. */
@@ -39,7 +40,7 @@ test("what one tab changes, the other shows; it signs out and in with it, and sa
   await second.getByText("You signed out in another tab of this browser.").waitFor();
   expect(await page.getByText("You signed out").count()).toBe(0);
   await page.getByLabel("User name").fill("ann");
-  await page.getByLabel("Password", { exact: true }).fill("secret-1");
+  await page.getByLabel("Password", { exact: true }).fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
   await second.getByRole("table").getByText("Papers").waitFor();
 });
