@@ -33,7 +33,7 @@ const unlisted: Readonly<Record<string, ReadonlyArray<keyof typeof messages>>> =
     ...(["creditOfNothing", "creditTooLarge", "creditWithoutStream", "overCredit"] as const),
     ...(["streamFrameOfUnary", "metadataTwice", "messageBeforeWhole", "messageAfterHalfClose"] as const),
   ],
-  "no call is left to fail with it": ["connectGivenUp", "callerOverLimitStayed", "callerToldToLeaveStayed"],
+  "no call is left to fail with it": ["connectGivenUp", "callerToldToLeaveStayed"],
   "the network in memory says it for the system, which has words of its own": ["connectionReset"],
 };
 const unlistedNames: readonly string[] = Object.values(unlisted).flat();

@@ -46,7 +46,7 @@ export function hostOf(address: string): string {
 }
 
 /** Above this part of the limit each caller is held to its share. */
-export const crowdedFrom = 0.75;
+const crowdedFrom = 0.75;
 
 /** A caller that found everything taken counts for this long, ms, so that what becomes free does not go to those who have the most. */
 const wantsMs = 1000;
@@ -162,9 +162,9 @@ export class Accounts {
     return Math.ceil(max / Math.max(1, this.busy + own + this.#others(account, nowMs)));
   }
 
-  /** How many of `max` connections one caller may have while others need some. `alone`: the part for one without others. */
-  connectionShare(max: number, account: Account, alone: number): number {
+  /** How many of `max` connections one caller may have: they stay, so others must find room beside the only one there is. */
+  connectionShare(max: number, account: Account): number {
     const callers = this.connected + (account.connections.size === 0 ? 1 : 0);
-    return Math.ceil(callers > 1 ? max / callers : max * alone);
+    return Math.ceil(callers > 1 ? max / callers : max * crowdedFrom);
   }
 }

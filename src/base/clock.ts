@@ -37,3 +37,13 @@ export const systemClock: Clock = {
   wallNow: () => Date.now(),
   setTimer: (callback, delayMs, keepAlive = false) => new SystemTimer(callback, delayMs, keepAlive),
 };
+
+/** Keeps the process alive until the function it returns is called, where no socket and no call does. */
+export function keepProcess(clock: Clock): () => void {
+  let timer: Timer;
+  const again = (): void => {
+    timer = clock.setTimer(again, timerMaxMs, true);
+  };
+  again();
+  return () => timer.cancel();
+}

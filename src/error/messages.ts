@@ -198,7 +198,6 @@ export const messages = {
     "closed by the provider, which has sent nothing: perhaps it wants a certificate of ours, or another one (tls.cert, tls.key)",
   connectionReset: "connection reset by the peer",
   callerGone: "the caller is gone",
-  callerOverLimitStayed: "the caller was turned away, and stayed",
   callerToldToLeaveStayed: "the caller was told to leave, and stayed",
   pingUnanswered: (silentMs: number) => `no answer to a ping, silent for ${silentMs} ms`,
   malformedFromProvider: (reason: string) => `malformed bytes from the provider: ${reason}`,
@@ -263,7 +262,7 @@ export const messages = {
   connectionsOfCaller: (caller: string, connections: number) =>
     `${caller} has ${connections} connections open, its limit here (provider.maxconnectionspercaller)`,
   connectionShareTaken: (caller: string, connections: number, max: number) =>
-    `${caller} has ${connections} connections open, its share of the ${max} that are nearly all taken (provider.maxconnections, provider.maxconnectionspercaller)`,
+    `${caller} has ${connections} connections open, its share of the ${max} that are nearly all taken (provider.maxconnections; provider.maxconnectionspercaller takes the place of shares)`,
   callsOfCaller: (caller: string, calls: number) =>
     `${caller} has ${calls} calls in flight, its limit here (provider.maxinflightpercaller)`,
   callShareTaken: (caller: string, calls: number, max: number) =>

@@ -25,12 +25,16 @@ export interface ServerProtocol {
    * of connections, or while the provider drains, are reset before their first call is read.
    */
   readonly tellsToLeave: boolean;
+  /** Why such a caller is turned away with an answer, where a reset would make it come again. Undefined: it is not. */
+  turnsAway?(variant: string | undefined): string | undefined;
   /** Its names where TLS agrees on one (ALPN). None: nothing was agreed on by who speaks it. */
   readonly alpn: readonly string[];
   /** Looks at all bytes that have come so far. Pure, and cheap: it is asked again as more come. */
   detect(received: Buffer): Detection;
   /** Takes the connection over; the bytes that `detect` saw come through `onData` right after. */
   serve(connection: Connection, dispatcher: Dispatcher, variant: string | undefined): ServerSession;
+  /** The provider stops. */
+  close?(): void;
 }
 
 /** A connection to a provider that carries many calls. */

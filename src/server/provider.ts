@@ -1,6 +1,7 @@
 import type { Authenticator } from "../auth/authenticator.js";
 import { Policy, PolicyError, type PolicyRules } from "../auth/policy.js";
 import { type Address, formatAddress, parseAddress, schemeOf } from "../base/address.js";
+import { keepProcess } from "../base/clock.js";
 import {
   boolean,
   callback,
@@ -299,6 +300,7 @@ export class RpcProvider implements AsyncDisposable {
     const endProcess = (): void => {
       if (hurriedBy !== undefined) signals?.exit(hurriedBy);
     };
+    const letGo = keepProcess(clock);
     const stopListening = signals?.listen({
       drain: (signal) => {
         log.info(`${signal}: draining`);
@@ -329,6 +331,7 @@ export class RpcProvider implements AsyncDisposable {
       if (!signalled) throw error;
       await this.#runtime.close();
     } finally {
+      letGo();
       stopListening?.();
       endProcess();
     }

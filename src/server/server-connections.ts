@@ -1,4 +1,4 @@
-import { type Account, Accounts, crowdedFrom, hostOf, isCrowded } from "../auth/account.js";
+import { type Account, Accounts, hostOf, isCrowded } from "../auth/account.js";
 import type { Timer } from "../base/clock.js";
 import { printable } from "../base/printable.js";
 import type { CallEvents } from "../call/events.js";
@@ -148,15 +148,15 @@ export class ServerConnections {
     const caller = connection.security?.identity ?? hostOf(connection.remote);
     const account = this.#callers.open(caller, nowMs);
     const { size } = account.connections;
-    // Connections stay: others must find room beside the only one there is, unless the operator has said how many it may have.
-    const alone = connectionsPerCallerMax === Infinity ? crowdedFrom : 1;
-    const share = this.#callers.connectionShare(connectionsMax, account, alone);
-    if (size >= connectionsPerCallerMax || (isCrowded(taken, connectionsMax) && size >= share)) {
+    // The operator's number takes the place of shares.
+    const shared = connectionsPerCallerMax === Infinity && isCrowded(taken, connectionsMax);
+    const most = shared ? this.#callers.connectionShare(connectionsMax, account) : connectionsPerCallerMax;
+    if (size >= most) {
       const name = printable(account.name);
       this.#callers.close(account, nowMs);
-      return size >= connectionsPerCallerMax
-        ? messages.connectionsOfCaller(name, size)
-        : messages.connectionShareTaken(name, size, connectionsMax);
+      return shared
+        ? messages.connectionShareTaken(name, size, connectionsMax)
+        : messages.connectionsOfCaller(name, size);
     }
     const place = { account, unsentBytes: 0 };
     this.#callers.addConnection(account, place);
@@ -178,7 +178,7 @@ export class ServerConnections {
   }
 
   #serve(connection: Connection, protocol: ServerProtocol, variant: string | undefined, bytes: Buffer): void {
-    const tooMany = connection.turnedAway;
+    const tooMany = connection.turnedAway ?? protocol.turnsAway?.(variant);
     if (tooMany !== undefined && !this.#turnedAway.has(connection)) this.#turnedAway.set(connection, tooMany);
     const leave = this.#whyLeave(connection);
     const refusal =
@@ -199,17 +199,19 @@ export class ServerConnections {
   #begin(served: ServedSession, connection: ServedConnection, leave: string | undefined): void {
     const { settings, random, events } = this.#runtime;
     const { connectionMaxAgeMs } = settings.provider;
-    const overLimit = this.#turnedAway.has(connection);
+    const turnedAway = this.#turnedAway.get(connection);
     // In whole seconds: timers of one duration share a list.
     const ageMs = Math.ceil((connectionMaxAgeMs * (0.9 + 0.2 * random())) / 1000) * 1000;
-    const ageTimer = overLimit
-      ? this.#runtime.clock.setTimer(() => served.stop(messages.callerOverLimitStayed), leaveWithinMs)
-      : this.#runtime.clock.setTimer(() => this.#onAged(served), ageMs);
+    const ageTimer =
+      turnedAway !== undefined
+        ? this.#runtime.clock.setTimer(() => served.stop(turnedAway), leaveWithinMs)
+        : this.#runtime.clock.setTimer(() => this.#onAged(served), ageMs);
     this.#served.set(served, { connection, ageTimer });
     events.emit("connectionOpen", this.#connectionFacts(served));
-    if (overLimit) this.#log.warn(`caller turned away: ${leave}`, { peer: served.peer.address });
+    if (turnedAway !== undefined)
+      this.#log.warn(`caller turned away: ${turnedAway}`, { peer: served.peer.address });
     if (leave === undefined) return;
-    if (overLimit && served.turnAway !== undefined) served.turnAway(leave);
+    if (turnedAway !== undefined && served.turnAway !== undefined) served.turnAway(turnedAway);
     else served.drain(leave);
   }
 
@@ -279,6 +281,7 @@ export class ServerConnections {
     for (const connection of [...this.#served.keys()]) connection.stop(reason);
     this.calls.stop(reason);
     this.#log.close();
+    for (const protocol of this.#protocols) protocol.close?.();
   }
 }
 

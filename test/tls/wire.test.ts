@@ -5,7 +5,7 @@ import { buffer } from "node:stream/consumers";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { RpcChannel } from "../../src/client/channel.js";
 import { MprpcApplication } from "../../src/node/application.js";
-import { mprpc as run } from "../cli/mprpc.js";
+import { mprpcProcess, mprpc as run } from "../cli/mprpc.js";
 import { ProbeServiceStub } from "../support/gen/probe.js";
 import { RecordingLog } from "../support/log.js";
 import { Authority, type Issued, writeSecret } from "./authority.js";
@@ -252,5 +252,17 @@ describe("mprpc on the command line", () => {
     ]);
     expect(JSON.parse(call.out)).toMatchObject({ text: "x" });
     expect((await run(["secret", "bad name"])).code).toBe(2);
+  });
+
+  test("waits for the handshake, though nothing else keeps its process", async () => {
+    const cafile = writeSecret(temporaryFolder(), "ca", ca.cert);
+    const { provider } = await startTls(server(), client());
+    const { host, port } = provider.address as { host: string; port: number };
+    const health = (peerName: string) =>
+      mprpcProcess(["health", `${host}:${port}`, "--ca", cafile, "--peername", peerName]);
+    expect(await health(name)).toEqual({ code: 0, out: "SERVING\n", err: "" });
+    const wrong = await health("other.example");
+    expect(wrong.code).toBe(1);
+    expect(wrong.err).toContain("other.example is expected");
   });
 });

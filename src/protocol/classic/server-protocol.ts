@@ -1,4 +1,4 @@
-import type { Logger } from "../../log/logger.js";
+import type { LimitedLog } from "../../log/limited-log.js";
 import type { ServerProtocol } from "../protocol.js";
 import { type ClassicServerOptions, ClassicServerSession } from "./classic-server.js";
 import { classicDialects, detectClassic } from "./classic-wire.js";
@@ -6,7 +6,7 @@ import { classicDialects, detectClassic } from "./classic-wire.js";
 /** `served`: false recognises classic callers only to refuse them by name. */
 export function classicServer(
   options: ClassicServerOptions,
-  log: Pick<Logger, "warn">,
+  log: LimitedLog,
   served: boolean,
 ): ServerProtocol {
   return {
@@ -20,5 +20,6 @@ export function classicServer(
       if (dialect === undefined) throw new TypeError(`${variant} is no classic dialect`);
       return new ClassicServerSession(connection, dialect, dispatcher, options, log);
     },
+    close: () => log.close(),
   };
 }

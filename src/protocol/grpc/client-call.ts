@@ -42,8 +42,8 @@ export interface GrpcClientPort {
   readonly takesMore: boolean;
   /** A response has begun: the server works. */
   onAnswered(): void;
-  /** The server serves this caller on no connection, for the reason in `error`. */
-  turnAway(attempt: Attempt, error: RpcError): void;
+  /** The server serves this caller on no connection. */
+  onTurnedAway(reason: string): void;
   /** The connection is lost for the call: it fails when the session handles that. */
   lose(attempt: Attempt, error: RpcError): void;
 }
@@ -78,7 +78,11 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
 
   onResponse(stream: Http2Stream, headers: HeaderList, endStream: boolean): void {
     this.#port.onAnswered();
-    if (this.#over) return;
+    if (this.#over) {
+      // A oneway call, or one that was given up: others of the channel must know.
+      if (endStream && isTurnedAway(headers)) this.#port.onTurnedAway(reasonIn(headers));
+      return;
+    }
     if (endStream) {
       this.#end(stream, headers);
       return;
@@ -195,9 +199,10 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
   #end(stream: Http2Stream, headers: HeaderList): void {
     if (this.#over) return;
     const outcome = this.#outcomeOf(headers);
-    if (outcome instanceof RpcError && headers.get(turnedAwayField) !== undefined) {
+    if (outcome instanceof RpcError && isTurnedAway(headers)) {
       this.#finish();
-      this.#port.turnAway(this.#attempt, outcome);
+      this.#port.onTurnedAway(outcome.rawMessage);
+      this.#port.lose(this.#attempt, outcome);
     } else this.#settle(stream, outcome);
   }
 
@@ -250,7 +255,7 @@ export class GrpcClientCall implements ResponseHandler, MessageBodyOwner, Reques
     if (metadata !== undefined) options.metadata = metadata;
     if (trailers !== undefined && !trailersOnly) options.trailers = trailers;
     else if (trailers !== undefined) options.trailers = new Metadata(trailers);
-    const text = decodeStatusMessage(headers.valueOf(HeaderKind.GRPC_MESSAGE) ?? "");
+    const text = reasonIn(headers);
     const known = toStatusCode(number);
     return new RpcError(known === Status.OK ? Status.UNKNOWN : known, text, options);
   }
@@ -378,6 +383,14 @@ const encodedType = {
   },
   decode: () => Buffer.alloc(0),
 };
+
+function isTurnedAway(headers: HeaderList): boolean {
+  return headers.get(turnedAwayField) !== undefined;
+}
+
+function reasonIn(headers: HeaderList): string {
+  return decodeStatusMessage(headers.valueOf(HeaderKind.GRPC_MESSAGE) ?? "");
+}
 
 function executedOf(value: string | undefined): Executed {
   return value === "never" || value === "yes" ? value : "maybe";

@@ -275,13 +275,11 @@ export class GrpcClientSession
     this.#owner.onClosed(this, reason);
   }
 
-  /** The endpoint is down for us, as if GOAWAY had said so, and the call may go to another one. */
-  turnAway(attempt: Attempt, error: RpcError): void {
-    if (!this.#goingAway) {
-      this.#goingAway = true;
-      this.#owner.onGoingAway(this, error.rawMessage);
-    }
-    this.lose(attempt, error);
+  /** The endpoint is down for us, as if GOAWAY had said so. */
+  onTurnedAway(reason: string): void {
+    if (this.#goingAway) return;
+    this.#goingAway = true;
+    this.#owner.onGoingAway(this, reason);
   }
 
   lose(attempt: Attempt, error: RpcError): void {

@@ -21,12 +21,11 @@ export function grpcServer(
     alpn: served ? ["h2", http1] : [http1],
     refusal: undefined,
     tellsToLeave: true,
+    turnsAway: (variant) => (served || variant === http1 ? undefined : messages.grpcNotServed),
     detect: detectHttp,
     serve(connection, dispatcher, variant) {
       if (variant === http1) return new Http1Refusal(connection, dispatcher, names);
-      const session = new GrpcServerSession(connection, dispatcher, options);
-      if (!served) session.turnAway(messages.grpcNotServed);
-      return session;
+      return new GrpcServerSession(connection, dispatcher, options);
     },
   };
 }

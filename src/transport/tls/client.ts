@@ -90,6 +90,8 @@ class Handshake {
       const timer = clock.setTimer(
         () => fail(messages.handshakeTimedOutAt(this.#where, this.#options.timeoutMs)),
         timeoutMs,
+        // The TCP connection keeps the process alive only until it is open, and perhaps nothing but this one is awaited.
+        true,
       );
       const onError = (error: Error): void =>
         fail(messages.handshakeFailed(this.#where, whyFailed(error)), error);
