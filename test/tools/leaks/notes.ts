@@ -46,23 +46,33 @@ function* textsIn(value: unknown): Generator<string, void> {
   const open: Array<readonly [value: unknown, depth: number]> = [[value, 0]];
   for (const [one, depth] of open) {
     if (typeof one === "string") yield one;
-    else if (one instanceof Uint8Array) yield Buffer.from(one).toString("latin1");
-    else if (typeof one === "object" && one !== null && depth < depthMax && !seen.has(one)) {
-      seen.add(one);
-      const parts = one instanceof Map ? [...one].flat() : one instanceof Set ? [...one] : partsOf(one);
-      if (open.length < valuesMax) for (const part of parts) open.push([part, depth + 1]);
-    }
+    if (typeof one !== "object" || one === null || depth >= depthMax || seen.has(one)) continue;
+    seen.add(one);
+    const parts = partsOf(one);
+    if (typeof parts === "string") yield parts;
+    else if (open.length < valuesMax) for (const part of parts) open.push([part, depth + 1]);
   }
 }
 
-function partsOf(value: object): unknown[] {
-  return Object.getOwnPropertyNames(value).flatMap((name) => {
-    try {
-      return name === "stack" ? [] : [name, (value as Readonly<Record<string, unknown>>)[name]];
-    } catch {
-      return []; // A test's own object that cannot be shown.
-    }
-  });
+/** What is in an object; nothing in one of a test's own that throws at whoever looks. */
+function partsOf(value: object): string | readonly unknown[] {
+  try {
+    if (value instanceof Uint8Array) return Buffer.from(value).toString("latin1");
+    if (value instanceof Map) return [...value].flat();
+    if (value instanceof Set) return [...value];
+    const names = Object.getOwnPropertyNames(value).filter((name) => name !== "stack");
+    return names.flatMap((name) => [name, partOf(value, name)]);
+  } catch {
+    return [];
+  }
+}
+
+function partOf(value: object, name: string): unknown {
+  try {
+    return (value as Readonly<Record<string, unknown>>)[name];
+  } catch {
+    return undefined;
+  }
 }
 
 /** Keeps it when a secret is in one of `values`, as whoever prints them would see it. `where`: the place, told with the failure. */
