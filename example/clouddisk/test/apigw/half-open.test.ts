@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -37,8 +36,9 @@ async function say(port: number, request: string): Promise<string> {
   socket.setEncoding("utf8").on("data", (chunk: string) => {
     reply += chunk;
   });
+  // A reset is an end too: `once` of node:events would throw it.
   socket.on("error", () => {});
-  await Promise.race([once(socket, "end"), once(socket, "close")]);
+  await new Promise<void>((resolve) => socket.once("end", resolve).once("close", () => resolve()));
   return reply;
 }
 

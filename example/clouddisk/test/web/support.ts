@@ -102,7 +102,7 @@ export class Web {
     });
     const page = await context.newPage();
     // Beneath the test's own limit, so that a failure names what was waited for.
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(30_000);
     const problems: string[] = [];
     page.on("pageerror", (error) => problems.push(String(error)));
     page.on("console", (message) => {

@@ -11,7 +11,7 @@ const part = 64 * 1024;
 
 async function another(page: Page): Promise<Page> {
   const second = await page.context().newPage();
-  second.setDefaultTimeout(10_000);
+  second.setDefaultTimeout(30_000);
   await second.goto(page.url());
   return second;
 }
