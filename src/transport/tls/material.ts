@@ -3,7 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import type tls from "node:tls";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
-import { openFileWarning } from "../../log/secret-file.js";
+import { closingCommand, modeOf, openFileWarning } from "../../log/secret-file.js";
 import { revokedIn, subjectNames } from "./certificate.js";
 import { pemBlocks } from "./der.js";
 import { nodeTls } from "./node-tls.js";
@@ -180,9 +180,9 @@ function namesOf(der: Buffer, key: string): ReturnType<typeof subjectNames> {
 /** Anyone who can read the file can impersonate any of its names. */
 function secretsOf(source: string, text: string): ReadonlyMap<string, Buffer> {
   if (isSecretLines(source)) return parseSecrets(text, "auth.secrets");
-  const { mode } = lookAt("auth.secrets", source, () => statSync(source));
-  if (process.platform !== "win32" && (mode & 0o027) !== 0) {
-    throw new Error(messages.secretsReadable(source, (mode & 0o777).toString(8)));
+  const stat = lookAt("auth.secrets", source, () => statSync(source));
+  if (process.platform !== "win32" && (stat.mode & 0o027) !== 0) {
+    throw new Error(messages.secretsReadable(source, modeOf(stat), closingCommand(source, stat)));
   }
   return parseSecrets(text, source);
 }
