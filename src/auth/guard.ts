@@ -25,6 +25,8 @@ import type { Policy } from "./policy.js";
 
 /** Tokens being checked at a time, on all connections. */
 const checksMax = 1024;
+/** Those of them that are for open streams: the others are kept for calls, however many streams there are. */
+const streamChecksMax = checksMax / 2;
 /** Most bytes of the credentials of a call, all keys together. */
 const proofMaxBytes = 32 * 1024;
 
@@ -54,6 +56,8 @@ export class Guard {
   generation = 1;
   #numbers = 0;
   #running = 0;
+  /** Those of them that are for open streams. */
+  #runningForStreams = 0;
   /** How often earlier answers have become void. */
   #answers = 0;
   /** Callers with streams whose tokens are checked again as soon as fewer are being checked. */
@@ -192,13 +196,18 @@ export class Guard {
     }
   }
 
+  get #mayCheckStreams(): boolean {
+    return this.#runningForStreams < streamChecksMax && this.#running < checksMax;
+  }
+
   /** Whether the token of open streams still has the same identity. */
   #checkAgain(caller: Caller): void {
-    if (this.#running >= checksMax) {
+    if (!this.#mayCheckStreams) {
       this.#toCheckAgain.add(caller);
       return;
     }
     const check = this.authenticate(caller, caller.state.proof, (outcome) => {
+      this.#runningForStreams--;
       if (outcome instanceof Caller) {
         this.release(outcome);
         if (outcome.identities.token === caller.identities.token) {
@@ -212,11 +221,12 @@ export class Guard {
     });
     // This check is never left: the streams are handled here.
     if (check instanceof RpcError) this.#endStreams(caller);
+    else this.#runningForStreams++;
   }
 
   #checkNext(): void {
     for (const caller of this.#toCheckAgain) {
-      if (this.#running >= checksMax) return;
+      if (!this.#mayCheckStreams) return;
       this.#toCheckAgain.delete(caller);
       if (caller.state.streams !== undefined) this.#checkAgain(caller);
     }

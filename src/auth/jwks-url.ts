@@ -1,4 +1,4 @@
-import type { JWTVerifyGetKey } from "jose";
+import type { JSONWebKeySet, JWKSCacheInput, JWTVerifyGetKey } from "jose";
 import type { Clock, Timer } from "../base/clock.js";
 import { textOf } from "../base/thrown.js";
 import type { Logger } from "../log/logger.js";
@@ -18,10 +18,14 @@ const holdsIntervals = 2;
  */
 export class FetchedKeys {
   readonly #remote: ReturnType<Jose["createRemoteJWKSet"]>;
+  /** jose puts the set in here that a fetch has brought: a new object each time. */
+  readonly #last: JWKSCacheInput = {};
   readonly #name: string;
   readonly #parts: { readonly clock: Clock; readonly log: Logger };
   readonly #refreshMs: number;
   readonly #onRemoved: () => void;
+  /** The set that `#known` is of. */
+  #compared: JSONWebKeySet | undefined;
   #known: ReadonlySet<string> = new Set();
   #timer: Timer | undefined;
   /** The failure reported last: a lasting one is reported once. */
@@ -36,7 +40,10 @@ export class FetchedKeys {
     refreshMs: number,
     onRemoved: () => void,
   ) {
-    this.#remote = jose.createRemoteJWKSet(url, { cacheMaxAge: refreshMs * holdsIntervals });
+    this.#remote = jose.createRemoteJWKSet(url, {
+      cacheMaxAge: refreshMs * holdsIntervals,
+      [jose.jwksCache]: this.#last,
+    });
     this.#name = url.origin + url.pathname;
     this.#parts = parts;
     this.#refreshMs = refreshMs;
@@ -66,7 +73,7 @@ export class FetchedKeys {
     let afterMs = this.#refreshMs;
     try {
       // Nobody has shown a token yet.
-      if (this.#remote.jwks() !== undefined) await this.#remote.reload();
+      if (this.#last.jwks !== undefined) await this.#remote.reload();
       this.#told = undefined;
     } catch (error) {
       afterMs = Math.min(retryMs, afterMs);
@@ -83,9 +90,12 @@ export class FetchedKeys {
     this.#fetchLater(afterMs);
   }
 
+  /** Strangers choose how often a token is checked, so after a check the keys are looked at only if they were fetched since. */
   #compare(): void {
-    const keys = this.#remote.jwks()?.keys ?? [];
-    const now = new Set(keys.map((key) => JSON.stringify(Object.entries(key).sort())));
+    const { jwks } = this.#last;
+    if (jwks === undefined || jwks === this.#compared) return;
+    this.#compared = jwks;
+    const now = new Set(jwks.keys.map((key) => JSON.stringify(Object.entries(key).sort())));
     const removed = [...this.#known].some((key) => !now.has(key));
     this.#known = now;
     if (!removed || this.#closed) return;

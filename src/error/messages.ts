@@ -541,10 +541,13 @@ export const messages = {
     `${where}: the key of ${name} has ${bytes} bytes, at least ${min} random ones are needed: mprpc secret ${name} makes it`,
   secretTwice: (where: string, name: string) => `${where}: ${name} is given twice`,
   secretsEmpty: (file: string) => `${file} has no secret (name:key)`,
-  secretsReadable: (file: string, mode: string) =>
-    `auth.secrets: ${file} has mode ${mode}, so others than its owner and group may read or write it: chmod 600 ${file}`,
-  secretFileOpen: (key: string, file: string, mode: string) =>
-    `${key}: ${file} has mode ${mode}, so other users may read or write it: chmod 600 ${file}`,
+  secretsReadable: (file: string, mode: string, command: string) =>
+    `auth.secrets: ${file} has mode ${mode}, so others than its owner and group may read or write it: ${command}`,
+  secretFileOpen: (key: string, file: string, mode: string, command: string) =>
+    `${key}: ${file} has mode ${mode}, so other users may read or write it: ${command}`,
+  closeOwnFile: (file: string) => `chmod 600 ${file}`,
+  closeFileOfAnother: (group: string, file: string) =>
+    `chgrp ${group} ${file} && chmod 640 ${file}, as it belongs to another user and is read by that group`,
   secretUnknown: (name: string) => `auth.secret: there is no ${name} in auth.secrets`,
   noRoute: (address: string) => `no route to ${address} (set advertiseaddress)`,
   notAService: (found: string) =>

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { messages } from "../error/messages.js";
 import type { Logger } from "./logger.js";
 
@@ -11,18 +11,36 @@ const otherBits = 0o006;
  * system has no modes. The file of another user may be open to its group, which this process then reads it by.
  */
 export function openMode(file: string): string | undefined {
+  const stat = openStat(file);
+  return stat === undefined ? undefined : modeOf(stat);
+}
+
+function openStat(file: string): Stats | undefined {
   if (process.platform === "win32") return undefined;
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat?.isFile() !== true) return undefined;
-  const own = stat.uid === process.geteuid?.();
-  const excess = stat.mode & (own ? groupBits | otherBits : otherBits);
-  return excess === 0 ? undefined : (stat.mode & 0o777).toString(8);
+  const excess = stat.mode & (isOwn(stat) ? groupBits | otherBits : otherBits);
+  return excess === 0 ? undefined : stat;
+}
+
+const isOwn = ({ uid }: Stats): boolean => uid === process.geteuid?.();
+
+/** In octal, `644`. */
+export const modeOf = ({ mode }: Stats): string => (mode & 0o777).toString(8);
+
+/** The command that closes a file to other users and leaves it open to this process, which needs its group for the file of another user. */
+export function closingCommand(file: string, stat: Stats): string {
+  if (isOwn(stat)) return messages.closeOwnFile(file);
+  const groups = process.getgroups?.() ?? [];
+  const group = groups.includes(stat.gid) ? stat.gid : process.getegid?.();
+  return messages.closeFileOfAnother(String(group), file);
 }
 
 /** A line for the log if more users may read or write a file of secrets than need to. `key`: the setting that names it. */
 export function openFileWarning(key: string, file: string): string | undefined {
-  const mode = openMode(file);
-  return mode === undefined ? undefined : messages.secretFileOpen(key, file, mode);
+  const stat = openStat(file);
+  if (stat === undefined) return undefined;
+  return messages.secretFileOpen(key, file, modeOf(stat), closingCommand(file, stat));
 }
 
 /** The same, written to the log; not again while it stays as it is. */

@@ -1,14 +1,15 @@
 import { chmodSync, statSync } from "node:fs";
 import path from "node:path";
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { passwordOf } from "../../src/broker/url.js";
 import { credentialsOf } from "../../src/client/credentials.js";
 import { loadConfig } from "../../src/config/config.js";
 import { RpcProvider } from "../../src/index.js";
-import { openMode } from "../../src/log/secret-file.js";
+import { openFileWarning, openMode } from "../../src/log/secret-file.js";
 import { openRegistry } from "../../src/registry/open.js";
 import { TlsCredentials } from "../../src/transport/tls/credentials.js";
+import { loadMaterial } from "../../src/transport/tls/material.js";
 import { Cluster } from "../support/cluster.js";
 import { RecordingLog } from "../support/log.js";
 import { Authority, type Issued, secretLine, writeSecret } from "../tls/authority.js";
@@ -50,6 +51,32 @@ test("no file and a folder have no mode to warn of", () => {
   chmodSync(folder, 0o755);
   expect(openMode(folder)).toBeUndefined();
   expect(openMode(path.join(folder, "none"))).toBeUndefined();
+});
+
+describe("of another user's file that others may read, the advice keeps the service able to read it", () => {
+  const owned = process.getegid?.() ?? 0;
+  const cases: ReadonlyArray<[what: string, ofService: number[], group: number]> = [
+    ["whose group is none of the service's", [4321, 4322], 4321],
+    ["whose group is one of the service's", [4321, owned], owned],
+  ];
+
+  test.each(cases)("%s", (_what, ofService, group) => {
+    const [file, secrets] = [open("x"), open(`${secretLine("web")}\n`)];
+    const { uid } = statSync(file);
+    for (const spy of [
+      vi.spyOn(process, "geteuid").mockReturnValue(uid + 1),
+      vi.spyOn(process, "getegid").mockReturnValue(4321),
+      vi.spyOn(process, "getgroups").mockReturnValue(ofService),
+    ])
+      onTestFinished(() => spy.mockRestore());
+    const advice = (of: string): string =>
+      `: chgrp ${group} ${of} && chmod 640 ${of}, as it belongs to another user and is read by that group`;
+    const text = openFileWarning("auth.token", file);
+    expect(text).toBe(`auth.token: ${file} has mode 644, so other users may read or write it${advice(file)}`);
+    expect(() => loadMaterial({ secrets }, 0)).toThrow(advice(secrets));
+    chmodSync(file, 0o640);
+    expect(openFileWarning("auth.token", file)).toBeUndefined();
+  });
 });
 
 describe("others may read", () => {

@@ -168,6 +168,27 @@ describe("keys of a URL", () => {
     expect(asked).toHaveLength(1);
   });
 
+  test("are looked at once for each fetch, however many tokens are checked, forged ones too", async () => {
+    const { state, url } = await issuerOf("alice");
+    const pair = await served(url);
+    const { x } = await jwkOf("alice");
+    const written = vi.spyOn(JSON, "stringify");
+    onTestFinished(() => written.mockRestore());
+    // The issuer writes them as well, as an object.
+    const looks = (): number =>
+      written.mock.results.filter(({ value }) => /^\[\[/.test(value) && value.includes(x)).length;
+    for (let at = 0; at < 10; at++) {
+      const forged = await tokenOf({ sub: `s${at}` }, others.privateKey, "alice");
+      const options = { metadata: { authorization: `Bearer ${forged}` } };
+      expect(await failure(pair.stub.echo({}, options))).toMatchObject({ code: Status.UNAUTHENTICATED });
+      await pair.stub.echo({}, await pair.tokens("alice"));
+    }
+    expect([state.fetched, looks()]).toEqual([1, 1]);
+    await pair.clock.run(60_000);
+    await expect.poll(() => state.fetched).toBe(2);
+    await expect.poll(looks).toBe(2);
+  });
+
   test("that are seen to be gone when a token of an unknown key comes are refused at once", async () => {
     vi.useFakeTimers({ toFake: ["Date"] });
     onTestFinished(() => void vi.useRealTimers());

@@ -156,29 +156,62 @@ describe("when a file of tokens changes", () => {
     expect(served).toEqual([]);
   });
 
-  test("the tokens of all open streams are checked again, however many they are", async () => {
-    const streams = 1100;
-    let slow = false;
-    let running = 0;
-    let most = 0;
-    const { flow, change, provider, clock } = await beside(async (metadata) => {
-      most = Math.max(most, ++running);
-      if (slow) await settle();
-      running--;
-      return `token:${nameIn(metadata)}`;
+  /** So many streams, each with a token of its own; then a check takes as long as the test wants. */
+  async function streaming(streams: number) {
+    const state = { slow: false, running: 0, most: 0, answers: new Map<string, () => void>() };
+    const pair = await beside(async (metadata) => {
+      state.most = Math.max(state.most, ++state.running);
+      const name = nameIn(metadata);
+      if (state.slow) await new Promise<void>((resolve) => state.answers.set(name, resolve));
+      state.running--;
+      return `token:${name}`;
     });
     for (let at = 0; at < streams; at++) {
-      const replies = flow.watch({}, token(`t${at}`))[Symbol.asyncIterator]();
+      const replies = pair.flow.watch({}, token(`t${at}`))[Symbol.asyncIterator]();
       await replies.next();
       replies.next().catch(() => {});
     }
-    expect(provider.inFlight).toBe(streams);
-    slow = true;
+    expect(pair.provider.inFlight).toBe(streams);
+    Object.assign(state, { slow: true, most: 0 });
+    /** The check of the token of that name ends well. */
+    const answer = (name: string): void => {
+      state.answers.get(name)?.();
+      state.answers.delete(name);
+    };
+    return { ...pair, state, answer };
+  }
+
+  test("the tokens of all open streams are checked again, however many they are", async () => {
+    const streams = 1100;
+    const { change, provider, state, answer } = await streaming(streams);
     await change();
-    await clock.run(1000);
-    expect(most).toBe(1024);
-    expect(running).toBe(0);
+    let answered = 0;
+    while (state.answers.size > 0) {
+      answered += state.answers.size;
+      for (const name of [...state.answers.keys()]) answer(name);
+      await settle();
+    }
+    expect(answered).toBe(streams);
+    expect(state.most).toBe(512);
+    expect(state.running).toBe(0);
     expect(provider.inFlight).toBe(streams);
+  });
+
+  test("the tokens of calls are checked too while those of many open streams are", async () => {
+    const { change, stub, served, state, answer } = await streaming(1100);
+    served.length = 0;
+    await change();
+    expect(state.running).toBe(512);
+    for (const name of ["alice", "bob", "carol"]) {
+      // The next stream takes the place of the one that was answered, and never one that is kept for calls.
+      answer([...state.answers.keys()][0] as string);
+      const called = stub.echo({}, token(name));
+      await settle();
+      expect(state.running).toBe(513);
+      answer(name);
+      await called;
+    }
+    expect(served).toEqual(["alice", "bob", "carol"].map((name) => `Echo undefined token:${name}`));
   });
 });
 

@@ -1,4 +1,4 @@
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import tls from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -164,6 +164,20 @@ describe("a file of secrets", () => {
       /auth.secret: there is no worker/,
     );
   });
+});
+
+test.each([
+  ["tls.cert", (file: string) => ({ cert: file, key: good.key })],
+  ["tls.key", (file: string) => ({ cert: good.cert, key: file })],
+  ["tls.passphrase", (file: string) => ({ ...good, passphrase: `file:${file}` })],
+  ["tls.ca", (file: string) => ({ ca: file })],
+  ["tls.crl", (file: string) => ({ crl: file })],
+  ["auth.secrets", (file: string) => ({ secrets: file })],
+])("%s that cannot even be looked at is named with its key", (key, options) => {
+  // A link to itself: root may enter every folder.
+  const file = path.join(temporaryFolder(), "loop");
+  symlinkSync(file, file);
+  expect(() => loadMaterial(options(file), 0)).toThrow(`${key}: cannot read ${file}: ELOOP`);
 });
 
 describe("files of certificates", () => {

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import type tls from "node:tls";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
-import { openFileWarning } from "../../log/secret-file.js";
+import { closingCommand, modeOf, openFileWarning } from "../../log/secret-file.js";
 import { revokedIn, subjectNames } from "./certificate.js";
 import { pemBlocks } from "./der.js";
 import { nodeTls } from "./node-tls.js";
@@ -67,11 +67,11 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
     hash.update(`${key} ${texts[key]}\n`);
   }
   const passphraseName = passphraseFile(options.passphrase);
-  if (passphraseName !== undefined) noteMode("tls.passphrase", passphraseName, warnings);
   const passphrase =
     passphraseName === undefined
       ? options.passphrase
       : readNamed("tls.passphrase", passphraseName).replace(/\r?\n$/, "");
+  if (passphraseName !== undefined) noteMode("tls.passphrase", passphraseName, warnings);
   hash.update(`passphrase ${passphrase ?? ""}`);
   if (options.cert !== undefined && options.key === undefined) throw new Error(messages.tlsKeyMissing);
   const context = contextOf(options, texts, passphrase);
@@ -103,8 +103,13 @@ function keyName(key: Source): string {
 }
 
 function readNamed(key: string, file: string): string {
+  return lookAt(key, file, () => readFileSync(file, "utf8"));
+}
+
+/** What `look` finds of a file. Throws `Error` that names the key and the file when it fails. */
+function lookAt<T>(key: string, file: string, look: () => T): T {
   try {
-    return readFileSync(file, "utf8");
+    return look();
   } catch (error) {
     throw new Error(messages.tlsFileUnreadable(key, file, textOf(error)), { cause: error });
   }
@@ -175,15 +180,15 @@ function namesOf(der: Buffer, key: string): ReturnType<typeof subjectNames> {
 /** Anyone who can read the file can impersonate any of its names. */
 function secretsOf(source: string, text: string): ReadonlyMap<string, Buffer> {
   if (isSecretLines(source)) return parseSecrets(text, "auth.secrets");
-  const { mode } = statSync(source);
-  if (process.platform !== "win32" && (mode & 0o027) !== 0) {
-    throw new Error(messages.secretsReadable(source, (mode & 0o777).toString(8)));
+  const stat = lookAt("auth.secrets", source, () => statSync(source));
+  if (process.platform !== "win32" && (stat.mode & 0o027) !== 0) {
+    throw new Error(messages.secretsReadable(source, modeOf(stat), closingCommand(source, stat)));
   }
   return parseSecrets(text, source);
 }
 
 function noteMode(key: string, file: string, warnings: string[]): void {
-  const warning = openFileWarning(key, file);
+  const warning = lookAt(key, file, () => openFileWarning(key, file));
   if (warning !== undefined) warnings.push(warning);
 }
 
