@@ -21,8 +21,8 @@ export class AuditLog {
   }
 
   /** `what`: `pkg.Service/Method`, or `topic:orders.created/publish`. */
-  denied(what: string, peer: Peer, code: string): void {
-    this.#log.warn(`denied: ${what} to ${describeCaller(peer)}`, { peer: peer.address, code });
+  denied(what: string, peer: Peer, code: string, reason: string): void {
+    this.#log.warn(`denied: ${what} to ${describeCaller(peer)}`, { peer: peer.address, code, reason });
   }
 
   close(): void {

@@ -20,7 +20,7 @@ import {
   type TokenIdentity,
 } from "./authenticator.js";
 import { Caller, type Proof } from "./caller.js";
-import { isIdentity, kindOf, transportKinds } from "./identity.js";
+import { identityMaxLength, isIdentity, kindOf, transportKinds } from "./identity.js";
 import type { Policy } from "./policy.js";
 
 /** Tokens being checked at a time, on all connections. */
@@ -146,9 +146,9 @@ export class Guard {
     return error;
   }
 
-  #tell(method: string, peer: Peer, error: RpcError): void {
+  #tell(method: string, peer: Peer, error: RpcError, reason = String(error.rawMessage)): void {
     const { events } = this.#parts;
-    this.#audit.denied(method, peer, statusName(error.code));
+    this.#audit.denied(method, peer, statusName(error.code), reason);
     if (events.has("callDenied")) events.emit("callDenied", { method, peer, code: error.code, error });
   }
 
@@ -308,16 +308,16 @@ export class Guard {
         if (found !== undefined && found !== null) return this.#callerOf(base, peer, proof, found);
       }
     } catch (thrown) {
-      if (isOf(thrown, RpcError)) return this.#refused(peer, thrown);
+      if (isOf(thrown, RpcError)) return this.#refused(peer, thrown, proof);
       const reason = withoutProof(textOf(thrown), proof);
       this.#failures.error(`an authenticator failed: ${reason}`, { peer: address });
       return new RpcError(Status.UNAVAILABLE, messages.checkFailed);
     }
-    return this.#refused(peer, new RpcError(Status.UNAUTHENTICATED, messages.tokenUnknown));
+    return this.#refused(peer, new RpcError(Status.UNAUTHENTICATED, messages.tokenUnknown), proof);
   }
 
-  #refused(peer: Peer, error: RpcError): RpcError {
-    this.#tell("any method", peer, error);
+  #refused(peer: Peer, error: RpcError, proof: Proof): RpcError {
+    this.#tell("any method", peer, error, withoutProof(String(error.rawMessage), proof));
     return error;
   }
 
@@ -333,6 +333,9 @@ export class Guard {
 
   #callerOf(base: Caller, peer: Peer, proof: Proof, found: TokenIdentity | string): Caller {
     const { name, expiresAtMs = Infinity } = typeof found === "string" ? { name: found } : found;
+    if (typeof name === "string" && name.length > identityMaxLength) {
+      throw new RpcError(Status.UNAUTHENTICATED, messages.identityTooLong(name.length, identityMaxLength));
+    }
     if (!isIdentity(name) || transportKinds.includes(kindOf(name)) || Number.isNaN(Number(expiresAtMs))) {
       throw new TypeError(messages.notATokenIdentity(describeValue(name)));
     }

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import type { Clock } from "../base/clock.js";
 import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
@@ -85,9 +84,10 @@ export async function jwtAuthenticator(
   const parse = (text: string): ReturnType<typeof jose.createLocalJWKSet> =>
     jose.createLocalJWKSet(JSON.parse(text));
   const url = jwksUrl(jwks);
-  // Reported by name, before the parser reports a token at a position.
-  if (url === undefined) await readFile(jwks);
-  const file = url === undefined ? new WatchedFile(jwks, parse, parts, onChange) : undefined;
+  const file =
+    url === undefined
+      ? new WatchedFile(jwks, parse, { ...parts, setting: "auth.jwks" }, onChange)
+      : undefined;
   const { refreshMs = jwksRefreshMs } = options;
   const fetched = url === undefined ? undefined : new FetchedKeys(jose, url, parts, refreshMs, onChange);
   const authenticate: Authenticate = async (metadata) => {

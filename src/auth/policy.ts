@@ -1,4 +1,5 @@
 import type { Peer } from "../call/peer.js";
+import type { ServiceDefinition } from "../protobuf/types.js";
 import { isIdentity, matchesGlob } from "./identity.js";
 
 /** One rule as written: `value` says who may call the methods of `pattern`, or use its topics. */
@@ -104,6 +105,28 @@ export class Policy {
     else if (name !== undefined) put(this.#packages, `${name}.`);
     else if (exactPattern.test(pattern)) put(this.#exact, pattern);
     else throw new Error(`expected ${patternForms}, found ${JSON.stringify(pattern)}`);
+  }
+
+  /**
+   * Rules that no method of `served` can match: those that name a method which its service does not have, and the services in
+   * patterns which are not among them. A policy may be shared with other providers, so the latter need be no mistake.
+   */
+  strayRules(served: readonly ServiceDefinition[]): { methods: PolicyLine[]; services: string[] } {
+    const methodsOf = new Map(
+      served.map(({ typeName, methods }) => [
+        typeName,
+        new Set(Object.values(methods).map(({ name }) => name)),
+      ]),
+    );
+    const services = new Set([...this.#services.keys()].filter((name) => !methodsOf.has(name)));
+    const methods: PolicyLine[] = [];
+    for (const [pattern, { line }] of this.#exact) {
+      const [service = "", method = ""] = pattern.split("/");
+      const known = methodsOf.get(service);
+      if (known === undefined) services.add(service);
+      else if (!known.has(method)) methods.push(line);
+    }
+    return { methods, services: [...services] };
   }
 
   /** The most specific rule for a method; only that one decides. */

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Clock, Timer } from "../base/clock.js";
 import { textOf } from "../base/thrown.js";
+import { messages } from "../error/messages.js";
 import type { Logger } from "../log/logger.js";
 import { SecretFileCheck } from "../log/secret-file.js";
 
@@ -12,8 +13,10 @@ const fileMaxBytes = 1024 * 1024;
 export interface WatchedFileParts {
   readonly clock: Clock;
   readonly log: Logger;
-  /** The file holds secrets: the setting that names it, for the warning if other users may read it. */
-  readonly secretsOf?: string | undefined;
+  /** The setting that names the file, for messages. */
+  readonly setting: string;
+  /** It holds secrets: a warning is logged if other users may read it. Default false. */
+  readonly secret?: boolean;
 }
 
 /** The content of a file, read again when it changes. If it cannot be read or parsed, the previous content stays in force. */
@@ -24,14 +27,14 @@ export class WatchedFile<T> {
   readonly #mode: SecretFileCheck | undefined;
   readonly #onChange: (value: T) => void;
   #value: T;
-  #seen: string;
+  #seen = "";
   /** Its state at the last poll: a file being written is read only after it looks the same twice. */
   #looked: string;
   #timer: Timer | undefined;
   /** The failure reported last: a lasting one is reported once. */
   #told: string | undefined;
 
-  /** Reads it once; throws what reading or `parse` throws. `onChange` is given each later value. */
+  /** Reads it once; throws `Error` that names the setting for a file that cannot be read, and what `parse` throws. `onChange` is given each later value. */
   constructor(
     path: string,
     parse: (text: string) => T,
@@ -42,11 +45,14 @@ export class WatchedFile<T> {
     this.#parse = parse;
     this.#parts = parts;
     this.#onChange = onChange;
-    this.#seen = stampOf(path);
+    const { setting, secret, log } = parts;
+    const text = named(setting, path, () => {
+      this.#seen = stampOf(path);
+      return readSmallFile(path);
+    });
     this.#looked = this.#seen;
-    this.#value = parse(readSmallFile(path));
-    const { secretsOf, log } = parts;
-    this.#mode = secretsOf === undefined ? undefined : new SecretFileCheck(secretsOf, path, log);
+    this.#value = parse(text);
+    this.#mode = secret === true ? new SecretFileCheck(setting, path, log) : undefined;
     this.#mode?.look();
     this.#lookLater();
   }
@@ -86,6 +92,15 @@ export class WatchedFile<T> {
       this.#lookLater();
       this.look();
     }, lookEveryMs);
+  }
+}
+
+function named<T>(setting: string, path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(messages.settingsFileUnreadable(setting, path, code ?? textOf(error)), { cause: error });
   }
 }
 

@@ -34,10 +34,16 @@ export class TopicGuard {
     const source = runtime.settings.auth.policy;
     if (rules !== undefined) this.#policy = Policy.of(rules);
     else if (source !== undefined) {
-      this.#file = new WatchedFile(source.file, source.parse, runtime, (policy) => {
-        this.#policy = policy;
-        onChange();
-      });
+      const { clock, log } = runtime;
+      this.#file = new WatchedFile(
+        source.file,
+        source.parse,
+        { clock, log, setting: "auth.policy" },
+        (policy) => {
+          this.#policy = policy;
+          onChange();
+        },
+      );
       this.#policy = this.#file.value;
     }
   }
@@ -62,7 +68,7 @@ export class TopicGuard {
   #deny(topic: TopicDefinition, action: TopicAction, peer: Peer, who: string): RpcError {
     const text = messages.topicNotAllowed(topic.name, action, who);
     const error = new RpcError(Status.PERMISSION_DENIED, text, { executed: "never" });
-    this.#audit.denied(`topic:${topic.name}/${action}`, peer, statusName(error.code));
+    this.#audit.denied(`topic:${topic.name}/${action}`, peer, statusName(error.code), error.rawMessage);
     if (this.#events.has("denied")) this.#events.emit("denied", { topic, action, peer, error });
     return error;
   }

@@ -262,7 +262,13 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
     findings.fail({ where: `${file}:${problem.line}`, file, ...problem });
   }
   readSkipped(file, document, findings);
-  reading.authz.push(...policyLines(file, document));
+  const rules = policyLines(file, document);
+  reading.authz.push(...rules);
+  const policy = document.sections.find(({ name }) => name === policySection);
+  if (policy !== undefined && rules.length === 0) {
+    const expected = "rules; to let everybody call everything write * = any";
+    findings.fail({ where: `${file}:${policy.line}`, expected, found: `[${policySection}] without any` });
+  }
   const present = new Set(document.sections.map(({ name }) => name));
   const absent = table.sections.filter((name) => isProgramSection(name) && !present.has(name));
   for (const { name, line } of document.sections) {

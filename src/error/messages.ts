@@ -263,6 +263,8 @@ export const messages = {
     `${caller} has ${connections} connections open, its limit here (provider.maxconnectionspercaller)`,
   connectionShareTaken: (caller: string, connections: number, max: number) =>
     `${caller} has ${connections} connections open, its share of the ${max} that are nearly all taken (provider.maxconnections; provider.maxconnectionspercaller takes the place of shares)`,
+  settingsFileUnreadable: (setting: string, file: string, reason: string) =>
+    `${setting}: cannot read ${file}: ${reason}`,
   callsOfCaller: (caller: string, calls: number) =>
     `${caller} has ${calls} calls in flight, its limit here (provider.maxinflightpercaller)`,
   callShareTaken: (caller: string, calls: number, max: number) =>
@@ -290,6 +292,8 @@ export const messages = {
     `the token could not be checked within ${timeoutMs} ms (auth.checktimeout)`,
   checkFailed: "the token could not be checked; the provider's log has the reason",
   checkGivenUp: "the call ended before its token was checked",
+  identityTooLong: (characters: number, max: number) =>
+    `the name that the token proves has ${characters} characters, over the limit of ${max}`,
   notATokenIdentity: (found: string) =>
     `an authenticator must give a name with its kind, such as "jwt:https://idp.example.com#alice", and none of the transport's kinds, got ${found}`,
   noToken: (reason: string) => `there is no token for the call (credentials): ${reason}`,
@@ -326,6 +330,7 @@ export const messages = {
   grpcContentType: (contentType: string) =>
     `content-type ${contentType} is not served here: use application/grpc, application/grpc+proto or application/grpc+json`,
   grpcPostOnly: "gRPC methods are called with POST",
+  mprpcNotServed: "mprpc is not served here (provider.protocols)",
   grpcNotServed: "gRPC is not served here (provider.protocols)",
   http1NotServed: (names: string) => `HTTP/1.1 is not served on this port, which speaks ${names}`,
   http1Refused: "the caller speaks HTTP/1.1, which is not served",

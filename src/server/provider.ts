@@ -91,7 +91,7 @@ export class RpcProvider implements AsyncDisposable {
   /** The addresses to listen on; empty: those of the conf. */
   readonly #listenOn: Address[] = [];
   readonly #registrations: Registrations;
-  readonly #security: SecurityOptions;
+  readonly #security: Omit<SecurityOptions, "served">;
   #openedSecurity: OpenedSecurity | undefined;
   /** Created because the provider has a `tls` option of its own. */
   readonly #ownTransport: Transport | undefined;
@@ -238,7 +238,9 @@ export class RpcProvider implements AsyncDisposable {
     if (this.#services.size === 0) log.warn("no service was given (notifyService)");
     try {
       const { calls } = this.#connections;
-      this.#openedSecurity = await openSecurity(this.#runtime, calls.accounts, this.#security);
+      const served = [...this.#table.definitions, ...(calls.builtin?.definitions ?? [])];
+      const security = { ...this.#security, served };
+      this.#openedSecurity = await openSecurity(this.#runtime, calls.accounts, security);
       calls.guard = this.#openedSecurity.guard;
       const address = await this.#listen();
       const { unixBeside, first } = this.#listeners;

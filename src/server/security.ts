@@ -5,12 +5,16 @@ import { jwtAuthenticator } from "../auth/jwt.js";
 import { Policy } from "../auth/policy.js";
 import { parseTokens, staticTokens } from "../auth/token-file.js";
 import { WatchedFile } from "../auth/watched-file.js";
+import type { Logger } from "../log/logger.js";
+import type { ServiceDefinition } from "../protobuf/types.js";
 import type { Runtime } from "../runtime/runtime.js";
 
 /** A provider's options for identities and policy; they override the conf. */
 export interface SecurityOptions {
   readonly authenticators: readonly Authenticator[];
   readonly policy: Policy | undefined;
+  /** What the provider serves, its built-in services among them. */
+  readonly served: readonly ServiceDefinition[];
 }
 
 /** A provider's guard with the files it uses. */
@@ -32,6 +36,15 @@ export function openGuard(
   return new Guard({ clock, log, events, accounts, policy, authenticators, checkTimeoutMs });
 }
 
+/** Rules that decide nothing here. With a typo in its pattern a rule that denies would leave the method open. */
+function tellStrayRules(policy: Policy, served: readonly ServiceDefinition[], log: Logger): void {
+  const { methods, services } = policy.strayRules(served);
+  for (const { where, pattern } of methods)
+    log.warn(`${where}: the rule for ${pattern} decides nothing: that service has no such method`);
+  if (services.length > 0)
+    log.info(`the policy has rules for services that are not served here: ${services.join(", ")}`);
+}
+
 /**
  * Reads the policy, the tokens and the keys that the conf names, and again when they change. Rejects for a file that cannot be read or
  * parsed: a provider whose rules cannot be read does not start.
@@ -41,6 +54,7 @@ export async function openSecurity(
   accounts: Accounts,
   options: SecurityOptions,
 ): Promise<OpenedSecurity> {
+  const { clock, log } = runtime;
   const { policy: source, tokensFile, jwt } = runtime.settings.auth;
   const closers: Array<() => void> = [];
   const opened: { guard?: Guard } = {};
@@ -48,15 +62,23 @@ export async function openSecurity(
   try {
     let { policy } = options;
     if (policy === undefined && source !== undefined) {
-      const onPolicy = (changed: Policy): void => opened.guard?.setPolicy(changed);
-      const file = new WatchedFile(source.file, source.parse, runtime, onPolicy);
+      const onPolicy = (changed: Policy): void => {
+        tellStrayRules(changed, options.served, log);
+        opened.guard?.setPolicy(changed);
+      };
+      const file = new WatchedFile(
+        source.file,
+        source.parse,
+        { clock, log, setting: "auth.policy" },
+        onPolicy,
+      );
       closers.push(() => file.close());
       policy = file.value;
     }
     const authenticators = [...options.authenticators];
     if (tokensFile !== undefined) {
       const parse = (text: string): ReturnType<typeof parseTokens> => parseTokens(text, tokensFile);
-      const parts = { clock: runtime.clock, log: runtime.log, secretsOf: "auth.tokens" };
+      const parts = { clock, log, setting: "auth.tokens", secret: true };
       const file = new WatchedFile(tokensFile, parse, parts, onTokens);
       closers.push(() => file.close());
       authenticators.push(staticTokens(() => file.value));
@@ -66,6 +88,7 @@ export async function openSecurity(
       closers.push(close);
       authenticators.push(authenticate);
     }
+    if (policy !== undefined) tellStrayRules(policy, options.served, log);
     const guard = openGuard(runtime, accounts, policy, authenticators);
     opened.guard = guard;
     closers.push(() => guard.close());

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Address, Status } from "../../src/index.js";
+import { type Address, RpcError, Status } from "../../src/index.js";
 import { Health, Reflection } from "../../src/services/builtin.js";
 import { failure } from "../support/async.js";
 import { FixedRegistry } from "../support/fixed-registry.js";
@@ -46,5 +46,45 @@ describe("identities of the transport", () => {
     const lines = log.at("warn").filter((line) => line.startsWith("denied"));
     expect(lines).toHaveLength(21);
     expect(lines.at(-1)).toBe("denied: 80 more calls");
+  });
+});
+
+describe("the operator is told", () => {
+  test("of rules that name a method which its service does not have, and of services that are not served", async () => {
+    const policy = {
+      "*": "any",
+      "probe.ProbeService/Eco": "none",
+      "probe.ProbeService/Echo": "any",
+      "probe.ProbeServise/*": "none",
+      "grpc.health.v1.Health/Check": "any",
+    };
+    const { log } = await start({ policy }, "secret:web");
+    expect(log.at("warn")).toEqual([
+      "policy: the rule for probe.ProbeService/Eco decides nothing: that service has no such method",
+    ]);
+    expect(log.at("info")).toContain(
+      "the policy has rules for services that are not served here: probe.ProbeServise",
+    );
+  });
+
+  test("why a token is not accepted, without the token", async () => {
+    const given = `secret-of-${Math.random()}`;
+    const refuse = () => {
+      throw new RpcError(Status.UNAUTHENTICATED, `this one is of yesterday: ${given}`);
+    };
+    const { stub, log } = await start({ authenticators: [refuse] }, "secret:web");
+    await failure(stub.echo({}, { metadata: { authorization: `Bearer ${given}` } }));
+    const line = log.lines.find(({ text }) => text.startsWith("denied: any method"));
+    expect(line?.fields?.reason).toContain("this one is of yesterday");
+    expect(JSON.stringify(log.lines)).not.toContain(given);
+  });
+
+  test("that a name is too long to be one", async () => {
+    const { stub } = await start({ authenticators: [() => Promise.resolve(`jwt:x#${"y".repeat(2000)}`)] });
+    const error = await failure(stub.echo({}, { metadata: { authorization: "Bearer x" } }));
+    expect(error).toMatchObject({ code: Status.UNAUTHENTICATED, executed: "never" });
+    expect(error.rawMessage).toBe(
+      "the name that the token proves has 2006 characters, over the limit of 1024",
+    );
   });
 });

@@ -126,6 +126,22 @@ test("a token that was taken out of its file is refused, on open connections and
   await stub.echo({}, bob);
 });
 
+test.each([
+  [
+    "auth.policy",
+    { policy: { file: "/nobody/has/this", parse: (text: string) => parsePolicyFile(text, "x") } },
+  ],
+  ["auth.tokens", { tokensFile: "/nobody/has/this" }],
+])("a provider whose %s is missing does not start, and names the key", async (setting, auth) => {
+  const cluster = new Cluster({ settings: { auth } });
+  const provider = new RpcProvider(cluster.runtime()).notifyService(ProbeService, {
+    echo: (request) => request,
+    relay: (request) => request,
+    note: (request) => request,
+  });
+  await expect(provider.start()).rejects.toThrow(`${setting}: cannot read /nobody/has/this: ENOENT`);
+});
+
 describe("when a file of tokens changes", () => {
   /** A provider with an authenticator of its own beside such a file, and what makes the file change. */
   async function beside(authenticate: Authenticate) {

@@ -22,6 +22,12 @@ describe("bad values", () => {
     ]);
   });
 
+  test("a policy without rules, which would let everybody call everything", () => {
+    expect(loadError({ conf: "[authz]\n# * = none\n" }).message).toBe(
+      "mprpc.conf:1: expected rules; to let everybody call everything write * = any, found [authz] without any",
+    );
+  });
+
   test("in a variable and in a flag", () => {
     expect(loadError({ env: { MPRPC_RPCSERVERPORT: "http" } }).message).toBe(
       'MPRPC_RPCSERVERPORT: rpcserverport: expected a port from 0 to 65535, 0 for any free one, found "http"',

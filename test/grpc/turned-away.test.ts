@@ -86,3 +86,13 @@ test("where gRPC is not served a call hears so, and a connection without one doe
   expect(client.goAway).toContain("provider.protocols");
   expect(provider.connections).toBe(0);
 });
+
+test("where mprpc is not served a call of it hears so", async () => {
+  const cluster = new Cluster({ settings: { provider: { protocols: ["grpc"] } } });
+  const { address } = await cluster.provider();
+  const endpoint = { ...(address as { host: string; port: number }), weight: 1, attributes: {} };
+  const registry = new FixedRegistry([{ ...endpoint, protocol: "mprpc" }]);
+  const refused = await failure(new ProbeServiceStub(cluster.channel({ registry })).echo({}));
+  expect(refused).toMatchObject({ codeName: "UNAVAILABLE", executed: "never" });
+  expect(refused.message).toContain("mprpc is not served here (provider.protocols)");
+});

@@ -1,3 +1,4 @@
+import { messages } from "../../error/messages.js";
 import type { Detection, ServerProtocol } from "../protocol.js";
 import { MprpcServerSession, type ServerSessionOptions } from "./server-session.js";
 import { mprpcAlpn } from "./wire/limits.js";
@@ -11,8 +12,9 @@ const settingsTag = 0x20;
 export function mprpcServer(options: ServerSessionOptions, served = true): ServerProtocol {
   return {
     name: "mprpc",
-    refusal: served ? undefined : "mprpc callers are not served (provider.protocols)",
+    refusal: undefined,
     tellsToLeave: true,
+    turnsAway: () => (served ? undefined : messages.mprpcNotServed),
     alpn: [mprpcAlpn],
     detect: detectMprpc,
     serve: (connection, dispatcher) => new MprpcServerSession(connection, dispatcher, options),
