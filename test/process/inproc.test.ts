@@ -12,7 +12,7 @@ import { guarded } from "../tools/wait.js";
 test("run() of a provider within the process lasts until SIGTERM", async () => {
   const cwd = mkdtempSync(path.join(tmpdir(), "mprpc-inproc-"));
   onTestFinished(() => rmSync(cwd, { recursive: true }));
-  const program = compiled("test/process/inproc-process.ts");
+  const program = compiled(new URL("inproc-process.ts", import.meta.url));
   const child = spawn(process.execPath, [program, "--rpcserverip=inproc:a", `--registry=file:${cwd}`], {
     ...{ cwd, env: cleanEnv(), stdio: ["ignore", "pipe", "inherit"] },
   });
