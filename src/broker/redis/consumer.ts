@@ -5,9 +5,11 @@ import { textOf } from "../../base/thrown.js";
 import type { ConsumeOptions, Delivery, DriverConsumer, DriverDeps, EventRecord } from "../driver.js";
 import { OwnPlace } from "../own-place.js";
 import type { RedisConnection } from "./connection.js";
-import { fieldsOf, type RedisEntry, readEntries, timeOf } from "./entries.js";
+import { RedisDelivery } from "./delivery.js";
+import { fieldsOf, type RedisEntry, readEntries } from "./entries.js";
 import { isNoGroup, redisFault } from "./errors.js";
 import { compareIds, idBefore } from "./ids.js";
+import { buryScript, leaveScript } from "./scripts.js";
 import { infoValue, trimFinished } from "./trim.js";
 
 export interface RedisConsumerParts {
@@ -44,37 +46,6 @@ const dueSlackMs = 3;
 const nobody = "nobody";
 /** Idle for so long: due at once. */
 const longAgoMs = 2_000_000_000;
-
-/** Adds the dead letter and settles the message, unless it was settled before. */
-const buryScript = `
-if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
-redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-return 1`;
-
-/** Takes a member off the list, unless it has messages: they would go with it. */
-const leaveScript = `
-if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return 0 end
-return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])`;
-
-class RedisDelivery implements Delivery {
-  readonly position: string;
-  readonly attempt: number;
-  readonly payload: Uint8Array;
-  readonly headers: readonly string[];
-
-  constructor(position: string, attempt: number, payload: Uint8Array, headers: readonly string[]) {
-    this.position = position;
-    this.attempt = attempt;
-    this.payload = payload;
-    this.headers = headers;
-  }
-
-  /** Few handlers ask for it. */
-  get publishedMs(): number {
-    return timeOf(this.position);
-  }
-}
 
 /**
  * A member of a consumer group. What a message waits for is kept in Redis as its idle time: XAUTOCLAIM hands out what was idle for `ackWaitMs`,
