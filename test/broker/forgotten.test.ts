@@ -3,7 +3,7 @@ import { type ConsumerInfo, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { Redis } from "ioredis";
 import { afterEach, describe, expect, test } from "vitest";
-import { Broker, defineTopic } from "../../src/broker/index.js";
+import { Broker, defineTopic, type StartPosition } from "../../src/broker/index.js";
 import { silentLogger } from "../../src/log/logger.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { Item } from "../support/gen/flow.js";
@@ -53,10 +53,11 @@ interface Answer {
 }
 
 /** A broker with one member of the group, which has finished `count` messages, and knows it from the server. */
-async function startMember(port: number, count: number, url = `nats://127.0.0.1:${port}`) {
+async function startMember(port: number, count: number, own: { url?: string; from?: StartPosition } = {}) {
+  const { url = `nats://127.0.0.1:${port}`, from = "first" } = own;
   const broker = open(url);
   const seen = new Recorder<number>();
-  await broker.subscribe(topic, options, ({ number }) => seen.push(number));
+  await broker.subscribe(topic, { ...options, from }, ({ number }) => seen.push(number));
   await publish(broker, 0, count);
   const { connection, manager } = await adminOf(port);
   await eventually("all are finished", async () => {
@@ -80,24 +81,31 @@ async function startMember(port: number, count: number, url = `nats://127.0.0.1:
 }
 
 describe("a nats-server", () => {
-  test("that is killed while it writes how far a group has come does not hand out all of it again", async () => {
-    const server = await startNats();
-    cleanups.push(() => server.close());
-    const { broker, seen } = await startMember(server.port, 200);
-    const before = seen.values.length;
-    await server.kill();
-    await server.forget();
-    await server.start();
-    await eventually("one more is kept", () => broker.publish(topic, { number: 1000 }).then(() => true));
-    await seen.until("the one behind", () => seen.values.includes(1000));
-    expect(seen.values.slice(before).filter((number) => number < 200)).toEqual([]);
-  });
+  test.each([
+    ["its first message", "first"],
+    ["a time", new Date(0)],
+    ["a position", { after: "0" }],
+  ] as const)(
+    "that is killed while it writes how far a group that began at %s has come does not hand out all of it again",
+    async (_, from) => {
+      const server = await startNats();
+      cleanups.push(() => server.close());
+      const { broker, seen } = await startMember(server.port, 200, { from });
+      const before = seen.values.length;
+      await server.kill();
+      await server.forget();
+      await server.start();
+      await eventually("one more is kept", () => broker.publish(topic, { number: 1000 }).then(() => true));
+      await seen.until("the one behind", () => seen.values.includes(1000));
+      expect(seen.values.slice(before).filter((number) => number < 200)).toEqual([]);
+    },
+  );
 
   test("that lost its data gives old numbers to new messages, and the group gets all of them", async () => {
     const server = await startNats();
     cleanups.push(() => server.close());
     const proxy = await proxyOf(server.port);
-    const { seen } = await startMember(server.port, 50, `nats://${proxy.address}`);
+    const { seen } = await startMember(server.port, 50, { url: `nats://${proxy.address}` });
     proxy.setRefusing(true);
     await server.kill();
     await server.wipe();

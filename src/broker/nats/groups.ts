@@ -78,15 +78,12 @@ export class NatsGroups {
       }
       await this.#deleteGroup(manager, stream, group);
     }
-    const config = this.#configOf(group, options);
     if (!restores) {
-      place.learn(await manager.consumers.add(stream, config));
+      place.learn(await manager.consumers.add(stream, this.#configOf(group, options, options.from)));
       return;
     }
-    const start = this.#startOf({ after: String(known.next - 1) });
-    place.restored(
-      await manager.consumers.add(stream, { ...config, ...start, description: this.#newMark() }),
-    );
+    const config = this.#configOf(group, options, { after: String(known.next - 1) });
+    place.restored(await manager.consumers.add(stream, { ...config, description: this.#newMark() }));
     const what = info === undefined ? "no longer knew the group" : "had forgotten what it had finished";
     this.#parts.deps.log.warn(
       `group ${group} of ${stream} goes on at message ${known.next}: ${this.#parts.name} ${what}`,
@@ -127,8 +124,9 @@ export class NatsGroups {
     await this.#parts.run(() => manager.consumers.delete(this.#parts.names.stream(topic), group));
   }
 
-  #configOf(group: string, options: ConsumeOptions): Partial<ConsumerConfig> {
-    const { ackWaitMs, from, forgetAfterMs } = options;
+  /** `from` instead of that of the options, which is only where a group begins. */
+  #configOf(group: string, options: ConsumeOptions, from: StartPosition): Partial<ConsumerConfig> {
+    const { ackWaitMs, forgetAfterMs } = options;
     const config = {
       ...{ ...this.#fixed(group), ...this.#startOf(from) },
       ack_wait: ackWaitMs * nanosPerMs,
