@@ -7,7 +7,7 @@ import { OwnPlace } from "../own-place.js";
 import type { RedisConnection } from "./connection.js";
 import { RedisDelivery } from "./delivery.js";
 import { fieldsOf, type RedisEntry, readEntries } from "./entries.js";
-import { isNoGroup, redisFault } from "./errors.js";
+import { isNoGroup, isUnsent, redisFault } from "./errors.js";
 import { compareIds, idBefore } from "./ids.js";
 import { buryScript, leaveScript } from "./scripts.js";
 import { infoValue, trimFinished } from "./trim.js";
@@ -314,12 +314,26 @@ export class RedisConsumer implements DriverConsumer {
   }
 
   async deadLetter({ position }: Delivery, record: EventRecord): Promise<void> {
-    const { key, deadKey, group, name, commands } = this.#parts;
+    const { name, commands } = this.#parts;
     try {
-      if (!commands.up) await commands.ready(undefined);
-      await this.#client.eval(buryScript, 2, key, deadKey, group, position, ...fieldsOf(record));
+      do {
+        if (!commands.up) await commands.ready(undefined);
+      } while (!(await this.#bury(position, record)));
     } catch (thrown) {
       throw redisFault(name, thrown).error;
+    }
+  }
+
+  /** False: the connection ends just now, and nothing was sent. */
+  async #bury(position: string, record: EventRecord): Promise<boolean> {
+    const { key, deadKey, group } = this.#parts;
+    try {
+      await this.#client.eval(buryScript, 2, key, deadKey, group, position, ...fieldsOf(record));
+      return true;
+    } catch (thrown) {
+      if (!isUnsent(thrown)) throw thrown;
+      await this.#pause();
+      return false;
     }
   }
 
