@@ -205,3 +205,69 @@ test.each([
   await seen.until("all", () => new Set(seen.values).size === 3);
   expect([...new Set(seen.values)].sort()).toEqual([3, 4, 5]);
 });
+
+test("nats: a subscriber without a group, after the server lost its data, is forgotten, and misses nothing", async () => {
+  const server = await startNats();
+  cleanups.push(() => server.close());
+  const proxy = await proxyOf(server.port);
+  const direct = open(`nats://127.0.0.1:${server.port}`);
+  const seen = new Recorder<number>();
+  const own = { ackWaitMs: 30_000 };
+  const silent = open(`nats://${proxy.address}`);
+  const subscription = await silent.subscribe(topic, own, ({ number }) => seen.push(number));
+  const uniqueUntil = (what: string, size: number) =>
+    seen.until(what, () => new Set(seen.values).size === size);
+  await publish(direct, 0, 60);
+  await uniqueUntil("all of the old stream", 60);
+  proxy.setRefusing(true);
+  await server.kill();
+  await server.wipe();
+  await server.start();
+  const again = open(`nats://127.0.0.1:${server.port}`);
+  await again.subscribe(topic, own, () => {});
+  // What comes while it is away is for it as well.
+  await publish(again, 100, 110);
+  proxy.setRefusing(false);
+  await uniqueUntil("what came first to the new stream", 70);
+  await publish(again, 110, 130);
+  await uniqueUntil("what came then", 90);
+  proxy.setRefusing(true);
+  await forgetNats(server.port, subscription.group);
+  await publish(again, 130, 140);
+  proxy.setRefusing(false);
+  await uniqueUntil("what came last", 100);
+  expect(seen.values).toHaveLength(100);
+});
+
+test.each([
+  ["redis", forgetRedis],
+  ["nats", forgetNats],
+] as const)(
+  "%s: one that waits for a message that was removed goes on where it was",
+  async (scheme, forget) => {
+    const server = await startServer(scheme);
+    cleanups.push(() => server.close());
+    const proxy = await proxyOf(server.port);
+    const direct = open(`${scheme}://127.0.0.1:${server.port}?maxlen=100`);
+    const own = { ackWaitMs: 30_000, retry: { initialMs: 20_000, maxMs: 20_000 } };
+    await publish(direct, 0, 1);
+    await direct.subscribe(topic, own, () => {});
+    const seen = new Recorder<number>();
+    const silent = open(`${scheme}://${proxy.address}?maxlen=100`);
+    const subscription = await silent.subscribe(topic, own, ({ number }) => {
+      seen.push(number);
+      if (number === 1) throw new Error("not yet");
+    });
+    for (let number = 1; number <= 400; number++) {
+      await publish(direct, number, number + 1);
+      // Before it is removed.
+      await seen.until("each", () => seen.values.includes(number));
+    }
+    proxy.setRefusing(true);
+    await forget(server.port, subscription.group);
+    await publish(direct, 401, 406);
+    proxy.setRefusing(false);
+    await seen.until("the last", () => seen.values.includes(405));
+    expect(seen.values).toEqual(Array.from({ length: 405 }, (_, at) => at + 1));
+  },
+);

@@ -62,6 +62,7 @@ export class NatsGroups {
   async #ensureOnce(manager: Manager, { topic, group, options, place }: JoinedGroup): Promise<void> {
     const stream = this.#parts.names.stream(topic);
     const info = await this.#infoOf(manager, stream, group);
+    if (place.known !== undefined) place.begins((await manager.streams.info(stream)).state.first_seq);
     if (info !== undefined && !place.isAheadOf(info)) {
       const ackWait = options.ackWaitMs * nanosPerMs;
       if (info.config.ack_wait !== ackWait)
@@ -70,18 +71,13 @@ export class NatsGroups {
       return;
     }
     const { known } = place;
-    const restores = known !== undefined && (await isSameStream(manager, stream, known));
-    if (info !== undefined) {
-      if (!restores) {
-        place.relearn(info);
-        return;
-      }
-      await this.#deleteGroup(manager, stream, group);
-    }
-    if (!restores) {
-      place.learn(await manager.consumers.add(stream, this.#configOf(group, options, options.from)));
+    if (known === undefined || !(await isSameStream(manager, stream, known))) {
+      // What is in another stream was published since, and of one that lost its end nobody knows from where on.
+      const from = known === undefined ? options.from : "first";
+      place.relearn(info ?? (await manager.consumers.add(stream, this.#configOf(group, options, from))));
       return;
     }
+    if (info !== undefined) await this.#deleteGroup(manager, stream, group);
     const config = this.#configOf(group, options, { after: String(known.next - 1) });
     place.restored(await manager.consumers.add(stream, { ...config, description: this.#newMark() }));
     const what = info === undefined ? "no longer knew the group" : "had forgotten what it had finished";
@@ -113,9 +109,13 @@ export class NatsGroups {
   /** Lets `place` learn how far the group has come. */
   async ask(topic: string, group: string, place: GroupPlace): Promise<void> {
     const manager = await this.#parts.manager(undefined);
+    const stream = this.#parts.names.stream(topic);
+    if (place.needsFirst) {
+      const { state } = await this.#parts.run(() => manager.streams.info(stream));
+      place.begins(state.first_seq);
+    }
     place.asks();
-    const info = await this.#parts.run(() => manager.consumers.info(this.#parts.names.stream(topic), group));
-    place.learn(info);
+    place.learn(await this.#parts.run(() => manager.consumers.info(stream, group)));
   }
 
   /** Of a subscription without a group. Otherwise the server does it later. */
