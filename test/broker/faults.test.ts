@@ -3,6 +3,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Broker, defineTopic } from "../../src/broker/index.js";
 import { RpcError } from "../../src/error/rpc-error.js";
@@ -94,6 +96,38 @@ describe.each(["redis", "nats"] as const)("%s", (scheme) => {
       await publishUntilKept(broker, number);
     }
     await seen.until("all of them", () => new Set(seen.values).size === 30);
+  });
+
+  test("away when a message fails for the last time: it becomes a dead letter with its reason", async () => {
+    const server = await serve(scheme);
+    const proxy = await TcpProxy.start(server.port);
+    cleanups.push(() => proxy.stop());
+    const broker = open(`${scheme}://${proxy.address}`);
+    const down = new Recorder<string>();
+    broker.events.on("disconnected", () => down.push("down"));
+    const seen = new Recorder<number>();
+    const once = { ...options, maxAttempts: 1, ackWaitMs: 30_000 };
+    await broker.subscribe(topic, once, async ({ number }) => {
+      seen.push(number);
+      proxy.setRefusing(true);
+      await down.until("it is noticed", () => true);
+      // An error of a socket is told before its end.
+      await new Promise((resolve) => setImmediate(resolve));
+      throw new Error("the real reason");
+    });
+    await broker.publish(topic, { number: 1 });
+    await seen.until("the message", () => true);
+    await down.until("it is noticed", () => true);
+    // What is done with the failure while nobody is there is done by then.
+    for (let turns = 0; turns < 10; turns++) await new Promise((resolve) => setImmediate(resolve));
+    proxy.setRefusing(false);
+    const direct = open(`${scheme}://127.0.0.1:${server.port}`);
+    const [letter] = await eventually("it is a dead letter", async () => {
+      const letters = await direct.deadLetters(topic, "g").list();
+      return letters.length > 0 && letters;
+    });
+    expect(letter).toMatchObject({ attempts: 1, error: expect.stringContaining("the real reason") });
+    expect(seen.values).toEqual([1]);
   });
 
   test("frozen: a publish ends by its deadline, and all goes on when it thaws", async () => {
@@ -231,6 +265,23 @@ test("redis: what all groups have finished is trimmed, and nothing else", async 
   blocked = false;
   await slow.until("all for the slow one", () => new Set(slow.values).size === 2000);
   await eventually("finished ones go", async () => (await admin.xlen("mprpc:{faults.items}")) < 200);
+});
+
+test("nats: dead letters that are deleted under their group are kept from then on", async () => {
+  const server = await serve("nats");
+  const broker = open(`nats://127.0.0.1:${server.port}`);
+  const dead = new Recorder<string>();
+  broker.events.on("deadLetter", ({ id }) => dead.push(id));
+  await broker.subscribe(topic, { ...options, maxAttempts: 1, ackWaitMs: 30_000 }, () => {
+    throw new Error("not this one");
+  });
+  const connection = await connect({ servers: `127.0.0.1:${server.port}` });
+  cleanups.push(() => connection.close());
+  await (await jetstreamManager(connection)).streams.delete("mprpc==faults=items");
+  await broker.publish(topic, { number: 1 });
+  await dead.until("the dead letter", () => true);
+  const [letter] = await broker.deadLetters(topic, "g").list();
+  expect(letter).toMatchObject({ error: expect.stringContaining("not this one") });
 });
 
 test("nats: without JetStream", async () => {

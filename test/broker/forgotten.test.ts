@@ -3,7 +3,7 @@ import { type ConsumerInfo, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { Redis } from "ioredis";
 import { afterEach, describe, expect, test } from "vitest";
-import { Broker, defineTopic } from "../../src/broker/index.js";
+import { Broker, defineTopic, type StartPosition } from "../../src/broker/index.js";
 import { silentLogger } from "../../src/log/logger.js";
 import { createRuntime } from "../../src/testing/index.js";
 import { Item } from "../support/gen/flow.js";
@@ -53,10 +53,11 @@ interface Answer {
 }
 
 /** A broker with one member of the group, which has finished `count` messages, and knows it from the server. */
-async function startMember(port: number, count: number, url = `nats://127.0.0.1:${port}`) {
+async function startMember(port: number, count: number, own: { url?: string; from?: StartPosition } = {}) {
+  const { url = `nats://127.0.0.1:${port}`, from = "first" } = own;
   const broker = open(url);
   const seen = new Recorder<number>();
-  await broker.subscribe(topic, options, ({ number }) => seen.push(number));
+  await broker.subscribe(topic, { ...options, from }, ({ number }) => seen.push(number));
   await publish(broker, 0, count);
   const { connection, manager } = await adminOf(port);
   await eventually("all are finished", async () => {
@@ -80,24 +81,31 @@ async function startMember(port: number, count: number, url = `nats://127.0.0.1:
 }
 
 describe("a nats-server", () => {
-  test("that is killed while it writes how far a group has come does not hand out all of it again", async () => {
-    const server = await startNats();
-    cleanups.push(() => server.close());
-    const { broker, seen } = await startMember(server.port, 200);
-    const before = seen.values.length;
-    await server.kill();
-    await server.forget();
-    await server.start();
-    await eventually("one more is kept", () => broker.publish(topic, { number: 1000 }).then(() => true));
-    await seen.until("the one behind", () => seen.values.includes(1000));
-    expect(seen.values.slice(before).filter((number) => number < 200)).toEqual([]);
-  });
+  test.each([
+    ["its first message", "first"],
+    ["a time", new Date(0)],
+    ["a position", { after: "0" }],
+  ] as const)(
+    "that is killed while it writes how far a group that began at %s has come does not hand out all of it again",
+    async (_, from) => {
+      const server = await startNats();
+      cleanups.push(() => server.close());
+      const { broker, seen } = await startMember(server.port, 200, { from });
+      const before = seen.values.length;
+      await server.kill();
+      await server.forget();
+      await server.start();
+      await eventually("one more is kept", () => broker.publish(topic, { number: 1000 }).then(() => true));
+      await seen.until("the one behind", () => seen.values.includes(1000));
+      expect(seen.values.slice(before).filter((number) => number < 200)).toEqual([]);
+    },
+  );
 
   test("that lost its data gives old numbers to new messages, and the group gets all of them", async () => {
     const server = await startNats();
     cleanups.push(() => server.close());
     const proxy = await proxyOf(server.port);
-    const { seen } = await startMember(server.port, 50, `nats://${proxy.address}`);
+    const { seen } = await startMember(server.port, 50, { url: `nats://${proxy.address}` });
     proxy.setRefusing(true);
     await server.kill();
     await server.wipe();
@@ -197,3 +205,69 @@ test.each([
   await seen.until("all", () => new Set(seen.values).size === 3);
   expect([...new Set(seen.values)].sort()).toEqual([3, 4, 5]);
 });
+
+test("nats: a subscriber without a group, after the server lost its data, is forgotten, and misses nothing", async () => {
+  const server = await startNats();
+  cleanups.push(() => server.close());
+  const proxy = await proxyOf(server.port);
+  const direct = open(`nats://127.0.0.1:${server.port}`);
+  const seen = new Recorder<number>();
+  const own = { ackWaitMs: 30_000 };
+  const silent = open(`nats://${proxy.address}`);
+  const subscription = await silent.subscribe(topic, own, ({ number }) => seen.push(number));
+  const uniqueUntil = (what: string, size: number) =>
+    seen.until(what, () => new Set(seen.values).size === size);
+  await publish(direct, 0, 60);
+  await uniqueUntil("all of the old stream", 60);
+  proxy.setRefusing(true);
+  await server.kill();
+  await server.wipe();
+  await server.start();
+  const again = open(`nats://127.0.0.1:${server.port}`);
+  await again.subscribe(topic, own, () => {});
+  // What comes while it is away is for it as well.
+  await publish(again, 100, 110);
+  proxy.setRefusing(false);
+  await uniqueUntil("what came first to the new stream", 70);
+  await publish(again, 110, 130);
+  await uniqueUntil("what came then", 90);
+  proxy.setRefusing(true);
+  await forgetNats(server.port, subscription.group);
+  await publish(again, 130, 140);
+  proxy.setRefusing(false);
+  await uniqueUntil("what came last", 100);
+  expect(seen.values).toHaveLength(100);
+});
+
+test.each([
+  ["redis", forgetRedis],
+  ["nats", forgetNats],
+] as const)(
+  "%s: one that waits for a message that was removed goes on where it was",
+  async (scheme, forget) => {
+    const server = await startServer(scheme);
+    cleanups.push(() => server.close());
+    const proxy = await proxyOf(server.port);
+    const direct = open(`${scheme}://127.0.0.1:${server.port}?maxlen=100`);
+    const own = { ackWaitMs: 30_000, retry: { initialMs: 20_000, maxMs: 20_000 } };
+    await publish(direct, 0, 1);
+    await direct.subscribe(topic, own, () => {});
+    const seen = new Recorder<number>();
+    const silent = open(`${scheme}://${proxy.address}?maxlen=100`);
+    const subscription = await silent.subscribe(topic, own, ({ number }) => {
+      seen.push(number);
+      if (number === 1) throw new Error("not yet");
+    });
+    for (let number = 1; number <= 400; number++) {
+      await publish(direct, number, number + 1);
+      // Before it is removed.
+      await seen.until("each", () => seen.values.includes(number));
+    }
+    proxy.setRefusing(true);
+    await forget(server.port, subscription.group);
+    await publish(direct, 401, 406);
+    proxy.setRefusing(false);
+    await seen.until("the last", () => seen.values.includes(405));
+    expect(seen.values).toEqual(Array.from({ length: 405 }, (_, at) => at + 1));
+  },
+);

@@ -182,25 +182,45 @@ export class NatsDriver implements BrokerDriver {
     return this.#ensureStream(this.#names.stream(topic), this.#names.subject(topic), false, wait);
   }
 
+  #deadStream(topic: string, wait: Wait | undefined): Promise<void> {
+    return this.#ensureStream(this.#names.deadStream(topic), this.#names.deadSubjects(topic), true, wait);
+  }
+
   // --- publishing ---
 
   async publish(topic: string, record: EventRecord, id: string | undefined, wait: Wait): Promise<Published> {
-    const stream = this.#names.stream(topic);
-    if (this.#link.now === undefined) await this.#link.ready(wait);
-    await this.#topicStream(topic, wait);
     const headers = this.#headersOf(record);
     if (id !== undefined) headers?.set("Nats-Msg-Id", id);
     const subject = this.#names.subject(topic);
     try {
-      return { position: String((await this.#send(subject, record.payload, headers)).seq) };
+      const { seq } = await this.#sendTo(
+        ...([this.#names.stream(topic), () => this.#topicStream(topic, wait)] as const),
+        ...([() => this.#send(subject, record.payload, headers), wait] as const),
+      );
+      return { position: String(seq) };
     } catch (thrown) {
-      if (!isNobodyThere(thrown)) throw natsError(this.name, thrown);
+      throw natsError(this.name, thrown);
+    }
+  }
+
+  /** Waits for a broker that is away, and makes the stream where there is none. Rejects as `send` and `ensure` do. */
+  async #sendTo(
+    stream: string,
+    ensure: () => Promise<void>,
+    send: () => Promise<PubAck>,
+    wait: Wait | undefined,
+  ): Promise<PubAck> {
+    if (this.#link.now === undefined) await this.#link.ready(wait);
+    await ensure();
+    try {
+      return await send();
+    } catch (thrown) {
+      if (!isNobodyThere(thrown)) throw thrown;
     }
     // The stream was deleted, or there is no JetStream any more: the one is made again, the other told.
     this.#streams.delete(stream);
-    await this.#topicStream(topic, wait);
-    const { seq } = await this.#run(() => this.#send(subject, record.payload, headers));
-    return { position: String(seq) };
+    await ensure();
+    return send();
   }
 
   #headersOf({ headers }: EventRecord): Headers | undefined {
@@ -257,9 +277,7 @@ export class NatsDriver implements BrokerDriver {
     const isOwn = options.forgetAfterMs !== undefined;
     const place = isOwn ? new SolePlace() : new SharedPlace();
     await this.#groups.ensure({ topic, group, options, place }, wait);
-    if (!isOwn) {
-      await this.#ensureStream(this.#names.deadStream(topic), this.#names.deadSubjects(topic), true, wait);
-    }
+    if (!isOwn) await this.#deadStream(topic, wait);
     const consumer = new NatsConsumer({
       ...{ name: this.name, group, onDelivery },
       stream: this.#names.stream(topic),
@@ -288,13 +306,14 @@ export class NatsDriver implements BrokerDriver {
 
   /** Each has a subject of its own, which takes one message: however often this is tried, there is one. */
   async #bury(topic: string, group: string, delivery: Delivery, record: EventRecord): Promise<void> {
-    const names = this.#names;
-    await this.#ensureStream(names.deadStream(topic), names.deadSubjects(topic), true, undefined);
     const headers = this.#headersOf(record);
     headers?.set("Nats-Expected-Last-Subject-Sequence", "0");
-    const subject = names.deadSubject(topic, group, delivery.position);
+    const subject = this.#names.deadSubject(topic, group, delivery.position);
     try {
-      await this.#send(subject, record.payload, headers);
+      await this.#sendTo(
+        ...([this.#names.deadStream(topic), () => this.#deadStream(topic, undefined)] as const),
+        ...([() => this.#send(subject, record.payload, headers), undefined] as const),
+      );
     } catch (thrown) {
       if (apiCodeOf(thrown) !== apiCode.wrongLastSequence) throw natsError(this.name, thrown);
     }

@@ -62,6 +62,7 @@ export class NatsGroups {
   async #ensureOnce(manager: Manager, { topic, group, options, place }: JoinedGroup): Promise<void> {
     const stream = this.#parts.names.stream(topic);
     const info = await this.#infoOf(manager, stream, group);
+    if (place.known !== undefined) place.begins((await manager.streams.info(stream)).state.first_seq);
     if (info !== undefined && !place.isAheadOf(info)) {
       const ackWait = options.ackWaitMs * nanosPerMs;
       if (info.config.ack_wait !== ackWait)
@@ -70,23 +71,15 @@ export class NatsGroups {
       return;
     }
     const { known } = place;
-    const restores = known !== undefined && (await isSameStream(manager, stream, known));
-    if (info !== undefined) {
-      if (!restores) {
-        place.relearn(info);
-        return;
-      }
-      await this.#deleteGroup(manager, stream, group);
-    }
-    const config = this.#configOf(group, options);
-    if (!restores) {
-      place.learn(await manager.consumers.add(stream, config));
+    if (known === undefined || !(await isSameStream(manager, stream, known))) {
+      // What is in another stream was published since, and of one that lost its end nobody knows from where on.
+      const from = known === undefined ? options.from : "first";
+      place.relearn(info ?? (await manager.consumers.add(stream, this.#configOf(group, options, from))));
       return;
     }
-    const start = this.#startOf({ after: String(known.next - 1) });
-    place.restored(
-      await manager.consumers.add(stream, { ...config, ...start, description: this.#newMark() }),
-    );
+    if (info !== undefined) await this.#deleteGroup(manager, stream, group);
+    const config = this.#configOf(group, options, { after: String(known.next - 1) });
+    place.restored(await manager.consumers.add(stream, { ...config, description: this.#newMark() }));
     const what = info === undefined ? "no longer knew the group" : "had forgotten what it had finished";
     this.#parts.deps.log.warn(
       `group ${group} of ${stream} goes on at message ${known.next}: ${this.#parts.name} ${what}`,
@@ -116,9 +109,13 @@ export class NatsGroups {
   /** Lets `place` learn how far the group has come. */
   async ask(topic: string, group: string, place: GroupPlace): Promise<void> {
     const manager = await this.#parts.manager(undefined);
+    const stream = this.#parts.names.stream(topic);
+    if (place.needsFirst) {
+      const { state } = await this.#parts.run(() => manager.streams.info(stream));
+      place.begins(state.first_seq);
+    }
     place.asks();
-    const info = await this.#parts.run(() => manager.consumers.info(this.#parts.names.stream(topic), group));
-    place.learn(info);
+    place.learn(await this.#parts.run(() => manager.consumers.info(stream, group)));
   }
 
   /** Of a subscription without a group. Otherwise the server does it later. */
@@ -127,8 +124,9 @@ export class NatsGroups {
     await this.#parts.run(() => manager.consumers.delete(this.#parts.names.stream(topic), group));
   }
 
-  #configOf(group: string, options: ConsumeOptions): Partial<ConsumerConfig> {
-    const { ackWaitMs, from, forgetAfterMs } = options;
+  /** `from` instead of that of the options, which is only where a group begins. */
+  #configOf(group: string, options: ConsumeOptions, from: StartPosition): Partial<ConsumerConfig> {
+    const { ackWaitMs, forgetAfterMs } = options;
     const config = {
       ...{ ...this.#fixed(group), ...this.#startOf(from) },
       ack_wait: ackWaitMs * nanosPerMs,

@@ -40,6 +40,14 @@ export abstract class GroupPlace {
     return false;
   }
 
+  /** Whether it needs to know with which message the stream begins. */
+  get needsFirst(): boolean {
+    return false;
+  }
+
+  /** The number of the first message that the stream still has. */
+  begins(_first: number): void {}
+
   protected abstract moved(info: ConsumerInfo): void;
   protected abstract heard(info: ConsumerInfo): void;
 
@@ -51,7 +59,7 @@ export abstract class GroupPlace {
     if (mark !== undefined) this.heard(info);
   }
 
-  /** What we knew was of another stream. */
+  /** What we knew was of another stream, or of a group that is there no more. */
   relearn(info: ConsumerInfo): void {
     this.#mark = undefined;
     this.learn(info);
@@ -100,6 +108,7 @@ export class SharedPlace extends GroupPlace {
   }
 
   protected moved(): void {
+    this.#latest = undefined;
     this.#asked = undefined;
     this.#awaited = undefined;
     this.#reached = undefined;
@@ -115,8 +124,11 @@ export class SharedPlace extends GroupPlace {
     const reached = floor.stream_seq;
     this.#reach(this.#awaited, reached);
     this.#reach(this.#asked, reached);
-    if (this.#awaited !== undefined && this.#awaited.sequence > reached) return;
-    this.#awaited = this.#asked !== undefined && this.#asked.sequence > reached ? this.#asked : undefined;
+    // The earlier of both: one that was finished after the group was moved may have a number that is far away.
+    const [next] = [this.#awaited, this.#asked]
+      .filter((one) => one !== undefined && one.sequence > reached)
+      .sort((a, b) => (a?.sequence ?? 0) - (b?.sequence ?? 0));
+    this.#awaited = next;
   }
 
   #reach(witness: Witness | undefined, floor: number): void {
@@ -136,12 +148,29 @@ export class SolePlace extends GroupPlace {
     return { next: first === undefined ? Number(last) + 1 : Number(first), witness: this.#witness };
   }
 
+  override get isBehind(): boolean {
+    return this.needsFirst;
+  }
+
+  override get needsFirst(): boolean {
+    return this.#own.isLarge;
+  }
+
+  override begins(first: number): void {
+    this.#own.begins(String(first));
+  }
+
+  override relearn(info: ConsumerInfo): void {
+    this.#own.clear();
+    super.relearn(info);
+  }
+
   handed(delivery: Delivery): void {
-    if (this.#own.handed(delivery.position)) this.#witness = witnessOf(delivery);
+    if (this.#own.handed(delivery)) this.#witness = witnessOf(delivery);
   }
 
   finished(delivery: Delivery): void {
-    this.#own.finished(delivery.position);
+    this.#own.finished(delivery);
   }
 
   protected moved({ delivered }: ConsumerInfo): void {

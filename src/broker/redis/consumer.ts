@@ -5,10 +5,13 @@ import { textOf } from "../../base/thrown.js";
 import type { ConsumeOptions, Delivery, DriverConsumer, DriverDeps, EventRecord } from "../driver.js";
 import { OwnPlace } from "../own-place.js";
 import type { RedisConnection } from "./connection.js";
-import { fieldsOf, type RedisEntry, readEntries, timeOf } from "./entries.js";
-import { isNoGroup, redisFault } from "./errors.js";
+import { RedisDelivery } from "./delivery.js";
+import { fieldsOf, type RedisEntry, readEntries } from "./entries.js";
+import { isNoGroup, isUnsent, redisFault } from "./errors.js";
 import { compareIds, idBefore } from "./ids.js";
-import { infoValue, trimFinished } from "./trim.js";
+import { attemptsOf, firstId, lastHandedId } from "./info.js";
+import { buryScript, leaveScript } from "./scripts.js";
+import { trimFinished } from "./trim.js";
 
 export interface RedisConsumerParts {
   readonly name: string;
@@ -44,37 +47,6 @@ const dueSlackMs = 3;
 const nobody = "nobody";
 /** Idle for so long: due at once. */
 const longAgoMs = 2_000_000_000;
-
-/** Adds the dead letter and settles the message, unless it was settled before. */
-const buryScript = `
-if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
-redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
-redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
-return 1`;
-
-/** Takes a member off the list, unless it has messages: they would go with it. */
-const leaveScript = `
-if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return 0 end
-return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])`;
-
-class RedisDelivery implements Delivery {
-  readonly position: string;
-  readonly attempt: number;
-  readonly payload: Uint8Array;
-  readonly headers: readonly string[];
-
-  constructor(position: string, attempt: number, payload: Uint8Array, headers: readonly string[]) {
-    this.position = position;
-    this.attempt = attempt;
-    this.payload = payload;
-    this.headers = headers;
-  }
-
-  /** Few handlers ask for it. */
-  get publishedMs(): number {
-    return timeOf(this.position);
-  }
-}
 
 /**
  * A member of a consumer group. What a message waits for is kept in Redis as its idle time: XAUTOCLAIM hands out what was idle for `ackWaitMs`,
@@ -175,11 +147,12 @@ export class RedisConsumer implements DriverConsumer {
   async #recreate(): Promise<void> {
     const { name, group, key, deps } = this.#parts;
     const own = this.#own;
-    const { first, last } = own ?? {};
-    const start = first === undefined ? (last ?? "0") : idBefore(first);
-    const what = own === undefined ? "and begins anew" : `and goes on behind ${start}`;
-    deps.log.warn(`group ${group} of ${key} is gone from ${name}, ${what}`);
     try {
+      if (own !== undefined) await this.#learnFirst();
+      const { first, last } = own ?? {};
+      const start = first === undefined ? (last ?? "0") : idBefore(first);
+      const what = own === undefined ? "and begins anew" : `and goes on behind ${start}`;
+      deps.log.warn(`group ${group} of ${key} is gone from ${name}, ${what}`);
       await this.sayAlive();
       await this.#client.xgroup("CREATE", key, group, start, "MKSTREAM");
     } catch {
@@ -187,13 +160,16 @@ export class RedisConsumer implements DriverConsumer {
     }
   }
 
+  /** What is in front of the first entry was removed, and is not waited for. */
+  async #learnFirst(): Promise<void> {
+    this.#own?.begins(await firstId(this.#client, this.#parts.key));
+  }
+
   /** Notes where a group of our own begins. */
   async noteStart(): Promise<void> {
     if (this.#own === undefined) return;
-    const { key, group } = this.#parts;
-    const groups = (await this.#client.xinfo("GROUPS", key)) as ReadonlyArray<readonly unknown[]>;
-    const found = groups.find((one) => infoValue(one, "name") === group);
-    if (found !== undefined) this.#own.startBehind(infoValue(found, "last-delivered-id"));
+    const last = await lastHandedId(this.#client, this.#parts.key, this.#parts.group);
+    if (last !== undefined) this.#own.startBehind(last);
   }
 
   #pause(): Promise<void> {
@@ -211,7 +187,7 @@ export class RedisConsumer implements DriverConsumer {
       return;
     }
     this.#credit--;
-    this.#own?.handed(id);
+    this.#own?.handed(delivery);
     this.#parts.onDelivery(delivery);
   }
 
@@ -250,6 +226,7 @@ export class RedisConsumer implements DriverConsumer {
     try {
       await this.sayAlive();
       await this.#claim();
+      if (this.#own?.isLarge === true) await this.#learnFirst();
       await trimFinished(this.#client, key, deps.clock.wallNow() - keepMs, keepMs > 0);
     } catch (thrown) {
       if (!isNoGroup(thrown)) deps.log.debug(`looking for messages at ${name} failed: ${textOf(thrown)}`);
@@ -271,29 +248,18 @@ export class RedisConsumer implements DriverConsumer {
       );
       const entries = readEntries(found[1]);
       cursor = String(found[0]);
-      const attempts = await this.#attemptsOf(entries);
+      const attempts = await attemptsOf(this.#client, key, group, entries);
       entries.forEach((entry, at) => {
         this.#hand(entry, attempts[at] ?? 1);
       });
     } while (cursor !== "0-0" && !this.#stopped);
   }
 
-  /** XAUTOCLAIM counts them, and does not say how many there are. */
-  #attemptsOf(entries: readonly RedisEntry[]): Promise<number[]> {
-    const { group, key } = this.#parts;
-    return Promise.all(
-      entries.map(async ({ id }) => {
-        const [pending] = (await this.#client.xpending(key, group, id, id, 1)) as unknown[][];
-        return Number(pending?.[3] ?? 1);
-      }),
-    );
-  }
-
   // --- what becomes of messages ---
 
-  ack({ position }: Delivery): void {
-    this.#own?.finished(position);
-    this.#done.push(position);
+  ack(delivery: Delivery): void {
+    this.#own?.finished(delivery);
+    this.#done.push(delivery.position);
     this.#flushing ??= this.#flushSoon();
   }
 
@@ -343,12 +309,26 @@ export class RedisConsumer implements DriverConsumer {
   }
 
   async deadLetter({ position }: Delivery, record: EventRecord): Promise<void> {
-    const { key, deadKey, group, name, commands } = this.#parts;
+    const { name, commands } = this.#parts;
     try {
-      if (!commands.up) await commands.ready(undefined);
-      await this.#client.eval(buryScript, 2, key, deadKey, group, position, ...fieldsOf(record));
+      do {
+        if (!commands.up) await commands.ready(undefined);
+      } while (!(await this.#bury(position, record)));
     } catch (thrown) {
       throw redisFault(name, thrown).error;
+    }
+  }
+
+  /** False: the connection ends just now, and nothing was sent. */
+  async #bury(position: string, record: EventRecord): Promise<boolean> {
+    const { key, deadKey, group } = this.#parts;
+    try {
+      await this.#client.eval(buryScript, 2, key, deadKey, group, position, ...fieldsOf(record));
+      return true;
+    } catch (thrown) {
+      if (!isUnsent(thrown)) throw thrown;
+      await this.#pause();
+      return false;
     }
   }
 

@@ -52,13 +52,17 @@ export function redisFault(broker: string, thrown: unknown): RedisFault {
   }
   // An answer of Redis is sure: it did not do it. Anything else may have been lost on the way back.
   const answered = (thrown as { name?: unknown } | undefined)?.name === "ReplyError";
-  const unsent = text.startsWith("Stream isn't writeable");
-  const executed: Executed = answered || unsent ? "never" : "maybe";
+  const executed: Executed = answered || isUnsent(thrown) ? "never" : "maybe";
   const message = answered
     ? messages.brokerFailed(broker, text)
     : messages.brokerConnectionLost(broker, text);
   const code = answered ? Status.INTERNAL : Status.UNAVAILABLE;
   return { error: new RpcError(code, message, { executed, cause: thrown }), fatal: false };
+}
+
+/** Whether the command was not sent: the connection had ended, which it may not have known yet. */
+export function isUnsent(thrown: unknown): boolean {
+  return textOf(thrown).startsWith("Stream isn't writeable");
 }
 
 /** Whether Redis has answered that the group, or its stream, is not there. */

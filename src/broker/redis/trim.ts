@@ -1,11 +1,7 @@
 import type { Redis } from "ioredis";
 import { isOwnGroup } from "../options.js";
 import { type Id, isBefore, parseId } from "./ids.js";
-
-/** A reply of XINFO: name, value, name, value. */
-export function infoValue(reply: readonly unknown[], name: string): string {
-  return String(reply[reply.indexOf(name) + 1]);
-}
+import { infoValue } from "./info.js";
 
 /** What a subscription without a group keeps for as long as it is there, and lets expire. */
 export function lifeKeyOf(key: string, group: string): string {
