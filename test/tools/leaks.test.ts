@@ -1,10 +1,13 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import fs, { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { takeLeaks } from "./leaks/notes.js";
 import { LeakSearch, StreamSearch } from "./leaks/search.js";
 import { canary, hasCanary, runMarker } from "./leaks/secrets.js";
+import { noteFiles } from "./leaks/watch-process.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const bytesOf = (secret: string): Buffer => Buffer.from(secret, "base64url");
@@ -43,6 +46,33 @@ test("of a long secret its end is searched for: what all of one issuer begin wit
   expect(search.find(head)).toBeUndefined();
   expect(search.find(head + end)).toBe("as it is");
 });
+
+test.each(["readFileSync", "readdirSync", "lstatSync"] as const)(
+  "what cannot be looked at in a folder (%s) hides nothing that stands behind it",
+  (name) => {
+    const folder = mkdtempSync(path.join(tmpdir(), "mprpc-leaks-"));
+    const gone = path.join(folder, "1-gone");
+    if (name === "readdirSync") mkdirSync(gone);
+    else writeFileSync(gone, "");
+    const left = path.join(folder, "2-left");
+    writeFileSync(left, canary());
+    const real = fs[name] as (...given: unknown[]) => unknown;
+    // As when it vanishes, or belongs to somebody else: root may look at everything.
+    const spy = vi.spyOn(fs, name).mockImplementation((...given: unknown[]): never => {
+      if (given[0] === gone) throw Object.assign(new Error("gone"), { code: "EACCES" });
+      return real(...given) as never;
+    });
+    try {
+      noteFiles(folder);
+    } finally {
+      spy.mockRestore();
+      // Before the folder is removed, when it is searched again.
+      writeFileSync(left, "");
+      rmSync(folder, { recursive: true });
+    }
+    expect(takeLeaks()).toEqual([`${left} (mode 644): a secret of the tests, as it is`]);
+  },
+);
 
 /** A test file that shows a secret in `leak`, and passes if nobody looks. */
 const leaking = (leak: string): string => `
