@@ -116,6 +116,9 @@ const leaks: Readonly<Record<string, string>> = {
     rmSync(folder, { recursive: true });`,
   log: `new RecordingLog().warn("refused", { token: canary() });`,
   error: `await failure(Promise.reject(new RpcError(16, "who is " + canary())));`,
+  complained: `
+    process.emitWarning("too many of them", "MaxListenersExceededWarning");
+    new RecordingLog().warn("refused", { token: canary() });`,
   title: `});\ntest("with " + canary(), () => {`,
   none: `execFileSync("sh", ["-c", "test -n \\"$SECRET\\""], { env });`,
 };
@@ -143,7 +146,9 @@ async function run(...names: string[]): Promise<{ code: unknown; output: string;
 }
 
 test("a run with a secret in any of its outputs fails, and says where without showing it", async () => {
-  const { code, output } = await run(...Object.keys(leaks).filter((name) => name !== "title"));
+  const { code, output } = await run(
+    ...Object.keys(leaks).filter((name) => !["title", "complained"].includes(name)),
+  );
   expect(code, output).toBe(1);
   // It is another run than this one.
   expect(output).not.toContain(runMarker());
@@ -170,4 +175,11 @@ test("what is only printed or reported fails a run whose tests have all passed",
   expect(code, output).toBe(1);
   expect(JSON.parse(report)).toMatchObject({ numPassedTests: 2, numFailedTests: 0 });
   expect(output).toMatch(/report\.json: a secret of the tests, as it is/);
+}, 60_000);
+
+test("a file that Node complains of tells its leaks as well", async () => {
+  const { code, output } = await run("complained");
+  expect(code, output).toBe(1);
+  expect(output).toMatch(/Node complained:\s+this process: MaxListenersExceededWarning: too many of them/);
+  expect(output).toMatch(/Secrets were seen:\s+a log line, "refused": a secret of the tests, as it is/);
 }, 60_000);
