@@ -62,7 +62,11 @@ export function noteLook(folder: string): void {
   appendFileSync(path.join(folder, looksFile), "\n", { mode: 0o600 });
 }
 
-/** How often they were in this run so far. */
+/**
+ * How often they were in this run so far.
+ *
+ * @public Its only user is the text of a test file that another test writes.
+ */
 export function looksSoFar(): number {
   const file = path.join(process.env[folderVariable] ?? "", looksFile);
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
