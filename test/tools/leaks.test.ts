@@ -1,10 +1,13 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import fs, { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { takeLeaks } from "./leaks/notes.js";
 import { LeakSearch, StreamSearch } from "./leaks/search.js";
 import { canary, hasCanary, runMarker } from "./leaks/secrets.js";
+import { noteFiles } from "./leaks/watch-process.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const bytesOf = (secret: string): Buffer => Buffer.from(secret, "base64url");
@@ -44,6 +47,33 @@ test("of a long secret its end is searched for: what all of one issuer begin wit
   expect(search.find(head + end)).toBe("as it is");
 });
 
+test.each(["readFileSync", "readdirSync", "lstatSync"] as const)(
+  "what cannot be looked at in a folder (%s) hides nothing that stands behind it",
+  (name) => {
+    const folder = mkdtempSync(path.join(tmpdir(), "mprpc-leaks-"));
+    const gone = path.join(folder, "1-gone");
+    if (name === "readdirSync") mkdirSync(gone);
+    else writeFileSync(gone, "");
+    const left = path.join(folder, "2-left");
+    writeFileSync(left, canary());
+    const real = fs[name] as (...given: unknown[]) => unknown;
+    // As when it vanishes, or belongs to somebody else: root may look at everything.
+    const spy = vi.spyOn(fs, name).mockImplementation((...given: unknown[]): never => {
+      if (given[0] === gone) throw Object.assign(new Error("gone"), { code: "EACCES" });
+      return real(...given) as never;
+    });
+    try {
+      noteFiles(folder);
+    } finally {
+      spy.mockRestore();
+      // Before the folder is removed, when it is searched again.
+      writeFileSync(left, "");
+      rmSync(folder, { recursive: true });
+    }
+    expect(takeLeaks()).toEqual([`${left} (mode 644): a secret of the tests, as it is`]);
+  },
+);
+
 /** A test file that shows a secret in `leak`, and passes if nobody looks. */
 const leaking = (leak: string): string => `
 import { execFileSync, spawn } from "node:child_process";
@@ -54,11 +84,11 @@ import { test } from "vitest";
 import { failure } from ${JSON.stringify(path.join(root, "test/support/async.ts"))};
 import { RecordingLog } from ${JSON.stringify(path.join(root, "test/support/log.ts"))};
 import { RpcError } from ${JSON.stringify(path.join(root, "src/error/rpc-error.ts"))};
-import { canary, watchSecret } from ${JSON.stringify(path.join(root, "test/tools/leaks/secrets.ts"))};
+import { canary, looksSoFar, watchSecret } from ${JSON.stringify(path.join(root, "test/tools/leaks/secrets.ts"))};
 const env = { ...process.env, SECRET: canary() };
 test("leaks", async () => {
   ${leak}
-});
+}, 50_000);
 `;
 
 const leaks: Readonly<Record<string, string>> = {
@@ -70,7 +100,14 @@ const leaks: Readonly<Record<string, string>> = {
   child: `await once(spawn("sh", ["-c", "echo $SECRET >&2"], { env }), "close");`,
   waited: `execFileSync("sh", ["-c", "echo $SECRET"], { env });`,
   flag: `await once(spawn("true", ["--token=" + canary()]), "close");`,
-  grandchild: `await once(spawn("sh", ["-c", "sh -c 'sleep 1.5; true' $SECRET"], { env }), "close");`,
+  // It lives until it was seen: the look that is on its way when it begins may miss it, the next one does not.
+  grandchild: `
+    const child = spawn("sh", ["-c", "sh -c 'echo begun; read end; true' $SECRET"], { env });
+    await once(child.stdout, "data");
+    const before = looksSoFar();
+    while (looksSoFar() < before + 2) await new Promise((resolve) => setTimeout(resolve, 50));
+    child.stdin.end();
+    await once(child, "close");`,
   file: `
     const folder = mkdtempSync(tmpdir() + "/mprpc-leaks-");
     writeFileSync(folder + "/secret", canary(), { mode: 0o600 });
@@ -79,6 +116,9 @@ const leaks: Readonly<Record<string, string>> = {
     rmSync(folder, { recursive: true });`,
   log: `new RecordingLog().warn("refused", { token: canary() });`,
   error: `await failure(Promise.reject(new RpcError(16, "who is " + canary())));`,
+  complained: `
+    process.emitWarning("too many of them", "MaxListenersExceededWarning");
+    new RecordingLog().warn("refused", { token: canary() });`,
   title: `});\ntest("with " + canary(), () => {`,
   none: `execFileSync("sh", ["-c", "test -n \\"$SECRET\\""], { env });`,
 };
@@ -106,7 +146,9 @@ async function run(...names: string[]): Promise<{ code: unknown; output: string;
 }
 
 test("a run with a secret in any of its outputs fails, and says where without showing it", async () => {
-  const { code, output } = await run(...Object.keys(leaks).filter((name) => name !== "title"));
+  const { code, output } = await run(
+    ...Object.keys(leaks).filter((name) => !["title", "complained"].includes(name)),
+  );
   expect(code, output).toBe(1);
   // It is another run than this one.
   expect(output).not.toContain(runMarker());
@@ -133,4 +175,11 @@ test("what is only printed or reported fails a run whose tests have all passed",
   expect(code, output).toBe(1);
   expect(JSON.parse(report)).toMatchObject({ numPassedTests: 2, numFailedTests: 0 });
   expect(output).toMatch(/report\.json: a secret of the tests, as it is/);
+}, 60_000);
+
+test("a file that Node complains of tells its leaks as well", async () => {
+  const { code, output } = await run("complained");
+  expect(code, output).toBe(1);
+  expect(output).toMatch(/Node complained:\s+this process: MaxListenersExceededWarning: too many of them/);
+  expect(output).toMatch(/Secrets were seen:\s+a log line, "refused": a secret of the tests, as it is/);
 }, 60_000);

@@ -11,8 +11,10 @@ watchForLeaks();
 afterAll(async () => {
   // Warnings are told in a turn of their own.
   await new Promise((resolve) => setImmediate(resolve));
-  const complaints = takeComplaints();
-  if (complaints.length > 0) throw new Error(`Node complained:\n${complaints.join("\n")}`);
-  const leaks = takeLeaks();
-  if (leaks.length > 0) throw new Error(`Secrets were seen:\n${leaks.join("\n")}`);
+  // Both are taken before either is told: what is left would be told by the next file of this process, or by none.
+  const [complaints, leaks] = [takeComplaints(), takeLeaks()];
+  const told: string[] = [];
+  if (complaints.length > 0) told.push("Node complained:", ...complaints);
+  if (leaks.length > 0) told.push("Secrets were seen:", ...leaks);
+  if (told.length > 0) throw new Error(told.join("\n"));
 });

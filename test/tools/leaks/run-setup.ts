@@ -6,7 +6,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
 import { LeakSearch, StreamSearch } from "./search.js";
-import { beginRun, hasCanary, watchedIn } from "./secrets.js";
+import { beginRun, hasCanary, noteLook, watchedIn } from "./secrets.js";
 
 const lookEveryMs = 1000;
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -102,6 +102,7 @@ export default function setup(project: TestProject): (() => void) | undefined {
   const search = new LeakSearch();
   const timer = setInterval(() => {
     for (const one of leakingCommands(search)) commands.add(one);
+    noteLook(folder);
   }, lookEveryMs);
   timer.unref();
   return () => {

@@ -1,6 +1,6 @@
 // Imported by what runs before the tests: nothing of vitest here.
 import { randomBytes } from "node:crypto";
-import { appendFileSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 
 /** What every secret of every run begins with. */
@@ -8,6 +8,9 @@ const anyRun = "canary-secret-";
 /** How processes of the tests learn which run they belong to, and where the run keeps what else must not be seen. */
 const runVariable = "CANARY_RUN";
 const folderVariable = "CANARY_FOLDER";
+
+/** In that folder: an empty line for each look at the command lines of all processes. */
+const looksFile = "looks";
 
 /** Tells the processes that are started from now on. `folder`: only this user may read it. */
 export function beginRun(run: string, folder: string): void {
@@ -52,6 +55,21 @@ export function watchSecret(secret: string): string {
   if (folder !== undefined)
     appendFileSync(path.join(folder, String(process.pid)), `${JSON.stringify(secret)}\n`, { mode: 0o600 });
   return secret;
+}
+
+/** The command lines of all processes were looked at. `folder`: of the run. */
+export function noteLook(folder: string): void {
+  appendFileSync(path.join(folder, looksFile), "\n", { mode: 0o600 });
+}
+
+/**
+ * How often they were in this run so far.
+ *
+ * @public Its only user is the text of a test file that another test writes.
+ */
+export function looksSoFar(): number {
+  const file = path.join(process.env[folderVariable] ?? "", looksFile);
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Those of all processes of the run. */

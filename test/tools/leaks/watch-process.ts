@@ -98,28 +98,34 @@ function watchSyncChildren(): void {
 
 /**
  * Files that others than their owner may read, and logs in any case, below `at`: secrets belong into files of mode 0600. What
- * packages and programs put there is not ours.
+ * packages and programs put there is not ours. Each that is being removed by somebody else, or is not ours to read, is left out.
  */
 export function noteFiles(at: string): void {
-  const stat = fs.lstatSync(at, { throwIfNoEntry: false });
+  const stat = found(() => fs.lstatSync(at, { throwIfNoEntry: false }));
   if (stat?.isDirectory()) {
     if (/^(node_modules|\.git)$/.test(path.basename(at))) return;
-    for (const name of fs.readdirSync(at)) noteFiles(path.join(at, name));
+    for (const name of found(() => fs.readdirSync(at)) ?? []) noteFiles(path.join(at, name));
   } else if (
     stat?.isFile() &&
     stat.size <= fileMaxBytes &&
     ((stat.mode & 0o044) !== 0 || at.endsWith(".log"))
   ) {
-    noteLeak(`${at} (mode ${(stat.mode & 0o777).toString(8)})`, fs.readFileSync(at, "latin1"));
+    const text = found(() => fs.readFileSync(at, "latin1"));
+    if (text !== undefined) noteLeak(`${at} (mode ${(stat.mode & 0o777).toString(8)})`, text);
   }
 }
 
-function tryFiles(at: unknown): void {
+/** What the file system says; undefined: an error. */
+function found<T>(look: () => T): T | undefined {
   try {
-    if (typeof at === "string") noteFiles(at);
+    return look();
   } catch {
-    // It is being removed by somebody else, or is not ours to read.
+    return undefined;
   }
+}
+
+function noteRemoved(at: unknown): void {
+  if (typeof at === "string") noteFiles(at);
 }
 
 /** Tests remove their folders: that is when everything has been written. */
@@ -128,17 +134,17 @@ function watchRemovals(): void {
   const { rm: rmLater } = fs.promises;
   const watching = {
     rmSync: (...given: Parameters<typeof rmSync>): void => {
-      tryFiles(given[0]);
+      noteRemoved(given[0]);
       rmSync(...given);
     },
     rm: (...given: Parameters<typeof rm>): void => {
-      tryFiles(given[0]);
+      noteRemoved(given[0]);
       rm(...given);
     },
   };
   Object.assign(fs, watching);
   fs.promises.rm = (...given) => {
-    tryFiles(given[0]);
+    noteRemoved(given[0]);
     return rmLater(...given);
   };
 }
