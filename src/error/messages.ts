@@ -524,7 +524,9 @@ export const messages = {
   tlsFileUnreadable: (key: string, file: string, reason: string) => `${key}: cannot read ${file}: ${reason}`,
   tlsFileWithout: (key: string, label: string) => `${key} has no block "BEGIN ${label}"`,
   tlsKeyMissing: "tls.cert is set without tls.key",
-  tlsKeyUnusable: (reason: string) => `tls.key cannot be read (tls.passphrase): ${reason}`,
+  tlsKeyUnusable: (reason: string) => `tls.key cannot be read: ${reason}`,
+  tlsKeyLocked: (reason: string) => `tls.key cannot be decrypted (tls.passphrase): ${reason}`,
+  tlsKeyOfAnother: "tls.cert and tls.key do not belong together: the certificate is for another key",
   tlsUnusable: (reason: string) => `the settings of TLS cannot be used: ${reason}`,
   tlsNothingToShow: (mode: string) =>
     `tls.mode=${mode} needs a certificate (tls.cert, tls.key) or secrets (auth.secrets)`,

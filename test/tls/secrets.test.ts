@@ -1,11 +1,21 @@
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { chmodSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import tls from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
 import { loadMaterial } from "../../src/transport/tls/material.js";
 import { parseSecrets } from "../../src/transport/tls/secrets.js";
+import { canary, watchSecret } from "../tools/leaks/secrets.js";
 import { Authority, type Issued, secretLine, writeSecret } from "./authority.js";
 import { failureOf, startTls, temporaryFolder } from "./support.js";
+
+/** A block in PEM whose bytes are none of what it says. */
+const broken = (pem: string): string => pem.replace(/(-----\r?\n)[^-]+/, "$1AAAA\n");
+
+function watched(pem: string): string {
+  watchSecret(pem.split("\n")[2] as string);
+  return pem;
+}
 
 const lines = (...names: string[]): string => `${names.map(secretLine).join("\n")}\n`;
 
@@ -177,7 +187,10 @@ describe("files of certificates", () => {
     const key = file("key", good.key);
     const empty = file("empty", "nothing");
     expect(() => loadMaterial({ cert }, 0)).toThrow(/tls.cert is set without tls.key/);
-    expect(() => loadMaterial({ cert, key: empty }, 0)).toThrow(/tls.key cannot be read \(tls.passphrase\)/);
+    expect(() => loadMaterial({ cert, key: empty }, 0)).toThrow(/^tls.key has no block "BEGIN PRIVATE KEY"$/);
+    expect(() => loadMaterial({ cert, key: broken(good.key) }, 0)).toThrow(/^tls.key cannot be read: error/);
+    expect(() => loadMaterial({ cert: broken(good.cert), key }, 0)).toThrow(/cannot be used: tls.cert: /);
+    expect(() => loadMaterial({ ca: broken(ca.cert) }, 0)).toThrow(/cannot be used: tls.ca: /);
     expect(() => loadMaterial({ cert: empty, key }, 0)).toThrow(/tls.cert has no block "BEGIN CERTIFICATE"/);
     expect(() => loadMaterial({ ca: empty }, 0)).toThrow(/tls.ca has no block/);
     expect(() => loadMaterial({ crl: cert }, 0)).toThrow(/tls.crl has no block "BEGIN X509 CRL"/);
@@ -186,10 +199,24 @@ describe("files of certificates", () => {
     );
   });
 
-  test("need their own key", async () => {
+  test("need their own key, of the same kind too", async () => {
     const other = await ca.issue();
-    expect(() => loadMaterial({ cert: good.cert, key: other.key }, 0)).toThrow(
-      /settings of TLS cannot be used.*mismatch/i,
-    );
+    const together = /^tls.cert and tls.key do not belong together/;
+    expect(() => loadMaterial({ cert: good.cert, key: other.key }, 0)).toThrow(together);
+    const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const key = watched(rsa.privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+    expect(() => loadMaterial({ cert: good.cert, key }, 0)).toThrow(together);
+  });
+
+  test.each(["pkcs8", "sec1"] as const)("name the passphrase of an encrypted key only (%s)", async (type) => {
+    const passphrase = canary();
+    const key = createPrivateKey(good.key)
+      .export({ ...{ type, format: "pem", cipher: "aes-256-cbc", passphrase } })
+      .toString();
+    const { cert } = good;
+    const locked = /^tls.key cannot be decrypted \(tls.passphrase\): /;
+    expect(() => loadMaterial({ cert, key }, 0)).toThrow(locked);
+    expect(() => loadMaterial({ cert, key, passphrase: "wrong" }, 0)).toThrow(locked);
+    expect(loadMaterial({ cert, key, passphrase }, 0).hasCertificate).toBe(true);
   });
 });
