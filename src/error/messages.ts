@@ -167,6 +167,7 @@ export const messages = {
   noAlpnOf: (offered: string) => `the other side does not agree to speak ${offered} (ALPN)`,
   secretKeyDiffers: "the two sides have different keys of this secret (auth.secrets)",
   secretNotProved: "the other side has not proved that it knows the secret (auth.secrets)",
+  secretNotKnownThere: (name: string) => `the other side does not know the secret ${name} (auth.secrets)`,
   secretNotKnown: "the caller offers a secret that is not in auth.secrets here",
   secretWithdrawn: "its secret has been changed or taken out of auth.secrets",
   clientCertificateWanted: "the other side wants a certificate of ours (tls.cert, tls.key)",

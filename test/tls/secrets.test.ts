@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { loadMaterial } from "../../src/transport/tls/material.js";
 import { parseSecrets } from "../../src/transport/tls/secrets.js";
 import { canary, watchSecret } from "../tools/leaks/secrets.js";
+import { eventually } from "../tools/wait.js";
 import { Authority, type Issued, secretLine, writeSecret } from "./authority.js";
 import { failureOf, startTls, temporaryFolder } from "./support.js";
 
@@ -69,13 +70,57 @@ describe("a secret instead of certificates", () => {
     expect(providerLog.at("warn").join("\n")).toContain("a secret that is not in auth.secrets here");
   });
 
-  test("that the provider does not have is not replaced by its certificate", async () => {
-    const { stub, identities } = await startTls(
-      { ...good, mode: "required", secrets: lines("apigw") },
+  test.each([
+    ["has others", true],
+    ["has none", false],
+  ])("that a provider with a certificate does not have (it %s) is told on both sides", async (_, others) => {
+    const secrets = others ? { secrets: lines("apigw") } : {};
+    const { stub, identities, providerLog } = await startTls(
+      { ...good, mode: "required", ...secrets },
       { secrets: lines("other") },
     );
-    await expect(stub.echo({ text: "x" })).rejects.toThrow(/TLS handshake/);
+    const error = await failureOf(stub.echo({ text: "x" }));
+    expect(error).toContain("the other side does not know the secret other (auth.secrets)");
+    expect(error).not.toContain("tls.ca");
+    await eventually("a line in the provider's log", async () => providerLog.at("warn").length > 0);
+    for (const line of providerLog.at("warn"))
+      expect(line).toBe("TLS handshake refused: the caller offers a secret that is not in auth.secrets here");
     expect(identities).toEqual([]);
+  });
+
+  test("that is taken out, where the provider has a certificate, is told on both sides", async () => {
+    const [apigw, worker] = [secretLine("apigw"), secretLine("worker")];
+    const secrets = writeSecret(temporaryFolder(), "secrets", `${apigw}\n${worker}\n`);
+    const { stub, providerLog } = await startTls(
+      { ...good, mode: "required", secrets },
+      { secrets: `${apigw}\n` },
+    );
+    await stub.echo({ text: "x" });
+    writeFileSync(secrets, `${worker}\n`);
+    const noted = (part: string) => async () => providerLog.at("warn").some((line) => line.includes(part));
+    await eventually("the refusal of a call", async () =>
+      (await stub.echo({ text: "x" }).then(() => "", String)).includes("does not know the secret apigw"),
+    );
+    await eventually("a line in the log", noted("a secret that is not in auth.secrets here"));
+    expect(providerLog.at("warn").join("\n")).not.toContain("tls.ca");
+  });
+
+  test("that is unknown does not keep out a caller that takes the certificate as well", async () => {
+    const { provider, providerLog } = await startTls(
+      { ...good, mode: "required", secrets: lines("apigw") },
+      {},
+    );
+    const socket = tls.connect({
+      ...{ host: "127.0.0.1", port: provider.address?.port as number, ca: ca.cert, minVersion: "TLSv1.3" },
+      ciphers: "TLS_AES_128_GCM_SHA256",
+      pskCallback: () => ({ psk: Buffer.alloc(32, 7), identity: "other" }),
+      checkServerIdentity: () => undefined,
+    });
+    await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
+    expect(socket.isSessionReused()).toBe(false);
+    socket.destroy();
+    await eventually("a line in the log", async () => providerLog.at("warn").length > 0);
+    expect(providerLog.at("warn").join("\n")).toContain("a secret that is not in auth.secrets here");
   });
 });
 
