@@ -279,14 +279,13 @@ export class TlsServer {
     connection.turnedAway = refusal;
     connection.secretKey =
       pending.secretName === undefined ? undefined : pending.material.secrets?.get(pending.secretName);
-    if (refusal !== undefined) this.#refused(pending.remote, refusal);
     this.#parts.live.add(connection, pending.material);
     socket.once("close", () => {
-      // Callers check our certificate after TLS has reported success to us.
-      if (!connection.heard && refusal === undefined) {
-        const { unknownSecret, remote } = pending;
-        this.#refused(remote, unknownSecret ? messages.secretNotKnown : messages.leftAfterHandshake);
-      }
+      // Once it has spoken, the owner of the connection refuses it, and logs that. Callers check our certificate after TLS has
+      // reported success to us.
+      if (connection.heard) return;
+      const left = refusal ?? messages.leftAfterHandshake;
+      this.#refused(pending.remote, pending.unknownSecret ? messages.secretNotKnown : left);
     });
     this.#parts.onConnection(connection);
   }
