@@ -532,6 +532,12 @@ export const messages = {
   tlsNothingToShow: (mode: string) =>
     `tls.mode=${mode} needs a certificate (tls.cert, tls.key) or secrets (auth.secrets)`,
   tlsNotHere: (owner: string) => `${owner}: option "tls": the transport of this application has no TLS`,
+  peerNameIdle:
+    "tls.peername (peerName, peerNames) has no effect without tls.ca, auth.secrets or tls.mode=required: calls would go in clear",
+  tlsPairIdle:
+    "tls.cert and tls.key have no effect without tls.ca, auth.secrets or tls.mode (ca, secrets, mode): all would go in clear",
+  channelInClear: (keys: string) =>
+    `calls go in clear: ${keys} alone secures no channel, which needs tls.ca, auth.secrets or tls.mode=required`,
   tlsReloadFailed: (reason: string) =>
     `tls: the changed files cannot be used, and the old ones stay: ${reason}`,
   ownCertificateExpired: (when: string) => `tls.cert: the certificate has expired on ${when}`,
