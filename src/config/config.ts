@@ -27,6 +27,7 @@ import {
   serviceOf,
   serviceRow,
 } from "./service-sections.js";
+import { checkTls } from "./tls-section.js";
 
 /** A program without sections of its own. */
 export type NoSections = Readonly<Record<never, never>>;
@@ -146,6 +147,7 @@ export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S
   deriveFromScheme(settings, findings);
   deriveRegistry(settings, findings);
   checkAuth(settings, reading.authz, findings);
+  checkTls(settings, findings);
   findings.throwIfAny();
   if (file !== undefined && input.readFile === undefined)
     warnOfOpenConf(path.resolve(input.cwd, file), table.rows, settings, findings);

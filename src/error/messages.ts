@@ -167,6 +167,7 @@ export const messages = {
   noAlpnOf: (offered: string) => `the other side does not agree to speak ${offered} (ALPN)`,
   secretKeyDiffers: "the two sides have different keys of this secret (auth.secrets)",
   secretNotProved: "the other side has not proved that it knows the secret (auth.secrets)",
+  secretNotKnownThere: (name: string) => `the other side does not know the secret ${name} (auth.secrets)`,
   secretNotKnown: "the caller offers a secret that is not in auth.secrets here",
   secretWithdrawn: "its secret has been changed or taken out of auth.secrets",
   clientCertificateWanted: "the other side wants a certificate of ours (tls.cert, tls.key)",
@@ -528,11 +529,19 @@ export const messages = {
   tlsFileUnreadable: (key: string, file: string, reason: string) => `${key}: cannot read ${file}: ${reason}`,
   tlsFileWithout: (key: string, label: string) => `${key} has no block "BEGIN ${label}"`,
   tlsKeyMissing: "tls.cert is set without tls.key",
-  tlsKeyUnusable: (reason: string) => `tls.key cannot be read (tls.passphrase): ${reason}`,
+  tlsKeyUnusable: (reason: string) => `tls.key cannot be read: ${reason}`,
+  tlsKeyLocked: (reason: string) => `tls.key cannot be decrypted (tls.passphrase): ${reason}`,
+  tlsKeyOfAnother: "tls.cert and tls.key do not belong together: the certificate is for another key",
   tlsUnusable: (reason: string) => `the settings of TLS cannot be used: ${reason}`,
   tlsNothingToShow: (mode: string) =>
     `tls.mode=${mode} needs a certificate (tls.cert, tls.key) or secrets (auth.secrets)`,
   tlsNotHere: (owner: string) => `${owner}: option "tls": the transport of this application has no TLS`,
+  peerNameIdle:
+    "tls.peername (peerName, peerNames) has no effect without tls.ca, auth.secrets or tls.mode=required: calls would go in clear",
+  tlsPairIdle:
+    "tls.cert and tls.key have no effect without tls.ca, auth.secrets or tls.mode (ca, secrets, mode): all would go in clear",
+  channelInClear: (keys: string) =>
+    `calls go in clear: ${keys} alone secures no channel, which needs tls.ca, auth.secrets or tls.mode=required`,
   tlsReloadFailed: (reason: string) =>
     `tls: the changed files cannot be used, and the old ones stay: ${reason}`,
   ownCertificateExpired: (when: string) => `tls.cert: the certificate has expired on ${when}`,

@@ -23,7 +23,10 @@ export function serverProtocols({
   const maxInFlight = inFlightPerConnectionMax(settings);
   const streamBudget = new StreamBudget(provider.streamBufferBytes);
   const { protocols } = provider;
-  const classic = provider.classic && protocols.includes("classic");
+  const classicClosedBy = [
+    ...(provider.classic ? [] : ["provider.classic"]),
+    ...(protocols.includes("classic") ? [] : ["provider.protocols"]),
+  ];
   const grpc = {
     http2: {
       headers: { listMaxBytes: limits.headerMaxBytes, fieldsMax: headerFieldsMax },
@@ -40,12 +43,12 @@ export function serverProtocols({
   const classicLog = new LimitedLog(clock, log, (more) => `classic call refused or failed: ${more} more`);
   const names = [
     ...(protocols.includes("mprpc") ? ["mprpc/2"] : []),
-    ...(classic ? ["classic mprpc"] : []),
+    ...(classicClosedBy.length === 0 ? ["classic mprpc"] : []),
     ...(protocols.includes("grpc") ? ["gRPC over HTTP/2 with prior knowledge"] : []),
   ];
   return [
     mprpcServer(mprpc, protocols.includes("mprpc")),
     grpcServer(grpc, names, protocols.includes("grpc")),
-    classicServer({ bodyMaxBytes, timeoutMs, pauseAtBytes, unwrittenMaxBytes }, classicLog, classic),
+    classicServer({ bodyMaxBytes, timeoutMs, pauseAtBytes, unwrittenMaxBytes }, classicLog, classicClosedBy),
   ];
 }

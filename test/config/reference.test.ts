@@ -38,9 +38,10 @@ describe("the table of keys", () => {
     for (const row of keyRows) {
       const text = row.example ?? row.fallback;
       const conf = row.section === "" ? `${row.key}=${text}` : `[${row.section}]\n${row.key}=${text}`;
-      expect(load({ conf }).origins[row.name].source).toBe("file");
-      expect(load({ env: { [row.environment]: text } }).origins[row.name].source).toBe("env");
-      expect(load({ argv: [`--${row.name}=${text}`] }).origins[row.name].source).toBe("flag");
+      const argv = row.name === "tls.peername" ? ["--tls.mode=required"] : [];
+      expect(load({ conf, argv }).origins[row.name].source).toBe("file");
+      expect(load({ env: { [row.environment]: text }, argv }).origins[row.name].source).toBe("env");
+      expect(load({ argv: [`--${row.name}=${text}`, ...argv] }).origins[row.name].source).toBe("flag");
     }
   });
 
@@ -118,7 +119,7 @@ test("the usage text names every flag", () => {
 });
 
 /** Keys that mean nothing without another one. */
-const companions = ["zookeeperport", "registry_address"];
+const companions = ["zookeeperport", "registry_address", "peername"];
 
 describe("bin/mprpc.conf", () => {
   // When the table changes: npx vitest run test/config --update
@@ -151,6 +152,15 @@ describe("bin/mprpc.conf", () => {
       .replace("#registry_address", "registry_address");
     const loaded = load({ conf });
     expect(loaded.values.registry).toBe("consul://127.0.0.1:8500");
+    expect(loaded.warnings).toEqual([]);
+  });
+
+  test.each(["tls.ca", "auth.secrets"])("the name of a provider beside %s", (name) => {
+    const sample = readFileSync(samplePath, "utf8");
+    const key = name.slice(name.indexOf(".") + 1);
+    const conf = sample.replace(`\n#${key}=`, `\n${key}=`).replace("\n#peername=", "\npeername=");
+    const loaded = load({ conf });
+    expect(loaded.values.tls.peername).toBe("users.example");
     expect(loaded.warnings).toEqual([]);
   });
 

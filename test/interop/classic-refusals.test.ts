@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { classicDialects } from "../../src/protocol/classic/classic-wire.js";
+import type { SettingsInit } from "../../src/testing/runtime.js";
 import { deferred } from "../support/async.js";
 import { framed, login, loginReply, request, startProvider } from "./classic-support.js";
 
@@ -130,14 +131,16 @@ describe("strangers are refused", () => {
     expect(provider.connections).toBe(0);
   });
 
-  test("classic callers, when the conf says so", async () => {
-    const { connect, log } = await startProvider({}, { provider: { classic: false } });
+  test.each<[string, SettingsInit["provider"]]>([
+    ["provider.classic", { classic: false }],
+    ["provider.protocols", { protocols: ["mprpc", "grpc"] }],
+    ["provider.classic, provider.protocols", { classic: false, protocols: ["mprpc", "grpc"] }],
+  ])("classic callers, when the conf says so: the log names %s", async (keys, provider) => {
+    const { connect, log } = await startProvider({}, { provider });
     const caller = await connect();
     await caller.write(login("le32"));
     expect((await caller.outcome()).end).toBe("reset");
-    expect(log.at("warn")).toEqual([
-      "classic caller refused: classic callers are not served (provider.classic)",
-    ]);
+    expect(log.at("warn")).toEqual([`classic caller refused: classic callers are not served (${keys})`]);
   });
 
   test("one that comes and goes without a word, as a health check does, is no warning", async () => {

@@ -139,8 +139,21 @@ describe("a caller's certificate", () => {
   test.each(cases)("%s: both sides say why, and no handler runs", async (_, issue, expected) => {
     const { stub, providerLog, identities } = await startTls(server(), client(await issue()));
     expect(await failureOf(stub.echo({ text: "x" }))).toMatch(expected);
-    expect(providerLog.at("warn").join("\n")).toMatch(expected);
+    // One line for each connection, the caller's only one.
+    expect(providerLog.at("warn")).toEqual([expect.stringMatching(expected)]);
     expect(identities).toEqual([]);
+  });
+
+  test("none, from a caller that leaves without a word: the log says why", async () => {
+    const { provider: refusing, providerLog } = await startTls(server(), {});
+    const port = refusing.address?.port as number;
+    const socket = tls.connect({ ...{ host: "127.0.0.1", port, ca: ca.cert, servername: name } });
+    await new Promise((resolve) => socket.once("secureConnect", resolve));
+    socket.end();
+    await eventually("a line in the log", async () => providerLog.at("warn").length > 0);
+    expect(providerLog.at("warn")).toEqual([
+      expect.stringMatching(/^TLS handshake refused: the caller shows no certificate/),
+    ]);
   });
 
   test("gives the caller its identity", async () => {

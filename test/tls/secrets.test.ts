@@ -1,11 +1,22 @@
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { chmodSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import tls from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
 import { loadMaterial } from "../../src/transport/tls/material.js";
 import { parseSecrets } from "../../src/transport/tls/secrets.js";
+import { canary, watchSecret } from "../tools/leaks/secrets.js";
+import { eventually } from "../tools/wait.js";
 import { Authority, type Issued, secretLine, writeSecret } from "./authority.js";
 import { failureOf, startTls, temporaryFolder } from "./support.js";
+
+/** A block in PEM whose bytes are none of what it says. */
+const broken = (pem: string): string => pem.replace(/(-----\r?\n)[^-]+/, "$1AAAA\n");
+
+function watched(pem: string): string {
+  watchSecret(pem.split("\n")[2] as string);
+  return pem;
+}
 
 const lines = (...names: string[]): string => `${names.map(secretLine).join("\n")}\n`;
 
@@ -59,13 +70,57 @@ describe("a secret instead of certificates", () => {
     expect(providerLog.at("warn").join("\n")).toContain("a secret that is not in auth.secrets here");
   });
 
-  test("that the provider does not have is not replaced by its certificate", async () => {
-    const { stub, identities } = await startTls(
-      { ...good, mode: "required", secrets: lines("apigw") },
+  test.each([
+    ["has others", true],
+    ["has none", false],
+  ])("that a provider with a certificate does not have (it %s) is told on both sides", async (_, others) => {
+    const secrets = others ? { secrets: lines("apigw") } : {};
+    const { stub, identities, providerLog } = await startTls(
+      { ...good, mode: "required", ...secrets },
       { secrets: lines("other") },
     );
-    await expect(stub.echo({ text: "x" })).rejects.toThrow(/TLS handshake/);
+    const error = await failureOf(stub.echo({ text: "x" }));
+    expect(error).toContain("the other side does not know the secret other (auth.secrets)");
+    expect(error).not.toContain("tls.ca");
+    await eventually("a line in the provider's log", async () => providerLog.at("warn").length > 0);
+    for (const line of providerLog.at("warn"))
+      expect(line).toBe("TLS handshake refused: the caller offers a secret that is not in auth.secrets here");
     expect(identities).toEqual([]);
+  });
+
+  test("that is taken out, where the provider has a certificate, is told on both sides", async () => {
+    const [apigw, worker] = [secretLine("apigw"), secretLine("worker")];
+    const secrets = writeSecret(temporaryFolder(), "secrets", `${apigw}\n${worker}\n`);
+    const { stub, providerLog } = await startTls(
+      { ...good, mode: "required", secrets },
+      { secrets: `${apigw}\n` },
+    );
+    await stub.echo({ text: "x" });
+    writeFileSync(secrets, `${worker}\n`);
+    const noted = (part: string) => async () => providerLog.at("warn").some((line) => line.includes(part));
+    await eventually("the refusal of a call", async () =>
+      (await stub.echo({ text: "x" }).then(() => "", String)).includes("does not know the secret apigw"),
+    );
+    await eventually("a line in the log", noted("a secret that is not in auth.secrets here"));
+    expect(providerLog.at("warn").join("\n")).not.toContain("tls.ca");
+  });
+
+  test("that is unknown does not keep out a caller that takes the certificate as well", async () => {
+    const { provider, providerLog } = await startTls(
+      { ...good, mode: "required", secrets: lines("apigw") },
+      {},
+    );
+    const socket = tls.connect({
+      ...{ host: "127.0.0.1", port: provider.address?.port as number, ca: ca.cert, minVersion: "TLSv1.3" },
+      ciphers: "TLS_AES_128_GCM_SHA256",
+      pskCallback: () => ({ psk: Buffer.alloc(32, 7), identity: "other" }),
+      checkServerIdentity: () => undefined,
+    });
+    await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
+    expect(socket.isSessionReused()).toBe(false);
+    socket.destroy();
+    await eventually("a line in the log", async () => providerLog.at("warn").length > 0);
+    expect(providerLog.at("warn").join("\n")).toContain("a secret that is not in auth.secrets here");
   });
 });
 
@@ -191,7 +246,10 @@ describe("files of certificates", () => {
     const key = file("key", good.key);
     const empty = file("empty", "nothing");
     expect(() => loadMaterial({ cert }, 0)).toThrow(/tls.cert is set without tls.key/);
-    expect(() => loadMaterial({ cert, key: empty }, 0)).toThrow(/tls.key cannot be read \(tls.passphrase\)/);
+    expect(() => loadMaterial({ cert, key: empty }, 0)).toThrow(/^tls.key has no block "BEGIN PRIVATE KEY"$/);
+    expect(() => loadMaterial({ cert, key: broken(good.key) }, 0)).toThrow(/^tls.key cannot be read: error/);
+    expect(() => loadMaterial({ cert: broken(good.cert), key }, 0)).toThrow(/cannot be used: tls.cert: /);
+    expect(() => loadMaterial({ ca: broken(ca.cert) }, 0)).toThrow(/cannot be used: tls.ca: /);
     expect(() => loadMaterial({ cert: empty, key }, 0)).toThrow(/tls.cert has no block "BEGIN CERTIFICATE"/);
     expect(() => loadMaterial({ ca: empty }, 0)).toThrow(/tls.ca has no block/);
     expect(() => loadMaterial({ crl: cert }, 0)).toThrow(/tls.crl has no block "BEGIN X509 CRL"/);
@@ -200,10 +258,24 @@ describe("files of certificates", () => {
     );
   });
 
-  test("need their own key", async () => {
+  test("need their own key, of the same kind too", async () => {
     const other = await ca.issue();
-    expect(() => loadMaterial({ cert: good.cert, key: other.key }, 0)).toThrow(
-      /settings of TLS cannot be used.*mismatch/i,
-    );
+    const together = /^tls.cert and tls.key do not belong together/;
+    expect(() => loadMaterial({ cert: good.cert, key: other.key }, 0)).toThrow(together);
+    const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const key = watched(rsa.privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+    expect(() => loadMaterial({ cert: good.cert, key }, 0)).toThrow(together);
+  });
+
+  test.each(["pkcs8", "sec1"] as const)("name the passphrase of an encrypted key only (%s)", async (type) => {
+    const passphrase = canary();
+    const key = createPrivateKey(good.key)
+      .export({ ...{ type, format: "pem", cipher: "aes-256-cbc", passphrase } })
+      .toString();
+    const { cert } = good;
+    const locked = /^tls.key cannot be decrypted \(tls.passphrase\): /;
+    expect(() => loadMaterial({ cert, key }, 0)).toThrow(locked);
+    expect(() => loadMaterial({ cert, key, passphrase: "wrong" }, 0)).toThrow(locked);
+    expect(loadMaterial({ cert, key, passphrase }, 0).hasCertificate).toBe(true);
   });
 });

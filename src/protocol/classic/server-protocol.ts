@@ -3,15 +3,15 @@ import type { ServerProtocol } from "../protocol.js";
 import { type ClassicServerOptions, ClassicServerSession } from "./classic-server.js";
 import { classicDialects, detectClassic } from "./classic-wire.js";
 
-/** `served`: false recognises classic callers only to refuse them by name. */
+/** `closedBy`: the keys that keep classic callers out, which are then recognised only to be refused by name; none: they are served. */
 export function classicServer(
   options: ClassicServerOptions,
   log: LimitedLog,
-  served: boolean,
+  closedBy: readonly string[],
 ): ServerProtocol {
   return {
     name: "classic",
-    refusal: served ? undefined : "classic callers are not served (provider.classic)",
+    refusal: closedBy.length === 0 ? undefined : `classic callers are not served (${closedBy.join(", ")})`,
     tellsToLeave: false,
     alpn: [],
     detect: detectClassic,

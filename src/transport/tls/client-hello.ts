@@ -18,19 +18,22 @@ const plain: Hello = { kind: "plain" };
 const needMore: Hello = { kind: "need-more" };
 const tlsWithoutPsk: Hello = { kind: "tls", pskNames: [] };
 
-/** `wantsPsk`: also read the names of offered keys, which needs the whole ClientHello. */
-export function readHello(received: Buffer, wantsPsk: boolean): Hello {
+/**
+ * `waitForPsk`: the names of offered keys are needed, and so the whole ClientHello. Otherwise they are only read from one that is
+ * all there.
+ */
+export function readHello(received: Buffer, waitForPsk: boolean): Hello {
   if (received.length > 0 && received[0] !== handshakeRecord) return plain;
   if (received.length < 2) return needMore;
   if (received[1] !== majorVersion) return plain;
-  if (!wantsPsk) return tlsWithoutPsk;
+  const unfinished = waitForPsk ? needMore : tlsWithoutPsk;
   const message = handshakeBytes(received);
   if (message === undefined || received.length > helloMaxBytes) return tlsWithoutPsk;
-  if (message.length < 4) return needMore;
+  if (message.length < 4) return unfinished;
   if (message[0] !== clientHello) return tlsWithoutPsk;
   const length = message.readUIntBE(1, 3);
   if (length > helloMaxBytes) return tlsWithoutPsk;
-  if (message.length < 4 + length) return needMore;
+  if (message.length < 4 + length) return unfinished;
   return { kind: "tls", pskNames: pskNamesOf(message.subarray(4, 4 + length)) };
 }
 

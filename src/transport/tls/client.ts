@@ -94,7 +94,7 @@ class Handshake {
         true,
       );
       const onError = (error: Error): void =>
-        fail(messages.handshakeFailed(this.#where, whyFailed(error)), error);
+        fail(messages.handshakeFailed(this.#where, this.#whyFailed(socket, error)), error);
       const onClose = (): void => fail(messages.handshakeFailed(this.#where, messages.closedInHandshake));
       // Keep the first listener: late errors of an abandoned handshake are ignored.
       socket.on("error", onError);
@@ -198,6 +198,16 @@ class Handshake {
     }
   }
 
+  #whyFailed(socket: tls.TLSSocket, error: Error): string {
+    const { secretName } = this.#material;
+    // A caller with a secret trusts no authority: the other end shows a certificate because it has no such secret.
+    const showedCertificate = Boolean(socket.authorizationError);
+    if (secretName !== undefined && showedCertificate) return messages.secretNotKnownThere(secretName);
+    const code = codeOf(error);
+    // Without an answer to the first bytes the other end probably does not speak TLS.
+    return code === "ECONNRESET" || code === "EPIPE" ? messages.closedInHandshake : explainTls(error);
+  }
+
   #secured(socket: tls.TLSSocket, identity: string): Connection {
     const { name: cipher } = socket.getCipher();
     const alpn = socket.alpnProtocol || undefined;
@@ -212,10 +222,4 @@ class Handshake {
     this.#parts.live.add(connection, this.#material);
     return connection;
   }
-}
-
-/** Without an answer to the first bytes the other end probably does not speak TLS. */
-function whyFailed(error: unknown): string {
-  const code = codeOf(error);
-  return code === "ECONNRESET" || code === "EPIPE" ? messages.closedInHandshake : explainTls(error);
 }

@@ -1,4 +1,4 @@
-import { constants, createHash, createPrivateKey, X509Certificate } from "node:crypto";
+import { constants, createHash, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import type tls from "node:tls";
 import { textOf } from "../../base/thrown.js";
@@ -91,7 +91,7 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
     secrets,
     secretName,
     ownIdentity: secretName === undefined ? names && identityOf(names) : `secret:${secretName}`,
-    anchors: texts.ca === undefined ? undefined : anchorsOf(texts.ca),
+    anchors: texts.ca === undefined ? undefined : certificatesOf("tls.ca", texts.ca),
     revoked: revokedOf(texts.crl),
     trustDomain: options.trustDomain ?? (ownId === undefined ? undefined : trustDomainOf(ownId)),
     warnings,
@@ -120,7 +120,7 @@ function contextOf(
   { cert, key, ca, crl }: Partial<Record<Source, string>>,
   passphrase: string | undefined,
 ): tls.SecureContextOptions {
-  if (key !== undefined) checkKey(key, passphrase);
+  const privateKey = key === undefined ? undefined : readKey(key, passphrase);
   for (const [name, pem, label] of [
     ["tls.cert", cert, "CERTIFICATE"],
     ["tls.ca", ca, "CERTIFICATE"],
@@ -129,6 +129,7 @@ function contextOf(
     if (pem !== undefined && pemBlocks(pem, label).length === 0)
       throw new Error(messages.tlsFileWithout(name, label));
   }
+  if (cert !== undefined && privateKey !== undefined) checkPair(cert, privateKey);
   const context: tls.SecureContextOptions = {
     ...(cert === undefined ? {} : { cert, key }),
     ...(passphrase === undefined ? {} : { passphrase }),
@@ -146,19 +147,34 @@ function contextOf(
   return context;
 }
 
-function checkKey(key: string, passphrase: string | undefined): void {
+function readKey(key: string, passphrase: string | undefined): KeyObject {
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key))
+    throw new Error(messages.tlsFileWithout("tls.key", "PRIVATE KEY"));
   try {
-    createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
+    return createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
   } catch (error) {
-    throw new Error(messages.tlsKeyUnusable(textOf(error)), { cause: error });
+    // In PKCS #8, or in the older form of OpenSSL.
+    const encrypted = /BEGIN ENCRYPTED PRIVATE KEY|^Proc-Type:.*ENCRYPTED/m.test(key);
+    const say = encrypted ? messages.tlsKeyLocked : messages.tlsKeyUnusable;
+    throw new Error(say(textOf(error)), { cause: error });
   }
+}
+
+/** OpenSSL itself takes a pair of two kinds, such as RSA and EC, and then fails every handshake. */
+function checkPair(cert: string, key: KeyObject): void {
+  const [own] = certificatesOf("tls.cert", cert);
+  if (own?.checkPrivateKey(key) === false) throw new Error(messages.tlsKeyOfAnother);
 }
 
 const toPem = (der: Buffer): string =>
   `-----BEGIN CERTIFICATE-----\n${der.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
 
-function anchorsOf(ca: string): X509Certificate[] {
-  return pemBlocks(ca, "CERTIFICATE").map((der) => new X509Certificate(der));
+function certificatesOf(key: string, pem: string): X509Certificate[] {
+  try {
+    return pemBlocks(pem, "CERTIFICATE").map((der) => new X509Certificate(der));
+  } catch (error) {
+    throw new Error(messages.tlsUnusable(`${key}: ${textOf(error)}`), { cause: error });
+  }
 }
 
 function revokedOf(crl: string | undefined): ReadonlySet<string> {

@@ -1,4 +1,5 @@
 import { integer, type OptionRule, type OptionRules, oneOf, text } from "../../base/options.js";
+import { messages } from "../../error/messages.js";
 import { defaultHandshakeLimits, type HandshakeLimits } from "./handshake-gate.js";
 import { isPeerName, peerNameForms } from "./peer-name.js";
 
@@ -90,6 +91,23 @@ export function securesChannels({ mode, ca, secrets }: TlsOptions): boolean {
 /** Whether any option needs TLS. */
 export function usesTls(options: TlsOptions): boolean {
   return securesChannels(options) || (options.mode ?? "off") !== "off";
+}
+
+/** Throws `TypeError` if `given` names whom to accept, and channels with `all` options would ask nobody who it is. */
+export function checkPeerNames({ peerName, peerNames = {} }: TlsOptions, all: TlsOptions): void {
+  const named = peerName !== undefined || Object.keys(peerNames).length > 0;
+  if (named && !securesChannels(all)) throw new TypeError(messages.peerNameIdle);
+}
+
+/** Throws `TypeError` if `given` has a certificate that neither a provider nor a channel with `all` options would show. */
+export function checkPair({ cert, key }: TlsOptions, all: TlsOptions): void {
+  if ((cert ?? key) !== undefined && !usesTls(all)) throw new TypeError(messages.tlsPairIdle);
+}
+
+/** What is set and sounds as if it secured channels, while they connect in clear. */
+export function idleKeys({ mode, cert, key }: TlsOptions): string[] {
+  const optional = mode === "optional" ? ["tls.mode=optional"] : [];
+  return (cert ?? key) === undefined ? optional : ["tls.cert", ...optional];
 }
 
 export function handshakeLimitsOf(options: TlsOptions): HandshakeLimits {

@@ -18,6 +18,7 @@ import type { TlsMaterial } from "./material.js";
 import { nodeTls } from "./node-tls.js";
 import { handshakeLimitsOf } from "./options.js";
 import { describeNames, identityOf, trustDomainOf } from "./peer-name.js";
+import { isSecretName } from "./secrets.js";
 import { TlsConnection } from "./tls-connection.js";
 import { peerCertificate } from "./trust.js";
 
@@ -44,7 +45,7 @@ interface Pending {
   /** The name of the secret whose key was used; undefined: none or more than one. */
   secretName: string | undefined;
   secretsAsked: number;
-  /** A name that is no secret's name. */
+  /** Only secrets that are unknown here were offered. */
   unknownSecret: boolean;
   failure: string | undefined;
   settled: boolean;
@@ -100,7 +101,7 @@ export class TlsServer {
     let received: Buffer = Buffer.alloc(0);
     const onData = (chunk: Buffer): void => {
       received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      const hello = readHello(received, this.#wantsPskNames);
+      const hello = readHello(received, this.#needsPskNames);
       if (hello.kind === "need-more") return;
       settle();
       raw.pause();
@@ -116,7 +117,7 @@ export class TlsServer {
   }
 
   /** With both secrets and certificates, the offered names decide which context is used. */
-  get #wantsPskNames(): boolean {
+  get #needsPskNames(): boolean {
     const { hasCertificate, secrets } = this.#parts.credentials.material;
     return hasCertificate && secrets !== undefined;
   }
@@ -152,7 +153,8 @@ export class TlsServer {
       ...{ raw, remote, material, ticket },
       secretName: undefined,
       secretsAsked: 0,
-      unknownSecret: false,
+      // Tickets are offered like secrets, but are longer than any name.
+      unknownSecret: !offers && pskNames.some(isSecretName),
       failure: undefined,
       settled: false,
     };
@@ -277,12 +279,13 @@ export class TlsServer {
     connection.turnedAway = refusal;
     connection.secretKey =
       pending.secretName === undefined ? undefined : pending.material.secrets?.get(pending.secretName);
-    if (refusal !== undefined) this.#refused(pending.remote, refusal);
     this.#parts.live.add(connection, pending.material);
     socket.once("close", () => {
-      // Callers check our certificate after TLS has reported success to us.
-      if (!connection.heard && refusal === undefined)
-        this.#refused(pending.remote, messages.leftAfterHandshake);
+      // Once it has spoken, the owner of the connection refuses it, and logs that. Callers check our certificate after TLS has
+      // reported success to us.
+      if (connection.heard) return;
+      const left = refusal ?? messages.leftAfterHandshake;
+      this.#refused(pending.remote, pending.unknownSecret ? messages.secretNotKnown : left);
     });
     this.#parts.onConnection(connection);
   }

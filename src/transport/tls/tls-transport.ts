@@ -7,7 +7,7 @@ import type { Connection, Listener, ListenOptions, Transport } from "../transpor
 import { connectTls } from "./client.js";
 import { TlsCredentials } from "./credentials.js";
 import { LiveConnections } from "./live-connections.js";
-import { securesChannels, type TlsOptions, usesTls } from "./options.js";
+import { checkPair, checkPeerNames, idleKeys, securesChannels, type TlsOptions, usesTls } from "./options.js";
 import { TlsServer } from "./server.js";
 
 export interface TlsTransportParts {
@@ -25,12 +25,36 @@ function nameFor({ peerName, peerNames = {} }: TlsOptions, service: string): str
   return named === undefined ? peerName : peerNames[named];
 }
 
-/** TCP, with TLS as `options` say. Throws `Error` for files that cannot be used. */
+/**
+ * TCP, with TLS as `options` say. Throws `TypeError` for options that have no effect and must have been meant to have one, `Error`
+ * for files that cannot be used.
+ */
 export function tlsTransport(parts: TlsTransportParts, options: TlsOptions = {}): Transport {
+  checkPeerNames(options, options);
+  return transportWith(parts, options);
+}
+
+/** Connects in clear; the first time it warns of options that sound as if it did not. */
+function connectInClear(tcp: Transport, log: Logger, options: TlsOptions): Transport["connect"] {
+  let keys = idleKeys(options);
+  return (address, asked) => {
+    if (keys.length > 0) log.warn(messages.channelInClear(keys.join(" and ")));
+    keys = [];
+    return tcp.connect(address, asked);
+  };
+}
+
+function transportWith(parts: TlsTransportParts, options: TlsOptions): Transport {
   const { clock, log, cutAfterMs = 10_000 } = parts;
   const tcp = tcpTransport(clock);
-  const secured = (more: TlsOptions): Transport => tlsTransport(parts, { ...options, ...more });
-  if (!usesTls(options)) return { ...tcp, secured };
+  const inClear = connectInClear(tcp, log, options);
+  const secured = (more: TlsOptions): Transport => {
+    const all = { ...options, ...more };
+    checkPeerNames(more, all);
+    checkPair(more, all);
+    return transportWith(parts, all);
+  };
+  if (!usesTls(options)) return { ...tcp, connect: inClear, secured };
   const credentials = new TlsCredentials(options, clock, log);
   const live = new LiveConnections(credentials, clock, log, cutAfterMs);
   const { mode = "off" } = options;
@@ -41,7 +65,7 @@ export function tlsTransport(parts: TlsTransportParts, options: TlsOptions = {})
           const peerName = asked.peerName ?? options.peerName;
           return connectTls(address, { ...asked, peerName }, { credentials, clock, live });
         }
-      : tcp.connect,
+      : inClear,
     listen: mode === "off" ? tcp.listen : listen,
     localHostTowards: tcp.localHostTowards,
     ...(channels ? { expects: { nameFor: (service) => nameFor(options, service) } } : {}),
