@@ -1,4 +1,5 @@
 import { type Address, formatAddress } from "../base/address.js";
+import { messages } from "../error/messages.js";
 import { MprpcClientSession } from "../protocol/mprpc/client-session.js";
 import { type App, runtimeOf } from "../runtime/app.js";
 
@@ -27,9 +28,11 @@ export async function whyNotOurs(address: Address, app: App): Promise<string | u
       true,
     );
     const met: MprpcClientSession = new MprpcClientSession(connection, clock, settings, {
-      onWelcome: () => end(undefined),
+      // One that does not serve mprpc says so right behind its settings.
+      onWelcome: () => process.nextTick(() => end(undefined)),
       onRoom: () => {},
-      onGoingAway: () => end(undefined),
+      onGoingAway: (_session, why) =>
+        end(why === messages.mprpcNotServed ? `${where} says: ${why}` : undefined),
       onClosed: (_connection, reason) =>
         end(`${where} closes the connection: ${reason ?? "without giving a reason"}`),
     });
