@@ -20,7 +20,9 @@ export function deferred<T = void>(what = "a deferred"): Deferred<T> {
   inner.catch(() => {});
   return {
     get promise() {
-      return guarded(inner, what);
+      const waited = guarded(inner, what);
+      waited.catch(() => {});
+      return waited;
     },
     resolve,
     reject,

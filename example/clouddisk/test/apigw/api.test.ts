@@ -160,7 +160,7 @@ test.each<[string, string, object | undefined]>([
   ["POST", "/api/folders", { parentId: 0, name: "half \ud83d" }],
   ["POST", "/api/folders", { parentId: 0, name: "\u3164" }],
   ["PATCH", "/api/files/1", { name: "half \udc00" }],
-  ["POST", "/user/signup", { username: "half\ud83d", password }],
+  ["POST", "/user/signup", { username: "half\ud83d", password: "told in the title" }],
   ["POST", "/user/signin", { username: "someone", password: "half \ud83d" }],
   ["POST", "/file/update", { filehash: "half \ud83d", filename: "a" }],
   ["PATCH", "/api/files/1", {}],
