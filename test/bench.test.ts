@@ -17,6 +17,7 @@ import { loginRequest, loginResponse } from "./bench/src/login.js";
 import { main } from "./bench/src/main.js";
 import { driveCalls, Meter } from "./bench/src/meter.js";
 import { loopbackAddress } from "./bench/src/node.js";
+import { measurePairs } from "./bench/src/pairs.js";
 import { scaleAxis, tickText } from "./bench/src/report/axis.js";
 import { figure } from "./bench/src/report/plot.js";
 import { goalTable, median, type Row, ratios } from "./bench/src/report.js";
@@ -388,6 +389,23 @@ describe("the command line", () => {
     expect([importMs, listeningMs, firstCallMs, tenthCallMs].filter((ms) => !(ms > 0))).toEqual([]);
     expect(installs).toEqual([]);
   });
+});
+
+test.each([
+  ["mprpc", "mprpc-tls"],
+  ["mprpc-secret", "mprpc-policy"],
+] as const)("%s and %s are compared in pairs, at each number of calls in flight", async (base, other) => {
+  const rows = await measurePairs(base, other, {
+    pairs: 2,
+    window: { warmMs: 5, measureMs: 30 },
+    pin: false,
+  });
+  expect(rows.map(({ inFlight }) => inFlight)).toEqual([1, 16, 64, 256]);
+  for (const { base: before, other: after, ratios, interval } of rows) {
+    expect([before, after, ...ratios].filter((figure) => !(figure > 0))).toEqual([]);
+    expect(ratios).toHaveLength(2);
+    expect(interval[0]).toBeLessThanOrEqual(interval[1]);
+  }
 });
 
 test("the ways within a machine are each measured, at each number of calls in flight", async () => {

@@ -9,10 +9,21 @@ import type { ConfigValues } from "./schema.js";
 export const policySection = "authz";
 
 /** The rules of a conf, as they stand there. */
-export function policyLines(file: string, document: ConfDocument): PolicyLine[] {
+function policyLines(file: string, document: ConfDocument): PolicyLine[] {
   return document.entries
     .filter(({ section }) => section === policySection)
     .map(({ key, text, line }) => ({ pattern: key, value: text, where: `${file}:${line}` }));
+}
+
+/** The same; a section without rules is a mistake, as it would let everybody call everything. */
+export function readPolicyLines(file: string, document: ConfDocument, findings: Findings): PolicyLine[] {
+  const lines = policyLines(file, document);
+  const section = document.sections.find(({ name }) => name === policySection);
+  if (section !== undefined && lines.length === 0) {
+    const expected = "rules; to let everybody call everything write * = any";
+    findings.fail({ where: `${file}:${section.line}`, expected, found: `[${policySection}] without any` });
+  }
+  return lines;
 }
 
 /** The rules of a conf. Throws `Error` that tells each that is unusable: half of the rules are none. */

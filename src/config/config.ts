@@ -5,7 +5,7 @@ import { didYouMean } from "../base/nearest.js";
 import { isRegistryScheme, isRegistryUrl, registryForms, registryUrlOf } from "../registry/open.js";
 import { type AdvertisedAddress, zookeeperDefaultPort } from "../values/hosts.js";
 import { type Flag, parseArguments } from "./arguments.js";
-import { checkAuth, policyLines, policySection } from "./auth-section.js";
+import { checkAuth, policySection, readPolicyLines } from "./auth-section.js";
 import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBytes } from "./conf-file.js";
 import { hideCredentials, quoteFound } from "./config-error.js";
 import { Findings } from "./findings.js";
@@ -264,13 +264,7 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
     findings.fail({ where: `${file}:${problem.line}`, file, ...problem });
   }
   readSkipped(file, document, findings);
-  const rules = policyLines(file, document);
-  reading.authz.push(...rules);
-  const policy = document.sections.find(({ name }) => name === policySection);
-  if (policy !== undefined && rules.length === 0) {
-    const expected = "rules; to let everybody call everything write * = any";
-    findings.fail({ where: `${file}:${policy.line}`, expected, found: `[${policySection}] without any` });
-  }
+  reading.authz.push(...readPolicyLines(file, document, findings));
   const present = new Set(document.sections.map(({ name }) => name));
   const absent = table.sections.filter((name) => isProgramSection(name) && !present.has(name));
   for (const { name, line } of document.sections) {

@@ -14,7 +14,7 @@ import type { Http2Options } from "../http2/options.js";
 import { type Http2ServerOwner, Http2ServerSession } from "../http2/server-session.js";
 import type { Http2Stream, StreamHandler } from "../http2/stream.js";
 import type { HeaderField, HeaderList } from "../http2/wire/header-field.js";
-import type { OutgoingField, PreparedHeaders } from "../http2/wire/hpack-encoder.js";
+import type { PreparedHeaders } from "../http2/wire/hpack-encoder.js";
 import { isGrpc, isLoaded, loadJson, type MessageFormat } from "./content-type.js";
 import {
   idempotencyField,
@@ -24,11 +24,11 @@ import {
   unreadField,
 } from "./metadata-fields.js";
 import { PlainAnswer } from "./plain-answer.js";
+import { noMethod, plainAnswerTo, refuse } from "./refusal.js";
 import { RepeatedHead } from "./repeated-head.js";
 import { RequestHead } from "./request-head.js";
 import { GrpcServerCall } from "./server-call.js";
 import type { GrpcCallPort } from "./server-call-port.js";
-import { failureFields } from "./status-fields.js";
 
 export interface GrpcServerOptions {
   http2: Partial<Http2Options>;
@@ -226,7 +226,7 @@ export class GrpcServerSession
     const refusal =
       this.#refusal(metadata) ?? this.#admit(bound as BoundMethod, metadata as Metadata | undefined);
     if (refusal !== undefined || bound === undefined) {
-      this.#refuse(stream, refusal ?? noMethod());
+      refuse(stream, this.headOf.proto, head, refusal ?? noMethod(head));
       return undefined;
     }
     return this.#begin(stream, bound, headers, metadata as Metadata | undefined, endStream);
@@ -245,7 +245,7 @@ export class GrpcServerSession
   #refusal(metadata: Metadata | string | undefined): RpcError | undefined {
     if (this.#http2.draining && this.#http2.closed)
       return new RpcError(Status.UNAVAILABLE, messages.callsNoLongerTaken);
-    if (head.bound === undefined) return noMethod();
+    if (head.bound === undefined) return noMethod(head);
     if (!head.knownEncoding) {
       return new RpcError(Status.UNIMPLEMENTED, messages.grpcUnknownEncoding(head.encoding));
     }
@@ -361,17 +361,11 @@ export class GrpcServerSession
 
   /** A request that is not gRPC: it is answered in plain HTTP once it has arrived completely. */
   #answerPlainly(stream: Http2Stream, endStream: boolean): StreamHandler | undefined {
-    const answer = new PlainAnswer(
-      head.bound === undefined
-        ? { status: "404", text: `${messages.noMethod(` ${head.path}`)}\n` }
-        : head.post
-          ? { status: "415", text: `${messages.grpcContentType(head.contentType)}\n` }
-          : { status: "405", text: `${messages.grpcPostOnly}\n`, allow: "POST" },
-    );
+    const answer = plainAnswerTo(head);
     // gRPC with an unknown message format: answered as gRPC.
     if (head.post && isGrpc(head.contentType)) {
       const error = new RpcError(Status.UNIMPLEMENTED, messages.grpcContentType(head.contentType));
-      this.#refuse(stream, head.bound === undefined ? noMethod() : error);
+      refuse(stream, this.headOf.proto, head, head.bound === undefined ? noMethod(head) : error);
       return undefined;
     }
     if (!endStream) return answer;
@@ -382,16 +376,9 @@ export class GrpcServerSession
   #refuseAsTurnedAway(stream: Http2Stream, why: string): void {
     if (head.isGrpc) {
       const field = { name: turnedAwayField, value: "1" };
-      this.#refuse(stream, new RpcError(Status.UNAVAILABLE, why), field);
+      refuse(stream, this.headOf.proto, head, new RpcError(Status.UNAVAILABLE, why), field);
     } else new PlainAnswer({ status: "503", text: `${why}\n` }).send(stream);
     this.drain(why);
-  }
-
-  #refuse(stream: Http2Stream, error: RpcError, ...more: OutgoingField[]): void {
-    const fields = [...failureFields(error.with({}, "never"), undefined), ...more];
-    // What it may send instead.
-    if (!head.knownEncoding) fields.push({ name: "grpc-accept-encoding", value: "identity,gzip" });
-    stream.headers(this.headOf.proto, fields, true);
   }
 
   // --- to the caller ---
@@ -423,8 +410,4 @@ export class GrpcServerSession
 
 function takesMany({ definition: { kind } }: BoundMethod): boolean {
   return kind === "client_streaming" || kind === "bidi_streaming";
-}
-
-function noMethod(): RpcError {
-  return new RpcError(Status.UNIMPLEMENTED, messages.noMethod(` ${head.path}`));
 }

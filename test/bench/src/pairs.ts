@@ -1,4 +1,4 @@
-import { log } from "./arguments.js";
+import { log, positive } from "./arguments.js";
 import { Pair, type Window } from "./pair.js";
 import { short } from "./report/write.js";
 import { median } from "./report.js";
@@ -10,6 +10,22 @@ export interface PairsPlan {
   pairs: number;
   window: Window;
   pin: boolean;
+}
+
+/** The options of commands that compare two targets. */
+export const pairsOptions = {
+  pairs: { type: "string" },
+  "measure-ms": { type: "string" },
+  pin: { type: "boolean", default: true },
+  report: { type: "string" },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
+/** `values`: as `parseArgs` gives them. */
+export function planOf(values: { pairs?: string; "measure-ms"?: string; pin: boolean }): PairsPlan {
+  const measureMs = positive("measure-ms", values["measure-ms"], 400);
+  const pairs = positive("pairs", values.pairs, 20);
+  return { pairs, window: { warmMs: Math.ceil(measureMs / 3), measureMs }, pin: values.pin };
 }
 
 export const inFlights = [1, 16, 64, 256] as const;

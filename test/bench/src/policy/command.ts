@@ -1,7 +1,6 @@
 import { parseArgs } from "node:util";
-import { positive } from "../arguments.js";
 import type { Command } from "../command.js";
-import { measurePairs, type PairsPlan, pairsTable } from "../pairs.js";
+import { measurePairs, type PairsPlan, pairsOptions, pairsTable, planOf } from "../pairs.js";
 import type { Report } from "../report/write.js";
 
 const usage = `Usage: npm run bench -- policy [options]
@@ -40,18 +39,9 @@ export const policy: Command = {
     const { values } = parseArgs({
       args: [...argv],
       allowNegative: true,
-      options: {
-        pairs: { type: "string" },
-        "measure-ms": { type: "string" },
-        pin: { type: "boolean", default: true },
-        report: { type: "string" },
-        help: { type: "boolean", short: "h", default: false },
-      },
+      options: pairsOptions,
     });
     if (values.help) return undefined;
-    const measureMs = positive("measure-ms", values["measure-ms"], 400);
-    const pairs = positive("pairs", values.pairs, 20);
-    const window = { warmMs: Math.ceil(measureMs / 3), measureMs };
-    return { reportFolder: values.report, run: () => measure({ pairs, window, pin: values.pin }) };
+    return { reportFolder: values.report, run: () => measure(planOf(values)) };
   },
 };

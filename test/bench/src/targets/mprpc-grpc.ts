@@ -2,10 +2,5 @@ import { mprpcTarget } from "./mprpc-setup.js";
 
 /** A node as it comes, over gRPC. */
 export const target = mprpcTarget({
-  clientInterceptors: [],
-  serverInterceptors: [],
-  metadata: undefined,
-  countEvents: false,
-  carryContext: false,
   grpc: true,
 });

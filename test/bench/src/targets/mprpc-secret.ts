@@ -2,10 +2,5 @@ import { mprpcTarget } from "./mprpc-setup.js";
 
 /** `mprpc` over TLS by a shared secret, so that the provider knows who calls. */
 export const target = mprpcTarget({
-  clientInterceptors: [],
-  serverInterceptors: [],
-  metadata: undefined,
-  countEvents: false,
-  carryContext: false,
   secured: "secret",
 });

@@ -174,7 +174,17 @@ async function startCaller(endpoint: string, extras: Extras): Promise<Caller> {
   };
 }
 
-export function mprpcTarget(extras: Extras): Target {
+const asItComes: Extras = {
+  clientInterceptors: [],
+  serverInterceptors: [],
+  metadata: undefined,
+  countEvents: false,
+  carryContext: false,
+};
+
+/** `more`: what the calls carry that they would not as it comes. */
+export function mprpcTarget(more: Partial<Extras> = {}): Target {
+  const extras = { ...asItComes, ...more };
   return {
     startProvider: () => startProvider(extras),
     startCaller: (endpoint) => startCaller(endpoint, extras),

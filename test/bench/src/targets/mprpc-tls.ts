@@ -2,10 +2,5 @@ import { mprpcTarget } from "./mprpc-setup.js";
 
 /** `mprpc` over TLS, with the ciphers of Node.js and a certificate of ECDSA P-256. */
 export const target = mprpcTarget({
-  clientInterceptors: [],
-  serverInterceptors: [],
-  metadata: undefined,
-  countEvents: false,
-  carryContext: false,
   secured: true,
 });

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { log, positive } from "../arguments.js";
 import type { Command } from "../command.js";
-import { measurePairs, type PairsPlan, pairsTable, withPair } from "../pairs.js";
+import { measurePairs, type PairsPlan, pairsOptions, pairsTable, planOf, withPair } from "../pairs.js";
 import { type Report, short } from "../report/write.js";
 import { measureHandshakes } from "./handshakes.js";
 
@@ -98,23 +98,12 @@ export const tls: Command = {
     const { values } = parseArgs({
       args: [...argv],
       allowNegative: true,
-      options: {
-        pairs: { type: "string" },
-        "measure-ms": { type: "string" },
-        idle: { type: "string" },
-        pin: { type: "boolean", default: true },
-        json: { type: "string" },
-        report: { type: "string" },
-        help: { type: "boolean", short: "h", default: false },
-      },
+      options: { ...pairsOptions, idle: { type: "string" }, json: { type: "string" } },
     });
     if (values.help) return undefined;
-    const measureMs = positive("measure-ms", values["measure-ms"], 400);
     const plan: Plan = {
-      pairs: positive("pairs", values.pairs, 20),
-      window: { warmMs: Math.ceil(measureMs / 3), measureMs },
+      ...planOf(values),
       idle: values.idle === "0" ? 0 : positive("idle", values.idle, 500),
-      pin: values.pin,
       jsonFile: values.json,
     };
     return {
