@@ -1,4 +1,5 @@
 import { type Address, formatAddress } from "../base/address.js";
+import { PeerTimer } from "../base/peer-timer.js";
 import { GrpcClientSession } from "../protocol/grpc/client-session.js";
 import { type App, runtimeOf } from "../runtime/app.js";
 
@@ -17,7 +18,7 @@ export async function speaksGrpc(address: Address, app: App): Promise<boolean> {
       resolve(speaks);
       session.close(`${formatAddress(address)} has answered`);
     };
-    const timer = clock.setTimer(() => end(false), answersWithinMs, true);
+    const timer = new PeerTimer(clock, () => end(false), answersWithinMs, true);
     const { unwrittenMaxBytes, limits } = settings;
     const session: GrpcClientSession = new GrpcClientSession(
       connection,

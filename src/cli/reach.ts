@@ -1,4 +1,5 @@
 import { type Address, formatAddress } from "../base/address.js";
+import { PeerTimer } from "../base/peer-timer.js";
 import { messages } from "../error/messages.js";
 import { MprpcClientSession } from "../protocol/mprpc/client-session.js";
 import { type App, runtimeOf } from "../runtime/app.js";
@@ -22,11 +23,8 @@ export async function whyNotOurs(address: Address, app: App): Promise<string | u
       resolve(why);
       met.close("the question is answered");
     };
-    const timer = clock.setTimer(
-      () => end(`${where} takes connections and says nothing in mprpc within ${answersWithinMs} ms`),
-      answersWithinMs,
-      true,
-    );
+    const silent = `${where} takes connections and says nothing in mprpc within ${answersWithinMs} ms`;
+    const timer = new PeerTimer(clock, () => end(silent), answersWithinMs, true);
     const met: MprpcClientSession = new MprpcClientSession(connection, clock, settings, {
       // One that does not serve mprpc says so right behind its settings.
       onWelcome: () => process.nextTick(() => end(undefined)),

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../base/clock.js";
+import { PeerTimer } from "../base/peer-timer.js";
 import { messages } from "../error/messages.js";
 import type { ClientSession } from "../protocol/protocol.js";
 
@@ -19,7 +20,7 @@ export class Probation {
   /** Closes `connection` unless `end` comes in time. */
   begin(connection: ClientSession): void {
     const onTimeout = (): void => connection.close(messages.nothingCame(this.#timeoutMs));
-    this.#timers.set(connection, this.#clock.setTimer(onTimeout, this.#timeoutMs));
+    this.#timers.set(connection, new PeerTimer(this.#clock, onTimeout, this.#timeoutMs));
   }
 
   /** The first frame has arrived, or the connection is closed. */

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../base/clock.js";
+import { PeerTimer } from "../base/peer-timer.js";
 import { RegistryError, reasonOf } from "./errors.js";
 
 export interface StartLimit {
@@ -24,15 +25,12 @@ export async function withinStart<T>(work: Promise<T>, limit: StartLimit): Promi
   let timer: Timer | undefined;
   let onAbort = () => {};
   const over = new Promise<never>((_, reject) => {
-    timer = clock.setTimer(
-      () => {
-        const reason = trouble();
-        const text = `${what} at ${name} within ${timeoutMs} ms${reason && ` (${reason})`}`;
-        reject(new RegistryError("unreachable", `${text}; is it running and the address right?`));
-      },
-      timeoutMs,
-      true,
-    );
+    const onTimeout = (): void => {
+      const reason = trouble();
+      const text = `${what} at ${name} within ${timeoutMs} ms${reason && ` (${reason})`}`;
+      reject(new RegistryError("unreachable", `${text}; is it running and the address right?`));
+    };
+    timer = new PeerTimer(clock, onTimeout, timeoutMs, true);
     onAbort = () => reject(signal?.reason);
     signal?.addEventListener("abort", onAbort);
   });

@@ -5,6 +5,7 @@ import net from "node:net";
 import { hostname } from "node:os";
 import { type Address, formatAddress } from "../base/address.js";
 import type { Clock } from "../base/clock.js";
+import { PeerTimer } from "../base/peer-timer.js";
 import { bootId, readStat, startTicks } from "../base/process-start.js";
 import { messages } from "../error/messages.js";
 import type {
@@ -242,10 +243,8 @@ function openSocket(
       reject(new Error(message, { cause }));
     };
     const onAbort = (): void => fail(messages.connectGivenUp(where), signal?.reason);
-    const timer = clock.setTimer(
-      () => fail(messages.connectTimedOut(where, options.timeoutMs)),
-      options.timeoutMs,
-    );
+    const onTimeout = (): void => fail(messages.connectTimedOut(where, options.timeoutMs));
+    const timer = new PeerTimer(clock, onTimeout, options.timeoutMs);
     const onError = (error: NodeJS.ErrnoException): void => {
       fail(messages.cannotConnect(where, error.code ?? error.message), error);
     };

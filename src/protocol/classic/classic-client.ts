@@ -1,6 +1,7 @@
 import type { Address } from "../../base/address.js";
 import type { Clock, Timer } from "../../base/clock.js";
 import { NumberMap } from "../../base/number-map.js";
+import { PeerTimer } from "../../base/peer-timer.js";
 import { textOf } from "../../base/thrown.js";
 import type { Attempt, CallCarrier } from "../../call/attempt.js";
 import { messages } from "../../error/messages.js";
@@ -93,7 +94,8 @@ class ClassicCall {
     this.#open++;
     this.#timer?.cancel();
     const { clock, transport, connectTimeoutMs, expected } = this.#options;
-    if (this.#begun < this.#requests.length) this.#timer = clock.setTimer(() => this.next(), tryNextAfterMs);
+    if (this.#begun < this.#requests.length)
+      this.#timer = new PeerTimer(clock, () => this.next(), tryNextAfterMs);
     else if (this.#empty !== undefined) this.#endSoon();
     const options = { timeoutMs: connectTimeoutMs, signal: this.#abort.signal, ...expected };
     // The transport may be the user's and throw synchronously.
@@ -172,7 +174,7 @@ class ClassicCall {
   /** Most providers neither answer nor close when they do not understand a request: do not wait for them. */
   #endSoon(): void {
     this.#timer?.cancel();
-    this.#timer = this.#options.clock.setTimer(() => this.#end(), tryNextAfterMs);
+    this.#timer = new PeerTimer(this.#options.clock, () => this.#end(), tryNextAfterMs);
   }
 
   #end(): void {

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../base/clock.js";
+import { PeerTimer } from "../../base/peer-timer.js";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
@@ -13,8 +14,6 @@ import type { ClassicDialect } from "./classic-wire.js";
 const shortReplyBytes = 1024;
 /** A longer reply without a length is complete when nothing arrives for this long, ms. */
 const quietMs = 20;
-/** Long enough for sockets to be read between two timers, since a busy process has not read what arrived. */
-const unreadMs = 10;
 
 export interface ExchangeOptions {
   readonly dialect: ClassicDialect;
@@ -73,13 +72,7 @@ export class ClassicExchange implements ConnectionHandler {
       return;
     }
     const { clock } = this.#options;
-    this.#quiet = clock.setTimer(
-      () => {
-        this.#quiet = clock.setTimer(() => this.#decode(bytes), unreadMs, true);
-      },
-      quietMs,
-      true,
-    );
+    this.#quiet = new PeerTimer(clock, () => this.#decode(bytes), quietMs, true);
   }
 
   onEnd(): void {

@@ -1,5 +1,6 @@
 import type { CallGate } from "../../auth/call-gate.js";
 import type { Timer } from "../../base/clock.js";
+import { PeerTimer } from "../../base/peer-timer.js";
 import type { Peer } from "../../call/peer.js";
 import { type BoundMethod, type ReplySender, ServerCall } from "../../call/server-call.js";
 import type { Postponed } from "../../call/turn.js";
@@ -163,9 +164,8 @@ export class ClassicServerSession implements ConnectionHandler, ReplySender, Ser
     const unfinished = this.#state === "ending" || (this.#received.length > 0 && !this.#paused);
     const waitMs = unfinished ? unfinishedMaxMs : idleMaxMs;
     const what = this.#callerIsSlow ? "was read" : "came";
-    this.#timer = this.#dispatcher.clock.setTimer(() => {
-      this.close(`nothing ${what} for ${waitMs} ms`);
-    }, waitMs);
+    const onTimeout = (): void => this.close(`nothing ${what} for ${waitMs} ms`);
+    this.#timer = new PeerTimer(this.#dispatcher.clock, onTimeout, waitMs);
   }
 
   onDrain(): void {

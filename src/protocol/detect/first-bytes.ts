@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../base/clock.js";
+import { PeerTimer } from "../../base/peer-timer.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
 import { ByteQueue } from "../byte-queue.js";
 import type { ServerProtocol } from "../protocol.js";
@@ -6,9 +7,6 @@ import { detect } from "./detect.js";
 
 /** How long a caller may take to show what it speaks. */
 const decideWithinMs = 5000;
-
-/** Long enough for the sockets to be looked at between two timers. */
-const unreadMs = 10;
 
 export interface FirstBytesOwner {
   /** `first` is what has arrived; the new owner takes the connection and these bytes. */
@@ -24,7 +22,7 @@ export class FirstBytes implements ConnectionHandler {
   readonly #connection: Connection;
   readonly #protocols: readonly ServerProtocol[];
   readonly #owner: FirstBytesOwner;
-  #timer: Timer;
+  readonly #timer: Timer;
   /** Nothing while the first read may tell it all, as it mostly does: then that goes on as it came. */
   readonly #received = new ByteQueue();
   /** The protocol is known, and this is missing of it. */
@@ -42,10 +40,7 @@ export class FirstBytes implements ConnectionHandler {
     this.#connection = connection;
     this.#protocols = protocols;
     this.#owner = owner;
-    this.#timer = clock.setTimer(() => {
-      // A process that was busy meanwhile has not read what lies there: one turn for that first.
-      this.#timer = clock.setTimer(() => this.#expire(), unreadMs);
-    }, decideWithinMs);
+    this.#timer = new PeerTimer(clock, () => this.#expire(), decideWithinMs);
     connection.setHandler(this);
   }
 

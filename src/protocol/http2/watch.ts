@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../base/clock.js";
+import { afterReading } from "../../base/peer-timer.js";
 
 /** Timers of one duration share a list, which is what makes thousands of them cheap: so in whole tenths of a second. */
 const roundMs = 100;
@@ -23,10 +24,13 @@ export class Watch {
     this.#timer?.cancel();
     const delayMs = Math.ceil(Math.max(0, dueMs - this.#clock.now()) / roundMs) * roundMs;
     this.#dueMs = dueMs;
-    this.#timer = this.#clock.setTimer(() => this.#look(), delayMs);
+    // What the peer sent may lie unread.
+    this.#timer = this.#clock.setTimer(() => afterReading(() => this.#look()), delayMs);
   }
 
   #look(): void {
+    if (this.#stopped) return;
+    this.#timer?.cancel();
     this.#timer = undefined;
     this.#dueMs = Number.POSITIVE_INFINITY;
     const nextMs = this.#check(this.#clock.now());

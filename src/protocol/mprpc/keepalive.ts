@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../base/clock.js";
+import { afterReading } from "../../base/peer-timer.js";
 
 export interface KeepaliveOptions {
   /** Silence before a ping is sent, ms. Default 10,000. */
@@ -28,6 +29,7 @@ export class Keepalive {
   #heardMs: number;
   #pingedMs = -1;
   #timer: Timer;
+  #stopped = false;
 
   constructor(clock: Clock, options: KeepaliveOptions, owner: KeepaliveOwner) {
     this.#clock = clock;
@@ -44,6 +46,7 @@ export class Keepalive {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#timer.cancel();
   }
 
@@ -55,22 +58,31 @@ export class Keepalive {
   }
 
   #check(dueMs: number): void {
+    // The answer may lie unread.
+    if (this.#pingedMs < 0) this.#pingIfSilent();
+    else afterReading(() => this.#judge(dueMs));
+  }
+
+  #pingIfSilent(): void {
     const { intervalMs, timeoutMs } = this.#options;
     const now = this.#clock.now();
-    if (this.#pingedMs < 0) {
-      const restMs = this.#heardMs + intervalMs - now;
-      if (restMs > 0) {
-        this.#timer = this.#arm(restMs);
-        return;
-      }
-      this.#pingedMs = now;
-      this.#owner.ping();
-      this.#timer = this.#arm(timeoutMs);
-    } else if (this.#owner.behind || now - dueMs > timeoutMs / 2) {
-      // This process itself was busy or frozen, and the answer may be unread: read it first.
-      this.#timer = this.#arm(timeoutMs);
-    } else {
-      this.#owner.onSilence(now - this.#heardMs);
+    const restMs = this.#heardMs + intervalMs - now;
+    if (restMs > 0) {
+      this.#timer = this.#arm(restMs);
+      return;
     }
+    this.#pingedMs = now;
+    this.#owner.ping();
+    this.#timer = this.#arm(timeoutMs);
+  }
+
+  #judge(dueMs: number): void {
+    if (this.#stopped) return;
+    const { timeoutMs } = this.#options;
+    const now = this.#clock.now();
+    if (this.#pingedMs < 0) this.#pingIfSilent();
+    // This process itself was frozen, and perhaps the peer with it; or it is busy, and the answer waits for its turn.
+    else if (this.#owner.behind || now - dueMs > timeoutMs / 2) this.#timer = this.#arm(timeoutMs);
+    else this.#owner.onSilence(now - this.#heardMs);
   }
 }

@@ -2,6 +2,7 @@ import type { Agent, IncomingMessage } from "node:http";
 import type { AgentOptions } from "node:https";
 import { type Address, formatAddress } from "../../base/address.js";
 import type { Clock } from "../../base/clock.js";
+import { PeerTimer } from "../../base/peer-timer.js";
 import { reasonOf } from "../errors.js";
 
 /** A list of thousands of instances is far below it. */
@@ -91,7 +92,7 @@ export class ConsulHttp {
         path: `/v1/${path}${search.size === 0 ? "" : `?${search}`}`,
         ...(signal === undefined ? {} : { signal }),
       });
-      const timer = clock.setTimer(() => request.destroy(new SilentError()), timeoutMs);
+      const timer = new PeerTimer(clock, () => request.destroy(new SilentError()), timeoutMs);
       const settle = <T>(settled: (value: T) => void) => {
         return (value: T) => {
           timer.cancel();

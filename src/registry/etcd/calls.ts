@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../../base/clock.js";
 import type { Metadata } from "../../base/metadata.js";
+import { PeerTimer } from "../../base/peer-timer.js";
 import { textOf } from "../../base/thrown.js";
 import { Attempt, type CallOutcomeSink } from "../../call/attempt.js";
 import type { CallStream, RequestSender } from "../../call/call-stream.js";
@@ -85,10 +86,11 @@ class UnaryCall extends SessionCall {
     const nowMs = clock.now();
     this.deadlineMs = nowMs + timeoutMs;
     this.#attempt = new Attempt(this, nowMs);
-    this.#timer = clock.setTimer(() => {
+    const onTimeout = (): void => {
       this.#attempt.abandon();
       this.#settle(undefined, new RpcError(Status.DEADLINE_EXCEEDED, `no answer within ${timeoutMs} ms`));
-    }, timeoutMs);
+    };
+    this.#timer = new PeerTimer(clock, onTimeout, timeoutMs);
   }
 
   start(session: ClientSession): void {

@@ -3,6 +3,7 @@ import { Backoff, registryBackoff } from "../../base/backoff.js";
 import type { Timer } from "../../base/clock.js";
 import { Emitter, type Unsubscribe } from "../../base/emitter.js";
 import type { Filled } from "../../base/options.js";
+import { PeerTimer } from "../../base/peer-timer.js";
 import type { RegistryDeps } from "../deps.js";
 import { reasonOf } from "../errors.js";
 import {
@@ -200,10 +201,8 @@ export class ZooKeeperSession {
     this.#connection = connection;
     if (this.#closed) connection.destroy(new ZooKeeperError("CONNECTION_LOSS", "the session is closed"));
     const text = `${formatAddress(server)}: no answer to the handshake within ${Math.round(timeoutMs)} ms`;
-    const timer = clock.setTimer(
-      () => connection.destroy(new ZooKeeperError("CONNECTION_LOSS", text)),
-      timeoutMs,
-    );
+    const onTimeout = (): void => connection.destroy(new ZooKeeperError("CONNECTION_LOSS", text));
+    const timer = new PeerTimer(clock, onTimeout, timeoutMs);
     try {
       await connection.opened;
     } finally {
@@ -297,10 +296,11 @@ export class ZooKeeperSession {
       throw new ZooKeeperError("CONNECTION_LOSS", "not connected to ZooKeeper");
     }
     const limitMs = this.#timeoutMs / 3;
-    const timer = this.#deps.clock.setTimer(() => {
+    const onTimeout = (): void => {
       const text = `no answer within ${Math.round(limitMs)} ms`;
       connection.destroy(new ZooKeeperError("CONNECTION_LOSS", text));
-    }, limitMs);
+    };
+    const timer = new PeerTimer(this.#deps.clock, onTimeout, limitMs);
     try {
       return await operation(connection);
     } finally {

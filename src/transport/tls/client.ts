@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import type tls from "node:tls";
 import { type Address, formatAddress } from "../../base/address.js";
 import type { Clock } from "../../base/clock.js";
+import { PeerTimer } from "../../base/peer-timer.js";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
 import { openTcpSocket } from "../tcp.js";
@@ -87,12 +88,9 @@ class Handshake {
         reject(new Error(message, { cause }));
       };
       const onAbort = (): void => fail(messages.connectGivenUp(this.#where), signal?.reason);
-      const timer = clock.setTimer(
-        () => fail(messages.handshakeTimedOutAt(this.#where, this.#options.timeoutMs)),
-        timeoutMs,
-        // The TCP connection keeps the process alive only until it is open, and perhaps nothing but this one is awaited.
-        true,
-      );
+      const onTimeout = (): void => fail(messages.handshakeTimedOutAt(this.#where, this.#options.timeoutMs));
+      // The TCP connection keeps the process alive only until it is open, and perhaps nothing but this one is awaited.
+      const timer = new PeerTimer(clock, onTimeout, timeoutMs, true);
       const onError = (error: Error): void =>
         fail(messages.handshakeFailed(this.#where, this.#whyFailed(socket, error)), error);
       const onClose = (): void => fail(messages.handshakeFailed(this.#where, messages.closedInHandshake));

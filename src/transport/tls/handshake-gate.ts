@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../base/clock.js";
+import { PeerTimer } from "../../base/peer-timer.js";
 import { messages } from "../../error/messages.js";
 
 export interface HandshakeLimits {
@@ -78,9 +79,8 @@ export class HandshakeGate {
       this.#remove(one);
       this.#goOn();
     });
-    ticket.timer = this.#clock.setTimer(() => {
-      this.#drop(ticket, messages.handshakeTimedOut(handshakeTimeoutMs));
-    }, handshakeTimeoutMs);
+    const onTimeout = (): void => this.#drop(ticket, messages.handshakeTimedOut(handshakeTimeoutMs));
+    ticket.timer = new PeerTimer(this.#clock, onTimeout, handshakeTimeoutMs);
     this.#waiting.add(ticket);
     if (this.#waiting.size > handshakesMax * waitingFactor) {
       const [oldest] = this.#waiting;

@@ -2,6 +2,7 @@ import { constants } from "node:crypto";
 import type net from "node:net";
 import type tls from "node:tls";
 import type { Clock } from "../../base/clock.js";
+import { PeerTimer } from "../../base/peer-timer.js";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
 import { LimitedLog } from "../../log/limited-log.js";
@@ -89,10 +90,11 @@ export class TlsServer {
     const [oldest] = this.#silent;
     if (this.#silent.size > silentMax && oldest !== undefined) oldest.resetAndDestroy();
     const { handshakeTimeoutMs } = handshakeLimitsOf(this.#parts.credentials.options);
-    const timer = this.#parts.clock.setTimer(() => {
+    const onTimeout = (): void => {
       if (received.length > 0) this.#refused(remote, messages.handshakeTimedOut(handshakeTimeoutMs));
       raw.resetAndDestroy();
-    }, handshakeTimeoutMs);
+    };
+    const timer = new PeerTimer(this.#parts.clock, onTimeout, handshakeTimeoutMs);
     const settle = (): void => {
       timer.cancel();
       this.#silent.delete(raw);

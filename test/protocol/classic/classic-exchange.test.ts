@@ -29,7 +29,7 @@ test("varint: the rest of a reply that lay unread while the process was busy bel
   const { exchange, clock, ends } = begin();
   exchange.onData(reply.subarray(0, 2003));
   // The timer has its turn before the socket has.
-  await clock.run(20);
+  clock.advance(20);
   exchange.onData(reply.subarray(2003));
   await clock.run(100);
   expect(ends).toEqual([[3000, reply.length]]);

@@ -265,6 +265,20 @@ describe("time", () => {
     expect(raw.goAwayCode).toBe(SETTINGS_TIMEOUT);
     expect(other.raw.goAwayCode).toBe(SETTINGS_TIMEOUT);
   });
+  test("what lies unread when its time is over counts: SETTINGS, and the answer to a ping", async () => {
+    const clock = new ManualClock();
+    const options = { answerTimeoutMs: 5000, pingIntervalMs: 10_000, pingTimeoutMs: 4000 };
+    const { raw, server } = await rawClient(options, clientPreface, clock);
+    const sent = raw.send(settings(), frame(4, 1, 0));
+    clock.advance(5000);
+    await sent;
+    expect(raw.goAwayCode).toBeUndefined();
+    await clock.run(10_200);
+    const answered = raw.send(frame(6, 1, 0, raw.of(6)[0]?.payload));
+    clock.advance(4000);
+    await answered;
+    expect(server.closed).toBeUndefined();
+  });
   test("silence is met by a ping, and silence behind that by the end", async () => {
     const clock = new ManualClock();
     const { raw, server } = await rawClient(

@@ -258,6 +258,17 @@ describe("keepalive of the provider", () => {
     expect((await peer.frame(Kind.PONG)).rare.pingId).toBe(4711);
   });
 
+  test("an answer that lies unread when its time is over counts", async () => {
+    const { peer, clock, provider } = await rawCaller();
+    peer.send(settingsFrame());
+    await clock.run(10_100);
+    await peer.frame(Kind.PING);
+    peer.send(controlFrame(Kind.PONG, 0, { pingId: 1 }));
+    clock.advance(4_000);
+    await settle();
+    expect(provider.connections).toBe(1);
+  });
+
   test("with no time for it (a busy or stopped process) nobody is declared dead", async () => {
     const { peer, clock, provider } = await rawCaller();
     peer.send(settingsFrame());
