@@ -3,6 +3,7 @@ import { Child } from "./child.js";
 import { cppProgram } from "./cpp.js";
 import type { Answers, Request } from "./protocol.js";
 import type { Load, TargetSource } from "./target.js";
+import { windowOf } from "./window.js";
 
 /** What one window of calls showed. */
 export interface Measurement {
@@ -26,11 +27,9 @@ export interface Window {
   /** Calls before the window, for the optimising compiler and the sockets to settle. */
   warmMs: number;
   measureMs: number;
-  /** With fewer calls than these the window goes on, up to eight times as long. Default 0. */
+  /** With fewer calls than these the window goes on; see `windowOf`. Default 1. */
   callsMin?: number;
 }
-
-const longestFactor = 8;
 
 type Worker = Child<Request, Answers>;
 
@@ -75,7 +74,7 @@ export class Pair {
     }
   }
 
-  async measure(load: Load, { warmMs, measureMs, callsMin = 0 }: Window): Promise<Measurement & Counts> {
+  async measure(load: Load, { warmMs, measureMs, callsMin }: Window): Promise<Measurement & Counts> {
     const { payloadBytes } = load;
     const servedNow = async () =>
       (await this.#provider.ask({ kind: "mark", edge: "start", payloadBytes })).calls;
@@ -88,13 +87,12 @@ export class Pair {
     await this.#caller.ask({ kind: "start", load });
     await wait(warmMs);
     const [clientStart, serverStart] = await mark("start");
-    await wait(measureMs);
-    let [clientEnd, serverEnd] = await mark("end");
-    for (let windows = 1; windows < longestFactor; windows += 1) {
-      if (serverEnd.calls - serverStart.calls >= callsMin) break;
-      await wait(measureMs);
-      [clientEnd, serverEnd] = await mark("end");
-    }
+    const [clientEnd, serverEnd] = await windowOf(
+      measureMs,
+      () => mark("end"),
+      ([client, server]) => Math.min(client.calls - clientStart.calls, server.calls - serverStart.calls),
+      callsMin,
+    );
     const { made, ...latencies } = await this.#caller.ask({ kind: "stop" });
     // The echo counts bytes and divides; the difference of two such figures is whole but for what floating point loses.
     const served = Math.round((await servedNow()) - servedBefore);

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { allowedCores, Child } from "../child.js";
+import { windowOf } from "../window.js";
 import { wallNow } from "./clock.js";
 import { fixedPort } from "./limits.js";
 import type {
@@ -196,9 +197,13 @@ class Cluster {
       this.#busy.map((clients, index) => clients.ask({ kind: "start", inFlight: parts[index] ?? 1 })),
     );
     await wait(warmMs);
-    const [starts, serverStart] = await Promise.all([marks(), this.#provider.ask({ kind: "mark" })]);
-    await wait(measureMs);
-    const [ends, serverEnd] = await Promise.all([marks(), this.#provider.ask({ kind: "mark" })]);
+    const marksOfAll = () => Promise.all([marks(), this.#provider.ask({ kind: "mark" })]);
+    const [starts, serverStart] = await marksOfAll();
+    const [ends, serverEnd] = await windowOf(
+      measureMs,
+      marksOfAll,
+      ([, server]) => server.calls - serverStart.calls,
+    );
     const stopped = await Promise.all(this.#busy.map((clients) => clients.ask({ kind: "stop" })));
     const windows = ends.map((end, index) => {
       const begin = starts[index] ?? end;

@@ -6,6 +6,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { allowedCores, Child } from "../child.js";
 import type { Answers, Request } from "../protocol.js";
 import type { TargetName } from "../target.js";
+import { windowOf } from "../window.js";
 
 /** What h2load made of a provider, by the provider's own count of the calls it answered. */
 export interface H2loadMeasurement {
@@ -64,7 +65,8 @@ export class H2loadPair {
   async measure(inFlight: number, { warmMs, measureMs }: { warmMs: number; measureMs: number }) {
     const found = findH2load();
     if (found === undefined) throw new Error("h2load is not there");
-    const seconds = Math.ceil((warmMs + measureMs) / 1000) + 2;
+    // Longer than any window; it is killed at the end.
+    const seconds = Math.ceil((warmMs + 8 * measureMs) / 1000) + 12;
     const line = [
       ...(this.#core === undefined ? [] : ["taskset", "-c", this.#core]),
       ...[found.program, "-c1", `-m${inFlight}`, "-D", String(seconds), "-t1"],
@@ -80,9 +82,9 @@ export class H2loadPair {
       await wait(warmMs);
       const mark = (edge: "start" | "end") => this.#provider.ask({ kind: "mark", edge, payloadBytes: 20 });
       const start = await mark("start");
-      await wait(measureMs);
-      const end = await mark("end");
-      const calls = end.calls - start.calls;
+      const callsUntil = (end: typeof start): number => end.calls - start.calls;
+      const end = await windowOf(measureMs, () => mark("end"), callsUntil);
+      const calls = callsUntil(end);
       return {
         callsPerSecond: (calls * 1000) / (end.timeMs - start.timeMs),
         serverCpuUsPerCall: (end.cpuUs - start.cpuUs) / calls,

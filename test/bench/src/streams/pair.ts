@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Child } from "../child.js";
+import { windowOf } from "../window.js";
 import type { StreamAnswers, StreamMemory, StreamRequest } from "./protocol.js";
 import type { IdleKind, StreamLoad, StreamTargetName } from "./target.js";
 
@@ -21,9 +22,8 @@ export interface BothSides {
   provider: StreamMemory;
 }
 
-/** With fewer messages than these a window goes on, up to so many times as long. */
+/** With fewer messages than these a window goes on. */
 const messagesMin = 20;
-const longestFactor = 20;
 
 type Worker = Child<StreamRequest, StreamAnswers>;
 
@@ -69,15 +69,12 @@ export class StreamPair {
     await this.#caller.ask({ kind: "start", load });
     await wait(warmMs);
     const start = await mark();
-    let end = start;
-    let messages = 0;
-    for (let windows = 0; windows < longestFactor && messages < messagesMin; windows += 1) {
-      await wait(measureMs);
-      end = await mark();
-      messages = end.receiver.calls - start.receiver.calls;
-    }
+    const messagesUntil = (end: typeof start): number => end.receiver.calls - start.receiver.calls;
+    const end = await windowOf(measureMs, mark, messagesUntil, messagesMin).catch((error) => {
+      throw new Error(`${this.#name}: ${JSON.stringify(load)}: ${error.message}`);
+    });
     await this.#caller.ask({ kind: "stop" });
-    if (!(messages > 0)) throw new Error(`${this.#name}: no message came of ${JSON.stringify(load)}`);
+    const messages = messagesUntil(end);
     const clientCpuUsPerMessage = (end.client.cpuUs - start.client.cpuUs) / messages;
     const serverCpuUsPerMessage = (end.server.cpuUs - start.server.cpuUs) / messages;
     return {
