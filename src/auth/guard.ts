@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.js";
 import { Metadata } from "../base/metadata.js";
 import { describeValue } from "../base/options.js";
+import { PeerTimer } from "../base/peer-timer.js";
 import { isOf, textOf } from "../base/thrown.js";
 import type { CallEmitter } from "../call/events.js";
 import type { Peer } from "../call/peer.js";
@@ -270,9 +271,10 @@ export class Guard {
       return new RpcError(Status.RESOURCE_EXHAUSTED, messages.tooManyChecks(checksMax));
     this.#running++;
     const { clock, checkTimeoutMs } = this.#parts;
-    const timer = clock.setTimer(() => {
+    const onTimeout = (): void =>
       check.settle(new RpcError(Status.UNAVAILABLE, messages.checkTookTooLong(checkTimeoutMs)));
-    }, checkTimeoutMs);
+    // An authenticator may ask another process.
+    const timer = new PeerTimer(clock, onTimeout, checkTimeoutMs);
     const check = new AuthCheck((outcome) => {
       timer.cancel();
       this.#running--;
