@@ -8,6 +8,12 @@ export class Account {
   readonly name: string;
   /** Calls in flight, and handlers that still run after their call has ended. */
   inFlight = 0;
+  /** Calls on its connections whose requests or callers are not known yet. */
+  arriving = 0;
+  /** Open streams of built-in services. */
+  builtinStreams = 0;
+  /** Authenticators that look at tokens of its connections. */
+  checks = 0;
   readonly connections = new Set<AccountedConnection>();
   /** Callers that are counted here. */
   users = 0;
@@ -57,6 +63,17 @@ const wantingMax = 1024;
 export function isCrowded(taken: number, max: number): boolean {
   return taken >= max * crowdedFrom;
 }
+
+/**
+ * Whether one that has `own` may have one more of `max`, of which `taken` are taken. Nobody has more than three times of what is left:
+ * one alone takes three quarters, and however many there are, something is left for the next.
+ */
+export function leavesSome(own: number, taken: number, max: number): boolean {
+  return own < (max - taken) * leftFactor;
+}
+
+/** The part that makes three quarters of one alone. */
+export const leftFactor = crowdedFrom / (1 - crowdedFrom);
 
 /** An unused account is kept this long, ms, so that reconnecting does not refill its calls per second. */
 const keptMs = 2000;

@@ -64,6 +64,8 @@ export class Policy {
   /** Rules by package, with the final dot. */
   readonly #packages = new Map<string, Rule>();
   #rest: Rule | undefined;
+  /** A rule names a method of Health: the others are not open without one of their own. */
+  #namesHealth = false;
   /** By their patterns, without `topic:`. */
   readonly #topics = new Map<string, Rule>();
 
@@ -111,8 +113,10 @@ export class Policy {
       this.#rest = rule;
     } else if (service !== undefined) put(this.#services, service);
     else if (name !== undefined) put(this.#packages, `${name}.`);
-    else if (exactPattern.test(pattern)) put(this.#exact, pattern);
-    else throw new Error(`expected ${patternForms}, found ${JSON.stringify(pattern)}`);
+    else if (exactPattern.test(pattern)) {
+      put(this.#exact, pattern);
+      this.#namesHealth ||= pattern.startsWith(`${healthService}/`);
+    } else throw new Error(`expected ${patternForms}, found ${JSON.stringify(pattern)}`);
   }
 
   /**
@@ -166,8 +170,8 @@ export class Policy {
   allows(service: string, method: string, who: Judged): boolean {
     if (this.isEmpty) return true;
     const rule = this.ruleFor(service, method);
-    // "*" applies to everything without a rule of its own; Health has a built-in rule.
-    if (service === healthService && (rule === undefined || rule === this.#rest)) {
+    // "*" applies to everything without a rule of its own; Health has a built-in rule unless another rule names it.
+    if (service === healthService && !this.#namesHealth && (rule === undefined || rule === this.#rest)) {
       return who.protocol !== "classic";
     }
     return rule !== undefined && admits(rule, who);

@@ -25,6 +25,8 @@ export interface BoundMethod {
   replySizeBytes: number;
   /** Counts the methods a policy has allowed somebody; 0: none yet. */
   number: number;
+  /** Every provider has it: its streams, which strangers may open, are few. */
+  readonly builtin: boolean;
 }
 
 /** The connection of a call, of any protocol. Each call ends with exactly one of `reply` and `fail`, once. */
@@ -68,7 +70,7 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   handlerStarted = false;
   /** Its request arrives in chunks, and is not complete. */
   arriving = false;
-  readonly idempotencyKey: string | undefined;
+  idempotencyKey: string | undefined;
   protected readonly port: ReplySender;
   readonly #host: ServerCallHost;
   #metadata: Metadata | undefined;
@@ -183,6 +185,13 @@ export class ServerCall extends Expiring implements CallContext, IncomingCall, P
   }
 
   sendMetadata(): void {}
+
+  /** The handler needs nothing more of what came with the call: one that may stay for days holds none of it. */
+  forgetSent(): void {
+    this.request = undefined;
+    this.#metadata = undefined;
+    this.idempotencyKey = undefined;
+  }
 
   get controller(): RpcController {
     if (this.#controller === undefined) {

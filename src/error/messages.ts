@@ -270,11 +270,17 @@ export const messages = {
     `${caller} has ${calls} calls in flight, its limit here (provider.maxinflightpercaller)`,
   callShareTaken: (caller: string, calls: number, max: number) =>
     `${caller} has ${calls} calls in flight, its share of the ${max} that are nearly all taken (provider.maxinflight)`,
+  tooManyBuiltinStreams: (caller: string, streams: number, max: number) =>
+    `${caller} has ${streams} streams of built-in services open, its share of the ${max} there may be`,
+  tooManyCallsArriving: (caller: string, calls: number, max: number) =>
+    `${caller} has ${calls} calls whose requests or tokens are not complete, its share of the ${max} there may be (provider.maxinflight)`,
   tooManyCallsPerSecond: (caller: string, max: number) =>
     `${caller} makes more than ${max} calls a second, its limit here (provider.maxcallspersecond)`,
   unreadByCaller: (caller: string, bytes: number, maxBytes: number) =>
     `${bytes} bytes wait to be sent on the connections of ${caller}, over the limit of ${maxBytes} (provider.unreadpercaller)`,
   tooManyChecks: (checks: number) => `${checks} tokens are being checked, the provider's limit`,
+  checksShareTaken: (caller: string, checks: number, max: number) =>
+    `${caller} has ${checks} tokens that are being checked, its share of the ${max} there may be`,
   tooManyChecksOnConnection: (checks: number) =>
     `${checks} tokens are being checked on this connection, the limit`,
   tooMuchWaitsForChecks: (bytes: number, maxBytes: number) =>
@@ -331,6 +337,8 @@ export const messages = {
   grpcSecondMessage: (method: string) => `${method} takes one message, and a second one came`,
   grpcNoRoomForRequest:
     "there is no room for the rest of the request (limits.streambuffer, provider.streambuffer)",
+  grpcNoRoomForMetadata:
+    "there is no room for the metadata of one more request that has not arrived as a whole (limits.streambuffer, provider.streambuffer)",
   grpcUnknownEncoding: (encoding: string) =>
     `grpc-encoding ${encoding} is not supported: use identity or gzip`,
   grpcTimeoutMalformed: (value: string) => `grpc-timeout ${value} is malformed`,
@@ -357,6 +365,8 @@ export const messages = {
 
   // --- what a provider does not have ---
   noMethod: (hint: string) => `this provider has no method${hint}`,
+  serviceNameTooLong: (characters: number, max: number) =>
+    `the name of the service has ${characters} characters, over the limit of ${max}`,
   noService: (service: string) => `this provider has no service ${service}`,
   unknownCompression: (compression: number) => `compression ${compression} is not known to this provider`,
   otherKind: (method: string, here: string, called: string) =>

@@ -1,4 +1,11 @@
-import { type Account, type AccountedConnection, Accounts, hostOf, isCrowded } from "../auth/account.js";
+import {
+  type Account,
+  type AccountedConnection,
+  Accounts,
+  hostOf,
+  isCrowded,
+  leavesSome,
+} from "../auth/account.js";
 import { CallGate } from "../auth/call-gate.js";
 import { Caller } from "../auth/caller.js";
 import type { Guard } from "../auth/guard.js";
@@ -15,11 +22,15 @@ import type { Dispatcher, ServedSession } from "../protocol/dispatcher.js";
 import { peerOf } from "../protocol/peer-of.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { Connection } from "../transport/transport.js";
+import { BuiltinStreams } from "./builtin-streams.js";
 import type { Router } from "./router.js";
 import { openGuard } from "./security.js";
 
 /** Dropped oneway calls are reported together, at most this often, ms. */
 const droppedToldAfterMs = 1000;
+
+/** As many calls may arrive as may be in flight, and at least so many: they come in bursts, and most of them are whole at once. */
+const arrivingLeastMax = 1024;
 
 /** The calls of a provider, on all connections: finds their methods, counts those in flight and applies the limit. */
 export class Admission implements Dispatcher {
@@ -41,6 +52,7 @@ export class Admission implements Dispatcher {
   #inFlight = 0;
   /** Calls in flight whose requests are not complete yet. */
   #arriving = 0;
+  readonly #builtinStreams: BuiltinStreams;
   /** Handlers that still run although their calls have ended. */
   #detached = 0;
   /** Oneway calls that were dropped and not yet reported. */
@@ -54,7 +66,9 @@ export class Admission implements Dispatcher {
     this.onConnectionClosed = onConnectionClosed;
     this.clock = runtime.clock;
     this.turn = new Turn(runtime.clock);
-    const { inFlightPerCallerMax, callsPerSecondMax, unreadPerCallerMaxBytes } = runtime.settings.provider;
+    const { provider } = runtime.settings;
+    const { inFlightPerCallerMax, callsPerSecondMax, unreadPerCallerMaxBytes } = provider;
+    this.#builtinStreams = new BuiltinStreams(provider.inFlightMax);
     this.#unlimited = Math.min(inFlightPerCallerMax, callsPerSecondMax, unreadPerCallerMaxBytes) === Infinity;
     this.accounts = new Accounts(callsPerSecondMax !== Infinity);
     this.guard = openGuard(runtime, this.accounts);
@@ -84,7 +98,7 @@ export class Admission implements Dispatcher {
     });
   }
 
-  admit(_bound: BoundMethod, caller: Peer, arriving: boolean): RpcError | undefined {
+  admit(bound: BoundMethod, caller: Peer, arriving: boolean): RpcError | undefined {
     const { inFlightMax } = this.#runtime.settings.provider;
     const taken = this.#inFlight - this.#arriving + this.#detached;
     if (taken >= inFlightMax) {
@@ -92,8 +106,25 @@ export class Admission implements Dispatcher {
       const text = messages.tooManyCalls(taken, stillRunning(this.#detached));
       return new RpcError(Status.RESOURCE_EXHAUSTED, text);
     }
-    if (arriving || (this.#unlimited && !isCrowded(taken, inFlightMax))) return undefined;
+    if (arriving) return this.#refusalOfArriving(caller as Caller);
+    if (bound.builtin && bound.definition.kind !== "unary") {
+      const refusal = this.#builtinStreams.refusal((caller as Caller).state.account);
+      if (refusal !== undefined) return refusal;
+    }
+    if (this.#unlimited && !isCrowded(taken, inFlightMax)) return undefined;
     return this.#refusalOf(caller as Caller, taken);
+  }
+
+  /** They are counted for the connection: who calls may not be known yet. */
+  #refusalOfArriving({ state: { connectionAccount } }: Caller): RpcError | undefined {
+    const max = Math.max(this.#runtime.settings.provider.inFlightMax, arrivingLeastMax);
+    if (leavesSome(connectionAccount.arriving, this.#arriving, max)) return undefined;
+    const text = messages.tooManyCallsArriving(
+      printable(connectionAccount.name),
+      connectionAccount.arriving,
+      max,
+    );
+    return new RpcError(Status.RESOURCE_EXHAUSTED, text);
   }
 
   /** Why this caller may make no more calls for now, whatever others do. */
@@ -124,7 +155,7 @@ export class Admission implements Dispatcher {
 
   onCallStart(call: ServerCall): void {
     this.#inFlight++;
-    if (call.arriving) this.#arriving++;
+    if (call.arriving) this.#countArriving(call, 1);
     else this.#onPlace(call);
     if (call.id === 0) this.#oneway.add(call);
     const { events, wheel } = this.#runtime;
@@ -133,21 +164,33 @@ export class Admission implements Dispatcher {
   }
 
   onArrived(call: ServerCall): void {
-    this.#arriving--;
+    this.#countArriving(call, -1);
     this.#onPlace(call);
+  }
+
+  #countArriving(call: ServerCall, by: 1 | -1): void {
+    this.#arriving += by;
+    (call.peer as Caller).state.connectionAccount.arriving += by;
   }
 
   /** The call counts against the limit, or would if it had not ended. */
   #onPlace(call: ServerCall): void {
-    this.accounts.count((call.peer as Caller).state.account, 1);
-    if (call.kind !== "unary" && !call.ended && !this.guard.open) this.guard.onStreamStart(call);
+    const { account } = (call.peer as Caller).state;
+    this.accounts.count(account, 1);
+    if (call.kind === "unary") return;
+    if (call.bound.builtin) this.#builtinStreams.count(account, 1);
+    if (!call.ended && !this.guard.open) this.guard.onStreamStart(call);
   }
 
   onCallEnd(call: ServerCall, error: RpcError | undefined, hidden: unknown): void {
     const { events, wheel } = this.#runtime;
     wheel.remove(call);
-    this.accounts.count((call.peer as Caller).state.account, -1);
-    if (call.kind !== "unary") this.guard.onStreamEnd(call);
+    const { account } = (call.peer as Caller).state;
+    this.accounts.count(account, -1);
+    if (call.kind !== "unary") {
+      if (call.bound.builtin) this.#builtinStreams.count(account, -1);
+      this.guard.onStreamEnd(call);
+    }
     if (call.id === 0) this.#oneway.delete(call);
     if (hidden !== undefined) this.#logFailure(call, hidden);
     if (events.has("serverEnd")) {

@@ -137,7 +137,7 @@ export class RpcProvider implements AsyncDisposable {
     this.#registrations = new Registrations(this.#runtime, this.#startAbort.signal);
     this.#table = new Router(interceptors);
     this.#connections = new ServerConnections(this.#runtime, this.#table);
-    const builtin = new Router([]);
+    const builtin = new Router([], true);
     builtin.add(Health, this.#health, false);
     builtin.add(
       Reflection,

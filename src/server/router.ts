@@ -20,6 +20,7 @@ type Handler = (request: unknown, context: unknown) => unknown;
 /** The services of a provider, by every name a caller may use. */
 export class Router {
   readonly #interceptors: readonly ServerInterceptor[];
+  readonly #builtin: boolean;
   readonly #services = new Map<
     string,
     { definition: ServiceDefinition; methods: Map<string, BoundMethod> }
@@ -27,8 +28,10 @@ export class Router {
   /** Short names, for classic callers. */
   readonly #short = new Map<string, string>();
 
-  constructor(interceptors: readonly ServerInterceptor[]) {
+  /** `builtin`: these are the services that every provider has. */
+  constructor(interceptors: readonly ServerInterceptor[], builtin = false) {
     this.#interceptors = interceptors;
+    this.#builtin = builtin;
   }
 
   get definitions(): ServiceDefinition[] {
@@ -70,12 +73,22 @@ export class Router {
   }
 
   #bind(definition: MethodDefinition, handler: Handler, self: object): BoundMethod {
+    const builtin = this.#builtin;
+    if (builtin && definition.kind !== "unary") {
+      const invoke = (call: ServerCall): unknown => {
+        call.enter(false);
+        const given = handler.call(self, call.request, call);
+        call.forgetSent();
+        return given;
+      };
+      return { definition, invoke, replySizeBytes: 1, number: 0, builtin };
+    }
     if (this.#interceptors.length === 0) {
       const invoke = (call: ServerCall): unknown => {
         call.enter(false);
         return handler.call(self, call.request, call);
       };
-      return { definition, invoke, replySizeBytes: 1, number: 0 };
+      return { definition, invoke, replySizeBytes: 1, number: 0, builtin };
     }
     // Not async: returning a promise from an async function costs two more promises and three more turns.
     const last = (call: IncomingCall): Promise<CallReply> => {
@@ -100,6 +113,7 @@ export class Router {
       blame: (call) => (call.trail === undefined ? undefined : blame(call.trail, isReply)),
       replySizeBytes: 1,
       number: 0,
+      builtin,
     };
   }
 }

@@ -9,6 +9,9 @@ import {
   ServingStatus,
 } from "./builtin.js";
 
+/** No service has a longer name: registries refuse those over 200 characters. */
+const nameMaxLength = 256;
+
 /** The handlers of `grpc.health.v1.Health` over what a provider knows of itself. */
 export class HealthHandlers {
   readonly #statusOf: (service: string) => ServingStatus | undefined;
@@ -22,6 +25,7 @@ export class HealthHandlers {
   }
 
   check({ service }: HealthCheckRequest): HealthCheckResponse {
+    refuseLong(service);
     const status = this.#statusOf(service);
     if (status === undefined) throw new RpcError(Status.NOT_FOUND, messages.noService(service));
     return { status };
@@ -41,6 +45,7 @@ export class HealthHandlers {
     { service }: HealthCheckRequest,
     { signal, draining }: CallContext,
   ): AsyncGenerator<HealthCheckResponse, void> {
+    refuseLong(service);
     let told: ServingStatus | undefined;
     for (;;) {
       const status = this.#statusOf(service) ?? ServingStatus.SERVICE_UNKNOWN;
@@ -72,4 +77,10 @@ export class HealthHandlers {
       for (const end of ends) end.addEventListener("abort", wake);
     });
   }
+}
+
+/** What is asked for stays for the life of a watch, and in the text of an error. */
+function refuseLong({ length }: string): void {
+  if (length > nameMaxLength)
+    throw new RpcError(Status.INVALID_ARGUMENT, messages.serviceNameTooLong(length, nameMaxLength));
 }

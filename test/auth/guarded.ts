@@ -83,6 +83,7 @@ export async function startGuarded(options: ProviderOptions, as?: string, more: 
       return ended.promise;
     },
     log: cluster.log,
+    app: providerApp,
     stub: new ProbeServiceStub(channel),
     flow: new FlowServiceStub(channel),
   };

@@ -14,7 +14,8 @@ function naive(rules: ReadonlyArray<readonly [string, string]>, service: string,
     .filter(({ rank }) => rank >= 0)
     .sort((a, b) => b.rank - a.rank);
   const [best] = matching;
-  if (service === "grpc.health.v1.Health" && (best === undefined || best.all))
+  const named = rules.some(([pattern]) => pattern.startsWith("grpc.health.v1.Health/"));
+  if (service === "grpc.health.v1.Health" && !named && (best === undefined || best.all))
     return who.protocol !== "classic";
   if (best === undefined) return false;
   return best.value.split(" | ").some((alternative) => {
@@ -80,6 +81,20 @@ describe("a policy", () => {
       ),
       { numRuns: 3000 },
     );
+  });
+
+  test("health is open to everybody until a rule other than * names one of its methods", () => {
+    const stranger = { protocol: "grpc", identities: {} } as const;
+    const open = (rules: Record<string, string>): boolean[] =>
+      ["Check", "Watch", "List"].map((method) =>
+        Policy.of(rules).allows("grpc.health.v1.Health", method, stranger),
+      );
+    expect(open({ "*": "none" })).toEqual([true, true, true]);
+    expect(open({ "*": "none", "grpc.health.v1.Health/Check": "none" })).toEqual([false, false, false]);
+    expect(open({ "*": "none", "grpc.health.v1.Health/Check": "any" })).toEqual([true, false, false]);
+    expect(open({ "grpc.health.v1.Health/Watch": "none" })).toEqual([false, false, false]);
+    expect(open({ "*": "any", "grpc.health.v1.Health/Watch": "none" })).toEqual([true, false, true]);
+    expect(open({ "*": "none", "grpc.health.v1.*": "none" })).toEqual([false, false, false]);
   });
 
   test("globs match as regular expressions do", () => {

@@ -53,7 +53,7 @@ export class GrpcServerCall
   /** Sends the replies, where we stream. */
   replies: MessageSender | undefined = undefined;
   readonly #grpc: GrpcCallPort<GrpcServerCall>;
-  readonly #unread: UnreadMetadata | undefined;
+  #unread: UnreadMetadata | undefined;
   #callerName: Metadata | undefined;
   readonly #format: MessageFormat;
   readonly #encoding: string;
@@ -108,6 +108,12 @@ export class GrpcServerCall
     if (this.#unread === undefined) return super.metadata;
     this.#callerName ??= Metadata.unread(this.#unread);
     return this.#callerName;
+  }
+
+  override forgetSent(): void {
+    super.forgetSent();
+    this.#unread = undefined;
+    this.#callerName = undefined;
   }
 
   /** The caller streams: the handler starts before any message has arrived. */

@@ -81,6 +81,7 @@ function provider(maxInFlight: number): FakeConnection {
     definition: check,
     replySizeBytes: 1,
     number: 0,
+    builtin: false,
     invoke(call: ServerCall) {
       call.handlerStarted = true;
       for (const [key, value] of call.metadata) call.replyMetadata.append(key, value);
