@@ -10,7 +10,7 @@ import type { Guard, TokenHolder } from "./guard.js";
 
 /** Tokens cached per connection; the least recently used one is dropped. */
 const tokensMax = 256;
-/** Tokens of one connection that are being checked at a time. */
+/** Authenticators that run at a time for the tokens of one connection. */
 const checksMax = 64;
 
 /** Decides on one connection who makes a call, and whether it may. */
@@ -24,6 +24,8 @@ export class CallGate implements TokenHolder {
   /** Callers by their proof, in the order of their use. */
   #tokens: Map<string, Caller> | undefined;
   #checks: Map<string, AuthCheck> | undefined;
+  /** Authenticators that have not returned, those among them whose calls have been given up as well. */
+  #running = 0;
   #closed = false;
 
   /** `onClose`: the connection is gone. */
@@ -89,14 +91,22 @@ export class CallGate implements TokenHolder {
     const running = this.#checks?.get(key);
     if (running !== undefined) return running;
     this.#checks ??= new Map();
-    if (this.#checks.size >= checksMax) {
+    if (this.#running >= checksMax) {
       return new RpcError(Status.RESOURCE_EXHAUSTED, messages.tooManyChecksOnConnection(checksMax));
     }
-    const check = guard.authenticate(this.caller, proof, (outcome) => {
-      this.#checks?.delete(key);
-      if (outcome instanceof Caller) this.#remember(key, outcome);
-    });
-    if (check instanceof AuthCheck) this.#checks.set(key, check);
+    const check = guard.authenticate(
+      this.caller,
+      proof,
+      (outcome) => {
+        this.#checks?.delete(key);
+        if (outcome instanceof Caller) this.#remember(key, outcome);
+      },
+      () => this.#running--,
+    );
+    if (check instanceof AuthCheck) {
+      this.#running++;
+      this.#checks.set(key, check);
+    }
     return check;
   }
 

@@ -21,13 +21,10 @@ import {
   type TokenIdentity,
 } from "./authenticator.js";
 import { Caller, type Proof } from "./caller.js";
+import { type CheckPlace, CheckPlaces } from "./check-places.js";
 import { identityMaxLength, isIdentity, kindOf, transportKinds } from "./identity.js";
 import type { Policy } from "./policy.js";
 
-/** Tokens being checked at a time, on all connections. */
-const checksMax = 1024;
-/** Those of them that are for open streams: the others are kept for calls, however many streams there are. */
-const streamChecksMax = checksMax / 2;
 /** Most bytes of the credentials of a call, all keys together. */
 const proofMaxBytes = 32 * 1024;
 
@@ -56,9 +53,7 @@ export class Guard {
   /** The number of policies so far. */
   generation = 1;
   #numbers = 0;
-  #running = 0;
-  /** Those of them that are for open streams. */
-  #runningForStreams = 0;
+  readonly #places: CheckPlaces;
   /** How often earlier answers have become void. */
   #answers = 0;
   /** Callers with streams whose tokens are checked again as soon as fewer are being checked. */
@@ -86,6 +81,11 @@ export class Guard {
       parts.clock,
       parts.log,
       (more) => `an authenticator failed: ${more} more`,
+    );
+    this.#places = new CheckPlaces(
+      parts.clock,
+      () => this.#checkNext(),
+      () => this.#failures.error(messages.authenticatorLost, {}),
     );
   }
 
@@ -197,18 +197,15 @@ export class Guard {
     }
   }
 
-  get #mayCheckStreams(): boolean {
-    return this.#runningForStreams < streamChecksMax && this.#running < checksMax;
-  }
-
   /** Whether the token of open streams still has the same identity. */
   #checkAgain(caller: Caller): void {
-    if (!this.#mayCheckStreams) {
+    if (!this.#places.freeForStreams) {
       this.#toCheckAgain.add(caller);
       return;
     }
-    const check = this.authenticate(caller, caller.state.proof, (outcome) => {
-      this.#runningForStreams--;
+    const { proof } = caller.state;
+    // This check is never left: the streams are handled here.
+    this.#check(caller, proof, this.#places.take(undefined, ignore), (outcome) => {
       if (outcome instanceof Caller) {
         this.release(outcome);
         if (outcome.identities.token === caller.identities.token) {
@@ -220,14 +217,11 @@ export class Guard {
       }
       this.#endStreams(caller);
     });
-    // This check is never left: the streams are handled here.
-    if (check instanceof RpcError) this.#endStreams(caller);
-    else this.#runningForStreams++;
   }
 
   #checkNext(): void {
     for (const caller of this.#toCheckAgain) {
-      if (!this.#mayCheckStreams) return;
+      if (!this.#places.freeForStreams) return;
       this.#toCheckAgain.delete(caller);
       if (caller.state.streams !== undefined) this.#checkAgain(caller);
     }
@@ -257,19 +251,39 @@ export class Guard {
     this.#parts.accounts.close(caller.state.account, this.now());
   }
 
-  /** Finds the identity behind `proof`, which arrived on the connection of `base`. The check ends within `checkTimeoutMs`. */
+  /**
+   * Finds the identity behind `proof`, which arrived on the connection of `base`. The check ends within `checkTimeoutMs`; `onReturned`
+   * comes when no authenticator looks at it any more, which may be later.
+   */
   authenticate(
     base: Caller,
     proof: Proof,
     onSettled: (outcome: Caller | RpcError) => void,
+    onReturned: () => void,
   ): AuthCheck | RpcError {
     let bytes = 0;
     for (const one of proof) bytes += one?.length ?? 0;
     if (bytes > proofMaxBytes)
       return new RpcError(Status.UNAUTHENTICATED, messages.tokenTooLong(proofMaxBytes));
-    if (this.#running >= checksMax)
-      return new RpcError(Status.RESOURCE_EXHAUSTED, messages.tooManyChecks(checksMax));
-    this.#running++;
+    const { connectionAccount } = base.state;
+    const refusal = this.#places.refusal(connectionAccount);
+    if (refusal !== undefined) return refusal;
+    const { accounts } = this.#parts;
+    // Reconnecting must not make it forget the authenticators that still run.
+    const account = accounts.open(connectionAccount.name, this.now());
+    const place = this.#places.take(account, () => {
+      accounts.close(account, this.now());
+      onReturned();
+    });
+    return this.#check(base, proof, place, onSettled);
+  }
+
+  #check(
+    base: Caller,
+    proof: Proof,
+    place: CheckPlace,
+    onSettled: (outcome: Caller | RpcError) => void,
+  ): AuthCheck {
     const { clock, checkTimeoutMs } = this.#parts;
     const onTimeout = (): void =>
       check.settle(new RpcError(Status.UNAVAILABLE, messages.checkTookTooLong(checkTimeoutMs)));
@@ -277,9 +291,8 @@ export class Guard {
     const timer = new PeerTimer(clock, onTimeout, checkTimeoutMs);
     const check = new AuthCheck((outcome) => {
       timer.cancel();
-      this.#running--;
+      place.abandon();
       onSettled(outcome);
-      this.#checkNext();
     });
     const ask = (): void => {
       const answers = this.#answers;
@@ -287,10 +300,12 @@ export class Guard {
         const known = outcome instanceof Caller;
         const isVoid = known && answers !== this.#answers;
         if (known && (isVoid || check.outcome !== undefined)) this.release(outcome);
-        if (check.outcome !== undefined) return;
         // The keys have changed while the token was checked by the old ones.
-        if (isVoid) ask();
-        else check.settle(outcome);
+        if (isVoid && check.outcome === undefined) ask();
+        else {
+          place.free();
+          check.settle(outcome);
+        }
       });
     };
     ask();
@@ -356,6 +371,8 @@ export class Guard {
     );
   }
 }
+
+function ignore(): void {}
 
 /** The error text of a failed authenticator may contain the token. */
 function withoutProof(text: string, proof: Proof): string {

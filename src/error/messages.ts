@@ -306,6 +306,8 @@ export const messages = {
   checkTookTooLong: (timeoutMs: number) =>
     `the token could not be checked within ${timeoutMs} ms (auth.checktimeout)`,
   checkFailed: "the token could not be checked; the provider's log has the reason",
+  authenticatorLost:
+    "an authenticator has not returned for a minute after its signal was aborted: it counts no more among those that run",
   checkGivenUp: "the call ended before its token was checked",
   identityTooLong: (characters: number, max: number) =>
     `the name that the token proves has ${characters} characters, over the limit of ${max}`,
