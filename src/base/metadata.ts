@@ -30,6 +30,9 @@ export interface UnreadMetadata {
   firstIs(key: string, value: Buffer | undefined): boolean;
 }
 
+/** What an entry takes besides its key and its value. */
+const entryBytes = 64;
+
 /** How many characters a key may have. */
 export const metadataKeyMaxLength = 256;
 
@@ -119,6 +122,18 @@ export class Metadata implements Iterable<[key: string, value: string | Buffer]>
    */
   get flat(): ReadonlyArray<string | Buffer> {
     return this.#flat;
+  }
+
+  /**
+   * About how much memory they take, bytes.
+   *
+   * @internal
+   */
+  get heldBytes(): number {
+    let bytes = 0;
+    for (const part of this.#flat)
+      bytes += entryBytes / 2 + (typeof part === "string" ? Buffer.byteLength(part) : part.length);
+    return bytes;
   }
 
   /** The first value of `key`, as it was given: text or binary. */

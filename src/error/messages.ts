@@ -285,6 +285,8 @@ export const messages = {
     `${checks} tokens are being checked on this connection, the limit`,
   tooMuchWaitsForChecks: (bytes: number, maxBytes: number) =>
     `requests of ${bytes} bytes wait for their tokens to be checked on this connection, over the limit of ${maxBytes} (limits.arrivingbytes)`,
+  noRoomForChecks:
+    "there is no room for one more request that waits for its token to be checked (provider.streambuffer)",
 
   // --- who may call ---
   identityNeeded: (method: string) =>
@@ -340,7 +342,7 @@ export const messages = {
   grpcNoRoomForRequest:
     "there is no room for the rest of the request (limits.streambuffer, provider.streambuffer)",
   grpcNoRoomForMetadata:
-    "there is no room for the metadata of one more request that has not arrived as a whole (limits.streambuffer, provider.streambuffer)",
+    "there is no room for the metadata of one more request that has not arrived as a whole (limits.arrivingbytes, provider.streambuffer)",
   grpcUnknownEncoding: (encoding: string) =>
     `grpc-encoding ${encoding} is not supported: use identity or gzip`,
   grpcTimeoutMalformed: (value: string) => `grpc-timeout ${value} is malformed`,

@@ -2,7 +2,7 @@ import { LimitedLog } from "../log/limited-log.js";
 import { classicServer } from "../protocol/classic/server-protocol.js";
 import { grpcServer } from "../protocol/grpc/server-protocol.js";
 import { mprpcServer } from "../protocol/mprpc/server-protocol.js";
-import { StreamBudget } from "../protocol/mprpc/streams/budget.js";
+import { SharedBudget } from "../protocol/mprpc/streams/budget.js";
 import type { ServerProtocol } from "../protocol/protocol.js";
 import { inFlightPerConnectionMax, type Runtime } from "../runtime/runtime.js";
 
@@ -21,7 +21,7 @@ export function serverProtocols({
   const { limits, keepalive, unwrittenMaxBytes, callTimeoutMs: timeoutMs, provider } = settings;
   const { bodyMaxBytes } = limits;
   const maxInFlight = inFlightPerConnectionMax(settings);
-  const streamBudget = new StreamBudget(provider.streamBufferBytes);
+  const streamBudget = new SharedBudget(provider.streamBufferBytes);
   const { protocols } = provider;
   const classicClosedBy = [
     ...(provider.classic ? [] : ["provider.classic"]),
@@ -32,12 +32,12 @@ export function serverProtocols({
       headers: { listMaxBytes: limits.headerMaxBytes, fieldsMax: headerFieldsMax },
       streamsMax: maxInFlight,
       unreadMaxBytes: limits.streamBufferBytes,
-      windowBudget: streamBudget,
       unwrittenMaxBytes: unwrittenMaxBytes * 2,
       pingIntervalMs: keepalive.intervalMs,
       pingTimeoutMs: keepalive.timeoutMs,
     },
     ...{ bodyMaxBytes, unwrittenMaxBytes, streamBudget, unreadMaxBytes: limits.streamBufferBytes },
+    arrivingMaxBytes: limits.arrivingMaxBytes,
   };
   const mprpc = { limits, keepalive, maxInFlight, pauseAtBytes, unwrittenMaxBytes, streamBudget };
   const classicLog = new LimitedLog(clock, log, (more) => `classic call refused or failed: ${more} more`);

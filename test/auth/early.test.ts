@@ -197,7 +197,7 @@ describe("by hand over gRPC", () => {
     async (seed) => {
       const random = SeededRandom.of(seed, "by hand");
       const { client, answer, served, provider } = await byHand({
-        provider: { streamBufferBytes: 50_000 },
+        provider: { streamBufferBytes: (50_000 * 4) / 3 },
       });
       const sides = Array.from({ length: 10 }, (_, at) => {
         const items = Array.from({ length: random.integer(1, 5) }, (_, number) => ({
@@ -244,7 +244,9 @@ describe("by hand over gRPC", () => {
   );
 
   test("the memory of early bodies is bounded, for each byte once: beyond it a call is refused, and it alone", async () => {
-    const { client, answer, served, provider } = await byHand({ provider: { streamBufferBytes: 50_000 } });
+    const { client, answer, served, provider } = await byHand({
+      provider: { streamBufferBytes: (50_000 * 4) / 3 },
+    });
     const body = framed(encodeMessage(Item, { data: Buffer.alloc(20_000, 9) }));
     for (let round = 0; round < 5; round++) {
       const sides = [0, 1, 2].map(() => client.request(head("slow", "Ask"), body));

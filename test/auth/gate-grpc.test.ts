@@ -220,7 +220,7 @@ describe("what comes before it is known who calls", () => {
   });
 
   test("is given up once when one of its parts ends the call: it frees no more than it took", async () => {
-    const { send, checked } = await byHand({ provider: { streamBufferBytes: 50_000 } });
+    const { send, checked } = await byHand({ provider: { streamBufferBytes: (50_000 * 4) / 3 } });
     const unreadable = framed(Buffer.of(0x0a, 200));
     const side = await send("Ask", [unreadable, item(3, 20_000), item(4, 20_000)]);
     checked.resolve("token:x");

@@ -181,7 +181,7 @@ describe("the buffer for streams", () => {
 
   test("provider.streambuffer is for all connections together", async () => {
     const { stub, cluster, provider } = await startFlow({
-      settings: { provider: { streamBufferBytes: 64 * KiB } },
+      settings: { provider: { streamBufferBytes: 88 * KiB } },
       flow: { put: async (requests) => ({ number: (await collect(requests)).length }) },
     });
     const { FlowServiceStub } = await import("../support/gen/flow.js");

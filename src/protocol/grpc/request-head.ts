@@ -20,6 +20,7 @@ export class RequestHead implements GrpcRequestHead {
   encoding = "identity";
   acceptsGzip = false;
   gzip = false;
+  sizeBytes = 0;
   agent: HeaderField | undefined = undefined;
   unread: UnreadMetadata | undefined = undefined;
   /** Whether there are fields besides those of the protocol. */

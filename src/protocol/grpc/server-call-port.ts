@@ -6,6 +6,13 @@ import type { MessageFormat } from "./content-type.js";
 import type { RepeatedMetadata } from "./metadata-fields.js";
 import type { RepeatedHead } from "./repeated-head.js";
 
+/** Memory that several connections share. */
+export interface UnreadBudget {
+  readonly free: number;
+  /** Takes (or, if negative, releases) bytes even if there is no room. */
+  force(bytes: number): void;
+}
+
 /** What a call, a `Call`, needs from its connection. */
 export interface GrpcCallPort<Call> extends ReplySender {
   readonly bodyMaxBytes: number;
@@ -25,8 +32,10 @@ export interface GrpcCallPort<Call> extends ReplySender {
   onNeverWhole(call: Call): void;
   /** A handler was called and has returned a value or a promise. */
   onRun(): void;
-  /** Reserves memory for unread bytes. False: there is no room. */
-  hold(bytes: number): boolean;
+  /** Reserves memory for unread bytes of that call. False: there is no room. */
+  hold(call: Call, bytes: number): boolean;
+  /** So many bytes of its body begin to wait for a check, or, negative, wait no more. Returns why they may not. */
+  wait(bytes: number): RpcError | undefined;
 }
 
 /** What the header block of a call contains. */
@@ -36,6 +45,8 @@ export interface GrpcRequestHead {
   readonly timeoutMs: number;
   /** The caller's user agent, if that is the only metadata. */
   readonly unread: UnreadMetadata | undefined;
+  /** What its fields count, bytes. */
+  readonly sizeBytes: number;
   /** What `grpc-encoding` says. */
   readonly encoding: string;
   /** Replies may be compressed. */

@@ -12,6 +12,7 @@ import type { CallerWait } from "../caller-wait.js";
 import type { Http2Stream, StreamFailure, StreamHandler } from "../http2/stream.js";
 import { ErrorCode } from "../http2/wire/frame.js";
 import type { OutgoingField } from "../http2/wire/hpack-encoder.js";
+import type { ArrivingCall } from "./arriving-calls.js";
 import { type MessageFormat, typeIn } from "./content-type.js";
 import { EarlyBody, type EarlyBodyOwner } from "./early-body.js";
 import {
@@ -23,7 +24,7 @@ import {
   writeMessage,
 } from "./message-body.js";
 import { appendMetadata } from "./metadata-fields.js";
-import type { GrpcCallPort, GrpcRequestHead } from "./server-call-port.js";
+import type { GrpcCallPort, GrpcRequestHead, UnreadBudget } from "./server-call-port.js";
 import { failureFields } from "./status-fields.js";
 
 /** So much of a stream's next message is kept even when no memory is left: its stream has been let in. */
@@ -41,13 +42,18 @@ export class GrpcServerCall
     MessageQueueOwner,
     MessageSender,
     MessageSupply,
-    ServerStreamPorts
+    ServerStreamPorts,
+    ArrivingCall
 {
   readonly stream: Http2Stream;
   /** The head of the response has been sent. */
   headSent = false;
   /** Its handler still runs although the call has ended, so the stream still counts. */
   detached = false;
+  /** What the header of its request counts, bytes. */
+  readonly headBytes: number;
+  /** Memory for its unread bytes. */
+  memory: UnreadBudget | undefined = undefined;
   /** The requests, where the caller streams. */
   requests: MessageQueue | undefined = undefined;
   /** Sends the replies, where we stream. */
@@ -67,6 +73,8 @@ export class GrpcServerCall
   #full = false;
   /** Bytes in the queue of requests, or kept until the caller is known. */
   #heldBytes = 0;
+  /** Bytes that wait for the check of its token. */
+  #waitingBytes = 0;
   /** Bytes of the message that is put together. */
   #assembledBytes = 0;
   /** Bytes of an incomplete message that were not returned to the caller's window. */
@@ -83,6 +91,7 @@ export class GrpcServerCall
   ) {
     super(host, head.sender, bound, undefined, stream.id, startMs, head.timeoutMs, sent);
     this.stream = stream;
+    this.headBytes = head.sizeBytes;
     this.#unread = head.unread;
     this.#grpc = port;
     this.#format = head.format;
@@ -127,17 +136,34 @@ export class GrpcServerCall
   holdFor(wait: CallerWait): void {
     const early = new EarlyBody(this, wait);
     this.#early = early;
+    this.#waits(this.headBytes);
     wait.begin(this, () => {
       this.#early = undefined;
+      this.#waits(-this.#waitingBytes);
       const refusal = this.#grpc.onCallerKnown(this);
       if (refusal !== undefined) this.cancel(refusal);
       early.pass();
     });
   }
 
+  #waits(bytes: number): RpcError | undefined {
+    this.#waitingBytes += bytes;
+    return this.#grpc.wait(bytes);
+  }
+
+  get receivedBytes(): number {
+    return this.stream.receivedBytes;
+  }
+
+  get maySend(): boolean {
+    return !this.stream.remoteEnded && this.stream.receiveWindow > 0;
+  }
+
   keep(bytes: number): void {
     this.#heldBytes += bytes;
-    if (!this.#grpc.hold(bytes) && !this.ended)
+    const tooMuch = bytes > 0 ? this.#waits(bytes) : undefined;
+    if (tooMuch !== undefined) this.cancel(tooMuch);
+    else if (!this.#grpc.hold(this, bytes) && !this.ended)
       this.cancel(new RpcError(Status.RESOURCE_EXHAUSTED, messages.grpcNoRoomForRequest));
   }
 
@@ -180,7 +206,8 @@ export class GrpcServerCall
     if (this.ended) return;
     const more = bytes - this.#assembledBytes;
     this.#assembledBytes = bytes;
-    if (this.#grpc.hold(more) || bytes <= (this.requests === undefined ? 0 : streamPartMinBytes)) return;
+    if (this.#grpc.hold(this, more) || bytes <= (this.requests === undefined ? 0 : streamPartMinBytes))
+      return;
     this.cancel(new RpcError(Status.RESOURCE_EXHAUSTED, messages.grpcNoRoomForRequest));
   }
 
@@ -206,7 +233,7 @@ export class GrpcServerCall
       const cost = end - start + prefixBytes;
       this.#partBytes = Math.max(0, this.#partBytes - cost);
       this.#heldBytes += cost;
-      this.#grpc.hold(cost);
+      this.#grpc.hold(this, cost);
       requests.push(buffer, start, end, cost, shared);
       return;
     }
@@ -264,7 +291,7 @@ export class GrpcServerCall
   /** The reader has taken a message. */
   onTaken(costBytes: number, empty: boolean): void {
     this.#heldBytes -= costBytes;
-    this.#grpc.hold(-costBytes);
+    this.#grpc.hold(this, -costBytes);
     this.stream.consumed(costBytes);
     if (empty) this.#giveBack();
   }
@@ -306,12 +333,13 @@ export class GrpcServerCall
     super.onEnded();
     this.#early?.drop();
     this.#early = undefined;
+    if (this.#waitingBytes > 0) this.#waits(-this.#waitingBytes);
     if (this.arriving) this.#grpc.onNeverWhole(this);
     this.#body?.stop();
     this.#wakeAll();
     if (this.requests !== undefined) this.requests.supply = undefined;
     const bytes = this.#heldBytes + this.#assembledBytes;
-    if (bytes > 0) this.#grpc.hold(-bytes);
+    if (bytes > 0) this.#grpc.hold(this, -bytes);
     this.#heldBytes = this.#assembledBytes = 0;
   }
 

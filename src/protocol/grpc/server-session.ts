@@ -1,5 +1,6 @@
 import type { CallGate } from "../../auth/call-gate.js";
 import { Caller } from "../../auth/caller.js";
+import type { Clock } from "../../base/clock.js";
 import type { Metadata } from "../../base/metadata.js";
 import type { Peer } from "../../call/peer.js";
 import type { BoundMethod, ServerCall } from "../../call/server-call.js";
@@ -11,10 +12,12 @@ import type { Connection, ConnectionHandler } from "../../transport/transport.js
 import { CallerWait } from "../caller-wait.js";
 import type { Dispatcher, ServerSession } from "../dispatcher.js";
 import type { Http2Options } from "../http2/options.js";
+import type { WindowBudget } from "../http2/receive-window.js";
 import { type Http2ServerOwner, Http2ServerSession } from "../http2/server-session.js";
 import type { Http2Stream, StreamHandler } from "../http2/stream.js";
 import type { HeaderField, HeaderList } from "../http2/wire/header-field.js";
 import type { PreparedHeaders } from "../http2/wire/hpack-encoder.js";
+import { ArrivingCalls, type ArrivingCallsHost } from "./arriving-calls.js";
 import { isGrpc, isLoaded, loadJson, type MessageFormat } from "./content-type.js";
 import {
   idempotencyField,
@@ -28,7 +31,7 @@ import { noMethod, plainAnswerTo, refuse } from "./refusal.js";
 import { RepeatedHead } from "./repeated-head.js";
 import { RequestHead } from "./request-head.js";
 import { GrpcServerCall } from "./server-call.js";
-import type { GrpcCallPort } from "./server-call-port.js";
+import type { GrpcCallPort, UnreadBudget } from "./server-call-port.js";
 
 export interface GrpcServerOptions {
   http2: Partial<Http2Options>;
@@ -38,15 +41,10 @@ export interface GrpcServerOptions {
   unwrittenMaxBytes: number;
   /** Memory for unread requests on one connection, bytes. */
   unreadMaxBytes: number;
-  /** The same for all connections. */
-  streamBudget: UnreadBudget;
-}
-
-/** Memory that several connections share. */
-export interface UnreadBudget {
-  readonly free: number;
-  /** Takes (or, if negative, releases) bytes even if there is no room. */
-  force(bytes: number): void;
+  /** Headers of requests that are not whole, and what waits for checks of tokens, on one connection, bytes. */
+  arrivingMaxBytes: number;
+  /** Memory of all connections, of which each caller has a share. */
+  streamBudget: { shareOf(account: object): UnreadBudget & WindowBudget };
 }
 
 /** Streams wait for their turn while more than this waits to be sent, bytes. */
@@ -57,7 +55,13 @@ const head = new RequestHead();
 
 /** The serving side of one gRPC connection. */
 export class GrpcServerSession
-  implements ServerSession, GrpcCallPort<GrpcServerCall>, Http2ServerOwner, ConnectionHandler, Postponed
+  implements
+    ServerSession,
+    GrpcCallPort<GrpcServerCall>,
+    Http2ServerOwner,
+    ConnectionHandler,
+    ArrivingCallsHost,
+    Postponed
 {
   readonly peer: Peer;
   readonly bodyMaxBytes: number;
@@ -71,6 +75,8 @@ export class GrpcServerSession
   readonly #dispatcher: Dispatcher;
   readonly #options: GrpcServerOptions;
   readonly #http2: Http2ServerSession;
+  readonly room: UnreadBudget & WindowBudget;
+  readonly #arriving: ArrivingCalls;
   /** When the bytes being processed arrived. */
   #nowMs = 0;
   /** Bytes of requests that were not read. */
@@ -92,7 +98,10 @@ export class GrpcServerSession
     this.#connection = connection;
     this.#dispatcher = dispatcher;
     this.#options = options;
-    this.#http2 = new Http2ServerSession(connection, dispatcher.clock, this, options.http2);
+    this.room = this.#roomOf(this.peer);
+    this.#arriving = new ArrivingCalls(this, options.arrivingMaxBytes);
+    const http2 = { ...options.http2, windowBudget: this.room };
+    this.#http2 = new Http2ServerSession(connection, dispatcher.clock, this, http2);
     connection.setHandler(this);
     const headWith = (contentType: string, gzip: boolean): PreparedHeaders =>
       this.#http2.prepare([
@@ -119,6 +128,28 @@ export class GrpcServerSession
 
   get unsentBytes(): number {
     return this.#http2.pendingBytes;
+  }
+
+  get clock(): Clock {
+    return this.#dispatcher.clock;
+  }
+
+  get arrivingCalls(): GrpcServerCall[] {
+    return this.#calls().filter(({ arriving }) => arriving);
+  }
+
+  get unread(): boolean {
+    return this.#http2.held || this.#http2.starved;
+  }
+
+  get progress(): number {
+    let bytes = this.#http2.lastPeerStreamId;
+    for (const { receivedBytes } of this.#calls()) bytes += receivedBytes;
+    return bytes;
+  }
+
+  #roomOf(caller: Peer): UnreadBudget & WindowBudget {
+    return this.#options.streamBudget.shareOf((caller as Caller).state.account);
   }
 
   get takesMore(): boolean {
@@ -161,6 +192,7 @@ export class GrpcServerSession
     this.#nowMs = this.#dispatcher.clock.now();
     if (!this.#http2.held && !this.#dispatcher.turn.begin(this.#nowMs)) this.#postpone();
     this.#http2.onData(chunk);
+    this.#arriving.afterData();
   }
 
   onEnd(): void {
@@ -180,6 +212,7 @@ export class GrpcServerSession
   #report(reason: string | undefined): void {
     if (this.#reported) return;
     this.#reported = true;
+    this.#arriving.stop();
     this.#gate.close();
     this.#dispatcher.onConnectionClosed(this, reason);
   }
@@ -205,6 +238,7 @@ export class GrpcServerSession
     if (this.#http2.closed) return;
     this.#nowMs = this.#dispatcher.clock.now();
     this.#http2.resume();
+    this.#arriving.afterData();
   }
 
   onSessionClosed(reason: string | undefined): void {
@@ -224,7 +258,7 @@ export class GrpcServerSession
     const metadata = head.others ? metadataOf(headers) : undefined;
     if (!head.others && head.agent !== undefined) head.unread = unreadField(head.agent);
     const refusal =
-      this.#refusal(metadata) ?? this.#admit(bound as BoundMethod, metadata as Metadata | undefined);
+      this.#refusal(metadata) ?? this.#admit(bound as BoundMethod, metadata as Metadata | undefined, headers);
     if (refusal !== undefined || bound === undefined) {
       refuse(stream, this.headOf.proto, head, refusal ?? noMethod(head));
       return undefined;
@@ -255,14 +289,11 @@ export class GrpcServerSession
     if (typeof metadata === "string")
       return new RpcError(Status.INTERNAL, messages.grpcMetadataMalformed(metadata));
     if (head.timeoutMs === 0) return new RpcError(Status.DEADLINE_EXCEEDED, messages.deadlinePassedOnTheWay);
-    const streamsRequests = takesMany(head.bound);
-    if (streamsRequests && this.#options.streamBudget.free <= 0)
-      return new RpcError(Status.RESOURCE_EXHAUSTED, messages.noRoomForStream);
     return undefined;
   }
 
   /** The caller, or why the call may not be made. A call whose token is being checked is accepted and waits. */
-  #admit(bound: BoundMethod, metadata: Metadata | undefined): RpcError | undefined {
+  #admit(bound: BoundMethod, metadata: Metadata | undefined, headers: HeaderList): RpcError | undefined {
     head.sender = this;
     head.wait = undefined;
     let caller = this.#gate.caller;
@@ -277,8 +308,14 @@ export class GrpcServerSession
         head.sender = head.wait.port;
       }
     }
-    const arriving = head.wait !== undefined || !takesMany(bound);
-    return this.#dispatcher.admit(bound, caller, arriving);
+    const many = takesMany(bound);
+    if (many && this.#roomOf(caller).free <= 0)
+      return new RpcError(Status.RESOURCE_EXHAUSTED, messages.noRoomForStream);
+    const waits = head.wait !== undefined;
+    const arriving = waits || !many;
+    head.sizeBytes = headers.sizeBytes;
+    const refusal = arriving ? this.#arriving.refusal(head.sizeBytes, waits) : undefined;
+    return refusal ?? this.#dispatcher.admit(bound, caller, arriving);
   }
 
   #begin(
@@ -300,6 +337,7 @@ export class GrpcServerSession
     const call = new GrpcServerCall(this.#dispatcher, this, bound, stream, head, this.#nowMs, sent);
     const { wait } = head;
     call.arriving = wait !== undefined || !call.takesMany;
+    if (call.arriving) this.#arriving.add(call.headBytes);
     this.#dispatcher.onCallStart(call);
     if (wait !== undefined) call.holdFor(wait);
     if (isLoaded(head.format)) this.#start(call, endStream);
@@ -348,15 +386,19 @@ export class GrpcServerSession
 
   #arrived(call: GrpcServerCall): void {
     call.arriving = false;
+    this.#arriving.delete(call.headBytes);
     this.#dispatcher.onArrived(call);
   }
 
-  hold(bytes: number): boolean {
+  hold(call: GrpcServerCall, bytes: number): boolean {
     this.#unreadBytes += bytes;
-    this.#options.streamBudget.force(bytes);
-    return (
-      bytes <= 0 || (this.#unreadBytes <= this.#options.unreadMaxBytes && this.#options.streamBudget.free > 0)
-    );
+    call.memory ??= this.#roomOf(call.peer);
+    call.memory.force(bytes);
+    return bytes <= 0 || (this.#unreadBytes <= this.#options.unreadMaxBytes && call.memory.free > 0);
+  }
+
+  wait(bytes: number): RpcError | undefined {
+    return this.#arriving.wait(bytes);
   }
 
   /** A request that is not gRPC: it is answered in plain HTTP once it has arrived completely. */

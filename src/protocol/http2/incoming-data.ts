@@ -35,6 +35,10 @@ export class IncomingData {
     this.#window = new ReceiveWindow(host.options);
   }
 
+  get starved(): boolean {
+    return this.#window.starved;
+  }
+
   /** A DATA frame begins. See `FrameSink`. */
   begin(streamId: number, flowBytes: number, endStream: boolean): void {
     const host = this.#host;

@@ -40,6 +40,10 @@ export class ReceiveWindow {
     this.#targetBytes = windowBudget === undefined ? connectionWindowBytes : defaultWindowBytes;
   }
 
+  get starved(): boolean {
+    return this.#leftBytes <= 0;
+  }
+
   /** A DATA frame has come, with its padding. False: it is more than the peer may send. */
   take(bytes: number): boolean {
     this.#leftBytes -= bytes;

@@ -87,6 +87,11 @@ export abstract class Http2Session extends Http2Endpoint implements FrameSink, S
     return found;
   }
 
+  /** The peer has used all of the connection's window, which waits for readers. */
+  get starved(): boolean {
+    return this.#incoming.starved;
+  }
+
   /** The stream of this number, while it is open. */
   streamOf(streamId: number): Http2Stream | undefined {
     return this.streams.get(streamId);

@@ -32,6 +32,8 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
   /** The metadata of the call, copied. */
   readonly metadata: Metadata | undefined;
   request: unknown = undefined;
+  /** What the request takes as a message, bytes. */
+  requestBytes = 0;
   /** The provider has another definition of the message and cannot decode it. */
   undecodable: RpcError | undefined = undefined;
   state: "sent" | "begun" | "answered" | "abandoned" = "sent";
@@ -76,7 +78,8 @@ export class InprocCall implements CallCarrier, ReplySender, Parcel, Listed {
   copyRequest(tooLarge: (bytes: number) => string | undefined): RpcError | undefined {
     const copy = takeCopy();
     try {
-      const text = tooLarge(copy.write(this.attempt.method.input, this.attempt.request));
+      this.requestBytes = copy.write(this.attempt.method.input, this.attempt.request);
+      const text = tooLarge(this.requestBytes);
       if (text !== undefined) return new RpcError(Status.RESOURCE_EXHAUSTED, text, { executed: "never" });
       if (this.bound !== undefined) this.#readRequest(copy, this.bound.definition.input);
       return undefined;

@@ -28,8 +28,14 @@ export interface InprocLimits {
   readonly streamBufferBytes: number;
 }
 
+/** What a waiting call takes besides its request and its metadata, bytes. */
+const waitingOverheadBytes = 512;
+
 export interface InprocServerOptions {
-  readonly limits: InprocLimits;
+  readonly limits: InprocLimits & {
+    /** Of requests that wait for checks of their tokens. */
+    readonly arrivingMaxBytes: number;
+  };
   /** Calls served at a time for one channel; more are refused RESOURCE_EXHAUSTED. */
   readonly maxInFlight: number;
   /** Of all channels of the process together. */
@@ -61,6 +67,9 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
   /** Running oneway calls, and handlers that still run after their call has ended: both count as calls in flight. */
   #oneways = 0;
   #detached = 0;
+  /** Of calls that wait until it is known who calls. */
+  #waitingBytes = 0;
+  readonly #waitingMaxBytes: number;
   #accepted = 0;
   readonly #methods = new Map<MethodDefinition, BoundMethod>();
 
@@ -74,6 +83,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     this.peer = this.#gate.caller;
     this.limits = options.limits;
     this.maxInFlight = options.maxInFlight;
+    this.#waitingMaxBytes = options.limits.arrivingMaxBytes;
     this.headerMaxBytes = options.limits.headerMaxBytes;
     this.bodyMaxBytes = options.limits.bodyMaxBytes;
     this.streams = new StreamRoom(options.limits.streamBufferBytes, options.streamRoom);
@@ -136,6 +146,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     const sender = wait?.port ?? call;
     const served = new Call(this.#dispatcher, sender, bound, request, id, turn.nowMs, timeoutMs, facts);
     served.arriving = wait !== undefined;
+    if (wait !== undefined) this.#waitingBytes += waitingBytesOf(call);
     call.served = served;
     if (served instanceof ServerStreamCall) this.#openStreams(call, served);
     this.#calls.add(call);
@@ -143,7 +154,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     else this.#inFlight++;
     this.#dispatcher.onCallStart(served);
     if (wait === undefined) served.run();
-    else wait.begin(served, () => this.#runLater(served));
+    else wait.begin(served, () => this.#runLater(call, served));
   }
 
   /** The caller, or why the call may not be made. A call whose token is being checked is accepted and waits. */
@@ -154,24 +165,32 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
       const checked = this.#gate.check(bound, call.metadata);
       if (checked instanceof RpcError) return checked;
       if (checked instanceof Caller) caller = checked;
-      else call.wait = new CallerWait(this.#gate, checked, call);
+      else {
+        const bytes = this.#waitingBytes + waitingBytesOf(call);
+        if (bytes > this.#waitingMaxBytes) {
+          const text = messages.tooMuchWaitsForChecks(bytes, this.#waitingMaxBytes);
+          return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+        }
+        call.wait = new CallerWait(this.#gate, checked, call);
+      }
     }
     call.peer = caller;
     return this.#dispatcher.admit(bound, caller, call.wait !== undefined);
   }
 
   /** It counts against the limit only now, and may exceed it. */
-  #runLater(served: ServerCall): void {
+  #runLater(call: InprocCall, served: ServerCall): void {
     const refusal = this.#dispatcher.admit(served.bound, served.peer, false);
     if (refusal !== undefined) {
       served.cancel(refusal);
       return;
     }
-    this.#arrived(served);
+    this.#arrived(call, served);
     served.run();
   }
 
-  #arrived(served: ServerCall): void {
+  #arrived(call: InprocCall, served: ServerCall): void {
+    this.#waitingBytes -= waitingBytesOf(call);
     served.arriving = false;
     this.#dispatcher.onArrived(served);
   }
@@ -271,7 +290,7 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     if (!this.#calls.delete(call)) return;
     const { wait, served } = call;
     wait?.leave();
-    if (served?.arriving === true) this.#arrived(served);
+    if (served?.arriving === true) this.#arrived(call, served);
     if (call.requests !== undefined) this.streams.end();
     if (call.id === 0) this.#oneways--;
     else this.#inFlight--;
@@ -343,6 +362,10 @@ export class InprocServerSession implements ServedSession, ProviderEnd<InprocCal
     this.#gate.close();
     this.#dispatcher.onConnectionClosed(this, reason);
   }
+}
+
+function waitingBytesOf({ requestBytes, metadata }: InprocCall): number {
+  return requestBytes + (metadata?.heldBytes ?? 0) + waitingOverheadBytes;
 }
 
 interface SentFacts {

@@ -9,6 +9,13 @@ import { CallerWait } from "../caller-wait.js";
 import type { Dispatcher } from "../dispatcher.js";
 import { runWhole } from "./arriving-requests.js";
 import type { ChunkedMessage } from "./wire/frame-decoder.js";
+import type { RareFields } from "./wire/header.js";
+
+export interface WaitingRoom {
+  readonly free: number;
+  /** Takes (or, if negative, releases) bytes even if there is no room. */
+  force(bytes: number): void;
+}
 
 /** What calls with an unknown caller need from their connection. */
 export interface CheckingHost extends ReplySender {
@@ -16,14 +23,24 @@ export interface CheckingHost extends ReplySender {
   overLimit(): RpcError | undefined;
   /** Bytes of requests that arrive in chunks. */
   readonly arrivingBytes: number;
+  /** Memory for waiting requests of this connection's caller, which is a part of the provider's. */
+  readonly waitingRoom: WaitingRoom;
   /** Its caller is known, or the call has ended. */
   onArrived(call: ServerCall): void;
   /** A handler was called and has returned a value or a promise. */
   onRun(): void;
 }
 
-/** Memory of a waiting call besides its body, bytes. */
+/** Memory of a waiting call besides its body and its metadata, bytes. */
 const heldOverheadBytes = 512;
+
+/** Memory of what comes with a call in its header, bytes. */
+export function sentBytes({
+  metadata,
+  idempotencyKey,
+}: Pick<RareFields, "metadata" | "idempotencyKey">): number {
+  return (metadata?.heldBytes ?? 0) + (idempotencyKey?.length ?? 0);
+}
 
 /** A call that waits for the check of its token. */
 interface Waiting {
@@ -73,7 +90,10 @@ export class CallerChecks {
 
   /** Why a request of this size may not wait. */
   refusalOfSize(sizeBytes: number, maxBytes: number): RpcError | undefined {
-    const bytes = this.#heldBytes + this.#host.arrivingBytes + sizeBytes + heldOverheadBytes;
+    const moreBytes = sizeBytes + heldOverheadBytes;
+    const bytes = this.#heldBytes + this.#host.arrivingBytes + moreBytes;
+    if (moreBytes > this.#host.waitingRoom.free)
+      return new RpcError(Status.RESOURCE_EXHAUSTED, messages.noRoomForChecks);
     if (bytes <= maxBytes) return undefined;
     return new RpcError(Status.RESOURCE_EXHAUSTED, messages.tooMuchWaitsForChecks(bytes, maxBytes));
   }
@@ -87,10 +107,14 @@ export class CallerChecks {
     return this.#waiting === undefined ? [] : [...this.#waiting.keys()];
   }
 
-  /** `call`, which was started as an arriving one, waits for `pending`. `body`: its whole request; undefined: it is a stream. */
-  hold(call: ServerCall, body: Buffer | undefined): void {
-    const heldBytes = (body?.length ?? 0) + heldOverheadBytes;
+  /**
+   * `call`, which was started as an arriving one, waits for `pending`. `sizeBytes`: as in `refusalOfSize`. `body`: its whole request;
+   * undefined: it is a stream.
+   */
+  hold(call: ServerCall, sizeBytes: number, body: Buffer | undefined): void {
+    const heldBytes = sizeBytes + heldOverheadBytes;
     this.#heldBytes += heldBytes;
+    this.#host.waitingRoom.force(heldBytes);
     if (call.id !== 0) this.numbered++;
     this.#wait(call, heldBytes, () => {
       // It counts against the limit only now, and may exceed it.
@@ -135,6 +159,7 @@ export class CallerChecks {
     waiting.wait.leave();
     if (waiting.heldBytes === undefined) return false;
     this.#heldBytes -= waiting.heldBytes;
+    this.#host.waitingRoom.force(-waiting.heldBytes);
     call.arriving = false;
     if (call.id !== 0) this.numbered--;
     this.#dispatcher.onArrived(call);

@@ -1,3 +1,4 @@
+import type { Caller } from "../../auth/caller.js";
 import type { Metadata } from "../../base/metadata.js";
 import type { Peer } from "../../call/peer.js";
 import { type BoundMethod, type ReplySender, ServerCall, stillRunning } from "../../call/server-call.js";
@@ -9,12 +10,12 @@ import { Reader } from "../../protobuf/reader.js";
 import type { Connection } from "../../transport/transport.js";
 import type { Dispatcher, ServerSession } from "../dispatcher.js";
 import { type ArrivingHost, ArrivingRequests, undecodable } from "./arriving-requests.js";
-import { CallerChecks, type CheckingHost } from "./caller-checks.js";
+import { CallerChecks, type CheckingHost, sentBytes } from "./caller-checks.js";
 import { Gate } from "./gate.js";
 import { MethodIndex } from "./method-index.js";
 import { ReplyWriter } from "./reply-writer.js";
 import { MprpcSession, type SessionOptions } from "./session.js";
-import { StreamBudget } from "./streams/budget.js";
+import { ConnectionBudget, type SharedBudget, type StreamBudget } from "./streams/budget.js";
 import { ServerStreams } from "./streams/server-streams.js";
 import { refusalOfMethod } from "./streams/stream-kinds.js";
 import { slotOf } from "./wire/call-number.js";
@@ -29,7 +30,7 @@ export interface ServerSessionOptions extends SessionOptions {
   /** A reply that would wait behind more than this is replaced by RESOURCE_EXHAUSTED, bytes. Default 64 MiB. */
   unwrittenMaxBytes: number;
   /** The memory that streams of all connections may use. */
-  streamBudget: StreamBudget;
+  streamBudget: SharedBudget;
 }
 
 /** Small calls overtake large replies, so reading goes on until this many times `pauseAtBytes` of large replies wait. */
@@ -90,6 +91,10 @@ export class MprpcServerSession
 
   get arrivingBytes(): number {
     return this.#arriving?.bytes ?? 0;
+  }
+
+  get waitingRoom(): StreamBudget {
+    return this.#options.streamBudget.shareOf((this.peer as Caller).state.account);
   }
 
   /** Callers must reuse small numbers; otherwise the list of calls would grow without bound. */
@@ -211,7 +216,7 @@ export class MprpcServerSession
   #streamsOf(): ServerStreams {
     if (this.#streams !== undefined) return this.#streams;
     const { limits, streamBudget } = this.#options;
-    const budget = new StreamBudget(limits.streamBufferBytes, streamBudget);
+    const budget = new ConnectionBudget(limits.streamBufferBytes, streamBudget);
     const host = {
       replyMaxBytes: (): number => this.#replies.bodyMaxBytes,
       control: (kind: number, callId: number, credit: number) => this.control(kind, callId, { credit }),
@@ -273,13 +278,14 @@ export class MprpcServerSession
   /** Its token is being checked: the request waits undecoded. */
   #hold(header: FrameHeader, bound: BoundMethod, body: Buffer): void {
     const { arrivingMaxBytes } = this.#options.limits;
-    const tooMuch = this.#callers.refusalOfSize(body.length, arrivingMaxBytes);
+    const sizeBytes = body.length + sentBytes(header.rare);
+    const tooMuch = this.#callers.refusalOfSize(sizeBytes, arrivingMaxBytes);
     const { kind } = bound.definition;
     const streams = kind === "client_streaming" || kind === "bidi_streaming";
     if (tooMuch !== undefined) this.#refuse(header.callId, tooMuch);
     else {
       const call = this.#begin(header, bound, undefined, true);
-      if (call !== undefined) this.#callers.hold(call, streams ? undefined : Buffer.from(body));
+      if (call !== undefined) this.#callers.hold(call, sizeBytes, streams ? undefined : Buffer.from(body));
     }
   }
 
@@ -353,7 +359,7 @@ export class MprpcServerSession
     const { rare } = header;
     const { kind } = bound.definition;
     if (kind === "client_streaming" || kind === "bidi_streaming") {
-      const noRoom = this.#streamsOf().reserve();
+      const noRoom = this.#streamsOf().reserve(this.#callers.port.peer);
       if (noRoom !== undefined) {
         this.#refuse(callId, noRoom);
         return undefined;

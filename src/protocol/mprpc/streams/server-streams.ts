@@ -1,6 +1,8 @@
+import type { Caller } from "../../../auth/caller.js";
 import type { Clock } from "../../../base/clock.js";
 import { NumberMap } from "../../../base/number-map.js";
 import { MessageQueue, type MessageQueueOwner } from "../../../call/message-queue.js";
+import type { Peer } from "../../../call/peer.js";
 import type { ServerStreamCall, ServerStreamPorts } from "../../../call/server-stream-call.js";
 import { messages } from "../../../error/messages.js";
 import { RpcError } from "../../../error/rpc-error.js";
@@ -10,7 +12,7 @@ import { undecodable } from "../arriving-requests.js";
 import type { SendQueue } from "../send-queue.js";
 import type { ChunkedMessage } from "../wire/frame-decoder.js";
 import { type FrameHeader, Kind } from "../wire/header.js";
-import type { StreamBudget } from "./budget.js";
+import type { ConnectionBudget, StreamBudget } from "./budget.js";
 import { ReceiveWindow, requestStartBytes, SendWindow } from "./credit.js";
 import { GrantedMessages } from "./granted-messages.js";
 import { type ReaderHost, StreamReader } from "./stream-reader.js";
@@ -60,10 +62,10 @@ export class ServerStreams implements ReaderHost {
   readonly granted: GrantedMessages;
   readonly #host: ServerStreamsHost;
   readonly #sendQueue: SendQueue;
-  readonly #budget: StreamBudget;
+  readonly #budget: ConnectionBudget;
   readonly #served = new NumberMap<ServedStream>();
 
-  constructor(host: ServerStreamsHost, sendQueue: SendQueue, clock: Clock, budget: StreamBudget) {
+  constructor(host: ServerStreamsHost, sendQueue: SendQueue, clock: Clock, budget: ConnectionBudget) {
     this.#host = host;
     this.#sendQueue = sendQueue;
     this.#budget = budget;
@@ -71,14 +73,13 @@ export class ServerStreams implements ReaderHost {
   }
 
   /** Reserves room for the requests of a new call if its caller streams. Returns why there is none. */
-  reserve(): RpcError | undefined {
-    if (this.#budget.reserve(requestStartBytes)) return undefined;
+  reserve(caller: Peer): RpcError | undefined {
+    if (this.#budgetOf(caller).reserve(requestStartBytes)) return undefined;
     return new RpcError(Status.RESOURCE_EXHAUSTED, messages.noRoomForStream);
   }
 
-  /** Releases the room of a call that was refused in the end. */
-  unreserve(): void {
-    this.#budget.release(requestStartBytes);
+  #budgetOf(caller: Peer): StreamBudget {
+    return this.#budget.of((caller as Caller).state.account);
   }
 
   /** A call begins; `reserve` has been called where its caller streams. */
@@ -88,7 +89,12 @@ export class ServerStreams implements ReaderHost {
     let reader: StreamReader | undefined;
     if (kind !== "server_streaming") {
       const queue = new MessageQueue(input, "the requests of a call");
-      reader = new StreamReader(id, queue, new ReceiveWindow(this.#budget, requestStartBytes), this);
+      reader = new StreamReader(
+        id,
+        queue,
+        new ReceiveWindow(this.#budgetOf(call.peer), requestStartBytes),
+        this,
+      );
       call.request = queue;
     }
     let replies: ReplyStream | undefined;

@@ -7,7 +7,7 @@ import { Turn } from "../../../../src/call/turn.js";
 import type { RpcError } from "../../../../src/error/rpc-error.js";
 import { MprpcClientSession } from "../../../../src/protocol/mprpc/client-session.js";
 import { MprpcServerSession } from "../../../../src/protocol/mprpc/server-session.js";
-import { StreamBudget } from "../../../../src/protocol/mprpc/streams/budget.js";
+import { SharedBudget } from "../../../../src/protocol/mprpc/streams/budget.js";
 import { defaultWireLimits } from "../../../../src/protocol/mprpc/wire/limits.js";
 import { Health, ServingStatus } from "../../../../src/services/builtin.js";
 import type { Connection, ConnectionHandler } from "../../../../src/transport/transport.js";
@@ -108,7 +108,7 @@ function provider(maxInFlight: number): FakeConnection {
     maxInFlight,
     pauseAtBytes: 1 << 20,
     unwrittenMaxBytes: 64 << 20,
-    streamBudget: new StreamBudget(Infinity),
+    streamBudget: new SharedBudget(Infinity),
   };
   new MprpcServerSession(connection, dispatcher, options);
   return connection;
