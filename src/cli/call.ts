@@ -117,8 +117,8 @@ export const callCommand: Command = {
           (error.code === Status.UNIMPLEMENTED || error.code === Status.UNAVAILABLE)
         ) {
           // What is all a service's name was taken for a service and its method.
-          const named = address === undefined ? listedIn(registry) : servicesAt(channel);
-          await refuseService(target.word, known.length > 0 ? known : await named.catch(() => []), channel);
+          const ask = () => (address === undefined ? listedIn(registry) : servicesAt(channel));
+          await refuseService(target.word, known.length > 0 ? known : await ask().catch(() => []), channel);
         }
         io.err(describeFailure(error, lines));
         return exitCodes.failed;
