@@ -1,3 +1,4 @@
+import { inOneSpelling } from "../base/address.js";
 import type { Peer } from "../call/peer.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import { isIdentity, matchesGlob } from "./identity.js";
@@ -217,9 +218,10 @@ function parseTerm(word: string): Term {
   if (!isIdentity(word) || /[|+](?:[a-z][a-z0-9.-]*:|any$|none$|classic$)/.test(word)) {
     throw new Error(`expected ${valueForms}, found ${JSON.stringify(word)}`);
   }
+  const pattern = inOneSpelling(word);
   return ({ identities: { transport, token } }) =>
-    (transport !== undefined && matchesGlob(word, transport)) ||
-    (token !== undefined && matchesGlob(word, token));
+    (transport !== undefined && matchesGlob(pattern, transport)) ||
+    (token !== undefined && matchesGlob(pattern, token));
 }
 
 const sectionLine = /^\[(.*)\]$/;

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { type Address, isLocalAddress } from "../base/address.js";
+import { type Address, schemeOf } from "../base/address.js";
 import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
 import { callback, checkOptions, definedOf, describeValue, either, having, text } from "../base/options.js";
@@ -223,7 +223,7 @@ function openConfigured(values: ConfigValues, log: Logger): Registry {
 
 /** An address without ports leaves `rpcserverport` unused. */
 function listenAddress({ rpcserverip: host, rpcserverport: port }: ConfigValues): Address {
-  return isLocalAddress(host) ? { host, port: 0 } : { host, port };
+  return schemeOf({ host, port }) === "tcp" ? { host, port } : { host, port: 0 };
 }
 
 function transportParts(values: ConfigValues, clock: Clock, log: Logger): TlsTransportParts {
