@@ -6,7 +6,7 @@ import { duration } from "../config/kinds.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { Health, ServingStatus } from "../services/builtin.js";
-import { checkCount, type ParsedArguments, readArguments, tlsUsage } from "./arguments.js";
+import { checkCount, type ParsedArguments, readArguments, callerUsage } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
 import { parseProviderAddress } from "./provider-address.js";
@@ -23,7 +23,7 @@ provider cannot be asked any more.
 
   --watch                 print each change, instead of the status now
   --timeout 1s            how long the provider may take for its (first) answer, with its unit (default: 1s)
-${tlsUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
+${callerUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
   -h, --help              this text
 
 Exit code: 0 it serves, 1 it cannot be asked or has no such service, 2 wrong usage, 3 it answers that it does not serve;
