@@ -61,3 +61,27 @@ describe("--token-file", () => {
     expect((await mprpc([command, "--help"])).out).toContain("--token-file FILE");
   });
 });
+
+describe("mprpc health without an address", () => {
+  const health = (conf: string): Promise<Outcome> => {
+    const file = path.join(folder, "provider.conf");
+    writeFileSync(file, conf);
+    return mprpc(["health", "-i", file, "--token-file", tokenFile]);
+  };
+
+  test.each([
+    ["rpcserverip", () => `rpcserverip=${socket}\n`],
+    ["provider.unix, where the port is a free one", () => `[provider]\nunix=${socket.slice(5)}\n`],
+    ["provider.unix beside inproc:", () => `rpcserverip=inproc:\n[provider]\nunix=${socket.slice(5)}\n`],
+  ])("asks the unix socket of %s", async (_, conf) => {
+    expect(await health(conf())).toEqual({ code: 0, out: "SERVING\n", err: "" });
+  });
+
+  test("says that a provider within its process cannot be asked", async () => {
+    const { code, err } = await health("rpcserverip=inproc:users\n");
+    expect(code).toBe(2);
+    expect(err).toBe(
+      "mprpc health: the provider of the configuration cannot be asked: only its own process reaches rpcserverip=inproc:users\nTry `mprpc health --help`.\n",
+    );
+  });
+});
