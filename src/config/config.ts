@@ -271,7 +271,7 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
     if (table.hasSection(name) || name === policySection) continue;
     // Another program's, unless it is nearly the name of one of ours that the file does not have.
     const shared = isProgramSection(name);
-    const nearest = didYouMean(name, shared ? absent : table.sections);
+    const nearest = didYouMean(name, shared ? absent : [...table.sections, policySection]);
     if (shared && nearest === "") continue;
     const known = `${file}:${line}: unknown section ${quoteFound(`[${name}]`)}, all of it ignored`;
     findings.warn(() => known + (nearest || adviseSection(name)));

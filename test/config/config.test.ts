@@ -200,6 +200,11 @@ describe("warnings", () => {
       'mprpc.conf:1: unknown section "[lgo]", all of it ignored; did you mean "log"?',
     ],
     [
+      "an unknown section that is nearly the policy's",
+      "[authzz]\n* = none",
+      'mprpc.conf:1: unknown section "[authzz]", all of it ignored; did you mean "authz"?',
+    ],
+    [
       "a cut value",
       "[zookeeper]\nauth=me:pass#word",
       'mprpc.conf:2: zookeeper.auth: the value ends before the "#"; if that belongs to it, quote the value or write \\#',
