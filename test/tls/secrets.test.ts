@@ -3,9 +3,11 @@ import { chmodSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import tls from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
+import { MprpcApplication } from "../../src/node/application.js";
 import { loadMaterial } from "../../src/transport/tls/material.js";
 import type { TlsOptions } from "../../src/transport/tls/options.js";
 import { parseSecrets } from "../../src/transport/tls/secrets.js";
+import { RecordingLog } from "../support/log.js";
 import { canary, watchSecret } from "../tools/leaks/secrets.js";
 import { eventually } from "../tools/wait.js";
 import { Authority, type Issued, secretLine, writeSecret } from "./authority.js";
@@ -293,6 +295,16 @@ describe("files of certificates", () => {
     expect(() => loadMaterial({ cert, key: good.key }, 0)).toThrow(text(`tls.cert: ${cert}`, "x509"));
     expect(() => loadMaterial({ cert: good.cert, key }, 0)).toThrow(text(`tls.key: ${key}`, "pkey"));
     expect(() => loadMaterial({ crl: cert }, 0)).toThrow(text(`tls.crl: ${cert}`, "crl"));
+  });
+
+  test("of a conf count from the folder in which the application starts", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(path.join(folder, "a.conf"), "[tls]\nca=ca.crt\n");
+    const init = (): Promise<unknown> =>
+      MprpcApplication.init(["node", "x", "-i", "a.conf"], { cwd: folder, env: {}, log: new RecordingLog() });
+    await expect(init()).rejects.toThrow(`tls.ca: cannot read ${path.join(folder, "ca.crt")}: ENOENT`);
+    writeFileSync(path.join(folder, "ca.crt"), ca.cert);
+    await ((await init()) as MprpcApplication).close();
   });
 
   test("need their own key, of the same kind too", async () => {
