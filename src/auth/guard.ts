@@ -319,8 +319,9 @@ export class Guard {
   }
 
   #refused(peer: Peer, error: RpcError, proof: Proof): RpcError {
-    this.#tell("any method", peer, error, withoutProof(String(error.rawMessage), proof));
-    return error;
+    const refused = error.with({}, "never");
+    this.#tell("any method", peer, refused, withoutProof(String(error.rawMessage), proof));
+    return refused;
   }
 
   /** The metadata that one authenticator may see. Its answers are cached by it, so they must depend on nothing else. */

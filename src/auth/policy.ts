@@ -117,9 +117,19 @@ export class Policy {
     this.coversTopics = this.#topics.size > 0;
   }
 
-  /** Throws `PolicyError` as the constructor does. */
+  /** Throws `PolicyError` as the constructor does, and for no rules at all, which would let everybody call everything. */
   static of(rules: PolicyRules, where = "policy"): Policy {
-    return new Policy(Object.entries(rules).map(([pattern, value]) => ({ pattern, value, where })));
+    return new Policy(Object.entries(rules).map(([pattern, value]) => ({ pattern, value, where }))).notEmpty(
+      where,
+    );
+  }
+
+  /** The policy itself. Throws `PolicyError` if it has no rules: rules that were emptied, or cut short, must not open everything. */
+  notEmpty(where: string): this {
+    if (!this.isEmpty) return this;
+    throw new PolicyError([
+      { where, expected: "a rule; to let everybody call everything write * = any", found: "none" },
+    ]);
   }
 
   #add(rule: Rule): void {
@@ -165,6 +175,18 @@ export class Policy {
       else if (!known.has(method)) methods.push(line);
     }
     return { methods, services: [...services] };
+  }
+
+  /** The rules that decide over the methods of `served`. */
+  linesFor(served: readonly ServiceDefinition[]): PolicyLine[] {
+    const lines = new Set<PolicyLine>();
+    for (const { typeName, methods } of served) {
+      for (const { name } of Object.values(methods)) {
+        const rule = this.ruleFor(typeName, name);
+        if (rule !== undefined) lines.add(rule.line);
+      }
+    }
+    return [...lines];
   }
 
   /** The most specific rule for a method; only that one decides. */

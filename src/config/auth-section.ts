@@ -123,7 +123,7 @@ function policySource(
 ): PolicySource | undefined {
   const { policy } = values.auth;
   if (policy !== undefined) {
-    return { file: inCwd(policy), parse: (text) => notEmpty(parsePolicyFile(text, policy), policy) };
+    return { file: inCwd(policy), parse: (text) => parsePolicyFile(text, policy).notEmpty(policy) };
   }
   // One that had no rule at the start gets none by a reload: whether callers are judged is decided when a provider starts.
   if (authz.length === 0 || file === undefined) return undefined;
@@ -132,15 +132,7 @@ function policySource(
     parse(text) {
       const decoded = decodeConf(Buffer.from(text, "utf8"));
       if (!("text" in decoded)) throw new PolicyError([{ where: file, ...decoded }]);
-      return notEmpty(policyOf(file, decoded.text), file);
+      return policyOf(file, decoded.text).notEmpty(file);
     },
   };
-}
-
-/** A file that was emptied, or cut short, must not open everything. */
-function notEmpty(policy: Policy, file: string): Policy {
-  if (!policy.isEmpty) return policy;
-  throw new PolicyError([
-    { where: file, expected: "a rule; to let everybody call everything write * = any", found: "none" },
-  ]);
 }

@@ -351,10 +351,11 @@ export const schema = {
   },
   tls: {
     mode: key(
-      kind.choice(...tlsModes),
-      "off",
-      "What a provider's port takes: bytes in clear, both (optional), or TLS only; channels speak TLS with tls.ca or auth.secrets, or with required.",
-      "服务端端口接受的方式：明文、两者皆可（optional）或仅 TLS；设置了 tls.ca、auth.secrets 或 required 时调用端使用 TLS。",
+      kind.optional(kind.choice(...tlsModes)),
+      "",
+      "What a provider's port takes: bytes in clear (off), both (optional), or TLS only. Default off; a provider with tls.cert, tls.crl or auth.secrets must say it. Channels speak TLS with tls.ca or auth.secrets, or with required.",
+      "服务端端口接受的方式：明文（off）、两者皆可（optional）或仅 TLS。默认 off；设置了 tls.cert、tls.crl 或 auth.secrets 的服务端必须写明。设置了 tls.ca、auth.secrets 或 required 时调用端使用 TLS。",
+      { example: "required" },
     ),
     cert: key(
       kind.optional(kind.file),

@@ -196,6 +196,8 @@ export const messages = {
   callerLost: (reason: string) => `the connection to the caller is lost: ${reason}`,
   closed: "closed",
   closedByProvider: "closed by the provider",
+  /** It had said why it would go away. */
+  closedByProviderSince: (why: string) => `closed by the provider: ${why}`,
   closedUnheard: "closed by the provider, which has sent nothing",
   closedUnheardTls:
     "closed by the provider, which has sent nothing: perhaps it wants a certificate of ours, or another one (tls.cert, tls.key)",
@@ -285,6 +287,14 @@ export const messages = {
   // --- who may call ---
   identityNeeded: (method: string) =>
     `${method} is not open to callers without an identity: a certificate, a secret or a token is needed ([authz])`,
+  ruleOfNoMethod: (where: string, pattern: string) =>
+    `${where}: the rule for ${pattern} decides nothing: that service has no such method`,
+  ruleForNobody: (where: string, identities: string, pattern: string, cure: string) =>
+    `${where}: nobody can be ${identities} here, so ${pattern} is closed to all, until ${cure}`,
+  tokensWithoutRules:
+    "callers without a token are served like those with one: there are no rules ([authz], auth.policy); * = any says that this is meant",
+  rulesNotUsed: (file: string) =>
+    `the rules of ${file} are not used: the provider has its own (option policy)`,
   notAllowed: (method: string, caller: string) => `${method} is not allowed to ${caller} ([authz])`,
   tokenUnknown: "the token is not accepted: no authenticator of this provider knows it",
   tokenExpired: "the token is not accepted: it has expired",
@@ -550,6 +560,15 @@ export const messages = {
     "tls.peername (peerName, peerNames) has no effect without tls.ca, auth.secrets or tls.mode=required: calls would go in clear",
   tlsPairIdle:
     "tls.cert and tls.key have no effect without tls.ca, auth.secrets or tls.mode (ca, secrets, mode): all would go in clear",
+  secretIdle: "auth.secret (secret) has no effect without auth.secrets (secrets): all would go in clear",
+  modeUnsaid: (keys: string) =>
+    `${keys} is set and tls.mode is not: tls.mode=required serves by TLS, tls.mode=off serves in clear and leaves that to our calls`,
+  clientAuthInClear: (clientAuth: string) =>
+    `tls.clientauth=${clientAuth} has no effect without tls.mode=required: everybody would be served in clear`,
+  clientAuthWithoutCa: (clientAuth: string) =>
+    `tls.clientauth=${clientAuth} needs tls.ca: without it a certificate of any public authority would do`,
+  clearNeedsNoCertificate:
+    "callers in clear are served too, without a certificate: tls.clientauth=require holds for TLS only (tls.mode=optional)",
   channelInClear: (keys: string) =>
     `calls go in clear: ${keys} alone secures no channel, which needs tls.ca, auth.secrets or tls.mode=required`,
   tlsReloadFailed: (reason: string) =>

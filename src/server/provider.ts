@@ -251,6 +251,7 @@ export class RpcProvider implements AsyncDisposable {
         advertised: formatAddress(address),
         registry: registry.name,
         services: [...this.#services.keys()],
+        tls: first?.tls ?? "off",
       });
     } catch (error) {
       await this.#registrations.withdraw();

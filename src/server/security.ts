@@ -5,9 +5,10 @@ import { jwtAuthenticator } from "../auth/jwt.js";
 import { Policy } from "../auth/policy.js";
 import { parseTokens, staticTokens } from "../auth/token-file.js";
 import { WatchedFile } from "../auth/watched-file.js";
-import type { Logger } from "../log/logger.js";
+import { messages } from "../error/messages.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import type { Runtime } from "../runtime/runtime.js";
+import { type KnownKinds, tellOfRules } from "./rule-hints.js";
 
 /** A provider's options for identities and policy; they override the conf. */
 export interface SecurityOptions {
@@ -36,13 +37,15 @@ export function openGuard(
   return new Guard({ clock, log, events, accounts, policy, authenticators, checkTimeoutMs });
 }
 
-/** Rules that decide nothing here. With a typo in its pattern a rule that denies would leave the method open. */
-function tellStrayRules(policy: Policy, served: readonly ServiceDefinition[], log: Logger): void {
-  const { methods, services } = policy.strayRules(served);
-  for (const { where, pattern } of methods)
-    log.warn(`${where}: the rule for ${pattern} decides nothing: that service has no such method`);
-  if (services.length > 0)
-    log.info(`the policy has rules for services that are not served here: ${services.join(", ")}`);
+function knownKinds({ transport, settings }: Runtime, authenticators: readonly Authenticator[]): KnownKinds {
+  const { tokensFile, jwt } = settings.auth;
+  const byFile = [tokensFile === undefined ? [] : ["token"], jwt === undefined ? [] : ["jwt"]].flat();
+  return {
+    // Every provider may be reached within its process, or by a unix socket.
+    proved: new Set(["inproc", "unix", ...(transport.callerKinds ?? []), ...byFile]),
+    hasOwnAuthenticators: authenticators.length > 0,
+    anyTransport: transport.callerKinds === undefined,
+  };
 }
 
 /**
@@ -56,6 +59,7 @@ export async function openSecurity(
 ): Promise<OpenedSecurity> {
   const { clock, log } = runtime;
   const { policy: source, tokensFile, jwt } = runtime.settings.auth;
+  const kinds = knownKinds(runtime, options.authenticators);
   const closers: Array<() => void> = [];
   const opened: { guard?: Guard } = {};
   const onTokens = (): void => opened.guard?.forgetTokens();
@@ -63,7 +67,7 @@ export async function openSecurity(
     let { policy } = options;
     if (policy === undefined && source !== undefined) {
       const onPolicy = (changed: Policy): void => {
-        tellStrayRules(changed, options.served, log);
+        tellOfRules(changed, options.served, kinds, log);
         opened.guard?.setPolicy(changed);
       };
       const file = new WatchedFile(
@@ -88,7 +92,9 @@ export async function openSecurity(
       closers.push(close);
       authenticators.push(authenticate);
     }
-    if (policy !== undefined) tellStrayRules(policy, options.served, log);
+    if (policy !== undefined) tellOfRules(policy, options.served, kinds, log);
+    else if (tokensFile !== undefined || jwt !== undefined) log.warn(messages.tokensWithoutRules);
+    if (options.policy !== undefined && source !== undefined) log.warn(messages.rulesNotUsed(source.file));
     const guard = openGuard(runtime, accounts, policy, authenticators);
     opened.guard = guard;
     closers.push(() => guard.close());

@@ -19,6 +19,7 @@ export function schemeTransport(transports: TransportsByScheme): Transport {
       of(address, messages.cannotListen).listen(address, onConnection, options),
     localHostTowards: (address) => tcp.localHostTowards(address),
     ...(tcp.expects === undefined ? {} : { expects: tcp.expects }),
+    callerKinds: tcp.callerKinds,
     // Its files may change.
     get identity() {
       return tcp.identity;

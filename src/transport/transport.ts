@@ -109,6 +109,8 @@ export interface Transport {
   localHostTowards(address: Address): Promise<string>;
   /** Present where `connect` secures each connection and fails otherwise: which name providers of a service must prove. */
   readonly expects?: { nameFor(service: string): string | undefined } | undefined;
+  /** The kinds of identities that callers of its listeners can prove, as in rules of a policy. Undefined: not known. */
+  readonly callerKinds?: readonly string[] | undefined;
   /** Who this process proves to be to others, now: `secret:name`, `spiffe://...`, `dns:name`. Undefined: nobody. */
   readonly identity?: string | undefined;
   /** The same, secured in another way; what `options` does not say stays as it is. Throws `Error` for files that cannot be used. */

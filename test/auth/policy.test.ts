@@ -75,11 +75,17 @@ describe("a policy", () => {
         fc.constantFrom(...methods),
         who,
         (rules, service, method, caller) => {
-          const policy = Policy.of(Object.fromEntries(rules));
+          const policy = new Policy(rules.map(([name, text]) => ({ pattern: name, value: text, where: "" })));
           expect(policy.allows(service, method, caller)).toBe(naive(rules, service, method, caller));
         },
       ),
       { numRuns: 3000 },
+    );
+  });
+
+  test("an object without rules is refused, as it would let everybody call everything", () => {
+    expect(() => Policy.of({})).toThrow(
+      /^policy: expected a rule; to let everybody call everything write \* = any, found none$/,
     );
   });
 

@@ -11,6 +11,12 @@ import { load } from "./load.js";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const samplePath = `${root}bin/mprpc.conf`;
 
+/** What a key needs beside it. */
+const companionOf: Readonly<Record<string, readonly string[]>> = {
+  "tls.peername": ["--tls.mode=required"],
+  "auth.secret": ["--auth.secrets=/etc/mprpc/secrets"],
+};
+
 describe("the table of keys", () => {
   test.each(keyRows.map((row) => [row.name, row] as const))("%s is well formed", (_name, row) => {
     // One key is spelled as go-micro's flag is.
@@ -38,7 +44,7 @@ describe("the table of keys", () => {
     for (const row of keyRows) {
       const text = row.example ?? row.fallback;
       const conf = row.section === "" ? `${row.key}=${text}` : `[${row.section}]\n${row.key}=${text}`;
-      const argv = row.name === "tls.peername" ? ["--tls.mode=required"] : [];
+      const argv = companionOf[row.name] ?? [];
       expect(load({ conf, argv }).origins[row.name].source).toBe("file");
       expect(load({ env: { [row.environment]: text }, argv }).origins[row.name].source).toBe("env");
       expect(load({ argv: [`--${row.name}=${text}`, ...argv] }).origins[row.name].source).toBe("flag");
@@ -119,7 +125,7 @@ test("the usage text names every flag", () => {
 });
 
 /** Keys that mean nothing without another one. */
-const companions = ["zookeeperport", "registry_address", "peername"];
+const companions = ["zookeeperport", "registry_address", "peername", "secret"];
 
 describe("bin/mprpc.conf", () => {
   // When the table changes: npx vitest run test/config --update

@@ -16,7 +16,7 @@ export type ClientAuthMode = (typeof clientAuthModes)[number];
  * is `required`.
  */
 export interface TlsOptions {
-  /** What a provider's port takes: bytes in clear, both, or TLS only. Default `off`. */
+  /** What a provider's port takes: bytes in clear, both, or TLS only. Default `off`; to be said with a certificate, secrets or `crl`. */
   readonly mode?: TlsMode | undefined;
   /** The own certificate, followed by intermediate ones. */
   readonly cert?: string | undefined;
@@ -31,7 +31,7 @@ export interface TlsOptions {
   readonly ciphers?: string | undefined;
   /** Of `key`: the text itself, or `file:NAME`. */
   readonly passphrase?: string | undefined;
-  /** Whether callers of a provider must present a certificate. Default `none`. */
+  /** Whether callers of a provider must present a certificate of `ca`. Default `none`. */
   readonly clientAuth?: ClientAuthMode | undefined;
   /** The names a channel accepts from its provider: `users.example`, `*.example`, `spiffe://domain/ns/users`, `|` between several. Default: the host it connects to. */
   readonly peerName?: string | undefined;
@@ -99,9 +99,36 @@ export function checkPeerNames({ peerName, peerNames = {} }: TlsOptions, all: Tl
   if (named && !securesChannels(all)) throw new TypeError(messages.peerNameIdle);
 }
 
-/** Throws `TypeError` if `given` has a certificate that neither a provider nor a channel with `all` options would show. */
-export function checkPair({ cert, key }: TlsOptions, all: TlsOptions): void {
+/**
+ * Throws `TypeError` if `given` has a certificate that neither a provider nor a channel with `all` options would show, or names a
+ * secret that is nowhere.
+ */
+export function checkPair({ cert, key, secret }: TlsOptions, all: TlsOptions): void {
   if ((cert ?? key) !== undefined && !usesTls(all)) throw new TypeError(messages.tlsPairIdle);
+  if (secret !== undefined && all.secrets === undefined) throw new TypeError(messages.secretIdle);
+}
+
+/** Throws `Error` if a provider with these options would listen more openly than they sound. */
+export function checkListening({ mode, cert, key, ca, crl, secrets, clientAuth = "none" }: TlsOptions): void {
+  const asksCallers = clientAuth !== "none";
+  if (asksCallers && (mode ?? "off") === "off") throw new Error(messages.clientAuthInClear(clientAuth));
+  // Channels use them too, so only the mode tells whether the port is meant to.
+  const said = [
+    ["tls.cert", cert ?? key],
+    ["tls.crl", crl],
+    ["auth.secrets", secrets],
+  ].filter(([, value]) => value !== undefined);
+  if (mode === undefined && said.length > 0)
+    throw new Error(messages.modeUnsaid(said.map(([name]) => name).join(" and ")));
+  if (asksCallers && cert !== undefined && ca === undefined)
+    throw new Error(messages.clientAuthWithoutCa(clientAuth));
+}
+
+/** The kinds of identities that callers of a provider can prove by TLS. */
+export function callerKinds({ mode = "off", clientAuth = "none", cert, secrets }: TlsOptions): string[] {
+  if (mode === "off") return [];
+  const certificates = clientAuth !== "none" && cert !== undefined ? ["dns", "spiffe"] : [];
+  return secrets === undefined ? certificates : [...certificates, "secret"];
 }
 
 /** What is set and sounds as if it secured channels, while they connect in clear. */

@@ -7,7 +7,16 @@ import type { Connection, Listener, ListenOptions, Transport } from "../transpor
 import { connectTls } from "./client.js";
 import { TlsCredentials } from "./credentials.js";
 import { LiveConnections } from "./live-connections.js";
-import { checkPair, checkPeerNames, idleKeys, securesChannels, type TlsOptions, usesTls } from "./options.js";
+import {
+  callerKinds,
+  checkListening,
+  checkPair,
+  checkPeerNames,
+  idleKeys,
+  securesChannels,
+  type TlsOptions,
+  usesTls,
+} from "./options.js";
 import { TlsServer } from "./server.js";
 
 export interface TlsTransportParts {
@@ -54,7 +63,12 @@ function transportWith(parts: TlsTransportParts, options: TlsOptions): Transport
     checkPair(more, all);
     return transportWith(parts, all);
   };
-  if (!usesTls(options)) return { ...tcp, connect: inClear, secured };
+  const listenInClear: Transport["listen"] = async (address, onConnection, asked) => {
+    checkListening(options);
+    return tcp.listen(address, onConnection, asked);
+  };
+  const inClearOnly = { ...tcp, connect: inClear, listen: listenInClear, callerKinds: [], secured };
+  if (!usesTls(options)) return inClearOnly;
   const credentials = new TlsCredentials(options, clock, log);
   const live = new LiveConnections(credentials, clock, log, cutAfterMs);
   const { mode = "off" } = options;
@@ -66,7 +80,8 @@ function transportWith(parts: TlsTransportParts, options: TlsOptions): Transport
           return connectTls(address, { ...asked, peerName }, { credentials, clock, live });
         }
       : inClear,
-    listen: mode === "off" ? tcp.listen : listen,
+    listen: mode === "off" ? listenInClear : listen,
+    callerKinds: callerKinds(options),
     localHostTowards: tcp.localHostTowards,
     ...(channels ? { expects: { nameFor: (service) => nameFor(options, service) } } : {}),
     get identity() {
@@ -81,7 +96,9 @@ function transportWith(parts: TlsTransportParts, options: TlsOptions): Transport
     onConnection: (connection: Connection) => void,
     { alpn = [] }: ListenOptions = {},
   ): Promise<Listener> {
+    checkListening(options);
     if (mode === "off") throw new Error(messages.tlsNothingToShow(mode));
+    if (mode === "optional" && options.clientAuth === "require") log.warn(messages.clearNeedsNoCertificate);
     const server = new TlsServer({ credentials, alpn, clock, log, live, onConnection });
     const listener = await listenForSockets(address, (socket) => server.accept(socket));
     return {

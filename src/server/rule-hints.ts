@@ -1,0 +1,67 @@
+import { isIdentity, kindOf } from "../auth/identity.js";
+import type { Policy, PolicyLine } from "../auth/policy.js";
+import { messages } from "../error/messages.js";
+import type { Logger } from "../log/logger.js";
+import type { ServiceDefinition } from "../protobuf/types.js";
+
+/** Which kinds of identities callers can have; undefined: an authenticator of the program may give any but those of the transport. */
+export interface KnownKinds {
+  /** Those that this provider's transports and files can prove. */
+  readonly proved: ReadonlySet<string>;
+  readonly hasOwnAuthenticators: boolean;
+  /** Not known what callers can prove by their connection. */
+  readonly anyTransport: boolean;
+}
+
+const certificateCure = "tls.clientauth asks callers for a certificate";
+/** What makes a kind of identity possible. */
+const cures: Readonly<Record<string, string>> = {
+  dns: certificateCure,
+  spiffe: certificateCure,
+  secret: "auth.secrets names them",
+  token: "auth.tokens names them",
+  jwt: "auth.jwks, auth.jwtissuer and auth.jwtaudience accept them",
+};
+const byTransport = new Set(["dns", "spiffe", "secret"]);
+
+function isPossible(identity: string, { proved, hasOwnAuthenticators, anyTransport }: KnownKinds): boolean {
+  const kind = kindOf(identity);
+  return proved.has(kind) || (byTransport.has(kind) ? anyTransport : hasOwnAuthenticators);
+}
+
+/** The identities for want of which nobody can match the rule; empty: somebody can, or it says `none`. */
+function missingOf({ value }: PolicyLine, kinds: KnownKinds): string[] {
+  const missing: string[] = [];
+  for (const alternative of value.split(/\s\|\s/)) {
+    const impossible = alternative
+      .split(/\s+/)
+      .filter((word) => word === "none" || (isIdentity(word) && !isPossible(word, kinds)));
+    if (impossible.length === 0) return [];
+    missing.push(...impossible.filter((word) => word !== "none"));
+  }
+  return missing;
+}
+
+/**
+ * Tells of rules that decide nothing, or that nobody can match. With a typo in its pattern a rule that denies would leave the
+ * method open; one that allows only identities which nobody can prove here closes it.
+ */
+export function tellOfRules(
+  policy: Policy,
+  served: readonly ServiceDefinition[],
+  kinds: KnownKinds,
+  log: Logger,
+): void {
+  const { methods, services } = policy.strayRules(served);
+  for (const { where, pattern } of methods) log.warn(messages.ruleOfNoMethod(where, pattern));
+  if (services.length > 0)
+    log.info(`the policy has rules for services that are not served here: ${services.join(", ")}`);
+  for (const line of policy.linesFor(served)) {
+    const missing = missingOf(line, kinds);
+    if (missing.length === 0) continue;
+    const needed = [
+      ...new Set(missing.map((one) => cures[kindOf(one)] ?? "an authenticator gives such identities")),
+    ];
+    log.warn(messages.ruleForNobody(line.where, missing.join(" or "), line.pattern, needed.join(" or ")));
+  }
+}
