@@ -87,6 +87,14 @@ test.each(noCalls)(
   },
 );
 
+test("HEAD is answered without a text, which would break its rule", async () => {
+  const { raw } = await served();
+  const head = (await raw()).request({ ":method": "HEAD", ":path": "/index.html" }, Buffer.alloc(0));
+  await head.over;
+  expect(head.headers?.[":status"]).toBe("404");
+  expect(head.body).toHaveLength(0);
+});
+
 test("a caller whose windows have no room for a text is told the status, and holds no shutdown", async () => {
   const { raw, provider } = await served();
   const client = await raw({ windowBytes: 0 });

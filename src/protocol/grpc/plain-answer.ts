@@ -1,4 +1,5 @@
 import type { Http2Stream } from "../http2/stream.js";
+import { HeaderKind, type HeaderList } from "../http2/wire/header-field.js";
 
 /** What a request that is not a gRPC call is told, in plain HTTP. */
 export interface PlainAnswer {
@@ -11,10 +12,15 @@ export interface PlainAnswer {
 /**
  * Answers at once: what is still to come of the request is not needed, and is reset with NO_ERROR (RFC 9113, section 8.1). Waiting
  * for its end would let anybody hold a provider that drains. A caller whose windows have no room for the text gets the status alone,
- * for the same reason.
+ * for the same reason, and HEAD gets no text at all.
  */
-export function answerPlainly(stream: Http2Stream, { status, text, allow }: PlainAnswer): void {
+export function answerPlainly(
+  stream: Http2Stream,
+  request: HeaderList,
+  { status, text, allow }: PlainAnswer,
+): void {
   const body = Buffer.from(text, "utf8");
+  const wantsBody = request.valueOf(HeaderKind.METHOD) !== "HEAD";
   const fits = body.length <= stream.sendWindow && body.length <= stream.session.sendWindow;
   const about = [
     { name: "content-type", value: "text/plain; charset=utf-8" },
@@ -27,7 +33,7 @@ export function answerPlainly(stream: Http2Stream, { status, text, allow }: Plai
       ...(fits ? about : []),
       ...(allow === undefined ? [] : [{ name: "allow", value: allow }]),
     ],
-    !fits,
+    !fits || !wantsBody,
   );
-  if (fits) stream.write(body, true);
+  if (fits && wantsBody) stream.write(body, true);
 }

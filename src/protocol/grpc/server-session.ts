@@ -217,11 +217,11 @@ export class GrpcServerSession
     head.read(headers, this.#resolve);
     const { bound } = head;
     if (this.#turnedAway !== undefined) {
-      this.#refuseAsTurnedAway(stream, this.#turnedAway);
+      this.#refuseAsTurnedAway(stream, headers, this.#turnedAway);
       return undefined;
     }
     if (!head.isGrpc || !head.post) {
-      this.#refuseNoCall(stream);
+      this.#refuseNoCall(stream, headers);
       return undefined;
     }
     const metadata = head.others ? metadataOf(headers) : undefined;
@@ -363,19 +363,19 @@ export class GrpcServerSession
   }
 
   /** A request that is no gRPC call: it is answered in plain HTTP. */
-  #refuseNoCall(stream: Http2Stream): void {
+  #refuseNoCall(stream: Http2Stream, headers: HeaderList): void {
     // gRPC with an unknown message format: answered as gRPC.
     if (head.post && isGrpc(head.contentType)) {
       const error = new RpcError(Status.UNIMPLEMENTED, messages.grpcContentType(head.contentType));
       refuse(stream, this.headOf.proto, head, head.bound === undefined ? noMethod(head) : error);
-    } else answerPlainly(stream, plainAnswerTo(head));
+    } else answerPlainly(stream, headers, plainAnswerTo(head));
   }
 
-  #refuseAsTurnedAway(stream: Http2Stream, why: string): void {
+  #refuseAsTurnedAway(stream: Http2Stream, headers: HeaderList, why: string): void {
     if (head.isGrpc) {
       const field = { name: turnedAwayField, value: "1" };
       refuse(stream, this.headOf.proto, head, new RpcError(Status.UNAVAILABLE, why), field);
-    } else answerPlainly(stream, { status: "503", text: `${why}\n` });
+    } else answerPlainly(stream, headers, { status: "503", text: `${why}\n` });
     this.drain(why);
   }
 
