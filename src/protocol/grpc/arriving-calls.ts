@@ -32,7 +32,7 @@ const looks = 4;
 /** And this many while others come: on a slow line they take turns. */
 const passedOverLooks = 24;
 /** What a waiting call takes besides its header and its body, bytes. */
-const overheadBytes = 512;
+export const waitingOverheadBytes = 512;
 
 interface Seen {
   readonly bytes: number;
@@ -65,7 +65,7 @@ export class ArrivingCalls {
   /** Why a request with this header may not arrive; `waits`: its token is to be checked. */
   refusal(headBytes: number, waits: boolean): RpcError | undefined {
     if (waits) {
-      const tooMuch = this.#tooMuchWaits(headBytes + overheadBytes);
+      const tooMuch = this.#tooMuchWaits(headBytes + waitingOverheadBytes);
       if (tooMuch !== undefined) return tooMuch;
     }
     const full = this.#countedBytes > 0 && this.#host.room.free <= 0;

@@ -12,7 +12,7 @@ import type { CallerWait } from "../caller-wait.js";
 import type { Http2Stream, StreamFailure, StreamHandler } from "../http2/stream.js";
 import { ErrorCode } from "../http2/wire/frame.js";
 import type { OutgoingField } from "../http2/wire/hpack-encoder.js";
-import type { ArrivingCall } from "./arriving-calls.js";
+import { type ArrivingCall, waitingOverheadBytes } from "./arriving-calls.js";
 import { type MessageFormat, typeIn } from "./content-type.js";
 import { EarlyBody, type EarlyBodyOwner } from "./early-body.js";
 import {
@@ -136,7 +136,7 @@ export class GrpcServerCall
   holdFor(wait: CallerWait): void {
     const early = new EarlyBody(this, wait);
     this.#early = early;
-    this.#waits(this.headBytes);
+    this.#waits(this.headBytes + waitingOverheadBytes);
     wait.begin(this, () => {
       this.#early = undefined;
       this.#waits(-this.#waitingBytes);
