@@ -61,6 +61,20 @@ describe("requests over gRPC that are never whole", () => {
     expect(whole.trailers?.["grpc-status"] ?? whole.headers?.["grpc-status"]).toBe("0");
   });
 
+  test("are refused by the thousand, and the connection goes on when the rest of them comes", async () => {
+    const { clientOf } = await start({ provider: { inFlightMax: 1000, inFlightPerConnectionMax: 8192 } });
+    const client = await clientOf();
+    const sides = Array.from({ length: 4000 }, () => client.request(check));
+    for (const { stream } of sides) stream?.write(Buffer.alloc(5), true);
+    for (let turn = 0; turn < 20; turn++) await settle();
+    expect([client.goAway, client.closed]).toEqual([undefined, undefined]);
+    const counts = statuses(sides);
+    expect(counts[Status.RESOURCE_EXHAUSTED]).toBe(4000 - 768);
+    const whole = client.request(check, Buffer.alloc(5));
+    await whole.over;
+    expect(whole.trailers?.["grpc-status"] ?? whole.headers?.["grpc-status"]).toBe("0");
+  });
+
   test("end when they make no progress, and those that make some go on", async () => {
     const { clientOf, clock, provider } = await start({});
     const client = await clientOf();

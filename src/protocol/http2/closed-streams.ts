@@ -8,6 +8,8 @@ export class ClosedStreams {
   readonly #late = new Set<number>();
   readonly #ended: number[] = new Array(endedMax).fill(0);
   #next = 0;
+  /** The newest of those that were remembered, and no longer are. */
+  #forgotten = 0;
 
   /** Frames may still arrive, and are ignored. */
   addLate(streamId: number): void {
@@ -15,12 +17,16 @@ export class ClosedStreams {
     if (this.#late.size <= lateMax) return;
     for (const oldest of this.#late) {
       this.#late.delete(oldest);
+      this.#forgotten = Math.max(this.#forgotten, oldest);
       break;
     }
   }
 
+  /** Of one that may have been forgotten too: thousands may be refused before their peer hears of it. */
   isLate(streamId: number): boolean {
-    return this.#late.has(streamId);
+    if (this.#late.has(streamId)) return true;
+    const opened = streamId <= this.#forgotten && streamId % 2 === this.#forgotten % 2;
+    return opened && !this.hasEnded(streamId);
   }
 
   addEnded(streamId: number): void {
