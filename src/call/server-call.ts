@@ -29,6 +29,9 @@ export interface BoundMethod {
   readonly builtin: boolean;
 }
 
+/** Requests of built-in services are small, and strangers may send them: a larger one is refused, bytes. */
+export const builtinRequestMaxBytes = 128 * 1024;
+
 /** The connection of a call, of any protocol. Each call ends with exactly one of `reply` and `fail`, once. */
 export interface ReplySender {
   readonly peer: Peer;

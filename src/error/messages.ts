@@ -232,6 +232,8 @@ export const messages = {
     `a request of ${bytes} bytes is over the provider's limit of ${maxBytes} (its limits.body)`,
   requestRefusedAsTooLarge: (bytes: number, maxBytes: number) =>
     `a request of ${bytes} bytes is over the provider's limit of ${maxBytes} (limits.body)`,
+  builtinRequestTooLarge: (bytes: number, maxBytes: number) =>
+    `a request of ${bytes} bytes is over the limit of ${maxBytes} for built-in services`,
   requestTooLargeForClassic: (bytes: number, maxBytes: number) =>
     `a request of ${bytes} bytes is over the limit of a classic provider, ${maxBytes}`,
   headerTooLarge: (bytes: number, maxBytes: number) =>
@@ -255,6 +257,7 @@ export const messages = {
     `${count} messages in chunks are arriving on this connection, the limit (limits.arriving)`,
   tooMuchArriving: (bytes: number, maxBytes: number) =>
     `messages of ${bytes} bytes would be arriving on this connection, over the limit of ${maxBytes} (limits.arrivingbytes)`,
+  noRoomForArriving: "there is no room for one more message in chunks (provider.streambuffer)",
   tooManyWaitForConnection: (calls: number, endpoint: string) =>
     `${calls} calls wait for a connection to ${endpoint} already (channel.maxpending)`,
   tooManyWaitForEndpoint: (calls: number, service: string, reason: string) =>

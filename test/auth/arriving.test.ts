@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { type Address, OutgoingStream, Status } from "../../src/index.js";
+import { FrameEncoder } from "../../src/protocol/mprpc/wire/frame-encoder.js";
 import { settle } from "../../src/testing/index.js";
 import { RawClient } from "../grpc/raw.js";
 import type { Side } from "../protocol/http2/pair.js";
 import { deferred, failure } from "../support/async.js";
 import type { ClusterOptions, Over } from "../support/cluster.js";
 import { FlowServiceStub, type Item } from "../support/gen/flow.js";
+import { callId, chunkFrame, RawPeer, settingsFrame } from "../support/raw-peer.js";
 import { startGuarded, token } from "./guarded.js";
 
 const MiB = 1024 * 1024;
@@ -144,9 +146,9 @@ describe("requests over gRPC that are never whole", () => {
     part[0] = 0;
     const sides: Side[] = [];
     for (let at = 0; at < 3; at++) {
-      const client = await clientOf();
+      const client = await clientOf("secret:greedy");
       for (let call = 0; call < 6; call++) {
-        const side = client.request(check);
+        const side = client.request(echo);
         sides.push(side);
         side.stream?.write(part, false);
         await settle();
@@ -165,6 +167,64 @@ describe("requests over gRPC that are never whole", () => {
     await side.over;
     // It is no message, but it has arrived.
     expect(side.headers?.["grpc-status"]).toBe(String(Status.INTERNAL));
+  });
+
+  test("are small where they are for built-in services, to which strangers may speak", async () => {
+    const { clientOf, provider } = await start({});
+    const side = (await clientOf()).request(check);
+    const part = Buffer.alloc(140_000);
+    part.writeUInt32BE(1_000_000, 1);
+    side.stream?.write(part, false);
+    await side.over;
+    expect(side.headers?.["grpc-status"]).toBe(String(Status.RESOURCE_EXHAUSTED));
+    expect(side.headers?.["grpc-message"]).toContain("over the limit of 131072 for built-in services");
+    expect(provider.inFlight).toBe(0);
+  });
+});
+
+describe("requests of mprpc in chunks that are never whole", () => {
+  async function start(streamBufferBytes: number) {
+    const policy = { "*": "none", "probe.*": "secret:*" };
+    const settings = { provider: { streamBufferBytes } };
+    const { provider, cluster, clock } = await startGuarded({ policy }, undefined, { settings });
+    const connect = async (identity?: string) => {
+      const peer = await RawPeer.connect(cluster.network.as(identity), provider.address as Address);
+      peer.send(settingsFrame());
+      return peer;
+    };
+    return { provider, clock, connect };
+  }
+  /** Announces a request of a MiB, of which only the beginning comes. */
+  const begin = (peer: RawPeer, number: number, service: string, method: string): void => {
+    const id = callId(number);
+    const encoder = new FrameEncoder();
+    encoder.beginCall(id, 0, -1, { serviceName: service, methodName: method }, 1);
+    encoder.announceBody(MiB);
+    peer.send(encoder.writer.finish(), chunkFrame(id, Buffer.alloc(1000)));
+  };
+
+  test("take only a share of provider.streambuffer, and give it back", async () => {
+    const { provider, clock, connect } = await start(16 * MiB);
+    for (let round = 0; round < 2; round++) {
+      for (let at = 0; at < 4; at++) {
+        const peer = await connect("secret:greedy");
+        for (let call = 1; call <= 5; call++) begin(peer, call, "probe.ProbeService", "Echo");
+        await settle();
+      }
+      expect(provider.inFlight).toBe(12);
+      begin(await connect("secret:honest"), 1, "probe.ProbeService", "Echo");
+      await settle();
+      expect(provider.inFlight).toBe(13);
+      await clock.run(15_000);
+      expect(provider.inFlight).toBe(0);
+    }
+  });
+
+  test("are none of built-in services, to which strangers may speak", async () => {
+    const { provider, connect } = await start(512 * MiB);
+    begin(await connect(), 1, "grpc.health.v1.Health", "Check");
+    await settle();
+    expect(provider.inFlight).toBe(0);
   });
 });
 

@@ -2,7 +2,12 @@ import { Metadata, type UnreadMetadata } from "../../base/metadata.js";
 import { textOf } from "../../base/thrown.js";
 import type { MessageSender } from "../../call/message-pump.js";
 import { MessageQueue, type MessageQueueOwner, type MessageSupply } from "../../call/message-queue.js";
-import type { BoundMethod, ReplySender, ServerCallHost } from "../../call/server-call.js";
+import {
+  type BoundMethod,
+  builtinRequestMaxBytes,
+  type ReplySender,
+  type ServerCallHost,
+} from "../../call/server-call.js";
 import { ServerStreamCall, type ServerStreamPorts } from "../../call/server-stream-call.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
@@ -193,8 +198,13 @@ export class GrpcServerCall
   }
 
   #add(body: MessageBody, bytes: Buffer, start: number, end: number): void {
+    const { receivedBytes } = this.stream;
+    if (this.bound.builtin && this.requests === undefined && receivedBytes > builtinRequestMaxBytes) {
+      const text = messages.builtinRequestTooLarge(receivedBytes, builtinRequestMaxBytes);
+      this.cancel(new RpcError(Status.RESOURCE_EXHAUSTED, text));
+    }
     this.#partBytes += end - start;
-    body.add(bytes, start, end);
+    if (!this.ended) body.add(bytes, start, end);
     this.#countPart(body.partBytes);
     if (this.ended) this.stream.consumed(this.#partBytes);
     // Queued bytes are returned to the window when they are read; those of an incomplete message only when it is next.

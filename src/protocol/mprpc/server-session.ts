@@ -1,7 +1,13 @@
 import type { Caller } from "../../auth/caller.js";
 import type { Metadata } from "../../base/metadata.js";
 import type { Peer } from "../../call/peer.js";
-import { type BoundMethod, type ReplySender, ServerCall, stillRunning } from "../../call/server-call.js";
+import {
+  type BoundMethod,
+  builtinRequestMaxBytes,
+  type ReplySender,
+  ServerCall,
+  stillRunning,
+} from "../../call/server-call.js";
 import { ServerStreamCall } from "../../call/server-stream-call.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
@@ -54,6 +60,8 @@ export class MprpcServerSession
   readonly #calls: Array<ServerCall | undefined> = [];
   /** Calls whose requests arrive in chunks and are incomplete. */
   #arriving: ArrivingRequests | undefined;
+  /** Of requests in chunks, what the provider has counted. */
+  #countedBytes = 0;
   #streams: ServerStreams | undefined;
   readonly repliesAwaited = Infinity;
   /** Calls that need a reply, including arriving ones. */
@@ -307,7 +315,8 @@ export class MprpcServerSession
     const bound = this.#accept(header);
     if (bound === undefined) return undefined;
     this.#arriving ??= new ArrivingRequests(this, this.#dispatcher, this.decoder, this.#options.limits);
-    const tooMuch = this.#arriving.refusal(header.messageSize);
+    const tooMuch =
+      this.#arriving.refusal(header.messageSize) ?? this.#refusalOfSize(bound, header.messageSize);
     if (tooMuch !== undefined) {
       this.#refuse(header.callId, tooMuch);
       return undefined;
@@ -315,10 +324,30 @@ export class MprpcServerSession
     const call = this.#begin(header, bound, undefined, true);
     if (call === undefined) return undefined;
     const message = this.#arriving.add(call, header.messageSize);
+    this.#countArriving();
     return this.#callers.pending === undefined ? message : this.#callers.join(call, message);
   }
 
+  /** Whether the provider has no room for it. A single one of a caller that has nothing else is always taken. */
+  #refusalOfSize(bound: BoundMethod, sizeBytes: number): RpcError | undefined {
+    let text: string | undefined;
+    if (bound.builtin && sizeBytes > builtinRequestMaxBytes) {
+      text = messages.builtinRequestTooLarge(sizeBytes, builtinRequestMaxBytes);
+    } else {
+      const { used, free } = this.waitingRoom;
+      if (used > 0 && sizeBytes > free) text = messages.noRoomForArriving;
+    }
+    return text === undefined ? undefined : new RpcError(Status.RESOURCE_EXHAUSTED, text);
+  }
+
+  #countArriving(): void {
+    const { arrivingBytes } = this;
+    this.waitingRoom.force(arrivingBytes - this.#countedBytes);
+    this.#countedBytes = arrivingBytes;
+  }
+
   onArrived(call: ServerCall): void {
+    this.#countArriving();
     if (call.id === 0 && !call.ended) this.#oneways++;
   }
 
