@@ -312,6 +312,10 @@ export class MprpcServerSession
     return this.#callers.pending === undefined ? message : this.#callers.join(call, message);
   }
 
+  judgeAgain(call: ServerCall, go: () => void): void {
+    this.#callers.judgeAgain(call, go);
+  }
+
   onArrived(call: ServerCall): void {
     if (call.id === 0 && !call.ended) this.#oneways++;
   }
