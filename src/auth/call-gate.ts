@@ -132,10 +132,10 @@ export class CallGate implements TokenHolder {
       return;
     }
     this.#tokens ??= new Map();
-    for (const [oldKey, old] of this.#tokens) {
+    for (const old of this.#tokens.values()) {
       if (this.#tokens.size < tokensMax) break;
-      this.#tokens.delete(oldKey);
-      this.#guard.release(old);
+      // Whoever is not listed here is not told when its token becomes void.
+      this.forget(old);
     }
     this.#tokens.set(key, caller);
     this.#guard.hold(this);

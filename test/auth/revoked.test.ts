@@ -222,3 +222,35 @@ describe.each(["memory", "grpc"] as const)("over %s, a call whose request has no
     expect([signals[1]?.aborted, served, provider.inFlight]).toEqual([true, [], 0]);
   });
 });
+
+describe.each(["memory", "grpc", "inproc"] as const)("a token that many others followed, over %s", (over) => {
+  const use = (name: string) => ({ ...token(name), timeoutMs: 60_000 });
+
+  test("is refused at once when it is taken away", async () => {
+    let alice: Answer = "token:alice";
+    const { stub, forget } = await start(over, (name) => (name === "alice" ? alice : `token:${name}`));
+    for (let again = 0; again < 2; again++) await stub.note({}, use("alice"));
+    for (let at = 0; at < 260; at++) await stub.note({}, use(`t${at}`));
+    alice = undefined;
+    await forget();
+    expect(await failure(stub.note({}, use("alice")))).toMatchObject({ code: Status.UNAUTHENTICATED });
+  });
+
+  test("counts what its bearer does on all connections together", async () => {
+    const pair = await start(over, (name) => `token:${name}`, { inFlightPerCallerMax: 2 });
+    const { cluster, waiting, holding } = pair;
+    const limited: unknown[] = [];
+    for (let connection = 0; connection < 3; connection++) {
+      const runtime = cluster.runtime({ transport: holding.transport });
+      const stub = new ProbeServiceStub(cluster.channel({}, runtime));
+      await stub.note({}, use("alice")).catch(() => {});
+      await stub.note({}, use("alice")).catch(() => {});
+      for (let at = 0; at < 260; at++) await stub.note({}, use(`t${at}`));
+      const calls = [0, 1, 2].map(() => stub.relay({}, use("alice")));
+      for (const call of calls) call.catch((error) => limited.push(error.code));
+      await settle();
+    }
+    expect([waiting.length, limited]).toEqual([2, Array(7).fill(Status.RESOURCE_EXHAUSTED)]);
+    for (const go of waiting) go();
+  });
+});
