@@ -42,6 +42,13 @@ const packagePattern = /^([A-Za-z_][\w.]*)\.\*$/;
 const topicPrefix = "topic:";
 /** Of a topic, of those below a name, or of all; for both actions, or for one. */
 const topicPattern = /^(?:[\w-]+(?:\.[\w-]+)*(?:\.\*)?|\*)(?:\/(?:publish|subscribe))?$/;
+
+/** Whether a key can only be the pattern of a rule: nothing else is written like this. */
+export function isRulePattern(key: string): boolean {
+  if (key.startsWith(topicPrefix)) return topicPattern.test(key.slice(topicPrefix.length));
+  return key === "*" || [exactPattern, servicePattern, packagePattern].some((one) => one.test(key));
+}
+
 const patternForms =
   "pkg.Service/Method, pkg.Service/*, pkg.*, *, or topic:NAME, topic:NAME.* or topic:*, perhaps with /publish or /subscribe";
 const valueForms =

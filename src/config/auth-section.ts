@@ -3,10 +3,8 @@ import { Policy, PolicyError, type PolicyLine, parsePolicyFile } from "../auth/p
 import type { AuthSettings, PolicySource, TokenSource } from "../auth/settings.js";
 import { type ConfDocument, decodeConf, parseConf } from "./conf-file.js";
 import type { Findings } from "./findings.js";
-import type { ConfigValues } from "./schema.js";
-
-/** Its keys are patterns, and so in no table. */
-export const policySection = "authz";
+import { policySection, ruleMistakes } from "./rule-mistakes.js";
+import { type ConfigValues, sectionNames } from "./schema.js";
 
 /** The rules of a conf, as they stand there. */
 function policyLines(file: string, document: ConfDocument): PolicyLine[] {
@@ -15,11 +13,23 @@ function policyLines(file: string, document: ConfDocument): PolicyLine[] {
     .map(({ key, text, line }) => ({ pattern: key, value: text, where: `${file}:${line}` }));
 }
 
-/** The same; a section without rules is a mistake, as it would let everybody call everything. */
-export function readPolicyLines(file: string, document: ConfDocument, findings: Findings): PolicyLine[] {
+/**
+ * The same; what was meant as a rule and is none is a mistake, and a section without rules, as it would let everybody call everything.
+ * `sections`: those that have keys.
+ */
+export function readPolicyLines(
+  file: string,
+  document: ConfDocument,
+  sections: readonly string[],
+  findings: Findings,
+): PolicyLine[] {
   const lines = policyLines(file, document);
+  const mistakes = ruleMistakes(document, sections);
+  for (const { line, expected, found } of mistakes) {
+    findings.fail({ where: `${file}:${line}`, file, line, expected, found });
+  }
   const section = document.sections.find(({ name }) => name === policySection);
-  if (section !== undefined && lines.length === 0) {
+  if (section !== undefined && lines.length === 0 && mistakes.length === 0) {
     const expected = "rules; to let everybody call everything write * = any";
     findings.fail({ where: `${file}:${section.line}`, expected, found: `[${policySection}] without any` });
   }
@@ -27,9 +37,9 @@ export function readPolicyLines(file: string, document: ConfDocument, findings: 
 }
 
 /** The rules of a conf. Throws `Error` that tells each that is unusable: half of the rules are none. */
-function policyOf(file: string, text: string): Policy {
+function policyOf(file: string, text: string, sections: readonly string[]): Policy {
   const document = parseConf(text);
-  const broken = document.problems.map(
+  const broken = [...document.problems, ...ruleMistakes(document, sections)].map(
     ({ line, expected, found }) => `${file}:${line}: expected ${expected}, found ${found}`,
   );
   const cut = document.cuts
@@ -52,6 +62,8 @@ type Settings = ReadonlyMap<string, Placed>;
 export interface AuthConfig {
   readonly values: ConfigValues;
   readonly authz: readonly PolicyLine[];
+  /** By the program's own sections. */
+  readonly own?: Readonly<Record<string, unknown>>;
   readonly file?: string;
 }
 
@@ -112,7 +124,7 @@ function tokenSource(text: string, inCwd: (file: string) => string): TokenSource
 }
 
 function policySource(
-  { values, authz, file }: AuthConfig,
+  { values, authz, own = {}, file }: AuthConfig,
   inCwd: (file: string) => string,
 ): PolicySource | undefined {
   const { policy } = values.auth;
@@ -121,12 +133,13 @@ function policySource(
   }
   // One that had no rule at the start gets none by a reload: whether callers are judged is decided when a provider starts.
   if (authz.length === 0 || file === undefined) return undefined;
+  const sections = [...sectionNames, ...Object.keys(own)];
   return {
     file: inCwd(file),
     parse(text) {
       const decoded = decodeConf(Buffer.from(text, "utf8"));
       if (!("text" in decoded)) throw new PolicyError(`${file}: expected ${decoded.expected}`);
-      return policyOf(file, decoded.text).notEmpty(file);
+      return policyOf(file, decoded.text, sections).notEmpty(file);
     },
   };
 }

@@ -5,13 +5,14 @@ import { didYouMean } from "../base/nearest.js";
 import { isRegistryScheme, isRegistryUrl, registryForms, registryUrlOf } from "../registry/open.js";
 import { type AdvertisedAddress, zookeeperDefaultPort } from "../values/hosts.js";
 import { type Flag, parseArguments } from "./arguments.js";
-import { checkAuth, policySection, readPolicyLines } from "./auth-section.js";
+import { checkAuth, readPolicyLines } from "./auth-section.js";
 import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBytes } from "./conf-file.js";
 import { hideCredentials, quoteFound } from "./config-error.js";
 import { Findings } from "./findings.js";
 import { NodeList, nameInFork } from "./forks.js";
 import { warnOfOpenConf } from "./open-conf.js";
 import { adviseSection, isProgramSection, type OwnValues, ownRows } from "./own-sections.js";
+import { policySection } from "./rule-mistakes.js";
 import {
   type ConfigValues,
   type KeyName,
@@ -264,7 +265,7 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
     findings.fail({ where: `${file}:${problem.line}`, file, ...problem });
   }
   readSkipped(file, document, findings);
-  reading.authz.push(...readPolicyLines(file, document, findings));
+  reading.authz.push(...readPolicyLines(file, document, table.sections, findings));
   const present = new Set(document.sections.map(({ name }) => name));
   const absent = table.sections.filter((name) => isProgramSection(name) && !present.has(name));
   for (const { name, line } of document.sections) {
@@ -317,10 +318,11 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
 function readSkipped(file: string, document: ConfDocument, findings: Findings): void {
   const isConf = document.entries.length + document.sections.length > 0;
   for (const skipped of document.skipped) {
-    const { line, expected, found } = skipped;
+    const { section, line, expected, found } = skipped;
+    if (section === policySection) continue; // Told as a rule that is none.
     const where = `${file}:${line}`;
     if (isConf) findings.warn(() => `${where}: expected ${expected}, found ${found}; the line is ignored`);
-    else findings.fail({ where, file, ...skipped });
+    else findings.fail({ where, file, line, expected, found });
   }
 }
 

@@ -285,6 +285,8 @@ export const messages = {
     `${method} is not open to callers without an identity: a certificate, a secret or a token is needed ([authz])`,
   ruleOfNoMethod: (where: string, pattern: string) =>
     `${where}: the rule for ${pattern} decides nothing: that service has no such method`,
+  rulesChanged: (rules: number, changes: string) =>
+    `the policy has ${rules} ${rules === 1 ? "rule" : "rules"} now: ${changes}`,
   ruleForNobody: (where: string, identities: string, pattern: string, cure: string) =>
     `${where}: nobody can be ${identities} here, so ${pattern} is closed to all, until ${cure}`,
   tokensWithoutRules:

@@ -42,6 +42,32 @@ function missingOf({ value }: PolicyLine, kinds: KnownKinds): string[] {
   return missing;
 }
 
+/** So many patterns are listed. */
+const listedMax = 10;
+
+/** Tells what other rules than before are in force; one that is gone is a warning, since its methods may be open now. */
+export function tellOfChange(before: Policy, after: Policy, log: Logger): void {
+  const valuesOf = ({ lines }: Policy): Map<string, string> =>
+    new Map(lines.map(({ pattern, value }) => [pattern, value]));
+  const [old, now] = [valuesOf(before), valuesOf(after)];
+  const removed = [...old.keys()].filter((pattern) => !now.has(pattern));
+  const changed = [...old].filter(([pattern, value]) => (now.get(pattern) ?? value) !== value);
+  const added = [...now.keys()].filter((pattern) => !old.has(pattern));
+  const lists = { removed, changed: changed.map(([pattern]) => pattern), added };
+  const text = Object.entries(lists)
+    .filter(([, patterns]) => patterns.length > 0)
+    .map(([what, patterns]) => `${what} ${listOf(patterns)}`);
+  if (text.length === 0) return;
+  const told = messages.rulesChanged(after.lines.length, text.join("; "));
+  if (removed.length > 0) log.warn(told);
+  else log.info(told);
+}
+
+function listOf(patterns: readonly string[]): string {
+  const more = patterns.length - listedMax;
+  return patterns.slice(0, listedMax).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
 /**
  * Tells of rules that decide nothing, or that nobody can match. With a typo in its pattern a rule that denies would leave the
  * method open; one that allows only identities which nobody can prove here closes it.

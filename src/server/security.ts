@@ -8,7 +8,7 @@ import { WatchedFile } from "../auth/watched-file.js";
 import { messages } from "../error/messages.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import type { Runtime } from "../runtime/runtime.js";
-import { type KnownKinds, tellOfRules } from "./rule-hints.js";
+import { type KnownKinds, tellOfChange, tellOfRules } from "./rule-hints.js";
 
 /** A provider's options for identities and policy; they override the conf. */
 export interface SecurityOptions {
@@ -67,6 +67,7 @@ export async function openSecurity(
     let { policy } = options;
     if (policy === undefined && source !== undefined) {
       const onPolicy = (changed: Policy): void => {
+        if (opened.guard !== undefined) tellOfChange(opened.guard.policy, changed, log);
         tellOfRules(changed, options.served, kinds, log);
         opened.guard?.setPolicy(changed);
       };

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { conf } from "../../src/config/conf.js";
 import { ConfigError } from "../../src/config/config-error.js";
 import { load, loadError } from "./load.js";
 
@@ -26,6 +27,39 @@ describe("bad values", () => {
     expect(loadError({ conf: "[authz]\n# * = none\n" }).message).toBe(
       "mprpc.conf:1: expected rules; to let everybody call everything write * = any, found [authz] without any",
     );
+  });
+
+  test.each([
+    ["probe.ProbeService/* none", 'pattern = value, found "probe.ProbeService/*" and no "="'],
+    ["probe.ProbeService/*: none", 'pattern = value, found "probe.ProbeService/*:" and no "="'],
+    ["something", 'pattern = value, found "something"'],
+    [
+      "[log]\nprobe.ProbeService/Echo = none",
+      'the rule for "probe.ProbeService/Echo" beneath [authz], found it beneath [log]',
+    ],
+    [
+      "[service.a.B]\nprobe.* = none",
+      'the rule for "probe.*" beneath [authz], found it beneath [service.a.B]',
+    ],
+    ["[own]\ntopic:a.* = none", 'the rule for "topic:a.*" beneath [authz], found it beneath [own]'],
+    ["[Authz]\nx.Y/* = none", '[authz] above the rules of who may call what, found "[Authz]"'],
+    ["[policy]", '[authz] above the rules of who may call what, found "[policy]"'],
+    ["[ACL]", '[authz] above the rules of who may call what, found "[ACL]"'],
+    ["[authorization]", '[authz] above the rules of who may call what, found "[authorization]"'],
+  ])("what was meant as a rule and is none: %s", (text, told) => {
+    const sections = { own: { key: conf.key(conf.yesNo, "yes") } };
+    const found = loadError({ conf: `[authz]\n* = any\n${text}\n`, sections });
+    expect(found.message).toMatch(/^mprpc\.conf:[34]: expected /);
+    expect(found.message).toContain(told);
+    expect(loadError({ conf: "* = none\n[log]\n" }).message).toBe(
+      'mprpc.conf:1: expected the rule for "*" beneath [authz], found it above the first section',
+    );
+  });
+
+  test("sections of other programs may have any keys, and a program's own any name", () => {
+    expect(load({ conf: "[app.other]\n* = x\na/b = c\n[mime]\ntext/html = html\n" }).authz).toEqual([]);
+    const sections = { policy: { key: conf.key(conf.yesNo, "yes") } };
+    expect(load({ conf: "[policy]\nkey = no\n", sections }).warnings).toEqual([]);
   });
 
   test("in a variable and in a flag", () => {

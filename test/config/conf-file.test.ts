@@ -47,7 +47,7 @@ describe("lines", () => {
   ])("%j is passed over, and told", (line, found) => {
     const { problems, skipped } = parseConf(`\n${line}`);
     expect(problems).toEqual([]);
-    expect(skipped).toEqual([{ line: 2, expected: "key=value", found }]);
+    expect(skipped).toEqual([{ line: 2, expected: "key=value", found, section: "" }]);
   });
 
   test.each([
@@ -181,7 +181,7 @@ function flatten(parsed: Record<string, unknown>): Array<[string, string]> {
 
 test("what was found is shown without characters that a terminal obeys", () => {
   expect(parseConf("a\u007f\u009b2J\u2028b").skipped).toEqual([
-    { line: 1, expected: "key=value", found: '"a\\u007f\\u009b2J" and no "="' },
+    { line: 1, expected: "key=value", found: '"a\\u007f\\u009b2J" and no "="', section: "" },
   ]);
 });
 
