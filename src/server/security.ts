@@ -3,7 +3,7 @@ import type { Authenticator } from "../auth/authenticator.js";
 import { Guard } from "../auth/guard.js";
 import { jwtAuthenticator } from "../auth/jwt.js";
 import { Policy } from "../auth/policy.js";
-import { parseTokens, staticTokens } from "../auth/token-file.js";
+import { parseTokens, type StaticTokens, staticTokens } from "../auth/token-file.js";
 import { WatchedFile } from "../auth/watched-file.js";
 import { messages } from "../error/messages.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
@@ -82,7 +82,7 @@ export async function openSecurity(
     }
     const authenticators = [...options.authenticators];
     if (tokensFile !== undefined) {
-      const parse = (text: string): ReturnType<typeof parseTokens> => parseTokens(text, tokensFile);
+      const parse = (text: string): StaticTokens => parseTokens(text, tokensFile);
       const parts = { clock, log, setting: "auth.tokens", secret: true };
       const file = new WatchedFile(tokensFile, parse, parts, onTokens);
       closers.push(() => file.close());
