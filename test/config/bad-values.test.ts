@@ -56,6 +56,26 @@ describe("bad values", () => {
     );
   });
 
+  test.each([
+    ...["auth.policy", "auth.tokens", "auth.jwks", "auth.secrets"],
+    ...["tls.ca", "tls.cert", "tls.key", "tls.crl", "tls.passphrase"],
+  ])("%s that is given empty, as by a template without its variable", (name) => {
+    const [section = "", key = ""] = name.split(".");
+    const variable = `MPRPC_${section}_${key}`.toUpperCase();
+    const ways = {
+      "mprpc.conf:2": { conf: `[${section}]\n${key}=\n` },
+      "mprpc.conf:3": { conf: `[${section}]\n\n${key}= ""\n` },
+      [variable]: { conf: `[${section}]\n${key}=file:/a\n`, env: { [variable]: " " } },
+      [`--${name}`]: { argv: [`--${name}=`] },
+    };
+    for (const [where, given] of Object.entries(ways)) {
+      const { problems } = loadError(given);
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toMatchObject({ where, key: name, found: "nothing" });
+      expect(problems[0]?.expected).toMatch(/^(a file.*|file:FILE); to do without it leave the key out$/);
+    }
+  });
+
   test("sections of other programs may have any keys, and a program's own any name", () => {
     expect(load({ conf: "[app.other]\n* = x\na/b = c\n[mime]\ntext/html = html\n" }).authz).toEqual([]);
     const sections = { policy: { key: conf.key(conf.yesNo, "yes") } };
