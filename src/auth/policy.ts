@@ -54,6 +54,16 @@ const patternForms =
 const valueForms =
   "any, none, classic, or identities such as secret:web and jwt:*, with blanks around | and +";
 
+/** Rules that decide over nothing that is served. */
+export interface StrayRules {
+  /** Those that name a method which its service does not have. */
+  readonly methods: readonly PolicyLine[];
+  /** `pkg.Service.*`, which is for a package, where that is a service. */
+  readonly packages: readonly PolicyLine[];
+  /** The services in patterns which are not served, each with a rule. Others that share the policy may serve them. */
+  readonly services: ReadonlyMap<string, PolicyLine>;
+}
+
 /** Invalid rules. The message has a line for each. */
 export class PolicyError extends Error {
   override readonly name = "PolicyError";
@@ -122,26 +132,28 @@ export class Policy {
     else throw new Error(`expected ${patternForms}, found ${JSON.stringify(pattern)}`);
   }
 
-  /**
-   * Rules that no method of `served` can match: those that name a method which its service does not have, and the services in
-   * patterns which are not among them. A policy may be shared with other providers, so the latter need be no mistake.
-   */
-  strayRules(served: readonly ServiceDefinition[]): { methods: PolicyLine[]; services: string[] } {
+  /** Rules that no method of `served` can match. */
+  strayRules(served: readonly ServiceDefinition[]): StrayRules {
     const methodsOf = new Map(
       served.map(({ typeName, methods }) => [
         typeName,
         new Set(Object.values(methods).map(({ name }) => name)),
       ]),
     );
-    const services = new Set([...this.#services.keys()].filter((name) => !methodsOf.has(name)));
+    const services = new Map<string, PolicyLine>();
+    for (const [name, { line }] of this.#services) if (!methodsOf.has(name)) services.set(name, line);
     const methods: PolicyLine[] = [];
     for (const [pattern, { line }] of this.#exact) {
       const [service = "", method = ""] = pattern.split("/");
       const known = methodsOf.get(service);
-      if (known === undefined) services.add(service);
+      if (known === undefined) services.set(service, services.get(service) ?? line);
       else if (!known.has(method)) methods.push(line);
     }
-    return { methods, services: [...services] };
+    const names = [...methodsOf.keys()];
+    const packages = [...this.#packages]
+      .filter(([start]) => methodsOf.has(start.slice(0, -1)) && !names.some((name) => name.startsWith(start)))
+      .map(([, { line }]) => line);
+    return { methods, packages, services };
   }
 
   /** The rules that decide over the methods of `served`. */

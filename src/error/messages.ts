@@ -285,6 +285,10 @@ export const messages = {
     `${method} is not open to callers without an identity: a certificate, a secret or a token is needed ([authz])`,
   ruleOfNoMethod: (where: string, pattern: string) =>
     `${where}: the rule for ${pattern} decides nothing: that service has no such method`,
+  ruleOfServiceAsPackage: (where: string, pattern: string, meant: string) =>
+    `${where}: the rule for ${pattern} decides nothing: it is for a package, and that is a service; write ${meant}`,
+  ruleOfMistypedService: (where: string, pattern: string, service: string, meant: string) =>
+    `${where}: the rule for ${pattern} decides nothing here: ${service} is not served; did you mean "${meant}"?`,
   rulesChanged: (rules: number, changes: string) =>
     `the policy has ${rules} ${rules === 1 ? "rule" : "rules"} now: ${changes}`,
   ruleForNobody: (where: string, identities: string, pattern: string, cure: string) =>
