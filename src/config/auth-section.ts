@@ -136,6 +136,7 @@ function policySource(
   const sections = [...sectionNames, ...Object.keys(own)];
   return {
     file: inCwd(file),
+    setting: `[${policySection}]`,
     parse(text) {
       const decoded = decodeConf(Buffer.from(text, "utf8"));
       if (!("text" in decoded)) throw new PolicyError(`${file}: expected ${decoded.expected}`);

@@ -152,7 +152,7 @@ export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S
   checkTls(settings, findings);
   findings.throwIfAny();
   if (file !== undefined && input.readFile === undefined)
-    warnOfOpenConf(path.resolve(input.cwd, file), table.rows, settings, findings);
+    warnOfOpenConf(path.resolve(input.cwd, file), table.rows, settings, reading.authz.length > 0, findings);
 
   const values: Record<string, unknown> = {};
   const own: Record<string, unknown> = {};

@@ -584,6 +584,8 @@ export const messages = {
     `auth.secrets: ${file} has mode ${mode}, so others than its owner and group may read or write it: ${command}`,
   secretFileOpen: (key: string, file: string, mode: string, command: string) =>
     `${key}: ${file} has mode ${mode}, so other users may read or write it: ${command}`,
+  fileWritable: (key: string, file: string, mode: string) =>
+    `${key}: ${file} has mode ${mode}, so every user may change it: chmod o-w ${file}`,
   closeOwnFile: (file: string) => `chmod 600 ${file}`,
   closeFileOfAnother: (group: string, file: string) =>
     `chgrp ${group} ${file} && chmod 640 ${file}, as it belongs to another user and is read by that group`,

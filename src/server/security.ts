@@ -74,7 +74,7 @@ export async function openSecurity(
       const file = new WatchedFile(
         source.file,
         source.parse,
-        { clock, log, setting: "auth.policy" },
+        { clock, log, setting: source.setting ?? "auth.policy" },
         onPolicy,
       );
       closers.push(() => file.close());
