@@ -1,3 +1,4 @@
+import { describeValue } from "../base/options.js";
 import type { Peer } from "../call/peer.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import { isIdentity, matchesGlob } from "./identity.js";
@@ -100,8 +101,15 @@ export class Policy {
     this.coversTopics = this.#topics.size > 0;
   }
 
-  /** Throws `PolicyError` as the constructor does, and for no rules at all, which would let everybody call everything. */
+  /**
+   * Throws `PolicyError` as the constructor does, and for no rules at all, which would let everybody call everything; `TypeError` for what has
+   * its rules elsewhere than an object does: a `Map`, an array.
+   */
   static of(rules: PolicyRules, where = "policy"): Policy {
+    if (Object.prototype.toString.call(rules) !== "[object Object]") {
+      const found = describeValue(rules);
+      throw new TypeError(`${where}: expected an object of rules such as { "*": "none" }, got ${found}`);
+    }
     return new Policy(Object.entries(rules).map(([pattern, value]) => ({ pattern, value, where }))).notEmpty(
       where,
     );
@@ -220,6 +228,7 @@ function admits({ alternatives }: Rule, who: Judged): boolean {
 
 /** Throws `Error` for an invalid value of a rule. */
 function parseValue(value: string): Alternative[] {
+  if (typeof value !== "string") throw new Error(`expected ${valueForms}, found ${describeValue(value)}`);
   const words = value.split(/\s+/).filter((word) => word !== "");
   if (words.length === 0) throw new Error(`expected ${valueForms}, found nothing`);
   const alternatives: Alternative[] = [];

@@ -88,6 +88,18 @@ describe("a policy", () => {
     );
   });
 
+  test.each([
+    [new Map([["*", "none"]]), "a Map"],
+    [[["*", "none"]], "an array"],
+    [new Set(["* = none"]), "a Set"],
+    [new Date(), "a Date"],
+    ["* = none", '"* = none"'],
+    [null, "null"],
+  ])("what is no object of rules is refused by what it is: %o", (rules, found) => {
+    const expected = `policy: expected an object of rules such as { "*": "none" }, got ${found}`;
+    expect(() => Policy.of(rules as never)).toThrow(new TypeError(expected));
+  });
+
   test("globs match as regular expressions do", () => {
     const text = fc.string({ unit: fc.constantFrom("a", "b", "*", "."), maxLength: 12 });
     fc.assert(
@@ -108,10 +120,12 @@ describe("a policy", () => {
     [{ "a.S/Get": "everybody" }, /any, none, classic/],
     [{ "a.S.Get": "any" }, /pkg\.Service\/Method/],
     [{ "a.*/Get": "any" }, /pkg\.Service\/Method/],
+    [{ "a.S/*": 5 }, /^policy: expected any, none, classic.*, found 5$/],
+    [{ "a.S/*": ["any"] }, /, found an array$/],
     [{ "": "any" }, /pkg\.Service\/Method/],
   ])("refuses %j", (rules, text) => {
-    expect(() => Policy.of(rules as Record<string, string>)).toThrow(PolicyError);
-    expect(() => Policy.of(rules as Record<string, string>)).toThrow(text);
+    expect(() => Policy.of(rules as never)).toThrow(PolicyError);
+    expect(() => Policy.of(rules as never)).toThrow(text);
   });
 
   test("tells every unusable line of a file, with its number", () => {
