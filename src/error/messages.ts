@@ -268,6 +268,8 @@ export const messages = {
     `${caller} has ${connections} connections open, its share of the ${max} that are nearly all taken (provider.maxconnections; provider.maxconnectionspercaller takes the place of shares)`,
   settingsFileUnreadable: (setting: string, file: string, reason: string) =>
     `${setting}: cannot read ${file}: ${reason}`,
+  jwksUnusable: (file: string, reason: string) =>
+    `auth.jwks: ${file} has no keys of JSON web tokens (a JSON Web Key Set): ${reason}`,
   callsOfCaller: (caller: string, calls: number) =>
     `${caller} has ${calls} calls in flight, its limit here (provider.maxinflightpercaller)`,
   callShareTaken: (caller: string, calls: number, max: number) =>
