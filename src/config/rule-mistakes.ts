@@ -9,6 +9,9 @@ export const policySection = "authz";
 /** What the section is called elsewhere. */
 const otherNames = ["authz", "policy", "acl", "authorization"];
 
+/** How the value of a rule begins, in most rules. */
+const ruleValue = /^(?:any|none|classic|(?:secret|token|jwt|dns|spiffe|unix|inproc):\S+)(?:\s+[|+]\s|$)/;
+
 /**
  * What was meant as a rule and would be passed over: a line of the section that is none, a rule that stands beneath another section, and a
  * section that has nearly its name. Without that rule a method may be open to everybody. `sections`: those that have keys.
@@ -24,8 +27,10 @@ export function ruleMistakes(document: ConfDocument, sections: readonly string[]
   for (const { section, line, found } of document.skipped) {
     if (section === policySection) problems.push({ line, expected: "pattern = value", found });
   }
-  for (const { section, key, line } of document.entries) {
-    if ((section !== "" && !isKnown(section)) || !isRulePattern(key)) continue;
+  for (const { section, key, text, line } of document.entries) {
+    if (section === policySection || !isRulePattern(key)) continue;
+    // The keys of other programs' sections may be anything; no key of ours is written like a pattern.
+    if (section !== "" && !isKnown(section) && !ruleValue.test(text)) continue;
     const found = section === "" ? "it above the first section" : `it beneath [${section}]`;
     problems.push({ line, expected: `the rule for ${quoteFound(key)} beneath [${policySection}]`, found });
   }

@@ -117,6 +117,7 @@ describe("rules of a conf", () => {
     ["lost its =", rules.replace("/* =", "/*"), "pattern = value"],
     ["has another sign", rules.replace("/* =", "/*:"), "pattern = value"],
     ["slipped beneath another section", rules.replace(/(\[authz\]\n.*\n)(.*\n)/, "$2$1"), "beneath [authz]"],
+    ["slipped beneath a program's section", rules.replace("probe", "[app.x]\nprobe"), "beneath [authz]"],
     ["lost its section", rules.replace("probe", "[log]\nprobe"), "beneath [authz]"],
     ["has a section of nearly that name", rules.replace("probe", "[Authz]\nprobe"), 'found "[Authz]"'],
   ])("stay in force when one of them %s", async (_what, text, told) => {

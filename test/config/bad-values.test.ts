@@ -42,6 +42,8 @@ describe("bad values", () => {
       'the rule for "probe.*" beneath [authz], found it beneath [service.a.B]',
     ],
     ["[own]\ntopic:a.* = none", 'the rule for "topic:a.*" beneath [authz], found it beneath [own]'],
+    ["[app]\nx.Y/* = none", 'the rule for "x.Y/*" beneath [authz], found it beneath [app]'],
+    ["[mime]\nx.Y/Z = jwt:* | any", 'the rule for "x.Y/Z" beneath [authz], found it beneath [mime]'],
     ["[Authz]\nx.Y/* = none", '[authz] above the rules of who may call what, found "[Authz]"'],
     ["[policy]", '[authz] above the rules of who may call what, found "[policy]"'],
     ["[ACL]", '[authz] above the rules of who may call what, found "[ACL]"'],
@@ -77,7 +79,9 @@ describe("bad values", () => {
   });
 
   test("sections of other programs may have any keys, and a program's own any name", () => {
-    expect(load({ conf: "[app.other]\n* = x\na/b = c\n[mime]\ntext/html = html\n" }).authz).toEqual([]);
+    expect(load({ conf: "[app.other]\n* = x\na/b = http://c\n[mime]\ntext/html = html\n" }).authz).toEqual(
+      [],
+    );
     const sections = { policy: { key: conf.key(conf.yesNo, "yes") } };
     expect(load({ conf: "[policy]\nkey = no\n", sections }).warnings).toEqual([]);
   });
