@@ -1,16 +1,31 @@
 import path from "node:path";
-import { Policy, PolicyError, type PolicyLine, parsePolicyFile } from "../auth/policy.js";
+import { Policy, PolicyError, type PolicyLine, type PolicyProblem, parsePolicyFile } from "../auth/policy.js";
+import { readRuleValue } from "../auth/rule-value.js";
 import type { AuthSettings, PolicySource, TokenSource } from "../auth/settings.js";
 import { type ConfDocument, decodeConf, parseConf } from "./conf-file.js";
 import type { Findings } from "./findings.js";
 import { policySection, ruleMistakes } from "./rule-mistakes.js";
 import { type ConfigValues, sectionNames } from "./schema.js";
 
-/** The rules of a conf, as they stand there. */
-function policyLines(file: string, document: ConfDocument): PolicyLine[] {
-  return document.entries
-    .filter(({ section }) => section === policySection)
-    .map(({ key, text, line }) => ({ pattern: key, value: text, where: `${file}:${line}` }));
+/**
+ * The rules of a conf as they stand there, and its lines that are none: whoever lost a rule would not know who may call what. `sections`: those
+ * that have keys.
+ */
+function policyLines(
+  file: string,
+  document: ConfDocument,
+  sections: readonly string[],
+): { lines: PolicyLine[]; problems: Array<PolicyProblem & { line: number }> } {
+  const lines: PolicyLine[] = [];
+  const problems = ruleMistakes(document, sections).map((one) => ({ ...one, where: `${file}:${one.line}` }));
+  for (const { section, key, raw, line } of document.entries) {
+    if (section !== policySection) continue;
+    const where = `${file}:${line}`;
+    const value = readRuleValue(raw);
+    if (typeof value === "string") lines.push({ pattern: key, value, where });
+    else problems.push({ line, where, ...value });
+  }
+  return { lines, problems };
 }
 
 /**
@@ -23,13 +38,10 @@ export function readPolicyLines(
   sections: readonly string[],
   findings: Findings,
 ): PolicyLine[] {
-  const lines = policyLines(file, document);
-  const mistakes = ruleMistakes(document, sections);
-  for (const { line, expected, found } of mistakes) {
-    findings.fail({ where: `${file}:${line}`, file, line, expected, found });
-  }
+  const { lines, problems } = policyLines(file, document, sections);
+  for (const problem of problems) findings.fail({ file, ...problem });
   const section = document.sections.find(({ name }) => name === policySection);
-  if (section !== undefined && lines.length === 0 && mistakes.length === 0) {
+  if (section !== undefined && lines.length + problems.length === 0) {
     const expected = "rules; to let everybody call everything write * = any";
     findings.fail({ where: `${file}:${section.line}`, expected, found: `[${policySection}] without any` });
   }
@@ -39,14 +51,10 @@ export function readPolicyLines(
 /** The rules of a conf. Throws `Error` that tells each that is unusable: half of the rules are none. */
 function policyOf(file: string, text: string, sections: readonly string[]): Policy {
   const document = parseConf(text);
-  const broken = [...document.problems, ...ruleMistakes(document, sections)].map(
-    ({ line, expected, found }) => `${file}:${line}: expected ${expected}, found ${found}`,
-  );
-  const cut = document.cuts
-    .filter(({ section }) => section === policySection)
-    .map(({ line, mark }) => `${file}:${line}: the value ends before the "${mark}": quote it`);
-  if (broken.length + cut.length > 0) throw new PolicyError([...broken, ...cut].join("\n"));
-  return new Policy(policyLines(file, document));
+  const { lines, problems } = policyLines(file, document, sections);
+  const broken = document.problems.map((one) => ({ ...one, where: `${file}:${one.line}` }));
+  if (broken.length + problems.length > 0) throw new PolicyError([...broken, ...problems]);
+  return new Policy(lines);
 }
 
 /** A value with the place it came from. */
@@ -86,13 +94,9 @@ export function checkAuth(settings: Settings, authz: readonly PolicyLine[], find
   try {
     new Policy(authz);
   } catch (error) {
-    for (const line of (error as PolicyError).message.split("\n")) {
-      const [, place = "[authz]", expected = line] = /^(.*?:\d+): (.*)$/s.exec(line) ?? [];
-      findings.fail({
-        where: place,
-        expected: expected.replace(/^expected /, ""),
-        found: "a rule that is none",
-      });
+    for (const problem of (error as PolicyError).problems) {
+      const [, file, line] = /^(.*):(\d+)$/s.exec(problem.where) ?? [];
+      findings.fail({ ...problem, ...(file === undefined ? {} : { file, line: Number(line) }) });
     }
   }
 }
@@ -139,7 +143,7 @@ function policySource(
     setting: `[${policySection}]`,
     parse(text) {
       const decoded = decodeConf(Buffer.from(text, "utf8"));
-      if (!("text" in decoded)) throw new PolicyError(`${file}: expected ${decoded.expected}`);
+      if (!("text" in decoded)) throw new PolicyError([{ where: file, ...decoded }]);
       return policyOf(file, decoded.text, sections).notEmpty(file);
     },
   };

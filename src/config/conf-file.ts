@@ -12,6 +12,8 @@ export interface ConfEntry {
   readonly key: string;
   /** Quotes, escapes and comments taken away, as `ini` does. */
   readonly text: string;
+  /** What stands behind the `=`, as it is. */
+  readonly raw: string;
   readonly line: number;
 }
 
@@ -67,12 +69,13 @@ export function parseConf(content: string): ConfDocument {
       else skipped.push({ ...problem, section });
       return;
     }
-    const read = readValue(text.slice(equals + 1).trim());
+    const value = text.slice(equals + 1).trim();
+    const read = readValue(value);
     if ("expected" in read) {
       problems.push({ line, key: section === "" ? key : `${section}.${key}`, ...read });
       return;
     }
-    const entry: ConfEntry = { section, key, text: read.text, line };
+    const entry: ConfEntry = { section, key, text: read.text, raw: value, line };
     entries.push(entry);
     if (read.cutAt !== undefined) cuts.push({ ...entry, mark: read.cutAt });
   });

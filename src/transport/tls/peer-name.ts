@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { messages } from "../../error/messages.js";
 import { canonicalIp, type SubjectNames } from "./certificate.js";
 
 /**
@@ -40,6 +41,12 @@ export function identityOf(names: SubjectNames): string | undefined {
   if (names.uris.some((one) => one.startsWith("spiffe:"))) return spiffeIdOf(names);
   const name = names.dns.find((one) => !one.startsWith("*."));
   return name === undefined ? undefined : `dns:${name}`;
+}
+
+/** Why `identityOf` finds nobody. */
+export function whyNobody(names: SubjectNames): string {
+  const say = names.dns.length > 0 ? messages.certificateOfWildcard : messages.certificateNameless;
+  return say(describeNames(names));
 }
 
 export function trustDomainOf(spiffeId: string): string {

@@ -18,7 +18,7 @@ import type { LiveConnections } from "./live-connections.js";
 import type { TlsMaterial } from "./material.js";
 import { nodeTls } from "./node-tls.js";
 import { handshakeLimitsOf } from "./options.js";
-import { describeNames, identityOf, trustDomainOf } from "./peer-name.js";
+import { describeNames, identityOf, trustDomainOf, whyNobody } from "./peer-name.js";
 import { isSecretName } from "./secrets.js";
 import { TlsConnection } from "./tls-connection.js";
 import { peerCertificate } from "./trust.js";
@@ -318,7 +318,7 @@ export class TlsServer {
           : refused(messages.trustDomainWrong(domain, trustDomain));
       }
       if (identity !== undefined) return { identity };
-      return required ? refused(messages.certificateNameless(describeNames(names))) : {};
+      return required ? refused(whyNobody(names)) : {};
     } catch (error) {
       return refused(textOf(error));
     }
