@@ -91,7 +91,10 @@ async function start(over: Over, answerOf: AnswerOf, more = {}) {
   const asked: string[] = [];
   const signals: AbortSignal[] = [];
   const policy = { file: rules, parse: (text: string) => parsePolicyFile(text, rules) };
-  const options: ClusterOptions = { over, settings: { auth: { policy, tokensFile }, provider: more } };
+  const options: ClusterOptions = {
+    over,
+    settings: { auth: { policy, tokensFile, checkTimeoutMs: 20_000 }, provider: more },
+  };
   const pair = await startGuarded(
     {
       authenticators: [
@@ -208,6 +211,27 @@ describe.each(["memory", "grpc"] as const)("over %s, a call whose request has no
       answers = [];
     },
   );
+
+  test("waits for as long as a check may take: nothing of it is still to come", async () => {
+    const [first, second] = [deferred<Answer>(), deferred<Answer>()];
+    const answers = [first.promise, second.promise];
+    const pair = await start(over, () => answers.shift());
+    const { stub, holding, forget, clock } = pair;
+    const call = stub.echo({ data }, { ...options, timeoutMs: 100_000 });
+    call.catch(() => {});
+    await clock.run(14_000);
+    first.resolve("token:alice");
+    expect((await call).data).toHaveLength(data.length);
+    holding.holdAfter(100_000);
+    const other = stub.echo({ data }, { ...options, timeoutMs: 100_000 });
+    other.catch(() => {});
+    await settle();
+    await forget();
+    holding.letGo();
+    await clock.run(14_000);
+    second.resolve("token:alice");
+    expect((await other).data).toHaveLength(data.length);
+  });
 
   test("ends while it waits, and then nothing waits for the answer", async () => {
     const answers: Array<Answer | Promise<Answer>> = ["token:alice", deferred<Answer>().promise];
