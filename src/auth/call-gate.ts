@@ -52,16 +52,39 @@ export class CallGate implements TokenHolder {
     else if (caller.state.stale || !caller.isProvedBy(metadata, guard.keys)) {
       if (this.caller.isProvedBy(metadata, guard.keys)) caller = this.caller;
       else {
-        const found = this.#find(metadata);
+        const found = this.#find(guard.keys.map((key) => metadata.getBytes(key)));
         if (!(found instanceof Caller)) return found;
         caller = found;
       }
       this.#last = caller;
     }
-    if (caller.state.expiresMs !== Infinity && caller.state.expiresMs <= guard.now()) {
+    if (this.#hasExpired(caller)) {
       this.forget(caller);
       return this.check(bound, metadata);
     }
+    return this.judge(caller, bound);
+  }
+
+  /**
+   * The same for a call of `caller` that was taken in some time ago, when the rest of its request has come: rules and tokens may have
+   * changed since. A check is to be followed by `judgeAgain`.
+   */
+  checkAgain(caller: Caller, bound: BoundMethod): Caller | AuthCheck | RpcError {
+    if (this.#guard.open) return caller;
+    if (!caller.state.stale) {
+      if (!this.#hasExpired(caller)) return this.judge(caller, bound);
+      this.forget(caller);
+    }
+    const found = this.#find(caller.state.proof);
+    return found instanceof Caller ? this.judgeAgain(caller, found, bound) : found;
+  }
+
+  /** `caller`, of whose token `found` is what the check has found now, if it is still the same and may call that method. */
+  judgeAgain(caller: Caller, found: Caller, bound: BoundMethod): Caller | RpcError {
+    if (found.identities.token !== caller.identities.token) return this.#guard.refuseVoid(caller, bound);
+    // Nobody has used its account since, if it is another one now.
+    caller.state.account = found.state.account;
+    caller.state.expiresMs = found.state.expiresMs;
     return this.judge(caller, bound);
   }
 
@@ -78,12 +101,15 @@ export class CallGate implements TokenHolder {
     return caller.state.port;
   }
 
-  #find(metadata: Metadata): Caller | AuthCheck | RpcError {
-    const guard = this.#guard;
-    const proof = guard.keys.map((key) => metadata.getBytes(key));
+  #hasExpired({ state: { expiresMs } }: Caller): boolean {
+    return expiresMs !== Infinity && expiresMs <= this.#guard.now();
+  }
+
+  #find(proof: Proof): Caller | AuthCheck | RpcError {
     const key = keyOf(proof);
     const known = this.#tokens?.get(key);
-    if (known !== undefined) {
+    if (known !== undefined && this.#hasExpired(known)) this.forget(known);
+    else if (known !== undefined) {
       this.#tokens?.delete(key);
       this.#tokens?.set(key, known);
       return known;
@@ -94,7 +120,7 @@ export class CallGate implements TokenHolder {
     if (this.#running >= checksMax) {
       return new RpcError(Status.RESOURCE_EXHAUSTED, messages.tooManyChecksOnConnection(checksMax));
     }
-    const check = guard.authenticate(
+    const check = this.#guard.authenticate(
       this.caller,
       proof,
       (outcome) => {
@@ -116,10 +142,10 @@ export class CallGate implements TokenHolder {
       return;
     }
     this.#tokens ??= new Map();
-    for (const [oldKey, old] of this.#tokens) {
+    for (const old of this.#tokens.values()) {
       if (this.#tokens.size < tokensMax) break;
-      this.#tokens.delete(oldKey);
-      this.#guard.release(old);
+      // Whoever is not listed here is not told when its token becomes void.
+      this.forget(old);
     }
     this.#tokens.set(key, caller);
     this.#guard.hold(this);

@@ -11,7 +11,7 @@ export type Proof = ReadonlyArray<Buffer | undefined>;
 /** What the provider keeps of a caller. */
 export interface CallerState {
   /** What it uses of the provider. */
-  readonly account: Account;
+  account: Account;
   /** The account of its connection, which is charged for unread bytes. */
   readonly connectionAccount: Account;
   readonly proof: Proof;

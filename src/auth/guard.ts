@@ -228,14 +228,17 @@ export class Guard {
   }
 
   #endStreams(caller: Caller): void {
-    for (const call of [...(caller.state.streams ?? [])]) {
-      const error = new RpcError(Status.UNAUTHENTICATED, messages.tokenExpiredInCall);
-      this.#tell(`${call.method.service}/${call.method.name}`, caller, error);
-      call.cancel(error);
-    }
+    for (const call of [...(caller.state.streams ?? [])]) call.cancel(this.refuseVoid(caller, call.bound));
   }
 
   // --- tokens ---
+
+  /** Its token is that of nobody any more, or of somebody else. */
+  refuseVoid(caller: Caller, { definition: { service, name } }: BoundMethod): RpcError {
+    const error = new RpcError(Status.UNAUTHENTICATED, messages.tokenExpiredInCall);
+    this.#tell(`${service}/${name}`, caller, error);
+    return error;
+  }
 
   /** The gate has cached tokens. */
   hold(gate: TokenHolder): void {

@@ -51,7 +51,9 @@ export function checkJwtOptions({ issuer, audience, algorithms, jwks, refreshMs 
   }
 }
 
-async function loadJose(): Promise<typeof import("jose")> {
+type Jose = typeof import("jose");
+
+async function loadJose(): Promise<Jose> {
   try {
     return await import("jose");
   } catch (error) {
@@ -81,8 +83,7 @@ export async function jwtAuthenticator(
   const jose = await loadJose();
   const { issuer, audience, jwks } = options;
   const algorithms = [...options.algorithms];
-  const parse = (text: string): ReturnType<typeof jose.createLocalJWKSet> =>
-    jose.createLocalJWKSet(JSON.parse(text));
+  const parse = (text: string): ReturnType<typeof jose.createLocalJWKSet> => parseKeys(text, jwks, jose);
   const url = jwksUrl(jwks);
   const file =
     url === undefined
@@ -102,7 +103,7 @@ export async function jwtAuthenticator(
         requiredClaims: ["exp", "sub"],
       });
       return {
-        name: `jwt:${issuer}#${payload.sub}`,
+        name: `jwt:${issuer}#${subjectOf(payload.sub)}`,
         expiresAtMs: ((payload.exp ?? 0) + clockToleranceS) * 1000,
       };
     } catch (error) {
@@ -118,8 +119,33 @@ export async function jwtAuthenticator(
   };
 }
 
+/** The keys of a file. Throws `Error` that names it and shows nothing of it: another one may have been named by mistake. */
+function parseKeys(text: string, file: string, jose: Jose): ReturnType<Jose["createLocalJWKSet"]> {
+  let keys: Parameters<Jose["createLocalJWKSet"]>[0];
+  try {
+    keys = JSON.parse(text);
+  } catch {
+    throw new Error(messages.jwksUnusable(file, "it is not JSON"));
+  }
+  try {
+    return jose.createLocalJWKSet(keys);
+  } catch (error) {
+    throw new Error(messages.jwksUnusable(file, textOf(error)));
+  }
+}
+
+/** A rule for `#5` or `#null` would admit whoever has such a claim of another type. */
+function subjectOf(sub: unknown): string {
+  if (typeof sub === "string" && sub !== "") return sub;
+  throw new RpcError(
+    Status.UNAUTHENTICATED,
+    messages.tokenInvalid('"sub" claim must be text that is not empty'),
+  );
+}
+
 /** Errors of a token are reported to its bearer; errors of the keys only to the log. */
-function refusalOf(error: unknown, { errors }: typeof import("jose")): unknown {
+function refusalOf(error: unknown, { errors }: Jose): unknown {
+  if (error instanceof RpcError) return error;
   if (error instanceof errors.JWTExpired) {
     return new RpcError(Status.UNAUTHENTICATED, messages.tokenExpired);
   }

@@ -1,4 +1,5 @@
 import { inOneSpelling } from "../base/address.js";
+import { describeValue } from "../base/options.js";
 import type { Peer } from "../call/peer.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import { isIdentity, matchesGlob } from "./identity.js";
@@ -44,10 +45,27 @@ const packagePattern = /^([A-Za-z_][\w.]*)\.\*$/;
 const topicPrefix = "topic:";
 /** Of a topic, of those below a name, or of all; for both actions, or for one. */
 const topicPattern = /^(?:[\w-]+(?:\.[\w-]+)*(?:\.\*)?|\*)(?:\/(?:publish|subscribe))?$/;
+
+/** Whether a key can only be the pattern of a rule: nothing else is written like this. */
+export function isRulePattern(key: string): boolean {
+  if (key.startsWith(topicPrefix)) return topicPattern.test(key.slice(topicPrefix.length));
+  return key === "*" || [exactPattern, servicePattern, packagePattern].some((one) => one.test(key));
+}
+
 const patternForms =
   "pkg.Service/Method, pkg.Service/*, pkg.*, *, or topic:NAME, topic:NAME.* or topic:*, perhaps with /publish or /subscribe";
 const valueForms =
   "any, none, classic, or identities such as secret:web and jwt:*, with blanks around | and +";
+
+/** Rules that decide over nothing that is served. */
+export interface StrayRules {
+  /** Those that name a method which its service does not have. */
+  readonly methods: readonly PolicyLine[];
+  /** `pkg.Service.*`, which is for a package, where that is a service. */
+  readonly packages: readonly PolicyLine[];
+  /** The services in patterns which are not served, each with a rule. Others that share the policy may serve them. */
+  readonly services: ReadonlyMap<string, PolicyLine>;
+}
 
 /** One thing that is wrong with a policy, and where. */
 export interface PolicyProblem {
@@ -119,8 +137,15 @@ export class Policy {
     this.coversTopics = this.#topics.size > 0;
   }
 
-  /** Throws `PolicyError` as the constructor does, and for no rules at all, which would let everybody call everything. */
+  /**
+   * Throws `PolicyError` as the constructor does, and for no rules at all, which would let everybody call everything; `TypeError` for what has
+   * its rules elsewhere than an object does: a `Map`, an array.
+   */
   static of(rules: PolicyRules, where = "policy"): Policy {
+    if (Object.prototype.toString.call(rules) !== "[object Object]") {
+      const found = describeValue(rules);
+      throw new TypeError(`${where}: expected an object of rules such as { "*": "none" }, got ${found}`);
+    }
     return new Policy(Object.entries(rules).map(([pattern, value]) => ({ pattern, value, where }))).notEmpty(
       where,
     );
@@ -159,26 +184,28 @@ export class Policy {
     } else throw new RuleError(patternForms, JSON.stringify(pattern));
   }
 
-  /**
-   * Rules that no method of `served` can match: those that name a method which its service does not have, and the services in
-   * patterns which are not among them. A policy may be shared with other providers, so the latter need be no mistake.
-   */
-  strayRules(served: readonly ServiceDefinition[]): { methods: PolicyLine[]; services: string[] } {
+  /** Rules that no method of `served` can match. */
+  strayRules(served: readonly ServiceDefinition[]): StrayRules {
     const methodsOf = new Map(
       served.map(({ typeName, methods }) => [
         typeName,
         new Set(Object.values(methods).map(({ name }) => name)),
       ]),
     );
-    const services = new Set([...this.#services.keys()].filter((name) => !methodsOf.has(name)));
+    const services = new Map<string, PolicyLine>();
+    for (const [name, { line }] of this.#services) if (!methodsOf.has(name)) services.set(name, line);
     const methods: PolicyLine[] = [];
     for (const [pattern, { line }] of this.#exact) {
       const [service = "", method = ""] = pattern.split("/");
       const known = methodsOf.get(service);
-      if (known === undefined) services.add(service);
+      if (known === undefined) services.set(service, services.get(service) ?? line);
       else if (!known.has(method)) methods.push(line);
     }
-    return { methods, services: [...services] };
+    const names = [...methodsOf.keys()];
+    const packages = [...this.#packages]
+      .filter(([start]) => methodsOf.has(start.slice(0, -1)) && !names.some((name) => name.startsWith(start)))
+      .map(([, { line }]) => line);
+    return { methods, packages, services };
   }
 
   /** The rules that decide over the methods of `served`. */
@@ -245,6 +272,7 @@ function admits({ alternatives }: Rule, who: Judged): boolean {
 
 /** Throws `RuleError` for an invalid value of a rule. */
 function parseValue(value: string): Alternative[] {
+  if (typeof value !== "string") throw new RuleError(valueForms, describeValue(value));
   const words = value.split(/\s+/).filter((word) => word !== "");
   if (words.length === 0) throw new RuleError(valueForms, "nothing");
   const alternatives: Alternative[] = [];

@@ -4,6 +4,8 @@ import type { Policy } from "./policy.js";
 /** A file that contains a policy, perhaps among other things. */
 export interface PolicySource {
   readonly file: string;
+  /** What names it, for messages. Default `auth.policy`. */
+  readonly setting?: string;
   /** Throws for invalid rules. */
   parse(text: string): Policy;
 }

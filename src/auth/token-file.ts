@@ -1,19 +1,24 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { type Authenticate, bearerToken } from "./authenticator.js";
 
 /** Shorter tokens could be guessed. */
 const tokenMinLength = 16;
 
-interface StaticToken {
-  readonly name: string;
-  readonly digest: Buffer;
-}
+/** Names by what `markOf` makes of their tokens. */
+export type StaticTokens = ReadonlyMap<string, string>;
 
-const digestOf = (token: string): Buffer => createHash("sha256").update(token).digest();
+/** Of this process alone. */
+const key = randomBytes(32);
+
+/**
+ * Tokens are found by this, as in any table. Nobody without the key knows how it changes with the token, so the time that finding one takes
+ * tells nothing about those that are there.
+ */
+const markOf = (token: string): string => createHmac("sha256", key).update(token).digest("base64");
 
 /** The tokens of a file of `name:token` lines. Throws `Error` that names the line and never shows it. */
-export function parseTokens(text: string, file: string): readonly StaticToken[] {
-  const tokens: StaticToken[] = [];
+export function parseTokens(text: string, file: string): StaticTokens {
+  const tokens = new Map<string, string>();
   text.split(/\r\n|\n|\r/).forEach((raw, index) => {
     const line = raw.trim();
     if (line === "" || line.startsWith("#")) return;
@@ -25,23 +30,18 @@ export function parseTokens(text: string, file: string): readonly StaticToken[] 
         `${where}: the token of ${name} has ${token.length} characters, at least ${tokenMinLength} are needed`,
       );
     }
-    const digest = digestOf(token);
-    if (tokens.some((one) => one.digest.equals(digest)))
-      throw new Error(`${where}: ${name} has another's token`);
-    tokens.push({ name, digest });
+    const mark = markOf(token);
+    if (tokens.has(mark)) throw new Error(`${where}: ${name} has another's token`);
+    tokens.set(mark, name);
   });
   return tokens;
 }
 
 /** Identifies `token:name` by the tokens that `tokens` returns at the moment. */
-export function staticTokens(tokens: () => readonly StaticToken[]): Authenticate {
+export function staticTokens(tokens: () => StaticTokens): Authenticate {
   return async (metadata) => {
     const token = bearerToken(metadata);
-    if (token === undefined) return undefined;
-    const digest = digestOf(token);
-    let found: string | undefined;
-    // Compare all of them even after a match, so that the time reveals nothing.
-    for (const one of tokens()) if (timingSafeEqual(one.digest, digest)) found = one.name;
-    return found === undefined ? undefined : `token:${found}`;
+    const name = token === undefined ? undefined : tokens().get(markOf(token));
+    return name === undefined ? undefined : `token:${name}`;
   };
 }

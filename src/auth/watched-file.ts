@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../base/clock.js";
 import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import type { Logger } from "../log/logger.js";
-import { SecretFileCheck } from "../log/secret-file.js";
+import { FileModeCheck, openFileWarning, writableFileWarning } from "../log/secret-file.js";
 
 /** Poll interval, ms. Polling finds files that were renamed into place or are links, where watching does not. */
 const lookEveryMs = 2000;
@@ -15,7 +15,7 @@ export interface WatchedFileParts {
   readonly log: Logger;
   /** The setting that names the file, for messages. */
   readonly setting: string;
-  /** It holds secrets: a warning is logged if other users may read it. Default false. */
+  /** It holds secrets: a warning is logged if other users may read it. Default false: only if all may write it. */
   readonly secret?: boolean;
 }
 
@@ -24,7 +24,7 @@ export class WatchedFile<T> {
   readonly path: string;
   readonly #parse: (text: string) => T;
   readonly #parts: WatchedFileParts;
-  readonly #mode: SecretFileCheck | undefined;
+  readonly #mode: FileModeCheck;
   readonly #onChange: (value: T) => void;
   #value: T;
   #seen = "";
@@ -52,8 +52,8 @@ export class WatchedFile<T> {
     });
     this.#looked = this.#seen;
     this.#value = parse(text);
-    this.#mode = secret === true ? new SecretFileCheck(setting, path, log) : undefined;
-    this.#mode?.look();
+    this.#mode = new FileModeCheck(setting, path, log, secret ? openFileWarning : writableFileWarning);
+    this.#mode.look();
     this.#lookLater();
   }
 
@@ -68,7 +68,7 @@ export class WatchedFile<T> {
       const settled = stamp === this.#looked;
       this.#looked = stamp;
       if (!settled || stamp === this.#seen) return;
-      this.#mode?.look();
+      this.#mode.look();
       const value = this.#parse(readSmallFile(this.path));
       this.#seen = stamp;
       this.#told = undefined;

@@ -3,13 +3,17 @@ const lengthMax = 64;
 
 /**
  * The candidate a mistyped `name` most likely meant, or `undefined` when none is near: at most one change per three
- * letters. Case is ignored; the first of equally near ones wins.
+ * letters. Case is ignored; the first of equally near ones wins. `changesMax`: no more changes than these.
  */
-export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
+export function nearestName(
+  name: string,
+  candidates: Iterable<string>,
+  changesMax = Infinity,
+): string | undefined {
   if (name.length === 0 || name.length > lengthMax) return undefined;
   const wanted = name.toLowerCase();
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
+  let bestDistance = Math.min(changesMax, Math.max(1, Math.floor(name.length / 3))) + 1;
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
     const distance = editDistance(wanted, candidate.toLowerCase());

@@ -38,7 +38,7 @@ export class TopicGuard {
       this.#file = new WatchedFile(
         source.file,
         source.parse,
-        { clock, log, setting: "auth.policy" },
+        { clock, log, setting: source.setting ?? "auth.policy" },
         (policy) => {
           this.#policy = policy;
           onChange();

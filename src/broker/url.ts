@@ -3,7 +3,7 @@ import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import { SecretFileCheck } from "../log/secret-file.js";
+import { FileModeCheck } from "../log/secret-file.js";
 import { parseDurationMs } from "../values/duration.js";
 import { parseHostAndPort } from "../values/hosts.js";
 import { redactUrl } from "../values/url-text.js";
@@ -98,7 +98,7 @@ export function passwordOf(
 ): string | undefined {
   const file = url.options.get("passwordfile");
   if (file === undefined) return given;
-  new SecretFileCheck("passwordfile= of broker", file, log).look();
+  new FileModeCheck("passwordfile= of broker", file, log).look();
   let text: string;
   try {
     text = readFileSync(file, "utf8");

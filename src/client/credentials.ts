@@ -8,7 +8,7 @@ import { callScope } from "../call/scope.js";
 import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
-import { SecretFileCheck } from "../log/secret-file.js";
+import { FileModeCheck } from "../log/secret-file.js";
 import type { Runtime } from "../runtime/runtime.js";
 import type { ClientAttempt } from "./client-call.js";
 
@@ -153,7 +153,7 @@ export function credentialsOf(
   { clock, log }: Pick<Runtime, "clock" | "log">,
 ): Credentials {
   if ("value" in source) return () => ({ token: source.value });
-  const mode = new SecretFileCheck("auth.token", source.file, log);
+  const mode = new FileModeCheck("auth.token", source.file, log);
   return async () => {
     mode.look();
     const token = (await readFile(source.file, "utf8")).trim();

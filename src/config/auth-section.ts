@@ -4,20 +4,20 @@ import { readRuleValue } from "../auth/rule-value.js";
 import type { AuthSettings, PolicySource, TokenSource } from "../auth/settings.js";
 import { type ConfDocument, decodeConf, parseConf } from "./conf-file.js";
 import type { Findings } from "./findings.js";
-import type { ConfigValues } from "./schema.js";
+import { policySection, ruleMistakes } from "./rule-mistakes.js";
+import { type ConfigValues, sectionNames } from "./schema.js";
 
-/** Its keys are patterns, and so in no table. */
-export const policySection = "authz";
-
-/** The rules of a conf as they stand there, and its lines that are none: whoever lost a rule would not know who may call what. */
+/**
+ * The rules of a conf as they stand there, and its lines that are none: whoever lost a rule would not know who may call what. `sections`: those
+ * that have keys.
+ */
 function policyLines(
   file: string,
   document: ConfDocument,
+  sections: readonly string[],
 ): { lines: PolicyLine[]; problems: Array<PolicyProblem & { line: number }> } {
   const lines: PolicyLine[] = [];
-  const problems = document.skipped
-    .filter(({ section }) => section === policySection)
-    .map(({ line, found }) => ({ line, where: `${file}:${line}`, expected: "pattern = value", found }));
+  const problems = ruleMistakes(document, sections).map((one) => ({ ...one, where: `${file}:${one.line}` }));
   for (const { section, key, raw, line } of document.entries) {
     if (section !== policySection) continue;
     const where = `${file}:${line}`;
@@ -28,9 +28,17 @@ function policyLines(
   return { lines, problems };
 }
 
-/** The same; a section without rules is a mistake, as it would let everybody call everything. */
-export function readPolicyLines(file: string, document: ConfDocument, findings: Findings): PolicyLine[] {
-  const { lines, problems } = policyLines(file, document);
+/**
+ * The same; what was meant as a rule and is none is a mistake, and a section without rules, as it would let everybody call everything.
+ * `sections`: those that have keys.
+ */
+export function readPolicyLines(
+  file: string,
+  document: ConfDocument,
+  sections: readonly string[],
+  findings: Findings,
+): PolicyLine[] {
+  const { lines, problems } = policyLines(file, document, sections);
   for (const problem of problems) findings.fail({ file, ...problem });
   const section = document.sections.find(({ name }) => name === policySection);
   if (section !== undefined && lines.length + problems.length === 0) {
@@ -41,9 +49,9 @@ export function readPolicyLines(file: string, document: ConfDocument, findings: 
 }
 
 /** The rules of a conf. Throws `Error` that tells each that is unusable: half of the rules are none. */
-function policyOf(file: string, text: string): Policy {
+function policyOf(file: string, text: string, sections: readonly string[]): Policy {
   const document = parseConf(text);
-  const { lines, problems } = policyLines(file, document);
+  const { lines, problems } = policyLines(file, document, sections);
   const broken = document.problems.map((one) => ({ ...one, where: `${file}:${one.line}` }));
   if (broken.length + problems.length > 0) throw new PolicyError([...broken, ...problems]);
   return new Policy(lines);
@@ -62,6 +70,8 @@ type Settings = ReadonlyMap<string, Placed>;
 export interface AuthConfig {
   readonly values: ConfigValues;
   readonly authz: readonly PolicyLine[];
+  /** By the program's own sections. */
+  readonly own?: Readonly<Record<string, unknown>>;
   readonly file?: string;
 }
 
@@ -118,7 +128,7 @@ function tokenSource(text: string, inCwd: (file: string) => string): TokenSource
 }
 
 function policySource(
-  { values, authz, file }: AuthConfig,
+  { values, authz, own = {}, file }: AuthConfig,
   inCwd: (file: string) => string,
 ): PolicySource | undefined {
   const { policy } = values.auth;
@@ -127,12 +137,14 @@ function policySource(
   }
   // One that had no rule at the start gets none by a reload: whether callers are judged is decided when a provider starts.
   if (authz.length === 0 || file === undefined) return undefined;
+  const sections = [...sectionNames, ...Object.keys(own)];
   return {
     file: inCwd(file),
+    setting: `[${policySection}]`,
     parse(text) {
       const decoded = decodeConf(Buffer.from(text, "utf8"));
       if (!("text" in decoded)) throw new PolicyError([{ where: file, ...decoded }]);
-      return policyOf(file, decoded.text).notEmpty(file);
+      return policyOf(file, decoded.text, sections).notEmpty(file);
     },
   };
 }

@@ -5,13 +5,15 @@ import { didYouMean } from "../base/nearest.js";
 import { isRegistryScheme, isRegistryUrl, registryForms, registryUrlOf } from "../registry/open.js";
 import { type AdvertisedAddress, zookeeperDefaultPort } from "../values/hosts.js";
 import { type Flag, parseArguments } from "./arguments.js";
-import { checkAuth, policySection, readPolicyLines } from "./auth-section.js";
+import { checkAuth, readPolicyLines } from "./auth-section.js";
 import { type ConfDocument, decodeConf, describeReadError, parseConf, readConfBytes } from "./conf-file.js";
 import { hideCredentials, quoteFound } from "./config-error.js";
 import { Findings } from "./findings.js";
 import { NodeList, nameInFork } from "./forks.js";
+import { expectedOfEmpty } from "./never-empty.js";
 import { warnOfOpenConf } from "./open-conf.js";
 import { adviseSection, isProgramSection, type OwnValues, ownRows } from "./own-sections.js";
+import { policySection } from "./rule-mistakes.js";
 import {
   type ConfigValues,
   type KeyName,
@@ -36,7 +38,7 @@ export type NoSections = Readonly<Record<never, never>>;
 export interface ConfigInput<S extends Sections = NoSections> {
   /** The arguments after the script's name: `process.argv.slice(2)`. */
   readonly argv: readonly string[];
-  /** `process.env`. A variable that is set but empty counts as not set. */
+  /** `process.env`. A variable that is set but empty counts as not set, unless to do without it would be unsafe. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where `./mprpc.conf` and a relative `-i` are looked for. */
   readonly cwd: string;
@@ -150,7 +152,7 @@ export function loadConfig<S extends Sections = NoSections>(input: ConfigInput<S
   checkTls(settings, findings);
   findings.throwIfAny();
   if (file !== undefined && input.readFile === undefined)
-    warnOfOpenConf(path.resolve(input.cwd, file), table.rows, settings, findings);
+    warnOfOpenConf(path.resolve(input.cwd, file), table.rows, settings, reading.authz.length > 0, findings);
 
   const values: Record<string, unknown> = {};
   const own: Record<string, unknown> = {};
@@ -207,6 +209,12 @@ const readable = "in UTF-8 and without control characters";
 /** The text as the key's value, kept unless it is none; a bad text is told even where a stronger source follows. */
 function give(row: KeyRow, given: Given, settings: Settings, findings: Findings): void {
   const { text, source, where, file, line } = given;
+  const place = { where, ...(file === undefined ? {} : { file }), ...(line === undefined ? {} : { line }) };
+  const missing = text.trim() === "" ? expectedOfEmpty(row.name) : undefined;
+  if (missing !== undefined) {
+    findings.fail({ ...place, key: row.name, expected: missing, found: "nothing" });
+    return;
+  }
   const unreadable = !isReadable(text);
   const parsed = unreadable ? undefined : row.kind.parse(text);
   if (parsed !== undefined) {
@@ -214,9 +222,7 @@ function give(row: KeyRow, given: Given, settings: Settings, findings: Findings)
     return;
   }
   findings.fail({
-    where,
-    ...(file === undefined ? {} : { file }),
-    ...(line === undefined ? {} : { line }),
+    ...place,
     key: row.name,
     expected: unreadable ? `${row.kind.expected}, ${readable}` : row.kind.expected,
     found: row.secret ? "a value that is not shown because it is secret" : quoteFound(text),
@@ -264,7 +270,7 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
     findings.fail({ where: `${file}:${problem.line}`, file, ...problem });
   }
   readSkipped(file, document, findings);
-  reading.authz.push(...readPolicyLines(file, document, findings));
+  reading.authz.push(...readPolicyLines(file, document, table.sections, findings));
   const present = new Set(document.sections.map(({ name }) => name));
   const absent = table.sections.filter((name) => isProgramSection(name) && !present.has(name));
   for (const { name, line } of document.sections) {
@@ -381,8 +387,9 @@ function adviseKey({ rows, byName }: KeyTable, section: string, key: string): st
 function readEnvironment(env: ConfigInput["env"], reading: Reading): void {
   const { table, settings, findings } = reading;
   for (const [name, text] of Object.entries(env)) {
-    if (!name.startsWith("MPRPC_") || text === undefined || text.trim() === "") continue;
+    if (!name.startsWith("MPRPC_") || text === undefined) continue;
     const row = table.byVariable.get(name);
+    if (text.trim() === "" && expectedOfEmpty(row?.name) === undefined) continue;
     if (row === undefined) {
       const shared = name.startsWith("MPRPC_APP_");
       const known = [...table.byVariable.keys()];

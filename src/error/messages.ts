@@ -273,6 +273,8 @@ export const messages = {
     `${caller} has ${connections} connections open, its share of the ${max} that are nearly all taken (provider.maxconnections; provider.maxconnectionspercaller takes the place of shares)`,
   settingsFileUnreadable: (setting: string, file: string, reason: string) =>
     `${setting}: cannot read ${file}: ${reason}`,
+  jwksUnusable: (file: string, reason: string) =>
+    `auth.jwks: ${file} has no keys of JSON web tokens (a JSON Web Key Set): ${reason}`,
   callsOfCaller: (caller: string, calls: number) =>
     `${caller} has ${calls} calls in flight, its limit here (provider.maxinflightpercaller)`,
   callShareTaken: (caller: string, calls: number, max: number) =>
@@ -300,6 +302,12 @@ export const messages = {
     `${method} is not open to callers without an identity: a certificate, a secret or a token is needed ([authz])`,
   ruleOfNoMethod: (where: string, pattern: string) =>
     `${where}: the rule for ${pattern} decides nothing: that service has no such method`,
+  ruleOfServiceAsPackage: (where: string, pattern: string, meant: string) =>
+    `${where}: the rule for ${pattern} decides nothing: it is for a package, and that is a service; write ${meant}`,
+  ruleOfMistypedService: (where: string, pattern: string, service: string, meant: string) =>
+    `${where}: the rule for ${pattern} decides nothing here: ${service} is not served; did you mean "${meant}"?`,
+  rulesChanged: (rules: number, changes: string) =>
+    `the policy has ${rules} ${rules === 1 ? "rule" : "rules"} now: ${changes}`,
   ruleForNobody: (where: string, identities: string, pattern: string, cure: string) =>
     `${where}: nobody can be ${identities} here, so ${pattern} is closed to all, until ${cure}`,
   tokensWithoutRules:
@@ -605,6 +613,8 @@ export const messages = {
     `auth.secrets: ${file} has mode ${mode}, so others than its owner and group may read or write it: ${command}`,
   secretFileOpen: (key: string, file: string, mode: string, command: string) =>
     `${key}: ${file} has mode ${mode}, so other users may read or write it: ${command}`,
+  fileWritable: (key: string, file: string, mode: string) =>
+    `${key}: ${file} has mode ${mode}, so every user may change it: chmod o-w ${file}`,
   closeOwnFile: (file: string) => `chmod 600 ${file}`,
   closeFileOfAnother: (group: string, file: string) =>
     `chgrp ${group} ${file} && chmod 640 ${file}, as it belongs to another user and is read by that group`,

@@ -43,24 +43,37 @@ export function openFileWarning(key: string, file: string): string | undefined {
   return messages.secretFileOpen(key, file, modeOf(stat), closingCommand(file, stat));
 }
 
-/** The same, written to the log; not again while it stays as it is. */
-export class SecretFileCheck {
+/**
+ * The same for a file of rules, certificates or public keys: all may read it, but whoever writes it gives himself rights. The group may write
+ * it, since each user may have a group of his own.
+ */
+export function writableFileWarning(key: string, file: string): string | undefined {
+  if (process.platform === "win32") return undefined;
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (stat?.isFile() !== true || (stat.mode & 0o002) === 0) return undefined;
+  return messages.fileWritable(key, file, modeOf(stat));
+}
+
+/** Such a line, written to the log; not again while it stays as it is. */
+export class FileModeCheck {
   readonly #key: string;
   readonly #file: string;
   readonly #log: Logger;
+  readonly #warningOf: typeof openFileWarning;
   #told: string | undefined;
 
-  constructor(key: string, file: string, log: Logger) {
+  constructor(key: string, file: string, log: Logger, warningOf = openFileWarning) {
     this.#key = key;
     this.#file = file;
     this.#log = log;
+    this.#warningOf = warningOf;
   }
 
   /** Looks at the file; to be called whenever it is read. Never throws. */
   look(): void {
     let text: string | undefined;
     try {
-      text = openFileWarning(this.#key, this.#file);
+      text = this.#warningOf(this.#key, this.#file);
     } catch {
       return; // Reading it fails with the reason.
     }

@@ -3,12 +3,12 @@ import type { Authenticator } from "../auth/authenticator.js";
 import { Guard } from "../auth/guard.js";
 import { jwtAuthenticator } from "../auth/jwt.js";
 import { Policy } from "../auth/policy.js";
-import { parseTokens, staticTokens } from "../auth/token-file.js";
+import { parseTokens, type StaticTokens, staticTokens } from "../auth/token-file.js";
 import { WatchedFile } from "../auth/watched-file.js";
 import { messages } from "../error/messages.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import type { Runtime } from "../runtime/runtime.js";
-import { type KnownKinds, tellOfRules } from "./rule-hints.js";
+import { type KnownKinds, tellOfChange, tellOfRules } from "./rule-hints.js";
 
 /** A provider's options for identities and policy; they override the conf. */
 export interface SecurityOptions {
@@ -67,13 +67,14 @@ export async function openSecurity(
     let { policy } = options;
     if (policy === undefined && source !== undefined) {
       const onPolicy = (changed: Policy): void => {
+        if (opened.guard !== undefined) tellOfChange(opened.guard.policy, changed, log);
         tellOfRules(changed, options.served, kinds, log);
         opened.guard?.setPolicy(changed);
       };
       const file = new WatchedFile(
         source.file,
         source.parse,
-        { clock, log, setting: "auth.policy" },
+        { clock, log, setting: source.setting ?? "auth.policy" },
         onPolicy,
       );
       closers.push(() => file.close());
@@ -81,7 +82,7 @@ export async function openSecurity(
     }
     const authenticators = [...options.authenticators];
     if (tokensFile !== undefined) {
-      const parse = (text: string): ReturnType<typeof parseTokens> => parseTokens(text, tokensFile);
+      const parse = (text: string): StaticTokens => parseTokens(text, tokensFile);
       const parts = { clock, log, setting: "auth.tokens", secret: true };
       const file = new WatchedFile(tokensFile, parse, parts, onTokens);
       closers.push(() => file.close());

@@ -1,12 +1,14 @@
 import { chmodSync, statSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { jwtAuthenticator } from "../../src/auth/jwt.js";
 import { systemClock } from "../../src/base/clock.js";
 import { passwordOf } from "../../src/broker/url.js";
 import { credentialsOf } from "../../src/client/credentials.js";
+import { toAuthSettings } from "../../src/config/auth-section.js";
 import { loadConfig } from "../../src/config/config.js";
 import { RpcProvider } from "../../src/index.js";
-import { openFileWarning, openMode } from "../../src/log/secret-file.js";
+import { openFileWarning, openMode, writableFileWarning } from "../../src/log/secret-file.js";
 import { openRegistry } from "../../src/registry/open.js";
 import { TlsCredentials } from "../../src/transport/tls/credentials.js";
 import { loadMaterial } from "../../src/transport/tls/material.js";
@@ -162,6 +164,69 @@ describe("others may read", () => {
     const inUrl = load(`registry=zookeeper://me:${canary()}@h1\n`);
     expect(inUrl.warnings).toEqual([told("registry", inUrl.file ?? "")]);
     expect(load("[auth]\ntoken=file:/run/secrets/token\ntokens=/run/secrets/tokens\n").warnings).toEqual([]);
+  });
+});
+
+describe("every user may write", () => {
+  const writable = (key: string, file: string, mode = "666"): string =>
+    `${key}: ${file} has mode ${mode}, so every user may change it: chmod o-w ${file}`;
+
+  test.each([
+    [0o644, undefined],
+    [0o664, undefined],
+    [0o646, "646"],
+    [0o602, "602"],
+  ])("a file that all may read, with mode %o: %s", (mode, told) => {
+    const file = open("x", mode);
+    expect(writableFileWarning("k", file)).toBe(told === undefined ? undefined : writable("k", file, told));
+    expect(writableFileWarning("k", path.join(path.dirname(file), "none"))).toBeUndefined();
+    expect(writableFileWarning("k", path.dirname(file))).toBeUndefined();
+  });
+
+  test.each(["auth.policy", "[authz]"])(
+    "rules, which %s names: told at the start, and when it becomes so",
+    async (key) => {
+      const file = open("[authz]\n* = any\n");
+      const config = {
+        argv: key === "[authz]" ? ["-i", file] : [`--auth.policy=${file}`],
+        env: {},
+        cwd: "/",
+      };
+      const { policy } = toAuthSettings(loadConfig(config), "/");
+      const cluster = new Cluster({ settings: { auth: { policy } } });
+      const provider = new RpcProvider(cluster.runtime());
+      cluster.onClose(() => provider.shutdown());
+      await provider.start();
+      const warned = () => cluster.log.at("warn").filter((line) => line.includes("has mode"));
+      expect(warned()).toEqual([]);
+      chmodSync(file, 0o666);
+      await cluster.clock.run(5000);
+      expect(warned()).toEqual([writable(key, file)]);
+    },
+  );
+
+  test("a certificate, and the authorities", () => {
+    const [key, cert, ca] = [open(good.key, 0o600), open(good.cert, 0o646), open(good.cert, 0o666)];
+    const log = new RecordingLog();
+    new TlsCredentials({ mode: "required", cert, key, ca }, systemClock, log).close();
+    expect(log.at("warn").sort()).toEqual([writable("tls.ca", ca), writable("tls.cert", cert, "646")].sort());
+  });
+
+  test("the keys of JSON web tokens", async () => {
+    const jwks = open('{"keys":[]}', 0o666);
+    const log = new RecordingLog();
+    const options = { issuer: "https://idp", audience: "me", algorithms: ["ES256"], jwks };
+    (await jwtAuthenticator(options, { clock: systemClock, log }, () => {})).close();
+    expect(log.at("warn")).toEqual([writable("auth.jwks", jwks)]);
+  });
+
+  test("a conf that names such files", () => {
+    const load = (text: string, mode: number) =>
+      loadConfig({ argv: ["-i", open(text, mode)], env: {}, cwd: temporaryFolder() });
+    const loaded = load("[auth]\npolicy=/etc/authz.conf\n", 0o666);
+    expect(loaded.warnings).toEqual([writable("auth.policy", loaded.file ?? "")]);
+    expect(load("[auth]\npolicy=/etc/authz.conf\n", 0o664).warnings).toEqual([]);
+    expect(load("[log]\nlevel=info\n", 0o666).warnings).toEqual([]);
   });
 });
 

@@ -55,7 +55,8 @@ describe("the operator is told", () => {
       "*": "any",
       "probe.ProbeService/Eco": "none",
       "probe.ProbeService/Echo": "any",
-      "probe.ProbeServise/*": "none",
+      "other.ProbeService/*": "none",
+      "probe.ProbeService2/Echo": "none",
       "grpc.health.v1.Health/Check": "any",
     };
     const { log } = await start({ policy }, "secret:web");
@@ -63,8 +64,25 @@ describe("the operator is told", () => {
       "policy: the rule for probe.ProbeService/Eco decides nothing: that service has no such method",
     ]);
     expect(log.at("info")).toContain(
-      "the policy has rules for services that are not served here: probe.ProbeServise",
+      "the policy has rules for services that are not served here: other.ProbeService, probe.ProbeService2",
     );
+  });
+
+  test.each([
+    [
+      "probe.ProbeService.*",
+      "decides nothing: it is for a package, and that is a service; write probe.ProbeService/*",
+    ],
+    ...["probe.ProbeServise/*", "probe.probeService/Echo", "prob.ProbeService/*", "ProbeService/*"].map(
+      (rule) => [
+        rule,
+        `decides nothing here: ${rule.split("/")[0]} is not served; did you mean "probe.ProbeService"?`,
+      ],
+    ),
+  ])("of a rule that was meant for a service, and is not: %s", async (pattern = "", told) => {
+    const { log } = await start({ policy: { "*": "any", [pattern]: "none" } }, "secret:web");
+    expect(log.at("warn")).toEqual([`policy: the rule for ${pattern} ${told}`]);
+    expect(log.at("info").filter((line) => line.includes("not served here"))).toEqual([]);
   });
 
   test("of rules that nobody can match here, with what would make it possible", async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Authenticate } from "../../src/auth/authenticator.js";
 import { type JwtOptions, jwtAuthenticator } from "../../src/auth/jwt.js";
@@ -37,14 +37,16 @@ interface Claims {
   iss?: string;
   aud?: string;
   exp?: number;
-  sub?: string;
+  sub?: unknown;
   nbf?: number;
 }
 
 async function tokenOf(claims: Claims = {}, key = keys.privateKey, kid = "k1"): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   const payload = { iss: issuer, aud: "disk", sub: "alice", exp: now + 60, ...claims };
-  return new SignJWT({ ...payload, jti: canary() }).setProtectedHeader({ alg: "ES256", kid }).sign(key);
+  return new SignJWT({ ...payload, jti: canary() } as JWTPayload)
+    .setProtectedHeader({ alg: "ES256", kid })
+    .sign(key);
 }
 
 async function ask(token: string, given = options()) {
@@ -53,6 +55,27 @@ async function ask(token: string, given = options()) {
   const metadata = new Metadata({ authorization: `Bearer ${token}` });
   return authenticate(metadata, peer, new AbortController().signal);
 }
+
+test.each([[["alice"]], [{ name: "alice" }], [5], [null], [true], [""]])(
+  "a subject that is no name is refused, whatever it reads like as text: %j",
+  async (sub) => {
+    const error = await failure(ask(await tokenOf({ sub })) as Promise<unknown>);
+    expect(error).toMatchObject({ code: Status.UNAUTHENTICATED });
+    expect(error.rawMessage).toMatch(/^the token is not accepted: .*"sub" claim must be/);
+  },
+);
+
+test.each([
+  ["a secret, not JSON", "it is not JSON"],
+  ["[]", "JSON Web Key Set malformed"],
+  ['{"keys":5}', "JSON Web Key Set malformed"],
+])("a file that has no keys is named with its setting, and not shown: %s", async (text, reason) => {
+  const file = jwksFile();
+  writeFileSync(file, text);
+  await expect(jwtAuthenticator(options({ jwks: file }), parts, () => {})).rejects.toThrow(
+    new Error(`auth.jwks: ${file} has no keys of JSON web tokens (a JSON Web Key Set): ${reason}`),
+  );
+});
 
 test("a good token is its issuer's subject, until it expires", async () => {
   const exp = Math.floor(Date.now() / 1000) + 30;

@@ -90,6 +90,18 @@ describe("a policy", () => {
     );
   });
 
+  test.each([
+    [new Map([["*", "none"]]), "a Map"],
+    [[["*", "none"]], "an array"],
+    [new Set(["* = none"]), "a Set"],
+    [new Date(), "a Date"],
+    ["* = none", '"* = none"'],
+    [null, "null"],
+  ])("what is no object of rules is refused by what it is: %o", (rules, found) => {
+    const expected = `policy: expected an object of rules such as { "*": "none" }, got ${found}`;
+    expect(() => Policy.of(rules as never)).toThrow(new TypeError(expected));
+  });
+
   test("health is open to everybody until a rule other than * names one of its methods", () => {
     const stranger = { protocol: "grpc", identities: {} } as const;
     const open = (rules: Record<string, string>): boolean[] =>
@@ -124,10 +136,12 @@ describe("a policy", () => {
     [{ "a.S/Get": "everybody" }, /any, none, classic/],
     [{ "a.S.Get": "any" }, /pkg\.Service\/Method/],
     [{ "a.*/Get": "any" }, /pkg\.Service\/Method/],
+    [{ "a.S/*": 5 }, /^policy: expected any, none, classic.*, found 5$/],
+    [{ "a.S/*": ["any"] }, /, found an array$/],
     [{ "": "any" }, /pkg\.Service\/Method/],
   ])("refuses %j", (rules, text) => {
-    expect(() => Policy.of(rules as Record<string, string>)).toThrow(PolicyError);
-    expect(() => Policy.of(rules as Record<string, string>)).toThrow(text);
+    expect(() => Policy.of(rules as never)).toThrow(PolicyError);
+    expect(() => Policy.of(rules as never)).toThrow(text);
   });
 
   const asWritten = [

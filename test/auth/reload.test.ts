@@ -4,6 +4,8 @@ import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Authenticate } from "../../src/auth/authenticator.js";
 import { parsePolicyFile } from "../../src/auth/policy.js";
+import { toAuthSettings } from "../../src/config/auth-section.js";
+import { loadConfig } from "../../src/config/config.js";
 import { RpcProvider, Status } from "../../src/index.js";
 import { settle } from "../../src/testing/index.js";
 import { deferred, failure } from "../support/async.js";
@@ -43,7 +45,8 @@ test("tokens without rules, and rules that are not used, are told of at the star
   ]);
 });
 
-async function start(files: { policy: string; tokens?: string }) {
+/** `conf`: the rules are those of the conf, which `policy` is the text of. */
+async function start(files: { policy: string; tokens?: string; conf?: boolean }) {
   const home = folder();
   const policyFile = path.join(home, "authz.conf");
   const tokensFile = path.join(home, "tokens");
@@ -52,7 +55,10 @@ async function start(files: { policy: string; tokens?: string }) {
   const cluster = new Cluster({
     settings: {
       auth: {
-        policy: { file: policyFile, parse: (text) => parsePolicyFile(text, policyFile) },
+        policy:
+          files.conf === true
+            ? toAuthSettings(loadConfig({ argv: ["-i", policyFile], env: {}, cwd: home }), home).policy
+            : { file: policyFile, parse: (text) => parsePolicyFile(text, policyFile) },
         tokensFile: files.tokens === undefined ? undefined : tokensFile,
       },
     },
@@ -102,6 +108,40 @@ test("a policy is read again; one that cannot be parsed keeps the old", async ()
   put(policyFile, "* = secret:web");
   await clock.run(5000);
   await stub.echo({});
+});
+
+describe("rules of a conf", () => {
+  const rules = "[log]\nlevel = info\n[authz]\n* = any\nprobe.ProbeService/* = none\n";
+
+  test.each([
+    ["lost its =", rules.replace("/* =", "/*"), "pattern = value"],
+    ["has another sign", rules.replace("/* =", "/*:"), "pattern = value"],
+    ["slipped beneath another section", rules.replace(/(\[authz\]\n.*\n)(.*\n)/, "$2$1"), "beneath [authz]"],
+    ["slipped beneath a program's section", rules.replace("probe", "[app.x]\nprobe"), "beneath [authz]"],
+    ["lost its section", rules.replace("probe", "[log]\nprobe"), "beneath [authz]"],
+    ["has a section of nearly that name", rules.replace("probe", "[Authz]\nprobe"), 'found "[Authz]"'],
+  ])("stay in force when one of them %s", async (_what, text, told) => {
+    const { provider, stub, policyFile, clock, log } = await start({ policy: rules, conf: true });
+    await provider.start();
+    expect(await failure(stub.echo({}))).toMatchObject({ code: Status.PERMISSION_DENIED });
+    put(policyFile, text);
+    await clock.run(5000);
+    expect(await failure(stub.echo({}))).toMatchObject({ code: Status.PERMISSION_DENIED });
+    expect(log.at("error").join()).toContain(told);
+  });
+
+  test("that are gone, changed or new after a change are told", async () => {
+    const { provider, policyFile, clock, log } = await start({ policy: rules, conf: true });
+    await provider.start();
+    put(policyFile, `${rules.replace("= none", "= secret:web")}probe.ProbeService/Note = none\n`);
+    await clock.run(5000);
+    const changed = "the policy has 3 rules now: changed probe.ProbeService/*; added probe.ProbeService/Note";
+    expect(log.at("info")).toContain(changed);
+    put(policyFile, rules.replace("level = info", "level = warn").replace(/probe.*/, ""));
+    await clock.run(5000);
+    const removed = "the policy has 1 rule now: removed probe.ProbeService/*, probe.ProbeService/Note";
+    expect(log.at("warn")).toContain(removed);
+  });
 });
 
 test("a provider whose policy cannot be parsed does not start", async () => {

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { conf } from "../../src/config/conf.js";
 import { ConfigError } from "../../src/config/config-error.js";
 import { canary } from "../support/canary.js";
 import { load, loadError } from "./load.js";
@@ -27,6 +28,64 @@ describe("bad values", () => {
     expect(loadError({ conf: "[authz]\n# * = none\n" }).message).toBe(
       "mprpc.conf:1: expected rules; to let everybody call everything write * = any, found [authz] without any",
     );
+  });
+
+  test.each([
+    ["probe.ProbeService/* none", 'pattern = value, found "probe.ProbeService/*" and no "="'],
+    ["probe.ProbeService/*: none", 'pattern = value, found "probe.ProbeService/*:" and no "="'],
+    ["something", 'pattern = value, found "something"'],
+    [
+      "[log]\nprobe.ProbeService/Echo = none",
+      'the rule for "probe.ProbeService/Echo" beneath [authz], found it beneath [log]',
+    ],
+    [
+      "[service.a.B]\nprobe.* = none",
+      'the rule for "probe.*" beneath [authz], found it beneath [service.a.B]',
+    ],
+    ["[own]\ntopic:a.* = none", 'the rule for "topic:a.*" beneath [authz], found it beneath [own]'],
+    ["[app]\nx.Y/* = none", 'the rule for "x.Y/*" beneath [authz], found it beneath [app]'],
+    ["[mime]\nx.Y/Z = jwt:* | any", 'the rule for "x.Y/Z" beneath [authz], found it beneath [mime]'],
+    ["[authzz]\nx.Y/* = none", 'the rule for "x.Y/*" beneath [authz], found it beneath [authzz]'],
+    ["[Authz]\nx.Y/* = none", '[authz] above the rules of who may call what, found "[Authz]"'],
+    ["[policy]", '[authz] above the rules of who may call what, found "[policy]"'],
+    ["[ACL]", '[authz] above the rules of who may call what, found "[ACL]"'],
+    ["[authorization]", '[authz] above the rules of who may call what, found "[authorization]"'],
+  ])("what was meant as a rule and is none: %s", (text, told) => {
+    const sections = { own: { key: conf.key(conf.yesNo, "yes") } };
+    const found = loadError({ conf: `[authz]\n* = any\n${text}\n`, sections });
+    expect(found.message).toMatch(/^mprpc\.conf:[34]: expected /);
+    expect(found.message).toContain(told);
+    expect(loadError({ conf: "* = none\n[log]\n" }).message).toBe(
+      'mprpc.conf:1: expected the rule for "*" beneath [authz], found it above the first section',
+    );
+  });
+
+  test.each([
+    ...["auth.policy", "auth.tokens", "auth.jwks", "auth.secrets"],
+    ...["tls.ca", "tls.cert", "tls.key", "tls.crl", "tls.passphrase"],
+  ])("%s that is given empty, as by a template without its variable", (name) => {
+    const [section = "", key = ""] = name.split(".");
+    const variable = `MPRPC_${section}_${key}`.toUpperCase();
+    const ways = {
+      "mprpc.conf:2": { conf: `[${section}]\n${key}=\n` },
+      "mprpc.conf:3": { conf: `[${section}]\n\n${key}= ""\n` },
+      [variable]: { conf: `[${section}]\n${key}=file:/a\n`, env: { [variable]: " " } },
+      [`--${name}`]: { argv: [`--${name}=`] },
+    };
+    for (const [where, given] of Object.entries(ways)) {
+      const { problems } = loadError(given);
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toMatchObject({ where, key: name, found: "nothing" });
+      expect(problems[0]?.expected).toMatch(/^(a file.*|file:FILE); to do without it leave the key out$/);
+    }
+  });
+
+  test("sections of other programs may have any keys, and a program's own any name", () => {
+    expect(load({ conf: "[app.other]\n* = x\na/b = http://c\n[mime]\ntext/html = html\n" }).authz).toEqual(
+      [],
+    );
+    const sections = { policy: { key: conf.key(conf.yesNo, "yes") } };
+    expect(load({ conf: "[policy]\nkey = no\n", sections }).warnings).toEqual([]);
   });
 
   test("in a variable and in a flag", () => {

@@ -201,7 +201,7 @@ describe("warnings", () => {
     ],
     [
       "an unknown section that is nearly the policy's",
-      "[authzz]\n* = none",
+      "[authzz]\nkey = none",
       'mprpc.conf:1: unknown section "[authzz]", all of it ignored; did you mean "authz"?',
     ],
     [

@@ -1,6 +1,7 @@
 import type { UnreadMetadata } from "../../base/metadata.js";
 import type { ReplySender } from "../../call/server-call.js";
 import type { RpcError } from "../../error/rpc-error.js";
+import type { CallerAgain } from "../caller-wait.js";
 import type { PreparedHeaders } from "../http2/wire/hpack-encoder.js";
 import type { MessageFormat } from "./content-type.js";
 import type { RepeatedMetadata } from "./metadata-fields.js";
@@ -24,8 +25,10 @@ export interface GrpcCallPort<Call> extends ReplySender {
   readonly okTail: PreparedHeaders;
   /** Little waits to be sent to the caller, on all streams. */
   readonly takesMore: boolean;
-  /** The request is complete. Returns why it cannot run after all. */
-  onWhole(call: Call): RpcError | undefined;
+  /** The request is complete. Returns why it cannot run after all, or what it waits for, to be followed by `onJudgedAgain`. */
+  onWhole(call: Call): RpcError | CallerAgain | undefined;
+  /** It may still be made. Returns why it cannot run after all. */
+  onJudgedAgain(call: Call): RpcError | undefined;
   /** The caller of a waiting call is known. Returns why it cannot be served after all. */
   onCallerKnown(call: Call): RpcError | undefined;
   /** It ends although its request is incomplete. */

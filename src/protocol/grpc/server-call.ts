@@ -13,7 +13,7 @@ import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import { Reader } from "../../protobuf/reader.js";
-import type { CallerWait } from "../caller-wait.js";
+import { CallerAgain, type CallerWait } from "../caller-wait.js";
 import type { Http2Stream, StreamFailure, StreamHandler } from "../http2/stream.js";
 import { ErrorCode } from "../http2/wire/frame.js";
 import type { OutgoingField } from "../http2/wire/hpack-encoder.js";
@@ -72,8 +72,12 @@ export class GrpcServerCall
   #body: MessageBody | undefined;
   /** The body that arrived before the caller was known; undefined once it is known. */
   #early: EarlyBody | undefined;
+  /** Its request is whole, and its token is checked again. */
+  #again: CallerAgain | undefined;
   /** The one request has come. */
   #received = false;
+  /** The size of that request. */
+  #requestBytes = 0;
   #wake: (() => void) | undefined;
   #full = false;
   /** Bytes in the queue of requests, or kept until the caller is known. */
@@ -252,6 +256,7 @@ export class GrpcServerCall
       return;
     }
     this.#received = true;
+    this.#requestBytes = end - start;
     try {
       const type = typeIn(this.#format, this.method.input);
       this.request = type.decode(requestReader.reset(buffer, start, end, shared), end);
@@ -285,7 +290,24 @@ export class GrpcServerCall
       this.cancel(new RpcError(Status.INTERNAL, messages.grpcNoMessage(this.method.fullName)));
       return;
     }
-    const refusal = this.#grpc.onWhole(this);
+    const found = this.#grpc.onWhole(this);
+    if (found instanceof CallerAgain) this.#holdAgain(found);
+    else this.#runUnless(found);
+  }
+
+  #holdAgain(wait: CallerAgain): void {
+    this.#again = wait;
+    wait.begin(this, () => {
+      this.#again = undefined;
+      this.keep(-this.#requestBytes);
+      this.#waits(-this.#waitingBytes);
+      this.#runUnless(this.#grpc.onJudgedAgain(this));
+    });
+    this.#waits(this.headBytes + waitingOverheadBytes);
+    this.keep(this.#requestBytes);
+  }
+
+  #runUnless(refusal: RpcError | undefined): void {
     if (refusal !== undefined) {
       this.cancel(refusal);
       return;
@@ -344,6 +366,7 @@ export class GrpcServerCall
     this.#early?.drop();
     this.#early = undefined;
     if (this.#waitingBytes > 0) this.#waits(-this.#waitingBytes);
+    this.#again?.leave();
     if (this.arriving) this.#grpc.onNeverWhole(this);
     this.#body?.stop();
     this.#wakeAll();

@@ -9,7 +9,7 @@ import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
-import { CallerWait } from "../caller-wait.js";
+import { type CallerAgain, CallerWait, judgeAgain } from "../caller-wait.js";
 import type { Dispatcher, ServerSession } from "../dispatcher.js";
 import type { Http2Options } from "../http2/options.js";
 import type { WindowBudget } from "../http2/receive-window.js";
@@ -367,7 +367,16 @@ export class GrpcServerSession
     if (!this.#postponed) this.#goOn();
   }
 
-  onWhole(call: GrpcServerCall): RpcError | undefined {
+  onWhole(call: GrpcServerCall): RpcError | CallerAgain | undefined {
+    return judgeAgain(this.#gate, call) ?? this.#take(call);
+  }
+
+  onJudgedAgain(call: GrpcServerCall): RpcError | undefined {
+    return this.#take(call);
+  }
+
+  /** It takes a handler's place from now on, or may not. */
+  #take(call: GrpcServerCall): RpcError | undefined {
     const refusal = this.#dispatcher.admit(call.bound, call.peer, false);
     if (refusal !== undefined) return refusal;
     this.#arrived(call);
@@ -376,7 +385,7 @@ export class GrpcServerSession
 
   onCallerKnown(call: GrpcServerCall): RpcError | undefined {
     if (!call.takesMany) return undefined;
-    const refusal = this.onWhole(call);
+    const refusal = this.#take(call);
     if (refusal !== undefined) return refusal;
     // Otherwise it is started when JSON is there.
     if (call !== this.#loadingFor) this.#start(call, false);

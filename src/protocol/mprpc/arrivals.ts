@@ -109,7 +109,9 @@ export class Arrivals<Call> {
     this.#heardMs = heardMs;
     this.#seenBytes = chunkBytes;
     for (const [callId, arrival] of [...this.#arrivals]) {
-      const missingBytes = this.#decoder.missingBytes(callId) ?? 0;
+      const missingBytes = this.#decoder.missingBytes(callId);
+      // It is whole, and waits for the check of a token, which has a time limit of its own.
+      if (missingBytes === undefined) continue;
       if (missingBytes !== arrival.missingBytes) {
         Object.assign(arrival, { missingBytes, seenBytes: chunkBytes, stalledLooks: 0 });
         continue;

@@ -15,6 +15,8 @@ export interface ArrivingHost {
   readonly heardMs: number | undefined;
   /** Why no more calls can run here. */
   overLimit(): RpcError | undefined;
+  /** The request of `call` is whole: `go` comes if, or as soon as, its caller may still make it; otherwise it is cancelled. */
+  judgeAgain(call: ServerCall, go: () => void): void;
   /** The request is complete, or its call has ended. */
   onArrived(call: ServerCall): void;
   /** A handler was called and has returned a value or a promise. */
@@ -82,11 +84,17 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
   }
 
   #onWhole(call: ServerCall, body: Buffer | undefined): void {
-    // It counts against the limit only now, and may exceed it.
-    const refusal = this.#host.overLimit() ?? this.#dispatcher.admit(call.bound, call.peer, false);
-    this.delete(call);
-    if (body === undefined) call.cancel(new RpcError(Status.CANCELLED, messages.requestGivenUp));
-    else if (runWhole(call, body, refusal)) this.#host.onRun();
+    if (body === undefined) {
+      this.delete(call);
+      call.cancel(new RpcError(Status.CANCELLED, messages.requestGivenUp));
+      return;
+    }
+    this.#host.judgeAgain(call, () => {
+      // It counts against the limit only now, and may exceed it.
+      const refusal = this.#host.overLimit() ?? this.#dispatcher.admit(call.bound, call.peer, false);
+      this.delete(call);
+      if (runWhole(call, body, refusal)) this.#host.onRun();
+    });
   }
 
   onStalled(call: ServerCall): void {

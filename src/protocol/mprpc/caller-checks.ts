@@ -5,7 +5,7 @@ import type { BoundMethod, ReplySender, ServerCall } from "../../call/server-cal
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
-import { CallerWait } from "../caller-wait.js";
+import { type CallerAgain, CallerWait, judgeAgain } from "../caller-wait.js";
 import type { Dispatcher } from "../dispatcher.js";
 import { runWhole } from "./arriving-requests.js";
 import type { ChunkedMessage } from "./wire/frame-decoder.js";
@@ -44,7 +44,7 @@ export function sentBytes({
 
 /** A call that waits for the check of its token. */
 interface Waiting {
-  readonly wait: CallerWait;
+  readonly wait: CallerWait | CallerAgain;
   /** Undefined: its request arrives in chunks, and is counted there. */
   readonly heldBytes: number | undefined;
 }
@@ -116,7 +116,7 @@ export class CallerChecks {
     this.#heldBytes += heldBytes;
     this.#host.waitingRoom.force(heldBytes);
     if (call.id !== 0) this.numbered++;
-    this.#wait(call, heldBytes, () => {
+    this.#wait(call, this.pending as CallerWait, heldBytes, () => {
       // It counts against the limit only now, and may exceed it.
       const refusal = this.#host.overLimit() ?? this.#dispatcher.admit(call.bound, call.peer, false);
       this.delete(call);
@@ -128,7 +128,7 @@ export class CallerChecks {
   join(call: ServerCall, message: ChunkedMessage): ChunkedMessage {
     let known = false;
     let whole: Buffer | undefined;
-    this.#wait(call, undefined, () => {
+    this.#wait(call, this.pending as CallerWait, undefined, () => {
       known = true;
       if (whole !== undefined) message.onEnd(whole);
     });
@@ -141,8 +141,15 @@ export class CallerChecks {
     };
   }
 
-  #wait(call: ServerCall, heldBytes: number | undefined, go: () => void): void {
-    const wait = this.pending as CallerWait;
+  /** The request of `call` is whole: `go` comes if, or as soon as, its caller may still make it; otherwise it is cancelled. */
+  judgeAgain(call: ServerCall, go: () => void): void {
+    const found = judgeAgain(this.#gate, call);
+    if (found === undefined) go();
+    else if (found instanceof RpcError) call.cancel(found);
+    else this.#wait(call, found, undefined, go);
+  }
+
+  #wait(call: ServerCall, wait: Waiting["wait"], heldBytes: number | undefined, go: () => void): void {
     this.#waiting ??= new Map();
     this.#waiting.set(call, { wait, heldBytes });
     wait.begin(call, () => {

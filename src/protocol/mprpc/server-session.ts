@@ -346,6 +346,10 @@ export class MprpcServerSession
     this.#countedBytes = arrivingBytes;
   }
 
+  judgeAgain(call: ServerCall, go: () => void): void {
+    this.#callers.judgeAgain(call, go);
+  }
+
   onArrived(call: ServerCall): void {
     this.#countArriving();
     if (call.id === 0 && !call.ended) this.#oneways++;

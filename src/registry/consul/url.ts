@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { formatAddress } from "../../base/address.js";
-import { SecretFileCheck } from "../../log/secret-file.js";
+import { FileModeCheck } from "../../log/secret-file.js";
 import { parseDurationMs } from "../../values/duration.js";
 import { consulDefaultPort, parseHostAndPort } from "../../values/hosts.js";
 import { redactUrl } from "../../values/url-text.js";
@@ -104,7 +104,7 @@ function readText(file: string, key: string, fail: (text: string) => RegistryErr
 }
 
 function readToken(file: string, deps: RegistryDeps, fail: (text: string) => RegistryError): string {
-  new SecretFileCheck("tokenfile= of registry", file, fillDeps(deps).log).look();
+  new FileModeCheck("tokenfile= of registry", file, fillDeps(deps).log).look();
   const token = readText(file, "tokenfile", fail).trim();
   // It goes into a header.
   if (!/^[!-~]{1,200}$/.test(token)) throw fail(`tokenfile=${file} does not hold one token`);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { formatAddress } from "../../base/address.js";
-import { SecretFileCheck } from "../../log/secret-file.js";
+import { FileModeCheck } from "../../log/secret-file.js";
 import { parseDurationMs } from "../../values/duration.js";
 import { etcdDefaultPort, parseHostAndPort } from "../../values/hosts.js";
 import { redactUrl } from "../../values/url-text.js";
@@ -99,7 +99,7 @@ function setOption(options: EtcdRegistryOptions, key: string, value: string, fai
 }
 
 function readPassword(file: string, deps: RegistryDeps, fail: Fail): string {
-  new SecretFileCheck("passwordfile= of registry", file, fillDeps(deps).log).look();
+  new FileModeCheck("passwordfile= of registry", file, fillDeps(deps).log).look();
   let text: string;
   try {
     text = readFileSync(file, "utf8");

@@ -4,7 +4,7 @@ import path from "node:path";
 import type tls from "node:tls";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
-import { closingCommand, modeOf, openFileWarning } from "../../log/secret-file.js";
+import { closingCommand, modeOf, openFileWarning, writableFileWarning } from "../../log/secret-file.js";
 import { revokedIn, subjectNames } from "./certificate.js";
 import { pemBlocks } from "./der.js";
 import { nodeTls } from "./node-tls.js";
@@ -70,8 +70,10 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
     const source = options[key];
     if (source === undefined) continue;
     texts[key] = isText(key, source) ? source : readNamed(keyName(key), source);
-    if ((key === "key" || key === "secrets") && !isText(key, source))
-      noteMode(keyName(key), source, warnings);
+    if (!isText(key, source)) {
+      const isSecret = key === "key" || key === "secrets";
+      noteMode(keyName(key), source, warnings, isSecret ? openFileWarning : writableFileWarning);
+    }
     hash.update(`${key} ${texts[key]}\n`);
   }
   const passphraseName = passphraseFile(options.passphrase);
@@ -236,8 +238,8 @@ function secretsOf(source: string, text: string): ReadonlyMap<string, Buffer> {
   return parseSecrets(text, source);
 }
 
-function noteMode(key: string, file: string, warnings: string[]): void {
-  const warning = lookAt(key, file, () => openFileWarning(key, file));
+function noteMode(key: string, file: string, warnings: string[], warningOf = openFileWarning): void {
+  const warning = lookAt(key, file, () => warningOf(key, file));
   if (warning !== undefined) warnings.push(warning);
 }
 
