@@ -145,6 +145,7 @@ export const messages = {
   certificateUntrusted: "the certificate is signed by no authority that is trusted here (tls.ca)",
   certificatePurpose: "the certificate is not for this side of a connection (its extended key usage)",
   certificateMissing: "no certificate was shown",
+  certificateUnreadable: (reason: string) => `the certificate cannot be read: ${reason}`,
   certificateNameless: (names: string) =>
     `the certificate names nobody: it has ${names}, and no DNS name or SPIFFE ID`,
   certificateRefused: "the other side does not accept our certificate (its tls.ca, tls.crl)",

@@ -39,6 +39,10 @@ export async function connectTls(
   return await new Handshake(address, raw, options, parts).run(leftMs);
 }
 
+type Judged =
+  | { readonly identity: string; readonly refusal?: undefined }
+  | { readonly refusal: string };
+
 class Handshake {
   readonly #where: string;
   readonly #host: string;
@@ -163,7 +167,15 @@ class Handshake {
   }
 
   /** The identity of the other end, or why the connection must not be used. */
-  #judge(socket: tls.TLSSocket): { identity: string; refusal?: undefined } | { refusal: string } {
+  #judge(socket: tls.TLSSocket): Judged {
+    try {
+      return this.#judgeReadable(socket);
+    } catch (error) {
+      return { refusal: messages.certificateUnreadable(textOf(error)) };
+    }
+  }
+
+  #judgeReadable(socket: tls.TLSSocket): Judged {
     const { alpn = [] } = this.#options;
     if (alpn.length > 0 && !alpn.includes(socket.alpnProtocol || ""))
       return { refusal: messages.noAlpnOf(alpn.join()) };
@@ -177,23 +189,19 @@ class Handshake {
     // A resumed session may outlive its certificate.
     const { validTo } = new X509Certificate(certificate);
     if (Date.parse(validTo) <= this.#parts.clock.wallNow()) return { refusal: messages.certificateExpired };
-    try {
-      const names = subjectNames(certificate);
-      const wanted = this.#options.peerName ?? this.#host;
-      const identity = matchPeerName(names, wanted);
-      if (identity === undefined) {
-        return {
-          refusal: messages.wrongName(wanted, describeNames(names), this.#options.peerName === undefined),
-        };
-      }
-      const { tlsName } = this.#options;
-      if (tlsName !== undefined && matchPeerName(names, tlsName) === undefined) {
-        return { refusal: messages.wrongRegistryName(tlsName, describeNames(names)) };
-      }
-      return { identity };
-    } catch (error) {
-      return { refusal: textOf(error) };
+    const names = subjectNames(certificate);
+    const wanted = this.#options.peerName ?? this.#host;
+    const identity = matchPeerName(names, wanted);
+    if (identity === undefined) {
+      return {
+        refusal: messages.wrongName(wanted, describeNames(names), this.#options.peerName === undefined),
+      };
     }
+    const { tlsName } = this.#options;
+    if (tlsName !== undefined && matchPeerName(names, tlsName) === undefined) {
+      return { refusal: messages.wrongRegistryName(tlsName, describeNames(names)) };
+    }
+    return { identity };
   }
 
   #whyFailed(socket: tls.TLSSocket, error: Error): string {

@@ -59,6 +59,14 @@ interface Servers {
   readonly secrets: tls.Server | undefined;
 }
 
+/** The identity of a caller, or why it is refused; neither: it is nobody. */
+interface Judged {
+  readonly identity?: string;
+  readonly refusal?: string;
+}
+
+const refused = (why: string): Judged => ({ refusal: messages.clientCertificateRefused(why) });
+
 /** Takes accepted sockets of one listener through their handshakes. */
 export class TlsServer {
   readonly #parts: TlsServerParts;
@@ -281,7 +289,8 @@ export class TlsServer {
     connection.turnedAway = refusal;
     connection.secretKey =
       pending.secretName === undefined ? undefined : pending.material.secrets?.get(pending.secretName);
-    this.#parts.live.add(connection, pending.material);
+    // Whoever is turned away has proved nothing that could be withdrawn.
+    if (refusal === undefined) this.#parts.live.add(connection, pending.material);
     socket.once("close", () => {
       // Once it has spoken, the owner of the connection refuses it, and logs that. Callers check our certificate after TLS has
       // reported success to us.
@@ -292,8 +301,16 @@ export class TlsServer {
     this.#parts.onConnection(connection);
   }
 
-  /** The identity of the caller, or why it is refused. */
-  #judge(socket: tls.TLSSocket, pending: Pending): { identity?: string; refusal?: string } {
+  /** A certificate that cannot be read is refused: its bytes are those of a stranger. */
+  #judge(socket: tls.TLSSocket, pending: Pending): Judged {
+    try {
+      return this.#judgeReadable(socket, pending);
+    } catch (error) {
+      return refused(messages.certificateUnreadable(textOf(error)));
+    }
+  }
+
+  #judgeReadable(socket: tls.TLSSocket, pending: Pending): Judged {
     const certificate = peerCertificate(socket);
     if (pending.secretsAsked > 0) {
       const proved =
@@ -304,24 +321,17 @@ export class TlsServer {
     if (clientAuth === "none") return {};
     const required = clientAuth === "require";
     if (certificate === undefined) return required ? { refusal: messages.clientCertificateMissing } : {};
-    const refused = (why: string) => ({ refusal: messages.clientCertificateRefused(why) });
     if (!socket.authorized) return refused(explainTls({ code: String(socket.authorizationError) }));
-    try {
-      const names = subjectNames(certificate);
-      const identity = identityOf(names);
-      if (names.uris.some((one) => one.startsWith("spiffe:"))) {
-        if (identity === undefined) return refused(messages.spiffeIdWrong(describeNames(names)));
-        const domain = trustDomainOf(identity);
-        const { trustDomain } = pending.material;
-        return domain === trustDomain
-          ? { identity }
-          : refused(messages.trustDomainWrong(domain, trustDomain));
-      }
-      if (identity !== undefined) return { identity };
-      return required ? refused(messages.certificateNameless(describeNames(names))) : {};
-    } catch (error) {
-      return refused(textOf(error));
+    const names = subjectNames(certificate);
+    const identity = identityOf(names);
+    if (names.uris.some((one) => one.startsWith("spiffe:"))) {
+      if (identity === undefined) return refused(messages.spiffeIdWrong(describeNames(names)));
+      const domain = trustDomainOf(identity);
+      const { trustDomain } = pending.material;
+      return domain === trustDomain ? { identity } : refused(messages.trustDomainWrong(domain, trustDomain));
     }
+    if (identity !== undefined) return { identity };
+    return required ? refused(messages.certificateNameless(describeNames(names))) : {};
   }
 
   /** Stops new handshakes and ends those in progress. */

@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
+import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
 import { issuerAndSerial } from "./certificate.js";
 import type { TlsMaterial } from "./material.js";
@@ -24,14 +25,25 @@ const chainMax = 16;
 /**
  * Why the certificate of an open connection is no longer accepted, by the current authorities and revocations;
  * undefined when it still is. TLS checked the whole chain when the connection was made: what can have changed since are the
- * dates, the authorities and the lists.
+ * dates, the authorities and the lists. One that cannot be read is not accepted.
  */
 export function whyDistrusted(
   connection: CertifiedConnection,
   material: TlsMaterial,
   nowMs: number,
 ): string | undefined {
-  const chain = chainOf(connection);
+  try {
+    return whyChainDistrusted(chainOf(connection), material, nowMs);
+  } catch (error) {
+    return messages.certificateUnreadable(textOf(error));
+  }
+}
+
+function whyChainDistrusted(
+  chain: readonly X509Certificate[],
+  material: TlsMaterial,
+  nowMs: number,
+): string | undefined {
   if (chain.length === 0) return undefined;
   for (const certificate of chain) {
     if (material.revoked.has(issuerAndSerial(certificate.raw))) return messages.certificateRevoked;
