@@ -1,4 +1,3 @@
-import { X509Certificate } from "node:crypto";
 import type net from "node:net";
 import { isIP } from "node:net";
 import type tls from "node:tls";
@@ -17,7 +16,7 @@ import type { TlsMaterial } from "./material.js";
 import { nodeTls } from "./node-tls.js";
 import { describeNames, matchPeerName } from "./peer-name.js";
 import { TlsConnection } from "./tls-connection.js";
-import { peerCertificate } from "./trust.js";
+import { datesOf, peerCertificate } from "./trust.js";
 
 export interface TlsClientParts {
   readonly credentials: TlsCredentials;
@@ -40,7 +39,7 @@ export async function connectTls(
 }
 
 type Judged =
-  | { readonly identity: string; readonly refusal?: undefined }
+  | { readonly identity: string; readonly untilMs?: number; readonly refusal?: undefined }
   | { readonly refusal: string };
 
 class Handshake {
@@ -109,7 +108,7 @@ class Handshake {
           return;
         }
         settle();
-        resolve(this.#secured(socket, judged.identity));
+        resolve(this.#secured(socket, judged.identity, judged.untilMs));
       });
       if (signal?.aborted) onAbort();
       else signal?.addEventListener("abort", onAbort, { once: true });
@@ -186,9 +185,8 @@ class Handshake {
     }
     const certificate = this.#certificateOf(socket);
     if (certificate === undefined) return { refusal: messages.certificateMissing };
-    // A resumed session may outlive its certificate.
-    const { validTo } = new X509Certificate(certificate);
-    if (Date.parse(validTo) <= this.#parts.clock.wallNow()) return { refusal: messages.certificateExpired };
+    const { refusal, untilMs } = datesOf(certificate, this.#parts.clock.wallNow());
+    if (refusal !== undefined) return { refusal };
     const names = subjectNames(certificate);
     const wanted = this.#options.peerName ?? this.#host;
     const identity = matchPeerName(names, wanted);
@@ -201,7 +199,7 @@ class Handshake {
     if (tlsName !== undefined && matchPeerName(names, tlsName) === undefined) {
       return { refusal: messages.wrongRegistryName(tlsName, describeNames(names)) };
     }
-    return { identity };
+    return { identity, untilMs };
   }
 
   #whyFailed(socket: tls.TLSSocket, error: Error): string {
@@ -214,7 +212,7 @@ class Handshake {
     return code === "ECONNRESET" || code === "EPIPE" ? messages.closedInHandshake : explainTls(error);
   }
 
-  #secured(socket: tls.TLSSocket, identity: string): Connection {
+  #secured(socket: tls.TLSSocket, identity: string, untilMs: number | undefined): Connection {
     const { name: cipher } = socket.getCipher();
     const alpn = socket.alpnProtocol || undefined;
     socket.allowHalfOpen = true;
@@ -222,6 +220,7 @@ class Handshake {
     const connection = new TlsConnection(socket, this.#raw, security);
     const { secretName, secrets } = this.#material;
     if (socket.isSessionReused()) connection.certificate = this.#known?.certificate;
+    connection.certifiedUntilMs = untilMs;
     connection.secretKey = secretName === undefined ? undefined : secrets?.get(secretName);
     // As with TCP: a call keeps the process alive by its deadline, an idle connection must not.
     socket.unref();

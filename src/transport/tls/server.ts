@@ -21,7 +21,7 @@ import { handshakeLimitsOf } from "./options.js";
 import { describeNames, identityOf, trustDomainOf } from "./peer-name.js";
 import { isSecretName } from "./secrets.js";
 import { TlsConnection } from "./tls-connection.js";
-import { peerCertificate } from "./trust.js";
+import { datesOf, peerCertificate } from "./trust.js";
 
 /** Connections whose first bytes have not arrived: each only has a socket. Beyond this number the oldest is closed. */
 const silentMax = 4096;
@@ -63,6 +63,8 @@ interface Servers {
 interface Judged {
   readonly identity?: string;
   readonly refusal?: string;
+  /** The end of its certificate's time. */
+  readonly untilMs?: number;
 }
 
 const refused = (why: string): Judged => ({ refusal: messages.clientCertificateRefused(why) });
@@ -276,7 +278,7 @@ export class TlsServer {
     pending.settled = true;
     this.#pending.delete(pending.remote);
     pending.ticket?.leave();
-    const { identity, refusal } = this.#judge(socket, pending);
+    const { identity, refusal, untilMs } = this.#judge(socket, pending);
     const alpn = socket.alpnProtocol || undefined;
     const cipher = socket.getCipher().name;
     const connection = new TlsConnection(socket, pending.raw, {
@@ -287,6 +289,7 @@ export class TlsServer {
       cipher,
     });
     connection.turnedAway = refusal;
+    connection.certifiedUntilMs = untilMs;
     connection.secretKey =
       pending.secretName === undefined ? undefined : pending.material.secrets?.get(pending.secretName);
     // Whoever is turned away has proved nothing that could be withdrawn.
@@ -322,15 +325,18 @@ export class TlsServer {
     const required = clientAuth === "require";
     if (certificate === undefined) return required ? { refusal: messages.clientCertificateMissing } : {};
     if (!socket.authorized) return refused(explainTls({ code: String(socket.authorizationError) }));
+    const { untilMs, refusal } = datesOf(certificate, this.#parts.clock.wallNow());
+    if (refusal !== undefined) return refused(refusal);
     const names = subjectNames(certificate);
     const identity = identityOf(names);
     if (names.uris.some((one) => one.startsWith("spiffe:"))) {
       if (identity === undefined) return refused(messages.spiffeIdWrong(describeNames(names)));
       const domain = trustDomainOf(identity);
       const { trustDomain } = pending.material;
-      return domain === trustDomain ? { identity } : refused(messages.trustDomainWrong(domain, trustDomain));
+      if (domain !== trustDomain) return refused(messages.trustDomainWrong(domain, trustDomain));
+      return { identity, untilMs };
     }
-    if (identity !== undefined) return { identity };
+    if (identity !== undefined) return { identity, untilMs };
     return required ? refused(messages.certificateNameless(describeNames(names))) : {};
   }
 

@@ -19,6 +19,21 @@ export interface CertifiedConnection {
   readonly certificate: Buffer | undefined;
 }
 
+/** The end of a certificate's time, by the wall clock, or why it is not valid at this moment. */
+export interface Dates {
+  readonly untilMs: number;
+  readonly refusal: string | undefined;
+}
+
+/** TLS looks at the dates in a full handshake only: a resumed session may outlive its certificate. Throws for one that cannot be read. */
+export function datesOf(certificate: Buffer, nowMs: number): Dates {
+  const { validFrom, validTo } = new X509Certificate(certificate);
+  const [fromMs, untilMs] = [Date.parse(validFrom), Date.parse(validTo)];
+  if (Number.isNaN(fromMs) || Number.isNaN(untilMs)) throw new RangeError("dates that are none");
+  if (untilMs <= nowMs) return { untilMs, refusal: messages.certificateExpired };
+  return { untilMs, refusal: fromMs > nowMs ? messages.certificateNotYetValid : undefined };
+}
+
 /** No valid chain is longer; a limit keeps a hostile peer from making us loop. */
 const chainMax = 16;
 
@@ -50,8 +65,8 @@ function whyChainDistrusted(
   }
   const { anchors } = material;
   for (const certificate of chain) {
-    if (anchors?.some(({ raw }) => raw.equals(certificate.raw))) return undefined;
     if (Date.parse(certificate.validTo) <= nowMs) return messages.certificateExpired;
+    if (anchors?.some(({ raw }) => raw.equals(certificate.raw))) return undefined;
     if (anchors?.some((anchor) => isSignedBy(certificate, anchor))) return undefined;
   }
   // Without configured authorities it was checked against those of Node.js, which do not change.
