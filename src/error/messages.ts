@@ -185,6 +185,9 @@ export const messages = {
   handshakeTimedOut: (timeoutMs: number) => `not done within ${timeoutMs} ms (tls.handshaketimeout)`,
   tooManyHandshakes: (max: number) =>
     `others wait for its place, and ${max} handshakes are under way (tls.maxhandshakes)`,
+  helloEmptyRecord: "the caller sends empty records of a handshake, which no honest one does",
+  helloTooLarge: (maxBytes: number) =>
+    `the first message of the caller's handshake takes more than ${maxBytes} bytes`,
   handshakeLeft:
     "the caller left before the handshake was done: perhaps it does not accept our certificate (its tls.ca, tls.peername)",
   leftAfterHandshake:

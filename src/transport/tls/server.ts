@@ -10,7 +10,7 @@ import type { Logger } from "../../log/logger.js";
 import { clearConnection, describeEnd } from "../tcp.js";
 import type { Connection } from "../transport.js";
 import { subjectNames } from "./certificate.js";
-import { type Hello, readHello } from "./client-hello.js";
+import { type Hello, HelloReader } from "./client-hello.js";
 import type { TlsCredentials } from "./credentials.js";
 import { codeOf, explainTls } from "./explain.js";
 import { type GateTicket, HandshakeGate } from "./handshake-gate.js";
@@ -20,11 +20,10 @@ import { nodeTls } from "./node-tls.js";
 import { handshakeLimitsOf } from "./options.js";
 import { describeNames, identityOf, trustDomainOf } from "./peer-name.js";
 import { isSecretName } from "./secrets.js";
+import { SilentSockets } from "./silent-sockets.js";
 import { TlsConnection } from "./tls-connection.js";
 import { datesOf, peerCertificate } from "./trust.js";
 
-/** Connections whose first bytes have not arrived: each only has a socket. Beyond this number the oldest is closed. */
-const silentMax = 4096;
 /** In TLS 1.3 shared secrets work only with ciphers of this hash. */
 const secretCiphers = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
 
@@ -74,7 +73,7 @@ export class TlsServer {
   readonly #parts: TlsServerParts;
   readonly #gate: HandshakeGate;
   readonly #log: LimitedLog;
-  readonly #silent = new Set<net.Socket>();
+  readonly #silent = new SilentSockets();
   /** Handshakes by the address of the other end. */
   readonly #pending = new Map<string, Pending>();
   #servers: Servers | undefined;
@@ -96,12 +95,11 @@ export class TlsServer {
       raw.destroy();
       return;
     }
-    this.#silent.add(raw);
-    const [oldest] = this.#silent;
-    if (this.#silent.size > silentMax && oldest !== undefined) oldest.resetAndDestroy();
+    this.#silent.add(raw, raw.remoteAddress);
+    const reader = new HelloReader();
     const { handshakeTimeoutMs } = handshakeLimitsOf(this.#parts.credentials.options);
     const onTimeout = (): void => {
-      if (received.length > 0) this.#refused(remote, messages.handshakeTimedOut(handshakeTimeoutMs));
+      if (reader.received.length > 0) this.#refused(remote, messages.handshakeTimedOut(handshakeTimeoutMs));
       raw.resetAndDestroy();
     };
     const timer = new PeerTimer(this.#parts.clock, onTimeout, handshakeTimeoutMs);
@@ -110,16 +108,17 @@ export class TlsServer {
       this.#silent.delete(raw);
       raw.off("data", onData).off("end", onEnd).off("close", settle);
     };
-    let received: Buffer = Buffer.alloc(0);
     const onData = (chunk: Buffer): void => {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      const hello = readHello(received, this.#needsPskNames);
+      const hello = reader.read(chunk, this.#needsPskNames);
       if (hello.kind === "need-more") return;
       settle();
       raw.pause();
-      if (hello.kind === "plain") this.#plain(raw, received);
-      else {
-        raw.unshift(received);
+      if (hello.kind === "plain") this.#plain(raw, reader.received);
+      else if (hello.kind === "refused") {
+        this.#refused(remote, hello.reason);
+        raw.resetAndDestroy();
+      } else {
+        raw.unshift(reader.received);
         this.#waitForTurn(raw, remote, hello);
       }
     };
@@ -343,7 +342,7 @@ export class TlsServer {
   /** Stops new handshakes and ends those in progress. */
   close(): void {
     this.#closed = true;
-    for (const raw of this.#silent) raw.destroy();
+    this.#silent.close();
     this.#gate.close(messages.providerStopped);
     this.#log.close();
   }
