@@ -188,6 +188,8 @@ export const messages = {
   helloEmptyRecord: "the caller sends empty records of a handshake, which no honest one does",
   helloTooLarge: (maxBytes: number) =>
     `the first message of the caller's handshake takes more than ${maxBytes} bytes`,
+  tooManyHandshakesOf: (max: number) =>
+    `others of its address wait for its place, and ${max} handshakes of that address are under way (tls.maxhandshakesperaddress)`,
   handshakeLeft:
     "the caller left before the handshake was done: perhaps it does not accept our certificate (its tls.ca, tls.peername)",
   leftAfterHandshake:
