@@ -110,7 +110,8 @@ export const messages = {
   // --- connecting ---
   cannotConnect: (endpoint: string, reason: string) => `cannot connect to ${endpoint}: ${reason}`,
   inprocRefused: "the provider takes no more connections",
-  unixSocketOfOther: "the socket is another user's",
+  unixSocketOfOther: (uid: number) =>
+    `the socket is another user's (uid ${uid}), and others may write to the registry that names it`,
   notInThisProcess: "inproc: reaches only providers of the same process",
   connectedToItself: "nobody listens there, the connection came back to the caller itself",
   connectTimedOut: (endpoint: string, timeoutMs: number) =>

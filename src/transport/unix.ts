@@ -35,10 +35,21 @@ function checkLength(socketPath: string, fail: (why: string) => Error): void {
   if (bytes > pathMaxBytes) throw fail(messages.unixPathTooLong(bytes, pathMaxBytes));
 }
 
+/** Whoever may write to the registry could name a socket of his own, and would be sent what is meant for the provider. */
+async function checkOwner(socketPath: string, fail: (why: string) => Error): Promise<void> {
+  const own = process.getuid?.();
+  // A symbolic link counts as its owner's. What cannot be looked at fails to connect as well, and says why.
+  const found = await lstat(socketPath).catch(() => undefined);
+  if (own === undefined || found === undefined) return;
+  if (found.uid !== own && found.uid !== 0) throw fail(messages.unixSocketOfOther(found.uid));
+}
+
 async function connect(address: Address, options: ConnectOptions, clock: Clock): Promise<Connection> {
   const where = formatAddress(address);
   const socketPath = withoutScheme(address);
-  checkLength(socketPath, (why) => new Error(messages.cannotConnect(where, why)));
+  const fail = (why: string): Error => new Error(messages.cannotConnect(where, why));
+  checkLength(socketPath, fail);
+  if (options.ownSocket === true) await checkOwner(socketPath, fail);
   const target = {
     where,
     open: (onread?: Inlet) =>
