@@ -1,13 +1,16 @@
 import { once } from "node:events";
+import https from "node:https";
+import type { AddressInfo } from "node:net";
 import tls from "node:tls";
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
+import { ConsulHttp } from "../../src/registry/consul/http.js";
 import { type DerValue, derChildren, pemBlocks, readDer } from "../../src/transport/tls/der.js";
 import { loadMaterial } from "../../src/transport/tls/material.js";
 import { type CertifiedConnection, whyDistrusted } from "../../src/transport/tls/trust.js";
 import { eventually } from "../tools/wait.js";
 import { Authority, type Issued, writeSecret } from "./authority.js";
-import { startTls, temporaryFolder } from "./support.js";
+import { failureOf, startTls, temporaryFolder } from "./support.js";
 
 const name = "users.example";
 let ca: Authority;
@@ -83,5 +86,53 @@ describe("a certificate that cannot be read", () => {
     expect(providerLog.at("warn").join("\n")).toContain(
       "the caller's certificate is not accepted: the certificate cannot be read: a name that is not printable",
     );
+  });
+});
+
+describe("with NODE_TLS_REJECT_UNAUTHORIZED=0", () => {
+  const letAllIn = (): void => {
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+    onTestFinished(() => void vi.unstubAllEnvs());
+  };
+
+  test("a channel accepts no provider of another authority all the same", async () => {
+    const stranger = await (await Authority.make("Other Authority")).issue({ dns: [name] });
+    const { stub, identities } = await startTls(
+      { mode: "required", ...stranger },
+      { ca: ca.cert, peerName: name },
+    );
+    letAllIn();
+    expect(await failureOf(stub.echo({ text: "x" }))).toContain("no authority that is trusted here (tls.ca)");
+    expect(identities).toEqual([]);
+  });
+
+  test("a provider accepts no caller of another authority all the same", async () => {
+    const stranger = await (await Authority.make("Other Authority")).issue({ dns: ["web.example"] });
+    const { stub, identities } = await startTls(
+      { mode: "required", ...server, ca: ca.cert, clientAuth: "require" },
+      { ca: ca.cert, peerName: name, ...stranger },
+    );
+    letAllIn();
+    expect(await failureOf(stub.echo({ text: "x" }))).toContain("the caller's certificate is not accepted");
+    expect(identities).toEqual([]);
+  });
+
+  test("neither Consul nor its token is a stranger's", async () => {
+    const stranger = await (await Authority.make("Other Authority")).issue({ ips: ["127.0.0.1"] });
+    const asked: unknown[] = [];
+    const consul = https.createServer(stranger, (request, response) => {
+      asked.push(request.headers["x-consul-token"]);
+      response.end("{}");
+    });
+    consul.listen(0, "127.0.0.1");
+    await once(consul, "listening");
+    onTestFinished(() => void consul.close());
+    letAllIn();
+    const http = new ConsulHttp({
+      ...{ clock: systemClock, token: "t", datacenter: undefined, tls: true, ca: ca.cert },
+    });
+    const agent = { host: "127.0.0.1", port: (consul.address() as AddressInfo).port };
+    await expect(http.send({ agent, method: "GET", path: "x", timeoutMs: 5000 })).rejects.toThrow();
+    expect(asked).toEqual([]);
   });
 });

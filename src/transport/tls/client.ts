@@ -121,6 +121,8 @@ class Handshake {
     const common = {
       socket: this.#raw,
       ALPNProtocols: [...(this.#options.alpn ?? [])],
+      // Said, or else the variable NODE_TLS_REJECT_UNAUTHORIZED would decide.
+      rejectUnauthorized: true,
       // The certificate is checked after the handshake, also for a resumed session.
       checkServerIdentity: () => undefined,
     };
@@ -183,6 +185,7 @@ class Handshake {
       const proved = socket.isSessionReused() && peerCertificate(socket) === undefined;
       return proved ? { identity: `secret:${secretName}` } : { refusal: messages.secretNotProved };
     }
+    if (!socket.authorized) return { refusal: explainTls({ code: String(socket.authorizationError) }) };
     const certificate = this.#certificateOf(socket);
     if (certificate === undefined) return { refusal: messages.certificateMissing };
     const { refusal, untilMs } = datesOf(certificate, this.#parts.clock.wallNow());
