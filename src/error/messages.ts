@@ -201,6 +201,8 @@ export const messages = {
   callerLost: (reason: string) => `the connection to the caller is lost: ${reason}`,
   closed: "closed",
   closedByProvider: "closed by the provider",
+  /** It had said why it would go away. */
+  closedByProviderSince: (why: string) => `closed by the provider: ${why}`,
   closedUnheard: "closed by the provider, which has sent nothing",
   closedUnheardTls:
     "closed by the provider, which has sent nothing: perhaps it wants a certificate of ours, or another one (tls.cert, tls.key)",

@@ -67,6 +67,31 @@ describe("the operator is told", () => {
     );
   });
 
+  test("of rules that nobody can match here, with what would make it possible", async () => {
+    const policy = {
+      "*": "none",
+      "probe.ProbeService/Echo": "tokn:alice | tokn:bob",
+      "probe.ProbeService/Note": "secret:web + jwt:* | token:web",
+      "probe.ProbeService/Relay": "secret:web | jwt:*",
+      "flow.FlowService/*": "inproc:node",
+    };
+    const { log } = await start({ policy }, "secret:web");
+    expect(log.at("warn")).toEqual([
+      "policy: nobody can be tokn:alice or tokn:bob here, so probe.ProbeService/Echo is closed to all, until an authenticator gives such identities",
+      "policy: nobody can be jwt:* or token:web here, so probe.ProbeService/Note is closed to all, until auth.jwks, auth.jwtissuer and auth.jwtaudience accept them or auth.tokens names them",
+    ]);
+    const own = await start({ policy, authenticators: [() => Promise.resolve("tokn:alice")] }, "secret:web");
+    expect(own.log.at("warn")).toEqual([]);
+  });
+
+  test("that a call was refused for its token before any handler ran", async () => {
+    const { stub, app } = await start({ authenticators: [() => Promise.resolve(undefined)] });
+    const told: unknown[] = [];
+    app.events.on("callDenied", ({ error }) => told.push(error.executed));
+    const error = await failure(stub.echo({}, { metadata: { authorization: "Bearer x" } }));
+    expect([error.executed, told]).toEqual(["never", ["never"]]);
+  });
+
   test("why a token is not accepted, without the token", async () => {
     const given = `secret-of-${Math.random()}`;
     const refuse = () => {

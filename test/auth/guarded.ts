@@ -77,7 +77,7 @@ export async function startGuarded(options: ProviderOptions, as?: string, more: 
   const denied: string[] = [];
   providerApp.events.on("callDenied", ({ method, code }) => denied.push(`${method} ${code}`));
   return {
-    ...{ cluster, provider, channel, served, denied, waiting, clock: cluster.clock },
+    ...{ cluster, app: providerApp, provider, channel, served, denied, waiting, clock: cluster.clock },
     // Its guard against hanging begins when a test waits for it.
     get ended() {
       return ended.promise;

@@ -82,6 +82,12 @@ describe("a policy", () => {
     );
   });
 
+  test("an object without rules is refused, as it would let everybody call everything", () => {
+    expect(() => Policy.of({})).toThrow(
+      /^policy: expected a rule; to let everybody call everything write \* = any$/,
+    );
+  });
+
   test("globs match as regular expressions do", () => {
     const text = fc.string({ unit: fc.constantFrom("a", "b", "*", "."), maxLength: 12 });
     fc.assert(

@@ -27,6 +27,22 @@ function put(file: string, text: string): void {
   renameSync(draft, file);
 }
 
+test("tokens without rules, and rules that are not used, are told of at the start", async () => {
+  const home = folder();
+  const tokensFile = path.join(home, "tokens");
+  put(tokensFile, `web:${canary()}\n`);
+  const policyFile = path.join(home, "authz.conf");
+  put(policyFile, "* = none\n");
+  const policy = { file: policyFile, parse: (text: string) => parsePolicyFile(text, policyFile) };
+
+  const open = await startGuarded({}, undefined, { settings: { auth: { tokensFile } } });
+  expect(open.log.at("warn")).toEqual([expect.stringMatching(/^callers without a token are served like/)]);
+  const own = await startGuarded({ policy: { "*": "any" } }, undefined, { settings: { auth: { policy } } });
+  expect(own.log.at("warn")).toEqual([
+    `the rules of ${policyFile} are not used: the provider has its own (option policy)`,
+  ]);
+});
+
 async function start(files: { policy: string; tokens?: string }) {
   const home = folder();
   const policyFile = path.join(home, "authz.conf");

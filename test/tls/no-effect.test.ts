@@ -54,6 +54,57 @@ describe("a name to expect, and nothing that asks for it", () => {
   });
 });
 
+describe("a provider that sounds secured and would listen in clear", () => {
+  const listening = (tls: TlsOptions) => startTls(tls, {}).then(({ provider }) => provider.address);
+  const secrets = "web:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n";
+
+  test.each([
+    ["a certificate", () => good, "tls.cert is set and tls.mode is not"],
+    ["secrets", () => ({ secrets }), "auth.secrets is set and tls.mode is not"],
+    ["both", () => ({ ...good, secrets }), "tls.cert and auth.secrets is set and tls.mode is not"],
+    ["revocation lists", () => ({ crl: "/nowhere" }), "tls.crl is set and tls.mode is not"],
+    [
+      "asking callers for certificates",
+      () => ({ clientAuth: "require" }),
+      "tls.clientauth=require has no effect",
+    ],
+    [
+      "the same, in clear",
+      () => ({ clientAuth: "request", mode: "off" }),
+      "tls.clientauth=request has no effect",
+    ],
+    ["certificates of anybody", () => ({ ...good, mode: "required", clientAuth: "require" }), "needs tls.ca"],
+  ] as const)("%s: refused at its start", async (_what, options, text) => {
+    await expect(listening(options() as TlsOptions)).rejects.toThrow(text);
+  });
+
+  test("listens so when it is said", async () => {
+    expect(await listening({ ...good, ca: ca.cert, secrets, mode: "off" })).toBeDefined();
+  });
+
+  test("of one that takes both, callers in clear need no certificate, which is told", async () => {
+    const { providerLog } = await startTls(
+      { ...good, ca: ca.cert, mode: "optional", clientAuth: "require" },
+      {},
+    );
+    expect(providerLog.at("warn")).toEqual([expect.stringMatching(/^callers in clear are served too/)]);
+  });
+
+  test("a conf whose secret is in no file is refused", async () => {
+    await expect(open(["--auth.secret=web"])).rejects.toThrow(/auth.secret: expected auth.secrets with it/);
+    await using app = await open([]);
+    expect(() => new RpcChannel(app, { tls: { secret: "web" } })).toThrow(
+      /^auth.secret \(secret\) has no effect/,
+    );
+  });
+
+  test("its log says how it listens", async () => {
+    const { providerLog } = await startTls({ ...good, mode: "required" }, { ca: ca.cert, peerName: name });
+    const line = providerLog.lines.find(({ text }) => text.startsWith("listening on"));
+    expect(line?.fields).toMatchObject({ tls: "required" });
+  });
+});
+
 describe("a certificate that nobody is shown", () => {
   test("is refused in the options of a provider and a channel", async () => {
     await using app = await open([]);

@@ -51,6 +51,8 @@ export class Http2ClientSession extends Http2Session {
   readonly #owner: Http2ClientOwner;
   #nextId = 1;
   #full = false;
+  /** Why the server goes away, if it has said so. */
+  #leaves = "";
 
   constructor(
     connection: Connection,
@@ -155,6 +157,7 @@ export class Http2ClientSession extends Http2Session {
   }
 
   protected get peerGone(): string {
+    if (this.#leaves !== "") return messages.closedByProviderSince(this.#leaves);
     if (this.welcomed) return messages.closedByProvider;
     return this.connection.security?.kind === "tls" ? messages.closedUnheardTls : messages.closedUnheard;
   }
@@ -260,6 +263,7 @@ export class Http2ClientSession extends Http2Session {
 
   onGoAway(lastStreamId: number, code: number, text: string): void {
     const debug = printable(text);
+    this.#leaves = debug;
     this.oddity("GOAWAY");
     if (this.closed) return;
     if (this.state === "open") this.state = "draining";

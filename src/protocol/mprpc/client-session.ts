@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js";
+import { printable } from "../../base/printable.js";
 import type { Attempt, CallCarrier } from "../../call/attempt.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
@@ -34,8 +35,9 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
   #streams: ClientStreams | undefined;
   /** Calls sent, with or without a reply. The provider counts the same way, and going-away contains how many it accepted. */
   #sequence = 0;
-  /** The provider has announced going-away. */
+  /** The provider has announced going-away, and why. */
   goingAway = false;
+  #leaves: string | undefined;
   #closeReason: string | undefined;
   /** The provider has sent its settings: whatever closes the connection later, connecting worked. */
   welcomed = false;
@@ -229,7 +231,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
 
   onEnd(): void {
     this.receiveQueue.finish();
-    this.#fail(this.state === "draining" && this.#slots.wanted === 0 ? undefined : messages.closedByProvider);
+    this.#fail(this.state === "draining" && this.#slots.wanted === 0 ? undefined : this.#whyClosed);
   }
 
   onClose(error: Error | undefined): void {
@@ -299,6 +301,12 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
     this.#owner.onWelcome(this);
   }
 
+  get #whyClosed(): string {
+    return this.#leaves === undefined
+      ? messages.closedByProvider
+      : messages.closedByProviderSince(this.#leaves);
+  }
+
   #onGoingAway(acceptedCalls: number, message = messages.providerShuttingDown): void {
     if (((acceptedCalls - this.#sequence) | 0) > 0) {
       this.onMalformed(messages.impossibleGoingAway(acceptedCalls, this.#sequence));
@@ -311,6 +319,7 @@ export class MprpcClientSession extends MprpcSession implements CallCarrier, Rep
       this.#owner.onGoingAway(this, turnedAway ? message : undefined);
     }
     this.goingAway = true;
+    this.#leaves = printable(message);
     const tooLate = new RpcError(Status.UNAVAILABLE, message, { executed: "never" });
     this.#failWaiting(tooLate);
     for (const call of this.#slots.calls) {
