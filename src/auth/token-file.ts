@@ -22,12 +22,13 @@ export function parseTokens(text: string, file: string): readonly StaticToken[] 
     if (name === undefined || token === undefined) throw new Error(`${where}: expected name:token`);
     if (token.length < tokenMinLength) {
       throw new Error(
-        `${where}: the token of ${name} has ${token.length} characters, at least ${tokenMinLength} are needed`,
+        // In a line the wrong way round the name is the token: it is not shown.
+        `${where}: the token, behind the name and ":", has ${token.length} characters, at least ${tokenMinLength} are needed`,
       );
     }
     const digest = digestOf(token);
     if (tokens.some((one) => one.digest.equals(digest)))
-      throw new Error(`${where}: ${name} has another's token`);
+      throw new Error(`${where}: its token is another's as well`);
     tokens.push({ name, digest });
   });
   return tokens;

@@ -575,11 +575,13 @@ export const messages = {
   secretNameWrong: (found: string) =>
     `a secret's name has 1 to 63 of A-Z, a-z, 0-9, ".", "_", "-" and begins with a letter or digit, got ${found}`,
   secretLineWrong: (where: string) => `${where}: expected name:key, as mprpc secret NAME prints it`,
-  secretKeyWrong: (where: string, name: string) =>
-    `${where}: the key of ${name} is not 32 to 64 bytes in base64 or hex, as mprpc secret NAME prints it`,
-  secretTooShort: (where: string, name: string, bytes: number, min: number) =>
-    `${where}: the key of ${name} has ${bytes} bytes, at least ${min} random ones are needed: mprpc secret ${name} makes it`,
+  secretKeyWrong: (where: string) =>
+    `${where}: the key is not 32 to 64 bytes in base64 or hex, as mprpc secret NAME prints it`,
+  secretTooShort: (where: string, bytes: number, min: number) =>
+    `${where}: the key, behind the name and ":", has ${bytes} bytes, at least ${min} random ones are needed: mprpc secret NAME makes it`,
   secretTwice: (where: string, name: string) => `${where}: ${name} is given twice`,
+  secretsNoFile:
+    "auth.secrets: a file name, or lines that each end with a line break, are needed; what was given is not shown, since it may be secret",
   secretsEmpty: (file: string) => `${file} has no secret (name:key)`,
   secretsReadable: (file: string, mode: string, command: string) =>
     `auth.secrets: ${file} has mode ${mode}, so others than its owner and group may read or write it: ${command}`,

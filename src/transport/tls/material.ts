@@ -9,7 +9,7 @@ import { pemBlocks } from "./der.js";
 import { nodeTls } from "./node-tls.js";
 import type { TlsOptions } from "./options.js";
 import { identityOf, spiffeIdOf, trustDomainOf } from "./peer-name.js";
-import { parseSecrets } from "./secrets.js";
+import { isSecretName, isSecretsFile, parseSecrets } from "./secrets.js";
 
 /** The content of the files of `TlsOptions` at one moment, read and checked. */
 export interface TlsMaterial {
@@ -61,6 +61,8 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
   for (const key of sources) {
     const source = options[key];
     if (source === undefined) continue;
+    if (key === "secrets" && !isText(key, source) && !isSecretsFile(source))
+      throw new Error(messages.secretsNoFile);
     texts[key] = isText(key, source) ? source : readNamed(keyName(key), source);
     if ((key === "key" || key === "secrets") && !isText(key, source))
       noteMode(keyName(key), source, warnings);
@@ -83,7 +85,7 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
     texts.secrets === undefined ? undefined : secretsOf(options.secrets as string, texts.secrets);
   const secretName = options.secret ?? secrets?.keys().next().value;
   if (secretName !== undefined && secrets?.has(secretName) !== true)
-    throw new Error(messages.secretUnknown(secretName));
+    throw new Error(messages.secretUnknown(isSecretName(secretName) ? secretName : "such name"));
   return {
     digest: hash.digest("hex"),
     context,
