@@ -157,7 +157,7 @@ export const messages = {
   wrongRegistryName: (wanted: string, names: string) =>
     `the certificate is of ${names}, and the registry says ${wanted} (its attribute tlsname)`,
   spiffeIdWrong: (names: string) =>
-    `a certificate of a SPIFFE workload has one URI, spiffe://domain/path, and this one has ${names}`,
+    `a certificate of a SPIFFE workload has one URI, spiffe://domain/path without segments such as "..", and this one has ${names}`,
   trustDomainWrong: (domain: string, expected: string | undefined) =>
     expected === undefined
       ? `its trust domain is ${domain}, and none is accepted (tls.trustdomain)`

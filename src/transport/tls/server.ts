@@ -18,7 +18,7 @@ import type { LiveConnections } from "./live-connections.js";
 import type { TlsMaterial } from "./material.js";
 import { nodeTls } from "./node-tls.js";
 import { handshakeLimitsOf } from "./options.js";
-import { describeNames, identityOf, trustDomainOf } from "./peer-name.js";
+import { describeNames, hasSpiffeId, identityOf, trustDomainOf } from "./peer-name.js";
 import { isSecretName } from "./secrets.js";
 import { SilentSockets } from "./silent-sockets.js";
 import { TlsConnection } from "./tls-connection.js";
@@ -328,7 +328,7 @@ export class TlsServer {
     if (refusal !== undefined) return refused(refusal);
     const names = subjectNames(certificate);
     const identity = identityOf(names);
-    if (names.uris.some((one) => one.startsWith("spiffe:"))) {
+    if (hasSpiffeId(names)) {
       if (identity === undefined) return refused(messages.spiffeIdWrong(describeNames(names)));
       const domain = trustDomainOf(identity);
       const { trustDomain } = pending.material;
