@@ -151,6 +151,8 @@ check() {
 # Waits until the provider has said where it listens; 30 s are far more than it needs on a slow machine.
 await_provider() {
   local log="$1" tries=0
+  # The background process opens it, perhaps later than it is read here.
+  : >>"$log"
   until grep -q 'listening on' "$log"; do
     if ! kill -0 "$provider_pid" 2>/dev/null || ((++tries > 300)); then
       say "demo: the provider did not start; it said:"

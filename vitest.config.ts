@@ -5,6 +5,7 @@ import { SlowFirst } from "./test/tools/slow-first.js";
 /** Each of them starts processes, or has the whole of this one to itself: its heap, its signals, its mocked modules. */
 const processes = [
   "test/node/**",
+  "test/autobuild.test.ts",
   "test/auth/canary.test.ts",
   "test/base/make-folder.test.ts",
   "test/bench*.test.ts",

@@ -6,7 +6,7 @@ export type {
   AuthenticatorWithKeys,
   TokenIdentity,
 } from "./auth/authenticator.js";
-export { PolicyError, type PolicyLine, type PolicyRules } from "./auth/policy.js";
+export { PolicyError, type PolicyLine, type PolicyProblem, type PolicyRules } from "./auth/policy.js";
 export { type Address, formatAddress } from "./base/address.js";
 // For those who extend it: other registries, transports, loggers, tools.
 export type { Clock, Timer } from "./base/clock.js";

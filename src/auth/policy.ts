@@ -1,6 +1,8 @@
+import { inOneSpelling } from "../base/address.js";
 import type { Peer } from "../call/peer.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 import { isIdentity, matchesGlob } from "./identity.js";
+import { readRuleValue } from "./rule-value.js";
 
 /** One rule as written: `value` says who may call the methods of `pattern`, or use its topics. */
 export interface PolicyLine {
@@ -47,9 +49,40 @@ const patternForms =
 const valueForms =
   "any, none, classic, or identities such as secret:web and jwt:*, with blanks around | and +";
 
+/** One thing that is wrong with a policy, and where. */
+export interface PolicyProblem {
+  /** `authz.conf:3` */
+  readonly where: string;
+  readonly expected: string;
+  readonly found: string;
+}
+
 /** Invalid rules. The message has a line for each. */
 export class PolicyError extends Error {
   override readonly name = "PolicyError";
+  /** At least one. */
+  readonly problems: readonly PolicyProblem[];
+
+  constructor(problems: readonly PolicyProblem[]) {
+    super(
+      problems
+        .map(({ where, expected, found }) => `${where}: expected ${expected}, found ${found}`)
+        .join("\n"),
+    );
+    this.problems = problems;
+    // The message has said it all: printed as a property it would be said again, as code.
+    Object.defineProperty(this, "problems", { enumerable: false });
+  }
+}
+
+/** What is wrong with one rule; whoever knows its place says that. */
+class RuleError extends Error {
+  readonly problem: Omit<PolicyProblem, "where">;
+
+  constructor(expected: string, found: string) {
+    super();
+    this.problem = { expected, found };
+  }
 }
 
 /** Who may call what. Immutable: changed rules make a new policy. */
@@ -69,15 +102,16 @@ export class Policy {
 
   /** Throws `PolicyError` that names every invalid line. */
   constructor(lines: readonly PolicyLine[]) {
-    const problems: string[] = [];
+    const problems: PolicyProblem[] = [];
     for (const line of lines) {
       try {
         this.#add({ line, alternatives: parseValue(line.value) });
       } catch (error) {
-        problems.push(`${line.where}: ${(error as Error).message}`);
+        if (!(error instanceof RuleError)) throw error;
+        problems.push({ where: line.where, ...error.problem });
       }
     }
-    if (problems.length > 0) throw new PolicyError(problems.join("\n"));
+    if (problems.length > 0) throw new PolicyError(problems);
     this.lines = lines;
     this.isEmpty = lines.length === 0;
     this.coversTopics = this.#topics.size > 0;
@@ -93,13 +127,19 @@ export class Policy {
   /** The policy itself. Throws `PolicyError` if it has no rules: rules that were emptied, or cut short, must not open everything. */
   notEmpty(where: string): this {
     if (!this.isEmpty) return this;
-    throw new PolicyError(`${where}: expected a rule; to let everybody call everything write * = any`);
+    throw new PolicyError([
+      { where, expected: "a rule; to let everybody call everything write * = any", found: "none" },
+    ]);
   }
 
   #add(rule: Rule): void {
     const { pattern } = rule.line;
+    const onlyOne = (before: Rule | undefined): void => {
+      if (before === undefined) return;
+      throw new RuleError(`one rule for ${pattern}`, `a second one; the first is ${before.line.where}`);
+    };
     const put = (table: Map<string, Rule>, key: string): void => {
-      if (table.has(key)) throw new Error(`there are two rules for ${pattern}`);
+      onlyOne(table.get(key));
       table.set(key, rule);
     };
     const service = servicePattern.exec(pattern)?.[1];
@@ -107,12 +147,12 @@ export class Policy {
     const topic = pattern.startsWith(topicPrefix) ? pattern.slice(topicPrefix.length) : undefined;
     if (topic !== undefined && topicPattern.test(topic)) put(this.#topics, topic);
     else if (pattern === "*") {
-      if (this.#rest !== undefined) throw new Error("there are two rules for *");
+      onlyOne(this.#rest);
       this.#rest = rule;
     } else if (service !== undefined) put(this.#services, service);
     else if (name !== undefined) put(this.#packages, `${name}.`);
     else if (exactPattern.test(pattern)) put(this.#exact, pattern);
-    else throw new Error(`expected ${patternForms}, found ${JSON.stringify(pattern)}`);
+    else throw new RuleError(patternForms, JSON.stringify(pattern));
   }
 
   /**
@@ -199,10 +239,10 @@ function admits({ alternatives }: Rule, who: Judged): boolean {
   return alternatives.some((one) => (!classic || one.classic) && one.terms.every((matches) => matches(who)));
 }
 
-/** Throws `Error` for an invalid value of a rule. */
+/** Throws `RuleError` for an invalid value of a rule. */
 function parseValue(value: string): Alternative[] {
   const words = value.split(/\s+/).filter((word) => word !== "");
-  if (words.length === 0) throw new Error(`expected ${valueForms}, found nothing`);
+  if (words.length === 0) throw new RuleError(valueForms, "nothing");
   const alternatives: Alternative[] = [];
   let terms: Term[] = [];
   let classic = false;
@@ -214,8 +254,9 @@ function parseValue(value: string): Alternative[] {
   words.forEach((word, at) => {
     const operator = word === "|" || word === "+";
     if (operator !== (at % 2 === 1)) {
-      throw new Error(
-        `expected ${operator ? "an identity" : "| or +"} in the place of ${JSON.stringify(word)}`,
+      throw new RuleError(
+        operator ? "an identity" : `| or + behind ${JSON.stringify(words[at - 1])}`,
+        JSON.stringify(word),
       );
     }
     if (word === "|") end();
@@ -224,7 +265,7 @@ function parseValue(value: string): Alternative[] {
       classic ||= word === "classic";
     }
   });
-  if (words.length % 2 === 0) throw new Error(`expected an identity behind the last ${words.at(-1)}`);
+  if (words.length % 2 === 0) throw new RuleError(`an identity behind the last ${words.at(-1)}`, "nothing");
   end();
   return alternatives;
 }
@@ -235,22 +276,23 @@ function parseTerm(word: string): Term {
   if (word === "classic") return ({ protocol }) => protocol === "classic";
   // An identity may contain both characters; if a second identity follows one, blanks were forgotten.
   if (!isIdentity(word) || /[|+](?:[a-z][a-z0-9.-]*:|any$|none$|classic$)/.test(word)) {
-    throw new Error(`expected ${valueForms}, found ${JSON.stringify(word)}`);
+    throw new RuleError(valueForms, JSON.stringify(word));
   }
+  const pattern = inOneSpelling(word);
   return ({ identities: { transport, token } }) =>
-    (transport !== undefined && matchesGlob(word, transport)) ||
-    (token !== undefined && matchesGlob(word, token));
+    (transport !== undefined && matchesGlob(pattern, transport)) ||
+    (token !== undefined && matchesGlob(pattern, token));
 }
 
-const sectionLine = /^\[(.*)\]$/;
+const sectionLine = /^\[([^\]]*)\]\s*(?:[#;].*)?$/;
 
 /**
- * The rules of a policy file: `pattern = value` a line, `[authz]` above them or not, comments on lines of their own behind `#` or
- * `;`. Throws `PolicyError` that names every invalid line.
+ * The rules of a policy file: `pattern = value` a line, `[authz]` above them or not, values and comments as in `[authz]` of a
+ * conf. Throws `PolicyError` that names every invalid line.
  */
 export function parsePolicyFile(text: string, file: string): Policy {
   const lines: PolicyLine[] = [];
-  const problems: string[] = [];
+  const problems: PolicyProblem[] = [];
   text.split(/\r\n|\n|\r/).forEach((raw, index) => {
     const line = raw.replace(/^\uFEFF/, "").trim();
     if (line === "" || line.startsWith("#") || line.startsWith(";")) return;
@@ -258,10 +300,20 @@ export function parsePolicyFile(text: string, file: string): Policy {
     const section = sectionLine.exec(line)?.[1]?.trim();
     const equals = line.indexOf("=");
     if (section !== undefined) {
-      if (section !== "authz") problems.push(`${where}: expected [authz], found [${section}]`);
-    } else if (equals < 1) problems.push(`${where}: expected pattern = value`);
-    else lines.push({ pattern: line.slice(0, equals).trim(), value: line.slice(equals + 1).trim(), where });
+      if (section !== "authz") problems.push({ where, expected: "[authz]", found: `[${section}]` });
+      return;
+    }
+    if (equals < 1) {
+      // A misplaced secret is not repeated: its first word tells enough.
+      const [word = ""] = line.split(/\s+/);
+      const found = equals === 0 ? "a value without a pattern" : `${JSON.stringify(word)} and no "="`;
+      problems.push({ where, expected: "pattern = value", found });
+      return;
+    }
+    const value = readRuleValue(line.slice(equals + 1).trim());
+    if (typeof value !== "string") problems.push({ where, ...value });
+    else lines.push({ pattern: line.slice(0, equals).trim(), value, where });
   });
-  if (problems.length > 0) throw new PolicyError(problems.join("\n"));
+  if (problems.length > 0) throw new PolicyError(problems);
   return new Policy(lines);
 }

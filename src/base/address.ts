@@ -24,9 +24,15 @@ export function withoutScheme({ host }: Readonly<Address>): string {
   return host.slice(host.indexOf(":") + 1);
 }
 
-/** Whether `text` is `unix:/path` or `inproc:name`, as `Address.host` holds them. */
-export function isLocalAddress(text: string): boolean {
-  return localPattern.test(text);
+/** The one spelling of a text that begins with `unix:`, so that `unix:///path` is the endpoint and the identity `unix:/path`. */
+export function inOneSpelling(text: string): string {
+  return text.startsWith("unix:") ? text.replace(/\/{2,}/g, "/") : text;
+}
+
+/** `unix:/path` or `inproc:name` as `Address.host` holds it; `undefined` when `text` is neither. */
+export function localAddress(text: string): string | undefined {
+  const one = inOneSpelling(text);
+  return localPattern.test(one) ? one : undefined;
 }
 
 /** Whether callers can connect to it: a port that is not the system's choice, or an address without ports. */
@@ -41,10 +47,11 @@ export function formatAddress(address: Readonly<Address>): string {
   return schemeOf(address) === "tcp" ? `[${host}]:${port}` : host;
 }
 
-/** Reads `host:port`, `[v6]:port`, `unix:/path` or `inproc:name`; `undefined` when it is not one. */
+/** Reads `host:port`, `[v6]:port`, `unix:/path` (also `unix:///path`) or `inproc:name`; `undefined` when it is not one. */
 export function parseAddress(given: string): Address | undefined {
   const text = given.trim();
-  if (isLocalAddress(text)) return { host: text, port: 0 };
+  const local = localAddress(text);
+  if (local !== undefined) return { host: local, port: 0 };
   const match = /^(?:\[([^\]\s]+)\]|([^:\s[\]/]+)):(\d{1,5})$/.exec(text);
   if (match === null) return undefined;
   const port = Number(match[3]);

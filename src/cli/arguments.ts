@@ -18,8 +18,15 @@ export interface ParsedArguments {
   readonly config: readonly string[];
 }
 
+interface Shorthand extends OptionSpec {
+  readonly flag: string;
+  /** What stands before the value. */
+  readonly prefix?: string;
+}
+
 /** Keys of the configuration that are typed so often that they have a name of their own. */
-const tlsOptions: Readonly<Record<string, OptionSpec & { readonly flag: string }>> = {
+const callerOptions: Readonly<Record<string, Shorthand>> = {
+  "token-file": { kind: "value", flag: "--auth.token", prefix: "file:" },
   tls: { kind: "flag", flag: "--tls.mode=required" },
   ca: { kind: "value", flag: "--tls.ca" },
   cert: { kind: "value", flag: "--tls.cert" },
@@ -30,7 +37,9 @@ const tlsOptions: Readonly<Record<string, OptionSpec & { readonly flag: string }
 };
 
 /** The part of a usage text that tells of them. */
-export const tlsUsage = `  --ca FILE               speak TLS, to providers with a certificate of these authorities (tls.ca)
+export const callerUsage = `  --token-file FILE       sent as authorization: Bearer TOKEN (auth.token); only on connections that nobody else can read,
+                          unless the configuration says auth.allowplain=yes
+  --ca FILE               speak TLS, to providers with a certificate of these authorities (tls.ca)
   --peername NAME         whom to take for the provider (tls.peername); default: the host connected to
   --cert FILE, --key FILE our own certificate (tls.cert, tls.key)
   --secrets FILE, --secret NAME
@@ -49,7 +58,7 @@ export function readArguments(
   options: Readonly<Record<string, OptionSpec>>,
   { takesConfig = false } = {},
 ): ParsedArguments {
-  const shorthands = takesConfig ? tlsOptions : {};
+  const shorthands = takesConfig ? callerOptions : {};
   const specs: Readonly<Record<string, OptionSpec>> = { ...shorthands, ...options, help: helpOption };
   const own = Object.entries(specs).map(([name, { kind, short }]) => {
     const type = kind === "flag" || kind === "optional" ? ("boolean" as const) : ("string" as const);
@@ -71,10 +80,11 @@ export function readArguments(
     if (token.kind !== "option") continue;
     const { name, rawName, value } = token;
     const spec = Object.hasOwn(specs, name) ? specs[name] : undefined;
-    const flag = Object.hasOwn(shorthands, name) ? shorthands[name]?.flag : undefined;
-    if (spec !== undefined && flag !== undefined) {
+    const shorthand = Object.hasOwn(shorthands, name) ? shorthands[name] : undefined;
+    if (spec !== undefined && shorthand !== undefined) {
+      const { kind, flag, prefix = "" } = shorthand;
       const text = readValue(rawName, spec, value);
-      config.push(spec.kind === "flag" ? flag : `${flag}=${text}`);
+      config.push(kind === "flag" ? flag : `${flag}=${prefix}${text}`);
     } else if (spec !== undefined)
       found.set(name, [...(found.get(name) ?? []), readValue(rawName, spec, value)]);
     else if (takesConfig && rawName === "-i") config.push("-i", readValue(rawName, { kind: "value" }, value));

@@ -11,7 +11,7 @@ import { Status } from "../error/status.js";
 import type { MethodKind } from "../protobuf/types.js";
 import { type ClassicDialect, classicDialects } from "../protocol/classic/classic-wire.js";
 import type { Registry } from "../registry/registry.js";
-import { checkCount, type ParsedArguments, readArguments, tlsUsage } from "./arguments.js";
+import { callerUsage, checkCount, type ParsedArguments, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
 import { parseRequest, RequestLines } from "./requests.js";
@@ -38,14 +38,12 @@ is - or left out; a JSON that is given is the only request. Ctrl-C cancels the c
   --timeout 5s            the deadline, with its unit; none for no deadline (default: calltimeout of the configuration;
                           none for a stream of replies)
   --metadata KEY=VALUE    sent with the request; may be repeated
-  --token-file FILE       sent as authorization: Bearer TOKEN; only on connections that nobody else can read, unless the
-                          configuration says auth.allowplain=yes
   -v, --verbose           print the metadata of the reply, and the trailers of a stream, on stderr
   --proto FILE            take the messages from this .proto, for providers that cannot be asked; may be repeated
   -I, --import-path DIR   where imports of --proto are looked for; may be repeated
   --classic[=DIALECT]     HOST:PORT is a provider of the classic C++ framework, or of a fork of it: le32 (the original),
                           be32, varint or framed; without DIALECT le32, or, for a method that may run twice, any of them
-${tlsUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
+${callerUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
   -h, --help              this text
 
 Exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.
@@ -55,7 +53,6 @@ const options = {
   text: { kind: "flag" },
   timeout: { kind: "value" },
   metadata: { kind: "many" },
-  "token-file": { kind: "value" },
   verbose: { kind: "flag", short: "v" },
   proto: { kind: "many" },
   "import-path": { kind: "many", short: "I" },
@@ -84,11 +81,9 @@ export const callCommand: Command = {
     const callOptions = readCallOptions(parsed);
     if (parsed.has("verbose")) callOptions.onMetadata = (metadata) => io.err(metadataLines(metadata));
     const given = json === undefined || json === "-" ? undefined : parseRequest(json, "the request");
+    const { config } = parsed;
     const protos = parsed.values("proto");
     const descriptors = protos.length === 0 ? [] : await describe(protos, parsed.values("import-path"));
-    const tokenFile = parsed.value("token-file");
-    const ofToken = tokenFile === undefined ? [] : [`--auth.token=file:${tokenFile}`];
-    const config = [...parsed.config, ...ofToken];
     return withClient({ config, address, classic, descriptors }, io, async (channel, app, { silence }) => {
       const known = servicesIn(descriptors);
       const { registry } = app;
@@ -117,8 +112,8 @@ export const callCommand: Command = {
           (error.code === Status.UNIMPLEMENTED || error.code === Status.UNAVAILABLE)
         ) {
           // What is all a service's name was taken for a service and its method.
-          const named = address === undefined ? listedIn(registry) : servicesAt(channel);
-          await refuseService(target.word, known.length > 0 ? known : await named.catch(() => []), channel);
+          const ask = () => (address === undefined ? listedIn(registry) : servicesAt(channel));
+          await refuseService(target.word, known.length > 0 ? known : await ask().catch(() => []), channel);
         }
         io.err(describeFailure(error, lines));
         return exitCodes.failed;

@@ -1,7 +1,7 @@
 import type { RpcChannel } from "../client/channel.js";
 import type { Registry } from "../registry/registry.js";
 import { builtinServices } from "../services/builtin.js";
-import { checkCount, readArguments, tlsUsage } from "./arguments.js";
+import { callerUsage, checkCount, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { CliError, type Command, exitCodes, UsageError } from "./command.js";
 import { parseProviderAddress } from "./provider-address.js";
@@ -15,7 +15,7 @@ Prints a service with its methods and the messages behind them, in the form of a
 SERVICE is a service of the registry, or of the provider at HOST:PORT, in full or by its short name; with METHOD
 (or SERVICE.METHOD, SERVICE/METHOD) one method. Without SERVICE: every service of the provider.
 
-${tlsUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
+${callerUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
   -h, --help              this text
 `;
 

@@ -1,4 +1,4 @@
-import type { Address } from "../base/address.js";
+import { type Address, schemeOf } from "../base/address.js";
 import { systemClock } from "../base/clock.js";
 import type { RpcChannel } from "../client/channel.js";
 import { loadConfig } from "../config/config.js";
@@ -6,7 +6,7 @@ import { duration } from "../config/kinds.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { Health, ServingStatus } from "../services/builtin.js";
-import { checkCount, type ParsedArguments, readArguments, tlsUsage } from "./arguments.js";
+import { callerUsage, checkCount, type ParsedArguments, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
 import { parseProviderAddress } from "./provider-address.js";
@@ -15,7 +15,7 @@ import { untilStopped } from "./stop.js";
 const usage = `Usage: mprpc health [HOST:PORT] [SERVICE] [options]
 
 Asks a provider whether it serves (grpc.health.v1), prints SERVING or NOT_SERVING and ends with 0 or 3: for probes. Without
-HOST:PORT it is the provider that the configuration describes (rpcserverip, rpcserverport), on this machine. With SERVICE,
+HOST:PORT it is the provider that the configuration describes (rpcserverip, rpcserverport, provider.unix), on this machine. With SERVICE,
 its full name, one service is asked about.
 
 With --watch it goes on: a line for each change, SERVICE_UNKNOWN for a service that is not there, until Ctrl-C or until the
@@ -23,7 +23,7 @@ provider cannot be asked any more.
 
   --watch                 print each change, instead of the status now
   --timeout 1s            how long the provider may take for its (first) answer, with its unit (default: 1s)
-${tlsUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
+${callerUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
   -h, --help              this text
 
 Exit code: 0 it serves, 1 it cannot be asked or has no such service, 2 wrong usage, 3 it answers that it does not serve;
@@ -121,10 +121,16 @@ function readTimeout(parsed: ParsedArguments): number {
 /** Where the provider of the configuration listens, as this machine reaches it. */
 function ownAddress(parsed: ParsedArguments, io: CliIo): Address {
   const { values } = loadConfig({ argv: parsed.config, env: io.env, cwd: io.cwd });
-  const { rpcserverip: host, rpcserverport: port } = values;
-  if (port === 0) {
+  const { rpcserverip: host, rpcserverport: port, provider } = values;
+  const scheme = schemeOf({ host, port });
+  if (scheme === "unix") return { host, port: 0 };
+  if (scheme === "inproc" || port === 0) {
+    // It may listen there as well.
+    if (provider.unix !== undefined) return { host: `unix:${provider.unix}`, port: 0 };
     throw new UsageError(
-      "give HOST:PORT: the configuration has no rpcserverport, so the provider takes a free one",
+      scheme === "inproc"
+        ? `the provider of the configuration cannot be asked: only its own process reaches rpcserverip=${host}`
+        : "give HOST:PORT: the configuration has no rpcserverport, so the provider takes a free one",
     );
   }
   const own = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;

@@ -6,7 +6,7 @@ import type { MethodKind } from "../protobuf/types.js";
 import { openRegistry } from "../registry/open.js";
 import type { Endpoint, Registry } from "../registry/registry.js";
 import type { App } from "../runtime/app.js";
-import { checkCount, readArguments, tlsUsage } from "./arguments.js";
+import { callerUsage, checkCount, readArguments } from "./arguments.js";
 import { withClient } from "./client.js";
 import { type CliIo, type Command, exitCodes, UsageError } from "./command.js";
 import { type ProviderAddress, parseProviderAddress } from "./provider-address.js";
@@ -18,7 +18,7 @@ Lists the services of the registry, or of the provider at HOST:PORT: methods and
 providers; those of classic providers are read from ZooKeeper, which does not tell their messages.
 
   --json                  an array of {service, methods, instances}, for programs
-${tlsUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
+${callerUsage}  -i FILE, --key=value    the configuration, as \`mprpc config\` shows it
   -h, --help              this text
 `;
 

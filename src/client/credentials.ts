@@ -157,7 +157,7 @@ export function credentialsOf(
   return async () => {
     mode.look();
     const token = (await readFile(source.file, "utf8")).trim();
-    if (!tokenPattern.test(token)) throw new Error(`${source.file} holds no token`);
+    if (!tokenPattern.test(token)) throw new Error(messages.tokenFileWrong(source.file));
     return { token, expiresAtMs: clock.wallNow() + fileHoldsMs };
   };
 }

@@ -1,5 +1,6 @@
 import path from "node:path";
-import { Policy, PolicyError, type PolicyLine, parsePolicyFile } from "../auth/policy.js";
+import { Policy, PolicyError, type PolicyLine, type PolicyProblem, parsePolicyFile } from "../auth/policy.js";
+import { readRuleValue } from "../auth/rule-value.js";
 import type { AuthSettings, PolicySource, TokenSource } from "../auth/settings.js";
 import { type ConfDocument, decodeConf, parseConf } from "./conf-file.js";
 import type { Findings } from "./findings.js";
@@ -8,18 +9,31 @@ import type { ConfigValues } from "./schema.js";
 /** Its keys are patterns, and so in no table. */
 export const policySection = "authz";
 
-/** The rules of a conf, as they stand there. */
-function policyLines(file: string, document: ConfDocument): PolicyLine[] {
-  return document.entries
+/** The rules of a conf as they stand there, and its lines that are none: whoever lost a rule would not know who may call what. */
+function policyLines(
+  file: string,
+  document: ConfDocument,
+): { lines: PolicyLine[]; problems: Array<PolicyProblem & { line: number }> } {
+  const lines: PolicyLine[] = [];
+  const problems = document.skipped
     .filter(({ section }) => section === policySection)
-    .map(({ key, text, line }) => ({ pattern: key, value: text, where: `${file}:${line}` }));
+    .map(({ line, found }) => ({ line, where: `${file}:${line}`, expected: "pattern = value", found }));
+  for (const { section, key, raw, line } of document.entries) {
+    if (section !== policySection) continue;
+    const where = `${file}:${line}`;
+    const value = readRuleValue(raw);
+    if (typeof value === "string") lines.push({ pattern: key, value, where });
+    else problems.push({ line, where, ...value });
+  }
+  return { lines, problems };
 }
 
 /** The same; a section without rules is a mistake, as it would let everybody call everything. */
 export function readPolicyLines(file: string, document: ConfDocument, findings: Findings): PolicyLine[] {
-  const lines = policyLines(file, document);
+  const { lines, problems } = policyLines(file, document);
+  for (const problem of problems) findings.fail({ file, ...problem });
   const section = document.sections.find(({ name }) => name === policySection);
-  if (section !== undefined && lines.length === 0) {
+  if (section !== undefined && lines.length + problems.length === 0) {
     const expected = "rules; to let everybody call everything write * = any";
     findings.fail({ where: `${file}:${section.line}`, expected, found: `[${policySection}] without any` });
   }
@@ -29,14 +43,10 @@ export function readPolicyLines(file: string, document: ConfDocument, findings: 
 /** The rules of a conf. Throws `Error` that tells each that is unusable: half of the rules are none. */
 function policyOf(file: string, text: string): Policy {
   const document = parseConf(text);
-  const broken = document.problems.map(
-    ({ line, expected, found }) => `${file}:${line}: expected ${expected}, found ${found}`,
-  );
-  const cut = document.cuts
-    .filter(({ section }) => section === policySection)
-    .map(({ line, mark }) => `${file}:${line}: the value ends before the "${mark}": quote it`);
-  if (broken.length + cut.length > 0) throw new PolicyError([...broken, ...cut].join("\n"));
-  return new Policy(policyLines(file, document));
+  const { lines, problems } = policyLines(file, document);
+  const broken = document.problems.map((one) => ({ ...one, where: `${file}:${one.line}` }));
+  if (broken.length + problems.length > 0) throw new PolicyError([...broken, ...problems]);
+  return new Policy(lines);
 }
 
 /** A value with the place it came from. */
@@ -74,13 +84,9 @@ export function checkAuth(settings: Settings, authz: readonly PolicyLine[], find
   try {
     new Policy(authz);
   } catch (error) {
-    for (const line of (error as PolicyError).message.split("\n")) {
-      const [, place = "[authz]", expected = line] = /^(.*?:\d+): (.*)$/s.exec(line) ?? [];
-      findings.fail({
-        where: place,
-        expected: expected.replace(/^expected /, ""),
-        found: "a rule that is none",
-      });
+    for (const problem of (error as PolicyError).problems) {
+      const [, file, line] = /^(.*):(\d+)$/s.exec(problem.where) ?? [];
+      findings.fail({ ...problem, ...(file === undefined ? {} : { file, line: Number(line) }) });
     }
   }
 }
@@ -125,7 +131,7 @@ function policySource(
     file: inCwd(file),
     parse(text) {
       const decoded = decodeConf(Buffer.from(text, "utf8"));
-      if (!("text" in decoded)) throw new PolicyError(`${file}: expected ${decoded.expected}`);
+      if (!("text" in decoded)) throw new PolicyError([{ where: file, ...decoded }]);
       return policyOf(file, decoded.text).notEmpty(file);
     },
   };

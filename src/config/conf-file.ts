@@ -12,6 +12,8 @@ export interface ConfEntry {
   readonly key: string;
   /** Quotes, escapes and comments taken away, as `ini` does. */
   readonly text: string;
+  /** What stands behind the `=`, as it is. */
+  readonly raw: string;
   readonly line: number;
 }
 
@@ -30,7 +32,7 @@ export interface ConfDocument {
   readonly cuts: ReadonlyArray<ConfEntry & { readonly mark: string }>;
   readonly problems: readonly LineProblem[];
   /** Lines without a `=`, which the classic framework passes over. */
-  readonly skipped: readonly LineProblem[];
+  readonly skipped: ReadonlyArray<LineProblem & { readonly section: string }>;
 }
 
 /**
@@ -43,7 +45,7 @@ export function parseConf(content: string): ConfDocument {
   const sections: Array<{ name: string; line: number }> = [];
   const cuts: Array<ConfEntry & { mark: string }> = [];
   const problems: LineProblem[] = [];
-  const skipped: LineProblem[] = [];
+  const skipped: Array<LineProblem & { section: string }> = [];
   let section = "";
   const lines = content.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
   lines.forEach((raw, index) => {
@@ -62,15 +64,18 @@ export function parseConf(content: string): ConfDocument {
     if (equals === -1 || key === "") {
       // A full-width sign was meant as one: passed over, the key would have another value than one can see.
       const meant = equals !== -1 || /[＝：]/.test(text);
-      (meant ? problems : skipped).push({ line, expected: "key=value", found: describeLine(text, equals) });
+      const problem = { line, expected: "key=value", found: describeLine(text, equals) };
+      if (meant) problems.push(problem);
+      else skipped.push({ ...problem, section });
       return;
     }
-    const read = readValue(text.slice(equals + 1).trim());
+    const value = text.slice(equals + 1).trim();
+    const read = readValue(value);
     if ("expected" in read) {
       problems.push({ line, key: section === "" ? key : `${section}.${key}`, ...read });
       return;
     }
-    const entry: ConfEntry = { section, key, text: read.text, line };
+    const entry: ConfEntry = { section, key, text: read.text, raw: value, line };
     entries.push(entry);
     if (read.cutAt !== undefined) cuts.push({ ...entry, mark: read.cutAt });
   });

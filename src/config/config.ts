@@ -271,17 +271,14 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
     if (table.hasSection(name) || name === policySection) continue;
     // Another program's, unless it is nearly the name of one of ours that the file does not have.
     const shared = isProgramSection(name);
-    const nearest = didYouMean(name, shared ? absent : table.sections);
+    const nearest = didYouMean(name, shared ? absent : [...table.sections, policySection]);
     if (shared && nearest === "") continue;
     const known = `${file}:${line}: unknown section ${quoteFound(`[${name}]`)}, all of it ignored`;
     findings.warn(() => known + (nearest || adviseSection(name)));
   }
   for (const cut of document.cuts) {
-    if (cut.section === policySection) {
-      const expected = `the value in quotes, since it ends before the "${cut.mark}"`;
-      findings.fail({ where: `${file}:${cut.line}`, expected, found: "a value without" });
-      continue;
-    }
+    // Comments of rules have a blank before them.
+    if (cut.section === policySection) continue;
     findings.warn(
       () =>
         `${file}:${cut.line}: ${keyIn(cut.section, cut.key)}: the value ends before the "${cut.mark}"; if that belongs to it, quote the value or write \\${cut.mark}`,
@@ -313,14 +310,15 @@ function readDocument(file: string, document: ConfDocument, reading: Reading): v
   }
 }
 
-/** A line without a `=` does no harm; a file of nothing else is no conf. */
+/** A line without a `=` does no harm, but for one among the rules; a file of nothing else is no conf. */
 function readSkipped(file: string, document: ConfDocument, findings: Findings): void {
   const isConf = document.entries.length + document.sections.length > 0;
-  for (const skipped of document.skipped) {
-    const { line, expected, found } = skipped;
+  for (const { section, ...problem } of document.skipped) {
+    if (section === policySection) continue;
+    const { line, expected, found } = problem;
     const where = `${file}:${line}`;
     if (isConf) findings.warn(() => `${where}: expected ${expected}, found ${found}; the line is ignored`);
-    else findings.fail({ where, file, ...skipped });
+    else findings.fail({ where, file, ...problem });
   }
 }
 

@@ -1,4 +1,4 @@
-import { isLocalAddress } from "../base/address.js";
+import { localAddress, withoutScheme } from "../base/address.js";
 import { boolean, checkOptions, describeValue, type OptionRule, type OptionRules } from "../base/options.js";
 import { brokerForms, isBrokerUrl } from "../broker/open.js";
 import { classicDialects } from "../protocol/classic/classic-wire.js";
@@ -281,17 +281,21 @@ export const secretFile = text("file:NAME", "file: and the name of the file that
 export const host = text("HOST", "a host name, an IPv4 or an IPv6 address, without a port", isHost);
 
 /** Where a provider may listen. */
-export const listenHost = text(
-  "HOST",
-  "a host name, an IPv4 or an IPv6 address, without a port; unix:/path or inproc:",
-  (value) => isHost(value) || isLocalAddress(value),
-);
+export const listenHost: Kind<string, ""> = {
+  ...text("HOST", "a host name, an IPv4 or an IPv6 address, without a port; unix:/path or inproc:"),
+  parse(given) {
+    const value = isHost(given) ? given : localAddress(given);
+    return value === undefined ? undefined : { value };
+  },
+};
 
-export const socketPath = text(
-  "PATH",
-  "the absolute path of a socket, without spaces or any of ? , | * = #",
-  (value) => isLocalAddress(`unix:${value}`),
-);
+export const socketPath: Kind<string, ""> = {
+  ...text("PATH", "the absolute path of a socket, without spaces or any of ? , | * = #"),
+  parse(given) {
+    const address = localAddress(`unix:${given}`);
+    return address === undefined ? undefined : { value: withoutScheme({ host: address, port: 0 }) };
+  },
+};
 
 /** The driver reads the whole of it, and says exactly what is wrong; this makes a plain mistake fail early, with its line. */
 export const registryUrl = text("URL", registryForms, (url) => isRegistryUrl(url) || isRegistryScheme(url));

@@ -447,8 +447,10 @@ export const schema = {
   auth: {
     token: key(
       kind.optional(
-        kind.text("file:FILE", "file:FILE, or the token itself as MPRPC_AUTH_TOKEN", (value) =>
-          /^(?:file:.+|[!-~]+)$/.test(value),
+        kind.text(
+          "file:FILE",
+          'file:FILE, or in MPRPC_AUTH_TOKEN the token alone, without "Bearer" and blanks',
+          (value) => /^(?:file:.+|[!-~]+)$/.test(value),
         ),
       ),
       "",

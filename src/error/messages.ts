@@ -149,6 +149,8 @@ export const messages = {
   certificateUnreadable: (reason: string) => `the certificate cannot be read: ${reason}`,
   certificateNameless: (names: string) =>
     `the certificate names nobody: it has ${names}, and no DNS name or SPIFFE ID`,
+  certificateOfWildcard: (names: string) =>
+    `the certificate names nobody: it has ${names}, and a wildcard stands for many names; the certificate of a caller needs one of its own`,
   certificateRefused: "the other side does not accept our certificate (its tls.ca, tls.crl)",
   crlMissing: "there is no revocation list of the authority that signed it: add one to tls.crl",
   crlExpired: "the revocation list is out of date (tls.crl)",
@@ -317,6 +319,8 @@ export const messages = {
   noToken: (reason: string) => `there is no token for the call (credentials): ${reason}`,
   tokenInClear: (endpoint: string) =>
     `the connection to ${endpoint} is not confidential, and so no token is sent on it (auth.allowplain)`,
+  tokenFileWrong: (file: string) =>
+    `${file} does not hold a token: the token alone belongs there, without "Bearer", blanks and further lines`,
   waitsForToken: "the channel has no token yet (credentials)",
   waitsForPushback: (waitMs: number) =>
     `its server asked for ${waitMs} ms before another try (grpc-retry-pushback-ms)`,
@@ -544,12 +548,18 @@ export const messages = {
   inprocTaken: "another provider of this process has that name: choose another one, or inproc: alone",
   inprocOff: "this application was given a transport of its own, which carries all calls",
   tlsFileUnreadable: (key: string, file: string, reason: string) => `${key}: cannot read ${file}: ${reason}`,
-  tlsFileWithout: (key: string, label: string) => `${key} has no block "BEGIN ${label}"`,
+  tlsFileWithout: (where: string, label: string) => `${where} has no block "BEGIN ${label}"`,
+  tlsFileInDer: (where: string, command: string) =>
+    `${where} is no PEM, but binary, as DER is: openssl ${command} -inform DER -in FILE -out FILE.pem converts it`,
   tlsKeyMissing: "tls.cert is set without tls.key",
-  tlsKeyUnusable: (reason: string) => `tls.key cannot be read: ${reason}`,
-  tlsKeyLocked: (reason: string) => `tls.key cannot be decrypted (tls.passphrase): ${reason}`,
-  tlsKeyOfAnother: "tls.cert and tls.key do not belong together: the certificate is for another key",
-  tlsUnusable: (reason: string) => `the settings of TLS cannot be used: ${reason}`,
+  tlsKeyUnusable: (where: string, reason: string) => `${where} is no key that can be used: ${reason}`,
+  tlsKeyLocked: (where: string, reason: string) =>
+    `${where} cannot be decrypted by this passphrase (tls.passphrase): ${reason}`,
+  tlsKeyEncrypted: (where: string) => `${where} is encrypted, and no passphrase is given (tls.passphrase)`,
+  tlsKeyOfAnother: (cert: string, key: string) =>
+    `${cert} and ${key} do not belong together: the certificate is for another key`,
+  tlsCiphersUnknown: (ciphers: string) => `tls.ciphers: OpenSSL knows no cipher of ${ciphers}`,
+  tlsUnusable: (where: string, reason: string) => `the settings of TLS cannot be used (${where}): ${reason}`,
   tlsNothingToShow: (mode: string) =>
     `tls.mode=${mode} needs a certificate (tls.cert, tls.key) or secrets (auth.secrets)`,
   tlsNotHere: (owner: string) => `${owner}: option "tls": the transport of this application has no TLS`,

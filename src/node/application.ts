@@ -1,5 +1,6 @@
 import { setMaxListeners } from "node:events";
-import { type Address, isLocalAddress } from "../base/address.js";
+import path from "node:path";
+import { type Address, schemeOf } from "../base/address.js";
 import { type Clock, systemClock } from "../base/clock.js";
 import { DeadlineWheel } from "../base/deadlines.js";
 import { callback, checkOptions, definedOf, describeValue, either, having, text } from "../base/options.js";
@@ -103,7 +104,10 @@ export class MprpcApplication<S extends Sections = NoSections> implements App, A
     this.#transport =
       parts.transport ??
       schemeTransport({
-        tcp: tlsTransport(transportParts(config.values, clock, this.log), toTls(config, parts.tls)),
+        tcp: tlsTransport(
+          transportParts(config.values, clock, this.log),
+          toTls(config, parts.cwd ?? process.cwd(), parts.tls),
+        ),
         unix: unixTransport(clock),
       });
     this.#runtime = {
@@ -223,7 +227,7 @@ function openConfigured(values: ConfigValues, log: Logger): Registry {
 
 /** An address without ports leaves `rpcserverport` unused. */
 function listenAddress({ rpcserverip: host, rpcserverport: port }: ConfigValues): Address {
-  return isLocalAddress(host) ? { host, port: 0 } : { host, port };
+  return schemeOf({ host, port }) === "tcp" ? { host, port } : { host, port: 0 };
 }
 
 function transportParts(values: ConfigValues, clock: Clock, log: Logger): TlsTransportParts {
@@ -233,26 +237,32 @@ function transportParts(values: ConfigValues, clock: Clock, log: Logger): TlsTra
 /** `[tls]`, `[auth]` and `[service.NAME]`, overridden by the options of the program. */
 function toTls(
   { values, services }: Pick<LoadedConfig, "values" | "services">,
+  cwd: string,
   own: TlsOptions = {},
 ): TlsOptions {
   const { tls, auth } = values;
+  const inCwd = (file: string | undefined): string | undefined =>
+    file === undefined ? undefined : path.resolve(cwd, file);
   const named = Object.entries(services).flatMap(([service, { "tls.peername": name }]) =>
     name === undefined ? [] : [[service, name] as const],
   );
   return {
     ...definedOf({
       mode: tls.mode,
-      cert: tls.cert,
-      key: tls.key,
-      ca: tls.ca,
-      crl: tls.crl,
+      cert: inCwd(tls.cert),
+      key: inCwd(tls.key),
+      ca: inCwd(tls.ca),
+      crl: inCwd(tls.crl),
       minVersion: tls.minversion,
       ciphers: tls.ciphers,
-      passphrase: tls.passphrase,
+      passphrase: tls.passphrase?.replace(
+        /^file:(.*)$/s,
+        (_, file: string) => `file:${path.resolve(cwd, file)}`,
+      ),
       clientAuth: tls.clientauth,
       peerName: tls.peername,
       trustDomain: tls.trustdomain,
-      secrets: auth.secrets,
+      secrets: inCwd(auth.secrets),
       secret: auth.secret,
       handshakeTimeoutMs: tls.handshaketimeoutMs,
       handshakesMax: tls.maxhandshakes,

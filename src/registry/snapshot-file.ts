@@ -3,7 +3,7 @@ import { rename, rm, utimes, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 
-import { isLocalAddress, isReachable, parseAddress } from "../base/address.js";
+import { isReachable, localAddress, parseAddress } from "../base/address.js";
 import { type Clock, systemClock } from "../base/clock.js";
 import type { Logger } from "../log/logger.js";
 import { isWeight } from "./entry.js";
@@ -147,7 +147,7 @@ function isEndpoint(value: unknown): value is Endpoint {
   const named = typeof host === "string" && typeof port === "number" && isReachable({ host, port });
   return (
     named &&
-    (isLocalAddress(host) || parseAddress(`[${host}]:${port}`) !== undefined) &&
+    (localAddress(host) !== undefined || parseAddress(`[${host}]:${port}`) !== undefined) &&
     (protocol === "mprpc" || protocol === "classic" || protocol === "grpc") &&
     typeof weight === "number" &&
     isWeight(weight) &&

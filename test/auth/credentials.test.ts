@@ -1,9 +1,15 @@
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { systemClock } from "../../src/base/clock.js";
+import { credentialsOf } from "../../src/client/credentials.js";
 import { type Credentials, Status } from "../../src/index.js";
 import { deferred, failure } from "../support/async.js";
 import { canary, expectNoCanary } from "../support/canary.js";
 import { Cluster, type ClusterOptions } from "../support/cluster.js";
 import { type Blob, ProbeServiceStub } from "../support/gen/probe.js";
+import { RecordingLog } from "../support/log.js";
 
 const [secret, own] = [canary(), canary()];
 
@@ -19,6 +25,25 @@ async function start(credentials: Credentials | undefined, as = true, more: Clus
 }
 
 describe("the token of a channel", () => {
+  test.each([
+    ["Bearer before it", `Bearer ${secret}\n`],
+    ["a line behind it", `${secret}\n${own}\n`],
+    ["nothing", "\n"],
+  ])("is alone in its file, which is named otherwise: %s", async (_, text) => {
+    const folder = mkdtempSync(path.join(tmpdir(), "mprpc-token-"));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const file = path.join(folder, "token");
+    writeFileSync(file, text, { mode: 0o600 });
+    const log = new RecordingLog();
+    const { stub } = await start(credentialsOf({ file }, { clock: systemClock, log }));
+    const error = await failure(stub.echo({}));
+    expect(error.code).toBe(Status.UNAUTHENTICATED);
+    expect(error.message).toContain(
+      `${file} does not hold a token: the token alone belongs there, without "Bearer", blanks and further lines`,
+    );
+    expectNoCanary(error.message);
+  });
+
   test("is asked for once, and sent with every call", async () => {
     let asked = 0;
     const { stub, runtime } = await start(async () => {

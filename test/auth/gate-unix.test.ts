@@ -3,9 +3,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { RpcProvider, Status } from "../../src/index.js";
+import { openRegistry } from "../../src/registry/open.js";
 import { deferred, failure } from "../support/async.js";
 import { Cluster } from "../support/cluster.js";
 import { FlowService, FlowServiceStub } from "../support/gen/flow.js";
+import { ProbeService, ProbeServiceStub } from "../support/gen/probe.js";
 import { startGuarded, token } from "./guarded.js";
 
 /** Sockets of one test, in a folder of its own. */
@@ -37,6 +39,23 @@ describe("callers on a unix socket", () => {
     expect(error).toMatchObject({ code: Status.PERMISSION_DENIED, executed: "never" });
     expect(ops.log.at("warn")).toContain(`denied: probe.ProbeService/Echo to ${socket("ops")}`);
     expect((await ops.flow.ask({ number: 4 })).number).toBe(4);
+  });
+
+  test("are the same by any spelling of the path, in rules too", async () => {
+    const socket = sockets()("web");
+    const slashes = socket.replace("unix:/", "unix:///");
+    const cluster = new Cluster({ over: "unix" });
+    const provider = new RpcProvider(cluster.runtime(), { policy: { "*": slashes } });
+    provider.notifyService(ProbeService, {
+      echo: (_request, { peer }) => ({ text: `${peer.identities.transport}` }),
+      relay: (request) => request,
+      note: (request) => request,
+    });
+    cluster.onClose(() => provider.shutdown());
+    expect(await provider.listen(slashes).start()).toEqual({ host: socket, port: 0 });
+    const registry = openRegistry(`static://${slashes}`);
+    const stub = new ProbeServiceStub(cluster.channel({ registry }));
+    expect((await stub.echo({})).text).toBe(socket);
   });
 
   test("may be asked for a token as well, and stream with it", async () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { matchesGlob } from "../../src/auth/identity.js";
 import { Policy, PolicyError, parsePolicyFile } from "../../src/auth/policy.js";
 import type { Peer } from "../../src/call/peer.js";
+import { load, loadError } from "../config/load.js";
 
 type Who = Pick<Peer, "protocol" | "identities">;
 
@@ -84,7 +85,7 @@ describe("a policy", () => {
 
   test("an object without rules is refused, as it would let everybody call everything", () => {
     expect(() => Policy.of({})).toThrow(
-      /^policy: expected a rule; to let everybody call everything write \* = any$/,
+      /^policy: expected a rule; to let everybody call everything write \* = any, found none$/,
     );
   });
 
@@ -114,12 +115,56 @@ describe("a policy", () => {
     expect(() => Policy.of(rules as Record<string, string>)).toThrow(text);
   });
 
+  const asWritten = [
+    ["secret:web # the gateway", "secret:web"],
+    ["any ; public", "any"],
+    ["any\t# public", "any"],
+    ["jwt:https://idp.example.com#alice | secret:web", "jwt:https://idp.example.com#alice | secret:web"],
+    ["token:a;b # both", "token:a;b"],
+    ["token:a\\#b", "token:a#b"],
+    ['"jwt:https://idp.example.com#alice" # quoted', "jwt:https://idp.example.com#alice"],
+    ["'token:a#b' ; quoted", "token:a#b"],
+    ['"token:a\\u0062"', "token:ab"],
+  ] as const;
+
+  test.each(asWritten)("%j is %j in a policy file and in a conf", (raw, value) => {
+    const rule = `fixbug.X/Login = ${raw}`;
+    expect(parsePolicyFile(rule, "rules").lines.map((one) => one.value)).toEqual([value]);
+    const { authz, warnings } = load({ conf: `[authz]\n${rule}` });
+    expect(authz.map((one) => one.value)).toEqual([value]);
+    expect(warnings).toEqual([]);
+  });
+
+  test.each([
+    ["any#public", 'expected any, none, classic, or identities .*, found "any#public"'],
+    ["any;", 'found "any;"'],
+    ["# any", "found nothing"],
+    ["secret:web | # secret:ops", "expected an identity behind the last |, found nothing"],
+    ['"secret:web" | "secret:ops"', 'expected a closing " at the end of the value, found none'],
+  ])("%j loses nothing silently: it is told in a policy file and in a conf", (raw, text) => {
+    const expected = new RegExp(`:2: .*${text.replaceAll("|", "\\|")}$`);
+    expect(() => parsePolicyFile(`\na.S/Get = ${raw}`, "rules")).toThrow(expected);
+    const { message } = loadError({ conf: `[authz]\na.S/Get = ${raw}\nb.S/Get = any` });
+    expect(message).toMatch(expected);
+  });
+
+  test("a line of [authz] that is no rule is no warning, since its rule would be lost", () => {
+    const error = loadError({ conf: "[authz]\n* = any\na.S/Get : none\n* = none" });
+    expect(error.message.split("\n")).toEqual([
+      'mprpc.conf:3: expected pattern = value, found "a.S/Get" and no "="',
+      "mprpc.conf:4: expected one rule for *, found a second one; the first is mprpc.conf:2",
+    ]);
+    expect(error.problems.map(({ line }) => line)).toEqual([3, 4]);
+  });
+
   test("tells every unusable line of a file, with its number", () => {
     const text = "# who may\n[authz]\na.S/* = any\nnonsense\na.S/* = any\nb.S/Get = bob\n[other]";
-    expect(() => parsePolicyFile(text, "rules")).toThrow(/rules:4: .*\nrules:7: /);
+    expect(() => parsePolicyFile(text, "rules")).toThrow(
+      'rules:4: expected pattern = value, found "nonsense" and no "="\nrules:7: expected [authz], found [other]',
+    );
     const twice = "a.S/* = any\na.S/* = any\nb.S/Get = bob";
     expect(() => parsePolicyFile(twice, "rules")).toThrow(
-      /rules:2: there are two rules for a\.S\/\*\nrules:3: /,
+      /rules:2: expected one rule for a\.S\/\*, found a second one; the first is rules:1\nrules:3: /,
     );
     expect(parsePolicyFile("a.S/* = jwt:https://idp#a+b | any", "rules").lines).toHaveLength(1);
   });

@@ -47,12 +47,26 @@ describe("addresses without ports", () => {
     expect(isReachable(address as Address)).toBe(true);
   });
 
-  test.each(["unix:", "unix:relative", "unix:/a,b", "unix:/a b", "unix:/a?x", "inproc:a/b", "unix:/a|b"])(
-    "%s is none",
+  test.each(["unix:///run/a.sock", "unix://run/a.sock", "unix:/run//a.sock"])(
+    "%s is unix:/run/a.sock",
     (text) => {
-      expect(parseAddress(text)).toBeUndefined();
+      expect(parseAddress(text)).toEqual({ host: "unix:/run/a.sock", port: 0 });
     },
   );
+
+  test.each([
+    "unix:",
+    "unix:/",
+    "unix://",
+    "unix:relative",
+    "unix:/a,b",
+    "unix:/a b",
+    "unix:/a?x",
+    "inproc:a/b",
+    "unix:/a|b",
+  ])("%s is none", (text) => {
+    expect(parseAddress(text)).toBeUndefined();
+  });
 
   test.each([
     ["unix:/a", "unix"],

@@ -482,6 +482,10 @@ describe("as a process", () => {
     const failed = await mprpcProcess(["call", "127.0.0.1:1", "a.B.c"]);
     expect(failed).toMatchObject({ code: 1, out: "" });
     expect(failed.err).toMatch(/^\[unavailable\] /);
+    const known = ["fixbug.UserServiceRpc.Nope", "--proto", userProto];
+    const unasked = await mprpcProcess(["call", "127.0.0.1:1", ...known]);
+    expect(unasked).toMatchObject({ code: 1, out: "" });
+    expect(unasked.err).toMatch(/^\[unimplemented\] .*\n {2}executed: never\n$/);
     expect((await mprpcProcess(["list", registry])).out).toContain("fixbug.UserServiceRpc\n");
     expect((await mprpcProcess(["config"])).out).toMatch(/^# conf file: none\n/);
     expect(await mprpcProcess(["lst"])).toMatchObject({ code: 2, out: "" });

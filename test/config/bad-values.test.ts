@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../src/config/config-error.js";
+import { canary } from "../support/canary.js";
 import { load, loadError } from "./load.js";
 
 describe("bad values", () => {
@@ -118,6 +119,15 @@ describe("bad values", () => {
     const error = loadError({ conf: '[log]\ndir="a\\u001b[31m\\nb"' });
     expect(error.message).toMatch(/without control characters, found "a\\u001b\[31m\\nb"$/);
   });
+
+  test.each(["Bearer", "two of"])(
+    "a token with a word before it is told as such, and not shown: %s",
+    (word) => {
+      expect(loadError({ env: { MPRPC_AUTH_TOKEN: `${word} ${canary()}` } }).message).toBe(
+        'MPRPC_AUTH_TOKEN: auth.token: expected file:FILE, or in MPRPC_AUTH_TOKEN the token alone, without "Bearer" and blanks, found a value that is not shown because it is secret',
+      );
+    },
+  );
 
   test("a long value is cut in the message", () => {
     expect(loadError({ conf: `rpcserverport=${"9".repeat(5000)}` }).message.length).toBeLessThan(300);

@@ -47,7 +47,7 @@ describe("lines", () => {
   ])("%j is passed over, and told", (line, found) => {
     const { problems, skipped } = parseConf(`\n${line}`);
     expect(problems).toEqual([]);
-    expect(skipped).toEqual([{ line: 2, expected: "key=value", found }]);
+    expect(skipped).toEqual([{ section: "", line: 2, expected: "key=value", found }]);
   });
 
   test.each([
@@ -93,8 +93,8 @@ describe("values", () => {
     ["a\\\\#b", "a\\", "#"],
   ])("%j ends before its mark, which is told", (raw, text, mark) => {
     const document = parseConf(`[s]\nk=${raw}`);
-    expect(document.entries).toEqual([{ section: "s", key: "k", text, line: 2 }]);
-    expect(document.cuts).toEqual([{ section: "s", key: "k", text, line: 2, mark }]);
+    expect(document.entries).toEqual([{ section: "s", key: "k", text, raw, line: 2 }]);
+    expect(document.cuts).toEqual([{ section: "s", key: "k", text, raw, line: 2, mark }]);
   });
 
   test.each(['"open', "'open", '"a" b', "'a'b'", '"', "'", '"bad \\x escape"'])("%j is refused", (raw) => {
@@ -181,7 +181,7 @@ function flatten(parsed: Record<string, unknown>): Array<[string, string]> {
 
 test("what was found is shown without characters that a terminal obeys", () => {
   expect(parseConf("a\u007f\u009b2J\u2028b").skipped).toEqual([
-    { line: 1, expected: "key=value", found: '"a\\u007f\\u009b2J" and no "="' },
+    { section: "", line: 1, expected: "key=value", found: '"a\\u007f\\u009b2J" and no "="' },
   ]);
 });
 

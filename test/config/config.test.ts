@@ -47,6 +47,12 @@ describe("order", () => {
     expect(file).toBe("mprpc.conf");
   });
 
+  test("a unix socket has one spelling", () => {
+    const { values } = load({ conf: "rpcserverip=unix:///run/a.sock\n[provider]\nunix=//run/b.sock" });
+    expect(values.rpcserverip).toBe("unix:/run/a.sock");
+    expect(values.provider.unix).toBe("/run/b.sock");
+  });
+
   test("a variable that is empty counts as not set", () => {
     expect(load({ conf: "rpcserverport=1", env: { MPRPC_RPCSERVERPORT: " " } }).values.rpcserverport).toBe(1);
     expect(load({ env: { MPRPC_WHATEVER: "", MPRPC_LOG_LEVEL: undefined } }).warnings).toEqual([]);
@@ -192,6 +198,11 @@ describe("warnings", () => {
       "an unknown section",
       "[lgo]\nlevel=debug\nx=1",
       'mprpc.conf:1: unknown section "[lgo]", all of it ignored; did you mean "log"?',
+    ],
+    [
+      "an unknown section that is nearly the policy's",
+      "[authzz]\n* = none",
+      'mprpc.conf:1: unknown section "[authzz]", all of it ignored; did you mean "authz"?',
     ],
     [
       "a cut value",

@@ -77,6 +77,11 @@ test("call takes the messages of --proto for a gRPC server without reflection", 
   expect(unasked.code).toBe(1);
   const called = await mprpc([...args, "--proto", proto]);
   expect(JSON.parse(called.out)).toEqual({ payload: { body: "xx" } });
+  // Nothing that is asked of it besides may fail unheard.
+  const method = args.with(3, "Nope");
+  const unknown = await mprpc([...method, "--proto", proto]);
+  expect(unknown).toMatchObject({ code: 1, out: "" });
+  expect(unknown.err).toMatch(/^\[unimplemented\] .*\n {2}executed: \w+\n$/);
 });
 
 test("health of a provider that speaks nothing but gRPC", async () => {

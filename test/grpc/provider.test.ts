@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { encodeMessage } from "../../src/protobuf/types.js";
+import type { Http2Options } from "../../src/protocol/http2/options.js";
 import { RpcProvider } from "../../src/server/provider.js";
 import { settle } from "../../src/testing/index.js";
 import { deferred, failure } from "../support/async.js";
@@ -19,7 +20,8 @@ async function served(
   const cluster = new Cluster({ settings });
   const provider = await cluster.provider(handlers);
   const address = provider.address as { host: string; port: number };
-  const raw = () => RawClient.connect(cluster.network, address, cluster.clock);
+  const raw = (options: Partial<Http2Options> = {}) =>
+    RawClient.connect(cluster.network, address, cluster.clock, options);
   return { cluster, provider, address, raw };
 }
 
@@ -41,24 +43,66 @@ test("one port: the same handler answers mprpc/2 and gRPC, and the context says 
   expect((await grpcChannel(cluster, provider).echo({}, options)).text).toBe("grpc me true");
 });
 
-test("a request that is no call is answered in HTTP, when all of it has come", async () => {
-  const { raw } = await served();
-  const client = await raw();
-  const cases = [
-    [{ ":method": "GET", ":path": "/index.html" }, "404", "no method /index.html"],
-    [{ ":path": echoPath, "content-type": "application/json" }, "415", "content-type application/json"],
-    [{ ":method": "GET", ":path": echoPath }, "405", "POST"],
-  ] as const;
-  for (const [fields, status, text] of cases) {
+const noCalls = [
+  [{ ":method": "GET", ":path": "/index.html" }, "404", "no method /index.html"],
+  [{ ":path": echoPath, "content-type": "application/json" }, "415", "content-type application/json"],
+  [{ ":method": "GET", ":path": echoPath }, "405", "POST"],
+] as const;
+
+test.each(noCalls)(
+  "a request that is no call is answered in HTTP at once: %j",
+  async (fields, status, text) => {
+    const { raw } = await served();
+    const client = await raw();
     const whole = client.request(fields, Buffer.alloc(0));
     await whole.over;
     expect(whole.headers?.[":status"]).toBe(status);
     expect(whole.body.toString()).toContain(text);
-    const later = client.request(fields);
-    later.stream?.write(Buffer.from("{}"), true);
-    await later.over;
-    expect(later.headers?.[":status"]).toBe(status);
-  }
+    const open = client.request(fields);
+    await open.over;
+    expect(open.headers?.[":status"]).toBe(status);
+    expect(open.body.toString()).toContain(text);
+    // What it sends all the same is counted and given back: far more than the window of the connection.
+    const chatty = Array.from({ length: 40 }, () => client.request(fields));
+    for (const { stream } of chatty) stream?.write(Buffer.alloc(60_000), false);
+    await Promise.all(chatty.map(({ over }) => over));
+    const last = client.request(fields, Buffer.alloc(60_000));
+    await last.over;
+    expect(last.headers?.[":status"]).toBe(status);
+    expect(client.closed).toBeUndefined();
+  },
+);
+
+test.each(noCalls)(
+  "a request that is no call, and stays open, holds no shutdown: %j",
+  async (fields, status) => {
+    const { raw, provider } = await served();
+    const client = await raw();
+    const open = client.request(fields);
+    await open.over;
+    expect(open.headers?.[":status"]).toBe(status);
+    // Time stands still: one that waited for the request would wait for ever.
+    await provider.shutdown();
+    expect(client.closed).toBeDefined();
+  },
+);
+
+test("HEAD is answered without a text, which would break its rule", async () => {
+  const { raw } = await served();
+  const head = (await raw()).request({ ":method": "HEAD", ":path": "/index.html" }, Buffer.alloc(0));
+  await head.over;
+  expect(head.headers?.[":status"]).toBe("404");
+  expect(head.body).toHaveLength(0);
+});
+
+test("a caller whose windows have no room for a text is told the status, and holds no shutdown", async () => {
+  const { raw, provider } = await served();
+  const client = await raw({ windowBytes: 0 });
+  const open = client.request(noCalls[0][0]);
+  await open.over;
+  expect(open.headers?.[":status"]).toBe("404");
+  expect(open.body).toHaveLength(0);
+  await provider.shutdown();
 });
 
 test.each([

@@ -13,26 +13,32 @@ export class RawClient {
   goAway: string | undefined;
   closed: string | undefined;
 
-  private constructor(connection: Connection, clock: Clock) {
-    this.session = new Http2ClientSession(connection, clock, {
-      onWelcome: () => {},
-      onRoom: () => {},
-      onGoAway: (_code, debug) => {
-        this.goAway ??= debug;
+  private constructor(connection: Connection, clock: Clock, options: Partial<Http2Options>) {
+    this.session = new Http2ClientSession(
+      connection,
+      clock,
+      {
+        onWelcome: () => {},
+        onRoom: () => {},
+        onGoAway: (_code, debug) => {
+          this.goAway ??= debug;
+        },
+        onSessionClosed: (reason) => {
+          this.closed = reason ?? "";
+        },
       },
-      onSessionClosed: (reason) => {
-        this.closed = reason ?? "";
-      },
-    });
+      options,
+    );
   }
 
   static async connect(
     transport: Transport,
     address: { host: string; port: number },
     clock: Clock = systemClock,
+    options: Partial<Http2Options> = {},
   ): Promise<RawClient> {
     const connection = await transport.connect(address, { timeoutMs: 5000 });
-    const client = new RawClient(connection, clock);
+    const client = new RawClient(connection, clock, options);
     onTestFinished(() => client.session.close("the test has ended"));
     return client;
   }

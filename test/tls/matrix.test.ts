@@ -134,6 +134,11 @@ describe("a caller's certificate", () => {
       () => ca.issue({ uris: ["spiffe://good.example/a", "spiffe://good.example/b"] }),
       /has one URI.*spiffe:\/\/good.example\/a, spiffe:\/\/good.example\/b/,
     ],
+    [
+      "of a wildcard",
+      () => ca.issue({ dns: ["*.good.example"] }),
+      /names nobody: it has dns:\*\.good\.example, and a wildcard stands for many names/,
+    ],
     ["with a common name only", () => ca.issue({ commonName: "apigw" }), /no DNS name or SPIFFE ID/],
     ...["spiffe://good.example/../a", "spiffe://good.example/a/.", "spiffe://good.example//a"].map(
       (uri) => [`with the ID ${uri}`, () => ca.issue({ uris: [uri] }), /has one URI/] as const,

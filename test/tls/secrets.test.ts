@@ -1,12 +1,14 @@
-import { createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { chmodSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import tls from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parseTokens } from "../../src/auth/token-file.js";
+import { MprpcApplication } from "../../src/node/application.js";
 import { loadMaterial } from "../../src/transport/tls/material.js";
 import type { TlsOptions } from "../../src/transport/tls/options.js";
 import { parseSecrets } from "../../src/transport/tls/secrets.js";
+import { RecordingLog } from "../support/log.js";
 import { canary, watchSecret } from "../tools/leaks/secrets.js";
 import { eventually } from "../tools/wait.js";
 import { Authority, type Issued, secretLine, writeSecret } from "./authority.js";
@@ -18,6 +20,15 @@ const broken = (pem: string): string => pem.replace(/(-----\r?\n)[^-]+/, "$1AAAA
 function watched(pem: string): string {
   watchSecret(pem.split("\n")[2] as string);
   return pem;
+}
+
+function thrownBy(use: () => unknown): Error {
+  try {
+    use();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("it did not throw");
 }
 
 const lines = (...names: string[]): string => `${names.map(secretLine).join("\n")}\n`;
@@ -275,21 +286,65 @@ describe("files of certificates", () => {
     const key = file("key", good.key);
     const empty = file("empty", "nothing");
     expect(() => loadMaterial({ cert }, 0)).toThrow(/tls.cert is set without tls.key/);
-    expect(() => loadMaterial({ cert, key: empty }, 0)).toThrow(/^tls.key has no block "BEGIN PRIVATE KEY"$/);
-    expect(() => loadMaterial({ cert, key: broken(good.key) }, 0)).toThrow(/^tls.key cannot be read: error/);
-    expect(() => loadMaterial({ cert: broken(good.cert), key }, 0)).toThrow(/cannot be used: tls.cert: /);
-    expect(() => loadMaterial({ ca: broken(ca.cert) }, 0)).toThrow(/cannot be used: tls.ca: /);
-    expect(() => loadMaterial({ cert: empty, key }, 0)).toThrow(/tls.cert has no block "BEGIN CERTIFICATE"/);
-    expect(() => loadMaterial({ ca: empty }, 0)).toThrow(/tls.ca has no block/);
-    expect(() => loadMaterial({ crl: cert }, 0)).toThrow(/tls.crl has no block "BEGIN X509 CRL"/);
-    expect(() => loadMaterial({ cert, key, ciphers: "NONSENSE" }, 0)).toThrow(
-      /settings of TLS cannot be used/,
-    );
+    const brokenKey = file("broken.key", broken(good.key));
+    const brokenCert = file("broken.crt", broken(good.cert));
+    const relative = path.relative(process.cwd(), empty);
+    const failures: ReadonlyArray<readonly [TlsOptions, string]> = [
+      [{ cert, key: empty }, `tls.key: ${empty} has no block "BEGIN PRIVATE KEY"`],
+      [{ cert, key: brokenKey }, `tls.key: ${brokenKey} is no key that can be used: error`],
+      [{ cert, key: broken(good.key) }, "tls.key is no key that can be used: error"],
+      [{ cert: brokenCert, key }, `the settings of TLS cannot be used (tls.cert: ${brokenCert}): `],
+      [{ cert: broken(good.cert), key }, "the settings of TLS cannot be used (tls.cert): "],
+      [{ ca: broken(ca.cert) }, "the settings of TLS cannot be used (tls.ca): "],
+      [{ ca: brokenCert }, `the settings of TLS cannot be used (tls.ca: ${brokenCert}): `],
+      [{ cert: empty, key }, `tls.cert: ${empty} has no block "BEGIN CERTIFICATE"`],
+      [{ ca: relative }, `tls.ca: ${empty} has no block "BEGIN CERTIFICATE"`],
+      [{ ca: `${relative}.not-there` }, `tls.ca: cannot read ${empty}.not-there: ENOENT`],
+      [{ crl: cert }, `tls.crl: ${cert} has no block "BEGIN X509 CRL"`],
+      [{ cert, key, ciphers: "NONSENSE" }, 'tls.ciphers: OpenSSL knows no cipher of "NONSENSE"'],
+    ];
+    for (const [options, text] of failures) {
+      const error = thrownBy(() => loadMaterial(options, 0));
+      expect(error.message.slice(0, text.length)).toBe(text);
+    }
+  });
+
+  test("in DER are told how to become PEM", () => {
+    const folder = temporaryFolder();
+    const der = (name: string, bytes: Buffer): string => {
+      writeFileSync(path.join(folder, name), bytes, { mode: 0o600 });
+      return path.join(folder, name);
+    };
+    const cert = der("cert.der", new X509Certificate(good.cert).raw);
+    const key = der("key.der", createPrivateKey(good.key).export({ type: "pkcs8", format: "der" }));
+    const text = (where: string, command: string): string =>
+      `${where} is no PEM, but binary, as DER is: openssl ${command} -inform DER -in FILE -out FILE.pem converts it`;
+    expect(() => loadMaterial({ ca: cert }, 0)).toThrow(text(`tls.ca: ${cert}`, "x509"));
+    expect(() => loadMaterial({ cert, key: good.key }, 0)).toThrow(text(`tls.cert: ${cert}`, "x509"));
+    expect(() => loadMaterial({ cert: good.cert, key }, 0)).toThrow(text(`tls.key: ${key}`, "pkey"));
+    expect(() => loadMaterial({ crl: cert }, 0)).toThrow(text(`tls.crl: ${cert}`, "crl"));
+  });
+
+  test("of a conf count from the folder in which the application starts", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(path.join(folder, "a.conf"), "[tls]\nca=ca.crt\n");
+    const init = (): Promise<unknown> =>
+      MprpcApplication.init(["node", "x", "-i", "a.conf"], { cwd: folder, env: {}, log: new RecordingLog() });
+    await expect(init()).rejects.toThrow(`tls.ca: cannot read ${path.join(folder, "ca.crt")}: ENOENT`);
+    writeFileSync(path.join(folder, "ca.crt"), ca.cert);
+    await ((await init()) as MprpcApplication).close();
   });
 
   test("need their own key, of the same kind too", async () => {
     const other = await ca.issue();
     const together = /^tls.cert and tls.key do not belong together/;
+    const folder = temporaryFolder();
+    const named = { cert: path.join(folder, "a.crt"), key: path.join(folder, "b.key") };
+    writeFileSync(named.cert, good.cert);
+    writeFileSync(named.key, other.key, { mode: 0o600 });
+    expect(() => loadMaterial(named, 0)).toThrow(
+      `tls.cert: ${named.cert} and tls.key: ${named.key} do not belong together`,
+    );
     expect(() => loadMaterial({ cert: good.cert, key: other.key }, 0)).toThrow(together);
     const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
     const key = watched(rsa.privateKey.export({ type: "pkcs8", format: "pem" }).toString());
@@ -302,8 +357,9 @@ describe("files of certificates", () => {
       .export({ ...{ type, format: "pem", cipher: "aes-256-cbc", passphrase } })
       .toString();
     const { cert } = good;
-    const locked = /^tls.key cannot be decrypted \(tls.passphrase\): /;
-    expect(() => loadMaterial({ cert, key }, 0)).toThrow(locked);
+    const locked = /^tls.key cannot be decrypted by this passphrase \(tls.passphrase\): /;
+    const missing = /^tls.key is encrypted, and no passphrase is given \(tls.passphrase\)$/;
+    expect(() => loadMaterial({ cert, key }, 0)).toThrow(missing);
     expect(() => loadMaterial({ cert, key, passphrase: "wrong" }, 0)).toThrow(locked);
     expect(loadMaterial({ cert, key, passphrase }, 0).hasCertificate).toBe(true);
   });

@@ -3,7 +3,7 @@ import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import type { Http2Stream } from "../http2/stream.js";
 import type { OutgoingField, PreparedHeaders } from "../http2/wire/hpack-encoder.js";
-import { PlainAnswer } from "./plain-answer.js";
+import type { PlainAnswer } from "./plain-answer.js";
 import type { RequestHead } from "./request-head.js";
 import { failureFields } from "./status-fields.js";
 
@@ -27,11 +27,8 @@ export function noMethod({ path }: RequestHead): RpcError {
 
 /** What a request that is not gRPC is told in plain HTTP. */
 export function plainAnswerTo({ bound, post, path, contentType }: RequestHead): PlainAnswer {
-  if (bound === undefined)
-    return new PlainAnswer({ status: "404", text: `${messages.noMethod(` ${path}`)}\n` });
-  return new PlainAnswer(
-    post
-      ? { status: "415", text: `${messages.grpcContentType(contentType)}\n` }
-      : { status: "405", text: `${messages.grpcPostOnly}\n`, allow: "POST" },
-  );
+  if (bound === undefined) return { status: "404", text: `${messages.noMethod(` ${path}`)}\n` };
+  return post
+    ? { status: "415", text: `${messages.grpcContentType(contentType)}\n` }
+    : { status: "405", text: `${messages.grpcPostOnly}\n`, allow: "POST" };
 }

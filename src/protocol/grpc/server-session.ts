@@ -23,7 +23,7 @@ import {
   turnedAwayField,
   unreadField,
 } from "./metadata-fields.js";
-import { PlainAnswer } from "./plain-answer.js";
+import { answerPlainly } from "./plain-answer.js";
 import { noMethod, plainAnswerTo, refuse } from "./refusal.js";
 import { RepeatedHead } from "./repeated-head.js";
 import { RequestHead } from "./request-head.js";
@@ -217,10 +217,13 @@ export class GrpcServerSession
     head.read(headers, this.#resolve);
     const { bound } = head;
     if (this.#turnedAway !== undefined) {
-      this.#refuseAsTurnedAway(stream, this.#turnedAway);
+      this.#refuseAsTurnedAway(stream, headers, this.#turnedAway);
       return undefined;
     }
-    if (!head.isGrpc || !head.post) return this.#answerPlainly(stream, endStream);
+    if (!head.isGrpc || !head.post) {
+      this.#refuseNoCall(stream, headers);
+      return undefined;
+    }
     const metadata = head.others ? metadataOf(headers) : undefined;
     if (!head.others && head.agent !== undefined) head.unread = unreadField(head.agent);
     const refusal =
@@ -359,25 +362,20 @@ export class GrpcServerSession
     );
   }
 
-  /** A request that is not gRPC: it is answered in plain HTTP once it has arrived completely. */
-  #answerPlainly(stream: Http2Stream, endStream: boolean): StreamHandler | undefined {
-    const answer = plainAnswerTo(head);
+  /** A request that is no gRPC call: it is answered in plain HTTP. */
+  #refuseNoCall(stream: Http2Stream, headers: HeaderList): void {
     // gRPC with an unknown message format: answered as gRPC.
     if (head.post && isGrpc(head.contentType)) {
       const error = new RpcError(Status.UNIMPLEMENTED, messages.grpcContentType(head.contentType));
       refuse(stream, this.headOf.proto, head, head.bound === undefined ? noMethod(head) : error);
-      return undefined;
-    }
-    if (!endStream) return answer;
-    answer.send(stream);
-    return undefined;
+    } else answerPlainly(stream, headers, plainAnswerTo(head));
   }
 
-  #refuseAsTurnedAway(stream: Http2Stream, why: string): void {
+  #refuseAsTurnedAway(stream: Http2Stream, headers: HeaderList, why: string): void {
     if (head.isGrpc) {
       const field = { name: turnedAwayField, value: "1" };
       refuse(stream, this.headOf.proto, head, new RpcError(Status.UNAVAILABLE, why), field);
-    } else new PlainAnswer({ status: "503", text: `${why}\n` }).send(stream);
+    } else answerPlainly(stream, headers, { status: "503", text: `${why}\n` });
     this.drain(why);
   }
 

@@ -184,9 +184,9 @@ function parseEntry(value: unknown, incarnation: string): StoredEntry {
   if (!isRecord(address) || typeof address.host !== "string" || typeof address.port !== "number") {
     throw new Error('its field "address" is missing or wrong');
   }
-  const host = address.host;
-  const port = address.port;
-  need(isReachable({ host, port }) && parseAddress(formatAddress({ host, port })) !== undefined, "address");
+  const { host, port } = address;
+  const reached = isReachable({ host, port }) ? parseAddress(formatAddress({ host, port })) : undefined;
+  if (reached === undefined) throw new Error('its field "address" is missing or wrong');
   if (!isRecord(process) || typeof process.pid !== "number")
     throw new Error('its field "process" is missing or wrong');
   if (!isRecord(attributes)) throw new Error('its field "attributes" is missing or wrong');
@@ -206,7 +206,7 @@ function parseEntry(value: unknown, incarnation: string): StoredEntry {
     (pair): pair is [string, string] => typeof pair[1] === "string",
   );
   return {
-    ...{ service, address: { host, port }, weight, sequence, incarnation, heartbeat, process: identity },
+    ...{ service, address: reached, weight, sequence, incarnation, heartbeat, process: identity },
     startedAtMs: typeof startedAtMs === "number" ? startedAtMs : 0,
     attributes: Object.fromEntries(texts),
     ...(isGroup(group) ? { group } : {}),

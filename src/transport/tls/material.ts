@@ -1,5 +1,6 @@
 import { constants, createHash, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import path from "node:path";
 import type tls from "node:tls";
 import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
@@ -40,6 +41,13 @@ const isPem = (source: string): boolean => source.includes("-----BEGIN ");
 const isSecretLines = (source: string): boolean => source.includes("\n");
 const isText = (key: Source, source: string): boolean =>
   key === "secrets" ? isSecretLines(source) : isPem(source);
+/** How `openssl` is told what to convert. */
+const converters: Readonly<Record<Exclude<Source, "secrets">, string>> = {
+  cert: "x509",
+  ca: "x509",
+  crl: "crl",
+  key: "pkey",
+};
 const passphraseFile = (passphrase: string | undefined): string | undefined =>
   passphrase?.startsWith("file:") ? passphrase.slice("file:".length) : undefined;
 
@@ -78,7 +86,8 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
   if (options.cert !== undefined && options.key === undefined) throw new Error(messages.tlsKeyMissing);
   const context = contextOf(options, texts, passphrase);
   const certificates = pemBlocks(texts.cert ?? "", "CERTIFICATE");
-  const names = certificates[0] === undefined ? undefined : namesOf(certificates[0], "tls.cert");
+  const names =
+    certificates[0] === undefined ? undefined : namesOf(certificates[0], placeOf(options, "cert"));
   const ownId = names === undefined ? undefined : spiffeIdOf(names);
   noteDates(certificates, nowMs, warnings);
   const secrets =
@@ -93,8 +102,8 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
     secrets,
     secretName,
     ownIdentity: secretName === undefined ? names && identityOf(names) : `secret:${secretName}`,
-    anchors: texts.ca === undefined ? undefined : certificatesOf("tls.ca", texts.ca),
-    revoked: revokedOf(texts.crl),
+    anchors: texts.ca === undefined ? undefined : certificatesOf(placeOf(options, "ca"), texts.ca),
+    revoked: revokedOf(placeOf(options, "crl"), texts.crl),
     trustDomain: options.trustDomain ?? (ownId === undefined ? undefined : trustDomainOf(ownId)),
     warnings,
   };
@@ -102,6 +111,13 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
 
 function keyName(key: Source): string {
   return key === "secrets" ? "auth.secrets" : `tls.${key}`;
+}
+
+/** Its key, and its file if it has one: the beginning of what is told of it. */
+function placeOf(options: TlsOptions, key: Source): string {
+  const source = options[key];
+  const named = source === undefined || isText(key, source);
+  return named ? keyName(key) : `${keyName(key)}: ${path.resolve(source)}`;
 }
 
 function readNamed(key: string, file: string): string {
@@ -113,7 +129,7 @@ function lookAt<T>(key: string, file: string, look: () => T): T {
   try {
     return look();
   } catch (error) {
-    throw new Error(messages.tlsFileUnreadable(key, file, textOf(error)), { cause: error });
+    throw new Error(messages.tlsFileUnreadable(key, path.resolve(file), textOf(error)), { cause: error });
   }
 }
 
@@ -122,16 +138,15 @@ function contextOf(
   { cert, key, ca, crl }: Partial<Record<Source, string>>,
   passphrase: string | undefined,
 ): tls.SecureContextOptions {
-  const privateKey = key === undefined ? undefined : readKey(key, passphrase);
+  const privateKey = key === undefined ? undefined : readKey(options, key, passphrase);
   for (const [name, pem, label] of [
-    ["tls.cert", cert, "CERTIFICATE"],
-    ["tls.ca", ca, "CERTIFICATE"],
-    ["tls.crl", crl, "X509 CRL"],
+    ["cert", cert, "CERTIFICATE"],
+    ["ca", ca, "CERTIFICATE"],
+    ["crl", crl, "X509 CRL"],
   ] as const) {
-    if (pem !== undefined && pemBlocks(pem, label).length === 0)
-      throw new Error(messages.tlsFileWithout(name, label));
+    if (pem !== undefined && pemBlocks(pem, label).length === 0) throw noBlock(options, name, pem, label);
   }
-  if (cert !== undefined && privateKey !== undefined) checkPair(cert, privateKey);
+  if (cert !== undefined && privateKey !== undefined) checkPair(options, cert, privateKey);
   const context: tls.SecureContextOptions = {
     ...(cert === undefined ? {} : { cert, key }),
     ...(passphrase === undefined ? {} : { passphrase }),
@@ -144,54 +159,72 @@ function contextOf(
   try {
     nodeTls().createSecureContext(context);
   } catch (error) {
-    throw new Error(messages.tlsUnusable(textOf(error)), { cause: error });
+    const ofCiphers = (error as NodeJS.ErrnoException).code === "ERR_SSL_NO_CIPHER_MATCH";
+    const files = (["cert", "key", "ca", "crl"] as const).filter((one) => options[one] !== undefined);
+    const where = files.map((one) => placeOf(options, one)).join(", ") || "tls.ciphers";
+    const text = ofCiphers
+      ? messages.tlsCiphersUnknown(JSON.stringify(options.ciphers))
+      : messages.tlsUnusable(where, textOf(error));
+    throw new Error(text, { cause: error });
   }
   return context;
 }
 
-function readKey(key: string, passphrase: string | undefined): KeyObject {
-  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key))
-    throw new Error(messages.tlsFileWithout("tls.key", "PRIVATE KEY"));
+function noBlock(options: TlsOptions, key: Exclude<Source, "secrets">, text: string, label: string): Error {
+  const where = placeOf(options, key);
+  // A SEQUENCE of more than 127 bytes; the second byte is none of UTF-8.
+  const binary = text.startsWith("0\ufffd");
+  return new Error(
+    binary ? messages.tlsFileInDer(where, converters[key]) : messages.tlsFileWithout(where, label),
+  );
+}
+
+function readKey(options: TlsOptions, key: string, passphrase: string | undefined): KeyObject {
+  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key)) throw noBlock(options, "key", key, "PRIVATE KEY");
+  const where = placeOf(options, "key");
+  // In PKCS #8, or in the older form of OpenSSL.
+  const encrypted = /BEGIN ENCRYPTED PRIVATE KEY|^Proc-Type:.*ENCRYPTED/m.test(key);
+  if (encrypted && passphrase === undefined) throw new Error(messages.tlsKeyEncrypted(where));
   try {
     return createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });
   } catch (error) {
-    // In PKCS #8, or in the older form of OpenSSL.
-    const encrypted = /BEGIN ENCRYPTED PRIVATE KEY|^Proc-Type:.*ENCRYPTED/m.test(key);
     const say = encrypted ? messages.tlsKeyLocked : messages.tlsKeyUnusable;
-    throw new Error(say(textOf(error)), { cause: error });
+    throw new Error(say(where, textOf(error)), { cause: error });
   }
 }
 
 /** OpenSSL itself takes a pair of two kinds, such as RSA and EC, and then fails every handshake. */
-function checkPair(cert: string, key: KeyObject): void {
-  const [own] = certificatesOf("tls.cert", cert);
-  if (own?.checkPrivateKey(key) === false) throw new Error(messages.tlsKeyOfAnother);
+function checkPair(options: TlsOptions, cert: string, key: KeyObject): void {
+  const where = placeOf(options, "cert");
+  const [own] = certificatesOf(where, cert);
+  if (own?.checkPrivateKey(key) === false)
+    throw new Error(messages.tlsKeyOfAnother(where, placeOf(options, "key")));
 }
 
 const toPem = (der: Buffer): string =>
   `-----BEGIN CERTIFICATE-----\n${der.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
 
-function certificatesOf(key: string, pem: string): X509Certificate[] {
+function certificatesOf(where: string, pem: string): X509Certificate[] {
   try {
     return pemBlocks(pem, "CERTIFICATE").map((der) => new X509Certificate(der));
   } catch (error) {
-    throw new Error(messages.tlsUnusable(`${key}: ${textOf(error)}`), { cause: error });
+    throw new Error(messages.tlsUnusable(where, textOf(error)), { cause: error });
   }
 }
 
-function revokedOf(crl: string | undefined): ReadonlySet<string> {
+function revokedOf(where: string, crl: string | undefined): ReadonlySet<string> {
   try {
     return new Set(pemBlocks(crl ?? "", "X509 CRL").flatMap(revokedIn));
   } catch (error) {
-    throw new Error(messages.tlsUnusable(`tls.crl: ${textOf(error)}`), { cause: error });
+    throw new Error(messages.tlsUnusable(where, textOf(error)), { cause: error });
   }
 }
 
-function namesOf(der: Buffer, key: string): ReturnType<typeof subjectNames> {
+function namesOf(der: Buffer, where: string): ReturnType<typeof subjectNames> {
   try {
     return subjectNames(der);
   } catch (error) {
-    throw new Error(messages.tlsUnusable(`${key}: ${textOf(error)}`), { cause: error });
+    throw new Error(messages.tlsUnusable(where, textOf(error)), { cause: error });
   }
 }
 

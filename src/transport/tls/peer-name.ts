@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { messages } from "../../error/messages.js";
 import { canonicalIp, type SubjectNames } from "./certificate.js";
 
 /**
@@ -49,6 +50,14 @@ export function identityOf(names: SubjectNames): string | undefined {
   if (hasSpiffeId(names)) return spiffeIdOf(names);
   const name = names.dns.find((one) => isDns(one) && !one.startsWith("*."));
   return name === undefined ? undefined : `dns:${name}`;
+}
+
+/** Why `identityOf` finds nobody. */
+export function whyNobody(names: SubjectNames): string {
+  const say = names.dns.some((one) => one.startsWith("*."))
+    ? messages.certificateOfWildcard
+    : messages.certificateNameless;
+  return say(describeNames(names));
 }
 
 export function trustDomainOf(spiffeId: string): string {

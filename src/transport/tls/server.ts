@@ -18,7 +18,7 @@ import type { LiveConnections } from "./live-connections.js";
 import type { TlsMaterial } from "./material.js";
 import { nodeTls } from "./node-tls.js";
 import { handshakeLimitsOf } from "./options.js";
-import { describeNames, hasSpiffeId, identityOf, trustDomainOf } from "./peer-name.js";
+import { describeNames, hasSpiffeId, identityOf, trustDomainOf, whyNobody } from "./peer-name.js";
 import { isSecretName } from "./secrets.js";
 import { SilentSockets } from "./silent-sockets.js";
 import { TlsConnection } from "./tls-connection.js";
@@ -336,7 +336,7 @@ export class TlsServer {
       return { identity, untilMs };
     }
     if (identity !== undefined) return { identity, untilMs };
-    return required ? refused(messages.certificateNameless(describeNames(names))) : {};
+    return required ? refused(whyNobody(names)) : {};
   }
 
   /** Stops new handshakes and ends those in progress. */
