@@ -1,9 +1,11 @@
 import cluster from "node:cluster";
+import { lstatSync } from "node:fs";
 import { lstat, mkdir, rename, stat, unlink } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { type Address, formatAddress, withoutScheme } from "../base/address.js";
 import type { Clock } from "../base/clock.js";
+import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import {
   backlog,
@@ -35,13 +37,21 @@ function checkLength(socketPath: string, fail: (why: string) => Error): void {
   if (bytes > pathMaxBytes) throw fail(messages.unixPathTooLong(bytes, pathMaxBytes));
 }
 
-/** Whoever may write to the registry could name a socket of his own, and would be sent what is meant for the provider. */
-async function checkOwner(socketPath: string, fail: (why: string) => Error): Promise<void> {
+/**
+ * Whoever may write to the registry could name a socket of his own, and would be sent what is meant for the provider. Right before
+ * connecting, so that little time is left to put another one there.
+ */
+function checkOwner(socketPath: string, fail: (why: string) => Error): void {
   const own = process.getuid?.();
-  // A symbolic link counts as its owner's. What cannot be looked at fails to connect as well, and says why.
-  const found = await lstat(socketPath).catch(() => undefined);
-  if (own === undefined || found === undefined) return;
-  if (found.uid !== own && found.uid !== 0) throw fail(messages.unixSocketOfOther(found.uid));
+  if (own === undefined) return;
+  let uid: number;
+  try {
+    // A symbolic link counts as its owner's.
+    ({ uid } = lstatSync(socketPath));
+  } catch (error) {
+    throw fail((error as NodeJS.ErrnoException).code ?? textOf(error));
+  }
+  if (uid !== own && uid !== 0) throw fail(messages.unixSocketOfOther(uid));
 }
 
 async function connect(address: Address, options: ConnectOptions, clock: Clock): Promise<Connection> {
@@ -49,7 +59,7 @@ async function connect(address: Address, options: ConnectOptions, clock: Clock):
   const socketPath = withoutScheme(address);
   const fail = (why: string): Error => new Error(messages.cannotConnect(where, why));
   checkLength(socketPath, fail);
-  if (options.ownSocket === true) await checkOwner(socketPath, fail);
+  if (options.ownSocket === true) checkOwner(socketPath, fail);
   const target = {
     where,
     open: (onread?: Inlet) =>
