@@ -119,6 +119,17 @@ describe("an open connection ends with the certificate of the other side", () =>
     expect(await failureOf(stub.echo({ text: "x" }))).toContain("has expired");
   });
 
+  test("at a provider, before it has said a word: it is not served any more", async () => {
+    const { port, accepted } = await listenWith(systemClock);
+    const caller = await ca.issue({ dns: ["web.example"], ...soon });
+    const socket = tls.connect({ host: "127.0.0.1", port, ca: ca.cert, servername: name, ...caller });
+    onTestFinished(() => void socket.destroy());
+    await eventually("the connection", async () => accepted.length === 1);
+    expect(accepted[0]?.turnedAway).toBeUndefined();
+    await eventually("the end of the certificate", async () => accepted[0]?.turnedAway !== undefined);
+    expect(accepted[0]?.turnedAway).toContain("not trusted any more: the certificate has expired");
+  });
+
   test("at a channel: it leaves the provider, and says why it does not come back", async () => {
     const { stub, provider, callerLog } = await startTls(
       { mode: "required", ...(await ca.issue({ dns: [name], ...soon })) },

@@ -77,7 +77,9 @@ export class LiveConnections {
     const reason = messages.distrusted(why);
     this.#log.warn(`TLS connection ended: ${reason}`, { peer: connection.remote });
     // New connections are checked by the handshake; calls in flight on this one may end.
-    connection.onDistrusted?.(reason);
+    if (connection.onDistrusted !== undefined) connection.onDistrusted(reason);
+    // It has not said what it speaks, and so nobody serves it yet: it is not served at all.
+    else connection.turnedAway ??= reason;
     this.#clock.setTimer(() => {
       if (!connection.closed) connection.destroy(new Error(reason));
     }, this.#cutAfterMs);
