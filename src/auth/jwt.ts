@@ -81,8 +81,15 @@ export async function jwtAuthenticator(
   const jose = await loadJose();
   const { issuer, audience, jwks } = options;
   const algorithms = [...options.algorithms];
-  const parse = (text: string): ReturnType<typeof jose.createLocalJWKSet> =>
-    jose.createLocalJWKSet(JSON.parse(text));
+  const parse = (text: string): ReturnType<typeof jose.createLocalJWKSet> => {
+    try {
+      return jose.createLocalJWKSet(JSON.parse(text));
+    } catch (error) {
+      // That of JSON shows what it has read, and the file may be another than was meant.
+      const found = error instanceof SyntaxError ? "a text that is no JSON" : textOf(error);
+      throw new Error(`auth.jwks: ${jwks}: expected a JSON Web Key Set, found ${found}`);
+    }
+  };
   const url = jwksUrl(jwks);
   const file =
     url === undefined
