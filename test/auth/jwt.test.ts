@@ -303,11 +303,13 @@ test.each([
 });
 
 test.each([
-  ["hunter2 is no key", "a text that is no JSON"],
+  ["hunter2 is no key", "it is not JSON"],
   ['{"keys":"hunter2"}', "JSON Web Key Set malformed"],
 ])("does not begin with a file of %s, and does not show it", async (text, found) => {
   const file = jwksFile();
   writeFileSync(file, text);
   const error = await jwtAuthenticator(options({ jwks: file }), parts, () => {}).then(() => {}, String);
-  expect(error).toBe(`Error: auth.jwks: ${file}: expected a JSON Web Key Set, found ${found}`);
+  expect(error).toBe(
+    `Error: auth.jwks: ${file} has no keys of JSON web tokens (a JSON Web Key Set): ${found}`,
+  );
 });
