@@ -27,11 +27,12 @@ export function parseTokens(text: string, file: string): StaticTokens {
     if (name === undefined || token === undefined) throw new Error(`${where}: expected name:token`);
     if (token.length < tokenMinLength) {
       throw new Error(
-        `${where}: the token of ${name} has ${token.length} characters, at least ${tokenMinLength} are needed`,
+        // In a line the wrong way round the name is the token: it is not shown.
+        `${where}: the token, behind the name and ":", has ${token.length} characters, at least ${tokenMinLength} are needed`,
       );
     }
     const mark = markOf(token);
-    if (tokens.has(mark)) throw new Error(`${where}: ${name} has another's token`);
+    if (tokens.has(mark)) throw new Error(`${where}: its token is another's as well`);
     tokens.set(mark, name);
   });
   return tokens;

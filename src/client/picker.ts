@@ -241,6 +241,7 @@ export class Picker implements CallCarrier {
     const unsecured: string[] = [];
     const { expects } = this.#runtime.transport;
     const peerName = expects?.nameFor(this.#service);
+    const ownSocket = this.#registry.fixed !== true;
     for (const endpoint of snapshot.endpoints) {
       if (endpoint.protocol === "classic" && this.#classicUse === false) {
         refused.push(formatAddress(endpoint));
@@ -251,7 +252,11 @@ export class Picker implements CallCarrier {
         unsecured.push(formatAddress(endpoint));
         continue;
       }
-      const subchannel = this.#pool.acquire({ ...inDialect(endpoint, this.#classicUse), peerName });
+      const subchannel = this.#pool.acquire({
+        ...inDialect(endpoint, this.#classicUse),
+        peerName,
+        ownSocket,
+      });
       // This version does not speak the endpoint's protocol.
       if (subchannel === undefined) continue;
       const { incarnation } = endpoint;

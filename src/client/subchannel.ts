@@ -346,12 +346,15 @@ export class Subchannel implements Candidate, ClientSessionOwner {
 export interface SecuredEndpoint extends Endpoint {
   /** See `ConnectOptions.peerName`. */
   peerName?: string | undefined;
+  /** See `ConnectOptions.ownSocket`. */
+  ownSocket?: boolean | undefined;
 }
 
 /** A name from the registry is required in addition to the one the caller expects, never instead of it. */
-function expectedPeer({ peerName, attributes }: SecuredEndpoint): ExpectedPeer {
+function expectedPeer({ peerName, attributes, ownSocket = true }: SecuredEndpoint): ExpectedPeer {
   const { tlsname } = attributes;
   return {
+    ownSocket,
     ...(peerName === undefined ? {} : { peerName }),
     ...(tlsname === undefined ? {} : { tlsName: tlsname }),
   };

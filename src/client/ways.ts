@@ -1,5 +1,4 @@
-import { lstat } from "node:fs/promises";
-import { type Address, formatAddress, schemeOf, withoutScheme } from "../base/address.js";
+import { type Address, formatAddress, schemeOf } from "../base/address.js";
 import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import { InprocClientSession } from "../protocol/inproc/client-session.js";
@@ -85,19 +84,14 @@ function ownProvider(address: Address, runtime: Runtime): ReadySession | undefin
   };
 }
 
-/**
- * Others may write to the registry, so a socket it names is used only if it belongs to this user or to root. Undefined if it
- * cannot be used: the address is used instead.
- */
+/** Undefined if it cannot be used, such as when it is another user's: the address is used instead. */
 async function connectNear(
   address: Address,
   options: ConnectOptions,
   { transport, log }: Runtime,
 ): Promise<Connection | undefined> {
   try {
-    const { uid } = await lstat(withoutScheme(address));
-    if (uid !== process.getuid?.() && uid !== 0) throw new Error(messages.unixSocketOfOther);
-    return await transport.connect(address, options);
+    return await transport.connect(address, { ...options, ownSocket: true });
   } catch (error) {
     if (options.signal?.aborted === true) throw error;
     log.debug(`${formatAddress(address)} is not used: ${textOf(error)}`);

@@ -225,7 +225,7 @@ function give(row: KeyRow, given: Given, settings: Settings, findings: Findings)
     ...place,
     key: row.name,
     expected: unreadable ? `${row.kind.expected}, ${readable}` : row.kind.expected,
-    found: row.secret ? "a value that is not shown because it is secret" : quoteFound(text),
+    found: row.secret || row.hidesWrong ? "a value that is not shown because it is secret" : quoteFound(text),
   });
 }
 
@@ -435,8 +435,8 @@ function readFlags(flags: readonly Flag[], reading: Reading): void {
 }
 
 /** As it should have been written, unless that should not be shown. */
-function suggestValue({ kind, secret }: KeyRow, text: string): string {
-  return secret || !/^[!-~]{1,80}$/.test(text) ? kind.placeholder : hideCredentials(text);
+function suggestValue({ kind, secret, hidesWrong }: KeyRow, text: string): string {
+  return secret || hidesWrong || !/^[!-~]{1,80}$/.test(text) ? kind.placeholder : hideCredentials(text);
 }
 
 /** `registry=consul` and `registry_address=h:8500` are another way to say `registry=consul://h:8500`. */

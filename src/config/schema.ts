@@ -1,7 +1,7 @@
 import { consoleTargets, logFormats, loggerLevels, overflowPolicies } from "../logger/options.js";
 import { localChoices } from "../runtime/runtime.js";
 import { clientAuthModes, tlsModes, tlsVersions } from "../transport/tls/options.js";
-import { isSecretName } from "../transport/tls/secrets.js";
+import { isSecretName, isSecretsFile } from "../transport/tls/secrets.js";
 import * as kind from "./kinds.js";
 
 /**
@@ -23,9 +23,11 @@ export interface Key<T, U extends kind.Unit = kind.Unit> {
   readonly example?: string;
   /** Masked wherever it would be shown. */
   readonly secret?: true;
+  /** A wrong value may be a secret, given in place of the name of what holds it, and is not shown. */
+  readonly hidesWrong?: true;
 }
 
-type Extra = Pick<Key<unknown>, "example" | "secret">;
+type Extra = Pick<Key<unknown>, "example" | "secret" | "hidesWrong">;
 
 /** Keys by section and name. */
 export type Sections = Readonly<Record<string, Readonly<Record<string, Key<unknown>>>>>;
@@ -399,7 +401,7 @@ export const schema = {
       "",
       "Where the passphrase of tls.key is.",
       "私钥口令所在的文件。",
-      { example: "file:/etc/mprpc/passphrase" },
+      { example: "file:/etc/mprpc/passphrase", hidesWrong: true },
     ),
     clientauth: key(
       kind.choice(...clientAuthModes),
@@ -470,11 +472,11 @@ export const schema = {
       { example: "authz.conf" },
     ),
     tokens: key(
-      kind.optional(kind.text("FILE", "a file")),
+      kind.optional(kind.text("FILE", "a file", isSecretsFile)),
       "",
       "Tokens a provider accepts, name:token a line; their bearers are token:name. Read again when it changes.",
       "服务端接受的令牌文件，每行 name:token，身份为 token:name；修改后自动重读。",
-      { example: "/run/secrets/tokens" },
+      { example: "/run/secrets/tokens", hidesWrong: true },
     ),
     jwks: key(
       kind.optional(kind.text("FILE|URL", "a file or an https URL")),
@@ -517,18 +519,18 @@ export const schema = {
       "校验令牌的超时，超时的调用返回 UNAVAILABLE。",
     ),
     secrets: key(
-      kind.optional(kind.file),
+      kind.optional(kind.text("FILE", "a file name", isSecretsFile)),
       "",
       "Lines of name:key (mprpc secret NAME makes one) that callers and providers share instead of certificates; a channel then speaks TLS and never in clear.",
       "共享密钥文件，每行 name:key（由 mprpc secret NAME 生成），可取代证书；设置后调用端只使用 TLS。",
-      { example: "/etc/mprpc/secrets" },
+      { example: "/etc/mprpc/secrets", hidesWrong: true },
     ),
     secret: key(
       kind.optional(kind.text("NAME", "the name of a secret", isSecretName)),
       "",
       "The line of auth.secrets that channels prove to know; by default the first.",
       "调用端所使用的密钥名称；默认为第一行。",
-      { example: "apigw" },
+      { example: "apigw", hidesWrong: true },
     ),
   },
   zookeeper: {

@@ -110,7 +110,8 @@ export const messages = {
   // --- connecting ---
   cannotConnect: (endpoint: string, reason: string) => `cannot connect to ${endpoint}: ${reason}`,
   inprocRefused: "the provider takes no more connections",
-  unixSocketOfOther: "the socket is another user's",
+  unixSocketOfOther: (uid: number) =>
+    `the socket is another user's (uid ${uid}), and others may write to the registry that names it`,
   notInThisProcess: "inproc: reaches only providers of the same process",
   connectedToItself: "nobody listens there, the connection came back to the caller itself",
   connectTimedOut: (endpoint: string, timeoutMs: number) =>
@@ -145,6 +146,7 @@ export const messages = {
   certificateUntrusted: "the certificate is signed by no authority that is trusted here (tls.ca)",
   certificatePurpose: "the certificate is not for this side of a connection (its extended key usage)",
   certificateMissing: "no certificate was shown",
+  certificateUnreadable: (reason: string) => `the certificate cannot be read: ${reason}`,
   certificateNameless: (names: string) =>
     `the certificate names nobody: it has ${names}, and no DNS name or SPIFFE ID`,
   certificateOfWildcard: (names: string) =>
@@ -157,7 +159,7 @@ export const messages = {
   wrongRegistryName: (wanted: string, names: string) =>
     `the certificate is of ${names}, and the registry says ${wanted} (its attribute tlsname)`,
   spiffeIdWrong: (names: string) =>
-    `a certificate of a SPIFFE workload has one URI, spiffe://domain/path, and this one has ${names}`,
+    `a certificate of a SPIFFE workload has one URI, spiffe://domain/path without segments such as "..", and this one has ${names}`,
   trustDomainWrong: (domain: string, expected: string | undefined) =>
     expected === undefined
       ? `its trust domain is ${domain}, and none is accepted (tls.trustdomain)`
@@ -186,6 +188,11 @@ export const messages = {
   handshakeTimedOut: (timeoutMs: number) => `not done within ${timeoutMs} ms (tls.handshaketimeout)`,
   tooManyHandshakes: (max: number) =>
     `others wait for its place, and ${max} handshakes are under way (tls.maxhandshakes)`,
+  helloEmptyRecord: "the caller sends empty records of a handshake, which no honest one does",
+  helloTooLarge: (maxBytes: number) =>
+    `the first message of the caller's handshake takes more than ${maxBytes} bytes`,
+  tooManyHandshakesOf: (max: number) =>
+    `others of its address wait for its place, and ${max} handshakes of that address are under way (tls.maxhandshakesperaddress)`,
   handshakeLeft:
     "the caller left before the handshake was done: perhaps it does not accept our certificate (its tls.ca, tls.peername)",
   leftAfterHandshake:
@@ -603,11 +610,13 @@ export const messages = {
   secretNameWrong: (found: string) =>
     `a secret's name has 1 to 63 of A-Z, a-z, 0-9, ".", "_", "-" and begins with a letter or digit, got ${found}`,
   secretLineWrong: (where: string) => `${where}: expected name:key, as mprpc secret NAME prints it`,
-  secretKeyWrong: (where: string, name: string) =>
-    `${where}: the key of ${name} is not 32 to 64 bytes in base64 or hex, as mprpc secret NAME prints it`,
-  secretTooShort: (where: string, name: string, bytes: number, min: number) =>
-    `${where}: the key of ${name} has ${bytes} bytes, at least ${min} random ones are needed: mprpc secret ${name} makes it`,
+  secretKeyWrong: (where: string) =>
+    `${where}: the key is not 32 to 64 bytes in base64 or hex, as mprpc secret NAME prints it`,
+  secretTooShort: (where: string, bytes: number, min: number) =>
+    `${where}: the key, behind the name and ":", has ${bytes} bytes, at least ${min} random ones are needed: mprpc secret NAME makes it`,
   secretTwice: (where: string, name: string) => `${where}: ${name} is given twice`,
+  secretsNoFile:
+    "auth.secrets: a file name, or lines that each end with a line break, are needed; what was given is not shown, since it may be secret",
   secretsEmpty: (file: string) => `${file} has no secret (name:key)`,
   secretsReadable: (file: string, mode: string, command: string) =>
     `auth.secrets: ${file} has mode ${mode}, so others than its owner and group may read or write it: ${command}`,

@@ -93,7 +93,7 @@ export interface ConnectingCalls {
 }
 
 /** Whom a transport that can prove it must find at the other end. */
-export type ExpectedPeer = Pick<ConnectOptions, "peerName" | "tlsName">;
+export type ExpectedPeer = Pick<ConnectOptions, "peerName" | "tlsName" | "ownSocket">;
 
 /** One provider, as its registry entry describes it to its protocol. */
 export interface ProviderPlace {

@@ -88,6 +88,8 @@ export interface ConnectOptions {
   peerName?: string | undefined;
   /** A further name, from the registry, that the other end must also prove. */
   tlsName?: string | undefined;
+  /** The address comes from a place to which others may write: a socket of this machine must belong to this user or to root. */
+  ownSocket?: boolean | undefined;
 }
 
 export interface ListenOptions {

@@ -1,9 +1,11 @@
 import cluster from "node:cluster";
+import { lstatSync } from "node:fs";
 import { lstat, mkdir, rename, stat, unlink } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { type Address, formatAddress, withoutScheme } from "../base/address.js";
 import type { Clock } from "../base/clock.js";
+import { textOf } from "../base/thrown.js";
 import { messages } from "../error/messages.js";
 import {
   backlog,
@@ -35,10 +37,29 @@ function checkLength(socketPath: string, fail: (why: string) => Error): void {
   if (bytes > pathMaxBytes) throw fail(messages.unixPathTooLong(bytes, pathMaxBytes));
 }
 
+/**
+ * Whoever may write to the registry could name a socket of his own, and would be sent what is meant for the provider. Right before
+ * connecting, so that little time is left to put another one there.
+ */
+function checkOwner(socketPath: string, fail: (why: string) => Error): void {
+  const own = process.getuid?.();
+  if (own === undefined) return;
+  let uid: number;
+  try {
+    // A symbolic link counts as its owner's.
+    ({ uid } = lstatSync(socketPath));
+  } catch (error) {
+    throw fail((error as NodeJS.ErrnoException).code ?? textOf(error));
+  }
+  if (uid !== own && uid !== 0) throw fail(messages.unixSocketOfOther(uid));
+}
+
 async function connect(address: Address, options: ConnectOptions, clock: Clock): Promise<Connection> {
   const where = formatAddress(address);
   const socketPath = withoutScheme(address);
-  checkLength(socketPath, (why) => new Error(messages.cannotConnect(where, why)));
+  const fail = (why: string): Error => new Error(messages.cannotConnect(where, why));
+  checkLength(socketPath, fail);
+  if (options.ownSocket === true) checkOwner(socketPath, fail);
   const target = {
     where,
     open: (onread?: Inlet) =>

@@ -301,3 +301,15 @@ test.each([
 ])("does not begin with %j", async (wrong, text) => {
   await expect(jwtAuthenticator(options(wrong), parts, () => {})).rejects.toThrow(text);
 });
+
+test.each([
+  ["hunter2 is no key", "it is not JSON"],
+  ['{"keys":"hunter2"}', "JSON Web Key Set malformed"],
+])("does not begin with a file of %s, and does not show it", async (text, found) => {
+  const file = jwksFile();
+  writeFileSync(file, text);
+  const error = await jwtAuthenticator(options({ jwks: file }), parts, () => {}).then(() => {}, String);
+  expect(error).toBe(
+    `Error: auth.jwks: ${file} has no keys of JSON web tokens (a JSON Web Key Set): ${found}`,
+  );
+});

@@ -26,7 +26,7 @@ test("as many tokens as a file may hold are read, and each is found, without hol
 
 test("a token that two names have is refused by its line and not shown", () => {
   const text = `${many.slice(0, 5).join("\n")}\neve:${"x".repeat(16)}3`;
-  expect(() => parseTokens(text, "tokens")).toThrow(/^tokens:6: eve has another's token$/);
+  expect(() => parseTokens(text, "tokens")).toThrow(/^tokens:6: its token is another's as well$/);
 });
 
 test("what is kept of a token is neither itself nor a hash that others can make", () => {

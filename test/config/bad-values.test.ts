@@ -133,6 +133,33 @@ describe("bad values", () => {
     expect(load({ conf: "advertiseaddress=\nzookeeperip=" }).values.advertiseaddress).toBeUndefined();
   });
 
+  test.each([
+    ["tls.passphrase", "hunter2hunter2"],
+    ["auth.secret", "web:hunter2hunter2hunter2"],
+    ["auth.secrets", "web:hunter2hunter2hunter2"],
+    ["auth.tokens", "alice: hunter2hunter2hunter2"],
+  ])("a secret in the place of %s, which names what holds it, is not shown", (key, text) => {
+    const [section, name] = key.split(".");
+    const hidden = "found a value that is not shown because it is secret";
+    for (const given of [
+      { conf: `[${section}]\n${name}=${text}` },
+      { argv: [`--${key}=${text}`] },
+      { argv: [`--${key}`, text] },
+      { env: { [`MPRPC_${section}_${name}`.toUpperCase()]: text } },
+    ]) {
+      const { message } = loadError(given);
+      if (given.argv?.length !== 2) expect(message).toContain(hidden);
+      expect(message).not.toContain("hunter2");
+    }
+  });
+
+  test.each(["/run/secrets/tokens", "tokens:new", "C:\\mprpc\\tokens-of-the-provider", "a b"])(
+    "%s is the name of a file of tokens",
+    (file) => {
+      expect(load({ conf: `[auth]\ntokens=${file}` }).warnings).toEqual([]);
+    },
+  );
+
   test("a secret is repeated nowhere", () => {
     const secret = "hunter2";
     const errors = [

@@ -133,6 +133,35 @@ describe("the gate of handshakes", () => {
     ]);
   });
 
+  test("those of an address that is at its limit make room for others of it, and nobody else does", async () => {
+    const { clock, events, enter } = gateWith();
+    for (const id of ["b1", "a1", "a2"]) enter(id, id[0] as string);
+    await clock.run(1500);
+    events.length = 0;
+    for (const id of ["a3", "a4", "a5"]) enter(id, "a");
+    await clock.run(1);
+    const dropped = (id: string) => `drop ${id}: others of its address wait for its place`;
+    expect(events).toEqual([dropped("a1"), "begin a5", dropped("a2"), "begin a4"]);
+    events.length = 0;
+    await clock.run(1000);
+    expect(events).toEqual([dropped("a5"), "begin a3"]);
+  });
+
+  test("where one place is free but not for who waits, the others keep theirs", async () => {
+    const { clock, events, enter } = gateWith();
+    for (const id of ["a1", "a2", "b1", "a3"]) enter(id, id[0] as string);
+    await clock.run(1001);
+    expect(events.slice(3)).toEqual(["drop a1: others of its address wait for its place", "begin a3"]);
+  });
+
+  test("of one address at most 16 times as many wait as may be under way", () => {
+    const { events, enter } = gateWith();
+    for (let i = 1; i <= 2 + 32; i++) enter(`a${i}`, "a");
+    expect(events).toEqual(["begin a1", "begin a2"]);
+    enter("a35", "a");
+    expect(events.slice(2)).toEqual(["drop a3: others of its address wait for its place"]);
+  });
+
   test("close drops all", () => {
     const { events, gate, enter } = gateWith();
     for (const id of ["a", "b", "c", "d"]) enter(id, id);

@@ -140,6 +140,19 @@ describe("a caller's certificate", () => {
       /names nobody: it has dns:\*\.good\.example, and a wildcard stands for many names/,
     ],
     ["with a common name only", () => ca.issue({ commonName: "apigw" }), /no DNS name or SPIFFE ID/],
+    ...["spiffe://good.example/../a", "spiffe://good.example/a/.", "spiffe://good.example//a"].map(
+      (uri) => [`with the ID ${uri}`, () => ca.issue({ uris: [uri] }), /has one URI/] as const,
+    ),
+    [
+      "with a SPIFFE ID in other letters beside a DNS name",
+      () => ca.issue({ uris: ["SPIFFE://good.example/a"], dns: ["apigw.example"] }),
+      /has one URI.*SPIFFE:\/\/good.example\/a/,
+    ],
+    [
+      "with DNS names that are none",
+      () => ca.issue({ dns: ["evil/.example", "apigw.example.", "a*b.example", "127.0.0.1"] }),
+      /no DNS name or SPIFFE ID/,
+    ],
   ];
   test.each(cases)("%s: both sides say why, and no handler runs", async (_, issue, expected) => {
     const { stub, providerLog, identities } = await startTls(server(), client(await issue()));

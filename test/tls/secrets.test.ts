@@ -3,6 +3,7 @@ import { chmodSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import tls from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
+import { parseTokens } from "../../src/auth/token-file.js";
 import { MprpcApplication } from "../../src/node/application.js";
 import { loadMaterial } from "../../src/transport/tls/material.js";
 import type { TlsOptions } from "../../src/transport/tls/options.js";
@@ -202,15 +203,42 @@ describe("a file of secrets", () => {
   });
 
   test.each([
-    ["a:c2hvcnQ", /f:1: the key of a has 5 bytes, at least 32.*mprpc secret a/],
+    ["a:c2hvcnQ", /f:1: the key, behind .* has 5 bytes, at least 32.*mprpc secret NAME/],
     ["nokey", /f:1: expected name:key/],
     ["bad name:x", /f:1: expected name:key/],
-    [`a:${"%".repeat(44)}`, /f:1: the key of a is not 32 to 64 bytes/],
+    [`a:${"%".repeat(44)}`, /f:1: the key is not 32 to 64 bytes/],
     [`a:${"cd".repeat(32)}\na:${"ab".repeat(32)}`, /f:2: a is given twice/],
     ["# nothing", /f has no secret/],
   ])("%s is refused, without the key in the message", (text, expected) => {
     expect(() => parseSecrets(text, "f")).toThrow(expected);
     expect(() => parseSecrets(text, "f")).not.toThrow(/c2hvcnQ|%%%|abab|cdcd/);
+  });
+
+  test("of which a line is the wrong way round: neither part is shown", () => {
+    const key = canary();
+    expect(() => parseSecrets(`${key}:apigw`, "f")).toThrow(
+      /^f:1: the key, behind the name and ":", has 3 bytes/,
+    );
+    expect(() => parseSecrets(`${key}:apigw!`, "f")).toThrow(/^f:1: the key is not 32 to 64 bytes/);
+    expect(() => parseTokens(`${key}:alice`, "f")).toThrow(
+      'f:1: the token, behind the name and ":", has 5 characters, at least 16 are needed',
+    );
+  });
+
+  test("is not one of its lines, and a name is not a line either: neither is shown", () => {
+    const line = secretLine("apigw");
+    const shown = (options: TlsOptions): string => {
+      try {
+        loadMaterial(options, 0);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return "";
+    };
+    expect(shown({ secrets: line })).toMatch(/^auth.secrets: a file name, or lines that each end/);
+    expect(shown({ secrets: `${line}\n`, secret: line })).toBe(
+      "auth.secret: there is no such name in auth.secrets",
+    );
   });
 
   test("that others may read is refused", () => {

@@ -45,7 +45,10 @@ export interface TlsPair {
 export async function startTls(
   server: TlsOptions,
   client: TlsOptions,
-  options: ClusterOptions & { handlers?: Partial<ProbeServiceHandler> } = {},
+  options: ClusterOptions & {
+    handlers?: Partial<ProbeServiceHandler>;
+    moreServices?: (provider: RpcProvider) => void;
+  } = {},
 ): Promise<TlsPair> {
   const cluster = new Cluster({ ...options, tcp: true });
   const providerLog = new RecordingLog();
@@ -64,6 +67,7 @@ export async function startTls(
     note: (request) => request,
     ...options.handlers,
   });
+  options.moreServices?.(provider);
   cluster.onClose(() => provider.shutdown());
   await provider.start();
   const channel = new RpcChannel(cluster.runtime({ transport: callerTransport, log: callerLog }));

@@ -1,9 +1,18 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { systemClock } from "../../src/base/clock.js";
 import { RpcChannel } from "../../src/client/channel.js";
 import { MprpcApplication } from "../../src/node/application.js";
@@ -37,6 +46,13 @@ async function listen(name: string) {
   );
   onTestFinished(() => listener.close());
   return listener;
+}
+
+/** Makes it another user's, for this process. */
+function giveAway(socket: string): void {
+  if (process.getuid?.() === 0) chownSync(socket, 65534, 65534);
+  else vi.spyOn(process, "getuid").mockReturnValue(statSync(socket).uid + 1);
+  onTestFinished(() => void vi.restoreAllMocks());
 }
 
 /** A process that listened there and was killed. */
@@ -103,6 +119,17 @@ describe("listening on a path", () => {
     await expect(listen(long)).rejects.toThrow(/its path has \d+ bytes, the system takes 10[37]/);
     const connecting = transport.connect({ host: `unix:${long}`, port: 0 }, { timeoutMs: 1000 });
     await expect(connecting).rejects.toThrow(/cannot connect to unix:.*its path has/);
+  });
+
+  test("connecting to a socket of another user is refused where a registry may have named it", async () => {
+    const socket = path.join(folder, "a.sock");
+    await listen(socket);
+    giveAway(socket);
+    const address = { host: `unix:${socket}`, port: 0 };
+    await expect(transport.connect(address, { timeoutMs: 5000, ownSocket: true })).rejects.toThrow(
+      /^cannot connect to unix:\S+: the socket is another user's \(uid \d+\), and others may write to/,
+    );
+    (await transport.connect(address, { timeoutMs: 5000 })).destroy();
   });
 
   test("connecting to nobody says so", async () => {
@@ -177,6 +204,20 @@ describe("a provider on a unix socket", () => {
     });
     return { unix, provider, stub: new ProbeServiceStub(channel), caller, store };
   }
+
+  test("that is another user's: a registry cannot have it called, a list of one's own can", async () => {
+    const socket = path.join(folder, "a.sock");
+    const { stub } = await start([`--rpcserverip=unix:${socket}`]);
+    giveAway(socket);
+    await expect(stub.echo({ text: "x" }, { timeoutMs: 5000 })).rejects.toThrow(
+      "the socket is another user's",
+    );
+    const app = await MprpcApplication.init(["node", "x", `--registry=static://unix:${socket}`], { env: {} });
+    const channel = new RpcChannel(app);
+    expect((await new ProbeServiceStub(channel).echo({})).text).toBe(`unix:${socket}`);
+    await channel.close();
+    await app.close();
+  });
 
   test("beside a port: callers of this machine take it, and the provider stays one endpoint", async () => {
     const { unix, provider, stub, caller } = await beside();

@@ -1,3 +1,4 @@
+import { ByteQueue } from "../../base/byte-queue.js";
 import type { Clock, Timer } from "../../base/clock.js";
 import { PeerTimer } from "../../base/peer-timer.js";
 import { textOf } from "../../base/thrown.js";
@@ -7,7 +8,6 @@ import { Status, type StatusCode } from "../../error/status.js";
 import { Reader } from "../../protobuf/reader.js";
 import type { MessageType } from "../../protobuf/types.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
-import { ByteQueue } from "../byte-queue.js";
 import type { ClassicDialect } from "./classic-wire.js";
 
 /** What callers of the `varint` dialect read at once. A reply up to this size is taken as complete when it decodes. */

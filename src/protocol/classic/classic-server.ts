@@ -1,4 +1,5 @@
 import type { CallGate } from "../../auth/call-gate.js";
+import { ByteQueue } from "../../base/byte-queue.js";
 import type { Timer } from "../../base/clock.js";
 import { PeerTimer } from "../../base/peer-timer.js";
 import type { Peer } from "../../call/peer.js";
@@ -11,7 +12,6 @@ import type { Logger } from "../../log/logger.js";
 import { Reader } from "../../protobuf/reader.js";
 import { Writer } from "../../protobuf/writer.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
-import { ByteQueue } from "../byte-queue.js";
 import type { Dispatcher, ServerSession } from "../dispatcher.js";
 import {
   type ClassicDialect,

@@ -1,7 +1,7 @@
+import { ByteQueue } from "../../base/byte-queue.js";
 import type { Clock, Timer } from "../../base/clock.js";
 import { PeerTimer } from "../../base/peer-timer.js";
 import type { Connection, ConnectionHandler } from "../../transport/transport.js";
-import { ByteQueue } from "../byte-queue.js";
 import type { ServerProtocol } from "../protocol.js";
 import { detect } from "./detect.js";
 

@@ -118,7 +118,12 @@ async function load({ tls, ca }: ConsulHttpOptions): Promise<Client> {
     return { request: http.request, agent: new http.Agent({ keepAlive: true }) };
   }
   const https = await import("node:https");
-  const options: AgentOptions = { keepAlive: true, ...(ca === undefined ? {} : { ca }) };
+  // Said, or else the variable NODE_TLS_REJECT_UNAUTHORIZED would decide who gets our token.
+  const options: AgentOptions = {
+    keepAlive: true,
+    rejectUnauthorized: true,
+    ...(ca === undefined ? {} : { ca }),
+  };
   return { request: https.request, agent: new https.Agent(options) };
 }
 

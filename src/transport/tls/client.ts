@@ -1,4 +1,3 @@
-import { X509Certificate } from "node:crypto";
 import type net from "node:net";
 import { isIP } from "node:net";
 import type tls from "node:tls";
@@ -17,7 +16,7 @@ import type { TlsMaterial } from "./material.js";
 import { nodeTls } from "./node-tls.js";
 import { describeNames, matchPeerName } from "./peer-name.js";
 import { TlsConnection } from "./tls-connection.js";
-import { peerCertificate } from "./trust.js";
+import { datesOf, peerCertificate } from "./trust.js";
 
 export interface TlsClientParts {
   readonly credentials: TlsCredentials;
@@ -38,6 +37,10 @@ export async function connectTls(
   const leftMs = Math.max(1, untilMs - clock.now());
   return await new Handshake(address, raw, options, parts).run(leftMs);
 }
+
+type Judged =
+  | { readonly identity: string; readonly untilMs?: number; readonly refusal?: undefined }
+  | { readonly refusal: string };
 
 class Handshake {
   readonly #where: string;
@@ -105,7 +108,7 @@ class Handshake {
           return;
         }
         settle();
-        resolve(this.#secured(socket, judged.identity));
+        resolve(this.#secured(socket, judged.identity, judged.untilMs));
       });
       if (signal?.aborted) onAbort();
       else signal?.addEventListener("abort", onAbort, { once: true });
@@ -118,6 +121,8 @@ class Handshake {
     const common = {
       socket: this.#raw,
       ALPNProtocols: [...(this.#options.alpn ?? [])],
+      // Said, or else the variable NODE_TLS_REJECT_UNAUTHORIZED would decide.
+      rejectUnauthorized: true,
       // The certificate is checked after the handshake, also for a resumed session.
       checkServerIdentity: () => undefined,
     };
@@ -163,7 +168,15 @@ class Handshake {
   }
 
   /** The identity of the other end, or why the connection must not be used. */
-  #judge(socket: tls.TLSSocket): { identity: string; refusal?: undefined } | { refusal: string } {
+  #judge(socket: tls.TLSSocket): Judged {
+    try {
+      return this.#judgeReadable(socket);
+    } catch (error) {
+      return { refusal: messages.certificateUnreadable(textOf(error)) };
+    }
+  }
+
+  #judgeReadable(socket: tls.TLSSocket): Judged {
     const { alpn = [] } = this.#options;
     if (alpn.length > 0 && !alpn.includes(socket.alpnProtocol || ""))
       return { refusal: messages.noAlpnOf(alpn.join()) };
@@ -172,28 +185,24 @@ class Handshake {
       const proved = socket.isSessionReused() && peerCertificate(socket) === undefined;
       return proved ? { identity: `secret:${secretName}` } : { refusal: messages.secretNotProved };
     }
+    if (!socket.authorized) return { refusal: explainTls({ code: String(socket.authorizationError) }) };
     const certificate = this.#certificateOf(socket);
     if (certificate === undefined) return { refusal: messages.certificateMissing };
-    // A resumed session may outlive its certificate.
-    const { validTo } = new X509Certificate(certificate);
-    if (Date.parse(validTo) <= this.#parts.clock.wallNow()) return { refusal: messages.certificateExpired };
-    try {
-      const names = subjectNames(certificate);
-      const wanted = this.#options.peerName ?? this.#host;
-      const identity = matchPeerName(names, wanted);
-      if (identity === undefined) {
-        return {
-          refusal: messages.wrongName(wanted, describeNames(names), this.#options.peerName === undefined),
-        };
-      }
-      const { tlsName } = this.#options;
-      if (tlsName !== undefined && matchPeerName(names, tlsName) === undefined) {
-        return { refusal: messages.wrongRegistryName(tlsName, describeNames(names)) };
-      }
-      return { identity };
-    } catch (error) {
-      return { refusal: textOf(error) };
+    const { refusal, untilMs } = datesOf(certificate, this.#parts.clock.wallNow());
+    if (refusal !== undefined) return { refusal };
+    const names = subjectNames(certificate);
+    const wanted = this.#options.peerName ?? this.#host;
+    const identity = matchPeerName(names, wanted);
+    if (identity === undefined) {
+      return {
+        refusal: messages.wrongName(wanted, describeNames(names), this.#options.peerName === undefined),
+      };
     }
+    const { tlsName } = this.#options;
+    if (tlsName !== undefined && matchPeerName(names, tlsName) === undefined) {
+      return { refusal: messages.wrongRegistryName(tlsName, describeNames(names)) };
+    }
+    return { identity, untilMs };
   }
 
   #whyFailed(socket: tls.TLSSocket, error: Error): string {
@@ -206,7 +215,7 @@ class Handshake {
     return code === "ECONNRESET" || code === "EPIPE" ? messages.closedInHandshake : explainTls(error);
   }
 
-  #secured(socket: tls.TLSSocket, identity: string): Connection {
+  #secured(socket: tls.TLSSocket, identity: string, untilMs: number | undefined): Connection {
     const { name: cipher } = socket.getCipher();
     const alpn = socket.alpnProtocol || undefined;
     socket.allowHalfOpen = true;
@@ -214,6 +223,7 @@ class Handshake {
     const connection = new TlsConnection(socket, this.#raw, security);
     const { secretName, secrets } = this.#material;
     if (socket.isSessionReused()) connection.certificate = this.#known?.certificate;
+    connection.certifiedUntilMs = untilMs;
     connection.secretKey = secretName === undefined ? undefined : secrets?.get(secretName);
     // As with TCP: a call keeps the process alive by its deadline, an idle connection must not.
     socket.unref();

@@ -54,6 +54,12 @@ class Ticket implements GateTicket {
   }
 }
 
+function count(counts: Map<string, number>, address: string, more: 1 | -1): void {
+  const next = (counts.get(address) ?? 0) + more;
+  if (next === 0) counts.delete(address);
+  else counts.set(address, next);
+}
+
 /**
  * Limits the cost of handshakes. A limited number run at a time, fewer per address; the others wait, and nothing is read from
  * them. The newest waiting connection is next: in a flood of slow ones an honest caller then waits for one free place,
@@ -65,6 +71,7 @@ export class HandshakeGate {
   readonly #underWay = new Set<Ticket>();
   readonly #underWayOf = new Map<string, number>();
   readonly #waiting = new Set<Ticket>();
+  readonly #waitingOf = new Map<string, number>();
   #hurry: Timer | undefined;
 
   constructor(clock: Clock, limits: HandshakeLimits) {
@@ -74,7 +81,7 @@ export class HandshakeGate {
 
   /** Begins the handshake now, or when the limit allows it. */
   enter(address: string, handshake: Handshake): GateTicket {
-    const { handshakeTimeoutMs, handshakesMax } = this.#limits;
+    const { handshakeTimeoutMs } = this.#limits;
     const ticket = new Ticket(address, handshake, (one) => {
       this.#remove(one);
       this.#goOn();
@@ -82,12 +89,31 @@ export class HandshakeGate {
     const onTimeout = (): void => this.#drop(ticket, messages.handshakeTimedOut(handshakeTimeoutMs));
     ticket.timer = new PeerTimer(this.#clock, onTimeout, handshakeTimeoutMs);
     this.#waiting.add(ticket);
-    if (this.#waiting.size > handshakesMax * waitingFactor) {
-      const [oldest] = this.#waiting;
-      if (oldest !== undefined) this.#drop(oldest, messages.tooManyHandshakes(handshakesMax));
-    }
-    this.#goOn();
+    count(this.#waitingOf, address, 1);
+    // Nobody else's turn has come by it.
+    if (this.#mayBegin(ticket)) this.#begin(ticket);
+    else this.#limitWaiting(ticket);
     return ticket;
+  }
+
+  #limitWaiting({ address }: Ticket): void {
+    const { handshakesMax, handshakesPerAddressMax } = this.#limits;
+    const tooManyOf = (this.#waitingOf.get(address) ?? 0) > handshakesPerAddressMax * waitingFactor;
+    if (tooManyOf || this.#waiting.size > handshakesMax * waitingFactor) {
+      for (const oldest of this.#waiting) {
+        if (tooManyOf && oldest.address !== address) continue;
+        this.#drop(oldest, this.#tooMany(tooManyOf));
+        break;
+      }
+    }
+    this.#hurryOldest();
+  }
+
+  #tooMany(ofAddress: boolean): string {
+    const { handshakesMax, handshakesPerAddressMax } = this.#limits;
+    return ofAddress
+      ? messages.tooManyHandshakesOf(handshakesPerAddressMax)
+      : messages.tooManyHandshakes(handshakesMax);
   }
 
   #mayBegin({ address }: Ticket): boolean {
@@ -101,37 +127,50 @@ export class HandshakeGate {
     if (this.#underWay.size < this.#limits.handshakesMax) {
       for (const ticket of [...this.#waiting].reverse()) if (this.#mayBegin(ticket)) this.#begin(ticket);
     }
-    if (this.#waiting.size > 0 && this.#underWay.size >= this.#limits.handshakesMax) this.#hurryOldest();
+    this.#hurryOldest();
   }
 
   #begin(ticket: Ticket): void {
     this.#waiting.delete(ticket);
+    count(this.#waitingOf, ticket.address, -1);
     ticket.state = "under-way";
     ticket.beganMs = this.#clock.now();
     this.#underWay.add(ticket);
-    this.#underWayOf.set(ticket.address, (this.#underWayOf.get(ticket.address) ?? 0) + 1);
+    count(this.#underWayOf, ticket.address, 1);
     ticket.handshake.begin();
   }
 
-  /** Closes handshakes that have used up their time, now or when the oldest has. */
+  /** Which limit keeps somebody waiting who could begin in the place of `ticket`. */
+  #blocks({ address }: Ticket): "all" | "address" | undefined {
+    if (this.#waiting.size === 0) return undefined;
+    const { handshakesMax, handshakesPerAddressMax } = this.#limits;
+    if (this.#underWay.size >= handshakesMax) {
+      for (const other of this.#waitingOf.keys())
+        if ((this.#underWayOf.get(other) ?? 0) < handshakesPerAddressMax) return "all";
+    }
+    return this.#waitingOf.has(address) ? "address" : undefined;
+  }
+
+  /** Closes handshakes that have used up their time and keep others waiting, now or when the oldest of them has. */
   #hurryOldest(): void {
-    if (this.#hurry !== undefined) return;
-    const [oldest] = this.#underWay;
-    if (oldest === undefined) return;
-    const leftMs = oldest.beganMs + hurriedMs - this.#clock.now();
-    this.#hurry = this.#clock.setTimer(
-      () => {
-        this.#hurry = undefined;
-        const before = this.#clock.now() - hurriedMs;
-        let wanted = this.#waiting.size;
-        for (const ticket of this.#underWay) {
-          if (wanted-- <= 0 || ticket.beganMs > before) break;
-          this.#drop(ticket, messages.tooManyHandshakes(this.#limits.handshakesMax));
-        }
-        this.#goOn();
-      },
-      Math.max(0, leftMs),
-    );
+    if (this.#hurry !== undefined || this.#waiting.size === 0) return;
+    for (const ticket of this.#underWay) {
+      if (this.#blocks(ticket) === undefined) continue;
+      const leftMs = ticket.beganMs + hurriedMs - this.#clock.now();
+      this.#hurry = this.#clock.setTimer(() => this.#hurryNow(), Math.max(0, leftMs));
+      return;
+    }
+  }
+
+  #hurryNow(): void {
+    this.#hurry = undefined;
+    const before = this.#clock.now() - hurriedMs;
+    for (const ticket of this.#underWay) {
+      if (ticket.beganMs > before) break;
+      const limit = this.#blocks(ticket);
+      if (limit !== undefined) this.#drop(ticket, this.#tooMany(limit === "address"));
+    }
+    this.#hurryOldest();
   }
 
   #drop(ticket: Ticket, reason: string): void {
@@ -148,12 +187,11 @@ export class HandshakeGate {
     ticket.timer?.cancel();
     if (state === "waiting") {
       this.#waiting.delete(ticket);
+      count(this.#waitingOf, address, -1);
       return;
     }
     this.#underWay.delete(ticket);
-    const left = (this.#underWayOf.get(address) ?? 1) - 1;
-    if (left === 0) this.#underWayOf.delete(address);
-    else this.#underWayOf.set(address, left);
+    count(this.#underWayOf, address, -1);
   }
 
   /** Ends every handshake. */

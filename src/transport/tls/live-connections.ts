@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/clock.js";
+import type { Clock, Timer } from "../../base/clock.js";
 import { messages } from "../../error/messages.js";
 import type { Logger } from "../../log/logger.js";
 import type { TlsCredentials } from "./credentials.js";
@@ -6,13 +6,18 @@ import type { TlsMaterial } from "./material.js";
 import type { TlsConnection } from "./tls-connection.js";
 import { whyDistrusted } from "./trust.js";
 
-/** The open connections of one set of credentials: after a change they are checked like new ones. */
+/** How often the dates are looked at, ms, if none ends sooner: the wall clock may be set. */
+const lookEveryMs = 60_000;
+
+/** The open connections of one set of credentials: after a change they are checked like new ones, and their certificates end. */
 export class LiveConnections {
   readonly #open = new Set<TlsConnection>();
   readonly #credentials: TlsCredentials;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #cutAfterMs: number;
+  #look: Timer | undefined;
+  #lookAtMs = 0;
 
   /** `cutAfterMs`: how long calls in flight may go on after the other side is no longer trusted. */
   constructor(credentials: TlsCredentials, clock: Clock, log: Logger, cutAfterMs: number) {
@@ -30,6 +35,31 @@ export class LiveConnections {
     this.#open.add(connection);
     connection.socket.once("close", () => this.#open.delete(connection));
     if (material !== this.#credentials.material) this.#judge(connection);
+    this.#lookBy(connection.certifiedUntilMs);
+  }
+
+  /** Looks at the dates then, or sooner. */
+  #lookBy(untilMs: number | undefined): void {
+    if (untilMs === undefined) return;
+    const nowMs = this.#clock.now();
+    const leftMs = Math.min(Math.max(0, untilMs - this.#clock.wallNow()), lookEveryMs);
+    if (this.#look !== undefined && this.#lookAtMs <= nowMs + leftMs) return;
+    this.#look?.cancel();
+    this.#lookAtMs = nowMs + leftMs;
+    this.#look = this.#clock.setTimer(() => this.#lookAtDates(), leftMs);
+  }
+
+  #lookAtDates(): void {
+    this.#look = undefined;
+    const nowMs = this.#clock.wallNow();
+    let next: number | undefined;
+    for (const connection of [...this.#open]) {
+      const { certifiedUntilMs: untilMs } = connection;
+      if (untilMs === undefined) continue;
+      if (untilMs <= nowMs) this.#end(connection, messages.certificateExpired);
+      else next = Math.min(untilMs, next ?? untilMs);
+    }
+    this.#lookBy(next);
   }
 
   #judge(connection: TlsConnection): void {
@@ -39,11 +69,17 @@ export class LiveConnections {
     const why = isSecret
       ? this.#whySecretDistrusted(connection)
       : whyDistrusted(connection, material, this.#clock.wallNow());
-    if (why === undefined) return;
+    if (why !== undefined) this.#end(connection, why);
+  }
+
+  #end(connection: TlsConnection, why: string): void {
+    this.#open.delete(connection);
     const reason = messages.distrusted(why);
     this.#log.warn(`TLS connection ended: ${reason}`, { peer: connection.remote });
     // New connections are checked by the handshake; calls in flight on this one may end.
-    connection.onDistrusted?.(reason);
+    if (connection.onDistrusted !== undefined) connection.onDistrusted(reason);
+    // It has not said what it speaks, and so nobody serves it yet: it is not served at all.
+    else connection.turnedAway ??= reason;
     this.#clock.setTimer(() => {
       if (!connection.closed) connection.destroy(new Error(reason));
     }, this.#cutAfterMs);

@@ -10,7 +10,7 @@ import { pemBlocks } from "./der.js";
 import { nodeTls } from "./node-tls.js";
 import type { TlsOptions } from "./options.js";
 import { identityOf, spiffeIdOf, trustDomainOf } from "./peer-name.js";
-import { parseSecrets } from "./secrets.js";
+import { isSecretName, isSecretsFile, parseSecrets } from "./secrets.js";
 
 /** The content of the files of `TlsOptions` at one moment, read and checked. */
 export interface TlsMaterial {
@@ -69,6 +69,8 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
   for (const key of sources) {
     const source = options[key];
     if (source === undefined) continue;
+    if (key === "secrets" && !isText(key, source) && !isSecretsFile(source))
+      throw new Error(messages.secretsNoFile);
     texts[key] = isText(key, source) ? source : readNamed(keyName(key), source);
     if (!isText(key, source)) {
       const isSecret = key === "key" || key === "secrets";
@@ -94,7 +96,7 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
     texts.secrets === undefined ? undefined : secretsOf(options.secrets as string, texts.secrets);
   const secretName = options.secret ?? secrets?.keys().next().value;
   if (secretName !== undefined && secrets?.has(secretName) !== true)
-    throw new Error(messages.secretUnknown(secretName));
+    throw new Error(messages.secretUnknown(isSecretName(secretName) ? secretName : "such name"));
   return {
     digest: hash.digest("hex"),
     context,

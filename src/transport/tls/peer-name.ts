@@ -12,7 +12,9 @@ export const peerNameForms =
 /** A DNS name as certificates have it, perhaps with `*` as its first label. */
 const dnsPattern =
   /^(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
-const spiffePattern = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._*-]+)*$/;
+/** As in the specification of SPIFFE: no segment of a path is empty, `.` or `..`. */
+const spiffePattern = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._*-]+)*$/;
+const spiffeIdMaxLength = 2048;
 
 export function isPeerName(text: string): boolean {
   const patterns = splitPeerName(text);
@@ -32,20 +34,29 @@ function splitPeerName(text: string): string[] {
 /** The SPIFFE ID of a certificate. It must be the only URI; otherwise the certificate would name two workloads. */
 export function spiffeIdOf({ uris }: SubjectNames): string | undefined {
   const [uri, ...more] = uris;
-  if (uri === undefined || more.length > 0 || uri.length > 2048) return undefined;
-  return /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._-]+)+$/.test(uri) ? uri : undefined;
+  if (uri === undefined || more.length > 0 || uri.length > spiffeIdMaxLength || uri.includes("*"))
+    return undefined;
+  // That of a trust domain, without a path, is no workload's.
+  return spiffePattern.test(uri) && uri.split("/").length > 3 ? uri : undefined;
+}
+
+/** Whether a certificate is meant to have a SPIFFE ID, right or wrong: schemes are the same in either case of letters. */
+export function hasSpiffeId({ uris }: SubjectNames): boolean {
+  return uris.some((one) => /^spiffe:/i.test(one));
 }
 
 /** Whom a provider takes the holder of a certificate for: its SPIFFE ID, or else its first DNS name that is no pattern. */
 export function identityOf(names: SubjectNames): string | undefined {
-  if (names.uris.some((one) => one.startsWith("spiffe:"))) return spiffeIdOf(names);
-  const name = names.dns.find((one) => !one.startsWith("*."));
+  if (hasSpiffeId(names)) return spiffeIdOf(names);
+  const name = names.dns.find((one) => isDns(one) && !one.startsWith("*."));
   return name === undefined ? undefined : `dns:${name}`;
 }
 
 /** Why `identityOf` finds nobody. */
 export function whyNobody(names: SubjectNames): string {
-  const say = names.dns.length > 0 ? messages.certificateOfWildcard : messages.certificateNameless;
+  const say = names.dns.some((one) => one.startsWith("*."))
+    ? messages.certificateOfWildcard
+    : messages.certificateNameless;
   return say(describeNames(names));
 }
 

@@ -10,6 +10,11 @@ export function isSecretName(name: string): boolean {
   return namePattern.test(name);
 }
 
+/** Whether `text` can be the name of a file of secrets or tokens, and is not a line of one, which must not be shown. */
+export function isSecretsFile(text: string): boolean {
+  return text !== "" && !/^(?!file:)[\w.@-]{2,200}\s*:\s*[^\s\\]{16,}$/.test(text);
+}
+
 /** A line of a secrets file: `name:key`, the key of 32 random bytes in base64url. Throws `TypeError` for a wrong name. */
 export function makeSecret(name: string): string {
   if (!isSecretName(name)) throw new TypeError(messages.secretNameWrong(JSON.stringify(name)));
@@ -26,11 +31,11 @@ export function parseSecrets(text: string, file: string): ReadonlyMap<string, Bu
     const [, name = "", key = ""] = /^([^:\s]+)\s*:\s*(\S+)$/.exec(trimmed) ?? [];
     if (!isSecretName(name)) throw new Error(messages.secretLineWrong(where));
     const bytes = keyOf(key);
-    if (bytes === undefined) throw new Error(messages.secretKeyWrong(where, name));
+    // In a line the wrong way round the name is the key: it is not shown.
+    if (bytes === undefined || bytes.length > secretMaxBytes) throw new Error(messages.secretKeyWrong(where));
     if (bytes.length < secretMinBytes) {
-      throw new Error(messages.secretTooShort(where, name, bytes.length, secretMinBytes));
+      throw new Error(messages.secretTooShort(where, bytes.length, secretMinBytes));
     }
-    if (bytes.length > secretMaxBytes) throw new Error(messages.secretKeyWrong(where, name));
     if (secrets.has(name)) throw new Error(messages.secretTwice(where, name));
     secrets.set(name, bytes);
   });

@@ -10,7 +10,7 @@ import type { Logger } from "../../log/logger.js";
 import { clearConnection, describeEnd } from "../tcp.js";
 import type { Connection } from "../transport.js";
 import { subjectNames } from "./certificate.js";
-import { type Hello, readHello } from "./client-hello.js";
+import { type Hello, HelloReader } from "./client-hello.js";
 import type { TlsCredentials } from "./credentials.js";
 import { codeOf, explainTls } from "./explain.js";
 import { type GateTicket, HandshakeGate } from "./handshake-gate.js";
@@ -18,13 +18,12 @@ import type { LiveConnections } from "./live-connections.js";
 import type { TlsMaterial } from "./material.js";
 import { nodeTls } from "./node-tls.js";
 import { handshakeLimitsOf } from "./options.js";
-import { describeNames, identityOf, trustDomainOf, whyNobody } from "./peer-name.js";
+import { describeNames, hasSpiffeId, identityOf, trustDomainOf, whyNobody } from "./peer-name.js";
 import { isSecretName } from "./secrets.js";
+import { SilentSockets } from "./silent-sockets.js";
 import { TlsConnection } from "./tls-connection.js";
-import { peerCertificate } from "./trust.js";
+import { datesOf, peerCertificate } from "./trust.js";
 
-/** Connections whose first bytes have not arrived: each only has a socket. Beyond this number the oldest is closed. */
-const silentMax = 4096;
 /** In TLS 1.3 shared secrets work only with ciphers of this hash. */
 const secretCiphers = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
 
@@ -59,12 +58,22 @@ interface Servers {
   readonly secrets: tls.Server | undefined;
 }
 
+/** The identity of a caller, or why it is refused; neither: it is nobody. */
+interface Judged {
+  readonly identity?: string;
+  readonly refusal?: string;
+  /** The end of its certificate's time. */
+  readonly untilMs?: number;
+}
+
+const refused = (why: string): Judged => ({ refusal: messages.clientCertificateRefused(why) });
+
 /** Takes accepted sockets of one listener through their handshakes. */
 export class TlsServer {
   readonly #parts: TlsServerParts;
   readonly #gate: HandshakeGate;
   readonly #log: LimitedLog;
-  readonly #silent = new Set<net.Socket>();
+  readonly #silent = new SilentSockets();
   /** Handshakes by the address of the other end. */
   readonly #pending = new Map<string, Pending>();
   #servers: Servers | undefined;
@@ -86,12 +95,11 @@ export class TlsServer {
       raw.destroy();
       return;
     }
-    this.#silent.add(raw);
-    const [oldest] = this.#silent;
-    if (this.#silent.size > silentMax && oldest !== undefined) oldest.resetAndDestroy();
+    this.#silent.add(raw, raw.remoteAddress);
+    const reader = new HelloReader();
     const { handshakeTimeoutMs } = handshakeLimitsOf(this.#parts.credentials.options);
     const onTimeout = (): void => {
-      if (received.length > 0) this.#refused(remote, messages.handshakeTimedOut(handshakeTimeoutMs));
+      if (reader.received.length > 0) this.#refused(remote, messages.handshakeTimedOut(handshakeTimeoutMs));
       raw.resetAndDestroy();
     };
     const timer = new PeerTimer(this.#parts.clock, onTimeout, handshakeTimeoutMs);
@@ -100,16 +108,17 @@ export class TlsServer {
       this.#silent.delete(raw);
       raw.off("data", onData).off("end", onEnd).off("close", settle);
     };
-    let received: Buffer = Buffer.alloc(0);
     const onData = (chunk: Buffer): void => {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      const hello = readHello(received, this.#needsPskNames);
+      const hello = reader.read(chunk, this.#needsPskNames);
       if (hello.kind === "need-more") return;
       settle();
       raw.pause();
-      if (hello.kind === "plain") this.#plain(raw, received);
-      else {
-        raw.unshift(received);
+      if (hello.kind === "plain") this.#plain(raw, reader.received);
+      else if (hello.kind === "refused") {
+        this.#refused(remote, hello.reason);
+        raw.resetAndDestroy();
+      } else {
+        raw.unshift(reader.received);
         this.#waitForTurn(raw, remote, hello);
       }
     };
@@ -268,7 +277,7 @@ export class TlsServer {
     pending.settled = true;
     this.#pending.delete(pending.remote);
     pending.ticket?.leave();
-    const { identity, refusal } = this.#judge(socket, pending);
+    const { identity, refusal, untilMs } = this.#judge(socket, pending);
     const alpn = socket.alpnProtocol || undefined;
     const cipher = socket.getCipher().name;
     const connection = new TlsConnection(socket, pending.raw, {
@@ -279,9 +288,11 @@ export class TlsServer {
       cipher,
     });
     connection.turnedAway = refusal;
+    connection.certifiedUntilMs = untilMs;
     connection.secretKey =
       pending.secretName === undefined ? undefined : pending.material.secrets?.get(pending.secretName);
-    this.#parts.live.add(connection, pending.material);
+    // Whoever is turned away has proved nothing that could be withdrawn.
+    if (refusal === undefined) this.#parts.live.add(connection, pending.material);
     socket.once("close", () => {
       // Once it has spoken, the owner of the connection refuses it, and logs that. Callers check our certificate after TLS has
       // reported success to us.
@@ -292,8 +303,16 @@ export class TlsServer {
     this.#parts.onConnection(connection);
   }
 
-  /** The identity of the caller, or why it is refused. */
-  #judge(socket: tls.TLSSocket, pending: Pending): { identity?: string; refusal?: string } {
+  /** A certificate that cannot be read is refused: its bytes are those of a stranger. */
+  #judge(socket: tls.TLSSocket, pending: Pending): Judged {
+    try {
+      return this.#judgeReadable(socket, pending);
+    } catch (error) {
+      return refused(messages.certificateUnreadable(textOf(error)));
+    }
+  }
+
+  #judgeReadable(socket: tls.TLSSocket, pending: Pending): Judged {
     const certificate = peerCertificate(socket);
     if (pending.secretsAsked > 0) {
       const proved =
@@ -304,30 +323,26 @@ export class TlsServer {
     if (clientAuth === "none") return {};
     const required = clientAuth === "require";
     if (certificate === undefined) return required ? { refusal: messages.clientCertificateMissing } : {};
-    const refused = (why: string) => ({ refusal: messages.clientCertificateRefused(why) });
     if (!socket.authorized) return refused(explainTls({ code: String(socket.authorizationError) }));
-    try {
-      const names = subjectNames(certificate);
-      const identity = identityOf(names);
-      if (names.uris.some((one) => one.startsWith("spiffe:"))) {
-        if (identity === undefined) return refused(messages.spiffeIdWrong(describeNames(names)));
-        const domain = trustDomainOf(identity);
-        const { trustDomain } = pending.material;
-        return domain === trustDomain
-          ? { identity }
-          : refused(messages.trustDomainWrong(domain, trustDomain));
-      }
-      if (identity !== undefined) return { identity };
-      return required ? refused(whyNobody(names)) : {};
-    } catch (error) {
-      return refused(textOf(error));
+    const { untilMs, refusal } = datesOf(certificate, this.#parts.clock.wallNow());
+    if (refusal !== undefined) return refused(refusal);
+    const names = subjectNames(certificate);
+    const identity = identityOf(names);
+    if (hasSpiffeId(names)) {
+      if (identity === undefined) return refused(messages.spiffeIdWrong(describeNames(names)));
+      const domain = trustDomainOf(identity);
+      const { trustDomain } = pending.material;
+      if (domain !== trustDomain) return refused(messages.trustDomainWrong(domain, trustDomain));
+      return { identity, untilMs };
     }
+    if (identity !== undefined) return { identity, untilMs };
+    return required ? refused(whyNobody(names)) : {};
   }
 
   /** Stops new handshakes and ends those in progress. */
   close(): void {
     this.#closed = true;
-    for (const raw of this.#silent) raw.destroy();
+    this.#silent.close();
     this.#gate.close(messages.providerStopped);
     this.#log.close();
   }

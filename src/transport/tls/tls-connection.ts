@@ -25,6 +25,8 @@ export class TlsConnection implements Connection {
   secretKey: Buffer | undefined;
   /** The certificate of the other end, in DER, for a resumed session, where TLS does not provide it. */
   certificate: Buffer | undefined;
+  /** The end of that certificate's time, by the wall clock; undefined: it has shown none that counts. */
+  certifiedUntilMs: number | undefined;
   readonly socket: TLSSocket;
   /** Bytes have come since the handshake. */
   heard = false;

@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
+import { textOf } from "../../base/thrown.js";
 import { messages } from "../../error/messages.js";
 import { issuerAndSerial } from "./certificate.js";
 import type { TlsMaterial } from "./material.js";
@@ -18,28 +19,54 @@ export interface CertifiedConnection {
   readonly certificate: Buffer | undefined;
 }
 
+/** The end of a certificate's time, by the wall clock, or why it is not valid at this moment. */
+export interface Dates {
+  readonly untilMs: number;
+  readonly refusal: string | undefined;
+}
+
+/** TLS looks at the dates in a full handshake only: a resumed session may outlive its certificate. Throws for one that cannot be read. */
+export function datesOf(certificate: Buffer, nowMs: number): Dates {
+  const { validFrom, validTo } = new X509Certificate(certificate);
+  const [fromMs, untilMs] = [Date.parse(validFrom), Date.parse(validTo)];
+  if (Number.isNaN(fromMs) || Number.isNaN(untilMs)) throw new RangeError("dates that are none");
+  if (untilMs <= nowMs) return { untilMs, refusal: messages.certificateExpired };
+  return { untilMs, refusal: fromMs > nowMs ? messages.certificateNotYetValid : undefined };
+}
+
 /** No valid chain is longer; a limit keeps a hostile peer from making us loop. */
 const chainMax = 16;
 
 /**
  * Why the certificate of an open connection is no longer accepted, by the current authorities and revocations;
  * undefined when it still is. TLS checked the whole chain when the connection was made: what can have changed since are the
- * dates, the authorities and the lists.
+ * dates, the authorities and the lists. One that cannot be read is not accepted.
  */
 export function whyDistrusted(
   connection: CertifiedConnection,
   material: TlsMaterial,
   nowMs: number,
 ): string | undefined {
-  const chain = chainOf(connection);
+  try {
+    return whyChainDistrusted(chainOf(connection), material, nowMs);
+  } catch (error) {
+    return messages.certificateUnreadable(textOf(error));
+  }
+}
+
+function whyChainDistrusted(
+  chain: readonly X509Certificate[],
+  material: TlsMaterial,
+  nowMs: number,
+): string | undefined {
   if (chain.length === 0) return undefined;
   for (const certificate of chain) {
     if (material.revoked.has(issuerAndSerial(certificate.raw))) return messages.certificateRevoked;
   }
   const { anchors } = material;
   for (const certificate of chain) {
-    if (anchors?.some(({ raw }) => raw.equals(certificate.raw))) return undefined;
     if (Date.parse(certificate.validTo) <= nowMs) return messages.certificateExpired;
+    if (anchors?.some(({ raw }) => raw.equals(certificate.raw))) return undefined;
     if (anchors?.some((anchor) => isSignedBy(certificate, anchor))) return undefined;
   }
   // Without configured authorities it was checked against those of Node.js, which do not change.

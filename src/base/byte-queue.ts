@@ -1,4 +1,4 @@
-import { emptyBytes } from "../protobuf/reader.js";
+const emptyBytes = Buffer.alloc(0);
 
 /**
  * Bytes that have come and are not worked on yet, at the front of a buffer that doubles: a peer may send one at a time,
