@@ -5,10 +5,10 @@ import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 import { type Account, leavesSome } from "./account.js";
 
-/** Authenticators that run at a time, for all connections. */
+/** Authenticators that run at a time for calls, on all connections. */
 const checksMax = 1024;
-/** Those of them that are for open streams: the others are kept for calls, however many streams there are. */
-const streamChecksMax = checksMax / 2;
+/** Authenticators that run at a time for open streams. They have places of their own: neither takes those of the other. */
+const streamChecksMax = 512;
 /** An authenticator that still has not returned so long after it was told to stop never will, ms: its place is free again. */
 const lostAfterMs = 60_000;
 
@@ -18,7 +18,7 @@ export class CheckPlaces {
   /** There is a free place. */
   readonly #onFree: () => void;
   readonly #onLost: () => void;
-  #taken = 0;
+  #forCalls = 0;
   #forStreams = 0;
 
   constructor(clock: Clock, onFree: () => void, onLost: () => void) {
@@ -28,14 +28,14 @@ export class CheckPlaces {
   }
 
   get freeForStreams(): boolean {
-    return this.#forStreams < streamChecksMax && this.#taken < checksMax;
+    return this.#forStreams < streamChecksMax;
   }
 
   /** Why no authenticator can be asked for a call on a connection of this account. */
   refusal({ name, checks }: Account): RpcError | undefined {
-    if (leavesSome(checks, this.#taken, checksMax)) return undefined;
+    if (leavesSome(checks, this.#forCalls, checksMax)) return undefined;
     const text =
-      this.#taken >= checksMax
+      this.#forCalls >= checksMax
         ? messages.tooManyChecks(checksMax)
         : messages.checksShareTaken(printable(name), checks, checksMax);
     return new RpcError(Status.RESOURCE_EXHAUSTED, text);
@@ -53,9 +53,11 @@ export class CheckPlaces {
   }
 
   #count(account: Account | undefined, by: 1 | -1): void {
-    this.#taken += by;
     if (account === undefined) this.#forStreams += by;
-    else account.checks += by;
+    else {
+      this.#forCalls += by;
+      account.checks += by;
+    }
   }
 }
 

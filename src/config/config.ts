@@ -210,7 +210,7 @@ const readable = "in UTF-8 and without control characters";
 function give(row: KeyRow, given: Given, settings: Settings, findings: Findings): void {
   const { text, source, where, file, line } = given;
   const place = { where, ...(file === undefined ? {} : { file }), ...(line === undefined ? {} : { line }) };
-  const missing = text.trim() === "" ? expectedOfEmpty(row.name) : undefined;
+  const missing = text.trim() === "" ? expectedOfEmpty(row.name, source === "env") : undefined;
   if (missing !== undefined) {
     findings.fail({ ...place, key: row.name, expected: missing, found: "nothing" });
     return;
@@ -389,7 +389,9 @@ function readEnvironment(env: ConfigInput["env"], reading: Reading): void {
   for (const [name, text] of Object.entries(env)) {
     if (!name.startsWith("MPRPC_") || text === undefined) continue;
     const row = table.byVariable.get(name);
-    if (text.trim() === "" && expectedOfEmpty(row?.name) === undefined) continue;
+    // Where a weaker source has set the key, that stays in force.
+    const isSet = row !== undefined && settings.get(row.name)?.value !== undefined;
+    if (text.trim() === "" && (isSet || expectedOfEmpty(row?.name) === undefined)) continue;
     if (row === undefined) {
       const shared = name.startsWith("MPRPC_APP_");
       const known = [...table.byVariable.keys()];

@@ -17,7 +17,9 @@ const neverEmpty: Readonly<Record<string, string>> = {
 };
 
 /** What is expected of a key that must not be given empty; undefined: it may be. */
-export function expectedOfEmpty(name: string | undefined): string | undefined {
+export function expectedOfEmpty(name: string | undefined, inVariable = false): string | undefined {
   const expected = name === undefined || !Object.hasOwn(neverEmpty, name) ? undefined : neverEmpty[name];
-  return expected === undefined ? undefined : `${expected}; to do without it leave the key out`;
+  return expected === undefined
+    ? undefined
+    : `${expected}; to do without it ${inVariable ? "unset the variable" : "leave the key out"}`;
 }

@@ -6,11 +6,19 @@ import { isServiceSection } from "./service-sections.js";
 /** The section of the rules. Its keys are patterns, and so in no table. */
 export const policySection = "authz";
 
-/** What the section is called elsewhere. */
-const otherNames = ["authz", "policy", "acl", "authorization"];
+/** What the section is called elsewhere. Other programs have such sections too, for other things than rules. */
+const otherNames = ["policy", "acl", "authorization"];
 
 /** How the value of a rule begins, in most rules. */
-const ruleValue = /^(?:any|none|classic|(?:secret|token|jwt|dns|spiffe|unix|inproc):\S+)(?:\s+[|+]\s|$)/;
+const identityValue = /^(?:secret|token|jwt|dns|spiffe|unix|inproc):\S+(?:\s+[|+]\s|$)/;
+const wordValue = /^(?:any|none|classic)(?:\s+[|+]\s|$)/;
+/** A pattern with a package, which hardly anything else is written like. */
+const packagePattern = /^[\w]+(?:\.\w+)+\/(?:\*|\w+)$/;
+
+function looksLikeRule({ key, text }: { readonly key: string; readonly text: string }): boolean {
+  if (!isRulePattern(key)) return false;
+  return identityValue.test(text) || (packagePattern.test(key) && wordValue.test(text));
+}
 
 /**
  * What was meant as a rule and would be passed over: a line of the section that is none, a rule that stands beneath another section, and a
@@ -20,7 +28,10 @@ export function ruleMistakes(document: ConfDocument, sections: readonly string[]
   const isKnown = (name: string): boolean => sections.includes(name) || isServiceSection(name);
   const problems: LineProblem[] = [];
   for (const { name, line } of document.sections) {
-    if (name === policySection || isKnown(name) || !otherNames.includes(name.toLowerCase())) continue;
+    if (name === policySection || isKnown(name)) continue;
+    const low = name.toLowerCase();
+    const hasRules = document.entries.some(({ section, key }) => section === name && isRulePattern(key));
+    if (low !== policySection && !(otherNames.includes(low) && hasRules)) continue;
     const expected = `[${policySection}] above the rules of who may call what`;
     problems.push({ line, expected, found: quoteFound(`[${name}]`) });
   }
@@ -30,7 +41,7 @@ export function ruleMistakes(document: ConfDocument, sections: readonly string[]
   for (const { section, key, text, line } of document.entries) {
     if (section === policySection || !isRulePattern(key)) continue;
     // The keys of other programs' sections may be anything; no key of ours is written like a pattern.
-    if (section !== "" && !isKnown(section) && !ruleValue.test(text)) continue;
+    if (section !== "" && !isKnown(section) && !looksLikeRule({ key, text })) continue;
     const found = section === "" ? "it above the first section" : `it beneath [${section}]`;
     problems.push({ line, expected: `the rule for ${quoteFound(key)} beneath [${policySection}]`, found });
   }

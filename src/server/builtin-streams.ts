@@ -4,8 +4,10 @@ import { messages } from "../error/messages.js";
 import { RpcError } from "../error/rpc-error.js";
 import { Status } from "../error/status.js";
 
-/** Of the calls that may be in flight. */
+/** Of the calls that may be in flight; of few, a larger part, since each client behind a gateway may watch. */
 const part = 1 / 16;
+const partOfFew = 1 / 4;
+const fewMax = 256;
 const leastMax = 16;
 
 /** The open streams of built-in services. Strangers may watch the health of a provider for as long as they like, so they get few of its places. */
@@ -15,7 +17,8 @@ export class BuiltinStreams {
 
   /** `inFlightMax`: of the provider. */
   constructor(inFlightMax: number) {
-    this.#max = Math.max(leastMax, Math.floor(inFlightMax * part));
+    const few = Math.min(fewMax, Math.floor(inFlightMax * partOfFew));
+    this.#max = Math.max(leastMax, few, Math.floor(inFlightMax * part));
   }
 
   /** Why this caller may open no more of them. */

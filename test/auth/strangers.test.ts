@@ -28,13 +28,13 @@ describe.each<Over>(["memory", "grpc"])("a stranger over %s", (over) => {
   }
 
   test("has few of the places with its watches of health, and leaves some to others", async () => {
-    const { channelOf, stub, provider } = await start(320);
+    const { channelOf, stub, provider } = await start(80);
     const open = async (identity?: string) => {
       const stream = channelOf(identity).serverStream(Health.methods.watch, { service: "" });
       return stream[Symbol.asyncIterator]().next();
     };
     const outcomes = await Promise.allSettled(Array.from({ length: 40 }, () => open()));
-    // Twenty of 320 are for such streams, and three quarters of them for one caller.
+    // Twenty of 80 are for such streams, and three quarters of them for one caller.
     expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(15);
     expect(provider.inFlight).toBe(15);
     const refused = await failure(open());

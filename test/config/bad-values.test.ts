@@ -47,9 +47,9 @@ describe("bad values", () => {
     ["[mime]\nx.Y/Z = jwt:* | any", 'the rule for "x.Y/Z" beneath [authz], found it beneath [mime]'],
     ["[authzz]\nx.Y/* = none", 'the rule for "x.Y/*" beneath [authz], found it beneath [authzz]'],
     ["[Authz]\nx.Y/* = none", '[authz] above the rules of who may call what, found "[Authz]"'],
-    ["[policy]", '[authz] above the rules of who may call what, found "[policy]"'],
-    ["[ACL]", '[authz] above the rules of who may call what, found "[ACL]"'],
-    ["[authorization]", '[authz] above the rules of who may call what, found "[authorization]"'],
+    ["[policy]\nx.* = any", '[authz] above the rules of who may call what, found "[policy]"'],
+    ["[ACL]\nx.* = any", '[authz] above the rules of who may call what, found "[ACL]"'],
+    ["[authorization]\nx.* = any", '[authz] above the rules of who may call what, found "[authorization]"'],
   ])("what was meant as a rule and is none: %s", (text, told) => {
     const sections = { own: { key: conf.key(conf.yesNo, "yes") } };
     const found = loadError({ conf: `[authz]\n* = any\n${text}\n`, sections });
@@ -69,16 +69,30 @@ describe("bad values", () => {
     const ways = {
       "mprpc.conf:2": { conf: `[${section}]\n${key}=\n` },
       "mprpc.conf:3": { conf: `[${section}]\n\n${key}= ""\n` },
-      [variable]: { conf: `[${section}]\n${key}=file:/a\n`, env: { [variable]: " " } },
+      [variable]: { env: { [variable]: " " } },
       [`--${name}`]: { argv: [`--${name}=`] },
     };
     for (const [where, given] of Object.entries(ways)) {
       const { problems } = loadError(given);
       expect(problems).toHaveLength(1);
       expect(problems[0]).toMatchObject({ where, key: name, found: "nothing" });
-      expect(problems[0]?.expected).toMatch(/^(a file.*|file:FILE); to do without it leave the key out$/);
+      expect(problems[0]?.expected).toMatch(
+        /^(a file.*|file:FILE); to do without it (?:leave the key out|unset the variable)$/,
+      );
     }
   });
+
+  test("a variable that is empty leaves what the conf says in force", () => {
+    const { values } = load({ conf: "[tls]\nca=/etc/ca.crt\n", env: { MPRPC_TLS_CA: "" } });
+    expect(values.tls.ca).toBe("/etc/ca.crt");
+  });
+
+  test.each(["[policy]\nretries=3\n", "[acl]\n", "[urls]\n* = any\n", "[routes]\nusers/list = none\n"])(
+    "what another program says is no rule: %j",
+    (text) => {
+      expect(load({ conf: text }).authz).toEqual([]);
+    },
+  );
 
   test("sections of other programs may have any keys, and a program's own any name", () => {
     expect(load({ conf: "[app.other]\n* = x\na/b = http://c\n[mime]\ntext/html = html\n" }).authz).toEqual(

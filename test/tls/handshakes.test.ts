@@ -1,7 +1,7 @@
 import net from "node:net";
 import tls from "node:tls";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { ManualClock } from "../../src/testing/index.js";
+import { ManualClock, settle } from "../../src/testing/index.js";
 import { HandshakeGate } from "../../src/transport/tls/handshake-gate.js";
 import { eventually } from "../tools/wait.js";
 import { Authority, type Issued } from "./authority.js";
@@ -39,6 +39,24 @@ async function openTo(port: number, localAddress: string): Promise<net.Socket> {
   await new Promise((resolve) => socket.once("connect", resolve));
   return socket;
 }
+
+test("a handshake whose answer lies unread when its second is over makes no room for others", async () => {
+  const clock = new ManualClock();
+  const limits = { handshakeTimeoutMs: 5000, handshakesMax: 8, handshakesPerAddressMax: 1 };
+  const gate = new HandshakeGate(clock, limits);
+  const seen: string[] = [];
+  const handshake = (name: string) => ({
+    begin: () => void seen.push(`${name} begins`),
+    drop: () => void seen.push(`${name} is closed`),
+  });
+  const first = gate.enter("10.0.0.1", handshake("first"));
+  gate.enter("10.0.0.1", handshake("second"));
+  clock.advance(1000);
+  // As its socket would, which is read only now.
+  first.leave();
+  await settle();
+  expect(seen).toEqual(["first begins", "second begins"]);
+});
 
 describe("slow handshakes", () => {
   test("1,000 of as many addresses leave room for an honest caller", async () => {

@@ -134,7 +134,8 @@ export class ArrivingCalls {
       const seen = { bytes, still: last.still + 1, idle: othersCome ? 0 : last.idle + 1 };
       this.#seen.set(call, seen);
       if (seen.idle < looks && seen.still < passedOverLooks) continue;
-      call.cancel(new RpcError(Status.UNAVAILABLE, messages.requestStalled(stalledAfterMs)));
+      const waitedMs = (stalledAfterMs / looks) * (seen.idle < looks ? passedOverLooks : looks);
+      call.cancel(new RpcError(Status.UNAVAILABLE, messages.requestStalled(waitedMs)));
     }
   }
 

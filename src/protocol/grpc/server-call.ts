@@ -170,9 +170,10 @@ export class GrpcServerCall
 
   keep(bytes: number): void {
     this.#heldBytes += bytes;
+    const isRoom = this.#grpc.hold(this, bytes);
     const tooMuch = bytes > 0 ? this.#waits(bytes) : undefined;
     if (tooMuch !== undefined) this.cancel(tooMuch);
-    else if (!this.#grpc.hold(this, bytes) && !this.ended)
+    else if (!isRoom && !this.ended)
       this.cancel(new RpcError(Status.RESOURCE_EXHAUSTED, messages.grpcNoRoomForRequest));
   }
 

@@ -85,7 +85,7 @@ export class ArrivingRequests implements ArrivalsOwner<ServerCall> {
 
   #onWhole(call: ServerCall, body: Buffer | undefined): void {
     if (body === undefined) {
-      this.delete(call);
+      // Its end takes it out, here and where it waits for the check of its token.
       call.cancel(new RpcError(Status.CANCELLED, messages.requestGivenUp));
       return;
     }

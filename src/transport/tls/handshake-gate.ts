@@ -157,7 +157,7 @@ export class HandshakeGate {
     for (const ticket of this.#underWay) {
       if (this.#blocks(ticket) === undefined) continue;
       const leftMs = ticket.beganMs + hurriedMs - this.#clock.now();
-      this.#hurry = this.#clock.setTimer(() => this.#hurryNow(), Math.max(0, leftMs));
+      this.#hurry = new PeerTimer(this.#clock, () => this.#hurryNow(), Math.max(0, leftMs));
       return;
     }
   }
