@@ -81,6 +81,28 @@ export class Authority {
     return new Authority(certificate, keys);
   }
 
+  /** An intermediate authority, whose certificate this one has signed. */
+  async below(name: string): Promise<Authority> {
+    const keys = await subtle.generateKey(algorithm, true, ["sign", "verify"]);
+    const certificate = await x509.X509CertificateGenerator.create(
+      {
+        serialNumber: (++serials).toString(16).padStart(8, "0"),
+        subject: `CN=${name}`,
+        issuer: this.#certificate.subject,
+        ...validity({}),
+        publicKey: keys.publicKey,
+        signingKey: this.#keys.privateKey,
+        signingAlgorithm: algorithm,
+        extensions: [
+          new x509.BasicConstraintsExtension(true, undefined, true),
+          new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+        ],
+      },
+      crypto,
+    );
+    return new Authority(certificate, keys);
+  }
+
   async issue(wishes: CertificateWishes = { dns: ["users.example"] }): Promise<Issued> {
     const keys = await subtle.generateKey(algorithm, true, ["sign", "verify"]);
     const serial = (++serials).toString(16).padStart(8, "0");

@@ -109,6 +109,47 @@ describe("files that change", () => {
 });
 
 describe("a channel that connects again", () => {
+  test("stays connected when the provider gets another certificate, behind an intermediate authority too", async () => {
+    const root = await Authority.make();
+    const middle = await root.below("Middle");
+    const issue = async (dns: string): Promise<Pick<Issued, "cert" | "key">> => {
+      const { cert, key } = await middle.issue({ dns: [dns] });
+      return { cert: `${cert}\n${middle.cert}`, key };
+    };
+    const files = new Files();
+    const first = await issue(name);
+    const { providerTransport, callerTransport, providerLog } = await startTls(
+      {
+        ...{ mode: "required", clientAuth: "require", ca: root.cert },
+        ...{ cert: files.write("cert", first.cert), key: files.write("key", first.key) },
+      },
+      { ca: root.cert, peerName: name, ...(await issue("apigw.example")) },
+    );
+    const silent = { onData() {}, onEnd() {}, onDrain() {}, onClose() {} };
+    const listener = await providerTransport.listen({ host: "127.0.0.1", port: 0 }, (connection) =>
+      connection.setHandler(silent),
+    );
+    const options = { timeoutMs: 10_000, peerName: name };
+    let connection = await callerTransport.connect(listener.address, options);
+    for (let tries = 0; tries < 50; tries++) {
+      const { socket } = connection as unknown as { socket: tls.TLSSocket };
+      if (socket.isSessionReused()) break;
+      connection.setHandler(silent);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      connection = await callerTransport.connect(listener.address, options);
+    }
+    const { socket } = connection as unknown as { socket: tls.TLSSocket };
+    expect(socket.isSessionReused()).toBe(true);
+    const next = await issue(name);
+    files.write("cert", next.cert);
+    files.write("key", next.key);
+    await eventually("the new certificate", async () =>
+      providerLog.at("info").some((line) => line.includes("are in use now")),
+    );
+    expect(providerLog.at("warn")).toEqual([]);
+    await listener.close();
+  });
+
   test("goes on with its session, and knows who the provider is", async () => {
     const { providerTransport, callerTransport } = await startTls(
       { mode: "required", cert: server.cert, key: server.key },

@@ -16,6 +16,8 @@ export class LiveConnections {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #cutAfterMs: number;
+  /** By which the open connections are trusted. */
+  #trustText: string;
   #look: Timer | undefined;
   #lookAtMs = 0;
 
@@ -25,8 +27,11 @@ export class LiveConnections {
     this.#clock = clock;
     this.#log = log;
     this.#cutAfterMs = cutAfterMs;
+    this.#trustText = credentials.material.trustText;
     credentials.onReload(() => {
-      for (const connection of [...this.#open]) this.#judge(connection);
+      const before = this.#trustText;
+      this.#trustText = credentials.material.trustText;
+      for (const connection of [...this.#open]) this.#judge(connection, before);
     });
   }
 
@@ -34,7 +39,7 @@ export class LiveConnections {
   add(connection: TlsConnection, material: TlsMaterial): void {
     this.#open.add(connection);
     connection.socket.once("close", () => this.#open.delete(connection));
-    if (material !== this.#credentials.material) this.#judge(connection);
+    if (material !== this.#credentials.material) this.#judge(connection, material.trustText);
     this.#lookBy(connection.certifiedUntilMs);
   }
 
@@ -62,13 +67,17 @@ export class LiveConnections {
     this.#lookBy(next);
   }
 
-  #judge(connection: TlsConnection): void {
+  /** `trusted`: the authorities and revocations by which it was accepted. */
+  #judge(connection: TlsConnection, trusted: string): void {
     const { material } = this.#credentials;
     const { identity } = connection.security;
-    const isSecret = identity?.startsWith("secret:") === true;
-    const why = isSecret
-      ? this.#whySecretDistrusted(connection)
-      : whyDistrusted(connection, material, this.#clock.wallNow());
+    let why: string | undefined;
+    if (identity?.startsWith("secret:") === true) why = this.#whySecretDistrusted(connection);
+    // A resumed connection has no intermediate certificates of the other side, and so cannot always be judged again. Our own
+    // certificate is changed far more often than those that we trust.
+    else if (trusted !== material.trustText) {
+      why = whyDistrusted(connection, material, this.#clock.wallNow());
+    }
     if (why !== undefined) this.#end(connection, why);
   }
 

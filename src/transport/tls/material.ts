@@ -28,6 +28,8 @@ export interface TlsMaterial {
   readonly anchors: readonly X509Certificate[] | undefined;
   /** Keys of `issuerAndSerial`. */
   readonly revoked: ReadonlySet<string>;
+  /** The text of both: as long as it is the same, whoever was trusted is. */
+  readonly trustText: string;
   /** Of SPIFFE IDs that are accepted. */
   readonly trustDomain: string | undefined;
   /** Warnings for the log. */
@@ -106,6 +108,7 @@ export function loadMaterial(options: TlsOptions, nowMs: number): TlsMaterial {
     ownIdentity: secretName === undefined ? names && identityOf(names) : `secret:${secretName}`,
     anchors: texts.ca === undefined ? undefined : certificatesOf(placeOf(options, "ca"), texts.ca),
     revoked: revokedOf(placeOf(options, "crl"), texts.crl),
+    trustText: `${texts.ca ?? ""}\n${texts.crl ?? ""}`,
     trustDomain: options.trustDomain ?? (ownId === undefined ? undefined : trustDomainOf(ownId)),
     warnings,
   };
