@@ -1,6 +1,9 @@
 /** Kinds of identities proved by the transport. Tokens must not claim them. */
 export const transportKinds: readonly string[] = ["spiffe", "dns", "secret", "unix", "inproc"];
 
+/** All kinds that a provider can prove by itself: authenticators of a program may give others. */
+export const ownKinds: readonly string[] = [...transportKinds, "token", "jwt"];
+
 /** Longer identities are refused, since they are compared, logged and stored. */
 export const identityMaxLength = 1024;
 

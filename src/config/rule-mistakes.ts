@@ -1,3 +1,4 @@
+import { ownKinds } from "../auth/identity.js";
 import { isRulePattern } from "../auth/policy.js";
 import type { ConfDocument, LineProblem } from "./conf-file.js";
 import { quoteFound } from "./config-error.js";
@@ -10,14 +11,14 @@ export const policySection = "authz";
 const otherNames = ["policy", "acl", "authorization"];
 
 /** How the value of a rule begins, in most rules. */
-const identityValue = /^(?:secret|token|jwt|dns|spiffe|unix|inproc):\S+(?:\s+[|+]\s|$)/;
+const identityValue = new RegExp(`^(?:${ownKinds.join("|")}):\\S+(?:\\s+[|+]\\s|$)`);
 const wordValue = /^(?:any|none|classic)(?:\s+[|+]\s|$)/;
-/** A pattern with a package, which hardly anything else is written like. */
-const packagePattern = /^[\w]+(?:\.\w+)+\/(?:\*|\w+)$/;
+/** The pattern of a method or a service in a package: hardly anything else is written like it. */
+const inPackage = /^\w+(?:\.\w+)+\//;
 
 function looksLikeRule({ key, text }: { readonly key: string; readonly text: string }): boolean {
   if (!isRulePattern(key)) return false;
-  return identityValue.test(text) || (packagePattern.test(key) && wordValue.test(text));
+  return identityValue.test(text) || (inPackage.test(key) && wordValue.test(text));
 }
 
 /**

@@ -594,7 +594,7 @@ export const messages = {
     "tls.cert and tls.key have no effect without tls.ca, auth.secrets or tls.mode (ca, secrets, mode): all would go in clear",
   secretIdle: "auth.secret (secret) has no effect without auth.secrets (secrets): all would go in clear",
   modeUnsaid: (keys: string) =>
-    `${keys} is set and tls.mode is not: tls.mode=required serves by TLS, tls.mode=off serves in clear and leaves that to our calls`,
+    `tls.mode is not set beside ${keys}: required serves by TLS, off serves in clear and leaves them to our calls`,
   clientAuthInClear: (clientAuth: string) =>
     `tls.clientauth=${clientAuth} has no effect without tls.mode=required: everybody would be served in clear`,
   clientAuthWithoutCa: (clientAuth: string) =>

@@ -4,6 +4,9 @@ import { Caller, CallerPort } from "../auth/caller.js";
 import type { ReplySender, ServerCall } from "../call/server-call.js";
 import { RpcError } from "../error/rpc-error.js";
 
+/** What a call that waits takes besides its request and its metadata, bytes. */
+export const waitingOverheadBytes = 512;
+
 /** A call that waits until a token is checked. */
 abstract class TokenWait implements CheckWaiter {
   protected readonly gate: CallGate;

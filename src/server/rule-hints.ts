@@ -5,10 +5,11 @@ import { messages } from "../error/messages.js";
 import type { Logger } from "../log/logger.js";
 import type { ServiceDefinition } from "../protobuf/types.js";
 
-/** Which kinds of identities callers can have; undefined: an authenticator of the program may give any but those of the transport. */
+/** Which kinds of identities callers can have here. */
 export interface KnownKinds {
   /** Those that this provider's transports and files can prove. */
   readonly proved: ReadonlySet<string>;
+  /** Those of the program may give any kind but those of the transport. */
   readonly hasOwnAuthenticators: boolean;
   /** Not known what callers can prove by their connection. */
   readonly anyTransport: boolean;

@@ -9,6 +9,7 @@ import { FlowService } from "../support/gen/flow.js";
 import { framed, RawClient } from "./raw.js";
 
 const KiB = 1024;
+/** What one address may use: three quarters of all. */
 const budgetBytes = 4096 * KiB;
 const messageBytes = 8 * KiB;
 const head = { ":path": "/flow.FlowService/Put", "content-type": "application/grpc", te: "trailers" };
@@ -21,7 +22,7 @@ const flood = Buffer.concat(
 
 /** A provider whose streams of requests are read until `stop`, and again after `goOn`. */
 async function served() {
-  const cluster = new Cluster({ settings: { provider: { streamBufferBytes: budgetBytes } } });
+  const cluster = new Cluster({ settings: { provider: { streamBufferBytes: (budgetBytes * 4) / 3 } } });
   const provider = new RpcProvider(cluster.runtime());
   const released = deferred<void>("the readers' leave to go on");
   let reading = true;

@@ -59,10 +59,10 @@ describe("a provider that sounds secured and would listen in clear", () => {
   const secrets = "web:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n";
 
   test.each([
-    ["a certificate", () => good, "tls.cert is set and tls.mode is not"],
-    ["secrets", () => ({ secrets }), "auth.secrets is set and tls.mode is not"],
-    ["both", () => ({ ...good, secrets }), "tls.cert and auth.secrets is set and tls.mode is not"],
-    ["revocation lists", () => ({ crl: "/nowhere" }), "tls.crl is set and tls.mode is not"],
+    ["a certificate", () => good, "tls.mode is not set beside tls.cert: required"],
+    ["secrets", () => ({ secrets }), "tls.mode is not set beside auth.secrets: required"],
+    ["both", () => ({ ...good, secrets }), "tls.mode is not set beside tls.cert and auth.secrets: required"],
+    ["revocation lists", () => ({ crl: "/nowhere" }), "tls.mode is not set beside tls.crl: required"],
     [
       "asking callers for certificates",
       () => ({ clientAuth: "require" }),

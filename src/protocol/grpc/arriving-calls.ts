@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../../base/clock.js";
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
+import { waitingOverheadBytes } from "../caller-wait.js";
 import type { UnreadBudget } from "./server-call-port.js";
 
 /** A call whose request is not whole, or whose caller is not known. */
@@ -31,8 +32,6 @@ const stalledAfterMs = 10_000;
 const looks = 4;
 /** And this many while others come: on a slow line they take turns. */
 const passedOverLooks = 24;
-/** What a waiting call takes besides its header and its body, bytes. */
-export const waitingOverheadBytes = 512;
 
 interface Seen {
   readonly bytes: number;

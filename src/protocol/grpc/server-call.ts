@@ -13,11 +13,11 @@ import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import { Reader } from "../../protobuf/reader.js";
-import { CallerAgain, type CallerWait } from "../caller-wait.js";
+import { CallerAgain, type CallerWait, waitingOverheadBytes } from "../caller-wait.js";
 import type { Http2Stream, StreamFailure, StreamHandler } from "../http2/stream.js";
 import { ErrorCode } from "../http2/wire/frame.js";
 import type { OutgoingField } from "../http2/wire/hpack-encoder.js";
-import { type ArrivingCall, waitingOverheadBytes } from "./arriving-calls.js";
+import type { ArrivingCall } from "./arriving-calls.js";
 import { type MessageFormat, typeIn } from "./content-type.js";
 import { EarlyBody, type EarlyBodyOwner } from "./early-body.js";
 import {

@@ -10,7 +10,7 @@ import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
 import type { MethodDefinition } from "../../protobuf/types.js";
-import { CallerWait } from "../caller-wait.js";
+import { CallerWait, waitingOverheadBytes } from "../caller-wait.js";
 import type { Dispatcher, ServedSession } from "../dispatcher.js";
 import type { InprocCall } from "./call.js";
 import { CallList } from "./call-list.js";
@@ -27,9 +27,6 @@ export interface InprocLimits {
   /** Of messages of streams that wait for their readers. */
   readonly streamBufferBytes: number;
 }
-
-/** What a waiting call takes besides its request and its metadata, bytes. */
-const waitingOverheadBytes = 512;
 
 export interface InprocServerOptions {
   readonly limits: InprocLimits & {

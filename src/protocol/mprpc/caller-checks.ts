@@ -5,7 +5,7 @@ import type { BoundMethod, ReplySender, ServerCall } from "../../call/server-cal
 import { messages } from "../../error/messages.js";
 import { RpcError } from "../../error/rpc-error.js";
 import { Status } from "../../error/status.js";
-import { type CallerAgain, CallerWait, judgeAgain } from "../caller-wait.js";
+import { type CallerAgain, CallerWait, judgeAgain, waitingOverheadBytes } from "../caller-wait.js";
 import type { Dispatcher } from "../dispatcher.js";
 import { runWhole } from "./arriving-requests.js";
 import type { ChunkedMessage } from "./wire/frame-decoder.js";
@@ -30,9 +30,6 @@ export interface CheckingHost extends ReplySender {
   /** A handler was called and has returned a value or a promise. */
   onRun(): void;
 }
-
-/** Memory of a waiting call besides its body and its metadata, bytes. */
-const heldOverheadBytes = 512;
 
 /** Memory of what comes with a call in its header, bytes. */
 export function sentBytes({
@@ -90,7 +87,7 @@ export class CallerChecks {
 
   /** Why a request of this size may not wait. */
   refusalOfSize(sizeBytes: number, maxBytes: number): RpcError | undefined {
-    const moreBytes = sizeBytes + heldOverheadBytes;
+    const moreBytes = sizeBytes + waitingOverheadBytes;
     const bytes = this.#heldBytes + this.#host.arrivingBytes + moreBytes;
     if (moreBytes > this.#host.waitingRoom.free)
       return new RpcError(Status.RESOURCE_EXHAUSTED, messages.noRoomForChecks);
@@ -112,7 +109,7 @@ export class CallerChecks {
    * undefined: it is a stream.
    */
   hold(call: ServerCall, sizeBytes: number, body: Buffer | undefined): void {
-    const heldBytes = sizeBytes + heldOverheadBytes;
+    const heldBytes = sizeBytes + waitingOverheadBytes;
     this.#heldBytes += heldBytes;
     this.#host.waitingRoom.force(heldBytes);
     if (call.id !== 0) this.numbered++;

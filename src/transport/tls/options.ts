@@ -103,7 +103,7 @@ export function checkPeerNames({ peerName, peerNames = {} }: TlsOptions, all: Tl
  * Throws `TypeError` if `given` has a certificate that neither a provider nor a channel with `all` options would show, or names a
  * secret that is nowhere.
  */
-export function checkPair({ cert, key, secret }: TlsOptions, all: TlsOptions): void {
+export function checkUsed({ cert, key, secret }: TlsOptions, all: TlsOptions): void {
   if ((cert ?? key) !== undefined && !usesTls(all)) throw new TypeError(messages.tlsPairIdle);
   if (secret !== undefined && all.secrets === undefined) throw new TypeError(messages.secretIdle);
 }

@@ -10,8 +10,8 @@ import { LiveConnections } from "./live-connections.js";
 import {
   callerKinds,
   checkListening,
-  checkPair,
   checkPeerNames,
+  checkUsed,
   idleKeys,
   securesChannels,
   type TlsOptions,
@@ -60,7 +60,7 @@ function transportWith(parts: TlsTransportParts, options: TlsOptions): Transport
   const secured = (more: TlsOptions): Transport => {
     const all = { ...options, ...more };
     checkPeerNames(more, all);
-    checkPair(more, all);
+    checkUsed(more, all);
     return transportWith(parts, all);
   };
   const listenInClear: Transport["listen"] = async (address, onConnection, asked) => {
